@@ -1,0 +1,1 @@
+"""A compiler from PyTorch vision transformers to FPGA accelerators."""

@@ -1,0 +1,103 @@
+"""Errors that users see: each says what, where, why and what to do, and carries its exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+EXIT_OK, EXIT_USAGE, EXIT_UNSUPPORTED, EXIT_DOES_NOT_FIT = 0, 2, 3, 4
+EXIT_MISMATCH, EXIT_TOOL_MISSING, EXIT_TOOL_FAILED, EXIT_INTERNAL = 5, 6, 7, 70
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One finding: what is wrong, where in the user's model, why, and what to do."""
+
+    what: str
+    where: str = ""
+    why: str = ""
+    fix: str = ""
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        for label, text in (("where", self.where), ("why", self.why), ("fix", self.fix)):
+            if text:
+                lines.append(f"  {label}: {text}")
+        return "\n".join(lines)
+
+
+class HlsgenError(Exception):
+    """Base of every error with a message meant for the user.
+
+    Parameters
+    ----------
+    problems
+        One sentence, one `Problem`, or all the problems found at once.
+    """
+
+    exit_code = EXIT_INTERNAL
+
+    def __init__(self, problems: str | Problem | Iterable[Problem]) -> None:
+        if isinstance(problems, str):
+            problems = Problem(problems)
+        if isinstance(problems, Problem):
+            problems = (problems,)
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class UsageError(HlsgenError):
+    """The call itself is wrong: a value, a file, a shape."""
+
+    exit_code = EXIT_USAGE
+
+
+class UnsupportedModel(HlsgenError):
+    """The model holds something hlsgen can't turn into hardware."""
+
+    exit_code = EXIT_UNSUPPORTED
+
+
+class CalibrationError(HlsgenError):
+    """Calibration data is missing or can't be used."""
+
+    exit_code = EXIT_USAGE
+
+
+class TypeMismatch(HlsgenError):
+    """A graph that hlsgen itself built breaks a type rule."""
+
+
+class RangeOverflow(HlsgenError):
+    """An intermediate can't be proved to fit its width."""
+
+    exit_code = EXIT_UNSUPPORTED
+
+
+class DoesNotFit(HlsgenError):
+    """The design needs more than the board or the machine has."""
+
+    exit_code = EXIT_DOES_NOT_FIT
+
+
+class Mismatch(HlsgenError):
+    """Two executions of one program differ."""
+
+    exit_code = EXIT_MISMATCH
+
+
+class ToolMissing(HlsgenError):
+    """A tool is not installed."""
+
+    exit_code = EXIT_TOOL_MISSING
+
+
+class ToolFailed(HlsgenError):
+    """A tool ran and failed, or timing was missed; carries the command and its last lines."""
+
+    exit_code = EXIT_TOOL_FAILED
+
+    def __init__(self, what: str, command: Sequence[str] = (), output: str = "", fix: str = "") -> None:
+        tail = "\n    ".join(output.strip().splitlines()[-12:])
+        self.command = tuple(command)
+        super().__init__(Problem(what, where=" ".join(command), why=f"\n    {tail}" if tail else "", fix=fix))

@@ -1,0 +1,203 @@
+"""The Graph: small, immutable, static single assignment, typed.
+
+A tensor of one image has no batch axis in its type; `Op.golden` and `Op.reference` take arrays with any
+number of leading batch axes. A type is *float* (no range) or *integer* (`low`, `high`, `scale`), where
+real = integer * scale.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+import numpy as np
+
+from hlsgen.errors import TypeMismatch
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """Shape of one image's tensor, and for integers the value range and the scale."""
+
+    shape: tuple[int, ...]
+    low: int | None = None
+    high: int | None = None
+    scale: float | None = None
+
+    @property
+    def is_integer(self) -> bool:
+        return self.low is not None
+
+    @property
+    def bits(self) -> int:
+        """Two's complement width that holds the range (unsigned ranges count no sign bit)."""
+        low, high = self.integer_range
+        return high.bit_length() if low >= 0 else max(high.bit_length(), (-low - 1).bit_length()) + 1
+
+    @property
+    def integer_range(self) -> tuple[int, int]:
+        if self.low is None or self.high is None:
+            raise TypeMismatch("an integer type was expected, not a float type")
+        return self.low, self.high
+
+    def __str__(self) -> str:
+        shape = "x".join(map(str, self.shape))
+        if not self.is_integer:
+            return f"float[{shape}]"
+        return f"int[{shape}] {self.low}..{self.high} scale {self.scale:.9g}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a node comes from: the user's module path and `file:line`."""
+
+    module: str = ""
+    location: str = ""
+
+    def __str__(self) -> str:
+        return " at ".join(part for part in (self.module, self.location) if part)
+
+
+class Op:
+    """What a node computes; the fields of the subclass are its only parameters."""
+
+    stem: ClassVar[str]
+
+    def infer(self, *types: TensorType) -> TensorType:
+        """Return the result's type, or raise `TypeMismatch` or `RangeOverflow`."""
+        raise TypeMismatch(f"{type(self).__name__}: no type rule for {len(types)} inputs")
+
+    def golden(self, *arrays: np.ndarray) -> np.ndarray:
+        """Integer meaning: exact, arrays of int64 in and out."""
+        name = type(self).__name__
+        raise TypeMismatch(f"{name}: no integer meaning for {len(arrays)} inputs: quantize first")
+
+    def reference(self, *arrays: np.ndarray) -> np.ndarray:
+        """Float meaning in float64."""
+        raise TypeMismatch(f"{type(self).__name__}: no float meaning for {len(arrays)} inputs")
+
+    def __str__(self) -> str:
+        parts = []
+        for item in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, item.name)
+            if isinstance(value, np.ndarray):
+                value = f"<{'x'.join(map(str, value.shape))}>"
+            parts.append(f"{item.name}={value}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+REGISTRY: dict[str, type[Op]] = {}
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def op(cls: type[_T]) -> type[_T]:
+    """Freeze the class as a keyword-only dataclass and register it under its name."""
+    frozen: Any = dataclass(frozen=True, kw_only=True, eq=False, repr=False)(cls)
+    frozen.stem = cls.__module__.rsplit(".", 1)[-1]
+    if cls.__name__ in REGISTRY:
+        raise TypeMismatch(f"op {cls.__name__} is defined twice")
+    REGISTRY[cls.__name__] = frozen
+    return frozen
+
+
+@dataclass(frozen=True)
+class Node:
+    """One assignment: `name = op(inputs)`."""
+
+    name: str
+    op: Op
+    inputs: tuple[str, ...]
+    type: TensorType
+    source: Source = field(default_factory=Source)
+
+    def __str__(self) -> str:
+        return f"%{self.name} = {self.op} ({', '.join('%' + i for i in self.inputs)}) : {self.type}"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """An immutable SSA graph with one input and one output."""
+
+    input: str
+    input_type: TensorType
+    nodes: tuple[Node, ...]
+    output: str
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    def node(self, name: str) -> Node:
+        """The node that defines `name`."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise TypeMismatch(f"%{name} is not defined by a node")
+
+    def type_of(self, name: str) -> TensorType:
+        return self.input_type if name == self.input else self.node(name).type
+
+    def users(self, name: str) -> tuple[Node, ...]:
+        return tuple(node for node in self.nodes if name in node.inputs)
+
+    def verify(self) -> Graph:
+        """Check single assignment, definition before use and every type; return self."""
+        types = {self.input: self.input_type}
+        for node in self.nodes:
+            if node.name in types:
+                raise TypeMismatch(f"%{node.name}: defined twice")
+            missing = [name for name in node.inputs if name not in types]
+            if missing:
+                raise TypeMismatch(f"%{node.name}: used before definition: {', '.join(missing)}")
+            inferred = node.op.infer(*(types[name] for name in node.inputs))
+            if inferred != node.type:
+                raise TypeMismatch(f"%{node.name}: type must be {inferred}, not {node.type}")
+            types[node.name] = node.type
+        if self.output not in types:
+            raise TypeMismatch(f"output %{self.output} is not defined")
+        return self
+
+    def __str__(self) -> str:
+        lines = [f"input %{self.input} : {self.input_type}"]
+        lines += [str(node) for node in self.nodes]
+        lines.append(f"output %{self.output}")
+        return "\n".join(lines) + "\n"
+
+
+class GraphBuilder:
+    """Collects nodes in order and infers their types."""
+
+    def __init__(self, input_name: str, input_type: TensorType) -> None:
+        self._input = input_name
+        self._types = {input_name: input_type}
+        self._nodes: list[Node] = []
+
+    def add(self, name: str, op: Op, inputs: Sequence[str], source: Source | None = None) -> str:
+        """Append `name = op(inputs)`; names that are taken get a numeric suffix. Returns the name."""
+        unique, count = name, 1
+        while unique in self._types:
+            count += 1
+            unique = f"{name}_{count}"
+        result = op.infer(*(self._types[i] for i in inputs))
+        self._nodes.append(Node(unique, op, tuple(inputs), result, source or Source()))
+        self._types[unique] = result
+        return unique
+
+    def type_of(self, name: str) -> TensorType:
+        return self._types[name]
+
+    def finish(self, output: str) -> Graph:
+        return Graph(self._input, self._types[self._input], tuple(self._nodes), output).verify()
+
+
+def evaluate(graph: Graph, value: np.ndarray) -> Mapping[str, np.ndarray]:
+    """Every tensor of `graph` for the input `value` (leading batch axes allowed), by name."""
+    integer = graph.input_type.is_integer
+    values = {graph.input: value.astype(np.int64 if integer else np.float64)}
+    for node in graph.nodes:
+        arguments = [values[name] for name in node.inputs]
+        values[node.name] = node.op.golden(*arguments) if integer else node.op.reference(*arguments)
+    return values
