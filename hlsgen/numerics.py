@@ -1,0 +1,158 @@
+"""The integer arithmetic; the same functions stand in `rtl/numerics.py` and `templates/hls/numerics.hpp`.
+
+Every function takes int64 arrays (or Python integers) and is exact. Rounding is half up, saturation is
+explicit, nothing wraps.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Integers = NDArray[np.int64]
+
+MULTIPLIER_BITS = 15
+"""Bits of a normalised dyadic multiplier: it lies in [2**14, 2**15)."""
+MANTISSA_BITS = 16
+"""Fractional bits of the reciprocal and reciprocal square root mantissas."""
+ROW_SHIFT = 24
+"""Fixed last shift of a layer norm lane."""
+CENTRED_BITS = 18
+"""Signed width of a centred, normalised layer norm operand: one 18x18 multiplier."""
+EXP_ONE = 255
+"""Value of the exponential table at zero."""
+
+
+def round_shift(x: ArrayLike, shift: ArrayLike) -> Integers:
+    """`(x + 2**(shift-1)) >> shift`, rounding half up; `shift` >= 0, 0 returns `x`."""
+    x, shift = np.asarray(x, np.int64), np.asarray(shift, np.int64)
+    half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
+    return (x + half) >> shift
+
+
+def saturate(x: ArrayLike, low: int, high: int) -> Integers:
+    """Clamp to [low, high]."""
+    return np.clip(np.asarray(x, np.int64), low, high)
+
+
+def requantize(acc: ArrayLike, multiplier: ArrayLike, shift: ArrayLike, low: int, high: int) -> Integers:
+    """Saturated `round_shift(acc * multiplier, shift)`: acc signed 32 bits, multiplier unsigned 16 bits."""
+    product = np.asarray(acc, np.int64) * np.asarray(multiplier, np.int64)
+    return saturate(round_shift(product, shift), low, high)
+
+
+def dyadic(real: float) -> tuple[int, int]:
+    """`(multiplier, shift)` with multiplier in [2**14, 2**15), nearest to `real` = multiplier * 2**-shift.
+
+    Raises `ValueError` when the shift leaves 0..46.
+    """
+    if not (real > 0 and math.isfinite(real)):
+        raise ValueError(f"scale ratio must be positive and finite, not {real!r}")
+    mantissa, exponent = math.frexp(real)  # mantissa in [0.5, 1)
+    multiplier, shift = round(mantissa * (1 << MULTIPLIER_BITS)), MULTIPLIER_BITS - exponent
+    if multiplier == 1 << MULTIPLIER_BITS:
+        multiplier, shift = multiplier >> 1, shift - 1
+    if not 0 <= shift <= 46:
+        raise ValueError(f"scale ratio {real!r} needs a shift of {shift}, outside 0..46")
+    return multiplier, shift
+
+
+def _table(first: int, last: int, value) -> tuple[Integers, Integers]:
+    """Values at first..last-1 and the drop to the next entry."""
+    entries = np.array([value(i) for i in range(first, last + 1)], np.int64)
+    return entries[:-1], entries[:-1] - entries[1:]
+
+
+RECIPROCAL_BASE, RECIPROCAL_DROP = _table(128, 256, lambda i: round(65535 * 128 / i))
+RSQRT_BASE, RSQRT_DROP = _table(64, 256, lambda i: round(65535 * math.sqrt(64 / i)))
+
+
+def _bit_length(x: Integers) -> Integers:
+    """Bit length of non-negative integers below 2**62, exactly."""
+    length = np.zeros_like(x)
+    for step in (32, 16, 8, 4, 2, 1):
+        above = (x >> step) > 0
+        length += np.where(above, step, 0)
+        x = np.where(above, x >> step, x)
+    return length + (x > 0)
+
+
+def _interpolate(base: Integers, drop: Integers, first: int, mantissa: Integers) -> Integers:
+    """Linear interpolation between table entries: index in bits 15..8, fraction in bits 7..0."""
+    index = np.clip((mantissa >> 8) - first, 0, len(base) - 1)
+    return base[index] - round_shift(drop[index] * (mantissa & 255), 8)
+
+
+def reciprocal(x: ArrayLike) -> tuple[Integers, Integers]:
+    """`(mantissa, exponent)` with 1/x ~ mantissa * 2**-(16 + exponent); x >= 0 below 2**32; (0, 0) for 0.
+
+    The mantissa comes from a 128-entry table with linear interpolation; relative error below 4e-5.
+    """
+    x = np.asarray(x, np.int64)
+    exponent = np.maximum(_bit_length(x) - 1, 0)
+    normal = np.where(exponent >= 15, x >> np.maximum(exponent - 15, 0), x << np.maximum(15 - exponent, 0))
+    mantissa = _interpolate(RECIPROCAL_BASE, RECIPROCAL_DROP, 128, normal)
+    return np.where(x > 0, mantissa, 0), exponent
+
+
+def rsqrt(x: ArrayLike) -> tuple[Integers, Integers]:
+    """`(mantissa, half)` with 1/sqrt(x) ~ mantissa * 2**-(16 + half); x >= 0 below 2**62; (0, 0) for 0.
+
+    `half` is half the even exponent of x; 192-entry table with linear interpolation; relative error
+    below 9e-5.
+    """
+    x = np.asarray(x, np.int64)
+    exponent = np.maximum(_bit_length(x) - 1, 0) & ~np.int64(1)
+    normal = np.where(exponent >= 14, x >> np.maximum(exponent - 14, 0), x << np.maximum(14 - exponent, 0))
+    mantissa = _interpolate(RSQRT_BASE, RSQRT_DROP, 64, normal)
+    return np.where(x > 0, mantissa, 0), exponent >> 1
+
+
+def combine(mantissa: ArrayLike, multiplier: ArrayLike) -> Integers:
+    """A row's mantissa times a 15-bit multiplier, back to 16 bits: `round_shift(m * multiplier, 15)`."""
+    return round_shift(np.asarray(mantissa, np.int64) * np.asarray(multiplier, np.int64), MULTIPLIER_BITS)
+
+
+def layer_norm(
+    rows: ArrayLike, epsilon: int, gain: int, gain_shift: int, low: int = -128, high: int = 127
+) -> Integers:
+    """Normalised rows times `gain * 2**-gain_shift`, saturated to [low, high].
+
+    rows is [..., D], signed 16 bits. With S1 and S2 the row's sum and sum of squares, the centred value
+    D*r - S1 and D*S2 - S1**2 + epsilon are exact integers (epsilon in units of scale**2 / D**2).
+    """
+    rows = np.asarray(rows, np.int64)
+    width = rows.shape[-1]
+    total = rows.sum(-1, keepdims=True)
+    squares = (rows * rows).sum(-1, keepdims=True)
+    mantissa, half = rsqrt(width * squares - total * total + epsilon)
+    row_multiplier = combine(mantissa, gain)
+    return normalise(width * rows - total, row_multiplier, half + gain_shift + 1 - ROW_SHIFT, low, high)
+
+
+def normalise(centred: ArrayLike, multiplier: ArrayLike, shift: ArrayLike, low: int, high: int) -> Integers:
+    """One layer norm lane: shift (left when negative), clamp to 18 bits, multiply, shift by 24, saturate."""
+    centred, shift = np.asarray(centred, np.int64), np.asarray(shift, np.int64)
+    operand = round_shift(centred << np.maximum(-shift, 0), np.maximum(shift, 0))
+    limit = (1 << (CENTRED_BITS - 1)) - 1
+    operand = saturate(operand, -limit, limit)
+    return saturate(round_shift(operand * np.asarray(multiplier, np.int64), ROW_SHIFT), low, high)
+
+
+def exp_table(scale: float, width: int) -> Integers:
+    """EXP[i] = round(255 * exp(-i * scale)) for logits of `width` bits and real scale `scale`; [2**width]."""
+    return np.floor(EXP_ONE * np.exp(-scale * np.arange(1 << width)) + 0.5).astype(np.int64)
+
+
+def exp_lookup(table: Integers, logits: ArrayLike) -> Integers:
+    """EXP[row maximum - logit] over the last axis."""
+    logits = np.asarray(logits, np.int64)
+    return table[logits.max(-1, keepdims=True) - logits]
+
+
+def context_scale(denominator: ArrayLike, multiplier: int, shift: int) -> tuple[Integers, Integers]:
+    """`(multiplier, shift)` of a context row: the reciprocal of its denominator times the output scale."""
+    mantissa, exponent = reciprocal(denominator)
+    return combine(mantissa, multiplier), exponent + shift + 1

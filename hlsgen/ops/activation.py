@@ -1,0 +1,60 @@
+"""Elementwise functions, in integers by a 256-entry table."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from hlsgen.errors import TypeMismatch
+from hlsgen.ir import Op, TensorType, op
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def _gelu(x: np.ndarray) -> np.ndarray:
+    return 0.5 * x * (1 + _erf(x / math.sqrt(2)))
+
+
+def _gelu_tanh(x: np.ndarray) -> np.ndarray:
+    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+FUNCTIONS = {"gelu": _gelu, "gelu_tanh": _gelu_tanh, "relu": lambda x: np.maximum(x, 0.0)}
+"""Name -> function on float64 arrays."""
+
+
+@op
+class Activation(Op):
+    """Float: one of `FUNCTIONS`, elementwise."""
+
+    function: str
+
+    def infer(self, *types: TensorType) -> TensorType:
+        if self.function not in FUNCTIONS:
+            raise TypeMismatch(
+                f"activation: function must be one of {', '.join(FUNCTIONS)}, not {self.function!r}"
+            )
+        return TensorType(types[0].shape)
+
+    def reference(self, *arrays: np.ndarray) -> np.ndarray:
+        return FUNCTIONS[self.function](arrays[0])
+
+
+@op
+class IntegerTable(Op):
+    """int8 -> int8: table[x + 128]; `table` [256] within -128..127, `scale` is the result's."""
+
+    table: np.ndarray
+    scale: float
+
+    def infer(self, *types: TensorType) -> TensorType:
+        low, high = types[0].integer_range
+        if len(self.table) != 256 or low < -128 or high > 127:
+            raise TypeMismatch(
+                f"table: 256 entries and an int8 input are needed, not {len(self.table)} and {low}..{high}"
+            )
+        return TensorType(types[0].shape, -128, 127, self.scale)
+
+    def golden(self, *arrays: np.ndarray) -> np.ndarray:
+        return self.table[arrays[0] + 128]

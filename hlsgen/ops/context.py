@@ -1,0 +1,62 @@
+"""Attention output: softmax times value, per head."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hlsgen import numerics
+from hlsgen.errors import RangeOverflow, TypeMismatch
+from hlsgen.ir import Op, TensorType, op
+from hlsgen.ops.scores import split_heads
+
+
+def merge_heads(x: np.ndarray) -> np.ndarray:
+    """[..., H, T, d] -> [..., T, H*d]."""
+    x = np.swapaxes(x, -2, -3)
+    return x.reshape(*x.shape[:-2], -1)
+
+
+def _shape(p: TensorType, v: TensorType) -> tuple[int, int]:
+    if len(p.shape) != 3 or p.shape[2] != v.shape[0] or v.shape[1] % p.shape[0]:
+        raise TypeMismatch(f"context: softmax {p.shape} must be [heads, T, S] and fit value {v.shape}")
+    return p.shape[1], v.shape[1]
+
+
+@op
+class Context(Op):
+    """Float: p [H, T, S], v [S, H*d] -> [T, H*d]."""
+
+    def infer(self, *types: TensorType) -> TensorType:
+        return TensorType(_shape(*types))
+
+    def reference(self, *arrays: np.ndarray) -> np.ndarray:
+        p, v = arrays
+        return merge_heads(p @ split_heads(v, p.shape[-3]))
+
+
+@op
+class IntegerContext(Op):
+    """e [H, T, S] and int8 v [S, H*d] -> int8 [T, H*d].
+
+    requantize(e v, *context_scale(sum of e, multiplier, shift)): the softmax's division happens here, one
+    reciprocal per row. `multiplier` * 2**-`shift` is the value's scale over the result's `scale`.
+    """
+
+    multiplier: int
+    shift: int
+    scale: float
+
+    def infer(self, *types: TensorType) -> TensorType:
+        p, v = types
+        if p.shape[-1] * numerics.EXP_ONE * 128 >= 1 << 31:
+            raise RangeOverflow(f"context: {p.shape[-1]} keys leave the 32-bit accumulator")
+        if self.shift > 40:
+            raise RangeOverflow(f"context: shift must be at most 40, not {self.shift}")
+        return TensorType(_shape(p, v), -128, 127, self.scale)
+
+    def golden(self, *arrays: np.ndarray) -> np.ndarray:
+        e, v = arrays
+        values = split_heads(v, e.shape[-3])
+        acc = (e.astype(np.float64) @ values.astype(np.float64)).astype(np.int64)
+        multiplier, shift = numerics.context_scale(e.sum(-1, keepdims=True), self.multiplier, self.shift)
+        return merge_heads(numerics.requantize(acc, multiplier, shift, -128, 127))

@@ -1,0 +1,42 @@
+"""Mean over tokens."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hlsgen import numerics
+from hlsgen.errors import TypeMismatch
+from hlsgen.ir import Op, TensorType, op
+
+
+@op
+class Mean(Op):
+    """Float: [T, D] -> [1, D], the mean over tokens."""
+
+    def infer(self, *types: TensorType) -> TensorType:
+        return TensorType((1, *types[0].shape[1:]))
+
+    def reference(self, *arrays: np.ndarray) -> np.ndarray:
+        return arrays[0].mean(-2, keepdims=True)
+
+
+@op
+class IntegerMean(Op):
+    """int16 [T, D] -> [1, D]: saturate(round_shift(sum over tokens, shift)) to low..high.
+
+    A shift, not a division: the rest of 1/T lies in the result's scale, input scale * 2**shift / T.
+    """
+
+    shift: int
+    low: int
+    high: int
+
+    def infer(self, *types: TensorType) -> TensorType:
+        (x,) = types
+        if x.scale is None or len(x.shape) != 2:
+            raise TypeMismatch(f"mean: an integer [T, D] is needed, not {x}")
+        return TensorType((1, x.shape[1]), self.low, self.high, x.scale * 2.0**self.shift / x.shape[0])
+
+    def golden(self, *arrays: np.ndarray) -> np.ndarray:
+        total = arrays[0].sum(-2, keepdims=True)
+        return numerics.saturate(numerics.round_shift(total, self.shift), self.low, self.high)

@@ -1,0 +1,66 @@
+"""Attention logits: query times key, per head."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hlsgen import numerics
+from hlsgen.errors import RangeOverflow, TypeMismatch
+from hlsgen.ir import Op, TensorType, op
+
+
+def split_heads(x: np.ndarray, heads: int) -> np.ndarray:
+    """[..., T, H*d] -> [..., H, T, d]."""
+    return np.swapaxes(x.reshape(*x.shape[:-1], heads, -1), -2, -3)
+
+
+def check(name: str, heads: int, q: TensorType, k: TensorType) -> tuple[int, int, int]:
+    """The shape [heads, queries, keys] of the scores, or `TypeMismatch`."""
+    if q.shape[-1] != k.shape[-1] or q.shape[-1] % heads:
+        raise TypeMismatch(
+            f"{name}: query {q.shape} and key {k.shape} must agree and divide by {heads} heads"
+        )
+    return heads, q.shape[0], k.shape[0]
+
+
+@op
+class Scores(Op):
+    """Float: q [T, H*d], k [S, H*d] -> [H, T, S], scale * q k^T per head."""
+
+    heads: int
+    scale: float
+
+    def infer(self, *types: TensorType) -> TensorType:
+        return TensorType(check("scores", self.heads, *types))
+
+    def reference(self, *arrays: np.ndarray) -> np.ndarray:
+        q, k = (split_heads(x, self.heads) for x in arrays)
+        return q @ np.swapaxes(k, -1, -2) * self.scale
+
+
+@op
+class IntegerScores(Op):
+    """int8 q, k -> logits [H, T, S] of `width` bits: requantize(q k^T, multiplier, shift), saturated.
+
+    The attention scale lies in multiplier and shift; `scale` is the logits' real scale.
+    """
+
+    heads: int
+    multiplier: int
+    shift: int
+    width: int
+    scale: float
+
+    def infer(self, *types: TensorType) -> TensorType:
+        q, k = types
+        largest = q.shape[-1] // self.heads * 128 * 128
+        if largest >= 1 << 31:
+            raise RangeOverflow(f"scores: head dimension {q.shape[-1] // self.heads} leaves 32 bits")
+        half = 1 << (self.width - 1)
+        return TensorType(check("scores", self.heads, q, k), -half, half - 1, self.scale)
+
+    def golden(self, *arrays: np.ndarray) -> np.ndarray:
+        q, k = (split_heads(x, self.heads).astype(np.float64) for x in arrays)
+        acc = (q @ np.swapaxes(k, -1, -2)).astype(np.int64)
+        half = 1 << (self.width - 1)
+        return numerics.requantize(acc, self.multiplier, self.shift, -half, half - 1)

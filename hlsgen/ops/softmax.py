@@ -1,0 +1,40 @@
+"""Softmax over the keys; in integers its numerator only, the division is deferred to the context."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hlsgen import numerics
+from hlsgen.errors import TypeMismatch
+from hlsgen.ir import Op, TensorType, op
+
+
+@op
+class Softmax(Op):
+    """Float: softmax over the last axis."""
+
+    def infer(self, *types: TensorType) -> TensorType:
+        return TensorType(types[0].shape)
+
+    def reference(self, *arrays: np.ndarray) -> np.ndarray:
+        e = np.exp(arrays[0] - arrays[0].max(-1, keepdims=True))
+        return e / e.sum(-1, keepdims=True)
+
+
+@op
+class IntegerExp(Op):
+    """Logits [H, T, S] -> e [H, T, S] in 0..255: table[row maximum - logit].
+
+    `table` has one entry per logit difference, table[0] = 255; see `numerics.exp_table`.
+    """
+
+    table: np.ndarray
+
+    def infer(self, *types: TensorType) -> TensorType:
+        (x,) = types
+        if len(self.table) != 1 << x.bits:
+            raise TypeMismatch(f"exp: table must have {1 << x.bits} entries, not {len(self.table)}")
+        return TensorType(x.shape, 0, numerics.EXP_ONE, 1 / numerics.EXP_ONE)
+
+    def golden(self, *arrays: np.ndarray) -> np.ndarray:
+        return numerics.exp_lookup(self.table, arrays[0])
