@@ -1,0 +1,335 @@
+"""Executes a Program command by command on the machine's memories, job by job, from the Image's bytes.
+
+It knows nothing of the Graph: it reads the same bytes as the hardware, in the same order, and writes the
+same trace.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from hlsgen import numerics
+from hlsgen.errors import UsageError
+from hlsgen.machine.commands import COMMAND_BYTES, Command, Drain, Load, Product, Target
+from hlsgen.machine.image import Image, Item
+from hlsgen.machine.parameters import MachineParameters, ceil_div
+from hlsgen.machine.program import pad
+from hlsgen.machine.trace import CONTEXT, DRAIN, PLAIN, SCORES, TILE, record_type
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What one image left: the output's bytes and, if asked for, the trace records in order."""
+
+    output: bytes
+    records: np.ndarray
+
+
+@dataclass(frozen=True)
+class Job:
+    """One tile against the blocks of one group."""
+
+    kind: int
+    tile: int
+    head: int = 0
+    slot: int = 0
+    first_block: int = 0
+    blocks: int = 0
+
+
+class Interpreter:
+    """The machine in NumPy.
+
+    Parameters
+    ----------
+    parameters
+        The machine's shape.
+    image
+        The packed Image.
+    """
+
+    def __init__(self, parameters: MachineParameters, image: bytes) -> None:
+        self.parameters = parameters
+        self._image = Image.unpack(image)
+        if self._image.build_id != parameters.build_id:
+            raise UsageError(
+                f"Image must have build id {parameters.build_id:#x}, not {self._image.build_id:#x}"
+            )
+        size = len(self._image.program) // COMMAND_BYTES
+        slices = (self._image.program[i * COMMAND_BYTES : (i + 1) * COMMAND_BYTES] for i in range(size))
+        commands = [Command.unpack(data) for data in slices if any(data)]
+        end = next((i for i, command in enumerate(commands) if command.last), None)
+        if end is None:
+            raise UsageError("Image must hold a program with a last command")
+        self.commands = tuple(commands[: end + 1])
+
+    def run(self, pixels: bytes, trace: bool = True) -> Execution:
+        """Execute the program for one input as `InputLayout.pack` makes it."""
+        run = _Run(self.parameters, self._image, pixels, trace)
+        for index, command in enumerate(self.commands):
+            run.execute(index, command)
+        records = np.concatenate(run.records) if run.records else np.zeros(0, run.record_type)
+        return Execution(pad(b"".join(run.output)), records)
+
+
+class _Run:
+    """The memories and streams of one image."""
+
+    def __init__(self, parameters: MachineParameters, image: Image, pixels: bytes, trace: bool) -> None:
+        p = self.p = parameters
+        c, d = p.columns, p.depth
+        self.residual = np.zeros((p.residual_words, c), np.int64)
+        self.features = np.zeros((p.feature_words, c), np.int64)
+        self.keys = np.zeros((p.key_words, c, c), np.int64)  # address, lane, element
+        self.values = np.zeros((p.value_words, d, c), np.int64)
+        self.scores = np.zeros((2, p.rows, p.score_words, c), np.int64)
+        self.maxima = np.zeros((2, p.rows), np.int64)
+        self.row_scale = np.zeros((2, p.rows, 2), np.int64)
+        self.activation = np.zeros((2, 256), np.int64)
+        self.exp = np.zeros((2, 1 << p.logit_bits), np.int64)
+        self.pixels = np.zeros((p.image_words, c), np.int64)
+        words = np.frombuffer(pixels, np.int8)
+        words = words[: len(words) // c * c].reshape(-1, c)[: p.image_words]
+        self.pixels[: len(words)] = words
+        self._constants, self._constant_at = image.constants, 0
+        self._weights = np.frombuffer(image.weights, np.int8)
+        self._weight_at = 0
+        self._addends = np.frombuffer(image.addends, "<i2")
+        self._addend_at = 0
+        self.output: list[bytes] = []
+        self.record_type = record_type(c)
+        self._trace = trace
+        self.records: list[np.ndarray] = []
+
+    # -- streams -----------------------------------------------------------------------------------------
+
+    def _constant_word(self) -> bytes:
+        size = self.p.columns * 8
+        word = self._constants[self._constant_at : self._constant_at + size]
+        self._constant_at += size
+        return word
+
+    def _read_constants(self) -> np.ndarray:
+        """One command's constants [blocks, C], after loading the tables before them."""
+        while True:
+            kind, bank, _, count, _ = struct.unpack_from("<BBHHH", self._constant_word())
+            if kind == Item.CONSTANTS:
+                record = np.dtype([("bias", "<i4"), ("multiplier", "<u2"), ("shift", "u1"), ("zero", "u1")])
+                data = b"".join(self._constant_word() for _ in range(count))
+                return np.frombuffer(data, record).reshape(count, self.p.columns)
+            words = ceil_div(count, self.p.columns * 8)
+            data = b"".join(self._constant_word() for _ in range(words))[:count]
+            if kind == Item.ACTIVATION_TABLE:
+                self.activation[bank] = np.frombuffer(data, np.int8)
+            elif kind == Item.EXP_TABLE:
+                self.exp[bank, :count] = np.frombuffer(data, np.uint8)
+            else:
+                raise UsageError(f"Image: unknown constant item {kind}")
+
+    def _read_weights(self, blocks: int, steps: int) -> np.ndarray:
+        """Ring words of one group: [blocks, steps * D, C]."""
+        size = blocks * steps * self.p.depth * self.p.columns
+        words = self._weights[self._weight_at : self._weight_at + size].astype(np.int64)
+        self._weight_at += size
+        return words.reshape(blocks, steps * self.p.depth, self.p.columns)
+
+    def _read_addends(self, rows: int) -> np.ndarray:
+        size = rows * self.p.columns
+        words = self._addends[self._addend_at : self._addend_at + size].astype(np.int64)
+        self._addend_at += size
+        return words.reshape(rows, self.p.columns)
+
+    # -- jobs --------------------------------------------------------------------------------------------
+
+    def execute(self, index: int, command: Command) -> None:
+        """Run one command to its end."""
+        attention = command.product is Product.ATTENTION
+        constants = None if attention else self._read_constants()
+        weights = np.zeros(0)
+        for job in jobs(command):
+            if not attention and job.tile == 0:
+                weights = self._read_weights(job.blocks, command.k_steps)
+            rows = command.tile_rows(job.tile, self.p.rows)
+            tile = self._load(command, job, rows)
+            self._emit(index, TILE, job, tile, 0)
+            operand = tile.reshape(rows, -1)
+            for b in range(job.blocks):
+                stationary = self._stationary(command, job, b) if attention else weights[b]
+                steps = stationary.shape[0]
+                padded = np.zeros((rows, max(steps, operand.shape[1])), np.int64)
+                padded[:, : operand.shape[1]] = operand
+                acc = padded[:, :steps] @ stationary
+                where = job.first_block + b
+                word = self._drain(command, job, where, acc, None if constants is None else constants[where])
+                self._emit(index, DRAIN, job, word[:, None, :], where)
+
+    def _emit(self, index: int, which: int, job: Job, words: np.ndarray, first: int) -> None:
+        """Append trace records of words [rows, count, C]."""
+        if not self._trace:
+            return
+        rows, count, _ = words.shape
+        records = np.zeros((rows, count), self.record_type)
+        records["which"], records["kind"], records["head"] = which, job.kind, job.head
+        records["command"] = index
+        records["row"] = (job.tile * self.p.rows + np.arange(rows))[:, None]
+        records["word"] = first + np.arange(count)[None, :]
+        records["data"] = words
+        self.records.append(records.reshape(-1))
+
+    # -- LOAD --------------------------------------------------------------------------------------------
+
+    def _load(self, command: Command, job: Job, rows: int) -> np.ndarray:
+        """The tile's words [rows, words, C]."""
+        if job.kind == CONTEXT:
+            return self._load_exp(command, job, rows)
+        row = job.tile * self.p.rows + np.arange(rows)
+        if command.load is Load.PATCHES:
+            return self._load_patches(command, row)
+        if command.load in (Load.POOL, Load.POOL_NORM):
+            pooled = command.load is Load.POOL
+            words = self._rows(self.residual, command, np.arange(command.pool_rows), 0).sum(0, keepdims=True)
+            limit = (-128, 127) if pooled else (-(1 << 15), (1 << 15) - 1)
+            words = numerics.saturate(numerics.round_shift(words, command.pool_shift), *limit)
+            return words if pooled else self._normalise(command, words)
+        if command.load is Load.LAYER_NORM:
+            return self._normalise(command, self._rows(self.residual, command, row, 0))
+        return self._rows(self.features, command, row, job.head * command.head_words)
+
+    def _rows(self, memory: np.ndarray, command: Command, row: np.ndarray, offset: int) -> np.ndarray:
+        address = command.source + row[:, None] * command.source_stride + offset + np.arange(command.k_words)
+        return memory[address]
+
+    def _normalise(self, command: Command, words: np.ndarray) -> np.ndarray:
+        flat = words.reshape(len(words), -1)
+        result = np.zeros_like(flat)
+        width = command.norm_width
+        result[:, :width] = numerics.layer_norm(
+            flat[:, :width], command.norm_epsilon, command.norm_gain, command.norm_gain_shift
+        )
+        return result.reshape(words.shape)
+
+    def _load_patches(self, command: Command, rows: np.ndarray) -> np.ndarray:
+        c = self.p.columns
+        height, width = command.patch_height, command.patch_width
+        element = np.arange(command.k_words * c)
+        channel, y, x = element // (height * width), element // width % height, element % width
+        patch = (rows - command.patch_prefix)[:, None]
+        line = (patch // command.patch_columns * height + y) * command.patch_channels + channel
+        pixel = patch % command.patch_columns * width + x
+        real = (patch >= 0) & (channel < command.patch_channels)
+        address = np.where(real, line * command.row_words + pixel // c, 0)
+        words = np.where(real, self.pixels[address, pixel % c], 0)
+        return words.reshape(len(rows), command.k_words, c)
+
+    def _load_exp(self, command: Command, job: Job, rows: int) -> np.ndarray:
+        words = np.zeros((rows, command.exp_words * self.p.columns), np.int64)
+        logits = self.scores[job.slot, :rows].reshape(rows, -1)[:, : command.keys]
+        difference = self.maxima[job.slot, :rows, None] - logits
+        words[:, : command.keys] = self.exp[command.exp_bank][difference]
+        multiplier, shift = numerics.context_scale(
+            words.sum(-1), command.context_multiplier, command.context_shift
+        )
+        self.row_scale[job.slot, :rows] = np.stack([multiplier, shift], -1)
+        return words.reshape(rows, command.exp_words, self.p.columns)
+
+    # -- MULTIPLY ----------------------------------------------------------------------------------------
+
+    def _stationary(self, command: Command, job: Job, block: int) -> np.ndarray:
+        """Keys or values of one block: [elements, C]."""
+        c, d = self.p.columns, self.p.depth
+        if job.kind == SCORES:
+            start = job.head * command.head_stride + block * command.head_words
+            lanes = self.keys[start : start + command.head_words]  # word, lane, element
+            return lanes.transpose(0, 2, 1).reshape(command.head_words * c, c)
+        start = job.head * command.value_stride + block
+        lanes = self.values[start : start + command.exp_steps * command.head_words : command.head_words]
+        return lanes.reshape(command.exp_steps * d, c)
+
+    # -- DRAIN -------------------------------------------------------------------------------------------
+
+    def _drain(
+        self, command: Command, job: Job, block: int, acc: np.ndarray, constants: np.ndarray | None
+    ) -> np.ndarray:
+        """Write one block's words [rows, C] and return them."""
+        if constants is None:
+            return (
+                self._drain_scores(command, job, block, acc)
+                if job.kind == SCORES
+                else self._drain_context(command, job, block, acc)
+            )
+        rows = len(acc)
+        value = numerics.requantize(
+            acc + constants["bias"].astype(np.int64),
+            constants["multiplier"].astype(np.int64),
+            constants["shift"].astype(np.int64),
+            command.low,
+            command.high,
+        )
+        row = job.tile * self.p.rows + np.arange(rows)
+        if command.drain is Drain.ACTIVATION:
+            value = self.activation[command.activation_bank][value + 128]
+        elif command.drain is Drain.ADD:
+            if command.stream_addend:
+                addend = self._read_addends(rows)
+            else:
+                addend = self.residual[command.addend_base + row * command.target_stride + block]
+            value = numerics.saturate(value + addend, -(1 << 15), (1 << 15) - 1)
+        self._write(command, row, block, value)
+        return value
+
+    def _write(self, command: Command, row: np.ndarray, block: int, value: np.ndarray) -> None:
+        if command.target in (Target.FEATURES, Target.RESIDUAL):
+            memory = self.features if command.target is Target.FEATURES else self.residual
+            memory[command.target_base + row * command.target_stride + block] = value
+        elif command.target is Target.OUTPUT:
+            self.output.append(value.astype("<i2").tobytes())
+        else:
+            head, word = divmod(block, command.head_words)
+            if command.target is Target.KEYS:
+                lanes, memory, stride = self.p.columns, self.keys, command.head_stride
+            else:
+                lanes, memory, stride = self.p.depth, self.values, command.value_stride
+            memory[head * stride + row // lanes * command.head_words + word, row % lanes] = value
+
+    def _drain_scores(self, command: Command, job: Job, block: int, acc: np.ndarray) -> np.ndarray:
+        half = 1 << (self.p.logit_bits - 1)
+        value = numerics.requantize(acc, command.logit_multiplier, command.logit_shift, -half, half - 1)
+        rows = len(acc)
+        self.scores[job.slot, :rows, block] = value
+        valid = block * self.p.columns + np.arange(self.p.columns) < command.keys
+        largest = np.where(valid, value, -half).max(-1)
+        previous = self.maxima[job.slot, :rows] if block else np.full(rows, -half)
+        self.maxima[job.slot, :rows] = np.maximum(previous, largest)
+        return value
+
+    def _drain_context(self, command: Command, job: Job, block: int, acc: np.ndarray) -> np.ndarray:
+        rows = len(acc)
+        multiplier, shift = self.row_scale[job.slot, :rows].T
+        value = numerics.requantize(acc, multiplier[:, None], shift[:, None], -128, 127)
+        row = job.tile * self.p.rows + np.arange(rows)
+        where = command.target_base + row * command.target_stride + job.head * command.head_words + block
+        self.features[where] = value
+        return value
+
+
+def jobs(command: Command) -> Iterator[Job]:
+    """The jobs of a command in the machine's order."""
+    if command.product is not Product.ATTENTION:
+        block = 0
+        for group in range(command.groups):
+            for tile in range(command.tiles):
+                yield Job(PLAIN, tile, first_block=block, blocks=command.group_blocks(group))
+            block += command.group_blocks(group)
+        return
+    count = command.heads * command.tiles
+    for j in range(-1, count):
+        if j + 1 < count:
+            head, tile = divmod(j + 1, command.tiles)
+            yield Job(SCORES, tile, head, (j + 1) % 2, blocks=command.blocks)
+        if j >= 0:
+            head, tile = divmod(j, command.tiles)
+            yield Job(CONTEXT, tile, head, j % 2, blocks=command.head_words)

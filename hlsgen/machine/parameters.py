@@ -1,0 +1,92 @@
+"""The machine's shape: array, memories and bus, fixed when the accelerator is generated."""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from dataclasses import dataclass
+
+from hlsgen.errors import Problem, UsageError
+
+BUS_BYTES = (4, 8, 16, 32, 64)
+SECTION_ALIGN = 64
+"""Bytes to which every section of an Image, the input and the output are padded."""
+
+
+def is_power_of_two(value: int) -> bool:
+    """Whether `value` is 1, 2, 4, 8, ..."""
+    return value > 0 and value & (value - 1) == 0
+
+
+def ceil_div(a: int, b: int) -> int:
+    """a / b rounded up."""
+    return -(-a // b)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineParameters:
+    """Everything the generated hardware is made from; equal parameters give equal hardware.
+
+    A *word* is `columns` elements. Depths are in words of the memory concerned; see docs/design.md.
+    """
+
+    rows: int
+    """Array rows: tokens per tile (1..64)."""
+    columns: int
+    """Array columns: outputs per block (a power of two, 1..64)."""
+    depth: int
+    """Products per cell and cycle (a power of two, 1..64)."""
+    bus_bytes: int = 16
+    """Bytes per beat of the external memory bus."""
+    tile_slots: int = 3
+    """Operand tiles that LOAD may be ahead of MULTIPLY, the one in use included (2..4)."""
+    tile_words: int = 1
+    """Words per row of a tile slot."""
+    residual_words: int = 1
+    feature_words: int = 1
+    image_words: int = 1
+    key_words: int = 1
+    """Words per key lane; there are `columns` lanes."""
+    value_words: int = 1
+    """Words per value lane; there are `depth` lanes."""
+    score_words: int = 1
+    """Words per row of one score tile; there are two tiles of `rows` rows."""
+    ring_words: int = 2
+    """Weight ring depth; a ring word is `columns` x `depth` int8."""
+    constant_words: int = 2
+    """Constant ring depth; a constant word is `columns` x 8 bytes."""
+    logit_bits: int = 10
+    accumulator_bits: int = 32
+
+    def __post_init__(self) -> None:
+        problems = [
+            Problem(f"{name} must be {rule}, not {getattr(self, name)!r}")
+            for name, legal, rule in (
+                ("rows", 1 <= self.rows <= 64, "in 1..64"),
+                ("columns", is_power_of_two(self.columns) and self.columns <= 64, "a power of two in 1..64"),
+                ("depth", is_power_of_two(self.depth) and self.depth <= 64, "a power of two in 1..64"),
+                ("bus_bytes", self.bus_bytes in BUS_BYTES, f"one of {BUS_BYTES}"),
+                ("tile_slots", 2 <= self.tile_slots <= 4, "in 2..4"),
+                ("logit_bits", 8 <= self.logit_bits <= 12, "in 8..12"),
+                ("accumulator_bits", 16 <= self.accumulator_bits <= 32, "in 16..32"),
+            )
+            if not legal
+        ]
+        problems += [
+            Problem(f"{item.name} must be positive, not {getattr(self, item.name)!r}")
+            for item in dataclasses.fields(self)
+            if getattr(self, item.name) <= 0
+        ]
+        if problems:
+            raise UsageError(problems)
+
+    @property
+    def lanes(self) -> int:
+        """Multiply-accumulates per cycle."""
+        return self.rows * self.columns * self.depth
+
+    @property
+    def build_id(self) -> int:
+        """32 bits that an Image must repeat to be accepted: a digest of all parameters."""
+        text = ",".join(f"{k}={v}" for k, v in sorted(dataclasses.asdict(self).items()))
+        return zlib.crc32(text.encode())

@@ -1,0 +1,179 @@
+"""The Program: commands, memory map, input and output layout, and where each graph tensor shows."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from hlsgen.errors import UsageError
+from hlsgen.machine.commands import Command
+from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters, ceil_div
+
+FORMAT = "hlsgen program 1"
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """A tensor's place in a memory, in words, alive from its first to its last command."""
+
+    tensor: str
+    memory: str
+    base: int
+    words: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """How the trace records of one command show a graph tensor.
+
+    which: 0 tile words (operand rows), 1 drained words (results). kind: 0 plain, 1 scores, 2 contexts.
+    heads 0: [rows, columns]. heads > 0: `columns` elements per head, heads padded to `head_words` words;
+    the tensor is [rows, heads*columns], or [heads, rows, columns] with `head_first`.
+    """
+
+    tensor: str
+    command: int
+    which: int
+    kind: int = 0
+    rows: int
+    columns: int
+    heads: int = 0
+    head_words: int = 0
+    head_first: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputLayout:
+    """The input image [channels, height, width] in its memory: order (y, c, x), rows padded to words."""
+
+    channels: int
+    height: int
+    width: int
+    row_words: int
+
+    @property
+    def words(self) -> int:
+        return self.height * self.channels * self.row_words
+
+    def pack(self, image: np.ndarray, columns: int) -> bytes:
+        """int8 values [channels, height, width] as the machine reads them, padded to 64 bytes."""
+        shape = (self.channels, self.height, self.width)
+        if image.shape != shape:
+            raise UsageError(f"input image must have shape {shape}, not {image.shape}")
+        rows = np.zeros((self.height, self.channels, self.row_words * columns), np.int8)
+        rows[..., : self.width] = image.transpose(1, 0, 2)
+        return pad(rows.tobytes())
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputLayout:
+    """The output tensor [rows, columns] as int16 words in drain order: group, tile, block, row."""
+
+    tensor: str
+    rows: int
+    columns: int
+    groups: int = 1
+
+    def size(self, parameters: MachineParameters) -> int:
+        """Bytes, padded to 64."""
+        words = self.rows * ceil_div(self.columns, parameters.columns)
+        return ceil_div(words * parameters.columns * 2, SECTION_ALIGN) * SECTION_ALIGN
+
+    def unpack(self, data: bytes, parameters: MachineParameters) -> np.ndarray:
+        """int64 [rows, columns] from the bytes that the machine wrote."""
+        lanes, total = parameters.columns, ceil_div(self.columns, parameters.columns)
+        words = np.frombuffer(data, "<i2", self.rows * total * lanes)
+        result = np.zeros((self.rows, total, lanes), np.int64)
+        start = block = 0
+        for group in range(self.groups):
+            count = total // self.groups + (group < total % self.groups)
+            for first in range(0, self.rows, parameters.rows):
+                rows = min(parameters.rows, self.rows - first)
+                tile = words[start : start + count * rows * lanes].reshape(count, rows, lanes)
+                result[first : first + rows, block : block + count] = tile.transpose(1, 0, 2)
+                start += tile.size
+            block += count
+        return result.reshape(self.rows, -1)[:, : self.columns]
+
+
+def pad(data: bytes) -> bytes:
+    """Data followed by zeros up to a multiple of 64 bytes."""
+    return data + bytes(-len(data) % SECTION_ALIGN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What one machine executes for one model."""
+
+    parameters: MachineParameters
+    commands: tuple[Command, ...]
+    regions: tuple[Region, ...]
+    views: tuple[View, ...]
+    input: InputLayout
+    output: OutputLayout
+    macs: int
+    """Useful multiply-accumulates per image: those of the mathematical model, no padding."""
+
+    def __str__(self) -> str:
+        """The text of `program.txt`; `parse` is its inverse."""
+        lines = [FORMAT, f"parameters {_fields(self.parameters)}", f"input {_fields(self.input)}"]
+        lines += [f"output {_fields(self.output)}", f"macs {self.macs}"]
+        lines += [f"region {_fields(region)}" for region in self.regions]
+        lines += [f"view {_fields(view)}" for view in self.views]
+        lines += [f"command {index}: {command}" for index, command in enumerate(self.commands)]
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def parse(cls, text: str) -> Program:
+        """A Program from its text; raises `UsageError` naming the line."""
+        lines = text.splitlines()
+        if not lines or lines[0] != FORMAT:
+            raise UsageError(f"program text: the first line must be {FORMAT!r}")
+        single: dict[str, Any] = {}
+        regions, views, commands = [], [], []
+        for number, line in enumerate(lines[1:], 2):
+            key, _, rest = line.partition(" ")
+            if key == "parameters":
+                single[key] = _parse(MachineParameters, rest, number)
+            elif key == "input":
+                single[key] = _parse(InputLayout, rest, number)
+            elif key == "output":
+                single[key] = _parse(OutputLayout, rest, number)
+            elif key == "macs" and rest.isdigit():
+                single[key] = int(rest)
+            elif key == "region":
+                regions.append(_parse(Region, rest, number))
+            elif key == "view":
+                views.append(_parse(View, rest, number))
+            elif key == "command":
+                commands.append(Command.parse(rest.partition(": ")[2]))
+            elif line:
+                raise UsageError(f"program text: line {number}: unknown {key!r}")
+        missing = {"parameters", "input", "output", "macs"} - single.keys()
+        if missing:
+            raise UsageError(f"program text: missing {', '.join(sorted(missing))}")
+        return cls(commands=tuple(commands), regions=tuple(regions), views=tuple(views), **single)
+
+
+def _fields(value: Any) -> str:
+    return " ".join(f"{item.name}={getattr(value, item.name)}" for item in dataclasses.fields(value))
+
+
+def _parse(cls: type[_T], text: str, number: int) -> _T:
+    types = {item.name: item.type for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for part in text.split():
+        name, _, value = part.partition("=")
+        if name not in types:
+            raise UsageError(f"program text: line {number}: {cls.__name__} has no field {name!r}")
+        values[name] = value if types[name] in (str, "str") else int(value)
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise UsageError(f"program text: line {number}: {error}") from None
