@@ -1,0 +1,272 @@
+"""Steps -> commands, with their share of the Image's streams."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from hlsgen.errors import Problem, UnsupportedModel
+from hlsgen.ir import Graph
+from hlsgen.lower.constants import ConstantStream, pack_addends, pack_constants, pack_weights
+from hlsgen.lower.layout import Layout
+from hlsgen.lower.size import Groups, cut
+from hlsgen.lower.steps import AttentionStep, LinearStep, Step
+from hlsgen.machine.commands import Command, Depends, Drain, Load, Product, Target
+from hlsgen.machine.image import Item
+from hlsgen.machine.parameters import MachineParameters, ceil_div
+from hlsgen.machine.program import Region, View
+from hlsgen.machine.trace import CONTEXT, DRAIN, PLAIN, SCORES, TILE
+from hlsgen.ops import (
+    IntegerAddConstant,
+    IntegerContext,
+    IntegerExp,
+    IntegerLayerNorm,
+    IntegerLinear,
+    IntegerMean,
+    IntegerScores,
+    IntegerTable,
+    Patches,
+)
+
+
+class CommandBuilder:
+    """Appends one command per step; holds the growing streams."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        parameters: MachineParameters,
+        layouts: dict[str, Layout],
+        regions: dict[str, Region],
+    ) -> None:
+        self._graph, self._parameters = graph, parameters
+        self._layouts, self._regions = layouts, regions
+        self._producer: dict[str, int] = {}
+        self._commands: list[Command] = []
+        self._exp_banks: dict[str, int] = {}
+        self.views: list[View] = []
+        self.constants = ConstantStream(parameters.columns)
+        self.weights: list[bytes] = []
+        self.addends: list[bytes] = []
+        self.output_groups = 1
+
+    def add(self, step: Step, following: list[Step]) -> None:
+        """Append the command of `step`; `following` are the steps after it."""
+        command = self._attention(step) if isinstance(step, AttentionStep) else self._linear(step, following)
+        self._producer[step.result] = len(self._commands)
+        self._commands.append(command)
+
+    def finish(self) -> tuple[Command, ...]:
+        """The commands, the last one marked."""
+        self._commands[-1] = dataclasses.replace(self._commands[-1], last=1)
+        return tuple(self._commands)
+
+    # -- weight commands ---------------------------------------------------------------------------------
+
+    def _linear(self, step: LinearStep, following: list[Step]) -> Command:
+        index, p = len(self._commands), self._parameters
+        op = step.linear.op
+        if not isinstance(op, IntegerLinear):
+            raise UnsupportedModel(f"{step.linear.name}: must be a linear layer")
+        source, result = self._source(step), self._layouts[step.result]
+        elements = source.words * p.columns if source.heads else source.size
+        k_steps = ceil_div(elements, p.depth)
+        groups = cut(result.words, k_steps, p.ring_words)
+        rows = self._graph.type_of(step.linear.name).shape[0]
+        fields: dict[str, Any] = {
+            "load": step.rows.load,
+            "drain": step.drain,
+            "target": step.target,
+            "rows": rows,
+            "tiles": ceil_div(rows, p.rows),
+            "tail_rows": rows - (ceil_div(rows, p.rows) - 1) * p.rows,
+            "k_words": ceil_div(elements, p.columns),
+            "k_steps": k_steps,
+            "groups": groups.count,
+            "blocks": groups.blocks,
+            "extra": groups.extra,
+            "low": op.low,
+            "high": op.high,
+        }
+        fields |= self._rows_fields(step, rows)
+        fields |= self._target_fields(step, result, rows)
+        fields |= self._drain_fields(step, index, groups)
+        if following and isinstance(following[0], AttentionStep):
+            self._exp_table(following[0], index + 1)
+        self.constants.constants(pack_constants(op, result, p.columns))
+        self.weights.append(pack_weights(op, source, result, k_steps, p))
+        self._linear_views(step, index, source, result, rows)
+        return Command(**fields)
+
+    def _source(self, step: LinearStep) -> Layout:
+        if step.rows.operand or step.rows.pool:
+            return Layout(self._graph.type_of(step.linear.inputs[0]).shape[-1], self._parameters.columns)
+        return self._layouts[step.rows.tensor]
+
+    def _rows_fields(self, step: LinearStep, rows: int) -> dict[str, Any]:
+        """What LOAD needs: source, dependency and the transform's parameters."""
+        fields: dict[str, Any] = {}
+        if step.rows.patches is not None:
+            return self._patch_fields(step)
+        name = step.rows.tensor
+        stride = self._layouts[name].words
+        fields["source"] = self._regions[name].base + step.rows.first * stride
+        fields["source_stride"] = stride
+        aligned = step.rows.first == 0 and step.rows.pool is None
+        aligned = aligned and self._graph.type_of(name).shape[0] == rows
+        fields["depends"] = Depends.TILE if aligned else Depends.COMMAND
+        fields["depends_on"] = self._producer[name]
+        if step.addend is not None and self._producer[step.addend] == len(self._commands) - 1:
+            # The addend is read while DRAIN may still hold its last rows: wait for all of it.
+            fields["depends"], fields["depends_on"] = Depends.COMMAND, self._producer[step.addend]
+        if step.rows.norm is not None and isinstance(step.rows.norm.op, IntegerLayerNorm):
+            norm = step.rows.norm
+            fields["norm_width"] = norm.type.shape[-1]
+            fields["norm_epsilon"] = step.rows.norm.op.epsilon
+            fields["norm_gain"] = step.rows.norm.op.gain
+            fields["norm_gain_shift"] = step.rows.norm.op.gain_shift
+        if step.rows.pool is not None and isinstance(step.rows.pool.op, IntegerMean):
+            fields["pool_rows"] = self._graph.type_of(step.rows.pool.inputs[0]).shape[0]
+            fields["pool_shift"] = step.rows.pool.op.shift
+        return fields
+
+    def _patch_fields(self, step: LinearStep) -> dict[str, Any]:
+        node = step.rows.patches
+        if node is None or not isinstance(node.op, Patches) or node.inputs[0] != self._graph.input:
+            raise UnsupportedModel(
+                Problem(
+                    f"{step.linear.name}: patches must come from the input image",
+                    where=str(step.linear.source),
+                )
+            )
+        channels, _, width = self._graph.input_type.shape
+        return {
+            "patch_height": node.op.patch[0],
+            "patch_width": node.op.patch[1],
+            "patch_channels": channels,
+            "patch_columns": width // node.op.patch[1],
+            "patch_prefix": node.op.prefix,
+            "row_words": ceil_div(width, self._parameters.columns),
+        }
+
+    def _target_fields(self, step: LinearStep, result: Layout, rows: int) -> dict[str, Any]:
+        p = self._parameters
+        if step.target in (Target.FEATURES, Target.RESIDUAL):
+            return {"target_base": self._regions[step.result].base, "target_stride": result.words}
+        if step.target is Target.OUTPUT:
+            return {}
+        lanes = p.columns if step.target is Target.KEYS else p.depth
+        stride = ceil_div(rows, lanes) * result.head_words
+        name = "head_stride" if step.target is Target.KEYS else "value_stride"
+        return {"heads": step.heads, "head_words": result.head_words, name: stride}
+
+    def _drain_fields(self, step: LinearStep, index: int, groups: Groups) -> dict[str, Any]:
+        if step.target is Target.OUTPUT:
+            self.output_groups = groups.count
+        if step.table is not None and isinstance(step.table.op, IntegerTable):
+            table = step.table.op.table
+            return {"activation_bank": self.constants.table(Item.ACTIVATION_TABLE, table, index)}
+        if step.constant is not None and isinstance(step.constant.op, IntegerAddConstant):
+            sizes = [groups.blocks + (i < groups.extra) for i in range(groups.count)]
+            value, p = step.constant.op.value, self._parameters
+            self.addends.append(pack_addends(value, sizes, p.rows, p.columns))
+            return {"stream_addend": 1}
+        if step.addend is not None:
+            return {"addend_base": self._regions[step.addend].base}
+        return {}
+
+    def _linear_views(self, step: LinearStep, index: int, source: Layout, result: Layout, rows: int) -> None:
+        operand = step.rows.operand or (step.rows.pool.name if step.rows.pool else None)
+        if operand or step.rows.first == 0:
+            # A tile that only copies a stored tensor shows it again: compared as well.
+            self.views.append(self._view(operand or step.rows.tensor, index, TILE, source, rows))
+        self.views.append(self._view(step.result, index, DRAIN, result, rows))
+
+    @staticmethod
+    def _view(tensor: str, command: int, which: int, layout: Layout, rows: int) -> View:
+        return View(
+            tensor=tensor,
+            command=command,
+            which=which,
+            kind=PLAIN,
+            rows=rows,
+            columns=layout.head_size,
+            heads=layout.heads,
+            head_words=layout.head_words,
+        )
+
+    # -- attention ---------------------------------------------------------------------------------------
+
+    def _exp_table(self, step: AttentionStep, user: int) -> None:
+        """Load the exp table before the constants of an earlier command, so that it is there in time."""
+        if isinstance(step.exp.op, IntegerExp):
+            self._exp_banks[step.exp.name] = self.constants.table(Item.EXP_TABLE, step.exp.op.table, user)
+
+    def _attention(self, step: AttentionStep) -> Command:
+        index, p = len(self._commands), self._parameters
+        scores, context = step.scores.op, step.context.op
+        if not isinstance(scores, IntegerScores) or not isinstance(context, IntegerContext):
+            raise UnsupportedModel(f"{step.context.name}: must be an attention context")
+        heads, queries, keys = step.scores.type.shape
+        if step.scores.type.bits != p.logit_bits:
+            raise UnsupportedModel(f"{step.scores.name}: all logits must have {p.logit_bits} bits")
+        query, key, value = *step.scores.inputs, step.context.inputs[1]
+        words = self._layouts[query].head_words
+        steps = words * p.columns // p.depth
+        exp_steps = ceil_div(keys, p.depth)
+        self._attention_views(step, index, words)
+        return Command(
+            load=Load.ATTENTION,
+            product=Product.ATTENTION,
+            drain=Drain.ATTENTION,
+            target=Target.FEATURES,
+            depends=Depends.TILE,
+            depends_on=self._producer[query],
+            operand_depends_on=max(self._producer[key], self._producer[value]),
+            exp_bank=self._exp_banks[step.exp.name],
+            rows=queries,
+            tiles=ceil_div(queries, p.rows),
+            tail_rows=queries - (ceil_div(queries, p.rows) - 1) * p.rows,
+            k_words=words,
+            k_steps=steps,
+            blocks=ceil_div(keys, p.columns),
+            source=self._regions[query].base,
+            source_stride=self._layouts[query].words,
+            target_base=self._regions[step.result].base,
+            target_stride=self._layouts[step.result].words,
+            heads=heads,
+            keys=keys,
+            head_words=words,
+            head_steps=steps,
+            head_stride=ceil_div(keys, p.columns) * words,
+            value_stride=exp_steps * words,
+            exp_words=ceil_div(exp_steps * p.depth, p.columns),
+            exp_steps=exp_steps,
+            logit_multiplier=scores.multiplier,
+            logit_shift=scores.shift,
+            context_multiplier=context.multiplier,
+            context_shift=context.shift,
+        )
+
+    def _attention_views(self, step: AttentionStep, index: int, words: int) -> None:
+        heads, queries, keys = step.scores.type.shape
+        size = self._layouts[step.result].head_size
+        for tensor, which, kind, columns, first in (
+            (step.scores.inputs[0], TILE, SCORES, size, 0),
+            (step.scores.name, DRAIN, SCORES, keys, 1),
+            (step.exp.name, TILE, CONTEXT, keys, 1),
+            (step.context.name, DRAIN, CONTEXT, size, 0),
+        ):
+            self.views.append(
+                View(
+                    tensor=tensor,
+                    command=index,
+                    which=which,
+                    kind=kind,
+                    rows=queries,
+                    columns=columns,
+                    heads=heads,
+                    head_words=words,
+                    head_first=first,
+                )
+            )

@@ -1,0 +1,40 @@
+"""How a tensor's last axis lies in words: plain, or split into padded heads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hlsgen.machine.parameters import ceil_div
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`size` elements; with heads > 0, each head's size/heads elements are padded to `head_words` words."""
+
+    size: int
+    columns: int
+    heads: int = 0
+    head_words: int = 0
+
+    @classmethod
+    def headed(cls, size: int, columns: int, depth: int, heads: int) -> Layout:
+        """Heads padded to a multiple of max(columns, depth), so that lanes hold no stale elements."""
+        granule = max(columns, depth)
+        return cls(size, columns, heads, ceil_div(size // heads, granule) * granule // columns)
+
+    @property
+    def words(self) -> int:
+        return self.heads * self.head_words if self.heads else ceil_div(self.size, self.columns)
+
+    @property
+    def head_size(self) -> int:
+        return self.size // self.heads if self.heads else self.size
+
+    def positions(self) -> np.ndarray:
+        """Padded position of each of the `size` elements."""
+        index = np.arange(self.size)
+        if not self.heads:
+            return index
+        return index // self.head_size * self.head_words * self.columns + index % self.head_size

@@ -1,0 +1,187 @@
+"""Integer Graph -> Program and Image, for one array."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hlsgen.errors import Problem, UnsupportedModel, UsageError
+from hlsgen.ir import Graph
+from hlsgen.lower.allocate import Request, allocate, memory_words
+from hlsgen.lower.commands import CommandBuilder
+from hlsgen.lower.layout import Layout
+from hlsgen.lower.size import (
+    ArrayShape,
+    accumulator_bits,
+    attention_memories,
+    image_words,
+    linear_shape,
+    ring_words,
+)
+from hlsgen.lower.steps import AttentionStep, LinearStep, Matcher, Step
+from hlsgen.machine.commands import Target
+from hlsgen.machine.image import Image
+from hlsgen.machine.parameters import MachineParameters, ceil_div
+from hlsgen.machine.program import InputLayout, OutputLayout, Program, Region
+from hlsgen.ops import Patches
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A Program and the Image it consumes."""
+
+    program: Program
+    image: Image
+
+
+def lower(graph: Graph, array: ArrayShape) -> Lowered:
+    """Lower an integer Graph; raises `UnsupportedModel` with every node that has no place."""
+    if not graph.input_type.is_integer:
+        raise UsageError("lower: the graph must be quantized first")
+    steps = Matcher(graph).steps()
+    layouts = tensor_layouts(steps, graph, array)
+    regions = place(steps, graph, layouts)
+    parameters = size_machine(steps, graph, array, layouts, regions)
+    builder = CommandBuilder(graph, parameters, layouts, {region.tensor: region for region in regions})
+    for index, step in enumerate(steps):
+        builder.add(step, steps[index + 1 :])
+    channels, height, width = graph.input_type.shape
+    layout = InputLayout(
+        channels=channels, height=height, width=width, row_words=ceil_div(width, parameters.columns)
+    )
+    output_type = graph.type_of(graph.output)
+    rows, columns = output_type.shape
+    output = OutputLayout(tensor=graph.output, rows=rows, columns=columns, groups=builder.output_groups)
+    commands = builder.finish()
+    program = Program(
+        parameters=parameters,
+        commands=commands,
+        regions=regions,
+        views=tuple(builder.views),
+        input=layout,
+        output=output,
+        macs=useful_macs(graph),
+    )
+    image = Image(
+        build_id=parameters.build_id,
+        program=b"".join(command.pack() for command in commands),
+        constants=builder.constants.pack(),
+        weights=b"".join(builder.weights),
+        addends=b"".join(builder.addends),
+        input_bytes=ceil_div(layout.words * parameters.columns, 64) * 64,
+        output_bytes=output.size(parameters),
+    )
+    return Lowered(program, image)
+
+
+def tensor_layouts(steps: list[Step], graph: Graph, array: ArrayShape) -> dict[str, Layout]:
+    """How each tensor that a command reads or writes lies in words."""
+    layouts: dict[str, Layout] = {}
+    for step in steps:
+        if isinstance(step, AttentionStep):
+            heads, size = step.scores.type.shape[0], step.context.type.shape[1]
+            layouts[step.result] = Layout.headed(size, array.columns, array.depth, heads)
+            continue
+        size = graph.type_of(step.result).shape[-1]
+        if step.heads:
+            layouts[step.result] = Layout.headed(size, array.columns, array.depth, step.heads)
+        else:
+            layouts[step.result] = Layout(size, array.columns)
+    return layouts
+
+
+def place(steps: list[Step], graph: Graph, layouts: dict[str, Layout]) -> tuple[Region, ...]:
+    """The memory map: every tensor in the residual or feature memory, by lifetime."""
+    last: dict[str, int] = {}
+    for index, step in enumerate(steps):
+        for name in reads(step):
+            last[name] = index
+    requests = []
+    for index, step in enumerate(steps):
+        target = step.target if isinstance(step, LinearStep) else Target.FEATURES
+        if target not in (Target.FEATURES, Target.RESIDUAL):
+            continue
+        addend = step.addend if isinstance(step, LinearStep) else None
+        in_place = addend is not None and isinstance(step, LinearStep) and step.rows.tensor != addend
+        requests.append(
+            Request(
+                tensor=step.result,
+                memory="residual" if target is Target.RESIDUAL else "features",
+                words=graph.type_of(step.result).shape[0] * layouts[step.result].words,
+                first=index,
+                last=last.get(step.result, index),
+                reuse=addend if in_place else None,
+            )
+        )
+    return allocate(requests)
+
+
+def reads(step: Step) -> list[str]:
+    """Tensors a step reads from the residual and feature memories."""
+    if isinstance(step, AttentionStep):
+        return [step.scores.inputs[0]]
+    return [step.rows.tensor, *([step.addend] if step.addend else [])]
+
+
+def size_machine(
+    steps: list[Step],
+    graph: Graph,
+    array: ArrayShape,
+    layouts: dict[str, Layout],
+    regions: tuple[Region, ...],
+) -> MachineParameters:
+    """The parameters whose memories hold the model."""
+    head_words = {step.result: layouts[step.result].head_words for step in steps}
+    shapes = [
+        linear_shape(
+            step, graph, array, source_layout(step, graph, layouts, array.columns), layouts[step.result]
+        )
+        for step in steps
+        if isinstance(step, LinearStep)
+    ]
+    tile = max([shape.k_words for shape in shapes] or [1])
+    for step in steps:
+        if isinstance(step, AttentionStep):
+            tile = max(tile, head_words[step.result])
+            exp_steps = ceil_div(step.scores.type.shape[2], array.depth)
+            tile = max(tile, ceil_div(exp_steps * array.depth, array.columns))
+    return array.parameters(
+        tile_words=tile,
+        residual_words=memory_words(regions, "residual"),
+        feature_words=memory_words(regions, "features"),
+        image_words=image_words(steps, graph, array.columns),
+        ring_words=ring_words(array, [(shape.blocks, shape.k_steps) for shape in shapes]),
+        constant_words=2 * max([shape.blocks for shape in shapes] or [1]),
+        accumulator_bits=accumulator_bits(steps, graph),
+        **attention_memories(steps, array, head_words),
+    )
+
+
+def source_layout(step: LinearStep, graph: Graph, layouts: dict[str, Layout], columns: int) -> Layout:
+    """The layout of a step's operand rows."""
+    if step.rows.operand or step.rows.pool:
+        return Layout(graph.type_of(step.linear.inputs[0]).shape[-1], columns)
+    if step.rows.tensor not in layouts:
+        problem = Problem(
+            f"{step.linear.name}: its input must be made by a command, not be {step.rows.tensor}",
+            where=str(step.linear.source),
+            fix="start the model with a patch embedding (a convolution whose stride is its kernel)",
+        )
+        raise UnsupportedModel(problem)
+    return layouts[step.rows.tensor]
+
+
+def useful_macs(graph: Graph) -> int:
+    """Multiply-accumulates of the mathematical model: no padding, no zero rows for class tokens."""
+    total = 0
+    prefix = {node.name: node.op.prefix for node in graph if isinstance(node.op, Patches)}
+    for node in graph:
+        kind = type(node.op).__name__
+        if kind == "IntegerLinear":
+            rows = node.type.shape[0] - prefix.get(node.inputs[0], 0)
+            total += rows * graph.type_of(node.inputs[0]).shape[-1] * node.type.shape[-1]
+        elif kind == "IntegerScores":
+            _, queries, keys = node.type.shape
+            total += queries * keys * graph.type_of(node.inputs[0]).shape[-1]
+        elif kind == "IntegerContext":
+            total += node.type.shape[0] * graph.type_of(node.inputs[0]).shape[-1] * node.type.shape[1]
+    return total

@@ -1,0 +1,105 @@
+"""Machine parameters from a model's steps: array and bus are the user's choice, memories are derived."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hlsgen.ir import Graph
+from hlsgen.lower.layout import Layout
+from hlsgen.lower.steps import AttentionStep, LinearStep, Step
+from hlsgen.machine.commands import Load
+from hlsgen.machine.parameters import MachineParameters, ceil_div
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayShape:
+    """What the user chooses: the array, the bus and the weight ring's budget in bytes."""
+
+    rows: int
+    columns: int
+    depth: int
+    bus_bytes: int = 16
+    ring_bytes: int = 128 * 1024
+
+    def parameters(self, **memories: int) -> MachineParameters:
+        return MachineParameters(
+            rows=self.rows, columns=self.columns, depth=self.depth, bus_bytes=self.bus_bytes, **memories
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Groups:
+    """Column blocks cut evenly: the first `extra` of `count` groups have `blocks` + 1."""
+
+    count: int
+    blocks: int
+    extra: int
+
+
+def cut(total: int, steps: int, ring_words: int) -> Groups:
+    """The fewest even groups of which the ring holds two (one in use, the next arriving)."""
+    most = max(1, ring_words // (2 * steps))
+    count = ceil_div(total, most)
+    return Groups(count=count, blocks=total // count, extra=total % count)
+
+
+def ring_words(array: ArrayShape, blocks_and_steps: list[tuple[int, int]]) -> int:
+    """Ring depth: two whole commands if the budget allows, at least two blocks of every command."""
+    word = array.columns * array.depth
+    wanted = max([2 * blocks * steps for blocks, steps in blocks_and_steps] or [2])
+    needed = max([2 * steps for _, steps in blocks_and_steps] or [2])
+    return max(needed, min(wanted, array.ring_bytes // word))
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a linear step on an array."""
+
+    rows: int
+    k_words: int
+    k_steps: int
+    blocks: int
+
+
+def linear_shape(step: LinearStep, graph: Graph, array: ArrayShape, source: Layout, result: Layout) -> Shape:
+    """Rows, operand words and steps, and column blocks of a linear step."""
+    rows = graph.type_of(step.linear.name).shape[0]
+    elements = source.words * array.columns if source.heads else source.size
+    return Shape(rows, ceil_div(elements, array.columns), ceil_div(elements, array.depth), result.words)
+
+
+def attention_memories(steps: list[Step], array: ArrayShape, head_words: dict[str, int]) -> dict[str, int]:
+    """Key, value and score memory depths, and the logits' width."""
+    keys = values = scores = 1
+    bits = 8
+    for step in steps:
+        if isinstance(step, AttentionStep):
+            heads, _, count = step.scores.type.shape
+            words = head_words[step.result]
+            keys = max(keys, heads * ceil_div(count, array.columns) * words)
+            values = max(values, heads * ceil_div(count, array.depth) * words)
+            scores = max(scores, ceil_div(count, array.columns))
+            bits = max(bits, step.scores.type.bits)
+    return {"key_words": keys, "value_words": values, "score_words": scores, "logit_bits": bits}
+
+
+def accumulator_bits(steps: list[Step], graph: Graph) -> int:
+    """The width that provably holds every accumulator, biases included."""
+    largest = 1
+    for step in steps:
+        if isinstance(step, LinearStep):
+            low, high = step.linear.op.accumulator_range(graph.type_of(step.linear.inputs[0]))  # type: ignore[attr-defined]
+        else:
+            query = graph.type_of(step.scores.inputs[0])
+            heads, _, keys = step.scores.type.shape
+            high = max(query.shape[-1] // heads * 128 * 128, keys * 255 * 128)
+            low = -high
+        largest = max(largest, high, -low - 1)
+    return max(16, largest.bit_length() + 1)
+
+
+def image_words(steps: list[Step], graph: Graph, columns: int) -> int:
+    """Image memory depth: rows of pixels padded to words."""
+    uses = any(isinstance(step, LinearStep) and step.rows.load is Load.PATCHES for step in steps)
+    channels, height, width = graph.input_type.shape
+    return channels * height * ceil_div(width, columns) if uses else 1
