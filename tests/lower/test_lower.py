@@ -1,0 +1,118 @@
+"""Lowering: order, dependencies, streams, refusals."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+
+import numpy as np
+import pytest
+from support.graphs import AWKWARD, DIGITS, integer_vit
+
+from hlsgen.errors import UnsupportedModel, UsageError
+from hlsgen.ir import Graph, GraphBuilder, Source
+from hlsgen.lower import lower
+from hlsgen.lower.constants import ConstantStream
+from hlsgen.lower.size import ArrayShape
+from hlsgen.machine.commands import COMMAND_BYTES, Command, Depends, Drain, Load, Target
+from hlsgen.machine.image import Image, Item
+from hlsgen.machine.interpreter import Interpreter
+from hlsgen.ops import IntegerTable, Patches
+
+ARRAY = ArrayShape(rows=4, columns=4, depth=8)
+
+
+def test_queries_drain_last_before_their_attention() -> None:
+    commands = lower(integer_vit(DIGITS), ARRAY).program.commands
+    targets = [command.target for command in commands[1:5]]
+    assert targets == [Target.KEYS, Target.VALUES, Target.FEATURES, Target.FEATURES]
+    attention = commands[4]
+    assert attention.drain is Drain.ATTENTION
+    assert (attention.depends, attention.depends_on) == (Depends.TILE, 3)
+    assert attention.operand_depends_on == 2
+
+
+def test_only_the_last_command_is_marked_and_a_selected_token_waits_for_the_whole_command() -> None:
+    commands = lower(integer_vit(DIGITS), ARRAY).program.commands
+    assert [command.last for command in commands] == [0] * (len(commands) - 1) + [1]
+    assert (commands[-1].rows, commands[-1].depends) == (1, Depends.COMMAND)
+    assert commands[-1].load is Load.LAYER_NORM
+
+
+def test_pooling_becomes_a_load_mode() -> None:
+    commands = lower(integer_vit(AWKWARD), ARRAY).program.commands
+    assert (commands[-1].load, commands[-1].pool_rows, commands[-1].rows) == (Load.POOL_NORM, 9, 1)
+
+
+def test_weights_stand_in_consumption_order() -> None:
+    graph = integer_vit(DIGITS)
+    weights = np.frombuffer(lower(graph, ARRAY).image.weights, np.int8).reshape(-1, 8, 4)
+    embed = graph.node("embed").op.weight  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(weights[0, :4], embed[:4].T)  # block 0, step 0: K = 4, the rest is zero
+    assert not weights[0, 4:].any()
+    np.testing.assert_array_equal(weights[1, :4], embed[4:8].T)
+
+
+def test_tables_alternate_between_banks_and_wait_for_their_last_user() -> None:
+    stream = ConstantStream(columns=4)
+    tables = [np.full(256, value) for value in (1, 2, 3)]
+    banks = [
+        stream.table(Item.ACTIVATION_TABLE, tables[i], user) for i, user in ((0, 4), (1, 9), (0, 12), (2, 15))
+    ]
+    assert banks == [0, 1, 0, 0]
+    data, word = stream.pack(), 32
+    headers = [struct.unpack_from("<BBHHH", data, at) for at in range(0, len(data), word + 256)]
+    assert headers == [(2, 0, 0, 256, 0xFFFF), (2, 1, 0, 256, 0xFFFF), (2, 0, 0, 256, 12)]
+
+
+def test_two_lowerings_give_the_same_bytes() -> None:
+    first, second = (lower(integer_vit(DIGITS), ARRAY) for _ in range(2))
+    assert first.image.pack() == second.image.pack()
+    assert str(first.program) == str(second.program)
+
+
+def test_image_round_trips_and_refuses_damage() -> None:
+    blob = lower(integer_vit(DIGITS), ARRAY).image.pack()
+    assert Image.unpack(blob).pack() == blob
+    with pytest.raises(UsageError, match=f"Image must have {len(blob)} bytes, not {len(blob) - 64}"):
+        Image.unpack(blob[:-64])
+    with pytest.raises(UsageError, match="must match its checksum: the file is damaged"):
+        Image.unpack(blob[:-1] + b"\x55")
+    with pytest.raises(UsageError, match="Image must begin with 0x47534c48"):
+        Image.unpack(b"\0" * len(blob))
+
+
+def test_a_foreign_image_is_refused_by_its_build_id() -> None:
+    lowered = lower(integer_vit(DIGITS), ARRAY)
+    other = dataclasses.replace(lowered.program.parameters, rows=5)
+    with pytest.raises(UsageError, match="Image must have build id"):
+        Interpreter(other, lowered.image.pack())
+
+
+def test_commands_pack_and_read_as_text() -> None:
+    for command in lower(integer_vit(AWKWARD), ARRAY).program.commands:
+        assert len(command.pack()) == COMMAND_BYTES
+        assert Command.unpack(command.pack()) == command
+        assert Command.parse(str(command)) == command
+    with pytest.raises(UsageError, match=r"command field groups must be in 0..65535, not 65536"):
+        Command(groups=65536)
+
+
+def _with_loose_table(source: Source) -> Graph:
+    graph = integer_vit(DIGITS)
+    builder = GraphBuilder("image", graph.input_type)
+    patches = builder.add("patches", Patches(patch=(2, 2)), ["image"])
+    op = IntegerTable(table=np.zeros(256, np.int64), scale=1.0)
+    return builder.finish(builder.add("table", op, [patches], source))
+
+
+def test_what_no_command_executes_is_refused_with_its_place() -> None:
+    with pytest.raises(UnsupportedModel) as caught:
+        lower(_with_loose_table(Source("act", "model.py:7")), ARRAY)
+    texts = [str(problem) for problem in caught.value.problems]
+    assert texts[1] == (
+        "table: IntegerTable can't be lowered\n"
+        "  where: act at model.py:7\n"
+        "  why: no command executes this node in this place\n"
+        "  fix: use pre-norm transformer blocks: see `hlsgen ops` for what each op may follow"
+    )
