@@ -1,0 +1,1 @@
+"""Simulation: bus models, test benches, Verilator harness and its runner."""

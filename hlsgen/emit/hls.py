@@ -1,0 +1,249 @@
+"""Program and Image to HLS C++: sources, test bench and project files, as text."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from hlsgen import __version__
+from hlsgen.emit.render import render
+from hlsgen.emit.repeats import Section, find_repeats
+from hlsgen.errors import Problem, UsageError
+from hlsgen.machine.commands import LAYOUT, Command
+from hlsgen.machine.image import HEADER_BYTES, Image
+from hlsgen.machine.program import Program
+from hlsgen.machine.trace import DRAIN, SCORES
+
+FOLDER = "hls"
+TOP = "hlsgen_top"
+"""Name of the top function."""
+DEFAULT_PART = "xck26-sfvc784-2LV-c"
+TEMPLATES = ("parameters.hpp", "top.hpp", "top.cpp", "tb.cpp", "Makefile", "run_hls.tcl", "hls_config.cfg")
+
+ORDER_ONLY = frozenset({"last", "depends", "reserved", "depends_on", "operand_depends_on"})
+"""Fields that only order overlapping stages: the C++ runs its stages one after the other."""
+PER_LAYER = frozenset(
+    {
+        "activation_bank", "exp_bank", "source", "target_base", "addend_base", "low", "high",
+        "norm_epsilon", "norm_gain", "norm_gain_shift", "pool_shift",
+        "logit_multiplier", "logit_shift", "context_multiplier", "context_shift",
+    }
+)  # fmt: skip
+"""Fields in which the repeats of a layer may differ."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """`name = value` in C++."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class RepeatTable:
+    """A field's value in each repeat of a layer."""
+
+    field: str
+    type: str
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class CommandText:
+    """One command of the printed program, or the same command of all repeats of a layer."""
+
+    name: str
+    comment: str
+    fields: tuple[Assignment, ...]
+    tables: tuple[RepeatTable, ...]
+
+
+@dataclass(frozen=True)
+class SectionText:
+    """Commands in order, executed `count` times."""
+
+    count: int
+    commands: tuple[CommandText, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Sizes in bytes, sections in beats, and the Image's header words."""
+
+    image_bytes: int
+    input_bytes: int
+    input_words: int
+    output_bytes: int
+    constants_beat: int
+    weights_beat: int
+    addends_beat: int
+    header: tuple[int, ...]
+
+
+def hls(
+    program: Program,
+    image: Image,
+    *,
+    part: str = DEFAULT_PART,
+    clock_mhz: float = 200.0,
+    data: str = "../data",
+) -> dict[str, str]:
+    """Path to text of the C++ and its projects; writes nothing.
+
+    Parameters
+    ----------
+    program, image
+        What `lower` made. The C++ holds the Image's header, and reads its weights when it runs.
+    part, clock_mhz
+        For the Vitis projects.
+    data
+        Folder of image.bin, inputs.bin and expected.bin, relative to the folder of the sources.
+
+    Raises `UsageError` with every argument that can't be used.
+    """
+    _check(part, clock_mhz, data)
+    context = {
+        "version": __version__,
+        "top": TOP,
+        "part": part,
+        "period": f"{1000 / clock_mhz:.3f}",
+        "data": data,
+        "parameters": [Assignment(*item) for item in dataclasses.asdict(program.parameters).items()],
+        "bus_bytes": program.parameters.bus_bytes,
+        "step_words": max(1, program.parameters.depth // program.parameters.columns),
+        "layout": _layout(program, image),
+        "commands": len(program.commands),
+        "sections": section_texts(program),
+    }
+    files = {f"{FOLDER}/{path.name}": path.read_text("utf-8") for path in sorted(folder().glob("*.hpp"))}
+    files |= {f"{FOLDER}/{name}": render(f"{FOLDER}/{name}", context) for name in TEMPLATES}
+    return dict(sorted(files.items()))
+
+
+def folder() -> Path:
+    """The folder of the C++ headers and their templates."""
+    import hlsgen.templates
+
+    return Path(next(iter(hlsgen.templates.__path__))) / FOLDER
+
+
+def _check(part: str, clock_mhz: float, data: str) -> None:
+    problems = []
+    if not re.fullmatch(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*", part):
+        problems.append(Problem(f"part must be letters, digits and hyphens, not {part!r}"))
+    if not (math.isfinite(clock_mhz) and 1 <= clock_mhz <= 1000):
+        problems.append(Problem(f"clock_mhz must be in 1..1000, not {clock_mhz!r}"))
+    if not re.fullmatch(r"[A-Za-z0-9_.]+(/[A-Za-z0-9_.]+)*", data):
+        problems.append(Problem(f"data must be a folder of letters, digits, dots and slashes, not {data!r}"))
+    if problems:
+        raise UsageError(problems)
+
+
+def _layout(program: Program, image: Image) -> Layout:
+    blob = image.pack()
+    words = struct.unpack_from(f"<{HEADER_BYTES // 4}I", blob)
+    bus = program.parameters.bus_bytes
+    return Layout(
+        image_bytes=len(blob),
+        input_bytes=image.input_bytes,
+        input_words=min(program.input.words, program.parameters.image_words),
+        output_bytes=image.output_bytes,
+        constants_beat=words[6] // bus,
+        weights_beat=words[8] // bus,
+        addends_beat=words[10] // bus,
+        header=words,
+    )
+
+
+def section_texts(program: Program) -> tuple[SectionText, ...]:
+    """The program as sections of named commands, repeated layers rolled up."""
+    names = _result_names(program)
+    taken: set[str] = set()
+    texts = []
+    for section in find_repeats([_shape(command) for command in program.commands]):
+        commands = []
+        stop = section.start + section.period * section.count
+        for offset in range(section.period):
+            indices = range(section.start + offset, stop, section.period)
+            name = _unique(identifier(common_name([names[i] for i in indices])), taken)
+            commands.append(_command_text(name, section, indices, [program.commands[i] for i in indices]))
+        texts.append(SectionText(section.count, tuple(commands)))
+    return tuple(texts)
+
+
+def _result_names(program: Program) -> list[str]:
+    """The tensor that each command writes."""
+    names = [""] * len(program.commands)
+    for view in program.views:
+        if view.which == DRAIN and view.kind != SCORES:
+            names[view.command] = view.tensor
+    return names
+
+
+def _shape(command: Command) -> tuple[Any, ...]:
+    """What must be equal in all repeats of a layer."""
+    return tuple(getattr(command, name) for name, _, _ in LAYOUT if name not in ORDER_ONLY | PER_LAYER)
+
+
+def _command_text(name: str, section: Section, indices: range, commands: Sequence[Command]) -> CommandText:
+    fields, tables = [], []
+    default = Command()
+    for field, bits, signed in LAYOUT:
+        values = tuple(getattr(command, field) for command in commands)
+        if field in ORDER_ONLY or set(values) == {getattr(default, field)}:
+            continue
+        if len(set(values)) == 1:
+            fields.append(Assignment(field, _literal(values[0])))
+        else:
+            tables.append(RepeatTable(field, _type(bits, signed), tuple(map(int, values))))
+    first = commands[0]
+    which = f"Command {indices[0]}" + (f" + {section.period} * repeat" if section.count > 1 else "")
+    steps = f"{first.load.name} -> {first.product.name} -> {first.drain.name} -> {first.target.name}".lower()
+    return CommandText(name, f"{which}: {steps}", tuple(fields), tuple(tables))
+
+
+def _literal(value: int) -> str:
+    if isinstance(value, IntEnum):
+        return f"{type(value).__name__}::{value.name.lower()}"
+    return str(value)
+
+
+def _type(bits: int, signed: bool) -> str:
+    if signed:
+        return f"std::int{16 if bits <= 16 else 32}_t"
+    for width in (8, 16):
+        if bits <= width:
+            return f"std::uint{width}_t"
+    return "std::int32_t" if bits < 32 else "std::uint64_t"
+
+
+def common_name(names: Sequence[str]) -> str:
+    """One name for all: the numbers in which they differ are dropped; else the first."""
+    parts = [re.split(r"(\d+)", name) for name in names]
+    if len({tuple(part[::2]) for part in parts}) > 1:
+        return names[0]
+    kept = [group[0] for group in zip(*parts, strict=True) if len(set(group)) == 1]
+    return "".join(kept)
+
+
+def identifier(text: str) -> str:
+    """A C++ name made from any text; its first word keeps it from being a keyword or a macro."""
+    name = re.sub(r"_+", "_", re.sub(r"[^a-z0-9]", "_", text.lower()))[:80].strip("_")
+    return f"command_{name}".rstrip("_")
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    result, count = name, 1
+    while result in taken:
+        count += 1
+        result = f"{name}_{count}"
+    taken.add(result)
+    return result

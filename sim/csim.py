@@ -1,0 +1,174 @@
+"""C simulation: compiles the generated HLS C++ with g++ and runs it on inputs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from hlsgen.errors import ToolFailed, ToolMissing, UsageError
+from hlsgen.machine import trace
+from hlsgen.machine.program import Program
+
+FLAGS = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
+SANITIZE = ("-O1", "-g", "-DHLSGEN_CHECK", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+TRACE = ("-DHLSGEN_TRACE",)
+SOURCES = ("top.cpp", "tb.cpp")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the C++ left for each input.
+
+    outputs is int64 [inputs, rows, columns]; records holds one array of trace records per input, empty
+    arrays when nothing was traced.
+    """
+
+    program: Program
+    outputs: np.ndarray
+    records: tuple[np.ndarray, ...]
+
+    @cached_property
+    def tensors(self) -> tuple[dict[str, np.ndarray], ...]:
+        """Every traced graph tensor of each input, by name."""
+        return tuple(trace.rebuild(self.program, records) for records in self.records)
+
+
+class CSim:
+    """One compiled program.
+
+    Parameters
+    ----------
+    program
+        The program the sources were printed from.
+    image
+        The packed Image.
+    files
+        Path to text, as `hlsgen.emit.hls.hls` returns it.
+    folder
+        Build folder; binaries in it are named by a digest of sources, flags and compiler, and reused.
+    tracing
+        Compile the trace in.
+    sanitize
+        Check every integer's range and run under the address and undefined-behaviour sanitizers.
+    compiler
+        Name or path of g++ or a compiler with the same options.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        image: bytes,
+        files: Mapping[str, str],
+        folder: Path,
+        *,
+        tracing: bool = False,
+        sanitize: bool = False,
+        compiler: str = "g++",
+    ) -> None:
+        self.program = program
+        self.tracing = tracing
+        self._image = image
+        self._files = {PurePosixPath(path).name: text for path, text in files.items()}
+        self._folder = folder
+        self._flags = (*FLAGS, *(SANITIZE if sanitize else ()), *(TRACE if tracing else ()))
+        self._compiler = compiler
+        self._binary: Path | None = None
+
+    def build(self, seconds: float = 300) -> Path:
+        """Compile unless that was done before; the binary's path.
+
+        Raises `ToolMissing` without a compiler and `ToolFailed` when it fails or needs more than `seconds`.
+        """
+        if self._binary is not None and self._binary.exists():
+            return self._binary
+        compiler = shutil.which(self._compiler)
+        if compiler is None:
+            raise ToolMissing(f"{self._compiler} must be installed to compile the generated C++")
+        binary = self._binary = self._folder / self._digest(compiler) / "tb"
+        if binary.exists():
+            return binary
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._folder) as name:
+            work = Path(name)
+            for path, text in self._files.items():
+                (work / path).write_text(text, "utf-8")
+            command = [compiler, *self._flags, "-o", "tb", *SOURCES]
+            _run(command, work, seconds, "the generated C++ did not compile")
+            binary.parent.mkdir(exist_ok=True)
+            (work / "tb").replace(binary)
+        return binary
+
+    def run(self, images: np.ndarray, seconds: float = 600) -> Result:
+        """Run int8 images [inputs, channels, height, width]; raises `ToolFailed` when the C++ fails."""
+        return self.run_packed([self.program.input.pack(image, self._columns) for image in images], seconds)
+
+    def run_packed(self, inputs: Sequence[bytes], seconds: float = 600) -> Result:
+        """The same for inputs as `InputLayout.pack` makes them."""
+        if not inputs:
+            raise UsageError("csim: at least one input is needed")
+        binary = self.build()
+        with tempfile.TemporaryDirectory(dir=self._folder) as name:
+            work = Path(name)
+            (work / "image.bin").write_bytes(self._image)
+            (work / "inputs.bin").write_bytes(b"".join(inputs))
+            traced = "trace.bin" if self.tracing else "-"
+            command = [str(binary.resolve()), "image.bin", "inputs.bin", "-", "outputs.bin", traced]
+            _run(command, work, seconds, "the generated C++ failed")
+            records = np.fromfile(work / traced, self._record_type) if self.tracing else self._no_records()
+            data = (work / "outputs.bin").read_bytes()
+        return Result(self.program, self._outputs(data, len(inputs)), tuple(_split(records, len(inputs))))
+
+    @property
+    def _columns(self) -> int:
+        return self.program.parameters.columns
+
+    @property
+    def _record_type(self) -> np.dtype:
+        return trace.record_type(self._columns)
+
+    def _no_records(self) -> np.ndarray:
+        return np.zeros(0, self._record_type)
+
+    def _outputs(self, data: bytes, count: int) -> np.ndarray:
+        layout, parameters = self.program.output, self.program.parameters
+        size = layout.size(parameters)
+        if len(data) != count * size:
+            raise ToolFailed(f"the generated C++ must write {count * size} bytes, not {len(data)}")
+        return np.stack([layout.unpack(data[i * size : (i + 1) * size], parameters) for i in range(count)])
+
+    def _digest(self, compiler: str) -> str:
+        version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
+        digest = hashlib.sha256()
+        for part in (version, *self._flags, *(f"{k}\0{v}" for k, v in sorted(self._files.items()))):
+            digest.update(part.encode() + b"\0")
+        return digest.hexdigest()[:16]
+
+
+def _split(records: np.ndarray, count: int) -> list[np.ndarray]:
+    """One array per input: the same program writes the same number of words for every input."""
+    if len(records) % count:
+        raise ToolFailed(f"{len(records)} trace records must divide by {count} inputs")
+    return np.split(records, count)
+
+
+def _run(command: Sequence[str], work: Path, seconds: float, failure: str) -> None:
+    """Run a command; its output is only shown when it fails."""
+    # Leak detection needs ptrace, which containers often forbid; the C++ allocates nothing but vectors.
+    environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}
+    try:
+        done = subprocess.run(
+            command, cwd=work, env=environment, capture_output=True, text=True, timeout=seconds, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise ToolFailed(f"{failure}: it took more than {seconds:g} s", command) from None
+    if done.returncode:
+        raise ToolFailed(f"{failure} (exit code {done.returncode})", command, done.stdout + done.stderr)

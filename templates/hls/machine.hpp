@@ -1,0 +1,172 @@
+// The machine: LOAD, MULTIPLY and DRAIN, job by job.
+//
+// One instance of `run_job` serves every command, so every layer shares the one array. The stages of a job
+// run one after the other here (the RTL overlaps them); the order of the jobs is the machine's, so that
+// the trace is too.
+#pragma once
+
+#include "command.hpp"
+#include "constants.hpp"
+#include "drain_activation.hpp"
+#include "drain_add.hpp"
+#include "drain_context.hpp"
+#include "drain_requantize.hpp"
+#include "drain_scores.hpp"
+#include "load_exp.hpp"
+#include "load_layer_norm.hpp"
+#include "load_patches.hpp"
+#include "load_pool.hpp"
+#include "load_rows.hpp"
+#include "memory.hpp"
+#include "multiply.hpp"
+#include "store.hpp"
+#include "streams.hpp"
+#include "trace.hpp"
+
+namespace hlsgen {
+
+template <class P>
+void load(Memory<P>& memory, const Command& command, const Job& job) {
+#pragma HLS INLINE off
+    if (job.kind == Kind::context) {
+        load_exp<P>(memory, command, job);
+    } else if (command.load == Load::layer_norm) {
+        load_layer_norm<P>(memory, command, job);
+    } else if (command.load == Load::patches) {
+        load_patches<P>(memory, command, job);
+    } else if (command.load == Load::pool) {
+        load_pool<P>(memory, command, job);
+    } else if (command.load == Load::pool_norm) {
+        load_pool_norm<P>(memory, command, job);
+    } else {
+        load_rows<P>(memory, command, job);
+    }
+}
+
+template <class P>
+void drain(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Output<P>& output,
+           const Command& command, const Job& job, int block,
+           const Int<P::accumulator_bits> (&sums)[P::rows][P::columns]) {
+#pragma HLS INLINE off
+    const BlockPlace at = place(command, job, block);
+    for (int row = 0; row < job.rows; ++row) {
+#pragma HLS PIPELINE II=1
+        // Each row of a block has addresses of its own, in the addition as well.
+#pragma HLS DEPENDENCE variable=memory.residual type=inter direction=RAW dependent=false
+        Int<16> result[P::columns];
+#pragma HLS ARRAY_PARTITION variable=result complete
+        const int t = job.first_row + row;
+        if (job.kind == Kind::scores) {
+            drain_scores<P>(memory, command, job, row, block, sums[row], result);
+        } else if (job.kind == Kind::context) {
+            drain_context<P>(memory, job, row, sums[row], result);
+        } else if (command.drain == Drain::activation) {
+            drain_activation<P>(memory, command, block, sums[row], result);
+        } else if (command.drain == Drain::add) {
+            drain_add<P>(memory, progress, image, command, t, block, sums[row], result);
+        } else {
+            drain_requantize<P>(memory, command, block, sums[row], result);
+        }
+        if (job.kind != Kind::scores) {
+            store<P>(memory, command, at, t, external, output, result);
+        }
+        trace_drain(job, row, block, result);
+    }
+}
+
+/// One tile against the column blocks of one group.
+template <class P>
+void run_job(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Output<P>& output,
+             const Command& command, const Job& job) {
+#pragma HLS INLINE off
+    load<P>(memory, command, job);
+    for (int block = 0; block < job.blocks; ++block) {
+        Int<P::accumulator_bits> sums[P::rows][P::columns];
+#pragma HLS ARRAY_PARTITION variable=sums complete dim=0
+        multiply<P>(memory, command, job, block, sums);
+        drain<P>(memory, progress, image, external, output, command, job, job.first_block + block, sums);
+    }
+    progress.tile_slot = progress.tile_slot + 1 == P::tile_slots ? 0 : progress.tile_slot + 1;
+}
+
+/// A job on tile `tile` of the command; the rest of the job is the caller's.
+template <class P>
+Job tile_job(const Progress& progress, const Command& command, Kind kind, int tile) {
+    Job job;
+    job.kind = kind;
+    job.command = progress.command;
+    job.first_row = tile * P::rows;
+    job.rows = tile == command.tiles - 1 ? command.tail_rows : P::rows;
+    job.tile_slot = progress.tile_slot;
+    return job;
+}
+
+/// Groups of column blocks, and for each group all tiles: every weight is read once.
+template <class P>
+void run_plain(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Output<P>& output,
+               const Command& command) {
+#pragma HLS INLINE
+    read_constants<P>(memory, progress, image, command.groups * command.blocks + command.extra);
+    int first_block = 0;
+    for (int group = 0; group < command.groups; ++group) {
+        const int blocks = group < command.extra ? command.blocks + 1 : command.blocks;
+        const int words = blocks * command.k_steps;
+        read_weights<P>(memory, progress, image, progress.ring, words);
+        for (int tile = 0; tile < command.tiles; ++tile) {
+            Job job = tile_job<P>(progress, command, Kind::plain, tile);
+            job.ring = progress.ring;
+            job.first_block = first_block;
+            job.blocks = blocks;
+            job.steps = command.k_steps;
+            run_job<P>(memory, progress, image, external, output, command, job);
+        }
+        progress.ring += words;
+        progress.ring = progress.ring >= P::ring_words ? progress.ring - P::ring_words : progress.ring;
+        first_block += blocks;
+    }
+}
+
+/// Job S or C of attention tile `index`, heads outer.
+template <class P>
+Job attention_job(const Progress& progress, const Command& command, Kind kind, int index) {
+    Job job = tile_job<P>(progress, command, kind, index % command.tiles);
+    job.head = index / command.tiles;
+    job.score_slot = index % 2;
+    job.blocks = kind == Kind::scores ? command.blocks : command.head_words;
+    job.steps = kind == Kind::scores ? command.k_steps : command.exp_steps;
+    return job;
+}
+
+/// S(0), then S(j+1) and C(j) for each j: the scores of the next tile before the context of this one.
+template <class P>
+void run_attention(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external,
+                   Output<P>& output, const Command& command) {
+#pragma HLS INLINE
+    const int count = command.heads * command.tiles;
+    for (int j = 0; j <= count; ++j) {
+        for (int half = 0; half < 2; ++half) {
+            const bool scores = half == 0;
+            if (scores ? j < count : j > 0) {
+                const Job job = attention_job<P>(progress, command, scores ? Kind::scores : Kind::context,
+                                                 scores ? j : j - 1);
+                run_job<P>(memory, progress, image, external, output, command, job);
+            }
+        }
+    }
+}
+
+/// Executes one command.
+template <class P>
+void run(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Output<P>& output,
+         const Command& command) {
+#pragma HLS INLINE off
+#pragma HLS ALLOCATION function instances=run_job<P> limit=1
+    if (command.product == Product::attention) {
+        run_attention<P>(memory, progress, image, external, output, command);
+    } else {
+        run_plain<P>(memory, progress, image, external, output, command);
+    }
+    progress.command += 1;
+}
+
+}  // namespace hlsgen

@@ -1,0 +1,35 @@
+"""Shared fixtures: golden texts and a folder for compiled C++ that tests may share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write tests/golden/*.txt anew")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """`golden(name, text)` asserts that text equals tests/golden/{name}.txt, or writes it."""
+
+    def check(name: str, text: str) -> None:
+        path = GOLDEN / f"{name}.txt"
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, "utf-8")
+        assert path.exists(), f"{path.name} is missing: run pytest --update-golden"
+        assert text == path.read_text("utf-8")
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def cpp_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build folder that all tests of one session share, so that equal C++ is compiled once."""
+    return tmp_path_factory.mktemp("cpp")
