@@ -88,7 +88,7 @@ def _interpolate(base: Integers, drop: Integers, first: int, mantissa: Integers)
 def reciprocal(x: ArrayLike) -> tuple[Integers, Integers]:
     """`(mantissa, exponent)` with 1/x ~ mantissa * 2**-(16 + exponent); x >= 0 below 2**32; (0, 0) for 0.
 
-    The mantissa comes from a 128-entry table with linear interpolation; relative error below 4e-5.
+    The mantissa comes from a 128-entry table with linear interpolation; relative error below 5e-5.
     """
     x = np.asarray(x, np.int64)
     exponent = np.maximum(_bit_length(x) - 1, 0)

@@ -50,8 +50,8 @@ class IntegerContext(Op):
         p, v = types
         if p.shape[-1] * numerics.EXP_ONE * 128 >= 1 << 31:
             raise RangeOverflow(f"context: {p.shape[-1]} keys leave the 32-bit accumulator")
-        if self.shift > 40:
-            raise RangeOverflow(f"context: shift must be at most 40, not {self.shift}")
+        if self.shift > 38:
+            raise RangeOverflow(f"context: shift must be at most 38, not {self.shift}")
         return TensorType(_shape(p, v), -128, 127, self.scale)
 
     def golden(self, *arrays: np.ndarray) -> np.ndarray:
