@@ -1,0 +1,1 @@
+"""The accelerator in Amaranth: core, masters, registers, board tops."""

@@ -1,0 +1,118 @@
+"""AXI signatures, and the flat port names under which they leave the top."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Member, Out
+
+ADDRESS_BITS = 64
+REGISTER_ADDRESS_BITS = 8
+MAX_BURST_BYTES = 4096
+"""No burst crosses an address that is a multiple of this."""
+RESPONSE_ERROR_BIT = 1
+"""Bit of rresp and bresp that tells an error (SLVERR, DECERR) from a success."""
+
+
+class AxiLite(wiring.Signature):
+    """AXI4-Lite with 8-bit addresses and 32-bit data, seen from the master."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "awaddr": Out(REGISTER_ADDRESS_BITS),
+                "awvalid": Out(1),
+                "awready": In(1),
+                "wdata": Out(32),
+                "wstrb": Out(4),
+                "wvalid": Out(1),
+                "wready": In(1),
+                "bresp": In(2),
+                "bvalid": In(1),
+                "bready": Out(1),
+                "araddr": Out(REGISTER_ADDRESS_BITS),
+                "arvalid": Out(1),
+                "arready": In(1),
+                "rdata": In(32),
+                "rresp": In(2),
+                "rvalid": In(1),
+                "rready": Out(1),
+            }
+        )
+
+
+class AxiRead(wiring.Signature):
+    """The read channels of AXI4 without identifiers, seen from the master.
+
+    Parameters
+    ----------
+    bus_bytes
+        Bytes per beat.
+    """
+
+    def __init__(self, bus_bytes: int) -> None:
+        super().__init__(
+            {
+                "araddr": Out(ADDRESS_BITS),
+                "arlen": Out(8),
+                "arsize": Out(3),
+                "arburst": Out(2),
+                "arvalid": Out(1),
+                "arready": In(1),
+                "rdata": In(8 * bus_bytes),
+                "rresp": In(2),
+                "rlast": In(1),
+                "rvalid": In(1),
+                "rready": Out(1),
+            }
+        )
+
+
+class AxiWrite(wiring.Signature):
+    """The write channels of AXI4 without identifiers, seen from the master.
+
+    Parameters
+    ----------
+    bus_bytes
+        Bytes per beat.
+    """
+
+    def __init__(self, bus_bytes: int) -> None:
+        super().__init__(
+            {
+                "awaddr": Out(ADDRESS_BITS),
+                "awlen": Out(8),
+                "awsize": Out(3),
+                "awburst": Out(2),
+                "awvalid": Out(1),
+                "awready": In(1),
+                "wdata": Out(8 * bus_bytes),
+                "wstrb": Out(bus_bytes),
+                "wlast": Out(1),
+                "wvalid": Out(1),
+                "wready": In(1),
+                "bresp": In(2),
+                "bvalid": In(1),
+                "bready": Out(1),
+            }
+        )
+
+
+def flat_members(prefix: str, signature: Any) -> dict[str, Member]:
+    """Members `prefix_name` for every member of a signature: Verilog ports with the usual names of AXI."""
+    return {f"{prefix}_{name}": member for name, member in signature.members.items()}
+
+
+def connect_flat(m: Module, outer: wiring.Component, prefix: str, inner: object) -> None:
+    """Connect the ports `prefix_name` of `outer` with the interface `inner` of a submodule.
+
+    `inner` has the same signature as the flat ports of `outer`, whose direction decides who drives.
+    """
+    for name, member in outer.signature.members.items():
+        if not name.startswith(f"{prefix}_"):
+            continue
+        outside, inside = getattr(outer, name), getattr(inner, name.removeprefix(f"{prefix}_"), None)
+        if inside is not None:
+            m.d.comb += outside.eq(inside) if member.flow == Out else inside.eq(outside)

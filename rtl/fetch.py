@@ -1,0 +1,306 @@
+"""Reads the Image and the input: one AXI4 read master that serves six sequential channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth import Const, Module, Mux, ResetInserter, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+
+from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters
+from hlsgen.rtl.axi import RESPONSE_ERROR_BIT, AxiRead
+from hlsgen.rtl.resize import Resize
+
+UNIT_BITS = 6
+"""Addresses and lengths count units of 64 bytes: everything in external memory is aligned to them."""
+ADDRESS_UNITS = 64 - UNIT_BITS
+LENGTH_UNITS = 32 - UNIT_BITS + 1
+OUTSTANDING = 8
+"""Read bursts under way: 128 beats cover the latency; more would let weights queue before others."""
+HEADER, COMMANDS, PIXELS, WEIGHTS, CONSTANTS, ADDENDS = range(6)
+CHANNELS = ("header", "commands", "pixels", "weights", "constants", "addends")
+
+
+def burst_bytes(bus_bytes: int) -> int:
+    """Largest burst: 16 beats or 256 bytes; a power of two that divides 4096."""
+    return max(256, 16 * bus_bytes)
+
+
+@dataclass(frozen=True)
+class ChannelShape:
+    """Word width in bits and buffer depth in beats of one channel."""
+
+    word_bits: int
+    depth: int
+
+
+def channel_shapes(parameters: MachineParameters) -> tuple[ChannelShape, ...]:
+    """The channels' shapes in the order of `CHANNELS`; 256 beats of weights cover the memory's latency."""
+    p = parameters
+    small = max(64, 2 * burst_bytes(p.bus_bytes) // p.bus_bytes)
+    return (
+        ChannelShape(32, SECTION_ALIGN // p.bus_bytes + 1),
+        ChannelShape(1024, small),
+        ChannelShape(p.columns * 8, small),
+        ChannelShape(p.columns * p.depth * 8, 256),
+        ChannelShape(p.columns * 64, small),
+        ChannelShape(p.columns * 16, small),
+    )
+
+
+class Open(wiring.Signature):
+    """Where a channel's data lie, driven by the control: `load` is high for one cycle."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "load": Out(1),
+                "channel": Out(range(len(CHANNELS))),
+                "address": Out(ADDRESS_UNITS),
+                "units": Out(LENGTH_UNITS),
+            }
+        )
+
+
+class Channel(wiring.Component):
+    """One sequential reader: asks for bursts as far as its buffer has room, and buffers what comes.
+
+    Room is taken when a burst is asked for, so that its data can never find the buffer full.
+
+    Parameters
+    ----------
+    bus_bytes
+        Bytes per beat.
+    shape
+        Word width and buffer depth.
+
+    Members
+    -------
+    load, address, units
+        Set the section to read.
+    enable
+        Requests are made only while it is high.
+    request, request_address, request_units, grant
+        The next burst, aligned so that it crosses no multiple of `burst_bytes`; taken when `grant` is high.
+    beat, write
+        A beat for this channel.
+    o
+        Words in address order.
+
+    Latency
+    -------
+    One request every two cycles; two cycles from a beat to `o` plus the width converter's.
+    """
+
+    o: Any
+    load: Signal
+    address: Signal
+    units: Signal
+    enable: Signal
+    request: Signal
+    request_address: Signal
+    request_units: Signal
+    grant: Signal
+    beat: Signal
+    write: Signal
+
+    def __init__(self, bus_bytes: int, shape: ChannelShape) -> None:
+        self._bus_bytes, self._shape = bus_bytes, shape
+        self._burst = burst_bytes(bus_bytes) // SECTION_ALIGN
+        super().__init__(
+            {
+                "load": In(1),
+                "address": In(ADDRESS_UNITS),
+                "units": In(LENGTH_UNITS),
+                "enable": In(1),
+                "request": Out(1),
+                "request_address": Out(ADDRESS_UNITS),
+                "request_units": Out(range(self._burst + 1)),
+                "grant": In(1),
+                "beat": In(8 * bus_bytes),
+                "write": In(1),
+                "o": Out(stream.Signature(shape.word_bits)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002
+        m = Module()
+        m.submodules.buffer = buffer = SyncFIFOBuffered(width=8 * self._bus_bytes, depth=self._shape.depth)
+        m.submodules.resize = resize = Resize(8 * self._bus_bytes, self._shape.word_bits)
+        m.d.comb += [
+            buffer.w_data.eq(self.beat),
+            buffer.w_en.eq(self.write),
+            resize.i.payload.eq(buffer.r_data),
+            resize.i.valid.eq(buffer.r_rdy),
+            buffer.r_en.eq(resize.i.ready),
+        ]
+        wiring.connect(m, resize.o, wiring.flipped(self.o))
+        self._requests(m, buffer.r_rdy & buffer.r_en)
+        return m
+
+    def _requests(self, m: Module, taken: Value) -> None:
+        beats = SECTION_ALIGN // self._bus_bytes
+        left, address = Signal(LENGTH_UNITS), Signal(ADDRESS_UNITS)
+        room = Signal(range(self._shape.depth + 1), init=self._shape.depth)
+        size, ready = Signal(range(self._burst + 1)), Signal()
+        aligned = Signal(range(self._burst + 1))
+        m.d.comb += [
+            aligned.eq(self._burst - (address & (self._burst - 1))),
+            self.request.eq(ready & self.enable & (room >= size * beats)),
+            self.request_address.eq(address),
+            self.request_units.eq(size),
+        ]
+        reserved = Signal.like(room)
+        m.d.comb += reserved.eq(Mux(self.grant, size * beats, 0))
+        m.d.sync += room.eq(room - reserved + taken)
+        with m.If(self.load):
+            m.d.sync += [address.eq(self.address), left.eq(self.units), ready.eq(0)]
+        with m.Elif(self.grant):
+            m.d.sync += [address.eq(address + size), left.eq(left - size), ready.eq(0)]
+        with m.Else():
+            m.d.sync += [size.eq(Mux(left < aligned, left, aligned)), ready.eq(left != 0)]
+
+
+class Fetch(wiring.Component):
+    """The AXI4 read master: six channels, served in turn, a burst each.
+
+    Turns give every channel that has room the same share, so that commands, pixels and the first weights all
+    arrive early and none can starve. Bursts come back in order; a queue remembers whose they are. Reads
+    outlive `reset`: what was asked for before it is dropped when it comes.
+
+    Parameters
+    ----------
+    parameters
+        The machine's shape.
+
+    Members
+    -------
+    bus
+        AXI4 read master.
+    reset
+        Empties the channels and stops requests; outstanding reads are then drained and dropped.
+    open
+        Sets a channel's section.
+    enable
+        Lets all channels but the header's make requests; the header's may always.
+    header, commands, pixels, weights, constants, addends
+        Streams of words.
+    progress
+        A beat arrived.
+    error
+        A beat arrived with an error response.
+    idle
+        No read is outstanding.
+
+    Latency
+    -------
+    Three cycles from R to a word as wide as the bus; one beat per cycle, `rready` is always high.
+    """
+
+    bus: Any
+    open: Any
+    header: Any
+    reset: Signal
+    enable: Signal
+    progress: Signal
+    error: Signal
+    idle: Signal
+
+    def __init__(self, parameters: MachineParameters) -> None:
+        self._bus_bytes = parameters.bus_bytes
+        self._shapes = channel_shapes(parameters)
+        super().__init__(
+            {
+                "bus": Out(AxiRead(self._bus_bytes)),
+                "reset": In(1),
+                "open": In(Open()),
+                "enable": In(1),
+                **{
+                    name: Out(stream.Signature(shape.word_bits))
+                    for name, shape in zip(CHANNELS, self._shapes, strict=True)
+                },
+                "progress": Out(1),
+                "error": Out(1),
+                "idle": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002
+        m = Module()
+        channels = []
+        for index, (name, shape) in enumerate(zip(CHANNELS, self._shapes, strict=True)):
+            channel = Channel(self._bus_bytes, shape)
+            m.submodules[f"channel_{name}"] = ResetInserter(self.reset)(channel)
+            m.d.comb += [
+                channel.load.eq(self.open.load & (self.open.channel == index)),
+                channel.address.eq(self.open.address),
+                channel.units.eq(self.open.units),
+                channel.enable.eq(1 if index == HEADER else self.enable),
+            ]
+            wiring.connect(m, channel.o, wiring.flipped(getattr(self, name)))
+            channels.append(channel)
+        m.submodules.tags = tags = SyncFIFO(width=len(self.open.channel), depth=OUTSTANDING)
+        self._address(m, channels, tags)
+        self._data(m, channels, tags)
+        return m
+
+    def _address(self, m: Module, channels: list[Channel], tags: SyncFIFO) -> None:
+        """Pick the next channel in turn and put its burst on AR."""
+        bus, turn, count = self.bus, Signal(range(len(channels))), len(channels)
+        free, chosen, some = Signal(), Signal(range(count)), Signal()
+        m.d.comb += free.eq((~bus.arvalid | bus.arready) & tags.w_rdy & ~self.reset)
+        with m.Switch(turn):
+            for last in range(count):
+                with m.Case(last):  # the channel after the last one served comes first
+                    for index in [(last + 1 + step) % count for step in reversed(range(count))]:
+                        with m.If(channels[index].request):
+                            m.d.comb += [chosen.eq(index), some.eq(1)]
+        beats = SECTION_ALIGN // self._bus_bytes
+        with m.If(bus.arready):
+            m.d.sync += bus.arvalid.eq(0)
+        with m.If(free & some):
+            m.d.sync += [bus.arvalid.eq(1), turn.eq(chosen)]
+        m.d.comb += [
+            tags.w_en.eq(free & some),
+            tags.w_data.eq(chosen),
+            bus.arsize.eq(Const(self._bus_bytes.bit_length() - 1)),
+            bus.arburst.eq(1),
+        ]
+        with m.Switch(chosen):
+            for index, channel in enumerate(channels):
+                with m.Case(index):
+                    m.d.comb += channel.grant.eq(free & some)
+                    with m.If(free):
+                        m.d.sync += [
+                            bus.araddr.eq(channel.request_address << UNIT_BITS),
+                            bus.arlen.eq(channel.request_units * beats - 1),
+                        ]
+
+    def _data(self, m: Module, channels: list[Channel], tags: SyncFIFO) -> None:
+        """Register R and hand it to the channel whose burst it is, or drop it."""
+        bus, drop = self.bus, Signal(range(OUTSTANDING + 1))
+        ended, keep = Signal(), Signal()
+        m.d.comb += [
+            bus.rready.eq(1),
+            ended.eq(bus.rvalid & bus.rlast & tags.r_rdy),
+            tags.r_en.eq(ended),
+            keep.eq(bus.rvalid & tags.r_rdy & (drop == 0) & ~self.reset),
+            self.idle.eq(~tags.r_rdy),
+        ]
+        with m.If(self.reset):
+            m.d.sync += drop.eq(tags.r_level - ended)
+        with m.Elif(ended & (drop != 0)):
+            m.d.sync += drop.eq(drop - 1)
+        beat, write, owner = Signal(8 * self._bus_bytes), Signal(), Signal(len(tags.r_data))
+        m.d.sync += [
+            beat.eq(bus.rdata),
+            write.eq(keep),
+            owner.eq(tags.r_data),
+            self.progress.eq(bus.rvalid),
+            self.error.eq(keep & bus.rresp[RESPONSE_ERROR_BIT]),
+        ]
+        for index, channel in enumerate(channels):
+            m.d.comb += [channel.beat.eq(beat), channel.write.eq(write & (owner == index))]

@@ -1,0 +1,158 @@
+"""The whole accelerator: registers, control, masters and core behind flat AXI ports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from amaranth import Cat, Module, ResetInserter, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
+
+from hlsgen.machine.parameters import MachineParameters
+from hlsgen.rtl.axi import AxiLite, AxiRead, AxiWrite, connect_flat, flat_members
+from hlsgen.rtl.axi_lite_registers import Registers
+from hlsgen.rtl.control import CORE_COUNTERS, Control
+from hlsgen.rtl.fetch import Fetch
+from hlsgen.rtl.header import HeaderCheck
+from hlsgen.rtl.write_back import WriteBack
+
+TRACE_FIELDS = (("valid", 1), ("command", 16), ("kind", 2), ("head", 8), ("row", 16), ("word", 16))
+TRACES = ("trace_tile", "trace_drain")
+
+
+def _trace_members(columns: int) -> dict[str, wiring.Member]:
+    fields = (*TRACE_FIELDS, ("data", 16 * columns))
+    return {f"{trace}_{name}": Out(bits) for trace in TRACES for name, bits in fields}
+
+
+class Top(wiring.Component):
+    """The accelerator.
+
+    Parameters
+    ----------
+    parameters
+        The machine's shape.
+    target
+        `generic`, or `ecp5` for its multiplier and memory blocks.
+    trace
+        Show every word that the core writes on the `trace_*` ports.
+    core_factory
+        Makes the core; a test may put another one with the same members in its place.
+
+    Members
+    -------
+    s_axil_*
+        AXI4-Lite slave: the registers of docs/design.md.
+    m_axi_*
+        AXI4 master: bursts of at most `fetch.burst_bytes`, aligned so that none crosses 4 KiB.
+    irq
+        High while done or error is set.
+    trace_tile_*, trace_drain_*
+        With `trace`: a word, valid for one cycle.
+
+    Latency
+    -------
+    Throughput is the core's; docs/design.md describes it.
+    """
+
+    irq: Signal
+
+    def __init__(
+        self,
+        parameters: MachineParameters,
+        *,
+        target: str = "generic",
+        trace: bool = False,
+        core_factory: Callable[[], wiring.Component] | None = None,
+    ) -> None:
+        self._parameters, self._target, self._trace = parameters, target, trace
+        self._core_factory = core_factory
+        bus = parameters.bus_bytes
+        super().__init__(
+            {
+                **flat_members("s_axil", AxiLite().flip()),
+                **flat_members("m_axi", AxiRead(bus)),
+                **flat_members("m_axi", AxiWrite(bus)),
+                "irq": Out(1),
+                **(_trace_members(parameters.columns) if trace else {}),
+            }
+        )
+
+    def _core(self) -> Any:
+        if self._core_factory is not None:
+            return self._core_factory()
+        from hlsgen.rtl.core import Core
+
+        return Core(self._parameters, target=self._target, trace=self._trace)
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002
+        m = Module()
+        m.submodules.registers = registers = Registers(self._parameters)
+        m.submodules.control = control = Control()
+        m.submodules.fetch = fetch = Fetch(self._parameters)
+        m.submodules.write_back = writer = WriteBack(self._parameters)
+        header, core = HeaderCheck(self._parameters), self._core()
+        m.submodules.header = ResetInserter(control.check_reset)(header)
+        m.submodules.core = ResetInserter(control.core_reset)(core)
+
+        connect_flat(m, self, "s_axil", registers.bus)
+        connect_flat(m, self, "m_axi", fetch.bus)
+        connect_flat(m, self, "m_axi", writer.bus)
+        self._connect_control(m, registers, control, header)
+        self._connect_masters(m, control, header, fetch, writer)
+        self._connect_core(m, control, fetch, writer, core)
+        m.d.comb += self.irq.eq(control.irq)
+        return m
+
+    def _connect_control(
+        self, m: Module, registers: Registers, control: Control, header: HeaderCheck
+    ) -> None:
+        wiring.connect(m, registers.settings, control.settings)
+        wiring.connect(m, control.status, registers.status)
+        wiring.connect(m, control.image, header.settings)
+        m.d.comb += [
+            control.start.eq(registers.start),
+            control.abort.eq(registers.abort),
+            control.clear.eq(registers.clear),
+            control.checked.eq(header.done),
+            control.check_code.eq(header.code),
+        ]
+
+    def _connect_masters(
+        self, m: Module, control: Control, header: HeaderCheck, fetch: Fetch, writer: WriteBack
+    ) -> None:
+        wiring.connect(m, fetch.header, header.words)
+        wiring.connect(m, header.open, fetch.open)
+        m.d.comb += [
+            fetch.reset.eq(control.check_reset),
+            fetch.enable.eq(control.enable),
+            writer.reset.eq(control.check_reset),
+            writer.load.eq(header.output_load),
+            writer.address.eq(header.open.address),
+            writer.units.eq(header.open.units),
+            writer.finish.eq(control.finish),
+            control.written.eq(writer.done),
+            control.read_error.eq(fetch.error),
+            control.write_error.eq(writer.error),
+            control.bus_progress.eq(fetch.progress | writer.progress),
+            control.bus_idle.eq(fetch.idle & writer.idle),
+        ]
+
+    def _connect_core(
+        self, m: Module, control: Control, fetch: Fetch, writer: WriteBack, core: Any
+    ) -> None:
+        for name in ("commands", "constants", "weights", "addends", "pixels"):
+            wiring.connect(m, getattr(fetch, name), getattr(core, name))
+        wiring.connect(m, core.output, writer.i)
+        m.d.comb += [
+            control.core_done.eq(core.done),
+            control.core_progress.eq(core.progress),
+            control.core_levels.eq(Cat(getattr(core, name) for name in CORE_COUNTERS)),
+        ]
+        if not self._trace:
+            return
+        for trace in TRACES:
+            for name in (*(name for name, _ in TRACE_FIELDS), "data"):
+                port: Signal = getattr(self, f"{trace}_{name}")
+                m.d.sync += port.eq(getattr(getattr(core, trace), name))

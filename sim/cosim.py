@@ -1,0 +1,179 @@
+"""Whole images on the RTL: build the Verilator harness once, run images, compare every tensor."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hlsgen.errors import Mismatch, Problem, UsageError
+from hlsgen.machine import trace
+from hlsgen.machine.image import Image
+from hlsgen.machine.parameters import MachineParameters
+from hlsgen.machine.program import Program
+from hlsgen.sim import verilator
+
+COUNTERS = ("cycles", "multiply", "wait_tile", "wait_weights", "wait_drain", "idle")
+_ROW = ("status", "error", *COUNTERS, "read_beats", "write_beats", "records", "elapsed")
+_VERILATOR = ("--cc", "--exe", "--build", "-j", "2", "-O3", "--no-timing", "--no-assert")
+_QUIET = ("-Wno-fatal", "-Wno-lint", "--quiet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """How the external memory behaves.
+
+    latency: cycles to a burst's first beat, and to a write's response. rate: beats per cycle at most, in each
+    direction. stall: chance that a ready or valid is held back in a cycle, drawn from `seed`.
+    read_error, write_error: number of the beat that gets an error response, -1 for none.
+    """
+
+    latency: int = 32
+    rate: float = 1.0
+    stall: float = 0.0
+    seed: int = 1
+    read_error: int = -1
+    write_error: int = -1
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of one image: `output` bytes, registers and counters by name, trace records if asked for."""
+
+    output: bytes
+    counters: Mapping[str, int]
+    records: np.ndarray | None
+
+    @property
+    def error(self) -> int:
+        """The machine's error code, 0 for none."""
+        return self.counters["error"]
+
+
+@dataclass(frozen=True)
+class Harness:
+    """A built simulator of one machine."""
+
+    executable: Path
+    parameters: MachineParameters
+    trace: bool
+
+    def run(
+        self,
+        image: bytes,
+        inputs: Sequence[bytes],
+        *,
+        memory: Memory | None = None,
+        watchdog: int = 1 << 20,
+        limit: int = 1 << 40,
+    ) -> list[Run]:
+        """Run one Image on padded inputs, one after another; raises `ToolFailed` when nothing comes back."""
+        sections, size = Image.unpack(image), len(inputs[0])
+        if any(len(data) != size for data in inputs):
+            raise UsageError("inputs must all have the same number of bytes")
+        memory = memory or Memory()
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "image").write_bytes(image)
+            (folder / "inputs").write_bytes(b"".join(inputs))
+            options: dict[str, int | str] = {
+                **{file: file for file in ("image", "inputs", "outputs", "counters")},
+                **({"trace": "trace"} if self.trace else {}),
+                "samples": len(inputs),
+                "input_bytes": size,
+                "output_bytes": -(-sections.output_bytes // 64) * 64,
+                "latency": memory.latency,
+                "rate": round(memory.rate * 1024),
+                "stall": round(memory.stall * 1024),
+                "seed": memory.seed,
+                "read_error": memory.read_error,
+                "write_error": memory.write_error,
+                "watchdog": watchdog,
+                "limit": limit,
+            }
+            command = [str(self.executable), *(f"{key}={value}" for key, value in options.items())]
+            verilator.run(command, folder)
+            return self._results(folder, len(inputs))
+
+    def _results(self, folder: Path, samples: int) -> list[Run]:
+        rows = np.fromfile(folder / "counters", "<u8").reshape(samples, len(_ROW))
+        outputs = np.fromfile(folder / "outputs", np.uint8).reshape(samples, -1)
+        records = None
+        if self.trace:
+            records = np.fromfile(folder / "trace", trace.record_type(self.parameters.columns))
+        runs, start = [], 0
+        for row, output in zip(rows, outputs, strict=True):
+            counters = {name: int(value) for name, value in zip(_ROW, row, strict=True)}
+            end = start + counters["records"]
+            runs.append(Run(output.tobytes(), counters, None if records is None else records[start:end]))
+            start = end
+        return runs
+
+
+def build(
+    parameters: MachineParameters,
+    folder: Path,
+    *,
+    target: str = "generic",
+    trace: bool = False,
+    text: str | None = None,
+) -> Harness:
+    """The harness for a machine, from `folder` if it was built there before.
+
+    text: the top's Verilog, with trace ports if `trace`; without it the generator makes it. Raises
+    `ToolMissing` or `ToolFailed`.
+    """
+    source = Path(__file__).with_name("harness.cpp")
+    digest = hashlib.sha256(f"{parameters} {target} {trace} {verilator.version()}".encode())
+    digest.update(source.read_bytes() + Path(__file__).read_bytes())
+    digest.update(text.encode() if text is not None else _generator_bytes())
+    place = folder.resolve() / f"harness-{digest.hexdigest()[:16]}"
+    harness = Harness(place / "harness", parameters, trace)
+    if harness.executable.exists():
+        return harness
+    if text is None:
+        from hlsgen.emit.rtl import PATH, verilog
+
+        text = verilog(parameters, target, trace)[PATH]
+    folder.mkdir(parents=True, exist_ok=True)
+    defines = f"-DBUS_BYTES={parameters.bus_bytes} -DCOLUMNS={parameters.columns} -DTRACE={int(trace)}"
+    with tempfile.TemporaryDirectory(dir=folder, prefix="building-") as name:
+        work = Path(name)
+        (work / "top.v").write_text(text)
+        shutil.copy(source, work / "harness.cpp")
+        options = [*_VERILATOR, *_QUIET, "-CFLAGS", defines, "-Mdir", "obj", "-o", "../harness"]
+        environ = verilator.environment()
+        found = shutil.which("verilator", path=environ["PATH"]) or "verilator"
+        verilator.run([found, *options, "--top-module", "top", "top.v", "harness.cpp"], work, environ)
+        shutil.rmtree(work / "obj")
+        place.mkdir(exist_ok=True)
+        (work / "harness").replace(harness.executable)
+    return harness
+
+
+def _generator_bytes() -> bytes:
+    """Everything that the generated Verilog depends on, besides the parameters."""
+    package = Path(__file__).resolve().parent.parent / "hlsgen"
+    if not package.is_dir():  # an installed wheel: the packages lie side by side
+        package = Path(__file__).resolve().parent.parent
+    files = [*package.glob("rtl/*.py"), *package.glob("machine/*.py"), package / "emit" / "rtl.py"]
+    return b"".join(file.read_bytes() for file in sorted([*files, package / "numerics.py"]))
+
+
+def check(program: Program, run: Run, golden: Mapping[str, np.ndarray]) -> None:
+    """Compare every traced tensor and the output with golden; `Mismatch` names the first difference."""
+    if run.error:
+        raise Mismatch(f"the machine stopped with error {run.error}")
+    if run.records is None:
+        raise UsageError("the harness must be built with trace=True to compare tensors")
+    difference = trace.compare(program, run.records, golden)
+    if difference is not None:
+        raise Mismatch(Problem(str(difference), where=str(program.commands[difference.command])))
+    output = program.output.unpack(run.output, program.parameters)
+    if not np.array_equal(output, golden[program.output.tensor].reshape(output.shape)):
+        raise Mismatch(f"{program.output.tensor}: what arrived in memory differs from golden")

@@ -1,0 +1,368 @@
+// Runs whole images on the accelerator: external memory, host and trace recorder around the Verilated top.
+//
+// Usage: harness name=value...
+//   image, inputs, outputs, counters, trace   file names (trace only where the top has trace ports)
+//   samples, input_bytes, output_bytes        inputs holds `samples` inputs of `input_bytes`
+//   latency                                   cycles from AR to the first beat, and from the last W to B
+//   rate                                      beats per 1024 cycles and direction at most
+//   stall, seed                               chance in 1024 that a ready or valid is held back in a cycle
+//   read_error, write_error                   beats before the one that gets an error response, -1 for none
+//   watchdog, limit                           cycles: the machine's register, and until the harness gives up
+//
+// `counters` gets per image: status, error, the six counters, beats read and written, trace records, cycles
+// from the start to the interrupt; 12 words of 64 bits. Exit code 3: no interrupt within the limit; 4: the top
+// broke a rule of AXI.
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "Vtop.h"
+#include "verilated.h"
+
+namespace {
+
+constexpr uint64_t kImage = 0x100000000, kInput = 0x200000000, kOutput = 0x300000000;
+constexpr unsigned kOkay = 0, kSlaveError = 2, kDecodeError = 3, kMaxBursts = 64;
+
+[[noreturn]] void fail(int code, const std::string& message) {
+    std::fprintf(stderr, "harness: %s\n", message.c_str());
+    std::exit(code);
+}
+
+std::vector<uint8_t> load(const std::string& path) {
+    FILE* file = std::fopen(path.c_str(), "rb");
+    if (!file) fail(2, "can't read " + path);
+    std::fseek(file, 0, SEEK_END);
+    std::vector<uint8_t> data(static_cast<size_t>(std::ftell(file)));
+    std::rewind(file);
+    if (std::fread(data.data(), 1, data.size(), file) != data.size()) fail(2, "can't read " + path);
+    std::fclose(file);
+    return data;
+}
+
+FILE* create(const std::string& path) {
+    FILE* file = std::fopen(path.c_str(), "wb");
+    if (!file) fail(2, "can't write " + path);
+    return file;
+}
+
+// Ports of any width as bytes, low byte first.
+template <class Port>
+void put(Port& port, const uint8_t* data, size_t size) {
+    std::memcpy(&port, data, size);
+}
+template <class Port>
+void get(const Port& port, uint8_t* data, size_t size) {
+    std::memcpy(data, &port, size);
+}
+
+struct Options {
+    std::map<std::string, std::string> values;
+    std::string text(const std::string& name) const {
+        auto found = values.find(name);
+        return found == values.end() ? "" : found->second;
+    }
+    int64_t number(const std::string& name, int64_t otherwise) const {
+        auto found = values.find(name);
+        return found == values.end() ? otherwise : std::strtoll(found->second.c_str(), nullptr, 0);
+    }
+};
+
+struct Random {
+    uint64_t state;
+    bool chance(uint64_t in1024) {
+        if (!in1024) return false;
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        return (state >> 20 & 1023) < in1024;
+    }
+};
+
+struct Region {
+    uint64_t base;
+    std::vector<uint8_t> data;
+    bool writable;
+};
+
+struct Burst {
+    uint64_t address;
+    unsigned beats;
+    uint64_t when;
+};
+
+// Gives out at most `rate` beats in 1024 cycles.
+struct Throttle {
+    uint64_t rate, credit = 1024;
+    bool step() {
+        credit = credit + rate > 2048 ? 2048 : credit + rate;
+        return credit >= 1024;
+    }
+    void take() { credit -= 1024; }
+};
+
+class Machine {
+public:
+    Machine(const Options& o)
+        : latency_(o.number("latency", 32)),
+          stall_(o.number("stall", 0)),
+          readError_(o.number("read_error", -1)),
+          writeError_(o.number("write_error", -1)),
+          random_{static_cast<uint64_t>(o.number("seed", 1)) * 0x9E3779B97F4A7C15u + 1},
+          readRate_{static_cast<uint64_t>(o.number("rate", 1024))},
+          writeRate_{static_cast<uint64_t>(o.number("rate", 1024))},
+          top_(std::make_unique<Vtop>()) {
+        top_->rst = 1;
+        for (int i = 0; i < 4; ++i) tick();
+        top_->rst = 0;
+        tick();
+    }
+
+    ~Machine() { top_->final(); }
+
+    std::vector<Region> regions;
+    FILE* trace = nullptr;
+    uint64_t cycle = 0, readBeats = 0, writeBeats = 0, records = 0, started = 0;
+
+    bool interrupt() const { return top_->irq; }
+
+    void write(unsigned address, uint32_t value) {
+        top_->s_axil_awaddr = address;
+        top_->s_axil_wdata = value;
+        top_->s_axil_wstrb = 15;
+        top_->s_axil_awvalid = top_->s_axil_wvalid = top_->s_axil_bready = 1;
+        for (bool address_taken = false, data_taken = false; !address_taken || !data_taken;) {
+            tick();
+            if (hostSample_.awready) top_->s_axil_awvalid = 0, address_taken = true;
+            if (hostSample_.wready) top_->s_axil_wvalid = 0, data_taken = true;
+        }
+        while (!hostSample_.bvalid) tick();
+        top_->s_axil_bready = 0;
+    }
+
+    void write64(unsigned address, uint64_t value) {
+        write(address, static_cast<uint32_t>(value));
+        write(address + 4, static_cast<uint32_t>(value >> 32));
+    }
+
+    uint32_t read(unsigned address) {
+        top_->s_axil_araddr = address;
+        top_->s_axil_arvalid = top_->s_axil_rready = 1;
+        do {
+            tick();
+            if (hostSample_.arready) top_->s_axil_arvalid = 0;
+        } while (!hostSample_.rvalid);
+        top_->s_axil_rready = 0;
+        return hostSample_.rdata;
+    }
+
+    // One clock cycle: settle, let the memory look, rise.
+    void tick() {
+        drive();
+        top_->clk = 0;
+        top_->eval();
+        sample();
+        top_->clk = 1;
+        top_->eval();
+        ++cycle;
+    }
+
+private:
+    // What the memory offers in this cycle; nothing of it may change before the clock has risen.
+    void drive() {
+        if (readTaken_) top_->m_axi_rvalid = 0;
+        if (answerTaken_) top_->m_axi_bvalid = 0;
+        top_->m_axi_arready = reads_.size() < kMaxBursts && !random_.chance(stall_);
+        top_->m_axi_awready = writes_.size() < kMaxBursts && !random_.chance(stall_);
+        top_->m_axi_wready = !writes_.empty() && writeRate_.step() && !random_.chance(stall_);
+        bool rate = readRate_.step();
+        if (!top_->m_axi_rvalid && rate && !reads_.empty() && reads_.front().when <= cycle && !random_.chance(stall_))
+            offerBeat();
+        if (!top_->m_axi_bvalid && !answers_.empty() && answers_.front().when <= cycle && !random_.chance(stall_)) {
+            top_->m_axi_bvalid = 1;
+            top_->m_axi_bresp = answers_.front().beats;
+        }
+    }
+
+    void offerBeat() {
+        Burst& burst = reads_.front();
+        static const uint8_t nothing[BUS_BYTES] = {};
+        const uint8_t* data = find(burst.address, false);
+        put(top_->m_axi_rdata, data ? data : nothing, BUS_BYTES);
+        bool error = readError_ >= 0 && readBeats == static_cast<uint64_t>(readError_);
+        top_->m_axi_rresp = error ? kSlaveError : data ? kOkay : kDecodeError;
+        top_->m_axi_rlast = burst.beats == 1;
+        top_->m_axi_rvalid = 1;
+    }
+
+    void sample() {
+        hostSample_ = {top_->s_axil_awready != 0, top_->s_axil_wready != 0, top_->s_axil_bvalid != 0,
+                       top_->s_axil_arready != 0, top_->s_axil_rvalid != 0, top_->s_axil_rdata};
+        if (top_->rst) return;
+        if (top_->m_axi_arvalid && top_->m_axi_arready)
+            reads_.push_back({check("read", top_->m_axi_araddr, top_->m_axi_arlen, top_->m_axi_arsize,
+                                    top_->m_axi_arburst),
+                              top_->m_axi_arlen + 1u, cycle + latency_});
+        readTaken_ = top_->m_axi_rvalid && top_->m_axi_rready;
+        if (readTaken_) {
+            ++readBeats;
+            readRate_.take();
+            Burst& burst = reads_.front();
+            burst.address += BUS_BYTES;
+            if (--burst.beats == 0) reads_.pop_front();
+        }
+        sampleWrite();
+        sampleTrace();
+    }
+
+    void sampleWrite() {
+        answerTaken_ = top_->m_axi_bvalid && top_->m_axi_bready;
+        if (answerTaken_) answers_.pop_front();
+        if (top_->m_axi_awvalid && top_->m_axi_awready)
+            writes_.push_back({check("write", top_->m_axi_awaddr, top_->m_axi_awlen, top_->m_axi_awsize,
+                                     top_->m_axi_awburst),
+                               top_->m_axi_awlen + 1u, 0});
+        if (!top_->m_axi_wvalid || !top_->m_axi_wready) return;
+        if (writes_.empty()) fail(4, "write data came before their address");
+        writeRate_.take();
+        takeBeat();
+    }
+
+    void takeBeat() {
+        Burst& burst = writes_.front();
+        uint8_t data[BUS_BYTES];
+        uint64_t strobes = 0;
+        get(top_->m_axi_wdata, data, BUS_BYTES);
+        std::memcpy(&strobes, &top_->m_axi_wstrb, sizeof top_->m_axi_wstrb);
+        uint8_t* place = find(burst.address, true);
+        if (!place && strobes) burst.when = kDecodeError;
+        if (writeError_ >= 0 && writeBeats == static_cast<uint64_t>(writeError_)) burst.when = kSlaveError;
+        for (unsigned i = 0; place && i < BUS_BYTES; ++i)
+            if (strobes >> i & 1) place[i] = data[i];
+        ++writeBeats;
+        burst.address += BUS_BYTES;
+        bool last = --burst.beats == 0;
+        if (last != static_cast<bool>(top_->m_axi_wlast)) fail(4, "wlast is wrong");
+        if (!last) return;
+        answers_.push_back({0, static_cast<unsigned>(burst.when), cycle + latency_});
+        writes_.pop_front();
+    }
+
+    uint64_t check(const char* what, uint64_t address, unsigned length, unsigned size, unsigned burst) {
+        uint64_t bytes = (length + 1ull) * BUS_BYTES;
+        if (address % BUS_BYTES || address / 4096 != (address + bytes - 1) / 4096)
+            fail(4, std::string(what) + " burst is unaligned or crosses 4 KiB");
+        if (1u << size != BUS_BYTES || burst != 1) fail(4, std::string(what) + " burst is narrow or not INCR");
+        return address;
+    }
+
+    uint8_t* find(uint64_t address, bool write) {
+        for (Region& region : regions)
+            if (address >= region.base && address - region.base + BUS_BYTES <= region.data.size())
+                return write && !region.writable ? nullptr : &region.data[address - region.base];
+        return nullptr;
+    }
+
+#if TRACE
+    void record(uint8_t which, uint16_t command, uint8_t kind, uint8_t head, uint16_t row, uint16_t word,
+                const void* data) {
+        uint8_t bytes[16 + 2 * COLUMNS] = {which, kind, head, 0};
+        const uint16_t places[4] = {command, row, word, 0};
+        const uint32_t when = static_cast<uint32_t>(cycle - started);
+        std::memcpy(bytes + 4, places, 8);
+        std::memcpy(bytes + 12, &when, 4);
+        std::memcpy(bytes + 16, data, 2 * COLUMNS);
+        std::fwrite(bytes, sizeof bytes, 1, trace);
+        ++records;
+    }
+    void sampleTrace() {
+        if (!trace) return;
+        if (top_->trace_tile_valid)
+            record(0, top_->trace_tile_command, top_->trace_tile_kind, top_->trace_tile_head,
+                   top_->trace_tile_row, top_->trace_tile_word, &top_->trace_tile_data);
+        if (top_->trace_drain_valid)
+            record(1, top_->trace_drain_command, top_->trace_drain_kind, top_->trace_drain_head,
+                   top_->trace_drain_row, top_->trace_drain_word, &top_->trace_drain_data);
+    }
+#else
+    void sampleTrace() {}
+#endif
+
+    struct HostSample {
+        bool awready, wready, bvalid, arready, rvalid;
+        uint32_t rdata;
+    };
+
+    uint64_t latency_, stall_;
+    int64_t readError_, writeError_;
+    Random random_;
+    Throttle readRate_, writeRate_;
+    std::unique_ptr<Vtop> top_;
+    HostSample hostSample_{};
+    bool readTaken_ = false, answerTaken_ = false;
+    std::deque<Burst> reads_, writes_, answers_;  // an answer's `beats` is its response
+};
+
+void runOne(Machine& machine, const Options& o, const std::vector<uint8_t>& inputs, size_t index, FILE* outputs,
+            FILE* counters) {
+    const size_t input = o.number("input_bytes", 0), output = o.number("output_bytes", 0);
+    std::memcpy(machine.regions[1].data.data(), inputs.data() + index * input, input);
+    std::fill(machine.regions[2].data.begin(), machine.regions[2].data.end(), 0xEE);
+    machine.readBeats = machine.writeBeats = machine.records = 0;
+    machine.write64(0x10, kImage);
+    machine.write(0x18, static_cast<uint32_t>(machine.regions[0].data.size()));
+    machine.write64(0x1C, kInput);
+    machine.write64(0x24, kOutput);
+    machine.write(0x38, static_cast<uint32_t>(o.number("watchdog", 1 << 20)));
+    machine.write(0x00, 1);
+    machine.started = machine.cycle;
+    const uint64_t limit = o.number("limit", 1ll << 40);
+    while (!machine.interrupt()) {
+        machine.tick();
+        if (machine.cycle - machine.started > limit) fail(3, "no answer after " + std::to_string(limit) + " cycles");
+    }
+    const uint64_t took = machine.cycle - machine.started;
+    uint64_t row[12] = {machine.read(0x04), machine.read(0x08)};
+    for (unsigned i = 0; i < 6; ++i) row[2 + i] = machine.read(0x48 + 4 * i);
+    row[8] = machine.readBeats;
+    row[9] = machine.writeBeats;
+    row[10] = machine.records;
+    row[11] = took;
+    machine.write(0x00, 4);
+    std::fwrite(row, sizeof row, 1, counters);
+    std::fwrite(machine.regions[2].data.data(), 1, output, outputs);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Options o;
+    for (int i = 1; i < argc; ++i) {
+        const std::string argument = argv[i];
+        const size_t split = argument.find('=');
+        if (split == std::string::npos) fail(2, "arguments must be name=value, not " + argument);
+        o.values[argument.substr(0, split)] = argument.substr(split + 1);
+    }
+    const std::vector<uint8_t> inputs = load(o.text("inputs"));
+    const size_t samples = o.number("samples", 1), input = o.number("input_bytes", 0);
+    if (inputs.size() < samples * input) fail(2, "inputs are too short");
+    Machine machine(o);
+    machine.regions.push_back({kImage, load(o.text("image")), false});
+    machine.regions.push_back({kInput, std::vector<uint8_t>(input), false});
+    machine.regions.push_back({kOutput, std::vector<uint8_t>(o.number("output_bytes", 0)), true});
+    FILE* outputs = create(o.text("outputs"));
+    FILE* counters = create(o.text("counters"));
+    if (!o.text("trace").empty()) machine.trace = create(o.text("trace"));
+    for (size_t index = 0; index < samples; ++index) runOne(machine, o, inputs, index, outputs, counters);
+    std::fclose(outputs);
+    std::fclose(counters);
+    if (machine.trace) std::fclose(machine.trace);
+    return 0;
+}
