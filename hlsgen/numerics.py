@@ -101,7 +101,7 @@ def rsqrt(x: ArrayLike) -> tuple[Integers, Integers]:
     """`(mantissa, half)` with 1/sqrt(x) ~ mantissa * 2**-(16 + half); x >= 0 below 2**62; (0, 0) for 0.
 
     `half` is half the even exponent of x; 192-entry table with linear interpolation; relative error
-    below 9e-5.
+    below 4.5e-5.
     """
     x = np.asarray(x, np.int64)
     exponent = np.maximum(_bit_length(x) - 1, 0) & ~np.int64(1)

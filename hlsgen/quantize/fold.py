@@ -1,0 +1,108 @@
+"""Float Graph -> the float Graph whose nodes the integer Graph repeats one by one.
+
+Layer norms lose gamma and beta to the linear layers behind them; what the machine pools gets a Mean node.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hlsgen.errors import Problem, UnsupportedModel
+from hlsgen.ir import Graph, GraphBuilder, Node, Op
+from hlsgen.ops import Add, AddConstant, LayerNorm, Linear, Mean, Select
+
+
+def fold(graph: Graph) -> Graph:
+    """An equal float Graph: plain layer norms, no dead nodes; raises `UnsupportedModel`.
+
+    Between a layer norm and a Mean stands the diagonal linear layer `<norm>_affine`; a single token of the
+    residual stream that feeds a linear layer without a norm passes through the Mean `<token>_mean`.
+    """
+    live = _live(graph)
+    problems = [problem for node in live for problem in _norm_problems(graph, node)]
+    if problems:
+        raise UnsupportedModel(problems)
+    return _Folder(graph).fold(live)
+
+
+def _live(graph: Graph) -> list[Node]:
+    """The nodes that the output depends on, in order."""
+    needed, result = {graph.output}, []
+    for node in reversed(graph.nodes):
+        if node.name in needed:
+            needed.update(node.inputs)
+            result.append(node)
+    return result[::-1]
+
+
+def _norm_problems(graph: Graph, node: Node) -> list[Problem]:
+    if not isinstance(node.op, LayerNorm):
+        return []
+    wrong = [user for user in graph.users(node.name) if not isinstance(user.op, Linear | Mean)]
+    names = [f"%{user.name} ({type(user.op).__name__})" for user in wrong]
+    if node.name == graph.output:
+        names.append("the model's output")
+    if not names:
+        return []
+    return [
+        Problem(
+            f"{node.name}: layer norm must be followed by linear layers only, not by {', '.join(names)}",
+            where=str(node.source),
+            why="its gamma and beta are folded into the weights of the linear layers behind it",
+            fix="use pre-norm transformer blocks, with a linear layer behind every norm",
+        )
+    ]
+
+
+class _Folder:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.nodes = {node.name: node for node in graph}
+        self.builder = GraphBuilder(graph.input, graph.input_type)
+        self.names = {graph.input: graph.input}
+        self.extra: dict[str, str] = {}
+
+    def fold(self, live: list[Node]) -> Graph:
+        for node in live:
+            op, inputs = node.op, [self.names[name] for name in node.inputs]
+            if isinstance(op, LayerNorm):
+                op = LayerNorm(gamma=np.ones(len(op.gamma)), beta=np.zeros(len(op.beta)), eps=op.eps)
+            elif isinstance(op, Linear):
+                op, inputs = self._linear(op, node.inputs[0])
+            elif isinstance(op, Mean):
+                inputs = [self._pooled(node.inputs[0])]
+            self.names[node.name] = self.builder.add(node.name, op, inputs, node.source)
+        return self.builder.finish(self.names[self.graph.output])
+
+    def _linear(self, op: Linear, source: str) -> tuple[Linear, list[str]]:
+        weight, bias = op.weight.astype(np.float64), op.bias.astype(np.float64)
+        producer = self.nodes.get(source)
+        if producer is not None and isinstance(producer.op, LayerNorm):
+            bias = bias + weight @ producer.op.beta
+            weight = weight * producer.op.gamma
+        elif producer is not None and self._is_residual_token(producer):
+            name = self._add_once(f"{producer.name}_mean", Mean(), producer)
+            return Linear(weight=weight, bias=bias), [name]
+        return Linear(weight=weight, bias=bias), [self.names[source]]
+
+    def _pooled(self, source: str) -> str:
+        producer = self.nodes.get(source)
+        if producer is None or not isinstance(producer.op, LayerNorm):
+            return self.names[source]
+        affine = Linear(
+            weight=np.diag(producer.op.gamma).astype(np.float64), bias=producer.op.beta.astype(np.float64)
+        )
+        return self._add_once(f"{producer.name}_affine", affine, producer)
+
+    def _add_once(self, name: str, op: Op, producer: Node) -> str:
+        if name not in self.extra:
+            self.extra[name] = self.builder.add(name, op, [self.names[producer.name]], producer.source)
+        return self.extra[name]
+
+    def _is_residual_token(self, node: Node) -> bool:
+        if node.type.shape[0] != 1 or len(node.type.shape) != 2:
+            return False
+        origin: Node | None = node
+        while origin is not None and isinstance(origin.op, Select):
+            origin = self.nodes.get(origin.inputs[0])
+        return origin is not None and isinstance(origin.op, Add | AddConstant)

@@ -1,0 +1,71 @@
+"""Quantization from end to end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hlsgen.errors import UsageError
+from hlsgen.ir import Graph
+from hlsgen.quantize.calibrate import Data, observe
+from hlsgen.quantize.config import QuantizeConfig
+from hlsgen.quantize.fold import fold
+from hlsgen.quantize.report import Report, dequantize, measure, quantize_images
+from hlsgen.quantize.rewrite import rewrite
+from hlsgen.quantize.roles import kinds
+from hlsgen.quantize.scales import assign
+
+DEFAULT = QuantizeConfig()
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A quantized model: the integer graph, what it was made from, and how good it is."""
+
+    graph: Graph
+    """The integer Graph."""
+    reference: Graph
+    """The float Graph with the same tensor names: layer norms without gamma and beta, see `fold`."""
+    report: Report
+
+    def quantize_input(self, images: ArrayLike) -> np.ndarray:
+        """Float image [C, H, W] or images [..., C, H, W] -> int8 values as int64; raises `UsageError`."""
+        array = np.asarray(images)
+        shape = self.graph.input_type.shape
+        if array.dtype.kind not in "fiub" or array.shape[-3:] != shape:
+            wanted = ", ".join(map(str, shape))
+            raise UsageError(f"images must be numbers [..., {wanted}], not {array.dtype} {list(array.shape)}")
+        if not np.isfinite(array).all():
+            raise UsageError("images must be finite, not NaN or infinite")
+        return quantize_images(array, self.graph.input_type.scale or 1.0)
+
+    def dequantize(self, name: str, array: ArrayLike) -> np.ndarray:
+        """Integers of tensor `name` -> floats; rows of a softmax are divided by their sums."""
+        ops = {node.name: node.op for node in self.graph}
+        if name not in ops and name != self.graph.input:
+            raise UsageError(f"tensor must be one of {', '.join([self.graph.input, *ops])}, not {name!r}")
+        return dequantize(ops.get(name), self.graph.type_of(name), np.asarray(array))
+
+
+def quantize(graph: Graph, calibration: Data, config: QuantizeConfig = DEFAULT) -> Quantized:
+    """Turn a float graph into an integer graph.
+
+    Parameters
+    ----------
+    graph
+        The front end's float Graph.
+    calibration
+        Images [N, C, H, W], or an iterable of such arrays that is read once; prepared as for the model.
+    config
+        Observers and widths.
+
+    Raises `UnsupportedModel` for graphs that have no integer form and `CalibrationError` for unusable data.
+    """
+    reference = fold(graph)
+    kind = kinds(reference)
+    seen = observe(reference, kind, calibration, config.batch, config.measured_images)
+    scales = assign(reference, kind, seen, config)
+    integer = rewrite(reference, kind, scales, config)
+    return Quantized(integer, reference, measure(reference, integer, seen, config.batch))

@@ -1,0 +1,129 @@
+"""Folded float Graph and scales -> integer Graph, node by node under the same names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from hlsgen import numerics
+from hlsgen.errors import TypeMismatch
+from hlsgen.ir import Graph, GraphBuilder, Node, Op, TensorType
+from hlsgen.ops import (
+    Activation,
+    Add,
+    AddConstant,
+    Context,
+    IntegerAdd,
+    IntegerAddConstant,
+    IntegerContext,
+    IntegerExp,
+    IntegerLayerNorm,
+    IntegerLinear,
+    IntegerMean,
+    IntegerScores,
+    IntegerTable,
+    LayerNorm,
+    Linear,
+    Mean,
+    Patches,
+    Scores,
+    Select,
+    Softmax,
+)
+from hlsgen.ops.activation import FUNCTIONS
+from hlsgen.quantize.config import QuantizeConfig
+from hlsgen.quantize.observers import Observer
+from hlsgen.quantize.roles import Kind
+from hlsgen.quantize.scales import INT8, chosen, mean_shift
+
+BIAS_LIMIT = (1 << 30) - 1
+SMALLEST_RATIO = 2.0**-30
+"""Smallest scale ratio of a channel: keeps its shift below 46."""
+DEAD_RATIO = 2.0**-14
+"""Scale ratio of a channel without weights: its bias keeps 14 bits below the result's unit."""
+
+
+def rewrite(
+    graph: Graph, kinds: Mapping[str, Kind], scales: Mapping[str, float], config: QuantizeConfig
+) -> Graph:
+    """The integer Graph, verified: every range and width proved by the types of its ops."""
+    image = TensorType(graph.input_type.shape, -128, 127, scales[graph.input])
+    builder = GraphBuilder(graph.input, image)
+    for node in graph:
+        sources = [scales[name] for name in node.inputs]
+        op = _integer(node, graph, kinds[node.name], sources, scales[node.name], config)
+        builder.add(node.name, op, node.inputs, node.source)
+    return builder.finish(graph.output)
+
+
+def nearest(values: np.ndarray) -> np.ndarray:
+    """The nearest integers, halves up."""
+    return np.floor(np.asarray(values, np.float64) + 0.5).astype(np.int64)
+
+
+def _integer(
+    node: Node, graph: Graph, kind: Kind, sources: list[float], scale: float, config: QuantizeConfig
+) -> Op:
+    """The integer op for one node: `sources` are the scales of its inputs, `scale` its own."""
+    match node.op:
+        case Patches() | Select() as op:
+            return op
+        case Linear() as op:
+            low, high = (-128, 127) if kind is Kind.NARROW else (-(1 << 15), (1 << 15) - 1)
+            observer = chosen(node.name, config.weight_overrides, config.weights)
+            return linear(op, sources[0], scale, low, high, observer)
+        case AddConstant() as op:
+            return IntegerAddConstant(value=nearest(op.value / scale))
+        case Add():
+            return IntegerAdd()
+        case LayerNorm() as op:
+            return _layer_norm(op, sources[0], scale)
+        case Scores() as op:
+            multiplier, shift = numerics.dyadic(sources[0] * sources[1] * op.scale / scale)
+            return IntegerScores(
+                heads=op.heads, multiplier=multiplier, shift=shift, width=config.logit_width, scale=scale
+            )
+        case Softmax():
+            return IntegerExp(table=numerics.exp_table(sources[0], config.logit_width))
+        case Context():
+            multiplier, shift = numerics.dyadic(sources[1] / scale)
+            return IntegerContext(multiplier=multiplier, shift=shift, scale=scale)
+        case Activation() as op:
+            return _table(op, sources[0], scale)
+        case Mean():
+            tokens = graph.type_of(node.inputs[0]).shape[0]
+            low, high = (-128, 127) if kind is Kind.NARROW else (-(1 << 15), (1 << 15) - 1)
+            return IntegerMean(shift=mean_shift(sources[0], tokens, scale), low=low, high=high)
+        case other:
+            raise TypeMismatch(f"%{node.name}: {type(other).__name__} has no integer form")
+
+
+def _layer_norm(op: LayerNorm, source: float, scale: float) -> IntegerLayerNorm:
+    width = len(op.gamma)
+    gain, gain_shift = numerics.dyadic(1.0 / scale)
+    epsilon = int(nearest(np.array(op.eps * (width / source) ** 2)))
+    return IntegerLayerNorm(epsilon=epsilon, gain=gain, gain_shift=gain_shift)
+
+
+def _table(op: Activation, source: float, scale: float) -> IntegerTable:
+    values = FUNCTIONS[op.function](source * np.arange(-128.0, 128.0))
+    return IntegerTable(table=np.clip(nearest(values / scale), -128, 127), scale=scale)
+
+
+def linear(op: Linear, source: float, scale: float, low: int, high: int, observer: Observer) -> IntegerLinear:
+    """Weights to nearest int8 with one scale per output channel, the bias in the accumulator's unit."""
+    units = weight_scales(op, source, scale, observer)
+    weight = np.clip(nearest(op.weight / units[:, None]), -INT8, INT8)
+    bias = np.clip(nearest(op.bias / (source * units)), -BIAS_LIMIT, BIAS_LIMIT)
+    pairs = np.array([numerics.dyadic(ratio) for ratio in source * units / scale], np.int64)
+    return IntegerLinear(
+        weight=weight, bias=bias, multiplier=pairs[:, 0], shift=pairs[:, 1], low=low, high=high, scale=scale
+    )
+
+
+def weight_scales(op: Linear, source: float, scale: float, observer: Observer) -> np.ndarray:
+    """Weight scale by output channel [N]: the observer's, larger where bias or shift would not fit."""
+    units = observer.row_scales(op.weight, INT8)
+    units = np.where(units > 0, units, DEAD_RATIO * scale / source)
+    return np.maximum(units, np.maximum(np.abs(op.bias) / BIAS_LIMIT, SMALLEST_RATIO * scale) / source)

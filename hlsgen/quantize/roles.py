@@ -1,0 +1,147 @@
+"""Which kind of integer each tensor of a folded float Graph becomes, and which tensors share a scale."""
+
+from __future__ import annotations
+
+import enum
+
+from hlsgen.errors import Problem, UnsupportedModel, UsageError
+from hlsgen.ir import Graph, Node, Op
+from hlsgen.ops import (
+    Activation,
+    Add,
+    AddConstant,
+    Context,
+    LayerNorm,
+    Linear,
+    Mean,
+    Patches,
+    Scores,
+    Select,
+    Softmax,
+)
+
+
+class Kind(enum.Enum):
+    """How a tensor is represented."""
+
+    IMAGE = "the image"
+    NARROW = "int8 features"
+    WIDE = "int16 residual values"
+    LOGITS = "attention logits"
+    NUMERATOR = "softmax weights"
+    OUTPUT = "the model's output"
+
+
+# What each op reads, input by input; Select reads what it gives.
+READS: dict[type[Op], tuple[Kind, ...]] = {
+    Patches: (Kind.IMAGE,),
+    Linear: (Kind.NARROW,),
+    AddConstant: (Kind.WIDE,),
+    Add: (Kind.WIDE, Kind.WIDE),
+    LayerNorm: (Kind.WIDE,),
+    Mean: (Kind.WIDE,),
+    Scores: (Kind.NARROW, Kind.NARROW),
+    Softmax: (Kind.LOGITS,),
+    Context: (Kind.NUMERATOR, Kind.NARROW),
+    Activation: (Kind.NARROW,),
+}
+
+# What each op can give.
+GIVES: dict[type[Op], tuple[Kind, ...]] = {
+    Patches: (Kind.NARROW,),
+    LayerNorm: (Kind.NARROW,),
+    Activation: (Kind.NARROW,),
+    Context: (Kind.NARROW,),
+    Add: (Kind.WIDE,),
+    AddConstant: (Kind.WIDE,),
+    Scores: (Kind.LOGITS,),
+    Softmax: (Kind.NUMERATOR,),
+    Linear: (Kind.NARROW, Kind.WIDE, Kind.OUTPUT),
+    Mean: (Kind.NARROW, Kind.WIDE),
+    Select: (Kind.NARROW, Kind.WIDE),
+}
+
+
+def kinds(graph: Graph) -> dict[str, Kind]:
+    """The kind of every tensor, the input included; raises `UnsupportedModel` with all problems."""
+    if graph.input_type.is_integer:
+        raise UsageError("graph must be a float graph, not one that is quantized already")
+    demands: dict[str, dict[Kind, str]] = {graph.output: {Kind.OUTPUT: "the end of the model"}}
+    result: dict[str, Kind] = {}
+    problems: list[Problem] = []
+    for node in reversed(graph.nodes):
+        asked = demands.get(node.name, {})
+        why = _conflict(node, asked)
+        if why:
+            problems.append(_problem(node, why))
+        result[node.name] = kind = next(iter(asked), Kind.NARROW)
+        reads = (kind,) if isinstance(node.op, Select) else READS.get(type(node.op), ())
+        for name, wanted in zip(node.inputs, reads, strict=False):
+            demands.setdefault(name, {}).setdefault(wanted, f"%{node.name} ({type(node.op).__name__})")
+    wrong = {k: v for k, v in demands.get(graph.input, {}).items() if k is not Kind.IMAGE}
+    problems += [
+        Problem(f"{graph.input}: the image can only be read as patches, not by {v}") for v in wrong.values()
+    ]
+    problems += [problem for node in graph for problem in _pooled_problems(graph, node, result)]
+    if problems:
+        raise UnsupportedModel(problems)
+    return {graph.input: Kind.IMAGE} | {node.name: result[node.name] for node in graph}
+
+
+def _conflict(node: Node, asked: dict[Kind, str]) -> str:
+    """Why `node` can't give what is asked of it, or an empty string."""
+    given = GIVES.get(type(node.op))
+    if given is None:
+        return f"{type(node.op).__name__} has no integer form"
+    if isinstance(node.op, Scores) and not node.op.scale > 0:
+        return f"its scale must be positive, not {node.op.scale!r}"
+    if len(asked) > 1:
+        return "its result is needed as " + " and as ".join(f"{k.value} by {v}" for k, v in asked.items())
+    for kind, user in asked.items():
+        if kind is Kind.OUTPUT and kind not in given:
+            return "the model must end with a linear layer"
+        if kind not in given:
+            return f"its result is {given[0].value}, but {user} needs {kind.value}"
+    return ""
+
+
+def _pooled_problems(graph: Graph, node: Node, result: dict[str, Kind]) -> list[Problem]:
+    """A mean of int16 values has a scale of its own: only a layer norm can read it."""
+    if not isinstance(node.op, Mean) or result[node.name] is not Kind.WIDE:
+        return []
+    others = [user.name for user in graph.users(node.name) if not isinstance(user.op, LayerNorm)]
+    if not others:
+        return []
+    return [
+        _problem(
+            node, f"a mean over tokens must be followed by a layer norm or linear layers, not %{others[0]}"
+        )
+    ]
+
+
+def _problem(node: Node, why: str) -> Problem:
+    return Problem(
+        f"{node.name}: {type(node.op).__name__} can't be quantized here",
+        where=str(node.source),
+        why=why,
+        fix="use pre-norm transformer blocks: norm, linear layers, attention or activation, linear, addition",
+    )
+
+
+def streams(graph: Graph, kind: dict[str, Kind]) -> list[tuple[str, ...]]:
+    """Groups of int16 tensors that must share one scale, in graph order; results of Mean are not in any."""
+    group: dict[str, list[str]] = {}
+    for node in graph:
+        if kind[node.name] is not Kind.WIDE or isinstance(node.op, Mean):
+            continue
+        merged = [node.name]
+        if isinstance(node.op, Add | AddConstant | Select):
+            for members in {id(group[name]): group[name] for name in node.inputs if name in group}.values():
+                merged = members + merged
+        for name in merged:
+            group[name] = merged
+    unique = {id(members): members for members in group.values()}
+    order = {node.name: i for i, node in enumerate(graph)}
+    return sorted(
+        (tuple(sorted(m, key=order.__getitem__)) for m in unique.values()), key=lambda m: order[m[0]]
+    )

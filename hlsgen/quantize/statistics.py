@@ -1,0 +1,83 @@
+"""Streaming statistics of a tensor: range and its growth, and a histogram whose range doubles."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+BINS = 2048
+"""Bins on each side of zero."""
+_SMALLEST = -1000
+
+
+class Growth:
+    """Extremes of a tensor, and after which image its largest magnitude was how large."""
+
+    def __init__(self) -> None:
+        self.low, self.high = math.inf, -math.inf
+        self.images = 0
+        self._steps: list[tuple[int, float]] = []
+
+    @property
+    def largest(self) -> float:
+        """Largest magnitude seen, 0.0 before anything was."""
+        return max(self.high, -self.low, 0.0)
+
+    def update(self, values: np.ndarray) -> None:
+        """Take a batch [N, ...]."""
+        flat = values.reshape(len(values), -1)
+        low, high = flat.min(-1), flat.max(-1)
+        running = np.maximum.accumulate(np.maximum(np.abs(low), np.abs(high)))
+        before = self.largest if self.images else -1.0
+        rises = np.flatnonzero(np.diff(np.maximum(running, before), prepend=before) > 0)
+        self._steps += [(self.images + int(i), float(running[i])) for i in rises]
+        self.images += len(values)
+        self.low, self.high = min(self.low, float(low.min())), max(self.high, float(high.max()))
+
+    @property
+    def early(self) -> float:
+        """Largest magnitude in the first three quarters of the images."""
+        return max((size for image, size in self._steps if image < self.images * 3 / 4), default=0.0)
+
+
+class Histogram:
+    """Counts and sums over equal bins of -reach..reach; reach is a power of two and doubles when needed.
+
+    A bin of the wider range is exactly two of the narrower, so the counts do not depend on the order of the
+    batches or on their size.
+    """
+
+    def __init__(self) -> None:
+        self.largest = 0.0
+        self._exponent: int | None = None  # reach = 2**exponent
+        self._counts = np.zeros(2 * BINS, np.int64)
+        self._sums = np.zeros(2 * BINS)
+
+    def update(self, values: np.ndarray) -> None:
+        """Take any array of finite values."""
+        flat = values.ravel()
+        largest = float(np.abs(flat).max(initial=0.0))
+        self.largest = max(self.largest, largest)
+        # frexp gives the exponent of the next larger power of two, so the largest value is inside.
+        needed = max(math.frexp(largest)[1], _SMALLEST) if largest else _SMALLEST
+        self._exponent = needed if self._exponent is None else self._exponent
+        if needed > self._exponent:
+            self._widen(needed - self._exponent)
+            self._exponent = needed
+        width = math.ldexp(1.0, self._exponent) / BINS
+        index = np.floor(flat / width).astype(np.int64) + BINS
+        self._counts += np.bincount(index, minlength=2 * BINS)
+        self._sums += np.bincount(index, flat, minlength=2 * BINS)
+
+    def points(self) -> tuple[np.ndarray, np.ndarray]:
+        """The mean of each bin that is not empty, and how many values it stands for."""
+        used = self._counts > 0
+        if not used.any():
+            return np.zeros(1), np.ones(1)
+        return self._sums[used] / self._counts[used], self._counts[used].astype(np.float64)
+
+    def _widen(self, doublings: int) -> None:
+        index = ((np.arange(2 * BINS) - BINS) >> min(doublings, 62)) + BINS
+        self._counts = np.bincount(index, self._counts, minlength=2 * BINS).astype(np.int64)
+        self._sums = np.bincount(index, self._sums, minlength=2 * BINS)

@@ -1,0 +1,32 @@
+"""Patches against loops over patches, channels, rows and columns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ops import slow
+
+from hlsgen.errors import TypeMismatch
+from hlsgen.ir import TensorType
+from hlsgen.ops import (
+    Patches,
+)
+
+
+@pytest.mark.parametrize(
+    ("image", "patch", "prefix"),
+    [((1, 8, 8), (2, 2), 1), ((2, 9, 6), (3, 2), 0), ((3, 4, 4), (4, 4), 2), ((1, 1, 1), (1, 1), 0)],
+)
+def test_patches(image: tuple[int, int, int], patch: tuple[int, int], prefix: int) -> None:
+    x = np.random.default_rng(0).integers(-128, 128, (2, *image))
+    op = Patches(patch=patch, prefix=prefix)
+    got = op.golden(x)
+    assert got.tolist() == [slow.patches(one, patch, prefix) for one in x.tolist()]
+    np.testing.assert_array_equal(op.reference(x.astype(float)), got)
+    assert op.infer(TensorType(image, -5, 127, 0.5)) == TensorType(got.shape[1:], -5, 127, 0.5)
+    assert op.infer(TensorType(image, 1, 127, 0.5)).low == 0
+
+
+def test_patches_must_tile_the_image() -> None:
+    with pytest.raises(TypeMismatch, match="must be"):
+        Patches(patch=(3, 2)).infer(TensorType((1, 8, 8)))
