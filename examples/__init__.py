@@ -1,0 +1,1 @@
+"""Shipped examples, importable as `hlsgen.examples`."""

@@ -1,0 +1,1 @@
+"""A small vision transformer on scikit-learn's 8x8 digits, and an awkward one for tests."""

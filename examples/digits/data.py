@@ -1,0 +1,53 @@
+"""The images: scikit-learn's bundled 8x8 digits in a fixed split, and seeded random images."""
+
+from __future__ import annotations
+
+import numpy as np
+
+HELD_OUT = 397
+CALIBRATION = 256
+
+
+def _split() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images [1797, 1, 8, 8] within -1..1, labels, and the order that defines the split."""
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    images = (pixels.reshape(-1, 1, 8, 8) / 8.0 - 1.0).astype(np.float32)
+    # A multiplicative hash as the shuffle: the same for every NumPy version.
+    order = np.argsort(np.arange(len(images), dtype=np.uint64) * np.uint64(2654435761) % np.uint64(1 << 32))
+    return images, labels.astype(np.int64), order
+
+
+def training() -> tuple[np.ndarray, np.ndarray]:
+    """Images [1400, 1, 8, 8] and labels [1400] to train on."""
+    images, labels, order = _split()
+    return images[order[HELD_OUT:]], labels[order[HELD_OUT:]]
+
+
+def calibration() -> tuple[np.ndarray, np.ndarray]:
+    """Images [256, 1, 8, 8] and labels [256] to calibrate with: a part of the training images."""
+    images, labels = training()
+    return images[:CALIBRATION], labels[:CALIBRATION]
+
+
+def heldout() -> tuple[np.ndarray, np.ndarray]:
+    """Images [397, 1, 8, 8] and labels [397] that training and calibration never see."""
+    images, labels, order = _split()
+    return images[order[:HELD_OUT]], labels[order[:HELD_OUT]]
+
+
+def _random_images(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    images = np.clip(random.normal(0.0, 0.6, (count, 2, 9, 6)), -2.0, 2.0).astype(np.float32)
+    return images, random.integers(0, 7, count)
+
+
+def awkward_calibration() -> tuple[np.ndarray, np.ndarray]:
+    """Random images [128, 2, 9, 6] and labels [128] for the awkward model; the labels mean nothing."""
+    return _random_images(1, 128)
+
+
+def awkward_data() -> tuple[np.ndarray, np.ndarray]:
+    """Other random images [64, 2, 9, 6] and labels [64] for the awkward model."""
+    return _random_images(2, 64)

@@ -1,0 +1,92 @@
+"""Train the digits model and write weights.safetensors: `python -m hlsgen.examples.digits.train`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hlsgen.examples.digits.data import heldout, training
+from hlsgen.examples.digits.model import WEIGHTS, untrained
+
+EPOCHS, BATCH, RATE, DECAY, SMOOTHING = 120, 50, 3e-3, 0.05, 0.1
+
+
+def shift(images: Tensor, random: torch.Generator) -> Tensor:
+    """Move every other image, at random, by up to 1 pixel in x and y; what comes in is background (-1)."""
+    padded = functional.pad(images, (1, 1, 1, 1), value=-1.0)
+    dy, dx = torch.randint(0, 3, (2, len(images)), generator=random)
+    rows, columns = dy[:, None] + torch.arange(8), dx[:, None] + torch.arange(8)
+    index = torch.arange(len(images))[:, None, None]
+    moved = padded[:, 0][index, rows[:, :, None], columns[:, None, :]][:, None]
+    chosen = torch.rand(len(images), generator=random) < 0.5
+    return torch.where(chosen[:, None, None, None], moved, images)
+
+
+def initialise(model: nn.Module) -> None:
+    """Small normal weights, zero biases; norms stay as they are."""
+    for name, parameter in model.named_parameters():
+        if "norm" in name:
+            continue
+        if parameter.dim() > 1:
+            nn.init.trunc_normal_(parameter, std=0.02 if name.endswith(("token", "pos_embed")) else 0.1)
+        else:
+            nn.init.zeros_(parameter)
+
+
+def accuracy(model: nn.Module, images: np.ndarray, labels: np.ndarray) -> float:
+    """Top-1 in percent."""
+    model.eval()
+    with torch.no_grad():
+        classes = model(torch.from_numpy(images)).argmax(-1).numpy()
+    return 100.0 * float((classes == labels).mean())
+
+
+def train(seed: int = 0, epochs: int = EPOCHS) -> nn.Module:
+    """Train from scratch on one thread; the same seed gives the same weights on one machine."""
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    random = torch.Generator().manual_seed(seed)
+    images, labels = (torch.from_numpy(array) for array in training())
+    model = untrained(dropout=0.1)
+    initialise(model)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY)
+    steps = epochs * (len(images) // BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=RATE, total_steps=steps, pct_start=0.1)
+    for epoch in range(epochs):
+        model.train()
+        for index in torch.randperm(len(images), generator=random).split(BATCH):
+            loss = functional.cross_entropy(
+                model(shift(images[index], random)), labels[index], label_smoothing=SMOOTHING
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+        if epoch % 20 == 19:
+            print(f"epoch {epoch + 1}: held-out {accuracy(model, *heldout()):.2f} %")
+    return model.eval()
+
+
+def main() -> None:
+    """Train, print the accuracy, write the weights."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=WEIGHTS)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    start = time.perf_counter()
+    model = train(arguments.seed)
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, arguments.output)
+    print(f"training {accuracy(model, *training()):.2f} %, held-out {accuracy(model, *heldout()):.2f} %")
+    print(f"{arguments.output} written after {time.perf_counter() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""A saved `torch.export` archive (.pt2) to `Program`, reading JSON and raw tensors only.
+
+`torch.export.load` unpickles parts of the archive without restriction and evaluates its symbolic expressions;
+neither happens here. What needs a pickle (custom objects, tensor subclasses) is refused by name.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hlsgen.errors import Problem, UsageError
+from hlsgen.frontend.places import clean, source
+from hlsgen.frontend.program import GETITEM, Call, Constant, Input, Opaque, Program, Ref
+
+SCHEMA = 8
+_AGAIN = "export the model again with this version of torch: torch.export.save(exported, path)"
+_DTYPES = {
+    1: torch.uint8,
+    2: torch.int8,
+    3: torch.int16,
+    4: torch.int32,
+    5: torch.int64,
+    6: torch.float16,
+    7: torch.float32,
+    8: torch.float64,
+    12: torch.bool,
+    13: torch.bfloat16,
+}
+_FORMATS = {1: torch.contiguous_format, 2: torch.channels_last, 4: torch.preserve_format}
+_PLAIN = ("as_int", "as_ints", "as_string", "as_strings", "as_bool", "as_bools", "as_int_lists")
+_MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError, StopIteration)
+
+
+def load_archive(path: Path) -> Program:
+    """Read an archive; raise `UsageError` when it is not one, or holds pickles."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return _read(file)
+    except zipfile.BadZipFile as error:
+        problem = Problem(f"{path} must be a torch.export archive", why=str(error), fix=_AGAIN)
+        raise UsageError(problem) from error
+    except _MALFORMED as error:
+        why = clean(f"{type(error).__name__}: {error}")
+        problem = Problem(f"{path} is not a complete torch.export archive", why=why, fix=_AGAIN)
+        raise UsageError(problem) from error
+
+
+def _read(file: zipfile.ZipFile) -> Program:
+    if any(item.compress_type != zipfile.ZIP_STORED for item in file.infolist()):
+        raise ValueError("the archive is compressed")
+    names = file.namelist()
+    models = [name for name in names if "/models/" in name and name.endswith(".json")]
+    if len(models) != 1:
+        raise ValueError(f"the archive must hold one model, not {len(models)}")
+    root, _, model = models[0].partition("models/")
+    model = model.removesuffix(".json")
+    document = json.loads(file.read(models[0]))
+    version = document["schema_version"]["major"]
+    if version != SCHEMA:
+        what = f"the archive's schema must be version {SCHEMA}, not {version!r}"
+        raise UsageError(Problem(what, fix=_AGAIN))
+    tensors: dict[str, torch.Tensor] = {}
+    for kind in ("weights", "constants"):
+        config = f"{root}data/{kind}/{model}_{kind}_config.json"
+        if config not in names:
+            raise UsageError(Problem(f"the archive holds its {kind} in an old format", fix=_AGAIN))
+        for name, item in json.loads(file.read(config))["config"].items():
+            tensors[name] = _tensor(file, f"{root}data/{kind}/", name, item)
+    return _program(document["graph_module"], tensors)
+
+
+def _tensor(file: zipfile.ZipFile, folder: str, name: str, item: dict[str, Any]) -> torch.Tensor:
+    meta = item["tensor_meta"]
+    if item["use_pickle"] or meta is None:
+        raise UsageError(
+            Problem(
+                f"{clean(name)} must be stored as a plain tensor, not as a pickle",
+                why="unpickling runs code from the file",
+                fix="export a model whose weights and constants are plain tensors",
+            )
+        )
+    data = file.read(folder + item["path_name"])
+    dtype = _dtype(meta["dtype"])
+    sizes, strides = ([int(size["as_int"]) for size in meta[key]] for key in ("sizes", "strides"))
+    offset = int(meta["storage_offset"]["as_int"])
+    elements = len(data) // dtype.itemsize
+    if min([*sizes, *strides, offset, 0]) < 0:
+        raise ValueError(f"{name}: negative sizes")
+    if math.prod(sizes) == 0:
+        return torch.zeros(sizes, dtype=dtype)
+    last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
+    if last >= elements:
+        raise ValueError(f"{name}: {elements} elements stored, element {last} needed")
+    stored = torch.frombuffer(bytearray(data), dtype=dtype)
+    return torch.as_strided(stored, sizes, strides, offset).clone()
+
+
+def _dtype(number: int) -> torch.dtype:
+    if number not in _DTYPES:
+        raise ValueError(f"type {number} is not supported")
+    return _DTYPES[number]
+
+
+def _program(module: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Program:
+    graph, signature = module["graph"], module["signature"]
+    inputs: list[Input | Opaque] = []
+    constants: dict[str, Constant] = {}
+    for spec in signature["input_specs"]:
+        ((kind, content),) = spec.items()
+        if kind == "user_input":
+            inputs.append(_input(graph, content["arg"]))
+        elif kind in ("parameter", "buffer", "tensor_constant"):
+            path = content[f"{kind}_name"]
+            constants[content["arg"]["name"]] = Constant(tensors[path], path)
+        else:
+            inputs.append(Opaque(kind))
+    outputs: list[Ref | Opaque] = []
+    mutations: list[str] = []
+    for spec in signature["output_specs"]:
+        ((kind, content),) = spec.items()
+        if kind == "user_output":
+            result = _argument(content["arg"])
+            outputs.append(result if isinstance(result, Ref) else Opaque(type(result).__name__))
+        else:
+            mutations.append(clean(str(content["arg"]["name"])))
+    shapes = {name: _shape(meta["sizes"]) for name, meta in graph["tensor_values"].items()}
+    calls = tuple(call for node in graph["nodes"] for call in _calls(node, shapes))
+    return Program(tuple(inputs), constants, calls, tuple(outputs), tuple(mutations))
+
+
+def _input(graph: dict[str, Any], argument: dict[str, Any]) -> Input | Opaque:
+    if "as_tensor" not in argument:
+        return Opaque(next(iter(argument)))
+    name = argument["as_tensor"]["name"]
+    meta = graph["tensor_values"][name]
+    return Input(name, tuple(_size(size) for size in meta["sizes"]), _dtype(meta["dtype"]))
+
+
+def _size(size: dict[str, Any]) -> int | str:
+    return int(size["as_int"]) if "as_int" in size else clean(size["as_expr"]["expr_str"])
+
+
+def _shape(sizes: list[dict[str, Any]]) -> tuple[int, ...] | None:
+    return tuple(int(size["as_int"]) for size in sizes) if all("as_int" in size for size in sizes) else None
+
+
+def _calls(node: dict[str, Any], shapes: dict[str, tuple[int, ...] | None]) -> list[Call]:
+    """The call of a node and one `getitem` for each of several results."""
+    target = clean(node["target"]).removeprefix("torch.ops.").removeprefix("higher_order.")
+    args = tuple(_argument(item["arg"]) for item in node["inputs"] if item.get("kind") != 2)
+    kwargs = {item["name"]: _argument(item["arg"]) for item in node["inputs"] if item.get("kind") == 2}
+    metadata = node["metadata"]
+    module = metadata.get("nn_module_stack", "").rpartition(";")[2].split(",")
+    place = source(module[1] if len(module) > 1 else "", metadata.get("stack_trace"))
+    results = [_argument(item) for item in node["outputs"]]
+    if len(results) == 1 and isinstance(results[0], Ref):
+        return [Call(results[0].name, target, args, kwargs, place, shapes.get(results[0].name))]
+    parts = results[0] if len(results) == 1 and isinstance(results[0], list) else results
+    name = f"{clean(str(node.get('name')))}*"
+    calls = [Call(name, target, args, kwargs, place, None)]
+    for index, part in enumerate(parts):
+        if isinstance(part, Ref):
+            calls.append(Call(part.name, GETITEM, (Ref(name), index), {}, place, shapes.get(part.name)))
+    return calls
+
+
+def _argument(argument: dict[str, Any]) -> Any:
+    """One serialized argument as plain data; what is not plain becomes `Opaque`."""
+    ((kind, value),) = argument.items()
+    if kind in _PLAIN:
+        return value
+    simple = {
+        "as_none": lambda: None,
+        "as_tensor": lambda: Ref(value["name"]),
+        "as_tensors": lambda: [Ref(item["name"]) for item in value],
+        "as_optional_tensor": lambda: _argument(value),
+        "as_optional_tensors": lambda: [_argument(item) for item in value],
+        "as_float": lambda: float(value),
+        "as_floats": lambda: [float(item) for item in value],
+        "as_sym_int": lambda: _symbol(value),
+        "as_sym_ints": lambda: [_symbol(item) for item in value],
+        "as_scalar_type": lambda: _dtype(value),
+        "as_memory_format": lambda: _FORMATS[value],
+        "as_layout": lambda: torch.strided,
+        "as_device": lambda: torch.device("cpu"),
+    }
+    return simple[kind]() if kind in simple else Opaque(clean(kind))
+
+
+def _symbol(value: dict[str, Any]) -> Any:
+    return value["as_int"] if "as_int" in value else Ref(value["as_name"])

@@ -1,0 +1,205 @@
+"""PyTorch to the float Graph: `capture`."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+
+from hlsgen.errors import Problem, UnsupportedModel, UsageError
+from hlsgen.frontend.canonical import check, emit
+from hlsgen.frontend.exported import from_exported, quiet_export
+from hlsgen.frontend.interpret import Interpreter, listed, merged, weight_problems
+from hlsgen.frontend.places import clean, raised_at
+from hlsgen.frontend.program import Input, Program
+from hlsgen.ir import Graph
+
+Model = nn.Module | ExportedProgram | Program
+
+
+@dataclass
+class Capture:
+    """All that is known about a model: the export, what became of its calls, the graph or the problems."""
+
+    program: Program | None = None
+    status: dict[str, str] = field(default_factory=dict)
+    graph: Graph | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+def capture(model: Model, example_inputs: Any = None) -> Graph:
+    """Turn a model in eval mode into its float Graph.
+
+    Parameters
+    ----------
+    model
+        An `nn.Module`, an `ExportedProgram`, or what `load_model` read from a file.
+    example_inputs
+        For an `nn.Module`: one float32 image [1, C, H, W], a tensor or an array (or a tuple of one). Only
+        its shape matters.
+
+    Raises
+    ------
+    UnsupportedModel
+        With every problem found, each with the user's module path and source line.
+    """
+    result = examine(model, example_inputs)
+    if result.graph is None:
+        raise UnsupportedModel(result.problems)
+    return result.graph
+
+
+def examine(model: Model, example_inputs: Any = None) -> Capture:
+    """Like `capture`, but return the problems instead of raising them."""
+    threads = torch.get_num_threads()
+    # Index arithmetic is too short to share between threads.
+    torch.set_num_threads(1)
+    try:
+        return _examine(model, example_inputs)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _examine(model: Model, example_inputs: Any) -> Capture:
+    result = Capture()
+    problems: list[Problem] = []
+    if isinstance(model, nn.Module):
+        result.program = _export(model, _example(example_inputs, problems), problems)
+    elif isinstance(model, ExportedProgram):
+        result.program = from_exported(model)
+    elif isinstance(model, Program):
+        result.program = model
+    else:
+        raise UsageError(f"model must be an nn.Module or an ExportedProgram, not {type(model).__name__!r}")
+    if result.program is not None:
+        _interpret(result, problems, weights=not isinstance(model, nn.Module))
+    result.problems = merged(problems)
+    if problems:
+        result.graph = None
+    return result
+
+
+def _example(example: Any, problems: list[Problem]) -> torch.Tensor:
+    """The example as a float32 image tensor; what is wrong with it goes to `problems`."""
+    fix = "pass one float32 image, for example torch.zeros(1, 3, 224, 224)"
+    if isinstance(example, tuple | list):
+        if len(example) != 1:
+            raise UsageError(Problem(f"example_inputs must be one tensor, not {len(example)}", fix=fix))
+        example = example[0]
+    if isinstance(example, np.ndarray):
+        example = torch.from_numpy(np.ascontiguousarray(example))
+    if not isinstance(example, torch.Tensor):
+        raise UsageError(Problem(f"example_inputs must be a tensor, not {type(example).__name__!r}", fix=fix))
+    if example.dim() != 4:
+        raise UsageError(
+            Problem(
+                f"example_inputs must be [1, channels, height, width], not {list(example.shape)}", fix=fix
+            )
+        )
+    if example.dtype is not torch.float32:
+        kind = str(example.dtype).removeprefix("torch.")
+        problems.append(Problem(f"example_inputs must be float32, not {kind}", fix=fix))
+    if example.shape[0] != 1:
+        what = f"example_inputs must hold 1 image, not {example.shape[0]}"
+        problems.append(Problem(what, fix="pass images[:1]"))
+    return example[:1].float()
+
+
+def _export(model: nn.Module, example: torch.Tensor, problems: list[Problem]) -> Program | None:
+    """torch.export without decompositions; the model itself stays as it is."""
+    before = len(problems)
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    problems += weight_problems({name: tensor.detach() for name, tensor in tensors.items()})
+    problems += _training(model)
+    if len(problems) > before:
+        model = copy.deepcopy(model).float().eval()
+    try:
+        with quiet_export():
+            return from_exported(torch.export.export(model, (example,)))
+    except Exception as error:  # noqa: BLE001 - the user's forward can raise anything
+        problems.append(_failure(error))
+        return None
+
+
+def _training(model: nn.Module) -> list[Problem]:
+    names = [name for name, module in model.named_modules() if module.training]
+    if not names:
+        return []
+    where = "" if "" in names else listed(names)
+    what = "model must be in eval mode, not in training mode"
+    return [Problem(what, where=where, fix="call model.eval() first")]
+
+
+def _failure(error: Exception) -> Problem:
+    """An export that failed: control flow that depends on data, or an error of the model itself."""
+    where, text = raised_at(error.__traceback__), clean(str(error).strip().partition("\n")[0])
+    if "DataDependent" in type(error).__name__ or "data-dependent" in str(error):
+        return Problem(
+            "control flow must not depend on the input's values",
+            where=where,
+            why="hardware runs one fixed program for every image",
+            fix="replace the branch by torch.where, or decide it outside the model",
+        )
+    return Problem("torch.export can't trace the model", where=where, why=f"{type(error).__name__}: {text}")
+
+
+def _interpret(result: Capture, problems: list[Problem], *, weights: bool) -> None:
+    program = result.program
+    if program is None:
+        return
+    if weights:
+        problems += weight_problems({item.path: item.tensor for item in program.constants.values()})
+    interface = _interface(program)
+    problems += interface
+    image = program.inputs[0] if program.inputs else None
+    if interface or not isinstance(image, Input):
+        return
+    interpreter = Interpreter(program, image)
+    reading = interpreter.run()
+    result.status = reading.status
+    problems += reading.problems
+    if reading.output is not None:
+        problems += check(reading.output)
+        if not problems:
+            result.graph = emit(reading.output)
+
+
+def _interface(program: Program) -> list[Problem]:
+    """Problems of inputs, outputs and state."""
+    problems = []
+    if len(program.inputs) != 1:
+        problems.append(Problem(f"model must have one input, not {len(program.inputs)}"))
+    elif not isinstance(program.inputs[0], Input):
+        problems.append(Problem("the model's input must be a tensor"))
+    else:
+        problems += _image(program.inputs[0])
+    if len(program.outputs) != 1:
+        what = f"model must return one tensor, not {len(program.outputs)}"
+        problems.append(Problem(what, fix="wrap the model and return the logits only"))
+    if program.mutations:
+        what, why = "forward must not write to the model's state", "hardware keeps no state between images"
+        problems.append(Problem(what, where=listed(program.mutations), why=why))
+    return problems
+
+
+def _image(image: Input) -> Sequence[Problem]:
+    symbols = [f"{axis} ({size})" for axis, size in enumerate(image.shape) if isinstance(size, str)]
+    problems = []
+    if symbols:
+        problems.append(
+            Problem(
+                f"input shape must be static, not dynamic in dimension {', '.join(symbols)}",
+                fix="export without dynamic_shapes, with one image as the example",
+            )
+        )
+    elif len(image.shape) != 4 or image.shape[0] != 1:
+        problems.append(Problem(f"input must be [1, channels, height, width], not {list(image.shape)}"))
+    if image.dtype is not torch.float32:
+        problems.append(Problem(f"input must be float32, not {str(image.dtype).removeprefix('torch.')}"))
+    return problems

@@ -1,0 +1,101 @@
+"""What hlsgen makes of a model: every operator of the export, and all problems at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from hlsgen.errors import Problem
+from hlsgen.frontend.capture import Capture, Model, examine
+from hlsgen.frontend.interpret import BLOCKED, FOLDED, MAPPED, REFUSED, UNUSED
+from hlsgen.frontend.program import GETITEM
+from hlsgen.frontend.rules import RULES
+from hlsgen.frontend.views import FOLDABLE
+from hlsgen.ir import Graph
+
+_WORDS = {
+    MAPPED: "hardware",
+    FOLDED: "folded away",
+    UNUSED: "unused",
+    REFUSED: "refused",
+    BLOCKED: "not reached",
+}
+
+
+@dataclass(frozen=True)
+class OpUse:
+    """One operator: how often, what became of its calls, and where they are."""
+
+    op: str
+    count: int
+    supported: bool
+    status: dict[str, int]
+    places: tuple[tuple[str, str], ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        places = [{"module": module, "location": location} for module, location in self.places]
+        return {
+            "op": self.op,
+            "count": self.count,
+            "supported": self.supported,
+            "status": self.status,
+            "places": places,
+        }
+
+
+@dataclass(frozen=True)
+class InspectReport:
+    """All operators by first appearance, all problems, and the graph when there is none."""
+
+    ops: tuple[OpUse, ...]
+    problems: tuple[Problem, ...]
+    graph: Graph | None
+
+    @property
+    def supported(self) -> bool:
+        """Whether the model can be compiled."""
+        return self.graph is not None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        keys = ("what", "where", "why", "fix")
+        return {
+            "supported": self.supported,
+            "ops": [use.as_dict() for use in self.ops],
+            "problems": [{key: getattr(problem, key) for key in keys} for problem in self.problems],
+        }
+
+    def __str__(self) -> str:
+        width = max([len(use.op) for use in self.ops], default=2)
+        lines = [f"{'op':{width}}  count  supported  use"]
+        for use in self.ops:
+            words = ", ".join(f"{_WORDS[status]} {count}" for status, count in use.status.items())
+            lines.append(f"{use.op:{width}}  {use.count:5}  {'yes' if use.supported else 'NO':9}  {words}")
+            if REFUSED in use.status:
+                lines += [f"{'':{width}}    {' at '.join(filter(None, place))}" for place in use.places]
+        calls = sum(use.count for use in self.ops)
+        verdict = "all supported" if self.supported else f"{len(self.problems)} problem(s)"
+        lines += ["", f"{calls} calls of {len(self.ops)} ops: {verdict}"]
+        lines += [f"\n{problem}" for problem in self.problems]
+        return "\n".join(lines)
+
+
+def inspect(model: Model, example_inputs: Any = None) -> InspectReport:
+    """Report every operator of the export; arguments as for `capture`. Problems are listed, not raised."""
+    result = examine(model, example_inputs)
+    return InspectReport(_uses(result), result.problems, result.graph)
+
+
+def _uses(result: Capture) -> tuple[OpUse, ...]:
+    calls = [call for call in (result.program.calls if result.program else ()) if call.target != GETITEM]
+    uses = []
+    for target in dict.fromkeys(call.target for call in calls):
+        mine = [call for call in calls if call.target == target]
+        status = dict(Counter(result.status.get(call.name, BLOCKED) for call in mine))
+        known = target in RULES or target in FOLDABLE or status.keys() <= {UNUSED, FOLDED}
+        refused = [call for call in mine if result.status.get(call.name) == REFUSED]
+        places = tuple(dict.fromkeys((c.source.module, c.source.location) for c in refused or mine))
+        uses.append(OpUse(target, len(mine), known and not refused, status, places))
+    return tuple(uses)

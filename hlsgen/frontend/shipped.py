@@ -1,0 +1,59 @@
+"""The shipped examples by name; nothing is imported until it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hlsgen.errors import Problem, ToolMissing, UsageError
+
+EXTRAS = {"torch": ("PyTorch", "torch"), "sklearn": ("scikit-learn", "examples")}
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """Where an example's parts are, each as `module:function`, and its input shape [C, H, W].
+
+    `factory` makes the model in eval mode; `calibration` and `heldout` return images and labels.
+    """
+
+    factory: str
+    calibration: str
+    heldout: str
+    shape: tuple[int, int, int]
+
+
+_MODEL, _DATA = "hlsgen.examples.digits.model", "hlsgen.examples.digits.data"
+SHIPPED = {
+    "digits": Shipped(f"{_MODEL}:digits", f"{_DATA}:calibration", f"{_DATA}:heldout", (1, 8, 8)),
+    "awkward": Shipped(
+        f"{_MODEL}:awkward", f"{_DATA}:awkward_calibration", f"{_DATA}:awkward_data", (2, 9, 6)
+    ),
+}
+
+
+def shipped(name: str) -> Shipped:
+    """The example called `name`."""
+    if name not in SHIPPED:
+        raise UsageError(f"example must be one of {', '.join(SHIPPED)}, not {name!r}")
+    return SHIPPED[name]
+
+
+def resolve(path: str) -> Callable[..., Any]:
+    """The function at `module:name`; a missing optional package becomes `ToolMissing`."""
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        raise missing(error) from error
+
+
+def missing(error: ImportError) -> Exception:
+    """`ToolMissing` for a missing package of an extra, else the error itself."""
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRAS:
+        return error
+    title, extra = EXTRAS[package]
+    return ToolMissing(Problem(f"{title} is not installed", fix=f'pip install "hlsgen[{extra}]"'))

@@ -1,0 +1,103 @@
+"""What is wrong around a model: weights, mode, example, inputs and outputs; all problems at once."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from frontend.refused import IMAGE, Fails, Pair, Tiny, TwoTanh, refusal
+from torch import nn
+
+from hlsgen.errors import Problem, UsageError
+from hlsgen.frontend.capture import capture
+
+FLOAT = "convert the model first: model.float()"
+
+
+def test_weights_mode_and_example_all_at_once() -> None:
+    model = TwoTanh().train()
+    model.down.weight.data[0, 0] = math.nan
+    model.norm.bias.data[3] = math.inf
+    model.head.half()
+    image = "pass one float32 image, for example torch.zeros(1, 3, 224, 224)"
+    assert refusal(model, np.zeros((4, 2, 4, 6))) == (
+        Problem("example_inputs must be float32, not float64", fix=image),
+        Problem("example_inputs must hold 1 image, not 4", fix="pass images[:1]"),
+        Problem("weights must be finite, not infinite", "norm.bias"),
+        Problem("weights must be finite, not NaN", "down.weight"),
+        Problem("weights must be float32, not float16", "head.weight, head.bias", fix=FLOAT),
+        Problem("model must be in eval mode, not in training mode", fix="call model.eval() first"),
+        *refusal(TwoTanh().eval()),
+    )
+    assert model.training
+    assert model.head.weight.dtype is torch.float16
+
+
+def test_one_module_in_training_mode_is_named() -> None:
+    model = Tiny().eval()
+    model.norm2.train()
+    what = "model must be in eval mode, not in training mode"
+    assert refusal(model) == (Problem(what, "norm2", fix="call model.eval() first"),)
+
+
+def test_long_lists_of_weights_are_cut() -> None:
+    where = "patch.weight, patch.bias, norm1.weight, norm1.bias and 14 more"
+    assert refusal(Tiny().double().eval()) == (
+        Problem("weights must be float32, not float64", where, fix=FLOAT),
+    )
+
+
+def test_exported_programs() -> None:
+    batch = {0: torch.export.Dim("batch", min=2, max=64)}
+    flexible = nn.Sequential(nn.Conv2d(2, 4, 2, stride=2), nn.Flatten(2), nn.Linear(6, 3))
+    dynamic = torch.export.export(flexible, (torch.zeros(2, 2, 4, 6),), dynamic_shapes=(batch,))
+    (problem,) = refusal(dynamic, None)
+    assert problem.what.startswith("input shape must be static, not dynamic in dimension 0 (")
+    assert problem.fix == "export without dynamic_shapes, with one image as the example"
+    two = torch.export.export(flexible, (torch.zeros(2, 2, 4, 6),))
+    what = "input must be [1, channels, height, width], not [2, 2, 4, 6]"
+    assert refusal(two, None) == (Problem(what),)
+    double = torch.export.export(nn.Sequential(nn.Conv2d(2, 4, 2, stride=2)).double(), (IMAGE.double(),))
+    assert refusal(double, None) == (
+        Problem("weights must be float32, not float64", "0.weight, 0.bias", fix=FLOAT),
+        Problem("input must be float32, not float64"),
+    )
+    pair = torch.export.export(Pair().eval(), (IMAGE, IMAGE))
+    assert refusal(pair, None) == (Problem("model must have one input, not 2"),)
+    dropout = torch.export.export(nn.Sequential(Tiny(), nn.Dropout(0.1)).train(), (IMAGE,))
+    what, fix = "dropout must be in eval mode, not in training mode", "call model.eval() first"
+    assert refusal(dropout, None) == (Problem(what, "1", "training is random", fix),)
+
+
+def test_paths_outside_the_working_directory_are_base_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, _ = refusal(TwoTanh().eval())
+    assert first.where.startswith("first, second at refused.py:")
+
+
+@pytest.mark.parametrize(
+    ("model", "example", "message"),
+    [
+        (3, None, "model must be an nn.Module or an ExportedProgram, not 'int'"),
+        (nn.Identity(), None, "example_inputs must be a tensor, not 'NoneType'"),
+        (nn.Identity(), (IMAGE, IMAGE), "example_inputs must be one tensor, not 2"),
+        (nn.Identity(), IMAGE[0], "example_inputs must be [1, channels, height, width], not [2, 4, 6]"),
+    ],
+)
+def test_wrong_calls(model: Any, example: Any, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        capture(model, example)
+    assert caught.value.problems[0].what == message
+
+
+def test_reading_leaves_torch_as_it_was() -> None:
+    fastpath = torch.backends.mha.get_fastpath_enabled()
+    refusal(Fails().eval())
+    assert torch.backends.mha.get_fastpath_enabled() == fastpath
+    assert torch.is_grad_enabled()
