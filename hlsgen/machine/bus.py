@@ -1,0 +1,116 @@
+"""The read bus of the cycle model: which burst is read when, burst by burst.
+
+It mirrors `rtl/fetch.py`: five channels served in turn, bursts of 16 beats or 256 bytes, a bounded number
+under way, and for each channel only as much as its buffer has room for.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+
+from hlsgen.machine.parameters import ceil_div
+
+OUTSTANDING = 8
+REQUEST_CYCLES = 2
+
+
+@dataclass
+class Channel:
+    """A section that is read in order: `beats` in all, at most `room` beats not yet consumed."""
+
+    beats: int
+    room: int
+    asked: int = 0
+    freed: list[tuple[float, int]] = field(default_factory=list)
+    """When the consumer had taken how many beats, in order."""
+    arrived: list[tuple[int, float]] = field(default_factory=list)
+    """Beats in all after each burst, and when its last beat came."""
+
+    def free(self, time: float, beats: int) -> None:
+        """The consumer has taken `beats` in all by `time`."""
+        self.freed.append((time, beats))
+
+    def ready(self, burst: int) -> float | None:
+        """From when on the next burst may be asked for; None while nobody knows."""
+        size = min(burst, self.beats - self.asked)
+        missing = self.asked + size - self.room
+        if missing <= 0:
+            return 0.0
+        return next((time for time, beats in self.freed if beats >= missing), None)
+
+
+class Bus:
+    """The bus of one image.
+
+    Parameters
+    ----------
+    channels
+        In the order of their turns.
+    bus_bytes
+        Bytes per beat.
+    latency, cycles_per_beat
+        Of the memory.
+    start
+        When the channels are opened.
+    """
+
+    def __init__(
+        self, channels: dict[str, Channel], bus_bytes: int, latency: int, cycles_per_beat: float, start: int
+    ) -> None:
+        self.channels = channels
+        self._burst = max(256, 16 * bus_bytes) // bus_bytes
+        self._latency, self._beat = latency, cycles_per_beat
+        self._turns = list(channels.values())
+        self._turn = len(self._turns) - 1
+        self._request = float(start)
+        self._ends: list[float] = [float(start)]
+
+    def arrival(self, name: str, beats: int) -> float:
+        """When the first `beats` of a channel are there."""
+        channel = self.channels[name]
+        beats = min(beats, channel.beats)
+        if beats <= 0:
+            return 0.0
+        while not channel.arrived or channel.arrived[-1][0] < beats:
+            if not self._next():
+                break
+        index = bisect_left(channel.arrived, (beats, 0.0))
+        if index == len(channel.arrived):
+            return self._ends[-1]
+        total, end = channel.arrived[index]
+        return end - (total - beats) * self._beat
+
+    def _next(self) -> bool:
+        """Read one more burst; False when every channel waits for a consumer."""
+        if len(self._ends) > OUTSTANDING:
+            self._request = max(self._request, self._ends[-OUTSTANDING])
+        waiting = [(c.ready(self._burst), c) for c in self._turns if c.asked < c.beats]
+        times = [time for time, _ in waiting if time is not None]
+        if not times:
+            return False
+        self._request = max(self._request, min(times))
+        count = len(self._turns)
+        for step in range(count):
+            turn = (self._turn + 1 + step) % count
+            channel = self._turns[turn]
+            ready = channel.ready(self._burst) if channel.asked < channel.beats else None
+            if ready is not None and ready <= self._request:
+                self._read(channel, turn)
+                return True
+        return False
+
+    def _read(self, channel: Channel, turn: int) -> None:
+        size = min(self._burst, channel.beats - channel.asked)
+        begin = max(self._request + self._latency, self._ends[-1])
+        end = begin + size * self._beat
+        channel.asked += size
+        channel.arrived.append((channel.asked, end))
+        self._ends.append(end)
+        self._turn = turn
+        self._request += REQUEST_CYCLES
+
+
+def beats_of(size: int, bus_bytes: int) -> int:
+    """Beats that hold `size` bytes."""
+    return ceil_div(size, bus_bytes)

@@ -1,0 +1,293 @@
+"""The cycle model: predicts the RTL's cycles for one image of a Program, in milliseconds.
+
+It follows the machine's rules (docs/design.md, "Hazards") job by job and block by block, never cycle by
+cycle: when a tile is loaded, when its weights are there, when its accumulators are free, when its results
+have drained. The latencies in `Timing` are the RTL's; a test holds the prediction against measured runs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from hlsgen.machine.bus import Bus, Channel, beats_of
+from hlsgen.machine.commands import COMMAND_BYTES, Command, Depends, Load, Product, Target
+from hlsgen.machine.image import CONSTANT_BYTES, HEADER_BYTES, Image
+from hlsgen.machine.interpreter import Job, jobs
+from hlsgen.machine.parameters import ceil_div
+from hlsgen.machine.program import Program
+from hlsgen.machine.trace import CONTEXT, SCORES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """The external memory: cycles from a request to its first beat, and between beats on average."""
+
+    latency: int = 32
+    cycles_per_beat: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Latencies of the RTL in cycles; `tests/sim` holds them against runs."""
+
+    header: int = 36  # start register to the channels, without the memory's latency
+    decode: int = 8  # a command has arrived: to its first job's first read
+    fixed: int = 15  # rows, exp, patches: last read to the tile's hand-over
+    norm: int = 49  # layer norm: a row's last read to its first word in the tile
+    norm_row: int = 8  # layer norm: least cycles between rows
+    patch: int = 2  # patches: read of a pixel after it came
+    drain: int = 21  # a block's last step to its first row in memory
+    lead: int = 5  # a reader may start that much before the row is written
+    stream: int = 6  # a beat to the word it completes in the machine
+    finish: int = 12  # last row to done, without the output's beats and the write's latency
+
+
+@dataclass(frozen=True)
+class JobTimes:
+    """When one job's stages ran, in cycles from start: for the report's time line."""
+
+    command: int
+    job: Job
+    load_start: int
+    load_end: int
+    multiply_start: int
+    multiply_end: int
+    drain_end: int
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Cycles of one image and what made them.
+
+    multiply: cycles in which MULTIPLY issues a step. useful: useful MACs over cycles times the array's MACs.
+    """
+
+    cycles: int
+    multiply: int
+    useful: float
+    bytes_read: int
+    jobs: tuple[JobTimes, ...] = field(repr=False)
+
+
+def predict(
+    program: Program, image: Image, memory: Memory | None = None, timing: Timing | None = None
+) -> Prediction:
+    """Predict one image; `image` is only asked for its sections' sizes."""
+    model = _Model(program, image, memory or Memory(), timing or Timing())
+    for index, command in enumerate(program.commands):
+        model.command(index, command)
+    return model.finish()
+
+
+@dataclass
+class _Progress:
+    """When tiles of a command's last group, and all of it, had drained."""
+
+    tiles: list[int]
+    done: int = 0
+
+
+class _Streams:
+    """The Image's and the input's streams, in units of what the machine takes from them."""
+
+    def __init__(self, program: Program, image: Image, memory: Memory, timing: Timing) -> None:
+        p, self._late = program.parameters, timing.stream
+        self._p = p
+        small = max(64, 2 * max(256, 16 * p.bus_bytes) // p.bus_bytes)
+        ring = beats_of(p.ring_words * p.columns * p.depth, p.bus_bytes)
+        constants = beats_of(p.constant_words * p.columns * CONSTANT_BYTES, p.bus_bytes)
+        sizes = {
+            "commands": (len(image.program), small + 2 * COMMAND_BYTES // p.bus_bytes),
+            "pixels": (image.input_bytes, beats_of(image.input_bytes, p.bus_bytes)),
+            "weights": (len(image.weights), 256 + ring),
+            "constants": (len(image.constants), small + constants),
+            "addends": (len(image.addends), small + beats_of(16 * p.columns * 2, p.bus_bytes)),
+        }
+        channels = {
+            name: Channel(beats_of(-(-size // 64) * 64, p.bus_bytes), room)
+            for name, (size, room) in sizes.items()
+        }
+        header = timing.header + memory.latency + HEADER_BYTES // p.bus_bytes
+        self.bus = Bus(channels, p.bus_bytes, memory.latency, memory.cycles_per_beat, header)
+        self.taken = dict.fromkeys(channels, 0)
+
+    def wait(self, name: str, size: int) -> int:
+        """When `size` bytes in all of a stream are words in the machine."""
+        return math.ceil(self.bus.arrival(name, beats_of(size, self._p.bus_bytes))) + self._late
+
+    def take(self, name: str, size: int, time: int) -> None:
+        """The machine lets go of `size` more bytes of a stream at `time`."""
+        self.taken[name] += size
+        self.bus.channels[name].free(time, self.taken[name] // self._p.bus_bytes)
+
+
+class _Model:
+    """One pass over the jobs of all commands."""
+
+    def __init__(self, program: Program, image: Image, memory: Memory, timing: Timing) -> None:
+        self.p, self.t = program.parameters, timing
+        self.program, self.image, self.memory = program, image, memory
+        self.streams = _Streams(program, image, memory, timing)
+        self.progress: list[_Progress] = []
+        self.load_free = self.load_done = self.multiply_free = 0
+        self.last_step, self.last_rows = -(1 << 30), 0
+        self.norm: tuple[int, ...] | None = None
+        self.issued = self.words = self.addends = self.constants = 0
+        self.slots: list[int] = []  # when MULTIPLY had read each job's slot
+        self.scores_done: dict[int, int] = {}
+        self.times: list[JobTimes] = []
+
+    # -- one command -------------------------------------------------------------------------------------
+
+    def command(self, index: int, command: Command) -> None:
+        """All jobs of one command."""
+        ready = self.streams.wait("commands", (index + 1) * COMMAND_BYTES) + self.t.decode
+        progress = _Progress([])
+        self.progress.append(progress)
+        constants = self._constants(index, command)
+        base = done = 0
+        for job in jobs(command):
+            rows = command.tile_rows(job.tile, self.p.rows)
+            start, end = self._load(command, job, rows, ready)
+            if job.tile == 0:
+                base = self.words
+            first = self._multiply(command, job, rows, end, base, constants)
+            done = self.last_step + self.t.drain + rows - self.t.lead
+            if job.kind == SCORES:
+                self.scores_done[job.slot] = done
+            if command.product is Product.WEIGHTS and job.tile == command.tiles - 1:
+                self._release(command, job)
+            if self._final(command, job):
+                progress.tiles.append(done)
+            self.times.append(JobTimes(index, job, start, end, first, self.multiply_free, done))
+        self.streams.take("commands", COMMAND_BYTES, self.load_free)
+        progress.done = done
+
+    def _final(self, command: Command, job: Job) -> bool:
+        """Whether the job belongs to the command's last group or head."""
+        if command.product is Product.WEIGHTS:
+            return job.first_block + job.blocks == command.total_blocks
+        return job.kind == CONTEXT and job.head == command.heads - 1
+
+    def _constants(self, index: int, command: Command) -> int:
+        """Bytes of the constant stream before this command's first word (tables taken as spread evenly)."""
+        if command.product is not Product.WEIGHTS:
+            return self.constants
+        blocks = sum(c.total_blocks + 1 for c in self.program.commands if c.product is Product.WEIGHTS)
+        word = self.p.columns * CONSTANT_BYTES
+        tables = len(self.image.constants) - blocks * word
+        before = sum(
+            c.total_blocks + 1 for c in self.program.commands[:index] if c.product is Product.WEIGHTS
+        )
+        self.constants = before * word + tables * index // len(self.program.commands) + word
+        return self.constants
+
+    def _release(self, command: Command, job: Job) -> None:
+        """A group's weights and constants leave their rings."""
+        size = job.blocks * command.k_steps
+        self.words += size
+        self.streams.take("weights", size * self.p.columns * self.p.depth, self.multiply_free)
+        if self._final(command, job):
+            size = self.constants + command.total_blocks * self.p.columns * CONSTANT_BYTES
+            self.streams.take("constants", size - self.streams.taken["constants"], self.multiply_free)
+
+    # -- LOAD --------------------------------------------------------------------------------------------
+
+    def _load(self, command: Command, job: Job, rows: int, ready: int) -> tuple[int, int]:
+        """When the tile's reads began and when it was handed over."""
+        norm = self._norm(command, job)
+        start = max(self.load_free, ready, self._wait(command, job))
+        if norm != self.norm or command.load in (Load.POOL, Load.POOL_NORM):
+            start = max(start, self.load_done)  # another pipeline: the tiles before must be complete
+        self.norm = norm
+        number = len(self.slots)
+        if number >= self.p.tile_slots:
+            start = max(start, self.slots[number - self.p.tile_slots])
+        cycles, latency = self._load_cycles(command, job, rows)
+        end = start + cycles
+        if command.load is Load.PATCHES:
+            size = self._pixel_words(command, job, rows) * self.p.columns
+            end = max(end, self.streams.wait("pixels", size) + self.t.patch)
+        self.load_free, self.load_done = end, end + latency
+        return start, end + latency
+
+    def _norm(self, command: Command, job: Job) -> tuple[int, ...] | None:
+        """What the layer norm pipeline must be set to, None for the other one."""
+        if job.kind == CONTEXT or command.load not in (Load.LAYER_NORM, Load.POOL, Load.POOL_NORM):
+            return None
+        return command.norm_width, command.norm_epsilon, command.norm_gain, command.norm_gain_shift
+
+    def _wait(self, command: Command, job: Job) -> int:
+        """When what the job reads has drained."""
+        if job.kind == CONTEXT:
+            return self.scores_done[job.slot]
+        if command.depends is Depends.NONE:
+            return 0
+        progress = self.progress[command.depends_on]
+        if command.depends is Depends.TILE and job.tile < len(progress.tiles):
+            return progress.tiles[job.tile]
+        return progress.done
+
+    def _load_cycles(self, command: Command, job: Job, rows: int) -> tuple[int, int]:
+        """Cycles of reading, and from the last read to the hand-over."""
+        words = command.k_words
+        if job.kind == CONTEXT:
+            return rows * command.exp_words, self.t.fixed
+        if command.load is Load.LAYER_NORM:
+            return rows * max(words, self.t.norm_row), self.t.norm + words
+        if command.load is Load.PATCHES:
+            segments = self.p.columns // math.gcd(command.patch_width, self.p.columns)
+            return rows * words * segments, self.t.fixed
+        if command.load is Load.POOL_NORM:
+            return command.pool_rows * words, self.t.norm + words + self.t.fixed
+        if command.load is Load.POOL:
+            return command.pool_rows * words, self.t.fixed
+        return rows * words, self.t.fixed
+
+    def _pixel_words(self, command: Command, job: Job, rows: int) -> int:
+        """Image words that must have come for the tile's last row."""
+        patch = max(0, job.tile * self.p.rows + rows - 1 - command.patch_prefix)
+        lines = (patch // command.patch_columns + 1) * command.patch_height
+        return lines * command.patch_channels * command.row_words
+
+    # -- MULTIPLY and DRAIN ------------------------------------------------------------------------------
+
+    def _multiply(self, command: Command, job: Job, rows: int, loaded: int, base: int, constants: int) -> int:
+        """Issue all blocks of a job; returns its first step."""
+        start = max(self.multiply_free, loaded)
+        steps = command.exp_steps if job.kind == CONTEXT else command.k_steps
+        weighted = command.product is Product.WEIGHTS
+        if not weighted:
+            start = max(start, self.progress[command.operand_depends_on].done)
+        first = start
+        word = self.p.columns * self.p.depth
+        for block in range(job.blocks):
+            end = start + steps - 1  # the block's last step
+            if weighted and job.tile == 0:
+                end = max(end, self.streams.wait("weights", (base + (block + 1) * steps) * word))
+            if weighted:
+                size = constants + (job.first_block + block + 1) * self.p.columns * CONSTANT_BYTES
+                end = max(end, self.streams.wait("constants", size))
+            if command.stream_addend:
+                self.addends += rows * self.p.columns * 2
+                end = max(end, self.streams.wait("addends", self.addends))
+            end = max(end, self.last_step + self.last_rows)
+            if command.stream_addend:
+                self.streams.take("addends", rows * self.p.columns * 2, end + self.t.drain)
+            self.last_step, self.last_rows = end, rows
+            self.issued += steps
+            start = end + 1
+        self.multiply_free = start
+        self.slots.append(start)
+        return first
+
+    def finish(self) -> Prediction:
+        """The prediction for everything so far."""
+        cycles = self.progress[-1].done + self.t.lead + self.t.finish + self.memory.latency
+        if self.program.commands[-1].target is Target.OUTPUT:
+            cycles += ceil_div(self.image.output_bytes, self.p.bus_bytes)
+        sections = (self.image.program, self.image.constants, self.image.weights, self.image.addends)
+        size = HEADER_BYTES + self.image.input_bytes + sum(-(-len(data) // 64) * 64 for data in sections)
+        useful = self.program.macs / (cycles * self.p.lanes)
+        return Prediction(cycles, self.issued, useful, size, tuple(self.times))

@@ -1,0 +1,307 @@
+"""The core: sequencer, three stages, array and memories behind streams."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hlsgen.machine.parameters import MachineParameters
+from hlsgen.rtl.array import Array
+from hlsgen.rtl.constants import ConstantReader, ring_bits
+from hlsgen.rtl.drain import DrainStage
+from hlsgen.rtl.drain_streams import queue_depth
+from hlsgen.rtl.jobs import COMMAND_BITS, Kind, slot_words, trace_signature
+from hlsgen.rtl.load import LoadStage
+from hlsgen.rtl.memories import LaneMemory, Queue, Ring, WordMemory
+from hlsgen.rtl.multiplier import plan
+from hlsgen.rtl.multiply import MultiplyStage
+from hlsgen.rtl.pipeline import delay
+from hlsgen.rtl.sequencer import Sequencer
+from hlsgen.rtl.weight_ring import weight_ring
+
+JOBS_AHEAD = 8
+"""Jobs that wait for a stage."""
+OPERANDS_AT = 2
+"""Cycles from a step's issue to its operands at the array."""
+
+
+class Core(wiring.Component):
+    """The machine without its outside; it runs from reset to `done`.
+
+    Parameters
+    ----------
+    parameters
+        The machine's shape.
+    target
+        "generic", or "ecp5" for that family's multiplier blocks.
+    trace
+        Show every word written.
+
+    Members
+    -------
+    commands : In(stream of 1024 bits)
+    constants : In(stream of C * 8 bytes)
+    weights : In(stream of C * D bytes)
+    addends : In(stream of C * 16 bits)
+    pixels : In(stream of C bytes)
+    output : Out(stream of C * 16 bits)
+    done : Out(1)
+        The last command has drained and its output has left.
+    progress : Out(1)
+        Something moved.
+    issue, wait_tile, wait_weights, wait_drain, idle : Out(1)
+        What MULTIPLY does; one of them is 1 until `done`.
+    trace_tile, trace_drain : Out(trace_signature)
+        Only with `trace`.
+
+    Latency
+    -------
+    About 50 cycles from a command's first operand word to its first result.
+
+    Throughput
+    ----------
+    One step of the array a cycle.
+    """
+
+    commands: stream.Interface
+    constants: stream.Interface
+    weights: stream.Interface
+    addends: stream.Interface
+    pixels: stream.Interface
+    output: stream.Interface
+    done: Signal
+    progress: Signal
+    issue: Signal
+    wait_tile: Signal
+    wait_weights: Signal
+    wait_drain: Signal
+    idle: Signal
+    trace_tile: Any
+    trace_drain: Any
+
+    def __init__(
+        self, parameters: MachineParameters, *, target: str = "generic", trace: bool = False
+    ) -> None:
+        p = self._parameters = parameters
+        self._plan, self._trace = plan(parameters, target), trace
+        members: dict[str, Any] = {
+            "commands": In(stream.Signature(COMMAND_BITS)),
+            "constants": In(stream.Signature(64 * p.columns)),
+            "weights": In(stream.Signature(8 * p.columns * p.depth)),
+            "addends": In(stream.Signature(16 * p.columns)),
+            "pixels": In(stream.Signature(8 * p.columns)),
+            "output": Out(stream.Signature(16 * p.columns)),
+        }
+        flags = ("done", "progress", "issue", "wait_tile", "wait_weights", "wait_drain", "idle")
+        members |= {name: Out(1) for name in flags}
+        if trace:
+            members |= {"trace_tile": Out(trace_signature(p)), "trace_drain": Out(trace_signature(p))}
+        super().__init__(members)
+
+    def elaborate(self, platform: Any) -> Module:
+        del platform
+        m, p = Module(), self._parameters
+        m.submodules.array = array = Array(p, style=self._plan.array)
+        slack = OPERANDS_AT + array.latency + 1
+        m.submodules.sequencer = sequencer = Sequencer(p, trace=self._trace)
+        m.submodules.load = load = LoadStage(p, self._plan, slack=slack, trace=self._trace)
+        m.submodules.multiply = multiply = MultiplyStage(p, addend_depth=queue_depth(p))
+        m.submodules.drain = drain = DrainStage(p, style=self._plan.requantize, trace=self._trace)
+        m.submodules.weight_ring = ring = weight_ring(p)
+        m.submodules.constant_ring = constant_ring = Ring(ring_bits(p.columns), p.constant_words)
+        m.submodules.constant_reader = reader = ConstantReader(p.columns, p.logit_bits)
+        self._connect_jobs(m, sequencer, load, multiply, drain)
+        wiring.connect(m, wiring.flipped(self.commands), sequencer.commands)
+        self._connect_streams(m, load, drain, ring, constant_ring, reader)
+        self._connect_tables(m, load, drain, reader)
+        self._connect_row_memories(m, load, drain)
+        self._connect_array(m, load, multiply, drain, array, ring)
+        self._connect_rings(m, multiply, drain, array, ring, constant_ring)
+        self._status(m, load, multiply, drain)
+        if self._trace:
+            m.d.comb += [
+                Cat(*self._fields(mine)).eq(Cat(*self._fields(theirs)))
+                for mine, theirs in ((self.trace_tile, load.trace), (self.trace_drain, drain.trace))
+            ]
+        return m
+
+    def _fields(self, shown: Any) -> list[Value]:
+        return [getattr(shown, name) for name in trace_signature(self._parameters).members]
+
+    @staticmethod
+    def _connect_jobs(
+        m: Module, sequencer: Sequencer, load: LoadStage, multiply: MultiplyStage, drain: DrainStage
+    ) -> None:
+        """Jobs wait in queues; the stages tell one another what they have finished."""
+        for name, stage in (("load", load), ("multiply", multiply), ("drain", drain)):
+            source = getattr(sequencer, name)
+            queue = Queue(source.payload.shape(), JOBS_AHEAD)
+            m.submodules[f"{name}_jobs"] = queue
+            wiring.connect(m, source, queue.i)
+            wiring.connect(m, queue.o, stage.jobs)
+        m.d.comb += [
+            load.drained_commands.eq(drain.drained_commands),
+            load.drained_tiles.eq(drain.drained_tiles),
+            load.scores_drained.eq(drain.scores_drained),
+            load.slot_freed.eq(multiply.slot_freed),
+            multiply.tile_done.eq(load.tile_done),
+            multiply.drained_commands.eq(drain.operand_commands),
+            multiply.addends.eq(drain.addend_level),
+            multiply.output_space.eq(drain.output_space),
+            drain.reserve_addends.eq(multiply.reserve_addends),
+            drain.reserve_output.eq(multiply.reserve_output),
+            drain.reserved_rows.eq(multiply.reserved_rows),
+            load.maxima.eq(drain.maxima),
+        ]
+        for name in ("write", "slot", "row", "multiplier", "shift"):
+            m.d.comb += getattr(drain, f"scale_{name}").eq(getattr(load, f"scale_{name}"))
+
+    def _connect_streams(
+        self,
+        m: Module,
+        load: LoadStage,
+        drain: DrainStage,
+        ring: Ring,
+        constant_ring: Ring,
+        reader: ConstantReader,
+    ) -> None:
+        wiring.connect(m, wiring.flipped(self.constants), reader.words)
+        wiring.connect(m, wiring.flipped(self.weights), ring.words)
+        wiring.connect(m, wiring.flipped(self.addends), drain.addends)
+        wiring.connect(m, wiring.flipped(self.pixels), load.pixels)
+        wiring.connect(m, drain.output, wiring.flipped(self.output))
+        m.d.comb += [
+            constant_ring.words.payload.eq(reader.constants.payload),
+            constant_ring.words.valid.eq(reader.constants.valid),
+            reader.constants.ready.eq(constant_ring.words.ready),
+        ]
+
+    @staticmethod
+    def _connect_tables(m: Module, load: LoadStage, drain: DrainStage, reader: ConstantReader) -> None:
+        m.d.comb += [
+            reader.drained_commands.eq(drain.operand_commands),
+            load.table_write.eq(reader.exp_write),
+            load.table_address.eq(reader.exp_address),
+            load.table_data.eq(reader.table_data),
+            drain.table_write.eq(reader.activation_write),
+            drain.table_address.eq(reader.activation_address),
+            drain.table_data.eq(reader.table_data),
+        ]
+
+    def _connect_row_memories(self, m: Module, load: LoadStage, drain: DrainStage) -> None:
+        """Residual, features and scores: written by DRAIN, read by LOAD and, the residual, by DRAIN."""
+        p = self._parameters
+        m.submodules.residual = residual = WordMemory(16 * p.columns, p.residual_words, readers=2)
+        m.submodules.features = features = WordMemory(8 * p.columns, p.feature_words)
+        m.submodules.scores = scores = WordMemory(p.logit_bits * p.columns, 2 * p.rows * p.score_words)
+        m.d.comb += [
+            residual.write.eq(drain.write_residual),
+            residual.write_address.eq(drain.write_address),
+            residual.write_data.eq(drain.write_word),
+            residual.read_address[0].eq(load.residual_address),
+            load.residual.eq(residual.read_data[0]),
+            residual.read_address[1].eq(drain.addend_address),
+            drain.addend.eq(residual.read_data[1]),
+            features.write.eq(drain.write_features),
+            features.write_address.eq(drain.write_address),
+            features.write_data.eq(self._bytes(drain)),
+            features.read_address[0].eq(load.feature_address),
+            load.features.eq(features.read_data[0]),
+            scores.write.eq(drain.score_write),
+            scores.write_address.eq(drain.score_address),
+            scores.write_data.eq(drain.score_word),
+            scores.read_address[0].eq(load.score_address),
+            load.scores.eq(scores.read_data[0]),
+        ]
+
+    def _bytes(self, drain: DrainStage) -> Value:
+        """The written word's elements as bytes."""
+        return Cat(drain.write_word[lane][:8] for lane in range(self._parameters.columns))
+
+    def _connect_array(
+        self, m: Module, load: LoadStage, multiply: MultiplyStage, drain: DrainStage, array: Array, ring: Ring
+    ) -> None:
+        """Tile lanes against weights, keys or values."""
+        p = self._parameters
+        shape = {"columns": p.columns, "depth": p.depth}
+        m.submodules.tiles = tiles = LaneMemory(lanes=p.rows, words=p.tile_slots * slot_words(p), **shape)
+        m.submodules.keys = keys = LaneMemory(lanes=p.columns, words=p.key_words, **shape)
+        m.submodules.values = values = LaneMemory(
+            lanes=p.depth, words=p.value_words, columns=p.columns, depth=p.columns
+        )
+        m.d.comb += [
+            tiles.write.eq(load.tile_write),
+            tiles.write_lane.eq(load.tile_lane),
+            tiles.write_address.eq(load.tile_address),
+            tiles.write_data.eq(load.tile_data),
+            tiles.read_address.eq(multiply.tile_address),
+            keys.write.eq(drain.write_keys),
+            values.write.eq(drain.write_values),
+        ]
+        for memory in (keys, values):
+            m.d.comb += [
+                memory.write_lane.eq(drain.write_lane),
+                memory.write_address.eq(drain.write_address),
+                memory.write_data.eq(self._bytes(drain)),
+                memory.read_address.eq(multiply.operand_address),
+            ]
+        kind = delay(m, multiply.kind, OPERANDS_AT, name="kind")
+        for row in range(p.rows):
+            for d in range(p.depth):
+                byte = tiles.read_data[row][8 * d : 8 * d + 8]
+                sign = byte[-1] & (kind != Kind.CONTEXT)
+                m.d.comb += array.operands[row * p.depth + d].eq(Cat(byte, sign))
+        for column in range(p.columns):
+            for d in range(p.depth):
+                index = d * p.columns + column
+                plain = ring.data[8 * index : 8 * index + 8]
+                key = keys.read_data[column][8 * d : 8 * d + 8]
+                value = values.read_data[d][8 * column : 8 * column + 8]
+                chosen = Mux(kind == Kind.PLAIN, plain, Mux(kind == Kind.SCORES, key, value))
+                m.d.comb += array.weights[column * p.depth + d].eq(chosen)
+        m.d.comb += [
+            array.valid.eq(delay(m, multiply.issue, OPERANDS_AT, name="issued", reset=True)),
+            array.first.eq(delay(m, multiply.first, OPERANDS_AT, name="first")),
+            array.last.eq(delay(m, multiply.last, OPERANDS_AT, name="last")),
+            drain.captured.eq(array.captured),
+            drain.held.eq(array.held),
+        ]
+
+    @staticmethod
+    def _connect_rings(
+        m: Module, multiply: MultiplyStage, drain: DrainStage, array: Array, ring: Ring, constants: Ring
+    ) -> None:
+        """Weights are read as a step is issued, constants when the block is captured."""
+        rewind = multiply.ends_pass & ~multiply.last_pass
+        commit = multiply.ends_pass & multiply.last_pass
+        controls = Cat(multiply.take_constant, multiply.last_pass, rewind, commit)
+        later = delay(m, controls, OPERANDS_AT + array.latency, name="constant", reset=True)
+        m.d.comb += [
+            multiply.weight_available.eq(ring.available),
+            multiply.constant_available.eq(constants.available),
+            ring.take.eq(multiply.take_weight),
+            ring.reserve.eq(multiply.reserve_weight),
+            ring.release.eq(multiply.last_pass),
+            ring.rewind.eq(rewind),
+            ring.commit.eq(commit),
+            constants.reserve.eq(multiply.reserve_constant),
+            Cat(constants.take, constants.release, constants.rewind, constants.commit).eq(later),
+            drain.constants.eq(constants.data),
+        ]
+
+    def _status(self, m: Module, load: LoadStage, multiply: MultiplyStage, drain: DrainStage) -> None:
+        running = ~drain.done
+        m.d.comb += [
+            self.done.eq(drain.done),
+            self.issue.eq(multiply.issue),
+            self.wait_tile.eq(multiply.wait_tile),
+            self.wait_weights.eq(multiply.wait_weights),
+            self.wait_drain.eq(multiply.wait_drain),
+            self.idle.eq(multiply.idle & running),
+        ]
+        ports = (self.commands, self.constants, self.weights, self.addends, self.pixels, self.output)
+        moved = [port.valid & port.ready for port in ports]
+        m.d.sync += self.progress.eq(Cat(multiply.issue, load.tile_write, *moved).any())

@@ -1,0 +1,407 @@
+"""DRAIN: takes one row of finished accumulators a cycle through a pipeline that never stalls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Array, Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hlsgen.machine.commands import Drain, Target
+from hlsgen.machine.parameters import MachineParameters
+from hlsgen.rtl.constants import constant_word
+from hlsgen.rtl.drain_activation import Activation
+from hlsgen.rtl.drain_add import AddRows
+from hlsgen.rtl.drain_address import DrainAddress
+from hlsgen.rtl.drain_attention import ContextScales, RowMaxima
+from hlsgen.rtl.drain_requantize import SHIFT_BITS, Requantize
+from hlsgen.rtl.drain_streams import DrainStreams, queue_depth
+from hlsgen.rtl.jobs import Kind, drain_bits, drain_job, memory_bits, row_bits, trace_signature
+from hlsgen.rtl.memories import words_of
+from hlsgen.rtl.pipeline import address_bits, count_bits, delay, register
+
+# Cycles after the row was selected (cycle 0).
+AT_REQUANTIZE = 1
+AT_RESULT = AT_REQUANTIZE + Requantize.latency
+AT_WRITE = AT_RESULT + Activation.latency + 1
+LOAD_LEAD = 3
+"""Cycles between a row's write and the earliest `drained` that LOAD may see: it reads 4 cycles later."""
+OPERAND_LEAD = 1
+"""The same for MULTIPLY, which reads 2 cycles later."""
+MAXIMUM_LEAD = 5
+"""A score tile counts as drained this many cycles before its maxima are in use."""
+
+
+class DrainStage(wiring.Component):
+    """Requantizes, transforms and writes what the array has captured.
+
+    Parameters
+    ----------
+    parameters
+        The machine's shape.
+    style
+        `Multiplier` style.
+    trace
+        Show the words written.
+
+    Members
+    -------
+    jobs : In(stream)
+    captured : In(1)
+        From the next cycle on `held` is a block.
+    held : In(R*C x signed accumulator)
+    constants : In(C x bias, multiplier, shift)
+        The block's, from two cycles after `captured` on.
+    drained_commands, drained_tiles, operand_commands : Out(16)
+        For LOAD; the commands for MULTIPLY and the tables.
+    scores_drained : Out(1)
+    scale_write, scale_slot, scale_row, scale_multiplier, scale_shift : In
+    maxima : Out(2*R x signed logit)
+    table_write, table_address, table_data : In
+        The activation table.
+    addends : In(stream), addend_level : Out, output : Out(stream), output_space : Out(1)
+    reserve_addends, reserve_output : In(1), reserved_rows : In
+        See `DrainStreams`.
+    addend_address : Out, addend : In
+        Residual memory, data 2 cycles after the address.
+    write_features, write_residual, write_keys, write_values : Out(1)
+    write_address, write_lane : Out
+    write_word : Out(C x signed 16)
+    score_write, score_address, score_word : Out
+    done : Out(1)
+        The program's last command has drained and its output has left.
+    trace : Out(trace_signature)
+
+    Latency
+    -------
+    A row is written `AT_WRITE` cycles after it was selected, logits `AT_RESULT` cycles.
+
+    Throughput
+    ----------
+    One row a cycle.
+    """
+
+    jobs: stream.Interface
+    captured: Signal
+    held: Any
+    constants: Any
+    drained_commands: Signal
+    drained_tiles: Signal
+    operand_commands: Signal
+    scores_drained: Signal
+    scale_write: Signal
+    scale_slot: Signal
+    scale_row: Signal
+    scale_multiplier: Signal
+    scale_shift: Signal
+    maxima: Any
+    table_write: Signal
+    table_address: Signal
+    table_data: Signal
+    addends: stream.Interface
+    addend_level: Signal
+    output: stream.Interface
+    output_space: Signal
+    reserve_addends: Signal
+    reserve_output: Signal
+    reserved_rows: Signal
+    addend_address: Signal
+    addend: Any
+    write_features: Signal
+    write_residual: Signal
+    write_keys: Signal
+    write_values: Signal
+    write_address: Signal
+    write_lane: Signal
+    write_word: Any
+    score_write: Signal
+    score_address: Signal
+    score_word: Any
+    done: Signal
+    trace: Any
+
+    def __init__(self, parameters: MachineParameters, *, style: str = "plain", trace: bool = False) -> None:
+        self._parameters, self._style, self._trace = parameters, style, trace
+        p, columns = parameters, parameters.columns
+        members: dict[str, Any] = {
+            "jobs": In(stream.Signature(drain_job(p, trace))),
+            "captured": In(1),
+            "held": In(data.ArrayLayout(signed(p.accumulator_bits), p.rows * columns)),
+            "constants": In(data.ArrayLayout(constant_word(), columns)),
+            "drained_commands": Out(16),
+            "drained_tiles": Out(16),
+            "operand_commands": Out(16),
+            "scores_drained": Out(1),
+            "scale_write": In(1),
+            "scale_slot": In(1),
+            "scale_row": In(address_bits(p.rows)),
+            "scale_multiplier": In(16),
+            "scale_shift": In(SHIFT_BITS),
+            "maxima": Out(data.ArrayLayout(signed(p.logit_bits), 2 * p.rows)),
+            "table_write": In(1),
+            "table_address": In(6),
+            "table_data": In(64),
+            "addends": In(stream.Signature(16 * columns)),
+            "addend_level": Out(count_bits(queue_depth(p))),
+            "output": Out(stream.Signature(16 * columns)),
+            "output_space": Out(1),
+            "reserve_addends": In(1),
+            "reserve_output": In(1),
+            "reserved_rows": In(row_bits(p)),
+            "addend_address": Out(memory_bits(p)),
+            "addend": In(words_of(16, columns)),
+            **{f"write_{name}": Out(1) for name in ("features", "residual", "keys", "values")},
+            "write_address": Out(drain_bits(p)),
+            "write_lane": Out(address_bits(max(columns, p.depth))),
+            "write_word": Out(words_of(16, columns)),
+            "score_write": Out(1),
+            "score_address": Out(address_bits(2 * p.rows * p.score_words)),
+            "score_word": Out(words_of(p.logit_bits, columns)),
+            "done": Out(1),
+        }
+        if trace:
+            members["trace"] = Out(trace_signature(p))
+        super().__init__(members)
+
+    def elaborate(self, platform: Any) -> Module:
+        del platform
+        m, p = Module(), self._parameters
+        job = Signal(drain_job(p, self._trace), reset_less=True)
+        row, ends = self._control(m, job)
+        tag = self._tag(m, job, row, ends)
+        tags = [register(m, tag, name="tag_1", reset=True)]
+        for stage in range(2, AT_WRITE + 1):
+            tags.append(register(m, tags[-1], name=f"tag_{stage}", reset=True))
+        result = self._requantize(m, job, row)
+        self._scores(m, tags, result)
+        streams = self._finish(m, tags, result)
+        self._count(m, tags, streams.output_left)
+        if self._trace:
+            self._show(m, tags[AT_WRITE - 1])
+        return m
+
+    # -- control -----------------------------------------------------------------------------------------
+
+    def _control(self, m: Module, job: Any) -> tuple[Any, Any]:
+        """Which row of which block drains; jobs follow one another without a gap."""
+        p = self._parameters
+        row = Signal(data.StructLayout({"valid": 1, "index": address_bits(p.rows), "block_first": 1}))
+        blocks, has_job = Signal(16), Signal()
+        ends = Signal(data.StructLayout({"row": 1, "block": 1, "job": 1}))
+        m.d.comb += [
+            ends.row.eq(row.index == job.rows - 1),
+            ends.block.eq(blocks == 1),
+            ends.job.eq(row.valid & ends.row & ends.block),
+            self.jobs.ready.eq(~has_job | ends.job),
+        ]
+        with m.If(row.valid):
+            m.d.sync += row.index.eq(row.index + 1)
+            with m.If(ends.row):
+                m.d.sync += [row.valid.eq(0), row.index.eq(0), row.block_first.eq(0), blocks.eq(blocks - 1)]
+        with m.If(self.captured):
+            m.d.sync += row.valid.eq(1)
+        with m.If(self.jobs.ready):
+            new = self.jobs.payload
+            m.d.sync += [
+                has_job.eq(self.jobs.valid),
+                job.eq(new),
+                blocks.eq(new.blocks),
+                row.block_first.eq(1),
+            ]
+        return row, ends
+
+    def _tag(self, m: Module, job: Any, row: Any, ends: Any) -> Any:
+        """What travels with the row."""
+        p = self._parameters
+        m.submodules.address = address = DrainAddress(p, trace=self._trace)
+        m.d.comb += [
+            address.load.eq(self.jobs.valid & self.jobs.ready),
+            address.new.eq(self.jobs.payload),
+            address.job.eq(job),
+            address.row.eq(row.valid),
+            address.row_last.eq(ends.row),
+            address.block_last.eq(ends.block),
+        ]
+        left = Signal(16)
+        with m.If(row.valid & ends.row):
+            m.d.sync += left.eq(left - p.columns)
+        with m.If(self.jobs.ready):
+            m.d.sync += left.eq(self.jobs.payload.keys)
+        tag = Signal(self._tag_layout())
+        scores, plain = job.kind == Kind.SCORES, job.kind == Kind.PLAIN
+        m.d.comb += [
+            tag.valid.eq(row.valid),
+            tag.scores.eq(row.valid & scores),
+            tag.activation.eq(plain & (job.drain == Drain.ACTIVATION)),
+            tag.add.eq(plain & (job.drain == Drain.ADD)),
+            tag.stream.eq(row.valid & plain & (job.drain == Drain.ADD) & job.stream_addend),
+            tag.bank.eq(job.activation_bank),
+            tag.address.eq(address.address),
+            tag.lane.eq(address.lane),
+            tag.addend_address.eq(address.address + job.addend_offset),
+            tag.mask.eq(Cat(left > lane for lane in range(p.columns))),
+            tag.restart.eq(row.block_first),
+            tag.slot.eq(job.slot),
+            tag.row.eq(row.index),
+            tag.end_scores.eq(ends.job & scores),
+            tag.end_tile.eq(ends.job & job.end_tile),
+            tag.end_command.eq(ends.job & job.end_command),
+            tag.end_program.eq(ends.job & job.end_command & job.last),
+        ]
+        for target in Target:
+            chosen = row.valid & ~scores & (job.target == target)
+            m.d.comb += getattr(tag, f"to_{target.name.lower()}").eq(chosen)
+        if self._trace:
+            block = Signal(16)
+            m.d.sync += block.eq(Mux(row.valid & ends.row, block + 1, block))
+            with m.If(self.jobs.ready):
+                m.d.sync += block.eq(self.jobs.payload.block)
+            m.d.comb += [
+                tag.trace_command.eq(job.command),
+                tag.trace_kind.eq(job.kind),
+                tag.trace_head.eq(job.head),
+                tag.trace_row.eq(job.token + row.index),
+                tag.trace_word.eq(block),
+            ]
+        return tag
+
+    def _tag_layout(self) -> data.StructLayout:
+        p = self._parameters
+        flags = ["valid", "scores", "activation", "add", "stream", "bank", "restart", "slot"]
+        flags += ["end_scores", "end_tile", "end_command", "end_program"]
+        flags += [f"to_{target.name.lower()}" for target in Target]
+        fields = dict.fromkeys(flags, 1) | {
+            "address": drain_bits(p),
+            "lane": address_bits(max(p.columns, p.depth)),
+            "addend_address": memory_bits(p),
+            "mask": p.columns,
+            "row": address_bits(p.rows),
+        }
+        if self._trace:
+            fields |= {
+                "trace_command": 16,
+                "trace_kind": 2,
+                "trace_head": 8,
+                "trace_row": 16,
+                "trace_word": 16,
+            }
+        return data.StructLayout(fields)
+
+    # -- data --------------------------------------------------------------------------------------------
+
+    def _requantize(self, m: Module, job: Any, row: Any) -> Any:
+        """Select the row; its constants are the block's, the command's or, in contexts, the row's."""
+        p = self._parameters
+        m.submodules.scales = scales = ContextScales(p.rows)
+        m.submodules.requantize = requantize = Requantize(p.columns, p.accumulator_bits, style=self._style)
+        m.d.comb += [
+            scales.write.eq(self.scale_write),
+            scales.write_slot.eq(self.scale_slot),
+            scales.write_row.eq(self.scale_row),
+            scales.write_multiplier.eq(self.scale_multiplier),
+            scales.write_shift.eq(self.scale_shift),
+            scales.slot.eq(job.slot),
+            scales.row.eq(row.index),
+        ]
+        held = self.held
+        rows = Array([Cat(held[r * p.columns + c] for c in range(p.columns)) for r in range(p.rows)])
+        kind = register(m, job.kind, name="kind")
+        fixed = register(m, Cat(job.multiplier, job.shift), name="fixed")
+        plain, scores = kind == Kind.PLAIN, kind == Kind.SCORES
+        m.d.comb += [
+            requantize.accumulator.eq(register(m, rows[row.index], name="accumulators")),
+            requantize.low.eq(register(m, job.low, name="low")),
+            requantize.high.eq(register(m, job.high, name="high")),
+        ]
+        multiplier = Mux(scores, fixed[:15], scales.multiplier)
+        shift = Mux(scores, fixed[15:], scales.shift)
+        for lane in range(p.columns):
+            constant = self.constants[lane]
+            m.d.comb += [
+                requantize.bias[lane].eq(Mux(plain, constant.bias, 0)),
+                requantize.multiplier[lane].eq(Mux(plain, constant.multiplier, multiplier)),
+                requantize.shift[lane].eq(Mux(plain, constant.shift, shift)),
+            ]
+        return requantize.result
+
+    def _scores(self, m: Module, tags: list[Any], result: Any) -> None:
+        """Logits leave the pipeline as soon as they are saturated."""
+        p, tag = self._parameters, tags[AT_RESULT - 1]
+        m.submodules.maxima = maxima = RowMaxima(p)
+        m.d.comb += [
+            self.score_write.eq(tag.scores),
+            self.score_address.eq(tag.address),
+            maxima.valid.eq(tag.scores),
+            maxima.mask.eq(tag.mask),
+            maxima.restart.eq(tag.restart),
+            maxima.slot.eq(tag.slot),
+            maxima.row.eq(tag.row),
+            self.maxima.eq(maxima.maxima),
+        ]
+        for lane in range(p.columns):
+            logit = result[lane][: p.logit_bits].as_signed()
+            m.d.comb += [self.score_word[lane].eq(logit), maxima.logits[lane].eq(logit)]
+        drained = max(MAXIMUM_LEAD, AT_RESULT + maxima.latency - MAXIMUM_LEAD)
+        m.d.comb += self.scores_drained.eq(tags[drained - 1].end_scores)
+
+    def _finish(self, m: Module, tags: list[Any], result: Any) -> DrainStreams:
+        """Table or addition, then the write."""
+        p, tag, last = self._parameters, tags[AT_RESULT - 1], tags[AT_WRITE - 2]
+        m.submodules.activation = activation = Activation(p.columns)
+        m.submodules.add = add = AddRows(p.columns)
+        m.submodules.streams = streams = DrainStreams(p)
+        m.d.comb += [
+            activation.table_write.eq(self.table_write),
+            activation.table_address.eq(self.table_address),
+            activation.table_data.eq(self.table_data),
+            activation.bank.eq(tag.bank),
+            activation.x.eq(result),
+            self.addend_address.eq(tags[AT_RESULT - 3].addend_address),
+            add.x.eq(result),
+            add.addend.eq(Mux(tag.stream, streams.addend, self.addend.as_value())),
+            streams.take_addend.eq(tag.stream),
+            streams.reserve_addends.eq(self.reserve_addends),
+            streams.reserve_output.eq(self.reserve_output),
+            streams.reserved_rows.eq(self.reserved_rows),
+            self.addend_level.eq(streams.addend_level),
+            self.output_space.eq(streams.output_space),
+            streams.put_output.eq(tags[AT_WRITE - 1].to_output),
+            streams.output_word.eq(self.write_word),
+        ]
+        wiring.connect(m, wiring.flipped(self.addends), streams.addends)
+        wiring.connect(m, streams.output, wiring.flipped(self.output))
+        plain = delay(m, result, Activation.latency, name="plain")
+        added = delay(m, add.result, Activation.latency - AddRows.latency, name="added")
+        with m.If(last.activation):
+            for lane in range(p.columns):
+                m.d.sync += self.write_word[lane].eq(activation.result[lane])
+        with m.Elif(last.add):
+            m.d.sync += self.write_word.eq(added)
+        with m.Else():
+            m.d.sync += self.write_word.eq(plain)
+        written = tags[AT_WRITE - 1]
+        m.d.comb += [self.write_address.eq(written.address), self.write_lane.eq(written.lane)]
+        for name in ("features", "residual", "keys", "values"):
+            m.d.comb += getattr(self, f"write_{name}").eq(getattr(written, f"to_{name}"))
+        return streams
+
+    def _count(self, m: Module, tags: list[Any], output_left: Value) -> None:
+        """Drained commands and tiles; for LOAD as early as its way to the memory allows."""
+        tag = tags[AT_WRITE - LOAD_LEAD - 1]
+        with m.If(tag.end_tile):
+            m.d.sync += self.drained_tiles.eq(self.drained_tiles + 1)
+        with m.If(tag.end_command):
+            m.d.sync += [self.drained_tiles.eq(0), self.drained_commands.eq(self.drained_commands + 1)]
+        operand = delay(m, self.drained_commands, LOAD_LEAD - OPERAND_LEAD, name="operand", reset=True)
+        m.d.comb += self.operand_commands.eq(operand)
+        ended = Signal()
+        with m.If(tags[AT_WRITE - 1].end_program):
+            m.d.sync += ended.eq(1)
+        m.d.sync += self.done.eq(ended & output_left)
+
+    def _show(self, m: Module, tag: Any) -> None:
+        shown = self.trace
+        m.d.comb += [shown.valid.eq(tag.valid), shown.data.eq(self.write_word)]
+        for name in ("command", "kind", "head", "row", "word"):
+            m.d.comb += getattr(shown, name).eq(getattr(tag, f"trace_{name}"))

@@ -1,0 +1,90 @@
+"""DRAIN's arithmetic: bias, multiplier, rounded shift, saturation; one row of C results a cycle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Module, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hlsgen.rtl.memories import words_of
+from hlsgen.rtl.multiplier import WideMultiplier
+from hlsgen.rtl.numerics import doubled, round_half_up, saturate, shift_coarse, shift_fine
+from hlsgen.rtl.pipeline import delay, register
+
+SHIFT_BITS = 6
+
+
+class Requantize(wiring.Component):
+    """`numerics.requantize(accumulator + bias, multiplier, shift, low, high)` for C lanes.
+
+    Parameters
+    ----------
+    columns
+        Lanes.
+    accumulator_bits
+        Width of the accumulators; with the bias they must fit 32 bits.
+    style
+        `Multiplier` style.
+
+    Members
+    -------
+    accumulator : In(C x signed)
+    bias : In(C x signed 32)
+    multiplier : In(C x 16)
+    shift : In(C x 6)
+    low, high : In(signed 16)
+    result : Out(C x signed 16)
+
+    Latency
+    -------
+    7 cycles.
+
+    Throughput
+    ----------
+    One row a cycle.
+    """
+
+    latency = WideMultiplier.latency + 4
+    accumulator: Any
+    bias: Any
+    multiplier: Any
+    shift: Any
+    low: Signal
+    high: Signal
+    result: Any
+
+    def __init__(self, columns: int, accumulator_bits: int, *, style: str = "plain") -> None:
+        self._columns, self._style = columns, style
+        super().__init__(
+            {
+                "accumulator": In(words_of(accumulator_bits, columns)),
+                "bias": In(words_of(32, columns)),
+                "multiplier": In(data.ArrayLayout(16, columns)),
+                "shift": In(data.ArrayLayout(SHIFT_BITS, columns)),
+                "low": In(signed(16)),
+                "high": In(signed(16)),
+                "result": Out(words_of(16, columns)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        del platform
+        m = Module()
+        coarse_shift = delay(m, self.shift, WideMultiplier.latency, name="coarse_shift")
+        fine_shift = register(m, coarse_shift, name="fine_shift")
+        low = delay(m, self.low, self.latency - 1, name="low")
+        high = delay(m, self.high, self.latency - 1, name="high")
+        for lane in range(self._columns):
+            product = WideMultiplier(style=self._style)
+            m.submodules[f"product_{lane}"] = product
+            m.d.comb += [
+                product.a.eq(self.accumulator[lane] + self.bias[lane]),
+                product.b.eq(self.multiplier[lane]),
+            ]
+            coarse = register(m, shift_coarse(doubled(product.p), coarse_shift[lane]), name=f"coarse_{lane}")
+            fine = register(m, shift_fine(coarse, fine_shift[lane]), name=f"fine_{lane}")
+            rounded = register(m, round_half_up(fine), name=f"rounded_{lane}")
+            m.d.sync += self.result[lane].eq(saturate(rounded, low, high, 16))
+        return m

@@ -1,0 +1,117 @@
+"""DRAIN's addend and output queues, with reservations that keep the pipeline from ever waiting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hlsgen.machine.parameters import MachineParameters
+from hlsgen.rtl.jobs import row_bits
+from hlsgen.rtl.memories import Queue
+from hlsgen.rtl.pipeline import count_bits
+
+
+def queue_depth(p: MachineParameters) -> int:
+    """Entries of the addend and the output queue: four blocks, at least 16."""
+    return max(16, 4 << (p.rows - 1).bit_length())
+
+
+class DrainStreams(wiring.Component):
+    """Addends in, results out.
+
+    Parameters
+    ----------
+    parameters
+        The machine's shape.
+
+    Members
+    -------
+    addends : In(stream), output : Out(stream)
+    addend_level : Out
+        Addends that are there and not reserved.
+    reserve_addends, reserve_output : In(1)
+        `reserved_rows` words are spoken for.
+    take_addend : In(1)
+        `addend` is used up.
+    put_output : In(1), output_word : In
+    output_space : Out(1)
+        R more words have a place.
+    output_left : Out(1)
+        Every reserved word has left.
+
+    Latency
+    -------
+    2 cycles through a queue.
+
+    Throughput
+    ----------
+    One word a cycle.
+    """
+
+    addends: stream.Interface
+    output: stream.Interface
+    addend_level: Signal
+    reserve_addends: Signal
+    reserve_output: Signal
+    reserved_rows: Signal
+    take_addend: Signal
+    addend: Signal
+    put_output: Signal
+    output_word: Signal
+    output_space: Signal
+    output_left: Signal
+
+    def __init__(self, parameters: MachineParameters) -> None:
+        self._parameters, bits = parameters, 16 * parameters.columns
+        flags = ("reserve_addends", "reserve_output", "take_addend", "put_output")
+        super().__init__(
+            {
+                "addends": In(stream.Signature(bits)),
+                "output": Out(stream.Signature(bits)),
+                "addend_level": Out(count_bits(queue_depth(parameters))),
+                "reserved_rows": In(row_bits(parameters)),
+                "addend": Out(bits),
+                "output_word": In(bits),
+                "output_space": Out(1),
+                "output_left": Out(1),
+                **{name: In(1) for name in flags},
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        del platform
+        m, p = Module(), self._parameters
+        depth, bits = queue_depth(p), 16 * p.columns
+        m.submodules.waiting = waiting = Queue(bits, depth)
+        wiring.connect(m, wiring.flipped(self.addends), waiting.i)
+        level = Signal(count_bits(2 * depth))
+        arrives = self.addends.valid & self.addends.ready
+        reserved = Signal.like(self.reserved_rows)
+        with m.If(self.reserve_addends):
+            m.d.comb += reserved.eq(self.reserved_rows)
+        m.d.sync += level.eq(level + arrives - reserved)
+        m.d.comb += [
+            self.addend_level.eq(level),
+            self.addend.eq(waiting.o.payload),
+            waiting.o.ready.eq(self.take_addend),
+        ]
+        self._results(m, depth, bits)
+        return m
+
+    def _results(self, m: Module, depth: int, bits: int) -> None:
+        m.submodules.results = results = Queue(bits, depth)
+        m.d.comb += [results.i.valid.eq(self.put_output), results.i.payload.eq(self.output_word)]
+        wiring.connect(m, results.o, wiring.flipped(self.output))
+        free = Signal(count_bits(depth), init=depth)
+        free_next, reserved = Signal.like(free), Signal.like(self.reserved_rows)
+        leaves = self.output.valid & self.output.ready
+        with m.If(self.reserve_output):
+            m.d.comb += reserved.eq(self.reserved_rows)
+        m.d.comb += [
+            free_next.eq(free + leaves - reserved),
+            self.output_space.eq(free >= self._parameters.rows),
+        ]
+        m.d.sync += [free.eq(free_next), self.output_left.eq(free_next == depth)]

@@ -1,0 +1,182 @@
+"""What the sequencer tells the stages: layouts of commands and jobs."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+from amaranth import signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import Out
+
+from hlsgen.machine.commands import COMMAND_BYTES, LAYOUT
+from hlsgen.machine.parameters import MachineParameters, ceil_div
+from hlsgen.rtl.pipeline import address_bits, count_bits
+
+COMMAND_BITS = 8 * COMMAND_BYTES
+COMMAND = data.StructLayout({name: signed(bits) if is_signed else bits for name, bits, is_signed in LAYOUT})
+FIELD_BITS = {name: bits for name, bits, _ in LAYOUT}
+TRACE_FIELDS = {"command": 16, "kind": 2, "head": 8, "row": 16, "word": 16}
+
+
+class Kind(IntEnum):
+    """A job's kind, as the trace shows it."""
+
+    PLAIN = 0
+    SCORES = 1
+    CONTEXT = 2
+
+
+def row_bits(p: MachineParameters) -> int:
+    """Bits of a row count 0..R."""
+    return count_bits(p.rows)
+
+
+def memory_bits(p: MachineParameters) -> int:
+    """Bits of an address in the residual or the feature memory."""
+    return address_bits(max(p.residual_words, p.feature_words))
+
+
+def drain_bits(p: MachineParameters) -> int:
+    """Bits of any address that DRAIN writes."""
+    return address_bits(
+        max(p.residual_words, p.feature_words, p.key_words, p.value_words, 2 * p.rows * p.score_words)
+    )
+
+
+def key_part_bits(p: MachineParameters) -> int:
+    """log2 of steps per word (positive) or of words per step (negative)."""
+    return p.columns.bit_length() - p.depth.bit_length()
+
+
+def operand_bits(p: MachineParameters) -> int:
+    """Bits of a key step's or a value word's address."""
+    steps = ceil_div(p.key_words * p.columns, p.depth) + 1
+    return address_bits(max(steps, p.value_words, p.key_words))
+
+
+def slot_steps(p: MachineParameters) -> int:
+    """Steps that a tile slot takes; its words are `slot_words`."""
+    return slot_words(p) * p.columns // p.depth
+
+
+def slot_words(p: MachineParameters) -> int:
+    """Words between tile slots: the words of a row, up to whole steps."""
+    per_step = max(1, p.depth // p.columns)
+    return ceil_div(p.tile_words, per_step) * per_step
+
+
+def load_job(p: MachineParameters, trace: bool) -> data.StructLayout:
+    """One tile for LOAD to make."""
+    address = memory_bits(p)
+    fields: dict[str, int] = {
+        "kind": 2,
+        "first": 1,
+        "fresh": 1,
+        "slot": 1,
+        "rows": row_bits(p),
+        "words": count_bits(p.tile_words),
+        "tile": 16,
+        "source": address,
+        "source_stride": address,
+    }
+    names = ["load", "depends", "depends_on", "norm_width", "norm_epsilon", "norm_gain", "norm_gain_shift"]
+    names += ["pool_rows", "pool_shift", "keys", "context_multiplier", "context_shift", "exp_bank"]
+    names += ["patch_height", "patch_width", "patch_channels", "patch_columns", "patch_prefix", "row_words"]
+    fields |= {name: FIELD_BITS[name] for name in names}
+    if trace:
+        fields |= {"command": 16, "head": 8, "token": 16}
+    return data.StructLayout(fields)
+
+
+def multiply_job(p: MachineParameters) -> data.StructLayout:
+    """One tile against the blocks of a group, of all keys, or of a head's values."""
+    address = operand_bits(p)
+    return data.StructLayout(
+        {
+            "kind": 2,
+            "rows": row_bits(p),
+            "blocks": 16,
+            "steps": 16,
+            "base": address,
+            "block_step": address,
+            "step_step": address,
+            "waits": 1,
+            "operand_depends_on": 16,
+            "first_pass": 1,
+            "last_pass": 1,
+            "addends": 1,
+            "output": 1,
+        }
+    )
+
+
+def drain_job(p: MachineParameters, trace: bool) -> data.StructLayout:
+    """What becomes of a job's blocks."""
+    address = drain_bits(p)
+    fields: dict[str, Any] = {
+        "kind": 2,
+        "drain": 2,
+        "target": 3,
+        "stream_addend": 1,
+        "activation_bank": 1,
+        "slot": 1,
+        "fresh": 1,
+        "first_tile": 1,
+        "last_tile": 1,
+        "end_tile": 1,
+        "end_command": 1,
+        "last": 1,
+        "rows": row_bits(p),
+        "blocks": 16,
+        "base": address,
+        "row_step": address,
+        "lane_last": address_bits(max(p.columns, p.depth)),
+        "head_words": 16,
+        "head_jump": address,
+        "addend_offset": memory_bits(p),
+        "low": signed(16),
+        "high": signed(16),
+        "keys": 16,
+        "multiplier": 15,
+        "shift": 6,
+    }
+    if trace:
+        fields |= {"command": 16, "head": 8, "token": 16, "block": 16}
+    return data.StructLayout(fields)
+
+
+NORM_FIELDS = ("words", "norm_width", "norm_epsilon", "norm_gain", "norm_gain_shift", "pool_shift")
+CONTEXT_FIELDS = ("context_multiplier", "context_shift")
+
+
+def load_config(p: MachineParameters) -> data.StructLayout:
+    """The part of a LOAD job that its pipelines need long after it has started."""
+    widths = FIELD_BITS | {"words": count_bits(p.tile_words)}
+    return data.StructLayout({name: widths[name] for name in NORM_FIELDS + CONTEXT_FIELDS})
+
+
+def load_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
+    """What travels with a word through LOAD: where it goes and what it ends."""
+    fields = {
+        "lane": address_bits(p.rows),
+        "word": address_bits(p.tile_slots * slot_words(p)),
+        "row_first": 1,
+        "row_last": 1,
+        "tile_last": 1,
+        "slot": 1,
+    }
+    if trace:
+        fields |= {f"trace_{name}": bits for name, bits in TRACE_FIELDS.items()}
+    return data.StructLayout(fields)
+
+
+def trace_signature(p: MachineParameters) -> wiring.Signature:
+    """A word shown to the simulation: `data` is C elements, each sign-extended to 16 bits."""
+    return wiring.Signature(
+        {
+            "valid": Out(1),
+            **{name: Out(bits) for name, bits in TRACE_FIELDS.items()},
+            "data": Out(16 * p.columns),
+        }
+    )

@@ -1,0 +1,68 @@
+"""Sums over rows, for LOAD modes pool and pool_norm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hlsgen.rtl.load_normalise import VALUE_BITS
+from hlsgen.rtl.memories import words_of
+
+
+class Pool(wiring.Component):
+    """Adds up words.
+
+    Parameters
+    ----------
+    columns
+        Lanes.
+
+    Members
+    -------
+    valid, first, last : In(1)
+        A word; the first, the last of a sum.
+    word : In(C x signed 16)
+    o_valid : Out(1)
+        `sum` is complete.
+    sum : Out(C x signed 32)
+
+    Latency
+    -------
+    1 cycle from the last word.
+
+    Throughput
+    ----------
+    One word a cycle.
+    """
+
+    valid: Signal
+    first: Signal
+    last: Signal
+    word: Any
+    o_valid: Signal
+    sum: Any
+
+    def __init__(self, columns: int) -> None:
+        self._columns = columns
+        super().__init__(
+            {
+                "valid": In(1),
+                "first": In(1),
+                "last": In(1),
+                "word": In(words_of(16, columns)),
+                "o_valid": Out(1),
+                "sum": Out(data.ArrayLayout(signed(VALUE_BITS), columns)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        del platform
+        m = Module()
+        m.d.sync += self.o_valid.eq(self.valid & self.last)
+        with m.If(self.valid):
+            for lane in range(self._columns):
+                m.d.sync += self.sum[lane].eq(Mux(self.first, 0, self.sum[lane]) + self.word[lane])
+        return m

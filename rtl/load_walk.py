@@ -1,0 +1,208 @@
+"""Addresses of the modes that read rows of words: rows, layer_norm, exp, pool."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hlsgen.machine.commands import Load
+from hlsgen.machine.parameters import MachineParameters
+from hlsgen.rtl.jobs import Kind, load_job, load_tag, memory_bits
+from hlsgen.rtl.load_row_unit import PRODUCTS
+from hlsgen.rtl.pipeline import address_bits, count_bits
+
+
+def request_layout(p: MachineParameters, trace: bool) -> data.StructLayout:
+    """One word to read: its memory by a flag each, its address, and what it is."""
+    return data.StructLayout(
+        {
+            "features": 1,
+            "residual": 1,
+            "scores": 1,
+            "address": memory_bits(p),
+            "score_address": address_bits(2 * p.rows * p.score_words),
+            "mask": p.columns,
+            "bank": 1,
+            "inner_first": 1,
+            "inner_last": 1,
+            "tag": load_tag(p, trace),
+        }
+    )
+
+
+class RowWalk(wiring.Component):
+    """Walks over the words of a tile: row by row, or for pooling word by word with rows inner.
+
+    Parameters
+    ----------
+    parameters
+        The machine's shape.
+    trace
+        Tags carry the trace.
+
+    Members
+    -------
+    start : In(1)
+        With `job` and `slot_word`; only while idle or finishing.
+    busy : Out(1)
+    finishing : Out(1)
+        The last word is being asked for.
+    request : Out
+        Registered; flags are 0 when there is none.
+
+    Latency
+    -------
+    2 cycles from start to the first request.
+
+    Throughput
+    ----------
+    One word a cycle; rows of layer norm at least `PRODUCTS` cycles apart.
+    """
+
+    start: Signal
+    job: Any
+    slot_word: Signal
+    busy: Signal
+    finishing: Signal
+    request: Any
+
+    def __init__(self, parameters: MachineParameters, *, trace: bool = False) -> None:
+        self._parameters, self._trace = parameters, trace
+        super().__init__(
+            {
+                "start": In(1),
+                "job": In(load_job(parameters, trace)),
+                "slot_word": In(load_tag(parameters, trace).members["word"]),
+                "busy": Out(1),
+                "finishing": Out(1),
+                "request": Out(request_layout(parameters, trace)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        del platform
+        m, p = Module(), self._parameters
+        job, slot_word = Signal(load_job(p, self._trace), reset_less=True), Signal.like(self.slot_word)
+        pool, context = Signal(), Signal()
+        outer, inner = Signal(16), Signal(16)
+        address, row_address = Signal(self._address_bits), Signal(self._address_bits)
+        gap, first, outer_first = Signal(range(PRODUCTS)), Signal(), Signal()
+        inner_last, outer_last, issue = inner == 1, outer == 1, Signal()
+        m.d.comb += [
+            issue.eq(self.busy & ~(first & (gap != 0))),
+            self.finishing.eq(issue & inner_last & outer_last),
+        ]
+        norm = job.load == Load.LAYER_NORM
+        m.d.sync += gap.eq(Mux(issue & first & norm, PRODUCTS - 1, Mux(gap != 0, gap - 1, 0)))
+        stride = Mux(context, p.score_words, job.source_stride)
+        following = row_address + Mux(pool, 1, stride)
+        with m.If(issue):
+            m.d.sync += [inner.eq(inner - 1), first.eq(0), address.eq(address + Mux(pool, stride, 1))]
+            with m.If(inner_last):
+                m.d.sync += [
+                    outer.eq(outer - 1),
+                    outer_first.eq(0),
+                    inner.eq(Mux(pool, job.pool_rows, job.words)),
+                    first.eq(1),
+                    address.eq(following),
+                    row_address.eq(following),
+                ]
+        saved = Signal(self._address_bits)
+        saved_next = Mux(issue & inner_last & ~context, following, saved)
+        m.d.sync += saved.eq(saved_next)
+        with m.If(self.finishing):
+            m.d.sync += self.busy.eq(0)
+        with m.If(self.start):
+            is_pool = (self.job.load == Load.POOL) | (self.job.load == Load.POOL_NORM)
+            begin = self._begin(saved_next)
+            m.d.sync += [job.eq(self.job), slot_word.eq(self.slot_word), self.busy.eq(1)]
+            m.d.sync += [pool.eq(is_pool), context.eq(self.job.kind == Kind.CONTEXT)]
+            m.d.sync += [address.eq(begin), row_address.eq(begin), first.eq(1), outer_first.eq(1)]
+            m.d.sync += [
+                inner.eq(Mux(is_pool, self.job.pool_rows, self.job.words)),
+                outer.eq(Mux(is_pool, self.job.words, self.job.rows)),
+            ]
+        self._request(m, job, issue, address, context, first, inner_last)
+        self._tag(m, job, slot_word, issue, pool, outer_first, inner_last, outer_last)
+        return m
+
+    @property
+    def _address_bits(self) -> int:
+        p = self._parameters
+        return max(memory_bits(p), address_bits(2 * p.rows * p.score_words))
+
+    def _begin(self, saved: Value) -> Value:
+        """Where a job's first row lies: in the score tile, at the source, or after the tile before."""
+        job, second = self.job, self._parameters.rows * self._parameters.score_words
+        scores = Mux(job.slot, second, 0)
+        return Mux(job.kind == Kind.CONTEXT, scores, Mux(job.first, job.source, saved))
+
+    def _request(
+        self,
+        m: Module,
+        job: Any,
+        issue: Value,
+        address: Value,
+        context: Value,
+        first: Value,
+        inner_last: Value,
+    ) -> None:
+        features = (job.load == Load.ROWS) | ((job.load == Load.ATTENTION) & ~context)
+        columns, left = self._parameters.columns, Signal(16)
+        with m.If(issue):
+            m.d.sync += left.eq(Mux(left > columns, left - columns, 0))
+            with m.If(inner_last):
+                m.d.sync += left.eq(job.keys)
+        with m.If(self.start):
+            m.d.sync += left.eq(self.job.keys)
+        m.d.sync += [
+            self.request.features.eq(issue & features),
+            self.request.scores.eq(issue & context),
+            self.request.residual.eq(issue & ~features & ~context),
+            self.request.address.eq(address),
+            self.request.score_address.eq(address),
+            self.request.mask.eq(Cat(left > lane for lane in range(columns))),
+            self.request.bank.eq(job.exp_bank),
+            self.request.inner_first.eq(first),
+            self.request.inner_last.eq(inner_last),
+        ]
+
+    def _tag(
+        self,
+        m: Module,
+        job: Any,
+        slot_word: Value,
+        issue: Value,
+        pool: Value,
+        outer_first: Value,
+        inner_last: Value,
+        outer_last: Value,
+    ) -> None:
+        p, tag = self._parameters, self.request.tag
+        lane, word = Signal(address_bits(p.rows)), Signal.like(slot_word)
+        index, first = Signal(count_bits(p.tile_words)), Signal()
+        with m.If(issue & (inner_last | ~pool)):
+            m.d.sync += [word.eq(word + 1), index.eq(index + 1), first.eq(0)]
+            with m.If(inner_last & ~pool):
+                m.d.sync += [word.eq(slot_word), index.eq(0), lane.eq(lane + 1), first.eq(1)]
+        with m.If(self.start):
+            m.d.sync += [word.eq(self.slot_word), index.eq(0), lane.eq(0), first.eq(1)]
+        m.d.sync += [
+            tag.lane.eq(lane),
+            tag.word.eq(word),
+            tag.row_first.eq(Mux(pool, outer_first, first)),
+            tag.row_last.eq(inner_last & (outer_last | ~pool)),
+            tag.tile_last.eq(inner_last & outer_last),
+            tag.slot.eq(job.slot),
+        ]
+        if self._trace:
+            m.d.sync += [
+                tag.trace_command.eq(job.command),
+                tag.trace_kind.eq(job.kind),
+                tag.trace_head.eq(job.head),
+                tag.trace_row.eq(job.token + lane),
+                tag.trace_word.eq(index),
+            ]

@@ -1,0 +1,59 @@
+"""Small helpers shared by all stages: widths, delays and registered selections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import zip_longest
+from typing import Any
+
+from amaranth import Module, Mux, Signal, Value
+
+
+def address_bits(depth: int) -> int:
+    """Bits that address `depth` words, at least one."""
+    return max(1, (depth - 1).bit_length())
+
+
+def count_bits(limit: int) -> int:
+    """Bits that hold 0..`limit`."""
+    return max(1, limit.bit_length())
+
+
+def register(m: Module, value: Any, *, name: str, reset: bool = False) -> Any:
+    """`value` one cycle later; without a reset unless `reset`, for data need none."""
+    stage = Signal(value.shape(), name=name, reset_less=not reset)
+    m.d.sync += stage.eq(value)
+    return stage
+
+
+def delay(m: Module, value: Any, cycles: int, *, name: str, reset: bool = False) -> Any:
+    """`value` some cycles later, through that many registers."""
+    for index in range(cycles):
+        value = register(m, value, name=f"{name}_{index + 1}", reset=reset)
+    return value
+
+
+def total(values: Iterable[Value]) -> Value:
+    """Sum as a balanced tree."""
+    level = list(values)
+    while len(level) > 1:
+        level = [a if b is None else a + b for a, b in zip_longest(level[::2], level[1::2])]
+    return level[0]
+
+
+def tree(m: Module, values: Iterable[Value], *, name: str, levels: int = 2) -> tuple[Value, int]:
+    """Sum as a tree with a register after every `levels` adders; returns the sum and its latency."""
+    values, stages = list(values), 0
+    while len(values) > 1:
+        width = 1 << levels
+        groups = [values[i : i + width] for i in range(0, len(values), width)]
+        values = [
+            register(m, total(group), name=f"{name}_{stages}_{index}") for index, group in enumerate(groups)
+        ]
+        stages += 1
+    return values[0], stages
+
+
+def maximum(a: Value, b: Value) -> Value:
+    """The larger of two values of one shape."""
+    return Mux(a > b, a, b)

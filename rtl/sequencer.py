@@ -1,0 +1,161 @@
+"""Commands to jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import C, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hlsgen.machine.commands import Product
+from hlsgen.machine.parameters import MachineParameters
+from hlsgen.rtl.jobs import (
+    COMMAND,
+    COMMAND_BITS,
+    Kind,
+    drain_bits,
+    drain_job,
+    load_job,
+    memory_bits,
+    multiply_job,
+    operand_bits,
+)
+from hlsgen.rtl.sequencer_jobs import Place, fill_drain, fill_load, fill_multiply
+
+_WALKED = ("tile", "outer", "first_outer", "slot", "memory", "operand", "token", "block")
+
+
+class _Position:
+    """Registers of one walk through a command: outer (group or head), tile, and what runs along."""
+
+    def __init__(self, name: str, p: MachineParameters, trace: bool) -> None:
+        self.tile, self.outer = Signal(16, name=f"{name}_tile"), Signal(16, name=f"{name}_outer")
+        self.first_outer = Signal(name=f"{name}_first_outer", init=1)
+        self.slot = Signal(name=f"{name}_slot")
+        self.memory = Signal(max(memory_bits(p), drain_bits(p)), name=f"{name}_memory")
+        self.operand = Signal(operand_bits(p), name=f"{name}_operand")
+        self.block = Signal(16, name=f"{name}_block")
+        self.token = Signal(16, name=f"{name}_token")
+        self._trace, self._rows = trace, p.rows
+
+    def start(self, memory: Value) -> list[Any]:
+        """Statements: to the command's first job."""
+        zeros = (self.tile, self.outer, self.slot, self.operand, self.block, self.token)
+        return [*(signal.eq(0) for signal in zeros), self.memory.eq(memory), self.first_outer.eq(1)]
+
+    def advance(self, m: Module, last_tile: Value, memory: Value, operand: Value, blocks: Value) -> None:
+        """To the next job: tiles inner."""
+        m.d.sync += self.slot.eq(~self.slot)
+        with m.If(last_tile):
+            m.d.sync += [
+                self.tile.eq(0),
+                self.outer.eq(self.outer + 1),
+                self.first_outer.eq(0),
+                self.memory.eq(self.memory + memory),
+                self.operand.eq(self.operand + operand),
+            ]
+            if self._trace:
+                m.d.sync += [self.token.eq(0), self.block.eq(self.block + blocks)]
+        with m.Else():
+            m.d.sync += self.tile.eq(self.tile + 1)
+            if self._trace:
+                m.d.sync += self.token.eq(self.token + self._rows)
+
+
+class Sequencer(wiring.Component):
+    """Expands commands to jobs and hands every job to all three stages at once.
+
+    Attention walks twice: the context jobs follow one job behind the score jobs.
+
+    Parameters
+    ----------
+    parameters
+        The machine's shape.
+    trace
+        Jobs carry what the trace needs.
+
+    Members
+    -------
+    commands : In(stream of 1024 bits)
+        A command is taken when its last job is handed on.
+    load, multiply, drain : Out(stream of jobs)
+
+    Latency
+    -------
+    2 cycles from a command to its first job.
+
+    Throughput
+    ----------
+    A job every 2 cycles, 1 more between commands.
+    """
+
+    commands: stream.Interface
+    load: stream.Interface
+    multiply: stream.Interface
+    drain: stream.Interface
+
+    def __init__(self, parameters: MachineParameters, *, trace: bool = False) -> None:
+        self._parameters, self._trace = parameters, trace
+        super().__init__(
+            {
+                "commands": In(stream.Signature(COMMAND_BITS)),
+                "load": Out(stream.Signature(load_job(parameters, trace))),
+                "multiply": Out(stream.Signature(multiply_job(parameters))),
+                "drain": Out(stream.Signature(drain_job(parameters, trace))),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        del platform
+        m = Module()
+        command = data.View(COMMAND, self.commands.payload[: COMMAND.size])
+        attention = command.product == Product.ATTENTION
+        main, context = (_Position(name, self._parameters, self._trace) for name in ("main", "context"))
+        scores_done, ahead, handed = Signal(), Signal(2), Signal()
+        kind, fresh, number = Signal(2), Signal(), Signal(16)
+        last_tile, last_outer, blocks = Signal(), Signal(), Signal(16)
+        next_is_context = attention & (scores_done | (ahead == 2))
+        is_context, ended = kind == Kind.CONTEXT, last_tile & last_outer
+        with m.FSM():
+            with m.State("start"):
+                m.d.sync += [*main.start(command.source), *context.start(command.target_base)]
+                m.d.sync += [fresh.eq(1), scores_done.eq(0), ahead.eq(0)]
+                with m.If(self.commands.valid):
+                    m.next = "pick"
+            with m.State("pick"):
+                tile, outer = (
+                    Mux(next_is_context, *(getattr(at, name) for at in (context, main)))
+                    for name in ("tile", "outer")
+                )
+                one_more = ~attention & (outer < command.extra)
+                m.d.sync += [
+                    kind.eq(Mux(attention, Mux(next_is_context, Kind.CONTEXT, Kind.SCORES), Kind.PLAIN)),
+                    last_tile.eq(tile + 1 == command.tiles),
+                    last_outer.eq(outer + 1 == Mux(attention, command.heads, command.groups)),
+                    blocks.eq(Mux(next_is_context, command.head_words, command.blocks + one_more)),
+                ]
+                m.next = "push"
+            with m.State("push"), m.If(self.load.ready & self.multiply.ready & self.drain.ready):
+                m.d.comb += handed.eq(1)
+                m.d.sync += [fresh.eq(0), ahead.eq(Mux(is_context, ahead - 1, ahead + 1))]
+                m.next = "pick"
+                with m.If(is_context):
+                    context.advance(m, last_tile, command.head_words, command.value_stride, C(0))
+                with m.Else():
+                    main.advance(m, last_tile, command.head_words, command.head_stride, blocks)
+                    m.d.sync += scores_done.eq(ended)
+                with m.If(ended & (kind != Kind.SCORES)):
+                    m.d.comb += self.commands.ready.eq(1)
+                    m.d.sync += number.eq(number + 1)
+                    m.next = "start"
+        walked = {name: Mux(is_context, *(getattr(at, name) for at in (context, main))) for name in _WALKED}
+        place = Place(
+            parameters=self._parameters, command=command, number=number, kind=kind, blocks=blocks,
+            fresh=fresh, last_tile=last_tile, last_outer=last_outer, **walked,
+        )  # fmt: skip
+        m.d.comb += [port.valid.eq(handed) for port in (self.load, self.multiply, self.drain)]
+        m.d.comb += fill_load(self.load.payload, place, trace=self._trace)
+        m.d.comb += fill_multiply(self.multiply.payload, place)
+        m.d.comb += fill_drain(self.drain.payload, place, trace=self._trace)
+        return m

@@ -1,0 +1,138 @@
+"""What stands in the jobs: fields of the command, or of the walk through it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth import C, Cat, Mux, Value
+
+from hlsgen.machine.commands import Drain, Target
+from hlsgen.machine.parameters import MachineParameters
+from hlsgen.rtl.jobs import COMMAND, Kind, key_part_bits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """The job about to be handed on, in values."""
+
+    parameters: MachineParameters
+    command: Any
+    number: Value
+    kind: Value
+    tile: Value
+    outer: Value
+    slot: Value
+    memory: Value
+    operand: Value
+    token: Value
+    block: Value
+    blocks: Value
+    first_outer: Value
+    fresh: Value
+    last_tile: Value
+    last_outer: Value
+
+    @property
+    def rows(self) -> Value:
+        """Rows of the tile."""
+        return Mux(self.last_tile, self.command.tail_rows, self.parameters.rows)
+
+    @property
+    def head(self) -> Value:
+        """The head, as the trace shows it."""
+        return Mux(self.kind == Kind.PLAIN, 0, self.outer)
+
+    def key_steps(self, words: Value) -> Value:
+        """A key word's address as a step."""
+        shift = key_part_bits(self.parameters)
+        return Cat(C(0, shift), words) if shift >= 0 else words[-shift:]
+
+
+def fill_load(job: Any, at: Place, *, trace: bool) -> list[Any]:
+    """Statements that fill a LOAD job."""
+    command = at.command
+    copied = sorted(set(job.shape().members) & set(COMMAND.members))
+    filled = {
+        "kind": at.kind,
+        "first": at.tile == 0,
+        "fresh": at.fresh,
+        "slot": at.slot,
+        "rows": at.rows,
+        "words": Mux(at.kind == Kind.CONTEXT, command.exp_words, command.k_words),
+        "tile": at.tile,
+        "source": Mux(at.kind == Kind.SCORES, at.memory, command.source),
+    }
+    if trace:
+        filled |= {"command": at.number, "head": at.head, "token": at.token}
+    return _statements(job, {name: getattr(command, name) for name in copied} | filled)
+
+
+def fill_multiply(job: Any, at: Place) -> list[Any]:
+    """Statements that fill a MULTIPLY job."""
+    command, plain, scores = at.command, at.kind == Kind.PLAIN, at.kind == Kind.SCORES
+    filled = {
+        "kind": at.kind,
+        "rows": at.rows,
+        "blocks": at.blocks,
+        "steps": Mux(at.kind == Kind.CONTEXT, command.exp_steps, command.k_steps),
+        "base": Mux(scores, at.key_steps(at.operand), at.operand),
+        "block_step": Mux(scores, at.key_steps(command.head_words), 1),
+        "step_step": Mux(scores, 1, command.head_words),
+        "waits": scores & at.fresh,
+        "operand_depends_on": command.operand_depends_on,
+        "first_pass": at.tile == 0,
+        "last_pass": at.last_tile,
+        "addends": plain & (command.drain == Drain.ADD) & command.stream_addend,
+        "output": plain & (command.target == Target.OUTPUT),
+    }
+    return _statements(job, filled)
+
+
+def fill_drain(job: Any, at: Place, *, trace: bool) -> list[Any]:
+    """Statements that fill a DRAIN job."""
+    command, p = at.command, at.parameters
+    scores, context = at.kind == Kind.SCORES, at.kind == Kind.CONTEXT
+    ended = at.last_outer & ~scores
+    copied = ("drain", "target", "stream_addend", "activation_bank", "keys", "last")
+    filled = {
+        "kind": at.kind,
+        "slot": at.slot,
+        "fresh": at.first_outer & (at.tile == 0),
+        "first_tile": at.tile == 0,
+        "last_tile": at.last_tile,
+        "end_tile": ended,
+        "end_command": ended & at.last_tile,
+        "rows": at.rows,
+        "blocks": at.blocks,
+        "base": Mux(context, at.memory, command.target_base),
+        "addend_offset": command.addend_base - command.target_base,
+        "multiplier": command.logit_multiplier,
+        "shift": command.logit_shift,
+    }
+    half = 1 << (p.logit_bits - 1)
+    filled["low"] = Mux(scores, -half, Mux(context, -128, command.low))
+    filled["high"] = Mux(scores, half - 1, Mux(context, 127, command.high))
+    if trace:
+        first_block = Mux(at.kind == Kind.PLAIN, at.block, 0)
+        filled |= {"command": at.number, "head": at.head, "token": at.token, "block": first_block}
+    return _statements(job, {name: getattr(command, name) for name in copied} | filled | _walk(at))
+
+
+def _walk(at: Place) -> dict[str, Value]:
+    """How rows and blocks follow one another in the target memory."""
+    command, p = at.command, at.parameters
+    keys, values = command.target == Target.KEYS, command.target == Target.VALUES
+    headed = (keys | values) & (at.kind == Kind.PLAIN)
+    row_step = Mux(headed, command.head_words, command.target_stride)
+    return {
+        "row_step": Mux(at.kind == Kind.SCORES, p.score_words, row_step),
+        "lane_last": Mux(~headed, 0, Mux(keys, p.columns - 1, p.depth - 1)),
+        # Without heads no block is a head's last word: the counter never gets to -1.
+        "head_words": Mux(headed, command.head_words, 0),
+        "head_jump": Mux(keys, command.head_stride, command.value_stride) - command.head_words + 1,
+    }
+
+
+def _statements(job: Any, values: dict[str, Value]) -> list[Any]:
+    return [getattr(job, name).eq(value) for name, value in values.items()]

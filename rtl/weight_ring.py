@@ -1,0 +1,11 @@
+"""The weight ring: a group's weights stay while its tiles pass."""
+
+from __future__ import annotations
+
+from hlsgen.machine.parameters import MachineParameters
+from hlsgen.rtl.memories import Ring
+
+
+def weight_ring(p: MachineParameters) -> Ring:
+    """Ring of steps: byte d*C + c multiplies operand element d for column c."""
+    return Ring(8 * p.columns * p.depth, p.ring_words)

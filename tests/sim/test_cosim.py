@@ -1,0 +1,46 @@
+"""Golden = RTL, every tensor, whole models through the C++ harness, stalled and not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.graphs import AWKWARD, DIGITS, TINY, Vit, images, integer_vit
+
+from hlsgen.ir import evaluate
+from hlsgen.lower import Lowered, lower
+from hlsgen.lower.size import ArrayShape
+from hlsgen.sim import cosim
+
+CALM = cosim.Memory(latency=4)
+STALLED = cosim.Memory(latency=23, stall=0.4, seed=7)
+MODELS = {"digits": DIGITS, "awkward": AWKWARD, "tiny": TINY}
+# Every relation of columns to depth and of tokens to rows, and a bus narrower and wider than a word.
+CASES = [
+    ("digits", ArrayShape(rows=4, columns=4, depth=8)),
+    ("awkward", ArrayShape(rows=4, columns=4, depth=8, bus_bytes=8)),
+    ("awkward", ArrayShape(rows=3, columns=8, depth=2, bus_bytes=32, ring_bytes=512)),
+    ("tiny", ArrayShape(rows=1, columns=1, depth=1, bus_bytes=4)),
+    ("digits", ArrayShape(rows=5, columns=2, depth=8, bus_bytes=64, ring_bytes=1024)),
+]
+
+
+def _inputs(lowered: Lowered, model: Vit, count: int) -> tuple[np.ndarray, list[bytes]]:
+    pictures = images(model, count)
+    columns = lowered.program.parameters.columns
+    return pictures, [lowered.program.input.pack(picture, columns) for picture in pictures]
+
+
+@pytest.mark.parametrize(
+    ("name", "array"), CASES, ids=lambda v: v if isinstance(v, str) else f"{v.rows}x{v.columns}x{v.depth}"
+)
+def test_every_tensor_equals_golden(name: str, array: ArrayShape, tmp_path: Path) -> None:
+    model = MODELS[name]
+    graph = integer_vit(model)
+    lowered = lower(graph, array)
+    harness = cosim.build(lowered.program.parameters, tmp_path, trace=True)
+    pictures, inputs = _inputs(lowered, model, 3)
+    for memory in (CALM, STALLED):
+        for picture, run in zip(pictures, harness.run(lowered.image.pack(), inputs, memory=memory), strict=True):
+            cosim.check(lowered.program, run, evaluate(graph, picture))
