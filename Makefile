@@ -1,0 +1,57 @@
+# make            shows the targets
+PYTHON ?= python3
+BIN = .venv/bin
+SETUP = PYTHON="$(PYTHON)" sh scripts/setup
+
+.PHONY: help demo test test-full lint types format ci bitstream table clean
+
+help:
+	@echo "make demo        install, and take the digits model from PyTorch to RTL and an ECP5 project"
+	@echo "make bitstream   after make demo: build the project's bitstream (some minutes)"
+	@echo "make test        all tests but the slow ones"
+	@echo "make test-full   all tests"
+	@echo "make lint        ruff"
+	@echo "make types       pyright"
+	@echo "make ci          lint, types and tests, as CI runs them"
+	@echo "make format      rewrite the sources with ruff"
+	@echo "make table       rewrite README.md's op table"
+	@echo "make clean       remove what was generated, but not .venv"
+
+demo:
+	@$(SETUP) all
+	@$(BIN)/python scripts/demo.py build/demo
+
+bitstream:
+	@$(SETUP) all
+	@$(BIN)/hlsgen bitstream build/demo
+
+test:
+	@$(SETUP) all,dev
+	HLSGEN_REQUIRE_TOOLS=1 $(BIN)/python -m pytest -n 2 -q -m "not slow"
+
+test-full:
+	@$(SETUP) all,dev
+	HLSGEN_REQUIRE_TOOLS=1 $(BIN)/python -m pytest -n 2 -q
+
+lint:
+	@$(SETUP) all,dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	@$(SETUP) all,dev
+	$(BIN)/pyright
+
+ci: lint types test
+
+format:
+	@$(SETUP) all,dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+table:
+	@$(BIN)/python scripts/table.py
+
+clean:
+	rm -rf build .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv/*' -exec rm -rf {} +
