@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,13 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 def cpp_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A build folder that all tests of one session share, so that equal C++ is compiled once."""
     return tmp_path_factory.mktemp("cpp")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With HLSGEN_REQUIRE_TOOLS set a skipped test is a failure: CI has every tool."""
+    report = yield
+    if report.skipped and os.environ.get("HLSGEN_REQUIRE_TOOLS") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but HLSGEN_REQUIRE_TOOLS is set: {report.longrepr}"
+    return report

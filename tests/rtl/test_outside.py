@@ -21,9 +21,7 @@ from hlsgen.sim.runner import simulate
         ((1, 1, 1, 64), ("echoes", "sizes", "abort")),
     ],
 )
-def test_around_a_stub_core(
-    shape: tuple[int, int, int, int], tests: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_around_a_stub_core(shape: tuple[int, int, int, int], tests: tuple[str, ...], tmp_path: Path) -> None:
     rows, columns, depth, bus = shape
     parameters = MachineParameters(rows=rows, columns=columns, depth=depth, bus_bytes=bus)
     text = convert(Top(parameters, core_factory=lambda: StubCore(parameters)), "top")

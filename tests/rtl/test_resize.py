@@ -69,4 +69,3 @@ def test_low_part_first(widen: bool, ratio: int, stall: float) -> None:
     if not stall:  # one narrow word a cycle, no gap
         step = ratio if widen else 1
         assert cycles == (len(received) - 1) * step
-

@@ -1,0 +1,10 @@
+"""`python -m hlsgen` is `hlsgen`."""
+
+from __future__ import annotations
+
+import sys
+
+from hlsgen.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""The command line: each verb is a thin layer over one Python call."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from hlsgen.cli.answer import Answer, crash_file, error_document, error_text
+from hlsgen.errors import EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, HlsgenError, Problem, UsageError
+
+VERBS = ("doctor", "inspect", "compile", "simulate", "export", "bitstream", "ops")
+"""Each is a module of this package with HELP, EPILOG, `arguments(parser)` and `run(options)`."""
+
+INTERRUPTED = 130
+EXIT_CODES = """exit codes:
+  0 ok                     4 does not fit the board    7 a tool failed, or timing was missed
+  2 usage                  5 mismatch with golden      70 a defect of hlsgen
+  3 unsupported model      6 a tool is missing
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong call like every other error, so that `--json` holds for it too."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(Problem(message, fix=f"{self.prog} --help shows what it takes"))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all verbs; importing it loads no heavy module."""
+    top = _Parser(
+        prog="hlsgen",
+        description="From a PyTorch vision transformer to an FPGA accelerator, bit for bit.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="store_true", help="print the version and stop")
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
+    for name in VERBS:
+        module = import_module(f"hlsgen.cli.{name}")
+        verb = verbs.add_parser(
+            name,
+            help=module.HELP,
+            description=module.HELP[0].upper() + module.HELP[1:] + ".",
+            epilog=module.EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        module.arguments(verb)
+        verb.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    return top
+
+
+def _answer(arguments: Sequence[str]) -> Answer:
+    top = parser()
+    options = top.parse_args(arguments)
+    if options.version:
+        from hlsgen import __version__
+
+        return Answer({"version": __version__}, f"hlsgen {__version__}")
+    if options.verb is None:
+        fix = "hlsgen --help shows what they do"
+        raise UsageError(Problem(f"a verb is needed: {', '.join(VERBS)}", fix=fix))
+    return import_module(f"hlsgen.cli.{options.verb}").run(options)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    as_json = "--json" in arguments
+    try:
+        answer = _answer(arguments)
+        _print(answer, as_json)
+        return answer.exit_code
+    except HlsgenError as error:
+        if as_json:
+            print(json.dumps(error_document(error), indent=2))
+        else:
+            print(error_text(error), file=sys.stderr)
+        return error.exit_code
+    except SystemExit as request:  # argparse after --help
+        return request.code if isinstance(request.code, int) else EXIT_USAGE
+    except KeyboardInterrupt:
+        print("hlsgen: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output is gone; there is no one to tell
+        return EXIT_OK
+    except Exception as error:  # noqa: BLE001 the user boundary: no traceback gets past it
+        line, path = crash_file(arguments, error)
+        if as_json:
+            print(
+                json.dumps({"exit_code": EXIT_INTERNAL, "error": "InternalError", "what": line, "file": path})
+            )
+        print(f"hlsgen: internal error: {line}; please report {path}", file=sys.stderr)
+        return EXIT_INTERNAL
+
+
+def _print(answer: Answer, as_json: bool) -> None:
+    print(json.dumps({"exit_code": answer.exit_code, **answer.data}, indent=2) if as_json else answer.text)

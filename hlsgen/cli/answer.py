@@ -1,0 +1,63 @@
+"""What a verb answers, and how errors read."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import tempfile
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hlsgen.errors import EXIT_OK, HlsgenError
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A verb's result: `data` for `--json`, `text` for people."""
+
+    data: dict[str, Any]
+    text: str
+    exit_code: int = EXIT_OK
+
+
+def error_text(error: HlsgenError) -> str:
+    """The error for a terminal: all problems, numbered when there are several."""
+    if len(error.problems) == 1:
+        return f"hlsgen: error: {error.problems[0]}"
+    lines = [f"hlsgen: error: {len(error.problems)} problems"]
+    for number, problem in enumerate(error.problems, 1):
+        head, *rest = str(problem).splitlines()
+        lines += [f"{number}. {head}", *(f" {line}" for line in rest)]
+    return "\n".join(lines)
+
+
+def error_document(error: HlsgenError) -> dict[str, Any]:
+    """The error for `--json`."""
+    return {
+        "exit_code": error.exit_code,
+        "error": type(error).__name__,
+        "problems": [asdict(problem) for problem in error.problems],
+    }
+
+
+def crash_file(arguments: Sequence[str], error: BaseException) -> tuple[str, str]:
+    """Write the traceback and versions to a file; returns one line about the error and the file's path."""
+    from hlsgen import __version__
+
+    line = " ".join(f"{type(error).__name__}: {error}".split())
+    trace = "".join(traceback.format_exception(error))
+    text = "\n".join(
+        [f"hlsgen {__version__}, Python {platform.python_version()}, {platform.platform()}",
+         f"arguments: {list(arguments)!r}", "", trace]
+    )  # fmt: skip
+    name = f"hlsgen-crash-{hashlib.sha256(trace.encode()).hexdigest()[:12]}.txt"
+    for directory in (Path.cwd(), Path(tempfile.gettempdir())):
+        try:
+            (directory / name).write_text(text)
+        except OSError:
+            continue
+        return line, str(directory / name)
+    return line, "the lines above"

@@ -1,0 +1,55 @@
+"""`hlsgen compile`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from hlsgen.cli.answer import Answer
+from hlsgen.cli.values import shape
+
+HELP = "quantize a model and write its build folder"
+EPILOG = """MODEL is a shipped example (digits, awkward), a .pt2 file of torch.export, or module:factory.
+DATA is a .npy or .npz file with preprocessed images [N, C, H, W], or a folder of such files.
+
+example:
+  hlsgen compile digits --board ulx3s-85f --array 4x4x8 -o build/digits
+"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """MODEL and where it goes."""
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument(
+        "--calibration", metavar="DATA", help="images for the integer ranges; examples bring their own"
+    )
+    parser.add_argument(
+        "--samples", metavar="DATA", help="images to keep for simulate (default: held-out or calibration)"
+    )
+    parser.add_argument(
+        "--board", default="ulx3s-85f", help="board's name or TOML file (default: %(default)s)"
+    )
+    parser.add_argument("--array", metavar="RxCxD", help="rows, columns and depth (default: the board's)")
+    parser.add_argument(
+        "--shape", metavar="CxHxW", type=shape, help="the model's input (default: the images')"
+    )
+    parser.add_argument("-o", "--output", metavar="DIR", required=True, help="build folder")
+
+
+def run(options: argparse.Namespace) -> Answer:
+    """Call `hlsgen.build`."""
+    from hlsgen.pipeline import build
+
+    design = build(
+        options.model,
+        options.output,
+        calibration=options.calibration,
+        samples=options.samples,
+        board=options.board,
+        array=options.array,
+        shape=options.shape,
+        progress=lambda text: print(f"hlsgen: {text}", file=sys.stderr) if not options.json else None,
+    )
+    report = design.report()
+    text = f"{report}\nwritten to {options.output}\nnext: hlsgen simulate {options.output} --level rtl"
+    return Answer({"directory": str(options.output), "report": report.data}, text)

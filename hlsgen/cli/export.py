@@ -1,0 +1,27 @@
+"""`hlsgen export`."""
+
+from __future__ import annotations
+
+import argparse
+
+from hlsgen.cli.answer import Answer
+
+HELP = "write a board's bitstream project from a build folder"
+EPILOG = """example:
+  hlsgen export build/digits --board ulx3s-85f
+"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """DIR and the board."""
+    parser.add_argument("directory", metavar="DIR", help="build folder")
+    parser.add_argument("--board", help="board's name or TOML file (default: that of the compilation)")
+    parser.add_argument("-o", "--output", metavar="DIR", help="project folder (default: DIR/boards/BOARD)")
+
+
+def run(options: argparse.Namespace) -> Answer:
+    """Call `Design.export`."""
+    from hlsgen.design import Design
+
+    place = Design.load(options.directory).export(options.board, options.output)
+    return Answer({"directory": str(place)}, f"written to {place}\nnext: hlsgen bitstream {place}")

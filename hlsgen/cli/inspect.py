@@ -1,0 +1,30 @@
+"""`hlsgen inspect`."""
+
+from __future__ import annotations
+
+import argparse
+
+from hlsgen.cli.answer import Answer
+from hlsgen.cli.values import shape
+from hlsgen.errors import EXIT_OK, EXIT_UNSUPPORTED
+
+HELP = "show every op of a model, whether it is supported, and all problems at once"
+EPILOG = """MODEL is a shipped example (digits, awkward), a .pt2 file of torch.export, or module:factory.
+Exits with 3 when the model can't be compiled.
+"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """MODEL."""
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument(
+        "--shape", metavar="CxHxW", type=shape, help="the model's input, if the factory returns none"
+    )
+
+
+def run(options: argparse.Namespace) -> Answer:
+    """Call `hlsgen.pipeline.inspect`."""
+    from hlsgen.pipeline import inspect
+
+    report = inspect(options.model, options.shape)
+    return Answer(report.as_dict(), str(report), EXIT_OK if report.supported else EXIT_UNSUPPORTED)

@@ -1,0 +1,25 @@
+"""`hlsgen ops`."""
+
+from __future__ import annotations
+
+import argparse
+
+from hlsgen.cli.answer import Answer
+
+HELP = "show which op is supported in which place"
+EPILOG = (
+    "Places: front end, quantizer, golden model, lowering, the machine's modes in every execution, tests."
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Take the form only."""
+    parser.add_argument("--markdown", action="store_true", help="print the table of README.md")
+
+
+def run(options: argparse.Namespace) -> Answer:
+    """Call `hlsgen.coverage.matrix`."""
+    from hlsgen.coverage import markdown, matrix, text
+
+    rows = matrix()
+    return Answer({"rows": [row.data for row in rows]}, markdown(rows) if options.markdown else text(rows))

@@ -1,0 +1,109 @@
+"""`hlsgen simulate`."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from hlsgen.cli.answer import Answer
+from hlsgen.cli.values import positive
+
+if TYPE_CHECKING:
+    from hlsgen.simulate import Simulation
+
+HELP = "run a build folder's samples and compare every tensor with golden"
+EPILOG = """levels:
+  program  the interpreter, command by command
+  csim     the generated C++, compiled with g++
+  rtl      the generated Verilog, in Verilator or Icarus
+
+On a difference it names the first tensor, its index, both values, command and cycle, and exits with 5.
+"""
+SHOWN = 16
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """DIR and the level."""
+    parser.add_argument("directory", metavar="DIR", help="build folder")
+    parser.add_argument(
+        "--level", choices=("program", "csim", "rtl"), default="program", help="(default: %(default)s)"
+    )
+    parser.add_argument(
+        "--simulator",
+        choices=("verilator", "icarus"),
+        default="verilator",
+        help="of level rtl (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--samples", metavar="N", type=positive, help="images to run (default: what takes seconds)"
+    )
+
+
+def run(options: argparse.Namespace) -> Answer:
+    """Call `Design.simulate`."""
+    from hlsgen.design import Design
+
+    design = Design.load(options.directory)
+    result = design.simulate(options.level, options.simulator, options.samples)
+    return Answer(_data(result), text(result))
+
+
+def _data(result: Simulation) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "level": result.level,
+        "simulator": result.simulator,
+        "images": result.images,
+        "tensors": list(result.tensors),
+        "elements": result.elements,
+        "classes": list(result.classes),
+        "labels": list(result.labels),
+        "equal": True,
+    }
+    if result.counters:
+        data |= {
+            "counters": [dict(item) for item in result.counters],
+            "macs": result.macs,
+            "lanes": result.lanes,
+        }
+        data["utilisation"] = result.utilisation
+    return data
+
+
+def text(result: Simulation) -> str:
+    """The result for a terminal."""
+    name = result.level + (f" ({result.simulator})" if result.simulator else "")
+    amount = f"{result.images} images, {len(result.tensors)} tensors each, {result.elements} elements"
+    lines = [f"{name}: {amount}, all equal to golden", _classes(result)]
+    if result.counters:
+        lines += _cycles(result)
+    return "\n".join(lines)
+
+
+def _classes(result: Simulation) -> str:
+    shown = " ".join(map(str, result.classes[:SHOWN])) + (" ..." if result.images > SHOWN else "")
+    if not result.labels:
+        return f"classes {shown}"
+    return f"classes {shown}; {result.correct} of {result.images} as labelled"
+
+
+def _cycles(result: Simulation) -> list[str]:
+    slowest = max(result.counters, key=lambda item: item["cycles"])
+    spread = Counter(item["cycles"] for item in result.counters)
+    among = "" if len(spread) == 1 else f" (slowest of {min(spread)}..{max(spread)})"
+    work = f"{result.macs} useful multiply-accumulates / ({slowest['cycles']} cycles x {result.lanes})"
+    lines = [
+        f"cycles {slowest['cycles']}{among}",
+        f"utilisation {100 * result.utilisation:.1f} % = {work}",
+        "where the cycles went:",
+    ]
+    names = {
+        "multiply": "multiplying",
+        "wait_tile": "waiting for operand rows",
+        "wait_weights": "waiting for weights or constants",
+        "wait_drain": "waiting for accumulators or results",
+        "idle": "no job",
+    }
+    for key, label in names.items():
+        lines.append(f"  {label:35} {slowest[key]:9} {100 * slowest[key] / slowest['cycles']:5.1f} %")
+    return lines

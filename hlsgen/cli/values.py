@@ -1,0 +1,22 @@
+"""Values of options."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+
+def shape(text: str) -> tuple[int, int, int]:
+    """CxHxW."""
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)x([1-9]\d*)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"shape must be CxHxW, for example 3x224x224, not {text!r}")
+    channels, height, width = map(int, match.groups())
+    return channels, height, width
+
+
+def positive(text: str) -> int:
+    """A positive integer."""
+    if not re.fullmatch(r"[1-9]\d{0,8}", text):
+        raise argparse.ArgumentTypeError(f"must be a positive integer, not {text!r}")
+    return int(text)

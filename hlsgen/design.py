@@ -1,0 +1,120 @@
+"""A compiled model: golden model, program and image, and what can be done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hlsgen.errors import UsageError
+from hlsgen.ir import Graph, evaluate
+from hlsgen.machine.image import Image
+from hlsgen.machine.program import Program
+from hlsgen.samples import Samples, quantize_images
+
+if TYPE_CHECKING:
+    from hlsgen.report.report import Report
+    from hlsgen.simulate import Simulation
+
+BATCH = 64
+"""Images that golden evaluates at once: all tensors of a batch are in memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """What `compile` returns. Every level computes the same integers.
+
+    Attributes
+    ----------
+    graph
+        The integer Graph: golden.
+    program, image
+        What the accelerator executes.
+    board
+        Name of the board it was compiled for.
+    samples
+        Images to simulate, with labels and float logits where they are known.
+    notes
+        Facts of the compilation for the report, ready for JSON.
+    quantization
+        The quantizer's report, ready for JSON: range, saturation and noise of every tensor.
+    directory
+        The build folder, once saved or loaded.
+    """
+
+    graph: Graph
+    program: Program
+    image: Image
+    board: str
+    samples: Samples
+    notes: Mapping[str, Any]
+    quantization: Mapping[str, Any] = field(default_factory=dict)
+    directory: Path | None = None
+
+    def quantize_input(self, images: np.ndarray) -> np.ndarray:
+        """Real images [N, C, H, W] as the integers that the accelerator reads."""
+        return quantize_images(images, self.graph.input_type)
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """The golden model's logits [N, classes] for real images [N, C, H, W], as real numbers.
+
+        They are the accelerator's integers times the output's scale, so equality between levels is exact.
+        """
+        return self.logits(self.quantize_input(images)) * (self.graph.type_of(self.graph.output).scale or 1.0)
+
+    def logits(self, integers: np.ndarray) -> np.ndarray:
+        """The golden model's integer logits [N, classes] for quantized images."""
+        if not len(integers):
+            raise UsageError("at least one image is needed")
+        batches = (integers[i : i + BATCH] for i in range(0, len(integers), BATCH))
+        results = [evaluate(self.graph, batch)[self.graph.output] for batch in batches]
+        return np.concatenate(results).reshape(len(integers), -1)
+
+    def trace(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Every tensor of the golden model by name, integers [N, ...], for real images [N, C, H, W]."""
+        return dict(evaluate(self.graph, self.quantize_input(images)))
+
+    def simulate(
+        self, level: str = "program", simulator: str = "verilator", samples: int | None = None
+    ) -> Simulation:
+        """Run stored samples at `level` (program, csim or rtl) and compare every tensor with golden.
+
+        Raises `Mismatch` with the first difference.
+        """
+        from hlsgen.simulate import simulate
+
+        return simulate(self, level=level, simulator=simulator, samples=samples)
+
+    def export(self, board: str | None = None, directory: str | Path | None = None) -> Path:
+        """Write the board's bitstream project; returns its folder, by default DIR/boards/BOARD."""
+        from hlsgen.export import export
+
+        return export(self, board, directory)
+
+    def report(self) -> Report:
+        """Figures of the design: accuracy, memories, predicted cycles and utilisation."""
+        from hlsgen.report.report import make_report
+
+        return make_report(self)
+
+    def save(self, directory: str | Path) -> Design:
+        """Write the build folder; returns the design that lives there. Equal designs give equal bytes."""
+        from hlsgen.project import save
+
+        return save(self, Path(directory))
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Design:
+        """The design of a build folder; raises `UsageError` when it is none or damaged."""
+        from hlsgen.project import load
+
+        return load(Path(directory))
+
+    @cached_property
+    def packed_image(self) -> bytes:
+        """The Image as the machine reads it."""
+        return self.image.pack()

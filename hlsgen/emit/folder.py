@@ -1,0 +1,37 @@
+"""The build folder's own README and Makefile, as text."""
+
+from __future__ import annotations
+
+from hlsgen.emit.render import render
+from hlsgen.ir import Graph
+from hlsgen.machine.image import Image
+from hlsgen.machine.program import Program
+
+TEMPLATES = ("README.md", "Makefile")
+
+
+def folder(
+    graph: Graph, program: Program, image: Image, *, version: str, samples: int, labels: bool, reference: bool
+) -> dict[str, str]:
+    """Path to text; `samples`, `labels` and `reference` say what lies in `data/`."""
+    output = graph.type_of(graph.output)
+    array = f"{program.parameters.rows}x{program.parameters.columns}x{program.parameters.depth}"
+    context = {
+        "version": version,
+        "title": f"hlsgen accelerator {array}",
+        "samples": samples,
+        "labels": labels,
+        "reference": reference,
+        "p": program.parameters,
+        "build_id": f"{program.parameters.build_id:#010x}",
+        "input_shape": ", ".join(map(str, graph.input_type.shape)),
+        "input_scale": f"{graph.input_type.scale:.9g}",
+        "output_shape": ", ".join(map(str, output.shape)),
+        "output_scale": f"{output.scale:.9g}",
+        "macs": program.macs,
+        "commands": len(program.commands),
+        "image_bytes": len(image.pack()),
+        "input_bytes": image.input_bytes,
+        "output_bytes": image.output_bytes,
+    }
+    return {name: render(f"folder/{name}", context) for name in TEMPLATES}

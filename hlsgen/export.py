@@ -1,0 +1,180 @@
+"""Bitstream projects: written for a board's family, built by its tools."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hlsgen.boards import Board, check_fit, load_board
+from hlsgen.collector import collector_paused
+from hlsgen.design import Design
+from hlsgen.errors import Problem, ToolFailed, ToolMissing, UsageError
+from hlsgen.project import MANIFEST, manifest, write
+
+FORMAT = "hlsgen project 1"
+PROJECT = "project.json"
+BOARDS = "boards"
+"""Folder of the projects in a build folder."""
+SELF_TEST = 16
+"""Samples that a driver's self test takes along."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A built bitstream: its path, figures ready for JSON, and text for a terminal."""
+
+    path: Path
+    data: Mapping[str, Any]
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def export(design: Design, board: str | None = None, directory: str | Path | None = None) -> Path:
+    """Write the project of a board; returns its folder, by default DIR/boards/BOARD.
+
+    Raises `DoesNotFit`, and `UsageError` for a board with another bus or without a project of its own.
+    """
+    name = board or design.board
+    chosen = load_board(name)
+    if not chosen.has_pins:
+        fix = "choose a board, or describe yours in a TOML file like hlsgen/boards/ulx3s-85f.toml"
+        raise UsageError(Problem(f"board must have pins for a project, which {chosen.name} has not", fix=fix))
+    bus = design.program.parameters.bus_bytes
+    if bus != chosen.bus_bytes:
+        raise UsageError(
+            Problem(
+                f"the design's bus must be {chosen.bus_bytes} bytes wide for {chosen.name}, not {bus}",
+                fix=f"hlsgen compile with --board {name}",
+            )
+        )
+    check_fit(design.program.parameters, chosen, len(design.packed_image))
+    place = _place(design, chosen, directory)
+    files = {
+        path: data if isinstance(data, bytes) else data.encode()
+        for path, data in _files(design, chosen).items()
+    }
+    document = {"format": FORMAT, "board": chosen.name, "family": chosen.family, "files": sorted(files)}
+    _clear(place)
+    write(files | {PROJECT: (json.dumps(document, indent=1) + "\n").encode()}, place)
+    return place
+
+
+def _place(design: Design, board: Board, directory: str | Path | None) -> Path:
+    if directory is not None:
+        return Path(directory)
+    if design.directory is None:
+        fix = "pass a folder, or save the design first"
+        raise UsageError(Problem("the project needs a folder", why="the design was not saved", fix=fix))
+    return design.directory / BOARDS / board.name
+
+
+def _files(design: Design, board: Board) -> dict[str, str | bytes]:
+    """Path below the project to contents."""
+    files = _ecp5(design, board) if board.family == "ecp5" else _zynqmp(design, board)
+    return {path.partition("/")[2]: data for path, data in files.items()}
+
+
+def _ecp5(design: Design, board: Board) -> Mapping[str, str | bytes]:
+    """The whole board in one Verilog file: serial port, Image in block RAM, accelerator."""
+    from hlsgen.emit.ecp5 import TOP, ecp5_project
+    from hlsgen.emit.rtl import convert
+    from hlsgen.rtl.ecp5_top import Ecp5Top
+
+    with collector_paused():
+        top = Ecp5Top(design.program, design.packed_image, core_mhz=board.core_mhz, clock_mhz=board.clock_mhz)
+        verilog = convert(top, TOP)
+    title = f"hlsgen accelerator {design.notes.get('model', '')}"
+    return dict(ecp5_project(board, verilog, core_mhz=top.core_mhz, title=title))
+
+
+def _zynqmp(design: Design, board: Board) -> Mapping[str, str | bytes]:
+    from hlsgen.emit.vivado import Vectors, vivado_project
+    from hlsgen.rtl_text import PLAIN, rtl_texts
+
+    images = design.samples.images[:SELF_TEST]
+    shape = design.graph.type_of(design.graph.output).shape
+    return vivado_project(
+        board,
+        rtl_texts(design.program.parameters)[PLAIN],
+        design.graph,
+        design.program,
+        design.image,
+        vectors=Vectors(images=images, outputs=design.logits(images).reshape(len(images), *shape)),
+        name=str(design.notes.get("model", "hlsgen")),
+    )
+
+
+def _clear(place: Path) -> None:
+    """Refuse a foreign folder; remove what an earlier export left."""
+    if place.exists() and not place.is_dir():
+        raise UsageError(f"{place} must be a folder, not a file")
+    if not place.exists() or not any(place.iterdir()):
+        return
+    for path in _project(place, "must be empty, new, or a project of hlsgen")["files"]:
+        if (place / path).resolve().is_relative_to(place.resolve()):
+            (place / path).unlink(missing_ok=True)
+
+
+def _project(place: Path, rule: str) -> dict[str, Any]:
+    """What `export` noted about a project."""
+    try:
+        document = json.loads((place / PROJECT).read_text())
+    except (OSError, ValueError):
+        raise UsageError(
+            Problem(f"{place} {rule}", why=f"it has no {PROJECT}", fix="hlsgen export makes one")
+        ) from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise UsageError(f"{place / PROJECT} must be of format {FORMAT!r}")
+    return document
+
+
+def find_project(directory: Path) -> Path:
+    """The project folder that DIR is or holds; a build folder without one is exported for its own board."""
+    if not (directory / MANIFEST).is_file():
+        _project(directory, "must be a project or build folder")
+        return directory
+    projects = sorted(path.parent for path in (directory / BOARDS).glob(f"*/{PROJECT}"))
+    if not projects:
+        return export(Design.load(directory))
+    if len(projects) == 1:
+        return projects[0]
+    own = directory / BOARDS / load_board(manifest(directory)["board"]).name
+    if own in projects:
+        return own
+    raise UsageError(f"project must be one of {', '.join(map(str, projects))}, not all of them")
+
+
+def build_bitstream(directory: str | Path) -> Built:
+    """Build the project that DIR is or holds; raises `ToolMissing` or `ToolFailed`, for missed timing too."""
+    from hlsgen.bitstream import build_ecp5
+
+    place = find_project(Path(directory))
+    family = _project(place, "must be a project")["family"]
+    if family == "ecp5":
+        result = build_ecp5(place)
+        data = json.loads(json.dumps(dataclasses.asdict(result), default=str))
+        return Built(result.path, data, str(result))
+    return _vivado(place)
+
+
+def _vivado(place: Path) -> Built:
+    from hlsgen.bitstream import LIMIT_SECONDS, run_tool, search_path
+
+    if shutil.which("vivado", path=search_path()) is None:
+        why = "bitstreams for this board's part are made by Vivado alone"
+        fix = (
+            f"install AMD Vivado and source its settings64.sh, or run `make bitstream` in {place} where it is"
+        )
+        raise ToolMissing(Problem("vivado not found", why=why, fix=fix))
+    run_tool(["make", "--no-print-directory", "bitstream"], place, 8 * LIMIT_SECONDS)
+    found = sorted((place / "build").glob("*.bit"))
+    if not found:
+        raise ToolFailed("Vivado must write a .bit file below build/", ["make", "bitstream"])
+    return Built(found[0], {"path": str(found[0])}, str(found[0]))

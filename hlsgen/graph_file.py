@@ -1,0 +1,127 @@
+"""Graphs on disk: `graph.json` with the nodes, `graph.safetensors` with the arrays; no pickle anywhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hlsgen import ops
+from hlsgen.errors import HlsgenError, UsageError
+from hlsgen.ir import REGISTRY, Graph, Node, Op, Source, TensorType
+
+FORMAT = "hlsgen graph 1"
+_WIDTHS = (np.int8, np.int16, np.int32)
+
+
+def save(graph: Graph) -> dict[str, bytes]:
+    """The two files by name; equal graphs give equal bytes."""
+    from safetensors.numpy import save as save_arrays
+
+    arrays: dict[str, np.ndarray] = {}
+    document = {
+        "format": FORMAT,
+        "input": {"name": graph.input, "type": _type(graph.input_type)},
+        "output": graph.output,
+        "nodes": [_node(node, arrays) for node in graph],
+    }
+    text = json.dumps(document, indent=1, ensure_ascii=True) + "\n"
+    return {"graph.json": text.encode(), "graph.safetensors": save_arrays(arrays)}
+
+
+def load(directory: Path) -> Graph:
+    """The graph that `save` wrote into `directory`; raises `UsageError` when a file is missing or damaged."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as load_arrays
+
+    path = directory / "graph.json"
+    try:
+        document = json.loads(path.read_text())
+        arrays = load_arrays((directory / "graph.safetensors").read_bytes())
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            raise UsageError(f"{path} must be of format {FORMAT!r}")
+        nodes = tuple(_read_node(item, arrays) for item in document["nodes"])
+        source = document["input"]
+        return Graph(
+            source["name"], TensorType(**_tuples(source["type"])), nodes, document["output"]
+        ).verify()
+    except OSError as error:
+        raise UsageError(f"{error.filename} can't be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, SafetensorError, HlsgenError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"{path} is damaged: {error}") from None
+
+
+def digest(graph: Graph) -> str:
+    """SHA-256 of what `save` writes, in hexadecimal."""
+    total = hashlib.sha256()
+    for data in save(graph).values():
+        total.update(data)
+    return total.hexdigest()
+
+
+def _type(value: TensorType) -> dict[str, Any]:
+    return dataclasses.asdict(value)
+
+
+def _node(node: Node, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    fields = {}
+    for item in dataclasses.fields(node.op):  # type: ignore[arg-type]
+        value = getattr(node.op, item.name)
+        if isinstance(value, np.ndarray):
+            key = f"{node.name}.{item.name}"
+            arrays[key] = np.ascontiguousarray(_narrow(value))
+            value = {"array": key, "dtype": str(value.dtype)}
+        elif isinstance(value, np.generic):
+            value = value.item()
+        fields[item.name] = value
+    return {
+        "name": node.name,
+        "op": type(node.op).__name__,
+        "fields": fields,
+        "inputs": node.inputs,
+        "type": _type(node.type),
+        "source": dataclasses.asdict(node.source),
+    }
+
+
+def _narrow(array: np.ndarray) -> np.ndarray:
+    """Integers in the narrowest signed type that holds them; everything else unchanged."""
+    if array.dtype.kind != "i" or not array.size:
+        return array
+    low, high = array.min(), array.max()
+    for width in _WIDTHS:
+        limits = np.iinfo(width)
+        if limits.min <= low and high <= limits.max:
+            return array.astype(width)
+    return array
+
+
+def _read_node(item: dict[str, Any], arrays: dict[str, np.ndarray]) -> Node:
+    if item["op"] not in ops.__all__ or item["op"] not in REGISTRY:
+        raise UsageError(f"graph.json: node {item['name']}: unknown op {item['op']!r}")
+    kind = REGISTRY[item["op"]]
+    fields = {}
+    for name, value in item["fields"].items():
+        if isinstance(value, dict):
+            value = arrays[value["array"]].astype(np.dtype(value["dtype"]))
+        elif isinstance(value, list):
+            value = tuple(value)
+        fields[name] = value
+    operation: Op = kind(**fields)
+    return Node(
+        item["name"],
+        operation,
+        tuple(item["inputs"]),
+        TensorType(**_tuples(item["type"])),
+        Source(**item["source"]),
+    )
+
+
+def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}

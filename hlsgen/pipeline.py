@@ -1,0 +1,189 @@
+"""The way through: capture, quantize, compile. Each step is one call; `build` makes them all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hlsgen.collector import collector_paused
+from hlsgen.design import Design
+from hlsgen.errors import CalibrationError, Problem, UsageError
+from hlsgen.ir import Graph, evaluate
+from hlsgen.lower import lower
+from hlsgen.lower.size import ArrayShape
+from hlsgen.samples import Samples, quantize_images
+
+if TYPE_CHECKING:
+    from hlsgen.frontend.data import Data
+    from hlsgen.frontend.inspect import InspectReport
+    from hlsgen.quantize import QuantizeConfig, Quantized
+
+DEFAULT_BOARD = "ulx3s-85f"
+KEPT = 512
+"""Most images that a build folder keeps."""
+_NO_CALIBRATION = Problem(
+    "calibration images are needed",
+    why="integer ranges come from what the model sees in use",
+    fix="--calibration images.npy, some hundred preprocessed images [N, C, H, W]",
+)
+
+
+def capture(model: Any, example_inputs: Any = None) -> Graph:
+    """The float Graph of a PyTorch module in eval mode, or of a saved export.
+
+    `example_inputs` is one image [1, C, H, W]; only its shape matters. Raises `UnsupportedModel` with every
+    problem, each with the user's module path and source line.
+    """
+    from hlsgen.frontend.capture import capture as capture_torch
+
+    with collector_paused():
+        return capture_torch(model, example_inputs)
+
+
+def quantize(graph: Graph, calibration: np.ndarray, config: QuantizeConfig | None = None) -> Quantized:
+    """The integer Graph and a report, with ranges from `calibration`, real images [N, C, H, W].
+
+    Raises `CalibrationError` when the images won't do.
+    """
+    from hlsgen.quantize import QuantizeConfig
+    from hlsgen.quantize import quantize as quantize_graph
+
+    return quantize_graph(graph, calibration, config or QuantizeConfig())
+
+
+def parse_array(text: str) -> tuple[int, int, int]:
+    """Rows, columns and depth of an array written as RxCxD."""
+    match = re.fullmatch(r"(\d+)x(\d+)x(\d+)", text)
+    if match is None:
+        raise UsageError(f"array must be ROWSxCOLUMNSxDEPTH, for example 4x4x8, not {text!r}")
+    rows, columns, depth = map(int, match.groups())
+    return rows, columns, depth
+
+
+def compile(  # noqa: A001 the step's name in the command line and the documentation
+    graph: Graph | Quantized,
+    *,
+    board: str = DEFAULT_BOARD,
+    array: str | tuple[int, int, int] | None = None,
+    samples: Samples | None = None,
+    notes: Mapping[str, Any] | None = None,
+) -> Design:
+    """Lower an integer Graph to a design for a board.
+
+    Parameters
+    ----------
+    graph
+        What `quantize` returned, or an integer Graph.
+    board
+        Name of a shipped board, or the path of a TOML file.
+    array
+        Rows, columns, depth, also as text `RxCxD`; without it the board's default.
+    samples
+        Images for `simulate`; without them seeded random ones.
+    notes
+        Facts for the report, ready for JSON.
+
+    Raises `UnsupportedModel` with every node that has no place, and `DoesNotFit`.
+    """
+    from hlsgen.boards.board import load_board
+    from hlsgen.boards.fit import check_fit
+
+    chosen = load_board(board)
+    rows, columns, depth = parse_array(array) if isinstance(array, str) else array or chosen.array
+    shape = ArrayShape(rows=rows, columns=columns, depth=depth, bus_bytes=chosen.bus_bytes)
+    quantized, graph = (None, graph) if isinstance(graph, Graph) else (graph, graph.graph)
+    lowered = lower(graph, shape)
+    design = Design(
+        graph=graph,
+        program=lowered.program,
+        image=lowered.image,
+        board=board,
+        samples=samples or _random_samples(graph),
+        notes=dict(notes or {}),
+        quantization=quantized.report.as_dict() if quantized else {},
+    )
+    check_fit(design.program.parameters, chosen, len(design.packed_image))
+    return design
+
+
+def _random_samples(graph: Graph, count: int = 16) -> Samples:
+    low, high = graph.input_type.integer_range
+    images = np.random.default_rng(0).integers(low, high + 1, (count, *graph.input_type.shape))
+    return Samples(images.astype(np.int8))
+
+
+def make_samples(float_graph: Graph, graph: Graph, data: Data) -> Samples:
+    """Quantized images with the float model's logits, at most `KEPT` of them."""
+    images = np.asarray(data.images[:KEPT])
+    if images.shape[1:] != graph.input_type.shape:
+        wanted = ", ".join(map(str, graph.input_type.shape))
+        raise UsageError(f"images must have shape [N, {wanted}], not {list(images.shape)}")
+    reference = evaluate(float_graph, images)[float_graph.output].reshape(len(images), -1)
+    labels = None if data.labels is None else np.asarray(data.labels[:KEPT], np.int64)
+    return Samples(quantize_images(images, graph.input_type), labels, reference)
+
+
+def build(
+    model: str,
+    directory: str | Path,
+    *,
+    calibration: str | None = None,
+    samples: str | None = None,
+    board: str = DEFAULT_BOARD,
+    array: str | None = None,
+    shape: tuple[int, ...] | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Design:
+    """Everything from a model's name to its build folder: what `hlsgen compile` does.
+
+    Parameters
+    ----------
+    model
+        A shipped example, a file saved by torch.export, or `package.module:factory`.
+    directory
+        The build folder.
+    calibration
+        `.npy`, `.npz`, or a folder of them; a shipped example brings its own.
+    samples
+        The same for the images to keep for `simulate`; without it the example's held-out images, else the
+        calibration images.
+    shape
+        [C, H, W] when the factory returns no example input; else that of the calibration images.
+    progress
+        Is told what begins.
+    """
+    from hlsgen.frontend.data import load_data
+    from hlsgen.frontend.load import load_model
+    from hlsgen.frontend.shipped import SHIPPED
+
+    if calibration is None and model not in SHIPPED:
+        raise CalibrationError(_NO_CALIBRATION)
+    progress("model")
+    data = load_data(calibration or model)
+    loaded = load_model(model, shape or tuple(data.images.shape[1:]))
+    progress("capture")
+    float_graph = capture(loaded.model, loaded.example)
+    progress("quantize")
+    quantized = quantize(float_graph, data.images)
+    kept = load_data(samples) if samples else load_data(model, heldout=True) if model in SHIPPED else data
+    progress("compile")
+    stored = make_samples(float_graph, quantized.graph, kept)
+    design = compile(quantized, board=board, array=array, samples=stored, notes={"model": loaded.name})
+    progress("write")
+    return design.save(directory)
+
+
+def inspect(model: str, shape: tuple[int, ...] | None = None) -> InspectReport:
+    """Every op of the model that MODEL stands for, with its support and all problems at once.
+
+    `shape` is [C, H, W] of an image, for factories that return no example input.
+    """
+    from hlsgen.frontend.inspect import inspect as inspect_torch
+    from hlsgen.frontend.load import load_model
+
+    loaded = load_model(model, shape)
+    return inspect_torch(loaded.model, loaded.example)

@@ -1,0 +1,122 @@
+"""What a design is and what to expect of it: accuracy, size, predicted cycles."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from hlsgen.boards.board import load_board
+from hlsgen.boards.fit import Fit, estimate
+from hlsgen.design import Design
+from hlsgen.machine.cycles import Prediction, predict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """On the design's samples, against their labels and the float model."""
+
+    images: int
+    integer: int | None
+    """Images that the integer model gets right; None without labels."""
+    float: int | None
+    """Images that the float model gets right; None without labels or without its logits."""
+    same_class: int | None
+    """Images that both give the same class."""
+    logits_db: float | None
+    """Signal to quantization noise of all logits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The figures; `str` is the text, `data` is for JSON."""
+
+    design: Design
+    accuracy: Accuracy
+    prediction: Prediction
+    fit: Fit
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        program = self.design.program
+        return {
+            "board": self.design.board,
+            "array": [program.parameters.rows, program.parameters.columns, program.parameters.depth],
+            "macs": program.macs,
+            "commands": len(program.commands),
+            "image_bytes": len(self.design.packed_image),
+            "predicted_cycles": self.prediction.cycles,
+            "predicted_utilisation": self.prediction.useful,
+            "bytes_read": self.prediction.bytes_read,
+            "dsp": self.fit.dsp,
+            "ram_blocks": self.fit.ram_blocks,
+            "accuracy": asdict(self.accuracy),
+            "quantization": dict(self.design.quantization),
+        }
+
+    def __str__(self) -> str:
+        program, parameters = self.design.program, self.design.program.parameters
+        array = f"{parameters.rows}x{parameters.columns}x{parameters.depth}"
+        have = self.fit.board.resources
+        ram = f"{self.fit.ram_blocks} of {have.ram_blocks} RAM blocks"
+        lines = [
+            f"array      {array}: {parameters.lanes} products per cycle, {parameters.bus_bytes}-byte bus",
+            f"program    {len(program.commands)} commands, Image of {len(self.design.packed_image)} bytes",
+            f"work       {program.macs} useful multiply-accumulates per image",
+            f"predicted  {self.prediction.cycles} cycles, {100 * self.prediction.useful:.1f} % utilisation",
+            f"board      {self.fit.board.name}: about {self.fit.dsp} of {have.dsp} DSP blocks, {ram}",
+        ]
+        return "\n".join([*lines, *self._accuracy(), *self._warnings()])
+
+    def _accuracy(self) -> list[str]:
+        a = self.accuracy
+        lines = []
+        if a.integer is not None:
+            before = "" if a.float is None else f"float {_percent(a.float, a.images)}, "
+            lines.append(f"accuracy   {before}integer {_percent(a.integer, a.images)} of {a.images} images")
+        if a.logits_db is not None:
+            same = f"{a.same_class} of {a.images} classes as float"
+            lines.append(f"logits     {a.logits_db:.1f} dB signal to quantization noise, {same}")
+        return lines
+
+    def _warnings(self) -> list[str]:
+        return [f"warning    {text}" for text in self.design.quantization.get("warnings", ())]
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.2f} %"
+
+
+def make_report(design: Design) -> Report:
+    """The figures of a design; runs golden on its samples and the cycle model."""
+    board = load_board(design.board)
+    return Report(
+        design=design,
+        accuracy=measure(design),
+        prediction=predict(design.program, design.image),
+        fit=estimate(design.program.parameters, board, len(design.packed_image)),
+    )
+
+
+def measure(design: Design) -> Accuracy:
+    """Accuracy of golden and of the float model on the design's samples."""
+    samples = design.samples
+    integers = design.logits(samples.images)
+    classes = integers.argmax(-1)
+    reference, labels = samples.reference, samples.labels
+    correct = right = same = noise = None
+    if labels is not None:
+        correct = int((classes == labels).sum())
+    if reference is not None:
+        right = None if labels is None else int((reference.argmax(-1) == labels).sum())
+        same = int((reference.argmax(-1) == classes).sum())
+        noise = _decibel(reference, integers * (design.graph.type_of(design.graph.output).scale or 1.0))
+    return Accuracy(images=len(samples), integer=correct, float=right, same_class=same, logits_db=noise)
+
+
+def _decibel(reference: np.ndarray, values: np.ndarray) -> float | None:
+    error = float(((values - reference) ** 2).sum())
+    signal = float((reference**2).sum())
+    return 10 * float(np.log10(signal / error)) if error and signal else None

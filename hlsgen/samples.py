@@ -1,0 +1,69 @@
+"""Images that travel with a design, so that every execution can be tried on real input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hlsgen.errors import UsageError
+from hlsgen.ir import TensorType
+from hlsgen.machine.parameters import MachineParameters
+from hlsgen.machine.program import OutputLayout, pad
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Quantized images [N, C, H, W] int8; labels [N] and the float model's logits [N, classes] if known."""
+
+    images: np.ndarray
+    labels: np.ndarray | None = None
+    reference: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("labels", self.labels), ("reference", self.reference)):
+            if value is not None and len(value) != len(self.images):
+                raise UsageError(f"samples: {name} must be {len(self.images)}, not {len(value)}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def first(self, count: int) -> Samples:
+        """The first `count` images and what belongs to them."""
+        cut = [None if value is None else value[:count] for value in (self.labels, self.reference)]
+        return Samples(self.images[:count], *cut)
+
+
+def quantize_images(images: np.ndarray, input_type: TensorType) -> np.ndarray:
+    """Real images [N, C, H, W] as the design's integers: nearest, half up, saturated.
+
+    One image [C, H, W] is taken too. Raises `UsageError` for another shape or values that are not finite.
+    """
+    array = np.asarray(images)
+    array = array[None] if array.shape == input_type.shape else array
+    if array.shape[1:] != input_type.shape or array.ndim != len(input_type.shape) + 1:
+        wanted = ", ".join(map(str, input_type.shape))
+        raise UsageError(f"images must have shape [N, {wanted}], not {list(np.shape(images))}")
+    if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+        raise UsageError("images must be finite real numbers")
+    low, high = input_type.integer_range
+    scaled = np.floor(array.astype(np.float64) / (input_type.scale or 1.0) + 0.5)
+    return np.clip(scaled, low, high).astype(np.int8 if low < 0 else np.uint8)
+
+
+def pack_output(layout: OutputLayout, value: np.ndarray, parameters: MachineParameters) -> bytes:
+    """The bytes the machine writes for the output tensor `value`: the inverse of `OutputLayout.unpack`."""
+    lanes = parameters.columns
+    total = -(-layout.columns // lanes)
+    words = np.zeros((layout.rows, total * lanes), "<i2")
+    words[:, : layout.columns] = value.reshape(layout.rows, layout.columns)
+    words = words.reshape(layout.rows, total, lanes)
+    parts, block = [], 0
+    for group in range(layout.groups):
+        count = total // layout.groups + (group < total % layout.groups)
+        for first in range(0, layout.rows, parameters.rows):
+            parts.append(
+                words[first : first + parameters.rows, block : block + count].transpose(1, 0, 2).tobytes()
+            )
+        block += count
+    return pad(b"".join(parts))

@@ -1,0 +1,226 @@
+"""Run a design's samples at one level and compare every tensor with golden."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hlsgen.errors import Mismatch, Problem, UsageError
+from hlsgen.ir import evaluate
+from hlsgen.machine import trace
+from hlsgen.machine.program import Program
+from hlsgen.rtl_text import TRACED, cache_folder, rtl_texts
+
+if TYPE_CHECKING:
+    from hlsgen.design import Design
+    from hlsgen.sim.cosim import Run
+
+LEVELS = ("program", "csim", "rtl")
+SIMULATORS = ("verilator", "icarus")
+DEFAULT_SAMPLES = {("program", ""): 16, ("csim", ""): 0, ("rtl", "verilator"): 16, ("rtl", "icarus"): 1}
+"""Samples that run when the user does not say: what takes seconds; 0 is all of them."""
+COUNTERS = ("cycles", "multiply", "wait_tile", "wait_weights", "wait_drain", "idle")
+BATCH = 32
+"""Images whose trace records are in memory at once."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One image at one level: output [rows, columns], trace records, the RTL's counters if it was RTL."""
+
+    output: np.ndarray
+    records: np.ndarray
+    counters: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """What came of it; there is no Simulation when anything differs."""
+
+    level: str
+    simulator: str
+    images: int
+    tensors: tuple[str, ...]
+    """Names of the tensors that were compared."""
+    elements: int
+    """Elements compared in all tensors of all images."""
+    classes: tuple[int, ...]
+    """The class of each image."""
+    labels: tuple[int, ...]
+    """The true classes, or nothing."""
+    counters: tuple[Mapping[str, int], ...] = ()
+    """Registers of the RTL for each image: cycles, and why MULTIPLY waited."""
+    macs: int
+    """Useful multiply-accumulates per image."""
+    lanes: int
+    """Multiply-accumulates per cycle of the array."""
+
+    @property
+    def correct(self) -> int:
+        """Images whose class is the label."""
+        return sum(a == b for a, b in zip(self.classes, self.labels, strict=False))
+
+    @property
+    def cycles(self) -> int:
+        """Most cycles of any image, from the RTL's register; 0 at the other levels."""
+        return max((item["cycles"] for item in self.counters), default=0)
+
+    @property
+    def utilisation(self) -> float:
+        """Useful multiply-accumulates over cycles times the array's, of the slowest image; RTL only."""
+        return self.macs / (self.cycles * self.lanes) if self.cycles else 0.0
+
+
+def simulate(
+    design: Design, *, level: str = "program", simulator: str = "verilator", samples: int | None = None
+) -> Simulation:
+    """Run the first `samples` stored images; raises `Mismatch` with the first difference.
+
+    Without `samples` as many run as take seconds. Raises `ToolMissing` and `ToolFailed` for its tools.
+    """
+    if level not in LEVELS:
+        raise UsageError(f"level must be one of {', '.join(LEVELS)}, not {level!r}")
+    if simulator not in SIMULATORS:
+        raise UsageError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
+    count = DEFAULT_SAMPLES[level, simulator if level == "rtl" else ""] if samples is None else samples
+    stored = len(design.samples)
+    if not (samples is None or 1 <= samples <= stored):
+        raise UsageError(f"samples must be in 1..{stored}, the number in the build folder, not {samples}")
+    images = design.samples.images[: min(count, stored) or stored]
+    outcomes = _outcomes(design, level, simulator, images)
+    elements, classes, counters = 0, [], []
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH]
+        golden = evaluate(design.graph, batch)
+        for offset, outcome in zip(range(len(batch)), outcomes, strict=False):
+            tensors = {name: values[offset] for name, values in golden.items()}
+            elements += _compare(design, start + offset, outcome, tensors)
+            classes.append(int(outcome.output.reshape(-1).argmax()))
+            counters.append(outcome.counters)
+    labels = design.samples.labels
+    return Simulation(
+        level=level,
+        simulator=simulator if level == "rtl" else "",
+        images=len(images),
+        tensors=tuple(dict.fromkeys([*(view.tensor for view in design.program.views), design.graph.output])),
+        elements=elements,
+        classes=tuple(classes),
+        labels=() if labels is None else tuple(int(label) for label in labels[: len(images)]),
+        counters=tuple(counters) if level == "rtl" else (),
+        macs=design.program.macs,
+        lanes=design.program.parameters.lanes,
+    )
+
+
+def _compare(design: Design, index: int, outcome: Outcome, golden: Mapping[str, np.ndarray]) -> int:
+    """Compare one image; returns how many elements were compared, or raises `Mismatch`."""
+    program = design.program
+    difference = trace.compare(program, outcome.records, golden)
+    if difference is not None:
+        raise Mismatch(
+            Problem(
+                f"image {index}: {difference}",
+                where=f"command {difference.command}: {program.commands[difference.command]}",
+                why="this is the first tensor in program order that differs from golden",
+            )
+        )
+    expected = golden[design.graph.output].reshape(outcome.output.shape)
+    wrong = outcome.output != expected
+    if wrong.any():
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise Mismatch(
+            Problem(
+                f"image {index}: {design.graph.output}{list(place)}: golden {expected[place]}, "
+                f"got {outcome.output[place]} (last command; {int(wrong.sum())} elements differ)",
+                why="all tensors inside the accelerator are equal: what it wrote to memory differs",
+            )
+        )
+    return sum(int(np.prod(trace.tensor_shape(view))) for view in program.views) + expected.size
+
+
+def _outcomes(design: Design, level: str, simulator: str, images: np.ndarray) -> Iterator[Outcome]:
+    if level == "program":
+        return _program(design, images)
+    if level == "csim":
+        return _in_batches(images, _csim(design))
+    return _in_batches(images, _rtl(design, simulator))
+
+
+def _in_batches(images: np.ndarray, run: Callable[[np.ndarray], Sequence[Outcome]]) -> Iterator[Outcome]:
+    for start in range(0, len(images), BATCH):
+        yield from run(images[start : start + BATCH])
+
+
+def _program(design: Design, images: np.ndarray) -> Iterator[Outcome]:
+    from hlsgen.machine.interpreter import Interpreter
+
+    program = design.program
+    interpreter = Interpreter(program.parameters, design.packed_image)
+    for image in images:
+        done = interpreter.run(program.input.pack(image, program.parameters.columns))
+        yield Outcome(program.output.unpack(done.output, program.parameters), done.records)
+
+
+def _csim(design: Design) -> Callable[[np.ndarray], list[Outcome]]:
+    from hlsgen.emit.hls import hls
+    from hlsgen.sim.csim import CSim
+
+    files = _stored(design, "hls") or hls(design.program, design.image)
+    compiled = CSim(design.program, design.packed_image, files, build_folder(design), tracing=True)
+
+    def run(images: np.ndarray) -> list[Outcome]:
+        result = compiled.run(images)
+        return [
+            Outcome(output, records) for output, records in zip(result.outputs, result.records, strict=True)
+        ]
+
+    return run
+
+
+def _rtl(design: Design, simulator: str) -> Callable[[np.ndarray], list[Outcome]]:
+    from hlsgen.sim import cosim, icarus
+
+    program, place, image = design.program, build_folder(design), design.packed_image
+    parameters = program.parameters
+    text = (_stored(design, "rtl") or rtl_texts(parameters))[TRACED]
+    harness = cosim.build(parameters, place, trace=True, text=text) if simulator == "verilator" else None
+
+    def run(images: np.ndarray) -> list[Outcome]:
+        inputs = [program.input.pack(item, parameters.columns) for item in images]
+        if harness is None:
+            runs = icarus.run(parameters, image, inputs, place, text=text)
+        else:
+            runs = harness.run(image, inputs)
+        return [_rtl_outcome(program, done) for done in runs]
+
+    return run
+
+
+def _rtl_outcome(program: Program, run: Run) -> Outcome:
+    if run.error:
+        raise Mismatch(
+            Problem(
+                f"the RTL stopped with error {run.error}",
+                why="golden has no such error; docs/design.md lists the codes under Registers",
+            )
+        )
+    if run.records is None:
+        raise UsageError("the RTL must be simulated with its trace")
+    counters = {name: run.counters[name] for name in COUNTERS}
+    return Outcome(program.output.unpack(run.output, program.parameters), run.records, counters)
+
+
+def _stored(design: Design, folder: str) -> dict[str, str]:
+    """The sources of the build folder, so that what is there is what runs."""
+    from hlsgen.project import sources
+
+    return sources(design.directory, folder) if design.directory else {}
+
+
+def build_folder(design: Design) -> Path:
+    """Where compiled simulators are kept: `build` in the build folder, else the user's cache."""
+    return design.directory / "build" if design.directory else cache_folder()

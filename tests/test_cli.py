@@ -1,0 +1,159 @@
+"""Messages, JSON and exit codes of the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hlsgen import errors
+from hlsgen.cli import VERBS, main
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Any:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = main(arguments)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def test_version(run: Any) -> None:
+    import hlsgen
+
+    assert run("--version") == (0, f"hlsgen {hlsgen.__version__}\n", "")
+
+
+def test_help_names_every_verb_and_exit_code(run: Any) -> None:
+    code, out, err = run("--help")
+    assert (code, err) == (0, "")
+    for verb in VERBS:
+        assert f"\n    {verb}" in out
+    for value in (0, 2, 3, 4, 5, 6, 7, 70):
+        assert f" {value} " in out.partition("exit codes:")[2]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_and_json(run: Any, verb: str) -> None:
+    code, out, _ = run(verb, "--help")
+    assert code == 0
+    assert "--json" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), ("hlsgen: error: a verb is needed: doctor, inspect, compile, simulate, export, bitstream, ops\n"
+             "  fix: hlsgen --help shows what they do\n")),
+        (("compile", "digits"), ("hlsgen: error: the following arguments are required: -o/--output\n"
+                                "  fix: hlsgen compile --help shows what it takes\n")),
+        (("simulate", "x", "--level", "gates"),
+         ("hlsgen: error: argument --level: invalid choice: 'gates' (choose from 'program', 'csim', 'rtl')\n"
+         "  fix: hlsgen simulate --help shows what it takes\n")),
+        (("simulate", "x", "--samples", "0"),
+         ("hlsgen: error: argument --samples: must be a positive integer, not '0'\n"
+         "  fix: hlsgen simulate --help shows what it takes\n")),
+        (("simulate", "/nowhere"),
+         ("hlsgen: error: /nowhere must be a build folder\n"
+         "  why: it has no manifest.json\n"
+         "  fix: hlsgen compile makes one\n")),
+        (("inspect", "digits", "--shape", "8x8"),
+         ("hlsgen: error: argument --shape: shape must be CxHxW, for example 3x224x224, not '8x8'\n"
+         "  fix: hlsgen inspect --help shows what it takes\n")),
+        (("compile", "some.module:factory", "-o", "x"),
+         ("hlsgen: error: calibration images are needed\n"
+         "  why: integer ranges come from what the model sees in use\n"
+         "  fix: --calibration images.npy, some hundred preprocessed images [N, C, H, W]\n")),
+    ],
+)  # fmt: skip
+def test_a_wrong_call_is_told_and_exits_with_2(run: Any, arguments: tuple[str, ...], message: str) -> None:
+    assert run(*arguments) == (2, "", message)
+
+
+def test_errors_are_json_too(run: Any) -> None:
+    code, out, err = run("simulate", "/nowhere", "--json")
+    assert (code, err) == (2, "")
+    assert json.loads(out) == {
+        "exit_code": 2,
+        "error": "UsageError",
+        "problems": [
+            {
+                "what": "/nowhere must be a build folder",
+                "where": "",
+                "why": "it has no manifest.json",
+                "fix": "hlsgen compile makes one",
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.UsageError("x"), 2),
+        (errors.CalibrationError("x"), 2),
+        (errors.UnsupportedModel("x"), 3),
+        (errors.RangeOverflow("x"), 3),
+        (errors.DoesNotFit("x"), 4),
+        (errors.Mismatch("x"), 5),
+        (errors.ToolMissing("x"), 6),
+        (errors.ToolFailed("x"), 7),
+    ],
+)
+def test_exit_codes(run: Any, monkeypatch: pytest.MonkeyPatch, error: errors.HlsgenError, code: int) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("hlsgen.cli.ops.run", fail)
+    assert run("ops") == (code, "", "hlsgen: error: x\n")
+
+
+def test_several_problems_are_numbered(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise errors.UnsupportedModel([errors.Problem("first", where="a.py:1"), errors.Problem("second")])
+
+    monkeypatch.setattr("hlsgen.cli.ops.run", fail)
+    text = "hlsgen: error: 2 problems\n1. first\n   where: a.py:1\n2. second\n"
+    assert run("ops") == (3, "", text)
+
+
+def test_a_defect_leaves_one_line_and_a_crash_file(
+    run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(_: object) -> None:
+        raise ZeroDivisionError("a\nb")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hlsgen.cli.ops.run", fail)
+    code, out, err = run("ops", "--markdown")
+    (path,) = tmp_path.glob("hlsgen-crash-*.txt")
+    assert (code, out) == (70, "")
+    assert err == f"hlsgen: internal error: ZeroDivisionError: a b; please report {path}\n"
+    text = path.read_text()
+    assert "Traceback" in text
+    assert "['ops', '--markdown']" in text
+    code, out, _ = run("ops", "--json")
+    assert json.loads(out)["what"] == "ZeroDivisionError: a b"
+    assert json.loads(out)["exit_code"] == code == 70
+
+
+def test_an_interrupt_is_no_defect(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hlsgen.cli.ops.run", fail)
+    assert run("ops") == (130, "", "hlsgen: interrupted\n")
+
+
+def test_ops_prints_the_matrix(run: Any) -> None:
+    code, out, _ = run("ops", "--json")
+    rows = {row["op"]: row for row in json.loads(out)["rows"]}
+    assert code == 0
+    assert rows["softmax"]["classes"] == ["Softmax", "IntegerExp"]
+    assert rows["layer_norm"]["places"]["HLS C++"] is True
+    assert run("ops")[1].splitlines()[0].startswith("op ")
+    assert run("ops", "--markdown")[1].startswith("| op | front end |")

@@ -1,0 +1,128 @@
+"""Bitstream projects from a build folder, in Python and on the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from support.graphs import TINY, Vit, integer_vit
+
+import hlsgen
+from hlsgen import Design
+from hlsgen.cli import main
+from hlsgen.errors import UsageError
+from hlsgen.export import build_bitstream, export, find_project
+
+MOCKS = Path(__file__).parent / "mock_tools"
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Design:
+    """A tiny design in a build folder."""
+    design = hlsgen.compile(integer_vit(TINY), array="2x2x2")
+    return design.save(tmp_path_factory.mktemp("export") / "tiny")
+
+
+@pytest.fixture
+def mocks(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for variable, tool in (("YOSYS", "yosys"), ("NEXTPNR", "nextpnr-ecp5"), ("ECPPACK", "ecppack")):
+        monkeypatch.setenv(variable, str(MOCKS / tool))
+    return monkeypatch
+
+
+def test_the_ecp5_project_holds_the_whole_board(small: Design, tmp_path: Path) -> None:
+    place = small.export(directory=tmp_path / "board")
+    document = json.loads((place / "project.json").read_text())
+    assert (document["board"], document["family"]) == ("ulx3s-85f", "ecp5")
+    here = {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
+    assert set(document["files"]) | {"project.json"} == here
+    verilog = (place / "ecp5_top.v").read_text()
+    assert re.search(r"^module ecp5_top\(", verilog, re.MULTILINE)
+    assert "MULT18X18D" in verilog
+    assert "LOCATE COMP" in (place / "ecp5_top.lpf").read_text()
+
+
+def test_exporting_twice_gives_the_same_bytes_and_removes_what_is_gone(small: Design, tmp_path: Path) -> None:
+    place = small.export("zcu102", tmp_path / "zcu102")
+    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    document = json.loads((place / "project.json").read_text())
+    (place / "old.tcl").touch()
+    (place / "project.json").write_text(json.dumps(document | {"files": [*document["files"], "old.tcl"]}))
+    small.export("zcu102", place)
+    assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
+
+
+def test_what_cannot_be_exported_is_told(small: Design, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="board must have pins for a project, which lfe5u-85f has not"):
+        export(small, "lfe5u-85f", tmp_path / "a")
+    with pytest.raises(UsageError, match="did you mean zcu102"):
+        export(small, "zcu10", tmp_path / "a")
+    with pytest.raises(UsageError, match="the project needs a folder"):
+        export(dataclasses.replace(small, directory=None))
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(UsageError, match="must be empty, new, or a project of hlsgen"):
+        export(small, "zcu102", tmp_path)
+    assert list(tmp_path.iterdir()) == [tmp_path / "mine.txt"]
+
+
+def test_another_bus_needs_another_compilation(tmp_path: Path) -> None:
+    text = (Path(hlsgen.__file__).parent / "boards/zcu102.toml").read_text()
+    (tmp_path / "narrow.toml").write_text(text.replace("bus_bytes = 16", "bus_bytes = 8"))
+    narrow = hlsgen.compile(integer_vit(TINY), board=str(tmp_path / "narrow.toml"), array="2x2x2")
+    with pytest.raises(UsageError) as caught:
+        export(narrow, "zcu102", tmp_path / "out")
+    assert str(caught.value) == (
+        "the design's bus must be 16 bytes wide for zcu102, not 8\n  fix: hlsgen compile with --board zcu102"
+    )
+
+
+def test_bitstream_exports_when_there_is_no_project_yet(
+    tmp_path: Path, mocks: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mocks.setenv("MOCK_MHZ", "90")
+    hlsgen.compile(integer_vit(Vit(**{**dataclasses.asdict(TINY), "seed": 5})), array="2x2x2").save(
+        tmp_path / "new"
+    )
+    assert main(["bitstream", str(tmp_path / "new"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["path"] == str(tmp_path / "new/boards/ulx3s-85f/build/ecp5_top.bit")
+    assert document["used"]["DSP"] == [16, 156]
+    assert document["clocks"][0]["achieved_mhz"] == 90
+
+
+def test_missed_timing_exits_with_7(
+    small: Design, tmp_path: Path, mocks: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mocks.setenv("MOCK_MHZ", "60 61 62")
+    place = small.export(directory=tmp_path / "slow")
+    assert main(["bitstream", str(place)]) == 7
+    assert "timing must reach 80 MHz, not 62.0 MHz" in capsys.readouterr().err
+
+
+def test_a_vivado_project_is_built_by_vivado(
+    small: Design, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = small.export("kv260", tmp_path / "kv260")
+    monkeypatch.setenv("PATH", os.pathsep.join([str(MOCKS), os.environ["PATH"]]))
+    assert build_bitstream(place).path == place / "build/hlsgen.bit"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["bitstream", str(place)]) == 6
+    error = capsys.readouterr().err.splitlines()
+    assert error[1] == "hlsgen: error: vivado not found"
+
+
+def test_the_right_project_is_found(small: Design, tmp_path: Path) -> None:
+    saved = small.save(tmp_path / "several")
+    saved.export("kv260")
+    assert find_project(tmp_path / "several") == tmp_path / "several/boards/kv260"
+    saved.export("zcu102")
+    with pytest.raises(UsageError, match=r"project must be one of .*kv260, .*zcu102, not all of them"):
+        find_project(tmp_path / "several")
+    saved.export()
+    assert find_project(tmp_path / "several") == tmp_path / "several/boards/ulx3s-85f"
+    with pytest.raises(UsageError, match="must be a project or build folder"):
+        find_project(tmp_path)

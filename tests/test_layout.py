@@ -1,0 +1,111 @@
+"""The tree: the package list is the tree, tests mirror it, the rules of the house hold."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TOP_LEVEL = ("examples", "rtl", "sim", "templates")
+"""Folders at the top that are packages inside `hlsgen`, by a link and an entry in pyproject.toml."""
+
+
+def _packages() -> dict[str, Path]:
+    """Every folder with an `__init__.py` and its package name."""
+    found = {"hlsgen": ROOT / "hlsgen"}
+    for top in (ROOT / "hlsgen", *(ROOT / name for name in TOP_LEVEL)):
+        for init in top.rglob("__init__.py"):
+            folder = init.parent
+            parts = folder.relative_to(ROOT).parts
+            if any((ROOT / Path(*parts[: i + 1])).is_symlink() for i in range(len(parts))):
+                continue
+            name = ".".join(parts if parts[0] == "hlsgen" else ("hlsgen", *parts))
+            found[name] = folder
+    return found
+
+
+def test_the_package_list_is_the_tree() -> None:
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    packages = _packages()
+    assert sorted(setuptools["packages"]) == sorted(packages)
+    mapped = {"hlsgen": "hlsgen"}
+    mapped |= {
+        name: str(path.relative_to(ROOT)) for name, path in packages.items() if path.parts[-1] in TOP_LEVEL
+    }
+    mapped |= {
+        name: f"examples/{path.name}" for name, path in packages.items() if path.parent == ROOT / "examples"
+    }
+    assert setuptools["package-dir"] == mapped
+
+
+def test_every_data_file_of_a_package_is_installed() -> None:
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    lost = []
+    packages = _packages()
+    for name, folder in packages.items():
+        installed = {path for pattern in patterns.get(name, ()) for path in folder.glob(pattern)}
+        for path in folder.rglob("*"):
+            inside = path.relative_to(folder)
+            mine = not any(
+                other != folder and path.is_relative_to(other)
+                for other in packages.values()
+                if other.is_relative_to(folder)
+            )
+            data = path.is_file() and path.suffix not in (".py", ".pyc") and not path.is_symlink()
+            hidden = any(
+                (folder / Path(*inside.parts[: i + 1])).is_symlink() for i in range(len(inside.parts))
+            )
+            if mine and data and not hidden and path not in installed:
+                lost.append(str(path.relative_to(ROOT)))
+    assert not lost
+
+
+def test_the_links_point_to_the_top_level_folders() -> None:
+    for name in TOP_LEVEL:
+        link = ROOT / "hlsgen" / name
+        assert link.is_symlink()
+        assert link.readlink() == Path("..") / name
+
+
+def test_test_folders_mirror_the_tree() -> None:
+    known = {path.name for path in (ROOT / "hlsgen").iterdir() if path.is_dir()} | {
+        "support",
+        "golden",
+        "mock_tools",
+    }
+    folders = {
+        path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"
+    }
+    assert folders <= known
+    assert not list((ROOT / "tests").glob("*/__init__.py")) or [
+        path.parent.name for path in (ROOT / "tests").glob("*/__init__.py")
+    ] == ["support"]
+
+
+def test_no_file_is_too_long_to_read() -> None:
+    long = []
+    for folder in _packages().values():
+        for path in folder.glob("*.py"):
+            count = len(path.read_text().splitlines())
+            if count > 500:
+                long.append(f"{path.relative_to(ROOT)}: {count} lines")
+    assert not long
+
+
+def test_the_licence_is_whole() -> None:
+    text = (ROOT / "LICENSE").read_text()
+    assert "Apache License" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+
+
+def test_every_requirement_is_constrained() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = {
+        line.split("[")[0].split(">")[0].split("=")[0].split("<")[0].lower()
+        for lines in (project["dependencies"], *project["optional-dependencies"].values())
+        for line in lines
+    } - {"hlsgen"}
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and line[0] != "#"]
+    pinned = {line.split("==")[0].lower() for line in lines}
+    assert all("==" in line for line in lines)
+    assert wanted <= pinned

@@ -1,0 +1,280 @@
+"""The way through in Python: capture, quantize, compile; predict, trace, simulate, save, load."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hlsgen
+from hlsgen import Design, Samples
+from hlsgen.cli import main
+from hlsgen.errors import DoesNotFit, Mismatch, UsageError
+from hlsgen.frontend.data import load_data
+from hlsgen.ir import evaluate
+from hlsgen.pipeline import KEPT, make_samples, parse_array
+from hlsgen.project import contents
+from hlsgen.samples import pack_output, quantize_images
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The build folder of the digits example."""
+    place = tmp_path_factory.mktemp("pipeline") / "digits"
+    hlsgen.build("digits", place, board="ulx3s-85f", array="4x4x8")
+    return place
+
+
+@pytest.fixture(scope="module")
+def design(folder: Path) -> Design:
+    return Design.load(folder)
+
+
+def test_integers_are_as_good_as_floats(design: Design) -> None:
+    """The bars: top-1 within 0.3 points of float on all held-out images, logits of at least 30 dB."""
+    accuracy = design.report().accuracy
+    assert accuracy.images == 397
+    assert accuracy.integer is not None
+    assert accuracy.float is not None
+    assert accuracy.float >= 0.98 * 397
+    assert abs(accuracy.integer - accuracy.float) <= 0.003 * 397
+    assert accuracy.logits_db is not None
+    assert accuracy.logits_db >= 30
+
+
+def test_predict_is_golden_in_real_numbers(design: Design) -> None:
+    data = load_data("digits", heldout=True)
+    logits = design.predict(data.images[:70])
+    assert logits.shape == (70, 10)
+    scale = design.graph.type_of(design.graph.output).scale or 0.0
+    np.testing.assert_array_equal(logits, design.logits(design.samples.images[:70]) * scale)
+    np.testing.assert_array_equal(design.predict(data.images[3]), logits[3:4])
+
+
+def test_trace_has_every_tensor(design: Design) -> None:
+    images = load_data("digits", heldout=True).images[:2]
+    tensors = design.trace(images)
+    assert list(tensors) == [design.graph.input, *(node.name for node in design.graph)]
+    for node in design.graph:
+        assert tensors[node.name].shape == (2, *node.type.shape)
+        low, high = node.type.integer_range
+        assert low <= tensors[node.name].min()
+        assert tensors[node.name].max() <= high
+
+
+def test_the_program_equals_golden_in_every_tensor(design: Design) -> None:
+    result = design.simulate("program", samples=3)
+    golden = evaluate(design.graph, design.samples.images[:3])
+    assert result.images == 3
+    assert result.classes == tuple(golden[design.graph.output].reshape(3, -1).argmax(-1))
+    assert result.elements >= sum(golden[name].size for name in result.tensors)
+    assert result.labels == tuple(load_data("digits", heldout=True).labels[:3])  # type: ignore[index]
+
+
+def test_a_wrong_weight_is_found_in_the_first_tensor_it_touches(design: Design) -> None:
+    weights = bytearray(design.image.weights)
+    weights[len(weights) // 2] ^= 0x55
+    broken = dataclasses.replace(design, image=dataclasses.replace(design.image, weights=bytes(weights)))
+    with pytest.raises(Mismatch) as caught:
+        broken.simulate("program", samples=1)
+    (problem,) = caught.value.problems
+    match = re.fullmatch(
+        r"image 0: (\w+)\[(\d+), (\d+)\]: golden (-?\d+), got (-?\d+) "
+        r"\(command (\d+), cycle \d+; (\d+) elements differ\)",
+        problem.what,
+    )
+    assert match, problem.what
+    views = [view.tensor for view in design.program.views]
+    name, command = match[1], int(match[6])
+    assert design.program.views[views.index(name)].command == command
+    assert problem.where.startswith(f"command {command}: ")
+
+
+def test_the_folder_lists_its_files_and_loads_back(folder: Path, design: Design) -> None:
+    listed = json.loads((folder / "manifest.json").read_text())["files"]
+    here = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert set(listed) == {path for path in here if not path.startswith("build/")} - {"manifest.json"}
+    for path in (
+        "README.md",
+        "Makefile",
+        "program.txt",
+        "hls/top.cpp",
+        "rtl/top.v",
+        "sim/bench.py",
+        "data/image.bin",
+    ):
+        assert path in listed
+    expected = (folder / "data/expected.bin").read_bytes()
+    size = design.program.output.size(design.program.parameters)
+    logits = design.logits(design.samples.images[:5])
+    for index, row in enumerate(logits):
+        data = expected[index * size : (index + 1) * size]
+        np.testing.assert_array_equal(
+            design.program.output.unpack(data, design.program.parameters).ravel(), row
+        )
+        assert pack_output(design.program.output, row, design.program.parameters) == data
+
+
+def test_saving_a_loaded_design_gives_the_same_bytes(folder: Path, design: Design) -> None:
+    for path, data in contents(design).items():
+        assert (folder / path).read_bytes() == data, path
+
+
+def test_two_compilations_give_the_same_bytes(tmp_path: Path) -> None:
+    """In two processes whose hashes of strings differ."""
+    places = []
+    for seed in ("1", "2"):
+        place = tmp_path / seed
+        command = [sys.executable, "-m", "hlsgen", "compile", "awkward", "--array", "2x4x4", "-o", str(place)]
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        subprocess.run(command, check=True, capture_output=True, env=environment)
+        places.append(
+            {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+        )
+    assert places[0].keys() == places[1].keys()
+    assert [path for path in places[0] if places[0][path] != places[1][path]] == []
+
+
+def test_no_path_of_this_machine_is_in_the_folder(folder: Path) -> None:
+    root = str(Path(__file__).resolve().parent.parent).encode()
+    for path in folder.rglob("*"):
+        if path.is_file() and "build" not in path.relative_to(folder).parts:
+            assert root not in path.read_bytes(), path
+
+
+def test_a_changed_or_foreign_folder_is_refused(design: Design, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("precious")
+    with pytest.raises(UsageError, match="must be empty, new, or a build folder of hlsgen"):
+        design.save(tmp_path)
+    with pytest.raises(UsageError, match="must be a folder, not a file"):
+        design.save(tmp_path / "mine.txt")
+    copy = tmp_path / "copy"
+    design.save(copy)
+    (copy / "left.over").touch()
+    program = (copy / "program.txt").read_text()
+    (copy / "program.txt").write_text(program.replace("macs ", "macs 1"))
+    (copy / "graph.safetensors").unlink()
+    with pytest.raises(UsageError) as caught:
+        Design.load(copy)
+    assert [(Path(p.what.split()[0]).name, p.why) for p in caught.value.problems] == [
+        ("graph.safetensors", "no such file or directory"),
+        ("program.txt", "it was changed"),
+    ]
+    design.save(copy)
+    assert str(Design.load(copy).program) == str(design.program)
+    assert (copy / "left.over").exists()
+
+
+def test_a_recompilation_removes_what_is_no_longer_made(design: Design, tmp_path: Path) -> None:
+    place = tmp_path / "again"
+    design.save(place)
+    bare = Samples(design.samples.images[:4])
+    dataclasses.replace(design, samples=bare, quantization={}).save(place)
+    assert not (place / "data/labels.npy").exists()
+    assert not (place / "quantization.json").exists()
+    assert len(Design.load(place).samples) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"level": "gates"}, "level must be one of program, csim, rtl, not 'gates'"),
+        ({"simulator": "x"}, "simulator must be one of verilator, icarus, not 'x'"),
+        ({"samples": 398}, "samples must be in 1..397, the number in the build folder, not 398"),
+        ({"samples": 0}, "samples must be in 1..397, the number in the build folder, not 0"),
+    ],
+)
+def test_simulate_refuses(design: Design, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        design.simulate(**arguments)
+    assert str(caught.value) == message
+
+
+def test_compile_refuses_what_does_not_fit(design: Design) -> None:
+    with pytest.raises(DoesNotFit):
+        hlsgen.compile(design.graph, board="ulx3s-85f", array="16x16x8")
+    with pytest.raises(UsageError, match="array must be ROWSxCOLUMNSxDEPTH, for example 4x4x8, not '4x4'"):
+        hlsgen.compile(design.graph, array="4x4")
+    assert parse_array("1x2x4") == (1, 2, 4)
+
+
+def test_compile_without_samples_makes_some(design: Design) -> None:
+    made = hlsgen.compile(design.graph, array=(2, 2, 2))
+    assert made.simulate("program", samples=1).images == 1
+    assert made.report().accuracy.logits_db is None
+
+
+def test_images_are_rounded_half_up_and_saturated(design: Design) -> None:
+    kind = dataclasses.replace(design.graph.input_type, scale=0.5)
+    image = np.zeros((1, 8, 8))
+    image[0, 0, :6] = [0.25, -0.25, 0.7, 1000, -1000, 0.24]
+    np.testing.assert_array_equal(quantize_images(image, kind)[0, 0, 0, :6], [1, 0, 1, 127, -128, 0])
+    with pytest.raises(UsageError, match=re.escape("images must have shape [N, 1, 8, 8], not [2, 8, 8]")):
+        quantize_images(np.zeros((2, 8, 8)), kind)
+    with pytest.raises(UsageError, match="images must be finite real numbers"):
+        quantize_images(np.full((1, 8, 8), np.nan), kind)
+
+
+def test_a_folder_keeps_a_bounded_number_of_images() -> None:
+    from hlsgen.frontend.data import Data
+    from hlsgen.ir import GraphBuilder, TensorType
+    from hlsgen.ops import Patches
+
+    real, integer = (
+        GraphBuilder("image", kind) for kind in (TensorType((1, 2, 2)), TensorType((1, 2, 2), -128, 127, 1.0))
+    )
+    first, second = (
+        made.finish(made.add("patches", Patches(patch=(2, 2)), ["image"])) for made in (real, integer)
+    )
+    samples = make_samples(first, second, Data(np.ones((KEPT + 1, 1, 2, 2), np.float32)))
+    assert len(samples) == KEPT
+
+
+def test_simulate_on_the_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", str(folder), "--samples", "2"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"program: 2 images, \d+ tensors each, \d+ elements, all equal to golden", first)
+    assert re.fullmatch(r"classes \d \d; [012] of 2 as labelled", second)
+    assert main(["simulate", str(folder), "--samples", "2", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["exit_code"], document["equal"], document["images"]) == (0, True, 2)
+
+
+def test_the_cpp_equals_golden_on_all_held_out_images(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", str(folder), "--level", "csim"]) == 0
+    assert "csim: 397 images" in capsys.readouterr().out
+
+
+def test_what_lies_in_the_folder_is_what_runs(design: Design, tmp_path: Path, capsys: Any) -> None:
+    """A C++ source changed by hand is compiled, and the first difference exits with 5."""
+    design.save(tmp_path / "changed")
+    source = tmp_path / "changed/hls/drain_add.hpp"
+    text = source.read_text()
+    changed = text.replace("-32768, 32767)", "-32768, 100)")
+    assert changed != text
+    source.write_text(changed)
+    assert main(["simulate", str(tmp_path / "changed"), "--level", "csim", "--samples", "1"]) == 5
+    error = capsys.readouterr().err
+    assert re.match(r"hlsgen: error: image 0: \w+\[\d+, \d+\]: golden \d+, got 100 \(command 0, ", error)
+
+
+def test_the_rtl_equals_golden(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", str(folder), "--level", "rtl", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["images"] == 16
+    counters = document["counters"][0]
+    kinds = ("multiply", "wait_tile", "wait_weights", "wait_drain", "idle")
+    assert sum(counters[name] for name in kinds) <= counters["cycles"]
+    assert document["utilisation"] == document["macs"] / (
+        max(c["cycles"] for c in document["counters"]) * 128
+    )
