@@ -1,0 +1,242 @@
+"""Boards as data: one TOML file each, read strictly."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from hlsgen.errors import Problem, UsageError
+from hlsgen.machine.parameters import BUS_BYTES
+
+FAMILIES = ("ecp5", "zynqmp")
+IMAGE_PLACES = ("on_chip", "external")
+_WORD = re.compile(r"[A-Za-z0-9_]+")
+_TEXT = re.compile(r"[A-Za-z0-9_.:() /+-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What the part has; RAM blocks count 18 kbit each."""
+
+    lut: int
+    ff: int
+    dsp: int
+    ram_blocks: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """A port of the board top: its pins from bit 0 upwards, and their electrical attributes."""
+
+    pins: tuple[str, ...]
+    direction: str
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """A board, or a bare part (no ports)."""
+
+    name: str
+    title: str
+    family: str
+    part: str
+    package: str
+    speed_grade: str
+    resources: Resources
+    image: str
+    """`on_chip`: the Image is a ROM in block RAM; `external`: in memory behind the AXI master."""
+    bus_bytes: int
+    array: tuple[int, int, int]
+    """Default rows, columns, depth."""
+    core_mhz: float
+    usable_dsp: float
+    """Share of the DSP blocks that a design should use at most."""
+    device: str = ""
+    programmer: str = ""
+    board_part: str = ""
+    clock_port: str = ""
+    clock_mhz: float = 0.0
+    ports: Mapping[str, Port] = field(default_factory=dict)
+
+    @property
+    def has_pins(self) -> bool:
+        """Whether a bitstream project can be made: Zynq parts need no pins, others a clock at least."""
+        return self.family == "zynqmp" or self.clock_port in self.ports
+
+    @property
+    def default_array(self) -> str:
+        """The default array as RxCxD."""
+        return "x".join(map(str, self.array))
+
+
+def known_boards() -> tuple[str, ...]:
+    """Names of the shipped boards and parts."""
+    names = (item.name for item in files("hlsgen.boards").iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
+
+
+def load_board(name: str) -> Board:
+    """A shipped board by name, or one of the user's by the path of its TOML file.
+
+    Raises `UsageError` with the known names, or with everything that is wrong in the file.
+    """
+    known = known_boards()
+    lowered = name.lower()
+    if lowered in known:
+        return parse_board(lowered, files("hlsgen.boards").joinpath(f"{lowered}.toml").read_text("utf-8"))
+    path = Path(name)
+    if path.suffix == ".toml":
+        try:
+            return parse_board(path.stem, path.read_text("utf-8"))
+        except OSError as error:
+            raise UsageError(f"board file {name}: {error.strerror or error}") from None
+    near = difflib.get_close_matches(lowered, known, n=1, cutoff=0.4)
+    meant = f"did you mean {near[0]}? " if near else ""
+    raise UsageError(
+        Problem(
+            f"board must be one of {', '.join(known)}, or the path of a TOML file, not {name!r}",
+            fix=f"{meant}see `hlsgen/boards/*.toml` for how a board is described",
+        )
+    )
+
+
+def parse_board(name: str, text: str) -> Board:
+    """A board from TOML text; raises `UsageError` with all problems at once."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"board {name}: not TOML: {error}") from None
+    return _Reader(name, table).board()
+
+
+class _Reader:
+    """Takes a TOML table apart and collects what is wrong."""
+
+    def __init__(self, name: str, table: dict[str, Any]) -> None:
+        self._name, self._table = name, dict(table)
+        self._problems: list[Problem] = []
+
+    def board(self) -> Board:
+        resources = self._section("resources")
+        memory, defaults = self._section("memory"), self._section("defaults")
+        clock = self._section("clock", required=False)
+        attributes = self._attributes("port_attributes", self._section("port_attributes", required=False))
+        ports = self._ports(self._section("ports", required=False), attributes)
+        top = self._table
+        values: dict[str, Any] = {
+            "name": self._name if _TEXT.fullmatch(self._name) else "board",
+            "title": self._text(top, "title"),
+            "family": self._choice(top, "family", FAMILIES),
+            "part": self._text(top, "part"),
+            "package": self._text(top, "package"),
+            "speed_grade": self._text(top, "speed_grade"),
+            "resources": Resources(
+                **{key: self._count(resources, key) for key in ("lut", "ff", "dsp", "ram_blocks")}
+            ),
+            "image": self._choice(memory, "image", IMAGE_PLACES),
+            "bus_bytes": self._choice(memory, "bus_bytes", BUS_BYTES),
+            "array": self._array(defaults),
+            "core_mhz": self._real(defaults, "core_mhz", 1.0, 1000.0),
+            "usable_dsp": self._real(defaults, "usable_dsp", 0.01, 1.0),
+            "ports": ports,
+        }
+        for key in ("device", "programmer", "board_part"):
+            values[key] = self._text(top, key, required=False)
+        if clock:
+            values["clock_port"] = self._text(clock, "port")
+            values["clock_mhz"] = self._real(clock, "mhz", 1.0, 1000.0)
+            if values["clock_port"] not in ports:
+                self._complain("clock.port", "a key of [ports]", values["clock_port"])
+        for section, rest in (
+            ("", top), ("resources.", resources), ("memory.", memory),
+            ("defaults.", defaults), ("clock.", clock),
+        ):  # fmt: skip
+            self._problems += [Problem(f"board {self._name}: unknown key {section}{key}") for key in rest]
+        if self._problems:
+            raise UsageError(self._problems)
+        return Board(**values)
+
+    def _complain(self, key: str, rule: str, value: object) -> None:
+        if value is None:
+            self._problems.append(Problem(f"board {self._name}: {key} is missing: it must be {rule}"))
+        else:
+            self._problems.append(Problem(f"board {self._name}: {key} must be {rule}, not {value!r}"))
+
+    def _section(self, key: str, required: bool = True) -> dict[str, Any]:
+        value = self._table.pop(key, None)
+        if isinstance(value, dict):
+            return dict(value)
+        if required or value is not None:
+            self._complain(key, "a table", value)
+        return {}
+
+    def _text(self, table: dict[str, Any], key: str, required: bool = True) -> str:
+        value = table.pop(key, None if required else "")
+        if not isinstance(value, str) or not _TEXT.fullmatch(value) or (required and not value):
+            self._complain(key, "text of letters, digits and _.:() /+-", value)
+            return ""
+        return value
+
+    def _choice(self, table: dict[str, Any], key: str, legal: tuple[Any, ...]) -> Any:
+        value = table.pop(key, None)
+        if value not in legal:
+            self._complain(key, f"one of {', '.join(map(str, legal))}", value)
+            return legal[0]
+        return value
+
+    def _count(self, table: dict[str, Any], key: str) -> int:
+        value = table.pop(key, None)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            self._complain(f"resources.{key}", "a non-negative integer", value)
+            return 0
+        return value
+
+    def _real(self, table: dict[str, Any], key: str, low: float, high: float) -> float:
+        value = table.pop(key, None)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+            self._complain(key, f"a number in {low:g}..{high:g}", value)
+            return low
+        return float(value)
+
+    def _array(self, table: dict[str, Any]) -> tuple[int, int, int]:
+        value = table.pop("array", None)
+        match = re.fullmatch(r"(\d+)x(\d+)x(\d+)", value) if isinstance(value, str) else None
+        if match is None:
+            self._complain("defaults.array", "ROWSxCOLUMNSxDEPTH", value)
+            return 1, 1, 1
+        rows, columns, depth = map(int, match.groups())
+        return rows, columns, depth
+
+    def _attributes(self, where: str, table: dict[str, Any]) -> dict[str, str]:
+        for key, value in table.items():
+            if not _WORD.fullmatch(key) or not isinstance(value, str) or not _WORD.fullmatch(value):
+                self._complain(f"{where}.{key}", "a word of letters, digits and _", value)
+        return {key: str(value) for key, value in table.items()}
+
+    def _ports(self, table: dict[str, Any], attributes: dict[str, str]) -> dict[str, Port]:
+        ports, taken = {}, {}
+        for name, entry in table.items():
+            if not _WORD.fullmatch(name) or not isinstance(entry, dict):
+                self._complain(f"ports.{name}", 'a table { pins = "...", direction = "in" or "out" }', entry)
+                continue
+            rest = dict(entry)
+            text = rest.pop("pins", None)
+            pins = tuple(text.split()) if isinstance(text, str) else ()
+            if not pins or not all(_WORD.fullmatch(pin) for pin in pins):
+                self._complain(f"ports.{name}.pins", "pin names with spaces between them", text)
+            direction = self._choice(rest, "direction", ("in", "out"))
+            for pin in pins:
+                if taken.setdefault(pin, name) != name:
+                    self._problems.append(
+                        Problem(f"board {self._name}: pin {pin} belongs to {taken[pin]} and to {name}")
+                    )
+            merged = attributes | self._attributes(f"ports.{name}", rest)
+            ports[name] = Port(pins=pins, direction=direction, attributes=merged)
+        return ports

@@ -1,0 +1,133 @@
+"""Whether a machine fits a board: block RAM from memory depths, DSP blocks from the array."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hlsgen.boards.board import Board
+from hlsgen.boards.memories import Memory, image_rom, memories
+from hlsgen.errors import DoesNotFit, Problem
+from hlsgen.machine.parameters import MachineParameters, is_power_of_two
+
+ECP5_BLOCKS = 142
+"""Multiplier blocks that the RTL uses at most on the ECP5; more are slow to place and route."""
+_SIZES = (1, 2, 4, 8, 16, 32, 64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """What a design needs of a board, estimated."""
+
+    board: Board
+    dsp: int
+    ram_blocks: int
+    memories: tuple[Memory, ...]
+
+    @property
+    def usable_dsp(self) -> int:
+        return int(self.board.resources.dsp * self.board.usable_dsp)
+
+    @property
+    def fits(self) -> bool:
+        return self.dsp <= self.usable_dsp and self.ram_blocks <= self.board.resources.ram_blocks
+
+    def __str__(self) -> str:
+        have = self.board.resources
+        dsp, blocks = f"{self.dsp} of {have.dsp}", f"{self.ram_blocks} of {have.ram_blocks}"
+        lines = [f"{self.board.name}: about {dsp} DSP blocks and {blocks} RAM blocks of 18 kbit"]
+        lines += [
+            f"  {item.name}: {item.count} x {item.depth} x {item.width} bits, {item.blocks} RAM blocks"
+            for item in self.memories
+        ]
+        return "\n".join(lines)
+
+
+def array_dsp(rows: int, columns: int, depth: int) -> int:
+    """DSP blocks of the array: one per 9 x 8 bit product."""
+    return rows * columns * depth
+
+
+def stage_dsp(columns: int, family: str, lanes: int) -> int:
+    """DSP blocks of LOAD and DRAIN: two to requantize and three to normalise a column, one for the row.
+
+    On the ECP5 they take only what the array leaves, the rest is made of logic.
+    """
+    wanted = 1 + 5 * columns
+    return min(wanted, max(0, ECP5_BLOCKS - lanes)) if family == "ecp5" else wanted
+
+
+def estimate(parameters: MachineParameters, board: Board, image_bytes: int = 0) -> Fit:
+    """What a machine needs; `image_bytes` counts where the board keeps the Image on the chip."""
+    items, lanes = list(memories(parameters)), parameters.lanes
+    if board.image == "on_chip":
+        items.append(image_rom(parameters, image_bytes))
+    return Fit(
+        board=board,
+        dsp=lanes + stage_dsp(parameters.columns, board.family, lanes),
+        ram_blocks=sum(item.blocks for item in items),
+        memories=tuple(items),
+    )
+
+
+def check_fit(parameters: MachineParameters, board: Board, image_bytes: int = 0) -> Fit:
+    """The estimate; raises `DoesNotFit` with the numbers and what would fit."""
+    fit, problems = estimate(parameters, board, image_bytes), []
+    have = board.resources
+    shape = f"{parameters.rows}x{parameters.columns}x{parameters.depth}"
+    if fit.dsp > fit.usable_dsp:
+        arrays = ", ".join("x".join(map(str, array)) for array in fitting_arrays(board, parameters.lanes))
+        problems.append(
+            Problem(
+                f"the {shape} array must need at most {fit.usable_dsp} DSP blocks on {board.name}, "
+                f"not {fit.dsp}",
+                why=f"{board.part} has {have.dsp}; above {board.usable_dsp:.0%} they can't be routed well",
+                fix=f"choose an array that fits, such as {arrays}",
+            )
+        )
+    if fit.ram_blocks > have.ram_blocks:
+        largest = sorted(fit.memories, key=lambda item: -item.blocks)[:4]
+        problems.append(
+            Problem(
+                f"the memories must need at most {have.ram_blocks} RAM blocks of 18 kbit on {board.name}, "
+                f"not {fit.ram_blocks}",
+                why=f"the largest are {', '.join(map(_size, largest))}",
+                fix=_memory_fix(largest[0], board),
+            )
+        )
+    if problems:
+        raise DoesNotFit(problems)
+    return fit
+
+
+def fitting_arrays(board: Board, lanes: int, count: int = 3) -> list[tuple[int, int, int]]:
+    """The fastest arrays that fit and are no larger than asked for, close to the board's default in shape."""
+    usable = int(board.resources.dsp * board.usable_dsp)
+    shapes = [
+        (rows, columns, depth)
+        for rows in range(1, 65)
+        for columns in _SIZES
+        for depth in _SIZES
+        if is_power_of_two(rows)
+        and array_dsp(rows, columns, depth) <= lanes
+        and array_dsp(rows, columns, depth) + stage_dsp(columns, board.family, lanes) <= usable
+    ]
+
+    def key(shape: tuple[int, int, int]) -> tuple[int, float]:
+        distance = sum(abs(a.bit_length() - b.bit_length()) for a, b in zip(shape, board.array, strict=True))
+        return -array_dsp(*shape), distance
+
+    return sorted(shapes, key=key)[:count]
+
+
+def _size(item: Memory) -> str:
+    return f"{item.name} ({item.blocks} blocks, {item.bits / 8192:.0f} KiB)"
+
+
+def _memory_fix(largest: Memory, board: Board) -> str:
+    if largest.name == "Image":
+        return "use a smaller model, or a board with external memory, such as zcu102 or kv260"
+    if largest.name == "weight ring":
+        return "give the weight ring a smaller budget, or use a larger board"
+    return f"use a smaller array or model: the {largest.name} memory alone takes {largest.blocks} blocks" + (
+        ", or a board with external memory" if board.image == "on_chip" else ""
+    )

