@@ -15,10 +15,11 @@ from hlsgen.rtl.drain import DrainStage
 from hlsgen.rtl.drain_streams import queue_depth
 from hlsgen.rtl.jobs import COMMAND_BITS, Kind, slot_words, trace_signature
 from hlsgen.rtl.load import LoadStage
-from hlsgen.rtl.memories import LaneMemory, Queue, Ring, WordMemory
+from hlsgen.rtl.memories import LaneMemory, WordMemory
 from hlsgen.rtl.multiplier import plan
 from hlsgen.rtl.multiply import MultiplyStage
 from hlsgen.rtl.pipeline import delay
+from hlsgen.rtl.queues import Queue, Ring
 from hlsgen.rtl.sequencer import Sequencer
 from hlsgen.rtl.weight_ring import weight_ring
 

@@ -17,7 +17,7 @@ from hlsgen.rtl.drain_address import DrainAddress
 from hlsgen.rtl.drain_attention import ContextScales, RowMaxima
 from hlsgen.rtl.drain_requantize import SHIFT_BITS, Requantize
 from hlsgen.rtl.drain_streams import DrainStreams, queue_depth
-from hlsgen.rtl.jobs import Kind, drain_bits, drain_job, memory_bits, row_bits, trace_signature
+from hlsgen.rtl.jobs import Kind, drain_bits, drain_job, drain_tag, memory_bits, row_bits, trace_signature
 from hlsgen.rtl.memories import words_of
 from hlsgen.rtl.pipeline import address_bits, count_bits, delay, register
 
@@ -228,7 +228,7 @@ class DrainStage(wiring.Component):
             m.d.sync += left.eq(left - p.columns)
         with m.If(self.jobs.ready):
             m.d.sync += left.eq(self.jobs.payload.keys)
-        tag = Signal(self._tag_layout())
+        tag = Signal(drain_tag(p, self._trace))
         scores, plain = job.kind == Kind.SCORES, job.kind == Kind.PLAIN
         m.d.comb += [
             tag.valid.eq(row.valid),
@@ -265,28 +265,6 @@ class DrainStage(wiring.Component):
                 tag.trace_word.eq(block),
             ]
         return tag
-
-    def _tag_layout(self) -> data.StructLayout:
-        p = self._parameters
-        flags = ["valid", "scores", "activation", "add", "stream", "bank", "restart", "slot"]
-        flags += ["end_scores", "end_tile", "end_command", "end_program"]
-        flags += [f"to_{target.name.lower()}" for target in Target]
-        fields = dict.fromkeys(flags, 1) | {
-            "address": drain_bits(p),
-            "lane": address_bits(max(p.columns, p.depth)),
-            "addend_address": memory_bits(p),
-            "mask": p.columns,
-            "row": address_bits(p.rows),
-        }
-        if self._trace:
-            fields |= {
-                "trace_command": 16,
-                "trace_kind": 2,
-                "trace_head": 8,
-                "trace_row": 16,
-                "trace_word": 16,
-            }
-        return data.StructLayout(fields)
 
     # -- data --------------------------------------------------------------------------------------------
 

@@ -10,8 +10,8 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.jobs import row_bits
-from hlsgen.rtl.memories import Queue
 from hlsgen.rtl.pipeline import count_bits
+from hlsgen.rtl.queues import Queue
 
 
 def queue_depth(p: MachineParameters) -> int:

@@ -9,7 +9,7 @@ from amaranth import signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
-from hlsgen.machine.commands import COMMAND_BYTES, LAYOUT
+from hlsgen.machine.commands import COMMAND_BYTES, LAYOUT, Target
 from hlsgen.machine.parameters import MachineParameters, ceil_div
 from hlsgen.rtl.pipeline import address_bits, count_bits
 
@@ -165,6 +165,23 @@ def load_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
         "row_last": 1,
         "tile_last": 1,
         "slot": 1,
+    }
+    if trace:
+        fields |= {f"trace_{name}": bits for name, bits in TRACE_FIELDS.items()}
+    return data.StructLayout(fields)
+
+
+def drain_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
+    """What travels with a row through DRAIN: how it is treated, where it goes and what it ends."""
+    flags = ["valid", "scores", "activation", "add", "stream", "bank", "restart", "slot"]
+    flags += ["end_scores", "end_tile", "end_command", "end_program"]
+    flags += [f"to_{target.name.lower()}" for target in Target]
+    fields = dict.fromkeys(flags, 1) | {
+        "address": drain_bits(p),
+        "lane": address_bits(max(p.columns, p.depth)),
+        "addend_address": memory_bits(p),
+        "mask": p.columns,
+        "row": address_bits(p.rows),
     }
     if trace:
         fields |= {f"trace_{name}": bits for name, bits in TRACE_FIELDS.items()}

@@ -1,16 +1,16 @@
-"""The memories: plain words, lanes that are written by words and read by steps, tables, queues, rings."""
+"""The memories: plain words, lanes that are written by words and read by steps, tables."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, stream, wiring
+from amaranth import Cat, Module, Signal, Value, signed
+from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import ceil_div
-from hlsgen.rtl.pipeline import address_bits, count_bits, register
+from hlsgen.rtl.pipeline import address_bits, delay, register
 
 
 def words_of(bits: int, columns: int) -> data.ArrayLayout:
@@ -152,12 +152,10 @@ class LaneMemory(wiring.Component):
         del platform
         m = Module()
         part_bits = self._parts.bit_length() - 1
-        part = self.read_address[:part_bits]
-        for index in range(2):
-            part = register(m, part, name=f"part_{index}")
+        part = delay(m, self.read_address[:part_bits], 2, name="part") if part_bits else None
         for lane in range(self._lanes):
             found = Cat(self._bank(m, lane, bank, part_bits) for bank in range(self._banks))
-            step = found.word_select(part, 8 * self._depth) if self._parts > 1 else found
+            step = found if part is None else found.word_select(part, 8 * self._depth)
             m.d.comb += self.read_data[lane].eq(step)
         return m
 
@@ -246,171 +244,3 @@ class Table(wiring.Component):
                 part = register(m, part, name=f"part_{lane}_{stage}")
             m.d.sync += self.value[lane].eq(found.word_select(part, 8))
         return m
-
-
-class Queue(wiring.Component):
-    """A first-in first-out queue in a small memory, with registered output.
-
-    Parameters
-    ----------
-    shape
-        Payload.
-    depth
-        Entries beside the output register, a power of two.
-
-    Members
-    -------
-    i : In(stream)
-    o : Out(stream)
-
-    Latency
-    -------
-    2 cycles when empty.
-
-    Throughput
-    ----------
-    One entry a cycle.
-    """
-
-    i: stream.Interface
-    o: stream.Interface
-
-    def __init__(self, shape: Any, depth: int) -> None:
-        if depth < 2 or depth & (depth - 1):
-            raise ValueError(f"depth must be a power of two from 2 on, not {depth!r}")
-        self._shape, self._depth = shape, depth
-        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
-
-    def elaborate(self, platform: Any) -> Module:
-        del platform
-        m = Module()
-        memory = ram(m, "entries", self._shape, self._depth)
-        write, read = memory.write_port(), memory.read_port(domain="comb")
-        head, tail = Signal(address_bits(self._depth)), Signal(address_bits(self._depth))
-        level = Signal(count_bits(self._depth))
-        push, pop = Signal(), Signal()
-        m.d.comb += [
-            self.i.ready.eq(level != self._depth),
-            push.eq(self.i.valid & self.i.ready),
-            pop.eq((level != 0) & (~self.o.valid | self.o.ready)),
-            write.en.eq(push),
-            write.addr.eq(tail),
-            write.data.eq(self.i.payload),
-            read.addr.eq(head),
-        ]
-        m.d.sync += [level.eq(level + push - pop), tail.eq(tail + push), head.eq(head + pop)]
-        with m.If(pop):
-            m.d.sync += [self.o.payload.eq(read.data), self.o.valid.eq(1)]
-        with m.Elif(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
-        return m
-
-
-class Ring(wiring.Component):
-    """A ring of words that may be read over and over before they are given back.
-
-    A reader first reserves a word on its first pass over a group, and takes words in order; on the last
-    word of a pass it either rewinds to the group's first word or commits the next one as such. Reserving
-    and taking may be some cycles apart.
-
-    Parameters
-    ----------
-    bits
-        Word width.
-    depth
-        Words.
-
-    Members
-    -------
-    words : In(stream)
-    available : Out(1)
-        A word is there that nobody has reserved.
-    reserve : In(1)
-        One available word is spoken for.
-    take : In(1)
-        Read the current word and go on to the next.
-    release : In(1)
-        With `take`: the word may be overwritten.
-    rewind, commit : In(1)
-        With `take`: back to the group's first word; the next word is a group's first.
-    data : Out(bits)
-        The word last taken.
-
-    Latency
-    -------
-    2 cycles from take to data, 2 cycles from a word's transfer to `available`.
-
-    Throughput
-    ----------
-    One word in and one out a cycle.
-    """
-
-    words: stream.Interface
-    available: Signal
-    reserve: Signal
-    take: Signal
-    release: Signal
-    rewind: Signal
-    commit: Signal
-    data: Signal
-
-    def __init__(self, bits: int, depth: int) -> None:
-        self._bits, self._depth = bits, max(2, depth)
-        controls = ("reserve", "take", "release", "rewind", "commit")
-        super().__init__(
-            {"words": In(stream.Signature(bits)), "available": Out(1), "data": Out(bits)}
-            | {name: In(1) for name in controls}
-        )
-
-    def elaborate(self, platform: Any) -> Module:
-        del platform
-        m = Module()
-        memory = ram(m, "memory", self._bits, self._depth)
-        write, read = memory.write_port(), memory.read_port()
-        tail, position = Signal(address_bits(self._depth)), Signal(address_bits(self._depth))
-        push = Signal()
-        m.d.sync += push.eq(self.words.valid & self.words.ready)
-        m.d.comb += [
-            write.en.eq(push),
-            write.addr.eq(tail),
-            write.data.eq(register(m, self.words.payload, name="payload")),
-            read.en.eq(self.take),
-            read.addr.eq(position),
-            self.data.eq(register(m, read.data, name="found")),
-        ]
-        with m.If(push):
-            m.d.sync += tail.eq(self._next(tail))
-        self._move(m, position)
-        self._count(m, push)
-        return m
-
-    def _next(self, address: Value) -> Value:
-        if self._depth & (self._depth - 1) == 0:
-            return address + 1
-        return Mux(address == self._depth - 1, 0, address + 1)
-
-    def _move(self, m: Module, position: Signal) -> None:
-        """Where the next word lies, and where the group began."""
-        first, following = Signal.like(position), Signal.like(position)
-        m.d.comb += following.eq(self._next(position))
-        with m.If(self.take):
-            m.d.sync += position.eq(Mux(self.rewind, first, following))
-            with m.If(self.commit):
-                m.d.sync += first.eq(following)
-
-    def _count(self, m: Module, push: Signal) -> None:
-        """Words nobody has reserved, and free places; both as registered flags."""
-        unread, free = Signal(count_bits(self._depth)), Signal(count_bits(self._depth), init=self._depth)
-        unread_next, free_next = Signal.like(unread), Signal.like(free)
-        has_place = Signal(init=1)
-        m.d.comb += [
-            unread_next.eq(unread + push - self.reserve),
-            free_next.eq(free + (self.take & self.release) - (self.words.valid & has_place)),
-            self.words.ready.eq(has_place),
-        ]
-        m.d.sync += [
-            unread.eq(unread_next),
-            self.available.eq(unread_next != 0),
-            free.eq(free_next),
-            has_place.eq(free_next != 0),
-        ]

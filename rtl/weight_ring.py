@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hlsgen.machine.parameters import MachineParameters
-from hlsgen.rtl.memories import Ring
+from hlsgen.rtl.queues import Ring
 
 
 def weight_ring(p: MachineParameters) -> Ring:
