@@ -27,11 +27,11 @@ bitstream:
 
 test:
 	@$(SETUP) all,dev
-	HLSGEN_REQUIRE_TOOLS=1 $(BIN)/python -m pytest -n 2 -q -m "not slow"
+	HLSGEN_REQUIRE_TOOLS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not slow"
 
 test-full:
 	@$(SETUP) all,dev
-	HLSGEN_REQUIRE_TOOLS=1 $(BIN)/python -m pytest -n 2 -q
+	HLSGEN_REQUIRE_TOOLS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -q
 
 lint:
 	@$(SETUP) all,dev

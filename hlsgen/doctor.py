@@ -51,6 +51,7 @@ PACKAGES = (
 COMMANDS = (
     ("g++", "--version", "compiles the C++ and Verilator's models", True, "g++"),
     ("make", "--version", "runs the generated projects", True, "make"),
+    ("perl", "--version", "runs Verilator", True, "perl"),
     ("iverilog", "-V", "second simulator", True, "iverilog"),
     ("tclsh", None, "tests the generated Tcl", True, "tcl"),
     ("vitis-run", None, "HLS synthesis with AMD Vitis 2023.2 or newer", False, "AMD's installer"),

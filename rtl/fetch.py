@@ -18,8 +18,6 @@ UNIT_BITS = 6
 """Addresses and lengths count units of 64 bytes: everything in external memory is aligned to them."""
 ADDRESS_UNITS = 64 - UNIT_BITS
 LENGTH_UNITS = 32 - UNIT_BITS + 1
-OUTSTANDING = 8
-"""Read bursts under way: 128 beats cover the latency; more would let weights queue before others."""
 HEADER, COMMANDS, PIXELS, WEIGHTS, CONSTANTS, ADDENDS = range(6)
 CHANNELS = ("header", "commands", "pixels", "weights", "constants", "addends")
 
@@ -27,6 +25,14 @@ CHANNELS = ("header", "commands", "pixels", "weights", "constants", "addends")
 def burst_bytes(bus_bytes: int) -> int:
     """Largest burst: 16 beats or 256 bytes; a power of two that divides 4096."""
     return max(256, 16 * bus_bytes)
+
+
+def outstanding(bus_bytes: int) -> int:
+    """Read bursts that may be under way: 128 beats.
+
+    They cover the memory's latency; more would only let weights queue before what is needed sooner.
+    """
+    return max(2, 128 * bus_bytes // burst_bytes(bus_bytes))
 
 
 @dataclass(frozen=True)
@@ -242,7 +248,7 @@ class Fetch(wiring.Component):
             ]
             wiring.connect(m, channel.o, wiring.flipped(getattr(self, name)))
             channels.append(channel)
-        m.submodules.tags = tags = SyncFIFO(width=len(self.open.channel), depth=OUTSTANDING)
+        m.submodules.tags = tags = SyncFIFO(width=len(self.open.channel), depth=outstanding(self._bus_bytes))
         self._address(m, channels, tags)
         self._data(m, channels, tags)
         return m
@@ -281,7 +287,7 @@ class Fetch(wiring.Component):
 
     def _data(self, m: Module, channels: list[Channel], tags: SyncFIFO) -> None:
         """Register R and hand it to the channel whose burst it is, or drop it."""
-        bus, drop = self.bus, Signal(range(OUTSTANDING + 1))
+        bus, drop = self.bus, Signal(range(outstanding(self._bus_bytes) + 1))
         ended, keep = Signal(), Signal()
         m.d.comb += [
             bus.rready.eq(1),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth import Array, Cat, Module, Mux, Signal, Value, unsigned
+from amaranth import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -61,6 +62,16 @@ class MemoryMap:
 def _after(start: int, size: int) -> int:
     room = max(2 * SECTION_ALIGN, 1 << (size - 1).bit_length())
     return ceil_div(start, room) * room
+
+
+def _choose(items: Sequence[Value], select: Value) -> Value:
+    """One of some items; a tree of two-way choices costs half of what a case statement does."""
+    bit = 0
+    while len(items) > 1:
+        pairs = [items[i : i + 2] for i in range(0, len(items), 2)]
+        items = [Mux(select[bit], pair[1], pair[0]) if len(pair) == 2 else pair[0] for pair in pairs]
+        bit += 1
+    return items[0]
 
 
 class ImageRom(wiring.Component):
@@ -152,7 +163,7 @@ class ImageRom(wiring.Component):
         index, valid, last, far, alien = self._walk(m, advance)
         image = self._banks(m, index, advance)
         pixels = self._input(m, index, advance)
-        stages = [
+        stages: list[tuple[Value, ...]] = [
             (
                 valid,
                 last,
@@ -222,7 +233,7 @@ class ImageRom(wiring.Component):
             with m.If(advance):
                 m.d.sync += delayed.eq(choice)
             choice = delayed
-        return Array(found)[choice] if len(found) > 1 else found[0]
+        return _choose(found, choice)
 
     def _read_port(self, m: Module, memory: Memory, address: Value, advance: Value, name: str) -> Signal:
         port, word = memory.read_port(), Signal(8 * self._bytes, name=name, reset_less=True)

@@ -129,18 +129,19 @@ def test_saving_a_loaded_design_gives_the_same_bytes(folder: Path, design: Desig
 
 
 def test_two_compilations_give_the_same_bytes(tmp_path: Path) -> None:
-    """In two processes whose hashes of strings differ."""
-    places = []
-    for seed in ("1", "2"):
-        place = tmp_path / seed
+    """In two processes whose hashes of strings differ, and whose caches are empty."""
+    places, running = [tmp_path / seed for seed in ("1", "2")], []
+    for place in places:
         command = [sys.executable, "-m", "hlsgen", "compile", "awkward", "--array", "2x4x4", "-o", str(place)]
-        environment = os.environ | {"PYTHONHASHSEED": seed}
-        subprocess.run(command, check=True, capture_output=True, env=environment)
-        places.append(
-            {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
-        )
-    assert places[0].keys() == places[1].keys()
-    assert [path for path in places[0] if places[0][path] != places[1][path]] == []
+        own = {"PYTHONHASHSEED": place.name, "XDG_CACHE_HOME": str(tmp_path / f"cache{place.name}")}
+        running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | own))
+    assert [process.wait() for process in running] == [0, 0]
+    first, second = (
+        {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+        for place in places
+    )
+    assert first.keys() == second.keys()
+    assert [path for path in first if first[path] != second[path]] == []
 
 
 def test_no_path_of_this_machine_is_in_the_folder(folder: Path) -> None:

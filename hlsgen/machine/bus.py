@@ -11,33 +11,42 @@ from dataclasses import dataclass, field
 
 from hlsgen.machine.parameters import ceil_div
 
-OUTSTANDING = 8
 REQUEST_CYCLES = 2
 
 
 @dataclass
 class Channel:
-    """A section that is read in order: `beats` in all, at most `room` beats not yet consumed."""
+    """A section of `beats` that is read in order, through a buffer of `buffer` beats into a `ring` of beats.
+
+    A beat leaves the buffer when it has come and the ring has room; `passing` are ranges of beats that are
+    used up at once (tables). Only what the buffer has room for is asked for.
+    """
 
     beats: int
-    room: int
+    buffer: int
+    ring: int
+    passing: tuple[tuple[int, int], ...] = ()
     asked: int = 0
     freed: list[tuple[float, int]] = field(default_factory=list)
-    """When the consumer had taken how many beats, in order."""
+    """When the ring had let go of how many beats in all, in order."""
     arrived: list[tuple[int, float]] = field(default_factory=list)
     """Beats in all after each burst, and when its last beat came."""
 
     def free(self, time: float, beats: int) -> None:
-        """The consumer has taken `beats` in all by `time`."""
+        """The ring has let go of `beats` in all by `time`."""
         self.freed.append((time, beats))
 
     def ready(self, burst: int) -> float | None:
         """From when on the next burst may be asked for; None while nobody knows."""
-        size = min(burst, self.beats - self.asked)
-        missing = self.asked + size - self.room
-        if missing <= 0:
+        left = self.asked + min(burst, self.beats - self.asked) - self.buffer
+        if left <= 0:
             return 0.0
-        return next((time for time, beats in self.freed if beats >= missing), None)
+        came = self.arrived[bisect_left(self.arrived, (left, 0.0))][1]
+        kept = left - sum(min(end, left) - begin for begin, end in self.passing if begin < left) - self.ring
+        if kept <= 0:
+            return came
+        room = next((time for time, beats in self.freed if beats >= kept), None)
+        return None if room is None else max(came, room)
 
 
 class Bus:
@@ -60,6 +69,7 @@ class Bus:
     ) -> None:
         self.channels = channels
         self._burst = max(256, 16 * bus_bytes) // bus_bytes
+        self._outstanding = max(2, 128 // self._burst)
         self._latency, self._beat = latency, cycles_per_beat
         self._turns = list(channels.values())
         self._turn = len(self._turns) - 1
@@ -83,8 +93,8 @@ class Bus:
 
     def _next(self) -> bool:
         """Read one more burst; False when every channel waits for a consumer."""
-        if len(self._ends) > OUTSTANDING:
-            self._request = max(self._request, self._ends[-OUTSTANDING])
+        if len(self._ends) > self._outstanding:
+            self._request = max(self._request, self._ends[-self._outstanding])
         waiting = [(c.ready(self._burst), c) for c in self._turns if c.asked < c.beats]
         times = [time for time, _ in waiting if time is not None]
         if not times:

@@ -8,11 +8,12 @@ have drained. The latencies in `Timing` are the RTL's; a test holds the predicti
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass, field
 
 from hlsgen.machine.bus import Bus, Channel, beats_of
 from hlsgen.machine.commands import COMMAND_BYTES, Command, Depends, Load, Product, Target
-from hlsgen.machine.image import CONSTANT_BYTES, HEADER_BYTES, Image
+from hlsgen.machine.image import CONSTANT_BYTES, HEADER_BYTES, Image, Item
 from hlsgen.machine.interpreter import Job, jobs
 from hlsgen.machine.parameters import ceil_div
 from hlsgen.machine.program import Program
@@ -34,8 +35,8 @@ class Timing:
     header: int = 36  # start register to the channels, without the memory's latency
     decode: int = 8  # a command has arrived: to its first job's first read
     fixed: int = 15  # rows, exp, patches: last read to the tile's hand-over
-    norm: int = 49  # layer norm: a row's last read to its first word in the tile
-    norm_row: int = 8  # layer norm: least cycles between rows
+    norm: int = 48  # layer norm: a row's last read to its first word in the tile
+    norm_row: int = 6  # layer norm: least cycles between rows
     patch: int = 2  # patches: read of a pixel after it came
     drain: int = 21  # a block's last step to its first row in memory
     lead: int = 5  # a reader may start that much before the row is written
@@ -73,7 +74,7 @@ class Prediction:
 def predict(
     program: Program, image: Image, memory: Memory | None = None, timing: Timing | None = None
 ) -> Prediction:
-    """Predict one image; `image` is only asked for its sections' sizes."""
+    """Predict one image of a Program; the Image tells how much is read, and when."""
     model = _Model(program, image, memory or Memory(), timing or Timing())
     for index, command in enumerate(program.commands):
         model.command(index, command)
@@ -88,6 +89,22 @@ class _Progress:
     done: int = 0
 
 
+def constant_offsets(stream: bytes, columns: int) -> tuple[list[int], list[tuple[int, int]]]:
+    """Byte offsets in the constant stream: where each weight command's words begin, and the tables' ranges."""
+    word, at = columns * CONSTANT_BYTES, 0
+    offsets: list[int] = []
+    tables: list[tuple[int, int]] = []
+    while at < len(stream):
+        kind, _, _, count, _ = struct.unpack_from("<BBHHH", stream, at)
+        size = count * word if kind == Item.CONSTANTS else ceil_div(count, word) * word
+        if kind == Item.CONSTANTS:
+            offsets.append(at + word)
+        else:
+            tables.append((at, at + word + size))
+        at += word + size
+    return offsets, tables
+
+
 class _Streams:
     """The Image's and the input's streams, in units of what the machine takes from them."""
 
@@ -95,18 +112,24 @@ class _Streams:
         p, self._late = program.parameters, timing.stream
         self._p = p
         small = max(64, 2 * max(256, 16 * p.bus_bytes) // p.bus_bytes)
-        ring = beats_of(p.ring_words * p.columns * p.depth, p.bus_bytes)
-        constants = beats_of(p.constant_words * p.columns * CONSTANT_BYTES, p.bus_bytes)
-        sizes = {
-            "commands": (len(image.program), small + 2 * COMMAND_BYTES // p.bus_bytes),
-            "pixels": (image.input_bytes, beats_of(image.input_bytes, p.bus_bytes)),
-            "weights": (len(image.weights), 256 + ring),
-            "constants": (len(image.constants), small + constants),
-            "addends": (len(image.addends), small + beats_of(16 * p.columns * 2, p.bus_bytes)),
-        }
+        self.offsets, self.tables = constant_offsets(image.constants, p.columns)
+        passing = tuple((begin // p.bus_bytes, end // p.bus_bytes) for begin, end in self.tables)
+
+        def channel(
+            size: int, buffer: int, ring_bytes: int, ranges: tuple[tuple[int, int], ...] = ()
+        ) -> Channel:
+            return Channel(
+                beats_of(-(-size // 64) * 64, p.bus_bytes), buffer, ring_bytes // p.bus_bytes, ranges
+            )
+
         channels = {
-            name: Channel(beats_of(-(-size // 64) * 64, p.bus_bytes), room)
-            for name, (size, room) in sizes.items()
+            "commands": channel(len(image.program), small, 2 * COMMAND_BYTES),
+            "pixels": channel(image.input_bytes, small, image.input_bytes),
+            "weights": channel(len(image.weights), 256, p.ring_words * p.columns * p.depth),
+            "constants": channel(
+                len(image.constants), small, p.constant_words * p.columns * CONSTANT_BYTES, passing
+            ),
+            "addends": channel(len(image.addends), small, 16 * p.columns * 2),
         }
         header = timing.header + memory.latency + HEADER_BYTES // p.bus_bytes
         self.bus = Bus(channels, p.bus_bytes, memory.latency, memory.cycles_per_beat, header)
@@ -145,7 +168,7 @@ class _Model:
         ready = self.streams.wait("commands", (index + 1) * COMMAND_BYTES) + self.t.decode
         progress = _Progress([])
         self.progress.append(progress)
-        constants = self._constants(index, command)
+        constants = self._constants(command)
         base = done = 0
         for job in jobs(command):
             rows = command.tile_rows(job.tile, self.p.rows)
@@ -170,17 +193,10 @@ class _Model:
             return job.first_block + job.blocks == command.total_blocks
         return job.kind == CONTEXT and job.head == command.heads - 1
 
-    def _constants(self, index: int, command: Command) -> int:
-        """Bytes of the constant stream before this command's first word (tables taken as spread evenly)."""
-        if command.product is not Product.WEIGHTS:
-            return self.constants
-        blocks = sum(c.total_blocks + 1 for c in self.program.commands if c.product is Product.WEIGHTS)
-        word = self.p.columns * CONSTANT_BYTES
-        tables = len(self.image.constants) - blocks * word
-        before = sum(
-            c.total_blocks + 1 for c in self.program.commands[:index] if c.product is Product.WEIGHTS
-        )
-        self.constants = before * word + tables * index // len(self.program.commands) + word
+    def _constants(self, command: Command) -> int:
+        """Bytes of the constant stream before this command's constant words."""
+        if command.product is Product.WEIGHTS:
+            self.constants = self.streams.offsets.pop(0)
         return self.constants
 
     def _release(self, command: Command, job: Job) -> None:
@@ -190,7 +206,10 @@ class _Model:
         self.streams.take("weights", size * self.p.columns * self.p.depth, self.multiply_free)
         if self._final(command, job):
             size = self.constants + command.total_blocks * self.p.columns * CONSTANT_BYTES
-            self.streams.take("constants", size - self.streams.taken["constants"], self.multiply_free)
+            tables = sum(end - begin for begin, end in self.streams.tables if begin < size)
+            self.streams.take(
+                "constants", size - tables - self.streams.taken["constants"], self.multiply_free
+            )
 
     # -- LOAD --------------------------------------------------------------------------------------------
 
@@ -235,7 +254,8 @@ class _Model:
         if job.kind == CONTEXT:
             return rows * command.exp_words, self.t.fixed
         if command.load is Load.LAYER_NORM:
-            return rows * max(words, self.t.norm_row), self.t.norm + words
+            spacing = max(words, self.t.norm_row)
+            return rows * spacing, self.t.norm + 2 * words - spacing
         if command.load is Load.PATCHES:
             segments = self.p.columns // math.gcd(command.patch_width, self.p.columns)
             return rows * words * segments, self.t.fixed

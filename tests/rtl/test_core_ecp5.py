@@ -1,0 +1,45 @@
+"""The core made for ECP5, with the multiplier block's model: every word against the interpreter, in Icarus."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from support.core_bench import case
+from support.graphs import TINY
+
+import hlsgen.sim
+from hlsgen.emit.rtl import PATH, verilog
+from hlsgen.machine.parameters import MachineParameters
+from hlsgen.machine.trace import rebuild
+from hlsgen.rtl import multiplier
+from hlsgen.sim import cosim, icarus
+
+MODEL = Path(hlsgen.sim.__file__).with_name("models") / "mult18x18d.v"
+REQUANTIZE_AND_ROW = 2 * 2 + 1
+"""Blocks beyond the array's that a core of two columns needs for these two."""
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
+@pytest.mark.parametrize(
+    ("array", "spare", "soft"),
+    [
+        ((2, 2, 2), multiplier.ECP5_BLOCKS, set()),
+        ((1, 2, 4), REQUANTIZE_AND_ROW, {"normalise", "combine", "centre", "square", "interpolate"}),
+    ],
+    ids=["blocks", "blocks-and-logic"],
+)
+def test_every_word_equals_the_interpreter(
+    array: tuple[int, int, int], spare: int, soft: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lowered, pixels, expected = case(TINY, array)
+    parameters: MachineParameters = lowered.program.parameters
+    monkeypatch.setattr(multiplier, "ECP5_BLOCKS", parameters.lanes + spare)
+    styles = vars(multiplier.plan(parameters, "ecp5"))
+    assert {name for name, style in styles.items() if style != "ecp5"} == soft
+    text = verilog(parameters, "ecp5", trace=True)[PATH]
+    assert text.count("MULT18X18D ") >= parameters.lanes
+    (run,) = icarus.run(parameters, lowered.image.pack(), [pixels], tmp_path, text=text + MODEL.read_text())
+    cosim.check(lowered.program, run, rebuild(lowered.program, expected.records))
+    assert run.output[: len(expected.output)] == expected.output
