@@ -26,6 +26,8 @@ class Channel:
     buffer: int
     ring: int
     passing: tuple[tuple[int, int], ...] = ()
+    offset: int = 0
+    """Beats from a burst's boundary to the section: the first burst is that much shorter."""
     asked: int = 0
     freed: list[tuple[float, int]] = field(default_factory=list)
     """When the ring had let go of how many beats in all, in order."""
@@ -36,9 +38,13 @@ class Channel:
         """The ring has let go of `beats` in all by `time`."""
         self.freed.append((time, beats))
 
+    def size(self, burst: int) -> int:
+        """Beats of the next burst, up to a multiple of `burst`."""
+        return min(burst - (self.offset + self.asked) % burst, self.beats - self.asked)
+
     def ready(self, burst: int) -> float | None:
         """From when on the next burst may be asked for; None while nobody knows."""
-        left = self.asked + min(burst, self.beats - self.asked) - self.buffer
+        left = self.asked + self.size(burst) - self.buffer
         if left <= 0:
             return 0.0
         came = self.arrived[bisect_left(self.arrived, (left, 0.0))][1]
@@ -111,7 +117,7 @@ class Bus:
         return False
 
     def _read(self, channel: Channel, turn: int) -> None:
-        size = min(self._burst, channel.beats - channel.asked)
+        size = channel.size(self._burst)
         begin = max(self._request + self._latency, self._ends[-1])
         end = begin + size * self._beat
         channel.asked += size

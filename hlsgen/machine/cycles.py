@@ -34,6 +34,7 @@ class Timing:
 
     header: int = 36  # start register to the channels, without the memory's latency
     decode: int = 8  # a command has arrived: to its first job's first read
+    accept: int = 2  # a slot is free, the pipeline empty: to the next job's first read
     fixed: int = 15  # rows, exp, patches: last read to the tile's hand-over
     norm: int = 48  # layer norm: a row's last read to its first word in the tile
     norm_row: int = 6  # layer norm: least cycles between rows
@@ -90,7 +91,7 @@ class _Progress:
 
 
 def constant_offsets(stream: bytes, columns: int) -> tuple[list[int], list[tuple[int, int]]]:
-    """Byte offsets in the constant stream: where each weight command's words begin, and the tables' ranges."""
+    """Bytes of the constant stream: where each weight command's words begin, and the tables' ranges."""
     word, at = columns * CONSTANT_BYTES, 0
     offsets: list[int] = []
     tables: list[tuple[int, int]] = []
@@ -105,6 +106,16 @@ def constant_offsets(stream: bytes, columns: int) -> tuple[list[int], list[tuple
     return offsets, tables
 
 
+def _sections(image: Image) -> dict[str, tuple[int, int]]:
+    """Offset and bytes of what each channel reads; Image and input begin at multiples of a burst."""
+    sections, offset = {"pixels": (0, image.input_bytes)}, HEADER_BYTES
+    parts = (image.program, image.constants, image.weights, image.addends)
+    for name, data in zip(("commands", "constants", "weights", "addends"), parts, strict=True):
+        sections[name] = (offset, len(data))
+        offset += -(-len(data) // 64) * 64
+    return sections
+
+
 class _Streams:
     """The Image's and the input's streams, in units of what the machine takes from them."""
 
@@ -115,21 +126,18 @@ class _Streams:
         self.offsets, self.tables = constant_offsets(image.constants, p.columns)
         passing = tuple((begin // p.bus_bytes, end // p.bus_bytes) for begin, end in self.tables)
 
-        def channel(
-            size: int, buffer: int, ring_bytes: int, ranges: tuple[tuple[int, int], ...] = ()
-        ) -> Channel:
-            return Channel(
-                beats_of(-(-size // 64) * 64, p.bus_bytes), buffer, ring_bytes // p.bus_bytes, ranges
-            )
+        def channel(name: str, buffer: int, ring: int, ranges: tuple[tuple[int, int], ...] = ()) -> Channel:
+            offset, size = sections[name]
+            beats = beats_of(-(-size // 64) * 64, p.bus_bytes)
+            return Channel(beats, buffer, ring // p.bus_bytes, ranges, offset // p.bus_bytes)
 
+        sections = _sections(image)
         channels = {
-            "commands": channel(len(image.program), small, 2 * COMMAND_BYTES),
-            "pixels": channel(image.input_bytes, small, image.input_bytes),
-            "weights": channel(len(image.weights), 256, p.ring_words * p.columns * p.depth),
-            "constants": channel(
-                len(image.constants), small, p.constant_words * p.columns * CONSTANT_BYTES, passing
-            ),
-            "addends": channel(len(image.addends), small, 16 * p.columns * 2),
+            "commands": channel("commands", small, 2 * COMMAND_BYTES),
+            "pixels": channel("pixels", small, image.input_bytes),
+            "weights": channel("weights", 256, p.ring_words * p.columns * p.depth),
+            "constants": channel("constants", small, p.constant_words * p.columns * CONSTANT_BYTES, passing),
+            "addends": channel("addends", small, 16 * p.columns * 2),
         }
         header = timing.header + memory.latency + HEADER_BYTES // p.bus_bytes
         self.bus = Bus(channels, p.bus_bytes, memory.latency, memory.cycles_per_beat, header)
@@ -178,7 +186,8 @@ class _Model:
             first = self._multiply(command, job, rows, end, base, constants)
             done = self.last_step + self.t.drain + rows - self.t.lead
             if job.kind == SCORES:
-                self.scores_done[job.slot] = done
+                # The row maxima come out of a comparison tree of registers.
+                self.scores_done[job.slot] = done + self.p.columns.bit_length() - 1
             if command.product is Product.WEIGHTS and job.tile == command.tiles - 1:
                 self._release(command, job)
             if self._final(command, job):
@@ -218,11 +227,13 @@ class _Model:
         norm = self._norm(command, job)
         start = max(self.load_free, ready, self._wait(command, job))
         if norm != self.norm or command.load in (Load.POOL, Load.POOL_NORM):
-            start = max(start, self.load_done)  # another pipeline: the tiles before must be complete
+            start = max(
+                start, self.load_done + self.t.accept
+            )  # another pipeline: the tiles before must be complete
         self.norm = norm
         number = len(self.slots)
         if number >= self.p.tile_slots:
-            start = max(start, self.slots[number - self.p.tile_slots])
+            start = max(start, self.slots[number - self.p.tile_slots] + self.t.accept)
         cycles, latency = self._load_cycles(command, job, rows)
         end = start + cycles
         if command.load is Load.PATCHES:

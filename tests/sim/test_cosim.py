@@ -11,6 +11,7 @@ from support.graphs import AWKWARD, DIGITS, TINY, Vit, images, integer_vit
 from hlsgen.ir import evaluate
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
+from hlsgen.machine import cycles
 from hlsgen.sim import cosim
 
 CALM = cosim.Memory(latency=4)
@@ -35,12 +36,22 @@ def _inputs(lowered: Lowered, model: Vit, count: int) -> tuple[np.ndarray, list[
 @pytest.mark.parametrize(
     ("name", "array"), CASES, ids=lambda v: v if isinstance(v, str) else f"{v.rows}x{v.columns}x{v.depth}"
 )
-def test_every_tensor_equals_golden(name: str, array: ArrayShape, tmp_path: Path) -> None:
+def test_every_tensor_equals_golden_and_the_cycle_model_holds(
+    name: str, array: ArrayShape, tmp_path: Path
+) -> None:
     model = MODELS[name]
     graph = integer_vit(model)
     lowered = lower(graph, array)
-    harness = cosim.build(lowered.program.parameters, tmp_path, trace=True)
+    program = lowered.program
+    harness = cosim.build(program.parameters, tmp_path, trace=True)
     pictures, inputs = _inputs(lowered, model, 3)
     for memory in (CALM, STALLED):
-        for picture, run in zip(pictures, harness.run(lowered.image.pack(), inputs, memory=memory), strict=True):
-            cosim.check(lowered.program, run, evaluate(graph, picture))
+        runs = harness.run(lowered.image.pack(), inputs, memory=memory)
+        for picture, run in zip(pictures, runs, strict=True):
+            cosim.check(program, run, evaluate(graph, picture))
+    for latency in (4, 40):
+        run = harness.run(lowered.image.pack(), inputs[:1], memory=cosim.Memory(latency=latency))[0]
+        predicted = cycles.predict(program, lowered.image, cycles.Memory(latency=latency))
+        measured = run.counters["cycles"]
+        assert abs(predicted.cycles - measured) <= 0.02 * measured, (predicted.cycles, measured, latency)
+        assert predicted.multiply == run.counters["multiply"]
