@@ -37,9 +37,7 @@ class Resize(wiring.Component):
             raise ValueError(f"{source_bits} and {sink_bits} bits must be multiples of each other")
         self._ratio = wide // narrow
         self._widen = sink_bits > source_bits
-        super().__init__(
-            {"i": In(stream.Signature(source_bits)), "o": Out(stream.Signature(sink_bits))}
-        )
+        super().__init__({"i": In(stream.Signature(source_bits)), "o": Out(stream.Signature(sink_bits))})
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()

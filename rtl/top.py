@@ -139,9 +139,7 @@ class Top(wiring.Component):
             control.bus_idle.eq(fetch.idle & writer.idle),
         ]
 
-    def _connect_core(
-        self, m: Module, control: Control, fetch: Fetch, writer: WriteBack, core: Any
-    ) -> None:
+    def _connect_core(self, m: Module, control: Control, fetch: Fetch, writer: WriteBack, core: Any) -> None:
         for name in ("commands", "constants", "weights", "addends", "pixels"):
             wiring.connect(m, getattr(fetch, name), getattr(core, name))
         wiring.connect(m, core.output, writer.i)

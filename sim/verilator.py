@@ -14,7 +14,7 @@ from pathlib import Path
 from hlsgen.errors import Problem, ToolFailed, ToolMissing
 
 # The wheel leaves the flag that includes a precompiled header empty. Only the hot code is optimised, and with
-# -O1: -O2 makes it some 15 % faster, but a third of a build longer; Verilator's own library is not hot at all.
+# -O1: -O2 makes it some 15 % faster, but takes a third more of the build. Verilator's library is not hot.
 MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1 OPT_GLOBAL=-O0"
 
 

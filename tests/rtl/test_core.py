@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from support.core_bench import CoreBench, CoreRun, case
+from support.core_bench import CoreRun, case, core_bench
 from support.graphs import AWKWARD, TINY, Vit
 
 from hlsgen.machine.interpreter import Execution
@@ -48,7 +48,7 @@ def check(program: Program, run: CoreRun, expected: Execution) -> None:
 )
 def test_every_word_equals_the_interpreter(vit: Vit, array: tuple[int, int, int], stall: float) -> None:
     lowered, pixels, expected = case(vit, array)
-    run = CoreBench(lowered, pixels, stall=stall).run(limit=20_000)
+    run = core_bench(lowered.program.parameters).run(lowered.image, pixels, stall=stall)
     check(lowered.program, run, expected)
     assert sum(run.counters.values()) == run.cycles
     assert np.all(np.diff(run.records["cycle"].astype(np.int64)) >= 0)

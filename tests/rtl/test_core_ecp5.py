@@ -1,4 +1,4 @@
-"""The core made for ECP5, with the multiplier block's model: every word against the interpreter, in Icarus."""
+"""The core made for ECP5, with the multiplier block's model: every word against the interpreter."""
 
 from __future__ import annotations
 

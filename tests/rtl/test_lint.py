@@ -6,10 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
+from amaranth import Module
 
-from hlsgen.emit.rtl import PATH, verilog
+from hlsgen.emit.rtl import PATH, convert, verilog
 from hlsgen.errors import UsageError
 from hlsgen.machine.parameters import MachineParameters
+from hlsgen.rtl.core import Core
+from hlsgen.rtl.top import Top
 from hlsgen.sim import verilator
 from hlsgen.sim.runner import access_file, ports
 
@@ -34,8 +37,17 @@ def test_ports_have_the_names_of_axi(text: str) -> None:
     assert access_file(text, "top").count("public_flat_rw") == len(expected)
 
 
+class Silent(Core):
+    """A core's members and nothing behind them."""
+
+    def elaborate(self, platform: object) -> Module:
+        del platform
+        return Module()
+
+
 def test_trace_ports() -> None:
-    traced = set(ports(verilog(PARAMETERS, trace=True)[PATH], "top"))
+    top = Top(PARAMETERS, trace=True, core_factory=lambda: Silent(PARAMETERS, trace=True))
+    traced = set(ports(convert(top, "top"), "top"))
     fields = ("valid", "command", "kind", "head", "row", "word", "data")
     assert {name for name in traced if name.startswith("trace_")} == {
         f"trace_{stage}_{field}" for stage in ("tile", "drain") for field in fields

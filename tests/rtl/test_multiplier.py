@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,9 +63,9 @@ def test_wide_products(products: tuple[np.ndarray, np.ndarray], style: str) -> N
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*created but never used")
-def test_impossible_multipliers(options: dict, message: str) -> None:
+def test_impossible_multipliers(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Multiplier(**{"a_bits": 9, "b_bits": 8} | options)
+        Multiplier(options.pop("a_bits", 9), 8, **options)
     gc.collect()  # while the warning about the unused component is ignored
 
 

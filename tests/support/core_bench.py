@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -13,12 +14,15 @@ from amaranth.sim import Simulator
 from hlsgen.lower import lower
 from hlsgen.lower.lower import Lowered
 from hlsgen.lower.size import ArrayShape
-from hlsgen.machine.commands import COMMAND_BYTES
+from hlsgen.machine.commands import COMMAND_BYTES, Command
+from hlsgen.machine.image import Image
 from hlsgen.machine.interpreter import Execution, Interpreter
+from hlsgen.machine.parameters import MachineParameters
 from hlsgen.machine.trace import record_type
 from hlsgen.rtl.core import Core
 from support.graphs import Vit, images, integer_vit
 
+STREAMS = ("commands", "constants", "weights", "addends", "pixels")
 COUNTERS = ("issue", "wait_tile", "wait_weights", "wait_drain", "idle")
 
 
@@ -41,26 +45,34 @@ def case(vit: Vit, array: tuple[int, int, int]) -> tuple[Lowered, bytes, Executi
 
 
 class CoreBench:
-    """One core with its streams.
+    """One core with its streams, for any number of runs.
 
     Parameters
     ----------
-    lowered, pixels
-        What to run.
-    stall
-        Chance that a stream holds back in a cycle.
+    parameters
+        The machine's shape.
     """
 
-    def __init__(self, lowered: Lowered, pixels: bytes, *, stall: float = 0.0, seed: int = 1) -> None:
-        self.parameters = p = lowered.program.parameters
-        self.core: Any = Core(p, trace=True)
-        self._stall, self._random = stall, Random(seed)
-        image, c = lowered.image, p.columns
-        program = image.program[: COMMAND_BYTES * len(lowered.program.commands)]
+    def __init__(self, parameters: MachineParameters) -> None:
+        self.parameters = parameters
+        self.core: Any = Core(parameters, trace=True)
+        self._simulator, self._used = Simulator(self.core), False
+        self._simulator.add_clock(1e-6)
+        for name in STREAMS:
+            self._simulator.add_testbench(self._source(name), background=True)
+        self._simulator.add_testbench(self._sink, background=True)
+        self._simulator.add_testbench(self._watch)
+
+    def run(
+        self, image: Image, pixels: bytes, *, stall: float = 0.0, limit: int = 20_000, seed: int = 1
+    ) -> CoreRun:
+        """Run an Image from reset until `done`; a stream holds back in a cycle with chance `stall`."""
+        self._stall, self._random, self._limit = stall, Random(seed), limit
+        c = self.parameters.columns
         self._streams = {
-            "commands": _words(program, COMMAND_BYTES),
+            "commands": _words(_used(image.program), COMMAND_BYTES),
             "constants": _words(image.constants, 8 * c),
-            "weights": _words(image.weights, c * p.depth),
+            "weights": _words(image.weights, c * self.parameters.depth),
             "addends": _words(image.addends, 2 * c),
             "pixels": _words(pixels, c),
         }
@@ -68,22 +80,18 @@ class CoreBench:
         self._records: list[np.ndarray] = []
         self._counters: dict[str, int] = dict.fromkeys(COUNTERS, 0)
         self._cycle = 0
-
-    def run(self, limit: int) -> CoreRun:
-        """Run until `done`, at most `limit` cycles."""
-        simulator = Simulator(self.core)
-        simulator.add_clock(1e-6)
-        for name, words in self._streams.items():
-            simulator.add_testbench(self._source(getattr(self.core, name), words), background=True)
-        simulator.add_testbench(self._sink, background=True)
-        simulator.add_testbench(self._watch(limit))
-        simulator.run()
+        if self._used:  # a reset makes the benches anew, and those made first must have run
+            self._simulator.reset()
+        self._used = True
+        self._simulator.run()
         records = np.concatenate(self._records)
         return CoreRun(self._cycle, self._counters, b"".join(self._output), records)
 
-    def _source(self, port: Any, words: list[int]) -> Callable[[Any], Any]:
+    def _source(self, name: str) -> Callable[[Any], Any]:
+        port = getattr(self.core, name)
+
         async def bench(context: Any) -> None:
-            for word in words:
+            for word in self._streams[name]:
                 while self._random.random() < self._stall:
                     await context.tick()
                 context.set(port.payload, word)
@@ -103,19 +111,16 @@ class CoreBench:
             if valid and ready:
                 self._output.append(word.to_bytes(2 * self.parameters.columns, "little"))
 
-    def _watch(self, limit: int) -> Callable[[Any], Any]:
-        async def bench(context: Any) -> None:
-            while not context.get(self.core.done):
-                for name in COUNTERS:
-                    self._counters[name] += context.get(getattr(self.core, name))
-                for which, shown in enumerate((self.core.trace_tile, self.core.trace_drain)):
-                    if context.get(shown.valid):
-                        self._records.append(self._record(context, which, shown))
-                await context.tick()
-                self._cycle += 1
-                assert self._cycle < limit, f"not done after {limit} cycles"
-
-        return bench
+    async def _watch(self, context: Any) -> None:
+        while not context.get(self.core.done):
+            for name in COUNTERS:
+                self._counters[name] += context.get(getattr(self.core, name))
+            for which, shown in enumerate((self.core.trace_tile, self.core.trace_drain)):
+                if context.get(shown.valid):
+                    self._records.append(self._record(context, which, shown))
+            await context.tick()
+            self._cycle += 1
+            assert self._cycle < self._limit, f"not done after {self._limit} cycles"
 
     def _record(self, context: Any, which: int, shown: Any) -> np.ndarray:
         columns = self.parameters.columns
@@ -129,3 +134,17 @@ class CoreBench:
 
 def _words(data: bytes, size: int) -> list[int]:
     return [int.from_bytes(data[i : i + size], "little") for i in range(0, len(data) - size + 1, size)]
+
+
+def _used(program: bytes) -> bytes:
+    """The commands up to the last one, without padding."""
+    for end in range(COMMAND_BYTES, len(program) + 1, COMMAND_BYTES):
+        if Command.unpack(program[end - COMMAND_BYTES : end]).last:
+            return program[:end]
+    raise ValueError("a program must have a last command")
+
+
+@cache
+def core_bench(parameters: MachineParameters) -> CoreBench:
+    """The bench of a machine, made once: most of a short run's time goes into making it."""
+    return CoreBench(parameters)

@@ -1,0 +1,125 @@
+"""The memories: lanes written by words and read by steps in any proportion, queues, rings."""
+
+from __future__ import annotations
+
+import gc
+from random import Random
+from typing import Any
+
+import pytest
+from amaranth.sim import Simulator
+
+from hlsgen.rtl.memories import LaneMemory
+from hlsgen.rtl.queues import Queue, Ring
+
+
+def simulate(component: Any, *benches: Any) -> None:
+    simulator = Simulator(component)
+    simulator.add_clock(1e-6)
+    for bench in benches[1:]:
+        simulator.add_testbench(bench, background=True)
+    simulator.add_testbench(benches[0])
+    simulator.run()
+
+
+@pytest.mark.parametrize(("columns", "depth"), [(4, 1), (4, 2), (4, 4), (2, 8), (1, 4), (1, 1)])
+def test_lanes_are_written_by_words_and_read_by_steps(columns: int, depth: int) -> None:
+    lanes, words = 3, 9
+    memory: Any = LaneMemory(lanes=lanes, columns=columns, depth=depth, words=words)
+    random = Random(1)
+    held = [random.randbytes(words * columns) for _ in range(lanes)]
+
+    async def bench(context: Any) -> None:
+        for lane in range(lanes):
+            for word in range(words):
+                data = int.from_bytes(held[lane][word * columns : (word + 1) * columns], "little")
+                values = {"write": 1, "write_lane": lane, "write_address": word, "write_data": data}
+                for name, value in values.items():
+                    context.set(getattr(memory, name), value)
+                await context.tick()
+        context.set(memory.write, 0)
+        steps = words * columns // depth
+        for step in range(steps + 1):  # an address every cycle, its data two cycles later
+            context.set(memory.read_address, min(step, steps - 1))
+            await context.tick()
+            for lane in range(lanes if step else 0):
+                found = context.get(memory.read_data[lane]).to_bytes(depth, "little")
+                assert found == held[lane][(step - 1) * depth : step * depth]
+
+    simulate(memory, bench)
+
+
+def _source(port: Any, values: list[int], chance: float) -> Any:
+    random = Random(2)
+
+    async def bench(context: Any) -> None:
+        for value in values:
+            while random.random() > chance:
+                await context.tick()
+            context.set(port.payload, value)
+            context.set(port.valid, 1)
+            await context.tick().until(port.ready)
+            context.set(port.valid, 0)
+
+    return bench
+
+
+@pytest.mark.parametrize(("put", "get"), [(1.0, 1.0), (1.0, 0.3), (0.3, 1.0), (0.6, 0.6)])
+def test_queue_keeps_order_and_loses_nothing(put: float, get: float) -> None:
+    queue: Any = Queue(8, 4)
+    random = Random(3)
+    values = [random.randrange(256) for _ in range(60)]
+
+    async def bench(context: Any) -> None:
+        found, cycles = [], 0
+        while len(found) < len(values):
+            context.set(queue.o.ready, random.random() < get)
+            *_, valid, ready, value = await context.tick().sample(
+                queue.o.valid, queue.o.ready, queue.o.payload
+            )
+            cycles += 1
+            if valid and ready:
+                found.append(value)
+        assert found == values
+        assert put < 1 or get < 1 or cycles <= len(values) + 3
+
+    simulate(queue, bench, _source(queue.i, values, put))
+
+
+@pytest.mark.filterwarnings("ignore:.*created but never used")
+def test_queue_depth() -> None:
+    with pytest.raises(ValueError, match="depth must be a power of two from 2 on, not 6"):
+        Queue(8, 6)
+    gc.collect()  # while the warning about the unused component is ignored
+
+
+@pytest.mark.parametrize("depth", [5, 8])
+def test_ring_reads_groups_over_and_over(depth: int) -> None:
+    """Groups of one to `depth` words, each read one to three times while later ones arrive."""
+    ring: Any = Ring(8, depth)
+    random = Random(4)
+    groups = [[random.randrange(256) for _ in range(random.randint(1, depth))] for _ in range(20)]
+
+    async def take(context: Any, group: list[int], first: bool, last: bool) -> None:
+        for index, word in enumerate(group):
+            if first:
+                await context.tick().until(ring.available)
+            ends = index == len(group) - 1
+            controls = {"take": 1, "reserve": first, "release": last}
+            controls |= {"rewind": ends and not last, "commit": ends and last}
+            for name, value in controls.items():
+                context.set(getattr(ring, name), value)
+            await context.tick()
+            for name in controls:
+                context.set(getattr(ring, name), 0)
+            await context.tick()
+            assert context.get(ring.data) == word
+
+    async def bench(context: Any) -> None:
+        for group in groups:
+            passes = random.randint(1, 3)
+            for index in range(passes):
+                await take(context, group, index == 0, index == passes - 1)
+
+    words = [word for group in groups for word in group]
+    simulate(ring, bench, _source(ring.words, words, 0.8))

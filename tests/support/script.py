@@ -1,0 +1,162 @@
+"""Programs written by hand: commands of any mode with random constants, weights and addends."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from hlsgen import numerics
+from hlsgen.lower.constants import ConstantStream
+from hlsgen.machine.commands import Command, Depends, Drain, Load, Product, Target
+from hlsgen.machine.image import Image, Item
+from hlsgen.machine.interpreter import Execution, Interpreter
+from hlsgen.machine.parameters import MachineParameters, ceil_div
+from hlsgen.machine.trace import DRAIN, TILE
+
+DEEP = MachineParameters(
+    rows=2, columns=2, depth=8, tile_words=8, residual_words=128, feature_words=128, image_words=64,
+    key_words=32, value_words=32, score_words=4, ring_words=32, constant_words=16, logit_bits=8,
+)  # fmt: skip
+"""More products per cell than columns: steps of several words."""
+WIDE = MachineParameters(
+    rows=3, columns=4, depth=2, tile_words=8, residual_words=128, feature_words=128, image_words=64,
+    key_words=16, value_words=32, score_words=2, ring_words=64, constant_words=16, logit_bits=8,
+)  # fmt: skip
+"""More columns than products: several steps to a word."""
+NORMS = (Load.LAYER_NORM, Load.POOL_NORM)
+
+
+class Script:
+    """A program under construction; every command waits for the one before it.
+
+    Parameters
+    ----------
+    parameters
+        The machine's shape.
+    """
+
+    def __init__(self, parameters: MachineParameters, seed: int = 1) -> None:
+        self.parameters, self.random = parameters, np.random.default_rng(seed)
+        self.commands: list[Command] = []
+        self._constants = ConstantStream(parameters.columns)
+        self._weights: list[np.ndarray] = []
+        self._addends: list[np.ndarray] = []
+        size = parameters.image_words * parameters.columns
+        self.pixels = self.random.integers(-128, 128, size).astype(np.int8).tobytes()
+
+    def words(self, elements: int) -> int:
+        """Words that hold so many elements."""
+        return ceil_div(elements, self.parameters.columns)
+
+    def linear(self, rows: int, elements: int, *, spread: float = 50, **fields: Any) -> Command:
+        """Append a command: operand rows of `elements` by random weights, results as wide as `spread`.
+
+        A spread of 0 stands for zero weights and biases: nothing but an addend comes out.
+        """
+        p, steps = self.parameters, ceil_div(elements, self.parameters.depth)
+        fields = {"k_words": self.words(elements), "k_steps": steps} | fields
+        command = self._append(rows, fields)
+        count = command.total_blocks
+        weights = self.random.integers(-127, 128, (count, steps * p.depth, p.columns)).astype(np.int8)
+        weights[:, elements:] = 0
+        self._weights.append(weights if spread else 0 * weights)
+        record = np.dtype([("bias", "<i4"), ("multiplier", "<u2"), ("shift", "u1"), ("zero", "u1")])
+        constants = np.zeros((count, p.columns), record)
+        if spread:
+            constants["bias"] = self.random.integers(-4000, 4000, constants.shape)
+            for constant in constants.reshape(-1):
+                scale = spread / (73 * 73 * elements**0.5) * self.random.uniform(0.7, 1.4)
+                constant["multiplier"], constant["shift"] = numerics.dyadic(scale)
+        self._constants.constants(constants.tobytes())
+        return command
+
+    def add_stream(self, rows: int, blocks: int, size: int, *, real: int = 0, **fields: Any) -> Command:
+        """Append a command that adds random addends of up to `size` from the stream; by default to nothing.
+
+        Of a row's elements from `real` on, if it is given, the addends are zero.
+        """
+        columns, tile = self.parameters.columns, self.parameters.rows
+        values = self.random.integers(-size, size, (rows, blocks, columns)).astype("<i2")
+        if real:
+            values.reshape(rows, -1)[:, real:] = 0
+        parts = [values[first : first + tile].swapaxes(0, 1).ravel() for first in range(0, rows, tile)]
+        self._addends.append(np.concatenate(parts))
+        fields = {"drain": Drain.ADD, "stream_addend": 1, "blocks": blocks} | fields
+        return self.linear(rows, **{"elements": columns, "spread": 0} | fields)
+
+    def attention(self, rows: int, keys: int, heads: int, size: int, **fields: Any) -> Command:
+        """Append keys, values and queries of `size` elements per head at random, and attention over them."""
+        p, words, steps = self.parameters, self.words(size), ceil_div(keys, self.parameters.depth)
+        strides = {"head_words": words, "heads": heads}
+        strides |= {"head_stride": self.words(keys) * words, "value_stride": steps * words}
+        # Tables come with the constants, so in front of a command before: attention has none.
+        table = numerics.exp_table(0.03, p.logit_bits)
+        bank = self._constants.table(Item.EXP_TABLE, table, len(self.commands) + 3)
+        self.add_stream(keys, heads * words, 127, target=Target.KEYS, **strides)
+        self.add_stream(keys, heads * words, 127, target=Target.VALUES, **strides)
+        self.add_stream(rows, heads * words, 127, target_base=3, target_stride=heads * words)
+        logit, context = numerics.dyadic(40 / (73 * 73 * size**0.5)), numerics.dyadic(1.3)
+        return self._append(
+            rows,
+            {
+                "load": Load.ATTENTION, "product": Product.ATTENTION, "drain": Drain.ATTENTION,
+                "operand_depends_on": len(self.commands) - 1, "exp_bank": bank, "k_words": words,
+                "k_steps": ceil_div(size, p.depth), "head_steps": ceil_div(size, p.depth),
+                "blocks": self.words(keys), "source": 3, "source_stride": heads * words, "keys": keys,
+                "target_base": p.feature_words // 2, "target_stride": heads * words, "exp_steps": steps,
+                "exp_words": self.words(steps * p.depth), "logit_multiplier": logit[0],
+                "logit_shift": logit[1], "context_multiplier": context[0], "context_shift": context[1],
+                **strides, **fields,
+            },
+        )  # fmt: skip
+
+    def activation_table(self) -> int:
+        """Append a random activation table for the next command; returns its bank."""
+        entries = self.random.integers(-128, 128, 256)
+        return self._constants.table(Item.ACTIVATION_TABLE, entries, len(self.commands))
+
+    def _append(self, rows: int, fields: dict[str, Any]) -> Command:
+        before, tiles = len(self.commands) - 1, ceil_div(rows, self.parameters.rows)
+        command = Command(
+            rows=rows,
+            tiles=tiles,
+            tail_rows=rows - (tiles - 1) * self.parameters.rows,
+            depends=Depends.COMMAND if before >= 0 else Depends.NONE,
+            depends_on=max(0, before),
+        )
+        self.commands.append(dataclasses.replace(command, **fields))
+        return self.commands[-1]
+
+    def finish(self) -> tuple[Image, Execution]:
+        """Append a command whose results leave; the Image, and what the interpreter makes of it."""
+        output = self.linear(1, self.parameters.columns, target=Target.OUTPUT, last=1)
+        image = Image(
+            build_id=self.parameters.build_id,
+            program=b"".join(command.pack() for command in self.commands),
+            constants=self._constants.pack(),
+            weights=b"".join(words.tobytes() for words in self._weights),
+            addends=b"".join(words.tobytes() for words in self._addends),
+            input_bytes=len(self.pixels),
+            output_bytes=2 * self.parameters.columns * output.blocks,
+        )
+        return image, Interpreter(self.parameters, image.pack()).run(self.pixels)
+
+    def records(self, records: np.ndarray, which: int) -> np.ndarray:
+        """One stage's records, without cycles and without what lies beyond a normalised row's end."""
+        chosen = records[records["which"] == which].copy()
+        chosen["cycle"] = 0
+        lanes = np.arange(self.parameters.columns)
+        for index, command in enumerate(self.commands):
+            if which == TILE and command.load in NORMS:
+                element = chosen["word"][:, None] * self.parameters.columns + lanes
+                beyond = (chosen["command"] == index)[:, None] & (element >= command.norm_width)
+                chosen["data"] = np.where(beyond, 0, chosen["data"])
+        return chosen
+
+
+def equal(script: Script, got: np.ndarray, expected: np.ndarray) -> bool:
+    """Whether both stages showed the same words in the same order."""
+    stages = ((script.records(got, which), script.records(expected, which)) for which in (TILE, DRAIN))
+    return all(np.array_equal(mine, theirs) for mine, theirs in stages)
