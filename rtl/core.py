@@ -53,6 +53,8 @@ class Core(wiring.Component):
         The last command has drained and its output has left.
     progress : Out(1)
         Something moved.
+    weights_first : Out(1)
+        MULTIPLY takes weights as they come: they are more urgent than pixels.
     issue, wait_tile, wait_weights, wait_drain, idle : Out(1)
         What MULTIPLY does; one of them is 1 until `done`.
     trace_tile, trace_drain : Out(trace_signature)
@@ -75,6 +77,7 @@ class Core(wiring.Component):
     output: stream.Interface
     done: Signal
     progress: Signal
+    weights_first: Signal
     issue: Signal
     wait_tile: Signal
     wait_weights: Signal
@@ -96,7 +99,8 @@ class Core(wiring.Component):
             "pixels": In(stream.Signature(8 * p.columns)),
             "output": Out(stream.Signature(16 * p.columns)),
         }
-        flags = ("done", "progress", "issue", "wait_tile", "wait_weights", "wait_drain", "idle")
+        flags = ("done", "progress", "weights_first")
+        flags += ("issue", "wait_tile", "wait_weights", "wait_drain", "idle")
         members |= {name: Out(1) for name in flags}
         if trace:
             members |= {"trace_tile": Out(trace_signature(p)), "trace_drain": Out(trace_signature(p))}
@@ -297,6 +301,7 @@ class Core(wiring.Component):
         running = ~drain.done
         m.d.comb += [
             self.done.eq(drain.done),
+            self.weights_first.eq(multiply.weights_first),
             self.issue.eq(multiply.issue),
             self.wait_tile.eq(multiply.wait_tile),
             self.wait_weights.eq(multiply.wait_weights),

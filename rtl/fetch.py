@@ -19,6 +19,7 @@ UNIT_BITS = 6
 ADDRESS_UNITS = 64 - UNIT_BITS
 LENGTH_UNITS = 32 - UNIT_BITS + 1
 HEADER, COMMANDS, PIXELS, WEIGHTS, CONSTANTS, ADDENDS = range(6)
+BEATS_UNDER_WAY = 128
 CHANNELS = ("header", "commands", "pixels", "weights", "constants", "addends")
 
 
@@ -28,11 +29,11 @@ def burst_bytes(bus_bytes: int) -> int:
 
 
 def outstanding(bus_bytes: int) -> int:
-    """Read bursts that may be under way: 128 beats.
+    """Read bursts that may be under way: `BEATS_UNDER_WAY` beats.
 
     They cover the memory's latency; more would only let weights queue before what is needed sooner.
     """
-    return max(2, 128 * bus_bytes // burst_bytes(bus_bytes))
+    return max(2, BEATS_UNDER_WAY * bus_bytes // burst_bytes(bus_bytes))
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,13 @@ class ChannelShape:
 
 
 def channel_shapes(parameters: MachineParameters) -> tuple[ChannelShape, ...]:
-    """The channels' shapes in the order of `CHANNELS`; 256 beats of weights cover the memory's latency."""
+    """The channels' shapes in the order of `CHANNELS`; pixels and weights can take all of the bus."""
     p = parameters
     small = max(64, 2 * burst_bytes(p.bus_bytes) // p.bus_bytes)
     return (
         ChannelShape(32, SECTION_ALIGN // p.bus_bytes + 1),
         ChannelShape(1024, small),
-        ChannelShape(p.columns * 8, small),
+        ChannelShape(p.columns * 8, max(small, BEATS_UNDER_WAY)),
         ChannelShape(p.columns * p.depth * 8, 256),
         ChannelShape(p.columns * 64, small),
         ChannelShape(p.columns * 16, small),
@@ -173,9 +174,10 @@ class Channel(wiring.Component):
 class Fetch(wiring.Component):
     """The AXI4 read master: six channels, served in turn, a burst each.
 
-    Turns give every channel that has room the same share, so that commands, pixels and the first weights all
-    arrive early and none can starve. Bursts come back in order; a queue remembers whose they are. Reads
-    outlive `reset`: what was asked for before it is dropped when it comes.
+    Turns give every channel that has room the same share, so that none can starve; but of pixels and weights,
+    which alone can take the whole bus, the one that MULTIPLY waits for goes first. Bursts come back in order;
+    a queue remembers whose they are. Reads outlive `reset`: what was asked for before it is dropped when it
+    comes.
 
     Parameters
     ----------
@@ -192,6 +194,8 @@ class Fetch(wiring.Component):
         Sets a channel's section.
     enable
         Lets all channels but the header's make requests; the header's may always.
+    weights_first
+        Weights go before pixels; otherwise pixels before weights.
     header, commands, pixels, weights, constants, addends
         Streams of words.
     progress
@@ -211,6 +215,7 @@ class Fetch(wiring.Component):
     header: Any
     reset: Signal
     enable: Signal
+    weights_first: Signal
     progress: Signal
     error: Signal
     idle: Signal
@@ -224,6 +229,7 @@ class Fetch(wiring.Component):
                 "reset": In(1),
                 "open": In(Open()),
                 "enable": In(1),
+                "weights_first": In(1),
                 **{
                     name: Out(stream.Signature(shape.word_bits))
                     for name, shape in zip(CHANNELS, self._shapes, strict=True)
@@ -258,11 +264,15 @@ class Fetch(wiring.Component):
         bus, turn, count = self.bus, Signal(range(len(channels))), len(channels)
         free, chosen, some = Signal(), Signal(range(count)), Signal()
         m.d.comb += free.eq((~bus.arvalid | bus.arready) & tags.w_rdy & ~self.reset)
+        requests = [channel.request for channel in channels]
+        pixels, weights = requests[PIXELS], requests[WEIGHTS]
+        requests[PIXELS] = pixels & ~(weights & self.weights_first)
+        requests[WEIGHTS] = weights & ~(pixels & ~self.weights_first)
         with m.Switch(turn):
             for last in range(count):
                 with m.Case(last):  # the channel after the last one served comes first
                     for index in [(last + 1 + step) % count for step in reversed(range(count))]:
-                        with m.If(channels[index].request):
+                        with m.If(requests[index]):
                             m.d.comb += [chosen.eq(index), some.eq(1)]
         beats = SECTION_ALIGN // self._bus_bytes
         with m.If(bus.arready):

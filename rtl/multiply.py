@@ -50,6 +50,8 @@ class MultiplyStage(wiring.Component):
     take_constant : Out(1)
     first_pass, last_pass : Out(1)
         The first, last tile of a group.
+    weights_first : Out(1)
+        A group's first tile is there and its weights are being taken as they come.
     ends_pass : Out(1)
         With `issue`: a job's last step.
     slot_freed : Out(1)
@@ -88,6 +90,7 @@ class MultiplyStage(wiring.Component):
     first_pass: Signal
     last_pass: Signal
     ends_pass: Signal
+    weights_first: Signal
     slot_freed: Signal
     wait_tile: Signal
     wait_weights: Signal
@@ -105,6 +108,7 @@ class MultiplyStage(wiring.Component):
             "first_pass",
             "last_pass",
             "ends_pass",
+            "weights_first",
         )
         outputs += ("slot_freed", "wait_tile", "wait_weights", "wait_drain", "idle")
         super().__init__(
@@ -192,6 +196,7 @@ class MultiplyStage(wiring.Component):
         fresh = ~(self.issue & self.last) & ~load
         m.d.sync += [addends.eq(fresh & (self.addends >= job.rows)), output.eq(fresh & self.output_space)]
         tile = tiles != 0
+        m.d.sync += self.weights_first.eq(active & tile & plain & job.first_pass)
         weights = ~plain | ~job.first_pass | self.weight_available
         constants = ~plain | ~job.first_pass | self.constant_available
         streams = weights & (~self.last | (constants & (addends | ~job.addends)))

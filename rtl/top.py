@@ -144,6 +144,7 @@ class Top(wiring.Component):
             wiring.connect(m, getattr(fetch, name), getattr(core, name))
         wiring.connect(m, core.output, writer.i)
         m.d.comb += [
+            fetch.weights_first.eq(core.weights_first),
             control.core_done.eq(core.done),
             control.core_progress.eq(core.progress),
             control.core_levels.eq(Cat(getattr(core, name) for name in CORE_COUNTERS)),

@@ -19,7 +19,7 @@ class ArrayShape:
     columns: int
     depth: int
     bus_bytes: int = 16
-    ring_bytes: int = 128 * 1024
+    ring_bytes: int = 256 * 1024
 
     def parameters(self, **memories: int) -> MachineParameters:
         return MachineParameters(

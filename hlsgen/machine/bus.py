@@ -1,12 +1,14 @@
 """The read bus of the cycle model: which burst is read when, burst by burst.
 
-It mirrors `rtl/fetch.py`: five channels served in turn, bursts of 16 beats or 256 bytes, a bounded number
-under way, and for each channel only as much as its buffer has room for.
+It mirrors `rtl/fetch.py`: five channels served in turn, but pixels before weights or weights before pixels,
+bursts of 16 beats or 256 bytes, a bounded number under way, and for each channel only as much as its buffer
+has room for.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
+import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
 from hlsgen.machine.parameters import ceil_div
@@ -77,10 +79,21 @@ class Bus:
         self._burst = max(256, 16 * bus_bytes) // bus_bytes
         self._outstanding = max(2, 128 // self._burst)
         self._latency, self._beat = latency, cycles_per_beat
-        self._turns = list(channels.values())
+        self._turns = list(channels)
         self._turn = len(self._turns) - 1
         self._request = float(start)
         self._ends: list[float] = [float(start)]
+        self._weights_begin: list[float] = []
+        self._weights_end: list[float] = []
+
+    def weights_first(self, begin: float) -> None:
+        """From `begin` on weights go before pixels, until `pixels_first`."""
+        self._weights_begin.append(begin)
+        self._weights_end.append(math.inf)
+
+    def pixels_first(self, begin: float) -> None:
+        """From `begin` on pixels go before weights."""
+        self._weights_end[-1] = begin
 
     def arrival(self, name: str, beats: int) -> float:
         """When the first `beats` of a channel are there."""
@@ -101,20 +114,26 @@ class Bus:
         """Read one more burst; False when every channel waits for a consumer."""
         if len(self._ends) > self._outstanding:
             self._request = max(self._request, self._ends[-self._outstanding])
-        waiting = [(c.ready(self._burst), c) for c in self._turns if c.asked < c.beats]
-        times = [time for time, _ in waiting if time is not None]
-        if not times:
+        times = {name: c.ready(self._burst) for name, c in self.channels.items() if c.asked < c.beats}
+        known = {name: time for name, time in times.items() if time is not None}
+        if not known:
             return False
-        self._request = max(self._request, min(times))
+        self._request = max(self._request, min(known.values()))
+        wanted = {name for name, time in known.items() if time <= self._request}
+        if {"pixels", "weights"} <= wanted:
+            wanted.remove("pixels" if self._prefers_weights(self._request) else "weights")
         count = len(self._turns)
-        for step in range(count):
-            turn = (self._turn + 1 + step) % count
-            channel = self._turns[turn]
-            ready = channel.ready(self._burst) if channel.asked < channel.beats else None
-            if ready is not None and ready <= self._request:
-                self._read(channel, turn)
-                return True
-        return False
+        turn = next(
+            t % count
+            for t in range(self._turn + 1, self._turn + 1 + count)
+            if self._turns[t % count] in wanted
+        )
+        self._read(self.channels[self._turns[turn]], turn)
+        return True
+
+    def _prefers_weights(self, time: float) -> bool:
+        index = bisect_right(self._weights_begin, time) - 1
+        return index >= 0 and time < self._weights_end[index]
 
     def _read(self, channel: Channel, turn: int) -> None:
         size = channel.size(self._burst)

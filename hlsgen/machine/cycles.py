@@ -134,7 +134,7 @@ class _Streams:
         sections = _sections(image)
         channels = {
             "commands": channel("commands", small, 2 * COMMAND_BYTES),
-            "pixels": channel("pixels", small, image.input_bytes),
+            "pixels": channel("pixels", max(small, 128), image.input_bytes),
             "weights": channel("weights", 256, p.ring_words * p.columns * p.depth),
             "constants": channel("constants", small, p.constant_words * p.columns * CONSTANT_BYTES, passing),
             "addends": channel("addends", small, 16 * p.columns * 2),
@@ -292,6 +292,8 @@ class _Model:
         if not weighted:
             start = max(start, self.progress[command.operand_depends_on].done)
         first = start
+        if weighted and job.tile == 0:
+            self.streams.bus.weights_first(first)
         word = self.p.columns * self.p.depth
         for block in range(job.blocks):
             end = start + steps - 1  # the block's last step
@@ -309,6 +311,8 @@ class _Model:
             self.last_step, self.last_rows = end, rows
             self.issued += steps
             start = end + 1
+        if weighted and job.tile == 0:
+            self.streams.bus.pixels_first(start)
         self.multiply_free = start
         self.slots.append(start)
         return first

@@ -88,6 +88,7 @@ class StubCore(wiring.Component):
     output: Any
     done: Signal
     progress: Signal
+    weights_first: Signal
     issue: Signal
     wait_weights: Signal
     idle: Signal
@@ -102,7 +103,7 @@ class StubCore(wiring.Component):
                 "addends": In(stream.Signature(c * 16)),
                 "pixels": In(stream.Signature(c * 8)),
                 "output": Out(stream.Signature(c * 16)),
-                **{n: Out(1) for n in ("done", "progress", "issue")},
+                **{n: Out(1) for n in ("done", "progress", "weights_first", "issue")},
                 **{n: Out(1) for n in ("wait_tile", "wait_weights", "wait_drain", "idle")},
             }
         )
