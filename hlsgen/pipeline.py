@@ -69,6 +69,8 @@ def compile(  # noqa: A001 the step's name in the command line and the documenta
     *,
     board: str = DEFAULT_BOARD,
     array: str | tuple[int, int, int] | None = None,
+    row_width: int = 1,
+    ring_bytes: int = ArrayShape.ring_bytes,
     samples: Samples | None = None,
     notes: Mapping[str, Any] | None = None,
 ) -> Design:
@@ -82,6 +84,11 @@ def compile(  # noqa: A001 the step's name in the command line and the documenta
         Name of a shipped board, or the path of a TOML file.
     array
         Rows, columns, depth, also as text `RxCxD`; without it the board's default.
+    row_width
+        Rows that LOAD and DRAIN handle in a cycle: a power of two that divides the array's rows. More than 1
+        costs multipliers and memory ports; it pays where rows exceed `row_width` * head dimension / depth.
+    ring_bytes
+        The weight ring's budget.
     samples
         Images for `simulate`; without them seeded random ones.
     notes
@@ -94,7 +101,14 @@ def compile(  # noqa: A001 the step's name in the command line and the documenta
 
     chosen = load_board(board)
     rows, columns, depth = parse_array(array) if isinstance(array, str) else array or chosen.array
-    shape = ArrayShape(rows=rows, columns=columns, depth=depth, bus_bytes=chosen.bus_bytes)
+    shape = ArrayShape(
+        rows=rows,
+        columns=columns,
+        depth=depth,
+        bus_bytes=chosen.bus_bytes,
+        ring_bytes=ring_bytes,
+        row_width=row_width,
+    )
     quantized, graph = (None, graph) if isinstance(graph, Graph) else (graph, graph.graph)
     lowered = lower(graph, shape)
     design = Design(
@@ -135,6 +149,8 @@ def build(
     samples: str | None = None,
     board: str = DEFAULT_BOARD,
     array: str | None = None,
+    row_width: int = 1,
+    ring_bytes: int = ArrayShape.ring_bytes,
     shape: tuple[int, ...] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Design:
@@ -151,6 +167,8 @@ def build(
     samples
         The same for the images to keep for `simulate`; without it the example's held-out images, else the
         calibration images.
+    board, array, row_width, ring_bytes
+        As for `compile`.
     shape
         [C, H, W] when the factory returns no example input; else that of the calibration images.
     progress
@@ -172,7 +190,15 @@ def build(
     kept = load_data(samples) if samples else load_data(model, heldout=True) if model in SHIPPED else data
     progress("compile")
     stored = make_samples(float_graph, quantized.graph, kept)
-    design = compile(quantized, board=board, array=array, samples=stored, notes={"model": loaded.name})
+    design = compile(
+        quantized,
+        board=board,
+        array=array,
+        row_width=row_width,
+        ring_bytes=ring_bytes,
+        samples=stored,
+        notes={"model": loaded.name},
+    )
     progress("write")
     return design.save(directory)
 

@@ -13,7 +13,16 @@ from hlsgen.rtl.array import Array
 from hlsgen.rtl.constants import ConstantReader, ring_bits
 from hlsgen.rtl.drain import DrainStage
 from hlsgen.rtl.drain_streams import queue_depth
-from hlsgen.rtl.jobs import COMMAND_BITS, Kind, slot_words, trace_signature
+from hlsgen.rtl.jobs import (
+    COMMAND_BITS,
+    Kind,
+    bank_words,
+    group_lanes,
+    score_words,
+    slot_words,
+    tile_groups,
+    trace_signature,
+)
 from hlsgen.rtl.load import LoadStage
 from hlsgen.rtl.memories import LaneMemory, WordMemory
 from hlsgen.rtl.multiplier import plan
@@ -46,9 +55,9 @@ class Core(wiring.Component):
     commands : In(stream of 1024 bits)
     constants : In(stream of C * 8 bytes)
     weights : In(stream of C * D bytes)
-    addends : In(stream of C * 16 bits)
+    addends : In(stream of row_width * C * 16 bits)
     pixels : In(stream of C bytes)
-    output : Out(stream of C * 16 bits)
+    output : Out(stream of row_width * C * 16 bits)
     done : Out(1)
         The last command has drained and its output has left.
     progress : Out(1)
@@ -95,9 +104,9 @@ class Core(wiring.Component):
             "commands": In(stream.Signature(COMMAND_BITS)),
             "constants": In(stream.Signature(64 * p.columns)),
             "weights": In(stream.Signature(8 * p.columns * p.depth)),
-            "addends": In(stream.Signature(16 * p.columns)),
+            "addends": In(stream.Signature(16 * group_lanes(p))),
             "pixels": In(stream.Signature(8 * p.columns)),
-            "output": Out(stream.Signature(16 * p.columns)),
+            "output": Out(stream.Signature(16 * group_lanes(p))),
         }
         flags = ("done", "progress", "weights_first")
         flags += ("issue", "wait_tile", "wait_weights", "wait_drain", "idle")
@@ -158,7 +167,7 @@ class Core(wiring.Component):
             multiply.output_space.eq(drain.output_space),
             drain.reserve_addends.eq(multiply.reserve_addends),
             drain.reserve_output.eq(multiply.reserve_output),
-            drain.reserved_rows.eq(multiply.reserved_rows),
+            drain.reserved.eq(multiply.reserved),
             load.maxima.eq(drain.maxima),
         ]
         for name in ("write", "slot", "row", "multiplier", "shift"):
@@ -197,74 +206,95 @@ class Core(wiring.Component):
         ]
 
     def _connect_row_memories(self, m: Module, load: LoadStage, drain: DrainStage) -> None:
-        """Residual, features and scores: written by DRAIN, read by LOAD and, the residual, by DRAIN."""
-        p = self._parameters
-        m.submodules.residual = residual = WordMemory(16 * p.columns, p.residual_words, readers=2)
-        m.submodules.features = features = WordMemory(8 * p.columns, p.feature_words)
-        m.submodules.scores = scores = WordMemory(p.logit_bits * p.columns, 2 * p.rows * p.score_words)
-        m.d.comb += [
-            residual.write.eq(drain.write_residual),
-            residual.write_address.eq(drain.write_address),
-            residual.write_data.eq(drain.write_word),
-            residual.read_address[0].eq(load.residual_address),
-            load.residual.eq(residual.read_data[0]),
-            residual.read_address[1].eq(drain.addend_address),
-            drain.addend.eq(residual.read_data[1]),
-            features.write.eq(drain.write_features),
-            features.write_address.eq(drain.write_address),
-            features.write_data.eq(self._bytes(drain)),
-            features.read_address[0].eq(load.feature_address),
-            load.features.eq(features.read_data[0]),
-            scores.write.eq(drain.score_write),
-            scores.write_address.eq(drain.score_address),
-            scores.write_data.eq(drain.score_word),
-            scores.read_address[0].eq(load.score_address),
-            load.scores.eq(scores.read_data[0]),
-        ]
+        """Residual, features and scores: written by DRAIN, read by LOAD and, the residual, by DRAIN.
 
-    def _bytes(self, drain: DrainStage) -> Value:
-        """The written word's elements as bytes."""
-        return Cat(drain.write_word[lane][:8] for lane in range(self._parameters.columns))
+        Each has a bank for each row of a group.
+        """
+        p = self._parameters
+        for index in range(p.row_width):
+            residual = WordMemory(16 * p.columns, bank_words(p, p.residual_words), readers=2)
+            features = WordMemory(8 * p.columns, bank_words(p, p.feature_words))
+            scores = WordMemory(p.logit_bits * p.columns, score_words(p))
+            m.submodules[f"residual_{index}"] = residual
+            m.submodules[f"features_{index}"] = features
+            m.submodules[f"scores_{index}"] = scores
+            here, real = range(index * p.columns, (index + 1) * p.columns), drain.write_rows[index]
+            m.d.comb += [
+                residual.write.eq(drain.write_residual & real),
+                residual.write_address.eq(drain.write_address),
+                residual.write_data.eq(Cat(drain.write_word[lane] for lane in here)),
+                residual.read_address[0].eq(load.residual_address),
+                residual.read_address[1].eq(drain.addend_address),
+                features.write.eq(drain.write_features & real),
+                features.write_address.eq(drain.write_address),
+                features.write_data.eq(self._bytes(drain, index)),
+                features.read_address[0].eq(load.feature_address),
+                scores.write.eq(drain.score_write),
+                scores.write_address.eq(drain.score_address),
+                scores.write_data.eq(Cat(drain.score_word[lane] for lane in here)),
+                scores.read_address[0].eq(load.score_address),
+            ]
+            for port, found in (
+                (load.residual, residual.read_data[0]),
+                (drain.addend, residual.read_data[1]),
+                (load.features, features.read_data[0]),
+                (load.scores, scores.read_data[0]),
+            ):
+                m.d.comb += port.as_value().word_select(index, len(found)).eq(found)
+
+    def _bytes(self, drain: DrainStage, index: int) -> Value:
+        """The written word of one row of the group, its elements as bytes."""
+        columns = self._parameters.columns
+        return Cat(drain.write_word[index * columns + lane][:8] for lane in range(columns))
 
     def _connect_array(
         self, m: Module, load: LoadStage, multiply: MultiplyStage, drain: DrainStage, array: Array, ring: Ring
     ) -> None:
         """Tile lanes against weights, keys or values."""
-        p = self._parameters
-        shape = {"columns": p.columns, "depth": p.depth}
-        m.submodules.tiles = tiles = LaneMemory(lanes=p.rows, words=p.tile_slots * slot_words(p), **shape)
-        m.submodules.keys = keys = LaneMemory(lanes=p.columns, words=p.key_words, **shape)
-        m.submodules.values = values = LaneMemory(
-            lanes=p.depth, words=p.value_words, columns=p.columns, depth=p.columns
-        )
-        m.d.comb += [
-            tiles.write.eq(load.tile_write),
-            tiles.write_lane.eq(load.tile_lane),
-            tiles.write_address.eq(load.tile_address),
-            tiles.write_data.eq(load.tile_data),
-            tiles.read_address.eq(multiply.tile_address),
-            keys.write.eq(drain.write_keys),
-            values.write.eq(drain.write_values),
-        ]
-        for memory in (keys, values):
+        p, width = self._parameters, self._parameters.row_width
+        tiles, keys, values = [], [], []
+        for index in range(width):
+            shape = {"columns": p.columns, "depth": p.depth}
+            slots = LaneMemory(lanes=tile_groups(p), words=p.tile_slots * slot_words(p), **shape)
+            key = LaneMemory(lanes=p.columns // width, words=p.key_words, **shape)
+            value = LaneMemory(
+                lanes=p.depth // width, words=p.value_words, columns=p.columns, depth=p.columns
+            )
+            m.submodules[f"tiles_{index}"] = slots
+            m.submodules[f"keys_{index}"] = key
+            m.submodules[f"values_{index}"] = value
+            size, real = 8 * p.columns, drain.write_rows[index]
             m.d.comb += [
-                memory.write_lane.eq(drain.write_lane),
-                memory.write_address.eq(drain.write_address),
-                memory.write_data.eq(self._bytes(drain)),
-                memory.read_address.eq(multiply.operand_address),
+                slots.write.eq(load.tile_write[index]),
+                slots.write_lane.eq(load.tile_lane),
+                slots.write_address.eq(load.tile_address),
+                slots.write_data.eq(load.tile_data.word_select(index, size)),
+                slots.read_address.eq(multiply.tile_address),
+                key.write.eq(drain.write_keys & real),
+                value.write.eq(drain.write_values & real),
             ]
+            for memory in (key, value):
+                m.d.comb += [
+                    memory.write_lane.eq(drain.write_lane),
+                    memory.write_address.eq(drain.write_address),
+                    memory.write_data.eq(self._bytes(drain, index)),
+                    memory.read_address.eq(multiply.operand_address),
+                ]
+            tiles.append(slots.read_data)
+            keys.append(key.read_data)
+            values.append(value.read_data)
         kind = delay(m, multiply.kind, OPERANDS_AT, name="kind")
         for row in range(p.rows):
             for d in range(p.depth):
-                byte = tiles.read_data[row][8 * d : 8 * d + 8]
+                byte = tiles[row % width][row // width][8 * d : 8 * d + 8]
                 sign = byte[-1] & (kind != Kind.CONTEXT)
                 m.d.comb += array.operands[row * p.depth + d].eq(Cat(byte, sign))
         for column in range(p.columns):
             for d in range(p.depth):
                 index = d * p.columns + column
                 plain = ring.data[8 * index : 8 * index + 8]
-                key = keys.read_data[column][8 * d : 8 * d + 8]
-                value = values.read_data[d][8 * column : 8 * column + 8]
+                key = keys[column % width][column // width][8 * d : 8 * d + 8]
+                value = values[d % width][d // width][8 * column : 8 * column + 8]
                 chosen = Mux(kind == Kind.PLAIN, plain, Mux(kind == Kind.SCORES, key, value))
                 m.d.comb += array.weights[column * p.depth + d].eq(chosen)
         m.d.comb += [

@@ -1,4 +1,4 @@
-"""DRAIN: takes one row of finished accumulators a cycle through a pipeline that never stalls."""
+"""DRAIN: takes a group of rows of finished accumulators a cycle through a pipeline that never stalls."""
 
 from __future__ import annotations
 
@@ -17,11 +17,24 @@ from hlsgen.rtl.drain_address import DrainAddress
 from hlsgen.rtl.drain_attention import ContextScales, RowMaxima
 from hlsgen.rtl.drain_requantize import SHIFT_BITS, Requantize
 from hlsgen.rtl.drain_streams import DrainStreams, queue_depth
-from hlsgen.rtl.jobs import Kind, drain_bits, drain_job, drain_tag, memory_bits, row_bits, trace_signature
+from hlsgen.rtl.jobs import (
+    Kind,
+    drain_bits,
+    drain_job,
+    drain_tag,
+    group_lanes,
+    memory_bits,
+    rows_of_group,
+    score_words,
+    tile_groups,
+    trace_signature,
+    width_bits,
+    write_lane_bits,
+)
 from hlsgen.rtl.memories import words_of
 from hlsgen.rtl.pipeline import address_bits, count_bits, delay, register
 
-# Cycles after the row was selected (cycle 0).
+# Cycles after the group was selected (cycle 0).
 AT_REQUANTIZE = 1
 AT_RESULT = AT_REQUANTIZE + Requantize.latency
 AT_WRITE = AT_RESULT + Activation.latency + 1
@@ -35,6 +48,8 @@ MAXIMUM_LEAD = 5
 
 class DrainStage(wiring.Component):
     """Requantizes, transforms and writes what the array has captured.
+
+    A group is `row_width` rows; W below is that number. Row r of a tile is row r % W of group r // W.
 
     Parameters
     ----------
@@ -61,13 +76,15 @@ class DrainStage(wiring.Component):
     table_write, table_address, table_data : In
         The activation table.
     addends : In(stream), addend_level : Out, output : Out(stream), output_space : Out(1)
-    reserve_addends, reserve_output : In(1), reserved_rows : In
+    reserve_addends, reserve_output : In(1), reserved : In
         See `DrainStreams`.
     addend_address : Out, addend : In
         Residual memory, data 2 cycles after the address.
     write_features, write_residual, write_keys, write_values : Out(1)
     write_address, write_lane : Out
-    write_word : Out(C x signed 16)
+    write_rows : Out(W)
+        Which rows of the group are real.
+    write_word : Out(W*C x signed 16)
     score_write, score_address, score_word : Out
     done : Out(1)
         The program's last command has drained and its output has left.
@@ -75,11 +92,11 @@ class DrainStage(wiring.Component):
 
     Latency
     -------
-    A row is written `AT_WRITE` cycles after it was selected, logits `AT_RESULT` cycles.
+    A group is written `AT_WRITE` cycles after it was selected, logits `AT_RESULT` cycles.
 
     Throughput
     ----------
-    One row a cycle.
+    One group a cycle.
     """
 
     jobs: stream.Interface
@@ -105,7 +122,7 @@ class DrainStage(wiring.Component):
     output_space: Signal
     reserve_addends: Signal
     reserve_output: Signal
-    reserved_rows: Signal
+    reserved: Signal
     addend_address: Signal
     addend: Any
     write_features: Signal
@@ -114,6 +131,7 @@ class DrainStage(wiring.Component):
     write_values: Signal
     write_address: Signal
     write_lane: Signal
+    write_rows: Signal
     write_word: Any
     score_write: Signal
     score_address: Signal
@@ -123,7 +141,7 @@ class DrainStage(wiring.Component):
 
     def __init__(self, parameters: MachineParameters, *, style: str = "plain", trace: bool = False) -> None:
         self._parameters, self._style, self._trace = parameters, style, trace
-        p, columns = parameters, parameters.columns
+        p, columns, lanes = parameters, parameters.columns, group_lanes(parameters)
         members: dict[str, Any] = {
             "jobs": In(stream.Signature(drain_job(p, trace))),
             "captured": In(1),
@@ -135,29 +153,30 @@ class DrainStage(wiring.Component):
             "scores_drained": Out(1),
             "scale_write": In(1),
             "scale_slot": In(1),
-            "scale_row": In(address_bits(p.rows)),
-            "scale_multiplier": In(16),
-            "scale_shift": In(SHIFT_BITS),
+            "scale_row": In(address_bits(tile_groups(p))),
+            "scale_multiplier": In(data.ArrayLayout(16, p.row_width)),
+            "scale_shift": In(data.ArrayLayout(SHIFT_BITS, p.row_width)),
             "maxima": Out(data.ArrayLayout(signed(p.logit_bits), 2 * p.rows)),
             "table_write": In(1),
             "table_address": In(6),
             "table_data": In(64),
-            "addends": In(stream.Signature(16 * columns)),
+            "addends": In(stream.Signature(16 * lanes)),
             "addend_level": Out(count_bits(queue_depth(p))),
-            "output": Out(stream.Signature(16 * columns)),
+            "output": Out(stream.Signature(16 * lanes)),
             "output_space": Out(1),
             "reserve_addends": In(1),
             "reserve_output": In(1),
-            "reserved_rows": In(row_bits(p)),
+            "reserved": In(count_bits(tile_groups(p))),
             "addend_address": Out(memory_bits(p)),
-            "addend": In(words_of(16, columns)),
+            "addend": In(words_of(16, lanes)),
             **{f"write_{name}": Out(1) for name in ("features", "residual", "keys", "values")},
             "write_address": Out(drain_bits(p)),
-            "write_lane": Out(address_bits(max(columns, p.depth))),
-            "write_word": Out(words_of(16, columns)),
+            "write_lane": Out(write_lane_bits(p)),
+            "write_rows": Out(p.row_width),
+            "write_word": Out(words_of(16, lanes)),
             "score_write": Out(1),
-            "score_address": Out(address_bits(2 * p.rows * p.score_words)),
-            "score_word": Out(words_of(p.logit_bits, columns)),
+            "score_address": Out(address_bits(score_words(p))),
+            "score_word": Out(words_of(p.logit_bits, lanes)),
             "done": Out(1),
         }
         if trace:
@@ -184,13 +203,14 @@ class DrainStage(wiring.Component):
     # -- control -----------------------------------------------------------------------------------------
 
     def _control(self, m: Module, job: Any) -> tuple[Any, Any]:
-        """Which row of which block drains; jobs follow one another without a gap."""
+        """Which group of which block drains; jobs follow one another without a gap."""
         p = self._parameters
-        row = Signal(data.StructLayout({"valid": 1, "index": address_bits(p.rows), "block_first": 1}))
+        layout = {"valid": 1, "index": address_bits(tile_groups(p)), "block_first": 1}
+        row = Signal(data.StructLayout(layout))
         blocks, has_job = Signal(16), Signal()
         ends = Signal(data.StructLayout({"row": 1, "block": 1, "job": 1}))
         m.d.comb += [
-            ends.row.eq(row.index == job.rows - 1),
+            ends.row.eq(row.index == (job.rows - 1)[width_bits(p) :]),
             ends.block.eq(blocks == 1),
             ends.job.eq(row.valid & ends.row & ends.block),
             self.jobs.ready.eq(~has_job | ends.job),
@@ -212,7 +232,7 @@ class DrainStage(wiring.Component):
         return row, ends
 
     def _tag(self, m: Module, job: Any, row: Any, ends: Any) -> Any:
-        """What travels with the row."""
+        """What travels with the group."""
         p = self._parameters
         m.submodules.address = address = DrainAddress(p, trace=self._trace)
         m.d.comb += [
@@ -244,6 +264,7 @@ class DrainStage(wiring.Component):
             tag.restart.eq(row.block_first),
             tag.slot.eq(job.slot),
             tag.row.eq(row.index),
+            tag.rows.eq(rows_of_group(p, job.rows, ends.row)),
             tag.end_scores.eq(ends.job & scores),
             tag.end_tile.eq(ends.job & job.end_tile),
             tag.end_command.eq(ends.job & job.end_command),
@@ -261,7 +282,7 @@ class DrainStage(wiring.Component):
                 tag.trace_command.eq(job.command),
                 tag.trace_kind.eq(job.kind),
                 tag.trace_head.eq(job.head),
-                tag.trace_row.eq(job.token + row.index),
+                tag.trace_row.eq(job.token + (row.index << width_bits(p))),
                 tag.trace_word.eq(block),
             ]
         return tag
@@ -269,21 +290,13 @@ class DrainStage(wiring.Component):
     # -- data --------------------------------------------------------------------------------------------
 
     def _requantize(self, m: Module, job: Any, row: Any) -> Any:
-        """Select the row; its constants are the block's, the command's or, in contexts, the row's."""
-        p = self._parameters
-        m.submodules.scales = scales = ContextScales(p.rows)
-        m.submodules.requantize = requantize = Requantize(p.columns, p.accumulator_bits, style=self._style)
-        m.d.comb += [
-            scales.write.eq(self.scale_write),
-            scales.write_slot.eq(self.scale_slot),
-            scales.write_row.eq(self.scale_row),
-            scales.write_multiplier.eq(self.scale_multiplier),
-            scales.write_shift.eq(self.scale_shift),
-            scales.slot.eq(job.slot),
-            scales.row.eq(row.index),
-        ]
+        """Select the group; its constants are the block's, the command's or, in contexts, the rows'."""
+        p, lanes, style = self._parameters, group_lanes(self._parameters), self._style
+        m.submodules.requantize = requantize = Requantize(lanes, p.accumulator_bits, style=style)
+        scales = [self._scales(m, job, row, index) for index in range(p.row_width)]
         held = self.held
-        rows = Array([Cat(held[r * p.columns + c] for c in range(p.columns)) for r in range(p.rows)])
+        groups = [range(first, first + lanes) for first in range(0, p.rows * p.columns, lanes)]
+        rows = Array([Cat(held[cell] for cell in group) for group in groups])
         kind = register(m, job.kind, name="kind")
         fixed = register(m, Cat(job.multiplier, job.shift), name="fixed")
         plain, scores = kind == Kind.PLAIN, kind == Kind.SCORES
@@ -292,42 +305,71 @@ class DrainStage(wiring.Component):
             requantize.low.eq(register(m, job.low, name="low")),
             requantize.high.eq(register(m, job.high, name="high")),
         ]
-        multiplier = Mux(scores, fixed[:15], scales.multiplier)
-        shift = Mux(scores, fixed[15:], scales.shift)
-        for lane in range(p.columns):
-            constant = self.constants[lane]
+        multipliers = [Mux(scores, fixed[:15], scale.multiplier) for scale in scales]
+        shifts = [Mux(scores, fixed[15:], scale.shift) for scale in scales]
+        for lane in range(lanes):
+            index, column = divmod(lane, p.columns)
+            constant = self.constants[column]
             m.d.comb += [
                 requantize.bias[lane].eq(Mux(plain, constant.bias, 0)),
-                requantize.multiplier[lane].eq(Mux(plain, constant.multiplier, multiplier)),
-                requantize.shift[lane].eq(Mux(plain, constant.shift, shift)),
+                requantize.multiplier[lane].eq(Mux(plain, constant.multiplier, multipliers[index])),
+                requantize.shift[lane].eq(Mux(plain, constant.shift, shifts[index])),
             ]
         return requantize.result
+
+    def _scales(self, m: Module, job: Any, row: Any, index: int) -> ContextScales:
+        """The scales of one row of every group."""
+        scales = ContextScales(tile_groups(self._parameters))
+        m.submodules[f"scales_{index}"] = scales
+        m.d.comb += [
+            scales.write.eq(self.scale_write),
+            scales.write_slot.eq(self.scale_slot),
+            scales.write_row.eq(self.scale_row),
+            scales.write_multiplier.eq(self.scale_multiplier[index]),
+            scales.write_shift.eq(self.scale_shift[index]),
+            scales.slot.eq(job.slot),
+            scales.row.eq(row.index),
+        ]
+        return scales
 
     def _scores(self, m: Module, tags: list[Any], result: Any) -> None:
         """Logits leave the pipeline as soon as they are saturated."""
         p, tag = self._parameters, tags[AT_RESULT - 1]
-        m.submodules.maxima = maxima = RowMaxima(p)
+        m.d.comb += [self.score_write.eq(tag.scores), self.score_address.eq(tag.address)]
+        latency = 0
+        for index in range(p.row_width):
+            first = index * p.columns
+            logits = [result[first + lane][: p.logit_bits].as_signed() for lane in range(p.columns)]
+            latency = self._maxima(m, tag, index, logits)
+            m.d.comb += [self.score_word[first + lane].eq(logit) for lane, logit in enumerate(logits)]
+        drained = max(MAXIMUM_LEAD, AT_RESULT + latency - MAXIMUM_LEAD)
+        m.d.comb += self.scores_drained.eq(tags[drained - 1].end_scores)
+
+    def _maxima(self, m: Module, tag: Any, index: int, logits: list[Value]) -> int:
+        """The maxima of one row of every group; returns their latency."""
+        p = self._parameters
+        maxima = RowMaxima(p)
+        m.submodules[f"maxima_{index}"] = maxima
         m.d.comb += [
-            self.score_write.eq(tag.scores),
-            self.score_address.eq(tag.address),
             maxima.valid.eq(tag.scores),
             maxima.mask.eq(tag.mask),
             maxima.restart.eq(tag.restart),
             maxima.slot.eq(tag.slot),
             maxima.row.eq(tag.row),
-            self.maxima.eq(maxima.maxima),
         ]
-        for lane in range(p.columns):
-            logit = result[lane][: p.logit_bits].as_signed()
-            m.d.comb += [self.score_word[lane].eq(logit), maxima.logits[lane].eq(logit)]
-        drained = max(MAXIMUM_LEAD, AT_RESULT + maxima.latency - MAXIMUM_LEAD)
-        m.d.comb += self.scores_drained.eq(tags[drained - 1].end_scores)
+        m.d.comb += [maxima.logits[lane].eq(logit) for lane, logit in enumerate(logits)]
+        m.d.comb += [
+            self.maxima[group * p.row_width + index].eq(maxima.maxima[group])
+            for group in range(2 * tile_groups(p))
+        ]
+        return maxima.latency
 
     def _finish(self, m: Module, tags: list[Any], result: Any) -> DrainStreams:
         """Table or addition, then the write."""
         p, tag, last = self._parameters, tags[AT_RESULT - 1], tags[AT_WRITE - 2]
-        m.submodules.activation = activation = Activation(p.columns)
-        m.submodules.add = add = AddRows(p.columns)
+        lanes = group_lanes(p)
+        m.submodules.activation = activation = Activation(lanes)
+        m.submodules.add = add = AddRows(lanes)
         m.submodules.streams = streams = DrainStreams(p)
         m.d.comb += [
             activation.table_write.eq(self.table_write),
@@ -341,28 +383,40 @@ class DrainStage(wiring.Component):
             streams.take_addend.eq(tag.stream),
             streams.reserve_addends.eq(self.reserve_addends),
             streams.reserve_output.eq(self.reserve_output),
-            streams.reserved_rows.eq(self.reserved_rows),
+            streams.reserved.eq(self.reserved),
             self.addend_level.eq(streams.addend_level),
             self.output_space.eq(streams.output_space),
             streams.put_output.eq(tags[AT_WRITE - 1].to_output),
-            streams.output_word.eq(self.write_word),
+            streams.output_word.eq(self._real_rows(tags[AT_WRITE - 1].rows)),
         ]
         wiring.connect(m, wiring.flipped(self.addends), streams.addends)
         wiring.connect(m, streams.output, wiring.flipped(self.output))
         plain = delay(m, result, Activation.latency, name="plain")
         added = delay(m, add.result, Activation.latency - AddRows.latency, name="added")
         with m.If(last.activation):
-            for lane in range(p.columns):
+            for lane in range(lanes):
                 m.d.sync += self.write_word[lane].eq(activation.result[lane])
         with m.Elif(last.add):
             m.d.sync += self.write_word.eq(added)
         with m.Else():
             m.d.sync += self.write_word.eq(plain)
         written = tags[AT_WRITE - 1]
-        m.d.comb += [self.write_address.eq(written.address), self.write_lane.eq(written.lane)]
+        m.d.comb += [
+            self.write_address.eq(written.address),
+            self.write_lane.eq(written.lane),
+            self.write_rows.eq(written.rows),
+        ]
         for name in ("features", "residual", "keys", "values"):
             m.d.comb += getattr(self, f"write_{name}").eq(getattr(written, f"to_{name}"))
         return streams
+
+    def _real_rows(self, rows: Value) -> Value:
+        """The written words, zero where a group has no row."""
+        if self._parameters.row_width == 1:
+            return self.write_word.as_value()
+        size = 16 * self._parameters.columns
+        words = [self.write_word.as_value().word_select(index, size) for index in range(len(rows))]
+        return Cat(Mux(rows[index], word, 0) for index, word in enumerate(words))
 
     def _count(self, m: Module, tags: list[Any], output_left: Value) -> None:
         """Drained commands and tiles; for LOAD as early as its way to the memory allows."""
@@ -380,6 +434,6 @@ class DrainStage(wiring.Component):
 
     def _show(self, m: Module, tag: Any) -> None:
         shown = self.trace
-        m.d.comb += [shown.valid.eq(tag.valid), shown.data.eq(self.write_word)]
+        m.d.comb += [shown.valid.eq(Mux(tag.valid, tag.rows, 0)), shown.data.eq(self.write_word)]
         for name in ("command", "kind", "head", "row", "word"):
             m.d.comb += getattr(shown, name).eq(getattr(tag, f"trace_{name}"))

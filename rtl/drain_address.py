@@ -9,14 +9,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import MachineParameters
-from hlsgen.rtl.jobs import Kind, drain_bits, drain_job
-from hlsgen.rtl.pipeline import address_bits
+from hlsgen.rtl.jobs import Kind, drain_bits, drain_job, score_words, write_lane_bits
 
 
 class DrainAddress(wiring.Component):
-    """Address and lane of the row that drains this cycle.
+    """Address and lane of the group of rows that drains this cycle.
 
-    A row lies `row_step` behind the one before it whenever the lane wraps; a block lies 1 behind the one
+    A group lies `row_step` behind the one before it whenever the lane wraps; a block lies 1 behind the one
     before it, at a head's end `head_jump`. Tiles continue where the tile before ended, groups likewise.
 
     Parameters
@@ -43,7 +42,7 @@ class DrainAddress(wiring.Component):
 
     Throughput
     ----------
-    One row a cycle.
+    One group a cycle.
     """
 
     load: Signal
@@ -67,7 +66,7 @@ class DrainAddress(wiring.Component):
                 "row_last": In(1),
                 "block_last": In(1),
                 "address": Out(drain_bits(p)),
-                "lane": Out(address_bits(max(p.columns, p.depth))),
+                "lane": Out(write_lane_bits(p)),
             }
         )
 
@@ -117,7 +116,7 @@ class DrainAddress(wiring.Component):
             m.d.sync += [base.eq(following), word.eq(following_word)]
             with m.If(self.block_last & self.job.last_tile & (self.job.kind == Kind.PLAIN)):
                 m.d.comb += [next_group.eq(following), next_word.eq(following_word)]
-        second = self._parameters.rows * self._parameters.score_words
+        second = score_words(self._parameters) // 2
         plain, scores = new.kind == Kind.PLAIN, new.kind == Kind.SCORES
         again = plain & ~new.fresh
         begin = Mux(scores, Mux(new.slot, second, 0), Mux(again, next_group, new.base))

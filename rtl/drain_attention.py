@@ -9,12 +9,13 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import MachineParameters
+from hlsgen.rtl.jobs import tile_groups
 from hlsgen.rtl.memories import ram, words_of
 from hlsgen.rtl.pipeline import address_bits, delay, maximum, register
 
 
 class RowMaxima(wiring.Component):
-    """The running maximum of every row of both score tiles, over the columns that are keys.
+    """The running maximum of one row of every group of both score tiles, over the columns that are keys.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ class RowMaxima(wiring.Component):
     restart : In(1)
         The row's first block.
     slot, row : In
-    maxima : Out(2*R x signed logit)
+    maxima : Out(2 * groups x signed logit)
 
     Latency
     -------
@@ -60,8 +61,8 @@ class RowMaxima(wiring.Component):
                 "mask": In(p.columns),
                 "restart": In(1),
                 "slot": In(1),
-                "row": In(address_bits(p.rows)),
-                "maxima": Out(data.ArrayLayout(signed(p.logit_bits), 2 * p.rows)),
+                "row": In(address_bits(tile_groups(p))),
+                "maxima": Out(data.ArrayLayout(signed(p.logit_bits), 2 * tile_groups(p))),
             }
         )
 
@@ -81,8 +82,8 @@ class RowMaxima(wiring.Component):
             ]
         valid = delay(m, self.valid, self.latency - 1, name="valid", reset=True)
         where = delay(m, Cat(self.restart, self.slot, self.row), self.latency - 1, name="where")
-        for index in range(2 * p.rows):
-            slot, row = divmod(index, p.rows)
+        for index in range(2 * tile_groups(p)):
+            slot, row = divmod(index, tile_groups(p))
             current = self.maxima[index]
             here = valid & (where[1] == slot) & (where[2:] == row)
             with m.If(here & (where[0] | (values[0] > current))):

@@ -9,14 +9,14 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import MachineParameters
-from hlsgen.rtl.jobs import row_bits
+from hlsgen.rtl.jobs import group_lanes, tile_groups
 from hlsgen.rtl.pipeline import count_bits
 from hlsgen.rtl.queues import Queue
 
 
 def queue_depth(p: MachineParameters) -> int:
-    """Entries of the addend and the output queue: four blocks, at least 16."""
-    return max(16, 4 << (p.rows - 1).bit_length())
+    """Groups of rows in the addend and the output queue: four blocks, at least 16."""
+    return max(16, 4 << (tile_groups(p) - 1).bit_length())
 
 
 class DrainStreams(wiring.Component):
@@ -33,14 +33,14 @@ class DrainStreams(wiring.Component):
     addend_level : Out
         Addends that are there and not reserved.
     reserve_addends, reserve_output : In(1)
-        `reserved_rows` words are spoken for.
+        `reserved` entries are spoken for.
     take_addend : In(1)
         `addend` is used up.
     put_output : In(1), output_word : In
     output_space : Out(1)
-        R more words have a place.
+        A whole tile's entries have a place.
     output_left : Out(1)
-        Every reserved word has left.
+        Every reserved entry has left.
 
     Latency
     -------
@@ -48,7 +48,7 @@ class DrainStreams(wiring.Component):
 
     Throughput
     ----------
-    One word a cycle.
+    One entry a cycle: a group's words.
     """
 
     addends: stream.Interface
@@ -56,7 +56,7 @@ class DrainStreams(wiring.Component):
     addend_level: Signal
     reserve_addends: Signal
     reserve_output: Signal
-    reserved_rows: Signal
+    reserved: Signal
     take_addend: Signal
     addend: Signal
     put_output: Signal
@@ -65,14 +65,14 @@ class DrainStreams(wiring.Component):
     output_left: Signal
 
     def __init__(self, parameters: MachineParameters) -> None:
-        self._parameters, bits = parameters, 16 * parameters.columns
+        self._parameters, bits = parameters, 16 * group_lanes(parameters)
         flags = ("reserve_addends", "reserve_output", "take_addend", "put_output")
         super().__init__(
             {
                 "addends": In(stream.Signature(bits)),
                 "output": Out(stream.Signature(bits)),
                 "addend_level": Out(count_bits(queue_depth(parameters))),
-                "reserved_rows": In(row_bits(parameters)),
+                "reserved": In(count_bits(tile_groups(parameters))),
                 "addend": Out(bits),
                 "output_word": In(bits),
                 "output_space": Out(1),
@@ -84,14 +84,14 @@ class DrainStreams(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m, p = Module(), self._parameters
-        depth, bits = queue_depth(p), 16 * p.columns
+        depth, bits = queue_depth(p), 16 * group_lanes(p)
         m.submodules.waiting = waiting = Queue(bits, depth)
         wiring.connect(m, wiring.flipped(self.addends), waiting.i)
         level = Signal(count_bits(2 * depth))
         arrives = self.addends.valid & self.addends.ready
-        reserved = Signal.like(self.reserved_rows)
+        reserved = Signal.like(self.reserved)
         with m.If(self.reserve_addends):
-            m.d.comb += reserved.eq(self.reserved_rows)
+            m.d.comb += reserved.eq(self.reserved)
         m.d.sync += level.eq(level + arrives - reserved)
         m.d.comb += [
             self.addend_level.eq(level),
@@ -106,12 +106,12 @@ class DrainStreams(wiring.Component):
         m.d.comb += [results.i.valid.eq(self.put_output), results.i.payload.eq(self.output_word)]
         wiring.connect(m, results.o, wiring.flipped(self.output))
         free = Signal(count_bits(depth), init=depth)
-        free_next, reserved = Signal.like(free), Signal.like(self.reserved_rows)
+        free_next, reserved = Signal.like(free), Signal.like(self.reserved)
         leaves = self.output.valid & self.output.ready
         with m.If(self.reserve_output):
-            m.d.comb += reserved.eq(self.reserved_rows)
+            m.d.comb += reserved.eq(self.reserved)
         m.d.comb += [
             free_next.eq(free + leaves - reserved),
-            self.output_space.eq(free >= self._parameters.rows),
+            self.output_space.eq(free >= tile_groups(self._parameters)),
         ]
         m.d.sync += [free.eq(free_next), self.output_left.eq(free_next == depth)]

@@ -54,7 +54,7 @@ def channel_shapes(parameters: MachineParameters) -> tuple[ChannelShape, ...]:
         ChannelShape(p.columns * 8, max(small, BEATS_UNDER_WAY)),
         ChannelShape(p.columns * p.depth * 8, 256),
         ChannelShape(p.columns * 64, small),
-        ChannelShape(p.columns * 16, small),
+        ChannelShape(16 * p.columns * p.row_width, small),
     )
 
 

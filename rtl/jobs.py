@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
-from amaranth import signed
+from amaranth import C, Cat, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
@@ -32,16 +32,52 @@ def row_bits(p: MachineParameters) -> int:
     return count_bits(p.rows)
 
 
+def tile_groups(p: MachineParameters) -> int:
+    """Groups of `row_width` rows in a whole tile."""
+    return p.rows // p.row_width
+
+
+def group_lanes(p: MachineParameters) -> int:
+    """Elements that LOAD and DRAIN handle in a cycle: a word of each row of a group."""
+    return p.columns * p.row_width
+
+
+def width_bits(p: MachineParameters) -> int:
+    """log2 of the row width."""
+    return p.row_width.bit_length() - 1
+
+
+def groups_of(p: MachineParameters, rows: Value) -> Value:
+    """Groups that hold `rows` rows."""
+    return rows if p.row_width == 1 else (rows + (p.row_width - 1))[width_bits(p) :]
+
+
+def rows_of_group(p: MachineParameters, rows: Value, last: Value) -> Value:
+    """A bit for each row of a group: those of the last group end with row `rows` - 1."""
+    if p.row_width == 1:
+        return C(1, 1)
+    final = (rows - 1)[: width_bits(p)]
+    return Cat(~last | (index <= final) for index in range(p.row_width))
+
+
+def bank_words(p: MachineParameters, words: int) -> int:
+    """Words of one of the `row_width` banks of a row memory."""
+    return ceil_div(words, p.row_width)
+
+
 def memory_bits(p: MachineParameters) -> int:
     """Bits of an address in the residual or the feature memory."""
-    return address_bits(max(p.residual_words, p.feature_words))
+    return address_bits(max(bank_words(p, p.residual_words), bank_words(p, p.feature_words)))
+
+
+def score_words(p: MachineParameters) -> int:
+    """Words of one bank of both score tiles."""
+    return 2 * tile_groups(p) * p.score_words
 
 
 def drain_bits(p: MachineParameters) -> int:
     """Bits of any address that DRAIN writes."""
-    return address_bits(
-        max(p.residual_words, p.feature_words, p.key_words, p.value_words, 2 * p.rows * p.score_words)
-    )
+    return max(memory_bits(p), address_bits(max(p.key_words, p.value_words, score_words(p))))
 
 
 def key_part_bits(p: MachineParameters) -> int:
@@ -53,6 +89,11 @@ def operand_bits(p: MachineParameters) -> int:
     """Bits of a key step's or a value word's address."""
     steps = ceil_div(p.key_words * p.columns, p.depth) + 1
     return address_bits(max(steps, p.value_words, p.key_words))
+
+
+def write_lane_bits(p: MachineParameters) -> int:
+    """Bits of a key or value lane's number within its bank."""
+    return address_bits(max(p.columns, p.depth) // p.row_width)
 
 
 def slot_steps(p: MachineParameters) -> int:
@@ -95,7 +136,7 @@ def multiply_job(p: MachineParameters) -> data.StructLayout:
     return data.StructLayout(
         {
             "kind": 2,
-            "rows": row_bits(p),
+            "row_groups": count_bits(tile_groups(p)),
             "blocks": 16,
             "steps": 16,
             "base": address,
@@ -131,7 +172,7 @@ def drain_job(p: MachineParameters, trace: bool) -> data.StructLayout:
         "blocks": 16,
         "base": address,
         "row_step": address,
-        "lane_last": address_bits(max(p.columns, p.depth)),
+        "lane_last": write_lane_bits(p),
         "head_words": 16,
         "head_jump": address,
         "addend_offset": memory_bits(p),
@@ -157,9 +198,10 @@ def load_config(p: MachineParameters) -> data.StructLayout:
 
 
 def load_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
-    """What travels with a word through LOAD: where it goes and what it ends."""
+    """What travels with a group's words through LOAD: where they go, which rows are real, what they end."""
     fields = {
-        "lane": address_bits(p.rows),
+        "lane": address_bits(tile_groups(p)),
+        "rows": p.row_width,
         "word": address_bits(p.tile_slots * slot_words(p)),
         "row_first": 1,
         "row_last": 1,
@@ -172,16 +214,17 @@ def load_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
 
 
 def drain_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
-    """What travels with a row through DRAIN: how it is treated, where it goes and what it ends."""
+    """What travels with a group of rows through DRAIN: how it is treated, where it goes, what it ends."""
     flags = ["valid", "scores", "activation", "add", "stream", "bank", "restart", "slot"]
     flags += ["end_scores", "end_tile", "end_command", "end_program"]
     flags += [f"to_{target.name.lower()}" for target in Target]
     fields = dict.fromkeys(flags, 1) | {
         "address": drain_bits(p),
-        "lane": address_bits(max(p.columns, p.depth)),
+        "lane": write_lane_bits(p),
         "addend_address": memory_bits(p),
         "mask": p.columns,
-        "row": address_bits(p.rows),
+        "row": address_bits(tile_groups(p)),
+        "rows": p.row_width,
     }
     if trace:
         fields |= {f"trace_{name}": bits for name, bits in TRACE_FIELDS.items()}
@@ -189,11 +232,14 @@ def drain_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
 
 
 def trace_signature(p: MachineParameters) -> wiring.Signature:
-    """A word shown to the simulation: `data` is C elements, each sign-extended to 16 bits."""
+    """A group's words shown to the simulation, with a `valid` each and the first one's row.
+
+    `data` is C elements per row, each sign-extended to 16 bits.
+    """
     return wiring.Signature(
         {
-            "valid": Out(1),
+            "valid": Out(p.row_width),
             **{name: Out(bits) for name, bits in TRACE_FIELDS.items()},
-            "data": Out(16 * p.columns),
+            "data": Out(16 * group_lanes(p)),
         }
     )

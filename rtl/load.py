@@ -1,8 +1,8 @@
-"""LOAD: makes the operand tiles, one word a cycle, as far ahead as there are tile slots."""
+"""LOAD: makes the operand tiles, a group of words a cycle, as far ahead as there are tile slots."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from amaranth import Array, C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
@@ -14,11 +14,14 @@ from hlsgen.rtl.jobs import (
     CONTEXT_FIELDS,
     NORM_FIELDS,
     Kind,
+    group_lanes,
     load_config,
     load_job,
     load_tag,
     memory_bits,
+    score_words,
     slot_words,
+    tile_groups,
     trace_signature,
 )
 from hlsgen.rtl.load_exp import ExpLoad
@@ -34,8 +37,18 @@ READ_LATENCY = 2
 """Cycles from an address to a memory's data."""
 
 
+class _RowLane(NamedTuple):
+    """The pipelines of one row of every group."""
+
+    norm: LayerNormLoad
+    exp: ExpLoad
+    unit: RowUnit
+
+
 class LoadStage(wiring.Component):
     """Takes jobs, waits for what they depend on and for a tile slot, and fills the slot.
+
+    A group is `row_width` rows; W below is that number. Row r of a tile is row r % W of group r // W.
 
     Rows, exp and patches share a pipeline of one latency, so that their words never collide; layer norm
     and pooling have another one. A job that changes the pipeline or its configuration waits until the
@@ -66,11 +79,14 @@ class LoadStage(wiring.Component):
         Row maxima of both score tiles.
     table_write, table_address, table_data : In
         The exp table.
-    tile_write, tile_lane, tile_address, tile_data : Out
+    tile_write : Out(W)
+        Which rows of the group are written.
+    tile_lane, tile_address, tile_data : Out
+        The group's number, the word within the slots, the rows' words.
     tile_done : Out(1)
         The oldest unfinished tile is complete.
     scale_write, scale_slot, scale_row, scale_multiplier, scale_shift : Out
-        A context row's multiplier and shift.
+        The multipliers and shifts of a group of context rows.
     trace : Out(trace_signature)
 
     Latency
@@ -79,7 +95,7 @@ class LoadStage(wiring.Component):
 
     Throughput
     ----------
-    One word a cycle, across jobs.
+    A group's words a cycle, across jobs; patches one word a cycle.
     """
 
     jobs: stream.Interface
@@ -106,15 +122,15 @@ class LoadStage(wiring.Component):
     scale_write: Signal
     scale_slot: Signal
     scale_row: Signal
-    scale_multiplier: Signal
-    scale_shift: Signal
+    scale_multiplier: Any
+    scale_shift: Any
     trace: Any
 
     def __init__(
         self, parameters: MachineParameters, plan: MultiplierPlan, *, slack: int, trace: bool = False
     ) -> None:
         self._parameters, self._plan, self._slack, self._trace = parameters, plan, slack, trace
-        p, self._tag = parameters, load_tag(parameters, trace)
+        p, self._tag, lanes = parameters, load_tag(parameters, trace), group_lanes(parameters)
         members: dict[str, Any] = {
             "jobs": In(stream.Signature(load_job(p, trace))),
             "pixels": In(stream.Signature(8 * p.columns)),
@@ -124,24 +140,24 @@ class LoadStage(wiring.Component):
             "slot_freed": In(1),
             "feature_address": Out(memory_bits(p)),
             "residual_address": Out(memory_bits(p)),
-            "score_address": Out(address_bits(2 * p.rows * p.score_words)),
-            "features": In(words_of(8, p.columns)),
-            "residual": In(words_of(16, p.columns)),
-            "scores": In(words_of(p.logit_bits, p.columns)),
+            "score_address": Out(address_bits(score_words(p))),
+            "features": In(words_of(8, lanes)),
+            "residual": In(words_of(16, lanes)),
+            "scores": In(words_of(p.logit_bits, lanes)),
             "maxima": In(data.ArrayLayout(signed(p.logit_bits), 2 * p.rows)),
             "table_write": In(1),
             "table_address": In(p.logit_bits - 2),
             "table_data": In(64),
-            "tile_write": Out(1),
+            "tile_write": Out(p.row_width),
             "tile_lane": Out(self._tag.members["lane"]),
             "tile_address": Out(self._tag.members["word"]),
-            "tile_data": Out(8 * p.columns),
+            "tile_data": Out(8 * lanes),
             "tile_done": Out(1),
             "scale_write": Out(1),
             "scale_slot": Out(1),
-            "scale_row": Out(address_bits(p.rows)),
-            "scale_multiplier": Out(16),
-            "scale_shift": Out(6),
+            "scale_row": Out(address_bits(tile_groups(p))),
+            "scale_multiplier": Out(data.ArrayLayout(16, p.row_width)),
+            "scale_shift": Out(data.ArrayLayout(6, p.row_width)),
         }
         if trace:
             members["trace"] = Out(trace_signature(p))
@@ -152,34 +168,43 @@ class LoadStage(wiring.Component):
         m, p = Module(), self._parameters
         m.submodules.walk = walk = RowWalk(p, trace=self._trace)
         m.submodules.patches = patches = PatchesLoad(p, trace=self._trace)
-        m.submodules.layer_norm = norm = LayerNormLoad(p, self._plan, trace=self._trace)
-        m.submodules.exp = exp = ExpLoad(p)
-        m.submodules.row_unit = unit = RowUnit(
-            variance_style=self._plan.row,
-            combine_style=self._plan.combine,
-            interpolate_style=self._plan.interpolate,
-        )
+        lanes = [self._row_lane(m, index) for index in range(p.row_width)]
         config = Signal(load_config(p))
         wiring.connect(m, wiring.flipped(self.pixels), patches.pixels)
-        self._accept(m, walk, patches, norm, config)
+        self._accept(m, walk, patches, config, lanes)
         self._read(m, walk.request)
         tags = [walk.request.tag]
-        for index in range(READ_LATENCY + exp.latency):
+        for index in range(READ_LATENCY + ExpLoad.latency):
             tags.append(register(m, tags[-1], name=f"tag_{index + 1}"))
-        self._connect_exp(m, walk.request, exp, unit, tags)
-        self._connect_norm(m, walk.request, norm, unit, tags[READ_LATENCY])
-        m.d.comb += [getattr(unit, name).eq(getattr(config, name)) for name in unit.config_names]
-        m.d.comb += norm.config.eq(config)
-        self._write(m, walk.request, patches, norm, exp, tags[-1])
+        self._connect_exp(m, walk.request, lanes, tags)
+        self._connect_norm(m, walk.request, lanes, tags[READ_LATENCY])
+        for lane in lanes:
+            unit = lane.unit
+            m.d.comb += [getattr(unit, name).eq(getattr(config, name)) for name in unit.config_names]
+            m.d.comb += lane.norm.config.eq(config)
+        self._write(m, walk.request, patches, lanes, tags[-1])
         return m
+
+    def _row_lane(self, m: Module, index: int) -> _RowLane:
+        """The pipelines of one row of every group; they run in step."""
+        plan = self._plan
+        lane = _RowLane(
+            LayerNormLoad(self._parameters, plan, first=index == 0, trace=self._trace),
+            ExpLoad(self._parameters),
+            RowUnit(variance_style=plan.row, combine_style=plan.combine, interpolate_style=plan.interpolate),
+        )
+        for name in ("norm", "exp", "unit"):
+            m.submodules[f"{name}_{index}"] = getattr(lane, name)
+        return lane
 
     # -- jobs --------------------------------------------------------------------------------------------
 
     def _accept(
-        self, m: Module, walk: RowWalk, patches: PatchesLoad, norm: LayerNormLoad, config: Any
+        self, m: Module, walk: RowWalk, patches: PatchesLoad, config: Any, lanes: list[_RowLane]
     ) -> None:
         """Start the waiting job as soon as everything it needs is there."""
         p, job = self._parameters, self.jobs.payload
+        pool, pool_norm = Signal(), Signal()
         is_pool, is_pool_norm = job.load == Load.POOL, job.load == Load.POOL_NORM
         ready, start, free = Signal(), Signal(), Signal(range(p.tile_slots + 1), init=p.tile_slots)
         under_way = Signal(range(p.tile_slots + 1))
@@ -188,7 +213,7 @@ class LoadStage(wiring.Component):
             self.jobs.ready.eq(start),
         ]
         usable = self._depended(m, job, start) & (free != 0)
-        compatible = self._compatible(m, job, start, config, norm) | (under_way == 0)
+        compatible = self._compatible(m, job, start, config, pool) | (under_way == 0)
         m.d.sync += [
             ready.eq(self.jobs.valid & ~start & usable & compatible),
             free.eq(free + self.slot_freed - start),
@@ -197,7 +222,9 @@ class LoadStage(wiring.Component):
         slot = Signal(range(p.tile_slots))
         with m.If(start):
             m.d.sync += slot.eq(Mux(slot == p.tile_slots - 1, 0, slot + 1))
-            m.d.sync += [norm.pool.eq(is_pool | is_pool_norm), norm.pool_norm.eq(is_pool_norm)]
+            m.d.sync += [pool.eq(is_pool | is_pool_norm), pool_norm.eq(is_pool_norm)]
+        for lane in lanes:
+            m.d.comb += [lane.norm.pool.eq(pool), lane.norm.pool_norm.eq(pool_norm)]
         slot_word = Array(
             [C(index * slot_words(p), walk.slot_word.shape()) for index in range(p.tile_slots)]
         )[slot]
@@ -215,7 +242,7 @@ class LoadStage(wiring.Component):
         drained = (job.depends == Depends.NONE) | past | ((job.depends == Depends.TILE) & tile)
         return Mux(is_context, score_tiles != 0, drained)
 
-    def _compatible(self, m: Module, job: Any, start: Value, config: Any, norm: LayerNormLoad) -> Value:
+    def _compatible(self, m: Module, job: Any, start: Value, config: Any, pool: Value) -> Value:
         """The job may follow the one before without a gap: same pipeline, same configuration."""
         is_norm = job.load == Load.LAYER_NORM
         is_pool = (job.load == Load.POOL) | (job.load == Load.POOL_NORM)
@@ -228,7 +255,7 @@ class LoadStage(wiring.Component):
                 m.d.sync += [getattr(config, name).eq(getattr(job, name)) for name in NORM_FIELDS]
             with m.If(is_context):
                 m.d.sync += [getattr(config, name).eq(getattr(job, name)) for name in CONTEXT_FIELDS]
-        norm_same = was_norm & ~norm.pool & Cat(same[name] for name in NORM_FIELDS).all()
+        norm_same = was_norm & ~pool & Cat(same[name] for name in NORM_FIELDS).all()
         context_same = Cat(same[name] for name in CONTEXT_FIELDS).all()
         return Mux(is_norm | is_pool, norm_same & ~is_pool, ~was_norm & (context_same | ~is_context))
 
@@ -241,78 +268,96 @@ class LoadStage(wiring.Component):
             self.score_address.eq(request.score_address),
         ]
 
-    def _connect_exp(self, m: Module, request: Any, exp: ExpLoad, unit: RowUnit, tags: list[Any]) -> None:
-        """Scores and their row's maximum; the denominators' way to the scales."""
-        maxima = Array([self.maxima[index] for index in range(2 * self._parameters.rows)])
-        asked = tags[1]
-        row = Mux(asked.slot, asked.lane + self._parameters.rows, asked.lane)
-        found = tags[READ_LATENCY]
-        m.d.comb += [
-            exp.table_write.eq(self.table_write),
-            exp.table_address.eq(self.table_address),
-            exp.table_data.eq(self.table_data),
-            exp.logits.eq(self.scores),
-            exp.maximum.eq(register(m, maxima[row], name="maximum")),
-            exp.bank.eq(delay(m, request.bank, READ_LATENCY, name="bank")),
-            exp.mask.eq(delay(m, request.mask, READ_LATENCY, name="mask")),
-            exp.valid.eq(delay(m, request.scores, READ_LATENCY, name="scores_valid", reset=True)),
-            exp.first.eq(found.row_first),
-            exp.last.eq(found.row_last),
-            unit.context_start.eq(exp.denominator_valid),
-            unit.denominator.eq(exp.denominator),
-        ]
+    def _connect_exp(self, m: Module, request: Any, lanes: list[_RowLane], tags: list[Any]) -> None:
+        """Scores and their rows' maxima; the denominators' way to the scales."""
+        p, asked, found = self._parameters, tags[1], tags[READ_LATENCY]
+        groups = tile_groups(p)
+        group = Mux(asked.slot, asked.lane + groups, asked.lane)
+        flags = {
+            "bank": delay(m, request.bank, READ_LATENCY, name="bank"),
+            "mask": delay(m, request.mask, READ_LATENCY, name="mask"),
+            "valid": delay(m, request.scores, READ_LATENCY, name="scores_valid", reset=True),
+            "first": found.row_first,
+            "last": found.row_last,
+        }
+        for index, lane in enumerate(lanes):
+            exp, unit = lane.exp, lane.unit
+            maxima = Array([self.maxima[entry * p.row_width + index] for entry in range(2 * groups)])
+            m.d.comb += [getattr(exp, name).eq(value) for name, value in flags.items()]
+            m.d.comb += [
+                exp.table_write.eq(self.table_write),
+                exp.table_address.eq(self.table_address),
+                exp.table_data.eq(self.table_data),
+                exp.maximum.eq(register(m, maxima[group], name=f"maximum_{index}")),
+                unit.context_start.eq(exp.denominator_valid),
+                unit.denominator.eq(exp.denominator),
+                self.scale_multiplier[index].eq(unit.multiplier),
+                self.scale_shift[index].eq(unit.shift),
+            ]
+            m.d.comb += [exp.logits[c].eq(self.scores[index * p.columns + c]) for c in range(p.columns)]
+        exp, unit = lanes[0].exp, lanes[0].unit
         later = exp.denominator_latency - exp.latency + unit.context_latency
         place = delay(m, Cat(tags[-1].slot, tags[-1].lane), later, name="place")
         m.d.comb += [
             self.scale_write.eq(unit.context_valid),
             self.scale_slot.eq(place[0]),
             self.scale_row.eq(place[1:]),
-            self.scale_multiplier.eq(unit.multiplier),
-            self.scale_shift.eq(unit.shift),
         ]
 
-    def _connect_norm(self, m: Module, request: Any, norm: LayerNormLoad, unit: RowUnit, tag: Any) -> None:
-        for name in ("inner_first", "inner_last"):
-            m.d.comb += getattr(norm, name).eq(delay(m, getattr(request, name), READ_LATENCY, name=name))
-        m.d.comb += [
-            norm.valid.eq(delay(m, request.residual, READ_LATENCY, name="residual_valid", reset=True)),
-            norm.word.eq(self.residual),
-            norm.tag.eq(tag),
-            unit.norm_start.eq(norm.norm_start),
-            unit.sum.eq(norm.sum),
-            unit.squares.eq(norm.squares),
-            norm.norm_valid.eq(unit.norm_valid),
-            norm.multiplier.eq(unit.multiplier),
-            norm.shift.eq(unit.shift),
-        ]
+    def _connect_norm(self, m: Module, request: Any, lanes: list[_RowLane], tag: Any) -> None:
+        """Residual words to the layer norms, their sums to the row units and back."""
+        columns = self._parameters.columns
+        names = ("inner_first", "inner_last", "pool_rows")
+        flags = {name: delay(m, getattr(request, name), READ_LATENCY, name=name) for name in names}
+        valid = delay(m, request.residual, READ_LATENCY, name="residual_valid", reset=True)
+        for index, (norm, _, unit) in enumerate(lanes):
+            m.d.comb += [getattr(norm, name).eq(value) for name, value in flags.items()]
+            m.d.comb += [
+                norm.valid.eq(valid),
+                norm.pool_words.eq(self.residual),
+                norm.tag.eq(tag),
+                unit.norm_start.eq(norm.norm_start),
+                unit.sum.eq(norm.sum),
+                unit.squares.eq(norm.squares),
+                norm.norm_valid.eq(unit.norm_valid),
+                norm.multiplier.eq(unit.multiplier),
+                norm.shift.eq(unit.shift),
+            ]
+            m.d.comb += [norm.word[c].eq(self.residual[index * columns + c]) for c in range(columns)]
 
-    def _write(
-        self, m: Module, request: Any, patches: PatchesLoad, norm: LayerNormLoad, exp: ExpLoad, tag: Any
-    ) -> None:
-        """The one write port of the tile slots, and the trace of it."""
-        features = delay(m, self.features, exp.latency, name="row")
-        fixed = READ_LATENCY + exp.latency
+    def _write(self, m: Module, request: Any, patches: PatchesLoad, lanes: list[_RowLane], tag: Any) -> None:
+        """The write ports of the tile slots, one for each row of a group, and the trace of them."""
+        features = delay(m, self.features, ExpLoad.latency, name="row")
+        fixed = READ_LATENCY + ExpLoad.latency
         is_row = delay(m, request.features, fixed, name="row_valid", reset=True)
         is_exp = delay(m, request.scores, fixed, name="exp_valid", reset=True)
         late = fixed - patches.latency
         is_patch = delay(m, patches.valid, late, name="patch_valid", reset=True)
-        patch, patch_tag = (
-            delay(m, patches.word, late, name="patch"),
-            delay(m, patches.tag, late, name="patch_tag"),
-        )
-        chosen = Signal(self._tag)
-        m.d.sync += self.tile_write.eq(is_row | is_exp | is_patch | norm.o_valid)
+        patch = delay(m, patches.word, late, name="patch")
+        patch_tag = delay(m, patches.tag, late, name="patch_tag")
+        norm = lanes[0].norm
+        written, chosen, next_tag = Signal(), Signal(self._tag), Signal(self._tag)
+        word = Signal(8 * group_lanes(self._parameters))
         with m.If(norm.o_valid):
-            m.d.sync += [self.tile_data.eq(norm.o_word), chosen.eq(norm.o_tag)]
+            m.d.comb += [word.eq(Cat(lane.norm.o_word for lane in lanes)), next_tag.eq(norm.o_tag)]
         with m.Elif(is_patch):
-            m.d.sync += [self.tile_data.eq(patch), chosen.eq(patch_tag)]
+            m.d.comb += [word.eq(patch.as_value().replicate(len(lanes))), next_tag.eq(patch_tag)]
         with m.Else():
-            m.d.sync += [self.tile_data.eq(Mux(is_exp, exp.word.as_value(), features)), chosen.eq(tag)]
+            exp = Cat(lane.exp.word for lane in lanes)
+            m.d.comb += [word.eq(Mux(is_exp, exp, features)), next_tag.eq(tag)]
+        valid = is_row | is_exp | is_patch | norm.o_valid
+        rows = next_tag.rows if len(lanes) > 1 else C(1, 1)
+        m.d.sync += [
+            written.eq(valid),
+            self.tile_write.eq(Mux(valid, rows, 0)),
+            self.tile_data.eq(word),
+            chosen.eq(next_tag),
+        ]
         m.d.comb += [self.tile_lane.eq(chosen.lane), self.tile_address.eq(chosen.word)]
         was_norm = register(m, norm.o_valid, name="was_norm")
-        ended = self.tile_write & chosen.tile_last
+        ended = written & chosen.tile_last
         # A context row's scale must be there when DRAIN asks for it, `slack` cycles after `tile_done`.
-        scale_at = READ_LATENCY + exp.denominator_latency + RowUnit.context_latency
+        scale_at = READ_LATENCY + lanes[0].exp.denominator_latency + RowUnit.context_latency
         late = max(0, scale_at - (fixed + 1) - self._slack)
         fixed_done = delay(m, ended & ~was_norm, late, name="fixed_done", reset=True)
         m.d.comb += self.tile_done.eq((ended & was_norm) | fixed_done)
@@ -324,7 +369,7 @@ class LoadStage(wiring.Component):
         m.d.comb += shown.valid.eq(self.tile_write)
         for name in ("command", "kind", "head", "row", "word"):
             m.d.comb += getattr(shown, name).eq(getattr(tag, f"trace_{name}"))
-        for lane in range(self._parameters.columns):
+        for lane in range(group_lanes(self._parameters)):
             byte = self.tile_data[8 * lane : 8 * lane + 8]
             extended = Mux(is_exp, byte, byte.as_signed())
             m.d.comb += shown.data[16 * lane : 16 * lane + 16].eq(extended)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal, Value, signed
+from amaranth import C, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import MachineParameters
-from hlsgen.rtl.jobs import load_config, load_tag
+from hlsgen.rtl.jobs import group_lanes, load_config, load_tag
 from hlsgen.rtl.load_normalise import LEFT_BITS, VALUE_BITS, NormaliseLanes, shift_amount
 from hlsgen.rtl.load_pool import Pool
 from hlsgen.rtl.load_row_unit import SQUARES_BITS, SUM_BITS
@@ -23,7 +23,7 @@ ROWS_UNDER_WAY = 8
 
 
 class LayerNormLoad(wiring.Component):
-    """Residual words to normalised operand words.
+    """Residual words of one row of a group to normalised operand words.
 
     Parameters
     ----------
@@ -31,6 +31,8 @@ class LayerNormLoad(wiring.Component):
         The machine's shape.
     plan
         Multiplier styles.
+    first
+        The group's first row: it pools, too.
     trace
         Tags carry the trace.
 
@@ -41,7 +43,9 @@ class LayerNormLoad(wiring.Component):
     valid, word, tag : In
         A residual word; rows at least `PRODUCTS` cycles apart.
     pool, pool_norm, inner_first, inner_last : In
-        The word is to be added up; the sum goes on as a row's word; the column's first, last row.
+        Words are to be added up; the sum goes on as a row's word; the column's first, last group.
+    pool_words, pool_rows : In
+        The words of all rows of the group, and which of them count.
     norm_start, sum, squares : Out
     norm_valid, multiplier, shift : In
         The row unit.
@@ -65,6 +69,8 @@ class LayerNormLoad(wiring.Component):
     pool_norm: Signal
     inner_first: Signal
     inner_last: Signal
+    pool_words: Any
+    pool_rows: Signal
     norm_start: Signal
     sum: Signal
     squares: Signal
@@ -75,8 +81,10 @@ class LayerNormLoad(wiring.Component):
     o_word: Any
     o_tag: Any
 
-    def __init__(self, parameters: MachineParameters, plan: MultiplierPlan, *, trace: bool = False) -> None:
-        self._parameters, self._plan = parameters, plan
+    def __init__(
+        self, parameters: MachineParameters, plan: MultiplierPlan, *, first: bool = True, trace: bool = False
+    ) -> None:
+        self._parameters, self._plan, self._first = parameters, plan, first
         self._tag = load_tag(parameters, trace)
         columns = parameters.columns
         flags = {name: In(1) for name in ("pool", "pool_norm", "inner_first", "inner_last")}
@@ -87,6 +95,8 @@ class LayerNormLoad(wiring.Component):
                 "word": In(words_of(16, columns)),
                 "tag": In(self._tag),
                 **flags,
+                "pool_words": In(words_of(16, group_lanes(parameters))),
+                "pool_rows": In(parameters.row_width),
                 "norm_start": Out(1),
                 "sum": Out(signed(SUM_BITS)),
                 "squares": Out(SQUARES_BITS),
@@ -103,14 +113,8 @@ class LayerNormLoad(wiring.Component):
         del platform
         m, p = Module(), self._parameters
         m.submodules.lanes = lanes = NormaliseLanes(p.columns, style=self._plan.normalise)
-        m.submodules.pool = pool = Pool(p.columns)
-        m.d.comb += [
-            pool.valid.eq(self.valid & self.pool),
-            pool.first.eq(self.inner_first),
-            pool.last.eq(self.inner_last),
-            pool.word.eq(self.word),
-        ]
-        pooled = delay(m, pool.o_valid, 1 + lanes.shifted_latency, name="pooled", reset=True)
+        pool_valid, pool_sums = self._pool(m)
+        pooled = delay(m, pool_valid, 1 + lanes.shifted_latency, name="pooled", reset=True)
         pooled_tag = delay(m, self.tag, 1 + 1 + lanes.shifted_latency, name="pooled_tag")
         to_norm = register(m, self.pool_norm, name="to_norm")
         row_valid = (self.valid & ~self.pool) | (pooled & to_norm)
@@ -122,7 +126,7 @@ class LayerNormLoad(wiring.Component):
             m.d.comb += row_word[lane].eq(Mux(pooled, mean, self.word[lane]))
         self._statistics(m, row_valid, row_word, row_tag)
         found, found_word, found_tag, starts = self._rows(m, row_valid, row_word, row_tag)
-        self._normalise(m, lanes, pool, found_word, starts)
+        self._normalise(m, lanes, found_word, starts, pool_valid, pool_sums)
         out_tag = delay(m, found_tag, 4 + lanes.latency, name="o_tag")
         out_valid = delay(m, found, 4 + lanes.latency, name="o_valid", reset=True)
         is_pool = pooled & ~to_norm
@@ -131,6 +135,21 @@ class LayerNormLoad(wiring.Component):
             mean = saturate_bits(lanes.shifted[lane], 8)
             m.d.comb += self.o_word[lane].eq(Mux(is_pool, mean, lanes.result[lane]))
         return m
+
+    def _pool(self, m: Module) -> tuple[Value, list[Value]]:
+        """Sums over rows, in the group's first row; the others have none."""
+        p = self._parameters
+        if not self._first:
+            return C(0, 1), [C(0, signed(VALUE_BITS))] * p.columns
+        m.submodules.pool = pool = Pool(p.columns, p.row_width)
+        m.d.comb += [
+            pool.valid.eq(self.valid & self.pool),
+            pool.first.eq(self.inner_first),
+            pool.last.eq(self.inner_last),
+            pool.rows.eq(self.pool_rows),
+            pool.word.eq(self.pool_words),
+        ]
+        return pool.o_valid, [pool.sum[lane] for lane in range(p.columns)]
 
     def _statistics(self, m: Module, valid: Value, word: Any, tag: Any) -> None:
         """Sum and sum of squares of a row, then the row unit's start."""
@@ -197,7 +216,15 @@ class LayerNormLoad(wiring.Component):
         m.d.sync += [tail.eq(tail + self.norm_start), head.eq(head + self.norm_valid)]
         return read.data
 
-    def _normalise(self, m: Module, lanes: NormaliseLanes, pool: Pool, word: Any, starts: Value) -> None:
+    def _normalise(
+        self,
+        m: Module,
+        lanes: NormaliseLanes,
+        word: Any,
+        starts: Value,
+        pool_valid: Value,
+        pool_sums: list[Value],
+    ) -> None:
         """Row parameters are copied from stage to stage as the row's first word passes.
 
         `starts` comes with the cycle in which the row's first word is called; its data come 2 cycles later,
@@ -220,10 +247,10 @@ class LayerNormLoad(wiring.Component):
             m.d.sync += lanes.multiplier.eq(centre.multiplier)
         width = self.config.norm_width
         pool_amount = self.config.pool_shift + LEFT_BITS
-        m.d.sync += lanes.amount.eq(Mux(pool.o_valid, pool_amount, centre.amount))
+        m.d.sync += lanes.amount.eq(Mux(pool_valid, pool_amount, centre.amount))
         for lane in range(self._parameters.columns):
             product = Multiplier(16, 14, latency=3, style=self._plan.centre)
             m.submodules[f"centre_{lane}"] = product
             value = Signal(signed(VALUE_BITS), name=f"value_{lane}", reset_less=True)
             m.d.comb += [product.a.eq(word[lane]), product.b.eq(width), lanes.value[lane].eq(value)]
-            m.d.sync += value.eq(Mux(pool.o_valid, pool.sum[lane], product.p - centre.sum))
+            m.d.sync += value.eq(Mux(pool_valid, pool_sums[lane], product.p - centre.sum))

@@ -9,7 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import MachineParameters
-from hlsgen.rtl.jobs import Kind, load_job, load_tag, slot_words
+from hlsgen.rtl.jobs import Kind, load_job, load_tag, slot_words, width_bits
 from hlsgen.rtl.pipeline import address_bits, count_bits
 
 
@@ -212,7 +212,7 @@ class PatchWalk(wiring.Component):
     ) -> None:
         """Register a segment; after a complete word go on to the next one."""
         bits = self._parameters.columns.bit_length() - 1
-        column, segment = at.left + at.x, self.segment
+        column, segment, width = at.left + at.x, self.segment, width_bits(self._parameters)
         m.d.sync += [
             self.valid.eq(1),
             segment.address.eq(at.line + column[bits:]),
@@ -220,7 +220,8 @@ class PatchWalk(wiring.Component):
             segment.keep.eq(keep),
             segment.begins.eq(at.place == 0),
             segment.complete.eq(complete),
-            segment.tag.lane.eq(at.lane),
+            segment.tag.lane.eq(at.lane[width:]),
+            segment.tag.rows.eq(1 << at.lane[:width] if width else 1),
             segment.tag.word.eq(at.word),
             segment.tag.row_last.eq(last),
             segment.tag.tile_last.eq(tile_ends),
@@ -235,6 +236,6 @@ class PatchWalk(wiring.Component):
                 tag.trace_command.eq(job.command),
                 tag.trace_kind.eq(Kind.PLAIN),
                 tag.trace_head.eq(0),
-                tag.trace_row.eq(job.token + at.lane),
+                tag.trace_row.eq(job.token + (at.lane[width:] << width)),
                 tag.trace_word.eq(at.index),
             ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.rtl.load_normalise import VALUE_BITS
 from hlsgen.rtl.memories import words_of
+from hlsgen.rtl.pipeline import total
 
 
 class Pool(wiring.Component):
@@ -19,12 +20,16 @@ class Pool(wiring.Component):
     ----------
     columns
         Lanes.
+    row_width
+        Words that come at once.
 
     Members
     -------
     valid, first, last : In(1)
         A word; the first, the last of a sum.
-    word : In(C x signed 16)
+    rows : In(W)
+        Which of the words count.
+    word : In(W*C x signed 16)
     o_valid : Out(1)
         `sum` is complete.
     sum : Out(C x signed 32)
@@ -35,24 +40,26 @@ class Pool(wiring.Component):
 
     Throughput
     ----------
-    One word a cycle.
+    `row_width` words a cycle.
     """
 
     valid: Signal
     first: Signal
     last: Signal
+    rows: Signal
     word: Any
     o_valid: Signal
     sum: Any
 
-    def __init__(self, columns: int) -> None:
-        self._columns = columns
+    def __init__(self, columns: int, row_width: int = 1) -> None:
+        self._columns, self._row_width = columns, row_width
         super().__init__(
             {
                 "valid": In(1),
                 "first": In(1),
                 "last": In(1),
-                "word": In(words_of(16, columns)),
+                "rows": In(row_width),
+                "word": In(words_of(16, columns * row_width)),
                 "o_valid": Out(1),
                 "sum": Out(data.ArrayLayout(signed(VALUE_BITS), columns)),
             }
@@ -64,5 +71,12 @@ class Pool(wiring.Component):
         m.d.sync += self.o_valid.eq(self.valid & self.last)
         with m.If(self.valid):
             for lane in range(self._columns):
-                m.d.sync += self.sum[lane].eq(Mux(self.first, 0, self.sum[lane]) + self.word[lane])
+                m.d.sync += self.sum[lane].eq(Mux(self.first, 0, self.sum[lane]) + self._column(lane))
         return m
+
+    def _column(self, lane: int) -> Value:
+        """The words' elements of one column, added up."""
+        if self._row_width == 1:
+            return self.word[lane]
+        words = [self.word[index * self._columns + lane] for index in range(self._row_width)]
+        return total([Mux(self.rows[index], word, 0) for index, word in enumerate(words)])

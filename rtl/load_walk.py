@@ -10,31 +10,42 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.commands import Load
 from hlsgen.machine.parameters import MachineParameters
-from hlsgen.rtl.jobs import Kind, load_job, load_tag, memory_bits
+from hlsgen.rtl.jobs import (
+    Kind,
+    groups_of,
+    load_job,
+    load_tag,
+    memory_bits,
+    rows_of_group,
+    score_words,
+    tile_groups,
+    width_bits,
+)
 from hlsgen.rtl.load_row_unit import PRODUCTS
 from hlsgen.rtl.pipeline import address_bits, count_bits
 
 
 def request_layout(p: MachineParameters, trace: bool) -> data.StructLayout:
-    """One word to read: its memory by a flag each, its address, and what it is."""
+    """A group's words to read: their memory by a flag each, their address, and what they are."""
     return data.StructLayout(
         {
             "features": 1,
             "residual": 1,
             "scores": 1,
             "address": memory_bits(p),
-            "score_address": address_bits(2 * p.rows * p.score_words),
+            "score_address": address_bits(score_words(p)),
             "mask": p.columns,
             "bank": 1,
             "inner_first": 1,
             "inner_last": 1,
+            "pool_rows": p.row_width,
             "tag": load_tag(p, trace),
         }
     )
 
 
 class RowWalk(wiring.Component):
-    """Walks over the words of a tile: row by row, or for pooling word by word with rows inner.
+    """Walks over the words of a tile: group by group, or for pooling word by word with groups inner.
 
     Parameters
     ----------
@@ -59,7 +70,7 @@ class RowWalk(wiring.Component):
 
     Throughput
     ----------
-    One word a cycle; rows of layer norm at least `PRODUCTS` cycles apart.
+    A group's words a cycle; groups of layer norm at least `PRODUCTS` cycles apart.
     """
 
     start: Signal
@@ -105,7 +116,7 @@ class RowWalk(wiring.Component):
                 m.d.sync += [
                     outer.eq(outer - 1),
                     outer_first.eq(0),
-                    inner.eq(Mux(pool, job.pool_rows, job.words)),
+                    inner.eq(Mux(pool, groups_of(p, job.pool_rows), job.words)),
                     first.eq(1),
                     address.eq(following),
                     row_address.eq(following),
@@ -122,8 +133,8 @@ class RowWalk(wiring.Component):
             m.d.sync += [pool.eq(is_pool), context.eq(self.job.kind == Kind.CONTEXT)]
             m.d.sync += [address.eq(begin), row_address.eq(begin), first.eq(1), outer_first.eq(1)]
             m.d.sync += [
-                inner.eq(Mux(is_pool, self.job.pool_rows, self.job.words)),
-                outer.eq(Mux(is_pool, self.job.words, self.job.rows)),
+                inner.eq(Mux(is_pool, groups_of(p, self.job.pool_rows), self.job.words)),
+                outer.eq(Mux(is_pool, self.job.words, groups_of(p, self.job.rows))),
             ]
         self._request(m, job, issue, address, context, first, inner_last)
         self._tag(m, job, slot_word, issue, pool, outer_first, inner_last, outer_last)
@@ -132,11 +143,11 @@ class RowWalk(wiring.Component):
     @property
     def _address_bits(self) -> int:
         p = self._parameters
-        return max(memory_bits(p), address_bits(2 * p.rows * p.score_words))
+        return max(memory_bits(p), address_bits(score_words(p)))
 
     def _begin(self, saved: Value) -> Value:
         """Where a job's first row lies: in the score tile, at the source, or after the tile before."""
-        job, second = self.job, self._parameters.rows * self._parameters.score_words
+        job, second = self.job, score_words(self._parameters) // 2
         scores = Mux(job.slot, second, 0)
         return Mux(job.kind == Kind.CONTEXT, scores, Mux(job.first, job.source, saved))
 
@@ -168,6 +179,7 @@ class RowWalk(wiring.Component):
             self.request.bank.eq(job.exp_bank),
             self.request.inner_first.eq(first),
             self.request.inner_last.eq(inner_last),
+            self.request.pool_rows.eq(rows_of_group(self._parameters, job.pool_rows, inner_last)),
         ]
 
     def _tag(
@@ -182,7 +194,7 @@ class RowWalk(wiring.Component):
         outer_last: Value,
     ) -> None:
         p, tag = self._parameters, self.request.tag
-        lane, word = Signal(address_bits(p.rows)), Signal.like(slot_word)
+        lane, word = Signal(address_bits(tile_groups(p))), Signal.like(slot_word)
         index, first = Signal(count_bits(p.tile_words)), Signal()
         with m.If(issue & (inner_last | ~pool)):
             m.d.sync += [word.eq(word + 1), index.eq(index + 1), first.eq(0)]
@@ -192,6 +204,7 @@ class RowWalk(wiring.Component):
             m.d.sync += [word.eq(self.slot_word), index.eq(0), lane.eq(0), first.eq(1)]
         m.d.sync += [
             tag.lane.eq(lane),
+            tag.rows.eq(Mux(pool, 1, rows_of_group(p, job.rows, outer_last))),
             tag.word.eq(word),
             tag.row_first.eq(Mux(pool, outer_first, first)),
             tag.row_last.eq(inner_last & (outer_last | ~pool)),
@@ -203,6 +216,6 @@ class RowWalk(wiring.Component):
                 tag.trace_command.eq(job.command),
                 tag.trace_kind.eq(job.kind),
                 tag.trace_head.eq(job.head),
-                tag.trace_row.eq(job.token + lane),
+                tag.trace_row.eq(job.token + (lane << width_bits(p))),
                 tag.trace_word.eq(index),
             ]

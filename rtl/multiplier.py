@@ -177,16 +177,17 @@ def plan(parameters: MachineParameters, target: str) -> MultiplierPlan:
         raise ValueError(f"target must be one of {TARGETS}, not {target!r}")
     if target == "generic":
         return MultiplierPlan(**dict.fromkeys(MultiplierPlan.__dataclass_fields__, "plain"))
-    columns, styles = parameters.columns, {"array": "ecp5"}
+    width, styles = parameters.row_width, {"array": "ecp5"}
+    columns = parameters.columns * width
     left = ECP5_BLOCKS - parameters.lanes
     for name, blocks in (
         ("requantize", 2 * columns),
         ("normalise", columns),
-        ("row", 1),
-        ("combine", 1),
+        ("row", width),
+        ("combine", width),
         ("centre", columns),
         ("square", columns),
-        ("interpolate", 1),
+        ("interpolate", width),
     ):
         styles[name] = "ecp5" if blocks <= left else "soft"
         left -= blocks if blocks <= left else 0

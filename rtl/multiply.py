@@ -9,7 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import MachineParameters
-from hlsgen.rtl.jobs import Kind, multiply_job, operand_bits, row_bits, slot_steps
+from hlsgen.rtl.jobs import Kind, multiply_job, operand_bits, slot_steps, tile_groups
 from hlsgen.rtl.pipeline import address_bits, count_bits
 
 
@@ -33,9 +33,9 @@ class MultiplyStage(wiring.Component):
     weight_available, constant_available : In(1)
         The rings have a word that is not reserved.
     addends : In
-        Addends not reserved.
+        Addends not reserved, in groups of rows.
     output_space : In(1)
-        R output words have a place.
+        A whole tile's output words have a place.
     issue : Out(1)
         A step; the following belong to it.
     first, last : Out(1)
@@ -45,8 +45,8 @@ class MultiplyStage(wiring.Component):
         Key step or value word.
     take_weight : Out(1)
     reserve_weight, reserve_constant, reserve_addends, reserve_output : Out(1)
-    reserved_rows : Out
-        Rows of the block that `reserve_*` speaks for.
+    reserved : Out
+        Groups of rows of the block that `reserve_*` speaks for.
     take_constant : Out(1)
     first_pass, last_pass : Out(1)
         The first, last tile of a group.
@@ -85,7 +85,7 @@ class MultiplyStage(wiring.Component):
     reserve_constant: Signal
     reserve_addends: Signal
     reserve_output: Signal
-    reserved_rows: Signal
+    reserved: Signal
     take_constant: Signal
     first_pass: Signal
     last_pass: Signal
@@ -119,7 +119,7 @@ class MultiplyStage(wiring.Component):
                 "kind": Out(2),
                 "tile_address": Out(address_bits(p.tile_slots * slot_steps(p))),
                 "operand_address": Out(operand_bits(p)),
-                "reserved_rows": Out(row_bits(p)),
+                "reserved": Out(count_bits(tile_groups(p))),
                 **{name: In(1) for name in inputs},
                 **{name: Out(1) for name in outputs},
             }
@@ -172,7 +172,7 @@ class MultiplyStage(wiring.Component):
             self.reserve_constant.eq(self.issue & self.last & plain & job.first_pass),
             self.reserve_addends.eq(self.issue & self.last & job.addends),
             self.reserve_output.eq(self.issue & self.last & job.output),
-            self.reserved_rows.eq(job.rows),
+            self.reserved.eq(job.row_groups),
             self.slot_freed.eq(self.ends_pass),
         ]
         return m
@@ -182,19 +182,22 @@ class MultiplyStage(wiring.Component):
         p = self._parameters
         tiles = Signal(range(p.tile_slots + 1))
         m.d.sync += tiles.eq(tiles + self.tile_done - self.slot_freed)
-        operands, gap = Signal(), Signal(row_bits(p))
+        operands, gap = Signal(), Signal(count_bits(tile_groups(p)))
         with m.If(load):
             m.d.sync += operands.eq(~self.jobs.payload.waits)
         with m.Elif(self.drained_commands > job.operand_depends_on):
             m.d.sync += operands.eq(1)
         with m.If(self.issue & self.last):
-            m.d.sync += gap.eq(job.rows - 1)
+            m.d.sync += gap.eq(job.row_groups - 1)
         with m.Elif(gap != 0):
             m.d.sync += gap.eq(gap - 1)
         # Computed a cycle ahead: void in the cycle after a block has ended, since then its counts are stale.
         addends, output = Signal(), Signal()
         fresh = ~(self.issue & self.last) & ~load
-        m.d.sync += [addends.eq(fresh & (self.addends >= job.rows)), output.eq(fresh & self.output_space)]
+        m.d.sync += [
+            addends.eq(fresh & (self.addends >= job.row_groups)),
+            output.eq(fresh & self.output_space),
+        ]
         tile = tiles != 0
         m.d.sync += self.weights_first.eq(active & tile & plain & job.first_pass)
         weights = ~plain | ~job.first_pass | self.weight_available

@@ -20,6 +20,7 @@ from hlsgen.rtl.jobs import (
     memory_bits,
     multiply_job,
     operand_bits,
+    width_bits,
 )
 from hlsgen.rtl.sequencer_jobs import Place, fill_drain, fill_load, fill_multiply
 
@@ -119,7 +120,11 @@ class Sequencer(wiring.Component):
         is_context, ended = kind == Kind.CONTEXT, last_tile & last_outer
         with m.FSM():
             with m.State("start"):
-                m.d.sync += [*main.start(command.source), *context.start(command.target_base)]
+                begin = width_bits(self._parameters)
+                m.d.sync += [
+                    *main.start(command.source[begin:]),
+                    *context.start(command.target_base[begin:]),
+                ]
                 m.d.sync += [fresh.eq(1), scores_done.eq(0), ahead.eq(0)]
                 with m.If(self.commands.valid):
                     m.next = "pick"

@@ -9,7 +9,7 @@ from amaranth import C, Cat, Mux, Value
 
 from hlsgen.machine.commands import Drain, Target
 from hlsgen.machine.parameters import MachineParameters
-from hlsgen.rtl.jobs import COMMAND, Kind, key_part_bits
+from hlsgen.rtl.jobs import COMMAND, Kind, groups_of, key_part_bits, width_bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,10 @@ class Place:
         """Rows of the tile."""
         return Mux(self.last_tile, self.command.tail_rows, self.parameters.rows)
 
+    def group_address(self, address: Value) -> Value:
+        """A row memory's address within a bank; rows begin at whole groups."""
+        return address[width_bits(self.parameters) :]
+
     @property
     def head(self) -> Value:
         """The head, as the trace shows it."""
@@ -61,7 +65,7 @@ def fill_load(job: Any, at: Place, *, trace: bool) -> list[Any]:
         "rows": at.rows,
         "words": Mux(at.kind == Kind.CONTEXT, command.exp_words, command.k_words),
         "tile": at.tile,
-        "source": Mux(at.kind == Kind.SCORES, at.memory, command.source),
+        "source": Mux(at.kind == Kind.SCORES, at.memory, at.group_address(command.source)),
     }
     if trace:
         filled |= {"command": at.number, "head": at.head, "token": at.token}
@@ -73,7 +77,7 @@ def fill_multiply(job: Any, at: Place) -> list[Any]:
     command, plain, scores = at.command, at.kind == Kind.PLAIN, at.kind == Kind.SCORES
     filled = {
         "kind": at.kind,
-        "rows": at.rows,
+        "row_groups": groups_of(at.parameters, at.rows),
         "blocks": at.blocks,
         "steps": Mux(at.kind == Kind.CONTEXT, command.exp_steps, command.k_steps),
         "base": Mux(scores, at.key_steps(at.operand), at.operand),
@@ -105,8 +109,8 @@ def fill_drain(job: Any, at: Place, *, trace: bool) -> list[Any]:
         "end_command": ended & at.last_tile,
         "rows": at.rows,
         "blocks": at.blocks,
-        "base": Mux(context, at.memory, command.target_base),
-        "addend_offset": command.addend_base - command.target_base,
+        "base": Mux(context, at.memory, at.group_address(command.target_base)),
+        "addend_offset": at.group_address(command.addend_base) - at.group_address(command.target_base),
         "multiplier": command.logit_multiplier,
         "shift": command.logit_shift,
     }
@@ -127,7 +131,7 @@ def _walk(at: Place) -> dict[str, Value]:
     row_step = Mux(headed, command.head_words, command.target_stride)
     return {
         "row_step": Mux(at.kind == Kind.SCORES, p.score_words, row_step),
-        "lane_last": Mux(~headed, 0, Mux(keys, p.columns - 1, p.depth - 1)),
+        "lane_last": Mux(~headed, 0, Mux(keys, p.columns // p.row_width - 1, p.depth // p.row_width - 1)),
         # Without heads no block is a head's last word: the counter never gets to -1.
         "head_words": Mux(headed, command.head_words, 0),
         "head_jump": Mux(keys, command.head_stride, command.value_stride) - command.head_words + 1,

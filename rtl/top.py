@@ -17,12 +17,12 @@ from hlsgen.rtl.fetch import Fetch
 from hlsgen.rtl.header import HeaderCheck
 from hlsgen.rtl.write_back import WriteBack
 
-TRACE_FIELDS = (("valid", 1), ("command", 16), ("kind", 2), ("head", 8), ("row", 16), ("word", 16))
+TRACE_FIELDS = (("command", 16), ("kind", 2), ("head", 8), ("row", 16), ("word", 16))
 TRACES = ("trace_tile", "trace_drain")
 
 
-def _trace_members(columns: int) -> dict[str, wiring.Member]:
-    fields = (*TRACE_FIELDS, ("data", 16 * columns))
+def _trace_members(p: MachineParameters) -> dict[str, wiring.Member]:
+    fields = (("valid", p.row_width), *TRACE_FIELDS, ("data", 16 * p.columns * p.row_width))
     return {f"{trace}_{name}": Out(bits) for trace in TRACES for name, bits in fields}
 
 
@@ -49,7 +49,7 @@ class Top(wiring.Component):
     irq
         High while done or error is set.
     trace_tile_*, trace_drain_*
-        With `trace`: a word, valid for one cycle.
+        With `trace`: a word of each row of a group, valid for one cycle.
 
     Latency
     -------
@@ -75,7 +75,7 @@ class Top(wiring.Component):
                 **flat_members("m_axi", AxiRead(bus)),
                 **flat_members("m_axi", AxiWrite(bus)),
                 "irq": Out(1),
-                **(_trace_members(parameters.columns) if trace else {}),
+                **(_trace_members(parameters) if trace else {}),
             }
         )
 
@@ -152,6 +152,6 @@ class Top(wiring.Component):
         if not self._trace:
             return
         for trace in TRACES:
-            for name in (*(name for name, _ in TRACE_FIELDS), "data"):
+            for name in ("valid", *(name for name, _ in TRACE_FIELDS), "data"):
                 port: Signal = getattr(self, f"{trace}_{name}")
                 m.d.sync += port.eq(getattr(getattr(core, trace), name))

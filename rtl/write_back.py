@@ -69,7 +69,7 @@ class WriteBack(wiring.Component):
 
     def __init__(self, parameters: MachineParameters) -> None:
         self._bus_bytes = parameters.bus_bytes
-        self._word_bits = parameters.columns * 16
+        self._word_bits = 16 * parameters.columns * parameters.row_width
         self._burst = burst_bytes(self._bus_bytes) // SECTION_ALIGN
         self._beats = SECTION_ALIGN // self._bus_bytes
         super().__init__(

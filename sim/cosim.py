@@ -141,7 +141,12 @@ def build(
 
         text = verilog(parameters, target, trace)[PATH]
     folder.mkdir(parents=True, exist_ok=True)
-    defines = f"-DBUS_BYTES={parameters.bus_bytes} -DCOLUMNS={parameters.columns} -DTRACE={int(trace)}"
+    shape = {
+        "BUS_BYTES": parameters.bus_bytes,
+        "COLUMNS": parameters.columns,
+        "ROW_WIDTH": parameters.row_width,
+    }
+    defines = " ".join(f"-D{name}={value}" for name, value in {**shape, "TRACE": int(trace)}.items())
     with tempfile.TemporaryDirectory(dir=folder, prefix="building-") as name:
         work = Path(name)
         (work / "top.v").write_text(text)

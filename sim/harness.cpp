@@ -282,14 +282,21 @@ private:
         std::fwrite(bytes, sizeof bytes, 1, trace);
         ++records;
     }
+    // Row i of a group's words.
+    template <class Port>
+    static const uint8_t* word(const Port& port, unsigned i) {
+        return reinterpret_cast<const uint8_t*>(&port) + i * 2 * COLUMNS;
+    }
     void sampleTrace() {
         if (!trace) return;
-        if (top_->trace_tile_valid)
-            record(0, top_->trace_tile_command, top_->trace_tile_kind, top_->trace_tile_head,
-                   top_->trace_tile_row, top_->trace_tile_word, &top_->trace_tile_data);
-        if (top_->trace_drain_valid)
-            record(1, top_->trace_drain_command, top_->trace_drain_kind, top_->trace_drain_head,
-                   top_->trace_drain_row, top_->trace_drain_word, &top_->trace_drain_data);
+        for (unsigned i = 0; i < ROW_WIDTH; ++i)
+            if (top_->trace_tile_valid >> i & 1)
+                record(0, top_->trace_tile_command, top_->trace_tile_kind, top_->trace_tile_head,
+                       top_->trace_tile_row + i, top_->trace_tile_word, word(top_->trace_tile_data, i));
+        for (unsigned i = 0; i < ROW_WIDTH; ++i)
+            if (top_->trace_drain_valid >> i & 1)
+                record(1, top_->trace_drain_command, top_->trace_drain_kind, top_->trace_drain_head,
+                       top_->trace_drain_row + i, top_->trace_drain_word, word(top_->trace_drain_data, i));
     }
 #else
     void sampleTrace() {}

@@ -23,7 +23,7 @@ LIMIT = 1_000_000_000
 
 
 class Recorder:
-    """The words that the trace ports show, with the cycle in which each was seen."""
+    """The words that the trace ports show, each with the cycle in which it was seen."""
 
     def __init__(self, dut: Any, columns: int) -> None:
         self._dut, self._type = dut, record_type(columns)
@@ -37,16 +37,21 @@ class Recorder:
             await FallingEdge(self._dut.clk)
             cycle += 1
             for which, valid in enumerate(self._valids):
-                if int(valid.value):
-                    self._records.append(self._record(which, cycle))
+                shown = int(valid.value)
+                for index in range(shown.bit_length()):
+                    if shown >> index & 1:
+                        self._records.append(self._record(which, index, cycle))
 
-    def _record(self, which: int, cycle: int) -> np.ndarray:
+    def _record(self, which: int, index: int, cycle: int) -> np.ndarray:
+        """Row `index` of the group that is shown."""
         record = np.zeros((), self._type)
         record["which"], record["cycle"] = which, cycle
         for name in FIELDS:
             record[name] = int(getattr(self._dut, f"{TRACES[which]}_{name}").value)
         data = getattr(self._dut, f"{TRACES[which]}_data").value
-        record["data"] = np.frombuffer(int(data).to_bytes(len(data) // 8, "little"), "<i2")
+        words = np.frombuffer(int(data).to_bytes(len(data) // 8, "little"), "<i2")
+        record["data"] = words.reshape(-1, *self._type["data"].shape)[index]
+        record["row"] += index
         return record
 
     def records(self) -> np.ndarray:

@@ -47,12 +47,12 @@ def array_dsp(rows: int, columns: int, depth: int) -> int:
     return rows * columns * depth
 
 
-def stage_dsp(columns: int, family: str, lanes: int) -> int:
+def stage_dsp(columns: int, family: str, lanes: int, row_width: int = 1) -> int:
     """DSP blocks of LOAD and DRAIN: two to requantize and three to normalise a column, one for the row.
 
     On the ECP5 they take only what the array leaves, the rest is made of logic.
     """
-    wanted = 1 + 5 * columns
+    wanted = row_width * (1 + 5 * columns)
     return min(wanted, max(0, ECP5_BLOCKS - lanes)) if family == "ecp5" else wanted
 
 
@@ -63,7 +63,7 @@ def estimate(parameters: MachineParameters, board: Board, image_bytes: int = 0) 
         items.append(image_rom(parameters, image_bytes))
     return Fit(
         board=board,
-        dsp=lanes + stage_dsp(parameters.columns, board.family, lanes),
+        dsp=lanes + stage_dsp(parameters.columns, board.family, lanes, parameters.row_width),
         ram_blocks=sum(item.blocks for item in items),
         memories=tuple(items),
     )

@@ -36,22 +36,24 @@ class Memory:
 
 def memories(p: MachineParameters) -> Iterator[Memory]:
     """Every memory of some size; a second read port is a second copy, lanes of steps have D/C banks."""
-    word, banks = 8 * p.columns, max(1, p.depth // p.columns)
-    yield Memory(name="residual", count=2, depth=p.residual_words, width=2 * word)
-    yield Memory(name="features", count=1, depth=p.feature_words, width=word)
+    word, banks, width = 8 * p.columns, max(1, p.depth // p.columns), p.row_width
+    residual, features = ceil_div(p.residual_words, width), ceil_div(p.feature_words, width)
+    yield Memory(name="residual", count=2 * width, depth=residual, width=2 * word)
+    yield Memory(name="features", count=width, depth=features, width=word)
     yield Memory(name="image", count=1, depth=p.image_words, width=word)
     keys, tiles = ceil_div(p.key_words, banks), p.tile_slots * ceil_div(p.tile_words, banks)
     yield Memory(name="keys", count=p.columns * banks, depth=keys, width=word)
     yield Memory(name="values", count=p.depth, depth=p.value_words, width=word)
-    yield Memory(name="scores", count=1, depth=2 * p.rows * p.score_words, width=p.columns * p.logit_bits)
+    scores = 2 * p.rows // width * p.score_words
+    yield Memory(name="scores", count=width, depth=scores, width=p.columns * p.logit_bits)
     yield Memory(name="tile slots", count=p.rows * banks, depth=tiles, width=word)
     yield Memory(name="weight ring", count=1, depth=p.ring_words, width=word * p.depth)
     yield Memory(name="constant ring", count=1, depth=p.constant_words, width=8 * word)
     # Tables are written eight entries at a time: two banks of entries/8 words of 64 bits.
-    yield Memory(name="activation table", count=p.columns, depth=2 * 256 // 8, width=64)
-    yield Memory(name="exp table", count=p.columns, depth=(2 << p.logit_bits) // 8, width=64)
-    yield Memory(name="norm rows", count=1, depth=p.tile_words + 64, width=2 * word + 32)
-    yield Memory(name="root table", count=1, depth=512, width=28)
+    yield Memory(name="activation table", count=width * p.columns, depth=2 * 256 // 8, width=64)
+    yield Memory(name="exp table", count=width * p.columns, depth=(2 << p.logit_bits) // 8, width=64)
+    yield Memory(name="norm rows", count=width, depth=p.tile_words + 64, width=2 * word + 32)
+    yield Memory(name="root table", count=width, depth=512, width=28)
 
 
 def image_rom(p: MachineParameters, image_bytes: int) -> Memory:

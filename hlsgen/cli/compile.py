@@ -31,6 +31,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--array", metavar="RxCxD", help="rows, columns and depth (default: the board's)")
     parser.add_argument(
+        "--row-width",
+        metavar="ROWS",
+        type=int,
+        default=1,
+        help="rows that load and drain handle in a cycle, for arrays of 2,048 and more products (default: 1)",
+    )
+    parser.add_argument(
+        "--ring",
+        metavar="BYTES",
+        type=int,
+        default=256 * 1024,
+        help="the weight ring's budget (default: %(default)s)",
+    )
+    parser.add_argument(
         "--shape", metavar="CxHxW", type=shape, help="the model's input (default: the images')"
     )
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="build folder")
@@ -47,6 +61,8 @@ def run(options: argparse.Namespace) -> Answer:
         samples=options.samples,
         board=options.board,
         array=options.array,
+        row_width=options.row_width,
+        ring_bytes=options.ring,
         shape=options.shape,
         progress=lambda text: print(f"hlsgen: {text}", file=sys.stderr) if not options.json else None,
     )

@@ -110,6 +110,15 @@ class CommandBuilder:
             return self._patch_fields(step)
         name = step.rows.tensor
         stride = self._layouts[name].words
+        if step.rows.first % self._parameters.row_width:
+            raise UnsupportedModel(
+                Problem(
+                    f"{step.linear.name}: its first row, {step.rows.first}, must be a multiple of "
+                    f"the row width, {self._parameters.row_width}",
+                    where=str(step.linear.source),
+                    fix="compile with row width 1",
+                )
+            )
         fields["source"] = self._regions[name].base + step.rows.first * stride
         fields["source_stride"] = stride
         aligned = step.rows.first == 0 and step.rows.pool is None
@@ -169,7 +178,7 @@ class CommandBuilder:
         if step.constant is not None and isinstance(step.constant.op, IntegerAddConstant):
             sizes = [groups.blocks + (i < groups.extra) for i in range(groups.count)]
             value, p = step.constant.op.value, self._parameters
-            self.addends.append(pack_addends(value, sizes, p.rows, p.columns))
+            self.addends.append(pack_addends(value, sizes, p))
             return {"stream_addend": 1}
         if step.addend is not None:
             return {"addend_base": self._regions[step.addend].base}

@@ -32,16 +32,17 @@ def pack_constants(op: IntegerLinear, result: Layout, columns: int) -> bytes:
     return words.tobytes()
 
 
-def pack_addends(value: np.ndarray, groups: list[int], rows: int, columns: int) -> bytes:
-    """Words of C int16 in drain order: group, tile, block, row."""
-    total = ceil_div(value.shape[1], columns)
-    padded = np.zeros((value.shape[0], total * columns), "<i2")
-    padded[:, : value.shape[1]] = value
-    words = padded.reshape(value.shape[0], total, columns)
+def pack_addends(value: np.ndarray, groups: list[int], parameters: MachineParameters) -> bytes:
+    """Words of C int16 in drain order: group, tile, block, row; tiles in whole groups of rows."""
+    p, total = parameters, ceil_div(value.shape[1], parameters.columns)
+    rows = p.padded_rows(value.shape[0])
+    padded = np.zeros((rows, total * p.columns), "<i2")
+    padded[: value.shape[0], : value.shape[1]] = value
+    words = padded.reshape(rows, total, p.columns)
     parts, block = [], 0
     for count in groups:
-        for first in range(0, value.shape[0], rows):
-            tile = words[first : first + rows, block : block + count]
+        for first in range(0, rows, p.rows):
+            tile = words[first : first + p.rows, block : block + count]
             parts.append(np.ascontiguousarray(tile.transpose(1, 0, 2)).tobytes())
         block += count
     return b"".join(parts)

@@ -39,7 +39,7 @@ def lower(graph: Graph, array: ArrayShape) -> Lowered:
         raise UsageError("lower: the graph must be quantized first")
     steps = Matcher(graph).steps()
     layouts = tensor_layouts(steps, graph, array)
-    regions = place(steps, graph, layouts)
+    regions = place(steps, graph, layouts, array.row_width)
     parameters = size_machine(steps, graph, array, layouts, regions)
     builder = CommandBuilder(graph, parameters, layouts, {region.tensor: region for region in regions})
     for index, step in enumerate(steps):
@@ -89,8 +89,10 @@ def tensor_layouts(steps: list[Step], graph: Graph, array: ArrayShape) -> dict[s
     return layouts
 
 
-def place(steps: list[Step], graph: Graph, layouts: dict[str, Layout]) -> tuple[Region, ...]:
-    """The memory map: every tensor in the residual or feature memory, by lifetime."""
+def place(
+    steps: list[Step], graph: Graph, layouts: dict[str, Layout], row_width: int = 1
+) -> tuple[Region, ...]:
+    """The memory map: every tensor in the residual or feature memory by lifetime, in whole groups of rows."""
     last: dict[str, int] = {}
     for index, step in enumerate(steps):
         for name in reads(step):
@@ -106,7 +108,9 @@ def place(steps: list[Step], graph: Graph, layouts: dict[str, Layout]) -> tuple[
             Request(
                 tensor=step.result,
                 memory="residual" if target is Target.RESIDUAL else "features",
-                words=graph.type_of(step.result).shape[0] * layouts[step.result].words,
+                words=ceil_div(graph.type_of(step.result).shape[0], row_width)
+                * row_width
+                * layouts[step.result].words,
                 first=index,
                 last=last.get(step.result, index),
                 reuse=addend if in_place else None,

@@ -13,17 +13,23 @@ from hlsgen.machine.parameters import MachineParameters, ceil_div
 
 @dataclass(frozen=True, kw_only=True)
 class ArrayShape:
-    """What the user chooses: the array, the bus and the weight ring's budget in bytes."""
+    """The user's choice: array, bus, the ring's budget in bytes, rows that LOAD and DRAIN move at once."""
 
     rows: int
     columns: int
     depth: int
     bus_bytes: int = 16
     ring_bytes: int = 256 * 1024
+    row_width: int = 1
 
     def parameters(self, **memories: int) -> MachineParameters:
         return MachineParameters(
-            rows=self.rows, columns=self.columns, depth=self.depth, bus_bytes=self.bus_bytes, **memories
+            rows=self.rows,
+            columns=self.columns,
+            depth=self.depth,
+            bus_bytes=self.bus_bytes,
+            row_width=self.row_width,
+            **memories,
         )
 
 

@@ -137,7 +137,7 @@ class _Streams:
             "pixels": channel("pixels", max(small, 128), image.input_bytes),
             "weights": channel("weights", 256, p.ring_words * p.columns * p.depth),
             "constants": channel("constants", small, p.constant_words * p.columns * CONSTANT_BYTES, passing),
-            "addends": channel("addends", small, 16 * p.columns * 2),
+            "addends": channel("addends", small, 16 * p.row_width * p.columns * 2),
         }
         header = timing.header + memory.latency + HEADER_BYTES // p.bus_bytes
         self.bus = Bus(channels, p.bus_bytes, memory.latency, memory.cycles_per_beat, header)
@@ -184,7 +184,7 @@ class _Model:
             if job.tile == 0:
                 base = self.words
             first = self._multiply(command, job, rows, end, base, constants)
-            done = self.last_step + self.t.drain + rows - self.t.lead
+            done = self.last_step + self.t.drain + self.p.row_groups(rows) - self.t.lead
             if job.kind == SCORES:
                 # The row maxima come out of a comparison tree of registers.
                 self.scores_done[job.slot] = done + self.p.columns.bit_length() - 1
@@ -261,20 +261,20 @@ class _Model:
 
     def _load_cycles(self, command: Command, job: Job, rows: int) -> tuple[int, int]:
         """Cycles of reading, and from the last read to the hand-over."""
-        words = command.k_words
+        words, groups = command.k_words, self.p.row_groups(rows)
         if job.kind == CONTEXT:
-            return rows * command.exp_words, self.t.fixed
+            return groups * command.exp_words, self.t.fixed
         if command.load is Load.LAYER_NORM:
             spacing = max(words, self.t.norm_row)
-            return rows * spacing, self.t.norm + 2 * words - spacing
+            return groups * spacing, self.t.norm + 2 * words - spacing
         if command.load is Load.PATCHES:
             segments = self.p.columns // math.gcd(command.patch_width, self.p.columns)
             return rows * words * segments, self.t.fixed
         if command.load is Load.POOL_NORM:
-            return command.pool_rows * words, self.t.norm + words + self.t.fixed
+            return self.p.row_groups(command.pool_rows) * words, self.t.norm + words + self.t.fixed
         if command.load is Load.POOL:
-            return command.pool_rows * words, self.t.fixed
-        return rows * words, self.t.fixed
+            return self.p.row_groups(command.pool_rows) * words, self.t.fixed
+        return groups * words, self.t.fixed
 
     def _pixel_words(self, command: Command, job: Job, rows: int) -> int:
         """Image words that must have come for the tile's last row."""
@@ -294,7 +294,8 @@ class _Model:
         first = start
         if weighted and job.tile == 0:
             self.streams.bus.weights_first(first)
-        word = self.p.columns * self.p.depth
+        word, groups = self.p.columns * self.p.depth, self.p.row_groups(rows)
+        addend_bytes = self.p.padded_rows(rows) * self.p.columns * 2
         for block in range(job.blocks):
             end = start + steps - 1  # the block's last step
             if weighted and job.tile == 0:
@@ -303,12 +304,12 @@ class _Model:
                 size = constants + (job.first_block + block + 1) * self.p.columns * CONSTANT_BYTES
                 end = max(end, self.streams.wait("constants", size))
             if command.stream_addend:
-                self.addends += rows * self.p.columns * 2
+                self.addends += addend_bytes
                 end = max(end, self.streams.wait("addends", self.addends))
             end = max(end, self.last_step + self.last_rows)
             if command.stream_addend:
-                self.streams.take("addends", rows * self.p.columns * 2, end + self.t.drain)
-            self.last_step, self.last_rows = end, rows
+                self.streams.take("addends", addend_bytes, end + self.t.drain)
+            self.last_step, self.last_rows = end, groups
             self.issued += steps
             start = end + 1
         if weighted and job.tile == 0:

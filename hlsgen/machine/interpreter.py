@@ -138,10 +138,10 @@ class _Run:
         return words.reshape(blocks, steps * self.p.depth, self.p.columns)
 
     def _read_addends(self, rows: int) -> np.ndarray:
-        size = rows * self.p.columns
+        size = self.p.padded_rows(rows) * self.p.columns
         words = self._addends[self._addend_at : self._addend_at + size].astype(np.int64)
         self._addend_at += size
-        return words.reshape(rows, self.p.columns)
+        return words.reshape(-1, self.p.columns)[:rows]
 
     # -- jobs --------------------------------------------------------------------------------------------
 
@@ -286,7 +286,9 @@ class _Run:
             memory = self.features if command.target is Target.FEATURES else self.residual
             memory[command.target_base + row * command.target_stride + block] = value
         elif command.target is Target.OUTPUT:
-            self.output.append(value.astype("<i2").tobytes())
+            words = np.zeros((self.p.padded_rows(len(value)), self.p.columns), "<i2")
+            words[: len(value)] = value
+            self.output.append(words.tobytes())
         else:
             head, word = divmod(block, command.head_words)
             if command.target is Target.KEYS:

@@ -38,6 +38,8 @@ class MachineParameters:
     """Products per cell and cycle (a power of two, 1..64)."""
     bus_bytes: int = 16
     """Bytes per beat of the external memory bus."""
+    row_width: int = 1
+    """Rows that LOAD and DRAIN handle in a cycle: a power of two; divides rows; at most columns and depth."""
     tile_slots: int = 3
     """Operand tiles that LOAD may be ahead of MULTIPLY, the one in use included (2..4)."""
     tile_words: int = 1
@@ -66,6 +68,11 @@ class MachineParameters:
                 ("columns", is_power_of_two(self.columns) and self.columns <= 64, "a power of two in 1..64"),
                 ("depth", is_power_of_two(self.depth) and self.depth <= 64, "a power of two in 1..64"),
                 ("bus_bytes", self.bus_bytes in BUS_BYTES, f"one of {BUS_BYTES}"),
+                (
+                    "row_width",
+                    self._row_width_fits,
+                    "a power of two that divides rows, at most columns and depth",
+                ),
                 ("tile_slots", 2 <= self.tile_slots <= 4, "in 2..4"),
                 ("logit_bits", 8 <= self.logit_bits <= 12, "in 8..12"),
                 ("accumulator_bits", 16 <= self.accumulator_bits <= 32, "in 16..32"),
@@ -81,9 +88,23 @@ class MachineParameters:
             raise UsageError(problems)
 
     @property
+    def _row_width_fits(self) -> bool:
+        width = self.row_width
+        fits = is_power_of_two(width) and self.rows % width == 0
+        return fits and width <= self.columns and width <= self.depth
+
+    @property
     def lanes(self) -> int:
         """Multiply-accumulates per cycle."""
         return self.rows * self.columns * self.depth
+
+    def row_groups(self, rows: int) -> int:
+        """Groups of `row_width` rows, the last one perhaps not full."""
+        return ceil_div(rows, self.row_width)
+
+    def padded_rows(self, rows: int) -> int:
+        """Rows up to whole groups."""
+        return self.row_groups(rows) * self.row_width
 
     @property
     def build_id(self) -> int:

@@ -73,7 +73,10 @@ class InputLayout:
 
 @dataclass(frozen=True, kw_only=True)
 class OutputLayout:
-    """The output tensor [rows, columns] as int16 words in drain order: group, tile, block, row."""
+    """The output tensor [rows, columns] as int16 words in drain order: group, tile, block, row.
+
+    The last tile has whole groups of rows; rows beyond the tensor are zero.
+    """
 
     tensor: str
     rows: int
@@ -82,24 +85,25 @@ class OutputLayout:
 
     def size(self, parameters: MachineParameters) -> int:
         """Bytes, padded to 64."""
-        words = self.rows * ceil_div(self.columns, parameters.columns)
+        words = parameters.padded_rows(self.rows) * ceil_div(self.columns, parameters.columns)
         return ceil_div(words * parameters.columns * 2, SECTION_ALIGN) * SECTION_ALIGN
 
     def unpack(self, data: bytes, parameters: MachineParameters) -> np.ndarray:
         """int64 [rows, columns] from the bytes that the machine wrote."""
         lanes, total = parameters.columns, ceil_div(self.columns, parameters.columns)
-        words = np.frombuffer(data, "<i2", self.rows * total * lanes)
-        result = np.zeros((self.rows, total, lanes), np.int64)
+        padded = parameters.padded_rows(self.rows)
+        words = np.frombuffer(data, "<i2", padded * total * lanes)
+        result = np.zeros((padded, total, lanes), np.int64)
         start = block = 0
         for group in range(self.groups):
             count = total // self.groups + (group < total % self.groups)
-            for first in range(0, self.rows, parameters.rows):
-                rows = min(parameters.rows, self.rows - first)
+            for first in range(0, padded, parameters.rows):
+                rows = min(parameters.rows, padded - first)
                 tile = words[start : start + count * rows * lanes].reshape(count, rows, lanes)
                 result[first : first + rows, block : block + count] = tile.transpose(1, 0, 2)
                 start += tile.size
             block += count
-        return result.reshape(self.rows, -1)[:, : self.columns]
+        return result.reshape(padded, -1)[: self.rows, : self.columns]
 
 
 def pad(data: bytes) -> bytes:

@@ -43,6 +43,21 @@ void load(Memory<P>& memory, const Command& command, const Job& job) {
     }
 }
 
+/// The rows that fill the last group of `row_width`: addends are skipped, outputs are zero.
+template <class P>
+void fill_group(Progress& progress, Beat<P>* external, Output<P>& output, const Command& command, const Job& job) {
+#pragma HLS INLINE
+    for (int row = job.rows; row % P::row_width != 0; ++row) {
+        if (command.stream_addend != 0) {
+            progress.addends += 1;
+        }
+        if (command.target == Target::output) {
+            const Int<16> nothing[P::columns] = {};
+            write_output<P>(external, output, nothing);
+        }
+    }
+}
+
 template <class P>
 void drain(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Output<P>& output,
            const Command& command, const Job& job, int block,
@@ -71,6 +86,9 @@ void drain(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>*
             store<P>(memory, command, at, t, external, output, result);
         }
         trace_drain(job, row, block, result);
+    }
+    if (job.kind == Kind::plain) {
+        fill_group<P>(progress, external, output, command, job);
     }
 }
 

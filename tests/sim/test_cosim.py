@@ -24,6 +24,9 @@ CASES = [
     ("awkward", ArrayShape(rows=3, columns=8, depth=2, bus_bytes=32, ring_bytes=512)),
     ("tiny", ArrayShape(rows=1, columns=1, depth=1, bus_bytes=4)),
     ("digits", ArrayShape(rows=5, columns=2, depth=8, bus_bytes=64, ring_bytes=1024)),
+    ("digits", ArrayShape(rows=4, columns=4, depth=8, row_width=2)),
+    ("awkward", ArrayShape(rows=6, columns=8, depth=2, bus_bytes=32, ring_bytes=512, row_width=2)),
+    ("awkward", ArrayShape(rows=4, columns=4, depth=8, bus_bytes=32, row_width=4)),
 ]
 
 
@@ -34,7 +37,9 @@ def _inputs(lowered: Lowered, model: Vit, count: int) -> tuple[np.ndarray, list[
 
 
 @pytest.mark.parametrize(
-    ("name", "array"), CASES, ids=lambda v: v if isinstance(v, str) else f"{v.rows}x{v.columns}x{v.depth}"
+    ("name", "array"),
+    CASES,
+    ids=lambda v: v if isinstance(v, str) else f"{v.rows}x{v.columns}x{v.depth}w{v.row_width}",
 )
 def test_every_tensor_equals_golden_and_the_cycle_model_holds(
     name: str, array: ArrayShape, tmp_path: Path

@@ -26,9 +26,11 @@ from hlsgen.sim.csim import CSim
 Array = tuple[int, int, int]
 
 
-def lowered(graph: Graph, array: Array, bus_bytes: int = 16) -> Lowered:
+def lowered(graph: Graph, array: Array, bus_bytes: int = 16, row_width: int = 1) -> Lowered:
     rows, columns, depth = array
-    shape = ArrayShape(rows=rows, columns=columns, depth=depth, bus_bytes=bus_bytes, ring_bytes=2048)
+    shape = ArrayShape(
+        rows=rows, columns=columns, depth=depth, bus_bytes=bus_bytes, ring_bytes=2048, row_width=row_width
+    )
     return lower(graph, shape)
 
 
@@ -53,19 +55,29 @@ def check(graph: Graph, result: Lowered, machine: CSim, inputs: np.ndarray) -> N
 
 
 @pytest.mark.parametrize(
-    ("model", "array", "bus_bytes"),
+    ("model", "array", "bus_bytes", "row_width"),
     [
-        (DIGITS, (4, 4, 8), 16),
-        (AWKWARD, (3, 4, 2), 4),
-        (AWKWARD, (8, 16, 8), 64),
-        (AWKWARD, (5, 8, 1), 32),
-        (TINY, (1, 1, 8), 8),
+        (DIGITS, (4, 4, 8), 16, 1),
+        (DIGITS, (4, 4, 8), 16, 4),
+        (AWKWARD, (3, 4, 2), 4, 1),
+        (AWKWARD, (8, 16, 8), 64, 2),
+        (AWKWARD, (5, 8, 1), 32, 1),
+        (TINY, (1, 1, 8), 8, 1),
     ],
-    ids=["digits-4x4x8", "awkward-3x4x2", "awkward-8x16x8", "awkward-5x8x1", "tiny-1x1x8"],
+    ids=[
+        "digits-4x4x8",
+        "digits-4x4x8w4",
+        "awkward-3x4x2",
+        "awkward-8x16x8w2",
+        "awkward-5x8x1",
+        "tiny-1x1x8",
+    ],
 )
-def test_every_tensor_equals_golden(model: Vit, array: Array, bus_bytes: int, cpp_folder: Path) -> None:
+def test_every_tensor_equals_golden(
+    model: Vit, array: Array, bus_bytes: int, row_width: int, cpp_folder: Path
+) -> None:
     graph = integer_vit(model)
-    result = lowered(graph, array, bus_bytes)
+    result = lowered(graph, array, bus_bytes, row_width)
     machine = csim(result, cpp_folder, tracing=True, sanitize=True)
     check(graph, result, machine, images(model, 3))
 

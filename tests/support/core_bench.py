@@ -73,7 +73,7 @@ class CoreBench:
             "commands": _words(_used(image.program), COMMAND_BYTES),
             "constants": _words(image.constants, 8 * c),
             "weights": _words(image.weights, c * self.parameters.depth),
-            "addends": _words(image.addends, 2 * c),
+            "addends": _words(image.addends, 2 * c * self.parameters.row_width),
             "pixels": _words(pixels, c),
         }
         self._output: list[bytes] = []
@@ -109,26 +109,30 @@ class CoreBench:
             context.set(port.ready, self._random.random() >= self._stall)
             *_, valid, ready, word = await context.tick().sample(port.valid, port.ready, port.payload)
             if valid and ready:
-                self._output.append(word.to_bytes(2 * self.parameters.columns, "little"))
+                self._output.append(word.to_bytes(len(port.payload) // 8, "little"))
 
     async def _watch(self, context: Any) -> None:
         while not context.get(self.core.done):
             for name in COUNTERS:
                 self._counters[name] += context.get(getattr(self.core, name))
             for which, shown in enumerate((self.core.trace_tile, self.core.trace_drain)):
-                if context.get(shown.valid):
-                    self._records.append(self._record(context, which, shown))
+                valid = context.get(shown.valid)
+                rows = [row for row in range(self.parameters.row_width) if valid >> row & 1]
+                self._records += [self._record(context, which, shown, row) for row in rows]
             await context.tick()
             self._cycle += 1
             assert self._cycle < self._limit, f"not done after {self._limit} cycles"
 
-    def _record(self, context: Any, which: int, shown: Any) -> np.ndarray:
+    def _record(self, context: Any, which: int, shown: Any, row: int) -> np.ndarray:
         columns = self.parameters.columns
         record = np.zeros(1, record_type(columns))
         record["which"], record["cycle"] = which, self._cycle
         for name in ("command", "kind", "head", "row", "word"):
             record[name] = context.get(getattr(shown, name))
-        record["data"] = np.frombuffer(context.get(shown.data).to_bytes(2 * columns, "little"), "<i2")
+        record["row"] += row
+        data = context.get(shown.data) >> (16 * columns * row)
+        words = data & ((1 << 16 * columns) - 1)
+        record["data"] = np.frombuffer(words.to_bytes(2 * columns, "little"), "<i2")
         return record
 
 
