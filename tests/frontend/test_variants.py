@@ -220,6 +220,19 @@ class NoConstants(Tiny):
         return self.head(self.norm(torch.mean(x, 1, keepdim=True))).squeeze(1)
 
 
+class SeveralHeads(Tiny):
+    """A head for each of three tokens; the logits are a weighted mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.second, self.third = nn.Linear(WIDTH, 5), nn.Linear(WIDTH, 5, bias=False)
+
+    def pool(self, x: Tensor) -> Tensor:
+        x = self.norm(x)
+        both = (self.head(x[:, 0]) + self.second(x[:, 1])) / 2
+        return (both + 3 * self.third(x[:, 2])) * 0.25
+
+
 VARIANTS = {
     "sdpa": Tiny,
     "multihead": lambda: Multihead(batch_first=True, need_weights=False),
@@ -245,7 +258,7 @@ VARIANTS = {
 
 @functools.cache
 def captured(name: str) -> tuple[nn.Module, Graph]:
-    model = seeded(VARIANTS[name]())
+    model = seeded((VARIANTS | {"several_heads": SeveralHeads})[name]())
     return model, capture(model, torch.zeros(1, 2, 4, 6))
 
 
@@ -269,7 +282,7 @@ def same(model: nn.Module, graph: Graph, images: np.ndarray) -> None:
     np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-5 * np.abs(wanted).max())
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", [*VARIANTS, "several_heads"])
 def test_variant_computes_the_same(name: str) -> None:
     model, graph = captured(name)
     images = np.random.default_rng(3).normal(size=(4, 2, 4, 6)).astype(np.float32)
@@ -344,6 +357,25 @@ def test_every_variant_is_canonical(name: str) -> None:
     for node in graph:
         if type(node.op).__name__ == "Add":
             assert type(graph.node(node.inputs[0]).op).__name__ in ("Add", "AddConstant")
+
+
+def test_heads_are_added_up_at_the_end() -> None:
+    _, graph = captured("several_heads")
+    nodes = [(node.name, type(node.op).__name__, node.inputs) for node in graph.nodes[-11:]]
+    assert nodes == [
+        ("select", "Select", ("add_2",)),
+        ("norm", "LayerNorm", ("select",)),
+        ("head", "Linear", ("norm",)),
+        ("select_2", "Select", ("add_2",)),
+        ("norm_2", "LayerNorm", ("select_2",)),
+        ("second", "Linear", ("norm_2",)),
+        ("add_3", "Add", ("head", "second")),
+        ("select_3", "Select", ("add_2",)),
+        ("norm_3", "LayerNorm", ("select_3",)),
+        ("third", "Linear", ("norm_3",)),
+        ("add_4", "Add", ("add_3", "third")),
+    ]
+    assert graph.output == "add_4"
 
 
 def test_same_attention_in_every_spelling() -> None:
