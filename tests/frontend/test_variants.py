@@ -188,6 +188,30 @@ class MultiQuery(Tiny):
         return self.proj(context.transpose(1, 2).flatten(2))
 
 
+class ContiguousView(Tiny):
+    """`view` where only `contiguous` makes it possible."""
+
+    def attend(self, x: Tensor) -> Tensor:
+        q, k, v = self.split(x)
+        context = scaled_dot_product_attention(q, k, v).transpose(1, 2).contiguous()
+        return self.proj(context.view(1, -1, WIDTH))
+
+
+class TableByIndex(Tiny):
+    """Positions from a table; the index is written in place, part by part."""
+
+    def embed(self, image: Tensor) -> Tensor:
+        index = torch.zeros(1 + TOKENS, dtype=torch.int64)
+        rows = index[1:].view(2, 3)
+        rows[1] += 2
+        rows *= 3
+        rows += torch.arange(3)
+        rows[0, 2].fill_(6)
+        index[0] = 5
+        x = torch.cat([self.cls, self.patch(image).flatten(2).transpose(1, 2)], 1)
+        return x + self.pos[:, index % (1 + TOKENS)]
+
+
 class LayerScale(Tiny):
     """Factors after branches, a norm with its own affine part, a scaled embedding, matrices of one's own."""
 
@@ -251,6 +275,8 @@ VARIANTS = {
     "hand_divided": HandDivided,
     "interleaved": Interleaved,
     "multi_query": MultiQuery,
+    "contiguous_view": ContiguousView,
+    "table_by_index": TableByIndex,
     "layer_scale": LayerScale,
     "no_constants": NoConstants,
 }
