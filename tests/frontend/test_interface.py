@@ -106,25 +106,25 @@ def test_wrong_calls(model: Any, example: Any, message: str) -> None:
 class Result(Tiny):
     """Returns several tensors by name, some of them nested, as `transformers` does."""
 
-    def forward(self, pixel_values: Tensor, mask: Tensor | None = None) -> Any:
+    def forward(self, image: Tensor, mask: Tensor | None = None) -> Any:
         assert mask is None
-        return {"hidden": (pixel_values, [pixel_values]), "logits": super().forward(pixel_values), "x": None}
+        return {"hidden": (image, [image]), "logits": super().forward(image), "x": None}
 
 
 def test_of_a_mapping_the_logits_count(tmp_path: Path) -> None:
     model, plain = Result().eval(), Tiny().eval()
     plain.load_state_dict(model.state_dict())
     wanted = str(capture(plain, IMAGE))
-    exported = torch.export.export(model, (), {"pixel_values": IMAGE})
+    exported = torch.export.export(model, (), {"image": IMAGE})
     torch.export.save(exported, tmp_path / "model.pt2")
     archive = load_archive(tmp_path / "model.pt2")
     found = [
-        capture(model, {"pixel_values": IMAGE}),
+        capture(model, {"image": IMAGE}),
         capture(model, IMAGE),
         capture(exported),
         capture(archive),
     ]
-    assert [str(graph).replace("pixel_values", "image") for graph in found] == [wanted] * 4
+    assert [str(graph) for graph in found] == [wanted] * 4
 
 
 class Unnamed(Tiny):
