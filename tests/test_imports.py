@@ -41,6 +41,7 @@ OWNERS = {
     "cocotb_tools": ("sim",),
     "jinja2": ("emit",),
     "sklearn": ("examples",),
+    "transformers": ("examples",),
 }
 
 
@@ -110,7 +111,7 @@ def _loaded(code: str) -> set[str]:
     return {name.split(".")[0] for name in done.stderr.split()}
 
 
-HEAVY = {"numpy", "torch", "amaranth", "cocotb", "jinja2", "sklearn", "scipy", "safetensors"}
+HEAVY = {"numpy", "torch", "amaranth", "cocotb", "jinja2", "sklearn", "scipy", "safetensors", "transformers"}
 
 
 def test_importing_hlsgen_loads_nothing_heavy() -> None:

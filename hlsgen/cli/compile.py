@@ -9,7 +9,8 @@ from hlsgen.cli.answer import Answer
 from hlsgen.cli.values import shape
 
 HELP = "quantize a model and write its build folder"
-EPILOG = """MODEL is a shipped example (digits, awkward), a .pt2 file of torch.export, or module:factory.
+EPILOG = """MODEL is a shipped example, a .pt2 file of torch.export, or module:factory. Examples: digits,
+awkward, and with random weights deit-tiny, deit-tiny-distilled, deit-small, vit-base.
 DATA is a .npy or .npz file with preprocessed images [N, C, H, W], or a folder of such files.
 
 example:

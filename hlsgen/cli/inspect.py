@@ -9,7 +9,8 @@ from hlsgen.cli.values import shape
 from hlsgen.errors import EXIT_OK, EXIT_UNSUPPORTED
 
 HELP = "show every op of a model, whether it is supported, and all problems at once"
-EPILOG = """MODEL is a shipped example (digits, awkward), a .pt2 file of torch.export, or module:factory.
+EPILOG = """MODEL is a shipped example, a .pt2 file of torch.export, or module:factory. Examples: digits,
+awkward, and with random weights deit-tiny, deit-tiny-distilled, deit-small, vit-base.
 Exits with 3 when the model can't be compiled.
 """
 

@@ -16,7 +16,7 @@ import torch
 
 from hlsgen.errors import Problem, UsageError
 from hlsgen.frontend.places import clean, source
-from hlsgen.frontend.program import GETITEM, Call, Constant, Input, Opaque, Program, Ref
+from hlsgen.frontend.program import GETITEM, Call, Constant, Input, Opaque, Program, Ref, logits_only
 
 SCHEMA = 8
 _AGAIN = "export the model again with this version of torch: torch.export.save(exported, path)"
@@ -131,7 +131,22 @@ def _program(module: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Progra
             mutations.append(clean(str(content["arg"]["name"])))
     shapes = {name: _shape(meta["sizes"]) for name, meta in graph["tensor_values"].items()}
     calls = tuple(call for node in graph["nodes"] for call in _calls(node, shapes))
-    return Program(tuple(inputs), constants, calls, tuple(outputs), tuple(mutations))
+    return Program(tuple(inputs), constants, calls, _logits(module, outputs), tuple(mutations))
+
+
+def _logits(module: dict[str, Any], outputs: list[Ref | Opaque]) -> tuple[Ref | Opaque, ...]:
+    """See `logits_only`; what the forward pass returned is described as JSON within the JSON."""
+    (whole,) = (entry for entry in module["module_call_graph"] if entry["fqn"] == "")
+    _, spec = json.loads(whole["signature"]["out_spec"])
+    if not spec["type"] or spec["context"] is None:
+        return tuple(outputs)
+    return logits_only(
+        outputs, json.loads(spec["context"]), [_leaves(child) for child in spec["children_spec"]]
+    )
+
+
+def _leaves(spec: dict[str, Any]) -> int:
+    return sum(map(_leaves, spec["children_spec"])) if spec["type"] else 1
 
 
 def _input(graph: dict[str, Any], argument: dict[str, Any]) -> Input | Opaque:

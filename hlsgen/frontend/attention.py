@@ -19,7 +19,8 @@ def _heads(value: Value, what: str) -> Value:
     """The value as [H, T, d]."""
     shape = value.shape
     if len(shape) < 2 or math.prod(shape[:-3]) != 1:
-        raise Refusal(f"{what} must be [1, heads, tokens, channels], not {list(shape)}")
+        why = "all tokens of the image attend to each other at once: there is no attention within windows"
+        raise Refusal(f"{what} must be [1, heads, tokens, channels], not {list(shape)}", why=why)
     return value.map(lambda x: x.reshape(-1, *shape[-2:]))
 
 

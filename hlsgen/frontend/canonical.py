@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from hlsgen.errors import Problem
-from hlsgen.frontend.terms import Term, Unknown
+from hlsgen.frontend.terms import Term, Unknown, is_head_sum
 from hlsgen.ir import Graph, GraphBuilder
 from hlsgen.ops import (
     Activation,
@@ -102,13 +102,16 @@ def check(output: Term) -> list[Problem]:
     """Everything in the graph that the machine has no place for."""
     problems = []
     refused: set[Term] = set()
+    heads = _head_sums(output)
     for term in order(output):
+        if term in heads:
+            continue
         what = _misplaced(term, refused) or _bad_scale(term)
         if what:
             refused.add(term)
             why, fix = _ADVICE.get(type(term.op), ("", ""))
             problems.append(Problem(what, where=str(term.source), why=why, fix=fix))
-    if not isinstance(output.op, Linear | Unknown):
+    if not isinstance(output.op, Linear | Unknown) and output not in heads:
         problems.append(
             Problem(
                 f"the output must be the result of a linear layer, not {kind(output)}",
@@ -117,6 +120,13 @@ def check(output: Term) -> list[Problem]:
             )
         )
     return problems
+
+
+def _head_sums(output: Term) -> set[Term]:
+    """The additions that end a model with several heads: the output, and those that it adds up."""
+    if not is_head_sum(output):
+        return set()
+    return {output}.union(*(_head_sums(part) for part in output.inputs))
 
 
 def _misplaced(term: Term, refused: set[Term]) -> str:

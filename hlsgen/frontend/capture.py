@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,8 +41,8 @@ def capture(model: Model, example_inputs: Any = None) -> Graph:
     model
         An `nn.Module`, an `ExportedProgram`, or what `load_model` read from a file.
     example_inputs
-        For an `nn.Module`: one float32 image [1, C, H, W], a tensor or an array (or a tuple of one). Only
-        its shape matters.
+        For an `nn.Module`: one float32 image [1, C, H, W], a tensor or an array, or a tuple of one, or a
+        mapping of one from the argument's name (`pixel_values`). Only its shape matters.
 
     Raises
     ------
@@ -70,7 +70,8 @@ def _examine(model: Model, example_inputs: Any) -> Capture:
     result = Capture()
     problems: list[Problem] = []
     if isinstance(model, nn.Module):
-        result.program = _export(model, _example(example_inputs, problems), problems)
+        name, example = _named(example_inputs)
+        result.program = _export(model, name, _example(example, problems), problems)
     elif isinstance(model, ExportedProgram):
         result.program = from_exported(model)
     elif isinstance(model, Program):
@@ -83,6 +84,18 @@ def _examine(model: Model, example_inputs: Any) -> Capture:
     if problems:
         result.graph = None
     return result
+
+
+def _named(example: Any) -> tuple[str, Any]:
+    """The argument's name, when the example is a mapping, and the example."""
+    if not isinstance(example, Mapping):
+        return "", example
+    if len(example) != 1:
+        fix = "pass the image only; the model's other arguments must have defaults"
+        names = ", ".join(map(str, example))
+        raise UsageError(Problem(f"example_inputs must be one tensor, not {names or 'nothing'}", fix=fix))
+    ((name, image),) = example.items()
+    return str(name), image
 
 
 def _example(example: Any, problems: list[Problem]) -> torch.Tensor:
@@ -111,8 +124,9 @@ def _example(example: Any, problems: list[Problem]) -> torch.Tensor:
     return example[:1].float()
 
 
-def _export(model: nn.Module, example: torch.Tensor, problems: list[Problem]) -> Program | None:
+def _export(model: nn.Module, name: str, example: torch.Tensor, problems: list[Problem]) -> Program | None:
     """torch.export without decompositions; the model itself stays as it is."""
+    args, kwargs = ((), {name: example}) if name else ((example,), {})
     before = len(problems)
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     problems += weight_problems({name: tensor.detach() for name, tensor in tensors.items()})
@@ -121,7 +135,7 @@ def _export(model: nn.Module, example: torch.Tensor, problems: list[Problem]) ->
         model = copy.deepcopy(model).float().eval()
     try:
         with quiet_export():
-            return from_exported(torch.export.export(model, (example,)))
+            return from_exported(torch.export.export(model, args, kwargs))
     except Exception as error:  # noqa: BLE001 - the user's forward can raise anything
         problems.append(_failure(error))
         return None

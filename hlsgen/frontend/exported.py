@@ -15,7 +15,7 @@ from torch.export.graph_signature import InputKind, OutputKind, TensorArgument
 from torch.fx import Node, proxy
 
 from hlsgen.frontend.places import is_library, source
-from hlsgen.frontend.program import GETITEM, Call, Constant, Input, Opaque, Program, Ref
+from hlsgen.frontend.program import GETITEM, Call, Constant, Input, Opaque, Program, Ref, logits_only
 
 
 class _UserFrames(set[tuple[str, str]]):
@@ -118,4 +118,11 @@ def from_exported(exported: ExportedProgram) -> Program:
         else:
             outputs.append(Opaque(type(spec.arg).__name__))
     calls = tuple(_call(node) for node in exported.graph.nodes if node.op == "call_function")
-    return Program(tuple(inputs), constants, calls, tuple(outputs), tuple(mutations))
+    return Program(tuple(inputs), constants, calls, _logits(exported, outputs), tuple(mutations))
+
+
+def _logits(exported: ExportedProgram, outputs: list[Ref | Opaque]) -> tuple[Ref | Opaque, ...]:
+    spec: Any = exported.call_spec.out_spec
+    if spec is None or spec.is_leaf():
+        return tuple(outputs)
+    return logits_only(outputs, spec.context, [child.num_leaves for child in spec.children()])

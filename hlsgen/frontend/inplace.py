@@ -1,4 +1,4 @@
-"""In-place operators: allowed where nobody looks at the old value again."""
+"""In-place operators: allowed where nobody looks at the old value again, and on constants made in forward."""
 
 from __future__ import annotations
 
@@ -19,8 +19,29 @@ def _shares(call: Call) -> bool:
     return call.target == GETITEM or call.target in VIEWS or call.target in SAME or is_inplace(call.target)
 
 
+def _computed(program: Program) -> set[str]:
+    """Names of all values that depend on an input."""
+    found = {getattr(item, "name", "") for item in program.inputs}
+    for call in program.calls:
+        if found.intersection(uses(call)):
+            found.add(call.name)
+    return found
+
+
+def constant_writes(program: Program) -> set[str]:
+    """In-place calls among constants that forward itself makes: folding executes them as they stand."""
+    changeable = {call.name for call in program.calls} - _computed(program)
+    outside = set(program.constants)
+    for call in program.calls:
+        first = call.args[0] if call.args else None
+        if isinstance(first, Ref) and first.name in outside and _shares(call):
+            outside.add(call.name)
+    return {call.name for call in program.calls if is_inplace(call.target)} & changeable - outside
+
+
 def overwritten(program: Program) -> dict[str, Refusal]:
     """In-place calls that can't be read as if they made a new value, by name."""
+    folded = constant_writes(program)
     storage = {name: name for name in (*program.constants, *(getattr(i, "name", "") for i in program.inputs))}
     outside = set(storage)
     last_use: dict[str, int] = {}
@@ -36,7 +57,7 @@ def overwritten(program: Program) -> dict[str, Refusal]:
         first = call.args[0] if call.args else None
         root = storage.get(first.name, "") if isinstance(first, Ref) and _shares(call) else ""
         root = root or call.name
-        if is_inplace(call.target):
+        if is_inplace(call.target) and call.name not in folded:
             if root in outside:
                 refused[call.name] = Refusal(
                     f"{call.target} must not change the input, a weight or a buffer", fix=_FIX, intrinsic=True

@@ -8,10 +8,8 @@ from typing import Any
 
 from hlsgen.errors import Problem
 from hlsgen.frontend.capture import Capture, Model, examine
-from hlsgen.frontend.interpret import BLOCKED, FOLDED, MAPPED, REFUSED, UNUSED
+from hlsgen.frontend.interpret import BLOCKED, FOLDED, MAPPED, REFUSED, UNUSED, known
 from hlsgen.frontend.program import GETITEM
-from hlsgen.frontend.rules import RULES
-from hlsgen.frontend.views import FOLDABLE
 from hlsgen.ir import Graph
 
 _WORDS = {
@@ -94,8 +92,8 @@ def _uses(result: Capture) -> tuple[OpUse, ...]:
     for target in dict.fromkeys(call.target for call in calls):
         mine = [call for call in calls if call.target == target]
         status = dict(Counter(result.status.get(call.name, BLOCKED) for call in mine))
-        known = target in RULES or target in FOLDABLE or status.keys() <= {UNUSED, FOLDED}
+        read = known(target) or status.keys() <= {UNUSED, FOLDED}
         refused = [call for call in mine if result.status.get(call.name) == REFUSED]
         places = tuple(dict.fromkeys((c.source.module, c.source.location) for c in refused or mine))
-        uses.append(OpUse(target, len(mine), known and not refused, status, places))
+        uses.append(OpUse(target, len(mine), read and not refused, status, places))
     return tuple(uses)

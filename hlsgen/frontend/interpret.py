@@ -11,7 +11,7 @@ import torch
 
 from hlsgen.errors import Problem, TypeMismatch
 from hlsgen.frontend import attention as _attention  # noqa: F401 - registers its rules
-from hlsgen.frontend.inplace import overwritten
+from hlsgen.frontend.inplace import constant_writes, overwritten
 from hlsgen.frontend.places import clean
 from hlsgen.frontend.program import GETITEM, Call, Input, Opaque, Program, Ref, uses
 from hlsgen.frontend.rules import RULES, Step
@@ -60,8 +60,8 @@ def known(target: str) -> bool:
 
 
 def live(program: Program) -> set[str]:
-    """Names of the values that the outputs depend on."""
-    needed = {item.name for item in program.outputs if isinstance(item, Ref)}
+    """Names of the values that the outputs may depend on."""
+    needed = {item.name for item in program.outputs if isinstance(item, Ref)} | constant_writes(program)
     for call in reversed(program.calls):
         if call.name in needed:
             needed.update(uses(call))

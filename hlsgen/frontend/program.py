@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,6 +73,19 @@ class Program:
     calls: tuple[Call, ...]
     outputs: tuple[Ref | Opaque, ...]
     mutations: tuple[str, ...] = field(default=())
+
+
+def logits_only(outputs: list[Ref | Opaque], keys: object, leaves: Sequence[int]) -> tuple[Ref | Opaque, ...]:
+    """Of a mapping with the key `logits`, as `transformers` returns it, the logits; else all outputs.
+
+    `keys` are the mapping's, or whatever describes another kind of result; `leaves` counts each value's
+    outputs.
+    """
+    if not isinstance(keys, list) or "logits" not in keys or len(keys) != len(leaves):
+        return tuple(outputs)
+    index = keys.index("logits")
+    start = sum(leaves[:index])
+    return tuple(outputs[start : start + leaves[index]])
 
 
 def refs(argument: Any) -> Iterator[str]:

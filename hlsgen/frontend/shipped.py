@@ -9,14 +9,19 @@ from typing import Any
 
 from hlsgen.errors import Problem, ToolMissing, UsageError
 
-EXTRAS = {"torch": ("PyTorch", "torch"), "sklearn": ("scikit-learn", "examples")}
+EXTRAS = {
+    "torch": ("PyTorch", "torch"),
+    "sklearn": ("scikit-learn", "examples"),
+    "transformers": ("transformers", "transformers"),
+}
 
 
 @dataclass(frozen=True)
 class Shipped:
     """Where an example's parts are, each as `module:function`, and its input shape [C, H, W].
 
-    `factory` makes the model in eval mode; `calibration` and `heldout` return images and labels.
+    `factory` makes the model in eval mode; `calibration` and `heldout` return images and, where there are
+    any, labels.
     """
 
     factory: str
@@ -26,11 +31,24 @@ class Shipped:
 
 
 _MODEL, _DATA = "hlsgen.examples.digits.model", "hlsgen.examples.digits.data"
+
+
+def _vit(factory: str) -> Shipped:
+    """A model of `hlsgen.examples.vit`; all have the same images."""
+    place = "hlsgen.examples.vit"
+    images = f"{place}.data:calibration", f"{place}.data:heldout"
+    return Shipped(f"{place}.model:{factory}", *images, (3, 224, 224))
+
+
 SHIPPED = {
     "digits": Shipped(f"{_MODEL}:digits", f"{_DATA}:calibration", f"{_DATA}:heldout", (1, 8, 8)),
     "awkward": Shipped(
         f"{_MODEL}:awkward", f"{_DATA}:awkward_calibration", f"{_DATA}:awkward_data", (2, 9, 6)
     ),
+    "deit-tiny": _vit("deit_tiny"),
+    "deit-tiny-distilled": _vit("deit_tiny_distilled"),
+    "deit-small": _vit("deit_small"),
+    "vit-base": _vit("vit_base"),
 }
 
 

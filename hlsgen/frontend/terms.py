@@ -18,7 +18,7 @@ import torch
 from hlsgen.errors import HlsgenError
 from hlsgen.frontend.places import identifier
 from hlsgen.ir import Op, Source, TensorType
-from hlsgen.ops import Activation, LayerNorm, Linear, Patches, Scores, Select
+from hlsgen.ops import Activation, Add, LayerNorm, Linear, Patches, Scores, Select
 
 
 class Refusal(HlsgenError):
@@ -157,12 +157,15 @@ class Terms:
     def scaled(self, term: Term, factor: float) -> Term:
         """The term times a number, folded into its op."""
         op = term.op
-        if factor == 1.0:
+        if op is None or factor == 1.0:
             return term
         if isinstance(op, Linear):
             new: Op = Linear(weight=op.weight * factor, bias=op.bias * factor)
         elif isinstance(op, Scores):
             new = Scores(heads=op.heads, scale=op.scale * factor)
+        elif is_head_sum(term):
+            parts = tuple(self.scaled(part, factor) for part in term.inputs)
+            return self.cached(("scaled", term, factor), lambda: self.make(op, parts, term.name, term.source))
         else:
             raise Refusal(
                 f"multiplication by {factor:g} has no place here",
@@ -206,6 +209,13 @@ class Terms:
             )
         key = ("multiplied", term, factors.tobytes())
         return self.cached(key, lambda: self.make(new, term.inputs, term.name, term.source))
+
+
+def is_head_sum(term: Term) -> bool:
+    """Whether a term adds up results of linear layers only, as models with several heads do at their end."""
+    return isinstance(term.op, Add) and all(
+        isinstance(part.op, Linear) or is_head_sum(part) for part in term.inputs
+    )
 
 
 def named(module: str, role: str) -> str:

@@ -42,13 +42,19 @@ upsample_bilinear2d.default norm.ScalarOpt_dim layer_norm.default dropout.defaul
 """
 
 
+_INPLACE = """
+add_.Tensor add_.Scalar sub_.Tensor mul_.Tensor mul_.Scalar div_.Tensor copy_.default fill_.Tensor
+fill_.Scalar zero_.default masked_fill_.Scalar
+"""
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(f"aten.{name}" for name in text.split())
 
 
 VIEWS, SAME = _names(_VIEW), _names(_SAME)
 """Operators whose result shares elements with their first argument."""
-FOLDABLE = frozenset((*VIEWS, *SAME, *_names(_CONSTANT)))
+FOLDABLE = frozenset((*VIEWS, *SAME, *_names(_CONSTANT), *_names(_INPLACE)))
 """Operators that may be executed on constants."""
 CASTS = _names("to.dtype to.dtype_layout to.device _to_copy.default type_as.default")
 
@@ -75,6 +81,8 @@ def view(step: Step, x: Value, *args: Any, **kwargs: Any) -> Any:
     """Run the operator on ids and offset."""
 
     def move(tensor: torch.Tensor) -> Any:
+        # Ids are not laid out in memory as the model's tensor was: there, `view` was possible.
+        tensor = tensor.contiguous() if ".view." in step.call.target else tensor
         return fold(step.call.target, (tensor, *args), kwargs)
 
     ids = move(x.ids)

@@ -163,7 +163,7 @@ class CommandBuilder:
         if step.target in (Target.FEATURES, Target.RESIDUAL):
             return {"target_base": self._regions[step.result].base, "target_stride": result.words}
         if step.target is Target.OUTPUT:
-            return {}
+            return {"target_stride": result.words} if step.addend else {}
         lanes = p.columns if step.target is Target.KEYS else p.depth
         stride = ceil_div(rows, lanes) * result.head_words
         name = "head_stride" if step.target is Target.KEYS else "value_stride"

@@ -157,7 +157,7 @@ class Matcher:
                     result=user.name,
                     table=user,
                 )
-            if isinstance(user.op, IntegerAdd | IntegerAddConstant):
+            if isinstance(user.op, IntegerAdd | IntegerAddConstant) and not self._is_addend(node, user):
                 return self._add(rows, node, user)
             if isinstance(user.op, IntegerScores):
                 target = Target.FEATURES if user.inputs[0] == node.name else Target.KEYS
@@ -183,11 +183,17 @@ class Matcher:
             rows=rows,
             linear=node,
             drain=Drain.ADD,
-            target=Target.RESIDUAL,
+            target=Target.OUTPUT if user.name == self.graph.output else Target.RESIDUAL,
             result=user.name,
             constant=constant,
             addend=None if constant else others[0],
         )
+
+    def _is_addend(self, node: Node, user: Node) -> bool:
+        """Whether `node` is the first of two linear layers that are added up: it is stored, not added."""
+        others = [self.nodes.get(name) for name in user.inputs if name != node.name]
+        linears = [other for other in others if other is not None and isinstance(other.op, IntegerLinear)]
+        return bool(linears) and user.inputs[0] == node.name
 
     def _headed(self, rows: Rows, node: Node, target: Target, heads: int) -> LinearStep:
         return LinearStep(

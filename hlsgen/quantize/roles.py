@@ -52,7 +52,7 @@ GIVES: dict[type[Op], tuple[Kind, ...]] = {
     LayerNorm: (Kind.NARROW,),
     Activation: (Kind.NARROW,),
     Context: (Kind.NARROW,),
-    Add: (Kind.WIDE,),
+    Add: (Kind.WIDE, Kind.OUTPUT),
     AddConstant: (Kind.WIDE,),
     Scores: (Kind.LOGITS,),
     Softmax: (Kind.NUMERATOR,),
@@ -71,7 +71,7 @@ def kinds(graph: Graph) -> dict[str, Kind]:
     problems: list[Problem] = []
     for node in reversed(graph.nodes):
         asked = demands.get(node.name, {})
-        why = _conflict(node, asked)
+        why = _conflict(graph, node, asked)
         if why:
             problems.append(_problem(node, why))
         result[node.name] = kind = next(iter(asked), Kind.NARROW)
@@ -88,7 +88,7 @@ def kinds(graph: Graph) -> dict[str, Kind]:
     return {graph.input: Kind.IMAGE} | {node.name: result[node.name] for node in graph}
 
 
-def _conflict(node: Node, asked: dict[Kind, str]) -> str:
+def _conflict(graph: Graph, node: Node, asked: dict[Kind, str]) -> str:
     """Why `node` can't give what is asked of it, or an empty string."""
     given = GIVES.get(type(node.op))
     if given is None:
@@ -98,11 +98,19 @@ def _conflict(node: Node, asked: dict[Kind, str]) -> str:
     if len(asked) > 1:
         return "its result is needed as " + " and as ".join(f"{k.value} by {v}" for k, v in asked.items())
     for kind, user in asked.items():
-        if kind is Kind.OUTPUT and kind not in given:
+        if kind is Kind.OUTPUT and (kind not in given or not _is_head(graph, node)):
             return "the model must end with a linear layer"
         if kind not in given:
             return f"its result is {given[0].value}, but {user} needs {kind.value}"
     return ""
+
+
+def _is_head(graph: Graph, node: Node) -> bool:
+    """Whether a node is a linear layer or adds up results of linear layers only."""
+    if not isinstance(node.op, Add):
+        return isinstance(node.op, Linear)
+    nodes = {other.name: other for other in graph}
+    return all(name in nodes and _is_head(graph, nodes[name]) for name in node.inputs)
 
 
 def _pooled_problems(graph: Graph, node: Node, result: dict[str, Kind]) -> list[Problem]:
@@ -129,10 +137,14 @@ def _problem(node: Node, why: str) -> Problem:
 
 
 def streams(graph: Graph, kind: dict[str, Kind]) -> list[tuple[str, ...]]:
-    """Groups of int16 tensors that must share one scale, in graph order; results of Mean are not in any."""
+    """Groups of int16 tensors that must share one scale, in graph order; results of Mean are not in any.
+
+    An output that adds up several heads is in one with them.
+    """
     group: dict[str, list[str]] = {}
     for node in graph:
-        if kind[node.name] is not Kind.WIDE or isinstance(node.op, Mean):
+        added = kind[node.name] is Kind.OUTPUT and isinstance(node.op, Add)
+        if not (kind[node.name] is Kind.WIDE or added) or isinstance(node.op, Mean):
             continue
         merged = [node.name]
         if isinstance(node.op, Add | AddConstant | Select):

@@ -167,7 +167,9 @@ class _Assignment:
         largest = max(self._largest(name) for name in members)
         constants = [np.abs(n.op.value).max(initial=0.0) for n in nodes if isinstance(n.op, AddConstant)]
         levels = (1 << (self.config.residual_bits - 1)) - 1
-        scale = max([largest, *constants]) * self.config.residual_headroom / levels
+        last = self.graph.output in members
+        headroom = self.config.output_headroom if last else self.config.residual_headroom
+        scale = max([largest, *constants]) * headroom / levels
         floors = [max(self._norm_floor(node.name), self._product_floor(node)) for node in nodes]
         scale = float(max([scale, *floors])) or 1.0 / INT16
         pooled = [user for name in members for user in self.graph.users(name) if self._is_narrow_mean(user)]

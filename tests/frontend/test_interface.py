@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 from frontend.refused import IMAGE, Fails, Pair, Tiny, TwoTanh, refusal
-from torch import nn
+from torch import Tensor, nn
 
 from hlsgen.errors import Problem, UsageError
+from hlsgen.frontend.archive import load_archive
 from hlsgen.frontend.capture import capture
 
 FLOAT = "convert the model first: model.float()"
@@ -87,6 +88,12 @@ def test_paths_outside_the_working_directory_are_base_names(
         (3, None, "model must be an nn.Module or an ExportedProgram, not 'int'"),
         (nn.Identity(), None, "example_inputs must be a tensor, not 'NoneType'"),
         (nn.Identity(), (IMAGE, IMAGE), "example_inputs must be one tensor, not 2"),
+        (
+            nn.Identity(),
+            {"input": IMAGE, "mask": IMAGE},
+            "example_inputs must be one tensor, not input, mask",
+        ),
+        (nn.Identity(), {"input": 3}, "example_inputs must be a tensor, not 'int'"),
         (nn.Identity(), IMAGE[0], "example_inputs must be [1, channels, height, width], not [2, 4, 6]"),
     ],
 )
@@ -94,6 +101,40 @@ def test_wrong_calls(model: Any, example: Any, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         capture(model, example)
     assert caught.value.problems[0].what == message
+
+
+class Result(Tiny):
+    """Returns several tensors by name, some of them nested, as `transformers` does."""
+
+    def forward(self, image: Tensor, mask: Tensor | None = None) -> Any:
+        assert mask is None
+        return {"hidden": (image, [image]), "logits": super().forward(image), "x": None}
+
+
+def test_of_a_mapping_the_logits_count(tmp_path: Path) -> None:
+    model, plain = Result().eval(), Tiny().eval()
+    plain.load_state_dict(model.state_dict())
+    wanted = str(capture(plain, IMAGE))
+    exported = torch.export.export(model, (), {"image": IMAGE})
+    torch.export.save(exported, tmp_path / "model.pt2")
+    archive = load_archive(tmp_path / "model.pt2")
+    found = [
+        capture(model, {"image": IMAGE}),
+        capture(model, IMAGE),
+        capture(exported),
+        capture(archive),
+    ]
+    assert [str(graph) for graph in found] == [wanted] * 4
+
+
+class Unnamed(Tiny):
+    def forward(self, image: Tensor) -> Any:
+        return {"classes": super().forward(image), "hidden": image}
+
+
+def test_a_mapping_without_logits_is_refused() -> None:
+    what, fix = "model must return one tensor, not 2", "wrap the model and return the logits only"
+    assert refusal(Unnamed().eval()) == (Problem(what, fix=fix),)
 
 
 def test_reading_leaves_torch_as_it_was() -> None:

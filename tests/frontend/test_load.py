@@ -15,7 +15,7 @@ from hlsgen.examples.digits.data import awkward_data, calibration, heldout
 from hlsgen.frontend.capture import capture
 from hlsgen.frontend.data import load_data
 from hlsgen.frontend.load import load_model
-from hlsgen.frontend.shipped import SHIPPED, shipped
+from hlsgen.frontend.shipped import shipped
 
 FACTORY = """
 import numpy
@@ -42,7 +42,10 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "factory_for_test"
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+EXAMPLES = "digits, awkward, deit-tiny, deit-tiny-distilled, deit-small, vit-base"
+
+
+@pytest.mark.parametrize("name", ["digits", "awkward"])
 def test_shipped_models(name: str) -> None:
     loaded = load_model(name)
     graph = capture(loaded.model, loaded.example)
@@ -57,7 +60,7 @@ def test_shipped_parts() -> None:
     assert np.array_equal(load_data("digits").images, calibration()[0])
     assert np.array_equal(load_data("digits", heldout=True).images, heldout()[0])
     assert np.array_equal(load_data("awkward", heldout=True).images, awkward_data()[0])
-    with pytest.raises(UsageError, match=r"^example must be one of digits, awkward, not 'mnist'$"):
+    with pytest.raises(UsageError, match=rf"^example must be one of {EXAMPLES}, not 'mnist'$"):
         shipped("mnist")
 
 
@@ -74,7 +77,7 @@ def test_factories(package: str) -> None:
 
 
 FORMS = (
-    "MODEL is the name of a shipped example (digits, awkward), package.module:factory, "
+    f"MODEL is the name of a shipped example ({EXAMPLES}), package.module:factory, "
     "or a file saved by torch.export.save (.pt2)"
 )
 
@@ -123,6 +126,11 @@ def test_pickles_are_refused(name: str, tmp_path: Path) -> None:
             lambda: load_data("digits"),
             'scikit-learn is not installed\n  fix: pip install "hlsgen[examples]"',
         ),
+        (
+            "transformers",
+            lambda: load_model("hlsgen.examples.vit.transformers_models:deit_tiny"),
+            'transformers is not installed\n  fix: pip install "hlsgen[transformers]"',
+        ),
     ],
 )
 def test_missing_packages(
@@ -136,7 +144,8 @@ def test_missing_packages(
         return original(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", fail)
-    monkeypatch.delitem(sys.modules, "hlsgen.examples.digits.model", raising=False)
+    for module in ("digits.model", "vit.transformers_models"):
+        monkeypatch.delitem(sys.modules, f"hlsgen.examples.{module}", raising=False)
     with pytest.raises(ToolMissing) as caught:
         call()
     assert str(caught.value) == message

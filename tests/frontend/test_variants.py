@@ -188,6 +188,30 @@ class MultiQuery(Tiny):
         return self.proj(context.transpose(1, 2).flatten(2))
 
 
+class ContiguousView(Tiny):
+    """`view` where only `contiguous` makes it possible."""
+
+    def attend(self, x: Tensor) -> Tensor:
+        q, k, v = self.split(x)
+        context = scaled_dot_product_attention(q, k, v).transpose(1, 2).contiguous()
+        return self.proj(context.view(1, -1, WIDTH))
+
+
+class TableByIndex(Tiny):
+    """Positions from a table; the index is written in place, part by part."""
+
+    def embed(self, image: Tensor) -> Tensor:
+        index = torch.zeros(1 + TOKENS, dtype=torch.int64)
+        rows = index[1:].view(2, 3)
+        rows[1] += 2
+        rows *= 3
+        rows += torch.arange(3)
+        rows[0, 2].fill_(6)
+        index[0] = 5
+        x = torch.cat([self.cls, self.patch(image).flatten(2).transpose(1, 2)], 1)
+        return x + self.pos[:, index % (1 + TOKENS)]
+
+
 class LayerScale(Tiny):
     """Factors after branches, a norm with its own affine part, a scaled embedding, matrices of one's own."""
 
@@ -220,6 +244,19 @@ class NoConstants(Tiny):
         return self.head(self.norm(torch.mean(x, 1, keepdim=True))).squeeze(1)
 
 
+class SeveralHeads(Tiny):
+    """A head for each of three tokens; the logits are a weighted mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.second, self.third = nn.Linear(WIDTH, 5), nn.Linear(WIDTH, 5, bias=False)
+
+    def pool(self, x: Tensor) -> Tensor:
+        x = self.norm(x)
+        both = (self.head(x[:, 0]) + self.second(x[:, 1])) / 2
+        return (both + 3 * self.third(x[:, 2])) * 0.25
+
+
 VARIANTS = {
     "sdpa": Tiny,
     "multihead": lambda: Multihead(batch_first=True, need_weights=False),
@@ -238,6 +275,8 @@ VARIANTS = {
     "hand_divided": HandDivided,
     "interleaved": Interleaved,
     "multi_query": MultiQuery,
+    "contiguous_view": ContiguousView,
+    "table_by_index": TableByIndex,
     "layer_scale": LayerScale,
     "no_constants": NoConstants,
 }
@@ -245,7 +284,7 @@ VARIANTS = {
 
 @functools.cache
 def captured(name: str) -> tuple[nn.Module, Graph]:
-    model = seeded(VARIANTS[name]())
+    model = seeded((VARIANTS | {"several_heads": SeveralHeads})[name]())
     return model, capture(model, torch.zeros(1, 2, 4, 6))
 
 
@@ -269,7 +308,7 @@ def same(model: nn.Module, graph: Graph, images: np.ndarray) -> None:
     np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-5 * np.abs(wanted).max())
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", [*VARIANTS, "several_heads"])
 def test_variant_computes_the_same(name: str) -> None:
     model, graph = captured(name)
     images = np.random.default_rng(3).normal(size=(4, 2, 4, 6)).astype(np.float32)
@@ -344,6 +383,25 @@ def test_every_variant_is_canonical(name: str) -> None:
     for node in graph:
         if type(node.op).__name__ == "Add":
             assert type(graph.node(node.inputs[0]).op).__name__ in ("Add", "AddConstant")
+
+
+def test_heads_are_added_up_at_the_end() -> None:
+    _, graph = captured("several_heads")
+    nodes = [(node.name, type(node.op).__name__, node.inputs) for node in graph.nodes[-11:]]
+    assert nodes == [
+        ("select", "Select", ("add_2",)),
+        ("norm", "LayerNorm", ("select",)),
+        ("head", "Linear", ("norm",)),
+        ("select_2", "Select", ("add_2",)),
+        ("norm_2", "LayerNorm", ("select_2",)),
+        ("second", "Linear", ("norm_2",)),
+        ("add_3", "Add", ("head", "second")),
+        ("select_3", "Select", ("add_2",)),
+        ("norm_3", "LayerNorm", ("select_3",)),
+        ("third", "Linear", ("norm_3",)),
+        ("add_4", "Add", ("add_3", "third")),
+    ]
+    assert graph.output == "add_4"
 
 
 def test_same_attention_in_every_spelling() -> None:

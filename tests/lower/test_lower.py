@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 import pytest
-from support.graphs import AWKWARD, DIGITS, integer_vit
+from support.graphs import AWKWARD, DIGITS, DISTILLED, integer_vit
 
 from hlsgen.errors import UnsupportedModel, UsageError
 from hlsgen.ir import Graph, GraphBuilder, Source
@@ -42,6 +42,16 @@ def test_only_the_last_command_is_marked_and_a_selected_token_waits_for_the_whol
 def test_pooling_becomes_a_load_mode() -> None:
     commands = lower(integer_vit(AWKWARD), ARRAY).program.commands
     assert (commands[-1].load, commands[-1].pool_rows, commands[-1].rows) == (Load.POOL_NORM, 9, 1)
+
+
+def test_heads_are_added_up_in_the_residual_memory_and_the_last_one_leaves() -> None:
+    program = lower(integer_vit(DISTILLED), ARRAY).program
+    first, last = program.commands[-2:]
+    assert (first.drain, first.target, first.last) == (Drain.REQUANTIZE, Target.RESIDUAL, 0)
+    assert (last.drain, last.target, last.last) == (Drain.ADD, Target.OUTPUT, 1)
+    assert (last.addend_base, last.target_stride) == (first.target_base, first.target_stride)
+    assert (last.depends, last.depends_on) == (Depends.COMMAND, len(program.commands) - 2)
+    assert program.output.tensor == "logits1"
 
 
 def test_weights_stand_in_consumption_order() -> None:

@@ -40,6 +40,8 @@ class Vit:
     classes: int = 5
     pool: str = "token"
     function: str = "gelu"
+    ends: int = 1
+    """Tokens with a head of their own; the output is the sum of the heads."""
     seed: int = 0
 
 
@@ -114,6 +116,8 @@ class Builder:
 
     def head(self, x: str) -> str:
         g, pool = self.graph, self.shape.pool
+        if self.shape.ends > 1:
+            return self.sum_of_heads(x)
         if pool in ("token", "token_plain"):
             x = g.add("token", Select(start=0, stop=1), [x])
         elif pool in ("mean", "mean_norm"):
@@ -123,6 +127,14 @@ class Builder:
         if pool == "norm_mean":
             x = g.add("mean", Mean(), [x])
         return self.linear("head", x, self.shape.classes)
+
+    def sum_of_heads(self, x: str) -> str:
+        g, total = self.graph, ""
+        for end in range(self.shape.ends):
+            token = self.norm(f"norm{end}", g.add(f"token{end}", Select(start=end, stop=end + 1), [x]))
+            head = self.linear(f"head{end}", token, self.shape.classes)
+            total = g.add(f"logits{end}", Add(), [total, head]) if total else head
+        return total
 
     def norm(self, name: str, x: str) -> str:
         width = self.shape.width

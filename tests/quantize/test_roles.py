@@ -158,6 +158,20 @@ def test_what_has_no_integer_form_is_refused(
     assert (caught.value.problems[0].what, caught.value.problems[0].why) == (what, why)
 
 
+def test_several_heads_share_the_scale_of_their_sum() -> None:
+    shape = Vit(prefix=3, ends=3, blocks=1)
+    quantized = quantize(random_vit(shape), images(shape, 32))
+    graph, parts = quantized.graph, ("head0", "head1", "logits1", "head2", "logits2")
+    assert graph.output == "logits2"
+    assert len({graph.type_of(name).scale for name in parts}) == 1
+    assert {graph.type_of(name).integer_range for name in parts} == {(-32768, 32767)}
+    rows = [quantized.report.tensor(name) for name in parts]
+    largest = max(max(row.high, -row.low) for row in rows)
+    assert rows[-1].scale == pytest.approx(2.0 * largest / 32767)
+    assert rows[-1].sqnr_db > 25
+    assert not any(row.saturated for row in rows)
+
+
 def test_the_message_names_place_and_remedy() -> None:
     builder, x = _start()
     graph = builder.finish(_norm_into_residual(builder, x))

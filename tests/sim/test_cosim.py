@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.graphs import AWKWARD, DIGITS, TINY, Vit, images, integer_vit
+from support.graphs import AWKWARD, DIGITS, DISTILLED, TINY, Vit, images, integer_vit
 
 from hlsgen.ir import evaluate
 from hlsgen.lower import Lowered, lower
@@ -16,13 +16,14 @@ from hlsgen.sim import cosim
 
 CALM = cosim.Memory(latency=4)
 STALLED = cosim.Memory(latency=23, stall=0.4, seed=7)
-MODELS = {"digits": DIGITS, "awkward": AWKWARD, "tiny": TINY}
+MODELS = {"digits": DIGITS, "awkward": AWKWARD, "tiny": TINY, "distilled": DISTILLED}
 # Every relation of columns to depth and of tokens to rows, and a bus narrower and wider than a word.
 CASES = [
     ("digits", ArrayShape(rows=4, columns=4, depth=8)),
     ("awkward", ArrayShape(rows=4, columns=4, depth=8, bus_bytes=8)),
     ("awkward", ArrayShape(rows=3, columns=8, depth=2, bus_bytes=32, ring_bytes=512)),
     ("tiny", ArrayShape(rows=1, columns=1, depth=1, bus_bytes=4)),
+    ("distilled", ArrayShape(rows=4, columns=4, depth=8, ring_bytes=1024)),
     ("digits", ArrayShape(rows=5, columns=2, depth=8, bus_bytes=64, ring_bytes=1024)),
     ("digits", ArrayShape(rows=4, columns=4, depth=8, row_width=2)),
     ("awkward", ArrayShape(rows=6, columns=8, depth=2, bus_bytes=32, ring_bytes=512, row_width=2)),

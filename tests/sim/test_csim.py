@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.graphs import AWKWARD, DIGITS, TINY, Vit, images, integer_vit
+from support.graphs import AWKWARD, DIGITS, DISTILLED, TINY, Vit, images, integer_vit
 
 from hlsgen import numerics
 from hlsgen.emit.hls import hls
@@ -63,6 +63,8 @@ def check(graph: Graph, result: Lowered, machine: CSim, inputs: np.ndarray) -> N
         (AWKWARD, (8, 16, 8), 64, 2),
         (AWKWARD, (5, 8, 1), 32, 1),
         (TINY, (1, 1, 8), 8, 1),
+        (DISTILLED, (4, 4, 8), 16, 1),
+        (dataclasses.replace(DISTILLED, prefix=3, ends=3), (2, 8, 2), 16, 1),
     ],
     ids=[
         "digits-4x4x8",
@@ -71,6 +73,8 @@ def check(graph: Graph, result: Lowered, machine: CSim, inputs: np.ndarray) -> N
         "awkward-8x16x8w2",
         "awkward-5x8x1",
         "tiny-1x1x8",
+        "distilled-4x4x8",
+        "three-heads-2x8x2",
     ],
 )
 def test_every_tensor_equals_golden(

@@ -36,6 +36,8 @@ class Vit:
     hidden: int = 64
     classes: int = 10
     pool: str = "token"
+    ends: int = 1
+    """Tokens with a head of their own; the output is the sum of the heads."""
     logit_bits: int = 10
     seed: int = 0
 
@@ -44,6 +46,7 @@ DIGITS = Vit()
 AWKWARD = Vit(
     image=(2, 9, 6), patch=(3, 2), prefix=0, width=15, heads=3, hidden=22, classes=7, pool="mean", seed=1
 )
+DISTILLED = Vit(prefix=2, ends=2, classes=37, blocks=1, seed=3)
 TINY = Vit(image=(1, 2, 2), patch=(2, 2), prefix=0, width=4, heads=1, blocks=1, hidden=3, classes=2, seed=2)
 
 
@@ -72,11 +75,21 @@ class _Builder:
         x = g.add("position", IntegerAddConstant(value=value), [linear])
         for block in range(s.blocks):
             x = self.block(f"b{block}", x)
+        if s.ends > 1:
+            return g.finish(self.sum_of_heads(x))
         if s.pool == "token":
             x = g.add("token", Select(start=0, stop=1), [x])
         else:
             x = g.add("mean", IntegerMean(shift=max(1, tokens.bit_length()), low=-32768, high=32767), [x])
         return g.finish(self.linear("head", self.norm("norm", x), s.classes, 12000, residual=True))
+
+    def sum_of_heads(self, x: str) -> str:
+        s, g, total = self.shape, self.graph, ""
+        for end in range(s.ends):
+            token = self.norm(f"norm{end}", g.add(f"token{end}", Select(start=end, stop=end + 1), [x]))
+            head = self.linear(f"head{end}", token, s.classes, 12000, residual=True)
+            total = g.add(f"logits{end}", IntegerAdd(), [total, head]) if total else head
+        return total
 
     def block(self, name: str, x: str) -> str:
         s, g = self.shape, self.graph

@@ -1,0 +1,1 @@
+"""Vision transformers of published sizes with seeded random weights: for size and speed, not accuracy."""
