@@ -179,7 +179,11 @@ WINDOWS = [
     ("make", "whats", "place"),
     [
         (beit, [ALL_TOKENS], r"beit\.layers\.0\.attention, beit\.layers\.1\.attention at [\w./-]+\.py:\d+"),
-        (swin, WINDOWS, r"swin\.encoder\.layers\.\d\.(blocks\.\d(\.attention)?|downsample).* at [\w./-]+\.py:\d+"),
+        (
+            swin,
+            WINDOWS,
+            r"swin\.encoder\.layers\.\d\.(blocks\.\d(\.attention)?|downsample).* at [\w./-]+\.py:\d+",
+        ),
     ],
 )
 def test_all_that_is_wrong_is_named_with_its_place(

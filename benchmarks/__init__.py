@@ -1,0 +1,1 @@
+"""Figures that README.md and docs/benchmarks.md quote, each printed by a command."""

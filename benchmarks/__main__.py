@@ -1,0 +1,74 @@
+"""`python -m benchmarks [MODEL] --array RxCxD --memory BYTES --json`: cycles of whole images in RTL."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from benchmarks import table
+from benchmarks.case import Case, Result, quantized, run
+from benchmarks.cases import CASES, Bar
+from hlsgen.errors import HlsgenError
+from hlsgen.lower.size import ArrayShape
+from hlsgen.pipeline import parse_array
+
+PAGE = Path("docs/benchmarks.md")
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("model", nargs="?", help="a shipped example; without it every case of the table")
+    parser.add_argument("--array", default="8x16x8", metavar="RxCxD")
+    parser.add_argument("--memory", type=int, default=16, metavar="BYTES", help="bytes per cycle")
+    parser.add_argument("--row-width", type=int, default=1, metavar="ROWS")
+    parser.add_argument("--ring", type=int, default=ArrayShape.ring_bytes, metavar="BYTES")
+    parser.add_argument("--latency", type=int, default=64, metavar="CYCLES", help="to a burst's first beat")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE} from every case")
+    parser.add_argument("--json", action="store_true")
+    return parser
+
+
+def _cases(options: argparse.Namespace) -> list[tuple[Case, Bar]]:
+    if options.model is None or options.write:
+        return list(CASES)
+    case = Case(
+        model=options.model,
+        array=parse_array(options.array),
+        memory=options.memory,
+        row_width=options.row_width,
+        ring_bytes=options.ring,
+        latency=options.latency,
+    )
+    return [(case, Bar())]
+
+
+def main() -> int:
+    """Run the cases; exit code 1 when a bar is missed."""
+    options = arguments().parse_args()
+    results: list[tuple[Result, Bar]] = []
+    prepared = {}
+    for case, bar in _cases(options):
+        if case.model not in prepared:
+            prepared = {case.model: quantized(case.model)}
+        result = run(case, prepared[case.model])
+        results.append((result, bar))
+        if not options.json:
+            print(table.line(result), flush=True)
+    if options.json:
+        print(json.dumps([table.data(result) for result, _ in results], indent=1))
+    if options.write:
+        PAGE.write_text(table.page(results), "utf-8")
+    missed = [result.case for result, bar in results if not bar.met(result)]
+    for case in missed:
+        print(f"bar missed: {case}", file=sys.stderr)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except HlsgenError as error:
+        sys.exit(f"error: {error}")

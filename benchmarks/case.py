@@ -1,0 +1,143 @@
+"""One benchmark: a model on an array with a memory, one image through the RTL, every tensor compared."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from benchmarks.phases import Phase, measured_phases
+from hlsgen.frontend.data import load_data
+from hlsgen.frontend.load import load_model
+from hlsgen.frontend.shipped import shipped
+from hlsgen.ir import Graph, evaluate
+from hlsgen.lower import lower
+from hlsgen.lower.size import ArrayShape
+from hlsgen.machine import cycles
+from hlsgen.pipeline import capture, quantize
+from hlsgen.samples import quantize_images
+from hlsgen.sim import cosim
+
+HARNESSES = Path("build/benchmarks")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What is measured. memory: bytes per cycle; latency: cycles to a burst's first beat."""
+
+    model: str
+    array: tuple[int, int, int]
+    memory: int = 16
+    row_width: int = 1
+    ring_bytes: int = ArrayShape.ring_bytes
+    latency: int = 64
+
+    @property
+    def shape(self) -> ArrayShape:
+        rows, columns, depth = self.array
+        return ArrayShape(
+            rows=rows,
+            columns=columns,
+            depth=depth,
+            bus_bytes=self.memory,
+            ring_bytes=self.ring_bytes,
+            row_width=self.row_width,
+        )
+
+    @property
+    def array_text(self) -> str:
+        return "x".join(map(str, self.array))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What came of a case. Cycles are counted by the RTL from start to done; seconds are wall time.
+
+    ideal: cycles if every multiplier did useful work; multiply: cycles in which MULTIPLY issued a step. What
+    lies between the two is padding. peak_memory: of this process and of its largest child, in MiB.
+    """
+
+    case: Case
+    tokens: int
+    macs: int
+    cycles: int
+    predicted: int
+    ideal: float
+    multiply: int
+    waits: dict[str, int]
+    phases: tuple[Phase, ...]
+    read_bytes: int
+    written_bytes: int
+    tensors: int
+    seconds: dict[str, float]
+    peak_memory: float
+
+    @property
+    def useful(self) -> float:
+        """Useful multiply-accumulates over those that the array could have started."""
+        return self.ideal / self.cycles
+
+    @property
+    def model_error(self) -> float:
+        """Predicted against measured cycles."""
+        return self.predicted / self.cycles - 1
+
+
+def quantized(model: str) -> tuple[Graph, np.ndarray]:
+    """The integer Graph of a shipped example, and its first held-out image in integers."""
+    data = load_data(model)
+    loaded = load_model(model, shipped(model).shape)
+    graph = quantize(capture(loaded.model, loaded.example), data.images).graph
+    return graph, quantize_images(load_data(model, heldout=True).images[:1], graph.input_type)[0]
+
+
+def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
+    """Measure one case; raises `Mismatch` when any tensor differs from golden."""
+    seconds: dict[str, float] = {}
+
+    def timed(name: str, call: Callable[[], _T]) -> _T:
+        start = time.perf_counter()
+        value = call()
+        seconds[name] = round(time.perf_counter() - start, 2)
+        return value
+
+    graph, image = prepared or timed("quantize", lambda: quantized(case.model))
+    lowered = timed("lower", lambda: lower(graph, case.shape))
+    program = lowered.program
+    golden = timed("golden", lambda: evaluate(graph, image))
+    memory = cycles.Memory(latency=case.latency)
+    predicted = timed("predict", lambda: cycles.predict(program, lowered.image, memory))
+    harness = timed("build", lambda: cosim.build(program.parameters, HARNESSES, trace=True))
+    pixels = program.input.pack(image, program.parameters.columns)
+    packed, given = lowered.image.pack(), cosim.Memory(latency=case.latency)
+    (answer,) = timed("rtl", lambda: harness.run(packed, [pixels], memory=given))
+    timed("compare", lambda: cosim.check(program, answer, golden))
+    counters: Any = answer.counters
+    assert answer.records is not None  # the harness traces
+    return Result(
+        case=case,
+        tokens=max(command.rows for command in program.commands),
+        macs=program.macs,
+        cycles=counters["cycles"],
+        predicted=predicted.cycles,
+        ideal=program.macs / program.parameters.lanes,
+        multiply=counters["multiply"],
+        waits={name: counters[name] for name in ("wait_tile", "wait_weights", "wait_drain", "idle")},
+        phases=measured_phases(program, answer.records),
+        read_bytes=counters["read_beats"] * case.memory,
+        written_bytes=counters["write_beats"] * case.memory,
+        tensors=len(program.views) + 1,
+        seconds=seconds,
+        peak_memory=_peak_memory(),
+    )
+
+
+def _peak_memory() -> float:
+    users = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return round(max(resource.getrusage(user).ru_maxrss for user in users) / 1024, 1)

@@ -1,0 +1,131 @@
+"""Results as text: one line each for a terminal, tables for docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.case import Result
+from benchmarks.cases import PEERS, Bar
+
+HEADER = """# Benchmarks
+
+Written by `python -m benchmarks --write`; `python -m benchmarks MODEL --array RxCxD --memory BYTES` measures
+any other case. One image at a time. Cycles are counted by the RTL, in Verilator, from the start register to
+done, under a memory of the given width with 64 cycles of latency and bursts of 16 beats or 256 bytes. Useful
+is the share of multiply-accumulates of the mathematical model, at its true token count, in cycles times
+multipliers: padding, fills, drains, nonlinear functions and waiting all count as loss. Every traced tensor of
+every run equals the golden model's. The weights of all models but digits are seeded random numbers, so these
+figures are about time, not about accuracy.
+"""
+
+LOSSES = """Padding is what rows, keys and columns beyond the model's take. A phase's lost cycles are those
+up to its last result in which the array issued no step."""
+EFFORT = """Seconds are wall time on the machine that wrote this page (2 cores). A simulator is built once for
+each machine shape; 0 means that it was there."""
+OTHERS = """Published figures, counted the same way where the paper allows it. They are of boards, ours are of
+simulation."""
+
+
+def line(result: Result) -> str:
+    """One result for a terminal."""
+    case = result.case
+    lost = ", ".join(f"{phase.name} {phase.lost:,}" for phase in result.phases if phase.lost)
+    return "\n".join(
+        [
+            f"{case.model}, {result.tokens} tokens, {case.array_text}, {case.memory} bytes/cycle: "
+            f"{result.cycles:,} cycles, {result.useful:.2%} useful; predicted {result.predicted:,} "
+            f"({result.model_error:+.3%}); {result.tensors} tensors equal",
+            f"  padding {result.multiply - result.ideal:,.0f} cycles; waiting: {lost or 'none'}",
+            "  seconds: " + ", ".join(f"{name} {value}" for name, value in result.seconds.items()),
+        ]
+    )
+
+
+def _row(*cells: object) -> str:
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    return "\n".join([_row(*head), _row(*["---"] * len(head)), *(_row(*row) for row in rows)])
+
+
+def _cycles(results: Sequence[tuple[Result, Bar]]) -> str:
+    head = [
+        "model",
+        "tokens",
+        "array",
+        "row width",
+        "memory, bytes/cycle",
+        "cycles",
+        "predicted",
+        "useful",
+        "bar",
+    ]
+    rows = []
+    for result, bar in results:
+        case = result.case
+        met = f"{bar} {'met' if bar.met(result) else 'missed'}" if str(bar) else ""
+        rows.append(
+            [
+                case.model, result.tokens, case.array_text, case.row_width, case.memory,
+                f"{result.cycles:,}", f"{result.predicted:,} ({result.model_error:+.2%})",
+                f"**{result.useful:.2%}**", met,
+            ]
+        )  # fmt: skip
+    return _table(head, rows)
+
+
+def _losses(results: Sequence[tuple[Result, Bar]]) -> str:
+    names = list(dict.fromkeys(phase.name for result, _ in results for phase in result.phases))
+    rows = []
+    for result, _ in results:
+        lost = {phase.name: f"{phase.lost:,}" for phase in result.phases}
+        padding = f"{result.multiply - result.ideal:,.0f}"
+        rows.append(
+            [f"{result.case.model} {result.case.array_text} @{result.case.memory}", padding]
+            + [lost.get(name, "") for name in names]
+        )
+    return _table(["cycles lost", "padding", *names], rows)
+
+
+def _effort(results: Sequence[tuple[Result, Bar]]) -> str:
+    head = ["run", "read, MB", "written, kB", "golden, s", "simulator built, s", "RTL, s", "peak memory, MiB"]
+    rows = [
+        [
+            f"{result.case.model} {result.case.array_text} @{result.case.memory}",
+            f"{result.read_bytes / 1e6:.2f}", f"{result.written_bytes / 1e3:.1f}",
+            result.seconds["golden"], result.seconds["build"], result.seconds["rtl"], result.peak_memory,
+        ]
+        for result, _ in results
+    ]  # fmt: skip
+    return _table(head, rows)
+
+
+def page(results: Sequence[tuple[Result, Bar]]) -> str:
+    """The text of docs/benchmarks.md."""
+    peers = _table(
+        ["who", "model", "useful share of the multipliers", "source"],
+        [[peer.name, peer.model, peer.useful, peer.source] for peer in PEERS],
+    )
+    parts = [
+        HEADER.rstrip(),
+        "## Cycles",
+        _cycles(results),
+        "## Where the rest went",
+        LOSSES,
+        _losses(results),
+        "## Bytes and effort",
+        EFFORT,
+        _effort(results),
+        "## Others",
+        OTHERS,
+        peers,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def data(result: Result) -> dict[str, Any]:
+    """One result, ready for JSON."""
+    return dataclasses.asdict(result) | {"useful": result.useful, "model_error": result.model_error}
