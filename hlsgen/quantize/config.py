@@ -40,7 +40,7 @@ class QuantizeConfig:
     batch: int = 64
     """Images evaluated at once; fewer when their tensors are large."""
     measured_images: int = 256
-    """Calibration images kept, evenly spaced, to measure the report's errors on."""
+    """Calibration images kept, evenly spaced, to measure errors on; fewer when their tensors are large."""
 
     def __post_init__(self) -> None:
         problems = [

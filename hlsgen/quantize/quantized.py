@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from hlsgen.errors import UsageError
 from hlsgen.ir import Graph
-from hlsgen.quantize.calibrate import Data, observe
+from hlsgen.quantize.calibrate import Data, observe, sample_size
 from hlsgen.quantize.config import QuantizeConfig
 from hlsgen.quantize.fold import fold
 from hlsgen.quantize.report import Report, dequantize, measure, quantize_images
@@ -65,7 +65,8 @@ def quantize(graph: Graph, calibration: Data, config: QuantizeConfig = DEFAULT) 
     """
     reference = fold(graph)
     kind = kinds(reference)
-    seen = observe(reference, kind, calibration, config.batch, config.measured_images)
+    measured = sample_size(reference, config.measured_images)
+    seen = observe(reference, kind, calibration, config.batch, measured)
     scales = assign(reference, kind, seen, config)
     integer = rewrite(reference, kind, scales, config)
     return Quantized(integer, reference, measure(reference, integer, seen, config.batch))

@@ -12,7 +12,14 @@ from hlsgen.errors import CalibrationError, UsageError
 from hlsgen.graph_file import digest
 from hlsgen.ops import Linear
 from hlsgen.quantize import QuantizeConfig, Report, quantize
-from hlsgen.quantize.calibrate import BATCH_ELEMENTS, Sample, batch_size
+from hlsgen.quantize.calibrate import (
+    BATCH_ELEMENTS,
+    FEWEST_MEASURED,
+    MEASURED_ELEMENTS,
+    Sample,
+    batch_size,
+    sample_size,
+)
 
 SHAPE = Vit(blocks=1)
 GRAPH = random_vit(SHAPE)
@@ -132,6 +139,16 @@ def test_batches_shrink_for_large_graphs() -> None:
     large = random_vit(Vit(blocks=1, image=(1, 64, 64)))
     assert 1 <= batch_size(large, 64) < 64
     assert batch_size(large, 64) * sum(np.prod(n.type.shape) for n in large) <= BATCH_ELEMENTS
+
+
+def test_errors_of_large_models_are_measured_on_fewer_images() -> None:
+    assert sample_size(GRAPH, 256) == 256
+    large = random_vit(Vit(blocks=2, width=64, image=(1, 128, 128), patch=(4, 4)))
+    elements = sum(np.prod(n.type.shape) for n in large) + 128 * 128
+    assert sample_size(large, 256) == MEASURED_ELEMENTS // elements < 256
+    assert sample_size(large, 3) == 3
+    huge = replace(large, nodes=large.nodes * 12)
+    assert sample_size(huge, 256) == FEWEST_MEASURED
 
 
 def test_wrong_configurations_are_refused_all_at_once() -> None:
