@@ -32,15 +32,15 @@ def line(result: Result) -> str:
     """One result for a terminal."""
     case = result.case
     lost = ", ".join(f"{phase.name} {phase.lost:,}" for phase in result.phases if phase.lost)
-    return "\n".join(
-        [
-            f"{case.model}, {result.tokens} tokens, {case.array_text}, {case.memory} bytes/cycle: "
-            f"{result.cycles:,} cycles, {result.useful:.2%} useful; predicted {result.predicted:,} "
-            f"({result.model_error:+.3%}); {result.tensors} tensors equal",
-            f"  padding {result.multiply - result.ideal:,.0f} cycles; waiting: {lost or 'none'}",
-            "  seconds: " + ", ".join(f"{name} {value}" for name, value in result.seconds.items()),
-        ]
-    )
+    padding = result.multiply - result.ideal
+    lines = [
+        f"{case.model}, {result.tokens} tokens, {case.array_text}, {case.memory} bytes/cycle: ",
+        f"{result.cycles:,} cycles, {result.useful:.2%} useful; predicted {result.predicted:,} ",
+        f"({result.model_error:+.3%}); {result.tensors} tensors equal\n",
+        f"  padding {padding:,.0f} cycles; waiting: {lost or 'none'}\n",
+        "  seconds: " + ", ".join(f"{name} {value}" for name, value in result.seconds.items()),
+    ]
+    return "".join(lines)
 
 
 def _row(*cells: object) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hlsgen.errors import UsageError
-from hlsgen.ir import Graph, evaluate
+from hlsgen.ir import Graph, evaluate, outputs
 from hlsgen.machine.image import Image
 from hlsgen.machine.program import Program
 from hlsgen.samples import Samples, quantize_images
@@ -19,9 +19,6 @@ from hlsgen.samples import Samples, quantize_images
 if TYPE_CHECKING:
     from hlsgen.report.report import Report
     from hlsgen.simulate import Simulation
-
-BATCH = 64
-"""Images that golden evaluates at once: all tensors of a batch are in memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +67,7 @@ class Design:
         """The golden model's integer logits [N, classes] for quantized images."""
         if not len(integers):
             raise UsageError("at least one image is needed")
-        batches = (integers[i : i + BATCH] for i in range(0, len(integers), BATCH))
-        results = [evaluate(self.graph, batch)[self.graph.output] for batch in batches]
-        return np.concatenate(results).reshape(len(integers), -1)
+        return outputs(self.graph, integers).reshape(len(integers), -1)
 
     def trace(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Every tensor of the golden model by name, integers [N, ...], for real images [N, C, H, W]."""

@@ -8,6 +8,7 @@ real = integer * scale.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar, dataclass_transform
@@ -17,6 +18,9 @@ import numpy as np
 from hlsgen.errors import TypeMismatch
 
 _T = TypeVar("_T")
+
+BATCH_ELEMENTS = 1 << 24
+"""Most elements, over all tensors of the graph, that one batch may hold (128 MB)."""
 
 
 @dataclass(frozen=True)
@@ -201,3 +205,20 @@ def evaluate(graph: Graph, value: np.ndarray) -> Mapping[str, np.ndarray]:
         arguments = [values[name] for name in node.inputs]
         values[node.name] = node.op.golden(*arguments) if integer else node.op.reference(*arguments)
     return values
+
+
+def elements(graph: Graph) -> int:
+    """Elements of all tensors of one image, the image included."""
+    return sum(math.prod(node.type.shape) for node in graph) + math.prod(graph.input_type.shape)
+
+
+def batch_size(graph: Graph, most: int) -> int:
+    """Images to evaluate at once, at most `most`, so that all their tensors fit `BATCH_ELEMENTS`."""
+    return max(1, min(most, BATCH_ELEMENTS // elements(graph)))
+
+
+def outputs(graph: Graph, images: np.ndarray, most: int = 64) -> np.ndarray:
+    """The graph's output for many images [N, ...], a batch at a time."""
+    size = batch_size(graph, most)
+    parts = [evaluate(graph, images[i : i + size])[graph.output] for i in range(0, len(images), size)]
+    return np.concatenate(parts)

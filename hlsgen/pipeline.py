@@ -12,7 +12,7 @@ import numpy as np
 from hlsgen.collector import collector_paused
 from hlsgen.design import Design
 from hlsgen.errors import CalibrationError, Problem, UsageError
-from hlsgen.ir import Graph, evaluate
+from hlsgen.ir import Graph, outputs
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.samples import Samples, quantize_images
@@ -136,7 +136,7 @@ def make_samples(float_graph: Graph, graph: Graph, data: Data) -> Samples:
     if images.shape[1:] != graph.input_type.shape:
         wanted = ", ".join(map(str, graph.input_type.shape))
         raise UsageError(f"images must have shape [N, {wanted}], not {list(images.shape)}")
-    reference = evaluate(float_graph, images)[float_graph.output].reshape(len(images), -1)
+    reference = outputs(float_graph, images).reshape(len(images), -1)
     labels = None if data.labels is None else np.asarray(data.labels[:KEPT], np.int64)
     return Samples(quantize_images(images, graph.input_type), labels, reference)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hlsgen.errors import Mismatch, Problem, UsageError
-from hlsgen.ir import evaluate
+from hlsgen.ir import batch_size, evaluate
 from hlsgen.machine import trace
 from hlsgen.machine.program import Program
 from hlsgen.rtl_text import TRACED, cache_folder, rtl_texts
@@ -93,8 +93,9 @@ def simulate(
     images = design.samples.images[: min(count, stored) or stored]
     outcomes = _outcomes(design, level, simulator, images)
     elements, classes, counters = 0, [], []
-    for start in range(0, len(images), BATCH):
-        batch = images[start : start + BATCH]
+    size = batch_size(design.graph, BATCH)
+    for start in range(0, len(images), size):
+        batch = images[start : start + size]
         golden = evaluate(design.graph, batch)
         for offset, outcome in zip(range(len(batch)), outcomes, strict=False):
             tensors = {name: values[offset] for name, values in golden.items()}

@@ -11,15 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hlsgen.errors import CalibrationError, Problem
-from hlsgen.ir import Graph, evaluate
+from hlsgen.ir import Graph, batch_size, elements, evaluate
 from hlsgen.quantize.roles import Kind, streams
 from hlsgen.quantize.statistics import Growth, Histogram
 
 FEW_IMAGES = 32
 GROWTH_LIMIT = 0.10
 LARGEST = 1e30
-BATCH_ELEMENTS = 1 << 24
-"""Most elements, over all tensors of the graph, that one batch may hold (128 MB)."""
 MEASURED_ELEMENTS, FEWEST_MEASURED = 1 << 28, 8
 """Most elements, over all tensors and images, that errors are measured on; never a limit of fewer images."""
 EXP_ZERO = math.log(510.0)
@@ -60,18 +58,9 @@ class Sample:
         return np.stack(self._kept)
 
 
-def batch_size(graph: Graph, most: int) -> int:
-    """Images to evaluate at once, so that all their tensors fit `BATCH_ELEMENTS`."""
-    return max(1, min(most, BATCH_ELEMENTS // _elements(graph)))
-
-
 def sample_size(graph: Graph, most: int) -> int:
     """Images to measure errors on: a large model needs few, each has millions of elements."""
-    return min(most, max(FEWEST_MEASURED, MEASURED_ELEMENTS // _elements(graph)))
-
-
-def _elements(graph: Graph) -> int:
-    return sum(math.prod(node.type.shape) for node in graph) + math.prod(graph.input_type.shape)
+    return min(most, max(FEWEST_MEASURED, MEASURED_ELEMENTS // elements(graph)))
 
 
 def batches(calibration: Data, shape: tuple[int, ...], size: int) -> Iterator[np.ndarray]:

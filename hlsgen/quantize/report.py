@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from hlsgen.ir import Graph, TensorType, evaluate
+from hlsgen.ir import Graph, TensorType, batch_size, evaluate
 from hlsgen.ops import IntegerExp
-from hlsgen.quantize.calibrate import Calibration, batch_size
+from hlsgen.quantize.calibrate import Calibration
 
 NOISY_DB = 20.0
 """An output with less signal to quantization noise gets a warning."""

@@ -10,14 +10,13 @@ from quantize.graphs import Vit, images, random_vit
 
 from hlsgen.errors import CalibrationError, UsageError
 from hlsgen.graph_file import digest
+from hlsgen.ir import BATCH_ELEMENTS, batch_size
 from hlsgen.ops import Linear
 from hlsgen.quantize import QuantizeConfig, Report, quantize
 from hlsgen.quantize.calibrate import (
-    BATCH_ELEMENTS,
     FEWEST_MEASURED,
     MEASURED_ELEMENTS,
     Sample,
-    batch_size,
     sample_size,
 )
 
