@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.jobs import Kind, drain_bits, drain_job
-from hlsgen.rtl.pipeline import address_bits
+from hlsgen.rtl.pipeline import address_bits, without_reset
 
 
 class DrainAddress(wiring.Component):
@@ -70,6 +70,7 @@ class DrainAddress(wiring.Component):
                 "lane": Out(address_bits(max(p.columns, p.depth))),
             }
         )
+        without_reset(self, "address", "lane")
 
     def elaborate(self, platform: Any) -> Module:
         del platform

@@ -28,7 +28,7 @@ from hlsgen.rtl.load_row_unit import RowUnit
 from hlsgen.rtl.load_walk import RowWalk
 from hlsgen.rtl.memories import words_of
 from hlsgen.rtl.multiplier import MultiplierPlan
-from hlsgen.rtl.pipeline import address_bits, delay, register
+from hlsgen.rtl.pipeline import address_bits, delay, register, without_reset
 
 READ_LATENCY = 2
 """Cycles from an address to a memory's data."""
@@ -146,6 +146,7 @@ class LoadStage(wiring.Component):
         if trace:
             members["trace"] = Out(trace_signature(p))
         super().__init__(members)
+        without_reset(self, "tile_data")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
@@ -159,7 +160,7 @@ class LoadStage(wiring.Component):
             combine_style=self._plan.combine,
             interpolate_style=self._plan.interpolate,
         )
-        config = Signal(load_config(p))
+        config = Signal(load_config(p), reset_less=True)
         wiring.connect(m, wiring.flipped(self.pixels), patches.pixels)
         self._accept(m, walk, patches, norm, config)
         self._read(m, walk.request)
@@ -255,7 +256,7 @@ class LoadStage(wiring.Component):
             exp.maximum.eq(register(m, maxima[row], name="maximum")),
             exp.bank.eq(delay(m, request.bank, READ_LATENCY, name="bank")),
             exp.mask.eq(delay(m, request.mask, READ_LATENCY, name="mask")),
-            exp.valid.eq(delay(m, request.scores, READ_LATENCY, name="scores_valid", reset=True)),
+            exp.valid.eq(delay(m, request.scores, READ_LATENCY, name="scores_valid")),
             exp.first.eq(found.row_first),
             exp.last.eq(found.row_last),
             unit.context_start.eq(exp.denominator_valid),
@@ -275,7 +276,7 @@ class LoadStage(wiring.Component):
         for name in ("inner_first", "inner_last"):
             m.d.comb += getattr(norm, name).eq(delay(m, getattr(request, name), READ_LATENCY, name=name))
         m.d.comb += [
-            norm.valid.eq(delay(m, request.residual, READ_LATENCY, name="residual_valid", reset=True)),
+            norm.valid.eq(delay(m, request.residual, READ_LATENCY, name="residual_valid")),
             norm.word.eq(self.residual),
             norm.tag.eq(tag),
             unit.norm_start.eq(norm.norm_start),
@@ -292,15 +293,15 @@ class LoadStage(wiring.Component):
         """The one write port of the tile slots, and the trace of it."""
         features = delay(m, self.features, exp.latency, name="row")
         fixed = READ_LATENCY + exp.latency
-        is_row = delay(m, request.features, fixed, name="row_valid", reset=True)
-        is_exp = delay(m, request.scores, fixed, name="exp_valid", reset=True)
+        is_row = delay(m, request.features, fixed, name="row_valid")
+        is_exp = delay(m, request.scores, fixed, name="exp_valid")
         late = fixed - patches.latency
-        is_patch = delay(m, patches.valid, late, name="patch_valid", reset=True)
+        is_patch = delay(m, patches.valid, late, name="patch_valid")
         patch, patch_tag = (
             delay(m, patches.word, late, name="patch"),
             delay(m, patches.tag, late, name="patch_tag"),
         )
-        chosen = Signal(self._tag)
+        chosen = Signal(self._tag, reset_less=True)
         m.d.sync += self.tile_write.eq(is_row | is_exp | is_patch | norm.o_valid)
         with m.If(norm.o_valid):
             m.d.sync += [self.tile_data.eq(norm.o_word), chosen.eq(norm.o_tag)]
@@ -314,7 +315,7 @@ class LoadStage(wiring.Component):
         # A context row's scale must be there when DRAIN asks for it, `slack` cycles after `tile_done`.
         scale_at = READ_LATENCY + exp.denominator_latency + RowUnit.context_latency
         late = max(0, scale_at - (fixed + 1) - self._slack)
-        fixed_done = delay(m, ended & ~was_norm, late, name="fixed_done", reset=True)
+        fixed_done = delay(m, ended & ~was_norm, late, name="fixed_done")
         m.d.comb += self.tile_done.eq((ended & was_norm) | fixed_done)
         if self._trace:
             self._show(m, chosen, register(m, is_exp, name="was_exp"))

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.rtl.load_normalise import VALUE_BITS
 from hlsgen.rtl.memories import words_of
+from hlsgen.rtl.pipeline import without_reset
 
 
 class Pool(wiring.Component):
@@ -57,6 +58,7 @@ class Pool(wiring.Component):
                 "sum": Out(data.ArrayLayout(signed(VALUE_BITS), columns)),
             }
         )
+        without_reset(self, "sum")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
