@@ -8,7 +8,7 @@ from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.parameters import MachineParameters
+from hlsgen.machine.parameters import MachineParameters, ceil_div
 from hlsgen.rtl.multiplier import Multiplier
 from hlsgen.rtl.pipeline import delay, register, tree
 
@@ -61,8 +61,11 @@ class Array(wiring.Component):
     def __init__(self, parameters: MachineParameters, *, style: str = "plain") -> None:
         self._parameters, self._style = parameters, style
         p = parameters
-        adders = (p.depth.bit_length() - 1 + 1) // 2
-        self._sum_latency = 2 + adders
+        # On a device an adder a stage, in simulation fewer registers and later operands instead.
+        levels = p.depth.bit_length() - 1
+        self._levels = 1 if style == "ecp5" else 2
+        self._spare = levels - ceil_div(levels, self._levels)
+        self._sum_latency = 2 + levels
         self.latency = self._sum_latency + 1
         super().__init__(
             {
@@ -79,13 +82,14 @@ class Array(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m, p = Module(), self._parameters
-        step = delay(m, self.valid, self._sum_latency, name="valid", reset=True)
+        step = delay(m, self.valid, self._sum_latency, name="valid")
         first = delay(m, self.first, self._sum_latency, name="first")
-        last = delay(m, self.valid & self.last, self._sum_latency, name="last", reset=True)
+        last = delay(m, self.valid & self.last, self._sum_latency, name="last")
         m.d.sync += self.captured.eq(last)
         products = self._blocks(m) if self._style == "ecp5" else self._plain(m)
         for cell in range(p.rows * p.columns):
-            found, _ = tree(m, products(cell // p.columns, cell % p.columns), name=f"sum_{cell}")
+            row, column = divmod(cell, p.columns)
+            found, _ = tree(m, products(row, column), name=f"sum_{cell}", levels=self._levels)
             accumulator = Signal(signed(p.accumulator_bits), name=f"accumulator_{cell}", reset_less=True)
             held = Signal(signed(p.accumulator_bits), name=f"held_{cell}", reset_less=True)
             with m.If(step):
@@ -98,8 +102,8 @@ class Array(wiring.Component):
     def _plain(self, m: Module) -> Any:
         """Operand registers shared by a row, weight registers shared by a column."""
         depth = self._parameters.depth
-        operands = register(m, self.operands, name="operand")
-        weights = register(m, self.weights, name="weight")
+        operands = delay(m, self.operands, 1 + self._spare, name="operand")
+        weights = delay(m, self.weights, 1 + self._spare, name="weight")
 
         def products(row: int, column: int) -> list[Signal]:
             return [

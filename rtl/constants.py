@@ -8,6 +8,8 @@ from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.rtl.pipeline import without_reset
+
 KIND_CONSTANTS, KIND_ACTIVATION, KIND_EXP = 1, 2, 3
 ANY_TIME = 0xFFFF
 """`after` of a table that need not wait."""
@@ -72,6 +74,7 @@ class ConstantReader(wiring.Component):
                 "table_data": Out(64),
             }
         )
+        without_reset(self, "table_data", "activation_address", "exp_address")
 
     def elaborate(self, platform: Any) -> Module:
         del platform

@@ -8,17 +8,21 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.rtl.axi import ADDRESS_BITS
 from hlsgen.rtl.axi_lite_registers import COUNTER_NAMES, SETTINGS, Settings, Status
 from hlsgen.rtl.header import Error
 
 CORE_COUNTERS = ("issue", "wait_tile", "wait_weights", "wait_drain", "idle")
 """The core's levels, in the order of `COUNTER_NAMES` after `cycles`."""
+FLUSH_CYCLES = 64
+"""Cycles of the core's reset, at least: longer than any of its pipelines."""
 
 
 class Control(wiring.Component):
     """Takes an image through check, run, finish and stop, and reports what came of it.
 
-    The settings are copied at start, so that the host may write the next image's while the machine is busy.
+    The settings are copied at start, so that the host may write the next image's while the machine is busy;
+    of the bases only the low `address_bits`.
     Whatever happens, the machine comes back: the watchdog ends a run without progress, and `stop` gives up on
     outstanding transfers that show no progress for as long again. What then still arrives is dropped.
 
@@ -70,7 +74,8 @@ class Control(wiring.Component):
     bus_idle: Signal
     irq: Signal
 
-    def __init__(self) -> None:
+    def __init__(self, address_bits: int = ADDRESS_BITS) -> None:
+        self._address_bits = address_bits
         super().__init__(
             {
                 "start": In(1),
@@ -101,6 +106,7 @@ class Control(wiring.Component):
         m = Module()
         status, failure, begin, outcome = self.status, Signal(8), Signal(), Signal(8)
         expired, settle = self._watchdog(m)
+        flushed = self._flushed(m)
         m.d.comb += [
             failure.eq(self._failure(m, expired)),
             self.irq.eq(status.done | status.error),
@@ -114,7 +120,7 @@ class Control(wiring.Component):
                 m.d.sync += [self.check_reset.eq(0), status.busy.eq(1), outcome.eq(0)]
                 m.next = "CHECK"
             with m.State("CHECK"):
-                with m.If(self.checked):
+                with m.If(self.checked & flushed):
                     m.d.sync += [self.core_reset.eq(0), self.enable.eq(1)]
                     m.next = "RUN"
                 self._stop_on(m, failure, outcome)
@@ -179,10 +185,23 @@ class Control(wiring.Component):
         m.d.sync += settle.eq((settle << 1) | self.check_reset)
         return expired, settle
 
+    def _flushed(self, m: Module) -> Signal:
+        """The core's reset has lasted until its pipelines, whose registers have none, are empty."""
+        held, flushed = Signal(range(FLUSH_CYCLES)), Signal()
+        m.d.sync += flushed.eq(self.core_reset & (held == FLUSH_CYCLES - 1))
+        with m.If(~self.core_reset):
+            m.d.sync += held.eq(0)
+        with m.Elif(held != FLUSH_CYCLES - 1):
+            m.d.sync += held.eq(held + 1)
+        return flushed
+
     def _copy(self, m: Module, begin: Signal) -> None:
         for name, _, _, _ in SETTINGS:
+            value = getattr(self.settings, name)
+            if name.endswith("_base"):
+                value = value[: self._address_bits]
             with m.If(begin):
-                m.d.sync += getattr(self.image, name).eq(getattr(self.settings, name))
+                m.d.sync += getattr(self.image, name).eq(value)
 
     def _count(self, m: Module, begin: Signal) -> None:
         """Cycles while busy; the core's levels while it runs."""

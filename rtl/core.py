@@ -27,7 +27,7 @@ from hlsgen.rtl.load import LoadStage
 from hlsgen.rtl.memories import LaneMemory, WordMemory
 from hlsgen.rtl.multiplier import plan
 from hlsgen.rtl.multiply import MultiplyStage
-from hlsgen.rtl.pipeline import delay
+from hlsgen.rtl.pipeline import delay, register
 from hlsgen.rtl.queues import Queue, Ring
 from hlsgen.rtl.sequencer import Sequencer
 from hlsgen.rtl.weight_ring import weight_ring
@@ -125,7 +125,9 @@ class Core(wiring.Component):
         m.submodules.multiply = multiply = MultiplyStage(p, addend_depth=queue_depth(p))
         m.submodules.drain = drain = DrainStage(p, style=self._plan.requantize, trace=self._trace)
         m.submodules.weight_ring = ring = weight_ring(p)
-        m.submodules.constant_ring = constant_ring = Ring(ring_bits(p.columns), p.constant_words)
+        m.submodules.constant_ring = constant_ring = Ring(
+            ring_bits(p.columns), p.constant_words, block=self._plan.array == "ecp5"
+        )
         m.submodules.constant_reader = reader = ConstantReader(p.columns, p.logit_bits)
         self._connect_jobs(m, sequencer, load, multiply, drain)
         wiring.connect(m, wiring.flipped(self.commands), sequencer.commands)
@@ -252,13 +254,20 @@ class Core(wiring.Component):
     ) -> None:
         """Tile lanes against weights, keys or values."""
         p, width = self._parameters, self._parameters.row_width
+        block = self._plan.array == "ecp5"
+        shape: dict[str, Any] = {"columns": p.columns, "depth": p.depth, "block": block}
+        late = OPERANDS_AT - 1
         tiles, keys, values = [], [], []
         for index in range(width):
-            shape = {"columns": p.columns, "depth": p.depth}
             slots = LaneMemory(lanes=tile_groups(p), words=p.tile_slots * slot_words(p), **shape)
-            key = LaneMemory(lanes=p.columns // width, words=p.key_words, **shape)
+            key = LaneMemory(lanes=p.columns // width, words=p.key_words, latency=late, **shape)
             value = LaneMemory(
-                lanes=p.depth // width, words=p.value_words, columns=p.columns, depth=p.columns
+                lanes=p.depth // width,
+                words=p.value_words,
+                columns=p.columns,
+                depth=p.columns,
+                block=block,
+                latency=late,
             )
             m.submodules[f"tiles_{index}"] = slots
             m.submodules[f"keys_{index}"] = key
@@ -283,7 +292,8 @@ class Core(wiring.Component):
             tiles.append(slots.read_data)
             keys.append(key.read_data)
             values.append(value.read_data)
-        kind = delay(m, multiply.kind, OPERANDS_AT, name="kind")
+        asked = register(m, multiply.kind, name="asked")
+        kind = register(m, asked, name="kind")
         for row in range(p.rows):
             for d in range(p.depth):
                 byte = tiles[row % width][row // width][8 * d : 8 * d + 8]
@@ -295,10 +305,11 @@ class Core(wiring.Component):
                 plain = ring.data[8 * index : 8 * index + 8]
                 key = keys[column % width][column // width][8 * d : 8 * d + 8]
                 value = values[d % width][d // width][8 * column : 8 * column + 8]
-                chosen = Mux(kind == Kind.PLAIN, plain, Mux(kind == Kind.SCORES, key, value))
+                kept = register(m, Mux(asked == Kind.SCORES, key, value), name=f"kept_{column}_{d}")
+                chosen = Mux(kind == Kind.PLAIN, plain, kept)
                 m.d.comb += array.weights[column * p.depth + d].eq(chosen)
         m.d.comb += [
-            array.valid.eq(delay(m, multiply.issue, OPERANDS_AT, name="issued", reset=True)),
+            array.valid.eq(delay(m, multiply.issue, OPERANDS_AT, name="issued")),
             array.first.eq(delay(m, multiply.first, OPERANDS_AT, name="first")),
             array.last.eq(delay(m, multiply.last, OPERANDS_AT, name="last")),
             drain.captured.eq(array.captured),
@@ -313,7 +324,7 @@ class Core(wiring.Component):
         rewind = multiply.ends_pass & ~multiply.last_pass
         commit = multiply.ends_pass & multiply.last_pass
         controls = Cat(multiply.take_constant, multiply.last_pass, rewind, commit)
-        later = delay(m, controls, OPERANDS_AT + array.latency, name="constant", reset=True)
+        later = delay(m, controls, OPERANDS_AT + array.latency, name="constant")
         m.d.comb += [
             multiply.weight_available.eq(ring.available),
             multiply.constant_available.eq(constants.available),

@@ -23,6 +23,7 @@ from hlsgen.rtl.jobs import (
     drain_job,
     drain_tag,
     group_lanes,
+    groups_of,
     memory_bits,
     rows_of_group,
     score_words,
@@ -32,7 +33,7 @@ from hlsgen.rtl.jobs import (
     write_lane_bits,
 )
 from hlsgen.rtl.memories import words_of
-from hlsgen.rtl.pipeline import address_bits, count_bits, delay, register
+from hlsgen.rtl.pipeline import address_bits, count_bits, delay, register, without_reset
 
 # Cycles after the group was selected (cycle 0).
 AT_REQUANTIZE = 1
@@ -182,6 +183,7 @@ class DrainStage(wiring.Component):
         if trace:
             members["trace"] = Out(trace_signature(p))
         super().__init__(members)
+        without_reset(self, "write_word")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
@@ -189,9 +191,9 @@ class DrainStage(wiring.Component):
         job = Signal(drain_job(p, self._trace), reset_less=True)
         row, ends = self._control(m, job)
         tag = self._tag(m, job, row, ends)
-        tags = [register(m, tag, name="tag_1", reset=True)]
+        tags = [register(m, tag, name="tag_1")]
         for stage in range(2, AT_WRITE + 1):
-            tags.append(register(m, tags[-1], name=f"tag_{stage}", reset=True))
+            tags.append(register(m, tags[-1], name=f"tag_{stage}"))
         result = self._requantize(m, job, row)
         self._scores(m, tags, result)
         streams = self._finish(m, tags, result)
@@ -209,16 +211,19 @@ class DrainStage(wiring.Component):
         row = Signal(data.StructLayout(layout))
         blocks, has_job = Signal(16), Signal()
         ends = Signal(data.StructLayout({"row": 1, "block": 1, "job": 1}))
+        # What ends with a row is known a cycle ahead.
+        row_last, block_last = Signal(), Signal()
         m.d.comb += [
-            ends.row.eq(row.index == (job.rows - 1)[width_bits(p) :]),
-            ends.block.eq(blocks == 1),
+            ends.row.eq(row_last),
+            ends.block.eq(block_last),
             ends.job.eq(row.valid & ends.row & ends.block),
             self.jobs.ready.eq(~has_job | ends.job),
         ]
         with m.If(row.valid):
-            m.d.sync += row.index.eq(row.index + 1)
+            m.d.sync += [row.index.eq(row.index + 1), row_last.eq(row.index + 2 == groups_of(p, job.rows))]
             with m.If(ends.row):
                 m.d.sync += [row.valid.eq(0), row.index.eq(0), row.block_first.eq(0), blocks.eq(blocks - 1)]
+                m.d.sync += [row_last.eq(groups_of(p, job.rows) == 1), block_last.eq(blocks == 2)]
         with m.If(self.captured):
             m.d.sync += row.valid.eq(1)
         with m.If(self.jobs.ready):
@@ -228,6 +233,8 @@ class DrainStage(wiring.Component):
                 job.eq(new),
                 blocks.eq(new.blocks),
                 row.block_first.eq(1),
+                row_last.eq(groups_of(p, new.rows) == 1),
+                block_last.eq(new.blocks == 1),
             ]
         return row, ends
 
@@ -379,7 +386,7 @@ class DrainStage(wiring.Component):
             activation.x.eq(result),
             self.addend_address.eq(tags[AT_RESULT - 3].addend_address),
             add.x.eq(result),
-            add.addend.eq(Mux(tag.stream, streams.addend, self.addend.as_value())),
+            add.addend.eq(Mux(tag.add, Mux(tag.stream, streams.addend, self.addend.as_value()), 0)),
             streams.take_addend.eq(tag.stream),
             streams.reserve_addends.eq(self.reserve_addends),
             streams.reserve_output.eq(self.reserve_output),
@@ -391,15 +398,12 @@ class DrainStage(wiring.Component):
         ]
         wiring.connect(m, wiring.flipped(self.addends), streams.addends)
         wiring.connect(m, streams.output, wiring.flipped(self.output))
-        plain = delay(m, result, Activation.latency, name="plain")
         added = delay(m, add.result, Activation.latency - AddRows.latency, name="added")
         with m.If(last.activation):
             for lane in range(lanes):
                 m.d.sync += self.write_word[lane].eq(activation.result[lane])
-        with m.Elif(last.add):
-            m.d.sync += self.write_word.eq(added)
         with m.Else():
-            m.d.sync += self.write_word.eq(plain)
+            m.d.sync += self.write_word.eq(added)
         written = tags[AT_WRITE - 1]
         m.d.comb += [
             self.write_address.eq(written.address),
@@ -425,7 +429,7 @@ class DrainStage(wiring.Component):
             m.d.sync += self.drained_tiles.eq(self.drained_tiles + 1)
         with m.If(tag.end_command):
             m.d.sync += [self.drained_tiles.eq(0), self.drained_commands.eq(self.drained_commands + 1)]
-        operand = delay(m, self.drained_commands, LOAD_LEAD - OPERAND_LEAD, name="operand", reset=True)
+        operand = delay(m, self.drained_commands, LOAD_LEAD - OPERAND_LEAD, name="operand")
         m.d.comb += self.operand_commands.eq(operand)
         ended = Signal()
         with m.If(tags[AT_WRITE - 1].end_program):

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.rtl.memories import words_of
 from hlsgen.rtl.numerics import saturate_bits
-from hlsgen.rtl.pipeline import register
+from hlsgen.rtl.pipeline import register, without_reset
 
 
 class AddRows(wiring.Component):
@@ -44,6 +44,7 @@ class AddRows(wiring.Component):
         self._columns = columns
         word = words_of(16, columns)
         super().__init__({"x": In(word), "addend": In(word), "result": Out(word)})
+        without_reset(self, "result")
 
     def elaborate(self, platform: Any) -> Module:
         del platform

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.jobs import Kind, drain_bits, drain_job, score_words, write_lane_bits
+from hlsgen.rtl.pipeline import without_reset
 
 
 class DrainAddress(wiring.Component):
@@ -69,6 +70,7 @@ class DrainAddress(wiring.Component):
                 "lane": Out(write_lane_bits(p)),
             }
         )
+        without_reset(self, "address", "lane")
 
     def elaborate(self, platform: Any) -> Module:
         del platform

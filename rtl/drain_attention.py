@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.jobs import tile_groups
 from hlsgen.rtl.memories import ram, words_of
-from hlsgen.rtl.pipeline import address_bits, delay, maximum, register
+from hlsgen.rtl.pipeline import address_bits, delay, maximum, register, without_reset
 
 
 class RowMaxima(wiring.Component):
@@ -65,6 +65,7 @@ class RowMaxima(wiring.Component):
                 "maxima": Out(data.ArrayLayout(signed(p.logit_bits), 2 * tile_groups(p))),
             }
         )
+        without_reset(self, "maxima")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
@@ -80,7 +81,7 @@ class RowMaxima(wiring.Component):
                 register(m, maximum(*values[i : i + 2]), name=f"largest_{len(values)}_{i}")
                 for i in range(0, len(values), 2)
             ]
-        valid = delay(m, self.valid, self.latency - 1, name="valid", reset=True)
+        valid = delay(m, self.valid, self.latency - 1, name="valid")
         where = delay(m, Cat(self.restart, self.slot, self.row), self.latency - 1, name="where")
         for index in range(2 * tile_groups(p)):
             slot, row = divmod(index, tile_groups(p))
@@ -140,6 +141,7 @@ class ContextScales(wiring.Component):
                 "shift": Out(6),
             }
         )
+        without_reset(self, "multiplier", "shift")
 
     def elaborate(self, platform: Any) -> Module:
         del platform

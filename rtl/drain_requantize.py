@@ -10,10 +10,11 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.rtl.memories import words_of
 from hlsgen.rtl.multiplier import WideMultiplier
-from hlsgen.rtl.numerics import doubled, round_half_up, saturate, shift_coarse, shift_fine
-from hlsgen.rtl.pipeline import delay, register
+from hlsgen.rtl.numerics import doubled, round_half_up, saturate, saturate_bits, shift_coarse, shift_fine
+from hlsgen.rtl.pipeline import delay, register, without_reset
 
 SHIFT_BITS = 6
+RESULT_BITS = 16
 
 
 class Requantize(wiring.Component):
@@ -68,6 +69,7 @@ class Requantize(wiring.Component):
                 "result": Out(words_of(16, columns)),
             }
         )
+        without_reset(self, "result")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
@@ -83,8 +85,10 @@ class Requantize(wiring.Component):
                 product.a.eq(self.accumulator[lane] + self.bias[lane]),
                 product.b.eq(self.multiplier[lane]),
             ]
-            coarse = register(m, shift_coarse(doubled(product.p), coarse_shift[lane]), name=f"coarse_{lane}")
+            doubled_product, amount = doubled(product.p), coarse_shift[lane]
+            coarse = register(m, shift_coarse(doubled_product, amount, RESULT_BITS), name=f"coarse_{lane}")
             fine = register(m, shift_fine(coarse, fine_shift[lane]), name=f"fine_{lane}")
-            rounded = register(m, round_half_up(fine), name=f"rounded_{lane}")
-            m.d.sync += self.result[lane].eq(saturate(rounded, low, high, 16))
+            rounded = saturate_bits(round_half_up(fine), RESULT_BITS)
+            rounded = register(m, rounded, name=f"rounded_{lane}")
+            m.d.sync += self.result[lane].eq(saturate(rounded, low, high, RESULT_BITS))
         return m

@@ -11,12 +11,12 @@ from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters
-from hlsgen.rtl.axi import RESPONSE_ERROR_BIT, AxiRead
+from hlsgen.rtl.axi import ADDRESS_BITS, RESPONSE_ERROR_BIT, AxiRead
 from hlsgen.rtl.resize import Resize
 
 UNIT_BITS = 6
 """Addresses and lengths count units of 64 bytes: everything in external memory is aligned to them."""
-ADDRESS_UNITS = 64 - UNIT_BITS
+ADDRESS_UNITS = ADDRESS_BITS - UNIT_BITS
 LENGTH_UNITS = 32 - UNIT_BITS + 1
 HEADER, COMMANDS, PIXELS, WEIGHTS, CONSTANTS, ADDENDS = range(6)
 BEATS_UNDER_WAY = 128
@@ -83,6 +83,8 @@ class Channel(wiring.Component):
         Bytes per beat.
     shape
         Word width and buffer depth.
+    address_bits
+        Bits of addresses that are used.
 
     Members
     -------
@@ -99,7 +101,7 @@ class Channel(wiring.Component):
 
     Latency
     -------
-    One request every two cycles; two cycles from a beat to `o` plus the width converter's.
+    One request every three cycles; two cycles from a beat to `o` plus the width converter's.
     """
 
     o: Any
@@ -114,8 +116,8 @@ class Channel(wiring.Component):
     beat: Signal
     write: Signal
 
-    def __init__(self, bus_bytes: int, shape: ChannelShape) -> None:
-        self._bus_bytes, self._shape = bus_bytes, shape
+    def __init__(self, bus_bytes: int, shape: ChannelShape, *, address_bits: int = ADDRESS_BITS) -> None:
+        self._bus_bytes, self._shape, self._address_bits = bus_bytes, shape, address_bits
         self._burst = burst_bytes(bus_bytes) // SECTION_ALIGN
         super().__init__(
             {
@@ -150,13 +152,14 @@ class Channel(wiring.Component):
 
     def _requests(self, m: Module, taken: Value) -> None:
         beats = SECTION_ALIGN // self._bus_bytes
-        left, address = Signal(LENGTH_UNITS), Signal(ADDRESS_UNITS)
+        unit_bits = self._address_bits - UNIT_BITS
+        left, address = Signal(min(LENGTH_UNITS, unit_bits + 1)), Signal(unit_bits, reset_less=True)
         room = Signal(range(self._shape.depth + 1), init=self._shape.depth)
-        size, ready = Signal(range(self._burst + 1)), Signal()
+        size, sized, ready = Signal(range(self._burst + 1)), Signal(), Signal()
         aligned = Signal(range(self._burst + 1))
         m.d.comb += [
             aligned.eq(self._burst - (address & (self._burst - 1))),
-            self.request.eq(ready & self.enable & (room >= size * beats)),
+            self.request.eq(ready),
             self.request_address.eq(address),
             self.request_units.eq(size),
         ]
@@ -164,11 +167,12 @@ class Channel(wiring.Component):
         m.d.comb += reserved.eq(Mux(self.grant, size * beats, 0))
         m.d.sync += room.eq(room - reserved + taken)
         with m.If(self.load):
-            m.d.sync += [address.eq(self.address), left.eq(self.units), ready.eq(0)]
+            m.d.sync += [address.eq(self.address), left.eq(self.units), sized.eq(0), ready.eq(0)]
         with m.Elif(self.grant):
-            m.d.sync += [address.eq(address + size), left.eq(left - size), ready.eq(0)]
+            m.d.sync += [address.eq(address + size), left.eq(left - size), sized.eq(0), ready.eq(0)]
         with m.Else():
-            m.d.sync += [size.eq(Mux(left < aligned, left, aligned)), ready.eq(left != 0)]
+            m.d.sync += [size.eq(Mux(left < aligned, left, aligned)), sized.eq(left != 0)]
+            m.d.sync += ready.eq(sized & self.enable & (room >= size * beats))
 
 
 class Fetch(wiring.Component):
@@ -183,6 +187,8 @@ class Fetch(wiring.Component):
     ----------
     parameters
         The machine's shape.
+    address_bits
+        Bits of addresses that are used; those above are 0.
 
     Members
     -------
@@ -220,8 +226,8 @@ class Fetch(wiring.Component):
     error: Signal
     idle: Signal
 
-    def __init__(self, parameters: MachineParameters) -> None:
-        self._bus_bytes = parameters.bus_bytes
+    def __init__(self, parameters: MachineParameters, *, address_bits: int = ADDRESS_BITS) -> None:
+        self._bus_bytes, self._address_bits = parameters.bus_bytes, address_bits
         self._shapes = channel_shapes(parameters)
         super().__init__(
             {
@@ -244,7 +250,7 @@ class Fetch(wiring.Component):
         m = Module()
         channels = []
         for index, (name, shape) in enumerate(zip(CHANNELS, self._shapes, strict=True)):
-            channel = Channel(self._bus_bytes, shape)
+            channel = Channel(self._bus_bytes, shape, address_bits=self._address_bits)
             m.submodules[f"channel_{name}"] = ResetInserter(self.reset)(channel)
             m.d.comb += [
                 channel.load.eq(self.open.load & (self.open.channel == index)),
@@ -310,7 +316,8 @@ class Fetch(wiring.Component):
             m.d.sync += drop.eq(tags.r_level - ended)
         with m.Elif(ended & (drop != 0)):
             m.d.sync += drop.eq(drop - 1)
-        beat, write, owner = Signal(8 * self._bus_bytes), Signal(), Signal(len(tags.r_data))
+        beat, write = Signal(8 * self._bus_bytes, reset_less=True), Signal()
+        owner = Signal(len(tags.r_data), reset_less=True)
         m.d.sync += [
             beat.eq(bus.rdata),
             write.eq(keep),

@@ -91,6 +91,7 @@ class HeaderCheck(wiring.Component):
         s, index = self.settings, Signal(4)
         total, offset, size = Signal(32), Signal(32), Signal(34)
         base = Signal(64)
+        m.d.sync += [self.open.load.eq(0), self.output_load.eq(0)]
         with m.FSM(name="header"):
             with m.State("BASES"):
                 low = s.image_base[:UNIT_BITS] | s.input_base[:UNIT_BITS] | s.output_base[:UNIT_BITS]
@@ -173,15 +174,15 @@ class HeaderCheck(wiring.Component):
                 self._fail(m, Error.WINDOW)
             with m.Else():
                 m.next = "WORD"
-                m.d.comb += [self.open.address.eq(base[UNIT_BITS:]), self.open.units.eq(size[UNIT_BITS:])]
+                m.d.sync += [self.open.address.eq(base[UNIT_BITS:]), self.open.units.eq(size[UNIT_BITS:])]
                 with m.Switch(index):
                     with m.Case(0):
-                        m.d.comb += self.open.units.eq(HEADER_BYTES // SECTION_ALIGN)
-                        m.d.comb += [self.open.load.eq(1), self.open.channel.eq(HEADER)]
+                        m.d.sync += self.open.units.eq(HEADER_BYTES // SECTION_ALIGN)
+                        m.d.sync += [self.open.load.eq(1), self.open.channel.eq(HEADER)]
                     with m.Case(13):
-                        m.d.comb += [self.open.load.eq(1), self.open.channel.eq(PIXELS)]
+                        m.d.sync += [self.open.load.eq(1), self.open.channel.eq(PIXELS)]
                     with m.Default():
-                        m.d.comb += self.output_load.eq(1)
+                        m.d.sync += self.output_load.eq(1)
 
     def _section(self, m: Module, index: Signal, total: Signal, offset: Signal, size: Signal) -> None:
         """Check that `size` units from `offset` lie in the Image; then load their channel."""
@@ -196,11 +197,11 @@ class HeaderCheck(wiring.Component):
                 self._fail(m, Error.SECTION)
             with m.Else():
                 m.next = "WORD"
-                m.d.comb += [self.open.load.eq(1), self.open.address.eq(address), self.open.units.eq(size)]
+                m.d.sync += [self.open.load.eq(1), self.open.address.eq(address), self.open.units.eq(size)]
                 with m.Switch(index):
                     for following, channel in ((6, COMMANDS), (8, CONSTANTS), (10, WEIGHTS), (12, ADDENDS)):
                         with m.Case(following):
-                            m.d.comb += self.open.channel.eq(channel)
+                            m.d.sync += self.open.channel.eq(channel)
 
 
 def _units(size: Value) -> Value:

@@ -20,7 +20,7 @@ OKAY, SLAVE_ERROR, DECODE_ERROR = 0, 2, 3
 """Responses: SLVERR for bursts that aren't incrementing or not as wide as the bus, DECERR for addresses."""
 QUEUE = 4
 """Read bursts that wait behind the one under way."""
-BANK_WORDS = 512
+BANK_WORDS = 2048
 """Depth of a block RAM at its widest."""
 BANKS = 8
 """Most banks: beyond it they get deeper instead, for their outputs meet in one multiplexer."""
@@ -243,7 +243,8 @@ class ImageRom(wiring.Component):
         return word
 
     def _buffer(self, m: Module, name: str, size: int) -> Memory:
-        memory = Memory(shape=unsigned(8 * self._bytes), depth=max(2, size // self._bytes), init=[])
+        depth, block = max(2, size // self._bytes), {"ram_style": "block"}
+        memory = Memory(shape=unsigned(8 * self._bytes), depth=depth, init=[], attrs=block)
         m.submodules[name] = memory
         return memory
 

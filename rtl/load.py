@@ -31,7 +31,7 @@ from hlsgen.rtl.load_row_unit import RowUnit
 from hlsgen.rtl.load_walk import RowWalk
 from hlsgen.rtl.memories import words_of
 from hlsgen.rtl.multiplier import MultiplierPlan
-from hlsgen.rtl.pipeline import address_bits, delay, register
+from hlsgen.rtl.pipeline import address_bits, delay, register, without_reset
 
 READ_LATENCY = 2
 """Cycles from an address to a memory's data."""
@@ -162,6 +162,7 @@ class LoadStage(wiring.Component):
         if trace:
             members["trace"] = Out(trace_signature(p))
         super().__init__(members)
+        without_reset(self, "tile_data")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
@@ -169,7 +170,7 @@ class LoadStage(wiring.Component):
         m.submodules.walk = walk = RowWalk(p, trace=self._trace)
         m.submodules.patches = patches = PatchesLoad(p, trace=self._trace)
         lanes = [self._row_lane(m, index) for index in range(p.row_width)]
-        config = Signal(load_config(p))
+        config = Signal(load_config(p), reset_less=True)
         wiring.connect(m, wiring.flipped(self.pixels), patches.pixels)
         self._accept(m, walk, patches, config, lanes)
         self._read(m, walk.request)
@@ -276,7 +277,7 @@ class LoadStage(wiring.Component):
         flags = {
             "bank": delay(m, request.bank, READ_LATENCY, name="bank"),
             "mask": delay(m, request.mask, READ_LATENCY, name="mask"),
-            "valid": delay(m, request.scores, READ_LATENCY, name="scores_valid", reset=True),
+            "valid": delay(m, request.scores, READ_LATENCY, name="scores_valid"),
             "first": found.row_first,
             "last": found.row_last,
         }
@@ -309,7 +310,7 @@ class LoadStage(wiring.Component):
         columns = self._parameters.columns
         names = ("inner_first", "inner_last", "pool_rows")
         flags = {name: delay(m, getattr(request, name), READ_LATENCY, name=name) for name in names}
-        valid = delay(m, request.residual, READ_LATENCY, name="residual_valid", reset=True)
+        valid = delay(m, request.residual, READ_LATENCY, name="residual_valid")
         for index, (norm, _, unit) in enumerate(lanes):
             m.d.comb += [getattr(norm, name).eq(value) for name, value in flags.items()]
             m.d.comb += [
@@ -329,14 +330,14 @@ class LoadStage(wiring.Component):
         """The write ports of the tile slots, one for each row of a group, and the trace of them."""
         features = delay(m, self.features, ExpLoad.latency, name="row")
         fixed = READ_LATENCY + ExpLoad.latency
-        is_row = delay(m, request.features, fixed, name="row_valid", reset=True)
-        is_exp = delay(m, request.scores, fixed, name="exp_valid", reset=True)
+        is_row = delay(m, request.features, fixed, name="row_valid")
+        is_exp = delay(m, request.scores, fixed, name="exp_valid")
         late = fixed - patches.latency
-        is_patch = delay(m, patches.valid, late, name="patch_valid", reset=True)
+        is_patch = delay(m, patches.valid, late, name="patch_valid")
         patch = delay(m, patches.word, late, name="patch")
         patch_tag = delay(m, patches.tag, late, name="patch_tag")
         norm = lanes[0].norm
-        written, chosen, next_tag = Signal(), Signal(self._tag), Signal(self._tag)
+        written, chosen, next_tag = Signal(), Signal(self._tag, reset_less=True), Signal(self._tag)
         word = Signal(8 * group_lanes(self._parameters))
         with m.If(norm.o_valid):
             m.d.comb += [word.eq(Cat(lane.norm.o_word for lane in lanes)), next_tag.eq(norm.o_tag)]
@@ -359,7 +360,7 @@ class LoadStage(wiring.Component):
         # A context row's scale must be there when DRAIN asks for it, `slack` cycles after `tile_done`.
         scale_at = READ_LATENCY + lanes[0].exp.denominator_latency + RowUnit.context_latency
         late = max(0, scale_at - (fixed + 1) - self._slack)
-        fixed_done = delay(m, ended & ~was_norm, late, name="fixed_done", reset=True)
+        fixed_done = delay(m, ended & ~was_norm, late, name="fixed_done")
         m.d.comb += self.tile_done.eq((ended & was_norm) | fixed_done)
         if self._trace:
             self._show(m, chosen, register(m, is_exp, name="was_exp"))

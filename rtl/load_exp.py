@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.load_row_unit import DENOMINATOR_BITS
 from hlsgen.rtl.memories import Table, words_of
-from hlsgen.rtl.pipeline import delay, tree
+from hlsgen.rtl.pipeline import delay, tree, without_reset
 
 
 class ExpLoad(wiring.Component):
@@ -85,6 +85,7 @@ class ExpLoad(wiring.Component):
                 "denominator": Out(DENOMINATOR_BITS),
             }
         )
+        without_reset(self, "denominator")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
@@ -96,7 +97,7 @@ class ExpLoad(wiring.Component):
             table.write_data.eq(self.table_data),
         ]
         flags = delay(m, Cat(self.first, self.last, self.mask), self.latency, name="flags")
-        valid = delay(m, self.valid, self.latency, name="valid", reset=True)
+        valid = delay(m, self.valid, self.latency, name="valid")
         m.d.sync += table.bank.eq(self.bank)
         for lane in range(self._columns):
             m.d.sync += table.index[lane].eq((self.maximum - self.logits[lane])[: self._bits])
@@ -106,7 +107,7 @@ class ExpLoad(wiring.Component):
 
     def _denominator(self, m: Module, valid: Value, first: Value, last: Value) -> None:
         word_sum, stages = tree(m, [self.word[lane] for lane in range(self._columns)], name="sum")
-        valid = delay(m, valid, stages, name="sum_valid", reset=True)
+        valid = delay(m, valid, stages, name="sum_valid")
         first = delay(m, first, stages, name="sum_first")
         last = delay(m, last, stages, name="sum_last")
         with m.If(valid):

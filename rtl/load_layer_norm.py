@@ -16,7 +16,7 @@ from hlsgen.rtl.load_row_unit import SQUARES_BITS, SUM_BITS
 from hlsgen.rtl.memories import WordMemory, ram, words_of
 from hlsgen.rtl.multiplier import Multiplier, MultiplierPlan
 from hlsgen.rtl.numerics import saturate_bits
-from hlsgen.rtl.pipeline import address_bits, delay, register, total, tree
+from hlsgen.rtl.pipeline import address_bits, delay, register, total, tree, without_reset
 
 ROWS_UNDER_WAY = 8
 """Rows between their last word and their first normalised word, at most."""
@@ -108,13 +108,14 @@ class LayerNormLoad(wiring.Component):
                 "o_tag": Out(self._tag),
             }
         )
+        without_reset(self, "sum", "squares")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
         m, p = Module(), self._parameters
         m.submodules.lanes = lanes = NormaliseLanes(p.columns, style=self._plan.normalise)
         pool_valid, pool_sums = self._pool(m)
-        pooled = delay(m, pool_valid, 1 + lanes.shifted_latency, name="pooled", reset=True)
+        pooled = delay(m, pool_valid, 1 + lanes.shifted_latency, name="pooled")
         pooled_tag = delay(m, self.tag, 1 + 1 + lanes.shifted_latency, name="pooled_tag")
         to_norm = register(m, self.pool_norm, name="to_norm")
         row_valid = (self.valid & ~self.pool) | (pooled & to_norm)
@@ -128,7 +129,7 @@ class LayerNormLoad(wiring.Component):
         found, found_word, found_tag, starts = self._rows(m, row_valid, row_word, row_tag)
         self._normalise(m, lanes, found_word, starts, pool_valid, pool_sums)
         out_tag = delay(m, found_tag, 4 + lanes.latency, name="o_tag")
-        out_valid = delay(m, found, 4 + lanes.latency, name="o_valid", reset=True)
+        out_valid = delay(m, found, 4 + lanes.latency, name="o_valid")
         is_pool = pooled & ~to_norm
         m.d.comb += [self.o_valid.eq(out_valid | is_pool), self.o_tag.eq(Mux(is_pool, pooled_tag, out_tag))]
         for lane in range(p.columns):
@@ -153,7 +154,7 @@ class LayerNormLoad(wiring.Component):
 
     def _statistics(self, m: Module, valid: Value, word: Any, tag: Any) -> None:
         """Sum and sum of squares of a row, then the row unit's start."""
-        valid = register(m, valid, name="x_valid", reset=True)
+        valid = register(m, valid, name="x_valid")
         first = register(m, tag.row_first, name="x_first")
         last = register(m, tag.row_last, name="x_last")
         word = register(m, word, name="x")
@@ -166,7 +167,7 @@ class LayerNormLoad(wiring.Component):
             squares.append(square.p.as_unsigned()[:31])
         word_squares, stages = tree(m, squares, name="squares")
         word_sum = delay(m, total([word[lane] for lane in range(columns)]), 3 + stages, name="word_sum")
-        valid = delay(m, valid, 3 + stages, name="s_valid", reset=True)
+        valid = delay(m, valid, 3 + stages, name="s_valid")
         first = delay(m, first, 3 + stages, name="s_first")
         last = delay(m, last, 3 + stages, name="s_last")
         with m.If(valid):
@@ -199,8 +200,8 @@ class LayerNormLoad(wiring.Component):
         ]
         m.d.sync += tail.eq(tail + valid)
         found = data.View(layout, waiting.read_data[0])
-        starts = register(m, self.norm_valid, name="starts", reset=True)
-        return delay(m, running, 2, name="running", reset=True), found.word, found.tag, starts
+        starts = register(m, self.norm_valid, name="starts")
+        return delay(m, running, 2, name="running"), found.word, found.tag, starts
 
     def _sums(self, m: Module) -> Value:
         """The sum of the row whose result is there."""
@@ -232,17 +233,17 @@ class LayerNormLoad(wiring.Component):
         """
         sums = self._sums(m)
         layout = data.StructLayout({"sum": signed(SUM_BITS), "multiplier": 16, "amount": 6})
-        row, centre = Signal(layout), Signal(layout)
+        row, centre = Signal(layout, reset_less=True), Signal(layout, reset_less=True)
         with m.If(self.norm_valid):
             m.d.sync += [
                 row.sum.eq(sums),
                 row.multiplier.eq(self.multiplier),
                 row.amount.eq(shift_amount(self.shift)),
             ]
-        at_centre = delay(m, starts, 4, name="at_centre", reset=True)
+        at_centre = delay(m, starts, 4, name="at_centre")
         with m.If(at_centre):
             m.d.sync += centre.eq(row)
-        at_product = delay(m, at_centre, 1 + lanes.multiply_at, name="at_product", reset=True)
+        at_product = delay(m, at_centre, 1 + lanes.multiply_at, name="at_product")
         with m.If(at_product):
             m.d.sync += lanes.multiplier.eq(centre.multiplier)
         width = self.config.norm_width

@@ -18,7 +18,7 @@ from hlsgen.rtl.numerics import (
     shift_coarse,
     shift_fine,
 )
-from hlsgen.rtl.pipeline import register
+from hlsgen.rtl.pipeline import register, without_reset
 
 LEFT_BITS = ROW_SHIFT - 1
 """Furthest shift to the left."""
@@ -84,6 +84,7 @@ class NormaliseLanes(wiring.Component):
                 "result": Out(data.ArrayLayout(signed(8), columns)),
             }
         )
+        without_reset(self, "amount", "multiplier", "result")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
@@ -92,9 +93,10 @@ class NormaliseLanes(wiring.Component):
         factor = Cat(self.multiplier, C(0, 1)).as_signed()
         for lane in range(self._columns):
             value = doubled(Cat(C(0, LEFT_BITS), self.value[lane]).as_signed())
-            coarse = register(m, shift_coarse(value, self.amount), name=f"coarse_{lane}")
+            coarse = register(m, shift_coarse(value, self.amount, CENTRED_BITS), name=f"coarse_{lane}")
             fine = register(m, shift_fine(coarse, fine_amount), name=f"fine_{lane}")
-            rounded = register(m, round_half_up(fine), name=f"rounded_{lane}")
+            rounded = saturate_bits(round_half_up(fine), CENTRED_BITS)
+            rounded = register(m, rounded, name=f"rounded_{lane}")
             clamped = self._clamp(rounded)
             product = Multiplier(CENTRED_BITS, 17, latency=3, style=self._style)
             m.submodules[f"product_{lane}"] = product

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.jobs import Kind, load_job, load_tag, slot_words, width_bits
-from hlsgen.rtl.pipeline import address_bits, count_bits
+from hlsgen.rtl.pipeline import address_bits, count_bits, without_reset
 
 
 def segment_layout(p: MachineParameters, trace: bool) -> data.StructLayout:
@@ -28,7 +28,7 @@ def segment_layout(p: MachineParameters, trace: bool) -> data.StructLayout:
 
 
 class _Place:
-    """Where the walk is: in the image, in the tile, in the word."""
+    """Where the walk is: in the image, in the tile, in the word; and which counts are at their last."""
 
     def __init__(self, p: MachineParameters, bits: int) -> None:
         self.slot_word = Signal(address_bits(p.tile_slots * slot_words(p)))
@@ -37,19 +37,31 @@ class _Place:
         self.patch, self.left, self.band = Signal(12), Signal(16), Signal(bits)
         self.x, self.y, self.channel = Signal(8), Signal(8), Signal(8)
         self.line, self.plane = Signal(bits), Signal(bits)
+        self.x_last, self.y_last, self.channel_last = Signal(), Signal(), Signal()
+        self.patch_last, self.lane_last, self.index_last = Signal(), Signal(), Signal()
 
-    def begin_pass(self) -> list[Any]:
+    def begin_pass(self, job: Any) -> list[Any]:
         """Statements: the next patch is the image's first."""
-        return [self.patch.eq(0), self.left.eq(0), self.band.eq(0)]
+        zeros = (self.patch, self.left, self.band)
+        return [*(signal.eq(0) for signal in zeros), self.patch_last.eq(job.patch_columns == 1)]
 
-    def begin_tile(self, slot_word: Value) -> list[Any]:
+    def begin_tile(self, job: Any, slot_word: Value) -> list[Any]:
         """Statements: the next word is the tile's first."""
-        return [self.slot_word.eq(slot_word), self.word.eq(slot_word), self.lane.eq(0)]
+        first = [self.slot_word.eq(slot_word), self.word.eq(slot_word), self.lane.eq(0)]
+        return [*first, self.lane_last.eq(job.rows == 1)]
 
-    def begin_row(self) -> list[Any]:
-        """Statements: the next segment is the patch's first."""
+    def begin_row(self, job: Any, size: Value) -> list[Any]:
+        """Statements: the next segment, of `size` pixels, is the patch's first."""
         zeros = (self.x, self.y, self.channel, self.place, self.index)
-        return [*(signal.eq(0) for signal in zeros), self.line.eq(self.band), self.plane.eq(self.band)]
+        return [
+            *(signal.eq(0) for signal in zeros),
+            self.line.eq(self.band),
+            self.plane.eq(self.band),
+            self.x_last.eq(job.patch_width == size),
+            self.y_last.eq(job.patch_height == 1),
+            self.channel_last.eq(job.patch_channels == 1),
+            self.index_last.eq(job.words == 1),
+        ]
 
 
 class PatchWalk(wiring.Component):
@@ -104,6 +116,7 @@ class PatchWalk(wiring.Component):
                 "segment": Out(segment_layout(parameters, trace)),
             }
         )
+        without_reset(self, "segment")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
@@ -111,33 +124,33 @@ class PatchWalk(wiring.Component):
         job = Signal(load_job(self._parameters, self._trace), reset_less=True)
         at, blanks = _Place(self._parameters, self._bits), Signal(8)
         row_step, band_step = Signal(self._bits), Signal(self._bits)
-        row_ends, tile_ends = Signal(), Signal()
-        m.d.comb += tile_ends.eq(row_ends & (at.lane + 1 == job.rows))
+        row_ends, tile_ends, size = Signal(), Signal(), Signal(count_bits(self._parameters.columns))
+        m.d.comb += tile_ends.eq(row_ends & at.lane_last)
         m.d.sync += self.valid.eq(0)
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("idle"))
             with m.State("idle"), m.If(self.start):
-                m.d.sync += [job.eq(self.job), *at.begin_tile(self.slot_word)]
+                m.d.sync += [job.eq(self.job), *at.begin_tile(self.job, self.slot_word)]
+                m.d.sync += size.eq(self._segment(self.job.patch_width))
                 m.next = "row"
                 with m.If(self.job.first):
-                    m.d.sync += [*at.begin_pass(), blanks.eq(self.job.patch_prefix)]
+                    m.d.sync += [*at.begin_pass(self.job), blanks.eq(self.job.patch_prefix)]
                 with m.If(self.job.fresh):
                     m.next = "measure"
             with m.State("measure"), m.If(self._measure(m, job, row_step, band_step)):
                 m.next = "row"
             with m.State("row"):
-                m.d.sync += at.begin_row()
+                m.d.sync += at.begin_row(job, size)
                 with m.If(blanks != 0):
                     m.d.sync += blanks.eq(blanks - 1)
                     m.next = "blank"
                 with m.Elif(self.written >= at.band + band_step):
                     m.next = "gather"
             with m.State("blank"):
-                m.d.comb += row_ends.eq(at.index + 1 == job.words)
+                m.d.comb += row_ends.eq(at.index_last)
                 self._emit(m, at, job, row_ends, tile_ends, complete=C(1, 1), keep=C(0, 1))
                 self._leave(m, row_ends, tile_ends)
             with m.State("gather"):
-                size = self._segment(job.patch_width)
                 m.d.comb += row_ends.eq(self._advance(m, at, job, size, row_step, band_step))
                 complete = row_ends | (at.place + size == self._parameters.columns)
                 self._emit(
@@ -173,19 +186,25 @@ class PatchWalk(wiring.Component):
     def _advance(m: Module, at: _Place, job: Any, size: Value, row_step: Value, band_step: Value) -> Value:
         """To the next segment; returns whether this was the patch's last."""
         width = job.patch_width
-        line_ends = at.x + size == width
-        plane_ends = line_ends & (at.y + 1 == job.patch_height)
-        ends = plane_ends & (at.channel + 1 == job.patch_channels)
+        line_ends = at.x_last
+        plane_ends = line_ends & at.y_last
+        ends = plane_ends & at.channel_last
         plane = at.plane + job.row_words
         m.d.sync += [at.place.eq(at.place + size), at.x.eq(at.x + size)]
+        m.d.sync += at.x_last.eq(at.x + (size << 1) == width)
         with m.If(line_ends):
-            m.d.sync += [at.x.eq(0), at.y.eq(at.y + 1), at.line.eq(at.line + row_step)]
+            m.d.sync += [at.x.eq(0), at.x_last.eq(size == width), at.line.eq(at.line + row_step)]
+            m.d.sync += [at.y.eq(at.y + 1), at.y_last.eq(at.y + 2 == job.patch_height)]
         with m.If(plane_ends):
-            m.d.sync += [at.y.eq(0), at.channel.eq(at.channel + 1), at.plane.eq(plane), at.line.eq(plane)]
+            m.d.sync += [at.y.eq(0), at.y_last.eq(job.patch_height == 1), at.plane.eq(plane)]
+            m.d.sync += [at.channel.eq(at.channel + 1), at.line.eq(plane)]
+            m.d.sync += at.channel_last.eq(at.channel + 2 == job.patch_channels)
         with m.If(ends):
             m.d.sync += [at.patch.eq(at.patch + 1), at.left.eq(at.left + width)]
-            with m.If(at.patch + 1 == job.patch_columns):
+            m.d.sync += at.patch_last.eq(at.patch + 2 == job.patch_columns)
+            with m.If(at.patch_last):
                 m.d.sync += [at.patch.eq(0), at.left.eq(0), at.band.eq(at.band + band_step)]
+                m.d.sync += at.patch_last.eq(job.patch_columns == 1)
         return ends
 
     def _segment(self, width: Value) -> Value:
@@ -228,8 +247,10 @@ class PatchWalk(wiring.Component):
         ]
         with m.If(complete):
             m.d.sync += [at.word.eq(at.word + 1), at.place.eq(0), at.index.eq(at.index + 1)]
+            m.d.sync += at.index_last.eq(at.index + 2 == job.words)
         with m.If(last):
             m.d.sync += [at.word.eq(at.slot_word), at.lane.eq(at.lane + 1)]
+            m.d.sync += at.lane_last.eq(at.lane + 2 == job.rows)
         if self._trace:
             tag = segment.tag
             m.d.sync += [

@@ -12,7 +12,7 @@ from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.jobs import load_job, load_tag
 from hlsgen.rtl.load_patch_walk import PatchWalk
 from hlsgen.rtl.memories import WordMemory
-from hlsgen.rtl.pipeline import count_bits, delay, register
+from hlsgen.rtl.pipeline import count_bits, delay, register, without_reset
 
 
 class PatchesLoad(wiring.Component):
@@ -74,6 +74,7 @@ class PatchesLoad(wiring.Component):
                 "tag": Out(tag),
             }
         )
+        without_reset(self, "word", "tag")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
@@ -89,7 +90,7 @@ class PatchesLoad(wiring.Component):
             image.read_address[0].eq(walk.segment.address),
         ]
         segment = delay(m, walk.segment, 2, name="found")
-        valid = delay(m, walk.valid, 2, name="found_valid", reset=True)
+        valid = delay(m, walk.valid, 2, name="found_valid")
         self._gather(m, image.read_data[0], valid, segment)
         return m
 
@@ -115,7 +116,7 @@ class PatchesLoad(wiring.Component):
             turned = Mux(segment.turn[level], turned.rotate_left(8 << level), turned)
         turned = register(m, turned, name="turned")
         segment = register(m, segment, name="segment")
-        valid = register(m, valid, name="turned_valid", reset=True)
+        valid = register(m, valid, name="turned_valid")
         m.d.sync += [self.valid.eq(valid & segment.complete), self.tag.eq(segment.tag)]
         with m.If(valid):
             for lane in range(columns):

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.rtl.load_normalise import VALUE_BITS
 from hlsgen.rtl.memories import words_of
-from hlsgen.rtl.pipeline import total
+from hlsgen.rtl.pipeline import total, without_reset
 
 
 class Pool(wiring.Component):
@@ -64,6 +64,7 @@ class Pool(wiring.Component):
                 "sum": Out(data.ArrayLayout(signed(VALUE_BITS), columns)),
             }
         )
+        without_reset(self, "sum")
 
     def elaborate(self, platform: Any) -> Module:
         del platform

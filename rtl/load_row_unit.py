@@ -12,7 +12,7 @@ from hlsgen.numerics import MULTIPLIER_BITS, ROW_SHIFT
 from hlsgen.rtl.memories import ram
 from hlsgen.rtl.multiplier import LIMB, PORT, Multiplier
 from hlsgen.rtl.numerics import DROP_BITS, mantissa_table, round_shift_constant
-from hlsgen.rtl.pipeline import delay, register
+from hlsgen.rtl.pipeline import delay, register, without_reset
 
 SUM_BITS = 28
 """Sum of up to 4096 int16, signed."""
@@ -111,17 +111,18 @@ class RowUnit(wiring.Component):
                 "shift": Out(signed(8)),
             }
         )
+        without_reset(self, "multiplier", "shift")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
         m = Module()
         variance, norm = self._variance(m)
-        context = register(m, self.context_start, name="context_1", reset=True)
+        context = register(m, self.context_start, name="context_1")
         denominator = register(m, self.denominator, name="denominator_1")
         value = Mux(context, denominator, variance)
         stages = RowUnit._normalise(m, value, context)
         normal, shifted, is_context = stages
-        norm = delay(m, norm, 3, name="norm_normal", reset=True)
+        norm = delay(m, norm, 3, name="norm_normal")
         mantissa = self._mantissa(m, normal, is_context)
         m.submodules.combine = combine = Multiplier(17, 16, latency=3, style=self._combine_style)
         later = 6  # table 2, interpolation 3, mantissa 1
@@ -133,8 +134,8 @@ class RowUnit(wiring.Component):
         m.d.sync += self.multiplier.eq(round_shift_constant(combine.p, MULTIPLIER_BITS))
         self._shift(m, delay(m, shifted, later + 3, name="shifted_end"), combine_context)
         m.d.comb += [
-            self.norm_valid.eq(delay(m, norm, later + 4, name="norm_end", reset=True)),
-            self.context_valid.eq(delay(m, context, 3 + later + 4, name="context_end", reset=True)),
+            self.norm_valid.eq(delay(m, norm, later + 4, name="norm_end")),
+            self.context_valid.eq(delay(m, context, 3 + later + 4, name="context_end")),
         ]
         return m
 
@@ -153,10 +154,11 @@ class RowUnit(wiring.Component):
 
     def _variance(self, m: Module) -> tuple[Value, Value]:
         """D*S2 - S1**2 + epsilon from products of 17-bit limbs, one a cycle; and its valid."""
-        step = [register(m, self.norm_start, name="step_0", reset=True)]
+        step = [register(m, self.norm_start, name="step_0")]
         for index in range(1, PRODUCTS + 4):
-            step.append(register(m, step[-1], name=f"step_{index}", reset=True))
-        row_sum, squares = Signal(signed(SUM_BITS)), Signal(SQUARES_BITS)
+            step.append(register(m, step[-1], name=f"step_{index}"))
+        row_sum = Signal(signed(SUM_BITS), reset_less=True)
+        squares = Signal(SQUARES_BITS, reset_less=True)
         with m.If(self.norm_start):
             m.d.sync += [row_sum.eq(self.sum), squares.eq(self.squares)]
         size = register(m, Mux(row_sum < 0, -row_sum, row_sum)[:SUM_BITS], name="size")
@@ -181,7 +183,7 @@ class RowUnit(wiring.Component):
         variance = Signal(VARIANCE_BITS, reset_less=True)
         first = register(m, step[3], name="first")
         m.d.sync += variance.eq(Mux(first, self.norm_epsilon, variance) + scaled)
-        return variance, register(m, register(m, step[PRODUCTS + 2], name="last"), name="norm", reset=True)
+        return variance, register(m, register(m, step[PRODUCTS + 2], name="last"), name="norm")
 
     @staticmethod
     def _normalise(m: Module, value: Value, context: Value) -> tuple[Value, Value, Value]:

@@ -22,7 +22,7 @@ from hlsgen.rtl.jobs import (
     width_bits,
 )
 from hlsgen.rtl.load_row_unit import PRODUCTS
-from hlsgen.rtl.pipeline import address_bits, count_bits
+from hlsgen.rtl.pipeline import address_bits, count_bits, without_reset
 
 
 def request_layout(p: MachineParameters, trace: bool) -> data.StructLayout:
@@ -92,6 +92,7 @@ class RowWalk(wiring.Component):
                 "request": Out(request_layout(parameters, trace)),
             }
         )
+        without_reset(self, "request")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
@@ -101,7 +102,7 @@ class RowWalk(wiring.Component):
         outer, inner = Signal(16), Signal(16)
         address, row_address = Signal(self._address_bits), Signal(self._address_bits)
         gap, first, outer_first = Signal(range(PRODUCTS)), Signal(), Signal()
-        inner_last, outer_last, issue = inner == 1, outer == 1, Signal()
+        inner_last, outer_last, issue = Signal(), Signal(), Signal()
         m.d.comb += [
             issue.eq(self.busy & ~(first & (gap != 0))),
             self.finishing.eq(issue & inner_last & outer_last),
@@ -109,14 +110,20 @@ class RowWalk(wiring.Component):
         norm = job.load == Load.LAYER_NORM
         m.d.sync += gap.eq(Mux(issue & first & norm, PRODUCTS - 1, Mux(gap != 0, gap - 1, 0)))
         stride = Mux(context, p.score_words, job.source_stride)
-        following = row_address + Mux(pool, 1, stride)
+        following, size = (
+            row_address + Mux(pool, 1, stride),
+            Mux(pool, groups_of(p, job.pool_rows), job.words),
+        )
         with m.If(issue):
-            m.d.sync += [inner.eq(inner - 1), first.eq(0), address.eq(address + Mux(pool, stride, 1))]
+            m.d.sync += [inner.eq(inner - 1), inner_last.eq(inner == 2), first.eq(0)]
+            m.d.sync += [address.eq(address + Mux(pool, stride, 1))]
             with m.If(inner_last):
                 m.d.sync += [
                     outer.eq(outer - 1),
+                    outer_last.eq(outer == 2),
                     outer_first.eq(0),
-                    inner.eq(Mux(pool, groups_of(p, job.pool_rows), job.words)),
+                    inner.eq(size),
+                    inner_last.eq(size == 1),
                     first.eq(1),
                     address.eq(following),
                     row_address.eq(following),
@@ -132,10 +139,10 @@ class RowWalk(wiring.Component):
             m.d.sync += [job.eq(self.job), slot_word.eq(self.slot_word), self.busy.eq(1)]
             m.d.sync += [pool.eq(is_pool), context.eq(self.job.kind == Kind.CONTEXT)]
             m.d.sync += [address.eq(begin), row_address.eq(begin), first.eq(1), outer_first.eq(1)]
-            m.d.sync += [
-                inner.eq(Mux(is_pool, groups_of(p, self.job.pool_rows), self.job.words)),
-                outer.eq(Mux(is_pool, self.job.words, groups_of(p, self.job.rows))),
-            ]
+            inner_size = Mux(is_pool, groups_of(p, self.job.pool_rows), self.job.words)
+            outer_size = Mux(is_pool, self.job.words, groups_of(p, self.job.rows))
+            m.d.sync += [inner.eq(inner_size), inner_last.eq(inner_size == 1)]
+            m.d.sync += [outer.eq(outer_size), outer_last.eq(outer_size == 1)]
         self._request(m, job, issue, address, context, first, inner_last)
         self._tag(m, job, slot_word, issue, pool, outer_first, inner_last, outer_last)
         return m

@@ -10,7 +10,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import ceil_div
-from hlsgen.rtl.pipeline import address_bits, delay, register
+from hlsgen.rtl.pipeline import address_bits, delay, register, without_reset
 
 
 def words_of(bits: int, columns: int) -> data.ArrayLayout:
@@ -18,18 +18,21 @@ def words_of(bits: int, columns: int) -> data.ArrayLayout:
     return data.ArrayLayout(signed(bits), columns)
 
 
-def ram(m: Module, name: str, shape: Any, depth: int, *, init: list[int] | None = None) -> Memory:
-    """A memory of at least two words, so that its address has a bit."""
-    memory = Memory(shape=shape, depth=max(2, depth), init=init or [])
+def ram(
+    m: Module, name: str, shape: Any, depth: int, *, init: list[int] | None = None, block: bool = False
+) -> Memory:
+    """A memory of at least two words, so that its address has a bit; `block`: in block RAM, however small."""
+    attributes = {"ram_style": "block"} if block else {}
+    memory = Memory(shape=shape, depth=max(2, depth), init=init or [], attrs=attributes)
     m.submodules[name] = memory
     return memory
 
 
-def _read(m: Module, memory: Memory, address: Value, name: str) -> Signal:
-    """Data two cycles after `address`: the memory's own register, then one more."""
+def _read(m: Module, memory: Memory, address: Value, name: str, latency: int = 2) -> Signal:
+    """Data `latency` cycles after `address`: the memory's own register, then others."""
     port = memory.read_port()
     m.d.comb += port.addr.eq(address)
-    return register(m, port.data, name=name)
+    return delay(m, port.data, latency - 1, name=name)
 
 
 class WordMemory(wiring.Component):
@@ -104,6 +107,10 @@ class LaneMemory(wiring.Component):
         C and D: bytes per written word, bytes per read step; powers of two.
     words
         Words per lane.
+    block
+        Use block RAM, however few words there are.
+    latency
+        Cycles from a read's address to its data.
 
     Members
     -------
@@ -117,7 +124,7 @@ class LaneMemory(wiring.Component):
 
     Latency
     -------
-    A word is readable the cycle after its write; data come 2 cycles after the address.
+    A word is readable the cycle after its write; data come `latency` cycles after the address.
 
     Throughput
     ----------
@@ -131,7 +138,10 @@ class LaneMemory(wiring.Component):
     read_address: Signal
     read_data: Any
 
-    def __init__(self, *, lanes: int, columns: int, depth: int, words: int) -> None:
+    def __init__(
+        self, *, lanes: int, columns: int, depth: int, words: int, block: bool = False, latency: int = 2
+    ) -> None:
+        self._block, self._latency = block, latency
         self._lanes, self._columns, self._depth = lanes, columns, depth
         self._banks = max(1, depth // columns)
         self._parts = max(1, columns // depth)
@@ -152,7 +162,7 @@ class LaneMemory(wiring.Component):
         del platform
         m = Module()
         part_bits = self._parts.bit_length() - 1
-        part = delay(m, self.read_address[:part_bits], 2, name="part") if part_bits else None
+        part = delay(m, self.read_address[:part_bits], self._latency, name="part") if part_bits else None
         for lane in range(self._lanes):
             found = Cat(self._bank(m, lane, bank, part_bits) for bank in range(self._banks))
             step = found if part is None else found.word_select(part, 8 * self._depth)
@@ -162,7 +172,8 @@ class LaneMemory(wiring.Component):
     def _bank(self, m: Module, lane: int, bank: int, part_bits: int) -> Value:
         """One memory: every `banks`-th word of a lane."""
         bank_bits = self._banks.bit_length() - 1
-        memory = ram(m, f"lane_{lane}_{bank}", 8 * self._columns, self._words // self._banks)
+        words = self._words // self._banks
+        memory = ram(m, f"lane_{lane}_{bank}", 8 * self._columns, words, block=self._block)
         write = memory.write_port()
         here = self.write_lane == lane
         if bank_bits:
@@ -172,7 +183,7 @@ class LaneMemory(wiring.Component):
             write.addr.eq(self.write_address[bank_bits:]),
             write.data.eq(self.write_data),
         ]
-        return _read(m, memory, self.read_address[part_bits:], f"data_{lane}_{bank}")
+        return _read(m, memory, self.read_address[part_bits:], f"data_{lane}_{bank}", self._latency)
 
 
 class Table(wiring.Component):
@@ -225,6 +236,7 @@ class Table(wiring.Component):
                 "value": Out(data.ArrayLayout(8, columns)),
             }
         )
+        without_reset(self, "index", "bank", "value")
 
     def elaborate(self, platform: Any) -> Module:
         del platform

@@ -83,9 +83,9 @@ class Multiplier(wiring.Component):
         ports: dict[str, Any] = {"i_SIGNEDA": C(1, 1), "i_SIGNEDB": C(1, 1)}
         ports |= {f"i_A{i}": a[i] for i in range(PORT)} | {f"i_B{i}": b[i] for i in range(PORT)}
         ports |= {f"o_P{i}": product[i] for i in range(2 * PORT)}
-        ports |= {f"i_{name}{i}": C(0, 1) for name in ("CLK", "RST") for i in range(1, 4)}
-        ports |= {f"i_CE{i}": C(1, 1) for i in range(4)}
-        ports |= {"i_CLK0": ClockSignal(), "i_RST0": C(0, 1), "i_SOURCEA": C(0, 1), "i_SOURCEB": C(0, 1)}
+        # Constants are routed to a block's control ports, so the ones that no register uses stay open.
+        ports |= {"i_CLK0": ClockSignal(), "i_CE0": C(1, 1), "i_RST0": C(0, 1)}
+        ports |= {"i_SOURCEA": C(0, 1), "i_SOURCEB": C(0, 1)}
         registers = ["INPUTA", "INPUTB", "OUTPUT"]
         ports |= {f"p_REG_{name}_CLK": "CLK0" for name in registers}
         m.submodules.block = Instance("MULT18X18D", **ports)
@@ -101,7 +101,7 @@ class Multiplier(wiring.Component):
             if first + 4 >= bits:  # the sign bit's row counts negative
                 rows[-1] = -rows[-1]
             groups.append(register(m, total(rows), name=f"group_{first}") << first)
-        m.d.sync += self.p.eq(total(groups))
+        m.d.comb += self.p.eq(register(m, total(groups), name="p_q"))
 
     @staticmethod
     def _row(a: Value, b: Value, index: int) -> Value:
@@ -153,7 +153,7 @@ class WideMultiplier(wiring.Component):
         m.submodules.low = low = Multiplier(PORT, 17, style="ecp5")
         m.submodules.high = high = Multiplier(32 - LIMB, 17, style="ecp5")
         m.d.comb += [low.a.eq(self.a[:LIMB]), high.a.eq(self.a[LIMB:].as_signed()), low.b.eq(b), high.b.eq(b)]
-        m.d.sync += self.p.eq(low.p + (high.p << LIMB))
+        m.d.comb += self.p.eq(register(m, low.p + (high.p << LIMB), name="p_q"))
         return m
 
 

@@ -128,11 +128,11 @@ class MultiplyStage(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m = Module()
-        job, active = Signal(multiply_job(self._parameters)), Signal()
-        steps, blocks = Signal(16), Signal(16)
-        block_last = Signal()
-        plain = Signal()
-        m.d.comb += [plain.eq(job.kind == Kind.PLAIN), self.ends_pass.eq(self.issue & self.last & block_last)]
+        job, active = Signal(multiply_job(self._parameters), reset_less=True), Signal()
+        steps, blocks = Signal(16, reset_less=True), Signal(16, reset_less=True)
+        block_last = Signal(reset_less=True)
+        plain, fresh = Signal(), Signal()
+        m.d.comb += [self.ends_pass.eq(self.issue & self.last & block_last)]
         load = Signal()
         m.d.comb += [
             load.eq(self.jobs.valid & (~active | self.ends_pass)),
@@ -154,22 +154,24 @@ class MultiplyStage(wiring.Component):
             m.d.sync += [
                 active.eq(1),
                 job.eq(new),
+                plain.eq(new.kind == Kind.PLAIN),
+                fresh.eq((new.kind == Kind.PLAIN) & new.first_pass),
                 steps.eq(new.steps),
                 blocks.eq(new.blocks),
                 self.first.eq(1),
                 self.last.eq(new.steps == 1),
                 block_last.eq(new.blocks == 1),
             ]
-        self._decide(m, job, active, plain, load)
+        self._decide(m, job, active, fresh, load)
         self._addresses(m, job, load)
         m.d.comb += [
             self.kind.eq(job.kind),
             self.first_pass.eq(job.first_pass),
             self.last_pass.eq(job.last_pass),
             self.take_weight.eq(self.issue & plain),
-            self.reserve_weight.eq(self.issue & plain & job.first_pass),
+            self.reserve_weight.eq(self.issue & fresh),
             self.take_constant.eq(self.issue & self.last & plain),
-            self.reserve_constant.eq(self.issue & self.last & plain & job.first_pass),
+            self.reserve_constant.eq(self.issue & self.last & fresh),
             self.reserve_addends.eq(self.issue & self.last & job.addends),
             self.reserve_output.eq(self.issue & self.last & job.output),
             self.reserved.eq(job.row_groups),
@@ -177,20 +179,20 @@ class MultiplyStage(wiring.Component):
         ]
         return m
 
-    def _decide(self, m: Module, job: Any, active: Value, plain: Value, load: Value) -> None:
-        """Whether there is a step this cycle, and if not, why."""
+    def _decide(self, m: Module, job: Any, active: Value, takes: Value, load: Value) -> None:
+        """Whether there is a step this cycle, and if not, why; `takes`: the job's words are new."""
         p = self._parameters
         tiles = Signal(range(p.tile_slots + 1))
         m.d.sync += tiles.eq(tiles + self.tile_done - self.slot_freed)
-        operands, gap = Signal(), Signal(count_bits(tile_groups(p)))
+        operands, gap, free = Signal(), Signal(count_bits(tile_groups(p))), Signal(init=1)
         with m.If(load):
             m.d.sync += operands.eq(~self.jobs.payload.waits)
         with m.Elif(self.drained_commands > job.operand_depends_on):
             m.d.sync += operands.eq(1)
         with m.If(self.issue & self.last):
-            m.d.sync += gap.eq(job.row_groups - 1)
-        with m.Elif(gap != 0):
-            m.d.sync += gap.eq(gap - 1)
+            m.d.sync += [gap.eq(job.row_groups - 1), free.eq(job.row_groups == 1)]
+        with m.Elif(~free):
+            m.d.sync += [gap.eq(gap - 1), free.eq(gap == 1)]
         # Computed a cycle ahead: void in the cycle after a block has ended, since then its counts are stale.
         addends, output = Signal(), Signal()
         fresh = ~(self.issue & self.last) & ~load
@@ -199,11 +201,11 @@ class MultiplyStage(wiring.Component):
             output.eq(fresh & self.output_space),
         ]
         tile = tiles != 0
-        m.d.sync += self.weights_first.eq(active & tile & plain & job.first_pass)
-        weights = ~plain | ~job.first_pass | self.weight_available
-        constants = ~plain | ~job.first_pass | self.constant_available
+        m.d.sync += self.weights_first.eq(active & tile & takes)
+        weights = ~takes | self.weight_available
+        constants = ~takes | self.constant_available
         streams = weights & (~self.last | (constants & (addends | ~job.addends)))
-        drain = operands & (~self.last | ((gap == 0) & (output | ~job.output)))
+        drain = operands & (~self.last | (free & (output | ~job.output)))
         m.d.comb += [
             self.issue.eq(active & tile & streams & drain),
             self.idle.eq(~active),

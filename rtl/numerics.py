@@ -6,7 +6,7 @@ These are the pieces between two registers; the pipelines made from them (`drain
 
 from __future__ import annotations
 
-from amaranth import C, Cat, Mux, Value
+from amaranth import Array, C, Cat, Mux, Value
 
 from hlsgen.numerics import RECIPROCAL_BASE, RECIPROCAL_DROP, RSQRT_BASE, RSQRT_DROP
 
@@ -21,9 +21,21 @@ def doubled(value: Value) -> Value:
     return Cat(C(0, 1), value).as_signed()
 
 
-def shift_coarse(value: Value, amount: Value) -> Value:
-    """First stage of an arithmetic right shift: by the multiple of 8 in `amount`."""
-    return value >> Cat(C(0, FINE_BITS), amount[FINE_BITS:])
+def shift_coarse(value: Value, amount: Value, bits: int) -> Value:
+    """First stage of an arithmetic right shift: by the multiple of 8 in `amount`.
+
+    The result is clamped, so far that rounding after the second stage, then clamping to `bits` signed bits,
+    gives what it would have given.
+    """
+    kept, coarse = bits + (1 << FINE_BITS), amount[FINE_BITS:]
+    places = [index << FINE_BITS for index in range(1 << len(coarse))]
+    sign = value[-1]
+    extended = Cat(value, sign.replicate(places[-1] + kept))
+    windows = Array([extended[place : place + kept] for place in places])
+    beyond = [extended[place + kept - 1 : max(place + kept, len(value))] for place in places]
+    fits = Array([Mux(sign, upper.all(), ~upper.any()) for upper in beyond])
+    limit = Cat((~sign).replicate(kept - 1), sign)
+    return Mux(fits[coarse], windows[coarse], limit).as_signed()
 
 
 def shift_fine(value: Value, amount: Value) -> Value:

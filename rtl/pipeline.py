@@ -19,18 +19,25 @@ def count_bits(limit: int) -> int:
     return max(1, limit.bit_length())
 
 
-def register(m: Module, value: Any, *, name: str, reset: bool = False) -> Any:
-    """`value` one cycle later; without a reset unless `reset`, for data need none."""
-    stage = Signal(value.shape(), name=name, reset_less=not reset)
+def register(m: Module, value: Any, *, name: str) -> Any:
+    """`value` one cycle later, without a reset: `Control` holds the core's longer than any pipeline is."""
+    stage = Signal(value.shape(), name=name, reset_less=True)
     m.d.sync += stage.eq(value)
     return stage
 
 
-def delay(m: Module, value: Any, cycles: int, *, name: str, reset: bool = False) -> Any:
+def delay(m: Module, value: Any, cycles: int, *, name: str) -> Any:
     """`value` some cycles later, through that many registers."""
     for index in range(cycles):
-        value = register(m, value, name=f"{name}_{index + 1}", reset=reset)
+        value = register(m, value, name=f"{name}_{index + 1}")
     return value
+
+
+def without_reset(interface: Any, *names: str) -> None:
+    """Give members that hold data no reset: it would cost a route to every flip-flop."""
+    for name in names:
+        shape = getattr(interface, name).shape()
+        setattr(interface, name, Signal(shape, name=name, reset_less=True))
 
 
 def total(values: Iterable[Value]) -> Value:

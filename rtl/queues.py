@@ -9,7 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.rtl.memories import ram
-from hlsgen.rtl.pipeline import address_bits, count_bits, register
+from hlsgen.rtl.pipeline import address_bits, count_bits, register, without_reset
 
 
 class Queue(wiring.Component):
@@ -44,6 +44,7 @@ class Queue(wiring.Component):
             raise ValueError(f"depth must be a power of two from 2 on, not {depth!r}")
         self._shape, self._depth = shape, depth
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+        without_reset(self.o, "payload")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
@@ -83,6 +84,8 @@ class Ring(wiring.Component):
         Word width.
     depth
         Words.
+    block
+        Use block RAM, however few words there are.
 
     Members
     -------
@@ -102,7 +105,7 @@ class Ring(wiring.Component):
 
     Latency
     -------
-    2 cycles from take to data, 2 cycles from a word's transfer to `available`.
+    2 cycles from take to data, 1 cycle from a word's transfer to `available`.
 
     Throughput
     ----------
@@ -118,8 +121,8 @@ class Ring(wiring.Component):
     commit: Signal
     data: Signal
 
-    def __init__(self, bits: int, depth: int) -> None:
-        self._bits, self._depth = bits, max(2, depth)
+    def __init__(self, bits: int, depth: int, *, block: bool = False) -> None:
+        self._bits, self._depth, self._block = bits, max(2, depth), block
         controls = ("reserve", "take", "release", "rewind", "commit")
         super().__init__(
             {"words": In(stream.Signature(bits)), "available": Out(1), "data": Out(bits)}
@@ -129,15 +132,15 @@ class Ring(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m = Module()
-        memory = ram(m, "memory", self._bits, self._depth)
+        memory = ram(m, "memory", self._bits, self._depth, block=self._block)
         write, read = memory.write_port(), memory.read_port()
         tail, position = Signal(address_bits(self._depth)), Signal(address_bits(self._depth))
         push = Signal()
-        m.d.sync += push.eq(self.words.valid & self.words.ready)
         m.d.comb += [
+            push.eq(self.words.valid & self.words.ready),
             write.en.eq(push),
             write.addr.eq(tail),
-            write.data.eq(register(m, self.words.payload, name="payload")),
+            write.data.eq(self.words.payload),
             read.en.eq(self.take),
             read.addr.eq(position),
             self.data.eq(register(m, read.data, name="found")),
@@ -169,7 +172,7 @@ class Ring(wiring.Component):
         has_place = Signal(init=1)
         m.d.comb += [
             unread_next.eq(unread + push - self.reserve),
-            free_next.eq(free + (self.take & self.release) - (self.words.valid & has_place)),
+            free_next.eq(free + (self.take & self.release) - push),
             self.words.ready.eq(has_place),
         ]
         m.d.sync += [

@@ -51,7 +51,7 @@ class Resize(wiring.Component):
 
     def _gather(self, m: Module) -> None:
         part, full = len(self.i.payload), Signal()
-        word, count = Signal(len(self.o.payload)), Signal(range(self._ratio))
+        word, count = Signal(len(self.o.payload), reset_less=True), Signal(range(self._ratio))
         m.d.comb += [
             self.i.ready.eq(~full | self.o.ready),
             self.o.valid.eq(full),
@@ -68,7 +68,7 @@ class Resize(wiring.Component):
 
     def _cut(self, m: Module) -> None:
         part, busy = len(self.o.payload), Signal()
-        word, count = Signal(len(self.i.payload)), Signal(range(self._ratio))
+        word, count = Signal(len(self.i.payload), reset_less=True), Signal(range(self._ratio))
         last = count == self._ratio - 1
         m.d.comb += [
             self.i.ready.eq(~busy | (self.o.ready & last)),

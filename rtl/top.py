@@ -10,7 +10,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
 from hlsgen.machine.parameters import MachineParameters
-from hlsgen.rtl.axi import AxiLite, AxiRead, AxiWrite, connect_flat, flat_members
+from hlsgen.rtl.axi import ADDRESS_BITS, AxiLite, AxiRead, AxiWrite, connect_flat, flat_members
 from hlsgen.rtl.axi_lite_registers import Registers
 from hlsgen.rtl.control import CORE_COUNTERS, Control
 from hlsgen.rtl.fetch import Fetch
@@ -37,6 +37,8 @@ class Top(wiring.Component):
         `generic`, or `ecp5` for its multiplier and memory blocks.
     trace
         Show every word that the core writes on the `trace_*` ports.
+    address_bits
+        Bits of external addresses that are used; the bases' bits above are taken as 0.
     core_factory
         Makes the core; a test may put another one with the same members in its place.
 
@@ -64,10 +66,11 @@ class Top(wiring.Component):
         *,
         target: str = "generic",
         trace: bool = False,
+        address_bits: int = ADDRESS_BITS,
         core_factory: Callable[[], wiring.Component] | None = None,
     ) -> None:
         self._parameters, self._target, self._trace = parameters, target, trace
-        self._core_factory = core_factory
+        self._core_factory, self._address_bits = core_factory, address_bits
         bus = parameters.bus_bytes
         super().__init__(
             {
@@ -89,9 +92,9 @@ class Top(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
         m.submodules.registers = registers = Registers(self._parameters)
-        m.submodules.control = control = Control()
-        m.submodules.fetch = fetch = Fetch(self._parameters)
-        m.submodules.write_back = writer = WriteBack(self._parameters)
+        m.submodules.control = control = Control(self._address_bits)
+        m.submodules.fetch = fetch = Fetch(self._parameters, address_bits=self._address_bits)
+        m.submodules.write_back = writer = WriteBack(self._parameters, address_bits=self._address_bits)
         header, core = HeaderCheck(self._parameters), self._core()
         m.submodules.header = ResetInserter(control.check_reset)(header)
         m.submodules.core = ResetInserter(control.core_reset)(core)

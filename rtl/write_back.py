@@ -10,7 +10,7 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters
-from hlsgen.rtl.axi import RESPONSE_ERROR_BIT, AxiWrite
+from hlsgen.rtl.axi import ADDRESS_BITS, RESPONSE_ERROR_BIT, AxiWrite
 from hlsgen.rtl.fetch import ADDRESS_UNITS, LENGTH_UNITS, UNIT_BITS, burst_bytes
 from hlsgen.rtl.resize import Resize
 
@@ -28,6 +28,8 @@ class WriteBack(wiring.Component):
     ----------
     parameters
         The machine's shape.
+    address_bits
+        Bits of addresses that are used; those above are 0.
 
     Members
     -------
@@ -67,7 +69,8 @@ class WriteBack(wiring.Component):
     progress: Signal
     error: Signal
 
-    def __init__(self, parameters: MachineParameters) -> None:
+    def __init__(self, parameters: MachineParameters, *, address_bits: int = ADDRESS_BITS) -> None:
+        self._address_bits = address_bits
         self._bus_bytes = parameters.bus_bytes
         self._word_bits = 16 * parameters.columns * parameters.row_width
         self._burst = burst_bytes(self._bus_bytes) // SECTION_ALIGN
@@ -118,7 +121,8 @@ class WriteBack(wiring.Component):
 
     def _send(self, m: Module, buffer: SyncFIFOBuffered, wanted: Signal) -> None:
         bus, beats = self.bus, self._beats
-        left, address = Signal(LENGTH_UNITS), Signal(ADDRESS_UNITS)
+        unit_bits = self._address_bits - UNIT_BITS
+        left, address = Signal(min(LENGTH_UNITS, unit_bits + 1)), Signal(unit_bits, reset_less=True)
         size, sized = Signal(range(self._burst + 1)), Signal()
         owed, poison = Signal(range(self._burst * beats + 1)), Signal()
         waiting, stale = Signal(range(OUTSTANDING + 1)), Signal(range(OUTSTANDING + 1))

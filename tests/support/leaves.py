@@ -110,7 +110,7 @@ def _wire(m: Module, io: Leaves) -> None:
 def _helpers(m: Module, io: Leaves) -> None:
     """The pieces of rtl/numerics.py, without registers."""
     byte, amount = io.pick("a")[:8].as_signed(), io.pick("b")[:6]
-    coarse = numerics.shift_coarse(numerics.doubled(byte), amount)
+    coarse = numerics.shift_coarse(numerics.doubled(byte), amount, 8)
     m.d.comb += [
         io.put("round_shift", numerics.round_half_up(numerics.shift_fine(coarse, amount))),
         io.put("saturate_bits", numerics.saturate_bits(io.pick("a")[:16].as_signed(), 8)),
