@@ -72,6 +72,7 @@ def test_test_folders_mirror_the_tree() -> None:
         "support",
         "golden",
         "mock_tools",
+        "benchmarks",
     }
     folders = {
         path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"
