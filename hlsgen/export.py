@@ -8,13 +8,16 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hlsgen.boards import Board, check_fit, load_board
 from hlsgen.collector import collector_paused
 from hlsgen.design import Design
 from hlsgen.errors import Problem, ToolFailed, ToolMissing, UsageError
 from hlsgen.project import MANIFEST, manifest, write
+
+if TYPE_CHECKING:
+    from hlsgen.emit.device import Vectors
 
 FORMAT = "hlsgen project 1"
 PROJECT = "project.json"
@@ -82,33 +85,42 @@ def _files(design: Design, board: Board) -> dict[str, str | bytes]:
 
 
 def _ecp5(design: Design, board: Board) -> Mapping[str, str | bytes]:
-    """The whole board in one Verilog file: serial port, Image in block RAM, accelerator."""
-    from hlsgen.emit.ecp5 import TOP, ecp5_project
-    from hlsgen.emit.rtl import convert
-    from hlsgen.rtl.ecp5_top import Ecp5Top
+    """The whole board in one Verilog file: serial port, Image in block RAM, accelerator; and its host."""
+    from hlsgen.emit.ecp5 import ecp5_accelerator
 
     with collector_paused():
-        top = Ecp5Top(design.program, design.packed_image, core_mhz=board.core_mhz, clock_mhz=board.clock_mhz)
-        verilog = convert(top, TOP)
-    title = f"hlsgen accelerator {design.notes.get('model', '')}"
-    return dict(ecp5_project(board, verilog, core_mhz=top.core_mhz, title=title))
+        return ecp5_accelerator(
+            board,
+            design.graph,
+            design.program,
+            design.image,
+            vectors=_self_test(design),
+            title=f"hlsgen accelerator {design.notes.get('model', '')}",
+        )
 
 
 def _zynqmp(design: Design, board: Board) -> Mapping[str, str | bytes]:
-    from hlsgen.emit.vivado import Vectors, vivado_project
+    from hlsgen.emit.vivado import vivado_project
     from hlsgen.rtl_text import PLAIN, rtl_texts
 
-    images = design.samples.images[:SELF_TEST]
-    shape = design.graph.type_of(design.graph.output).shape
     return vivado_project(
         board,
         rtl_texts(design.program.parameters)[PLAIN],
         design.graph,
         design.program,
         design.image,
-        vectors=Vectors(images=images, outputs=design.logits(images).reshape(len(images), *shape)),
+        vectors=_self_test(design),
         name=str(design.notes.get("model", "hlsgen")),
     )
+
+
+def _self_test(design: Design) -> Vectors:
+    """Images, and what the golden model makes of them."""
+    from hlsgen.emit.device import Vectors
+
+    images = design.samples.images[:SELF_TEST]
+    shape = design.graph.type_of(design.graph.output).shape
+    return Vectors(images=images, outputs=design.logits(images).reshape(len(images), *shape))
 
 
 def _clear(place: Path) -> None:

@@ -8,6 +8,7 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.graphs import TINY, Vit, integer_vit
 
@@ -44,6 +45,11 @@ def test_the_ecp5_project_holds_the_whole_board(small: Design, tmp_path: Path) -
     assert re.search(r"^module ecp5_top\(", verilog, re.MULTILINE)
     assert "MULT18X18D" in verilog
     assert "LOCATE COMP" in (place / "ecp5_top.lpf").read_text()
+    assert "host/" in (place / "README.md").read_text()
+    with np.load(place / "host/vectors.npz") as vectors:
+        images = vectors["images"]
+        golden = small.logits(images).reshape(vectors["outputs"].shape)
+        assert len(images) and np.array_equal(vectors["outputs"], golden)
 
 
 def test_exporting_twice_gives_the_same_bytes_and_removes_what_is_gone(small: Design, tmp_path: Path) -> None:
