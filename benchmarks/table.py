@@ -22,8 +22,8 @@ figures are about time, not about accuracy.
 
 LOSSES = """Padding is what rows, keys and columns beyond the model's take. A phase's lost cycles are those
 up to its last result in which the array issued no step."""
-EFFORT = """Seconds are wall time on the machine that wrote this page (2 cores). A simulator is built once for
-each machine shape; 0 means that it was there."""
+EFFORT = """Seconds are wall time on the machine that wrote this page: 2 cores, shared with other work, so
+they are upper bounds. A simulator is built once for each machine shape; 0 means that it was there."""
 OTHERS = """Published figures, counted the same way where the paper allows it. They are of boards, ours are of
 simulation."""
 
