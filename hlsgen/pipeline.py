@@ -183,7 +183,7 @@ def build(
 
     if calibration is None and model not in SHIPPED:
         raise CalibrationError(_NO_CALIBRATION)
-    with Generator() as generator:
+    with collector_paused(), Generator() as generator:
         progress("model")
         data = load_data(calibration or model)
         kept = load_data(samples) if samples else load_data(model, heldout=True) if model in SHIPPED else data

@@ -98,7 +98,9 @@ def _serve() -> None:
 
 
 def cache_folder() -> Path:
-    """The user's cache: `$XDG_CACHE_HOME/hlsgen` or `~/.cache/hlsgen`."""
+    """The user's cache: `$HLSGEN_CACHE`, `$XDG_CACHE_HOME/hlsgen` or `~/.cache/hlsgen`."""
+    if own := os.environ.get("HLSGEN_CACHE"):
+        return Path(own)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "hlsgen"
 

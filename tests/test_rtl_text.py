@@ -18,7 +18,7 @@ from hlsgen.rtl_text import Generator, rtl_text
 @pytest.fixture
 def parameters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MachineParameters:
     """A small machine, and an empty cache."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("HLSGEN_CACHE", str(tmp_path))
     return lower(integer_vit(TINY), ArrayShape(rows=1, columns=2, depth=2, bus_bytes=8)).program.parameters
 
 
@@ -29,7 +29,7 @@ def test_another_process_gives_the_same_text_and_keeps_it(
         generator.start(parameters)
         text = generator.text(parameters)
     assert text == verilog(parameters)[PATH]
-    (kept,) = (tmp_path / "hlsgen/rtl").glob("*.v")
+    (kept,) = (tmp_path / "rtl").glob("*.v")
     assert kept.read_text() == text
     kept.write_text("from the cache")
     assert rtl_text(parameters) == "from the cache"
