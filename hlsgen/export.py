@@ -101,11 +101,11 @@ def _ecp5(design: Design, board: Board) -> Mapping[str, str | bytes]:
 
 def _zynqmp(design: Design, board: Board) -> Mapping[str, str | bytes]:
     from hlsgen.emit.vivado import vivado_project
-    from hlsgen.rtl_text import PLAIN, rtl_texts
+    from hlsgen.rtl_text import rtl_text
 
     return vivado_project(
         board,
-        rtl_texts(design.program.parameters)[PLAIN],
+        rtl_text(design.program.parameters),
         design.graph,
         design.program,
         design.image,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,30 +178,33 @@ def build(
     from hlsgen.frontend.data import load_data
     from hlsgen.frontend.load import load_model
     from hlsgen.frontend.shipped import SHIPPED
+    from hlsgen.project import save
+    from hlsgen.rtl_text import Generator
 
     if calibration is None and model not in SHIPPED:
         raise CalibrationError(_NO_CALIBRATION)
-    progress("model")
-    data = load_data(calibration or model)
-    loaded = load_model(model, shape or tuple(data.images.shape[1:]))
-    progress("capture")
-    float_graph = capture(loaded.model, loaded.example)
-    progress("quantize")
-    quantized = quantize(float_graph, data.images)
-    kept = load_data(samples) if samples else load_data(model, heldout=True) if model in SHIPPED else data
-    progress("compile")
-    stored = make_samples(float_graph, quantized.graph, kept)
-    design = compile(
-        quantized,
-        board=board,
-        array=array,
-        row_width=row_width,
-        ring_bytes=ring_bytes,
-        samples=stored,
-        notes={"model": loaded.name},
-    )
-    progress("write")
-    return design.save(directory)
+    with collector_paused(), Generator() as generator:
+        progress("model")
+        data = load_data(calibration or model)
+        kept = load_data(samples) if samples else load_data(model, heldout=True) if model in SHIPPED else data
+        loaded = load_model(model, shape or tuple(data.images.shape[1:]))
+        progress("capture")
+        float_graph = capture(loaded.model, loaded.example)
+        progress("quantize")
+        quantized = quantize(float_graph, data.images)
+        progress("lower")
+        design = compile(
+            quantized,
+            board=board,
+            array=array,
+            row_width=row_width,
+            ring_bytes=ring_bytes,
+            notes={"model": loaded.name},
+        )
+        generator.start(design.program.parameters)
+        progress("samples")
+        design = replace(design, samples=make_samples(float_graph, quantized.graph, kept))
+        return save(design, Path(directory), generator.text, progress)
 
 
 def inspect(model: str, shape: tuple[int, ...] | None = None) -> InspectReport:

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from hlsgen.design import Design
 from hlsgen.errors import Problem, UsageError
 from hlsgen.ir import evaluate
 from hlsgen.machine.image import Image
+from hlsgen.machine.parameters import MachineParameters
 from hlsgen.machine.program import Program
-from hlsgen.rtl_text import rtl_texts
+from hlsgen.rtl_text import PLAIN, TRACED, rtl_text
 from hlsgen.samples import Samples, pack_output
 
 FORMAT = "hlsgen build folder 1"
@@ -26,14 +27,29 @@ MANIFEST = "manifest.json"
 _LOADED = ("graph.json", "graph.safetensors", "program.txt", "data/image.bin", "data/images.npy")
 
 
-def contents(design: Design) -> dict[str, bytes]:
-    """Path to bytes of the whole build folder, manifest included; writes nothing."""
+DERIVED = (TRACED,)
+"""What a simulation adds; the manifest doesn't list it."""
+
+
+def contents(
+    design: Design,
+    rtl: Callable[[MachineParameters], str] = rtl_text,
+    progress: Callable[[str], None] = lambda _: None,
+) -> dict[str, bytes]:
+    """Path to bytes of the whole build folder, manifest included; writes nothing.
+
+    `rtl` gives the Verilog; it is asked last. `progress` is told what begins.
+    """
     from hlsgen.emit.bench import bench
     from hlsgen.emit.folder import folder
     from hlsgen.emit.hls import hls
 
     program, samples = design.program, design.samples
-    about = folder(
+    progress("C++")
+    texts = hls(program, design.image)
+    progress("data")
+    texts |= bench(program) | {"graph.txt": str(design.graph), "program.txt": str(program)}
+    texts |= folder(
         design.graph,
         program,
         design.image,
@@ -42,13 +58,12 @@ def contents(design: Design) -> dict[str, bytes]:
         labels=samples.labels is not None,
         reference=samples.reference is not None,
     )
-    texts = {**about, "graph.txt": str(design.graph), "program.txt": str(program)}
     if design.quantization:
         texts["quantization.json"] = json.dumps(design.quantization, indent=1) + "\n"
-    texts |= hls(program, design.image) | rtl_texts(program.parameters) | bench(program)
-    files = {path: text.encode() for path, text in texts.items()}
-    files |= graph_file.save(design.graph) | _data(design)
-    files = dict(sorted(files.items()))
+    binaries = graph_file.save(design.graph) | _data(design)
+    progress("RTL")
+    texts[PLAIN] = rtl(program.parameters)
+    files = dict(sorted(({path: text.encode() for path, text in texts.items()} | binaries).items()))
     files[MANIFEST] = _manifest(design, files)
     return files
 
@@ -96,10 +111,20 @@ def _manifest(design: Design, files: Mapping[str, bytes]) -> bytes:
     return (json.dumps(document, indent=1) + "\n").encode()
 
 
-def save(design: Design, directory: Path) -> Design:
-    """Write the build folder; raises `UsageError` when `directory` holds something else."""
+def save(
+    design: Design,
+    directory: Path,
+    rtl: Callable[[MachineParameters], str] = rtl_text,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Design:
+    """Write the build folder; raises `UsageError` when `directory` holds something else.
+
+    `rtl` and `progress` as for `contents`.
+    """
     _clear(directory)
-    write(contents(design), directory)
+    files = contents(design, rtl, progress)
+    progress("write")
+    write(files, directory)
     return dataclasses.replace(design, directory=directory)
 
 
@@ -129,7 +154,7 @@ def _clear(directory: Path) -> None:
                 fix="choose another folder",
             )
         )
-    for path in manifest(directory)["files"]:
+    for path in (*manifest(directory)["files"], *DERIVED):
         if (directory / path).resolve().is_relative_to(directory.resolve()):
             (directory / path).unlink(missing_ok=True)
 

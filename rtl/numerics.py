@@ -30,12 +30,14 @@ def shift_coarse(value: Value, amount: Value, bits: int) -> Value:
     kept, coarse = bits + (1 << FINE_BITS), amount[FINE_BITS:]
     places = [index << FINE_BITS for index in range(1 << len(coarse))]
     sign = value[-1]
-    extended = Cat(value, sign.replicate(places[-1] + kept))
-    windows = Array([extended[place : place + kept] for place in places])
-    beyond = [extended[place + kept - 1 : max(place + kept, len(value))] for place in places]
-    fits = Array([Mux(sign, upper.all(), ~upper.any()) for upper in beyond])
-    limit = Cat((~sign).replicate(kept - 1), sign)
-    return Mux(fits[coarse], windows[coarse], limit).as_signed()
+    # Not slices of an extended value: Amaranth emits an operand anew for each of its users.
+    windows = Array(
+        [(value[place : place + kept] if place < len(value) else sign).as_signed() for place in places]
+    )
+    beyond = [value[place + kept - 1 :] for place in places]
+    fits = Array([Mux(sign, upper.all(), ~upper.any()) if len(upper) > 1 else C(1) for upper in beyond])
+    limit = Cat((~sign).replicate(kept - 1), sign).as_signed()
+    return Mux(fits[coarse], windows[coarse], limit)
 
 
 def shift_fine(value: Value, amount: Value) -> Value:

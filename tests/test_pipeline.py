@@ -21,7 +21,8 @@ from hlsgen.errors import DoesNotFit, Mismatch, UsageError
 from hlsgen.frontend.data import load_data
 from hlsgen.ir import evaluate
 from hlsgen.pipeline import KEPT, make_samples, parse_array
-from hlsgen.project import contents
+from hlsgen.project import DERIVED, contents
+from hlsgen.rtl_text import PLAIN, TRACED
 from hlsgen.samples import pack_output, quantize_images
 
 
@@ -101,7 +102,8 @@ def test_a_wrong_weight_is_found_in_the_first_tensor_it_touches(design: Design) 
 def test_the_folder_lists_its_files_and_loads_back(folder: Path, design: Design) -> None:
     listed = json.loads((folder / "manifest.json").read_text())["files"]
     here = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert set(listed) == {path for path in here if not path.startswith("build/")} - {"manifest.json"}
+    compiled = {path for path in here if not path.startswith("build/")} - {"manifest.json", *DERIVED}
+    assert set(listed) == compiled
     for path in (
         "README.md",
         "Makefile",
@@ -177,8 +179,10 @@ def test_a_changed_or_foreign_folder_is_refused(design: Design, tmp_path: Path) 
 def test_a_recompilation_removes_what_is_no_longer_made(design: Design, tmp_path: Path) -> None:
     place = tmp_path / "again"
     design.save(place)
+    (place / TRACED).write_text("of an earlier machine")
     bare = Samples(design.samples.images[:4])
     dataclasses.replace(design, samples=bare, quantization={}).save(place)
+    assert not (place / TRACED).exists()
     assert not (place / "data/labels.npy").exists()
     assert not (place / "quantization.json").exists()
     assert len(Design.load(place).samples) == 4
@@ -273,6 +277,8 @@ def test_the_rtl_equals_golden(folder: Path, capsys: pytest.CaptureFixture[str])
     assert main(["simulate", str(folder), "--level", "rtl", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["images"] == 16
+    assert "trace_tile_valid" in (folder / TRACED).read_text()
+    assert "trace_tile_valid" not in (folder / PLAIN).read_text()
     counters = document["counters"][0]
     kinds = ("multiply", "wait_tile", "wait_weights", "wait_drain", "idle")
     assert sum(counters[name] for name in kinds) <= counters["cycles"]

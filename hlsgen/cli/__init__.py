@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -72,6 +73,9 @@ def _answer(arguments: Sequence[str]) -> Answer:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    # These products are small. On a machine with other work two threads wait for each other, and a product
+    # takes up to ten times as long as on one.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     as_json = "--json" in arguments
     try:
         answer = _answer(arguments)

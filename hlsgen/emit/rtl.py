@@ -25,6 +25,14 @@ def verilog(parameters: MachineParameters, target: str = "generic", trace: bool 
     return {PATH: convert(Top(parameters, target=target, trace=trace), TOP)}
 
 
+def preload() -> None:
+    """Import all that `verilog` needs, which takes a while."""
+    import amaranth.back.verilog  # noqa: F401
+
+    import hlsgen.rtl.core
+    import hlsgen.rtl.top  # noqa: F401
+
+
 def convert(component: wiring.Component, name: str) -> str:
     """Verilog text of a component: no source paths, no banner, no tool attributes."""
     from amaranth.back import verilog as backend

@@ -153,6 +153,10 @@ def test_what_is_missing_is_said(folder: Path) -> None:
     done = run(folder, SIM="icarus")
     assert done.returncode == 1
     assert done.stdout.strip().endswith("top.v not found")
+    (folder / "rtl/top_trace.v").unlink()
+    done = run(folder, SIM="icarus", TRACE="1")
+    assert done.returncode == 1
+    assert done.stdout.strip().endswith("top_trace.v not found: `hlsgen simulate DIR --level rtl` writes it")
 
 
 def test_nothing_of_it_needs_hlsgen() -> None:

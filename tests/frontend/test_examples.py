@@ -7,6 +7,7 @@ import time
 import numpy as np
 import torch
 from safetensors import safe_open
+from sklearn.datasets import load_digits
 
 from hlsgen.examples.digits import train
 from hlsgen.examples.digits.data import (
@@ -32,6 +33,15 @@ def test_digits_accuracy_and_size() -> None:
     assert sum(parameter.numel() for parameter in model.parameters()) == 26_762
     with safe_open(WEIGHTS, "numpy") as file:
         assert set(file.keys()) == set(model.state_dict())
+
+
+def test_images_are_scikit_learns() -> None:
+    pixels, labels = load_digits(return_X_y=True)
+    parts = [training(), heldout()]
+    found = [(image.tobytes(), label) for part in parts for image, label in zip(*part, strict=True)]
+    images = (pixels / 8.0 - 1.0).astype(np.float32)
+    wanted = [(image.tobytes(), label) for image, label in zip(images, labels, strict=True)]
+    assert sorted(found) == sorted(wanted)
 
 
 def test_split_is_fixed_and_disjoint() -> None:

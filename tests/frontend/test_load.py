@@ -137,6 +137,7 @@ def test_missing_packages(
     monkeypatch: pytest.MonkeyPatch, package_name: str, call: Any, message: str
 ) -> None:
     original = builtins.__import__
+    monkeypatch.setitem(sys.modules, package_name, None)
 
     def fail(name: str, *args: Any, **kwargs: Any) -> Any:
         if name.partition(".")[0] == package_name:
