@@ -120,6 +120,8 @@ def hls(
         "bus_bytes": program.parameters.bus_bytes,
         "step_words": max(1, program.parameters.depth // program.parameters.columns),
         "layout": _layout(program, image),
+        "workspace_bytes": image.workspace_bytes,
+        "workspace": "workspace" if image.workspace_bytes else "output",
         "commands": len(program.commands),
         "sections": section_texts(program),
     }

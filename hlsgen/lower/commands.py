@@ -9,7 +9,7 @@ from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.ir import Graph
 from hlsgen.lower.constants import ConstantStream, pack_addends, pack_constants, pack_weights
 from hlsgen.lower.layout import Layout
-from hlsgen.lower.size import Groups, cut
+from hlsgen.lower.size import ArrayShape, Groups, cut, head_units
 from hlsgen.lower.steps import AttentionStep, LinearStep, Step
 from hlsgen.machine.commands import Command, Depends, Drain, Load, Product, Target
 from hlsgen.machine.image import Item
@@ -38,8 +38,9 @@ class CommandBuilder:
         parameters: MachineParameters,
         layouts: dict[str, Layout],
         regions: dict[str, Region],
+        array: ArrayShape,
     ) -> None:
-        self._graph, self._parameters = graph, parameters
+        self._graph, self._parameters, self._array = graph, parameters, array
         self._layouts, self._regions = layouts, regions
         self._producer: dict[str, int] = {}
         self._commands: list[Command] = []
@@ -71,7 +72,7 @@ class CommandBuilder:
         source, result = self._source(step), self._layouts[step.result]
         elements = source.words * p.columns if source.heads else source.size
         k_steps = ceil_div(elements, p.depth)
-        groups = cut(result.words, k_steps, p.ring_words)
+        groups = self._groups(step, result, k_steps)
         rows = self._graph.type_of(step.linear.name).shape[0]
         fields: dict[str, Any] = {
             "load": step.rows.load,
@@ -97,6 +98,12 @@ class CommandBuilder:
         self.weights.append(pack_weights(op, source, result, k_steps, p))
         self._linear_views(step, index, source, result, rows)
         return Command(**fields)
+
+    def _groups(self, step: LinearStep, result: Layout, k_steps: int) -> Groups:
+        """Keys and values that go to external memory leave head by head."""
+        if self._parameters.streamed and step.target in (Target.KEYS, Target.VALUES):
+            return Groups(count=step.heads, blocks=result.head_words, extra=0)
+        return cut(result.words, k_steps, self._parameters.ring_words)
 
     def _source(self, step: LinearStep) -> Layout:
         if step.rows.operand or step.rows.pool:
@@ -222,8 +229,9 @@ class CommandBuilder:
         query, key, value = *step.scores.inputs, step.context.inputs[1]
         words = self._layouts[query].head_words
         steps = words * p.columns // p.depth
-        exp_steps = ceil_div(keys, p.depth)
+        exp_steps, tiles = ceil_div(keys, p.depth), ceil_div(queries, p.rows)
         self._attention_views(step, index, words)
+        span = min(self._array.span, tiles) or tiles
         return Command(
             load=Load.ATTENTION,
             product=Product.ATTENTION,
@@ -234,8 +242,8 @@ class CommandBuilder:
             operand_depends_on=max(self._producer[key], self._producer[value]),
             exp_bank=self._exp_banks[step.exp.name],
             rows=queries,
-            tiles=ceil_div(queries, p.rows),
-            tail_rows=queries - (ceil_div(queries, p.rows) - 1) * p.rows,
+            tiles=tiles,
+            tail_rows=queries - (tiles - 1) * p.rows,
             k_words=words,
             k_steps=steps,
             blocks=ceil_div(keys, p.columns),
@@ -255,6 +263,9 @@ class CommandBuilder:
             logit_shift=scores.shift,
             context_multiplier=context.multiplier,
             context_shift=context.shift,
+            span=span if p.streamed else 0,
+            passes=ceil_div(tiles, span) if p.streamed else 0,
+            head_units=head_units(self._array, keys, words) if p.streamed else 0,
         )
 
     def _attention_views(self, step: AttentionStep, index: int, words: int) -> None:

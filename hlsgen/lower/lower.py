@@ -41,7 +41,8 @@ def lower(graph: Graph, array: ArrayShape) -> Lowered:
     layouts = tensor_layouts(steps, graph, array)
     regions = place(steps, graph, layouts, array.row_width)
     parameters = size_machine(steps, graph, array, layouts, regions)
-    builder = CommandBuilder(graph, parameters, layouts, {region.tensor: region for region in regions})
+    places = {region.tensor: region for region in regions}
+    builder = CommandBuilder(graph, parameters, layouts, places, array)
     for index, step in enumerate(steps):
         builder.add(step, steps[index + 1 :])
     channels, height, width = graph.input_type.shape
@@ -69,6 +70,7 @@ def lower(graph: Graph, array: ArrayShape) -> Lowered:
         addends=b"".join(builder.addends),
         input_bytes=ceil_div(layout.words * parameters.columns, 64) * 64,
         output_bytes=output.size(parameters),
+        workspace_bytes=parameters.workspace_bytes,
     )
     return Lowered(program, image)
 
@@ -142,6 +144,11 @@ def size_machine(
         for step in steps
         if isinstance(step, LinearStep)
     ]
+    whole = [
+        (head_words[step.result], shape.k_steps)
+        for step, shape in zip((s for s in steps if isinstance(s, LinearStep)), shapes, strict=True)
+        if array.streamed and step.target in (Target.KEYS, Target.VALUES)
+    ]
     tile = max([shape.k_words for shape in shapes] or [1])
     for step in steps:
         if isinstance(step, AttentionStep):
@@ -153,7 +160,7 @@ def size_machine(
         residual_words=memory_words(regions, "residual"),
         feature_words=memory_words(regions, "features"),
         image_words=image_words(steps, graph, array.columns),
-        ring_words=ring_words(array, [(shape.blocks, shape.k_steps) for shape in shapes]),
+        ring_words=ring_words(array, [(shape.blocks, shape.k_steps) for shape in shapes], whole),
         constant_words=2 * max([shape.blocks for shape in shapes] or [1]),
         accumulator_bits=accumulator_bits(steps, graph),
         **attention_memories(steps, array, head_words),

@@ -8,12 +8,16 @@ from hlsgen.ir import Graph
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.steps import AttentionStep, LinearStep, Step
 from hlsgen.machine.commands import Load
-from hlsgen.machine.parameters import MachineParameters, ceil_div
+from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArrayShape:
-    """The user's choice: array, bus, the ring's budget in bytes, rows that LOAD and DRAIN move at once."""
+    """The user's choice: array, bus, the ring's budget in bytes, rows that LOAD and DRAIN move at once.
+
+    streamed: keys and values lie in external memory. span: query tiles for which a head's keys and values are
+    read once; 0 for all of them.
+    """
 
     rows: int
     columns: int
@@ -21,6 +25,8 @@ class ArrayShape:
     bus_bytes: int = 16
     ring_bytes: int = 256 * 1024
     row_width: int = 1
+    streamed: bool = False
+    span: int = 0
 
     def parameters(self, **memories: int) -> MachineParameters:
         return MachineParameters(
@@ -49,11 +55,17 @@ def cut(total: int, steps: int, ring_words: int) -> Groups:
     return Groups(count=count, blocks=total // count, extra=total % count)
 
 
-def ring_words(array: ArrayShape, blocks_and_steps: list[tuple[int, int]]) -> int:
-    """Ring depth: two whole commands if the budget allows, at least two blocks of every command."""
+def ring_words(
+    array: ArrayShape, blocks_and_steps: list[tuple[int, int]], whole: list[tuple[int, int]] | None = None
+) -> int:
+    """Ring depth: two whole commands if the budget allows, at least two blocks of every command.
+
+    Of `whole`, groups that can't be cut, two have a place as well.
+    """
     word = array.columns * array.depth
     wanted = max([2 * blocks * steps for blocks, steps in blocks_and_steps] or [2])
     needed = max([2 * steps for _, steps in blocks_and_steps] or [2])
+    needed = max([needed, *(2 * blocks * steps for blocks, steps in whole or [])])
     return max(needed, min(wanted, array.ring_bytes // word))
 
 
@@ -75,18 +87,37 @@ def linear_shape(step: LinearStep, graph: Graph, array: ArrayShape, source: Layo
 
 
 def attention_memories(steps: list[Step], array: ArrayShape, head_words: dict[str, int]) -> dict[str, int]:
-    """Key, value and score memory depths, and the logits' width."""
+    """Key, value and score memory depths, the logits' width, and external memory for keys and values.
+
+    Streamed attention keeps two heads in the machine: one in use, the next one arriving.
+    """
     keys = values = scores = 1
+    units = 0
     bits = 8
     for step in steps:
         if isinstance(step, AttentionStep):
             heads, _, count = step.scores.type.shape
             words = head_words[step.result]
-            keys = max(keys, heads * ceil_div(count, array.columns) * words)
-            values = max(values, heads * ceil_div(count, array.depth) * words)
+            kept = 2 if array.streamed else heads
+            keys = max(keys, kept * ceil_div(count, array.columns) * words)
+            values = max(values, kept * ceil_div(count, array.depth) * words)
+            if array.streamed:
+                units = max(units, heads * head_units(array, count, words))
             scores = max(scores, ceil_div(count, array.columns))
             bits = max(bits, step.scores.type.bits)
-    return {"key_words": keys, "value_words": values, "score_words": scores, "logit_bits": bits}
+    return {
+        "key_words": keys,
+        "value_words": values,
+        "score_words": scores,
+        "logit_bits": bits,
+        "workspace_units": units,
+    }
+
+
+def head_units(array: ArrayShape, rows: int, words: int) -> int:
+    """Units of 64 bytes that a head's keys, or its values, take in external memory."""
+    padded = ceil_div(rows, array.row_width) * array.row_width
+    return ceil_div(padded * words * array.columns, SECTION_ALIGN)
 
 
 def accumulator_bits(steps: list[Step], graph: Graph) -> int:

@@ -110,6 +110,9 @@ LAYOUT: tuple[tuple[str, int, bool], ...] = (
     ("patch_columns", 12, False),
     ("patch_prefix", 8, False),
     ("row_words", 12, False),
+    ("span", 16, False),
+    ("passes", 16, False),
+    ("head_units", 20, False),
 )
 
 _ENUMS: dict[str, type[IntEnum]] = {
@@ -176,6 +179,9 @@ class Command:
     patch_columns: int = 0
     patch_prefix: int = 0
     row_words: int = 0
+    span: int = 0
+    passes: int = 0
+    head_units: int = 0
 
     def __post_init__(self) -> None:
         for name, bits, signed in LAYOUT:

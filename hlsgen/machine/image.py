@@ -43,6 +43,7 @@ class Image:
     addends: bytes
     input_bytes: int
     output_bytes: int
+    workspace_bytes: int = 0
 
     def pack(self) -> bytes:
         """The blob as the machine reads it."""
@@ -58,7 +59,7 @@ class Image:
             body += section
             offset += len(section)
         words = [MAGIC, VERSION, self.build_id, offset, *fields, self.input_bytes, self.output_bytes]
-        return struct.pack("<16I", *words, zlib.crc32(body), 0) + body
+        return struct.pack("<16I", *words, zlib.crc32(body), self.workspace_bytes) + body
 
     @classmethod
     def unpack(cls, blob: bytes) -> Image:
@@ -89,4 +90,5 @@ class Image:
             addends=addends,
             input_bytes=words[12],
             output_bytes=words[13],
+            workspace_bytes=words[15],
         )

@@ -19,6 +19,7 @@ from hlsgen.machine.image import Image, Item
 from hlsgen.machine.parameters import MachineParameters, ceil_div
 from hlsgen.machine.program import pad
 from hlsgen.machine.trace import CONTEXT, DRAIN, PLAIN, SCORES, TILE, record_type
+from hlsgen.machine.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,19 @@ class Execution:
 
 @dataclass(frozen=True)
 class Job:
-    """One tile against the blocks of one group."""
+    """One tile against the blocks of one group.
+
+    place: which of the heads in the key and value memories. reading: the number of the reading of keys and
+    values that the job uses, where they are streamed; `opens`, `closes`: it is the first, the last to do so.
+    """
 
     kind: int
     tile: int
     head: int = 0
+    place: int = 0
+    reading: int = 0
+    opens: bool = False
+    closes: bool = False
     slot: int = 0
     first_block: int = 0
     blocks: int = 0
@@ -86,6 +95,7 @@ class _Run:
         self.features = np.zeros((p.feature_words, c), np.int64)
         self.keys = np.zeros((p.key_words, c, c), np.int64)  # address, lane, element
         self.values = np.zeros((p.value_words, d, c), np.int64)
+        self.workspace = Workspace(p)
         self.scores = np.zeros((2, p.rows, p.score_words, c), np.int64)
         self.maxima = np.zeros((2, p.rows), np.int64)
         self.row_scale = np.zeros((2, p.rows, 2), np.int64)
@@ -153,6 +163,8 @@ class _Run:
         for job in jobs(command):
             if not attention and job.tile == 0:
                 weights = self._read_weights(job.blocks, command.k_steps)
+            if job.opens:
+                self._read_operands(command, job)
             rows = command.tile_rows(job.tile, self.p.rows)
             tile = self._load(command, job, rows)
             self._emit(index, TILE, job, tile, 0)
@@ -242,12 +254,30 @@ class _Run:
         """Keys or values of one block: [elements, C]."""
         c, d = self.p.columns, self.p.depth
         if job.kind == SCORES:
-            start = job.head * command.head_stride + block * command.head_words
+            start = job.place * command.head_stride + block * command.head_words
             lanes = self.keys[start : start + command.head_words]  # word, lane, element
             return lanes.transpose(0, 2, 1).reshape(command.head_words * c, c)
-        start = job.head * command.value_stride + block
+        start = job.place * command.value_stride + block
         lanes = self.values[start : start + command.exp_steps * command.head_words : command.head_words]
         return lanes.reshape(command.exp_steps * d, c)
+
+    def _read_operands(self, command: Command, job: Job) -> None:
+        """Keys, or values, of a head from external memory to the place that the job reads."""
+        keys = job.kind == SCORES
+        rows = self.workspace.read(Target.KEYS if keys else Target.VALUES, command, job.head)
+        for word in range(command.head_words):
+            self._write_operands(command, job.place, np.arange(len(rows)), word, rows[:, word], keys)
+
+    def _write_operands(
+        self, command: Command, place: int, row: np.ndarray, word: int, value: np.ndarray, keys: bool
+    ) -> None:
+        """Word `word` of rows of a head in the key or the value memory."""
+        lanes, memory, stride = (
+            (self.p.columns, self.keys, command.head_stride)
+            if keys
+            else (self.p.depth, self.values, command.value_stride)
+        )
+        memory[place * stride + row // lanes * command.head_words + word, row % lanes] = value
 
     # -- DRAIN -------------------------------------------------------------------------------------------
 
@@ -278,10 +308,10 @@ class _Run:
             else:
                 addend = self.residual[command.addend_base + row * command.target_stride + block]
             value = numerics.saturate(value + addend, -(1 << 15), (1 << 15) - 1)
-        self._write(command, row, block, value)
+        self._write(command, job, row, block, value)
         return value
 
-    def _write(self, command: Command, row: np.ndarray, block: int, value: np.ndarray) -> None:
+    def _write(self, command: Command, job: Job, row: np.ndarray, block: int, value: np.ndarray) -> None:
         if command.target in (Target.FEATURES, Target.RESIDUAL):
             memory = self.features if command.target is Target.FEATURES else self.residual
             memory[command.target_base + row * command.target_stride + block] = value
@@ -289,13 +319,12 @@ class _Run:
             words = np.zeros((self.p.padded_rows(len(value)), self.p.columns), "<i2")
             words[: len(value)] = value
             self.output.append(words.tobytes())
+        elif self.p.streamed:
+            last = job.tile == command.tiles - 1 and block % command.head_words == command.head_words - 1
+            self.workspace.write(command.target, value, first=job.tile == block == 0, last=last)
         else:
             head, word = divmod(block, command.head_words)
-            if command.target is Target.KEYS:
-                lanes, memory, stride = self.p.columns, self.keys, command.head_stride
-            else:
-                lanes, memory, stride = self.p.depth, self.values, command.value_stride
-            memory[head * stride + row // lanes * command.head_words + word, row % lanes] = value
+            self._write_operands(command, head, row, word, value, command.target is Target.KEYS)
 
     def _drain_scores(self, command: Command, job: Job, block: int, acc: np.ndarray) -> np.ndarray:
         half = 1 << (self.p.logit_bits - 1)
@@ -330,8 +359,18 @@ def jobs(command: Command) -> Iterator[Job]:
     count = command.heads * command.tiles
     for j in range(-1, count):
         if j + 1 < count:
-            head, tile = divmod(j + 1, command.tiles)
-            yield Job(SCORES, tile, head, (j + 1) % 2, blocks=command.blocks)
+            yield _attention_job(command, SCORES, j + 1)
         if j >= 0:
-            head, tile = divmod(j, command.tiles)
-            yield Job(CONTEXT, tile, head, j % 2, blocks=command.head_words)
+            yield _attention_job(command, CONTEXT, j)
+
+
+def _attention_job(command: Command, kind: int, j: int) -> Job:
+    """Job S(j) or C(j)."""
+    head, tile = divmod(j, command.tiles)
+    blocks = command.blocks if kind == SCORES else command.head_words
+    if not command.span:
+        return Job(kind, tile, head, head, slot=j % 2, blocks=blocks)
+    reading = head * command.passes + tile // command.span
+    last = tile == command.tiles - 1 or tile % command.span == command.span - 1
+    opens = tile % command.span == 0
+    return Job(kind, tile, head, reading % 2, reading, opens, last, slot=j % 2, blocks=blocks)

@@ -59,6 +59,8 @@ class MachineParameters:
     """Constant ring depth; a constant word is `columns` x 8 bytes."""
     logit_bits: int = 10
     accumulator_bits: int = 32
+    workspace_units: int = 0
+    """Units of 64 bytes that keys take in external memory, and values after them; 0: they stay in the machine."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -82,10 +84,22 @@ class MachineParameters:
         problems += [
             Problem(f"{item.name} must be positive, not {getattr(self, item.name)!r}")
             for item in dataclasses.fields(self)
-            if getattr(self, item.name) <= 0
+            if item.name != "workspace_units" and getattr(self, item.name) <= 0
         ]
+        if self.workspace_units < 0:
+            problems.append(Problem(f"workspace_units must be 0 or more, not {self.workspace_units}"))
         if problems:
             raise UsageError(problems)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether attention reads keys and values from external memory."""
+        return self.workspace_units > 0
+
+    @property
+    def workspace_bytes(self) -> int:
+        """External memory that keys and values take."""
+        return 2 * self.workspace_units * SECTION_ALIGN
 
     @property
     def _row_width_fits(self) -> bool:

@@ -67,6 +67,9 @@ struct Command {
     std::uint16_t patch_columns = 0;
     std::uint8_t patch_prefix = 0;
     std::uint16_t row_words = 0;
+    std::uint16_t span = 0;
+    std::uint16_t passes = 0;
+    std::int32_t head_units = 0;
 };
 
 }  // namespace hlsgen

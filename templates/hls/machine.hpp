@@ -22,6 +22,7 @@
 #include "store.hpp"
 #include "streams.hpp"
 #include "trace.hpp"
+#include "workspace.hpp"
 
 namespace hlsgen {
 
@@ -43,9 +44,14 @@ void load(Memory<P>& memory, const Command& command, const Job& job) {
     }
 }
 
+/// Whether the command makes keys or values.
+inline bool is_stored(const Command& command) {
+    return command.target == Target::keys || command.target == Target::values;
+}
+
 /// The rows that fill the last group of `row_width`: addends are skipped, outputs are zero.
 template <class P>
-void fill_group(Progress& progress, Beat<P>* external, Output<P>& output, const Command& command, const Job& job) {
+void fill_group(Progress& progress, Beat<P>* external, Beat<P>* workspace, Output<P>& output, const Command& command, const Job& job) {
 #pragma HLS INLINE
     for (int row = job.rows; row % P::row_width != 0; ++row) {
         if (command.stream_addend != 0) {
@@ -55,15 +61,26 @@ void fill_group(Progress& progress, Beat<P>* external, Output<P>& output, const 
             const Int<16> nothing[P::columns] = {};
             write_output<P>(external, output, nothing);
         }
+        if constexpr (P::workspace_units > 0) {
+            if (is_stored(command)) {
+                const Int<16> nothing[P::columns] = {};
+                write_workspace<P>(workspace, output, nothing);
+            }
+        }
     }
 }
 
 template <class P>
-void drain(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Output<P>& output,
+void drain(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Beat<P>* workspace, Output<P>& output,
            const Command& command, const Job& job, int block,
            const Int<P::accumulator_bits> (&sums)[P::rows][P::columns]) {
 #pragma HLS INLINE off
     const BlockPlace at = place(command, job, block);
+    if constexpr (P::workspace_units > 0) {
+        if (job.kind == Kind::plain && is_stored(command) && job.first_row == 0 && block == 0) {
+            begin_workspace<P>(output, command);
+        }
+    }
     for (int row = 0; row < job.rows; ++row) {
 #pragma HLS PIPELINE II=1
         // Each row of a block has addresses of its own, in the addition as well.
@@ -83,26 +100,37 @@ void drain(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>*
             drain_requantize<P>(memory, command, block, sums[row], result);
         }
         if (job.kind != Kind::scores) {
-            store<P>(memory, command, at, t, external, output, result);
+            store<P>(memory, command, at, t, external, workspace, output, result);
         }
         trace_drain(job, row, block, result);
     }
     if (job.kind == Kind::plain) {
-        fill_group<P>(progress, external, output, command, job);
+        fill_group<P>(progress, external, workspace, output, command, job);
+        if constexpr (P::workspace_units > 0) {
+            const bool ends = job.first_row + job.rows == command.rows && at.word == command.head_words - 1;
+            if (is_stored(command) && ends) {
+                end_head<P>(workspace, output);
+            }
+        }
     }
 }
 
 /// One tile against the column blocks of one group.
 template <class P>
-void run_job(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Output<P>& output,
+void run_job(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Beat<P>* workspace, Output<P>& output,
              const Command& command, const Job& job) {
 #pragma HLS INLINE off
+    if constexpr (P::workspace_units > 0) {
+        if (job.opens) {
+            read_operands<P>(memory, workspace, command, job);
+        }
+    }
     load<P>(memory, command, job);
     for (int block = 0; block < job.blocks; ++block) {
         Int<P::accumulator_bits> sums[P::rows][P::columns];
 #pragma HLS ARRAY_PARTITION variable=sums complete dim=0
         multiply<P>(memory, command, job, block, sums);
-        drain<P>(memory, progress, image, external, output, command, job, job.first_block + block, sums);
+        drain<P>(memory, progress, image, external, workspace, output, command, job, job.first_block + block, sums);
     }
     progress.tile_slot = progress.tile_slot + 1 == P::tile_slots ? 0 : progress.tile_slot + 1;
 }
@@ -121,7 +149,7 @@ Job tile_job(const Progress& progress, const Command& command, Kind kind, int ti
 
 /// Groups of column blocks, and for each group all tiles: every weight is read once.
 template <class P>
-void run_plain(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Output<P>& output,
+void run_plain(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Beat<P>* workspace, Output<P>& output,
                const Command& command) {
 #pragma HLS INLINE
     read_constants<P>(memory, progress, image, command.groups * command.blocks + command.extra);
@@ -136,7 +164,7 @@ void run_plain(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat
             job.first_block = first_block;
             job.blocks = blocks;
             job.steps = command.k_steps;
-            run_job<P>(memory, progress, image, external, output, command, job);
+            run_job<P>(memory, progress, image, external, workspace, output, command, job);
         }
         progress.ring += words;
         progress.ring = progress.ring >= P::ring_words ? progress.ring - P::ring_words : progress.ring;
@@ -149,6 +177,12 @@ template <class P>
 Job attention_job(const Progress& progress, const Command& command, Kind kind, int index) {
     Job job = tile_job<P>(progress, command, kind, index % command.tiles);
     job.head = index / command.tiles;
+    job.place = job.head;
+    if (P::workspace_units > 0) {
+        const int tile = index % command.tiles;
+        job.place = (job.head * command.passes + tile / command.span) % 2;
+        job.opens = tile % command.span == 0;
+    }
     job.score_slot = index % 2;
     job.blocks = kind == Kind::scores ? command.blocks : command.head_words;
     job.steps = kind == Kind::scores ? command.k_steps : command.exp_steps;
@@ -158,7 +192,7 @@ Job attention_job(const Progress& progress, const Command& command, Kind kind, i
 /// S(0), then S(j+1) and C(j) for each j: the scores of the next tile before the context of this one.
 template <class P>
 void run_attention(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external,
-                   Output<P>& output, const Command& command) {
+                   Beat<P>* workspace, Output<P>& output, const Command& command) {
 #pragma HLS INLINE
     const int count = command.heads * command.tiles;
     for (int j = 0; j <= count; ++j) {
@@ -167,7 +201,7 @@ void run_attention(Memory<P>& memory, Progress& progress, const Beat<P>* image, 
             if (scores ? j < count : j > 0) {
                 const Job job = attention_job<P>(progress, command, scores ? Kind::scores : Kind::context,
                                                  scores ? j : j - 1);
-                run_job<P>(memory, progress, image, external, output, command, job);
+                run_job<P>(memory, progress, image, external, workspace, output, command, job);
             }
         }
     }
@@ -175,14 +209,14 @@ void run_attention(Memory<P>& memory, Progress& progress, const Beat<P>* image, 
 
 /// Executes one command.
 template <class P>
-void run(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Output<P>& output,
+void run(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Beat<P>* workspace, Output<P>& output,
          const Command& command) {
 #pragma HLS INLINE off
 #pragma HLS ALLOCATION function instances=run_job<P> limit=1
     if (command.product == Product::attention) {
-        run_attention<P>(memory, progress, image, external, output, command);
+        run_attention<P>(memory, progress, image, external, workspace, output, command);
     } else {
-        run_plain<P>(memory, progress, image, external, output, command);
+        run_plain<P>(memory, progress, image, external, workspace, output, command);
     }
     progress.command += 1;
 }

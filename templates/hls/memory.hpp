@@ -67,6 +67,8 @@ struct Job {
     Kind kind = Kind::plain;
     int command = 0;
     int head = 0;
+    int place = 0;        // attention: which of the heads in the key and value memories
+    bool opens = false;   // streamed attention: the head's keys or values have to be read first
     int first_row = 0;
     int rows = 0;         // valid rows of the tile
     int tile_slot = 0;

@@ -13,8 +13,8 @@ void read_factors(const Memory<P>& memory, const Command& command, const Job& jo
 #pragma HLS INLINE
     const int offset = job.ring + block * job.steps + step;
     const int ring = offset >= P::ring_words ? offset - P::ring_words : offset;
-    const int key = job.head * command.head_stride + block * command.head_words;
-    const int value = job.head * command.value_stride + step * command.head_words + block;
+    const int key = job.place * command.head_stride + block * command.head_words;
+    const int value = job.place * command.value_stride + step * command.head_words + block;
     for (int d = 0; d < P::depth; ++d) {
 #pragma HLS UNROLL
         const int element = step * P::depth + d;

@@ -4,6 +4,7 @@
 #include "command.hpp"
 #include "memory.hpp"
 #include "streams.hpp"
+#include "workspace.hpp"
 
 namespace hlsgen {
 
@@ -30,11 +31,17 @@ inline BlockPlace place(const Command& command, const Job& job, int block) {
 /// Writes the result word of operand row `t`.
 template <class P>
 void store(Memory<P>& memory, const Command& command, const BlockPlace& at, int t, Beat<P>* external,
-           Output<P>& output, const Int<16> (&result)[P::columns]) {
+           Beat<P>* workspace, Output<P>& output, const Int<16> (&result)[P::columns]) {
 #pragma HLS INLINE
     if (command.target == Target::output) {
         write_output<P>(external, output, result);
         return;
+    }
+    if constexpr (P::workspace_units > 0) {
+        if (command.target == Target::keys || command.target == Target::values) {
+            write_workspace<P>(workspace, output, result);
+            return;
+        }
     }
     const int row = at.base + t * command.target_stride;
     const int key = at.head * command.head_stride + t / P::columns * command.head_words + at.word;

@@ -49,44 +49,49 @@ inline UInt<32> join(UInt<8> byte0, UInt<8> byte1, UInt<8> byte2, UInt<8> byte3)
 /// The low byte of a value in two's complement.
 inline UInt<8> low_byte(Int<16> value) { return UInt<8>(static_cast<int>(value) & 255); }
 
-/// Collects output words of `columns` int16 into beats.
+/// Collects bytes into beats and writes them one after another.
 template <class P>
-struct Output {
+struct Writer {
     Beat<P> beat;
     int bytes = 0;  // bytes of `beat` that are filled
-    int beats = 0;  // beats written
+    int beats = 0;  // the beat in memory that comes next
 };
 
+/// What the machine writes to external memory: its output, and keys and values where they are streamed.
+template <class P>
+struct Output {
+    Writer<P> result;
+    Writer<P> workspace;
+};
+
+template <class P>
+void write_byte(Beat<P>* memory, Writer<P>& writer, UInt<8> byte) {
+#pragma HLS INLINE
+    writer.beat.bytes[writer.bytes] = byte;
+    writer.bytes += 1;
+    if (writer.bytes == P::bus_bytes) {
+        memory[writer.beats] = writer.beat;
+        writer.beats += 1;
+        writer.bytes = 0;
+    }
+}
+
+/// An output word: `columns` int16.
 template <class P>
 void write_output(Beat<P>* memory, Output<P>& output, const Int<16> (&word)[P::columns]) {
 #pragma HLS INLINE
     for (int c = 0; c < P::columns; ++c) {
-        output.beat.bytes[output.bytes] = low_byte(word[c]);
-        output.beat.bytes[output.bytes + 1] = low_byte(Int<16>(word[c] >> 8));
-        output.bytes += 2;
-        if (output.bytes == P::bus_bytes) {
-            memory[output.beats] = output.beat;
-            output.beats += 1;
-            output.bytes = 0;
-        }
+        write_byte<P>(memory, output.result, low_byte(word[c]));
+        write_byte<P>(memory, output.result, low_byte(Int<16>(word[c] >> 8)));
     }
 }
 
-/// Writes the last beat, filled up with zeros.
+/// Fills the last beat up with zeros.
 template <class P>
 void flush_output(Beat<P>* memory, Output<P>& output) {
-    if (output.bytes == 0) {
-        return;
+    while (output.result.bytes != 0) {
+        write_byte<P>(memory, output.result, 0);
     }
-    for (int i = 0; i < P::bus_bytes; ++i) {
-#pragma HLS UNROLL
-        if (i >= output.bytes) {
-            output.beat.bytes[i] = 0;
-        }
-    }
-    memory[output.beats] = output.beat;
-    output.beats += 1;
-    output.bytes = 0;
 }
 
 /// Fills the image memory, in address order.

@@ -307,3 +307,21 @@ def test_a_trace_needs_a_traced_binary(tiny: Lowered, project: Path, cpp_folder:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "compile with -DHLSGEN_TRACE" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("model", "array", "bus_bytes", "row_width", "span"),
+    [(DIGITS, (4, 4, 8), 16, 2, 0), (AWKWARD, (3, 8, 2), 4, 1, 2), (TINY, (1, 1, 1), 64, 1, 1)],
+    ids=["digits", "awkward", "tiny"],
+)
+def test_streamed_attention_equals_golden(
+    model: Vit, array: Array, bus_bytes: int, row_width: int, span: int, tmp_path: Path
+) -> None:
+    graph = integer_vit(model)
+    rows, columns, depth = array
+    shape = ArrayShape(
+        rows=rows, columns=columns, depth=depth, bus_bytes=bus_bytes, row_width=row_width,
+        ring_bytes=2048, streamed=True, span=span,
+    )  # fmt: skip
+    result = lower(graph, shape)
+    check(graph, result, csim(result, tmp_path, tracing=True, sanitize=True), images(model, 2))
