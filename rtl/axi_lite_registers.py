@@ -26,14 +26,21 @@ SETTINGS: tuple[tuple[str, int, int, int], ...] = (
     ("window_bytes", 32, 0x34, 0),
     ("watchdog", 32, 0x38, WATCHDOG_RESET),
 )
+STREAMED_SETTINGS = (("workspace_base", 64, 0x60, 0),)
+"""Those that only machines with streamed attention have."""
+
+
+def settings(streamed: bool) -> tuple[tuple[str, int, int, int], ...]:
+    """The settings that a machine has."""
+    return SETTINGS + STREAMED_SETTINGS if streamed else SETTINGS
 
 
 class Settings(wiring.Signature):
     """What the host sets for an image, driven by the registers."""
 
-    def __init__(self) -> None:
+    def __init__(self, streamed: bool = False) -> None:
         members = {}
-        for name, bits, _, init in SETTINGS:
+        for name, bits, _, init in settings(streamed):
             members[name] = Out(bits, init=init)  # pyright: ignore[reportCallIssue]
         super().__init__(members)
 
@@ -85,7 +92,7 @@ class Registers(wiring.Component):
                 "start": Out(1),
                 "abort": Out(1),
                 "clear": Out(1),
-                "settings": Out(Settings()),
+                "settings": Out(Settings(parameters.streamed)),
                 "status": In(Status()),
             }
         )
@@ -119,7 +126,7 @@ class Registers(wiring.Component):
     def _parts(self) -> list[tuple[int, Signal]]:
         """Offset and 32-bit part of every setting."""
         parts = []
-        for name, bits, offset, _ in SETTINGS:
+        for name, bits, offset, _ in settings(self._parameters.streamed):
             value = getattr(self.settings, name)
             parts += [(offset + low // 8, value[low : low + 32]) for low in range(0, bits, 32)]
         return parts

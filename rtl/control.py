@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.rtl.axi import ADDRESS_BITS
-from hlsgen.rtl.axi_lite_registers import COUNTER_NAMES, SETTINGS, Settings, Status
+from hlsgen.rtl.axi_lite_registers import COUNTER_NAMES, Settings, Status, settings
 from hlsgen.rtl.header import Error
 
 CORE_COUNTERS = ("issue", "wait_tile", "wait_weights", "wait_drain", "idle")
@@ -74,16 +74,16 @@ class Control(wiring.Component):
     bus_idle: Signal
     irq: Signal
 
-    def __init__(self, address_bits: int = ADDRESS_BITS) -> None:
-        self._address_bits = address_bits
+    def __init__(self, address_bits: int = ADDRESS_BITS, *, streamed: bool = False) -> None:
+        self._address_bits, self._streamed = address_bits, streamed
         super().__init__(
             {
                 "start": In(1),
                 "abort": In(1),
                 "clear": In(1),
-                "settings": In(Settings()),
+                "settings": In(Settings(streamed)),
                 "status": Out(Status()),
-                "image": Out(Settings()),
+                "image": Out(Settings(streamed)),
                 "check_reset": Out(1, init=1),  # pyright: ignore[reportCallIssue]
                 "core_reset": Out(1, init=1),  # pyright: ignore[reportCallIssue]
                 "checked": In(1),
@@ -196,7 +196,7 @@ class Control(wiring.Component):
         return flushed
 
     def _copy(self, m: Module, begin: Signal) -> None:
-        for name, _, _, _ in SETTINGS:
+        for name, _, _, _ in settings(self._streamed):
             value = getattr(self.settings, name)
             if name.endswith("_base"):
                 value = value[: self._address_bits]

@@ -13,11 +13,13 @@ from hlsgen.rtl.array import Array
 from hlsgen.rtl.constants import ConstantReader, ring_bits
 from hlsgen.rtl.drain import DrainStage
 from hlsgen.rtl.drain_streams import queue_depth
+from hlsgen.rtl.fetch import LENGTH_UNITS
 from hlsgen.rtl.jobs import (
     COMMAND_BITS,
     Kind,
     bank_words,
     group_lanes,
+    output_word,
     score_words,
     slot_words,
     tile_groups,
@@ -27,6 +29,7 @@ from hlsgen.rtl.load import LoadStage
 from hlsgen.rtl.memories import LaneMemory, WordMemory
 from hlsgen.rtl.multiplier import plan
 from hlsgen.rtl.multiply import MultiplyStage
+from hlsgen.rtl.operand_fill import OperandFill
 from hlsgen.rtl.pipeline import delay, register
 from hlsgen.rtl.queues import Queue, Ring
 from hlsgen.rtl.sequencer import Sequencer
@@ -36,6 +39,18 @@ JOBS_AHEAD = 8
 """Jobs that wait for a stage."""
 OPERANDS_AT = 2
 """Cycles from a step's issue to its operands at the array."""
+
+
+def operand_members(p: MachineParameters) -> dict[str, Any]:
+    """The core's ports for keys and values in external memory."""
+    return {
+        "operands": In(stream.Signature(8 * group_lanes(p))),
+        "operands_load": Out(1),
+        "operands_offset": Out(LENGTH_UNITS),
+        "operands_units": Out(LENGTH_UNITS),
+        "operands_spent": In(1),
+        "stored": In(1),
+    }
 
 
 class Core(wiring.Component):
@@ -57,7 +72,9 @@ class Core(wiring.Component):
     weights : In(stream of C * D bytes)
     addends : In(stream of row_width * C * 16 bits)
     pixels : In(stream of C bytes)
-    output : Out(stream of row_width * C * 16 bits)
+    output : Out(stream of output_word)
+    operands, operands_load, operands_offset, operands_units, operands_spent, stored
+        Keys and values, see `OperandFill`; only where attention is streamed.
     done : Out(1)
         The last command has drained and its output has left.
     progress : Out(1)
@@ -84,6 +101,12 @@ class Core(wiring.Component):
     addends: stream.Interface
     pixels: stream.Interface
     output: stream.Interface
+    operands: stream.Interface
+    operands_load: Signal
+    operands_offset: Signal
+    operands_units: Signal
+    operands_spent: Signal
+    stored: Signal
     done: Signal
     progress: Signal
     weights_first: Signal
@@ -106,8 +129,10 @@ class Core(wiring.Component):
             "weights": In(stream.Signature(8 * p.columns * p.depth)),
             "addends": In(stream.Signature(16 * group_lanes(p))),
             "pixels": In(stream.Signature(8 * p.columns)),
-            "output": Out(stream.Signature(16 * group_lanes(p))),
+            "output": Out(stream.Signature(output_word(p))),
         }
+        if p.streamed:
+            members |= operand_members(p)
         flags = ("done", "progress", "weights_first")
         flags += ("issue", "wait_tile", "wait_weights", "wait_drain", "idle")
         members |= {name: Out(1) for name in flags}
@@ -134,7 +159,9 @@ class Core(wiring.Component):
         self._connect_streams(m, load, drain, ring, constant_ring, reader)
         self._connect_tables(m, load, drain, reader)
         self._connect_row_memories(m, load, drain)
-        self._connect_array(m, load, multiply, drain, array, ring)
+        written = self._fill(m, sequencer, multiply, drain) if p.streamed else drain
+        self._connect_array(m, load, multiply, written, array, ring)
+        m.d.comb += [drain.captured.eq(array.captured), drain.held.eq(array.held)]
         self._connect_rings(m, multiply, drain, array, ring, constant_ring)
         self._status(m, load, multiply, drain)
         if self._trace:
@@ -244,15 +271,39 @@ class Core(wiring.Component):
             ):
                 m.d.comb += port.as_value().word_select(index, len(found)).eq(found)
 
-    def _bytes(self, drain: DrainStage, index: int) -> Value:
+    def _bytes(self, writer: Any, index: int) -> Value:
         """The written word of one row of the group, its elements as bytes."""
         columns = self._parameters.columns
-        return Cat(drain.write_word[index * columns + lane][:8] for lane in range(columns))
+        if isinstance(writer, OperandFill):
+            return writer.write_data.word_select(index, 8 * columns)
+        return Cat(writer.write_word[index * columns + lane][:8] for lane in range(columns))
+
+    def _fill(
+        self, m: Module, sequencer: Sequencer, multiply: MultiplyStage, drain: DrainStage
+    ) -> OperandFill:
+        """Keys and values come back from external memory."""
+        m.submodules.operand_fill = fill = OperandFill(self._parameters)
+        wiring.connect(m, sequencer.fill, fill.jobs)
+        wiring.connect(m, wiring.flipped(self.operands), fill.words)
+        m.d.comb += [
+            fill.drained_commands.eq(drain.operand_commands),
+            fill.stored.eq(self.stored & drain.output_left),
+            fill.spent.eq(self.operands_spent),
+            self.operands_load.eq(fill.open_load),
+            self.operands_offset.eq(fill.open_offset),
+            self.operands_units.eq(fill.open_units),
+        ]
+        for name in ("keys", "values"):
+            m.d.comb += [
+                getattr(multiply, f"{name}_filled").eq(getattr(fill, f"{name}_filled")),
+                getattr(fill, f"{name}_freed").eq(getattr(multiply, f"{name}_freed")),
+            ]
+        return fill
 
     def _connect_array(
-        self, m: Module, load: LoadStage, multiply: MultiplyStage, drain: DrainStage, array: Array, ring: Ring
+        self, m: Module, load: LoadStage, multiply: MultiplyStage, writer: Any, array: Array, ring: Ring
     ) -> None:
-        """Tile lanes against weights, keys or values."""
+        """Tile lanes against weights, keys or values, which `writer` writes."""
         p, width = self._parameters, self._parameters.row_width
         block = self._plan.array == "ecp5"
         shape: dict[str, Any] = {"columns": p.columns, "depth": p.depth, "block": block}
@@ -272,21 +323,21 @@ class Core(wiring.Component):
             m.submodules[f"tiles_{index}"] = slots
             m.submodules[f"keys_{index}"] = key
             m.submodules[f"values_{index}"] = value
-            size, real = 8 * p.columns, drain.write_rows[index]
+            size, real = 8 * p.columns, writer.write_rows[index]
             m.d.comb += [
                 slots.write.eq(load.tile_write[index]),
                 slots.write_lane.eq(load.tile_lane),
                 slots.write_address.eq(load.tile_address),
                 slots.write_data.eq(load.tile_data.word_select(index, size)),
                 slots.read_address.eq(multiply.tile_address),
-                key.write.eq(drain.write_keys & real),
-                value.write.eq(drain.write_values & real),
+                key.write.eq(writer.write_keys & real),
+                value.write.eq(writer.write_values & real),
             ]
             for memory in (key, value):
                 m.d.comb += [
-                    memory.write_lane.eq(drain.write_lane),
-                    memory.write_address.eq(drain.write_address),
-                    memory.write_data.eq(self._bytes(drain, index)),
+                    memory.write_lane.eq(writer.write_lane),
+                    memory.write_address.eq(writer.write_address),
+                    memory.write_data.eq(self._bytes(writer, index)),
                     memory.read_address.eq(multiply.operand_address),
                 ]
             tiles.append(slots.read_data)
@@ -312,8 +363,6 @@ class Core(wiring.Component):
             array.valid.eq(delay(m, multiply.issue, OPERANDS_AT, name="issued")),
             array.first.eq(delay(m, multiply.first, OPERANDS_AT, name="first")),
             array.last.eq(delay(m, multiply.last, OPERANDS_AT, name="last")),
-            drain.captured.eq(array.captured),
-            drain.held.eq(array.held),
         ]
 
     @staticmethod

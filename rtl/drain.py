@@ -25,6 +25,7 @@ from hlsgen.rtl.jobs import (
     group_lanes,
     groups_of,
     memory_bits,
+    output_word,
     rows_of_group,
     score_words,
     tile_groups,
@@ -76,7 +77,7 @@ class DrainStage(wiring.Component):
     maxima : Out(2*R x signed logit)
     table_write, table_address, table_data : In
         The activation table.
-    addends : In(stream), addend_level : Out, output : Out(stream), output_space : Out(1)
+    addends : In(stream), addend_level : Out, output : Out(stream), output_space, output_left : Out(1)
     reserve_addends, reserve_output : In(1), reserved : In
         See `DrainStreams`.
     addend_address : Out, addend : In
@@ -121,6 +122,7 @@ class DrainStage(wiring.Component):
     addend_level: Signal
     output: stream.Interface
     output_space: Signal
+    output_left: Signal
     reserve_addends: Signal
     reserve_output: Signal
     reserved: Signal
@@ -163,8 +165,9 @@ class DrainStage(wiring.Component):
             "table_data": In(64),
             "addends": In(stream.Signature(16 * lanes)),
             "addend_level": Out(count_bits(queue_depth(p))),
-            "output": Out(stream.Signature(16 * lanes)),
+            "output": Out(stream.Signature(output_word(p))),
             "output_space": Out(1),
+            "output_left": Out(1),
             "reserve_addends": In(1),
             "reserve_output": In(1),
             "reserved": In(count_bits(tile_groups(p))),
@@ -277,6 +280,11 @@ class DrainStage(wiring.Component):
             tag.end_command.eq(ends.job & job.end_command),
             tag.end_program.eq(ends.job & job.end_command & job.last),
         ]
+        if p.streamed:
+            m.d.comb += [
+                tag.store_first.eq(job.fresh & row.block_first & (row.index == 0)),
+                tag.head_end.eq(ends.job & job.last_tile),
+            ]
         for target in Target:
             chosen = row.valid & ~scores & (job.target == target)
             m.d.comb += getattr(tag, f"to_{target.name.lower()}").eq(chosen)
@@ -393,9 +401,9 @@ class DrainStage(wiring.Component):
             streams.reserved.eq(self.reserved),
             self.addend_level.eq(streams.addend_level),
             self.output_space.eq(streams.output_space),
-            streams.put_output.eq(tags[AT_WRITE - 1].to_output),
-            streams.output_word.eq(self._real_rows(tags[AT_WRITE - 1].rows)),
+            self.output_left.eq(streams.output_left),
         ]
+        self._leave(m, streams, tags[AT_WRITE - 1])
         wiring.connect(m, wiring.flipped(self.addends), streams.addends)
         wiring.connect(m, streams.output, wiring.flipped(self.output))
         added = delay(m, add.result, Activation.latency - AddRows.latency, name="added")
@@ -413,6 +421,23 @@ class DrainStage(wiring.Component):
         for name in ("features", "residual", "keys", "values"):
             m.d.comb += getattr(self, f"write_{name}").eq(getattr(written, f"to_{name}"))
         return streams
+
+    def _leave(self, m: Module, streams: DrainStreams, tag: Any) -> None:
+        """Results that go to external memory."""
+        word, real, lanes = streams.output_word, self._real_rows(tag.rows), group_lanes(self._parameters)
+        if not self._parameters.streamed:
+            m.d.comb += [streams.put_output.eq(tag.to_output), word.data.eq(real)]
+            return
+        store = tag.to_keys | tag.to_values
+        narrow = Cat(real.word_select(lane, 16)[:8] for lane in range(lanes))
+        m.d.comb += [
+            streams.put_output.eq(tag.to_output | store),
+            word.data.eq(Mux(store, narrow, real)),
+            word.store.eq(store),
+            word.values.eq(tag.to_values),
+            word.first.eq(tag.store_first),
+            word.head_end.eq(tag.head_end),
+        ]
 
     def _real_rows(self, rows: Value) -> Value:
         """The written words, zero where a group has no row."""

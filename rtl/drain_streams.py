@@ -9,7 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import MachineParameters
-from hlsgen.rtl.jobs import group_lanes, tile_groups
+from hlsgen.rtl.jobs import group_lanes, output_word, tile_groups
 from hlsgen.rtl.pipeline import count_bits
 from hlsgen.rtl.queues import Queue
 
@@ -60,7 +60,7 @@ class DrainStreams(wiring.Component):
     take_addend: Signal
     addend: Signal
     put_output: Signal
-    output_word: Signal
+    output_word: Any
     output_space: Signal
     output_left: Signal
 
@@ -70,11 +70,11 @@ class DrainStreams(wiring.Component):
         super().__init__(
             {
                 "addends": In(stream.Signature(bits)),
-                "output": Out(stream.Signature(bits)),
+                "output": Out(stream.Signature(output_word(parameters))),
                 "addend_level": Out(count_bits(queue_depth(parameters))),
                 "reserved": In(count_bits(tile_groups(parameters))),
                 "addend": Out(bits),
-                "output_word": In(bits),
+                "output_word": In(output_word(parameters)),
                 "output_space": Out(1),
                 "output_left": Out(1),
                 **{name: In(1) for name in flags},
@@ -98,11 +98,11 @@ class DrainStreams(wiring.Component):
             self.addend.eq(waiting.o.payload),
             waiting.o.ready.eq(self.take_addend),
         ]
-        self._results(m, depth, bits)
+        self._results(m, depth)
         return m
 
-    def _results(self, m: Module, depth: int, bits: int) -> None:
-        m.submodules.results = results = Queue(bits, depth)
+    def _results(self, m: Module, depth: int) -> None:
+        m.submodules.results = results = Queue(output_word(self._parameters), depth)
         m.d.comb += [results.i.valid.eq(self.put_output), results.i.payload.eq(self.output_word)]
         wiring.connect(m, results.o, wiring.flipped(self.output))
         free = Signal(count_bits(depth), init=depth)

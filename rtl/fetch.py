@@ -1,4 +1,4 @@
-"""Reads the Image and the input: one AXI4 read master that serves six sequential channels."""
+"""Reads the Image, the input, keys and values: one AXI4 read master that serves sequential channels."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ UNIT_BITS = 6
 """Addresses and lengths count units of 64 bytes: everything in external memory is aligned to them."""
 ADDRESS_UNITS = ADDRESS_BITS - UNIT_BITS
 LENGTH_UNITS = 32 - UNIT_BITS + 1
-HEADER, COMMANDS, PIXELS, WEIGHTS, CONSTANTS, ADDENDS = range(6)
+HEADER, COMMANDS, PIXELS, WEIGHTS, CONSTANTS, ADDENDS, OPERANDS = range(7)
 BEATS_UNDER_WAY = 128
-CHANNELS = ("header", "commands", "pixels", "weights", "constants", "addends")
+CHANNELS = ("header", "commands", "pixels", "weights", "constants", "addends", "operands")
+"""The last one, keys and values, only where attention is streamed."""
 
 
 def burst_bytes(bus_bytes: int) -> int:
@@ -48,6 +49,7 @@ def channel_shapes(parameters: MachineParameters) -> tuple[ChannelShape, ...]:
     """The channels' shapes in the order of `CHANNELS`; pixels and weights can take all of the bus."""
     p = parameters
     small = max(64, 2 * burst_bytes(p.bus_bytes) // p.bus_bytes)
+    operands = (ChannelShape(8 * p.columns * p.row_width, max(small, BEATS_UNDER_WAY)),)
     return (
         ChannelShape(32, SECTION_ALIGN // p.bus_bytes + 1),
         ChannelShape(1024, small),
@@ -55,11 +57,12 @@ def channel_shapes(parameters: MachineParameters) -> tuple[ChannelShape, ...]:
         ChannelShape(p.columns * p.depth * 8, 256),
         ChannelShape(p.columns * 64, small),
         ChannelShape(16 * p.columns * p.row_width, small),
+        *(operands if p.streamed else ()),
     )
 
 
 class Open(wiring.Signature):
-    """Where a channel's data lie, driven by the control: `load` is high for one cycle."""
+    """Where a channel's data lie: `load` is high for one cycle."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -94,6 +97,8 @@ class Channel(wiring.Component):
         Requests are made only while it is high.
     request, request_address, request_units, grant
         The next burst, aligned so that it crosses no multiple of `burst_bytes`; taken when `grant` is high.
+    spent
+        All of the section has been asked for: another one may be set.
     beat, write
         A beat for this channel.
     o
@@ -113,6 +118,7 @@ class Channel(wiring.Component):
     request_address: Signal
     request_units: Signal
     grant: Signal
+    spent: Signal
     beat: Signal
     write: Signal
 
@@ -129,6 +135,7 @@ class Channel(wiring.Component):
                 "request_address": Out(ADDRESS_UNITS),
                 "request_units": Out(range(self._burst + 1)),
                 "grant": In(1),
+                "spent": Out(1),
                 "beat": In(8 * bus_bytes),
                 "write": In(1),
                 "o": Out(stream.Signature(shape.word_bits)),
@@ -160,6 +167,7 @@ class Channel(wiring.Component):
         m.d.comb += [
             aligned.eq(self._burst - (address & (self._burst - 1))),
             self.request.eq(ready),
+            self.spent.eq(left == 0),
             self.request_address.eq(address),
             self.request_units.eq(size),
         ]
@@ -176,7 +184,7 @@ class Channel(wiring.Component):
 
 
 class Fetch(wiring.Component):
-    """The AXI4 read master: six channels, served in turn, a burst each.
+    """The AXI4 read master: channels, served in turn, a burst each.
 
     Turns give every channel that has room the same share, so that none can starve; but of pixels and weights,
     which alone can take the whole bus, the one that MULTIPLY waits for goes first. Bursts come back in order;
@@ -202,8 +210,11 @@ class Fetch(wiring.Component):
         Lets all channels but the header's make requests; the header's may always.
     weights_first
         Weights go before pixels; otherwise pixels before weights.
-    header, commands, pixels, weights, constants, addends
+    header, commands, pixels, weights, constants, addends, operands
         Streams of words.
+    operands_open, operands_spent
+        Where keys or values lie, and whether all of them have been asked for; like `operands` only where
+        attention is streamed.
     progress
         A beat arrived.
     error
@@ -219,6 +230,8 @@ class Fetch(wiring.Component):
     bus: Any
     open: Any
     header: Any
+    operands_open: Any
+    operands_spent: Signal
     reset: Signal
     enable: Signal
     weights_first: Signal
@@ -229,8 +242,11 @@ class Fetch(wiring.Component):
     def __init__(self, parameters: MachineParameters, *, address_bits: int = ADDRESS_BITS) -> None:
         self._bus_bytes, self._address_bits = parameters.bus_bytes, address_bits
         self._shapes = channel_shapes(parameters)
+        self._channels = CHANNELS[: len(self._shapes)]
+        streamed: dict[str, Any] = {"operands_open": In(Open()), "operands_spent": Out(1)}
         super().__init__(
             {
+                **(streamed if parameters.streamed else {}),
                 "bus": Out(AxiRead(self._bus_bytes)),
                 "reset": In(1),
                 "open": In(Open()),
@@ -238,7 +254,7 @@ class Fetch(wiring.Component):
                 "weights_first": In(1),
                 **{
                     name: Out(stream.Signature(shape.word_bits))
-                    for name, shape in zip(CHANNELS, self._shapes, strict=True)
+                    for name, shape in zip(self._channels, self._shapes, strict=True)
                 },
                 "progress": Out(1),
                 "error": Out(1),
@@ -249,18 +265,22 @@ class Fetch(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
         channels = []
-        for index, (name, shape) in enumerate(zip(CHANNELS, self._shapes, strict=True)):
+        for index, (name, shape) in enumerate(zip(self._channels, self._shapes, strict=True)):
             channel = Channel(self._bus_bytes, shape, address_bits=self._address_bits)
             m.submodules[f"channel_{name}"] = ResetInserter(self.reset)(channel)
+            where = self.open
+            if index == OPERANDS:
+                where = self.operands_open
+                m.d.comb += self.operands_spent.eq(channel.spent)
             m.d.comb += [
-                channel.load.eq(self.open.load & (self.open.channel == index)),
-                channel.address.eq(self.open.address),
-                channel.units.eq(self.open.units),
+                channel.load.eq(where.load & (where.channel == index)),
+                channel.address.eq(where.address),
+                channel.units.eq(where.units),
                 channel.enable.eq(1 if index == HEADER else self.enable),
             ]
             wiring.connect(m, channel.o, wiring.flipped(getattr(self, name)))
             channels.append(channel)
-        m.submodules.tags = tags = SyncFIFO(width=len(self.open.channel), depth=outstanding(self._bus_bytes))
+        m.submodules.tags = tags = SyncFIFO(width=(len(channels) - 1).bit_length(), depth=outstanding(self._bus_bytes))
         self._address(m, channels, tags)
         self._data(m, channels, tags)
         return m

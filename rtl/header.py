@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
-from amaranth import Module, Signal, Value
+from amaranth import Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -74,10 +74,10 @@ class HeaderCheck(wiring.Component):
     code: Signal
 
     def __init__(self, parameters: MachineParameters) -> None:
-        self._build_id = parameters.build_id
+        self._build_id, self._streamed = parameters.build_id, parameters.streamed
         super().__init__(
             {
-                "settings": In(Settings()),
+                "settings": In(Settings(parameters.streamed)),
                 "words": In(stream.Signature(32)),
                 "open": Out(Open()),
                 "output_load": Out(1),
@@ -88,13 +88,15 @@ class HeaderCheck(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
-        s, index = self.settings, Signal(4)
+        s, index = self.settings, Signal(5)
         total, offset, size = Signal(32), Signal(32), Signal(34)
         base = Signal(64)
         m.d.sync += [self.open.load.eq(0), self.output_load.eq(0)]
         with m.FSM(name="header"):
             with m.State("BASES"):
-                low = s.image_base[:UNIT_BITS] | s.input_base[:UNIT_BITS] | s.output_base[:UNIT_BITS]
+                bases = [s.image_base, s.input_base, s.output_base]
+                bases += [s.workspace_base] if self._streamed else []
+                low = Cat(base[:UNIT_BITS] for base in bases)
                 m.d.sync += [base.eq(s.image_base), size.eq(s.image_bytes)]
                 with m.If(low != 0):
                     self._fail(m, Error.ALIGNMENT)
@@ -157,6 +159,9 @@ class HeaderCheck(wiring.Component):
                 m.next = "RANGE"
             with m.Case(15):
                 m.next = "DONE"
+                if self._streamed:
+                    m.d.sync += [base.eq(self.settings.workspace_base), size.eq(word)]
+                    m.next = "RANGE"
 
     def _range(self, m: Module, base: Signal, size: Signal, index: Signal) -> None:
         """Check that `size` bytes from `base`, padded, lie in the window; then load what lies there."""
@@ -181,8 +186,10 @@ class HeaderCheck(wiring.Component):
                         m.d.sync += [self.open.load.eq(1), self.open.channel.eq(HEADER)]
                     with m.Case(13):
                         m.d.sync += [self.open.load.eq(1), self.open.channel.eq(PIXELS)]
-                    with m.Default():
+                    with m.Case(14):
                         m.d.sync += self.output_load.eq(1)
+                    with m.Default():  # the workspace: the core says when it is read and written
+                        m.next = "DONE"
 
     def _section(self, m: Module, index: Signal, total: Signal, offset: Signal, size: Signal) -> None:
         """Check that `size` units from `offset` lie in the Image; then load their channel."""

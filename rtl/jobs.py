@@ -107,6 +107,23 @@ def slot_words(p: MachineParameters) -> int:
     return ceil_div(p.tile_words, per_step) * per_step
 
 
+def output_word(p: MachineParameters) -> data.StructLayout:
+    """A group's words on their way to external memory.
+
+    data: C int16 a row; keys and values (`store`) are int8 in its low half. first: the tensor's first word.
+    head_end: a head's last one, after which zeros follow up to a multiple of 64 bytes.
+    """
+    flags = {name: 1 for name in ("store", "values", "first", "head_end")} if p.streamed else {}
+    return data.StructLayout({"data": 16 * group_lanes(p)} | flags)
+
+
+def fill_job(p: MachineParameters) -> data.StructLayout:
+    """An attention command for the reader of keys and values."""
+    names = ("keys", "heads", "passes", "head_units", "head_words", "operand_depends_on")
+    fields = {name: FIELD_BITS[name] for name in names}
+    return data.StructLayout(fields | {"head_stride": drain_bits(p), "value_stride": drain_bits(p)})
+
+
 def load_job(p: MachineParameters, trace: bool) -> data.StructLayout:
     """One tile for LOAD to make."""
     address = memory_bits(p)
@@ -148,6 +165,7 @@ def multiply_job(p: MachineParameters) -> data.StructLayout:
             "last_pass": 1,
             "addends": 1,
             "output": 1,
+            **({"opens": 1, "closes": 1} if p.streamed else {}),
         }
     )
 
@@ -218,6 +236,7 @@ def drain_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
     flags = ["valid", "scores", "activation", "add", "stream", "bank", "restart", "slot"]
     flags += ["end_scores", "end_tile", "end_command", "end_program"]
     flags += [f"to_{target.name.lower()}" for target in Target]
+    flags += ["store_first", "head_end"] if p.streamed else []
     fields = dict.fromkeys(flags, 1) | {
         "address": drain_bits(p),
         "lane": write_lane_bits(p),

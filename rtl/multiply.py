@@ -54,6 +54,8 @@ class MultiplyStage(wiring.Component):
         A group's first tile is there and its weights are being taken as they come.
     ends_pass : Out(1)
         With `issue`: a job's last step.
+    keys_filled, values_filled : In(1), keys_freed, values_freed : Out(1)
+        A head's keys, values have come; their last tile has passed. Only where attention is streamed.
     slot_freed : Out(1)
     wait_tile, wait_weights, wait_drain, idle : Out(1)
         Why there is no step.
@@ -122,6 +124,8 @@ class MultiplyStage(wiring.Component):
                 "reserved": Out(count_bits(tile_groups(p))),
                 **{name: In(1) for name in inputs},
                 **{name: Out(1) for name in outputs},
+                **({name: In(1) for name in ("keys_filled", "values_filled")} if p.streamed else {}),
+                **({name: Out(1) for name in ("keys_freed", "values_freed")} if p.streamed else {}),
             }
         )
 
@@ -185,9 +189,10 @@ class MultiplyStage(wiring.Component):
         tiles = Signal(range(p.tile_slots + 1))
         m.d.sync += tiles.eq(tiles + self.tile_done - self.slot_freed)
         operands, gap, free = Signal(), Signal(count_bits(tile_groups(p))), Signal(init=1)
+        there = self._operands_there(m, job)
         with m.If(load):
             m.d.sync += operands.eq(~self.jobs.payload.waits)
-        with m.Elif(self.drained_commands > job.operand_depends_on):
+        with m.Elif(there):
             m.d.sync += operands.eq(1)
         with m.If(self.issue & self.last):
             m.d.sync += [gap.eq(job.row_groups - 1), free.eq(job.row_groups == 1)]
@@ -213,6 +218,19 @@ class MultiplyStage(wiring.Component):
             self.wait_weights.eq(active & tile & ~streams),
             self.wait_drain.eq(active & tile & streams & ~drain),
         ]
+
+    def _operands_there(self, m: Module, job: Any) -> Value:
+        """Whether the keys or values that the job reads are in the machine."""
+        if not self._parameters.streamed:
+            return self.drained_commands > job.operand_depends_on
+        found = []
+        for name, kind in (("keys", Kind.SCORES), ("values", Kind.CONTEXT)):
+            filled, freed = getattr(self, f"{name}_filled"), getattr(self, f"{name}_freed")
+            heads = Signal(2, name=f"{name}_there")
+            m.d.comb += freed.eq(self.ends_pass & job.closes & (job.kind == kind))
+            m.d.sync += heads.eq(heads + filled - freed)
+            found.append(heads != 0)
+        return Mux(job.kind == Kind.SCORES, *found)
 
     def _addresses(self, m: Module, job: Any, load: Value) -> None:
         """Tile steps from the slot's start in every block; key or value addresses by running sums."""

@@ -16,6 +16,7 @@ from hlsgen.rtl.jobs import (
     Kind,
     drain_bits,
     drain_job,
+    fill_job,
     load_job,
     memory_bits,
     multiply_job,
@@ -24,7 +25,7 @@ from hlsgen.rtl.jobs import (
 )
 from hlsgen.rtl.sequencer_jobs import Place, fill_drain, fill_load, fill_multiply
 
-_WALKED = ("tile", "outer", "first_outer", "slot", "memory", "operand", "token", "block")
+_WALKED = ("tile", "outer", "first_outer", "slot", "memory", "operand", "token", "block", "opens")
 
 
 class _Position:
@@ -38,15 +39,27 @@ class _Position:
         self.operand = Signal(operand_bits(p), name=f"{name}_operand")
         self.block = Signal(16, name=f"{name}_block")
         self.token = Signal(16, name=f"{name}_token")
-        self._trace, self._rows = trace, p.rows
+        self.opens, self.pass_tile = Signal(name=f"{name}_opens"), Signal(16, name=f"{name}_pass_tile")
+        self._trace, self._rows, self._streamed = trace, p.rows, p.streamed
 
     def start(self, memory: Value) -> list[Any]:
         """Statements: to the command's first job."""
         zeros = (self.tile, self.outer, self.slot, self.operand, self.block, self.token)
-        return [*(signal.eq(0) for signal in zeros), self.memory.eq(memory), self.first_outer.eq(1)]
+        ones = (self.first_outer, self.opens)
+        return [
+            *(signal.eq(0) for signal in (*zeros, self.pass_tile)),
+            *(signal.eq(1) for signal in ones),
+            self.memory.eq(memory),
+        ]
 
-    def advance(self, m: Module, last_tile: Value, memory: Value, operand: Value, blocks: Value) -> None:
-        """To the next job: tiles inner."""
+    def advance(
+        self, m: Module, last_tile: Value, closes: Value, memory: Value, operand: Value, blocks: Value
+    ) -> None:
+        """To the next job: tiles inner. `closes`: the next one uses the next reading of keys and values."""
+        if self._streamed:
+            m.d.sync += [self.opens.eq(closes), self.pass_tile.eq(Mux(closes, 0, self.pass_tile + 1))]
+            with m.If(closes):  # the two heads in the memories take turns
+                m.d.sync += self.operand.eq(Mux(self.operand == 0, operand, 0))
         m.d.sync += self.slot.eq(~self.slot)
         with m.If(last_tile):
             m.d.sync += [
@@ -54,8 +67,9 @@ class _Position:
                 self.outer.eq(self.outer + 1),
                 self.first_outer.eq(0),
                 self.memory.eq(self.memory + memory),
-                self.operand.eq(self.operand + operand),
             ]
+            if not self._streamed:
+                m.d.sync += self.operand.eq(self.operand + operand)
             if self._trace:
                 m.d.sync += [self.token.eq(0), self.block.eq(self.block + blocks)]
         with m.Else():
@@ -81,6 +95,8 @@ class Sequencer(wiring.Component):
     commands : In(stream of 1024 bits)
         A command is taken when its last job is handed on.
     load, multiply, drain : Out(stream of jobs)
+    fill : Out(stream)
+        Attention commands, for the reader of keys and values; only where attention is streamed.
 
     Latency
     -------
@@ -95,6 +111,7 @@ class Sequencer(wiring.Component):
     load: stream.Interface
     multiply: stream.Interface
     drain: stream.Interface
+    fill: stream.Interface
 
     def __init__(self, parameters: MachineParameters, *, trace: bool = False) -> None:
         self._parameters, self._trace = parameters, trace
@@ -104,6 +121,7 @@ class Sequencer(wiring.Component):
                 "load": Out(stream.Signature(load_job(parameters, trace))),
                 "multiply": Out(stream.Signature(multiply_job(parameters))),
                 "drain": Out(stream.Signature(drain_job(parameters, trace))),
+                **({"fill": Out(stream.Signature(fill_job(parameters)))} if parameters.streamed else {}),
             }
         )
 
@@ -115,7 +133,7 @@ class Sequencer(wiring.Component):
         main, context = (_Position(name, self._parameters, self._trace) for name in ("main", "context"))
         scores_done, ahead, handed = Signal(), Signal(2), Signal()
         kind, fresh, number = Signal(2), Signal(), Signal(16)
-        last_tile, last_outer, blocks = Signal(), Signal(), Signal(16)
+        last_tile, last_outer, blocks, closes = Signal(), Signal(), Signal(16), Signal()
         next_is_context = attention & (scores_done | (ahead == 2))
         is_context, ended = kind == Kind.CONTEXT, last_tile & last_outer
         with m.FSM():
@@ -126,17 +144,18 @@ class Sequencer(wiring.Component):
                     *context.start(command.target_base[begin:]),
                 ]
                 m.d.sync += [fresh.eq(1), scores_done.eq(0), ahead.eq(0)]
-                with m.If(self.commands.valid):
+                with m.If(self.commands.valid & self._filling(m, command, attention)):
                     m.next = "pick"
             with m.State("pick"):
-                tile, outer = (
+                tile, outer, pass_tile = (
                     Mux(next_is_context, *(getattr(at, name) for at in (context, main)))
-                    for name in ("tile", "outer")
+                    for name in ("tile", "outer", "pass_tile")
                 )
                 one_more = ~attention & (outer < command.extra)
                 m.d.sync += [
                     kind.eq(Mux(attention, Mux(next_is_context, Kind.CONTEXT, Kind.SCORES), Kind.PLAIN)),
                     last_tile.eq(tile + 1 == command.tiles),
+                    closes.eq((tile + 1 == command.tiles) | (pass_tile + 1 == command.span)),
                     last_outer.eq(outer + 1 == Mux(attention, command.heads, command.groups)),
                     blocks.eq(Mux(next_is_context, command.head_words, command.blocks + one_more)),
                 ]
@@ -146,9 +165,9 @@ class Sequencer(wiring.Component):
                 m.d.sync += [fresh.eq(0), ahead.eq(Mux(is_context, ahead - 1, ahead + 1))]
                 m.next = "pick"
                 with m.If(is_context):
-                    context.advance(m, last_tile, command.head_words, command.value_stride, C(0))
+                    context.advance(m, last_tile, closes, command.head_words, command.value_stride, C(0))
                 with m.Else():
-                    main.advance(m, last_tile, command.head_words, command.head_stride, blocks)
+                    main.advance(m, last_tile, closes, command.head_words, command.head_stride, blocks)
                     m.d.sync += scores_done.eq(ended)
                 with m.If(ended & (kind != Kind.SCORES)):
                     m.d.comb += self.commands.ready.eq(1)
@@ -157,10 +176,22 @@ class Sequencer(wiring.Component):
         walked = {name: Mux(is_context, *(getattr(at, name) for at in (context, main))) for name in _WALKED}
         place = Place(
             parameters=self._parameters, command=command, number=number, kind=kind, blocks=blocks,
-            fresh=fresh, last_tile=last_tile, last_outer=last_outer, **walked,
+            fresh=fresh, last_tile=last_tile, last_outer=last_outer, closes=closes, **walked,
         )  # fmt: skip
         m.d.comb += [port.valid.eq(handed) for port in (self.load, self.multiply, self.drain)]
         m.d.comb += fill_load(self.load.payload, place, trace=self._trace)
         m.d.comb += fill_multiply(self.multiply.payload, place)
         m.d.comb += fill_drain(self.drain.payload, place, trace=self._trace)
         return m
+
+    def _filling(self, m: Module, command: Any, attention: Value) -> Value:
+        """Hands an attention command to the reader of keys and values; whether the walk may begin."""
+        if not self._parameters.streamed:
+            return C(1, 1)
+        fill = self.fill
+        names = fill_job(self._parameters).members
+        m.d.comb += [
+            fill.valid.eq(self.commands.valid & attention),
+            *(getattr(fill.payload, name).eq(getattr(command, name)) for name in names),
+        ]
+        return ~attention | fill.ready

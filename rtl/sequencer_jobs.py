@@ -32,6 +32,8 @@ class Place:
     fresh: Value
     last_tile: Value
     last_outer: Value
+    opens: Value
+    closes: Value
 
     @property
     def rows(self) -> Value:
@@ -75,6 +77,8 @@ def fill_load(job: Any, at: Place, *, trace: bool) -> list[Any]:
 def fill_multiply(job: Any, at: Place) -> list[Any]:
     """Statements that fill a MULTIPLY job."""
     command, plain, scores = at.command, at.kind == Kind.PLAIN, at.kind == Kind.SCORES
+    streamed = at.parameters.streamed
+    stored = (command.target == Target.KEYS) | (command.target == Target.VALUES)
     filled = {
         "kind": at.kind,
         "row_groups": groups_of(at.parameters, at.rows),
@@ -83,13 +87,15 @@ def fill_multiply(job: Any, at: Place) -> list[Any]:
         "base": Mux(scores, at.key_steps(at.operand), at.operand),
         "block_step": Mux(scores, at.key_steps(command.head_words), 1),
         "step_step": Mux(scores, 1, command.head_words),
-        "waits": scores & at.fresh,
+        "waits": ~plain & at.opens if streamed else scores & at.fresh,
         "operand_depends_on": command.operand_depends_on,
         "first_pass": at.tile == 0,
         "last_pass": at.last_tile,
         "addends": plain & (command.drain == Drain.ADD) & command.stream_addend,
-        "output": plain & (command.target == Target.OUTPUT),
+        "output": plain & ((command.target == Target.OUTPUT) | (stored if streamed else 0)),
     }
+    if streamed:
+        filled |= {"opens": at.opens, "closes": at.closes}
     return _statements(job, filled)
 
 

@@ -13,7 +13,7 @@ from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.axi import ADDRESS_BITS, AxiLite, AxiRead, AxiWrite, connect_flat, flat_members
 from hlsgen.rtl.axi_lite_registers import Registers
 from hlsgen.rtl.control import CORE_COUNTERS, Control
-from hlsgen.rtl.fetch import Fetch
+from hlsgen.rtl.fetch import OPERANDS, UNIT_BITS, Fetch
 from hlsgen.rtl.header import HeaderCheck
 from hlsgen.rtl.write_back import WriteBack
 
@@ -92,7 +92,9 @@ class Top(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
         m.submodules.registers = registers = Registers(self._parameters)
-        m.submodules.control = control = Control(self._address_bits)
+        m.submodules.control = control = Control(
+            self._address_bits, streamed=self._parameters.streamed
+        )
         m.submodules.fetch = fetch = Fetch(self._parameters, address_bits=self._address_bits)
         m.submodules.write_back = writer = WriteBack(self._parameters, address_bits=self._address_bits)
         header, core = HeaderCheck(self._parameters), self._core()
@@ -146,6 +148,8 @@ class Top(wiring.Component):
         for name in ("commands", "constants", "weights", "addends", "pixels"):
             wiring.connect(m, getattr(fetch, name), getattr(core, name))
         wiring.connect(m, core.output, writer.i)
+        if self._parameters.streamed:
+            self._connect_workspace(m, control, fetch, writer, core)
         m.d.comb += [
             fetch.weights_first.eq(core.weights_first),
             control.core_done.eq(core.done),
@@ -158,3 +162,20 @@ class Top(wiring.Component):
             for name in ("valid", *(name for name, _ in TRACE_FIELDS), "data"):
                 port: Signal = getattr(self, f"{trace}_{name}")
                 m.d.sync += port.eq(getattr(getattr(core, trace), name))
+
+    @staticmethod
+    def _connect_workspace(m: Module, control: Control, fetch: Fetch, writer: WriteBack, core: Any) -> None:
+        """Keys and values: where they are written and read again."""
+        base = control.image.workspace_base[UNIT_BITS:]
+        wiring.connect(m, fetch.operands, core.operands)
+        m.d.sync += [
+            fetch.operands_open.load.eq(core.operands_load),
+            fetch.operands_open.channel.eq(OPERANDS),
+            fetch.operands_open.address.eq(base + core.operands_offset),
+            fetch.operands_open.units.eq(core.operands_units),
+        ]
+        m.d.comb += [
+            core.operands_spent.eq(fetch.operands_spent),
+            writer.workspace.eq(base),
+            core.stored.eq(writer.stored),
+        ]

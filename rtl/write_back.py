@@ -1,27 +1,35 @@
-"""Writes the output words to external memory: an AXI4 write master."""
+"""Writes the output, keys and values to external memory: an AXI4 write master."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Const, Module, Mux, ResetInserter, Signal
-from amaranth.lib import stream, wiring
+from amaranth import Const, Module, Mux, ResetInserter, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters
 from hlsgen.rtl.axi import ADDRESS_BITS, RESPONSE_ERROR_BIT, AxiWrite
 from hlsgen.rtl.fetch import ADDRESS_UNITS, LENGTH_UNITS, UNIT_BITS, burst_bytes
+from hlsgen.rtl.jobs import output_word
 from hlsgen.rtl.resize import Resize
+from hlsgen.rtl.store_words import StoreWords
 
 OUTSTANDING = 15
 """Write bursts without a response that may be under way."""
+
+
+def _beat(bus_bytes: int) -> data.StructLayout:
+    """A beat in the buffer; see `StoreWords` for its flags."""
+    return data.StructLayout({"data": 8 * bus_bytes, "store": 1, "values": 1, "first": 1})
 
 
 class WriteBack(wiring.Component):
     """Gathers output words into bursts; after `finish` it fills up with zeros to the given length.
 
     A burst starts only when all its data are there. Words beyond the given length are taken and dropped.
+    Keys and values, which come before all output words, leave in bursts of 64 bytes.
     Writes outlive `reset`: a burst under way then ends with zero strobes, and late responses are ignored.
 
     Parameters
@@ -39,8 +47,11 @@ class WriteBack(wiring.Component):
         Forgets what was gathered and starts no burst.
     load, address, units
         Where the output goes, in units of 64 bytes.
+    workspace, stored
+        Where keys and values lie, in units of 64 bytes; all that have come are written. Only where attention
+        is streamed.
     i
-        Output words.
+        Output words, keys and values.
     finish
         No further words will come.
     done
@@ -60,6 +71,8 @@ class WriteBack(wiring.Component):
     bus: Any
     i: Any
     reset: Signal
+    workspace: Signal
+    stored: Signal
     load: Signal
     address: Signal
     units: Signal
@@ -71,7 +84,7 @@ class WriteBack(wiring.Component):
 
     def __init__(self, parameters: MachineParameters, *, address_bits: int = ADDRESS_BITS) -> None:
         self._address_bits = address_bits
-        self._bus_bytes = parameters.bus_bytes
+        self._parameters, self._bus_bytes = parameters, parameters.bus_bytes
         self._word_bits = 16 * parameters.columns * parameters.row_width
         self._burst = burst_bytes(self._bus_bytes) // SECTION_ALIGN
         self._beats = SECTION_ALIGN // self._bus_bytes
@@ -82,7 +95,8 @@ class WriteBack(wiring.Component):
                 "load": In(1),
                 "address": In(ADDRESS_UNITS),
                 "units": In(LENGTH_UNITS),
-                "i": In(stream.Signature(self._word_bits)),
+                "i": In(stream.Signature(output_word(parameters))),
+                **({"workspace": In(ADDRESS_UNITS), "stored": Out(1)} if parameters.streamed else {}),
                 "finish": In(1),
                 "done": Out(1),
                 "idle": Out(1),
@@ -94,7 +108,7 @@ class WriteBack(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
         depth = 2 * self._burst * self._beats
-        buffer = SyncFIFOBuffered(width=8 * self._bus_bytes, depth=depth)
+        buffer = SyncFIFOBuffered(width=_beat(self._bus_bytes).size, depth=depth)
         resize = Resize(self._word_bits, 8 * self._bus_bytes)
         m.submodules.buffer = ResetInserter(self.reset)(buffer)
         m.submodules.resize = ResetInserter(self.reset)(resize)
@@ -107,17 +121,37 @@ class WriteBack(wiring.Component):
         """Words to beats; zeros after `finish`; beats beyond `wanted` are dropped."""
         enough = wanted == 0
         m.d.comb += [
-            resize.i.payload.eq(Mux(self.finish, 0, self.i.payload)),
+            resize.i.payload.eq(Mux(self.finish, 0, self.i.payload.data)),
             resize.i.valid.eq(self.i.valid | self.finish),
             self.i.ready.eq(resize.i.ready),
-            buffer.w_data.eq(resize.o.payload),
+            buffer.w_data[: 8 * self._bus_bytes].eq(resize.o.payload),
             buffer.w_en.eq(resize.o.valid & ~enough),
             resize.o.ready.eq(buffer.w_rdy | enough),
         ]
+        if self._parameters.streamed:
+            self._gather_stores(m, resize, buffer)
         with m.If(self.load):
             m.d.sync += wanted.eq(self.units * self._beats)
-        with m.Elif(buffer.w_en & buffer.w_rdy):
+        with m.Elif(resize.o.valid & resize.o.ready & ~enough):
             m.d.sync += wanted.eq(wanted - 1)
+
+    def _gather_stores(self, m: Module, resize: Resize, buffer: SyncFIFOBuffered) -> None:
+        """Keys and values take the output's place in the buffer."""
+        m.submodules.stores = stores = ResetInserter(self.reset)(StoreWords(self._parameters))
+        beat = data.View(_beat(self._bus_bytes), buffer.w_data)
+        m.d.comb += [stores.i.payload.eq(self.i.payload), stores.i.valid.eq(self.i.valid)]
+        with m.If(self.i.payload.store):
+            m.d.comb += [resize.i.valid.eq(self.finish), self.i.ready.eq(stores.i.ready)]
+        with m.Else():
+            m.d.comb += stores.i.valid.eq(0)
+        with m.If(stores.o.valid):
+            m.d.comb += [
+                beat.eq(stores.o.payload),
+                buffer.w_en.eq(1),
+                stores.o.ready.eq(buffer.w_rdy),
+                resize.o.ready.eq(0),
+            ]
+        m.d.comb += self.stored.eq(self.idle & ~stores.busy & (buffer.level == 0))
 
     def _send(self, m: Module, buffer: SyncFIFOBuffered, wanted: Signal) -> None:
         bus, beats = self.bus, self._beats
@@ -130,8 +164,12 @@ class WriteBack(wiring.Component):
         m.d.comb += aligned.eq(self._burst - (address & (self._burst - 1)))
         m.d.sync += [size.eq(Mux(left < aligned, left, aligned)), sized.eq(left != 0)]
 
-        start, move = Signal(), Signal()
+        start, move, stores, at = Signal(), Signal(), Signal(), Signal(unit_bits)
+        length = Signal.like(size)
+        m.d.comb += [at.eq(address), length.eq(size)]
         full = sized & (buffer.r_level >= size * beats)
+        if self._parameters.streamed:
+            full = self._store_burst(m, buffer, full, (stores, at, length), start)
         m.d.comb += [
             start.eq(full & (owed == 0) & ~bus.awvalid & (waiting != OUTSTANDING) & ~self.reset & ~self.load),
             move.eq((owed != 0) & (~bus.wvalid | bus.wready)),
@@ -142,13 +180,12 @@ class WriteBack(wiring.Component):
         with m.If(start):
             m.d.sync += [
                 bus.awvalid.eq(1),
-                bus.awaddr.eq(address << UNIT_BITS),
-                bus.awlen.eq(size * beats - 1),
-                owed.eq(size * beats),
-                address.eq(address + size),
-                left.eq(left - size),
-                sized.eq(0),
+                bus.awaddr.eq(at << UNIT_BITS),
+                bus.awlen.eq(length * beats - 1),
+                owed.eq(length * beats),
             ]
+        with m.If(start & ~stores):
+            m.d.sync += [address.eq(address + size), left.eq(left - size), sized.eq(0)]
         with m.If(self.load):
             m.d.sync += [address.eq(self.address), left.eq(self.units), sized.eq(0)]
         with m.Elif(self.reset):
@@ -159,7 +196,7 @@ class WriteBack(wiring.Component):
         with m.If(move):
             m.d.sync += [
                 bus.wvalid.eq(1),
-                bus.wdata.eq(Mux(poison | self.reset, 0, buffer.r_data)),
+                bus.wdata.eq(Mux(poison | self.reset, 0, buffer.r_data[: 8 * self._bus_bytes])),
                 bus.wstrb.eq(Mux(poison | self.reset, 0, (1 << self._bus_bytes) - 1)),
                 bus.wlast.eq(owed == 1),
                 owed.eq(owed - 1),
@@ -184,3 +221,17 @@ class WriteBack(wiring.Component):
             self.progress.eq(start | move | answer),
             self.error.eq(answer & (stale == 0) & bus.bresp[RESPONSE_ERROR_BIT] & ~self.reset),
         ]
+
+    def _store_burst(
+        self, m: Module, buffer: SyncFIFOBuffered, full: Value, burst: tuple[Signal, Signal, Signal], start: Signal
+    ) -> Value:
+        """A burst of 64 bytes where keys or values come next; whether its data, or the output's, are there."""
+        beat, (stores, at, length) = data.View(_beat(self._bus_bytes), buffer.r_data), burst
+        following = Signal.like(at)
+        base = self.workspace + Mux(beat.values, self._parameters.workspace_units, 0)
+        m.d.comb += stores.eq(buffer.r_rdy & beat.store)
+        with m.If(stores):
+            m.d.comb += [at.eq(Mux(beat.first, base, following)), length.eq(1)]
+            with m.If(start):
+                m.d.sync += following.eq(at + 1)
+        return Mux(stores, buffer.r_level >= self._beats, full)

@@ -87,6 +87,7 @@ class Harness:
                 "samples": len(inputs),
                 "input_bytes": size,
                 "output_bytes": -(-sections.output_bytes // 64) * 64,
+                "workspace_bytes": sections.workspace_bytes,
                 "latency": memory.latency,
                 "rate": round(memory.rate * 1024),
                 "stall": round(memory.stall * 1024),

@@ -3,6 +3,7 @@
 // Usage: harness name=value...
 //   image, inputs, outputs, counters, trace   file names (trace only where the top has trace ports)
 //   samples, input_bytes, output_bytes        inputs holds `samples` inputs of `input_bytes`
+//   workspace_bytes                           memory for keys and values, where attention is streamed
 //   latency                                   cycles from AR to the first beat, and from the last W to B
 //   rate                                      beats per 1024 cycles and direction at most
 //   stall, seed                               chance in 1024 that a ready or valid is held back in a cycle
@@ -28,7 +29,8 @@
 
 namespace {
 
-constexpr uint64_t kImage = 0x100000000, kInput = 0x200000000, kOutput = 0x300000000;
+constexpr uint64_t kImage = 0x100000000, kInput = 0x200000000, kOutput = 0x300000000,
+                   kWorkspace = 0x400000000;
 constexpr unsigned kOkay = 0, kSlaveError = 2, kDecodeError = 3, kMaxBursts = 64;
 
 [[noreturn]] void fail(int code, const std::string& message) {
@@ -327,6 +329,7 @@ void runOne(Machine& machine, const Options& o, const std::vector<uint8_t>& inpu
     machine.write(0x18, static_cast<uint32_t>(machine.regions[0].data.size()));
     machine.write64(0x1C, kInput);
     machine.write64(0x24, kOutput);
+    if (machine.regions.size() > 3) machine.write64(0x60, kWorkspace);
     machine.write(0x38, static_cast<uint32_t>(o.number("watchdog", 1 << 20)));
     machine.write(0x00, 1);
     machine.started = machine.cycle;
@@ -364,6 +367,8 @@ int main(int argc, char** argv) {
     machine.regions.push_back({kImage, load(o.text("image")), false});
     machine.regions.push_back({kInput, std::vector<uint8_t>(input), false});
     machine.regions.push_back({kOutput, std::vector<uint8_t>(o.number("output_bytes", 0)), true});
+    const size_t workspace = o.number("workspace_bytes", 0);
+    if (workspace) machine.regions.push_back({kWorkspace, std::vector<uint8_t>(workspace, 0xDD), true});
     FILE* outputs = create(o.text("outputs"));
     FILE* counters = create(o.text("counters"));
     if (!o.text("trace").empty()) machine.trace = create(o.text("trace"));

@@ -107,9 +107,9 @@ class CoreBench:
         port = self.core.output
         while True:
             context.set(port.ready, self._random.random() >= self._stall)
-            *_, valid, ready, word = await context.tick().sample(port.valid, port.ready, port.payload)
+            *_, valid, ready, word = await context.tick().sample(port.valid, port.ready, port.payload.data)
             if valid and ready:
-                self._output.append(word.to_bytes(len(port.payload) // 8, "little"))
+                self._output.append(word.to_bytes(len(port.payload.data) // 8, "little"))
 
     async def _watch(self, context: Any) -> None:
         while not context.get(self.core.done):

@@ -15,6 +15,7 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.image import Image
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.machine.program import pad
+from hlsgen.rtl.jobs import output_word
 
 SOURCES = ("constants", "weights", "addends", "pixels")
 
@@ -102,7 +103,7 @@ class StubCore(wiring.Component):
                 "weights": In(stream.Signature(c * p.depth * 8)),
                 "addends": In(stream.Signature(c * 16)),
                 "pixels": In(stream.Signature(c * 8)),
-                "output": Out(stream.Signature(c * 16)),
+                "output": Out(stream.Signature(output_word(p))),
                 **{n: Out(1) for n in ("done", "progress", "weights_first", "issue")},
                 **{n: Out(1) for n in ("wait_tile", "wait_weights", "wait_drain", "idle")},
             }
@@ -111,7 +112,7 @@ class StubCore(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
         command, busy = Signal(1024), Signal()
-        count, width = command[16:32], len(self.output.payload)
+        count, width = command[16:32], len(self.output.payload.data)
         m.d.comb += [
             self.commands.ready.eq(~busy & ~self.done),
             self.idle.eq(~busy),
@@ -125,7 +126,7 @@ class StubCore(wiring.Component):
             with m.If(busy & (command[:2] == index) & (count != 0) & (command[1016:] == 0xA5)):
                 parts = [source.payload[low : low + width] for low in range(0, len(source.payload), width)]
                 m.d.comb += [
-                    self.output.payload.eq(reduce(xor, parts)),
+                    self.output.payload.data.eq(reduce(xor, parts)),
                     self.output.valid.eq(source.valid),
                     source.ready.eq(self.output.ready),
                     self.progress.eq(source.valid & self.output.ready),
