@@ -37,6 +37,8 @@ class Case:
     row_width: int = 1
     ring_bytes: int = ArrayShape.ring_bytes
     latency: int = 64
+    streamed: bool = False
+    span: int = 0
 
     @property
     def shape(self) -> ArrayShape:
@@ -48,6 +50,8 @@ class Case:
             bus_bytes=self.memory,
             ring_bytes=self.ring_bytes,
             row_width=self.row_width,
+            streamed=self.streamed,
+            span=self.span,
         )
 
     @property

@@ -57,6 +57,9 @@ def export(design: Design, board: str | None = None, directory: str | Path | Non
                 fix=f"hlsgen compile with --board {name}",
             )
         )
+    if design.program.parameters.streamed and chosen.image != "external":
+        fix = f"hlsgen compile with --board {name} --attention resident"
+        raise UsageError(Problem(f"attention must be resident on {chosen.name}: it has no memory", fix=fix))
     check_fit(design.program.parameters, chosen, len(design.packed_image))
     place = _place(design, chosen, directory)
     files = {

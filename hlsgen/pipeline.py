@@ -14,7 +14,6 @@ from hlsgen.collector import collector_paused
 from hlsgen.design import Design
 from hlsgen.errors import CalibrationError, Problem, UsageError
 from hlsgen.ir import Graph, outputs
-from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.samples import Samples, quantize_images
 
@@ -72,6 +71,8 @@ def compile(  # noqa: A001 the step's name in the command line and the documenta
     array: str | tuple[int, int, int] | None = None,
     row_width: int = 1,
     ring_bytes: int = ArrayShape.ring_bytes,
+    attention: str = "auto",
+    span: int = 0,
     samples: Samples | None = None,
     notes: Mapping[str, Any] | None = None,
 ) -> Design:
@@ -90,6 +91,11 @@ def compile(  # noqa: A001 the step's name in the command line and the documenta
         costs multipliers and memory ports; it pays where rows exceed `row_width` * head dimension / depth.
     ring_bytes
         The weight ring's budget.
+    attention
+        Where keys and values lie: `resident` in the machine, `streamed` in external memory with two heads at
+        a time in the machine; `auto`: resident where it fits the board.
+    span
+        Streamed: tiles of queries for which a head's keys and values are read once; 0: all of them.
     samples
         Images for `simulate`; without them seeded random ones.
     notes
@@ -98,7 +104,7 @@ def compile(  # noqa: A001 the step's name in the command line and the documenta
     Raises `UnsupportedModel` with every node that has no place, and `DoesNotFit`.
     """
     from hlsgen.boards.board import load_board
-    from hlsgen.boards.fit import check_fit
+    from hlsgen.placement import lower_for
 
     chosen = load_board(board)
     rows, columns, depth = parse_array(array) if isinstance(array, str) else array or chosen.array
@@ -111,8 +117,8 @@ def compile(  # noqa: A001 the step's name in the command line and the documenta
         row_width=row_width,
     )
     quantized, graph = (None, graph) if isinstance(graph, Graph) else (graph, graph.graph)
-    lowered = lower(graph, shape)
-    design = Design(
+    lowered = lower_for(graph, shape, chosen, attention, span)
+    return Design(
         graph=graph,
         program=lowered.program,
         image=lowered.image,
@@ -121,8 +127,6 @@ def compile(  # noqa: A001 the step's name in the command line and the documenta
         notes=dict(notes or {}),
         quantization=quantized.report.as_dict() if quantized else {},
     )
-    check_fit(design.program.parameters, chosen, len(design.packed_image))
-    return design
 
 
 def _random_samples(graph: Graph, count: int = 16) -> Samples:
@@ -152,6 +156,8 @@ def build(
     array: str | None = None,
     row_width: int = 1,
     ring_bytes: int = ArrayShape.ring_bytes,
+    attention: str = "auto",
+    span: int = 0,
     shape: tuple[int, ...] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Design:
@@ -168,7 +174,7 @@ def build(
     samples
         The same for the images to keep for `simulate`; without it the example's held-out images, else the
         calibration images.
-    board, array, row_width, ring_bytes
+    board, array, row_width, ring_bytes, attention, span
         As for `compile`.
     shape
         [C, H, W] when the factory returns no example input; else that of the calibration images.
@@ -199,6 +205,8 @@ def build(
             array=array,
             row_width=row_width,
             ring_bytes=ring_bytes,
+            attention=attention,
+            span=span,
             notes={"model": loaded.name},
         )
         generator.start(design.program.parameters)

@@ -280,7 +280,9 @@ class Fetch(wiring.Component):
             ]
             wiring.connect(m, channel.o, wiring.flipped(getattr(self, name)))
             channels.append(channel)
-        m.submodules.tags = tags = SyncFIFO(width=(len(channels) - 1).bit_length(), depth=outstanding(self._bus_bytes))
+        m.submodules.tags = tags = SyncFIFO(
+            width=(len(channels) - 1).bit_length(), depth=outstanding(self._bus_bytes)
+        )
         self._address(m, channels, tags)
         self._data(m, channels, tags)
         return m

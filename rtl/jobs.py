@@ -113,7 +113,7 @@ def output_word(p: MachineParameters) -> data.StructLayout:
     data: C int16 a row; keys and values (`store`) are int8 in its low half. first: the tensor's first word.
     head_end: a head's last one, after which zeros follow up to a multiple of 64 bytes.
     """
-    flags = {name: 1 for name in ("store", "values", "first", "head_end")} if p.streamed else {}
+    flags = dict.fromkeys(("store", "values", "first", "head_end"), 1) if p.streamed else {}
     return data.StructLayout({"data": 16 * group_lanes(p)} | flags)
 
 

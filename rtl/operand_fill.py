@@ -22,7 +22,7 @@ from hlsgen.rtl.jobs import (
 from hlsgen.rtl.pipeline import count_bits
 
 SETTLED = 8
-"""Cycles that everything written must have been quiet before it is read: more than any register on its way."""
+"""Cycles for which no write may be on its way before anything is read: more than any register on that way."""
 
 
 class OperandFill(wiring.Component):
@@ -130,8 +130,10 @@ class OperandFill(wiring.Component):
         m.d.comb += filled.eq(self._fill(m, job, begin))
         return m
 
-    def _walk(self, m: Module, name: str, job: Any, begin: Value, step: Value) -> tuple[Signal, Signal, Signal, Value]:
-        """Keys, values of one reading after another: values?, head, reading's parity, and whether it is the last."""
+    def _walk(
+        self, m: Module, name: str, job: Any, begin: Value, step: Value
+    ) -> tuple[Signal, Signal, Signal, Value]:
+        """Keys, values of one reading after another: which one, head, place, whether it is the last."""
         values, head = Signal(name=f"{name}_values"), Signal(8, name=f"{name}_head")
         turn, place = Signal(16, name=f"{name}_turn"), Signal(name=f"{name}_place")
         last_turn = turn + 1 == job.passes
@@ -203,7 +205,7 @@ class OperandFill(wiring.Component):
         return units >> (word // SECTION_ALIGN).bit_length() - 1
 
     def _write(self, m: Module, job: Any, values: Value, place: Value, start: Value, moves: Value) -> None:
-        """Lane and address of each word, in DRAIN's order: tile, word, group of rows; then zeros, which are dropped."""
+        """Lane and address of each word in DRAIN's order (tile, word, group); zeros are dropped."""
         p, whole = self._parameters, tile_groups(self._parameters)
         lane, offset, word = Signal.like(self.write_lane), Signal.like(self.write_address), Signal(16)
         tile_lane, tile_offset, real = Signal.like(lane), Signal.like(offset), Signal()

@@ -1,4 +1,4 @@
-"""Keys and values on their way to external memory: words to beats, each head up to whole units of 64 bytes."""
+"""Keys and values on their way to external memory: words to beats, each head up to a multiple of 64 bytes."""
 
 from __future__ import annotations
 
@@ -67,7 +67,8 @@ class StoreWords(wiring.Component):
         pieces = []
         for index in range(parts):
             piece = Mux(filling, 0, self.i.payload.data[part * index : part * index + part])
-            pieces.append(Cat(piece, Mux(filling, 0, flags) if index == 0 else Signal(_FLAGS, name=f"none_{index}")))
+            shown = Mux(filling, 0, flags) if index == 0 else Signal(_FLAGS, name=f"none_{index}")
+            pieces.append(Cat(piece, shown))
         m.d.comb += [
             resize.i.payload.eq(Cat(pieces)),
             resize.i.valid.eq(self.i.valid | filling),

@@ -92,9 +92,7 @@ class Top(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
         m.submodules.registers = registers = Registers(self._parameters)
-        m.submodules.control = control = Control(
-            self._address_bits, streamed=self._parameters.streamed
-        )
+        m.submodules.control = control = Control(self._address_bits, streamed=self._parameters.streamed)
         m.submodules.fetch = fetch = Fetch(self._parameters, address_bits=self._address_bits)
         m.submodules.write_back = writer = WriteBack(self._parameters, address_bits=self._address_bits)
         header, core = HeaderCheck(self._parameters), self._core()

@@ -223,9 +223,14 @@ class WriteBack(wiring.Component):
         ]
 
     def _store_burst(
-        self, m: Module, buffer: SyncFIFOBuffered, full: Value, burst: tuple[Signal, Signal, Signal], start: Signal
+        self,
+        m: Module,
+        buffer: SyncFIFOBuffered,
+        full: Value,
+        burst: tuple[Signal, Signal, Signal],
+        start: Signal,
     ) -> Value:
-        """A burst of 64 bytes where keys or values come next; whether its data, or the output's, are there."""
+        """A burst of 64 bytes where keys or values come next; whether all of the next burst is there."""
         beat, (stores, at, length) = data.View(_beat(self._bus_bytes), buffer.r_data), burst
         following = Signal.like(at)
         base = self.workspace + Mux(beat.values, self._parameters.workspace_units, 0)
@@ -234,4 +239,5 @@ class WriteBack(wiring.Component):
             m.d.comb += [at.eq(Mux(beat.first, base, following)), length.eq(1)]
             with m.If(start):
                 m.d.sync += following.eq(at + 1)
-        return Mux(stores, buffer.r_level >= self._beats, full)
+        # What comes next shows only once it is at the buffer's end.
+        return buffer.r_rdy & Mux(stores, buffer.r_level >= self._beats, full)

@@ -18,9 +18,10 @@ from cocotb.triggers import FallingEdge
 
 from .memory_model import AxiLiteMaster, AxiMemory, Memory, Timing
 
-IMAGE_BASE, INPUT_BASE, OUTPUT_BASE = 0x1_0000_0000, 0x2_0000_0000, 0x3_0000_0000
+IMAGE_BASE, INPUT_BASE, OUTPUT_BASE, WORKSPACE_BASE = (index << 32 for index in range(1, 5))
 CONTROL, STATUS, ERROR, IMAGE, IMAGE_BYTES, INPUT, OUTPUT = 0x00, 0x04, 0x08, 0x10, 0x18, 0x1C, 0x24
 WINDOW, WINDOW_BYTES, WATCHDOG, BUILD_ID, SHAPE, COUNTERS = 0x2C, 0x34, 0x38, 0x40, 0x44, 0x48
+WORKSPACE, WORKSPACE_WORD = 0x60, 15
 START, ABORT, CLEAR = 1, 2, 4
 BUSY, DONE, FAILED, IGNORED = 1, 2, 4, 8
 COUNTER_NAMES = ("cycles", "multiply", "wait_tile", "wait_weights", "wait_drain", "idle")
@@ -73,6 +74,9 @@ class Bench:
         self.memory.add(IMAGE_BASE, image)
         self.memory.add(INPUT_BASE, data)
         self.memory.add(OUTPUT_BASE, b"\xee" * output_bytes, writable=True)
+        workspace = int.from_bytes(image[4 * WORKSPACE_WORD :][:4], "little")
+        if workspace:
+            self.memory.add(WORKSPACE_BASE, b"\xdd" * workspace, writable=True)
         self.bus.written.clear()
 
     async def configure(self, image_bytes: int) -> None:
@@ -81,6 +85,8 @@ class Bench:
         await self.host.write(IMAGE_BYTES, image_bytes)
         await self.host.write64(INPUT, INPUT_BASE)
         await self.host.write64(OUTPUT, OUTPUT_BASE)
+        if WORKSPACE_BASE in self.memory.regions:
+            await self.host.write64(WORKSPACE, WORKSPACE_BASE)
 
     async def wait(self, limit: int = 1_000_000) -> int:
         """Cycles until the interrupt; raises `TimeoutError` after `limit`."""

@@ -46,6 +46,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="the weight ring's budget (default: %(default)s)",
     )
     parser.add_argument(
+        "--attention",
+        choices=("auto", "resident", "streamed"),
+        default="auto",
+        help="keys and values in the machine, in external memory, or where they fit (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--span",
+        metavar="TILES",
+        type=int,
+        default=0,
+        help="streamed: tiles of queries that share a reading of keys and values (default: 0, all)",
+    )
+    parser.add_argument(
         "--shape", metavar="CxHxW", type=shape, help="the model's input (default: the images')"
     )
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="build folder")
@@ -64,6 +77,8 @@ def run(options: argparse.Namespace) -> Answer:
         array=options.array,
         row_width=options.row_width,
         ring_bytes=options.ring,
+        attention=options.attention,
+        span=options.span,
         shape=options.shape,
         progress=lambda text: print(f"hlsgen: {text}", file=sys.stderr) if not options.json else None,
     )

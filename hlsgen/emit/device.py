@@ -40,6 +40,7 @@ def describe(graph: Graph, program: Program, image: Image) -> dict[str, Any]:
         "output_scale": graph.type_of(graph.output).scale or 1.0,
         "output_groups": program.output.groups,
         "output_bytes": image.output_bytes,
+        "workspace_bytes": image.workspace_bytes,
     }
 
 

@@ -121,7 +121,6 @@ def hls(
         "step_words": max(1, program.parameters.depth // program.parameters.columns),
         "layout": _layout(program, image),
         "workspace_bytes": image.workspace_bytes,
-        "workspace": "workspace" if image.workspace_bytes else "output",
         "commands": len(program.commands),
         "sections": section_texts(program),
     }

@@ -35,6 +35,8 @@ class Channel:
     """When the ring had let go of how many beats in all, in order."""
     arrived: list[tuple[int, float]] = field(default_factory=list)
     """Beats in all after each burst, and when its last beat came."""
+    gates: list[tuple[int, float]] | None = None
+    """How many beats in all may be asked for from when on, in order; None: all of them from the start."""
 
     def free(self, time: float, beats: int) -> None:
         """The ring has let go of `beats` in all by `time`."""
@@ -46,15 +48,19 @@ class Channel:
 
     def ready(self, burst: int) -> float | None:
         """From when on the next burst may be asked for; None while nobody knows."""
-        left = self.asked + self.size(burst) - self.buffer
+        end = self.asked + self.size(burst)
+        gate = 0.0 if self.gates is None else next((time for beats, time in self.gates if beats >= end), None)
+        if gate is None:
+            return None
+        left = end - self.buffer
         if left <= 0:
-            return 0.0
+            return gate
         came = self.arrived[bisect_left(self.arrived, (left, 0.0))][1]
         kept = left - sum(min(end, left) - begin for begin, end in self.passing if begin < left) - self.ring
         if kept <= 0:
-            return came
+            return max(came, gate)
         room = next((time for time, beats in self.freed if beats >= kept), None)
-        return None if room is None else max(came, room)
+        return None if room is None else max(came, room, gate)
 
 
 class Bus:

@@ -15,6 +15,7 @@ from hlsgen.machine.bus import Bus, Channel, beats_of
 from hlsgen.machine.commands import COMMAND_BYTES, Command, Depends, Load, Product, Target
 from hlsgen.machine.image import CONSTANT_BYTES, HEADER_BYTES, Image, Item
 from hlsgen.machine.interpreter import Job, jobs
+from hlsgen.machine.operand_stream import SETTLE, WRITTEN, OperandStream, operand_bytes, operand_channel
 from hlsgen.machine.parameters import ceil_div
 from hlsgen.machine.program import Program
 from hlsgen.machine.trace import CONTEXT, SCORES
@@ -139,9 +140,12 @@ class _Streams:
             "constants": channel("constants", small, p.constant_words * p.columns * CONSTANT_BYTES, passing),
             "addends": channel("addends", small, 16 * p.row_width * p.columns * 2),
         }
+        if p.streamed:
+            channels["operands"] = operand_channel(program)
         header = timing.header + memory.latency + HEADER_BYTES // p.bus_bytes
         self.bus = Bus(channels, p.bus_bytes, memory.latency, memory.cycles_per_beat, header)
         self.taken = dict.fromkeys(channels, 0)
+        self.operands = OperandStream(p, self.bus, timing.stream)
 
     def wait(self, name: str, size: int) -> int:
         """When `size` bytes in all of a stream are words in the machine."""
@@ -178,6 +182,10 @@ class _Model:
         self.progress.append(progress)
         constants = self._constants(command)
         base = done = 0
+        if command.span:
+            depends = self.progress[command.operand_depends_on].done
+            written = depends + self.t.lead + WRITTEN + self.memory.latency + SETTLE
+            self.streams.operands.open(command, max(written, ready))
         for job in jobs(command):
             rows = command.tile_rows(job.tile, self.p.rows)
             start, end = self._load(command, job, rows, ready)
@@ -289,7 +297,9 @@ class _Model:
         start = max(self.multiply_free, loaded)
         steps = command.exp_steps if job.kind == CONTEXT else command.k_steps
         weighted = command.product is Product.WEIGHTS
-        if not weighted:
+        if job.opens:
+            start = max(start, self.streams.operands.there(job.reading, job.kind == CONTEXT) + 2)
+        elif not weighted and not command.span:
             start = max(start, self.progress[command.operand_depends_on].done)
         first = start
         if weighted and job.tile == 0:
@@ -314,6 +324,8 @@ class _Model:
             start = end + 1
         if weighted and job.tile == 0:
             self.streams.bus.pixels_first(start)
+        if job.closes:
+            self.streams.operands.free(job.reading, job.kind == CONTEXT, start)
         self.multiply_free = start
         self.slots.append(start)
         return first
@@ -325,5 +337,6 @@ class _Model:
             cycles += ceil_div(self.image.output_bytes, self.p.bus_bytes)
         sections = (self.image.program, self.image.constants, self.image.weights, self.image.addends)
         size = HEADER_BYTES + self.image.input_bytes + sum(-(-len(data) // 64) * 64 for data in sections)
+        size += operand_bytes(self.program)
         useful = self.program.macs / (cycles * self.p.lanes)
         return Prediction(cycles, self.issued, useful, size, tuple(self.times))

@@ -60,7 +60,7 @@ class MachineParameters:
     logit_bits: int = 10
     accumulator_bits: int = 32
     workspace_units: int = 0
-    """Units of 64 bytes that keys take in external memory, and values after them; 0: they stay in the machine."""
+    """Units of 64 bytes that keys take in external memory, and values behind them; 0: both stay inside."""
 
     def __post_init__(self) -> None:
         problems = [

@@ -1,7 +1,7 @@
 """Keys and values in external memory: where streamed attention writes them and reads them again.
 
-Each has a region of `workspace_units` * 64 bytes. DRAIN writes a head after the other, in its own order (tile,
-word, row; rows up to whole groups), each head up to a multiple of 64 bytes, so that both ways are sequential.
+Each has a region of `workspace_units` * 64 bytes. DRAIN writes a head after the other, in its own order
+(tile, word, row; rows up to whole groups), each head up to a multiple of 64 bytes: both ways are sequential.
 """
 
 from __future__ import annotations

@@ -51,7 +51,8 @@ inline bool is_stored(const Command& command) {
 
 /// The rows that fill the last group of `row_width`: addends are skipped, outputs are zero.
 template <class P>
-void fill_group(Progress& progress, Beat<P>* external, Beat<P>* workspace, Output<P>& output, const Command& command, const Job& job) {
+void fill_group(Progress& progress, Beat<P>* external, Beat<P>* workspace, Output<P>& output,
+                const Command& command, const Job& job) {
 #pragma HLS INLINE
     for (int row = job.rows; row % P::row_width != 0; ++row) {
         if (command.stream_addend != 0) {
@@ -71,8 +72,8 @@ void fill_group(Progress& progress, Beat<P>* external, Beat<P>* workspace, Outpu
 }
 
 template <class P>
-void drain(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Beat<P>* workspace, Output<P>& output,
-           const Command& command, const Job& job, int block,
+void drain(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external,
+           Beat<P>* workspace, Output<P>& output, const Command& command, const Job& job, int block,
            const Int<P::accumulator_bits> (&sums)[P::rows][P::columns]) {
 #pragma HLS INLINE off
     const BlockPlace at = place(command, job, block);
@@ -117,8 +118,8 @@ void drain(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>*
 
 /// One tile against the column blocks of one group.
 template <class P>
-void run_job(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Beat<P>* workspace, Output<P>& output,
-             const Command& command, const Job& job) {
+void run_job(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Beat<P>* workspace,
+             Output<P>& output, const Command& command, const Job& job) {
 #pragma HLS INLINE off
     if constexpr (P::workspace_units > 0) {
         if (job.opens) {
@@ -149,8 +150,8 @@ Job tile_job(const Progress& progress, const Command& command, Kind kind, int ti
 
 /// Groups of column blocks, and for each group all tiles: every weight is read once.
 template <class P>
-void run_plain(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Beat<P>* workspace, Output<P>& output,
-               const Command& command) {
+void run_plain(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Beat<P>* workspace,
+               Output<P>& output, const Command& command) {
 #pragma HLS INLINE
     read_constants<P>(memory, progress, image, command.groups * command.blocks + command.extra);
     int first_block = 0;
@@ -209,8 +210,8 @@ void run_attention(Memory<P>& memory, Progress& progress, const Beat<P>* image, 
 
 /// Executes one command.
 template <class P>
-void run(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Beat<P>* workspace, Output<P>& output,
-         const Command& command) {
+void run(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Beat<P>* workspace,
+         Output<P>& output, const Command& command) {
 #pragma HLS INLINE off
 #pragma HLS ALLOCATION function instances=run_job<P> limit=1
     if (command.product == Product::attention) {

@@ -21,7 +21,7 @@ SHAPES = [(4, 4, 8, 1), (3, 8, 2, 1), (1, 1, 1, 1), (5, 2, 8, 1), (4, 4, 8, 2), 
 @pytest.mark.parametrize("span", [0, 1, 2])
 @pytest.mark.parametrize(("rows", "columns", "depth", "width"), SHAPES)
 @pytest.mark.parametrize("model", [DIGITS, AWKWARD, TINY], ids=["digits", "awkward", "tiny"])
-def test_every_tensor_equals_golden_and_the_resident_run(model, rows, columns, depth, width, span) -> None:  # noqa: ANN001
+def test_every_tensor_equals_golden_and_the_resident_run(model, rows, columns, depth, width, span) -> None:
     graph = integer_vit(model)
     resident = ArrayShape(rows=rows, columns=columns, depth=depth, ring_bytes=2048, row_width=width)
     streamed = replace(resident, streamed=True, span=span)
@@ -30,9 +30,7 @@ def test_every_tensor_equals_golden_and_the_resident_run(model, rows, columns, d
     for array in (resident, streamed):
         lowered = lower(graph, array)
         program = lowered.program
-        run = Interpreter(program.parameters, lowered.image.pack()).run(
-            program.input.pack(picture, columns)
-        )
+        run = Interpreter(program.parameters, lowered.image.pack()).run(program.input.pack(picture, columns))
         assert compare(program, run.records, evaluate(graph, picture)) is None
         outputs.append(program.output.unpack(run.output, program.parameters))
         assert Program.parse(str(program)) == program

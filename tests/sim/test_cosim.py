@@ -28,7 +28,15 @@ CASES = [
     ("digits", ArrayShape(rows=4, columns=4, depth=8, row_width=2)),
     ("awkward", ArrayShape(rows=6, columns=8, depth=2, bus_bytes=32, ring_bytes=512, row_width=2)),
     ("awkward", ArrayShape(rows=4, columns=4, depth=8, bus_bytes=32, row_width=4)),
+    ("awkward", ArrayShape(rows=4, columns=4, depth=8, bus_bytes=8, streamed=True, span=1)),
+    ("digits", ArrayShape(rows=5, columns=2, depth=8, bus_bytes=64, ring_bytes=1024, streamed=True, span=2)),
+    ("awkward", ArrayShape(rows=6, columns=8, depth=2, bus_bytes=32, row_width=2, streamed=True)),
 ]
+
+
+def _name(array: ArrayShape) -> str:
+    streamed = f"s{array.span}" if array.streamed else ""
+    return f"{array.rows}x{array.columns}x{array.depth}w{array.row_width}{streamed}"
 
 
 def _inputs(lowered: Lowered, model: Vit, count: int) -> tuple[np.ndarray, list[bytes]]:
@@ -40,7 +48,7 @@ def _inputs(lowered: Lowered, model: Vit, count: int) -> tuple[np.ndarray, list[
 @pytest.mark.parametrize(
     ("name", "array"),
     CASES,
-    ids=lambda v: v if isinstance(v, str) else f"{v.rows}x{v.columns}x{v.depth}w{v.row_width}",
+    ids=lambda v: v if isinstance(v, str) else _name(v),
 )
 def test_every_tensor_equals_golden_and_the_cycle_model_holds(
     name: str, array: ArrayShape, tmp_path: Path
