@@ -25,6 +25,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--memory", type=int, default=16, metavar="BYTES", help="bytes per cycle")
     parser.add_argument("--row-width", type=int, default=1, metavar="ROWS")
     parser.add_argument("--ring", type=int, default=ArrayShape.ring_bytes, metavar="BYTES")
+    parser.add_argument("--target", choices=("generic", "xilinx"), default="generic", help="kind of device")
     parser.add_argument("--streamed", action="store_true", help="keys and values in external memory")
     parser.add_argument("--span", type=int, default=0, metavar="TILES", help="of queries per reading, 0: all")
     parser.add_argument("--latency", type=int, default=64, metavar="CYCLES", help="to a burst's first beat")
@@ -43,6 +44,7 @@ def _cases(options: argparse.Namespace) -> list[tuple[Case, Bar]]:
         row_width=options.row_width,
         ring_bytes=options.ring,
         latency=options.latency,
+        target=options.target,
         streamed=options.streamed,
         span=options.span,
     )

@@ -39,6 +39,7 @@ class Case:
     latency: int = 64
     streamed: bool = False
     span: int = 0
+    target: str = "generic"
 
     @property
     def shape(self) -> ArrayShape:
@@ -117,7 +118,9 @@ def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
     golden = timed("golden", lambda: evaluate(graph, image))
     memory = cycles.Memory(latency=case.latency)
     predicted = timed("predict", lambda: cycles.predict(program, lowered.image, memory))
-    harness = timed("build", lambda: cosim.build(program.parameters, HARNESSES, trace=True))
+    harness = timed(
+        "build", lambda: cosim.build(program.parameters, HARNESSES, target=case.target, trace=True)
+    )
     pixels = program.input.pack(image, program.parameters.columns)
     packed, given = lowered.image.pack(), cosim.Memory(latency=case.latency)
     (answer,) = timed("rtl", lambda: harness.run(packed, [pixels], memory=given))

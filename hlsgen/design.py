@@ -109,6 +109,13 @@ class Design:
 
         return load(Path(directory))
 
+    @property
+    def rtl_target(self) -> str:
+        """What the RTL is made for: the board's kind of device."""
+        from hlsgen.boards.board import load_board
+
+        return load_board(self.board).rtl_target
+
     @cached_property
     def packed_image(self) -> bytes:
         """The Image as the machine reads it."""

@@ -108,7 +108,7 @@ def _zynqmp(design: Design, board: Board) -> Mapping[str, str | bytes]:
 
     return vivado_project(
         board,
-        rtl_text(design.program.parameters),
+        rtl_text(design.program.parameters, board.rtl_target),
         design.graph,
         design.program,
         design.image,

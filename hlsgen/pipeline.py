@@ -209,7 +209,7 @@ def build(
             span=span,
             notes={"model": loaded.name},
         )
-        generator.start(design.program.parameters)
+        generator.start(design.program.parameters, design.rtl_target)
         progress("samples")
         design = replace(design, samples=make_samples(float_graph, quantized.graph, kept))
         return save(design, Path(directory), generator.text, progress)

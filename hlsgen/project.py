@@ -33,7 +33,7 @@ DERIVED = (TRACED,)
 
 def contents(
     design: Design,
-    rtl: Callable[[MachineParameters], str] = rtl_text,
+    rtl: Callable[[MachineParameters, str], str] = rtl_text,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, bytes]:
     """Path to bytes of the whole build folder, manifest included; writes nothing.
@@ -62,7 +62,7 @@ def contents(
         texts["quantization.json"] = json.dumps(design.quantization, indent=1) + "\n"
     binaries = graph_file.save(design.graph) | _data(design)
     progress("RTL")
-    texts[PLAIN] = rtl(program.parameters)
+    texts[PLAIN] = rtl(program.parameters, design.rtl_target)
     files = dict(sorted(({path: text.encode() for path, text in texts.items()} | binaries).items()))
     files[MANIFEST] = _manifest(design, files)
     return files
@@ -114,7 +114,7 @@ def _manifest(design: Design, files: Mapping[str, bytes]) -> bytes:
 def save(
     design: Design,
     directory: Path,
-    rtl: Callable[[MachineParameters], str] = rtl_text,
+    rtl: Callable[[MachineParameters, str], str] = rtl_text,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Design:
     """Write the build folder; raises `UsageError` when `directory` holds something else.

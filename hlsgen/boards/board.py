@@ -71,6 +71,11 @@ class Board:
         return self.family == "zynqmp" or self.clock_port in self.ports
 
     @property
+    def rtl_target(self) -> str:
+        """What the build folder's RTL is made for: plain Verilog that any simulator runs."""
+        return "xilinx" if self.family == "zynqmp" else "generic"
+
+    @property
     def default_array(self) -> str:
         """The default array as RxCxD."""
         return "x".join(map(str, self.array))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from hlsgen.boards.board import Board
 from hlsgen.boards.memories import Memory, image_rom, memories
 from hlsgen.errors import DoesNotFit, Problem
-from hlsgen.machine.parameters import MachineParameters, is_power_of_two
+from hlsgen.machine.parameters import MachineParameters, ceil_div, is_power_of_two
 
 ECP5_BLOCKS = 142
 """Multiplier blocks that the RTL uses at most on the ECP5; more are slow to place and route."""
@@ -42,17 +43,17 @@ class Fit:
         return "\n".join(lines)
 
 
-def array_dsp(rows: int, columns: int, depth: int) -> int:
-    """DSP blocks of the array: one per 9 x 8 bit product."""
-    return rows * columns * depth
+def array_dsp(rows: int, columns: int, depth: int, family: str = "ecp5") -> int:
+    """DSP blocks of the array: one per 9 x 8 bit product, a DSP48E2 for two rows' (`hlsgen.rtl.packed`)."""
+    return (ceil_div(rows, 2) if family == "zynqmp" else rows) * columns * depth
 
 
 def stage_dsp(columns: int, family: str, lanes: int, row_width: int = 1) -> int:
-    """DSP blocks of LOAD and DRAIN: two to requantize and three to normalise a column, one for the row.
+    """DSP blocks of LOAD and DRAIN: two to requantize and three to normalise a column, three for the row.
 
     On the ECP5 they take only what the array leaves, the rest is made of logic.
     """
-    wanted = row_width * (1 + 5 * columns)
+    wanted = row_width * (3 + 5 * columns)
     return min(wanted, max(0, ECP5_BLOCKS - lanes)) if family == "ecp5" else wanted
 
 
@@ -63,7 +64,8 @@ def estimate(parameters: MachineParameters, board: Board, image_bytes: int = 0) 
         items.append(image_rom(parameters, image_bytes))
     return Fit(
         board=board,
-        dsp=lanes + stage_dsp(parameters.columns, board.family, lanes, parameters.row_width),
+        dsp=array_dsp(parameters.rows, parameters.columns, parameters.depth, board.family)
+        + stage_dsp(parameters.columns, board.family, lanes, parameters.row_width),
         ram_blocks=sum(item.blocks for item in items),
         memories=tuple(items),
     )
@@ -108,13 +110,13 @@ def fitting_arrays(board: Board, lanes: int, count: int = 3) -> list[tuple[int, 
         for columns in _SIZES
         for depth in _SIZES
         if is_power_of_two(rows)
-        and array_dsp(rows, columns, depth) <= lanes
-        and array_dsp(rows, columns, depth) + stage_dsp(columns, board.family, lanes) <= usable
+        and rows * columns * depth <= lanes
+        and array_dsp(rows, columns, depth, board.family) + stage_dsp(columns, board.family, lanes) <= usable
     ]
 
     def key(shape: tuple[int, int, int]) -> tuple[int, float]:
         distance = sum(abs(a.bit_length() - b.bit_length()) for a, b in zip(shape, board.array, strict=True))
-        return -array_dsp(*shape), distance
+        return -math.prod(shape), distance
 
     return sorted(shapes, key=key)[:count]
 

@@ -6,14 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from hlsgen.errors import UsageError
-from hlsgen.machine.parameters import MachineParameters
+from hlsgen.machine.parameters import TARGETS, MachineParameters
 
 if TYPE_CHECKING:
     from amaranth.lib import wiring
 
 TOP = "top"
 PATH = f"rtl/{TOP}.v"
-TARGETS = ("generic", "ecp5")
 
 
 def verilog(parameters: MachineParameters, target: str = "generic", trace: bool = False) -> dict[str, str]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from hlsgen.errors import Problem, UsageError
 
 BUS_BYTES = (4, 8, 16, 32, 64)
+TARGETS = ("generic", "ecp5", "xilinx")
+"""What the RTL may be made for: any device, or one whose multiplier blocks it knows."""
 SECTION_ALIGN = 64
 """Bytes to which every section of an Image, the input and the output are padded."""
 

@@ -66,3 +66,9 @@ def test_suggested_arrays_fit_and_do_not_exceed_the_question() -> None:
         arrays = fitting_arrays(BOARD, lanes)
         assert arrays
         assert all(array_dsp(*array) <= min(lanes, 143) for array in arrays)
+
+
+def test_two_rows_share_the_multipliers_of_a_zynq() -> None:
+    assert array_dsp(8, 16, 8, "zynqmp") == 512
+    assert array_dsp(3, 2, 4, "zynqmp") == 16
+    assert array_dsp(8, 16, 8) == 1024

@@ -69,3 +69,27 @@ def test_every_tensor_equals_golden_and_the_cycle_model_holds(
         measured = run.counters["cycles"]
         assert abs(predicted.cycles - measured) <= 0.02 * measured, (predicted.cycles, measured, latency)
         assert predicted.multiply == run.counters["multiply"]
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("digits", ArrayShape(rows=4, columns=4, depth=8)),
+        ("awkward", ArrayShape(rows=3, columns=2, depth=16, bus_bytes=32)),
+    ],
+    ids=lambda v: v if isinstance(v, str) else _name(v),
+)
+def test_packed_products_equal_golden(name: str, array: ArrayShape, tmp_path: Path) -> None:
+    model = MODELS[name]
+    graph = integer_vit(model)
+    lowered = lower(graph, array)
+    harness = cosim.build(lowered.program.parameters, tmp_path, target="xilinx", trace=True)
+    pictures, inputs = _inputs(lowered, model, 2)
+    for memory in (CALM, STALLED):
+        for picture, run in zip(
+            pictures, harness.run(lowered.image.pack(), inputs, memory=memory), strict=True
+        ):
+            cosim.check(lowered.program, run, evaluate(graph, picture))
+    run = harness.run(lowered.image.pack(), inputs[:1], memory=CALM)[0]
+    predicted = cycles.predict(lowered.program, lowered.image, cycles.Memory(latency=4))
+    assert abs(predicted.cycles - run.counters["cycles"]) <= 0.02 * run.counters["cycles"]

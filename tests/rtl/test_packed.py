@@ -1,0 +1,95 @@
+"""Packed products are exact: arithmetic at its limits, the array against integers, the blocks it takes."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from amaranth import Module
+from amaranth.sim import Simulator
+
+from benchmarks.dsp import count
+from hlsgen.machine.parameters import MachineParameters
+from hlsgen.rtl import packed
+from hlsgen.rtl.array import Array
+
+OPERANDS, WEIGHTS = (-128, 255), (-128, 127)
+
+
+def _unpacked(total: int) -> tuple[int, int]:
+    """The two sums of `packed`'s docstring, in integers."""
+    half = 1 << (packed.FIELD - 1)
+    low = (total + half) % (1 << packed.FIELD) - half
+    return (total - low) >> packed.FIELD, low
+
+
+def test_sums_at_the_limits_come_apart_exactly() -> None:
+    extremes = [a * b for a in (*OPERANDS, 0, -1, 1) for b in (*WEIGHTS, 0, -1, 1)]
+    lowest, highest = min(extremes), max(extremes)
+    sums = {count * value for count in range(packed.SUMMED + 1) for value in (lowest, highest, -1, 1)}
+    for high, low in itertools.product(sums, repeat=2):
+        assert _unpacked((high << packed.FIELD) + low) == (high, low)
+    assert packed.SUMMED * lowest >= -(1 << 17)
+    assert packed.SUMMED * highest < 1 << 17
+    assert (packed.SUMMED + 1) * -lowest > 1 << 17  # one more would not always fit
+    for high, low in itertools.product(OPERANDS, repeat=2):
+        assert -(1 << 26) <= (high << packed.FIELD) + low < 1 << 26
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 1), (2, 2, 4), (3, 2, 8), (4, 1, 16), (5, 2, 2)])
+def test_the_array_gives_exact_sums(shape: tuple[int, int, int]) -> None:
+    rows, columns, depth = shape
+    parameters = MachineParameters(rows=rows, columns=columns, depth=depth, accumulator_bits=32)
+    array, random, steps = Array(parameters, style="packed"), np.random.default_rng(0), 6
+    blocks = []
+    for kind in ("high", "low", "mixed", "random", "random"):
+        a = random.integers(OPERANDS[0], OPERANDS[1] + 1, (steps, rows, depth))
+        w = random.integers(WEIGHTS[0], WEIGHTS[1] + 1, (steps, columns, depth))
+        if kind != "random":
+            a[:] = (
+                OPERANDS[1]
+                if kind != "mixed"
+                else np.where(np.arange(rows) % 2, OPERANDS[0], OPERANDS[1])[:, None]
+            )
+            w[:] = WEIGHTS[kind == "high"]
+        blocks.append((a, w))
+    found: list[np.ndarray] = []
+
+    async def drive(context) -> None:
+        for a, w in blocks:
+            for step in range(steps):
+                for index, value in enumerate(a[step].ravel()):
+                    context.set(array.operands[index], int(value))
+                for index, value in enumerate(w[step].ravel()):
+                    context.set(array.weights[index], int(value))
+                context.set(array.valid, 1)
+                context.set(array.first, step == 0)
+                context.set(array.last, step == steps - 1)
+                await context.tick()
+        context.set(array.valid, 0)
+        await context.tick().repeat(array.latency + 4)
+
+    async def watch(context) -> None:
+        for _ in blocks:
+            await context.tick().until(array.captured)
+            cells = [context.get(array.held[index]) for index in range(rows * columns)]
+            found.append(np.array(cells).reshape(rows, columns))
+
+    m = Module()
+    m.submodules.array = array
+    simulator = Simulator(m)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(drive)
+    simulator.add_testbench(watch, background=True)
+    simulator.run()
+    expected = [np.einsum("srd,scd->rc", a, w) for a, w in blocks]
+    assert len(found) == len(expected)
+    for got, wanted in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_yosys_takes_half_a_block_for_a_product() -> None:
+    blocks = count(MachineParameters(rows=4, columns=2, depth=4))
+    assert blocks["array"] == 4 * 2 * 4 // 2
+    assert sum(blocks.values()) == 16 + 5 * 2 + 3
