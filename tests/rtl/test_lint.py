@@ -80,5 +80,5 @@ def test_yosys_finds_no_latch_and_no_conflict(text: str, tmp_path: Path) -> None
 
 
 def test_unknown_target() -> None:
-    with pytest.raises(UsageError, match="target must be one of generic, ecp5, not 'asic'"):
+    with pytest.raises(UsageError, match="target must be one of generic, ecp5, xilinx, not 'asic'"):
         verilog(PARAMETERS, "asic")
