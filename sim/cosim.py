@@ -19,7 +19,7 @@ from hlsgen.machine.program import Program
 from hlsgen.sim import verilator
 
 COUNTERS = ("cycles", "multiply", "wait_tile", "wait_weights", "wait_drain", "idle")
-_ROW = ("status", "error", *COUNTERS, "read_beats", "write_beats", "records", "elapsed")
+_ROW = ("status", "error", *COUNTERS, "read_beats", "write_beats", "records", "elapsed", "fault")
 _VERILATOR = ("--cc", "--exe", "--build", "-j", "2", "-O3", "--no-timing", "--no-assert")
 _QUIET = ("-Wno-fatal", "-Wno-lint", "--quiet")
 
@@ -30,15 +30,35 @@ class Memory:
 
     latency: cycles to a burst's first beat, and to a write's response. rate: beats per cycle at most, in each
     direction. stall: chance that a ready or valid is held back in a cycle, drawn from `seed`.
-    read_error, write_error: number of the beat that gets an error response, -1 for none.
     """
 
     latency: int = 32
     rate: float = 1.0
     stall: float = 0.0
     seed: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """What goes wrong with the first image; -1 is never.
+
+    read_error, write_error: number of the beat that gets `response` (2 slave error, 3 decode error). silent:
+    number of the first read beat that never comes. abort, restart, reset: cycles from the start to the host's
+    abort, to a second start, to a reset. image_offset: bytes added to the Image's address. image_bytes,
+    window_bytes: registers. image: what lies in memory in the Image's place.
+    """
+
     read_error: int = -1
     write_error: int = -1
+    response: int = 2
+    silent: int = -1
+    abort: int = -1
+    restart: int = -1
+    reset: int = -1
+    image_offset: int = 0
+    image_bytes: int = -1
+    window_bytes: int = 0
+    image: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -69,10 +89,14 @@ class Harness:
         inputs: Sequence[bytes],
         *,
         memory: Memory | None = None,
+        fault: Fault | None = None,
         watchdog: int = 1 << 20,
         limit: int = 1 << 40,
     ) -> list[Run]:
-        """Run one Image on padded inputs, one after another; raises `ToolFailed` when nothing comes back."""
+        """Run one Image on padded inputs, one after another; raises `ToolFailed` when nothing comes back.
+
+        fault: what goes wrong with the first of them.
+        """
         sections, size = Image.unpack(image), len(inputs[0])
         if any(len(data) != size for data in inputs):
             raise UsageError("inputs must all have the same number of bytes")
@@ -92,10 +116,9 @@ class Harness:
                 "rate": round(memory.rate * 1024),
                 "stall": round(memory.stall * 1024),
                 "seed": memory.seed,
-                "read_error": memory.read_error,
-                "write_error": memory.write_error,
                 "watchdog": watchdog,
                 "limit": limit,
+                **_fault_options(fault, folder),
             }
             command = [str(self.executable), *(f"{key}={value}" for key, value in options.items())]
             verilator.run(command, folder)
@@ -114,6 +137,17 @@ class Harness:
             runs.append(Run(output.tobytes(), counters, None if records is None else records[start:end]))
             start = end
         return runs
+
+
+def _fault_options(fault: Fault | None, folder: Path) -> dict[str, int | str]:
+    """The harness's options for the fault; a wrong Image becomes a file."""
+    if fault is None:
+        return {}
+    options: dict[str, int | str] = {key: value for key, value in vars(fault).items() if key != "image"}
+    if fault.image:
+        (folder / "other").write_bytes(fault.image)
+        options["other_image"] = "other"
+    return options | {"faults": 1}
 
 
 def build(

@@ -7,11 +7,16 @@
 //   latency                                   cycles from AR to the first beat, and from the last W to B
 //   rate                                      beats per 1024 cycles and direction at most
 //   stall, seed                               chance in 1024 that a ready or valid is held back in a cycle
-//   read_error, write_error                   beats before the one that gets an error response, -1 for none
+//   read_error, write_error, response         beats before the one that gets this error response, -1 for none
+//   silent                                    beats after which reads are no longer answered
+//   abort, restart, reset                     cycles from the start to that bit of the host, or to a reset
+//   image_offset, image_bytes, window_bytes   what the host writes instead of the right addresses
+//   other_image                               file of the Image that lies in memory instead of the right one
+//   faults                                    images, from the first, that all this is for (default: all)
 //   watchdog, limit                           cycles: the machine's register, and until the harness gives up
 //
 // `counters` gets per image: status, error, the six counters, beats read and written, trace records, cycles
-// from the start to the interrupt; 12 words of 64 bits. Exit code 3: no interrupt within the limit; 4: the top
+// from the start to the interrupt and to the fault; 13 words of 64 bits. Exit code 3: no interrupt within the limit; 4: the top
 // broke a rule of AXI.
 
 #include <cstdint>
@@ -110,18 +115,42 @@ struct Throttle {
     void take() { credit -= 1024; }
 };
 
+// What goes wrong with an image, and when; -1: nothing.
+struct Fault {
+    int64_t readError = -1, writeError = -1, silent = -1, abort = -1, restart = -1, reset = -1;
+    int64_t imageOffset = 0, imageBytes = -1, windowBytes = 0;
+    unsigned response = kSlaveError;
+
+    static Fault of(const Options& o) {
+        Fault f;
+        f.readError = o.number("read_error", -1), f.writeError = o.number("write_error", -1);
+        f.silent = o.number("silent", -1), f.abort = o.number("abort", -1);
+        f.restart = o.number("restart", -1), f.reset = o.number("reset", -1);
+        f.imageOffset = o.number("image_offset", 0), f.imageBytes = o.number("image_bytes", -1);
+        f.windowBytes = o.number("window_bytes", 0);
+        f.response = static_cast<unsigned>(o.number("response", kSlaveError));
+        return f;
+    }
+};
+
 class Machine {
 public:
     Machine(const Options& o)
         : latency_(o.number("latency", 32)),
           stall_(o.number("stall", 0)),
-          readError_(o.number("read_error", -1)),
-          writeError_(o.number("write_error", -1)),
           random_{static_cast<uint64_t>(o.number("seed", 1)) * 0x9E3779B97F4A7C15u + 1},
           readRate_{static_cast<uint64_t>(o.number("rate", 1024))},
           writeRate_{static_cast<uint64_t>(o.number("rate", 1024))},
           top_(std::make_unique<Vtop>()) {
+        reset();
+    }
+
+    // The whole system's reset: the memory forgets what was under way.
+    void reset() {
         top_->rst = 1;
+        reads_.clear(), writes_.clear(), answers_.clear();
+        top_->m_axi_rvalid = top_->m_axi_bvalid = 0;
+        readTaken_ = answerTaken_ = false;
         for (int i = 0; i < 4; ++i) tick();
         top_->rst = 0;
         tick();
@@ -131,7 +160,12 @@ public:
 
     std::vector<Region> regions;
     FILE* trace = nullptr;
-    uint64_t cycle = 0, readBeats = 0, writeBeats = 0, records = 0, started = 0;
+    uint64_t cycle = 0, readBeats = 0, writeBeats = 0, records = 0, started = 0, faulted = 0;
+    Fault fault;
+
+    void markFault() {
+        if (!faulted) faulted = cycle;
+    }
 
     bool interrupt() const { return top_->irq; }
 
@@ -185,7 +219,9 @@ private:
         top_->m_axi_awready = writes_.size() < kMaxBursts && !random_.chance(stall_);
         top_->m_axi_wready = !writes_.empty() && writeRate_.step() && !random_.chance(stall_);
         bool rate = readRate_.step();
-        if (!top_->m_axi_rvalid && rate && !reads_.empty() && reads_.front().when <= cycle && !random_.chance(stall_))
+        const bool silent = fault.silent >= 0 && readBeats >= static_cast<uint64_t>(fault.silent);
+        if (silent) markFault();
+        if (!silent && !top_->m_axi_rvalid && rate && !reads_.empty() && reads_.front().when <= cycle && !random_.chance(stall_))
             offerBeat();
         if (!top_->m_axi_bvalid && !answers_.empty() && answers_.front().when <= cycle && !random_.chance(stall_)) {
             top_->m_axi_bvalid = 1;
@@ -198,8 +234,9 @@ private:
         static const uint8_t nothing[BUS_BYTES] = {};
         const uint8_t* data = find(burst.address, false);
         put(top_->m_axi_rdata, data ? data : nothing, BUS_BYTES);
-        bool error = readError_ >= 0 && readBeats == static_cast<uint64_t>(readError_);
-        top_->m_axi_rresp = error ? kSlaveError : data ? kOkay : kDecodeError;
+        bool error = fault.readError >= 0 && readBeats == static_cast<uint64_t>(fault.readError);
+        if (error) markFault();
+        top_->m_axi_rresp = error ? fault.response : data ? kOkay : kDecodeError;
         top_->m_axi_rlast = burst.beats == 1;
         top_->m_axi_rvalid = 1;
     }
@@ -245,7 +282,8 @@ private:
         std::memcpy(&strobes, &top_->m_axi_wstrb, sizeof top_->m_axi_wstrb);
         uint8_t* place = find(burst.address, true);
         if (!place && strobes) burst.when = kDecodeError;
-        if (writeError_ >= 0 && writeBeats == static_cast<uint64_t>(writeError_)) burst.when = kSlaveError;
+        if (fault.writeError >= 0 && writeBeats == static_cast<uint64_t>(fault.writeError))
+            burst.when = fault.response, markFault();
         for (unsigned i = 0; place && i < BUS_BYTES; ++i)
             if (strobes >> i & 1) place[i] = data[i];
         ++writeBeats;
@@ -310,7 +348,6 @@ private:
     };
 
     uint64_t latency_, stall_;
-    int64_t readError_, writeError_;
     Random random_;
     Throttle readRate_, writeRate_;
     std::unique_ptr<Vtop> top_;
@@ -319,32 +356,64 @@ private:
     std::deque<Burst> reads_, writes_, answers_;  // an answer's `beats` is its response
 };
 
-void runOne(Machine& machine, const Options& o, const std::vector<uint8_t>& inputs, size_t index, FILE* outputs,
-            FILE* counters) {
-    const size_t input = o.number("input_bytes", 0), output = o.number("output_bytes", 0);
-    std::memcpy(machine.regions[1].data.data(), inputs.data() + index * input, input);
-    std::fill(machine.regions[2].data.begin(), machine.regions[2].data.end(), 0xEE);
-    machine.readBeats = machine.writeBeats = machine.records = 0;
-    machine.write64(0x10, kImage);
-    machine.write(0x18, static_cast<uint32_t>(machine.regions[0].data.size()));
+// The host's registers for one image, and its start.
+void start(Machine& machine, const Options& o) {
+    const Fault& fault = machine.fault;
+    const size_t size = machine.regions[0].data.size();
+    machine.readBeats = machine.writeBeats = machine.records = machine.faulted = 0;
+    machine.write64(0x10, kImage + static_cast<uint64_t>(fault.imageOffset));
+    machine.write(0x18, static_cast<uint32_t>(fault.imageBytes < 0 ? size : fault.imageBytes));
     machine.write64(0x1C, kInput);
     machine.write64(0x24, kOutput);
+    machine.write64(0x2C, kImage);
+    machine.write(0x34, static_cast<uint32_t>(fault.windowBytes));
     if (machine.regions.size() > 3) machine.write64(0x60, kWorkspace);
     machine.write(0x38, static_cast<uint32_t>(o.number("watchdog", 1 << 20)));
     machine.write(0x00, 1);
     machine.started = machine.cycle;
+}
+
+// Until the interrupt, or until the reset that the fault asks for.
+void wait(Machine& machine, const Options& o) {
+    const Fault& fault = machine.fault;
     const uint64_t limit = o.number("limit", 1ll << 40);
-    while (!machine.interrupt()) {
-        machine.tick();
+    for (bool aborted = false, restarted = false; !machine.interrupt();) {
+        const int64_t passed = static_cast<int64_t>(machine.cycle - machine.started);
+        if (fault.abort >= 0 && passed >= fault.abort && !aborted) {
+            machine.markFault();
+            machine.write(0x00, 2), aborted = true;
+        } else if (fault.restart >= 0 && passed >= fault.restart && !restarted) {
+            machine.write(0x00, 1), restarted = true;
+        } else if (fault.reset >= 0 && passed >= fault.reset) {
+            machine.markFault();
+            machine.reset();
+            return;
+        } else {
+            machine.tick();
+        }
         if (machine.cycle - machine.started > limit) fail(3, "no answer after " + std::to_string(limit) + " cycles");
     }
+}
+
+void runOne(Machine& machine, const Options& o, const std::vector<uint8_t>& inputs, size_t index, FILE* outputs,
+            FILE* counters) {
+    const size_t input = o.number("input_bytes", 0), output = o.number("output_bytes", 0);
+    const bool faulty = index < static_cast<size_t>(o.number("faults", 1ll << 40));
+    machine.fault = faulty ? Fault::of(o) : Fault();
+    machine.regions[0].data = load(faulty && !o.text("other_image").empty() ? o.text("other_image") : o.text("image"));
+    std::memcpy(machine.regions[1].data.data(), inputs.data() + index * input, input);
+    std::fill(machine.regions[2].data.begin(), machine.regions[2].data.end(), 0xEE);
+    start(machine, o);
+    wait(machine, o);
     const uint64_t took = machine.cycle - machine.started;
-    uint64_t row[12] = {machine.read(0x04), machine.read(0x08)};
+    machine.fault = Fault();
+    uint64_t row[13] = {machine.read(0x04), machine.read(0x08)};
     for (unsigned i = 0; i < 6; ++i) row[2 + i] = machine.read(0x48 + 4 * i);
     row[8] = machine.readBeats;
     row[9] = machine.writeBeats;
     row[10] = machine.records;
     row[11] = took;
+    row[12] = machine.faulted ? machine.faulted - machine.started : 0;
     machine.write(0x00, 4);
     std::fwrite(row, sizeof row, 1, counters);
     std::fwrite(machine.regions[2].data.data(), 1, output, outputs);
@@ -364,7 +433,7 @@ int main(int argc, char** argv) {
     const size_t samples = o.number("samples", 1), input = o.number("input_bytes", 0);
     if (inputs.size() < samples * input) fail(2, "inputs are too short");
     Machine machine(o);
-    machine.regions.push_back({kImage, load(o.text("image")), false});
+    machine.regions.push_back({kImage, {}, false});
     machine.regions.push_back({kInput, std::vector<uint8_t>(input), false});
     machine.regions.push_back({kOutput, std::vector<uint8_t>(o.number("output_bytes", 0)), true});
     const size_t workspace = o.number("workspace_bytes", 0);
