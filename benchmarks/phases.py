@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hlsgen.machine import trace
-from hlsgen.machine.commands import Command, Drain, Load, Product, Target
+from hlsgen.machine.phases import phase_of, steps_of
 from hlsgen.machine.program import Program
 
 
@@ -23,29 +23,6 @@ class Phase:
     def lost(self) -> int:
         """Cycles without a step."""
         return self.cycles - self.multiply
-
-
-def phase_of(command: Command, before: Command | None) -> str:
-    """The part of a transformer that a command belongs to; `before` is the one it follows."""
-    if command.load is Load.PATCHES:
-        return "patch embedding"
-    if command.product is Product.ATTENTION:
-        return "attention"
-    if command.target is Target.OUTPUT or command.last:
-        return "head"
-    if command.drain is Drain.ACTIVATION:
-        return "MLP 1"
-    if command.drain is Drain.ADD:
-        return "MLP 2" if before is not None and before.drain is Drain.ACTIVATION else "projection"
-    return "Q, K, V"
-
-
-def steps_of(command: Command) -> int:
-    """Steps that MULTIPLY issues for a command."""
-    if command.product is Product.ATTENTION:
-        each = command.blocks * command.k_steps + command.head_words * command.exp_steps
-        return command.heads * command.tiles * each
-    return command.total_blocks * command.tiles * command.k_steps
 
 
 def measured_phases(program: Program, records: np.ndarray) -> tuple[Phase, ...]:

@@ -54,6 +54,7 @@ COMMANDS = (
     ("perl", "--version", "runs Verilator", True, "perl"),
     ("iverilog", "-V", "second simulator", True, "iverilog"),
     ("tclsh", None, "tests the generated Tcl", True, "tcl"),
+    ("chromium", None, "tests the page of `hlsgen report`", False, "chromium"),
     ("vitis-run", None, "HLS synthesis with AMD Vitis 2023.2 or newer", False, "AMD's installer"),
     ("vitis_hls", None, "HLS synthesis with AMD Vitis up to 2024.2", False, "AMD's installer"),
     ("vivado", None, "bitstreams for AMD boards", False, "AMD's installer"),

@@ -13,7 +13,7 @@ from typing import NoReturn
 from hlsgen.cli.answer import Answer, crash_file, error_document, error_text
 from hlsgen.errors import EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, HlsgenError, Problem, UsageError
 
-VERBS = ("doctor", "inspect", "compile", "simulate", "export", "bitstream", "ops")
+VERBS = ("doctor", "inspect", "compile", "simulate", "export", "bitstream", "report", "ops")
 """Each is a module of this package with HELP, EPILOG, `arguments(parser)` and `run(options)`."""
 
 INTERRUPTED = 130

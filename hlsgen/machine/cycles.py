@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hlsgen.machine.bus import Bus, Channel, beats_of
@@ -71,6 +72,8 @@ class Prediction:
     useful: float
     bytes_read: int
     jobs: tuple[JobTimes, ...] = field(repr=False)
+    arrivals: Mapping[str, tuple[tuple[int, float], ...]] = field(repr=False)
+    """Beats in all, and when the last of them came, after each burst of each read channel."""
 
 
 def predict(
@@ -339,4 +342,5 @@ class _Model:
         size = HEADER_BYTES + self.image.input_bytes + sum(-(-len(data) // 64) * 64 for data in sections)
         size += operand_bytes(self.program)
         useful = self.program.macs / (cycles * self.p.lanes)
-        return Prediction(cycles, self.issued, useful, size, tuple(self.times))
+        arrivals = {name: tuple(channel.arrived) for name, channel in self.streams.bus.channels.items()}
+        return Prediction(cycles, self.issued, useful, size, tuple(self.times), arrivals)

@@ -56,6 +56,13 @@ class Report:
             "quantization": dict(self.design.quantization),
         }
 
+    def html(self) -> str:
+        """One page that needs no other file: time line, roofline, memory map, ranges, resources."""
+        from hlsgen.emit.page import page
+        from hlsgen.report.figures import figures
+
+        return page(figures(self))
+
     def __str__(self) -> str:
         program, parameters = self.design.program, self.design.program.parameters
         array = f"{parameters.rows}x{parameters.columns}x{parameters.depth}"

@@ -1,0 +1,35 @@
+"""`hlsgen report`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from hlsgen.cli.answer import Answer
+
+HELP = "write one HTML page about a design: time line, roofline, memories, ranges, resources"
+EPILOG = """example:
+  hlsgen report build/digits
+"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """DIR and the page."""
+    parser.add_argument("directory", metavar="DIR", help="build folder")
+    parser.add_argument("-o", "--output", metavar="FILE", help="the page (default: DIR/report.html)")
+
+
+def run(options: argparse.Namespace) -> Answer:
+    """Call `Design.report` and write its page."""
+    from hlsgen.design import Design
+    from hlsgen.errors import UsageError
+
+    report = Design.load(options.directory).report()
+    place = Path(options.output) if options.output else Path(options.directory) / "report.html"
+    text = report.html()
+    try:
+        place.write_text(text, "utf-8")
+    except OSError as error:
+        raise UsageError(f"{place} can't be written: {error.strerror}") from None
+    data = {"file": str(place), "bytes": len(text.encode()), "report": report.data}
+    return Answer(data, f"{report}\nwritten to {place}")

@@ -1,0 +1,17 @@
+"""The report's figures as one HTML page: data as JSON, drawn by the page's own script."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hlsgen.emit.render import render
+
+
+def page(figures: Mapping[str, Any]) -> str:
+    """Text of the page. Names reach it as JSON in a data block alone, never as markup or script."""
+    data = json.dumps(figures, separators=(",", ":"), allow_nan=False)
+    for mark, code in (("&", "\\u0026"), ("<", "\\u003c"), (">", "\\u003e")):
+        data = data.replace(mark, code)
+    return render("report/page.html", {"data": data})

@@ -1,0 +1,164 @@
+"""What the report's page shows, as plain data for JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hlsgen.machine.phases import bytes_of, phase_of, steps_of
+from hlsgen.machine.program import Program
+from hlsgen.machine.trace import DRAIN, SCORES
+
+if TYPE_CHECKING:
+    from hlsgen.machine.cycles import Prediction
+    from hlsgen.report.report import Report
+
+MOST_JOBS = 12_000
+"""Jobs that the page carries; of longer programs it shows commands only."""
+BINS = 240
+"""Columns of the memory traffic's histogram."""
+
+
+def figures(report: Report) -> dict[str, Any]:
+    """Everything on the page."""
+    design, prediction = report.design, report.prediction
+    program, board = design.program, report.fit.board
+    phases = phase_rows(program, prediction)
+    return {
+        "title": str(design.notes.get("model", "accelerator")),
+        "headline": headline(report),
+        "lanes": program.parameters.lanes,
+        "bus": program.parameters.bus_bytes,
+        "clock_mhz": board.core_mhz,
+        "cycles": prediction.cycles,
+        "multiply": prediction.multiply,
+        "macs": program.macs,
+        "bytes": prediction.bytes_read,
+        "commands": command_rows(program, prediction),
+        "jobs": job_rows(prediction),
+        "phases": phases,
+        "traffic": traffic(program, prediction),
+        "regions": [vars(region) for region in program.regions],
+        "memories": [
+            {"name": m.name, "count": m.count, "depth": m.depth, "width": m.width, "blocks": m.blocks}
+            for m in report.fit.memories
+        ],
+        "sections": {
+            name: len(getattr(design.image, name)) for name in ("program", "constants", "weights", "addends")
+        },
+        "resources": resources(report),
+        "tensors": list(design.quantization.get("tensors", ())),
+        "warnings": list(design.quantization.get("warnings", ())),
+        "placed": placed(design.directory),
+    }
+
+
+def headline(report: Report) -> list[dict[str, str]]:
+    """The figures on top: label and value."""
+    design, prediction, a = report.design, report.prediction, report.accuracy
+    p, clock = design.program.parameters, report.fit.board.core_mhz
+    rows = [
+        ("array", f"{p.rows}x{p.columns}x{p.depth}"),
+        ("board", f"{report.fit.board.name}, {clock:g} MHz"),
+        ("cycles per image", f"{prediction.cycles:,}"),
+        ("images per second", f"{1e6 * clock / prediction.cycles:,.1f}"),
+        ("useful multipliers", f"{prediction.useful:.1%}"),
+        ("external bytes per image", f"{prediction.bytes_read:,}"),
+    ]
+    if a.integer is not None:
+        rows.append(("accuracy, integer", f"{a.integer / a.images:.2%} of {a.images}"))
+    if a.logits_db is not None:
+        rows.append(("logits", f"{a.logits_db:.1f} dB"))
+    return [{"label": label, "value": value} for label, value in rows]
+
+
+def command_names(program: Program) -> list[str]:
+    """The tensor that each command writes."""
+    names = [f"command {index}" for index in range(len(program.commands))]
+    for view in program.views:
+        if view.which == DRAIN and view.kind != SCORES:
+            names[view.command] = view.tensor
+    return names
+
+
+def command_rows(program: Program, prediction: Prediction) -> list[dict[str, Any]]:
+    """Of each command: name, phase, and when each stage worked on it."""
+    names, before, rows = command_names(program), None, []
+    for index, command in enumerate(program.commands):
+        mine = [job for job in prediction.jobs if job.command == index]
+        rows.append(
+            {
+                "name": names[index],
+                "phase": phase_of(command, before),
+                "load": [min(job.load_start for job in mine), max(job.load_end for job in mine)],
+                "multiply": [min(job.multiply_start for job in mine), max(job.multiply_end for job in mine)],
+                "drain": [min(job.multiply_end for job in mine), max(job.drain_end for job in mine)],
+                "steps": steps_of(command),
+                "bytes": bytes_of(command, program),
+            }
+        )
+        before = command
+    return rows
+
+
+def job_rows(prediction: Prediction) -> list[list[int]]:
+    """command, load start and end, multiply start and end, drain end; of each job."""
+    if len(prediction.jobs) > MOST_JOBS:
+        return []
+    return [
+        [job.command, job.load_start, job.load_end, job.multiply_start, job.multiply_end, job.drain_end]
+        for job in prediction.jobs
+    ]
+
+
+def phase_rows(program: Program, prediction: Prediction) -> list[dict[str, Any]]:
+    """Cycles, steps and bytes by phase; a command's cycles run from the end of the one before to its own."""
+    found: dict[str, dict[str, Any]] = {}
+    begin = 0
+    for row in command_rows(program, prediction):
+        phase = found.setdefault(row["phase"], {"name": row["phase"], "cycles": 0, "steps": 0, "bytes": 0})
+        phase["cycles"] += row["drain"][1] - begin
+        phase["steps"] += row["steps"]
+        phase["bytes"] += row["bytes"]
+        begin = row["drain"][1]
+    return list(found.values())
+
+
+def traffic(program: Program, prediction: Prediction) -> dict[str, list[int]]:
+    """Bytes read by each channel, in `BINS` equal spans of the image's time."""
+    bus, result = program.parameters.bus_bytes, {}
+    for name, arrivals in prediction.arrivals.items():
+        bins, before = [0] * BINS, 0
+        for beats, time in arrivals:
+            place = min(BINS - 1, int(time * BINS / max(1, prediction.cycles)))
+            bins[place] += (beats - before) * bus
+            before = beats
+        result[name] = bins
+    return result
+
+
+def resources(report: Report) -> list[dict[str, Any]]:
+    """Estimated use of the board, against what it has."""
+    have = report.fit.board.resources
+    return [
+        {"name": "DSP blocks", "used": report.fit.dsp, "have": have.dsp},
+        {"name": "RAM blocks of 18 kbit", "used": report.fit.ram_blocks, "have": have.ram_blocks},
+    ]
+
+
+def placed(directory: Path | None) -> list[dict[str, Any]]:
+    """Clock and cells of every bitstream that nextpnr has built below the build folder."""
+    found = []
+    paths = directory.glob("boards/*/build/report.json") if directory else ()
+    for path in sorted(paths):
+        try:
+            data: Mapping[str, Any] = json.loads(path.read_text())
+            clocks = {name: round(clock["achieved"], 1) for name, clock in data["fmax"].items()}
+            cells = {name: [use["used"], use["available"]] for name, use in data["utilization"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue  # a half-written report of a run under way
+        used = {name: use for name, use in sorted(cells.items()) if use[0]}
+        found.append({"board": path.parts[-3], "clocks": clocks, "cells": used})
+    return found

@@ -1,0 +1,130 @@
+"""The report's page, read back from headless Chromium."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.graphs import DIGITS, integer_vit
+
+from hlsgen.cli import main
+from hlsgen.design import Design
+from hlsgen.machine.cycles import predict
+from hlsgen.pipeline import compile as compile_graph
+
+CHROMIUM = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=10000", "--dump-dom")
+HOSTILE = "</script><img src=x onerror=alert(1)>&amp;\"'"
+
+
+@pytest.fixture(scope="module")
+def design() -> Design:
+    quantization = {
+        "tensors": [
+            {"name": HOSTILE, "op": "IntegerLinear", "low": -1.5, "high": 2.25, "scale": 0.0123, "bits": 8,
+             "saturated": 30, "elements": 1000, "sqnr_db": 41.25},
+            {"name": "image", "op": "input", "low": -1.0, "high": 1.0, "scale": 0.5, "bits": 8,
+             "saturated": 0, "elements": 1000, "sqnr_db": None},
+        ],
+        "warnings": ["few images"],
+    }  # fmt: skip
+    compiled = compile_graph(integer_vit(DIGITS), board="kv260", array="4x4x8", notes={"model": HOSTILE})
+    return replace(compiled, quantization=quantization)
+
+
+def dom(place: Path) -> str:
+    """The document as Chromium has it after the page's script has run."""
+    chromium = shutil.which("chromium")
+    assert chromium, "chromium is missing: apt-get install chromium"
+    command = [chromium, *CHROMIUM, f"--user-data-dir={place.parent / 'profile'}", place.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+def cells(document: str, table: str) -> list[list[str]]:
+    """The body of a table as text."""
+    body = re.search(rf'<table id="{table}">.*?<tbody>(.*?)</tbody>', document, re.DOTALL)
+    assert body, f"no table {table}"
+    rows = re.findall(r"<tr>(.*?)</tr>", body[1], re.DOTALL)
+    return [[html.unescape(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row)] for row in rows]
+
+
+@pytest.fixture(scope="module")
+def document(design: Design, tmp_path_factory: pytest.TempPathFactory) -> str:
+    place = tmp_path_factory.mktemp("page") / "report.html"
+    place.write_text(design.report().html(), "utf-8")
+    return dom(place)
+
+
+def test_the_page_shows_the_report_s_figures(design: Design, document: str) -> None:
+    prediction, program = predict(design.program, design.image), design.program
+    values = [html.unescape(value) for value in re.findall(r"<dd>(.*?)</dd>", document)]
+    assert f"{prediction.cycles:,}" in values
+    assert f"{prediction.useful:.1%}" in values
+    assert f"{prediction.bytes_read:,}" in values
+    assert "4x4x8" in values
+    phases = cells(document, "phases")
+    assert phases[-1][:2] == ["all", f"{prediction.cycles:,}"]
+    assert phases[-1][3] == f"{prediction.multiply:,}"
+    assert sum(int(row[5].replace(",", "")) for row in phases[:-1]) <= prediction.bytes_read
+    bars = re.findall(r'<rect[^>]*role="button"[^>]*>', document)
+    assert len(bars) == 3 * len(program.commands)
+    pattern = r"<title>(\S+): words ([\d,]+) to ([\d,]+), commands (\d+) to (\d+)</title>"
+    regions = re.findall(pattern, document)
+    assert len(regions) == len(program.regions)
+    memories = [region.memory for region in program.regions]
+    expected = sorted(program.regions, key=lambda region: memories.index(region.memory))
+    for (name, first, last, begin, end), region in zip(regions, expected, strict=True):
+        assert (name, int(begin), int(end)) == (region.tensor, region.first, region.last)
+        assert int(first.replace(",", "")) == region.base
+        assert int(last.replace(",", "")) == region.base + region.words - 1
+    fit = design.report().fit
+    assert [row[1] for row in cells(document, "resources")] == [f"{fit.dsp:,}", f"{fit.ram_blocks:,}"]
+    assert [row[0] for row in cells(document, "memories")] == [memory.name for memory in fit.memories]
+
+
+def test_names_from_the_model_stay_text(document: str) -> None:
+    assert "<img" not in document.replace(html.escape(HOSTILE), "")
+    assert cells(document, "tensors")[0][0] == HOSTILE
+    assert cells(document, "tensors")[0][6:9] == ["30", "3.000 %", "41.3"]
+    titles = re.findall(r"<title>(.*?)</title>", document)
+    assert html.unescape(titles[0]) == f"hlsgen: {HOSTILE}"
+    assert '<p class="bad">few images</p>' in document
+
+
+def test_the_page_needs_nothing_else_and_repeats(design: Design) -> None:
+    text = design.report().html()
+    assert text == design.report().html()
+    program = re.sub(r'<script type="application/json".*?</script>', "", text, flags=re.DOTALL)
+    assert not re.findall(r"(?:src|href)\s*=|@import|url\(|fetch\(|import\(|XMLHttpRequest", program)
+    assert not re.findall(r"https?://(?!www\.w3\.org/2000/svg)", text)
+    assert len(text.encode()) < 200_000
+
+
+def test_the_verb_writes_it(design: Design, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    design.save(tmp_path / "build")
+    assert main(["report", str(tmp_path / "build"), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    place = Path(answer["file"])
+    assert place == tmp_path / "build" / "report.html"
+    assert answer["bytes"] == place.stat().st_size
+    assert main(["report", str(tmp_path / "build"), "-o", str(tmp_path / "no" / "page.html")]) == 2
+    assert "can't be written" in capsys.readouterr().err
+
+
+def test_clocks_of_built_bitstreams_are_shown(design: Design, tmp_path: Path) -> None:
+    saved = design.save(tmp_path / "build")
+    built = tmp_path / "build" / "boards" / "ulx3s-85f" / "build"
+    built.mkdir(parents=True)
+    cells = {"DP16KD": {"used": 7, "available": 208}, "TRELLIS_IO": {"used": 0, "available": 365}}
+    nextpnr = {"fmax": {"$glbnet$clk": {"achieved": 81.26}}, "utilization": cells}
+    (built / "report.json").write_text(json.dumps(nextpnr))
+    place = tmp_path / "page.html"
+    place.write_text(saved.report().html(), "utf-8")
+    assert "ulx3s-85f, placed and routed: $glbnet$clk 81.3 MHz; DP16KD 7 of 208</p>" in dom(place)
+    (built / "report.json").write_text("{")  # a run under way
+    assert '"placed":[]' in saved.report().html()
