@@ -22,7 +22,7 @@ TIMESCALE = ("1ns", "1ps")
 # In SystemVerilog mode Icarus gives declarations their values before any block waits for a change, so that
 # combinational blocks would start unknown.
 _ICARUS = ("-g2005",)
-_VERILATOR = ("-O3", "--no-timing", "-Wno-fatal", "-Wno-lint", "--quiet")
+_VERILATOR = (*verilator.COCOTB_ARGUMENTS, "--quiet")
 
 
 def ports(text: str, top: str) -> list[str]:

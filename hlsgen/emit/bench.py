@@ -10,6 +10,7 @@ from typing import Any
 from hlsgen.emit.render import render
 from hlsgen.machine.parameters import SECTION_ALIGN, ceil_div
 from hlsgen.machine.program import Program
+from hlsgen.sim.verilator import COCOTB_ARGUMENTS, MAKE_FLAGS
 
 FOLDER = "sim"
 PACKAGE = f"{FOLDER}/hlsgen_bench"
@@ -28,7 +29,8 @@ def bench(program: Program) -> dict[str, str]:
     It reads `data/image.bin`, `data/inputs.bin`, `data/expected.bin` and `rtl/top.v`; with TRACE=1
     `rtl/top_trace.v`, whose trace it compares with `data/tensors.npz`.
     """
-    project = {path: render(template, {}) for path, template in TEMPLATES.items()}
+    flags = {"make_flags": MAKE_FLAGS, "arguments": json.dumps(COCOTB_ARGUMENTS)}
+    project = {path: render(template, flags) for path, template in TEMPLATES.items()}
     for name in SHARED:
         project[f"{PACKAGE}/{name}"] = files("hlsgen.sim").joinpath(name).read_text("utf-8")
     project[f"{PACKAGE}/__init__.py"] = '"""Bus models and tests of the accelerator."""\n'

