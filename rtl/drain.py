@@ -8,29 +8,24 @@ from amaranth import Array, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.commands import Drain, Target
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.constants import constant_word
 from hlsgen.rtl.drain_activation import Activation
 from hlsgen.rtl.drain_add import AddRows
-from hlsgen.rtl.drain_address import DrainAddress
 from hlsgen.rtl.drain_attention import ContextScales, RowMaxima
+from hlsgen.rtl.drain_control import DrainControl
 from hlsgen.rtl.drain_requantize import SHIFT_BITS, Requantize
 from hlsgen.rtl.drain_streams import DrainStreams, queue_depth
 from hlsgen.rtl.jobs import (
     Kind,
     drain_bits,
     drain_job,
-    drain_tag,
     group_lanes,
-    groups_of,
     memory_bits,
     output_word,
-    rows_of_group,
     score_words,
     tile_groups,
     trace_signature,
-    width_bits,
     write_lane_bits,
 )
 from hlsgen.rtl.memories import words_of
@@ -191,10 +186,11 @@ class DrainStage(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m, p = Module(), self._parameters
-        job = Signal(drain_job(p, self._trace), reset_less=True)
-        row, ends = self._control(m, job)
-        tag = self._tag(m, job, row, ends)
-        tags = [register(m, tag, name="tag_1")]
+        m.submodules.control = control = DrainControl(p, trace=self._trace)
+        wiring.connect(m, wiring.flipped(self.jobs), control.jobs)
+        m.d.comb += control.captured.eq(self.captured)
+        job, row = control.job, control.row
+        tags = [register(m, control.tag, name="tag_1")]
         for stage in range(2, AT_WRITE + 1):
             tags.append(register(m, tags[-1], name=f"tag_{stage}"))
         result = self._requantize(m, job, row)
@@ -204,103 +200,6 @@ class DrainStage(wiring.Component):
         if self._trace:
             self._show(m, tags[AT_WRITE - 1])
         return m
-
-    # -- control -----------------------------------------------------------------------------------------
-
-    def _control(self, m: Module, job: Any) -> tuple[Any, Any]:
-        """Which group of which block drains; jobs follow one another without a gap."""
-        p = self._parameters
-        layout = {"valid": 1, "index": address_bits(tile_groups(p)), "block_first": 1}
-        row = Signal(data.StructLayout(layout))
-        blocks, has_job = Signal(16), Signal()
-        ends = Signal(data.StructLayout({"row": 1, "block": 1, "job": 1}))
-        # What ends with a row is known a cycle ahead.
-        row_last, block_last = Signal(), Signal()
-        m.d.comb += [
-            ends.row.eq(row_last),
-            ends.block.eq(block_last),
-            ends.job.eq(row.valid & ends.row & ends.block),
-            self.jobs.ready.eq(~has_job | ends.job),
-        ]
-        with m.If(row.valid):
-            m.d.sync += [row.index.eq(row.index + 1), row_last.eq(row.index + 2 == groups_of(p, job.rows))]
-            with m.If(ends.row):
-                m.d.sync += [row.valid.eq(0), row.index.eq(0), row.block_first.eq(0), blocks.eq(blocks - 1)]
-                m.d.sync += [row_last.eq(groups_of(p, job.rows) == 1), block_last.eq(blocks == 2)]
-        with m.If(self.captured):
-            m.d.sync += row.valid.eq(1)
-        with m.If(self.jobs.ready):
-            new = self.jobs.payload
-            m.d.sync += [
-                has_job.eq(self.jobs.valid),
-                job.eq(new),
-                blocks.eq(new.blocks),
-                row.block_first.eq(1),
-                row_last.eq(groups_of(p, new.rows) == 1),
-                block_last.eq(new.blocks == 1),
-            ]
-        return row, ends
-
-    def _tag(self, m: Module, job: Any, row: Any, ends: Any) -> Any:
-        """What travels with the group."""
-        p = self._parameters
-        m.submodules.address = address = DrainAddress(p, trace=self._trace)
-        m.d.comb += [
-            address.load.eq(self.jobs.valid & self.jobs.ready),
-            address.new.eq(self.jobs.payload),
-            address.job.eq(job),
-            address.row.eq(row.valid),
-            address.row_last.eq(ends.row),
-            address.block_last.eq(ends.block),
-        ]
-        left = Signal(16)
-        with m.If(row.valid & ends.row):
-            m.d.sync += left.eq(left - p.columns)
-        with m.If(self.jobs.ready):
-            m.d.sync += left.eq(self.jobs.payload.keys)
-        tag = Signal(drain_tag(p, self._trace))
-        scores, plain = job.kind == Kind.SCORES, job.kind == Kind.PLAIN
-        m.d.comb += [
-            tag.valid.eq(row.valid),
-            tag.scores.eq(row.valid & scores),
-            tag.activation.eq(plain & (job.drain == Drain.ACTIVATION)),
-            tag.add.eq(plain & (job.drain == Drain.ADD)),
-            tag.stream.eq(row.valid & plain & (job.drain == Drain.ADD) & job.stream_addend),
-            tag.bank.eq(job.activation_bank),
-            tag.address.eq(address.address),
-            tag.lane.eq(address.lane),
-            tag.addend_address.eq(address.address + job.addend_offset),
-            tag.mask.eq(Cat(left > lane for lane in range(p.columns))),
-            tag.restart.eq(row.block_first),
-            tag.slot.eq(job.slot),
-            tag.row.eq(row.index),
-            tag.rows.eq(rows_of_group(p, job.rows, ends.row)),
-            tag.end_scores.eq(ends.job & scores),
-            tag.end_tile.eq(ends.job & job.end_tile),
-            tag.end_command.eq(ends.job & job.end_command),
-            tag.end_program.eq(ends.job & job.end_command & job.last),
-        ]
-        if p.streamed:
-            m.d.comb += [
-                tag.store_first.eq(job.fresh & row.block_first & (row.index == 0)),
-                tag.head_end.eq(ends.job & job.last_tile),
-            ]
-        for target in Target:
-            chosen = row.valid & ~scores & (job.target == target)
-            m.d.comb += getattr(tag, f"to_{target.name.lower()}").eq(chosen)
-        if self._trace:
-            block = Signal(16)
-            m.d.sync += block.eq(Mux(row.valid & ends.row, block + 1, block))
-            with m.If(self.jobs.ready):
-                m.d.sync += block.eq(self.jobs.payload.block)
-            m.d.comb += [
-                tag.trace_command.eq(job.command),
-                tag.trace_kind.eq(job.kind),
-                tag.trace_head.eq(job.head),
-                tag.trace_row.eq(job.token + (row.index << width_bits(p))),
-                tag.trace_word.eq(block),
-            ]
-        return tag
 
     # -- data --------------------------------------------------------------------------------------------
 
