@@ -1,9 +1,9 @@
 """Train the digits model and write weights.safetensors: `python -m hlsgen.examples.digits.train`.
 
-The recipe is the one of `RECIPES` that does best in cross-validation on the training images; `--select`
-repeats that choice and trains nothing else. With it the model is trained on all of them. The held-out images
-have no part in either. Processors whose floating-point kernels differ give other weights: top-1 then
-differs by some tenths of a point.
+`RECIPE` does best of `RECIPES` in cross-validation on the training images; `--select` repeats that comparison
+and trains nothing else. It is not a blind choice: the recipe was first tuned on the held-out images, and a
+single validation split, tried before cross-validation, preferred no smoothing. So the shipped weights'
+held-out accuracy is optimistic: training again with this script has given 97.98 % where they have 98.74 %.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Recipe:
 
 RECIPES = tuple(Recipe(rate, 0.05, smoothing) for rate in (1.5e-3, 3e-3) for smoothing in (0.0, 0.1))
 RECIPE = Recipe(3e-3, 0.05, 0.1)
-"""What `select` has chosen."""
+"""That of the shipped weights, and what `select` chooses."""
 
 
 def shift(images: Tensor, random: torch.Generator) -> Tensor:
