@@ -14,7 +14,7 @@ from hlsgen import ops
 from hlsgen.errors import HlsgenError, UsageError
 from hlsgen.ir import REGISTRY, Graph, Node, Op, Source, TensorType
 
-FORMAT = "hlsgen graph 1"
+FORMAT = "hlsgen graph 2"
 _WIDTHS = (np.int8, np.int16, np.int32)
 
 
@@ -26,7 +26,7 @@ def save(graph: Graph) -> dict[str, bytes]:
     document = {
         "format": FORMAT,
         "input": {"name": graph.input, "type": _type(graph.input_type)},
-        "output": graph.output,
+        "outputs": graph.outputs,
         "nodes": [_node(node, arrays) for node in graph],
     }
     text = json.dumps(document, indent=1, ensure_ascii=True) + "\n"
@@ -47,7 +47,7 @@ def load(directory: Path) -> Graph:
         nodes = tuple(_read_node(item, arrays) for item in document["nodes"])
         source = document["input"]
         return Graph(
-            source["name"], TensorType(**_tuples(source["type"])), nodes, document["output"]
+            source["name"], TensorType(**_tuples(source["type"])), nodes, tuple(document["outputs"])
         ).verify()
     except OSError as error:
         raise UsageError(f"{error.filename} can't be read: {error.strerror}") from None

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
 
-from hlsgen.errors import TypeMismatch
+from hlsgen.errors import TypeMismatch, UsageError
 
 _T = TypeVar("_T")
 
@@ -70,6 +70,8 @@ class Op:
     """What a node computes; the fields of the subclass are its only parameters."""
 
     stem: ClassVar[str]
+    chooses: ClassVar[bool] = False
+    """Whether the op takes one of its inputs, by the task."""
 
     def infer(self, *types: TensorType) -> TensorType:
         """Return the result's type, or raise `TypeMismatch` or `RangeOverflow`."""
@@ -124,12 +126,43 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """An immutable SSA graph with one input and one output."""
+    """An immutable SSA graph with one image as input and one output for each task.
+
+    A graph with several tasks has `Choose` nodes, which take their input number `task`, and is evaluated as
+    one of the graphs that `for_task` returns.
+    """
 
     input: str
     input_type: TensorType
     nodes: tuple[Node, ...]
-    output: str
+    outputs: tuple[str, ...]
+
+    @property
+    def tasks(self) -> int:
+        """Number of tasks."""
+        return len(self.outputs)
+
+    @property
+    def output(self) -> str:
+        """The first task's output."""
+        return self.outputs[0]
+
+    def for_task(self, task: int) -> Graph:
+        """What task `task` computes: a graph of one task, without `Choose`, with the same names."""
+        if not 0 <= task < self.tasks:
+            raise UsageError(f"task must be in 0..{self.tasks - 1}, not {task!r}")
+        if self.tasks == 1:
+            return self
+        chosen: dict[str, str] = {}
+        kept: list[Node] = []
+        for node in self.nodes:
+            inputs = tuple(chosen.get(name, name) for name in node.inputs)
+            if node.op.chooses:
+                chosen[node.name] = inputs[task]
+            else:
+                kept.append(dataclasses.replace(node, inputs=inputs))
+        output = chosen.get(self.outputs[task], self.outputs[task])
+        return Graph(self.input, self.input_type, live(tuple(kept), (output,)), (output,))
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
@@ -156,18 +189,21 @@ class Graph:
             missing = [name for name in node.inputs if name not in types]
             if missing:
                 raise TypeMismatch(f"%{node.name}: used before definition: {', '.join(missing)}")
+            if node.op.chooses and len(node.inputs) != self.tasks:
+                raise TypeMismatch(f"%{node.name}: must choose among {self.tasks} tasks")
             inferred = node.op.infer(*(types[name] for name in node.inputs))
             if inferred != node.type:
                 raise TypeMismatch(f"%{node.name}: type must be {inferred}, not {node.type}")
             types[node.name] = node.type
-        if self.output not in types:
-            raise TypeMismatch(f"output %{self.output} is not defined")
+        missing = [name for name in self.outputs if name not in types]
+        if missing or not self.outputs:
+            raise TypeMismatch(f"output %{', %'.join(missing)} is not defined")
         return self
 
     def __str__(self) -> str:
         lines = [f"input %{self.input} : {self.input_type}"]
         lines += [str(node) for node in self.nodes]
-        lines.append(f"output %{self.output}")
+        lines.append(f"output {', '.join('%' + name for name in self.outputs)}")
         return "\n".join(lines) + "\n"
 
 
@@ -193,12 +229,24 @@ class GraphBuilder:
     def type_of(self, name: str) -> TensorType:
         return self._types[name]
 
-    def finish(self, output: str) -> Graph:
-        return Graph(self._input, self._types[self._input], tuple(self._nodes), output).verify()
+    def finish(self, *outputs: str) -> Graph:
+        """The graph with these outputs, one for each task."""
+        return Graph(self._input, self._types[self._input], tuple(self._nodes), outputs).verify()
 
 
-def evaluate(graph: Graph, value: np.ndarray) -> Mapping[str, np.ndarray]:
-    """Every tensor of `graph` for the input `value` (leading batch axes allowed), by name."""
+def live(nodes: Sequence[Node], outputs: Sequence[str]) -> tuple[Node, ...]:
+    """The nodes that the outputs depend on, in order."""
+    needed, result = set(outputs), []
+    for node in reversed(nodes):
+        if node.name in needed:
+            needed.update(node.inputs)
+            result.append(node)
+    return tuple(result[::-1])
+
+
+def evaluate(graph: Graph, value: np.ndarray, task: int = 0) -> Mapping[str, np.ndarray]:
+    """Every tensor that `task` computes for the input `value` (leading batch axes allowed), by name."""
+    graph = graph.for_task(task)
     integer = graph.input_type.is_integer
     values = {graph.input: value.astype(np.int64 if integer else np.float64)}
     for node in graph.nodes:
@@ -217,8 +265,8 @@ def batch_size(graph: Graph, most: int) -> int:
     return max(1, min(most, BATCH_ELEMENTS // elements(graph)))
 
 
-def outputs(graph: Graph, images: np.ndarray, most: int = 64) -> np.ndarray:
-    """The graph's output for many images [N, ...], a batch at a time."""
-    size = batch_size(graph, most)
-    parts = [evaluate(graph, images[i : i + size])[graph.output] for i in range(0, len(images), size)]
+def outputs(graph: Graph, images: np.ndarray, most: int = 64, task: int = 0) -> np.ndarray:
+    """The task's output for many images [N, ...], a batch at a time."""
+    size, name = batch_size(graph, most), graph.for_task(task).output
+    parts = [evaluate(graph, images[i : i + size], task)[name] for i in range(0, len(images), size)]
     return np.concatenate(parts)

@@ -23,6 +23,8 @@ CENTRED_BITS = 18
 """Signed width of a centred, normalised layer norm operand: one 18x18 multiplier."""
 EXP_ONE = 255
 """Value of the exponential table at zero."""
+GATE_ONE = (1 << 15) - 1
+"""Largest gate weight, in units of 2**-15; the value of the gate table at zero."""
 
 
 def round_shift(x: ArrayLike, shift: ArrayLike) -> Integers:
@@ -156,3 +158,28 @@ def context_scale(denominator: ArrayLike, multiplier: int, shift: int) -> tuple[
     """`(multiplier, shift)` of a context row: the reciprocal of its denominator times the output scale."""
     mantissa, exponent = reciprocal(denominator)
     return combine(mantissa, multiplier), exponent + shift + 1
+
+
+def gate_table(scale: float, width: int) -> Integers:
+    """round(32767 * exp(-i * scale)) for logits of `width` bits and real scale `scale`; [2**width]."""
+    return np.floor(GATE_ONE * np.exp(-scale * np.arange(1 << width)) + 0.5).astype(np.int64)
+
+
+def sigmoid_table(scale: float, width: int) -> Integers:
+    """round(2**15 * sigmoid((i - 2**(width-1)) * scale)), at most 32767; [2**width]."""
+    logits = (np.arange(1 << width) - (1 << (width - 1))) * scale
+    values = np.floor((1 << 15) / (1 + np.exp(-logits)) + 0.5)
+    return np.minimum(values, GATE_ONE).astype(np.int64)
+
+
+def gates(numerator: ArrayLike, denominator: ArrayLike) -> Integers:
+    """numerator / denominator in units of 2**-15, at most 32767; both of one scale, 0 for denominator 0."""
+    mantissa, exponent = reciprocal(denominator)
+    product = np.asarray(numerator, np.int64) * mantissa
+    return saturate(round_shift(product, exponent + 1), 0, GATE_ONE)
+
+
+def gated_add(total: ArrayLike, value: ArrayLike, gate: ArrayLike, shift: int) -> Integers:
+    """`total + round_shift(value * gate, shift)`, saturated to 16 bits."""
+    product = np.asarray(value, np.int64) * np.asarray(gate, np.int64)
+    return saturate(np.asarray(total, np.int64) + round_shift(product, shift), -(1 << 15), (1 << 15) - 1)

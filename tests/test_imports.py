@@ -21,11 +21,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "passes": (*ROOTS, "ops"),
     "machine": ROOTS,
     "lower": (*ROOTS, "ops", "machine"),
-    "frontend": (*ROOTS, "ops", "passes", "examples"),
+    "frontend": (*ROOTS, "ops", "passes", "examples", "nn"),
     "quantize": (*ROOTS, "ops", "passes"),
     "boards": (*ROOTS, "machine"),
     "rtl": (*ROOTS, "machine"),
-    "examples": (),
+    "examples": ("nn",),
+    "nn": ("errors", "ops"),
     "templates": (),
     "graph_file": (*ROOTS, "ops"),
     "samples": (*ROOTS, "machine"),
@@ -35,7 +36,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 
 # third party -> the packages that may import it
 OWNERS = {
-    "torch": ("frontend", "examples"),
+    "torch": ("frontend", "examples", "nn"),
     "amaranth": ("rtl", "emit"),
     "cocotb": ("sim",),
     "cocotb_tools": ("sim",),

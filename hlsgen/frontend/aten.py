@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from hlsgen.frontend.rules import Step, array, computed, constant, rule
-from hlsgen.frontend.terms import Refusal, Term, Value
+from hlsgen.frontend.terms import Mixture, Refusal, Term, Value
 from hlsgen.frontend.tokens import match_patches, matrix, patch_linear
-from hlsgen.ops import Activation, Add, AddConstant, LayerNorm, Linear, Mean, Scores, Softmax
+from hlsgen.ops import Activation, Add, AddConstant, Combine, LayerNorm, Linear, Mean, Scores, Softmax
 
 _PATCHES_ONLY = "a patch embedding reads each pixel once; no other convolution has a place on the machine"
 
@@ -160,6 +160,8 @@ def add(step: Step, x: Any, y: Any, *, alpha: float = 1) -> Value:
         if x.shape != y.shape:
             raise Refusal(f"added activations must have one shape, not {x.shape} and {y.shape}")
         first, second = sorted((step.settle(x), step.settle(y)), key=_branch_last)
+        if isinstance(second.op, Mixture):
+            return step.emit(Combine(), (first, *second.inputs), step.name("combine"), x.shape)
         return step.emit(Add(), (first, second), step.name("add"), x.shape)
     value, other = (x, y) if isinstance(x, Value) else (y, x)
     number = _double(other)
@@ -170,7 +172,7 @@ def add(step: Step, x: Any, y: Any, *, alpha: float = 1) -> Value:
 
 def _branch_last(term: Term) -> tuple[bool, bool, int]:
     """Sorts the residual stream before the branch that is added to it."""
-    return not isinstance(term.op, Add | AddConstant), isinstance(term.op, Linear), term.serial
+    return not isinstance(term.op, Add | AddConstant | Combine), isinstance(term.op, Linear | Mixture), term.serial
 
 
 @rule("aten.sub.Tensor", "aten.sub.Scalar", "aten.sub_.Tensor")

@@ -6,17 +6,21 @@ import math
 from collections.abc import Sequence
 
 from hlsgen.errors import Problem
-from hlsgen.frontend.terms import Term, Unknown, is_head_sum
+from hlsgen.frontend.terms import Mixture, Term, Unknown, is_head_sum
 from hlsgen.ir import Graph, GraphBuilder
 from hlsgen.ops import (
     Activation,
     Add,
     AddConstant,
+    Choose,
+    Combine,
     Context,
+    ExpertLinear,
     LayerNorm,
     Linear,
     Mean,
     Patches,
+    Route,
     Scores,
     Select,
     Softmax,
@@ -26,6 +30,11 @@ _KINDS = {
     Patches: "patches",
     AddConstant: "the residual stream",
     Add: "the residual stream",
+    Combine: "the residual stream",
+    Choose: "a choice by task",
+    ExpertLinear: "a layer of experts",
+    Mixture: "a mixture of experts",
+    Route: "a routing",
     Activation: "an activation",
     Context: "attention",
     LayerNorm: "a layer norm",
@@ -39,7 +48,10 @@ _STREAM, _LINEAR, _NORM = _KINDS[Add], _KINDS[Linear], _KINDS[LayerNorm]
 _INPUTS: dict[type, tuple[tuple[str, ...], ...]] = {
     LayerNorm: ((_STREAM, _KINDS[Select], _KINDS[Mean]),),
     Linear: ((_NORM, _KINDS[Context], _KINDS[Activation], _KINDS[Mean], _KINDS[Patches]),),
-    Activation: ((_LINEAR,),),
+    Activation: ((_LINEAR, _KINDS[ExpertLinear]),),
+    Combine: ((_STREAM,), (_KINDS[ExpertLinear],), (_KINDS[Route],)),
+    ExpertLinear: ((_NORM, _KINDS[Activation]), (_KINDS[Route],)),
+    Route: ((_LINEAR, _KINDS[Choose]),),
     Scores: ((_LINEAR,), (_LINEAR,)),
     Context: ((_KINDS[Softmax],), (_LINEAR,)),
     Add: ((_STREAM,), (_LINEAR,)),
@@ -53,6 +65,9 @@ _NAMES = {
     Scores: ("attention queries", "attention keys"),
     Context: ("attention weights", "attention values"),
     Mean: ("what is averaged",),
+    Combine: ("what a mixture of experts is added to",),
+    ExpertLinear: ("the input of experts",),
+    Route: ("a router's input",),
     Select: ("selected tokens",),
 }
 _ADVICE: dict[type, tuple[str, str]] = {
@@ -63,6 +78,14 @@ _ADVICE: dict[type, tuple[str, str]] = {
     Linear: (
         "linear layers read 8-bit features; the residual stream has 16 bits",
         "put a LayerNorm in front of it",
+    ),
+    ExpertLinear: (
+        "experts read 8-bit features; the residual stream has 16 bits",
+        "put a LayerNorm in front of them",
+    ),
+    Combine: (
+        "experts' results are added to the 16-bit residual stream",
+        "use pre-norm blocks: x = x + moe(norm(x))",
     ),
     LayerNorm: ("layer norms read the 16-bit residual stream", "use pre-norm blocks"),
     Activation: ("activations are applied as a linear layer's results leave the machine", ""),
@@ -76,14 +99,16 @@ def kind(term: Term) -> str:
     return "the image" if term.op is None else _KINDS.get(type(term.op), type(term.op).__name__)
 
 
-def order(output: Term) -> list[Term]:
-    """All terms that `output` needs: inputs first, queries, keys and values before scores."""
+def order(*outputs: Term) -> list[Term]:
+    """All terms that the outputs need: inputs first, queries, keys and values before scores."""
     done: dict[Term, None] = {}
-    stack = [output]
+    stack = list(reversed(outputs))
     while stack:
         term = stack[-1]
         missing = [need for need in _needs(term) if need not in done]
-        if missing:
+        if term in done:
+            stack.pop()
+        elif missing:
             stack.append(missing[0])
         else:
             done[stack.pop()] = None
@@ -98,12 +123,12 @@ def _needs(term: Term) -> Sequence[Term]:
     return term.inputs
 
 
-def check(output: Term) -> list[Problem]:
+def check(*outputs: Term) -> list[Problem]:
     """Everything in the graph that the machine has no place for."""
     problems = []
     refused: set[Term] = set()
-    heads = _head_sums(output)
-    for term in order(output):
+    heads = set().union(*map(_head_sums, outputs))
+    for term in order(*outputs):
         if term in heads:
             continue
         what = _misplaced(term, refused) or _bad_scale(term)
@@ -111,14 +136,15 @@ def check(output: Term) -> list[Problem]:
             refused.add(term)
             why, fix = _ADVICE.get(type(term.op), ("", ""))
             problems.append(Problem(what, where=str(term.source), why=why, fix=fix))
-    if not isinstance(output.op, Linear | Unknown) and output not in heads:
-        problems.append(
-            Problem(
-                f"the output must be the result of a linear layer, not {kind(output)}",
-                where=str(output.source),
-                why="the last command streams a linear layer's results out",
-            )
+    problems += [
+        Problem(
+            f"the output must be the result of a linear layer, not {kind(output)}",
+            where=str(output.source),
+            why="the last command streams a linear layer's results out",
         )
+        for output in dict.fromkeys(outputs)
+        if not isinstance(output.op, Linear | Unknown) and output not in heads
+    ]
     return problems
 
 
@@ -158,9 +184,9 @@ def _either(kinds: Sequence[str]) -> str:
     return " or ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else shown[0]
 
 
-def emit(output: Term) -> Graph:
-    """The verified Graph."""
-    terms = order(output)
+def emit(*outputs: Term) -> Graph:
+    """The verified Graph; one output for each task."""
+    terms = order(*outputs)
     image = next(term for term in terms if term.op is None)
     builder = GraphBuilder(image.name, image.type)
     names = {image: image.name}
@@ -168,4 +194,4 @@ def emit(output: Term) -> Graph:
         if term.op is not None:
             inputs = [names[before] for before in term.inputs]
             names[term] = builder.add(term.name, term.op, inputs, term.source)
-    return builder.finish(names[output])
+    return builder.finish(*(names[output] for output in outputs))

@@ -19,6 +19,7 @@ from hlsgen.frontend.interpret import Interpreter, listed, merged, weight_proble
 from hlsgen.frontend.places import clean, raised_at
 from hlsgen.frontend.program import Input, Program
 from hlsgen.ir import Graph
+from hlsgen.nn import converted, has_registered
 
 Model = nn.Module | ExportedProgram | Program
 
@@ -42,7 +43,9 @@ def capture(model: Model, example_inputs: Any = None) -> Graph:
         An `nn.Module`, an `ExportedProgram`, or what `load_model` read from a file.
     example_inputs
         For an `nn.Module`: one float32 image [1, C, H, W], a tensor or an array, or a tuple of one, or a
-        mapping of one from the argument's name (`pixel_values`). Only its shape matters.
+        mapping of one from the argument's name (`pixel_values`). Only its shape matters. A model of several
+        tasks takes a tuple or mapping of two: the image and any task number; it returns a tuple with the
+        output of each task, or one output for all.
 
     Raises
     ------
@@ -70,8 +73,9 @@ def _examine(model: Model, example_inputs: Any) -> Capture:
     result = Capture()
     problems: list[Problem] = []
     if isinstance(model, nn.Module):
-        name, example = _named(example_inputs)
-        result.program = _export(model, name, _example(example, problems), problems)
+        names, examples = _named(example_inputs)
+        inputs = (_example(examples[0], problems), *map(_task, examples[1:]))
+        result.program = _export(model, names, inputs, problems)
     elif isinstance(model, ExportedProgram):
         result.program = from_exported(model)
     elif isinstance(model, Program):
@@ -86,25 +90,36 @@ def _examine(model: Model, example_inputs: Any) -> Capture:
     return result
 
 
-def _named(example: Any) -> tuple[str, Any]:
-    """The argument's name, when the example is a mapping, and the example."""
-    if not isinstance(example, Mapping):
-        return "", example
-    if len(example) != 1:
-        fix = "pass the image only; the model's other arguments must have defaults"
-        names = ", ".join(map(str, example))
-        raise UsageError(Problem(f"example_inputs must be one tensor, not {names or 'nothing'}", fix=fix))
-    ((name, image),) = example.items()
-    return str(name), image
+def _named(example: Any) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    """The arguments' names, when the examples are a mapping, and the examples: an image, perhaps a task."""
+    names: tuple[str, ...] = ()
+    if isinstance(example, Mapping):
+        names, example = tuple(map(str, example)), tuple(example.values())
+    elif not isinstance(example, tuple | list):
+        example = (example,)
+    if not 1 <= len(example) <= 2:
+        given = ", ".join(names) or str(len(example))
+        fix = "pass the image, and a task where experts need it; other arguments must have defaults"
+        raise UsageError(Problem(f"example_inputs must be one tensor, not {given or 'nothing'}", fix=fix))
+    return names, tuple(example)
+
+
+def _task(example: Any) -> torch.Tensor:
+    """The task as an integer scalar, so that the export does not fix it."""
+    number = torch.as_tensor(example) if isinstance(example, int | np.ndarray) else example
+    if not isinstance(number, torch.Tensor) or number.is_floating_point() or number.numel() != 1:
+        raise UsageError(
+            Problem(
+                f"example_inputs: the second must be a task number, not {type(example).__name__!r}",
+                fix="pass (image, 0)",
+            )
+        )
+    return number.reshape(()).long()
 
 
 def _example(example: Any, problems: list[Problem]) -> torch.Tensor:
     """The example as a float32 image tensor; what is wrong with it goes to `problems`."""
     fix = "pass one float32 image, for example torch.zeros(1, 3, 224, 224)"
-    if isinstance(example, tuple | list):
-        if len(example) != 1:
-            raise UsageError(Problem(f"example_inputs must be one tensor, not {len(example)}", fix=fix))
-        example = example[0]
     if isinstance(example, np.ndarray):
         example = torch.from_numpy(np.ascontiguousarray(example))
     if not isinstance(example, torch.Tensor):
@@ -124,15 +139,20 @@ def _example(example: Any, problems: list[Problem]) -> torch.Tensor:
     return example[:1].float()
 
 
-def _export(model: nn.Module, name: str, example: torch.Tensor, problems: list[Problem]) -> Program | None:
+def _export(
+    model: nn.Module, names: tuple[str, ...], inputs: tuple[torch.Tensor, ...], problems: list[Problem]
+) -> Program | None:
     """torch.export without decompositions; the model itself stays as it is."""
-    args, kwargs = ((), {name: example}) if name else ((example,), {})
+    args, kwargs = ((), dict(zip(names, inputs, strict=True))) if names else (inputs, {})
     before = len(problems)
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     problems += weight_problems({name: tensor.detach() for name, tensor in tensors.items()})
     problems += _training(model)
     if len(problems) > before:
         model = copy.deepcopy(model).float().eval()
+    if has_registered(model):
+        model = copy.deepcopy(model)
+        converted(model)
     try:
         with quiet_export():
             return from_exported(torch.export.export(model, args, kwargs))
@@ -178,28 +198,37 @@ def _interpret(result: Capture, problems: list[Problem], *, weights: bool) -> No
     reading = interpreter.run()
     result.status = reading.status
     problems += reading.problems
-    if reading.output is not None:
-        problems += check(reading.output)
+    if reading.outputs:
+        problems += check(*reading.outputs)
         if not problems:
-            result.graph = emit(reading.output)
+            result.graph = emit(*reading.outputs)
 
 
 def _interface(program: Program) -> list[Problem]:
     """Problems of inputs, outputs and state."""
     problems = []
-    if len(program.inputs) != 1:
+    if not 1 <= len(program.inputs) <= 2:
         problems.append(Problem(f"model must have one input, not {len(program.inputs)}"))
     elif not isinstance(program.inputs[0], Input):
         problems.append(Problem("the model's input must be a tensor"))
     else:
         problems += _image(program.inputs[0])
-    if len(program.outputs) != 1:
+    problems += [problem for item in program.inputs[1:] for problem in _task_input(item)]
+    if len(program.outputs) != 1 and len(program.inputs) == 1 or not program.outputs:
         what = f"model must return one tensor, not {len(program.outputs)}"
-        problems.append(Problem(what, fix="wrap the model and return the logits only"))
+        fix = "wrap the model and return the logits only; several outputs need a task as second input"
+        problems.append(Problem(what, fix=fix))
     if program.mutations:
         what, why = "forward must not write to the model's state", "hardware keeps no state between images"
         problems.append(Problem(what, where=listed(program.mutations), why=why))
     return problems
+
+
+def _task_input(item: Input | Opaque) -> list[Problem]:
+    if isinstance(item, Input) and item.shape in ((), (1,)) and item.dtype in (torch.int64, torch.int32):
+        return []
+    what = "the model's second input must be a task: an integer scalar tensor"
+    return [Problem(what, fix="pass other values when the model is made, not when it runs")]
 
 
 def _image(image: Input) -> Sequence[Problem]:

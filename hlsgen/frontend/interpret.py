@@ -11,32 +11,43 @@ import torch
 
 from hlsgen.errors import Problem, TypeMismatch
 from hlsgen.frontend import attention as _attention  # noqa: F401 - registers its rules
+from hlsgen.frontend import experts as _experts  # noqa: F401 - registers its rule
 from hlsgen.frontend.inplace import constant_writes, overwritten
 from hlsgen.frontend.places import clean
 from hlsgen.frontend.program import GETITEM, Call, Input, Opaque, Program, Ref, uses
 from hlsgen.frontend.rules import RULES, Step
-from hlsgen.frontend.terms import Refusal, Term, Terms, Unknown, Value
+from hlsgen.frontend.terms import Refusal, Task, Term, Terms, Unknown, Value
 from hlsgen.frontend.tokens import settle
 from hlsgen.frontend.views import FOLDABLE, SAME, VIEWS, fold
 from hlsgen.ir import Source, TensorType
+from hlsgen.ops import Choose
 
 MAPPED, FOLDED, UNUSED, REFUSED, BLOCKED = "mapped", "folded", "unused", "refused", "blocked"
 """What became of a call: a node of the graph, folded away, unused, a problem, or behind a problem."""
 
 _CHECKS = ("aten._assert_tensor_metadata.default", "aten._assert_async.msg")
 _MALFORMED = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+_SPARSE = ("aten.nonzero.default", "aten.nonzero_numpy.default", "aten.index_add.default") + tuple(
+    f"aten.{name}" for name in ("index_add_.default", "index_put.default", "index_put_.default")
+)
+_THREE_WAYS = (
+    "for a loop over experts: use hlsgen.nn.MoE; or register your module with hlsgen.nn.register; "
+    "or run every expert on every token, times a gate that is zero where it was not chosen"
+)
 _FIXES = {
     "aten.batch_norm.default": "use LayerNorm, or fold the batch norm into the convolution before it",
     "aten.silu.default": "supported activations: gelu (exact and tanh), relu",
     "aten.tanh.default": "supported activations: gelu (exact and tanh), relu",
     "aten.sigmoid.default": "supported activations: gelu (exact and tanh), relu",
     "aten.einsum.default": "write the product with matmul or scaled_dot_product_attention",
+    **dict.fromkeys(_SPARSE, _THREE_WAYS),
     "aten.item.default": "compute it outside the model: hardware runs one fixed program",
     "wrap_with_set_grad_enabled": "remove torch.no_grad() from the model's forward",
     "wrap_with_autocast": "remove autocast from the model's forward",
     "cond": "use torch.where, or decide outside the model: hardware runs one fixed program",
 }
 _POISON = object()
+_EXPERTS = "hlsgen.moe.default"
 
 
 @dataclass
@@ -45,7 +56,8 @@ class Reading:
 
     status: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
-    output: Term | None = None
+    outputs: tuple[Term, ...] = ()
+    """One for each task; empty while any of them has a problem."""
 
 
 def unsupported(target: str) -> Refusal:
@@ -78,6 +90,9 @@ class Interpreter:
         self.image = self.terms.new(None, (), "image", Source(), TensorType(shape[1:]))
         self.values: dict[str, Any] = {name: item.tensor for name, item in program.constants.items()}
         self.values[image.name] = self.terms.value(self.image, shape)
+        for item in program.inputs[1:]:
+            if isinstance(item, Input):
+                self.values[item.name] = Task()
 
     def run(self) -> Reading:
         """Read all calls that matter, then the output."""
@@ -140,6 +155,13 @@ class Interpreter:
             return args[0][args[1]]
         if call.target in _CHECKS:
             return None
+        if call.target != _EXPERTS and any(isinstance(x, Task) for x in (*args, *kwargs.values())):
+            raise Refusal(
+                "the task is used outside a mixture of experts",
+                why="the machine chooses routers and outputs by the task, nothing else",
+                fix="pass it to hlsgen.nn.MoE as it is, and return the outputs of all tasks, in order",
+                intrinsic=True,
+            )
         if not _has_value((*args, *kwargs.values())):
             if call.target not in FOLDABLE:
                 raise unsupported(call.target)
@@ -166,17 +188,35 @@ class Interpreter:
         return argument
 
     def _finish(self) -> None:
-        output = self.program.outputs[0]
+        terms = [self._output(output) for output in self.program.outputs]
+        choices = {len(term.inputs) for term in self.terms.made if isinstance(term.op, Choose)}
+        tasks = max(choices, default=len(terms))
+        if len(terms) == 1:
+            terms = terms * tasks
+        if len(choices) > 1 or len(terms) != tasks:
+            self.reading.problems.append(
+                Problem(
+                    f"the model must return an output for each task: {tasks}, not {len(terms)}",
+                    why=f"its experts have routers for {', '.join(map(str, sorted(choices)))} tasks",
+                    fix="return a tuple with one tensor for each router, or one for all",
+                )
+            )
+        self.reading.outputs = tuple(term for term in terms if term is not None)
+        if len(self.reading.outputs) < len(terms):
+            self.reading.outputs = ()
+
+    def _output(self, output: Ref | Opaque) -> Term | None:
         value = self.values.get(output.name, _POISON) if isinstance(output, Ref) else _POISON
         if value is _POISON:
-            return
+            return None
         try:
             if not isinstance(value, Value):
                 raise Refusal("the output must depend on the input")
-            self.reading.output = settle(self.terms, value, "output")
+            return settle(self.terms, value, "output")
         except Refusal as refusal:
             where = next((str(call.source) for call in self.program.calls if Ref(call.name) == output), "")
             self.reading.problems.append(Problem(refusal.what, where=where, why=refusal.why, fix=refusal.fix))
+            return None
 
 
 def _has_value(arguments: Sequence[Any]) -> bool:

@@ -8,17 +8,19 @@ from types import TracebackType
 
 import torch
 
+from hlsgen import nn
 from hlsgen.ir import Source
 
 _FRAME = re.compile(r'File "([^"\n]+)", line (\d+), in ')
 _LIBRARY = re.compile(r"/(site|dist)-packages/torch/|^<")
 _HOME = str(Path(torch.__file__).parent)
+_NN = str(Path(nn.__file__))
 _LONGEST = 200
 
 
 def is_library(path: str) -> bool:
-    """Whether a file is torch's own."""
-    return path.startswith(_HOME) or _LIBRARY.search(path) is not None
+    """Whether a file is torch's own, or our modules'."""
+    return path.startswith(_HOME) or path == _NN or _LIBRARY.search(path) is not None
 
 
 def clean(text: str) -> str:

@@ -18,7 +18,7 @@ import torch
 from hlsgen.errors import HlsgenError
 from hlsgen.frontend.places import identifier
 from hlsgen.ir import Op, Source, TensorType
-from hlsgen.ops import Activation, Add, LayerNorm, Linear, Patches, Scores, Select
+from hlsgen.ops import Activation, Add, ExpertLinear, LayerNorm, Linear, Patches, Scores, Select
 
 
 class Refusal(HlsgenError):
@@ -35,6 +35,19 @@ class Refusal(HlsgenError):
 
 class Unknown(Op):
     """The result of a refused call: stands in so that the rest can be read."""
+
+
+class Mixture(Op):
+    """Expert results [T*k, D] and a routing [T, 2k] -> [T, D]: becomes a `Combine` where it is added."""
+
+    def infer(self, *types: TensorType) -> TensorType:
+        """[T, D]."""
+        results, route = types
+        return TensorType((route.shape[0], results.shape[-1]))
+
+
+class Task:
+    """The model's second input: which task's routers and output are wanted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,10 +172,16 @@ class Terms:
         op = term.op
         if op is None or factor == 1.0:
             return term
-        if isinstance(op, Linear):
-            new: Op = Linear(weight=op.weight * factor, bias=op.bias * factor)
+        if isinstance(op, Linear | ExpertLinear):
+            new: Op = type(op)(weight=op.weight * factor, bias=op.bias * factor)
         elif isinstance(op, Scores):
             new = Scores(heads=op.heads, scale=op.scale * factor)
+        elif isinstance(op, Mixture):
+            results, route = term.inputs
+            part = self.scaled(results, factor)
+            return self.cached(
+                ("scaled", term, factor), lambda: self.make(op, (part, route), term.name, term.source)
+            )
         elif is_head_sum(term):
             parts = tuple(self.scaled(part, factor) for part in term.inputs)
             return self.cached(("scaled", term, factor), lambda: self.make(op, parts, term.name, term.source))

@@ -2,11 +2,15 @@
 
 from hlsgen.ops.activation import Activation, IntegerTable
 from hlsgen.ops.add import Add, AddConstant, IntegerAdd, IntegerAddConstant
+from hlsgen.ops.choose import Choose
+from hlsgen.ops.combine import Combine, IntegerCombine
 from hlsgen.ops.context import Context, IntegerContext
+from hlsgen.ops.experts import ExpertLinear, IntegerExpertLinear
 from hlsgen.ops.layer_norm import IntegerLayerNorm, LayerNorm
 from hlsgen.ops.linear import IntegerLinear, Linear
 from hlsgen.ops.mean import IntegerMean, Mean
 from hlsgen.ops.patches import Patches
+from hlsgen.ops.route import IntegerRoute, Route
 from hlsgen.ops.scores import IntegerScores, Scores
 from hlsgen.ops.select import Select
 from hlsgen.ops.softmax import IntegerExp, Softmax
@@ -15,20 +19,27 @@ __all__ = [
     "Activation",
     "Add",
     "AddConstant",
+    "Choose",
+    "Combine",
     "Context",
+    "ExpertLinear",
     "IntegerAdd",
     "IntegerAddConstant",
+    "IntegerCombine",
     "IntegerContext",
     "IntegerExp",
+    "IntegerExpertLinear",
     "IntegerLayerNorm",
     "IntegerLinear",
     "IntegerMean",
+    "IntegerRoute",
     "IntegerScores",
     "IntegerTable",
     "LayerNorm",
     "Linear",
     "Mean",
     "Patches",
+    "Route",
     "Scores",
     "Select",
     "Softmax",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 
@@ -22,6 +22,8 @@ MEASURED_ELEMENTS, FEWEST_MEASURED = 1 << 28, 8
 """Most elements, over all tensors and images, that errors are measured on; never a limit of fewer images."""
 EXP_ZERO = math.log(510.0)
 """exp(-x) rounds to 0 of 255 from this x on: lower logits need no representation."""
+
+_WITH_HISTOGRAM = (Kind.IMAGE, Kind.NARROW, Kind.LOGITS, Kind.ROUTER)
 
 Data = ArrayLike | Iterable[ArrayLike]
 
@@ -102,22 +104,18 @@ def _checked(item: object, name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 def observe(graph: Graph, kinds: dict[str, Kind], calibration: Data, most: int, measured: int) -> Calibration:
     """Stream `calibration` through the folded float `graph`, at most `most` images at a time."""
-    growth = {name: Growth() for name, kind in kinds.items() if kind is not Kind.NUMERATOR}
-    histograms = {n: Histogram() for n, k in kinds.items() if k in (Kind.IMAGE, Kind.NARROW, Kind.LOGITS)}
+    growth = {n: Growth() for n, k in kinds.items() if k not in (Kind.NUMERATOR, Kind.ROUTING)}
+    histograms = {n: Histogram() for n in growth if kinds[n] in _WITH_HISTOGRAM}
     sample, moments = Sample(measured), np.zeros(3)
     for images in batches(calibration, graph.input_type.shape, batch_size(graph, most)):
-        with np.errstate(over="ignore", invalid="ignore"):  # reported by name below
-            values = evaluate(graph, images)
         sample.update(images)
-        moments += images.size, values[graph.input].sum(), (values[graph.input] ** 2).sum()
-        for name, seen in growth.items():
-            value = values[name]
-            if kinds[name] is Kind.LOGITS:
-                value = np.maximum(value, value.max(-1, keepdims=True) - EXP_ZERO)
-            _reject_overflow(name, value)
-            seen.update(value)
-            if name in histograms:
-                histograms[name].update(value)
+        pixels = images.astype(np.float64)
+        moments += images.size, pixels.sum(), (pixels**2).sum()
+        seen: set[str] = set()
+        for task in range(graph.tasks):
+            with np.errstate(over="ignore", invalid="ignore"):  # reported by name below
+                values = evaluate(graph, images, task)
+            _observe(values, kinds, growth, histograms, seen)
     images_seen = growth[graph.input].images
     if not images_seen:
         raise CalibrationError(
@@ -131,6 +129,26 @@ def observe(graph: Graph, kinds: dict[str, Kind], calibration: Data, most: int, 
         *_range_warnings(growth, streams(graph, kinds)),
     )
     return Calibration(growth, histograms, images_seen, sample.images(), warnings)
+
+
+def _observe(
+    values: Mapping[str, np.ndarray],
+    kinds: Mapping[str, Kind],
+    growth: Mapping[str, Growth],
+    histograms: Mapping[str, Histogram],
+    seen: set[str],
+) -> None:
+    """Take one task's tensors of a batch; `seen`: tensors of the batch whose images count already."""
+    for name, value in values.items():
+        if name not in growth:
+            continue
+        if kinds[name] is Kind.LOGITS:
+            value = np.maximum(value, value.max(-1, keepdims=True) - EXP_ZERO)
+        _reject_overflow(name, value)
+        growth[name].update(value, again=name in seen)
+        if name in histograms:
+            histograms[name].update(value)
+        seen.add(name)
 
 
 def _reject_overflow(name: str, value: np.ndarray) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from hlsgen.errors import Problem, UnsupportedModel
-from hlsgen.ir import Graph, GraphBuilder, Node, Op
-from hlsgen.ops import Add, AddConstant, LayerNorm, Linear, Mean, Select
+from hlsgen.ir import Graph, GraphBuilder, Node, Op, live
+from hlsgen.ops import Add, AddConstant, ExpertLinear, LayerNorm, Linear, Mean, Select
 
 
 def fold(graph: Graph) -> Graph:
@@ -18,29 +18,19 @@ def fold(graph: Graph) -> Graph:
     Between a layer norm and a Mean stands the diagonal linear layer `<norm>_affine`; a single token of the
     residual stream that feeds a linear layer without a norm passes through the Mean `<token>_mean`.
     """
-    live = _live(graph)
-    problems = [problem for node in live for problem in _norm_problems(graph, node)]
+    alive = live(graph.nodes, graph.outputs)
+    problems = [problem for node in alive for problem in _norm_problems(graph, node)]
     if problems:
         raise UnsupportedModel(problems)
-    return _Folder(graph).fold(live)
-
-
-def _live(graph: Graph) -> list[Node]:
-    """The nodes that the output depends on, in order."""
-    needed, result = {graph.output}, []
-    for node in reversed(graph.nodes):
-        if node.name in needed:
-            needed.update(node.inputs)
-            result.append(node)
-    return result[::-1]
+    return _Folder(graph).fold(alive)
 
 
 def _norm_problems(graph: Graph, node: Node) -> list[Problem]:
     if not isinstance(node.op, LayerNorm):
         return []
-    wrong = [user for user in graph.users(node.name) if not isinstance(user.op, Linear | Mean)]
+    wrong = [user for user in graph.users(node.name) if not isinstance(user.op, Linear | ExpertLinear | Mean)]
     names = [f"%{user.name} ({type(user.op).__name__})" for user in wrong]
-    if node.name == graph.output:
+    if node.name in graph.outputs:
         names.append("the model's output")
     if not names:
         return []
@@ -62,17 +52,27 @@ class _Folder:
         self.names = {graph.input: graph.input}
         self.extra: dict[str, str] = {}
 
-    def fold(self, live: list[Node]) -> Graph:
-        for node in live:
+    def fold(self, nodes: tuple[Node, ...]) -> Graph:
+        for node in nodes:
             op, inputs = node.op, [self.names[name] for name in node.inputs]
             if isinstance(op, LayerNorm):
                 op = LayerNorm(gamma=np.ones(len(op.gamma)), beta=np.zeros(len(op.beta)), eps=op.eps)
             elif isinstance(op, Linear):
                 op, inputs = self._linear(op, node.inputs[0])
+            elif isinstance(op, ExpertLinear):
+                op = self._experts(op, node.inputs[0])
             elif isinstance(op, Mean):
                 inputs = [self._pooled(node.inputs[0])]
             self.names[node.name] = self.builder.add(node.name, op, inputs, node.source)
-        return self.builder.finish(self.names[self.graph.output])
+        return self.builder.finish(*(self.names[name] for name in self.graph.outputs))
+
+    def _experts(self, op: ExpertLinear, source: str) -> ExpertLinear:
+        weight, bias = op.weight.astype(np.float64), op.bias.astype(np.float64)
+        producer = self.nodes.get(source)
+        if producer is not None and isinstance(producer.op, LayerNorm):
+            bias = bias + weight @ producer.op.beta
+            weight = weight * producer.op.gamma
+        return ExpertLinear(weight=weight, bias=bias)
 
     def _linear(self, op: Linear, source: str) -> tuple[Linear, list[str]]:
         weight, bias = op.weight.astype(np.float64), op.bias.astype(np.float64)

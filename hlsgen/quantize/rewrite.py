@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,20 +14,27 @@ from hlsgen.ops import (
     Activation,
     Add,
     AddConstant,
+    Choose,
+    Combine,
     Context,
+    ExpertLinear,
     IntegerAdd,
     IntegerAddConstant,
+    IntegerCombine,
     IntegerContext,
     IntegerExp,
+    IntegerExpertLinear,
     IntegerLayerNorm,
     IntegerLinear,
     IntegerMean,
+    IntegerRoute,
     IntegerScores,
     IntegerTable,
     LayerNorm,
     Linear,
     Mean,
     Patches,
+    Route,
     Scores,
     Select,
     Softmax,
@@ -54,7 +62,7 @@ def rewrite(
         sources = [scales[name] for name in node.inputs]
         op = _integer(node, graph, kinds[node.name], sources, scales[node.name], config)
         builder.add(node.name, op, node.inputs, node.source)
-    return builder.finish(graph.output)
+    return builder.finish(*graph.outputs)
 
 
 def nearest(values: np.ndarray) -> np.ndarray:
@@ -67,12 +75,21 @@ def _integer(
 ) -> Op:
     """The integer op for one node: `sources` are the scales of its inputs, `scale` its own."""
     match node.op:
-        case Patches() | Select() as op:
+        case Choose() | Patches() | Select() as op:
             return op
         case Linear() as op:
-            low, high = (-128, 127) if kind is Kind.NARROW else (-(1 << 15), (1 << 15) - 1)
             observer = chosen(node.name, config.weight_overrides, config.weights)
-            return linear(op, sources[0], scale, low, high, observer)
+            return linear(op, sources[0], scale, *_range(kind, config), observer)
+        case ExpertLinear() as op:
+            observer = chosen(node.name, config.weight_overrides, config.weights)
+            return _experts(op, sources[0], scale, *_range(kind, config), observer)
+        case Route() as op:
+            table = numerics.sigmoid_table if op.convention == "sigmoid" else numerics.gate_table
+            return IntegerRoute(
+                k=op.k, convention=op.convention, table=table(sources[0], config.logit_width)
+            )
+        case Combine():
+            return IntegerCombine(left=round(math.log2(sources[1] / sources[0])))
         case AddConstant() as op:
             return IntegerAddConstant(value=nearest(op.value / scale))
         case Add():
@@ -99,6 +116,14 @@ def _integer(
             raise TypeMismatch(f"%{node.name}: {type(other).__name__} has no integer form")
 
 
+def _range(kind: Kind, config: QuantizeConfig) -> tuple[int, int]:
+    """Smallest and largest value of a linear layer's result."""
+    if kind is Kind.NARROW:
+        return -128, 127
+    half = 1 << (config.logit_width - 1 if kind is Kind.ROUTER else 15)
+    return -half, half - 1
+
+
 def _layer_norm(op: LayerNorm, source: float, scale: float) -> IntegerLayerNorm:
     width = len(op.gamma)
     gain, gain_shift = numerics.dyadic(1.0 / scale)
@@ -120,6 +145,21 @@ def linear(op: Linear, source: float, scale: float, low: int, high: int, observe
     return IntegerLinear(
         weight=weight, bias=bias, multiplier=pairs[:, 0], shift=pairs[:, 1], low=low, high=high, scale=scale
     )
+
+
+def _experts(
+    op: ExpertLinear, source: float, scale: float, low: int, high: int, observer: Observer
+) -> IntegerExpertLinear:
+    """Every expert as `linear` makes it."""
+    layers = [
+        linear(Linear(weight=weight, bias=bias), source, scale, low, high, observer)
+        for weight, bias in zip(op.weight, op.bias, strict=True)
+    ]
+    fields = {
+        name: np.stack([getattr(layer, name) for layer in layers])
+        for name in ("weight", "bias", "multiplier", "shift")
+    }
+    return IntegerExpertLinear(**fields, low=low, high=high, scale=scale)
 
 
 def weight_scales(op: Linear, source: float, scale: float, observer: Observer) -> np.ndarray:

@@ -10,11 +10,15 @@ from hlsgen.ops import (
     Activation,
     Add,
     AddConstant,
+    Choose,
+    Combine,
     Context,
+    ExpertLinear,
     LayerNorm,
     Linear,
     Mean,
     Patches,
+    Route,
     Scores,
     Select,
     Softmax,
@@ -29,10 +33,12 @@ class Kind(enum.Enum):
     WIDE = "int16 residual values"
     LOGITS = "attention logits"
     NUMERATOR = "softmax weights"
+    ROUTER = "router logits"
+    ROUTING = "a routing"
     OUTPUT = "the model's output"
 
 
-# What each op reads, input by input; Select reads what it gives.
+# What each op reads, input by input; Choose and Select read what they give.
 READS: dict[type[Op], tuple[Kind, ...]] = {
     Patches: (Kind.IMAGE,),
     Linear: (Kind.NARROW,),
@@ -44,6 +50,9 @@ READS: dict[type[Op], tuple[Kind, ...]] = {
     Softmax: (Kind.LOGITS,),
     Context: (Kind.NUMERATOR, Kind.NARROW),
     Activation: (Kind.NARROW,),
+    Route: (Kind.ROUTER,),
+    ExpertLinear: (Kind.NARROW, Kind.ROUTING),
+    Combine: (Kind.WIDE, Kind.WIDE, Kind.ROUTING),
 }
 
 # What each op can give.
@@ -56,7 +65,11 @@ GIVES: dict[type[Op], tuple[Kind, ...]] = {
     AddConstant: (Kind.WIDE,),
     Scores: (Kind.LOGITS,),
     Softmax: (Kind.NUMERATOR,),
-    Linear: (Kind.NARROW, Kind.WIDE, Kind.OUTPUT),
+    Linear: (Kind.NARROW, Kind.WIDE, Kind.OUTPUT, Kind.ROUTER),
+    Choose: (Kind.ROUTER,),
+    Route: (Kind.ROUTING,),
+    ExpertLinear: (Kind.NARROW, Kind.WIDE),
+    Combine: (Kind.WIDE,),
     Mean: (Kind.NARROW, Kind.WIDE),
     Select: (Kind.NARROW, Kind.WIDE),
 }
@@ -66,7 +79,9 @@ def kinds(graph: Graph) -> dict[str, Kind]:
     """The kind of every tensor, the input included; raises `UnsupportedModel` with all problems."""
     if graph.input_type.is_integer:
         raise UsageError("graph must be a float graph, not one that is quantized already")
-    demands: dict[str, dict[Kind, str]] = {graph.output: {Kind.OUTPUT: "the end of the model"}}
+    demands: dict[str, dict[Kind, str]] = {
+        name: {Kind.OUTPUT: "the end of the model"} for name in graph.outputs
+    }
     result: dict[str, Kind] = {}
     problems: list[Problem] = []
     for node in reversed(graph.nodes):
@@ -75,7 +90,8 @@ def kinds(graph: Graph) -> dict[str, Kind]:
         if why:
             problems.append(_problem(node, why))
         result[node.name] = kind = next(iter(asked), Kind.NARROW)
-        reads = (kind,) if isinstance(node.op, Select) else READS.get(type(node.op), ())
+        same = isinstance(node.op, Choose | Select)
+        reads = (kind,) * len(node.inputs) if same else READS.get(type(node.op), ())
         for name, wanted in zip(node.inputs, reads, strict=False):
             demands.setdefault(name, {}).setdefault(wanted, f"%{node.name} ({type(node.op).__name__})")
     wrong = {k: v for k, v in demands.get(graph.input, {}).items() if k is not Kind.IMAGE}
@@ -147,8 +163,10 @@ def streams(graph: Graph, kind: dict[str, Kind]) -> list[tuple[str, ...]]:
         if not (kind[node.name] is Kind.WIDE or added) or isinstance(node.op, Mean):
             continue
         merged = [node.name]
-        if isinstance(node.op, Add | AddConstant | Select):
-            for members in {id(group[name]): group[name] for name in node.inputs if name in group}.values():
+        if isinstance(node.op, Add | AddConstant | Combine | Select):
+            # What a Combine adds has a scale of its own.
+            inputs = node.inputs[:1] if isinstance(node.op, Combine) else node.inputs
+            for members in {id(group[name]): group[name] for name in inputs if name in group}.values():
                 merged = members + merged
         for name in merged:
             group[name] = merged

@@ -14,11 +14,15 @@ from hlsgen.ir import Graph, Node
 from hlsgen.ops import (
     Activation,
     AddConstant,
+    Choose,
+    Combine,
     Context,
+    ExpertLinear,
     LayerNorm,
     Linear,
     Mean,
     Patches,
+    Route,
     Scores,
     Select,
     Softmax,
@@ -60,12 +64,14 @@ def norm_floor(eps: float, width: int) -> float:
 
 def has_own_scale(node: Node, kind: Kind) -> bool:
     """Whether the scale of `node` is chosen by an observer."""
-    return kind in (Kind.NARROW, Kind.LOGITS) and not isinstance(node.op, Patches | Select)
+    return kind in (Kind.NARROW, Kind.LOGITS, Kind.ROUTER) and not isinstance(
+        node.op, Choose | Patches | Select
+    )
 
 
 def _check_overrides(graph: Graph, kinds: Mapping[str, Kind], config: QuantizeConfig) -> None:
     tensors = [graph.input, *(node.name for node in graph if has_own_scale(node, kinds[node.name]))]
-    linears = [node.name for node in graph if isinstance(node.op, Linear)]
+    linears = [node.name for node in graph if isinstance(node.op, ExpertLinear | Linear)]
     problems = [
         Problem(
             f"{field} must match the name of {what}, not {pattern!r}",
@@ -100,6 +106,7 @@ class _Assignment:
         for members in streams(self.graph, dict(self.kinds)):
             scale = self._stream(members)
             self.scales |= dict.fromkeys(members, scale)
+        self._fit_experts()
         for node in self.graph:
             if node.name not in self.scales:
                 self.scales[node.name] = self._scale(node)
@@ -116,8 +123,12 @@ class _Assignment:
         """Scale of a node outside all streams; its inputs have theirs."""
         op = node.op
         inputs = [self.scales[name] for name in node.inputs]
-        if isinstance(op, Patches | Select):
+        if isinstance(op, Choose | Patches | Select):
             return inputs[0]
+        if isinstance(op, Route):
+            return 1.0
+        if self.kinds[node.name] is Kind.ROUTER:
+            return self._router(node)
         if isinstance(op, Mean):
             return self._mean(node, inputs[0])
         if isinstance(op, Softmax):
@@ -138,6 +149,23 @@ class _Assignment:
             scale = max(scale, inputs[1] * RATIO_LIMIT)
         return scale or 1.0 / INT8
 
+    def _router(self, node: Node) -> float:
+        """Routers of which the task chooses one share a scale: the largest."""
+        choices = [user for user in self.graph.users(node.name) if isinstance(user.op, Choose)]
+        names = choices[0].inputs if choices else (node.name,)
+        levels = (1 << (self.config.logit_width - 1)) - 1
+        scales = [self._observed(name, levels, self.config.logits) for name in names]
+        floors = [self._product_floor(self.graph.node(name)) for name in names]
+        return max(scales + floors) or 1.0
+
+    def _fit_experts(self) -> None:
+        """The scale of experts' results is a power of two times the residual stream's."""
+        for node in self.graph:
+            if isinstance(node.op, Combine):
+                residual, results = (self.scales[name] for name in node.inputs[:2])
+                left = max(0, math.ceil(math.log2(results / residual) - 1e-9))
+                self.scales[node.inputs[1]] = residual * 2.0**left
+
     def _function_behind(self, node: Node) -> Function | None:
         """The activation that is the only reader of `node`: errors count behind it."""
         users = self.graph.users(node.name)
@@ -147,7 +175,7 @@ class _Assignment:
 
     def _product_floor(self, node: Node) -> float:
         """The smallest result scale at which a linear node's multipliers have a dyadic form; else 0."""
-        if not isinstance(node.op, Linear):
+        if not isinstance(node.op, ExpertLinear | Linear):
             return 0.0
         weight = float(np.abs(node.op.weight).max(initial=0.0))
         return self._largest(node.inputs[0]) * weight / INT8**2 * RATIO_LIMIT
@@ -167,7 +195,7 @@ class _Assignment:
         largest = max(self._largest(name) for name in members)
         constants = [np.abs(n.op.value).max(initial=0.0) for n in nodes if isinstance(n.op, AddConstant)]
         levels = (1 << (self.config.residual_bits - 1)) - 1
-        last = self.graph.output in members
+        last = any(name in members for name in self.graph.outputs)
         headroom = self.config.output_headroom if last else self.config.residual_headroom
         scale = max([largest, *constants]) * headroom / levels
         floors = [max(self._norm_floor(node.name), self._product_floor(node)) for node in nodes]

@@ -24,9 +24,10 @@ class Growth:
         """Largest magnitude seen, 0.0 before anything was."""
         return max(self.high, -self.low, 0.0)
 
-    def update(self, values: np.ndarray) -> None:
-        """Take a batch [N, ...]."""
+    def update(self, values: np.ndarray, again: bool = False) -> None:
+        """Take a batch [N, ...]; `again`: of the images of the batch before, for another task."""
         flat = values.reshape(len(values), -1)
+        self.images -= len(values) if again else 0
         low, high = flat.min(-1), flat.max(-1)
         running = np.maximum.accumulate(np.maximum(np.abs(low), np.abs(high)))
         before = self.largest if self.images else -1.0

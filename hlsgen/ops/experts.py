@@ -1,0 +1,99 @@
+"""Linear layers of which each token uses those of its experts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from hlsgen import numerics
+from hlsgen.errors import RangeOverflow, TypeMismatch
+from hlsgen.ir import Op, TensorType, op
+from hlsgen.ops.linear import ACCUMULATOR_BITS
+from hlsgen.ops.route import split
+
+
+def _shape(weight: np.ndarray, bias: np.ndarray, x: TensorType, route: TensorType) -> tuple[int, int]:
+    """The result's shape, or `TypeMismatch`."""
+    tokens, choices = route.shape[0], route.shape[0] * (route.shape[-1] // 2)
+    if weight.ndim != 3 or x.shape[-1] != weight.shape[2] or bias.shape != weight.shape[:2]:
+        raise TypeMismatch(f"experts: weight {weight.shape} and bias {bias.shape} must fit input {x.shape}")
+    if x.shape[0] not in (tokens, choices):
+        raise TypeMismatch(f"experts: input must have {tokens} or {choices} rows, not {x.shape[0]}")
+    return choices, weight.shape[1]
+
+
+def _each(
+    x: np.ndarray, route: np.ndarray, width: int, layer: Callable[[int, np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """`layer(expert, rows)` on the rows of each expert that is used; result [..., T*k, width]."""
+    chosen, _ = split(route)
+    k = chosen.shape[-1]
+    flat = chosen.reshape(*chosen.shape[:-2], -1)
+    if x.shape[-2] != flat.shape[-1]:
+        x = np.repeat(x, k, axis=-2)
+    result = np.zeros((*flat.shape, width), x.dtype)
+    for expert in np.unique(flat):
+        rows = flat == expert
+        result[rows] = layer(int(expert), x[rows])
+    return result
+
+
+@op
+class ExpertLinear(Op):
+    """Float: x [T, K] or [T*k, K] and a routing [T, 2k] -> [T*k, N]; row t*k + j is token t's choice j.
+
+    weight [E, N, K], bias [E, N].
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+
+    def infer(self, *types: TensorType) -> TensorType:
+        return TensorType(_shape(self.weight, self.bias, *types))
+
+    def reference(self, *arrays: np.ndarray) -> np.ndarray:
+        weight, bias = self.weight.astype(np.float64), self.bias.astype(np.float64)
+        return _each(*arrays, weight.shape[1], lambda expert, rows: rows @ weight[expert].T + bias[expert])
+
+
+@op
+class IntegerExpertLinear(Op):
+    """`IntegerLinear` with weight [E, N, K] and bias, multiplier and shift [E, N]; rows as `ExpertLinear`."""
+
+    weight: np.ndarray
+    bias: np.ndarray
+    multiplier: np.ndarray
+    shift: np.ndarray
+    low: int
+    high: int
+    scale: float
+
+    def accumulator_range(self, x: TensorType) -> tuple[int, int]:
+        """Smallest and largest value any accumulator can reach, bias and all partial sums included."""
+        low, high = x.integer_range
+        positive = np.maximum(self.weight, 0).sum(-1, dtype=np.int64)
+        negative = np.minimum(self.weight, 0).sum(-1, dtype=np.int64)
+        low, high = min(low, 0), max(high, 0)
+        least, most = positive * low + negative * high, positive * high + negative * low
+        return (
+            int(min(least.min(), (least + self.bias).min())),
+            int(max(most.max(), (most + self.bias).max())),
+        )
+
+    def infer(self, *types: TensorType) -> TensorType:
+        shape = _shape(self.weight, self.bias, *types)
+        least, most = self.accumulator_range(types[0])
+        limit = 1 << (ACCUMULATOR_BITS - 1)
+        if least < -limit or most >= limit:
+            raise RangeOverflow(f"experts: accumulator range {least}..{most} leaves {ACCUMULATOR_BITS} bits")
+        return TensorType(shape, self.low, self.high, self.scale)
+
+    def golden(self, *arrays: np.ndarray) -> np.ndarray:
+        def layer(expert: int, rows: np.ndarray) -> np.ndarray:
+            acc = (rows.astype(np.float64) @ self.weight[expert].T.astype(np.float64)).astype(np.int64)
+            return numerics.requantize(
+                acc + self.bias[expert], self.multiplier[expert], self.shift[expert], self.low, self.high
+            )
+
+        return _each(*arrays, self.weight.shape[1], layer)
