@@ -7,6 +7,7 @@ explicit, nothing wraps.
 from __future__ import annotations
 
 import math
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -170,6 +171,30 @@ def sigmoid_table(scale: float, width: int) -> Integers:
     logits = (np.arange(1 << width) - (1 << (width - 1))) * scale
     values = np.floor((1 << 15) / (1 + np.exp(-logits)) + 0.5)
     return np.minimum(values, GATE_ONE).astype(np.int64)
+
+
+class GateMode(IntEnum):
+    """How gate weights are made of router logits."""
+
+    ALL = 0  # exp over the sum of all experts' exps
+    CHOSEN = 1  # exp over the sum of the chosen ones'
+    SIGMOID = 2  # the table's value
+
+
+def top_k(logits: ArrayLike, k: int) -> Integers:
+    """Indices [..., k] of the k largest, largest first; of equals the lower index first."""
+    return np.argsort(-np.asarray(logits), axis=-1, kind="stable")[..., :k]
+
+
+def route(logits: Integers, k: int, mode: int, table: Integers) -> tuple[Integers, Integers]:
+    """Expert indices and gate weights [..., k] of logits [..., E]; `table` as `gate_table` or `sigmoid_table`."""
+    chosen = top_k(logits, k)
+    picked = np.take_along_axis(logits, chosen, -1)
+    if mode == GateMode.SIGMOID:
+        return chosen, table[picked + len(table) // 2]
+    top = picked[..., :1]
+    over = logits if mode == GateMode.ALL else picked
+    return chosen, gates(table[top - picked], table[top - over].sum(-1, keepdims=True))
 
 
 def gates(numerator: ArrayLike, denominator: ArrayLike) -> Integers:

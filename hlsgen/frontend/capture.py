@@ -97,24 +97,22 @@ def _named(example: Any) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         names, example = tuple(map(str, example)), tuple(example.values())
     elif not isinstance(example, tuple | list):
         example = (example,)
-    if not 1 <= len(example) <= 2:
+    if len(example) != 1 and not (len(example) == 2 and _is_task(example[1])):
         given = ", ".join(names) or str(len(example))
-        fix = "pass the image, and a task where experts need it; other arguments must have defaults"
+        fix = "pass the image only; the model's other arguments must have defaults"
         raise UsageError(Problem(f"example_inputs must be one tensor, not {given or 'nothing'}", fix=fix))
     return names, tuple(example)
 
 
 def _task(example: Any) -> torch.Tensor:
     """The task as an integer scalar, so that the export does not fix it."""
-    number = torch.as_tensor(example) if isinstance(example, int | np.ndarray) else example
-    if not isinstance(number, torch.Tensor) or number.is_floating_point() or number.numel() != 1:
-        raise UsageError(
-            Problem(
-                f"example_inputs: the second must be a task number, not {type(example).__name__!r}",
-                fix="pass (image, 0)",
-            )
-        )
-    return number.reshape(()).long()
+    return torch.as_tensor(example).reshape(()).long()
+
+
+def _is_task(example: Any) -> bool:
+    if isinstance(example, torch.Tensor):
+        return not example.is_floating_point() and example.numel() == 1
+    return isinstance(example, int | np.integer) or (isinstance(example, np.ndarray) and example.dtype.kind in "iu")
 
 
 def _example(example: Any, problems: list[Problem]) -> torch.Tensor:
@@ -207,16 +205,15 @@ def _interpret(result: Capture, problems: list[Problem], *, weights: bool) -> No
 def _interface(program: Program) -> list[Problem]:
     """Problems of inputs, outputs and state."""
     problems = []
-    if not 1 <= len(program.inputs) <= 2:
+    if len(program.inputs) != 1 and not (len(program.inputs) == 2 and _is_task_input(program.inputs[1])):
         problems.append(Problem(f"model must have one input, not {len(program.inputs)}"))
     elif not isinstance(program.inputs[0], Input):
         problems.append(Problem("the model's input must be a tensor"))
     else:
         problems += _image(program.inputs[0])
-    problems += [problem for item in program.inputs[1:] for problem in _task_input(item)]
     if len(program.outputs) != 1 and len(program.inputs) == 1 or not program.outputs:
         what = f"model must return one tensor, not {len(program.outputs)}"
-        fix = "wrap the model and return the logits only; several outputs need a task as second input"
+        fix = "wrap the model and return the logits only"
         problems.append(Problem(what, fix=fix))
     if program.mutations:
         what, why = "forward must not write to the model's state", "hardware keeps no state between images"
@@ -224,11 +221,8 @@ def _interface(program: Program) -> list[Problem]:
     return problems
 
 
-def _task_input(item: Input | Opaque) -> list[Problem]:
-    if isinstance(item, Input) and item.shape in ((), (1,)) and item.dtype in (torch.int64, torch.int32):
-        return []
-    what = "the model's second input must be a task: an integer scalar tensor"
-    return [Problem(what, fix="pass other values when the model is made, not when it runs")]
+def _is_task_input(item: Input | Opaque) -> bool:
+    return isinstance(item, Input) and item.shape in ((), (1,)) and item.dtype in (torch.int64, torch.int32)
 
 
 def _image(image: Input) -> Sequence[Problem]:

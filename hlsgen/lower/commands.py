@@ -8,16 +8,18 @@ from typing import Any
 from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.ir import Graph
 from hlsgen.lower.constants import ConstantStream, pack_addends, pack_constants, pack_weights
+from hlsgen.lower.experts import ExpertTables
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.size import ArrayShape, Groups, cut, head_units
 from hlsgen.lower.steps import AttentionStep, LinearStep, Step
 from hlsgen.machine.commands import Command, Depends, Drain, Load, Product, Target
 from hlsgen.machine.image import Item
-from hlsgen.machine.parameters import MachineParameters, ceil_div
+from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 from hlsgen.machine.program import Region, View
 from hlsgen.machine.trace import CONTEXT, DRAIN, PLAIN, SCORES, TILE
 from hlsgen.ops import (
     IntegerAddConstant,
+    IntegerCombine,
     IntegerContext,
     IntegerExp,
     IntegerLayerNorm,
@@ -46,21 +48,41 @@ class CommandBuilder:
         self._commands: list[Command] = []
         self._exp_banks: dict[str, int] = {}
         self.views: list[View] = []
-        self.constants = ConstantStream(parameters.columns)
+        self.constants = ConstantStream(parameters.columns, aligned=parameters.planned)
+        self._experts = ExpertTables()
         self.weights: list[bytes] = []
+        self._weight_parts = 0
         self.addends: list[bytes] = []
-        self.output_groups = 1
+        self.output_groups: dict[str, int] = {}
 
     def add(self, step: Step, following: list[Step]) -> None:
         """Append the command of `step`; `following` are the steps after it."""
         command = self._attention(step) if isinstance(step, AttentionStep) else self._linear(step, following)
+        if step.tasks:
+            self.constants.forget()
+        command = dataclasses.replace(command, tasks=step.tasks, **self._sections())
         self._producer[step.result] = len(self._commands)
         self._commands.append(command)
 
     def finish(self) -> tuple[Command, ...]:
-        """The commands, the last one marked."""
-        self._commands[-1] = dataclasses.replace(self._commands[-1], last=1)
+        """The commands, each task's last one marked."""
+        for task in range(self._parameters.tasks):
+            last = max(i for i, command in enumerate(self._commands) if command.runs_for(task))
+            self._commands[last] = dataclasses.replace(self._commands[last], last=1)
         return tuple(self._commands)
+
+    def _sections(self) -> dict[str, int]:
+        """The command's parts of the streams, where it may be skipped; weights are padded here."""
+        constant_units, constant_words = self.constants.section()
+        fields = {"constant_units": constant_units, "constant_words": constant_words}
+        if not self._parameters.planned or len(self.weights) == self._weight_parts:
+            return fields
+        size = len(self.weights[-1])
+        units = ceil_div(size, SECTION_ALIGN)
+        self.weights[-1] += bytes(units * SECTION_ALIGN - size)
+        self._weight_parts = len(self.weights)
+        word = self._parameters.columns * self._parameters.depth
+        return fields | {"weight_units": units, "weight_words": size // word}
 
     # -- weight commands ---------------------------------------------------------------------------------
 
@@ -73,7 +95,7 @@ class CommandBuilder:
         elements = source.words * p.columns if source.heads else source.size
         k_steps = ceil_div(elements, p.depth)
         groups = self._groups(step, result, k_steps)
-        rows = self._graph.type_of(step.linear.name).shape[0]
+        rows = step.linear.type.shape[0]
         fields: dict[str, Any] = {
             "load": step.rows.load,
             "drain": step.drain,
@@ -92,6 +114,8 @@ class CommandBuilder:
         fields |= self._rows_fields(step, rows)
         fields |= self._target_fields(step, result, rows)
         fields |= self._drain_fields(step, index, groups)
+        if step.route is not None:
+            fields |= self._experts.fields(step, following, self.constants, index, self._parameters)
         if following and isinstance(following[0], AttentionStep):
             self._exp_table(following[0], index + 1)
         self.constants.constants(pack_constants(op, result, p.columns))
@@ -129,10 +153,15 @@ class CommandBuilder:
         fields["source"] = self._regions[name].base + step.rows.first * stride
         fields["source_stride"] = stride
         aligned = step.rows.first == 0 and step.rows.pool is None
-        aligned = aligned and self._graph.type_of(name).shape[0] == rows
+        aligned = aligned and (self._graph.type_of(name).shape[0] == rows or step.expert > 0)
+        producer = self._commands[self._producer[name]]
+        aligned = aligned and producer.drain is not Drain.COMBINE
         fields["depends"] = Depends.TILE if aligned else Depends.COMMAND
         fields["depends_on"] = self._producer[name]
-        if step.addend is not None and self._producer[step.addend] == len(self._commands) - 1:
+        if step.expert and step.rows.norm is not None:
+            # The queues are there, so the rows are: the machine waits for them before it begins the command.
+            fields["depends"], fields["depends_on"] = Depends.NONE, self._experts.router(step)
+        elif step.addend is not None and self._producer[step.addend] == len(self._commands) - 1:
             # The addend is read while DRAIN may still hold its last rows: wait for all of it.
             fields["depends"], fields["depends_on"] = Depends.COMMAND, self._producer[step.addend]
         if step.rows.norm is not None and isinstance(step.rows.norm.op, IntegerLayerNorm):
@@ -167,6 +196,8 @@ class CommandBuilder:
 
     def _target_fields(self, step: LinearStep, result: Layout, rows: int) -> dict[str, Any]:
         p = self._parameters
+        if step.target is Target.QUEUES:
+            return {}
         if step.target in (Target.FEATURES, Target.RESIDUAL):
             return {"target_base": self._regions[step.result].base, "target_stride": result.words}
         if step.target is Target.OUTPUT:
@@ -178,7 +209,11 @@ class CommandBuilder:
 
     def _drain_fields(self, step: LinearStep, index: int, groups: Groups) -> dict[str, Any]:
         if step.target is Target.OUTPUT:
-            self.output_groups = groups.count
+            self.output_groups[step.result] = groups.count
+        if step.expert and step.combine is not None and isinstance(step.combine.op, IntegerCombine):
+            return {"addend_base": self._regions[str(step.addend)].base}
+        if step.expert:
+            return {}  # the bank is the routing's: see ExpertTables
         if step.table is not None and isinstance(step.table.op, IntegerTable):
             table = step.table.op.table
             return {"activation_bank": self.constants.table(Item.ACTIVATION_TABLE, table, index)}
@@ -193,22 +228,26 @@ class CommandBuilder:
 
     def _linear_views(self, step: LinearStep, index: int, source: Layout, result: Layout, rows: int) -> None:
         operand = step.rows.operand or (step.rows.pool.name if step.rows.pool else None)
+        routed = {"expert": step.expert, "route": step.route.name if step.expert and step.route else ""}
         if operand or step.rows.first == 0:
             # A tile that only copies a stored tensor shows it again: compared as well.
-            self.views.append(self._view(operand or step.rows.tensor, index, TILE, source, rows))
-        self.views.append(self._view(step.result, index, DRAIN, result, rows))
+            self.views.append(self._view(operand or step.rows.tensor, index, TILE, source, rows, **routed))
+        final = int(step.combine is not None)
+        self.views.append(self._view(step.result, index, DRAIN, result, rows, final=final, **routed))
 
-    @staticmethod
-    def _view(tensor: str, command: int, which: int, layout: Layout, rows: int) -> View:
+    def _view(
+        self, tensor: str, command: int, which: int, layout: Layout, rows: int, **routed: Any
+    ) -> View:
         return View(
             tensor=tensor,
             command=command,
             which=which,
             kind=PLAIN,
-            rows=rows,
+            rows=self._graph.type_of(tensor).shape[0] if routed.get("expert") else rows,
             columns=layout.head_size,
             heads=layout.heads,
             head_words=layout.head_words,
+            **routed,
         )
 
     # -- attention ---------------------------------------------------------------------------------------

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from hlsgen.lower.layout import Layout
 from hlsgen.machine.image import CONSTANT_BYTES, NO_COMMAND, Item, item_header
-from hlsgen.machine.parameters import MachineParameters, ceil_div
+from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 from hlsgen.ops import IntegerLinear
 
 
@@ -48,12 +50,24 @@ def pack_addends(value: np.ndarray, groups: list[int], parameters: MachineParame
     return b"".join(parts)
 
 
+@dataclass(frozen=True)
+class Table:
+    """A table with its bank, and the command that must have drained before it is loaded."""
+
+    kind: Item
+    bank: int
+    after: int
+    data: bytes
+
+
 class ConstantStream:
     """Builds the constant stream; keeps track of what each table bank holds."""
 
-    def __init__(self, columns: int) -> None:
+    def __init__(self, columns: int, *, aligned: bool = False) -> None:
         self._word = columns * CONSTANT_BYTES
+        self._aligned = aligned
         self._parts: list[bytes] = []
+        self._begin = 0
         self._held: dict[tuple[Item, int], bytes] = {}
         self._users: dict[tuple[Item, int], int] = {}
         self._next: dict[Item, int] = {Item.ACTIVATION_TABLE: 0, Item.EXP_TABLE: 0}
@@ -63,6 +77,40 @@ class ConstantStream:
         count = len(data) // self._word
         self._parts += [item_header(Item.CONSTANTS, 0, count, NO_COMMAND, self._word), data]
 
+    def section(self) -> tuple[int, int]:
+        """End a command's part: its units of 64 bytes, up to which it is padded, and its words.
+
+        (0, 0) where parts follow one another without padding.
+        """
+        if not self._aligned:
+            return 0, 0
+        size = sum(map(len, self._parts[self._begin :]))
+        units = ceil_div(size, SECTION_ALIGN)
+        self._parts.append(bytes(units * SECTION_ALIGN - size))
+        self._begin = len(self._parts)
+        return units, size // self._word
+
+    def forget(self) -> None:
+        """What the banks hold is not known from here on: a command that loads may be skipped."""
+        self._held.clear()
+
+    def reserve(self, kind: Item, entries: np.ndarray, user: int) -> Table:
+        """A table for commands up to `user` in a bank of its own, to be loaded by `load`."""
+        data = entries.astype("<u2" if kind is Item.GATE_TABLE else np.uint8).tobytes()
+        bank = self._next.get(kind, 0)
+        if kind in self._next:
+            self._next[kind] = 1 - bank
+        after = self._users.get((kind, bank), NO_COMMAND)
+        self._held.pop((kind, bank), None)
+        self._users[kind, bank] = user
+        return Table(kind, bank, after, data)
+
+    def load(self, table: Table) -> None:
+        """Append the load of a reserved table."""
+        data = table.data
+        padded = data.ljust(ceil_div(len(data), self._word) * self._word, b"\0")
+        self._parts += [item_header(table.kind, table.bank, len(data), table.after, self._word), padded]
+
     def table(self, kind: Item, entries: np.ndarray, user: int) -> int:
         """The bank that holds `entries` for command `user`; appends a load unless one holds them."""
         data = entries.astype(np.uint8).tobytes()
@@ -70,13 +118,10 @@ class ConstantStream:
             if self._held.get((kind, bank)) == data:
                 self._users[kind, bank] = user
                 return bank
-        bank = self._next[kind]
-        self._next[kind] = 1 - bank
-        after = self._users.get((kind, bank), NO_COMMAND)
-        padded = data.ljust(ceil_div(len(data), self._word) * self._word, b"\0")
-        self._parts += [item_header(kind, bank, len(data), after, self._word), padded]
-        self._held[kind, bank], self._users[kind, bank] = data, user
-        return bank
+        table = self.reserve(kind, entries, user)
+        self.load(table)
+        self._held[kind, table.bank] = data
+        return table.bank
 
     def pack(self) -> bytes:
         return b"".join(self._parts)

@@ -13,6 +13,7 @@ from hlsgen.lower.size import (
     ArrayShape,
     accumulator_bits,
     attention_memories,
+    expert_memories,
     image_words,
     linear_shape,
     ring_words,
@@ -49,9 +50,11 @@ def lower(graph: Graph, array: ArrayShape) -> Lowered:
     layout = InputLayout(
         channels=channels, height=height, width=width, row_words=ceil_div(width, parameters.columns)
     )
-    output_type = graph.type_of(graph.output)
-    rows, columns = output_type.shape
-    output = OutputLayout(tensor=graph.output, rows=rows, columns=columns, groups=builder.output_groups)
+    outputs = []
+    for name in graph.outputs:
+        rows, columns = graph.type_of(name).shape
+        groups = builder.output_groups[name]
+        outputs.append(OutputLayout(tensor=name, rows=rows, columns=columns, groups=groups))
     commands = builder.finish()
     program = Program(
         parameters=parameters,
@@ -59,8 +62,8 @@ def lower(graph: Graph, array: ArrayShape) -> Lowered:
         regions=regions,
         views=tuple(builder.views),
         input=layout,
-        output=output,
-        macs=useful_macs(graph),
+        outputs=tuple(outputs),
+        task_macs=tuple(useful_macs(graph.for_task(task)) for task in range(graph.tasks)),
     )
     image = Image(
         build_id=parameters.build_id,
@@ -69,7 +72,7 @@ def lower(graph: Graph, array: ArrayShape) -> Lowered:
         weights=b"".join(builder.weights),
         addends=b"".join(builder.addends),
         input_bytes=ceil_div(layout.words * parameters.columns, 64) * 64,
-        output_bytes=output.size(parameters),
+        output_bytes=max(output.size(parameters) for output in outputs),
         workspace_bytes=parameters.workspace_bytes,
     )
     return Lowered(program, image)
@@ -83,7 +86,7 @@ def tensor_layouts(steps: list[Step], graph: Graph, array: ArrayShape) -> dict[s
             heads, size = step.scores.type.shape[0], step.context.type.shape[1]
             layouts[step.result] = Layout.headed(size, array.columns, array.depth, heads)
             continue
-        size = graph.type_of(step.result).shape[-1]
+        size = step.linear.type.shape[-1] if step.route else graph.type_of(step.result).shape[-1]
         if step.heads:
             layouts[step.result] = Layout.headed(size, array.columns, array.depth, step.heads)
         else:
@@ -95,26 +98,31 @@ def place(
     steps: list[Step], graph: Graph, layouts: dict[str, Layout], row_width: int = 1
 ) -> tuple[Region, ...]:
     """The memory map: every tensor in the residual or feature memory by lifetime, in whole groups of rows."""
+    first: dict[str, int] = {}
     last: dict[str, int] = {}
     for index, step in enumerate(steps):
-        for name in reads(step):
+        first.setdefault(step.result, index)
+        for name in (*reads(step), step.result):
             last[name] = index
     requests = []
     for index, step in enumerate(steps):
+        if first[step.result] != index:
+            continue  # experts write one tensor together
         target = step.target if isinstance(step, LinearStep) else Target.FEATURES
         if target not in (Target.FEATURES, Target.RESIDUAL):
             continue
         addend = step.addend if isinstance(step, LinearStep) else None
         in_place = addend is not None and isinstance(step, LinearStep) and step.rows.tensor != addend
+        # A token's second expert reads the row that the first one read as well.
+        in_place = in_place and not step.expert
+        rows = step.linear.type.shape[0] if isinstance(step, LinearStep) else step.context.type.shape[0]
         requests.append(
             Request(
                 tensor=step.result,
                 memory="residual" if target is Target.RESIDUAL else "features",
-                words=ceil_div(graph.type_of(step.result).shape[0], row_width)
-                * row_width
-                * layouts[step.result].words,
+                words=ceil_div(rows, row_width) * row_width * layouts[step.result].words,
                 first=index,
-                last=last.get(step.result, index),
+                last=last[step.result],
                 reuse=addend if in_place else None,
             )
         )
@@ -163,6 +171,8 @@ def size_machine(
         ring_words=ring_words(array, [(shape.blocks, shape.k_steps) for shape in shapes], whole),
         constant_words=2 * max([shape.blocks for shape in shapes] or [1]),
         accumulator_bits=accumulator_bits(steps, graph),
+        tasks=graph.tasks,
+        **expert_memories(steps),
         **attention_memories(steps, array, head_words),
     )
 
@@ -187,7 +197,9 @@ def useful_macs(graph: Graph) -> int:
     prefix = {node.name: node.op.prefix for node in graph if isinstance(node.op, Patches)}
     for node in graph:
         kind = type(node.op).__name__
-        if kind == "IntegerLinear":
+        if kind == "IntegerExpertLinear":
+            total += node.type.shape[0] * graph.type_of(node.inputs[0]).shape[-1] * node.type.shape[-1]
+        elif kind == "IntegerLinear":
             rows = node.type.shape[0] - prefix.get(node.inputs[0], 0)
             total += rows * graph.type_of(node.inputs[0]).shape[-1] * node.type.shape[-1]
         elif kind == "IntegerScores":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hlsgen.ir import Graph
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.steps import AttentionStep, LinearStep, Step
-from hlsgen.machine.commands import Load
+from hlsgen.machine.commands import Load, Target
 from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 
 
@@ -81,7 +81,7 @@ class Shape:
 
 def linear_shape(step: LinearStep, graph: Graph, array: ArrayShape, source: Layout, result: Layout) -> Shape:
     """Rows, operand words and steps, and column blocks of a linear step."""
-    rows = graph.type_of(step.linear.name).shape[0]
+    rows = step.linear.type.shape[0]
     elements = source.words * array.columns if source.heads else source.size
     return Shape(rows, ceil_div(elements, array.columns), ceil_div(elements, array.depth), result.words)
 
@@ -105,12 +105,25 @@ def attention_memories(steps: list[Step], array: ArrayShape, head_words: dict[st
                 units = max(units, heads * head_units(array, count, words))
             scores = max(scores, ceil_div(count, array.columns))
             bits = max(bits, step.scores.type.bits)
+        elif step.target is Target.QUEUES:
+            bits = max(bits, step.linear.type.bits)
     return {
         "key_words": keys,
         "value_words": values,
         "score_words": scores,
         "logit_bits": bits,
         "workspace_units": units,
+    }
+
+
+def expert_memories(steps: list[Step]) -> dict[str, int]:
+    """Most experts and choices, and the queues' length; the logits' width for the gate table."""
+    routers = [step for step in steps if isinstance(step, LinearStep) and step.target is Target.QUEUES]
+    choices = [step.route.type.shape[-1] // 2 for step in routers if step.route]
+    return {
+        "experts": max([step.linear.type.shape[-1] for step in routers] or [0]),
+        "choices": max(choices or [0]),
+        "queue_tokens": max([step.linear.type.shape[0] for step in routers] or [0]),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from hlsgen.errors import Problem, UnsupportedModel
@@ -10,11 +11,14 @@ from hlsgen.machine.commands import Drain, Load, Target
 from hlsgen.ops import (
     IntegerAdd,
     IntegerAddConstant,
+    IntegerCombine,
     IntegerContext,
     IntegerExp,
+    IntegerExpertLinear,
     IntegerLayerNorm,
     IntegerLinear,
     IntegerMean,
+    IntegerRoute,
     IntegerScores,
     IntegerTable,
     Patches,
@@ -54,6 +58,15 @@ class LinearStep:
     constant: Node | None = None
     heads: int = 0
     """The result's columns are split into this many padded heads; 0: they are not."""
+    tasks: int = 0
+    """A bit for each task that needs the step; 0: all do."""
+    route: Node | None = None
+    """The routing that the step makes, or that chooses its rows."""
+    expert: int = 0
+    """1 + the expert whose tokens are the rows; 0: all rows."""
+    combine: Node | None = None
+    experts_table: Node | None = None
+    """The activation table of the routing's experts, which its router commands load."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +76,7 @@ class AttentionStep:
     scores: Node
     exp: Node
     context: Node
+    tasks: int = 0
 
     @property
     def result(self) -> str:
@@ -80,19 +94,28 @@ class Matcher:
         self.nodes = {node.name: node for node in graph}
         self.problems: list[Problem] = []
         self.covered: set[str] = set()
+        self._needed = [{node.name for node in graph.for_task(task)} for task in range(graph.tasks)]
+
+    def tasks(self, *names: str) -> int:
+        """A bit for each task that computes any of the tensors; 0: all do."""
+        mask = sum(1 << task for task, needed in enumerate(self._needed) if needed & set(names))
+        return 0 if mask == (1 << len(self._needed)) - 1 else mask
 
     def steps(self) -> list[Step]:
         """The steps in program order; raises `UnsupportedModel` with all problems."""
         result: list[Step] = []
+        routers = {name for node in self.graph if isinstance(node.op, IntegerRoute) for name in self._routers(node)}
         for node in self.graph:
-            if isinstance(node.op, IntegerLinear):
+            if isinstance(node.op, IntegerLinear) and node.name not in routers:
                 step = self._linear(node)
                 if step:
-                    result.append(step)
+                    result.append(dataclasses.replace(step, tasks=self.tasks(node.name)))
             elif isinstance(node.op, IntegerContext):
                 step = self._attention(node)
                 if step:
                     result.append(step)
+            elif isinstance(node.op, IntegerRoute):
+                result += self._experts(node)
         for node in self.graph:
             if node.name not in self.covered:
                 self._refuse(node, "no command executes this node in this place")
@@ -110,6 +133,71 @@ class Matcher:
                     fix="use pre-norm transformer blocks: see `hlsgen ops` for what each op may follow",
                 )
             )
+
+    def _routers(self, route: Node) -> tuple[str, ...]:
+        """The linear layers behind a routing, one for each task or one for all."""
+        source = self.nodes[route.inputs[0]]
+        return source.inputs if source.op.chooses else (source.name,)
+
+    def _experts(self, route: Node) -> list[LinearStep]:
+        """A mixture of experts: routers, then two steps for each expert."""
+        users = self.graph.users(route.name)
+        layers = [node for node in users if isinstance(node.op, IntegerExpertLinear)]
+        combine = next((node for node in users if isinstance(node.op, IntegerCombine)), None)
+        table = next((node for node in self.graph.users(layers[0].name)), None) if layers else None
+        whole = len(layers) == 2 and combine is not None and table is not None
+        whole = whole and isinstance(table.op, IntegerTable) and layers[1].inputs[0] == table.name
+        rows = self._rows(layers[0].inputs[0]) if layers else None
+        if not whole or rows is None or rows.load is not Load.LAYER_NORM or combine.inputs[1] != layers[1].name:
+            self._refuse(route, "its experts must be a layer norm's two linear layers with a table between")
+            return []
+        names = (*self._routers(route), route.inputs[0], route.name, table.name, combine.name)
+        self.covered |= {*names, *(layer.name for layer in layers)}
+        steps = [self._router(self.nodes[name], route, table) for name in self._routers(route)]
+        if any(step.rows != rows for step in steps):
+            self._refuse(route, "its router and its experts must read the same layer norm")
+            return []
+        mask = self.tasks(route.name)
+        for expert in range(len(layers[0].op.weight)):
+            first, second = (_expert_layer(layer, expert, route.type.shape[0]) for layer in layers)
+            common = {"expert": expert + 1, "route": route, "tasks": mask}
+            steps.append(
+                LinearStep(
+                    rows=rows,
+                    linear=first,
+                    drain=Drain.ACTIVATION,
+                    target=Target.FEATURES,
+                    result=table.name,
+                    table=table,
+                    **common,
+                )
+            )
+            steps.append(
+                LinearStep(
+                    rows=Rows(load=Load.ROWS, tensor=table.name),
+                    linear=second,
+                    drain=Drain.COMBINE,
+                    target=Target.RESIDUAL,
+                    result=combine.name,
+                    addend=combine.inputs[0],
+                    combine=combine,
+                    **common,
+                )
+            )
+        return steps
+
+    def _router(self, node: Node, route: Node, table: Node) -> LinearStep:
+        rows = self._rows(node.inputs[0])
+        return LinearStep(
+            rows=rows,
+            linear=node,
+            drain=Drain.REQUANTIZE,
+            target=Target.QUEUES,
+            result=node.name,
+            route=route,
+            experts_table=table,
+            tasks=self.tasks(node.name),
+        )
 
     def _rows(self, name: str) -> Rows | None:
         """How the machine makes the operand rows `name`."""
@@ -141,11 +229,11 @@ class Matcher:
     def _linear(self, node: Node) -> LinearStep | None:
         rows = self._rows(node.inputs[0])
         users = self.graph.users(node.name)
-        if rows is None or not (users or node.name == self.graph.output):
+        if rows is None or not (users or node.name in self.graph.outputs):
             self._refuse(node, "its input is not made by a command")
             return None
         self.covered.add(node.name)
-        if len(users) == 1 and node.name != self.graph.output:
+        if len(users) == 1 and node.name not in self.graph.outputs:
             user = users[0]
             if isinstance(user.op, IntegerTable):
                 self.covered.add(user.name)
@@ -164,7 +252,7 @@ class Matcher:
                 return self._headed(rows, node, target, user.op.heads)
             if isinstance(user.op, IntegerContext):
                 return self._headed(rows, node, Target.VALUES, self.graph.type_of(user.inputs[0]).shape[0])
-        if node.name == self.graph.output:
+        if node.name in self.graph.outputs:
             return LinearStep(
                 rows=rows, linear=node, drain=Drain.REQUANTIZE, target=Target.OUTPUT, result=node.name
             )
@@ -183,7 +271,7 @@ class Matcher:
             rows=rows,
             linear=node,
             drain=Drain.ADD,
-            target=Target.OUTPUT if user.name == self.graph.output else Target.RESIDUAL,
+            target=Target.OUTPUT if user.name in self.graph.outputs else Target.RESIDUAL,
             result=user.name,
             constant=constant,
             addend=None if constant else others[0],
@@ -207,7 +295,16 @@ class Matcher:
             self._refuse(node, "its softmax must come from exp of scores")
             return None
         self.covered |= {node.name, exp.name, scores.name}
-        return AttentionStep(scores=scores, exp=exp, context=node)
+        return AttentionStep(scores=scores, exp=exp, context=node, tasks=self.tasks(node.name))
+
+
+def _expert_layer(layer: Node, expert: int, tokens: int) -> Node:
+    """One expert's linear layer, on as many rows as there are tokens."""
+    op = layer.op
+    fields = {name: getattr(op, name)[expert] for name in ("weight", "bias", "multiplier", "shift")}
+    linear = IntegerLinear(**fields, low=op.low, high=op.high, scale=op.scale)
+    kind = dataclasses.replace(layer.type, shape=(tokens, layer.type.shape[-1]))
+    return dataclasses.replace(layer, name=f"{layer.name}_{expert}", op=linear, type=kind)
 
 
 def _queries_last(steps: list[Step]) -> list[Step]:

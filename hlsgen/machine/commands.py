@@ -36,6 +36,7 @@ class Drain(IntEnum):
     REQUANTIZE = 0
     ACTIVATION = 1  # requantize to int8, then the activation table
     ADD = 2  # requantize, add to a residual row or to the addend stream
+    COMBINE = 4  # requantize, weight by the queue entry's gate, add to its token's residual row
     ATTENTION = 3  # scores: requantize, keep the row maximum; contexts: times the row's reciprocal
 
 
@@ -47,6 +48,7 @@ class Target(IntEnum):
     VALUES = 2
     RESIDUAL = 3
     OUTPUT = 4
+    QUEUES = 5  # router logits: each token goes to the queues of its best experts
 
 
 class Depends(IntEnum):
@@ -61,7 +63,7 @@ class Depends(IntEnum):
 LAYOUT: tuple[tuple[str, int, bool], ...] = (
     ("load", 3, False),
     ("product", 1, False),
-    ("drain", 2, False),
+    ("drain", 3, False),
     ("target", 3, False),
     ("stream_addend", 1, False),
     ("last", 1, False),
@@ -113,6 +115,18 @@ LAYOUT: tuple[tuple[str, int, bool], ...] = (
     ("span", 16, False),
     ("passes", 16, False),
     ("head_units", 20, False),
+    ("tasks", 16, False),
+    ("expert", 7, False),
+    ("gather", 1, False),
+    ("queue_base", 20, False),
+    ("experts", 7, False),
+    ("choices", 7, False),
+    ("gate_mode", 2, False),
+    ("gate_shift", 4, False),
+    ("weight_units", 20, False),
+    ("weight_words", 24, False),
+    ("constant_units", 16, False),
+    ("constant_words", 16, False),
 )
 
 _ENUMS: dict[str, type[IntEnum]] = {
@@ -182,6 +196,18 @@ class Command:
     span: int = 0
     passes: int = 0
     head_units: int = 0
+    tasks: int = 0
+    expert: int = 0
+    gather: int = 0
+    queue_base: int = 0
+    experts: int = 0
+    choices: int = 0
+    gate_mode: int = 0
+    gate_shift: int = 0
+    weight_units: int = 0
+    weight_words: int = 0
+    constant_units: int = 0
+    constant_words: int = 0
 
     def __post_init__(self) -> None:
         for name, bits, signed in LAYOUT:
@@ -193,6 +219,15 @@ class Command:
     def group_blocks(self, group: int) -> int:
         """Column blocks of a group: the first `extra` groups have one more."""
         return self.blocks + (group < self.extra)
+
+    def runs_for(self, task: int) -> bool:
+        """Whether the command belongs to `task`; bit t of `tasks` stands for task t, 0 for all."""
+        return not self.tasks or bool(self.tasks >> task & 1)
+
+    def with_rows(self, count: int, rows: int) -> Command:
+        """The command on `count` rows of operands, on an array of `rows` rows."""
+        tiles = -(-count // rows)
+        return dataclasses.replace(self, rows=count, tiles=tiles, tail_rows=count - (tiles - 1) * rows)
 
     @property
     def total_blocks(self) -> int:

@@ -25,6 +25,7 @@ class Item(IntEnum):
     CONSTANTS = 1
     ACTIVATION_TABLE = 2
     EXP_TABLE = 3
+    GATE_TABLE = 4  # entries of two bytes
 
 
 def item_header(kind: Item, bank: int, count: int, after: int, word_bytes: int) -> bytes:

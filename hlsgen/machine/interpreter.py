@@ -15,8 +15,9 @@ import numpy as np
 from hlsgen import numerics
 from hlsgen.errors import UsageError
 from hlsgen.machine.commands import COMMAND_BYTES, Command, Drain, Load, Product, Target
+from hlsgen.machine.experts import ExpertQueues
 from hlsgen.machine.image import Image, Item
-from hlsgen.machine.parameters import MachineParameters, ceil_div
+from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 from hlsgen.machine.program import pad
 from hlsgen.machine.trace import CONTEXT, DRAIN, PLAIN, SCORES, TILE, record_type
 from hlsgen.machine.workspace import Workspace
@@ -71,16 +72,21 @@ class Interpreter:
         size = len(self._image.program) // COMMAND_BYTES
         slices = (self._image.program[i * COMMAND_BYTES : (i + 1) * COMMAND_BYTES] for i in range(size))
         commands = [Command.unpack(data) for data in slices if any(data)]
-        end = next((i for i, command in enumerate(commands) if command.last), None)
+        end = next((i for i, command in reversed(list(enumerate(commands))) if command.last), None)
         if end is None:
             raise UsageError("Image must hold a program with a last command")
         self.commands = tuple(commands[: end + 1])
 
-    def run(self, pixels: bytes, trace: bool = True) -> Execution:
+    def run(self, pixels: bytes, trace: bool = True, task: int = 0) -> Execution:
         """Execute the program for one input as `InputLayout.pack` makes it."""
+        if not 0 <= task < self.parameters.tasks:
+            raise UsageError(f"task must be in 0..{self.parameters.tasks - 1}, not {task!r}")
         run = _Run(self.parameters, self._image, pixels, trace)
         for index, command in enumerate(self.commands):
-            run.execute(index, command)
+            if run.begin(command, task):
+                run.execute(index, command)
+                if command.last:
+                    break
         records = np.concatenate(run.records) if run.records else np.zeros(0, run.record_type)
         return Execution(pad(b"".join(run.output)), records)
 
@@ -96,6 +102,8 @@ class _Run:
         self.keys = np.zeros((p.key_words, c, c), np.int64)  # address, lane, element
         self.values = np.zeros((p.value_words, d, c), np.int64)
         self.workspace = Workspace(p)
+        self.experts = ExpertQueues(p)
+        self._next_weights = self._next_constants = 0
         self.scores = np.zeros((2, p.rows, p.score_words, c), np.int64)
         self.maxima = np.zeros((2, p.rows), np.int64)
         self.row_scale = np.zeros((2, p.rows, 2), np.int64)
@@ -117,6 +125,14 @@ class _Run:
 
     # -- streams -----------------------------------------------------------------------------------------
 
+    def begin(self, command: Command, task: int) -> bool:
+        """Whether the command runs; a machine that may skip it finds its part of the streams by its size."""
+        if self.p.planned:
+            self._weight_at, self._constant_at = self._next_weights, self._next_constants
+            self._next_weights += command.weight_units * SECTION_ALIGN
+            self._next_constants += command.constant_units * SECTION_ALIGN
+        return command.runs_for(task) and (not command.expert or bool(self.experts.queue(command)))
+
     def _constant_word(self) -> bytes:
         size = self.p.columns * 8
         word = self._constants[self._constant_at : self._constant_at + size]
@@ -137,6 +153,8 @@ class _Run:
                 self.activation[bank] = np.frombuffer(data, np.int8)
             elif kind == Item.EXP_TABLE:
                 self.exp[bank, :count] = np.frombuffer(data, np.uint8)
+            elif kind == Item.GATE_TABLE:
+                self.experts.table[: count // 2] = np.frombuffer(data, "<u2")
             else:
                 raise UsageError(f"Image: unknown constant item {kind}")
 
@@ -157,6 +175,10 @@ class _Run:
 
     def execute(self, index: int, command: Command) -> None:
         """Run one command to its end."""
+        if command.expert:
+            command = command.with_rows(len(self.experts.queue(command)), self.p.rows)
+        if command.target is Target.QUEUES:
+            self.experts.start()
         attention = command.product is Product.ATTENTION
         constants = None if attention else self._read_constants()
         weights = np.zeros(0)
@@ -207,9 +229,16 @@ class _Run:
             limit = (-128, 127) if pooled else (-(1 << 15), (1 << 15) - 1)
             words = numerics.saturate(numerics.round_shift(words, command.pool_shift), *limit)
             return words if pooled else self._normalise(command, words)
+        if command.gather:
+            row = self._tokens(command, row)
         if command.load is Load.LAYER_NORM:
             return self._normalise(command, self._rows(self.residual, command, row, 0))
         return self._rows(self.features, command, row, job.head * command.head_words)
+
+    def _tokens(self, command: Command, row: np.ndarray) -> np.ndarray:
+        """The tokens of some entries of the command's queue."""
+        queue = self.experts.queue(command)
+        return np.array([queue[index].token for index in row])
 
     def _rows(self, memory: np.ndarray, command: Command, row: np.ndarray, offset: int) -> np.ndarray:
         address = command.source + row[:, None] * command.source_stride + offset + np.arange(command.k_words)
@@ -302,6 +331,8 @@ class _Run:
         row = job.tile * self.p.rows + np.arange(rows)
         if command.drain is Drain.ACTIVATION:
             value = self.activation[command.activation_bank][value + 128]
+        elif command.drain is Drain.COMBINE:
+            value, row = self._combine(command, row, block, value)
         elif command.drain is Drain.ADD:
             if command.stream_addend:
                 addend = self._read_addends(rows)
@@ -311,10 +342,22 @@ class _Run:
         self._write(command, job, row, block, value)
         return value
 
+    def _combine(
+        self, command: Command, row: np.ndarray, block: int, value: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The weighted results on their tokens' rows, and those tokens."""
+        entries = [self.experts.queue(command)[index] for index in row]
+        token, gate = (np.array([getattr(entry, name) for entry in entries]) for name in ("token", "gate"))
+        base = np.where([entry.first for entry in entries], command.addend_base, command.target_base)
+        total = self.residual[base + token * command.target_stride + block]
+        return numerics.gated_add(total, value, gate[:, None], command.gate_shift), token
+
     def _write(self, command: Command, job: Job, row: np.ndarray, block: int, value: np.ndarray) -> None:
         if command.target in (Target.FEATURES, Target.RESIDUAL):
             memory = self.features if command.target is Target.FEATURES else self.residual
             memory[command.target_base + row * command.target_stride + block] = value
+        elif command.target is Target.QUEUES:
+            self.experts.logits(command, row, block, value)
         elif command.target is Target.OUTPUT:
             words = np.zeros((self.p.padded_rows(len(value)), self.p.columns), "<i2")
             words[: len(value)] = value

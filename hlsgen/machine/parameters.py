@@ -15,6 +15,9 @@ SECTION_ALIGN = 64
 """Bytes to which every section of an Image, the input and the output are padded."""
 
 
+_MAY_BE_ZERO = ("workspace_units", "experts", "choices", "queue_tokens")
+
+
 def is_power_of_two(value: int) -> bool:
     """Whether `value` is 1, 2, 4, 8, ..."""
     return value > 0 and value & (value - 1) == 0
@@ -61,6 +64,14 @@ class MachineParameters:
     """Constant ring depth; a constant word is `columns` x 8 bytes."""
     logit_bits: int = 10
     accumulator_bits: int = 32
+    experts: int = 0
+    """Most experts of any layer; 0: no layer has any."""
+    choices: int = 0
+    """Most experts that a token goes to."""
+    queue_tokens: int = 0
+    """Entries of each expert's queue: the most tokens of any layer with experts."""
+    tasks: int = 1
+    """Tasks that the host may choose from (1..16)."""
     workspace_units: int = 0
     """Units of 64 bytes that keys take in external memory, and values behind them; 0: both stay inside."""
 
@@ -79,6 +90,10 @@ class MachineParameters:
                 ),
                 ("tile_slots", 2 <= self.tile_slots <= 4, "in 2..4"),
                 ("logit_bits", 8 <= self.logit_bits <= 12, "in 8..12"),
+                ("experts", self.experts <= 64, "at most 64"),
+                ("choices", self.choices <= self.experts, "at most the number of experts"),
+                ("tasks", self.tasks <= 16, "at most 16"),
+                ("row_width", not self.experts or self.row_width == 1, "1 in a machine with experts"),
                 ("accumulator_bits", 16 <= self.accumulator_bits <= 32, "in 16..32"),
             )
             if not legal
@@ -86,10 +101,13 @@ class MachineParameters:
         problems += [
             Problem(f"{item.name} must be positive, not {getattr(self, item.name)!r}")
             for item in dataclasses.fields(self)
-            if item.name != "workspace_units" and getattr(self, item.name) <= 0
+            if item.name not in _MAY_BE_ZERO and getattr(self, item.name) <= 0
         ]
-        if self.workspace_units < 0:
-            problems.append(Problem(f"workspace_units must be 0 or more, not {self.workspace_units}"))
+        problems += [
+            Problem(f"{name} must be 0 or more, not {getattr(self, name)}")
+            for name in _MAY_BE_ZERO
+            if getattr(self, name) < 0
+        ]
         if problems:
             raise UsageError(problems)
 
@@ -97,6 +115,11 @@ class MachineParameters:
     def streamed(self) -> bool:
         """Whether attention reads keys and values from external memory."""
         return self.workspace_units > 0
+
+    @property
+    def planned(self) -> bool:
+        """Whether commands may be skipped: they have sections of their own in the Image's streams."""
+        return self.experts > 0 or self.tasks > 1
 
     @property
     def workspace_bytes(self) -> int:

@@ -35,6 +35,9 @@ class View:
     which: 0 tile words (operand rows), 1 drained words (results). kind: 0 plain, 1 scores, 2 contexts.
     heads 0: [rows, columns]. heads > 0: `columns` elements per head, heads padded to `head_words` words;
     the tensor is [rows, heads*columns], or [heads, rows, columns] with `head_first`.
+
+    expert > 0: the rows are those of expert `expert` - 1 by the routing `route`, in token order; the tensor
+    has a row for each token, or for each token and choice. `final`: only tokens that no later expert has.
     """
 
     tensor: str
@@ -46,6 +49,9 @@ class View:
     heads: int = 0
     head_words: int = 0
     head_first: int = 0
+    expert: int = 0
+    route: str = ""
+    final: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,14 +126,26 @@ class Program:
     regions: tuple[Region, ...]
     views: tuple[View, ...]
     input: InputLayout
-    output: OutputLayout
-    macs: int
-    """Useful multiply-accumulates per image: those of the mathematical model, no padding."""
+    outputs: tuple[OutputLayout, ...]
+    """One for each task."""
+    task_macs: tuple[int, ...]
+    """Useful multiply-accumulates per image and task: those of the mathematical model, no padding."""
+
+    @property
+    def output(self) -> OutputLayout:
+        """The first task's output."""
+        return self.outputs[0]
+
+    @property
+    def macs(self) -> int:
+        """Useful multiply-accumulates of the first task."""
+        return self.task_macs[0]
 
     def __str__(self) -> str:
         """The text of `program.txt`; `parse` is its inverse."""
         lines = [FORMAT, f"parameters {_fields(self.parameters)}", f"input {_fields(self.input)}"]
-        lines += [f"output {_fields(self.output)}", f"macs {self.macs}"]
+        lines += [f"output {_fields(layout)}" for layout in self.outputs]
+        lines.append(f"macs {' '.join(map(str, self.task_macs))}")
         lines += [f"region {_fields(region)}" for region in self.regions]
         lines += [f"view {_fields(view)}" for view in self.views]
         lines += [f"command {index}: {command}" for index, command in enumerate(self.commands)]
@@ -140,7 +158,7 @@ class Program:
         if not lines or lines[0] != FORMAT:
             raise UsageError(f"program text: the first line must be {FORMAT!r}")
         single: dict[str, Any] = {}
-        regions, views, commands = [], [], []
+        regions, views, commands, outputs = [], [], [], []
         for number, line in enumerate(lines[1:], 2):
             key, _, rest = line.partition(" ")
             if key == "parameters":
@@ -148,9 +166,9 @@ class Program:
             elif key == "input":
                 single[key] = _parse(InputLayout, rest, number)
             elif key == "output":
-                single[key] = _parse(OutputLayout, rest, number)
-            elif key == "macs" and rest.isdigit():
-                single[key] = int(rest)
+                outputs.append(_parse(OutputLayout, rest, number))
+            elif key == "macs" and rest.replace(" ", "").isdigit():
+                single["task_macs"] = tuple(map(int, rest.split()))
             elif key == "region":
                 regions.append(_parse(Region, rest, number))
             elif key == "view":
@@ -159,7 +177,9 @@ class Program:
                 commands.append(Command.parse(rest.partition(": ")[2]))
             elif line:
                 raise UsageError(f"program text: line {number}: unknown {key!r}")
-        missing = {"parameters", "input", "output", "macs"} - single.keys()
+        single["outputs"] = tuple(outputs)
+        names = {"parameters": "parameters", "input": "input", "outputs": "output", "task_macs": "macs"}
+        missing = [text for name, text in names.items() if not single.get(name)]
         if missing:
             raise UsageError(f"program text: missing {', '.join(sorted(missing))}")
         return cls(commands=tuple(commands), regions=tuple(regions), views=tuple(views), **single)

@@ -87,10 +87,23 @@ def _select(records: np.ndarray, view: View) -> np.ndarray:
     return records[chosen]
 
 
-def rebuild(program: Program, records: np.ndarray) -> dict[str, np.ndarray]:
-    """Every traced graph tensor, from the records of one image."""
+def routed_rows(view: View, golden: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The tensor's row for each entry of the view's expert's queue; -1 where the view does not show it."""
+    route = golden[view.route]
+    chosen = route[:, : route.shape[-1] // 2].astype(np.int64)
+    tokens, choices = np.nonzero(chosen == view.expert - 1)
+    rows = tokens if view.rows == len(chosen) else tokens * chosen.shape[-1] + choices
+    return np.where(chosen[tokens].max(-1) == view.expert - 1, rows, -1) if view.final else rows
+
+
+def rebuild(
+    program: Program, records: np.ndarray, golden: Mapping[str, np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
+    """Every traced graph tensor that has its own rows' order, from the records of one image."""
     tensors = {}
     for view in program.views:
+        if view.expert or (golden is not None and view.tensor not in golden):
+            continue
         chosen = _select(records, view)
         flat, real = _indices(view, chosen, program.parameters.columns)
         tensor = np.zeros(int(np.prod(tensor_shape(view))), np.int64)
@@ -99,32 +112,59 @@ def rebuild(program: Program, records: np.ndarray) -> dict[str, np.ndarray]:
     return tensors
 
 
-def compare(program: Program, records: np.ndarray, golden: Mapping[str, np.ndarray]) -> Difference | None:
+def compare(
+    program: Program, records: np.ndarray, golden: Mapping[str, np.ndarray], task: int = 0
+) -> Difference | None:
     """The first difference in program order between the records of one image and the golden tensors.
 
-    Every record counts, those that write an element again included, and every element must be written.
+    Every record counts, those that write an element again included, and every element of the tensors that
+    `task` computes must be written: by each expert those of its tokens.
     """
     for view in program.views:
-        chosen = _select(records, view)
-        flat, real = _indices(view, chosen, program.parameters.columns)
-        expected = golden[view.tensor].reshape(-1)
-        inside = real & (flat < expected.size)
-        wrong = real & ~inside
-        wrong[inside] = chosen["data"][inside] != expected[flat[inside]]
-        if wrong.any():
-            first, lane = np.argwhere(wrong)[0]
-            position = min(int(flat[first, lane]), expected.size - 1)
-            index = tuple(int(i) for i in np.unravel_index(position, tensor_shape(view)))
-            record = chosen[first]
-            return Difference(
-                view.tensor, index, int(expected[position]), int(record["data"][lane]),
-                view.command, int(record["cycle"]), int(wrong.sum()),
-            )  # fmt: skip
-        written = np.zeros(expected.size, bool)
-        written[flat[real]] = True
-        if not written.all():
-            position = int(np.argmin(written))
-            index = tuple(int(i) for i in np.unravel_index(position, tensor_shape(view)))
-            missing = int((~written).sum())
-            return Difference(view.tensor, index, int(expected[position]), None, view.command, None, missing)
+        if not program.commands[view.command].runs_for(task):
+            continue
+        difference = _compare_view(program, _select(records, view), view, golden)
+        if difference is not None:
+            return difference
     return None
+
+
+def _compare_view(
+    program: Program, chosen: np.ndarray, view: View, golden: Mapping[str, np.ndarray]
+) -> Difference | None:
+    rows = routed_rows(view, golden) if view.expert else np.arange(view.rows)
+    if view.expert:
+        chosen = _placed(chosen, rows, view.rows)
+    flat, real = _indices(view, chosen, program.parameters.columns)
+    expected = golden[view.tensor].reshape(-1)
+    inside = real & (flat >= 0) & (flat < expected.size)
+    wrong = real & ~inside
+    wrong[inside] = chosen["data"][inside] != expected[flat[inside]]
+    if wrong.any():
+        first, lane = np.argwhere(wrong)[0]
+        position = min(int(flat[first, lane]), expected.size - 1)
+        index = tuple(int(i) for i in np.unravel_index(position, tensor_shape(view)))
+        record = chosen[first]
+        return Difference(
+            view.tensor, index, int(expected[position]), int(record["data"][lane]),
+            view.command, int(record["cycle"]), int(wrong.sum()),
+        )  # fmt: skip
+    written = np.zeros(expected.size, bool)
+    if view.expert:
+        written.reshape(view.rows, -1)[np.setdiff1d(np.arange(view.rows), rows)] = True
+    written[flat[real]] = True
+    if not written.all():
+        position = int(np.argmin(written))
+        index = tuple(int(i) for i in np.unravel_index(position, tensor_shape(view)))
+        missing = int((~written).sum())
+        return Difference(view.tensor, index, int(expected[position]), None, view.command, None, missing)
+    return None
+
+
+def _placed(records: np.ndarray, rows: np.ndarray, beyond: int) -> np.ndarray:
+    """The records with their tensor's rows; those the view does not show are left out."""
+    row = records["row"].astype(np.int64)
+    place = np.append(rows, beyond)[np.minimum(row, len(rows))]
+    shown = records[place >= 0].copy()
+    shown["row"] = place[place >= 0]
+    return shown

@@ -11,6 +11,12 @@ from hlsgen.ir import Op, TensorType, op
 CONVENTIONS = ("softmax_all", "renormalised", "softmax_topk", "sigmoid")
 """Gate weights: softmax over all experts; the same, divided by the sum of the chosen; softmax over the
 chosen; sigmoid of each chosen. Renormalised and softmax_topk are the same function."""
+_MODES = {
+    "softmax_all": numerics.GateMode.ALL,
+    "renormalised": numerics.GateMode.CHOSEN,
+    "softmax_topk": numerics.GateMode.CHOSEN,
+    "sigmoid": numerics.GateMode.SIGMOID,
+}
 GATE_BITS = 15
 """Fractional bits of a gate weight, which is unsigned and at most 1 - 2**-15."""
 
@@ -21,11 +27,6 @@ def check(experts: int, k: int, convention: str) -> None:
         raise TypeMismatch(f"route: convention must be one of {', '.join(CONVENTIONS)}, not {convention!r}")
     if not 1 <= k <= experts:
         raise TypeMismatch(f"route: k must be in 1..{experts}, not {k}")
-
-
-def best(logits: np.ndarray, k: int) -> np.ndarray:
-    """Indices [..., k] of the k largest, largest first; of equals the lower index first."""
-    return np.argsort(-logits, axis=-1, kind="stable")[..., :k]
 
 
 def split(route: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -48,7 +49,7 @@ class Route(Op):
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
         logits = arrays[0]
-        chosen = best(logits, self.k)
+        chosen = numerics.top_k(logits, self.k)
         picked = np.take_along_axis(logits, chosen, -1)
         if self.convention == "sigmoid":
             gates = 1 / (1 + np.exp(-picked))
@@ -64,12 +65,17 @@ class IntegerRoute(Op):
     """Logits [T, E] -> [T, 2k]: k expert indices by descending logit, then gates in units of 2**-15.
 
     `table` holds exp of (row maximum - logit), or sigmoid of the logit (by its offset binary), in units of
-    2**-15; see `numerics.gates`.
+    2**-15; see `numerics.route`.
     """
 
     k: int
     convention: str
     table: np.ndarray
+
+    @property
+    def mode(self) -> numerics.GateMode:
+        """How the machine makes the gates."""
+        return _MODES[self.convention]
 
     def infer(self, *types: TensorType) -> TensorType:
         (x,) = types
@@ -81,13 +87,4 @@ class IntegerRoute(Op):
         return TensorType((x.shape[0], 2 * self.k), 0, max(numerics.GATE_ONE, x.shape[-1] - 1), 1.0)
 
     def golden(self, *arrays: np.ndarray) -> np.ndarray:
-        logits = arrays[0]
-        chosen = best(logits, self.k)
-        picked = np.take_along_axis(logits, chosen, -1)
-        if self.convention == "sigmoid":
-            gates = self.table[picked + len(self.table) // 2]
-        else:
-            over = logits if self.convention == "softmax_all" else picked
-            top = picked[..., :1]
-            gates = numerics.gates(self.table[top - picked], self.table[top - over].sum(-1, keepdims=True))
-        return np.concatenate([chosen, gates], -1)
+        return np.concatenate(numerics.route(arrays[0], self.k, self.mode, self.table), -1)

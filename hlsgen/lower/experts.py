@@ -1,0 +1,79 @@
+"""Mixtures of experts: what their commands need besides those of a linear layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hlsgen.errors import UnsupportedModel
+from hlsgen.lower.constants import ConstantStream, Table
+from hlsgen.lower.steps import LinearStep, Step
+from hlsgen.machine.image import Item
+from hlsgen.machine.parameters import MachineParameters
+from hlsgen.ops import IntegerCombine, IntegerRoute, IntegerTable
+from hlsgen.ops.route import GATE_BITS
+
+
+class ExpertTables:
+    """The tables and the last router command of each routing.
+
+    Every router command of a routing loads the same tables into the same banks: one of them runs.
+    """
+
+    def __init__(self) -> None:
+        self._tables: dict[str, tuple[Table, Table]] = {}
+        self._routers: dict[str, int] = {}
+
+    def router(self, step: LinearStep) -> int:
+        """The last router command of the step's routing."""
+        return self._routers[_name(step)]
+
+    def fields(
+        self,
+        step: LinearStep,
+        following: Sequence[Step],
+        constants: ConstantStream,
+        index: int,
+        parameters: MachineParameters,
+    ) -> dict[str, Any]:
+        """The command's fields; a router command's tables go to the constants."""
+        if not step.expert:
+            self._routers[_name(step)] = index
+            return self._router_fields(step, following, constants, index)
+        gates, activation = self._tables[_name(step)]
+        fields: dict[str, Any] = {
+            "expert": step.expert,
+            "queue_base": (step.expert - 1) * parameters.queue_tokens,
+            "depends_on": self.router(step),
+        }
+        if step.combine is not None and isinstance(step.combine.op, IntegerCombine):
+            del fields["depends_on"]
+            return fields | {"gate_shift": GATE_BITS - step.combine.op.left}
+        return fields | {"gather": 1, "activation_bank": activation.bank}
+
+    def _router_fields(
+        self, step: LinearStep, following: Sequence[Step], constants: ConstantStream, index: int
+    ) -> dict[str, Any]:
+        name, route, table = _name(step), step.route, step.experts_table
+        if route is None or not isinstance(route.op, IntegerRoute):
+            raise UnsupportedModel(f"{step.linear.name}: must be a router")
+        if table is None or not isinstance(table.op, IntegerTable):
+            raise UnsupportedModel(f"{name}: its experts must have an activation table")
+        if name not in self._tables:
+            mine = [i for i, later in enumerate(following) if isinstance(later, LinearStep) and later.route is route]
+            user = index + 1 + mine[-1]
+            self._tables[name] = (
+                constants.reserve(Item.GATE_TABLE, route.op.table, user),
+                constants.reserve(Item.ACTIVATION_TABLE, table.op.table, user),
+            )
+        for loaded in self._tables[name]:
+            constants.load(loaded)
+        return {
+            "experts": step.linear.type.shape[-1],
+            "choices": route.op.k,
+            "gate_mode": int(route.op.mode),
+        }
+
+
+def _name(step: LinearStep) -> str:
+    return step.route.name if step.route else ""
