@@ -107,11 +107,12 @@ class CSim:
             (work / "tb").replace(binary)
         return binary
 
-    def run(self, images: np.ndarray, seconds: float = 600) -> Result:
+    def run(self, images: np.ndarray, seconds: float = 600, task: int = 0) -> Result:
         """Run int8 images [inputs, channels, height, width]; raises `ToolFailed` when the C++ fails."""
-        return self.run_packed([self.program.input.pack(image, self._columns) for image in images], seconds)
+        inputs = [self.program.input.pack(image, self._columns) for image in images]
+        return self.run_packed(inputs, seconds, task)
 
-    def run_packed(self, inputs: Sequence[bytes], seconds: float = 600) -> Result:
+    def run_packed(self, inputs: Sequence[bytes], seconds: float = 600, task: int = 0) -> Result:
         """The same for inputs as `InputLayout.pack` makes them."""
         if not inputs:
             raise UsageError("csim: at least one input is needed")
@@ -121,11 +122,13 @@ class CSim:
             (work / "image.bin").write_bytes(self._image)
             (work / "inputs.bin").write_bytes(b"".join(inputs))
             traced = "trace.bin" if self.tracing else "-"
-            command = [str(binary.resolve()), "image.bin", "inputs.bin", "-", "outputs.bin", traced]
+            command = [str(binary.resolve()), "image.bin", "inputs.bin", "-", "outputs.bin", traced, str(task)]
             _run(command, work, seconds, "the generated C++ failed")
             records = np.fromfile(work / traced, self._record_type) if self.tracing else self._no_records()
             data = (work / "outputs.bin").read_bytes()
-        return Result(self.program, self._outputs(data, len(inputs)), tuple(_split(records, len(inputs))))
+        planned = self.program.parameters.planned and self.tracing
+        parts = _split_at_starts(records) if planned else _split(records, len(inputs))
+        return Result(self.program, self._outputs(data, len(inputs), task), tuple(parts))
 
     @property
     def _columns(self) -> int:
@@ -138,9 +141,9 @@ class CSim:
     def _no_records(self) -> np.ndarray:
         return np.zeros(0, self._record_type)
 
-    def _outputs(self, data: bytes, count: int) -> np.ndarray:
-        layout, parameters = self.program.output, self.program.parameters
-        size = layout.size(parameters)
+    def _outputs(self, data: bytes, count: int, task: int) -> np.ndarray:
+        layout, parameters = self.program.outputs[task], self.program.parameters
+        size = max(layout.size(parameters) for layout in self.program.outputs)
         if len(data) != count * size:
             raise ToolFailed(f"the generated C++ must write {count * size} bytes, not {len(data)}")
         return np.stack([layout.unpack(data[i * size : (i + 1) * size], parameters) for i in range(count)])
@@ -158,6 +161,12 @@ def _split(records: np.ndarray, count: int) -> list[np.ndarray]:
     if len(records) % count:
         raise ToolFailed(f"{len(records)} trace records must divide by {count} inputs")
     return np.split(records, count)
+
+
+def _split_at_starts(records: np.ndarray) -> list[np.ndarray]:
+    """One array per input where commands may be skipped: an input begins where the command's number falls."""
+    number = records["command"].astype(np.int64)
+    return np.split(records, np.flatnonzero(np.diff(number) < 0) + 1)
 
 
 def _run(command: Sequence[str], work: Path, seconds: float, failure: str) -> None:

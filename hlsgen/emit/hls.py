@@ -34,6 +34,7 @@ PER_LAYER = frozenset(
         "activation_bank", "exp_bank", "source", "target_base", "addend_base", "low", "high",
         "norm_epsilon", "norm_gain", "norm_gain_shift", "pool_shift",
         "logit_multiplier", "logit_shift", "context_multiplier", "context_shift",
+        "expert", "queue_base", "gate_shift", "constant_units", "constant_words",
     }
 )  # fmt: skip
 """Fields in which the repeats of a layer may differ."""
@@ -64,6 +65,8 @@ class CommandText:
     comment: str
     fields: tuple[Assignment, ...]
     tables: tuple[RepeatTable, ...]
+    last: bool
+    """A task's last command: no other follows."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,7 @@ def hls(
         "step_words": max(1, program.parameters.depth // program.parameters.columns),
         "layout": _layout(program, image),
         "workspace_bytes": image.workspace_bytes,
+        "planned": program.parameters.planned,
         "commands": len(program.commands),
         "sections": section_texts(program),
     }
@@ -191,7 +195,8 @@ def _result_names(program: Program) -> list[str]:
 
 def _shape(command: Command) -> tuple[Any, ...]:
     """What must be equal in all repeats of a layer."""
-    return tuple(getattr(command, name) for name, _, _ in LAYOUT if name not in ORDER_ONLY | PER_LAYER)
+    names = [name for name, _, _ in LAYOUT if name == "last" or name not in ORDER_ONLY | PER_LAYER]
+    return tuple(getattr(command, name) for name in names)
 
 
 def _command_text(name: str, section: Section, indices: range, commands: Sequence[Command]) -> CommandText:
@@ -208,7 +213,7 @@ def _command_text(name: str, section: Section, indices: range, commands: Sequenc
     first = commands[0]
     which = f"Command {indices[0]}" + (f" + {section.period} * repeat" if section.count > 1 else "")
     steps = f"{first.load.name} -> {first.product.name} -> {first.drain.name} -> {first.target.name}".lower()
-    return CommandText(name, f"{which}: {steps}", tuple(fields), tuple(tables))
+    return CommandText(name, f"{which}: {steps}", tuple(fields), tuple(tables), bool(first.last))
 
 
 def _literal(value: int) -> str:

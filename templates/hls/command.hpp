@@ -15,10 +15,10 @@ enum class Load : std::uint8_t { rows = 0, layer_norm = 1, patches = 2, pool = 3
 enum class Product : std::uint8_t { weights = 0, attention = 1 };
 
 /// What DRAIN does with an accumulator row.
-enum class Drain : std::uint8_t { requantize = 0, activation = 1, add = 2, attention = 3 };
+enum class Drain : std::uint8_t { requantize = 0, activation = 1, add = 2, attention = 3, combine = 4 };
 
 /// Where DRAIN writes.
-enum class Target : std::uint8_t { features = 0, keys = 1, values = 2, residual = 3, output = 4 };
+enum class Target : std::uint8_t { features = 0, keys = 1, values = 2, residual = 3, output = 4, queues = 5 };
 
 struct Command {
     Load load = Load::rows;
@@ -70,6 +70,18 @@ struct Command {
     std::uint16_t span = 0;
     std::uint16_t passes = 0;
     std::int32_t head_units = 0;
+    std::uint16_t tasks = 0;
+    std::uint8_t expert = 0;
+    std::uint8_t gather = 0;
+    std::int32_t queue_base = 0;
+    std::uint8_t experts = 0;
+    std::uint8_t choices = 0;
+    std::uint8_t gate_mode = 0;
+    std::uint8_t gate_shift = 0;
+    std::int32_t weight_units = 0;
+    std::int32_t weight_words = 0;
+    std::uint16_t constant_units = 0;
+    std::uint16_t constant_words = 0;
 };
 
 }  // namespace hlsgen

@@ -10,6 +10,7 @@ namespace hlsgen {
 constexpr int constants_item = 1;
 constexpr int activation_item = 2;
 constexpr int exp_item = 3;
+constexpr int gate_item = 4;
 
 template <class P>
 constexpr int constant_bytes = 8 * P::columns;
@@ -38,6 +39,22 @@ void read_table(Memory<P>& memory, Progress& progress, const Beat<P>* image, int
                 if (kind == exp_item && entry < Derived<P>::exp_entries) {
                     memory.exponential[c][bank * Derived<P>::exp_entries + entry] = bytes[i];
                 }
+            }
+        }
+    }
+}
+
+/// Fills the gate table: entries of two bytes.
+template <class P>
+void read_gates(Memory<P>& memory, Progress& progress, const Beat<P>* image, int count) {
+    for (int first = 0; first < count; first += constant_bytes<P>) {
+        UInt<8> bytes[8 * P::columns];
+        read_constant_word<P>(progress, image, bytes);
+        for (int i = 0; i < constant_bytes<P>; i += 2) {
+#pragma HLS PIPELINE II=1
+            const int entry = (first + i) / 2;
+            if (entry < Derived<P>::exp_entries) {
+                memory.queues.table[entry] = join(bytes[i], bytes[i + 1]);
             }
         }
     }
@@ -76,6 +93,10 @@ void read_constants(Memory<P>& memory, Progress& progress, const Beat<P>* image,
         const int count = join(header[4], header[5]);
         if (kind == activation_item || kind == exp_item) {
             read_table<P>(memory, progress, image, kind, bank & 1, count);
+        } else if (P::experts > 0 && kind == gate_item) {
+            if constexpr (P::experts > 0) {
+                read_gates<P>(memory, progress, image, count);
+            }
         } else {
             tables = false;
             progress.bad_constants = kind != constants_item || count != blocks;

@@ -11,6 +11,7 @@ namespace hlsgen {
 constexpr std::uint32_t error_magic = 1;
 constexpr std::uint32_t error_version = 2;
 constexpr std::uint32_t error_foreign = 3;
+constexpr std::uint32_t error_task = 13;
 
 constexpr int header_words = 16;
 

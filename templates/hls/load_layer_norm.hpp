@@ -48,7 +48,13 @@ void normalise_word(const Command& command, const RowSums& sums, const RowScale&
 template <class P>
 void load_layer_norm(Memory<P>& memory, const Command& command, const Job& job) {
     for (int row = 0; row < job.rows; ++row) {
-        const int source = command.source + (job.first_row + row) * command.source_stride;
+        int token = job.first_row + row;
+        if constexpr (P::experts > 0) {
+            if (command.gather != 0) {
+                token = memory.queues.entry[command.queue_base + token].token;
+            }
+        }
+        const int source = command.source + token * command.source_stride;
         RowSums sums;
         for (int word = 0; word < command.k_words; ++word) {
 #pragma HLS PIPELINE II=1

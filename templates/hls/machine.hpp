@@ -9,8 +9,10 @@
 #include "constants.hpp"
 #include "drain_activation.hpp"
 #include "drain_add.hpp"
+#include "drain_combine.hpp"
 #include "drain_context.hpp"
 #include "drain_requantize.hpp"
+#include "drain_route.hpp"
 #include "drain_scores.hpp"
 #include "load_exp.hpp"
 #include "load_layer_norm.hpp"
@@ -88,11 +90,17 @@ void drain(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>*
 #pragma HLS DEPENDENCE variable=memory.residual type=inter direction=RAW dependent=false
         Int<16> result[P::columns];
 #pragma HLS ARRAY_PARTITION variable=result complete
-        const int t = job.first_row + row;
+        int t = job.first_row + row;
         if (job.kind == Kind::scores) {
             drain_scores<P>(memory, command, job, row, block, sums[row], result);
         } else if (job.kind == Kind::context) {
             drain_context<P>(memory, job, row, sums[row], result);
+        } else if (P::experts > 0 && command.drain == Drain::combine) {
+            if constexpr (P::experts > 0) {
+                const QueueEntry entry = memory.queues.entry[command.queue_base + t];
+                drain_combine<P>(memory, command, entry, block, sums[row], result);
+                t = entry.token;
+            }
         } else if (command.drain == Drain::activation) {
             drain_activation<P>(memory, command, block, sums[row], result);
         } else if (command.drain == Drain::add) {
@@ -100,7 +108,11 @@ void drain(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>*
         } else {
             drain_requantize<P>(memory, command, block, sums[row], result);
         }
-        if (job.kind != Kind::scores) {
+        if (P::experts > 0 && command.target == Target::queues) {
+            if constexpr (P::experts > 0) {
+                drain_route<P>(memory, command, job, row, block, result);
+            }
+        } else if (job.kind != Kind::scores) {
             store<P>(memory, command, at, t, external, workspace, output, result);
         }
         trace_drain(job, row, block, result);
@@ -208,7 +220,7 @@ void run_attention(Memory<P>& memory, Progress& progress, const Beat<P>* image, 
     }
 }
 
-/// Executes one command.
+/// Executes one command of every task.
 template <class P>
 void run(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Beat<P>* workspace,
          Output<P>& output, const Command& command) {
@@ -220,6 +232,40 @@ void run(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* e
         run_plain<P>(memory, progress, image, external, workspace, output, command);
     }
     progress.command += 1;
+}
+
+/// A command on the rows of its expert's queue.
+template <class P>
+Command with_rows(const Command& command, int count) {
+    Command result = command;
+    result.rows = count;
+    result.tiles = (count + P::rows - 1) / P::rows;
+    result.tail_rows = count - (result.tiles - 1) * P::rows;
+    return result;
+}
+
+/// Executes a command unless another task's, or its expert has no tokens; its sections begin where they are.
+template <class P>
+void run_if(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Beat<P>* workspace,
+            Output<P>& output, const Command& command, int task, bool last) {
+#pragma HLS INLINE off
+    constexpr int unit = 64;
+    progress.weights = progress.weights_unit * unit / (P::columns * P::depth);
+    progress.constants = progress.constants_unit * unit / (8 * P::columns);
+    progress.weights_unit += command.weight_units;
+    progress.constants_unit += command.constant_units;
+    const bool mine = command.tasks == 0 || (command.tasks >> task & 1) != 0;
+    if (progress.last || !mine || (command.expert > 0 && memory.queues.count[command.expert - 1] == 0)) {
+        progress.command += 1;
+        return;
+    }
+    if (command.expert > 0) {
+        run<P>(memory, progress, image, external, workspace, output,
+               with_rows<P>(command, memory.queues.count[command.expert - 1]));
+    } else {
+        run<P>(memory, progress, image, external, workspace, output, command);
+    }
+    progress.last = last;
 }
 
 }  // namespace hlsgen

@@ -29,6 +29,26 @@ struct Derived {
     static constexpr int highest_logit = (1 << (P::logit_bits - 1)) - 1;
 };
 
+/// A token in an expert's queue; `first`: no expert before this one has it.
+struct QueueEntry {
+    int token = 0;
+    UInt<15> gate = 0;
+    bool first = false;
+};
+
+/// What a router command leaves for the experts' commands.
+template <class P>
+struct Queues {
+    static constexpr int experts = P::experts > 0 ? P::experts : 1;
+    static constexpr int choices = P::choices > 0 ? P::choices : 1;
+    static constexpr int entries = P::experts > 0 ? P::experts * P::queue_tokens : 1;
+    static constexpr int words = (experts + P::columns - 1) / P::columns;
+    QueueEntry entry[entries];
+    int count[experts];
+    UInt<15> table[P::experts > 0 ? 1 << P::logit_bits : 1];
+    Int<P::logit_bits> logits[P::rows][words * P::columns];  // of the tile that drains
+};
+
 template <class P>
 struct Memory {
     Int<16> residual[P::residual_words][P::columns];
@@ -41,6 +61,7 @@ struct Memory {
     RowScale row_scale[2 * P::rows];
     Int<8> tile[P::rows][P::tile_slots * Derived<P>::tile_words][P::columns];  // lane, word
     Int<8> ring[P::ring_words][P::depth][P::columns];
+    Queues<P> queues;
     Constant constants[P::constant_words][P::columns];
     Int<8> activation[P::columns][2 * 256];                        // a copy per lane; bank * 256 + index
     UInt<8> exponential[P::columns][2 * Derived<P>::exp_entries];  // a copy per lane; bank * entries + index
@@ -57,6 +78,9 @@ struct Progress {
     int constants = 0;        // words consumed of each section
     int weights = 0;
     int addends = 0;
+    int constants_unit = 0;   // where commands may be skipped: units of 64 bytes to the next one's sections
+    int weights_unit = 0;
+    bool last = false;        // the task's last command has run
     bool bad_constants = false;
 };
 

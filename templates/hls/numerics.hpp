@@ -162,6 +162,23 @@ struct RowScale {
     Int<8> shift;
 };
 
+/// Fractional bits of a gate weight, and the largest one.
+constexpr int gate_one = 32767;
+
+/// numerator / denominator in units of 2**-15, at most 32767; 0 for denominator 0.
+inline UInt<15> gate(UInt<15> numerator, UInt<32> denominator) {
+    const Mantissa inverse = reciprocal(denominator);
+    const Int<32> product = numerator * inverse.value;
+    return UInt<15>(static_cast<int>(saturate<16, 32>(round_shift<32>(product, inverse.exponent + 1), 0, gate_one)));
+}
+
+/// total + round_shift(value * gate, shift), saturated to 16 bits.
+inline Int<16> gated_add(Int<16> total, Int<16> value, UInt<15> weight, int shift) {
+    const Int<32> product = value * weight;
+    const Int<33> sum = total + round_shift<32>(product, shift);
+    return saturate<16, 33>(sum, -32768, 32767);
+}
+
 /// Scale of a context row: the reciprocal of its denominator times the output scale.
 inline RowScale context_scale(UInt<32> denominator, UInt<15> multiplier, int shift) {
     const Mantissa inverse = reciprocal(denominator);
