@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.rtl.pipeline import without_reset
 
-KIND_CONSTANTS, KIND_ACTIVATION, KIND_EXP = 1, 2, 3
+KIND_CONSTANTS, KIND_ACTIVATION, KIND_EXP, KIND_GATE = 1, 2, 3, 4
 ANY_TIME = 0xFFFF
 """`after` of a table that need not wait."""
 
@@ -40,6 +40,8 @@ class ConstantReader(wiring.Component):
     activation_write, exp_write : Out(1)
     activation_address, exp_address : Out
         Bank and eighth of an entry's index.
+    gate_write : Out(1), gate_address : Out
+        Quarter of an entry's index: entries of the gate table have 16 bits.
     table_data : Out(64)
 
     Latency
@@ -58,6 +60,8 @@ class ConstantReader(wiring.Component):
     exp_write: Signal
     activation_address: Signal
     exp_address: Signal
+    gate_write: Signal
+    gate_address: Signal
     table_data: Signal
 
     def __init__(self, columns: int, exp_bits: int) -> None:
@@ -71,26 +75,31 @@ class ConstantReader(wiring.Component):
                 "exp_write": Out(1),
                 "activation_address": Out(6),
                 "exp_address": Out(exp_bits - 2),
+                "gate_write": Out(1),
+                "gate_address": Out(exp_bits - 2),
                 "table_data": Out(64),
             }
         )
-        without_reset(self, "table_data", "activation_address", "exp_address")
+        without_reset(self, "table_data", "activation_address", "exp_address", "gate_address")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
         m = Module()
         word = self.words.payload
         left, after, is_exp, bank = Signal(16), Signal(16), Signal(), Signal()
-        part, address = Signal(range(max(2, self._columns))), Signal(self._exp_bits - 3)
+        part, address = Signal(range(max(2, self._columns))), Signal(self._exp_bits - 2)
+        is_gate = Signal()
         for column in range(self._columns):
             eight = word[64 * column : 64 * column + 64]
             m.d.comb += self.constants.payload[column].eq(eight[:54])
         writing = Signal()
         m.d.sync += [
-            self.activation_write.eq(writing & ~is_exp),
+            self.activation_write.eq(writing & ~is_exp & ~is_gate),
+            self.gate_write.eq(writing & is_gate),
+            self.gate_address.eq(address),
             self.exp_write.eq(writing & is_exp),
             self.activation_address.eq(Cat(address[:5], bank)),
-            self.exp_address.eq(Cat(address, bank)),
+            self.exp_address.eq(Cat(address[:-1], bank)),
             self.table_data.eq(word.word_select(part, 64)),
         ]
         with m.FSM():
@@ -98,6 +107,7 @@ class ConstantReader(wiring.Component):
                 m.d.comb += self.words.ready.eq(1)
                 m.d.sync += [
                     is_exp.eq(word[:8] == KIND_EXP),
+                    is_gate.eq(word[:8] == KIND_GATE),
                     bank.eq(word[8]),
                     left.eq(word[32:48]),
                     after.eq(word[48:64]),

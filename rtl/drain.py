@@ -13,9 +13,11 @@ from hlsgen.rtl.constants import constant_word
 from hlsgen.rtl.drain_activation import Activation
 from hlsgen.rtl.drain_add import AddRows
 from hlsgen.rtl.drain_attention import ContextScales, RowMaxima
+from hlsgen.rtl.drain_combine import GATED_BITS, GateRows
 from hlsgen.rtl.drain_control import DrainControl
 from hlsgen.rtl.drain_requantize import SHIFT_BITS, Requantize
 from hlsgen.rtl.drain_streams import DrainStreams, queue_depth
+from hlsgen.rtl.expert_queues import queue_entry
 from hlsgen.rtl.jobs import (
     Kind,
     drain_bits,
@@ -23,6 +25,7 @@ from hlsgen.rtl.jobs import (
     group_lanes,
     memory_bits,
     output_word,
+    queue_bits,
     score_words,
     tile_groups,
     trace_signature,
@@ -30,17 +33,29 @@ from hlsgen.rtl.jobs import (
 )
 from hlsgen.rtl.memories import words_of
 from hlsgen.rtl.pipeline import address_bits, count_bits, delay, register, without_reset
+from hlsgen.rtl.route import route_config
+from hlsgen.rtl.route_select import logit_address_bits
 
 # Cycles after the group was selected (cycle 0).
 AT_REQUANTIZE = 1
-AT_RESULT = AT_REQUANTIZE + Requantize.latency
-AT_WRITE = AT_RESULT + Activation.latency + 1
+AT_ENTRY = 2
+"""The row's queue entry is known."""
 LOAD_LEAD = 3
 """Cycles between a row's write and the earliest `drained` that LOAD may see: it reads 4 cycles later."""
 OPERAND_LEAD = 1
 """The same for MULTIPLY, which reads 2 cycles later."""
 MAXIMUM_LEAD = 5
 """A score tile counts as drained this many cycles before its maxima are in use."""
+
+
+def at_result(p: MachineParameters) -> int:
+    """The group's results are saturated and, in machines with experts, weighted."""
+    return AT_REQUANTIZE + Requantize.latency + (GateRows.latency if p.experts else 0)
+
+
+def at_write(p: MachineParameters) -> int:
+    """The group is written."""
+    return at_result(p) + Activation.latency + 1
 
 
 class DrainStage(wiring.Component):
@@ -85,11 +100,18 @@ class DrainStage(wiring.Component):
     score_write, score_address, score_word : Out
     done : Out(1)
         The program's last command has drained and its output has left.
+    retired : In(stream(1))
+        For each command in order whether it was skipped; only where commands may be.
+    queue_address : Out, queue_entry : In
+        The expert queues, 2 cycles apart; these and the following only in machines with experts.
+    route_begin : Out(1), route_config : Out
+    route_write, route_token_end, route_command_end : Out(1), route_address, route_word : Out
+        See `Route`.
     trace : Out(trace_signature)
 
     Latency
     -------
-    A group is written `AT_WRITE` cycles after it was selected, logits `AT_RESULT` cycles.
+    A group is written `at_write` cycles after it was selected, logits `at_result` cycles.
 
     Throughput
     ----------
@@ -135,6 +157,16 @@ class DrainStage(wiring.Component):
     score_address: Signal
     score_word: Any
     done: Signal
+    retired: stream.Interface
+    queue_address: Signal
+    queue_entry: Any
+    route_begin: Signal
+    route_config: Any
+    route_write: Signal
+    route_token_end: Signal
+    route_command_end: Signal
+    route_address: Signal
+    route_word: Any
     trace: Any
 
     def __init__(self, parameters: MachineParameters, *, style: str = "plain", trace: bool = False) -> None:
@@ -178,6 +210,20 @@ class DrainStage(wiring.Component):
             "score_word": Out(words_of(p.logit_bits, lanes)),
             "done": Out(1),
         }
+        if p.planned:
+            members["retired"] = In(stream.Signature(1))
+        if p.experts:
+            members |= {
+                "queue_address": Out(queue_bits(p)),
+                "queue_entry": In(queue_entry(p)),
+                "route_begin": Out(1),
+                "route_config": Out(route_config(p)),
+                "route_write": Out(1),
+                "route_token_end": Out(1),
+                "route_command_end": Out(1),
+                "route_address": Out(logit_address_bits(p)),
+                "route_word": Out(words_of(p.logit_bits, lanes)),
+            }
         if trace:
             members["trace"] = Out(trace_signature(p))
         super().__init__(members)
@@ -191,15 +237,58 @@ class DrainStage(wiring.Component):
         m.d.comb += control.captured.eq(self.captured)
         job, row = control.job, control.row
         tags = [register(m, control.tag, name="tag_1")]
-        for stage in range(2, AT_WRITE + 1):
-            tags.append(register(m, tags[-1], name=f"tag_{stage}"))
+        for stage in range(2, at_write(p) + 1):
+            found = self._placed(m, tags[-1]) if p.experts and stage == AT_ENTRY + 1 else tags[-1]
+            tags.append(register(m, found, name=f"tag_{stage}"))
         result = self._requantize(m, job, row)
+        if p.experts:
+            result = self._gate(m, control, tags, result)
         self._scores(m, tags, result)
         streams = self._finish(m, tags, result)
         self._count(m, tags, streams.output_left)
         if self._trace:
-            self._show(m, tags[AT_WRITE - 1])
+            self._show(m, tags[at_write(p) - 1])
         return m
+
+    # -- experts -----------------------------------------------------------------------------------------
+
+    def _placed(self, m: Module, tag: Any) -> Any:
+        """The tag of a row whose place and gate its queue entry tells."""
+        entry, placed = self.queue_entry, Signal(tag.shape(), name="placed")
+        m.d.comb += [placed.eq(tag), placed.gate.eq(entry.gate)]
+        with m.If(tag.combine):
+            address = (tag.address + entry.offset)[: len(tag.address)]
+            m.d.comb += [
+                placed.address.eq(address),
+                placed.addend_address.eq(address + Mux(entry.first, tag.addend_offset, 0)),
+            ]
+        return placed
+
+    def _gate(self, m: Module, control: DrainControl, tags: list[Any], result: Any) -> Any:
+        """Weighted results; logits of a router to `Route`."""
+        p = self._parameters
+        tag = tags[at_result(p) - 1 - GateRows.latency]
+        m.submodules.gate = gate = GateRows(group_lanes(p))
+        job = control.job
+        last = tags[at_result(p) - 1]
+        m.d.comb += [
+            gate.x.eq(result),
+            gate.gate.eq(tag.gate),
+            gate.shift.eq(tag.gate_shift),
+            gate.weighs.eq(tag.combine),
+            self.queue_address.eq(control.queue_address),
+            self.route_begin.eq(control.begins_route),
+            *(getattr(self.route_config, name).eq(getattr(job, name)) for name in route_config(p).members),
+            self.route_write.eq(last.to_queues),
+            self.route_token_end.eq(last.token_end),
+            self.route_command_end.eq(last.end_command),
+            self.route_address.eq(last.address),
+        ]
+        m.d.comb += [
+            self.route_word[lane].eq(gate.result[lane][: p.logit_bits].as_signed())
+            for lane in range(group_lanes(p))
+        ]
+        return gate.result
 
     # -- data --------------------------------------------------------------------------------------------
 
@@ -248,7 +337,7 @@ class DrainStage(wiring.Component):
 
     def _scores(self, m: Module, tags: list[Any], result: Any) -> None:
         """Logits leave the pipeline as soon as they are saturated."""
-        p, tag = self._parameters, tags[AT_RESULT - 1]
+        p, tag = self._parameters, tags[at_result(self._parameters) - 1]
         m.d.comb += [self.score_write.eq(tag.scores), self.score_address.eq(tag.address)]
         latency = 0
         for index in range(p.row_width):
@@ -256,7 +345,7 @@ class DrainStage(wiring.Component):
             logits = [result[first + lane][: p.logit_bits].as_signed() for lane in range(p.columns)]
             latency = self._maxima(m, tag, index, logits)
             m.d.comb += [self.score_word[first + lane].eq(logit) for lane, logit in enumerate(logits)]
-        drained = max(MAXIMUM_LEAD, AT_RESULT + latency - MAXIMUM_LEAD)
+        drained = max(MAXIMUM_LEAD, at_result(p) + latency - MAXIMUM_LEAD)
         m.d.comb += self.scores_drained.eq(tags[drained - 1].end_scores)
 
     def _maxima(self, m: Module, tag: Any, index: int, logits: list[Value]) -> int:
@@ -280,18 +369,19 @@ class DrainStage(wiring.Component):
 
     def _finish(self, m: Module, tags: list[Any], result: Any) -> DrainStreams:
         """Table or addition, then the write."""
-        p, tag, last = self._parameters, tags[AT_RESULT - 1], tags[AT_WRITE - 2]
+        p = self._parameters
+        tag, last = tags[at_result(p) - 1], tags[at_write(p) - 2]
         lanes = group_lanes(p)
         m.submodules.activation = activation = Activation(lanes)
-        m.submodules.add = add = AddRows(lanes)
+        m.submodules.add = add = AddRows(lanes, GATED_BITS if p.experts else 16)
         m.submodules.streams = streams = DrainStreams(p)
         m.d.comb += [
             activation.table_write.eq(self.table_write),
             activation.table_address.eq(self.table_address),
             activation.table_data.eq(self.table_data),
             activation.bank.eq(tag.bank),
-            activation.x.eq(result),
-            self.addend_address.eq(tags[AT_RESULT - 3].addend_address),
+            *(activation.x[lane].eq(result[lane]) for lane in range(lanes)),
+            self.addend_address.eq(tags[at_result(p) - 3].addend_address),
             add.x.eq(result),
             add.addend.eq(Mux(tag.add, Mux(tag.stream, streams.addend, self.addend.as_value()), 0)),
             streams.take_addend.eq(tag.stream),
@@ -302,7 +392,7 @@ class DrainStage(wiring.Component):
             self.output_space.eq(streams.output_space),
             self.output_left.eq(streams.output_left),
         ]
-        self._leave(m, streams, tags[AT_WRITE - 1])
+        self._leave(m, streams, tags[at_write(p) - 1])
         wiring.connect(m, wiring.flipped(self.addends), streams.addends)
         wiring.connect(m, streams.output, wiring.flipped(self.output))
         added = delay(m, add.result, Activation.latency - AddRows.latency, name="added")
@@ -311,7 +401,7 @@ class DrainStage(wiring.Component):
                 m.d.sync += self.write_word[lane].eq(activation.result[lane])
         with m.Else():
             m.d.sync += self.write_word.eq(added)
-        written = tags[AT_WRITE - 1]
+        written = tags[at_write(p) - 1]
         m.d.comb += [
             self.write_address.eq(written.address),
             self.write_lane.eq(written.lane),
@@ -348,17 +438,33 @@ class DrainStage(wiring.Component):
 
     def _count(self, m: Module, tags: list[Any], output_left: Value) -> None:
         """Drained commands and tiles; for LOAD as early as its way to the memory allows."""
-        tag = tags[AT_WRITE - LOAD_LEAD - 1]
+        write = at_write(self._parameters)
+        tag = tags[write - LOAD_LEAD - 1]
         with m.If(tag.end_tile):
             m.d.sync += self.drained_tiles.eq(self.drained_tiles + 1)
         with m.If(tag.end_command):
-            m.d.sync += [self.drained_tiles.eq(0), self.drained_commands.eq(self.drained_commands + 1)]
+            m.d.sync += self.drained_tiles.eq(0)
+        with m.If(self._retires(m, tag.end_command)):
+            m.d.sync += self.drained_commands.eq(self.drained_commands + 1)
         operand = delay(m, self.drained_commands, LOAD_LEAD - OPERAND_LEAD, name="operand")
         m.d.comb += self.operand_commands.eq(operand)
         ended = Signal()
-        with m.If(tags[AT_WRITE - 1].end_program):
+        with m.If(tags[write - 1].end_program):
             m.d.sync += ended.eq(1)
         m.d.sync += self.done.eq(ended & output_left)
+
+    def _retires(self, m: Module, ends: Value) -> Value:
+        """Whether one more command of the program is over: drained, or skipped after those before it."""
+        if not self._parameters.planned:
+            return ends
+        waiting, over = Signal(4), Signal()
+        skipped = self.retired.payload
+        m.d.comb += [
+            over.eq(self.retired.valid & (skipped | ends | (waiting != 0))),
+            self.retired.ready.eq(over),
+        ]
+        m.d.sync += waiting.eq(waiting + ends - (over & ~skipped))
+        return over
 
     def _show(self, m: Module, tag: Any) -> None:
         shown = self.trace

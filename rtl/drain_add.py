@@ -20,10 +20,12 @@ class AddRows(wiring.Component):
     ----------
     columns
         Lanes.
+    bits
+        Width of x.
 
     Members
     -------
-    x, addend : In(C x signed 16)
+    x : In(C x signed), addend : In(C x signed 16)
     result : Out(C x signed 16)
 
     Latency
@@ -40,10 +42,10 @@ class AddRows(wiring.Component):
     addend: Any
     result: Any
 
-    def __init__(self, columns: int) -> None:
+    def __init__(self, columns: int, bits: int = 16) -> None:
         self._columns = columns
         word = words_of(16, columns)
-        super().__init__({"x": In(word), "addend": In(word), "result": Out(word)})
+        super().__init__({"x": In(words_of(bits, columns)), "addend": In(word), "result": Out(word)})
         without_reset(self, "result")
 
     def elaborate(self, platform: Any) -> Module:

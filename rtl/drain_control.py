@@ -11,7 +11,16 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.commands import Drain, Target
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.drain_address import DrainAddress
-from hlsgen.rtl.jobs import Kind, drain_job, drain_tag, groups_of, rows_of_group, tile_groups, width_bits
+from hlsgen.rtl.jobs import (
+    Kind,
+    drain_job,
+    drain_tag,
+    groups_of,
+    queue_bits,
+    rows_of_group,
+    tile_groups,
+    width_bits,
+)
 from hlsgen.rtl.pipeline import address_bits, without_reset
 
 
@@ -36,6 +45,10 @@ class DrainControl(wiring.Component):
         The group that drains in this cycle; the job's first block.
     tag : Out(drain_tag)
         What travels with the group through the pipeline.
+    begins_route : Out(1)
+        The row is a router command's first; only in machines with experts, as the next one.
+    queue_address : Out
+        The row's place in the expert queues.
 
     Latency
     -------
@@ -51,6 +64,8 @@ class DrainControl(wiring.Component):
     job: Any
     row: Any
     tag: Any
+    begins_route: Signal
+    queue_address: Signal
 
     def __init__(self, parameters: MachineParameters, *, trace: bool = False) -> None:
         p = self._parameters = parameters
@@ -63,6 +78,7 @@ class DrainControl(wiring.Component):
                 "job": Out(drain_job(p, trace)),
                 "row": Out(data.StructLayout(row)),
                 "tag": Out(drain_tag(p, trace)),
+                **({"begins_route": Out(1), "queue_address": Out(queue_bits(p))} if p.experts else {}),
             }
         )
         without_reset(self, "job")
@@ -77,12 +93,13 @@ class DrainControl(wiring.Component):
         """Which group of which block drains, and what ends with it."""
         p, job, row = self._parameters, self.job, self.row
         blocks, has_job = Signal(16), Signal()
-        ends = Signal(data.StructLayout({"row": 1, "block": 1, "job": 1}))
+        ends = Signal(data.StructLayout({"row": 1, "block": 1, "job": 1, "last_block": 1}))
         # What ends with a row is known a cycle ahead.
         row_last, block_last = Signal(), Signal()
         m.d.comb += [
             ends.row.eq(row_last),
             ends.block.eq(block_last),
+            ends.last_block.eq(block_last),
             ends.job.eq(row.valid & ends.row & ends.block),
             self.jobs.ready.eq(~has_job | ends.job),
         ]
@@ -127,7 +144,7 @@ class DrainControl(wiring.Component):
             tag.valid.eq(row.valid),
             tag.scores.eq(row.valid & scores),
             tag.activation.eq(plain & (job.drain == Drain.ACTIVATION)),
-            tag.add.eq(plain & (job.drain == Drain.ADD)),
+            tag.add.eq(plain & ((job.drain == Drain.ADD) | (job.drain == Drain.COMBINE))),
             tag.stream.eq(row.valid & plain & (job.drain == Drain.ADD) & job.stream_addend),
             tag.bank.eq(job.activation_bank),
             tag.address.eq(address.address),
@@ -147,6 +164,16 @@ class DrainControl(wiring.Component):
             m.d.comb += [
                 tag.store_first.eq(job.fresh & row.block_first & (row.index == 0)),
                 tag.head_end.eq(ends.job & job.last_tile),
+            ]
+        if p.experts:
+            router = job.target == Target.QUEUES
+            m.d.comb += [
+                tag.combine.eq(row.valid & plain & (job.drain == Drain.COMBINE)),
+                tag.token_end.eq(row.valid & plain & router & ends.last_block & job.end_tile),
+                tag.gate_shift.eq(job.gate_shift),
+                tag.addend_offset.eq(job.addend_offset),
+                self.begins_route.eq(row.valid & router & job.fresh & row.block_first & (row.index == 0)),
+                self.queue_address.eq(job.queue + row.index),
             ]
         for target in Target:
             chosen = row.valid & ~scores & (job.target == target)

@@ -215,6 +215,8 @@ class Fetch(wiring.Component):
     operands_open, operands_spent
         Where keys or values lie, and whether all of them have been asked for; like `operands` only where
         attention is streamed.
+    weights_open, weights_spent, constants_open, constants_spent
+        The same for the sections of commands, where commands may be skipped: `open` is then not for them.
     progress
         A beat arrived.
     error
@@ -232,6 +234,10 @@ class Fetch(wiring.Component):
     header: Any
     operands_open: Any
     operands_spent: Signal
+    weights_open: Any
+    weights_spent: Signal
+    constants_open: Any
+    constants_spent: Signal
     reset: Signal
     enable: Signal
     weights_first: Signal
@@ -243,10 +249,13 @@ class Fetch(wiring.Component):
         self._bus_bytes, self._address_bits = parameters.bus_bytes, address_bits
         self._shapes = channel_shapes(parameters)
         self._channels = CHANNELS[: len(self._shapes)]
-        streamed: dict[str, Any] = {"operands_open": In(Open()), "operands_spent": Out(1)}
+        opened = ["operands"] if parameters.streamed else []
+        opened += ["weights", "constants"] if parameters.planned else []
+        self._opened = tuple(opened)
         super().__init__(
             {
-                **(streamed if parameters.streamed else {}),
+                **{f"{name}_open": In(Open()) for name in opened},
+                **{f"{name}_spent": Out(1) for name in opened},
                 "bus": Out(AxiRead(self._bus_bytes)),
                 "reset": In(1),
                 "open": In(Open()),
@@ -269,9 +278,9 @@ class Fetch(wiring.Component):
             channel = Channel(self._bus_bytes, shape, address_bits=self._address_bits)
             m.submodules[f"channel_{name}"] = ResetInserter(self.reset)(channel)
             where = self.open
-            if index == OPERANDS:
-                where = self.operands_open
-                m.d.comb += self.operands_spent.eq(channel.spent)
+            if name in self._opened:
+                where = getattr(self, f"{name}_open")
+                m.d.comb += getattr(self, f"{name}_spent").eq(channel.spent)
             m.d.comb += [
                 channel.load.eq(where.load & (where.channel == index)),
                 channel.address.eq(where.address),

@@ -33,6 +33,7 @@ class Error(IntEnum):
     WATCHDOG = 10
     ALIGNMENT = 11
     ABORTED = 12
+    TASK = 13
 
 
 class HeaderCheck(wiring.Component):
@@ -75,6 +76,7 @@ class HeaderCheck(wiring.Component):
 
     def __init__(self, parameters: MachineParameters) -> None:
         self._build_id, self._streamed = parameters.build_id, parameters.streamed
+        self._tasks = parameters.tasks if parameters.planned else 0
         super().__init__(
             {
                 "settings": In(Settings(parameters.streamed)),
@@ -102,6 +104,8 @@ class HeaderCheck(wiring.Component):
                     self._fail(m, Error.ALIGNMENT)
                 with m.Elif(s.image_bytes < HEADER_BYTES):
                     self._fail(m, Error.TRUNCATED)
+                with m.Elif((s.task >= self._tasks) if self._tasks else 0):
+                    self._fail(m, Error.TASK)
                 with m.Else():
                     m.next = "RANGE"
             self._range(m, base, size, index)

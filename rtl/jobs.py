@@ -75,9 +75,25 @@ def score_words(p: MachineParameters) -> int:
     return 2 * tile_groups(p) * p.score_words
 
 
+def router_words(p: MachineParameters) -> int:
+    """Words of logits that a token has at most."""
+    return ceil_div(max(1, p.experts), p.columns)
+
+
+def queue_bits(p: MachineParameters) -> int:
+    """Bits of a place in the expert queues."""
+    return address_bits(p.experts * p.queue_tokens)
+
+
+def gather_bits(p: MachineParameters) -> int:
+    """Bits of a queue's tiles."""
+    return count_bits(ceil_div(max(1, p.queue_tokens), p.rows))
+
+
 def drain_bits(p: MachineParameters) -> int:
     """Bits of any address that DRAIN writes."""
-    return max(memory_bits(p), address_bits(max(p.key_words, p.value_words, score_words(p))))
+    logits = p.queue_tokens * router_words(p)
+    return max(memory_bits(p), address_bits(max(p.key_words, p.value_words, score_words(p), logits)))
 
 
 def key_part_bits(p: MachineParameters) -> int:
@@ -142,6 +158,8 @@ def load_job(p: MachineParameters, trace: bool) -> data.StructLayout:
     names += ["pool_rows", "pool_shift", "keys", "context_multiplier", "context_shift", "exp_bank"]
     names += ["patch_height", "patch_width", "patch_channels", "patch_columns", "patch_prefix", "row_words"]
     fields |= {name: FIELD_BITS[name] for name in names}
+    if p.experts:
+        fields |= {"gather": 1, "queue": queue_bits(p)}
     if trace:
         fields |= {"command": 16, "head": 8, "token": 16}
     return data.StructLayout(fields)
@@ -175,7 +193,7 @@ def drain_job(p: MachineParameters, trace: bool) -> data.StructLayout:
     address = drain_bits(p)
     fields: dict[str, Any] = {
         "kind": 2,
-        "drain": 2,
+        "drain": FIELD_BITS["drain"],
         "target": 3,
         "stream_addend": 1,
         "activation_bank": 1,
@@ -200,6 +218,10 @@ def drain_job(p: MachineParameters, trace: bool) -> data.StructLayout:
         "multiplier": 15,
         "shift": 6,
     }
+    if p.experts:
+        names = ("experts", "choices", "gate_mode", "gate_shift")
+        fields |= {name: FIELD_BITS[name] for name in names}
+        fields |= {"queue": queue_bits(p), "route_stride": memory_bits(p)}
     if trace:
         fields |= {"command": 16, "head": 8, "token": 16, "block": 16}
     return data.StructLayout(fields)
@@ -237,6 +259,7 @@ def drain_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
     flags += ["end_scores", "end_tile", "end_command", "end_program"]
     flags += [f"to_{target.name.lower()}" for target in Target]
     flags += ["store_first", "head_end"] if p.streamed else []
+    flags += ["combine", "token_end"] if p.experts else []
     fields = dict.fromkeys(flags, 1) | {
         "address": drain_bits(p),
         "lane": write_lane_bits(p),
@@ -245,6 +268,9 @@ def drain_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
         "row": address_bits(tile_groups(p)),
         "rows": p.row_width,
     }
+    if p.experts:
+        fields |= {"gate": 15, "gate_shift": FIELD_BITS["gate_shift"]}
+        fields |= {"addend_offset": memory_bits(p)}
     if trace:
         fields |= {f"trace_{name}": bits for name, bits in TRACE_FIELDS.items()}
     return data.StructLayout(fields)

@@ -19,6 +19,7 @@ from hlsgen.rtl.jobs import (
     load_job,
     load_tag,
     memory_bits,
+    queue_bits,
     score_words,
     slot_words,
     tile_groups,
@@ -77,6 +78,8 @@ class LoadStage(wiring.Component):
         Data `READ_LATENCY` cycles after the address.
     maxima : In(2*R x signed logit)
         Row maxima of both score tiles.
+    queue_address : Out, queue_offset : In
+        Entries of the expert queues, see `RowWalk`; only in machines with experts.
     table_write, table_address, table_data : In
         The exp table.
     tile_write : Out(W)
@@ -124,6 +127,8 @@ class LoadStage(wiring.Component):
     scale_row: Signal
     scale_multiplier: Any
     scale_shift: Any
+    queue_address: Signal
+    queue_offset: Signal
     trace: Any
 
     def __init__(
@@ -159,6 +164,8 @@ class LoadStage(wiring.Component):
             "scale_multiplier": Out(data.ArrayLayout(16, p.row_width)),
             "scale_shift": Out(data.ArrayLayout(6, p.row_width)),
         }
+        if p.experts:
+            members |= {"queue_address": Out(queue_bits(p)), "queue_offset": In(memory_bits(p))}
         if trace:
             members["trace"] = Out(trace_signature(p))
         super().__init__(members)
@@ -172,6 +179,11 @@ class LoadStage(wiring.Component):
         lanes = [self._row_lane(m, index) for index in range(p.row_width)]
         config = Signal(load_config(p), reset_less=True)
         wiring.connect(m, wiring.flipped(self.pixels), patches.pixels)
+        if p.experts:
+            m.d.comb += [
+                self.queue_address.eq(walk.queue_address),
+                walk.queue_offset.eq(self.queue_offset),
+            ]
         self._accept(m, walk, patches, config, lanes)
         self._read(m, walk.request)
         tags = [walk.request.tag]

@@ -16,13 +16,14 @@ from hlsgen.rtl.jobs import (
     load_job,
     load_tag,
     memory_bits,
+    queue_bits,
     rows_of_group,
     score_words,
     tile_groups,
     width_bits,
 )
 from hlsgen.rtl.load_row_unit import PRODUCTS
-from hlsgen.rtl.pipeline import address_bits, count_bits, without_reset
+from hlsgen.rtl.pipeline import address_bits, count_bits, register, without_reset
 
 
 def request_layout(p: MachineParameters, trace: bool) -> data.StructLayout:
@@ -63,6 +64,8 @@ class RowWalk(wiring.Component):
         The last word is being asked for.
     request : Out
         Registered; flags are 0 when there is none.
+    queue_address : Out, queue_offset : In
+        Where the row of a queue's entry lies; only in machines with experts. Two cycles apart.
 
     Latency
     -------
@@ -79,9 +82,14 @@ class RowWalk(wiring.Component):
     busy: Signal
     finishing: Signal
     request: Any
+    queue_address: Signal
+    queue_offset: Signal
 
     def __init__(self, parameters: MachineParameters, *, trace: bool = False) -> None:
         self._parameters, self._trace = parameters, trace
+        gather: dict[str, Any] = {}
+        if parameters.experts:
+            gather = {"queue_address": Out(queue_bits(parameters)), "queue_offset": In(memory_bits(parameters))}
         super().__init__(
             {
                 "start": In(1),
@@ -90,6 +98,7 @@ class RowWalk(wiring.Component):
                 "busy": Out(1),
                 "finishing": Out(1),
                 "request": Out(request_layout(parameters, trace)),
+                **(gather if parameters.experts else {}),
             }
         )
         without_reset(self, "request")
@@ -114,9 +123,10 @@ class RowWalk(wiring.Component):
             row_address + Mux(pool, 1, stride),
             Mux(pool, groups_of(p, job.pool_rows), job.words),
         )
+        place = self._gathered(m, job, issue & first, first, address) if p.experts else address
         with m.If(issue):
             m.d.sync += [inner.eq(inner - 1), inner_last.eq(inner == 2), first.eq(0)]
-            m.d.sync += [address.eq(address + Mux(pool, stride, 1))]
+            m.d.sync += [address.eq(place + Mux(pool, stride, 1))]
             with m.If(inner_last):
                 m.d.sync += [
                     outer.eq(outer - 1),
@@ -143,7 +153,10 @@ class RowWalk(wiring.Component):
             outer_size = Mux(is_pool, self.job.words, groups_of(p, self.job.rows))
             m.d.sync += [inner.eq(inner_size), inner_last.eq(inner_size == 1)]
             m.d.sync += [outer.eq(outer_size), outer_last.eq(outer_size == 1)]
-        self._request(m, job, issue, address, context, first, inner_last)
+            if p.experts:  # the first row's place has to be looked up
+                with m.If(self.job.gather):
+                    m.d.sync += gap.eq(PRODUCTS - 1)
+        self._request(m, job, issue, place, context, first, inner_last)
         self._tag(m, job, slot_word, issue, pool, outer_first, inner_last, outer_last)
         return m
 
@@ -157,6 +170,18 @@ class RowWalk(wiring.Component):
         job, second = self.job, score_words(self._parameters) // 2
         scores = Mux(job.slot, second, 0)
         return Mux(job.kind == Kind.CONTEXT, scores, Mux(job.first, job.source, saved))
+
+    def _gathered(self, m: Module, job: Any, begins: Value, first: Value, address: Value) -> Value:
+        """The word's address: a gathered row begins where its queue entry says.
+
+        Rows are `PRODUCTS` cycles apart, and looking an entry up takes 4.
+        """
+        row = register(m, (job.source + self.queue_offset)[: self._address_bits], name="gathered_row")
+        with m.If(begins):
+            m.d.sync += self.queue_address.eq(self.queue_address + 1)
+        with m.If(self.start & self.job.first):
+            m.d.sync += self.queue_address.eq(self.job.queue)
+        return Mux(job.gather & first, row, address)
 
     def _request(
         self,

@@ -41,6 +41,7 @@ class _Position:
         self.token = Signal(16, name=f"{name}_token")
         self.opens, self.pass_tile = Signal(name=f"{name}_opens"), Signal(16, name=f"{name}_pass_tile")
         self._trace, self._rows, self._streamed = trace, p.rows, p.streamed
+        self._counts_tokens = trace or p.experts > 0
 
     def start(self, memory: Value) -> list[Any]:
         """Statements: to the command's first job."""
@@ -70,11 +71,13 @@ class _Position:
             ]
             if not self._streamed:
                 m.d.sync += self.operand.eq(self.operand + operand)
+            if self._counts_tokens:
+                m.d.sync += self.token.eq(0)
             if self._trace:
-                m.d.sync += [self.token.eq(0), self.block.eq(self.block + blocks)]
+                m.d.sync += self.block.eq(self.block + blocks)
         with m.Else():
             m.d.sync += self.tile.eq(self.tile + 1)
-            if self._trace:
+            if self._counts_tokens:
                 m.d.sync += self.token.eq(self.token + self._rows)
 
 
@@ -94,6 +97,8 @@ class Sequencer(wiring.Component):
     -------
     commands : In(stream of 1024 bits)
         A command is taken when its last job is handed on.
+    number : In(16)
+        The command's number in the program; only where commands may be skipped.
     load, multiply, drain : Out(stream of jobs)
     fill : Out(stream)
         Attention commands, for the reader of keys and values; only where attention is streamed.
@@ -112,6 +117,7 @@ class Sequencer(wiring.Component):
     multiply: stream.Interface
     drain: stream.Interface
     fill: stream.Interface
+    number: Signal
 
     def __init__(self, parameters: MachineParameters, *, trace: bool = False) -> None:
         self._parameters, self._trace = parameters, trace
@@ -121,6 +127,7 @@ class Sequencer(wiring.Component):
                 "load": Out(stream.Signature(load_job(parameters, trace))),
                 "multiply": Out(stream.Signature(multiply_job(parameters))),
                 "drain": Out(stream.Signature(drain_job(parameters, trace))),
+                **({"number": In(16)} if parameters.planned else {}),
                 **({"fill": Out(stream.Signature(fill_job(parameters)))} if parameters.streamed else {}),
             }
         )
@@ -132,7 +139,8 @@ class Sequencer(wiring.Component):
         attention = command.product == Product.ATTENTION
         main, context = (_Position(name, self._parameters, self._trace) for name in ("main", "context"))
         scores_done, ahead, handed = Signal(), Signal(2), Signal()
-        kind, fresh, number = Signal(2), Signal(), Signal(16)
+        kind, fresh = Signal(2), Signal()
+        number = self.number if self._parameters.planned else Signal(16)
         last_tile, last_outer, blocks, closes = Signal(), Signal(), Signal(16), Signal()
         next_is_context = attention & (scores_done | (ahead == 2))
         is_context, ended = kind == Kind.CONTEXT, last_tile & last_outer
@@ -171,7 +179,8 @@ class Sequencer(wiring.Component):
                     m.d.sync += scores_done.eq(ended)
                 with m.If(ended & (kind != Kind.SCORES)):
                     m.d.comb += self.commands.ready.eq(1)
-                    m.d.sync += number.eq(number + 1)
+                    if not self._parameters.planned:
+                        m.d.sync += number.eq(number + 1)
                     m.next = "start"
         walked = {name: Mux(is_context, *(getattr(at, name) for at in (context, main))) for name in _WALKED}
         place = Place(

@@ -69,6 +69,8 @@ def fill_load(job: Any, at: Place, *, trace: bool) -> list[Any]:
         "tile": at.tile,
         "source": Mux(at.kind == Kind.SCORES, at.memory, at.group_address(command.source)),
     }
+    if at.parameters.experts:
+        filled |= {"queue": command.queue_base}
     if trace:
         filled |= {"command": at.number, "head": at.head, "token": at.token}
     return _statements(job, {name: getattr(command, name) for name in copied} | filled)
@@ -123,6 +125,9 @@ def fill_drain(job: Any, at: Place, *, trace: bool) -> list[Any]:
     half = 1 << (p.logit_bits - 1)
     filled["low"] = Mux(scores, -half, Mux(context, -128, command.low))
     filled["high"] = Mux(scores, half - 1, Mux(context, 127, command.high))
+    if p.experts:
+        filled |= {name: getattr(command, name) for name in ("experts", "choices", "gate_mode", "gate_shift")}
+        filled |= {"queue": command.queue_base + at.token, "route_stride": command.source_stride}
     if trace:
         first_block = Mux(at.kind == Kind.PLAIN, at.block, 0)
         filled |= {"command": at.number, "head": at.head, "token": at.token, "block": first_block}
@@ -135,6 +140,8 @@ def _walk(at: Place) -> dict[str, Value]:
     keys, values = command.target == Target.KEYS, command.target == Target.VALUES
     headed = (keys | values) & (at.kind == Kind.PLAIN)
     row_step = Mux(headed, command.head_words, command.target_stride)
+    if p.experts:  # the queue says where a row goes
+        row_step = Mux(command.drain == Drain.COMBINE, 0, row_step)
     return {
         "row_step": Mux(at.kind == Kind.SCORES, p.score_words, row_step),
         "lane_last": Mux(~headed, 0, Mux(keys, p.columns // p.row_width - 1, p.depth // p.row_width - 1)),

@@ -13,7 +13,7 @@ from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.axi import ADDRESS_BITS, AxiLite, AxiRead, AxiWrite, connect_flat, flat_members
 from hlsgen.rtl.axi_lite_registers import Registers
 from hlsgen.rtl.control import CORE_COUNTERS, Control
-from hlsgen.rtl.fetch import OPERANDS, UNIT_BITS, Fetch
+from hlsgen.rtl.fetch import CONSTANTS, OPERANDS, UNIT_BITS, WEIGHTS, Fetch
 from hlsgen.rtl.header import HeaderCheck
 from hlsgen.rtl.write_back import WriteBack
 
@@ -104,7 +104,7 @@ class Top(wiring.Component):
         connect_flat(m, self, "m_axi", writer.bus)
         self._connect_control(m, registers, control, header)
         self._connect_masters(m, control, header, fetch, writer)
-        self._connect_core(m, control, fetch, writer, core)
+        self._connect_core(m, control, header, fetch, writer, core)
         m.d.comb += self.irq.eq(control.irq)
         return m
 
@@ -142,12 +142,42 @@ class Top(wiring.Component):
             control.bus_idle.eq(fetch.idle & writer.idle),
         ]
 
-    def _connect_core(self, m: Module, control: Control, fetch: Fetch, writer: WriteBack, core: Any) -> None:
+    @staticmethod
+    def _connect_sections(
+        m: Module, fetch: Fetch, header: HeaderCheck, core: Any, name: str, channel: int
+    ) -> None:
+        """The core opens one command's section after another; none of them reaches beyond the Image's."""
+        begin, units = Signal.like(header.open.address), Signal.like(header.open.units)
+        with m.If(header.open.load & (header.open.channel == channel)):
+            m.d.sync += [begin.eq(header.open.address), units.eq(header.open.units)]
+        offset, size = getattr(core, f"{name}_offset"), getattr(core, f"{name}_units")
+        port = getattr(fetch, f"{name}_open")
+        m.d.sync += [
+            port.load.eq(getattr(core, f"{name}_open") & (offset + size <= units)),
+            port.channel.eq(channel),
+            port.address.eq(begin + offset),
+            port.units.eq(size),
+        ]
+        m.d.comb += getattr(core, f"{name}_spent").eq(getattr(fetch, f"{name}_spent"))
+
+    def _connect_core(
+        self,
+        m: Module,
+        control: Control,
+        header: HeaderCheck,
+        fetch: Fetch,
+        writer: WriteBack,
+        core: Any,
+    ) -> None:
         for name in ("commands", "constants", "weights", "addends", "pixels"):
             wiring.connect(m, getattr(fetch, name), getattr(core, name))
         wiring.connect(m, core.output, writer.i)
         if self._parameters.streamed:
             self._connect_workspace(m, control, fetch, writer, core)
+        if self._parameters.planned:
+            m.d.comb += core.task.eq(control.image.task)
+            for name, channel in (("weights", WEIGHTS), ("constants", CONSTANTS)):
+                self._connect_sections(m, fetch, header, core, name, channel)
         m.d.comb += [
             fetch.weights_first.eq(core.weights_first),
             control.core_done.eq(core.done),

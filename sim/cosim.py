@@ -90,6 +90,7 @@ class Harness:
         *,
         memory: Memory | None = None,
         fault: Fault | None = None,
+        task: int = 0,
         watchdog: int = 1 << 20,
         limit: int = 1 << 40,
     ) -> list[Run]:
@@ -116,6 +117,7 @@ class Harness:
                 "rate": round(memory.rate * 1024),
                 "stall": round(memory.stall * 1024),
                 "seed": memory.seed,
+                "task": task,
                 "watchdog": watchdog,
                 "limit": limit,
                 **_fault_options(fault, folder),

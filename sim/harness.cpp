@@ -369,6 +369,7 @@ void start(Machine& machine, const Options& o) {
     machine.write(0x34, static_cast<uint32_t>(fault.windowBytes));
     if (machine.regions.size() > 3) machine.write64(0x60, kWorkspace);
     machine.write(0x38, static_cast<uint32_t>(o.number("watchdog", 1 << 20)));
+    machine.write(0x0C, static_cast<uint32_t>(o.number("task", 0)));
     machine.write(0x00, 1);
     machine.started = machine.cycle;
 }

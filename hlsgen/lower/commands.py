@@ -197,7 +197,7 @@ class CommandBuilder:
     def _target_fields(self, step: LinearStep, result: Layout, rows: int) -> dict[str, Any]:
         p = self._parameters
         if step.target is Target.QUEUES:
-            return {}
+            return {"target_stride": result.words}
         if step.target in (Target.FEATURES, Target.RESIDUAL):
             return {"target_base": self._regions[step.result].base, "target_stride": result.words}
         if step.target is Target.OUTPUT:
