@@ -22,7 +22,10 @@ _FORMS = (
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model for `capture`: the model, an example image [1, C, H, W] where one is known, and a name."""
+    """A model for `capture`: the model, an example image [1, C, H, W] where one is known, and a name.
+
+    The example of a model of several tasks is an image and a task.
+    """
 
     model: Any
     example: Any
@@ -50,7 +53,8 @@ def load_model(spec: str, shape: Sequence[int] | None = None) -> LoadedModel:
     try:
         if spec in SHIPPED:
             item = SHIPPED[spec]
-            return LoadedModel(resolve(item.factory)(), _example(item.shape), spec)
+            example = _example(item.shape)
+            return LoadedModel(resolve(item.factory)(), (example, 0) if item.tasks > 1 else example, spec)
         if ":" in spec and not Path(spec).exists():
             return _factory(spec, shape)
         return _file(spec)

@@ -28,6 +28,7 @@ class Shipped:
     calibration: str
     heldout: str
     shape: tuple[int, int, int]
+    tasks: int = 1
 
 
 _MODEL, _DATA = "hlsgen.examples.digits.model", "hlsgen.examples.digits.data"
@@ -40,6 +41,13 @@ def _vit(factory: str) -> Shipped:
     return Shipped(f"{place}.model:{factory}", *images, (3, 224, 224))
 
 
+def _m3vit(factory: str) -> Shipped:
+    """A mixture-of-experts model of `hlsgen.examples.vit.moe`."""
+    place = "hlsgen.examples.vit"
+    images = f"{place}.data:street_calibration", f"{place}.data:street_heldout"
+    return Shipped(f"{place}.moe:{factory}", *images, (3, 128, 256), tasks=2)
+
+
 SHIPPED = {
     "digits": Shipped(f"{_MODEL}:digits", f"{_DATA}:calibration", f"{_DATA}:heldout", (1, 8, 8)),
     "awkward": Shipped(
@@ -49,6 +57,8 @@ SHIPPED = {
     "deit-tiny-distilled": _vit("deit_tiny_distilled"),
     "deit-small": _vit("deit_small"),
     "vit-base": _vit("vit_base"),
+    "m3vit-tiny": _m3vit("m3vit_tiny"),
+    "m3vit-tiny-even": _m3vit("m3vit_tiny_even"),
 }
 
 
