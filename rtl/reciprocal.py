@@ -14,7 +14,8 @@ from hlsgen.rtl.numerics import DROP_BITS, mantissa_table, round_shift_constant
 from hlsgen.rtl.pipeline import delay, register
 
 BITS = 32
-_SHIFTS = (16, 8, 4, 2, 1)
+_SHIFTS = ((16, 8), (4, 2), (1,))
+"""Places by which a leading one may move up, in each step."""
 
 
 class Reciprocal(wiring.Component):
@@ -29,7 +30,7 @@ class Reciprocal(wiring.Component):
 
     Latency
     -------
-    13 cycles from start to valid.
+    10 cycles from start to valid.
 
     Throughput
     ----------
@@ -57,9 +58,14 @@ class Reciprocal(wiring.Component):
             steps.append(register(m, steps[-1], name=f"running_{index + 1}"))
         with m.If(self.start):
             m.d.sync += [current.eq(self.x), shifted.eq(0)]
-        for step, amount in zip(steps, _SHIFTS, strict=False):
-            with m.If(step & ~current[BITS - amount :].any()):
-                m.d.sync += [current.eq(current << amount), shifted.eq(shifted + amount)]
+        for step, amounts in zip(steps, _SHIFTS, strict=False):
+            moved, places = current, shifted
+            for amount in amounts:
+                empty = ~moved[BITS - amount :].any()
+                moved = Mux(empty, Cat(C(0, amount), moved[: BITS - amount]), moved)
+                places = Mux(empty, places + amount, places)[: len(shifted)]
+            with m.If(step):
+                m.d.sync += [current.eq(moved), shifted.eq(places)]
         top = current[BITS - 16 :]
         table = ram(m, "mantissas", 16 + DROP_BITS, 512, init=mantissa_table())
         port = table.read_port()

@@ -15,9 +15,9 @@ from hlsgen.rtl.jobs import FIELD_BITS
 from hlsgen.rtl.memories import ram
 from hlsgen.rtl.multiplier import Multiplier
 from hlsgen.rtl.numerics import round_half_up
-from hlsgen.rtl.pipeline import address_bits, delay, register
+from hlsgen.rtl.pipeline import address_bits, delay, register, total
 from hlsgen.rtl.reciprocal import Reciprocal
-from hlsgen.rtl.route_select import LogitWalk, best_list, logit_address_bits
+from hlsgen.rtl.route_select import READ_LATENCY, LogitWalk, best_list, logit_address_bits, pace
 
 SUM_BITS = 32
 
@@ -51,7 +51,7 @@ class RouteSums(wiring.Component):
 
     Throughput
     ----------
-    A token in k + 8 cycles, E more where all experts' weights are added up.
+    A token in k + 2 cycles, E / pace more where all experts' weights are added up.
     """
 
     valid: Signal
@@ -96,7 +96,7 @@ class RouteSums(wiring.Component):
         m, p = Module(), self._parameters
         m.submodules.walk = walk = LogitWalk(p)
         best, number = Signal(best_list(p), reset_less=True), Signal(FIELD_BITS["choices"])
-        asks, left = Signal(), Signal(3)
+        asks, ends, waiting = Signal(), Signal(), Signal(2)
         address = Signal.like(self.address, reset_less=True)
         m.d.comb += [
             walk.experts.eq(self.experts),
@@ -107,72 +107,99 @@ class RouteSums(wiring.Component):
         sums_all = self.gate_mode == GateMode.ALL
         with m.FSM(name="sums"):
             with m.State("idle"):
-                m.d.comb += self.ready.eq(1)
-                m.d.sync += [best.eq(self.best), address.eq(self.address), number.eq(0), self.o.sum.eq(0)]
-                m.d.sync += self.o.lowest.eq((1 << len(self.o.lowest)) - 1)
-                with m.If(self.valid):
+                # The list before is in its buffer before the first value of this one comes.
+                m.d.comb += self.ready.eq(waiting <= 1)
+                m.d.sync += [best.eq(self.best), address.eq(self.address), number.eq(0)]
+                with m.If(self.valid & self.ready):
                     m.next = "chosen"
             with m.State("chosen"):
                 m.d.comb += asks.eq(1)
-                m.d.sync += [number.eq(number + 1), left.eq(7)]
+                m.d.sync += number.eq(number + 1)
                 with m.If(number + 1 == self.choices):
-                    m.next = "settle"
                     with m.If(sums_all):
                         m.d.comb += walk.start.eq(1)
                         m.next = "all"
+                    with m.Else():
+                        self._end(m, ends, waiting)
             with m.State("all"), m.If(walk.finishing):
-                m.next = "settle"
-            with m.State("settle"):
-                m.d.sync += left.eq(left - 1)
-                with m.If(left == 0):
-                    m.next = "hold"
-            with m.State("hold"):
-                m.d.comb += self.o_valid.eq(1)
-                with m.If(self.o_ready):
-                    m.next = "idle"
-        self._look_up(m, best, number, asks, walk)
+                self._end(m, ends, waiting)
+            with m.State("hold"), m.If(waiting == 0):
+                self._end(m, ends, waiting)
+        weighed = self._look_up(m, best, number, asks, walk)
+        complete = delay(m, ends, READ_LATENCY + 4, name="complete")
+        self._buffer(m, weighed, complete, ends, waiting)
         return m
 
-    def _look_up(self, m: Module, best: Any, number: Signal, asks: Signal, walk: LogitWalk) -> None:
+    @staticmethod
+    def _end(m: Module, ends: Signal, waiting: Signal) -> None:
+        """The list is complete as soon as its last value has come; it needs the buffer to be free."""
+        m.next = "hold"
+        with m.If(waiting == 0):
+            m.d.comb += ends.eq(1)
+            m.next = "idle"
+
+    def _buffer(self, m: Module, weighed: Any, complete: Value, ends: Value, waiting: Signal) -> None:
+        """The finished list, until it is taken; `waiting`: lists that are in it or on their way."""
+        takes = self.o_valid & self.o_ready
+        with m.If(complete):
+            m.d.sync += [self.o.eq(weighed), self.o_valid.eq(1)]
+        with m.Elif(takes):
+            m.d.sync += self.o_valid.eq(0)
+        m.d.sync += waiting.eq(waiting + ends - takes)
+
+    def _look_up(self, m: Module, best: Any, number: Signal, asks: Signal, walk: LogitWalk) -> Any:
+        """The list's table values and the sum, as they come."""
         p = self._parameters
+        weighed = Signal(weighed_list(p), reset_less=True)
         items = Array([best.items[index] for index in range(p.choices)])
         item = items[number]
         top, sigmoid = best.items[0].logit, self.gate_mode == GateMode.SIGMOID
         half = 1 << (p.logit_bits - 1)
-        # From the list, or from the walk through all experts; never both at once.
-        logit = Mux(asks, item.logit, walk.logit)
-        index = register(m, Mux(sigmoid, logit + half, top - logit)[: p.logit_bits], name="index")
-        value = self._table(m, index)
-        from_list = delay(m, asks, 3, name="asks")
-        from_walk = delay(m, walk.valid & ~asks, 3, name="walks")
-        place = delay(m, number, 3, name="place")
-        expert = delay(m, item.expert, 3, name="expert")
+        # From the list, or from the walk through all experts; never both at once: the list's logits go as
+        # long a way as those of the walk.
+        late = delay(m, asks, READ_LATENCY, name="late")
+        listed = delay(m, item.logit, READ_LATENCY, name="listed")
+        highest = delay(m, top, READ_LATENCY, name="highest")
+        first = Mux(late, listed, walk.logit[0])
+        indices = [Mux(sigmoid, first + half, highest - first)]
+        indices += [highest - walk.logit[index] for index in range(1, pace(p))]
+        values = self._table(m, [register(m, index[: p.logit_bits], name=f"index_{i}") for i, index in enumerate(indices)])
+        from_list = delay(m, late, 3, name="from_list")
+        from_walk = delay(m, walk.valid, 3, name="from_walk")
+        place = delay(m, number, READ_LATENCY + 3, name="place")
+        expert = delay(m, item.expert, READ_LATENCY + 3, name="expert")
+        fresh = from_list & (place == 0)
         with m.If(from_list):
             for position in range(p.choices):
                 with m.If(place == position):
                     m.d.sync += [
-                        self.o.items[position].value.eq(value),
-                        self.o.items[position].expert.eq(expert),
+                        weighed.items[position].value.eq(values[0]),
+                        weighed.items[position].expert.eq(expert),
                     ]
-            with m.If(expert < self.o.lowest):
-                m.d.sync += self.o.lowest.eq(expert)
-        counts = Mux(self.gate_mode == GateMode.ALL, from_walk, from_list)
-        with m.If(counts):
-            m.d.sync += self.o.sum.eq(self.o.sum + value)
+            with m.If(fresh | (expert < weighed.lowest)):
+                m.d.sync += weighed.lowest.eq(expert)
+        sums_all = self.gate_mode == GateMode.ALL
+        counted = [Mux(from_walk[index] & sums_all, value, 0) for index, value in enumerate(values)]
+        counted.append(Mux(from_list & ~sums_all, values[0], 0))
+        m.d.sync += weighed.sum.eq(Mux(fresh, 0, weighed.sum) + total(counted))
+        return weighed
 
-    def _table(self, m: Module, index: Value) -> Value:
-        """The table's entry two cycles later; it is written four entries at a time."""
+    def _table(self, m: Module, indices: list[Value]) -> list[Value]:
+        """The table's entries two cycles later; it is written four entries at a time."""
         p = self._parameters
         table = ram(m, "gates", 64, 1 << (p.logit_bits - 2))
-        write, read = table.write_port(), table.read_port()
+        write, values = table.write_port(), []
         m.d.comb += [
             write.en.eq(self.table_write),
             write.addr.eq(self.table_address),
             write.data.eq(self.table_data),
-            read.addr.eq(index[2:]),
         ]
-        part = register(m, index[:2], name="part")
-        return register(m, read.data.word_select(part, 16)[:GATE_BITS], name="value")
+        for number, index in enumerate(indices):
+            read = table.read_port()
+            m.d.comb += read.addr.eq(index[2:])
+            part = register(m, index[:2], name=f"part_{number}")
+            values.append(register(m, read.data.word_select(part, 16)[:GATE_BITS], name=f"value_{number}"))
+        return values
 
 
 class RouteGates(wiring.Component):
@@ -193,7 +220,7 @@ class RouteGates(wiring.Component):
 
     Throughput
     ----------
-    A token in k + 20 cycles.
+    A token in k + 11 cycles.
     """
 
     valid: Signal

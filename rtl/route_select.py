@@ -1,10 +1,10 @@
-"""Routing, first part: the k best experts of a token, an expert a cycle."""
+"""Routing, first part: the k best experts of a token, two experts a cycle."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Array, Module, Mux, Signal, Value, signed
+from amaranth import Array, C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,6 +14,11 @@ from hlsgen.rtl.pipeline import address_bits, delay, register
 
 READ_LATENCY = 2
 """Cycles from an address to the logits."""
+
+
+def pace(p: MachineParameters) -> int:
+    """Logits that are looked at in a cycle."""
+    return min(2, p.columns)
 
 
 def logit_address_bits(p: MachineParameters) -> int:
@@ -28,7 +33,7 @@ def best_list(p: MachineParameters) -> data.StructLayout:
 
 
 class LogitWalk(wiring.Component):
-    """Reads a token's logits one after another from words of C.
+    """Reads a token's logits in order, `pace` a cycle, from words of C.
 
     Members
     -------
@@ -41,8 +46,10 @@ class LogitWalk(wiring.Component):
         The word after the token's last, from `finishing` on.
     finishing : Out(1)
         The last logit is being asked for.
-    valid, last : Out(1), expert : Out, logit : Out
-        `READ_LATENCY` cycles after they were asked for.
+    valid : Out(pace), expert : Out, logit : Out
+        Which of the logits are real, the first one's expert, and the logits, `READ_LATENCY` cycles after they
+        were asked for.
+    last : Out(1)
     """
 
     start: Signal
@@ -55,7 +62,7 @@ class LogitWalk(wiring.Component):
     valid: Signal
     last: Signal
     expert: Signal
-    logit: Signal
+    logit: Any
 
     def __init__(self, parameters: MachineParameters) -> None:
         p = self._parameters = parameters
@@ -69,22 +76,23 @@ class LogitWalk(wiring.Component):
                 "word": In(data.ArrayLayout(signed(p.logit_bits), p.columns)),
                 "next_address": Out(address),
                 "finishing": Out(1),
-                "valid": Out(1),
+                "valid": Out(pace(p)),
                 "last": Out(1),
                 "expert": Out(address_bits(p.experts)),
-                "logit": Out(signed(p.logit_bits)),
+                "logit": Out(data.ArrayLayout(signed(p.logit_bits), pace(p))),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         del platform
-        m, p = Module(), self._parameters
+        m, p, step = Module(), self._parameters, pace(self._parameters)
         running, expert = Signal(), Signal(FIELD_BITS["experts"])
         lane = Signal(address_bits(p.columns))
-        last = expert + 1 == self.experts
-        wraps = lane == p.columns - 1
+        last = expert + step >= self.experts
+        wraps = lane == p.columns - step
+        real = Cat(running & (expert + index < self.experts) for index in range(step))
         with m.If(running):
-            m.d.sync += [expert.eq(expert + 1), lane.eq(Mux(wraps, 0, lane + 1))]
+            m.d.sync += [expert.eq(expert + step), lane.eq(Mux(wraps, 0, lane + step))]
             with m.If(wraps | last):
                 m.d.sync += self.read_address.eq(self.read_address + 1)
             with m.If(last):
@@ -93,12 +101,13 @@ class LogitWalk(wiring.Component):
             m.d.sync += [running.eq(1), expert.eq(0), lane.eq(0), self.read_address.eq(self.address)]
         m.d.comb += [self.finishing.eq(running & last), self.next_address.eq(self.read_address)]
         found = delay(m, lane, READ_LATENCY, name="lane")
-        lanes = Array([self.word[index] for index in range(p.columns)])
+        for index in range(step):
+            places = [self.word[(first + index) % p.columns] for first in range(p.columns)]
+            m.d.comb += self.logit[index].eq(Array(places)[found])
         m.d.comb += [
-            self.valid.eq(delay(m, running, READ_LATENCY, name="valid")),
+            self.valid.eq(delay(m, real, READ_LATENCY, name="valid")),
             self.last.eq(delay(m, last, READ_LATENCY, name="last")),
             self.expert.eq(delay(m, expert, READ_LATENCY, name="expert")),
-            self.logit.eq(lanes[found]),
         ]
         return m
 
@@ -128,7 +137,7 @@ class RouteSelect(wiring.Component):
 
     Throughput
     ----------
-    A token in E + 6 cycles.
+    A token in E / pace + 6 cycles.
     """
 
     clear: Signal
@@ -189,23 +198,39 @@ class RouteSelect(wiring.Component):
         return m
 
     def _insert(self, m: Module, walk: LogitWalk) -> Value:
-        """One more logit in the list, which is empty at first; returns when the last one is in."""
+        """More logits in the list, which is empty at first; returns when the last one is in."""
+        p = self._parameters
         valid = register(m, walk.valid, name="valid_1")
-        logit = register(m, walk.logit, name="logit_1")
         expert = register(m, walk.expert, name="expert_1")
-        items = [self.best.items[index] for index in range(self._parameters.choices)]
-        used = [Signal(name=f"used_{index}") for index in range(len(items))]
-        stays = [taken & (item.logit >= logit) for item, taken in zip(items, used, strict=True)]
-        with m.If(valid):
-            for index, item in enumerate(items):
-                before = items[index - 1]
-                pushes = ~stays[index - 1] if index else 0
-                with m.If(~stays[index]):
-                    m.d.sync += [
-                        item.logit.eq(Mux(pushes, before.logit, logit)),
-                        item.expert.eq(Mux(pushes, before.expert, expert)),
-                        used[index].eq(used[index - 1] | ~pushes if index else 1),
-                    ]
+        used = Signal(p.choices)
+        items: list[tuple[Value, Value, Value]] = [
+            (used[index], self.best.items[index].logit, self.best.items[index].expert)
+            for index in range(p.choices)
+        ]
+        for index in range(pace(p)):
+            logit = register(m, walk.logit[index], name=f"logit_{index}")
+            items = self._inserted(items, valid[index], logit, expert + index)
+        for index, (taken, logit, number) in enumerate(items):
+            item = self.best.items[index]
+            m.d.sync += [used[index].eq(taken), item.logit.eq(logit), item.expert.eq(number)]
         with m.If(self.taken):
-            m.d.sync += [flag.eq(0) for flag in used]
-        return register(m, valid & register(m, walk.last, name="last_1"), name="inserted")
+            m.d.sync += used.eq(0)
+        return register(m, valid.any() & register(m, walk.last, name="last_1"), name="inserted")
+
+    @staticmethod
+    def _inserted(
+        items: list[tuple[Value, Value, Value]], valid: Value, logit: Value, expert: Value
+    ) -> list[tuple[Value, Value, Value]]:
+        """The sorted list with one more entry, if `valid`, behind its equals; the last entry drops out."""
+        stays = [~valid | (used & (old >= logit)) for used, old, _ in items]
+        result = [(Mux(stays[0], items[0][0], 1), Mux(stays[0], items[0][1], logit), Mux(stays[0], items[0][2], expert))]
+        for index in range(1, len(items)):
+            here, before = items[index], items[index - 1]
+            comes = (C(1, 1), logit, expert)
+            result.append(
+                tuple(  # type: ignore[arg-type]
+                    Mux(stays[index], mine, Mux(stays[index - 1], new, pushed))
+                    for mine, new, pushed in zip(here, comes, before, strict=True)
+                )
+            )
+        return result

@@ -61,7 +61,7 @@ class CommandBuilder:
         if step.tasks:
             self.constants.forget()
         command = dataclasses.replace(command, tasks=step.tasks, **self._sections())
-        self._producer[step.result] = len(self._commands)
+        self._producer[step.region] = len(self._commands)
         self._commands.append(command)
 
     def finish(self) -> tuple[Command, ...]:
@@ -91,7 +91,7 @@ class CommandBuilder:
         op = step.linear.op
         if not isinstance(op, IntegerLinear):
             raise UnsupportedModel(f"{step.linear.name}: must be a linear layer")
-        source, result = self._source(step), self._layouts[step.result]
+        source, result = self._source(step), self._layouts[step.region]
         elements = source.words * p.columns if source.heads else source.size
         k_steps = ceil_div(elements, p.depth)
         groups = self._groups(step, result, k_steps)
@@ -132,14 +132,14 @@ class CommandBuilder:
     def _source(self, step: LinearStep) -> Layout:
         if step.rows.operand or step.rows.pool:
             return Layout(self._graph.type_of(step.linear.inputs[0]).shape[-1], self._parameters.columns)
-        return self._layouts[step.rows.tensor]
+        return self._layouts[step.rows.region]
 
     def _rows_fields(self, step: LinearStep, rows: int) -> dict[str, Any]:
         """What LOAD needs: source, dependency and the transform's parameters."""
         fields: dict[str, Any] = {}
         if step.rows.patches is not None:
             return self._patch_fields(step)
-        name = step.rows.tensor
+        name = step.rows.region
         stride = self._layouts[name].words
         if step.rows.first % self._parameters.row_width:
             raise UnsupportedModel(
@@ -153,7 +153,7 @@ class CommandBuilder:
         fields["source"] = self._regions[name].base + step.rows.first * stride
         fields["source_stride"] = stride
         aligned = step.rows.first == 0 and step.rows.pool is None
-        aligned = aligned and (self._graph.type_of(name).shape[0] == rows or step.expert > 0)
+        aligned = aligned and (step.expert > 0 or self._graph.type_of(name).shape[0] == rows)
         producer = self._commands[self._producer[name]]
         aligned = aligned and producer.drain is not Drain.COMBINE
         fields["depends"] = Depends.TILE if aligned else Depends.COMMAND
@@ -199,7 +199,7 @@ class CommandBuilder:
         if step.target is Target.QUEUES:
             return {"target_stride": result.words}
         if step.target in (Target.FEATURES, Target.RESIDUAL):
-            return {"target_base": self._regions[step.result].base, "target_stride": result.words}
+            return {"target_base": self._regions[step.region].base, "target_stride": result.words}
         if step.target is Target.OUTPUT:
             return {"target_stride": result.words} if step.addend else {}
         lanes = p.columns if step.target is Target.KEYS else p.depth

@@ -3,15 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from hlsgen.errors import UnsupportedModel
 from hlsgen.lower.constants import ConstantStream, Table
+from hlsgen.lower.size import ArrayShape
 from hlsgen.lower.steps import LinearStep, Step
 from hlsgen.machine.image import Item
-from hlsgen.machine.parameters import MachineParameters
+from hlsgen.machine.parameters import MachineParameters, ceil_div
 from hlsgen.ops import IntegerCombine, IntegerRoute, IntegerTable
 from hlsgen.ops.route import GATE_BITS
+
+
+COMBINE_DISTANCE = 32
+"""Cycles after which DRAIN may read a residual row that it has written: more than its pipeline is long."""
+
+
+def interleave(steps: list[Step], array: ArrayShape) -> list[Step]:
+    """Each expert's first layer before the second one of the expert before it.
+
+    While one expert's last results drain and are loaded again, the array works on the next expert; their
+    middle layers lie in two places that take turns. Second layers may then follow one another directly, and a
+    token's row is added to again: only where a tile of them takes long enough for that.
+    """
+    result: list[Step] = []
+    waiting: LinearStep | None = None
+    for step in steps:
+        if not isinstance(step, LinearStep) or not step.expert or not _takes_turns(step, array):
+            result += [waiting] if waiting else []
+            waiting = None
+            result.append(step)
+        elif step.combine is None:
+            result.append(replace(step, place=_place(step.result, step)))
+            result += [waiting] if waiting else []
+            waiting = None
+        else:
+            waiting = replace(step, rows=replace(step.rows, place=_place(step.rows.tensor, step)))
+    return [*result, *([waiting] if waiting else [])]
+
+
+def _takes_turns(step: LinearStep, array: ArrayShape) -> bool:
+    """Whether a tile of the experts' second layer, here of `step`'s transpose, is long enough."""
+    outputs, inputs = step.linear.op.weight.shape  # type: ignore[attr-defined]
+    if step.combine is None:
+        outputs, inputs = inputs, outputs
+    return ceil_div(outputs, array.columns) * ceil_div(inputs, array.depth) >= COMBINE_DISTANCE
+
+
+def _place(tensor: str, step: LinearStep) -> str:
+    return f"{tensor}#{step.expert % 2}"
 
 
 class ExpertTables:

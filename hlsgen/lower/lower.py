@@ -8,6 +8,7 @@ from hlsgen.errors import Problem, UnsupportedModel, UsageError
 from hlsgen.ir import Graph
 from hlsgen.lower.allocate import Request, allocate, memory_words
 from hlsgen.lower.commands import CommandBuilder
+from hlsgen.lower.experts import interleave
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.size import (
     ArrayShape,
@@ -38,7 +39,7 @@ def lower(graph: Graph, array: ArrayShape) -> Lowered:
     """Lower an integer Graph; raises `UnsupportedModel` with every node that has no place."""
     if not graph.input_type.is_integer:
         raise UsageError("lower: the graph must be quantized first")
-    steps = Matcher(graph).steps()
+    steps = interleave(Matcher(graph).steps(), array)
     layouts = tensor_layouts(steps, graph, array)
     regions = place(steps, graph, layouts, array.row_width)
     parameters = size_machine(steps, graph, array, layouts, regions)
@@ -88,9 +89,9 @@ def tensor_layouts(steps: list[Step], graph: Graph, array: ArrayShape) -> dict[s
             continue
         size = step.linear.type.shape[-1] if step.route else graph.type_of(step.result).shape[-1]
         if step.heads:
-            layouts[step.result] = Layout.headed(size, array.columns, array.depth, step.heads)
+            layouts[step.region] = Layout.headed(size, array.columns, array.depth, step.heads)
         else:
-            layouts[step.result] = Layout(size, array.columns)
+            layouts[step.region] = Layout(size, array.columns)
     return layouts
 
 
@@ -101,12 +102,12 @@ def place(
     first: dict[str, int] = {}
     last: dict[str, int] = {}
     for index, step in enumerate(steps):
-        first.setdefault(step.result, index)
-        for name in (*reads(step), step.result):
+        first.setdefault(step.region, index)
+        for name in (*reads(step), step.region):
             last[name] = index
     requests = []
     for index, step in enumerate(steps):
-        if first[step.result] != index:
+        if first[step.region] != index:
             continue  # experts write one tensor together
         target = step.target if isinstance(step, LinearStep) else Target.FEATURES
         if target not in (Target.FEATURES, Target.RESIDUAL):
@@ -118,11 +119,11 @@ def place(
         rows = step.linear.type.shape[0] if isinstance(step, LinearStep) else step.context.type.shape[0]
         requests.append(
             Request(
-                tensor=step.result,
+                tensor=step.region,
                 memory="residual" if target is Target.RESIDUAL else "features",
-                words=ceil_div(rows, row_width) * row_width * layouts[step.result].words,
+                words=ceil_div(rows, row_width) * row_width * layouts[step.region].words,
                 first=index,
-                last=last[step.result],
+                last=last[step.region],
                 reuse=addend if in_place else None,
             )
         )
@@ -133,7 +134,7 @@ def reads(step: Step) -> list[str]:
     """Tensors a step reads from the residual and feature memories."""
     if isinstance(step, AttentionStep):
         return [step.scores.inputs[0]]
-    return [step.rows.tensor, *([step.addend] if step.addend else [])]
+    return [step.rows.region, *([step.addend] if step.addend else [])]
 
 
 def size_machine(
@@ -144,10 +145,10 @@ def size_machine(
     regions: tuple[Region, ...],
 ) -> MachineParameters:
     """The parameters whose memories hold the model."""
-    head_words = {step.result: layouts[step.result].head_words for step in steps}
+    head_words = {step.result: layouts[step.region].head_words for step in steps}
     shapes = [
         linear_shape(
-            step, graph, array, source_layout(step, graph, layouts, array.columns), layouts[step.result]
+            step, graph, array, source_layout(step, graph, layouts, array.columns), layouts[step.region]
         )
         for step in steps
         if isinstance(step, LinearStep)
@@ -181,14 +182,14 @@ def source_layout(step: LinearStep, graph: Graph, layouts: dict[str, Layout], co
     """The layout of a step's operand rows."""
     if step.rows.operand or step.rows.pool:
         return Layout(graph.type_of(step.linear.inputs[0]).shape[-1], columns)
-    if step.rows.tensor not in layouts:
+    if step.rows.region not in layouts:
         problem = Problem(
             f"{step.linear.name}: its input must be made by a command, not be {step.rows.tensor}",
             where=str(step.linear.source),
             fix="start the model with a patch embedding (a convolution whose stride is its kernel)",
         )
         raise UnsupportedModel(problem)
-    return layouts[step.rows.tensor]
+    return layouts[step.rows.region]
 
 
 def useful_macs(graph: Graph) -> int:

@@ -36,6 +36,13 @@ class Rows:
     norm: Node | None = None
     pool: Node | None = None
     patches: Node | None = None
+    place: str = ""
+    """The name of the tensor's region, where it is not the tensor's."""
+
+    @property
+    def region(self) -> str:
+        """The name of the region that holds the rows."""
+        return self.place or self.tensor
 
     @property
     def operand(self) -> str | None:
@@ -65,8 +72,16 @@ class LinearStep:
     expert: int = 0
     """1 + the expert whose tokens are the rows; 0: all rows."""
     combine: Node | None = None
+    place: str = ""
+    """The name of the result's region, where it is not the result's."""
     experts_table: Node | None = None
     """The activation table of the routing's experts, which its router commands load."""
+
+
+    @property
+    def region(self) -> str:
+        """The name of the region that takes the result."""
+        return self.place or self.result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +96,11 @@ class AttentionStep:
     @property
     def result(self) -> str:
         return self.context.name
+
+    @property
+    def region(self) -> str:
+        """The name of the region that takes the result."""
+        return self.result
 
 
 Step = LinearStep | AttentionStep
@@ -158,33 +178,31 @@ class Matcher:
             self._refuse(route, "its router and its experts must read the same layer norm")
             return []
         mask = self.tasks(route.name)
+        pairs = []
         for expert in range(len(layers[0].op.weight)):
             first, second = (_expert_layer(layer, expert, route.type.shape[0]) for layer in layers)
             common = {"expert": expert + 1, "route": route, "tasks": mask}
-            steps.append(
-                LinearStep(
-                    rows=rows,
-                    linear=first,
-                    drain=Drain.ACTIVATION,
-                    target=Target.FEATURES,
-                    result=table.name,
-                    table=table,
-                    **common,
-                )
+            up = LinearStep(
+                rows=rows,
+                linear=first,
+                drain=Drain.ACTIVATION,
+                target=Target.FEATURES,
+                result=table.name,
+                table=table,
+                **common,
             )
-            steps.append(
-                LinearStep(
-                    rows=Rows(load=Load.ROWS, tensor=table.name),
-                    linear=second,
-                    drain=Drain.COMBINE,
-                    target=Target.RESIDUAL,
-                    result=combine.name,
-                    addend=combine.inputs[0],
-                    combine=combine,
-                    **common,
-                )
+            down = LinearStep(
+                rows=Rows(load=Load.ROWS, tensor=table.name),
+                linear=second,
+                drain=Drain.COMBINE,
+                target=Target.RESIDUAL,
+                result=combine.name,
+                addend=combine.inputs[0],
+                combine=combine,
+                **common,
             )
-        return steps
+            pairs.append((up, down))
+        return steps + [step for pair in pairs for step in pair]
 
     def _router(self, node: Node, route: Node, table: Node) -> LinearStep:
         rows = self._rows(node.inputs[0])
