@@ -47,6 +47,32 @@ def heldout() -> tuple[np.ndarray, np.ndarray]:
     return images[order[:HELD_OUT]], labels[order[:HELD_OUT]]
 
 
+def patch_kinds(images: np.ndarray) -> np.ndarray:
+    """What each 2 x 2 patch shows, [N, 16] in raster order: 0 outside, 1 stroke, 2 enclosed by the stroke.
+
+    Ink is a pixel of half the range or more. Paper that is not connected with the border, by edges, is
+    enclosed; a patch with such a pixel is, whatever else it shows; of the others, two pixels of ink make a
+    stroke. A dense task: one patch alone does not tell what encloses it.
+    """
+    ink = images[:, 0] >= 0.0
+    outside = np.zeros((len(images), 10, 10), bool)
+    outside[:, [0, -1], :] = outside[:, :, [0, -1]] = True
+    paper = np.pad(~ink, ((0, 0), (1, 1), (1, 1)), constant_values=True)
+    for _ in range(64):  # at most as many steps as there are pixels
+        grown = outside.copy()
+        grown[:, 1:] |= outside[:, :-1]
+        grown[:, :-1] |= outside[:, 1:]
+        grown[:, :, 1:] |= outside[:, :, :-1]
+        grown[:, :, :-1] |= outside[:, :, 1:]
+        grown &= paper
+        if (grown == outside).all():
+            break
+        outside = grown
+    enclosed = ~ink & ~outside[:, 1:-1, 1:-1]
+    parts = [part.reshape(-1, 4, 2, 4, 2).sum((2, 4)).reshape(-1, 16) for part in (ink, enclosed)]
+    return np.where(parts[1] > 0, 2, (parts[0] >= 2).astype(np.int64))
+
+
 def _random_images(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     images = np.clip(random.normal(0.0, 0.6, (count, 2, 9, 6)), -2.0, 2.0).astype(np.float32)

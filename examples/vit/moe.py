@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hlsgen.examples.digits.model import Attention, Block
+from hlsgen.examples.vit.data import photographs
 from hlsgen.examples.vit.model import initialise
 from hlsgen.nn import MoE
 
@@ -22,8 +23,8 @@ QUEUES = (
     (0, 17, 0, 41, 1, 22, 16, 25, 2, 19, 0, 23, 16, 1, 51, 24),
 )
 """Tokens of each expert, by task, that the routers aim at: a layer of the trained model (arXiv 2305.18691's code)."""
-NEVER = -8.0
-"""A router's bias for an expert that no token is to use."""
+NEVER, SPREAD = -12.0, 3.0
+"""A router's mean logit for an expert that no token is to use, and the logits' deviation."""
 
 
 class MoEBlock(nn.Module):
@@ -60,10 +61,14 @@ class M3ViT(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.heads = nn.ModuleList(nn.Linear(width, classes) for classes in CLASSES)
 
+    def tokens(self, images: Tensor) -> Tensor:
+        """The embedded class token and patches."""
+        x = self.patch_embed(images).flatten(2).transpose(1, 2)
+        return torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1) + self.pos_embed
+
     def forward(self, images: Tensor, task: Tensor | int) -> tuple[Tensor, ...]:
         """Both results; only the task's is of use, for the task chose the experts."""
-        x = self.patch_embed(images).flatten(2).transpose(1, 2)
-        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1) + self.pos_embed
+        x = self.tokens(images)
         for block in self.blocks:
             x = block(x, task) if isinstance(block, MoEBlock) else block(x)
         x = self.norm(x)[:, 1:]
@@ -73,21 +78,36 @@ class M3ViT(nn.Module):
 def _experts(model: M3ViT, queues: tuple[tuple[int, ...], ...], seed: int = 7) -> M3ViT:
     """Seeded experts, and routers that spread the tokens about as `queues` do."""
     random = torch.Generator().manual_seed(seed)
-    counts = torch.tensor(queues, dtype=torch.float32)
-    bias = torch.where(counts > 0, (counts / counts.mean()).clamp(min=0.02).log(), NEVER)
+    images = torch.from_numpy(photographs(2, seed=5, size=(HEIGHT, WIDTH)))
     with torch.no_grad():
         for block in model.blocks:
-            if not isinstance(block, MoEBlock):
-                continue
-            for name, parameter in block.moe.named_parameters():
-                noise = torch.randn(parameter.shape, generator=random)
-                if name == "router_bias":
-                    parameter.copy_(bias[:, torch.randperm(EXPERTS, generator=random)])
-                elif parameter.dim() == 3:
-                    parameter.copy_(noise / parameter.shape[-1] ** 0.5)
-                else:
-                    parameter.copy_(0.2 * noise)
+            if isinstance(block, MoEBlock):
+                for parameter in block.moe.parameters():
+                    noise = torch.randn(parameter.shape, generator=random)
+                    scale = parameter.shape[-1] ** -0.5 if parameter.dim() == 3 else 0.2
+                    parameter.copy_(scale * noise)
+        for task, counts in enumerate(queues):
+            wanted = torch.tensor(counts, dtype=torch.float32)
+            _aim(model, images, task, wanted, random)
     return model
+
+
+def _aim(model: M3ViT, images: Tensor, task: int, queue: Tensor, random: torch.Generator) -> None:
+    """Give each router's logits the deviation `SPREAD` and means that follow the queues' logarithms."""
+    x = model.tokens(images)
+    for block in model.blocks:
+        if isinstance(block, MoEBlock):
+            mean = (queue / queue.mean()).clamp(min=0.05).log()
+            mean = torch.where(queue > 0, mean, NEVER)[torch.randperm(EXPERTS, generator=random)]
+            h = block.norm2(x + block.attn(block.norm1(x)))
+            block.moe.router_bias[task] = 0.0
+            found = block.moe.logits(h, task).flatten(0, -2)
+            gain = SPREAD / found.std(0)
+            block.moe.router_weight[task] *= gain[:, None]
+            block.moe.router_bias[task] = mean - gain * found.mean(0)
+            x = block(x, task)
+        else:
+            x = block(x)
 
 
 def _seeded(queues: tuple[tuple[int, ...], ...]) -> M3ViT:
