@@ -29,6 +29,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--streamed", action="store_true", help="keys and values in external memory")
     parser.add_argument("--span", type=int, default=0, metavar="TILES", help="of queries per reading, 0: all")
     parser.add_argument("--latency", type=int, default=64, metavar="CYCLES", help="to a burst's first beat")
+    parser.add_argument("--task", type=int, default=0, metavar="T", help="of a model of several tasks")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE} from every case")
     parser.add_argument("--json", action="store_true")
     return parser
@@ -47,6 +48,7 @@ def _cases(options: argparse.Namespace) -> list[tuple[Case, Bar]]:
         target=options.target,
         streamed=options.streamed,
         span=options.span,
+        task=options.task,
     )
     return [(case, Bar())]
 

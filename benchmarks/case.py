@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,9 @@ from hlsgen.ir import Graph, evaluate
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine import cycles
+from hlsgen.machine.plan import Routing, make_plan
+from hlsgen.ops import IntegerRoute
+from hlsgen.ops.route import split
 from hlsgen.pipeline import capture, quantize
 from hlsgen.samples import quantize_images
 from hlsgen.sim import cosim
@@ -40,6 +43,7 @@ class Case:
     streamed: bool = False
     span: int = 0
     target: str = "generic"
+    task: int = 0
 
     @property
     def shape(self) -> ArrayShape:
@@ -102,6 +106,17 @@ def quantized(model: str) -> tuple[Graph, np.ndarray]:
     return graph, quantize_images(load_data(model, heldout=True).images[:1], graph.input_type)[0]
 
 
+def loads(graph: Graph, golden: Mapping[str, np.ndarray]) -> tuple[tuple[int, ...], ...]:
+    """Tokens of each expert, for each routing in the golden tensors."""
+    found = []
+    for node in graph:
+        if isinstance(node.op, IntegerRoute) and node.name in golden:
+            chosen = split(golden[node.name])[0].reshape(-1)
+            experts = graph.type_of(node.inputs[0]).shape[-1]
+            found.append(tuple(int(count) for count in np.bincount(chosen, minlength=experts)))
+    return tuple(found)
+
+
 def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
     """Measure one case; raises `Mismatch` when any tensor differs from golden."""
     seconds: dict[str, float] = {}
@@ -115,28 +130,30 @@ def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
     graph, image = prepared or timed("quantize", lambda: quantized(case.model))
     lowered = timed("lower", lambda: lower(graph, case.shape))
     program = lowered.program
-    golden = timed("golden", lambda: evaluate(graph, image))
+    golden = timed("golden", lambda: evaluate(graph, image, case.task))
     memory = cycles.Memory(latency=case.latency)
-    predicted = timed("predict", lambda: cycles.predict(program, lowered.image, memory))
+    routing = Routing(task=case.task, loads=loads(graph, golden))
+    plan = make_plan(program, lowered.image, routing)
+    predicted = timed("predict", lambda: cycles.predict(program, lowered.image, memory, routing=routing))
     harness = timed(
         "build", lambda: cosim.build(program.parameters, HARNESSES, target=case.target, trace=True)
     )
     pixels = program.input.pack(image, program.parameters.columns)
     packed, given = lowered.image.pack(), cosim.Memory(latency=case.latency)
-    (answer,) = timed("rtl", lambda: harness.run(packed, [pixels], memory=given))
-    timed("compare", lambda: cosim.check(program, answer, golden))
+    (answer,) = timed("rtl", lambda: harness.run(packed, [pixels], memory=given, task=case.task))
+    timed("compare", lambda: cosim.check(program, answer, golden, case.task))
     counters: Any = answer.counters
     assert answer.records is not None  # the harness traces
     return Result(
         case=case,
         tokens=max(command.rows for command in program.commands),
-        macs=program.macs,
+        macs=program.task_macs[case.task],
         cycles=counters["cycles"],
         predicted=predicted.cycles,
-        ideal=program.macs / program.parameters.lanes,
+        ideal=program.task_macs[case.task] / program.parameters.lanes,
         multiply=counters["multiply"],
         waits={name: counters[name] for name in ("wait_tile", "wait_weights", "wait_drain", "idle")},
-        phases=measured_phases(program, answer.records),
+        phases=measured_phases(program, answer.records, plan.commands),
         read_bytes=counters["read_beats"] * case.memory,
         written_bytes=counters["write_beats"] * case.memory,
         tensors=len(program.views) + 1,

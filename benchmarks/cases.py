@@ -34,6 +34,10 @@ CASES: tuple[tuple[Case, Bar], ...] = (
     (Case(model="deit-tiny", array=(8, 16, 16), memory=64, row_width=2), Bar(useful=0.95)),
     (Case(model="deit-tiny-distilled", array=(8, 16, 8)), Bar()),
     (Case(model="deit-small", array=(8, 16, 8)), Bar(useful=0.975)),
+    (Case(model="m3vit-tiny", array=(8, 16, 8), memory=64), Bar(cycles=870_000)),
+    (Case(model="m3vit-tiny", array=(8, 16, 8), memory=64, task=1), Bar(cycles=870_000)),
+    (Case(model="m3vit-tiny", array=(4, 8, 8)), Bar(cycles=3_260_000)),
+    (Case(model="m3vit-tiny", array=(8, 16, 8)), Bar()),
 )
 
 
@@ -55,5 +59,5 @@ PEERS = (
         "85.6 %",
         "arXiv 2407.17879",
     ),
-    Peer("Edge-MoE", "M³ViT-Tiny, mixture of experts", "29.4 %", "arXiv 2305.18691"),
+    Peer("Edge-MoE", "M³ViT-Tiny, 10.39 M cycles", "29.4 %", "arXiv 2305.18691"),
 )

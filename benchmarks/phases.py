@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from hlsgen.machine import trace
+from hlsgen.machine.commands import Command
 from hlsgen.machine.phases import phase_of, steps_of
 from hlsgen.machine.program import Program
 
@@ -25,16 +27,18 @@ class Phase:
         return self.cycles - self.multiply
 
 
-def measured_phases(program: Program, records: np.ndarray) -> tuple[Phase, ...]:
+def measured_phases(
+    program: Program, records: np.ndarray, commands: Sequence[tuple[int, Command]] | None = None
+) -> tuple[Phase, ...]:
     """Phases in the order of the model; a command's cycles run from the end of the one before to its own end.
 
     The first begins at the start register, the last ends with its last result: writing the output is not
-    part of any.
+    part of any. commands: those that ran, with their numbers, if not all did.
     """
     drained = records[records["which"] == trace.DRAIN]
     found: dict[str, list[int]] = {}
     begin, before = 0, None
-    for index, command in enumerate(program.commands):
+    for index, command in commands or tuple(enumerate(program.commands)):
         end = int(drained["cycle"][drained["command"] == index].max())
         phase = found.setdefault(phase_of(command, before), [0, 0])
         phase[0] += end - begin

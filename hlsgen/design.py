@@ -56,25 +56,31 @@ class Design:
         """Real images [N, C, H, W] as the integers that the accelerator reads."""
         return quantize_images(images, self.graph.input_type)
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
+    def predict(self, images: np.ndarray, task: int = 0) -> np.ndarray:
         """The golden model's logits [N, classes] for real images [N, C, H, W], as real numbers.
 
-        They are the accelerator's integers times the output's scale, so equality between levels is exact.
+        They are the accelerator's integers times the output's scale, so equality between levels is exact. Of
+        several tasks `task` is asked for; results for each token follow one another.
         """
-        return self.logits(self.quantize_input(images)) * (self.graph.type_of(self.graph.output).scale or 1.0)
+        name = self.graph.for_task(task).output
+        return self.logits(self.quantize_input(images), task) * (self.graph.type_of(name).scale or 1.0)
 
-    def logits(self, integers: np.ndarray) -> np.ndarray:
+    def logits(self, integers: np.ndarray, task: int = 0) -> np.ndarray:
         """The golden model's integer logits [N, classes] for quantized images."""
         if not len(integers):
             raise UsageError("at least one image is needed")
-        return outputs(self.graph, integers).reshape(len(integers), -1)
+        return outputs(self.graph, integers, task=task).reshape(len(integers), -1)
 
-    def trace(self, images: np.ndarray) -> dict[str, np.ndarray]:
+    def trace(self, images: np.ndarray, task: int = 0) -> dict[str, np.ndarray]:
         """Every tensor of the golden model by name, integers [N, ...], for real images [N, C, H, W]."""
-        return dict(evaluate(self.graph, self.quantize_input(images)))
+        return dict(evaluate(self.graph, self.quantize_input(images), task))
 
     def simulate(
-        self, level: str = "program", simulator: str = "verilator", samples: int | None = None
+        self,
+        level: str = "program",
+        simulator: str = "verilator",
+        samples: int | None = None,
+        task: int = 0,
     ) -> Simulation:
         """Run stored samples at `level` (program, csim or rtl) and compare every tensor with golden.
 
@@ -82,7 +88,7 @@ class Design:
         """
         from hlsgen.simulate import simulate
 
-        return simulate(self, level=level, simulator=simulator, samples=samples)
+        return simulate(self, level=level, simulator=simulator, samples=samples, task=task)
 
     def export(self, board: str | None = None, directory: str | Path | None = None) -> Path:
         """Write the board's bitstream project; returns its folder, by default DIR/boards/BOARD."""

@@ -163,9 +163,7 @@ def mixture(
 ) -> Tensor:
     """Every expert on every token, times a gate that is zero where it was not chosen; differentiable."""
     index = 0 if task is None else task.reshape(())
-    logits = functional.linear(
-        x, router_weight[index], None if router_bias is None else router_bias[index]
-    )
+    logits = functional.linear(x, router_weight[index], None if router_bias is None else router_bias[index])
     order, gates = gate_weights(logits, k, convention)
     dense = torch.zeros_like(logits).scatter(-1, order, gates)
     hidden = _ACTIVATIONS[activation](torch.einsum("...d,ehd->...eh", x, fc1_weight) + fc1_bias)

@@ -187,7 +187,10 @@ def top_k(logits: ArrayLike, k: int) -> Integers:
 
 
 def route(logits: Integers, k: int, mode: int, table: Integers) -> tuple[Integers, Integers]:
-    """Expert indices and gate weights [..., k] of logits [..., E]; `table` as `gate_table` or `sigmoid_table`."""
+    """Expert indices and gate weights [..., k] of logits [..., E].
+
+    `table` is what `gate_table` makes, for `GateMode.SIGMOID` what `sigmoid_table` does.
+    """
     chosen = top_k(logits, k)
     picked = np.take_along_axis(logits, chosen, -1)
     if mode == GateMode.SIGMOID:

@@ -75,7 +75,10 @@ def _data(design: Design) -> dict[str, bytes]:
     files = {
         "data/image.bin": design.packed_image,
         "data/inputs.bin": b"".join(program.input.pack(image, columns) for image in samples.images),
-        "data/expected.bin": b"".join(pack_output(program.output, row, program.parameters) for row in logits),
+        "data/expected.bin": b"".join(
+            pack_output(program.output, row, program.parameters).ljust(design.image.output_bytes, b"\0")
+            for row in logits
+        ),
         "data/images.npy": _npy(samples.images),
         "data/logits.npy": _npy(logits.astype(np.int16)),
     }

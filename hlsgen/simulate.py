@@ -44,12 +44,13 @@ class Simulation:
     level: str
     simulator: str
     images: int
+    task: int
     tensors: tuple[str, ...]
     """Names of the tensors that were compared."""
     elements: int
     """Elements compared in all tensors of all images."""
     classes: tuple[int, ...]
-    """The class of each image."""
+    """The class of each image; nothing where a task has a result for each token."""
     labels: tuple[int, ...]
     """The true classes, or nothing."""
     counters: tuple[Mapping[str, int], ...] = ()
@@ -76,9 +77,14 @@ class Simulation:
 
 
 def simulate(
-    design: Design, *, level: str = "program", simulator: str = "verilator", samples: int | None = None
+    design: Design,
+    *,
+    level: str = "program",
+    simulator: str = "verilator",
+    samples: int | None = None,
+    task: int = 0,
 ) -> Simulation:
-    """Run the first `samples` stored images; raises `Mismatch` with the first difference.
+    """Run the first `samples` stored images for a task; raises `Mismatch` with the first difference.
 
     Without `samples` as many run as take seconds. Raises `ToolMissing` and `ToolFailed` for its tools.
     """
@@ -86,41 +92,48 @@ def simulate(
         raise UsageError(f"level must be one of {', '.join(LEVELS)}, not {level!r}")
     if simulator not in SIMULATORS:
         raise UsageError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
+    output = design.graph.for_task(task).output
     count = DEFAULT_SAMPLES[level, simulator if level == "rtl" else ""] if samples is None else samples
     stored = len(design.samples)
     if not (samples is None or 1 <= samples <= stored):
         raise UsageError(f"samples must be in 1..{stored}, the number in the build folder, not {samples}")
     images = design.samples.images[: min(count, stored) or stored]
-    outcomes = _outcomes(design, level, simulator, images)
+    outcomes = _outcomes(design, level, simulator, images, task)
     elements, classes, counters = 0, [], []
     size = batch_size(design.graph, BATCH)
     for start in range(0, len(images), size):
         batch = images[start : start + size]
-        golden = evaluate(design.graph, batch)
+        golden = evaluate(design.graph, batch, task)
         for offset, outcome in zip(range(len(batch)), outcomes, strict=False):
             tensors = {name: values[offset] for name, values in golden.items()}
-            elements += _compare(design, start + offset, outcome, tensors)
-            classes.append(int(outcome.output.reshape(-1).argmax()))
+            elements += _compare(design, start + offset, outcome, tensors, task)
+            if len(outcome.output) == 1:  # else there is a result for each token
+                classes.append(int(outcome.output.argmax()))
             counters.append(outcome.counters)
-    labels = design.samples.labels
+    labels = design.samples.labels if task == 0 else None  # labels are the first task's
+    names = {node.name for node in design.graph.for_task(task)}
+    views = [view.tensor for view in design.program.views if view.tensor in names]
     return Simulation(
         level=level,
         simulator=simulator if level == "rtl" else "",
         images=len(images),
-        tensors=tuple(dict.fromkeys([*(view.tensor for view in design.program.views), design.graph.output])),
+        task=task,
+        tensors=tuple(dict.fromkeys([*views, output])),
         elements=elements,
         classes=tuple(classes),
         labels=() if labels is None else tuple(int(label) for label in labels[: len(images)]),
         counters=tuple(counters) if level == "rtl" else (),
-        macs=design.program.macs,
+        macs=design.program.task_macs[task],
         lanes=design.program.parameters.lanes,
     )
 
 
-def _compare(design: Design, index: int, outcome: Outcome, golden: Mapping[str, np.ndarray]) -> int:
+def _compare(
+    design: Design, index: int, outcome: Outcome, golden: Mapping[str, np.ndarray], task: int
+) -> int:
     """Compare one image; returns how many elements were compared, or raises `Mismatch`."""
-    program = design.program
-    difference = trace.compare(program, outcome.records, golden)
+    program, output = design.program, design.graph.for_task(task).output
+    difference = trace.compare(program, outcome.records, golden, task)
     if difference is not None:
         raise Mismatch(
             Problem(
@@ -129,26 +142,38 @@ def _compare(design: Design, index: int, outcome: Outcome, golden: Mapping[str, 
                 why="this is the first tensor in program order that differs from golden",
             )
         )
-    expected = golden[design.graph.output].reshape(outcome.output.shape)
+    expected = golden[output].reshape(outcome.output.shape)
     wrong = outcome.output != expected
     if wrong.any():
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise Mismatch(
             Problem(
-                f"image {index}: {design.graph.output}{list(place)}: golden {expected[place]}, "
+                f"image {index}: {output}{list(place)}: golden {expected[place]}, "
                 f"got {outcome.output[place]} (last command; {int(wrong.sum())} elements differ)",
                 why="all tensors inside the accelerator are equal: what it wrote to memory differs",
             )
         )
-    return sum(int(np.prod(trace.tensor_shape(view))) for view in program.views) + expected.size
+    return _compared(program, golden, task) + expected.size
 
 
-def _outcomes(design: Design, level: str, simulator: str, images: np.ndarray) -> Iterator[Outcome]:
+def _compared(program: Program, golden: Mapping[str, np.ndarray], task: int) -> int:
+    """Elements that the trace of one image shows."""
+    total = 0
+    for view in program.views:
+        if not program.commands[view.command].runs_for(task):
+            continue
+        shape = trace.tensor_shape(view)
+        rows = (trace.routed_rows(view, golden) >= 0).sum() if view.expert else view.rows
+        total += int(np.prod(shape)) // view.rows * int(rows)
+    return total
+
+
+def _outcomes(design: Design, level: str, simulator: str, images: np.ndarray, task: int) -> Iterator[Outcome]:
     if level == "program":
-        return _program(design, images)
+        return _program(design, images, task)
     if level == "csim":
-        return _in_batches(images, _csim(design))
-    return _in_batches(images, _rtl(design, simulator))
+        return _in_batches(images, _csim(design, task))
+    return _in_batches(images, _rtl(design, simulator, task))
 
 
 def _in_batches(images: np.ndarray, run: Callable[[np.ndarray], Sequence[Outcome]]) -> Iterator[Outcome]:
@@ -156,17 +181,17 @@ def _in_batches(images: np.ndarray, run: Callable[[np.ndarray], Sequence[Outcome
         yield from run(images[start : start + BATCH])
 
 
-def _program(design: Design, images: np.ndarray) -> Iterator[Outcome]:
+def _program(design: Design, images: np.ndarray, task: int) -> Iterator[Outcome]:
     from hlsgen.machine.interpreter import Interpreter
 
     program = design.program
     interpreter = Interpreter(program.parameters, design.packed_image)
     for image in images:
-        done = interpreter.run(program.input.pack(image, program.parameters.columns))
-        yield Outcome(program.output.unpack(done.output, program.parameters), done.records)
+        done = interpreter.run(program.input.pack(image, program.parameters.columns), task=task)
+        yield Outcome(program.outputs[task].unpack(done.output, program.parameters), done.records)
 
 
-def _csim(design: Design) -> Callable[[np.ndarray], list[Outcome]]:
+def _csim(design: Design, task: int) -> Callable[[np.ndarray], list[Outcome]]:
     from hlsgen.emit.hls import hls
     from hlsgen.sim.csim import CSim
 
@@ -174,7 +199,7 @@ def _csim(design: Design) -> Callable[[np.ndarray], list[Outcome]]:
     compiled = CSim(design.program, design.packed_image, files, build_folder(design), tracing=True)
 
     def run(images: np.ndarray) -> list[Outcome]:
-        result = compiled.run(images)
+        result = compiled.run(images, task=task)
         return [
             Outcome(output, records) for output, records in zip(result.outputs, result.records, strict=True)
         ]
@@ -182,7 +207,7 @@ def _csim(design: Design) -> Callable[[np.ndarray], list[Outcome]]:
     return run
 
 
-def _rtl(design: Design, simulator: str) -> Callable[[np.ndarray], list[Outcome]]:
+def _rtl(design: Design, simulator: str, task: int) -> Callable[[np.ndarray], list[Outcome]]:
     from hlsgen.sim import cosim, icarus
 
     program, place, image = design.program, build_folder(design), design.packed_image
@@ -193,15 +218,15 @@ def _rtl(design: Design, simulator: str) -> Callable[[np.ndarray], list[Outcome]
     def run(images: np.ndarray) -> list[Outcome]:
         inputs = [program.input.pack(item, parameters.columns) for item in images]
         if harness is None:
-            runs = icarus.run(parameters, image, inputs, place, text=text)
+            runs = icarus.run(parameters, image, inputs, place, text=text, task=task)
         else:
-            runs = harness.run(image, inputs)
-        return [_rtl_outcome(program, done) for done in runs]
+            runs = harness.run(image, inputs, task=task)
+        return [_rtl_outcome(program, done, task) for done in runs]
 
     return run
 
 
-def _rtl_outcome(program: Program, run: Run) -> Outcome:
+def _rtl_outcome(program: Program, run: Run, task: int) -> Outcome:
     if run.error:
         raise Mismatch(
             Problem(
@@ -212,7 +237,7 @@ def _rtl_outcome(program: Program, run: Run) -> Outcome:
     if run.records is None:
         raise UsageError("the RTL must be simulated with its trace")
     counters = {name: run.counters[name] for name in COUNTERS}
-    return Outcome(program.output.unpack(run.output, program.parameters), run.records, counters)
+    return Outcome(program.outputs[task].unpack(run.output, program.parameters), run.records, counters)
 
 
 def _traced(design: Design) -> str:

@@ -11,9 +11,9 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.array import Array
 from hlsgen.rtl.constants import ConstantReader, ring_bits
+from hlsgen.rtl.core_experts import connect_experts, plan_ahead, plan_members
 from hlsgen.rtl.drain import DrainStage
 from hlsgen.rtl.drain_streams import queue_depth
-from hlsgen.rtl.expert_queues import ExpertQueues
 from hlsgen.rtl.fetch import LENGTH_UNITS
 from hlsgen.rtl.jobs import (
     COMMAND_BITS,
@@ -32,19 +32,12 @@ from hlsgen.rtl.multiplier import plan
 from hlsgen.rtl.multiply import MultiplyStage
 from hlsgen.rtl.operand_fill import OperandFill
 from hlsgen.rtl.pipeline import delay, register
-from hlsgen.rtl.planner import STREAMS, Planner, planned_command
 from hlsgen.rtl.queues import Queue, Ring
-from hlsgen.rtl.route import Route
-from hlsgen.rtl.segments import Segments
 from hlsgen.rtl.sequencer import Sequencer
 from hlsgen.rtl.weight_ring import weight_ring
 
 JOBS_AHEAD = 8
 """Jobs that wait for a stage."""
-COMMANDS_AHEAD = 8
-"""Commands that wait for the sequencer, their sections asked for; where commands may be skipped."""
-RETIRED = 256
-"""Commands that may be under way or skipped before DRAIN has taken notice."""
 OPERANDS_AT = 2
 """Cycles from a step's issue to its operands at the array."""
 
@@ -59,19 +52,6 @@ def operand_members(p: MachineParameters) -> dict[str, Any]:
         "operands_spent": In(1),
         "stored": In(1),
     }
-
-
-def plan_members() -> dict[str, Any]:
-    """The core's ports of a machine that may skip commands."""
-    members: dict[str, Any] = {"task": In(4)}
-    for name in STREAMS:
-        members |= {
-            f"{name}_open": Out(1),
-            f"{name}_offset": Out(LENGTH_UNITS),
-            f"{name}_units": Out(LENGTH_UNITS),
-            f"{name}_spent": In(1),
-        }
-    return members
 
 
 class Core(wiring.Component):
@@ -190,9 +170,9 @@ class Core(wiring.Component):
         m.submodules.constant_reader = reader = ConstantReader(p.columns, p.logit_bits)
         self._connect_jobs(m, sequencer, load, multiply, drain)
         if p.planned:
-            planner = self._plan_ahead(m, sequencer, drain, ring, reader)
+            planner = plan_ahead(m, self, p, sequencer, drain, ring, reader)
             if p.experts:
-                self._connect_experts(m, planner, load, drain, reader)
+                connect_experts(m, p, planner, load, drain, reader)
         else:
             wiring.connect(m, wiring.flipped(self.commands), sequencer.commands)
             wiring.connect(m, wiring.flipped(self.constants), reader.words)
@@ -211,71 +191,6 @@ class Core(wiring.Component):
                 for mine, theirs in ((self.trace_tile, load.trace), (self.trace_drain, drain.trace))
             ]
         return m
-
-    def _plan_ahead(
-        self, m: Module, sequencer: Sequencer, drain: DrainStage, ring: Ring, reader: ConstantReader
-    ) -> Planner:
-        """Commands pass the planner, and wait behind it; the padding of sections is taken out."""
-        p = self._parameters
-        m.submodules.planner = planner = Planner(p)
-        m.submodules.planned = planned = Queue(planned_command(), COMMANDS_AHEAD)
-        m.submodules.retired = retired = Queue(1, RETIRED)
-        wiring.connect(m, wiring.flipped(self.commands), planner.commands)
-        wiring.connect(m, planner.o, planned.i)
-        wiring.connect(m, planner.retired, retired.i)
-        wiring.connect(m, retired.o, drain.retired)
-        m.d.comb += [
-            sequencer.commands.valid.eq(planned.o.valid),
-            sequencer.commands.payload.eq(planned.o.payload.command),
-            sequencer.number.eq(planned.o.payload.number),
-            planned.o.ready.eq(sequencer.commands.ready),
-            planner.task.eq(self.task),
-            planner.drained_commands.eq(drain.operand_commands),
-        ]
-        for name, size, source, target in (
-            ("weights", p.columns * p.depth, self.weights, ring.words),
-            ("constants", 8 * p.columns, self.constants, reader.words),
-        ):
-            m.submodules[f"{name}_segments"] = segments = Segments(size)
-            wiring.connect(m, getattr(planner, f"{name}_segment"), segments.segments)
-            wiring.connect(m, wiring.flipped(source), segments.i)
-            wiring.connect(m, segments.o, target)
-            for port in ("open", "offset", "units"):
-                m.d.comb += getattr(self, f"{name}_{port}").eq(getattr(planner, f"{name}_{port}"))
-            m.d.comb += getattr(planner, f"{name}_spent").eq(getattr(self, f"{name}_spent"))
-        return planner
-
-    def _connect_experts(
-        self, m: Module, planner: Planner, load: LoadStage, drain: DrainStage, reader: ConstantReader
-    ) -> None:
-        """Routing fills the queues; LOAD, DRAIN and the planner read them."""
-        p = self._parameters
-        m.submodules.route = route = Route(p)
-        m.submodules.expert_queues = queues = ExpertQueues(p)
-        m.d.comb += [
-            route.begin.eq(drain.route_begin),
-            route.config.eq(drain.route_config),
-            route.write.eq(drain.route_write),
-            route.token_end.eq(drain.route_token_end),
-            route.command_end.eq(drain.route_command_end),
-            route.address.eq(drain.route_address),
-            route.word.eq(drain.route_word),
-            route.table_write.eq(reader.gate_write),
-            route.table_address.eq(reader.gate_address),
-            route.table_data.eq(reader.table_data),
-            queues.start.eq(drain.route_begin),
-            queues.append.eq(route.append),
-            queues.append_expert.eq(route.append_expert),
-            queues.append_entry.eq(route.append_entry),
-            queues.read_address[0].eq(load.queue_address),
-            load.queue_offset.eq(queues.read_entry[0].offset),
-            queues.read_address[1].eq(drain.queue_address),
-            drain.queue_entry.eq(queues.read_entry[1]),
-            queues.expert.eq(planner.expert),
-            planner.tiles.eq(queues.tiles),
-            planner.tail_rows.eq(queues.tail_rows),
-            planner.routing.eq(route.busy),
-        ]
 
     def _fields(self, shown: Any) -> list[Value]:
         return [getattr(shown, name) for name in trace_signature(self._parameters).members]

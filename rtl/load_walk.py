@@ -89,7 +89,10 @@ class RowWalk(wiring.Component):
         self._parameters, self._trace = parameters, trace
         gather: dict[str, Any] = {}
         if parameters.experts:
-            gather = {"queue_address": Out(queue_bits(parameters)), "queue_offset": In(memory_bits(parameters))}
+            gather = {
+                "queue_address": Out(queue_bits(parameters)),
+                "queue_offset": In(memory_bits(parameters)),
+            }
         super().__init__(
             {
                 "start": In(1),

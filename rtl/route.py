@@ -127,9 +127,7 @@ class Route(wiring.Component):
     def _memory(self, m: Module, select: RouteSelect, sums: RouteSums) -> None:
         p = self._parameters
         layout = data.ArrayLayout(signed(p.logit_bits), p.columns)
-        m.submodules.logits = logits = WordMemory(
-            layout.size, p.queue_tokens * router_words(p), readers=2
-        )
+        m.submodules.logits = logits = WordMemory(layout.size, p.queue_tokens * router_words(p), readers=2)
         m.d.comb += [
             logits.write.eq(self.write),
             logits.write_address.eq(self.address),

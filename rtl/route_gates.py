@@ -163,7 +163,9 @@ class RouteSums(wiring.Component):
         first = Mux(late, listed, walk.logit[0])
         indices = [Mux(sigmoid, first + half, highest - first)]
         indices += [highest - walk.logit[index] for index in range(1, pace(p))]
-        values = self._table(m, [register(m, index[: p.logit_bits], name=f"index_{i}") for i, index in enumerate(indices)])
+        values = self._table(
+            m, [register(m, index[: p.logit_bits], name=f"index_{i}") for i, index in enumerate(indices)]
+        )
         from_list = delay(m, late, 3, name="from_list")
         from_walk = delay(m, walk.valid, 3, name="from_walk")
         place = delay(m, number, READ_LATENCY + 3, name="place")

@@ -9,7 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import MachineParameters
-from hlsgen.rtl.jobs import FIELD_BITS, queue_bits, router_words
+from hlsgen.rtl.jobs import FIELD_BITS, router_words
 from hlsgen.rtl.pipeline import address_bits, delay, register
 
 READ_LATENCY = 2
@@ -223,7 +223,13 @@ class RouteSelect(wiring.Component):
     ) -> list[tuple[Value, Value, Value]]:
         """The sorted list with one more entry, if `valid`, behind its equals; the last entry drops out."""
         stays = [~valid | (used & (old >= logit)) for used, old, _ in items]
-        result = [(Mux(stays[0], items[0][0], 1), Mux(stays[0], items[0][1], logit), Mux(stays[0], items[0][2], expert))]
+        result = [
+            (
+                Mux(stays[0], items[0][0], 1),
+                Mux(stays[0], items[0][1], logit),
+                Mux(stays[0], items[0][2], expert),
+            )
+        ]
         for index in range(1, len(items)):
             here, before = items[index], items[index - 1]
             comes = (C(1, 1), logit, expert)

@@ -91,12 +91,14 @@ class Harness:
         memory: Memory | None = None,
         fault: Fault | None = None,
         task: int = 0,
+        task_step: int = 0,
         watchdog: int = 1 << 20,
         limit: int = 1 << 40,
     ) -> list[Run]:
         """Run one Image on padded inputs, one after another; raises `ToolFailed` when nothing comes back.
 
-        fault: what goes wrong with the first of them.
+        fault: what goes wrong with the first of them. task, task_step: the first one's task, and how far each
+        next one's is behind it, modulo the number of tasks.
         """
         sections, size = Image.unpack(image), len(inputs[0])
         if any(len(data) != size for data in inputs):
@@ -118,6 +120,8 @@ class Harness:
                 "stall": round(memory.stall * 1024),
                 "seed": memory.seed,
                 "task": task,
+                "task_step": task_step,
+                "tasks": self.parameters.tasks if self.parameters.planned else 1 << 16,
                 "watchdog": watchdog,
                 "limit": limit,
                 **_fault_options(fault, folder),
@@ -207,15 +211,16 @@ def _generator_bytes() -> bytes:
     return b"".join(file.read_bytes() for file in sorted([*files, package / "numerics.py"]))
 
 
-def check(program: Program, run: Run, golden: Mapping[str, np.ndarray]) -> None:
+def check(program: Program, run: Run, golden: Mapping[str, np.ndarray], task: int = 0) -> None:
     """Compare every traced tensor and the output with golden; `Mismatch` names the first difference."""
     if run.error:
         raise Mismatch(f"the machine stopped with error {run.error}")
     if run.records is None:
         raise UsageError("the harness must be built with trace=True to compare tensors")
-    difference = trace.compare(program, run.records, golden)
+    difference = trace.compare(program, run.records, golden, task)
     if difference is not None:
         raise Mismatch(Problem(str(difference), where=str(program.commands[difference.command])))
-    output = program.output.unpack(run.output, program.parameters)
-    if not np.array_equal(output, golden[program.output.tensor].reshape(output.shape)):
-        raise Mismatch(f"{program.output.tensor}: what arrived in memory differs from golden")
+    layout = program.outputs[task]
+    output = layout.unpack(run.output, program.parameters)
+    if not np.array_equal(output, golden[layout.tensor].reshape(output.shape)):
+        raise Mismatch(f"{layout.tensor}: what arrived in memory differs from golden")

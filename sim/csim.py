@@ -122,7 +122,15 @@ class CSim:
             (work / "image.bin").write_bytes(self._image)
             (work / "inputs.bin").write_bytes(b"".join(inputs))
             traced = "trace.bin" if self.tracing else "-"
-            command = [str(binary.resolve()), "image.bin", "inputs.bin", "-", "outputs.bin", traced, str(task)]
+            command = [
+                str(binary.resolve()),
+                "image.bin",
+                "inputs.bin",
+                "-",
+                "outputs.bin",
+                traced,
+                str(task),
+            ]
             _run(command, work, seconds, "the generated C++ failed")
             records = np.fromfile(work / traced, self._record_type) if self.tracing else self._no_records()
             data = (work / "outputs.bin").read_bytes()

@@ -161,6 +161,7 @@ public:
     std::vector<Region> regions;
     FILE* trace = nullptr;
     uint64_t cycle = 0, readBeats = 0, writeBeats = 0, records = 0, started = 0, faulted = 0;
+    int64_t images = 0;
     Fault fault;
 
     void markFault() {
@@ -369,7 +370,8 @@ void start(Machine& machine, const Options& o) {
     machine.write(0x34, static_cast<uint32_t>(fault.windowBytes));
     if (machine.regions.size() > 3) machine.write64(0x60, kWorkspace);
     machine.write(0x38, static_cast<uint32_t>(o.number("watchdog", 1 << 20)));
-    machine.write(0x0C, static_cast<uint32_t>(o.number("task", 0)));
+    const int64_t task = o.number("task", 0) + machine.images++ * o.number("task_step", 0);
+    machine.write(0x0C, static_cast<uint32_t>(task % o.number("tasks", 1 << 16)));
     machine.write(0x00, 1);
     machine.started = machine.cycle;
 }

@@ -15,7 +15,13 @@ from hlsgen.sim.runner import simulate
 
 
 def run(
-    parameters: MachineParameters, image: bytes, inputs: Sequence[bytes], folder: Path, *, text: str
+    parameters: MachineParameters,
+    image: bytes,
+    inputs: Sequence[bytes],
+    folder: Path,
+    *,
+    text: str,
+    task: int = 0,
 ) -> list[Run]:
     """Run one Image on padded inputs, one after another, on the traced top's Verilog `text`.
 
@@ -30,6 +36,7 @@ def run(
             inputs=np.stack([np.frombuffer(data, np.uint8) for data in inputs]),
             output_bytes=sections.output_bytes,
             columns=parameters.columns,
+            task=task,
         )
         environ = {"HLSGEN_INPUTS": str(given), "HLSGEN_RESULTS": str(found)}
         simulate(text, "hlsgen.sim.recorder", folder, simulator="icarus", environ=environ)

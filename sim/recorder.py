@@ -64,15 +64,15 @@ async def record(dut: Any) -> None:
     """Run every image and write what it left."""
     with np.load(os.environ["HLSGEN_INPUTS"]) as given:
         image, inputs = given["image"].tobytes(), given["inputs"]
-        output_bytes, columns = int(given["output_bytes"]), int(given["columns"])
+        output_bytes, columns, task = (int(given[name]) for name in ("output_bytes", "columns", "task"))
     bench = Bench(dut)
     await bench.start()
     found: dict[str, np.ndarray] = {}
     for index, data in enumerate(inputs):
         recorder = Recorder(dut, columns)
-        task = cocotb.start_soon(recorder.run())
-        result = await bench.run(image, data.tobytes(), output_bytes, limit=LIMIT)
-        task.cancel()
+        watching = cocotb.start_soon(recorder.run())
+        result = await bench.run(image, data.tobytes(), output_bytes, limit=LIMIT, task=task)
+        watching.cancel()
         registers = [result.error, *(result.counters[name] for name in COUNTER_NAMES)]
         found[f"output_{index}"] = np.frombuffer(result.output, np.uint8)
         found[f"registers_{index}"] = np.array(registers, np.uint64)

@@ -46,8 +46,8 @@ def test_damage_is_named(tmp_path: Path) -> None:
     _write(tmp_path, DIGITS)
     path = tmp_path / "graph.json"
     text = path.read_text()
-    path.write_text(text.replace("hlsgen graph 1", "hlsgen graph 9"))
-    with pytest.raises(UsageError, match="must be of format 'hlsgen graph 1'"):
+    path.write_text(text.replace("hlsgen graph 2", "hlsgen graph 9"))
+    with pytest.raises(UsageError, match="must be of format 'hlsgen graph 2'"):
         graph_file.load(tmp_path)
     path.write_text(text.replace('"op": "IntegerAdd"', '"op": "Popen"'))
     with pytest.raises(UsageError, match="node b0_add1: unknown op 'Popen'"):

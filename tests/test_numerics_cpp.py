@@ -152,6 +152,7 @@ def test_constants_are_the_same() -> None:
         "multiplier_bits": numerics.MULTIPLIER_BITS,
         "row_shift": numerics.ROW_SHIFT,
         "centred_bits": numerics.CENTRED_BITS,
+        "gate_one": numerics.GATE_ONE,
     }
 
 

@@ -22,7 +22,7 @@ QUEUES = (
     (0, 6, 0, 32, 0, 27, 15, 24, 22, 19, 0, 22, 11, 33, 32, 15),
     (0, 17, 0, 41, 1, 22, 16, 25, 2, 19, 0, 23, 16, 1, 51, 24),
 )
-"""Tokens of each expert, by task, that the routers aim at: a layer of the trained model (arXiv 2305.18691's code)."""
+"""Tokens of each expert, by task, that the routers aim at: those of a layer of the published model."""
 NEVER, SPREAD = -12.0, 3.0
 """A router's mean logit for an expert that no token is to use, and the logits' deviation."""
 

@@ -38,6 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--samples", metavar="N", type=positive, help="images to run (default: what takes seconds)"
     )
+    parser.add_argument("--task", metavar="T", type=int, help="of several tasks (default: one after another)")
 
 
 def run(options: argparse.Namespace) -> Answer:
@@ -45,8 +46,12 @@ def run(options: argparse.Namespace) -> Answer:
     from hlsgen.design import Design
 
     design = Design.load(options.directory)
-    result = design.simulate(options.level, options.simulator, options.samples)
-    return Answer(_data(result), text(result))
+    tasks = range(design.graph.tasks) if options.task is None else [options.task]
+    results = [design.simulate(options.level, options.simulator, options.samples, task) for task in tasks]
+    if design.graph.tasks == 1:
+        return Answer(_data(results[0]), text(results[0]))
+    data = [{"task": result.task} | _data(result) for result in results]
+    return Answer({"tasks": data}, "\n".join(f"task {result.task}\n{text(result)}" for result in results))
 
 
 def _data(result: Simulation) -> dict[str, Any]:
@@ -74,7 +79,8 @@ def text(result: Simulation) -> str:
     """The result for a terminal."""
     name = result.level + (f" ({result.simulator})" if result.simulator else "")
     amount = f"{result.images} images, {len(result.tensors)} tensors each, {result.elements} elements"
-    lines = [f"{name}: {amount}, all equal to golden", _classes(result)]
+    lines = [f"{name}: {amount}, all equal to golden"]
+    lines += [_classes(result)] if result.classes else []
     if result.counters:
         lines += _cycles(result)
     return "\n".join(lines)

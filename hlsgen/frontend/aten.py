@@ -172,7 +172,11 @@ def add(step: Step, x: Any, y: Any, *, alpha: float = 1) -> Value:
 
 def _branch_last(term: Term) -> tuple[bool, bool, int]:
     """Sorts the residual stream before the branch that is added to it."""
-    return not isinstance(term.op, Add | AddConstant | Combine), isinstance(term.op, Linear | Mixture), term.serial
+    return (
+        not isinstance(term.op, Add | AddConstant | Combine),
+        isinstance(term.op, Linear | Mixture),
+        term.serial,
+    )
 
 
 @rule("aten.sub.Tensor", "aten.sub.Scalar", "aten.sub_.Tensor")

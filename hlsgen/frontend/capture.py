@@ -17,7 +17,7 @@ from hlsgen.frontend.canonical import check, emit
 from hlsgen.frontend.exported import from_exported, quiet_export
 from hlsgen.frontend.interpret import Interpreter, listed, merged, weight_problems
 from hlsgen.frontend.places import clean, raised_at
-from hlsgen.frontend.program import Input, Program
+from hlsgen.frontend.program import Input, Opaque, Program
 from hlsgen.ir import Graph
 from hlsgen.nn import converted, has_registered
 
@@ -112,7 +112,9 @@ def _task(example: Any) -> torch.Tensor:
 def _is_task(example: Any) -> bool:
     if isinstance(example, torch.Tensor):
         return not example.is_floating_point() and example.numel() == 1
-    return isinstance(example, int | np.integer) or (isinstance(example, np.ndarray) and example.dtype.kind in "iu")
+    return isinstance(example, int | np.integer) or (
+        isinstance(example, np.ndarray) and example.dtype.kind in "iu"
+    )
 
 
 def _example(example: Any, problems: list[Problem]) -> torch.Tensor:
@@ -211,7 +213,7 @@ def _interface(program: Program) -> list[Problem]:
         problems.append(Problem("the model's input must be a tensor"))
     else:
         problems += _image(program.inputs[0])
-    if len(program.outputs) != 1 and len(program.inputs) == 1 or not program.outputs:
+    if (len(program.outputs) != 1 and len(program.inputs) == 1) or not program.outputs:
         what = f"model must return one tensor, not {len(program.outputs)}"
         fix = "wrap the model and return the logits only"
         problems.append(Problem(what, fix=fix))

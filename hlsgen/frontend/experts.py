@@ -30,11 +30,17 @@ def moe(
     x = computed(x, "the experts' input")
     tokens = step.settle(x)
     weight = constant(router_weight, "the router's weight")
-    bias = torch.zeros(weight.shape[:2]) if router_bias is None else constant(router_bias, "the router's bias")
+    bias = (
+        torch.zeros(weight.shape[:2]) if router_bias is None else constant(router_bias, "the router's bias")
+    )
     logits = _routers(step, tokens, weight, bias, task)
     route = _make(step, Route(k=k, convention=convention), (logits,), "route")
-    first = ExpertLinear(weight=array(constant(fc1_weight, "fc1_weight")), bias=array(constant(fc1_bias, "fc1_bias")))
-    second = ExpertLinear(weight=array(constant(fc2_weight, "fc2_weight")), bias=array(constant(fc2_bias, "fc2_bias")))
+    first = ExpertLinear(
+        weight=array(constant(fc1_weight, "fc1_weight")), bias=array(constant(fc1_bias, "fc1_bias"))
+    )
+    second = ExpertLinear(
+        weight=array(constant(fc2_weight, "fc2_weight")), bias=array(constant(fc2_bias, "fc2_bias"))
+    )
     hidden = _make(step, first, (tokens, route), "fc1")
     active = _make(step, Activation(function=activation), (hidden,), activation)
     results = _make(step, second, (active, route), "fc2")

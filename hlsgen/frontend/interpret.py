@@ -27,8 +27,9 @@ MAPPED, FOLDED, UNUSED, REFUSED, BLOCKED = "mapped", "folded", "unused", "refuse
 
 _CHECKS = ("aten._assert_tensor_metadata.default", "aten._assert_async.msg")
 _MALFORMED = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
-_SPARSE = ("aten.nonzero.default", "aten.nonzero_numpy.default", "aten.index_add.default") + tuple(
-    f"aten.{name}" for name in ("index_add_.default", "index_put.default", "index_put_.default")
+_SPARSE = tuple(
+    f"aten.{name}.default"
+    for name in ("nonzero", "nonzero_numpy", "index_add", "index_add_", "index_put", "index_put_")
 )
 _THREE_WAYS = (
     "for a loop over experts: use hlsgen.nn.MoE; or register your module with hlsgen.nn.register; "

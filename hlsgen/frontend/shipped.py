@@ -51,7 +51,11 @@ def _m3vit(factory: str) -> Shipped:
 SHIPPED = {
     "digits": Shipped(f"{_MODEL}:digits", f"{_DATA}:calibration", f"{_DATA}:heldout", (1, 8, 8)),
     "digits-moe": Shipped(
-        "hlsgen.examples.digits.moe:digits_moe", f"{_DATA}:calibration", f"{_DATA}:heldout", (1, 8, 8), tasks=2
+        "hlsgen.examples.digits.moe:digits_moe",
+        f"{_DATA}:calibration",
+        f"{_DATA}:heldout",
+        (1, 8, 8),
+        tasks=2,
     ),
     "awkward": Shipped(
         f"{_MODEL}:awkward", f"{_DATA}:awkward_calibration", f"{_DATA}:awkward_data", (2, 9, 6)

@@ -235,9 +235,7 @@ class CommandBuilder:
         final = int(step.combine is not None)
         self.views.append(self._view(step.result, index, DRAIN, result, rows, final=final, **routed))
 
-    def _view(
-        self, tensor: str, command: int, which: int, layout: Layout, rows: int, **routed: Any
-    ) -> View:
+    def _view(self, tensor: str, command: int, which: int, layout: Layout, rows: int, **routed: Any) -> View:
         return View(
             tensor=tensor,
             command=command,

@@ -15,7 +15,6 @@ from hlsgen.machine.parameters import MachineParameters, ceil_div
 from hlsgen.ops import IntegerCombine, IntegerRoute, IntegerTable
 from hlsgen.ops.route import GATE_BITS
 
-
 COMBINE_DISTANCE = 32
 """Cycles after which DRAIN may read a residual row that it has written: more than its pipeline is long."""
 
@@ -81,7 +80,7 @@ class ExpertTables:
         if not step.expert:
             self._routers[_name(step)] = index
             return self._router_fields(step, following, constants, index)
-        gates, activation = self._tables[_name(step)]
+        _, activation = self._tables[_name(step)]
         fields: dict[str, Any] = {
             "expert": step.expert,
             "queue_base": (step.expert - 1) * parameters.queue_tokens,
@@ -101,7 +100,11 @@ class ExpertTables:
         if table is None or not isinstance(table.op, IntegerTable):
             raise UnsupportedModel(f"{name}: its experts must have an activation table")
         if name not in self._tables:
-            mine = [i for i, later in enumerate(following) if isinstance(later, LinearStep) and later.route is route]
+            mine = [
+                i
+                for i, later in enumerate(following)
+                if isinstance(later, LinearStep) and later.route is route
+            ]
             user = index + 1 + mine[-1]
             self._tables[name] = (
                 constants.reserve(Item.GATE_TABLE, route.op.table, user),

@@ -41,7 +41,7 @@ def lower(graph: Graph, array: ArrayShape) -> Lowered:
         raise UsageError("lower: the graph must be quantized first")
     steps = interleave(Matcher(graph).steps(), array)
     layouts = tensor_layouts(steps, graph, array)
-    regions = place(steps, graph, layouts, array.row_width)
+    regions = place(steps, layouts, array.row_width)
     parameters = size_machine(steps, graph, array, layouts, regions)
     places = {region.tensor: region for region in regions}
     builder = CommandBuilder(graph, parameters, layouts, places, array)
@@ -95,9 +95,7 @@ def tensor_layouts(steps: list[Step], graph: Graph, array: ArrayShape) -> dict[s
     return layouts
 
 
-def place(
-    steps: list[Step], graph: Graph, layouts: dict[str, Layout], row_width: int = 1
-) -> tuple[Region, ...]:
+def place(steps: list[Step], layouts: dict[str, Layout], row_width: int = 1) -> tuple[Region, ...]:
     """The memory map: every tensor in the residual or feature memory by lifetime, in whole groups of rows."""
     first: dict[str, int] = {}
     last: dict[str, int] = {}
@@ -113,9 +111,9 @@ def place(
         if target not in (Target.FEATURES, Target.RESIDUAL):
             continue
         addend = step.addend if isinstance(step, LinearStep) else None
-        in_place = addend is not None and isinstance(step, LinearStep) and step.rows.tensor != addend
-        # A token's second expert reads the row that the first one read as well.
-        in_place = in_place and not step.expert
+        # Not for experts: a token's second one reads the row that the first one read as well.
+        in_place = isinstance(step, LinearStep) and not step.expert and addend is not None
+        in_place = in_place and isinstance(step, LinearStep) and step.rows.tensor != addend
         rows = step.linear.type.shape[0] if isinstance(step, LinearStep) else step.context.type.shape[0]
         requests.append(
             Request(
@@ -147,9 +145,7 @@ def size_machine(
     """The parameters whose memories hold the model."""
     head_words = {step.result: layouts[step.region].head_words for step in steps}
     shapes = [
-        linear_shape(
-            step, graph, array, source_layout(step, graph, layouts, array.columns), layouts[step.region]
-        )
+        linear_shape(step, array, source_layout(step, graph, layouts, array.columns), layouts[step.region])
         for step in steps
         if isinstance(step, LinearStep)
     ]

@@ -79,7 +79,7 @@ class Shape:
     blocks: int
 
 
-def linear_shape(step: LinearStep, graph: Graph, array: ArrayShape, source: Layout, result: Layout) -> Shape:
+def linear_shape(step: LinearStep, array: ArrayShape, source: Layout, result: Layout) -> Shape:
     """Rows, operand words and steps, and column blocks of a linear step."""
     rows = step.linear.type.shape[0]
     elements = source.words * array.columns if source.heads else source.size

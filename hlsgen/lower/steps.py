@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.ir import Graph, Node
 from hlsgen.machine.commands import Drain, Load, Target
 from hlsgen.ops import (
+    Choose,
     IntegerAdd,
     IntegerAddConstant,
     IntegerCombine,
@@ -77,7 +79,6 @@ class LinearStep:
     experts_table: Node | None = None
     """The activation table of the routing's experts, which its router commands load."""
 
-
     @property
     def region(self) -> str:
         """The name of the region that takes the result."""
@@ -124,7 +125,9 @@ class Matcher:
     def steps(self) -> list[Step]:
         """The steps in program order; raises `UnsupportedModel` with all problems."""
         result: list[Step] = []
-        routers = {name for node in self.graph if isinstance(node.op, IntegerRoute) for name in self._routers(node)}
+        routers = {
+            name for node in self.graph if isinstance(node.op, IntegerRoute) for name in self._routers(node)
+        }
         for node in self.graph:
             if isinstance(node.op, IntegerLinear) and node.name not in routers:
                 step = self._linear(node)
@@ -157,31 +160,31 @@ class Matcher:
     def _routers(self, route: Node) -> tuple[str, ...]:
         """The linear layers behind a routing, one for each task or one for all."""
         source = self.nodes[route.inputs[0]]
-        return source.inputs if source.op.chooses else (source.name,)
+        return source.inputs if isinstance(source.op, Choose) else (source.name,)
 
     def _experts(self, route: Node) -> list[LinearStep]:
         """A mixture of experts: routers, then two steps for each expert."""
         users = self.graph.users(route.name)
         layers = [node for node in users if isinstance(node.op, IntegerExpertLinear)]
         combine = next((node for node in users if isinstance(node.op, IntegerCombine)), None)
-        table = next((node for node in self.graph.users(layers[0].name)), None) if layers else None
-        whole = len(layers) == 2 and combine is not None and table is not None
-        whole = whole and isinstance(table.op, IntegerTable) and layers[1].inputs[0] == table.name
+        parts = self._expert_parts(layers, combine)
         rows = self._rows(layers[0].inputs[0]) if layers else None
-        if not whole or rows is None or rows.load is not Load.LAYER_NORM or combine.inputs[1] != layers[1].name:
+        if parts is None or rows is None or rows.load is not Load.LAYER_NORM:
             self._refuse(route, "its experts must be a layer norm's two linear layers with a table between")
             return []
+        table, combine = parts
         names = (*self._routers(route), route.inputs[0], route.name, table.name, combine.name)
         self.covered |= {*names, *(layer.name for layer in layers)}
-        steps = [self._router(self.nodes[name], route, table) for name in self._routers(route)]
-        if any(step.rows != rows for step in steps):
+        routers = [self.nodes[name] for name in self._routers(route)]
+        steps = [self._router(node, rows, route, table) for node in routers]
+        if any(node.inputs[0] != layers[0].inputs[0] for node in routers):
             self._refuse(route, "its router and its experts must read the same layer norm")
             return []
         mask = self.tasks(route.name)
         pairs = []
-        for expert in range(len(layers[0].op.weight)):
+        for expert in range(self.graph.type_of(route.inputs[0]).shape[-1]):
             first, second = (_expert_layer(layer, expert, route.type.shape[0]) for layer in layers)
-            common = {"expert": expert + 1, "route": route, "tasks": mask}
+            common: dict[str, Any] = {"expert": expert + 1, "route": route, "tasks": mask}
             up = LinearStep(
                 rows=rows,
                 linear=first,
@@ -204,8 +207,16 @@ class Matcher:
             pairs.append((up, down))
         return steps + [step for pair in pairs for step in pair]
 
-    def _router(self, node: Node, route: Node, table: Node) -> LinearStep:
-        rows = self._rows(node.inputs[0])
+    def _expert_parts(self, layers: list[Node], combine: Node | None) -> tuple[Node, Node] | None:
+        """The table between both layers and the combination behind them, if they are what they must be."""
+        if len(layers) != 2 or combine is None or combine.inputs[1] != layers[1].name:
+            return None
+        table = self.nodes.get(layers[1].inputs[0])
+        if table is None or not isinstance(table.op, IntegerTable) or table.inputs[0] != layers[0].name:
+            return None
+        return table, combine
+
+    def _router(self, node: Node, rows: Rows, route: Node, table: Node) -> LinearStep:
         return LinearStep(
             rows=rows,
             linear=node,
@@ -319,6 +330,8 @@ class Matcher:
 def _expert_layer(layer: Node, expert: int, tokens: int) -> Node:
     """One expert's linear layer, on as many rows as there are tokens."""
     op = layer.op
+    if not isinstance(op, IntegerExpertLinear):
+        raise UnsupportedModel(f"{layer.name}: must be a layer of experts")
     fields = {name: getattr(op, name)[expert] for name in ("weight", "bias", "multiplier", "shift")}
     linear = IntegerLinear(**fields, low=op.low, high=op.high, scale=op.scale)
     kind = dataclasses.replace(layer.type, shape=(tokens, layer.type.shape[-1]))

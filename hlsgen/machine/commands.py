@@ -36,8 +36,8 @@ class Drain(IntEnum):
     REQUANTIZE = 0
     ACTIVATION = 1  # requantize to int8, then the activation table
     ADD = 2  # requantize, add to a residual row or to the addend stream
-    COMBINE = 4  # requantize, weight by the queue entry's gate, add to its token's residual row
     ATTENTION = 3  # scores: requantize, keep the row maximum; contexts: times the row's reciprocal
+    COMBINE = 4  # requantize, weight by the queue entry's gate, add to its token's residual row
 
 
 class Target(IntEnum):

@@ -18,8 +18,10 @@ from hlsgen.machine.image import CONSTANT_BYTES, HEADER_BYTES, Image, Item
 from hlsgen.machine.interpreter import Job, jobs
 from hlsgen.machine.operand_stream import SETTLE, WRITTEN, OperandStream, operand_bytes, operand_channel
 from hlsgen.machine.parameters import ceil_div
+from hlsgen.machine.plan import Plan, Routing, make_plan
 from hlsgen.machine.program import Program
 from hlsgen.machine.trace import CONTEXT, SCORES
+from hlsgen.numerics import GateMode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,9 @@ class Timing:
     drain: int = 21  # a block's last step to its first row in memory
     lead: int = 5  # a reader may start that much before the row is written
     stream: int = 6  # a beat to the word it completes in the machine
+    gate: int = 6  # added to `drain` in machines with experts
+    plan: int = 16  # a routing is complete: to the first expert's command at the sequencer
+    route: int = 40  # a token's last logit to its last queue entry, beyond a token's time
     finish: int = 12  # last row to done, without the output's beats and the write's latency
 
 
@@ -77,11 +82,19 @@ class Prediction:
 
 
 def predict(
-    program: Program, image: Image, memory: Memory | None = None, timing: Timing | None = None
+    program: Program,
+    image: Image,
+    memory: Memory | None = None,
+    timing: Timing | None = None,
+    routing: Routing | None = None,
 ) -> Prediction:
-    """Predict one image of a Program; the Image tells how much is read, and when."""
-    model = _Model(program, image, memory or Memory(), timing or Timing())
-    for index, command in enumerate(program.commands):
+    """Predict one image of a Program; the Image tells how much is read, and when.
+
+    routing: for a machine that may skip commands the task and the queues, without which they are even.
+    """
+    plan = make_plan(program, image, routing or Routing())
+    model = _Model(plan, image, memory or Memory(), timing or Timing())
+    for index, command in plan.commands:
         model.command(index, command)
     return model.finish()
 
@@ -123,11 +136,12 @@ def _sections(image: Image) -> dict[str, tuple[int, int]]:
 class _Streams:
     """The Image's and the input's streams, in units of what the machine takes from them."""
 
-    def __init__(self, program: Program, image: Image, memory: Memory, timing: Timing) -> None:
+    def __init__(self, plan: Plan, image: Image, memory: Memory, timing: Timing) -> None:
+        program = plan.program
         p, self._late = program.parameters, timing.stream
         self._p = p
         small = max(64, 2 * max(256, 16 * p.bus_bytes) // p.bus_bytes)
-        self.offsets, self.tables = constant_offsets(image.constants, p.columns)
+        self.offsets, self.tables = constant_offsets(plan.constants, p.columns)
         passing = tuple((begin // p.bus_bytes, end // p.bus_bytes) for begin, end in self.tables)
 
         def channel(name: str, buffer: int, ring: int, ranges: tuple[tuple[int, int], ...] = ()) -> Channel:
@@ -136,6 +150,8 @@ class _Streams:
             return Channel(beats, buffer, ring // p.bus_bytes, ranges, offset // p.bus_bytes)
 
         sections = _sections(image)
+        for name, size in (("constants", len(plan.constants)), ("weights", plan.weight_bytes)):
+            sections[name] = (sections[name][0], size)
         channels = {
             "commands": channel("commands", small, 2 * COMMAND_BYTES),
             "pixels": channel("pixels", max(small, 128), image.input_bytes),
@@ -143,6 +159,8 @@ class _Streams:
             "constants": channel("constants", small, p.constant_words * p.columns * CONSTANT_BYTES, passing),
             "addends": channel("addends", small, 16 * p.row_width * p.columns * 2),
         }
+        if p.planned:
+            channels["weights"].gates, channels["constants"].gates = [], []
         if p.streamed:
             channels["operands"] = operand_channel(program)
         header = timing.header + memory.latency + HEADER_BYTES // p.bus_bytes
@@ -163,10 +181,13 @@ class _Streams:
 class _Model:
     """One pass over the jobs of all commands."""
 
-    def __init__(self, program: Program, image: Image, memory: Memory, timing: Timing) -> None:
+    def __init__(self, plan: Plan, image: Image, memory: Memory, timing: Timing) -> None:
+        program = plan.program
         self.p, self.t = program.parameters, timing
-        self.program, self.image, self.memory = program, image, memory
-        self.streams = _Streams(program, image, memory, timing)
+        self.plan, self.program, self.image, self.memory = plan, program, image, memory
+        self.streams = _Streams(plan, image, memory, timing)
+        self.routed = 0
+        self._open(0)
         self.progress: list[_Progress] = []
         self.load_free = self.load_done = self.multiply_free = 0
         self.last_step, self.last_rows = -(1 << 30), 0
@@ -175,14 +196,23 @@ class _Model:
         self.slots: list[int] = []  # when MULTIPLY had read each job's slot
         self.scores_done: dict[int, int] = {}
         self.times: list[JobTimes] = []
+        self.opened = 0
 
     # -- one command -------------------------------------------------------------------------------------
 
     def command(self, index: int, command: Command) -> None:
         """All jobs of one command."""
         ready = self.streams.wait("commands", (index + 1) * COMMAND_BYTES) + self.t.decode
+        while len(self.progress) < index:  # what is skipped is over with what came before it
+            self.progress.append(self.progress[-1] if self.progress else _Progress([]))
         progress = _Progress([])
         self.progress.append(progress)
+        if command.gather:
+            if self.routed:
+                self._open(index)
+            ready = max(ready, self.routed + self.t.plan)
+            self.opened, self.routed = max(self.opened, self.routed), 0
+            ready = max(ready, self.opened + self.t.plan)
         constants = self._constants(command)
         base = done = 0
         if command.span:
@@ -195,7 +225,7 @@ class _Model:
             if job.tile == 0:
                 base = self.words
             first = self._multiply(command, job, rows, end, base, constants)
-            done = self.last_step + self.t.drain + self.p.row_groups(rows) - self.t.lead
+            done = self.last_step + self._drain() + self.p.row_groups(rows) - self.t.lead
             if job.kind == SCORES:
                 # The row maxima come out of a comparison tree of registers.
                 self.scores_done[job.slot] = done + self.p.columns.bit_length() - 1
@@ -204,8 +234,34 @@ class _Model:
             if self._final(command, job):
                 progress.tiles.append(done)
             self.times.append(JobTimes(index, job, start, end, first, self.multiply_free, done))
-        self.streams.take("commands", COMMAND_BYTES, self.load_free)
+        self.streams.take(
+            "commands", (index + 1) * COMMAND_BYTES - self.streams.taken["commands"], self.load_free
+        )
         progress.done = done
+        if command.target is Target.QUEUES:
+            self.routed = self._route(command, progress)
+
+    def _drain(self) -> int:
+        """From a block's last step to its first row in memory."""
+        return self.t.drain + (self.t.gate if self.p.experts else 0)
+
+    def _route(self, command: Command, progress: _Progress) -> int:
+        """When the last token of a router command is in its queues."""
+        walk = ceil_div(command.experts, min(2, self.p.columns))
+        sums = command.choices + 2 + (walk if command.gate_mode == GateMode.ALL else 0)
+        token, done = max(walk + 6, sums, command.choices + 11), 0
+        for index, drained in enumerate(progress.tiles):
+            done = max(done, drained) + command.tile_rows(index, self.p.rows) * token
+        return done + self.t.route + command.choices
+
+    def _open(self, index: int) -> None:
+        """Everything up to the next routing may be read as soon as this one is complete."""
+        if not self.p.planned:
+            return
+        for name, size in self.plan.until_routing(index).items():
+            gates = self.streams.bus.channels[name].gates
+            if gates is not None:
+                gates.append((beats_of(size, self.p.bus_bytes), self.routed + self.t.plan))
 
     def _final(self, command: Command, job: Job) -> bool:
         """Whether the job belongs to the command's last group or head."""
@@ -321,7 +377,7 @@ class _Model:
                 end = max(end, self.streams.wait("addends", self.addends))
             end = max(end, self.last_step + self.last_rows)
             if command.stream_addend:
-                self.streams.take("addends", addend_bytes, end + self.t.drain)
+                self.streams.take("addends", addend_bytes, end + self._drain())
             self.last_step, self.last_rows = end, groups
             self.issued += steps
             start = end + 1
@@ -336,11 +392,10 @@ class _Model:
     def finish(self) -> Prediction:
         """The prediction for everything so far."""
         cycles = self.progress[-1].done + self.t.lead + self.t.finish + self.memory.latency
-        if self.program.commands[-1].target is Target.OUTPUT:
+        if self.plan.commands[-1][1].target is Target.OUTPUT:
             cycles += ceil_div(self.image.output_bytes, self.p.bus_bytes)
-        sections = (self.image.program, self.image.constants, self.image.weights, self.image.addends)
-        size = HEADER_BYTES + self.image.input_bytes + sum(-(-len(data) // 64) * 64 for data in sections)
+        size = HEADER_BYTES + self.image.input_bytes + self.plan.image_bytes(self.image)
         size += operand_bytes(self.program)
-        useful = self.program.macs / (cycles * self.p.lanes)
+        useful = self.program.task_macs[self.plan.task] / (cycles * self.p.lanes)
         arrivals = {name: tuple(channel.arrived) for name, channel in self.streams.bus.channels.items()}
         return Prediction(cycles, self.issued, useful, size, tuple(self.times), arrivals)

@@ -17,6 +17,10 @@ def phase_of(command: Command, before: Command | None) -> str:
         return "attention"
     if command.target is Target.OUTPUT or command.last:
         return "head"
+    if command.target is Target.QUEUES:
+        return "router"
+    if command.expert:
+        return "experts 1" if command.gather else "experts 2"
     if command.drain is Drain.ACTIVATION:
         return "MLP 1"
     if command.drain is Drain.ADD:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
+
 from hlsgen.errors import TypeMismatch
 from hlsgen.ir import Op, TensorType, op
+
+_FIRST = "a graph of several tasks must be narrowed to one, graph.for_task(task), before it is evaluated"
 
 
 @op
@@ -18,3 +22,9 @@ class Choose(Op):
         if not types or any(kind != types[0] for kind in types):
             raise TypeMismatch(f"choose: all tasks need one type, not {', '.join(map(str, types))}")
         return types[0]
+
+    def golden(self, *arrays: np.ndarray) -> np.ndarray:
+        raise TypeMismatch(f"choose, {len(arrays)} inputs: {_FIRST}")
+
+    def reference(self, *arrays: np.ndarray) -> np.ndarray:
+        raise TypeMismatch(f"choose, {len(arrays)} inputs: {_FIRST}")

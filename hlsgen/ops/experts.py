@@ -50,11 +50,13 @@ class ExpertLinear(Op):
     bias: np.ndarray
 
     def infer(self, *types: TensorType) -> TensorType:
-        return TensorType(_shape(self.weight, self.bias, *types))
+        x, route = types
+        return TensorType(_shape(self.weight, self.bias, x, route))
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
         weight, bias = self.weight.astype(np.float64), self.bias.astype(np.float64)
-        return _each(*arrays, weight.shape[1], lambda expert, rows: rows @ weight[expert].T + bias[expert])
+        x, route = arrays
+        return _each(x, route, weight.shape[1], lambda expert, rows: rows @ weight[expert].T + bias[expert])
 
 
 @op
@@ -82,7 +84,8 @@ class IntegerExpertLinear(Op):
         )
 
     def infer(self, *types: TensorType) -> TensorType:
-        shape = _shape(self.weight, self.bias, *types)
+        x, route = types
+        shape = _shape(self.weight, self.bias, x, route)
         least, most = self.accumulator_range(types[0])
         limit = 1 << (ACCUMULATOR_BITS - 1)
         if least < -limit or most >= limit:
@@ -96,4 +99,5 @@ class IntegerExpertLinear(Op):
                 acc + self.bias[expert], self.multiplier[expert], self.shift[expert], self.low, self.high
             )
 
-        return _each(*arrays, self.weight.shape[1], layer)
+        x, route = arrays
+        return _each(x, route, self.weight.shape[1], layer)

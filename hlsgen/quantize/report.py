@@ -70,8 +70,8 @@ class Report:
             for row in self.tensors
         ]
         lines += [
-            f"{item.name}, task {item.task}: {item.agreeing} of {item.tokens} tokens go to the experts of the "
-            f"float model; tokens by expert {', '.join(map(str, item.load))}"
+            f"{item.name}, task {item.task}: {item.agreeing} of {item.tokens} tokens go where the float "
+            f"model sends them; tokens by expert {', '.join(map(str, item.load))}"
             for item in self.routing
         ]
         lines.append(f"measured on {self.measured} of {self.images} calibration images")
@@ -140,7 +140,9 @@ class _Measurement:
         self.kinds = {integer.input: integer.input_type} | {node.name: node.type for node in integer}
         self.ops = {node.name: node.op for node in integer}
         self.errors = {
-            name: _Errors(kind) for name, kind in self.kinds.items() if not isinstance(self.ops.get(name), Choose)
+            name: _Errors(kind)
+            for name, kind in self.kinds.items()
+            if not isinstance(self.ops.get(name), Choose)
         }
         self.routed = routed_by(reference)
         self.routing: dict[tuple[str, int], RoutingCount] = {}
@@ -158,9 +160,7 @@ class _Measurement:
 
     def _batch(self, images: np.ndarray, task: int) -> None:
         floats = evaluate(self.reference, images, task)
-        golden = evaluate(
-            self.integer, quantize_images(images, self.integer.input_type.scale or 1.0), task
-        )
+        golden = evaluate(self.integer, quantize_images(images, self.integer.input_type.scale or 1.0), task)
         for name in golden:
             real = dequantize(self.ops.get(name), self.kinds[name], golden[name])
             values = golden[name], real, floats[name]

@@ -80,16 +80,8 @@ def _integer(
         case Linear() as op:
             observer = chosen(node.name, config.weight_overrides, config.weights)
             return linear(op, sources[0], scale, *_range(kind, config), observer)
-        case ExpertLinear() as op:
-            observer = chosen(node.name, config.weight_overrides, config.weights)
-            return _experts(op, sources[0], scale, *_range(kind, config), observer)
-        case Route() as op:
-            table = numerics.sigmoid_table if op.convention == "sigmoid" else numerics.gate_table
-            return IntegerRoute(
-                k=op.k, convention=op.convention, table=table(sources[0], config.logit_width)
-            )
-        case Combine():
-            return IntegerCombine(left=round(math.log2(sources[1] / sources[0])))
+        case ExpertLinear() | Route() | Combine():
+            return _mixture(node, kind, sources, scale, config)
         case AddConstant() as op:
             return IntegerAddConstant(value=nearest(op.value / scale))
         case Add():
@@ -114,6 +106,19 @@ def _integer(
             return IntegerMean(shift=mean_shift(sources[0], tokens, scale), low=low, high=high)
         case other:
             raise TypeMismatch(f"%{node.name}: {type(other).__name__} has no integer form")
+
+
+def _mixture(node: Node, kind: Kind, sources: list[float], scale: float, config: QuantizeConfig) -> Op:
+    """The integer ops of a mixture of experts."""
+    match node.op:
+        case ExpertLinear() as op:
+            observer = chosen(node.name, config.weight_overrides, config.weights)
+            return _experts(op, sources[0], scale, *_range(kind, config), observer)
+        case Route() as op:
+            table = numerics.sigmoid_table if op.convention == "sigmoid" else numerics.gate_table
+            return IntegerRoute(k=op.k, convention=op.convention, table=table(sources[0], config.logit_width))
+        case _:
+            return IntegerCombine(left=round(math.log2(sources[1] / sources[0])))
 
 
 def _range(kind: Kind, config: QuantizeConfig) -> tuple[int, int]:

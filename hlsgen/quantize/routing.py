@@ -59,7 +59,7 @@ def experts_of(graph: Graph, name: str) -> int:
 
 
 def routed_by(graph: Graph) -> dict[str, str]:
-    """Tensors with a row for each token and choice -> the routing that orders them; routings by themselves."""
+    """Tensors with a row for each token and choice -> the routing that orders them, itself included."""
     found: dict[str, str] = {}
     for node in graph:
         if isinstance(node.op, IntegerRoute | Route):

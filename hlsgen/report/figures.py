@@ -88,6 +88,8 @@ def command_rows(program: Program, prediction: Prediction) -> list[dict[str, Any
     names, before, rows = command_names(program), None, []
     for index, command in enumerate(program.commands):
         mine = [job for job in prediction.jobs if job.command == index]
+        if not mine:
+            continue  # another task's, or an expert's without tokens
         rows.append(
             {
                 "name": names[index],

@@ -42,7 +42,10 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "factory_for_test"
 
 
-EXAMPLES = "digits, awkward, deit-tiny, deit-tiny-distilled, deit-small, vit-base"
+EXAMPLES = (
+    "digits, digits-moe, awkward, deit-tiny, deit-tiny-distilled, deit-small, vit-base, m3vit-tiny, "
+    "m3vit-tiny-even"
+)
 
 
 @pytest.mark.parametrize("name", ["digits", "awkward"])

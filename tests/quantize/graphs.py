@@ -66,7 +66,7 @@ def digits_vit() -> Graph:
 
 def without(graph: Graph, output: str) -> Graph:
     """The same graph ending at another tensor."""
-    return replace(graph, output=output)
+    return replace(graph, outputs=(output,))
 
 
 class Builder:

@@ -125,7 +125,7 @@ def test_program_and_image_must_belong_together() -> None:
         memory_map(found.program, other.image.pack())
     rows = dataclasses.replace(found.program.output, rows=2)
     with pytest.raises(UsageError, match="the output must be one row of logits, not 2 rows"):
-        memory_map(dataclasses.replace(found.program, output=rows), found.image.pack())
+        memory_map(dataclasses.replace(found.program, outputs=(rows,)), found.image.pack())
 
 
 def test_the_board_has_pins_for_all_ports() -> None:
