@@ -135,6 +135,7 @@ class Core(wiring.Component):
     ) -> None:
         p = self._parameters = parameters
         self._plan, self._trace = plan(parameters, target), trace
+        self._blocks = target == "ecp5"
         members: dict[str, Any] = {
             "commands": In(stream.Signature(COMMAND_BITS)),
             "constants": In(stream.Signature(64 * p.columns)),
@@ -165,7 +166,7 @@ class Core(wiring.Component):
         m.submodules.drain = drain = DrainStage(p, style=self._plan.requantize, trace=self._trace)
         m.submodules.weight_ring = ring = weight_ring(p)
         m.submodules.constant_ring = constant_ring = Ring(
-            ring_bits(p.columns), p.constant_words, block=self._plan.array == "ecp5"
+            ring_bits(p.columns), p.constant_words, block=self._blocks
         )
         m.submodules.constant_reader = reader = ConstantReader(p.columns, p.logit_bits)
         self._connect_jobs(m, sequencer, load, multiply, drain)
@@ -323,7 +324,7 @@ class Core(wiring.Component):
     ) -> None:
         """Tile lanes against weights, keys or values, which `writer` writes."""
         p, width = self._parameters, self._parameters.row_width
-        block = self._plan.array == "ecp5"
+        block = self._blocks
         shape: dict[str, Any] = {"columns": p.columns, "depth": p.depth, "block": block}
         late = OPERANDS_AT - 1
         tiles, keys, values = [], [], []

@@ -178,10 +178,11 @@ def plan(parameters: MachineParameters, target: str) -> MultiplierPlan:
     if target != "ecp5":
         # A block of 27 x 18 bits serves two rows of the array.
         paired = target == "xilinx" and parameters.rows > 1
-        return MultiplierPlan(**plain | {"array": "packed" if paired else "plain"})
-    width, styles = parameters.row_width, {"array": "ecp5"}
+        return MultiplierPlan(**plain | {"array": "xilinx_packed" if paired else "plain"})
+    paired = parameters.columns > 1
+    width, styles = parameters.row_width, {"array": "ecp5_packed" if paired else "ecp5"}
     columns = parameters.columns * width
-    left = ECP5_BLOCKS - parameters.lanes
+    left = ECP5_BLOCKS - (parameters.lanes // 2 if paired else parameters.lanes)
     for name, blocks in (
         ("requantize", 2 * columns),
         ("normalise", columns),

@@ -17,9 +17,14 @@ simulates as it is, and Vivado and Yosys infer the block.
 
 from __future__ import annotations
 
-from amaranth import Module, Signal, Value, signed
+from typing import Any
 
-from hlsgen.rtl.pipeline import register
+from amaranth import C, Module, Signal, Value, signed
+
+from hlsgen.machine.parameters import MachineParameters
+from hlsgen.rtl import dots
+from hlsgen.rtl.dots import Dots, Sums
+from hlsgen.rtl.pipeline import register, tree
 
 FIELD = 18
 """Bits of the low field."""
@@ -50,3 +55,45 @@ def unpack(m: Module, total: Value, *, name: str) -> tuple[Signal, Signal]:
         register(m, high[:SUM_BITS].as_signed(), name=f"{name}_high"),
         register(m, total[:FIELD].as_signed(), name=f"{name}_low"),
     )
+
+
+class PackedRows(Dots):
+    """Rows in pairs that share their multipliers; the last row of an odd number has a zero beside it."""
+
+    def __init__(self, parameters: MachineParameters) -> None:
+        super().__init__(parameters)
+        self.latency = 3 + self._levels
+
+    def sums(self, m: Module, operands: Any, weights: Any) -> Sums:
+        p = self._parameters
+        weights = register(m, weights, name="weight")
+        found: dict[tuple[int, int], Value] = {}
+        for row in range(0, p.rows, 2):
+            mine = [self._operand(m, operands, row, index) for index in range(p.depth)]
+            for column in range(p.columns):
+                factors = [weights[column * p.depth + index] for index in range(p.depth)]
+                both = self._pair(m, mine, factors, f"{row}_{column}")
+                found |= {(row, column): both[0], (row + 1, column): both[1]}
+        return lambda row, column: found[row, column]
+
+    def _operand(self, m: Module, operands: Any, row: int, index: int) -> Signal:
+        p = self._parameters
+        high = operands[row * p.depth + index]
+        zero = C(0, signed(dots.OPERAND_BITS))
+        low = operands[(row + 1) * p.depth + index] if row + 1 < p.rows else zero
+        return register(m, pack(high, low), name=f"packed_{row}_{index}")
+
+    def _pair(self, m: Module, operands: list[Signal], factors: list[Value], name: str) -> list[Value]:
+        """Both rows' sums in one column: packed, taken apart, then apart."""
+        products = [
+            multiply(m, operand, factor, name=f"product_{name}_{i}")
+            for i, (operand, factor) in enumerate(zip(operands, factors, strict=True))
+        ]
+        groups = [
+            tree(m, products[i : i + SUMMED], name=f"packed_{name}_{i}", levels=1)[0]
+            for i in range(0, len(products), SUMMED)
+        ]
+        parts = [unpack(m, group, name=f"part_{name}_{i}") for i, group in enumerate(groups)]
+        return [
+            tree(m, [part[side] for part in parts], name=f"sum_{name}_{side}", levels=1)[0] for side in (0, 1)
+        ]

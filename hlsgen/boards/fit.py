@@ -10,7 +10,7 @@ from hlsgen.boards.memories import Memory, image_rom, memories
 from hlsgen.errors import DoesNotFit, Problem
 from hlsgen.machine.parameters import MachineParameters, ceil_div, is_power_of_two
 
-ECP5_BLOCKS = 142
+ECP5_BLOCKS = 140
 """Multiplier blocks that the RTL uses at most on the ECP5; more are slow to place and route."""
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
 
@@ -44,28 +44,33 @@ class Fit:
 
 
 def array_dsp(rows: int, columns: int, depth: int, family: str = "ecp5") -> int:
-    """DSP blocks of the array: one per 9 x 8 bit product, a DSP48E2 for two rows' (`hlsgen.rtl.packed`)."""
-    return (ceil_div(rows, 2) if family == "zynqmp" else rows) * columns * depth
+    """DSP blocks of the array: a DSP48E2 for two rows, an ECP5 block for two columns; one for a product else.
+
+    See `hlsgen.rtl.packed` and `hlsgen.rtl.packed_ecp5`.
+    """
+    rows = ceil_div(rows, 2) if family == "zynqmp" else rows
+    columns = ceil_div(columns, 2) if family == "ecp5" else columns
+    return rows * columns * depth
 
 
-def stage_dsp(columns: int, family: str, lanes: int, row_width: int = 1) -> int:
+def stage_dsp(columns: int, family: str, array: int, row_width: int = 1) -> int:
     """DSP blocks of LOAD and DRAIN: two to requantize and three to normalise a column, three for the row.
 
-    On the ECP5 they take only what the array leaves, the rest is made of logic.
+    On the ECP5 they take only what the blocks of the array leave, the rest is made of logic.
     """
     wanted = row_width * (3 + 5 * columns)
-    return min(wanted, max(0, ECP5_BLOCKS - lanes)) if family == "ecp5" else wanted
+    return min(wanted, max(0, ECP5_BLOCKS - array)) if family == "ecp5" else wanted
 
 
 def estimate(parameters: MachineParameters, board: Board, image_bytes: int = 0) -> Fit:
     """What a machine needs; `image_bytes` counts where the board keeps the Image on the chip."""
-    items, lanes = list(memories(parameters)), parameters.lanes
+    items = list(memories(parameters))
+    array = array_dsp(parameters.rows, parameters.columns, parameters.depth, board.family)
     if board.image == "on_chip":
         items.append(image_rom(parameters, image_bytes))
     return Fit(
         board=board,
-        dsp=array_dsp(parameters.rows, parameters.columns, parameters.depth, board.family)
-        + stage_dsp(parameters.columns, board.family, lanes, parameters.row_width),
+        dsp=array + stage_dsp(parameters.columns, board.family, array, parameters.row_width),
         ram_blocks=sum(item.blocks for item in items),
         memories=tuple(items),
     )
@@ -104,14 +109,17 @@ def check_fit(parameters: MachineParameters, board: Board, image_bytes: int = 0)
 def fitting_arrays(board: Board, lanes: int, count: int = 3) -> list[tuple[int, int, int]]:
     """The fastest arrays that fit and are no larger than asked for, close to the board's default in shape."""
     usable = int(board.resources.dsp * board.usable_dsp)
+
+    def fits(rows: int, columns: int, depth: int) -> bool:
+        array = array_dsp(rows, columns, depth, board.family)
+        return array + stage_dsp(columns, board.family, array) <= usable
+
     shapes = [
         (rows, columns, depth)
         for rows in range(1, 65)
         for columns in _SIZES
         for depth in _SIZES
-        if is_power_of_two(rows)
-        and rows * columns * depth <= lanes
-        and array_dsp(rows, columns, depth, board.family) + stage_dsp(columns, board.family, lanes) <= usable
+        if is_power_of_two(rows) and rows * columns * depth <= lanes and fits(rows, columns, depth)
     ]
 
     def key(shape: tuple[int, int, int]) -> tuple[int, float]:

@@ -7,7 +7,7 @@ import numpy as np
 from hlsgen import numerics
 from hlsgen.errors import RangeOverflow, TypeMismatch
 from hlsgen.ir import Op, TensorType, op
-from hlsgen.ops.scores import split_heads
+from hlsgen.ops.scores import check_weights, split_heads
 
 
 def merge_heads(x: np.ndarray) -> np.ndarray:
@@ -36,7 +36,7 @@ class Context(Op):
 
 @op
 class IntegerContext(Op):
-    """e [H, T, S] and int8 v [S, H*d] -> int8 [T, H*d].
+    """e [H, T, S] and v [S, H*d] in -127..127 -> int8 [T, H*d].
 
     requantize(e v, *context_scale(sum of e, multiplier, shift)): the softmax's division happens here, one
     reciprocal per row. `multiplier` * 2**-`shift` is the value's scale over the result's `scale`.
@@ -48,6 +48,7 @@ class IntegerContext(Op):
 
     def infer(self, *types: TensorType) -> TensorType:
         p, v = types
+        check_weights("context", "values", v)
         if p.shape[-1] * numerics.EXP_ONE * 128 >= 1 << 31:
             raise RangeOverflow(f"context: {p.shape[-1]} keys leave the 32-bit accumulator")
         if self.shift > 38:

@@ -8,6 +8,9 @@ from hlsgen import numerics
 from hlsgen.errors import RangeOverflow, TypeMismatch
 from hlsgen.ir import Op, TensorType, op
 
+SMALLEST_WEIGHT = -127
+"""Keys and values stand where weights do: multipliers that share them in pairs have no room for -128."""
+
 
 def split_heads(x: np.ndarray, heads: int) -> np.ndarray:
     """[..., T, H*d] -> [..., H, T, d]."""
@@ -21,6 +24,15 @@ def check(name: str, heads: int, q: TensorType, k: TensorType) -> tuple[int, int
             f"{name}: query {q.shape} and key {k.shape} must agree and divide by {heads} heads"
         )
     return heads, q.shape[0], k.shape[0]
+
+
+def check_weights(name: str, what: str, weights: TensorType) -> None:
+    """Raise `RangeOverflow` where keys or values may be smaller than a weight."""
+    low, high = weights.integer_range
+    if low < SMALLEST_WEIGHT or high > -SMALLEST_WEIGHT:
+        raise RangeOverflow(
+            f"{name}: {what} must lie in {SMALLEST_WEIGHT}..{-SMALLEST_WEIGHT}, not in {low}..{high}"
+        )
 
 
 @op
@@ -42,7 +54,8 @@ class Scores(Op):
 class IntegerScores(Op):
     """int8 q, k -> logits [H, T, S] of `width` bits: requantize(q k^T, multiplier, shift), saturated.
 
-    The attention scale lies in multiplier and shift; `scale` is the logits' real scale.
+    Keys lie in -127..127, as weights do. The attention scale lies in multiplier and shift; `scale` is the
+    logits' real scale.
     """
 
     heads: int
@@ -53,6 +66,7 @@ class IntegerScores(Op):
 
     def infer(self, *types: TensorType) -> TensorType:
         q, k = types
+        check_weights("scores", "keys", k)
         largest = q.shape[-1] // self.heads * 128 * 128
         if largest >= 1 << 31:
             raise RangeOverflow(f"scores: head dimension {q.shape[-1] // self.heads} leaves 32 bits")

@@ -40,6 +40,7 @@ from hlsgen.ops import (
     Softmax,
 )
 from hlsgen.ops.activation import FUNCTIONS
+from hlsgen.ops.scores import SMALLEST_WEIGHT
 from hlsgen.quantize.config import QuantizeConfig
 from hlsgen.quantize.observers import Observer
 from hlsgen.quantize.roles import Kind
@@ -79,7 +80,9 @@ def _integer(
             return op
         case Linear() as op:
             observer = chosen(node.name, config.weight_overrides, config.weights)
-            return linear(op, sources[0], scale, *_range(kind, config), observer)
+            low, high = _range(kind, config)
+            low = SMALLEST_WEIGHT if _is_weight(graph, node) else low
+            return linear(op, sources[0], scale, low, high, observer)
         case ExpertLinear() | Route() | Combine():
             return _mixture(node, kind, sources, scale, config)
         case AddConstant() as op:
@@ -119,6 +122,12 @@ def _mixture(node: Node, kind: Kind, sources: list[float], scale: float, config:
             return IntegerRoute(k=op.k, convention=op.convention, table=table(sources[0], config.logit_width))
         case _:
             return IntegerCombine(left=round(math.log2(sources[1] / sources[0])))
+
+
+def _is_weight(graph: Graph, node: Node) -> bool:
+    """Whether the array multiplies by the result: keys and values."""
+    users = graph.users(node.name)
+    return any(isinstance(user.op, Scores | Context) and user.inputs[1] == node.name for user in users)
 
 
 def _range(kind: Kind, config: QuantizeConfig) -> tuple[int, int]:

@@ -68,23 +68,25 @@ def test_batches_are_images_side_by_side() -> None:
 
 
 def test_type() -> None:
-    e, v = TensorType((2, 4, 9), 0, 255, 1 / 255), TensorType((9, 6), -128, 127, 0.1)
+    e, v = TensorType((2, 4, 9), 0, 255, 1 / 255), TensorType((9, 6), -127, 127, 0.1)
     op = IntegerContext(multiplier=20_000, shift=14, scale=0.1)
     assert op.infer(e, v) == TensorType((4, 6), -128, 127, 0.1)
     assert Context().infer(e, v) == TensorType((4, 6))
 
 
 def test_wrong_types_are_refused() -> None:
-    e, v = TensorType((2, 4, 4), 0, 255, 1 / 255), TensorType((4, 6), -128, 127, 0.1)
+    e, v = TensorType((2, 4, 4), 0, 255, 1 / 255), TensorType((4, 6), -127, 127, 0.1)
     with pytest.raises(RangeOverflow, match="shift must be at most 38, not 39"):
         IntegerContext(multiplier=20_000, shift=39, scale=0.1).infer(e, v)
     op = IntegerContext(multiplier=20_000, shift=14, scale=0.1)
     with pytest.raises(TypeMismatch, match="context: softmax"):
-        op.infer(e, TensorType((5, 6), -128, 127, 0.1))
+        op.infer(e, TensorType((5, 6), -127, 127, 0.1))
     many = 1 << 17
-    weights, values = TensorType((1, 1, many), 0, 255, 1 / 255), TensorType((many, 2), -128, 127, 0.1)
+    weights, values = TensorType((1, 1, many), 0, 255, 1 / 255), TensorType((many, 2), -127, 127, 0.1)
     with pytest.raises(RangeOverflow, match=f"{many} keys leave the 32-bit accumulator"):
         op.infer(weights, values)
+    with pytest.raises(RangeOverflow, match=r"values must lie in -127\.\.127, not in -128\.\.127"):
+        op.infer(e, TensorType((4, 6), -128, 127, 0.1))
 
 
 def test_float_reference() -> None:

@@ -38,7 +38,7 @@ def test_scores_saturate_to_their_width() -> None:
 
 
 def test_type() -> None:
-    q, k = TensorType((4, 6), -128, 127, 0.1), TensorType((9, 6), -128, 127, 0.1)
+    q, k = TensorType((4, 6), -128, 127, 0.1), TensorType((9, 6), -127, 127, 0.1)
     op = IntegerScores(heads=2, multiplier=20_000, shift=20, width=10, scale=1 / 32)
     assert op.infer(q, k) == TensorType((2, 4, 9), -512, 511, 1 / 32)
     assert Scores(heads=2, scale=1.0).infer(q, k) == TensorType((2, 4, 9))
@@ -49,8 +49,10 @@ def test_wrong_types_are_refused() -> None:
     multiplier, shift = numerics.dyadic(0.02)
     op = IntegerScores(heads=4, multiplier=multiplier, shift=shift, width=10, scale=1 / 32)
     with pytest.raises(TypeMismatch, match="divide by 4 heads"):
+        op.infer(q, TensorType((4, 6), -127, 127, 0.1))
+    with pytest.raises(RangeOverflow, match=r"keys must lie in -127\.\.127, not in -128\.\.127"):
         op.infer(q, q)
-    wide = TensorType((1, 1 << 19), -128, 127, 0.1)
+    wide = TensorType((1, 1 << 19), -127, 127, 0.1)
     with pytest.raises(RangeOverflow, match="head dimension 131072 leaves 32 bits"):
         op.infer(wide, wide)
 

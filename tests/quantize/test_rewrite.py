@@ -67,10 +67,9 @@ def test_weights_and_biases_are_nearest() -> None:
 
 def test_linear_layers_have_the_range_their_place_needs() -> None:
     ranges = {node.name: (op.low, op.high) for _, node, op in _pairs(IntegerLinear)}
-    wide, narrow = (-32768, 32767), (-128, 127)
-    assert ranges == {
-        name: narrow if name[-2:] in ("_q", "_k", "_v") or name.endswith("fc1") else wide for name in ranges
-    }
+    wide, narrow, weights = (-32768, 32767), (-128, 127), (-127, 127)
+    places = {"_q": narrow, "_k": weights, "_v": weights, "c1": narrow}
+    assert ranges == {name: places.get(name[-2:], wide) for name in ranges}
     residual = {_scale(n.name) for n in QUANTIZED.graph if n.name.endswith(("add1", "add2", "proj", "fc2"))}
     assert residual == {_scale("embedding"), _scale("patch_embed")} == {_scale("embedding")}
 

@@ -70,13 +70,13 @@ def test_impossible_multipliers(options: dict[str, Any], message: str) -> None:
 
 
 def test_the_plan_spends_the_blocks_on_the_array_first() -> None:
-    small, large = (MachineParameters(rows=rows, columns=4, depth=8) for rows in (1, 4))
-    assert set(vars(plan(small, "ecp5")).values()) == {"ecp5"}
+    small, large = (MachineParameters(rows=rows, columns=4, depth=8) for rows in (4, 8))
+    assert set(vars(plan(small, "ecp5")).values()) == {"ecp5", "ecp5_packed"}
     chosen = plan(large, "ecp5")
-    blocks = {"array": large.lanes, "requantize": 8, "normalise": 4, "row": 1, "combine": 1}
+    blocks = {"array": large.lanes // 2, "requantize": 8, "normalise": 4, "row": 1, "combine": 1}
     blocks |= {"centre": 4, "square": 4, "interpolate": 1}
-    assert sum(blocks[name] for name, style in vars(chosen).items() if style == "ecp5") <= ECP5_BLOCKS
-    assert (chosen.array, chosen.requantize, chosen.square) == ("ecp5", "ecp5", "soft")
+    assert sum(blocks[name] for name, style in vars(chosen).items() if style != "soft") <= ECP5_BLOCKS
+    assert (chosen.array, chosen.requantize, chosen.square) == ("ecp5_packed", "ecp5", "soft")
     assert set(vars(plan(large, "generic")).values()) == {"plain"}
     with pytest.raises(ValueError, match="target must be"):
         plan(large, "asic")

@@ -6,13 +6,11 @@ import itertools
 
 import numpy as np
 import pytest
-from amaranth import Module
-from amaranth.sim import Simulator
+from support.array_bench import run
 
 from benchmarks.dsp import count
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl import packed
-from hlsgen.rtl.array import Array
 
 OPERANDS, WEIGHTS = (-128, 255), (-128, 127)
 
@@ -41,7 +39,7 @@ def test_sums_at_the_limits_come_apart_exactly() -> None:
 def test_the_array_gives_exact_sums(shape: tuple[int, int, int]) -> None:
     rows, columns, depth = shape
     parameters = MachineParameters(rows=rows, columns=columns, depth=depth, accumulator_bits=32)
-    array, random, steps = Array(parameters, style="packed"), np.random.default_rng(0), 6
+    random, steps = np.random.default_rng(0), 6
     blocks = []
     for kind in ("high", "low", "mixed", "random", "random"):
         a = random.integers(OPERANDS[0], OPERANDS[1] + 1, (steps, rows, depth))
@@ -54,35 +52,7 @@ def test_the_array_gives_exact_sums(shape: tuple[int, int, int]) -> None:
             )
             w[:] = WEIGHTS[kind == "high"]
         blocks.append((a, w))
-    found: list[np.ndarray] = []
-
-    async def drive(context) -> None:
-        for a, w in blocks:
-            for step in range(steps):
-                for index, value in enumerate(a[step].ravel()):
-                    context.set(array.operands[index], int(value))
-                for index, value in enumerate(w[step].ravel()):
-                    context.set(array.weights[index], int(value))
-                context.set(array.valid, 1)
-                context.set(array.first, step == 0)
-                context.set(array.last, step == steps - 1)
-                await context.tick()
-        context.set(array.valid, 0)
-        await context.tick().repeat(array.latency + 4)
-
-    async def watch(context) -> None:
-        for _ in blocks:
-            await context.tick().until(array.captured)
-            cells = [context.get(array.held[index]) for index in range(rows * columns)]
-            found.append(np.array(cells).reshape(rows, columns))
-
-    m = Module()
-    m.submodules.array = array
-    simulator = Simulator(m)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(drive)
-    simulator.add_testbench(watch, background=True)
-    simulator.run()
+    found = run(parameters, "xilinx_packed", blocks)
     expected = [np.einsum("srd,scd->rc", a, w) for a, w in blocks]
     assert len(found) == len(expected)
     for got, wanted in zip(found, expected, strict=True):

@@ -94,7 +94,8 @@ class _Builder:
     def block(self, name: str, x: str) -> str:
         s, g = self.shape, self.graph
         y = self.norm(f"{name}_norm1", x)
-        q, k, v = (self.linear(f"{name}_{role}", y, s.width, 60) for role in "qkv")
+        q = self.linear(f"{name}_q", y, s.width, 60)
+        k, v = (self.linear(f"{name}_{role}", y, s.width, 60, weights=True) for role in "kv")
         multiplier, shift = numerics.dyadic((1 << (s.logit_bits - 3)) / (3600 * (s.width // s.heads) ** 0.5))
         scores = g.add(
             f"{name}_scores",
@@ -124,8 +125,10 @@ class _Builder:
         epsilon = int(self.random.integers(0, 5000))
         return self.graph.add(name, IntegerLayerNorm(epsilon=epsilon, gain=gain, gain_shift=shift), [x])
 
-    def linear(self, name: str, x: str, size: int, spread: float, residual: bool = False) -> str:
-        """A linear layer whose results have a standard deviation of about `spread`."""
+    def linear(
+        self, name: str, x: str, size: int, spread: float, residual: bool = False, weights: bool = False
+    ) -> str:
+        """A linear layer whose results, `weights` keys or values, have a standard deviation of `spread`."""
         k = self.graph.type_of(x).shape[-1]
         weight = self.random.integers(-127, 128, (size, k))
         bias = self.random.integers(-2000, 2000, size)
@@ -139,7 +142,7 @@ class _Builder:
             bias=bias,
             multiplier=multiplier,
             shift=shift,
-            low=-high - 1,
+            low=-high if weights else -high - 1,
             high=high,
             scale=1 / 256,
         )

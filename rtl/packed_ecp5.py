@@ -1,0 +1,124 @@
+"""Two products an ECP5 multiplier: two weights that share their operand, packed into one port.
+
+A MULT18X18D multiplies 18 x 18 bits. With w and v the weights of two neighbouring columns and one operand x,
+
+    P = (w * 2**10 + v) * x = (w * x) * 2**10 + v * x.
+
+Weights lie in [-127, 127], so the packed one fits 18 bits. The fields overlap: the low ten bits of P are
+those of v * x, the upper ones the sum of w * x and of v * x's own upper bits, c = (v * x) >> 10. Those
+are six, signed, since |v * x| <= 127 * 255 < 2**15; and c mod 64 follows from the low six bits of w * x,
+which logic makes beside the block:
+
+    c = (P[15:10] - (w * x)[5:0]) mod 64, signed,    w * x = (P >> 10) - c,    v * x = c * 2**10 + P[9:0].
+
+Over the products of a cell the three parts are added up apart and put together once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth import C, Module, Mux, Signal, Value
+
+from hlsgen.machine.parameters import MachineParameters
+from hlsgen.rtl.dots import Dots, Sums
+from hlsgen.rtl.multiplier import PORT, Multiplier
+from hlsgen.rtl.pipeline import delay, register, total, tree
+
+FIELD = 10
+"""Bits of the low field."""
+OVERLAP = 6
+"""Bits of a product of 16 bits beyond the low field."""
+PRODUCT_BITS = 26
+"""Bits of P: |P| <= (127 * 2**10 + 127) * 255 < 2**25."""
+
+
+def pack(high: Value, low: Value) -> Value:
+    """Two weights in [-127, 127] as one port value."""
+    return ((high << FIELD) + low)[:PORT].as_signed()
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The low bits of a weight and of its triple, registered."""
+
+    one: Signal
+    three: Signal
+
+
+def ends(m: Module, weight: Value, *, name: str) -> Ends:
+    """What `digit_products` selects from, one cycle after `weight`."""
+    three = (weight + (weight << 1))[:OVERLAP]
+    return Ends(register(m, weight[:OVERLAP], name=f"one_{name}"), register(m, three, name=f"three_{name}"))
+
+
+def digit_products(m: Module, weight: Ends, operand: Value, *, name: str) -> list[Value]:
+    """weight * (two bits of operand) in place, one for each pair of bits, as far as they count mod 64."""
+    found = []
+    for index in range(OVERLAP // 2):
+        width = OVERLAP - 2 * index
+        one, three = weight.one[:width], weight.three[:width]
+        low, high = operand[2 * index], operand[2 * index + 1]
+        chosen = Mux(high, Mux(low, three, (one << 1)[:width]), Mux(low, one, C(0, width)))
+        found.append(register(m, chosen, name=f"{name}_{index}") << 2 * index)
+    return found
+
+
+class PackedColumns(Dots):
+    """Columns (at least 2) in pairs that share their multiplier blocks, weights in [-127, 127].
+
+    Latency: one cycle to pack, two in the block, one to take the overlap apart, one for each level of the
+    tree, one to put the parts together.
+    """
+
+    def __init__(self, parameters: MachineParameters) -> None:
+        super().__init__(parameters)
+        self.latency = 5 + self._levels
+
+    def sums(self, m: Module, operands: Any, weights: Any) -> Sums:
+        p = self._parameters
+        found: dict[tuple[int, int], Value] = {}
+        operand = register(m, operands, name="operand")
+        for column in range(0, p.columns, 2):
+            highs = [weights[column * p.depth + i] for i in range(p.depth)]
+            lows = [weights[(column + 1) * p.depth + i] for i in range(p.depth)]
+            packed = [
+                register(m, pack(high, low), name=f"packed_{column}_{i}")
+                for i, (high, low) in enumerate(zip(highs, lows, strict=True))
+            ]
+            low_bits = [ends(m, high, name=f"{column}_{i}") for i, high in enumerate(highs)]
+            for row in range(p.rows):
+                mine = [operand[row * p.depth + i] for i in range(p.depth)]
+                both = self._pair(m, mine, packed, low_bits, f"{row}_{column}")
+                found |= {(row, column): both[0], (row, column + 1): both[1]}
+        return lambda row, column: found[row, column]
+
+    def _pair(
+        self, m: Module, operands: list[Value], packed: list[Signal], low_bits: list[Ends], name: str
+    ) -> tuple[Signal, Signal]:
+        """The sums of one row in two columns."""
+        tops, bottoms, overlaps = [], [], []
+        for index, (operand, factor, end) in enumerate(zip(operands, packed, low_bits, strict=True)):
+            product = self._product(m, operand, factor, f"{name}_{index}")
+            digits = digit_products(m, end, operand, name=f"digit_{name}_{index}")
+            low = register(m, total(digits)[:OVERLAP], name=f"low_{name}_{index}")
+            overlap = (product[FIELD : FIELD + OVERLAP] - low)[:OVERLAP].as_signed()
+            overlaps.append(register(m, overlap, name=f"overlap_{name}_{index}"))
+            bottoms.append(product[:FIELD])
+            tops.append(product[FIELD:PRODUCT_BITS].as_signed())
+        top, bottom = (
+            delay(m, tree(m, parts, name=f"{side}_{name}", levels=1)[0], 1, name=f"{side}_sum_{name}")
+            for side, parts in (("top", tops), ("bottom", bottoms))
+        )
+        overlap = tree(m, overlaps, name=f"overlaps_{name}", levels=1)[0]
+        bits = FIELD + OVERLAP + self._levels
+        return (
+            register(m, (top - overlap)[:bits].as_signed(), name=f"sum_{name}_0"),
+            register(m, ((overlap << FIELD) + bottom)[:bits].as_signed(), name=f"sum_{name}_1"),
+        )
+
+    def _product(self, m: Module, operand: Value, factor: Signal, name: str) -> Value:
+        m.submodules[f"pair_{name}"] = block = Multiplier(PORT, len(operand), style="ecp5")
+        m.d.comb += [block.a.eq(factor), block.b.eq(operand)]
+        return block.p
