@@ -144,7 +144,8 @@ class Ecp5Top(wiring.Component):
         m = Module()
         self._clock(m)
         layout, parameters = self._program.input, self._program.parameters
-        m.submodules.top = top = Top(parameters, target=self._target, address_bits=self._map.end.bit_length())
+        bits = self._map.end.bit_length()
+        m.submodules.top = top = Top(parameters, target=self._target, address_bits=bits, near=True)
         m.submodules.rom = rom = ImageRom(self._image, self._map, bus_bytes=parameters.bus_bytes)
         m.submodules.host = host = RegisterHost(self._map)
         m.submodules.frames = frames = Frames(

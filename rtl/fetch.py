@@ -24,17 +24,22 @@ CHANNELS = ("header", "commands", "pixels", "weights", "constants", "addends", "
 """The last one, keys and values, only where attention is streamed."""
 
 
-def burst_bytes(bus_bytes: int) -> int:
-    """Largest burst: 16 beats or 256 bytes; a power of two that divides 4096."""
-    return max(256, 16 * bus_bytes)
+NEAR_BEATS = 16
+"""Depth of the buffers, and beats under way, in front of a memory on the chip: its latency covered."""
 
 
-def outstanding(bus_bytes: int) -> int:
-    """Read bursts that may be under way: `BEATS_UNDER_WAY` beats.
+def burst_bytes(bus_bytes: int, near: bool = False) -> int:
+    """Largest burst: 16 beats or 256 bytes, in front of a near memory 4 beats; divides 4096."""
+    return max(SECTION_ALIGN, 4 * bus_bytes) if near else max(256, 16 * bus_bytes)
+
+
+def outstanding(bus_bytes: int, near: bool = False) -> int:
+    """Read bursts that may be under way: `BEATS_UNDER_WAY` or `NEAR_BEATS` beats.
 
     They cover the memory's latency; more would only let weights queue before what is needed sooner.
     """
-    return max(2, BEATS_UNDER_WAY * bus_bytes // burst_bytes(bus_bytes))
+    beats = NEAR_BEATS if near else BEATS_UNDER_WAY
+    return max(2, beats * bus_bytes // burst_bytes(bus_bytes, near))
 
 
 @dataclass(frozen=True)
@@ -45,16 +50,18 @@ class ChannelShape:
     depth: int
 
 
-def channel_shapes(parameters: MachineParameters) -> tuple[ChannelShape, ...]:
+def channel_shapes(parameters: MachineParameters, near: bool = False) -> tuple[ChannelShape, ...]:
     """The channels' shapes in the order of `CHANNELS`; pixels and weights can take all of the bus."""
     p = parameters
-    small = max(64, 2 * burst_bytes(p.bus_bytes) // p.bus_bytes)
-    operands = (ChannelShape(8 * p.columns * p.row_width, max(small, BEATS_UNDER_WAY)),)
+    least = 2 * burst_bytes(p.bus_bytes, near) // p.bus_bytes
+    small = max(NEAR_BEATS if near else 64, least)
+    large, weights = (small, small) if near else (max(small, BEATS_UNDER_WAY), 256)
+    operands = (ChannelShape(8 * p.columns * p.row_width, large),)
     return (
         ChannelShape(32, SECTION_ALIGN // p.bus_bytes + 1),
         ChannelShape(1024, small),
-        ChannelShape(p.columns * 8, max(small, BEATS_UNDER_WAY)),
-        ChannelShape(p.columns * p.depth * 8, 256),
+        ChannelShape(p.columns * 8, large),
+        ChannelShape(p.columns * p.depth * 8, weights),
         ChannelShape(p.columns * 64, small),
         ChannelShape(16 * p.columns * p.row_width, small),
         *(operands if p.streamed else ()),
@@ -86,6 +93,8 @@ class Channel(wiring.Component):
         Bytes per beat.
     shape
         Word width and buffer depth.
+    burst
+        Bytes of the largest burst.
     address_bits
         Bits of addresses that are used.
 
@@ -122,9 +131,11 @@ class Channel(wiring.Component):
     beat: Signal
     write: Signal
 
-    def __init__(self, bus_bytes: int, shape: ChannelShape, *, address_bits: int = ADDRESS_BITS) -> None:
+    def __init__(
+        self, bus_bytes: int, shape: ChannelShape, *, burst: int, address_bits: int = ADDRESS_BITS
+    ) -> None:
         self._bus_bytes, self._shape, self._address_bits = bus_bytes, shape, address_bits
-        self._burst = burst_bytes(bus_bytes) // SECTION_ALIGN
+        self._burst = burst // SECTION_ALIGN
         super().__init__(
             {
                 "load": In(1),
@@ -197,6 +208,8 @@ class Fetch(wiring.Component):
         The machine's shape.
     address_bits
         Bits of addresses that are used; those above are 0.
+    near
+        The memory is on the chip and answers within some cycles: short bursts, shallow buffers.
 
     Members
     -------
@@ -245,9 +258,13 @@ class Fetch(wiring.Component):
     error: Signal
     idle: Signal
 
-    def __init__(self, parameters: MachineParameters, *, address_bits: int = ADDRESS_BITS) -> None:
+    def __init__(
+        self, parameters: MachineParameters, *, address_bits: int = ADDRESS_BITS, near: bool = False
+    ) -> None:
         self._bus_bytes, self._address_bits = parameters.bus_bytes, address_bits
-        self._shapes = channel_shapes(parameters)
+        self._shapes = channel_shapes(parameters, near)
+        self._burst = burst_bytes(self._bus_bytes, near)
+        self._outstanding = outstanding(self._bus_bytes, near)
         self._channels = CHANNELS[: len(self._shapes)]
         opened = ["operands"] if parameters.streamed else []
         opened += ["weights", "constants"] if parameters.planned else []
@@ -275,7 +292,7 @@ class Fetch(wiring.Component):
         m = Module()
         channels = []
         for index, (name, shape) in enumerate(zip(self._channels, self._shapes, strict=True)):
-            channel = Channel(self._bus_bytes, shape, address_bits=self._address_bits)
+            channel = Channel(self._bus_bytes, shape, burst=self._burst, address_bits=self._address_bits)
             m.submodules[f"channel_{name}"] = ResetInserter(self.reset)(channel)
             where = self.open
             if name in self._opened:
@@ -289,9 +306,8 @@ class Fetch(wiring.Component):
             ]
             wiring.connect(m, channel.o, wiring.flipped(getattr(self, name)))
             channels.append(channel)
-        m.submodules.tags = tags = SyncFIFO(
-            width=(len(channels) - 1).bit_length(), depth=outstanding(self._bus_bytes)
-        )
+        width = (len(channels) - 1).bit_length()
+        m.submodules.tags = tags = SyncFIFO(width=width, depth=self._outstanding)
         self._address(m, channels, tags)
         self._data(m, channels, tags)
         return m
@@ -334,7 +350,7 @@ class Fetch(wiring.Component):
 
     def _data(self, m: Module, channels: list[Channel], tags: SyncFIFO) -> None:
         """Register R and hand it to the channel whose burst it is, or drop it."""
-        bus, drop = self.bus, Signal(range(outstanding(self._bus_bytes) + 1))
+        bus, drop = self.bus, Signal(range(self._outstanding + 1))
         ended, keep = Signal(), Signal()
         m.d.comb += [
             bus.rready.eq(1),

@@ -26,6 +26,10 @@ BANKS = 8
 """Most banks: beyond it they get deeper instead, for their outputs meet in one multiplexer."""
 
 
+SMALL_WORDS = 16
+"""Depth of a buffer up to which LUT memory is cheaper than block RAM."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MemoryMap:
     """Where things lie: the Image at 0, then the input, then the output.
@@ -243,8 +247,9 @@ class ImageRom(wiring.Component):
         return word
 
     def _buffer(self, m: Module, name: str, size: int) -> Memory:
-        depth, block = max(2, size // self._bytes), {"ram_style": "block"}
-        memory = Memory(shape=unsigned(8 * self._bytes), depth=depth, init=[], attrs=block)
+        depth = max(2, size // self._bytes)
+        style = {} if depth <= SMALL_WORDS else {"ram_style": "block"}
+        memory = Memory(shape=unsigned(8 * self._bytes), depth=depth, init=[], attrs=style)
         m.submodules[name] = memory
         return memory
 

@@ -39,6 +39,8 @@ class Top(wiring.Component):
         Show every word that the core writes on the `trace_*` ports.
     address_bits
         Bits of external addresses that are used; the bases' bits above are taken as 0.
+    near
+        What the master reads is on the chip: see `Fetch`.
     core_factory
         Makes the core; a test may put another one with the same members in its place.
 
@@ -67,10 +69,12 @@ class Top(wiring.Component):
         target: str = "generic",
         trace: bool = False,
         address_bits: int = ADDRESS_BITS,
+        near: bool = False,
         core_factory: Callable[[], wiring.Component] | None = None,
     ) -> None:
         self._parameters, self._target, self._trace = parameters, target, trace
-        self._core_factory, self._address_bits = core_factory, address_bits
+        self._core_factory = core_factory
+        self._bus: dict[str, Any] = {"address_bits": address_bits, "near": near}
         bus = parameters.bus_bytes
         super().__init__(
             {
@@ -92,9 +96,11 @@ class Top(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
         m.submodules.registers = registers = Registers(self._parameters)
-        m.submodules.control = control = Control(self._address_bits, streamed=self._parameters.streamed)
-        m.submodules.fetch = fetch = Fetch(self._parameters, address_bits=self._address_bits)
-        m.submodules.write_back = writer = WriteBack(self._parameters, address_bits=self._address_bits)
+        m.submodules.control = control = Control(
+            self._bus["address_bits"], streamed=self._parameters.streamed
+        )
+        m.submodules.fetch = fetch = Fetch(self._parameters, **self._bus)
+        m.submodules.write_back = writer = WriteBack(self._parameters, **self._bus)
         header, core = HeaderCheck(self._parameters), self._core()
         m.submodules.header = ResetInserter(control.check_reset)(header)
         m.submodules.core = ResetInserter(control.core_reset)(core)

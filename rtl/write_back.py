@@ -38,6 +38,8 @@ class WriteBack(wiring.Component):
         The machine's shape.
     address_bits
         Bits of addresses that are used; those above are 0.
+    near
+        The memory is on the chip: see `Fetch`.
 
     Members
     -------
@@ -82,11 +84,13 @@ class WriteBack(wiring.Component):
     progress: Signal
     error: Signal
 
-    def __init__(self, parameters: MachineParameters, *, address_bits: int = ADDRESS_BITS) -> None:
+    def __init__(
+        self, parameters: MachineParameters, *, address_bits: int = ADDRESS_BITS, near: bool = False
+    ) -> None:
         self._address_bits = address_bits
         self._parameters, self._bus_bytes = parameters, parameters.bus_bytes
         self._word_bits = 16 * parameters.columns * parameters.row_width
-        self._burst = burst_bytes(self._bus_bytes) // SECTION_ALIGN
+        self._burst = burst_bytes(self._bus_bytes, near) // SECTION_ALIGN
         self._beats = SECTION_ALIGN // self._bus_bytes
         super().__init__(
             {
