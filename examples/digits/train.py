@@ -1,7 +1,13 @@
 """Train the digits model and write weights.safetensors: `python -m hlsgen.examples.digits.train`.
 
-`RECIPE` does best of `RECIPES` in cross-validation on the training images; `--select` repeats that comparison
-and trains nothing else. The held-out images served once: to measure the weights that `RECIPE` then gave.
+`RECIPE` did best of `RECIPES` in cross-validation on the training images (99.00 % of the images left out; the
+others 97.79 to 98.86 %, an earlier recipe with shifts by whole pixels 96.93 %). `--select` repeats that
+comparison and trains nothing else. Three more recipes were begun and ended before a result, for time.
+
+Looks at the held-out images: the weights that `RECIPE` gave were measured, in float and integers, and stayed.
+In integers twice, for the number of calibration images was doubled between, because the quantizer warned that
+ranges still grew; top-1 did not change. The multi-task model was measured before this recipe was chosen, but
+the choice was cross-validation's alone.
 
 Earlier weights had been tuned on the held-out images of another split. That split is gone: 93 of its 397
 held-out images are held out again, the other 304 held out now were among its training images. What did not
