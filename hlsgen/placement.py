@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hlsgen.boards.board import known_boards, load_board
 from hlsgen.boards.fit import check_fit
 from hlsgen.errors import DoesNotFit, Problem, UsageError
 from hlsgen.ir import Graph
 from hlsgen.lower import Lowered, lower
+from hlsgen.options import Search
 
 if TYPE_CHECKING:
     from hlsgen.boards.board import Board
@@ -30,23 +32,47 @@ def lower_for(
     span
         Query tiles that share a reading of a head's keys and values; 0: all.
 
-    Raises `DoesNotFit` with the numbers of the schedule with the smaller memories, and `UsageError`.
+    Raises `DoesNotFit` with the numbers of the schedule with the smaller memories and with what would fit
+    instead, and `UsageError`.
     """
     _check(board, attention, span)
-    if attention == "streamed":
-        return _fitting(graph, replace(array, streamed=True, span=span), board)
+    streamed = replace(array, streamed=True, span=span)
+    tried = {"resident": [array], "streamed": [streamed], "auto": [array, streamed]}[attention]
+    if board.image != "external":
+        tried = tried[:1]
+    for shape in tried[:-1]:
+        try:
+            return _fitting(graph, shape, board)
+        except DoesNotFit:
+            continue
     try:
-        return _fitting(graph, array, board)
-    except DoesNotFit:
-        if attention == "resident" or board.image != "external":
-            raise
-    return _fitting(graph, replace(array, streamed=True, span=span), board)
+        return _fitting(graph, tried[-1], board)
+    except DoesNotFit as error:
+        raise _with_options(error, graph, tried[0], board) from None
 
 
 def _fitting(graph: Graph, array: ArrayShape, board: Board) -> Lowered:
     lowered = lower(graph, array)
     check_fit(lowered.program.parameters, board, len(lowered.image.pack()))
     return lowered
+
+
+def _with_options(error: DoesNotFit, graph: Graph, array: ArrayShape, board: Board) -> DoesNotFit:
+    """The same problems; to do is what was sized and fits, else how far the model is from fitting."""
+    search = Search(graph, array, board)
+    options = search.options()
+    if options:
+        fix = "what fits:" + "".join(f"\n    {option.text(array, board)}" for option in options)
+    else:
+        boards = [load_board(name) for name in known_boards()]
+        largest = max(boards, key=lambda each: each.resources.ram_blocks)
+        fix = (
+            "use fewer tokens or a narrower model: no array up to this size fits a shipped board; "
+            f"residual rows, features and pixels alone fill {search.least_blocks(largest)} RAM blocks, and "
+            f"{largest.name}, the largest board, has {largest.resources.ram_blocks}"
+        )
+    *before, last = [replace(problem, fix="") for problem in error.problems]
+    return DoesNotFit([*before, replace(last, fix=fix)])
 
 
 def _check(board: Board, attention: str, span: int) -> None:

@@ -19,6 +19,7 @@ from hlsgen.ir import evaluate
 from hlsgen.machine.image import Image
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.machine.program import Program
+from hlsgen.measured import PATH as MEASURED
 from hlsgen.rtl_text import PLAIN, TRACED, rtl_text
 from hlsgen.samples import Samples, pack_output
 
@@ -27,7 +28,7 @@ MANIFEST = "manifest.json"
 _LOADED = ("graph.json", "graph.safetensors", "program.txt", "data/image.bin", "data/images.npy")
 
 
-DERIVED = (TRACED,)
+DERIVED = (TRACED, MEASURED)
 """What a simulation adds; the manifest doesn't list it."""
 
 

@@ -13,6 +13,7 @@ from hlsgen.errors import Mismatch, Problem, UsageError
 from hlsgen.ir import batch_size, evaluate
 from hlsgen.machine import trace
 from hlsgen.machine.program import Program
+from hlsgen.measured import command_ends, store
 from hlsgen.rtl_text import TRACED, cache_folder, rtl_text
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ class Outcome:
     records: np.ndarray
     counters: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def cycles(self) -> int:
+        """Cycles of the image; 0 where it was not RTL."""
+        return self.counters.get("cycles", 0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Simulation:
@@ -55,6 +61,8 @@ class Simulation:
     """The true classes, or nothing."""
     counters: tuple[Mapping[str, int], ...] = ()
     """Registers of the RTL for each image: cycles, and why MULTIPLY waited."""
+    ends: Mapping[int, int] = field(default_factory=dict)
+    """Of each command of the slowest image the cycle of its last result; RTL only."""
     macs: int
     """Useful multiply-accumulates per image."""
     lanes: int
@@ -100,6 +108,7 @@ def simulate(
     images = design.samples.images[: min(count, stored) or stored]
     outcomes = _outcomes(design, level, simulator, images, task)
     elements, classes, counters = 0, [], []
+    slowest: Outcome | None = None
     size = batch_size(design.graph, BATCH)
     for start in range(0, len(images), size):
         batch = images[start : start + size]
@@ -110,10 +119,12 @@ def simulate(
             if len(outcome.output) == 1:  # else there is a result for each token
                 classes.append(int(outcome.output.argmax()))
             counters.append(outcome.counters)
+            if slowest is None or outcome.cycles > slowest.cycles:
+                slowest = outcome
     labels = design.samples.labels if task == 0 else None  # labels are the first task's
     names = {node.name for node in design.graph.for_task(task)}
     views = [view.tensor for view in design.program.views if view.tensor in names]
-    return Simulation(
+    result = Simulation(
         level=level,
         simulator=simulator if level == "rtl" else "",
         images=len(images),
@@ -123,9 +134,13 @@ def simulate(
         classes=tuple(classes),
         labels=() if labels is None else tuple(int(label) for label in labels[: len(images)]),
         counters=tuple(counters) if level == "rtl" else (),
+        ends=command_ends(slowest.records) if level == "rtl" and slowest else {},
         macs=design.program.task_macs[task],
         lanes=design.program.parameters.lanes,
     )
+    if result.counters and design.directory is not None:
+        store(design.directory, design.program.parameters.build_id, result)
+    return result
 
 
 def _compare(

@@ -1,4 +1,4 @@
-"""The trained multi-task example: both tasks in integers, and the way through the build folder."""
+"""The trained multi-task example: accuracy of both tasks in integers; the way through the build folder."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_every_expert_is_used_and_routing_agrees() -> None:
     quantized = hlsgen.quantize(hlsgen.capture(digits_moe(), (IMAGES[:1], 0)), calibration()[0])
     assert len(quantized.report.routing) == 4
     for item in quantized.report.routing:
-        assert item.agreeing > 0.97 * item.tokens
+        assert item.agreeing > 0.95 * item.tokens
         assert sum(item.load) == 2 * item.tokens
     names = {item.name for item in quantized.report.routing}
     for name in names:

@@ -1,16 +1,24 @@
 """Train the digits model and write weights.safetensors: `python -m hlsgen.examples.digits.train`.
 
-`RECIPE` does best of `RECIPES` in cross-validation on the training images; `--select` repeats that comparison
-and trains nothing else. It is not a blind choice: the recipe was first tuned on the held-out images, and a
-single validation split, tried before cross-validation, preferred no smoothing. So the shipped weights'
-held-out accuracy is optimistic: training again with this script has given 97.98 % where they have 98.74 %.
+`RECIPE` did best of `RECIPES` in cross-validation on the training images (99.00 % of the images left out; the
+others 97.79 to 98.86 %, an earlier recipe with shifts by whole pixels 96.93 %). `--select` repeats that
+comparison and trains nothing else. Three more recipes were begun and ended before a result, for time.
+
+Looks at the held-out images: the weights that `RECIPE` gave were measured, in float and integers, and stayed.
+In integers twice, for the number of calibration images was doubled between, because the quantizer warned that
+ranges still grew; top-1 did not change. The multi-task model was measured before this recipe was chosen, but
+the choice was cross-validation's alone.
+
+Earlier weights had been tuned on the held-out images of another split. That split is gone: 93 of its 397
+held-out images are held out again, the other 304 held out now were among its training images. What did not
+begin anew is the choice of the architecture, and what is known about such recipes in general.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,35 +27,44 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hlsgen.examples.digits.augment import Distortion, distort
 from hlsgen.examples.digits.data import heldout, training
 from hlsgen.examples.digits.model import WEIGHTS, untrained
 
-EPOCHS, BATCH, FOLDS = 120, 50, 5
+FOLDS = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Largest learning rate, weight decay, label smoothing."""
+    """How to train: AdamW, one cycle of the learning rate, distorted images."""
 
-    rate: float
-    decay: float
-    smoothing: float
+    distortion: Distortion = field(default_factory=Distortion)
+    average: float = 0.0
+    """What a step keeps of the running mean of the weights that becomes the result; 0: no mean."""
+    smoothing: float = 0.1
+    dropout: float = 0.1
+    epochs: int = 120
+    batch: int = 50
+    rate: float = 3e-3
+    decay: float = 0.05
 
 
-RECIPES = tuple(Recipe(rate, 0.05, smoothing) for rate in (1.5e-3, 3e-3) for smoothing in (0.0, 0.1))
-RECIPE = Recipe(3e-3, 0.05, 0.1)
-"""That of the shipped weights, and what `select` chooses."""
-
-
-def shift(images: Tensor, random: torch.Generator) -> Tensor:
-    """Move every other image, at random, by up to 1 pixel in x and y; what comes in is background (-1)."""
-    padded = functional.pad(images, (1, 1, 1, 1), value=-1.0)
-    dy, dx = torch.randint(0, 3, (2, len(images)), generator=random)
-    rows, columns = dy[:, None] + torch.arange(8), dx[:, None] + torch.arange(8)
-    index = torch.arange(len(images))[:, None, None]
-    moved = padded[:, 0][index, rows[:, :, None], columns[:, None, :]][:, None]
-    chosen = torch.rand(len(images), generator=random) < 0.5
-    return torch.where(chosen[:, None, None, None], moved, images)
+WIDE = Distortion(turn=15, stretch=0.15, slant=0.2, move=1.0, kept=0.1)
+SMALL = Distortion(turn=8, stretch=0.08, move=0.5)
+RECIPES = (
+    Recipe(),
+    Recipe(average=0.998),
+    Recipe(average=0.998, epochs=200),
+    Recipe(average=0.998, epochs=160, distortion=SMALL),
+    Recipe(distortion=SMALL),
+    Recipe(distortion=Distortion(noise=0.1)),
+    Recipe(distortion=Distortion(slant=0.15), epochs=200),
+    Recipe(distortion=WIDE, epochs=200),
+    Recipe(dropout=0.0),
+    Recipe(smoothing=0.0),
+)
+RECIPE = Recipe(average=0.998, epochs=200)
+"""That of the shipped weights."""
 
 
 def initialise(model: nn.Module) -> None:
@@ -69,9 +86,29 @@ def accuracy(model: nn.Module, images: np.ndarray, labels: np.ndarray) -> float:
     return 100.0 * float((classes == labels).mean())
 
 
+class Mean:
+    """A running mean of a model's parameters."""
+
+    def __init__(self, model: nn.Module, kept: float) -> None:
+        """`kept` of the mean stays at each update; 0: the mean is the parameters themselves."""
+        self._parameters, self._kept = list(model.parameters()), kept
+        self._mean: list[Tensor] = [parameter.detach().clone() for parameter in self._parameters]
+
+    def update(self) -> None:
+        """Move the mean towards the parameters."""
+        with torch.no_grad():
+            for mean, parameter in zip(self._mean, self._parameters, strict=True):
+                mean.lerp_(parameter, 1.0 - self._kept)
+
+    def apply(self) -> None:
+        """Give the parameters the mean."""
+        with torch.no_grad():
+            for mean, parameter in zip(self._mean, self._parameters, strict=True):
+                parameter.copy_(mean)
+
+
 def train(
     seed: int = 0,
-    epochs: int = EPOCHS,
     recipe: Recipe = RECIPE,
     data: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> nn.Module:
@@ -83,24 +120,26 @@ def train(
     torch.manual_seed(seed)
     random = torch.Generator().manual_seed(seed)
     images, labels = (torch.from_numpy(array) for array in data or training())
-    model = untrained(dropout=0.1)
+    model = untrained(dropout=recipe.dropout)
     initialise(model)
+    mean = Mean(model, recipe.average)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
-    steps = epochs * -(-len(images) // BATCH)
+    steps = recipe.epochs * -(-len(images) // recipe.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=recipe.rate, total_steps=steps, pct_start=0.1
     )
-    for _ in range(epochs):
+    for _ in range(recipe.epochs):
         model.train()
-        for index in torch.randperm(len(images), generator=random).split(BATCH):
-            loss = functional.cross_entropy(
-                model(shift(images[index], random)), labels[index], label_smoothing=recipe.smoothing
-            )
+        for index in torch.randperm(len(images), generator=random).split(recipe.batch):
+            results = model(distort(images[index], recipe.distortion, random))
+            loss = functional.cross_entropy(results, labels[index], label_smoothing=recipe.smoothing)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
+            mean.update()
+    mean.apply()
     return model.eval()
 
 
@@ -110,7 +149,7 @@ def validate(recipe: Recipe) -> float:
     fold = np.arange(len(images)) % FOLDS
     found = []
     for index in range(FOLDS):
-        model = train(index, recipe=recipe, data=(images[fold != index], labels[fold != index]))
+        model = train(index, recipe, (images[fold != index], labels[fold != index]))
         found.append(accuracy(model, images[fold == index], labels[fold == index]))
     return sum(found) / FOLDS
 

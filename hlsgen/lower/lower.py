@@ -10,6 +10,7 @@ from hlsgen.lower.allocate import Request, allocate, memory_words
 from hlsgen.lower.commands import CommandBuilder
 from hlsgen.lower.experts import interleave
 from hlsgen.lower.layout import Layout
+from hlsgen.lower.limits import check_limits
 from hlsgen.lower.size import (
     ArrayShape,
     accumulator_bits,
@@ -36,13 +37,17 @@ class Lowered:
 
 
 def lower(graph: Graph, array: ArrayShape) -> Lowered:
-    """Lower an integer Graph; raises `UnsupportedModel` with every node that has no place."""
+    """Lower an integer Graph; raises `UnsupportedModel` with every node that has no place.
+
+    Raises `DoesNotFit` with every limit of the machine that the model exceeds on this array.
+    """
     if not graph.input_type.is_integer:
         raise UsageError("lower: the graph must be quantized first")
     steps = interleave(Matcher(graph).steps(), array)
     layouts = tensor_layouts(steps, graph, array)
     regions = place(steps, layouts, array.row_width)
     parameters = size_machine(steps, graph, array, layouts, regions)
+    check_limits(graph, parameters, regions)
     places = {region.tensor: region for region in regions}
     builder = CommandBuilder(graph, parameters, layouts, places, array)
     for index, step in enumerate(steps):
@@ -141,8 +146,9 @@ def size_machine(
     array: ArrayShape,
     layouts: dict[str, Layout],
     regions: tuple[Region, ...],
+    accumulator: int = 0,
 ) -> MachineParameters:
-    """The parameters whose memories hold the model."""
+    """The parameters whose memories hold the model; `accumulator` bits where they are known."""
     head_words = {step.result: layouts[step.region].head_words for step in steps}
     shapes = [
         linear_shape(step, array, source_layout(step, graph, layouts, array.columns), layouts[step.region])
@@ -167,7 +173,7 @@ def size_machine(
         image_words=image_words(steps, graph, array.columns),
         ring_words=ring_words(array, [(shape.blocks, shape.k_steps) for shape in shapes], whole),
         constant_words=2 * max([shape.blocks for shape in shapes] or [1]),
-        accumulator_bits=accumulator_bits(steps, graph),
+        accumulator_bits=accumulator or accumulator_bits(steps, graph),
         tasks=graph.tasks,
         **expert_memories(steps),
         **attention_memories(steps, array, head_words),

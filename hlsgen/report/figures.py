@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hlsgen.machine.phases import bytes_of, phase_of, steps_of
 from hlsgen.machine.program import Program
 from hlsgen.machine.trace import DRAIN, SCORES
+from hlsgen.report.measured import measured_figures
 
 if TYPE_CHECKING:
     from hlsgen.machine.cycles import Prediction
@@ -52,6 +53,7 @@ def figures(report: Report) -> dict[str, Any]:
         "tensors": list(design.quantization.get("tensors", ())),
         "warnings": list(design.quantization.get("warnings", ())),
         "placed": placed(design.directory),
+        "measured": measured_figures(report, phases),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from safetensors import safe_open
 from sklearn.datasets import load_digits
 
 from hlsgen.examples.digits import train
+from hlsgen.examples.digits.augment import Distortion, distort
 from hlsgen.examples.digits.data import (
     awkward_calibration,
     awkward_data,
@@ -46,7 +48,7 @@ def test_images_are_scikit_learns() -> None:
 
 def test_split_is_fixed_and_disjoint() -> None:
     parts = [{image.tobytes() for image in part()[0]} for part in (training, heldout)]
-    assert [len(part()[0]) for part in (training, heldout, calibration)] == [1400, 397, 256]
+    assert [len(part()[0]) for part in (training, heldout, calibration)] == [1400, 397, 512]
     assert not parts[0] & parts[1]
     assert {image.tobytes() for image in calibration()[0]} <= parts[0]
     assert heldout()[1][:12].tolist() == HELDOUT_LABELS
@@ -56,27 +58,46 @@ def test_split_is_fixed_and_disjoint() -> None:
     assert set(np.unique(training()[1])) == set(range(10))
 
 
-HELDOUT_LABELS = [0, 2, 7, 3, 9, 6, 8, 1, 1, 3, 9, 8]
+HELDOUT_LABELS = [3, 1, 5, 4, 6, 9, 7, 0, 2, 8, 3, 1]
 
 
 def test_training_is_reproducible() -> None:
     threads = torch.get_num_threads()
     try:
-        one, two = (train.train(seed=3, epochs=1).state_dict() for _ in range(2))
+        one, two = (train.train(3, replace(train.RECIPE, epochs=1)).state_dict() for _ in range(2))
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert not torch.equal(one["head.weight"], untrained().state_dict()["head.weight"])
 
 
-def test_shift_moves_by_whole_pixels() -> None:
-    images = torch.arange(64.0).reshape(1, 1, 8, 8).expand(200, -1, -1, -1)
-    moved = train.shift(images, torch.Generator().manual_seed(0))
-    padded = torch.nn.functional.pad(images[0, 0], (1, 1, 1, 1), value=-1.0)
-    allowed = [padded[y : y + 8, x : x + 8] for y in range(3) for x in range(3)]
-    seen = [next(i for i, wanted in enumerate(allowed) if torch.equal(image[0], wanted)) for image in moved]
-    assert set(seen) == set(range(9))
-    assert seen.count(4) > 60
+def test_distortion_keeps_some_images_and_moves_the_others() -> None:
+    images = torch.from_numpy(training()[0][:200])
+    random = torch.Generator().manual_seed(0)
+    moved = distort(images, Distortion(), random)
+    same = [torch.equal(a, b) for a, b in zip(images, moved, strict=True)]
+    assert 30 < sum(same) < 70
+    assert moved.min() >= -1.0
+    assert moved.max() <= 1.0 + 1e-6
+    nothing = Distortion(turn=0.0, stretch=0.0, move=0.0, kept=0.0)
+    assert torch.allclose(distort(images, nothing, random), images, atol=1e-5)
+    noisy = distort(images, Distortion(noise=0.1, kept=1.0), random) - images
+    assert 0.08 < float(noisy.std()) < 0.12
+
+
+def test_the_mean_of_weights_follows_them() -> None:
+    layer = torch.nn.Linear(1, 1)
+    torch.nn.init.zeros_(layer.weight)
+    mean = train.Mean(layer, 0.75)
+    torch.nn.init.ones_(layer.weight)
+    mean.update()
+    mean.apply()
+    assert layer.weight.item() == 0.25
+
+
+def test_the_split_holds_the_same_share_of_every_digit_out() -> None:
+    counts = np.bincount(heldout()[1]), np.bincount(training()[1])
+    assert all(abs(held / (held + rest) - 397 / 1797) < 0.005 for held, rest in zip(*counts, strict=True))
 
 
 def test_awkward_is_not_degenerate() -> None:

@@ -116,6 +116,29 @@ def test_the_verb_writes_it(design: Design, tmp_path: Path, capsys: pytest.Captu
     assert "can't be written" in capsys.readouterr().err
 
 
+def test_measured_counters_stand_beside_the_prediction(design: Design, tmp_path: Path) -> None:
+    """What `simulate --level rtl` counted; a new compilation forgets it."""
+    saved = design.save(tmp_path / "build")
+    assert '"measured":null' in saved.report().html()
+    result = saved.simulate("rtl", samples=2)
+    place = tmp_path / "page.html"
+    place.write_text(saved.report().html(), "utf-8")
+    document = dom(place)
+    rows, phases = cells(document, "measured"), cells(document, "measured-phases")
+    prediction = predict(design.program, design.image)
+    slowest = max(result.counters, key=lambda item: item["cycles"])
+    assert rows[0][:3] == ["whole image", f"{prediction.cycles:,}", f"{slowest['cycles']:,}"]
+    assert rows[1][:3] == ["multiplying", f"{prediction.multiply:,}", f"{slowest['multiply']:,}"]
+    waits = ("multiply", "wait_tile", "wait_weights", "wait_drain", "idle")
+    assert [row[2] for row in rows[1:]] == [f"{slowest[key]:,}" for key in waits]
+    assert [row[0] for row in phases] == [row[0] for row in cells(document, "phases")[:-1]]
+    measured = sum(int(row[2].replace(",", "")) for row in phases)
+    assert measured == max(result.ends.values())
+    assert 0 < slowest["cycles"] - measured < 200  # the output's way to memory
+    assert "Simulated with verilator; the slowest of 2 images." in document
+    assert '"measured":null' in design.save(tmp_path / "build").report().html()
+
+
 def test_clocks_of_built_bitstreams_are_shown(design: Design, tmp_path: Path) -> None:
     saved = design.save(tmp_path / "build")
     built = tmp_path / "build" / "boards" / "ulx3s-85f" / "build"

@@ -1,0 +1,110 @@
+"""What commands can count and address: the machine's limits, whatever the board."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from hlsgen.errors import DoesNotFit, Problem, UnsupportedModel
+from hlsgen.ir import Graph, Node
+from hlsgen.machine.commands import LAYOUT
+from hlsgen.machine.parameters import MachineParameters, ceil_div
+from hlsgen.machine.program import Region
+from hlsgen.ops import IntegerScores, Patches
+
+_BITS = {name: bits for name, bits, _ in LAYOUT}
+MOST_ITEMS = (1 << 16) - 1
+"""Column blocks whose constants one header of the constant stream counts."""
+
+
+def _most(field: str) -> int:
+    """Largest value of a command's field."""
+    return (1 << _BITS[field]) - 1
+
+
+def check_limits(graph: Graph, parameters: MachineParameters, regions: Sequence[Region]) -> None:
+    """Hold a model on an array against every limit of the machine.
+
+    Raises `UnsupportedModel` for what no array can have, `DoesNotFit` for what other arrays might.
+    """
+    problems = list(_model(graph))
+    if problems:
+        raise UnsupportedModel(problems)
+    problems = [*_memories(graph, parameters, regions), *_array(graph, parameters)]
+    if problems:
+        raise DoesNotFit(problems)
+
+
+def _memories(graph: Graph, p: MachineParameters, regions: Sequence[Region]) -> Iterator[Problem]:
+    """Addresses and lengths in words, which are shorter with more columns."""
+    bases = {region.memory: max(r.base for r in regions if r.memory == region.memory) for region in regions}
+    kept = 2 if p.streamed else min([node.type.shape[0] for node in _scores(graph)] or [1])
+    for name, words, field in (
+        *((f"a tensor's place in the {name} memory", base, "source") for name, base in bases.items()),
+        ("a head's keys", p.key_words // kept, "head_stride"),
+        ("a head's values", p.value_words // kept, "value_stride"),
+        ("an operand row", p.tile_words, "k_words"),
+        ("a row of scores", p.score_words, "exp_words"),
+    ):
+        if words > _most(field):
+            yield Problem(
+                f"{name} must be at most {_most(field)} words, not {words}, on {p.columns} columns",
+                why="commands count no further; a word is an element for each column",
+                fix="use more columns, or a smaller model",
+            )
+
+
+def _array(graph: Graph, p: MachineParameters) -> Iterator[Problem]:
+    """Counts of blocks, steps and words of pixels."""
+    steps, width = ceil_div(p.tile_words * p.columns, p.depth), graph.input_type.shape[2]
+    if p.constant_words // 2 > MOST_ITEMS:
+        yield Problem(
+            f"a layer must have at most {MOST_ITEMS * p.columns} outputs on {p.columns} columns, "
+            f"not about {p.constant_words // 2 * p.columns}",
+            why=f"commands count {MOST_ITEMS} column blocks at most",
+            fix="use more columns, or a smaller model",
+        )
+    if steps > _most("k_steps"):
+        yield Problem(
+            f"a layer must have at most {_most('k_steps') * p.depth} inputs with depth {p.depth}, "
+            f"not {steps * p.depth}",
+            why=f"commands count {_most('k_steps')} steps at most",
+            fix="use a greater depth, or a smaller model",
+        )
+
+    if ceil_div(width, p.columns) > _most("row_words"):
+        yield Problem(
+            f"an image must have at most {_most('row_words') * p.columns} pixels in a row on {p.columns} "
+            f"columns, not {width}",
+            why=f"commands count {_most('row_words')} words of a row at most",
+            fix="use more columns, or smaller images",
+        )
+
+
+def _scores(graph: Graph) -> list[Node]:
+    return [node for node in graph if isinstance(node.op, IntegerScores)]
+
+
+def _model(graph: Graph) -> Iterator[Problem]:
+    """Limits of the model itself."""
+    channels, _, width = graph.input_type.shape
+    for node in graph:
+        op, found = node.op, []
+        if isinstance(op, IntegerScores):
+            found = [("heads", node.type.shape[0], "heads"), ("tokens", node.type.shape[2], "keys")]
+        elif isinstance(op, Patches):
+            height, across = op.patch
+            found = [
+                ("rows of a patch", height, "patch_height"),
+                ("columns of a patch", across, "patch_width"),
+                ("channels", channels, "patch_channels"),
+                ("tokens before the patches", op.prefix, "patch_prefix"),
+                ("patches side by side", width // across, "patch_columns"),
+            ]
+        for what, value, field in found:
+            if value > _most(field):
+                yield Problem(
+                    f"{node.name}: {what} must be at most {_most(field)}, not {value}",
+                    where=str(node.source),
+                    why="the machine's commands count no further",
+                    fix="change the model",
+                )
