@@ -44,10 +44,11 @@ def outstanding(bus_bytes: int, near: bool = False) -> int:
 
 @dataclass(frozen=True)
 class ChannelShape:
-    """Word width in bits and buffer depth in beats of one channel."""
+    """Word width in bits and buffer depth in beats of one channel; `apart` as for `Resize`."""
 
     word_bits: int
     depth: int
+    apart: bool = False
 
 
 def channel_shapes(parameters: MachineParameters, near: bool = False) -> tuple[ChannelShape, ...]:
@@ -59,7 +60,7 @@ def channel_shapes(parameters: MachineParameters, near: bool = False) -> tuple[C
     operands = (ChannelShape(8 * p.columns * p.row_width, large),)
     return (
         ChannelShape(32, SECTION_ALIGN // p.bus_bytes + 1),
-        ChannelShape(1024, small),
+        ChannelShape(1024, small, apart=True),
         ChannelShape(p.columns * 8, large),
         ChannelShape(p.columns * p.depth * 8, weights),
         ChannelShape(p.columns * 64, small),
@@ -156,7 +157,9 @@ class Channel(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
         m.submodules.buffer = buffer = SyncFIFOBuffered(width=8 * self._bus_bytes, depth=self._shape.depth)
-        m.submodules.resize = resize = Resize(8 * self._bus_bytes, self._shape.word_bits)
+        m.submodules.resize = resize = Resize(
+            8 * self._bus_bytes, self._shape.word_bits, apart=self._shape.apart
+        )
         m.d.comb += [
             buffer.w_data.eq(self.beat),
             buffer.w_en.eq(self.write),

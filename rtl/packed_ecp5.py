@@ -68,18 +68,18 @@ def digit_products(m: Module, weight: Ends, operand: Value, *, name: str) -> lis
 class PackedColumns(Dots):
     """Columns (at least 2) in pairs that share their multiplier blocks, weights in [-127, 127].
 
-    Latency: one cycle to pack, two in the block, one to take the overlap apart, one for each level of the
+    Latency: two cycles to pack, two in the block, one to take the overlap apart, one for each level of the
     tree, one to put the parts together.
     """
 
     def __init__(self, parameters: MachineParameters) -> None:
         super().__init__(parameters)
-        self.latency = 5 + self._levels
+        self.latency = 6 + self._levels
 
     def sums(self, m: Module, operands: Any, weights: Any) -> Sums:
         p = self._parameters
         found: dict[tuple[int, int], Value] = {}
-        operand = register(m, operands, name="operand")
+        operand, weights = delay(m, operands, 2, name="operand"), register(m, weights, name="weight")
         for column in range(0, p.columns, 2):
             highs = [weights[column * p.depth + i] for i in range(p.depth)]
             lows = [weights[(column + 1) * p.depth + i] for i in range(p.depth)]

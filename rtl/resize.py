@@ -16,6 +16,9 @@ class Resize(wiring.Component):
     ----------
     source_bits, sink_bits
         Widths; one is a multiple of the other.
+    apart
+        Where words are widened, no narrow word is taken while a wide one waits: no path leads from `o.ready`
+        to the enables of a register as wide as that.
 
     Members
     -------
@@ -25,18 +28,19 @@ class Resize(wiring.Component):
     Latency
     -------
     Widening: the wide word is valid one cycle after its last part. Narrowing: the first part one cycle
-    after the wide word. Equal widths: no register. One narrow word per cycle, without gaps.
+    after the wide word. Equal widths: no register. One narrow word per cycle, without gaps; with `apart` one
+    cycle passes after a wide word.
     """
 
     i: Any
     o: Any
 
-    def __init__(self, source_bits: int, sink_bits: int) -> None:
+    def __init__(self, source_bits: int, sink_bits: int, *, apart: bool = False) -> None:
         wide, narrow = max(source_bits, sink_bits), min(source_bits, sink_bits)
         if narrow <= 0 or wide % narrow:
             raise ValueError(f"{source_bits} and {sink_bits} bits must be multiples of each other")
         self._ratio = wide // narrow
-        self._widen = sink_bits > source_bits
+        self._widen, self._apart = sink_bits > source_bits, apart
         super().__init__({"i": In(stream.Signature(source_bits)), "o": Out(stream.Signature(sink_bits))})
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
@@ -53,7 +57,7 @@ class Resize(wiring.Component):
         part, full = len(self.i.payload), Signal()
         word, count = Signal(len(self.o.payload), reset_less=True), Signal(range(self._ratio))
         m.d.comb += [
-            self.i.ready.eq(~full | self.o.ready),
+            self.i.ready.eq(~full if self._apart else ~full | self.o.ready),
             self.o.valid.eq(full),
             self.o.payload.eq(word),
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from amaranth import Cat, Module, ResetInserter, Signal
+from amaranth import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, ResetInserter, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
@@ -103,7 +103,7 @@ class Top(wiring.Component):
         m.submodules.write_back = writer = WriteBack(self._parameters, **self._bus)
         header, core = HeaderCheck(self._parameters), self._core()
         m.submodules.header = ResetInserter(control.check_reset)(header)
-        m.submodules.core = ResetInserter(control.core_reset)(core)
+        m.submodules.core = self._held(m, core, control.core_reset)
 
         connect_flat(m, self, "s_axil", registers.bus)
         connect_flat(m, self, "m_axi", fetch.bus)
@@ -113,6 +113,17 @@ class Top(wiring.Component):
         self._connect_core(m, control, header, fetch, writer, core)
         m.d.comb += self.irq.eq(control.irq)
         return m
+
+    @staticmethod
+    def _held(m: Module, core: Any, reset: Signal) -> Any:
+        """The core in a domain of the same clock that a register resets.
+
+        The register is set from the start and by a reset from outside; joining both in front of the core
+        would put a gate before its largest net.
+        """
+        m.domains.core = ClockDomain()
+        m.d.comb += [ClockSignal("core").eq(ClockSignal()), ResetSignal("core").eq(reset)]
+        return DomainRenamer("core")(core)
 
     def _connect_control(
         self, m: Module, registers: Registers, control: Control, header: HeaderCheck

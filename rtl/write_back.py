@@ -123,7 +123,7 @@ class WriteBack(wiring.Component):
 
     def _gather(self, m: Module, resize: Resize, buffer: SyncFIFOBuffered, wanted: Signal) -> None:
         """Words to beats; zeros after `finish`; beats beyond `wanted` are dropped."""
-        enough = wanted == 0
+        enough = Signal(init=1)  # wanted == 0
         m.d.comb += [
             resize.i.payload.eq(Mux(self.finish, 0, self.i.payload.data)),
             resize.i.valid.eq(self.i.valid | self.finish),
@@ -135,9 +135,9 @@ class WriteBack(wiring.Component):
         if self._parameters.streamed:
             self._gather_stores(m, resize, buffer)
         with m.If(self.load):
-            m.d.sync += wanted.eq(self.units * self._beats)
+            m.d.sync += [wanted.eq(self.units * self._beats), enough.eq(self.units == 0)]
         with m.Elif(resize.o.valid & resize.o.ready & ~enough):
-            m.d.sync += wanted.eq(wanted - 1)
+            m.d.sync += [wanted.eq(wanted - 1), enough.eq(wanted == 1)]
 
     def _gather_stores(self, m: Module, resize: Resize, buffer: SyncFIFOBuffered) -> None:
         """Keys and values take the output's place in the buffer."""
