@@ -1,4 +1,4 @@
-"""The trained multi-task example: accuracy of both tasks in integers, and the way through the build folder."""
+"""The trained multi-task example: accuracy of both tasks in integers, and through the build folder."""
 
 from __future__ import annotations
 
