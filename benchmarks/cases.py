@@ -51,6 +51,7 @@ CASES: tuple[tuple[Case, Bar], ...] = (
     (Case(model="m3vit-tiny", array=(8, 16, 8)), Bar(roofline=0.95)),
     (Case(model="m3vit-tiny", array=(8, 16, 8), task=1), Bar(roofline=0.95)),
     (Case(model="m3vit-tiny-even", array=(8, 16, 8), memory=64), Bar(read_bytes=18_500_000)),
+    (Case(model="m3vit-tiny-even", array=(8, 16, 8), memory=64, task=1), Bar(read_bytes=18_500_000)),
 )
 
 
