@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,10 +19,10 @@ from hlsgen.ir import Graph, evaluate
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine import cycles
+from hlsgen.machine.bounds import least_cycles
 from hlsgen.machine.plan import Routing, make_plan
-from hlsgen.ops import IntegerRoute
-from hlsgen.ops.route import split
 from hlsgen.pipeline import capture, quantize
+from hlsgen.report.experts import loads
 from hlsgen.samples import quantize_images
 from hlsgen.sim import cosim
 
@@ -82,6 +82,12 @@ class Result:
     waits: dict[str, int]
     phases: tuple[Phase, ...]
     read_bytes: int
+    least_bytes: int
+    """Image, input, and what the commands that run take of the Image, each part once."""
+    least_cycles: float
+    """The roofline, see `hlsgen.machine.bounds`."""
+    used: tuple[int, ...]
+    """Experts with tokens, layer by layer."""
     written_bytes: int
     tensors: int
     seconds: dict[str, float]
@@ -97,6 +103,16 @@ class Result:
         """Predicted against measured cycles."""
         return self.predicted / self.cycles - 1
 
+    @property
+    def bandwidth(self) -> float:
+        """Share of the image's time in which the memory delivered."""
+        return self.read_bytes / self.case.memory / self.cycles
+
+    @property
+    def roofline(self) -> float:
+        """Share of the roofline, phase by phase, that was reached."""
+        return self.least_cycles / self.cycles
+
 
 def quantized(model: str) -> tuple[Graph, np.ndarray]:
     """The integer Graph of a shipped example, and its first held-out image in integers."""
@@ -104,17 +120,6 @@ def quantized(model: str) -> tuple[Graph, np.ndarray]:
     loaded = load_model(model, shipped(model).shape)
     graph = quantize(capture(loaded.model, loaded.example), data.images).graph
     return graph, quantize_images(load_data(model, heldout=True).images[:1], graph.input_type)[0]
-
-
-def loads(graph: Graph, golden: Mapping[str, np.ndarray]) -> tuple[tuple[int, ...], ...]:
-    """Tokens of each expert, for each routing in the golden tensors."""
-    found = []
-    for node in graph:
-        if isinstance(node.op, IntegerRoute) and node.name in golden:
-            chosen = split(golden[node.name])[0].reshape(-1)
-            experts = graph.type_of(node.inputs[0]).shape[-1]
-            found.append(tuple(int(count) for count in np.bincount(chosen, minlength=experts)))
-    return tuple(found)
 
 
 def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
@@ -155,6 +160,9 @@ def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
         waits={name: counters[name] for name in ("wait_tile", "wait_weights", "wait_drain", "idle")},
         phases=measured_phases(program, answer.records, plan.commands),
         read_bytes=counters["read_beats"] * case.memory,
+        least_bytes=predicted.bytes_read,
+        least_cycles=least_cycles([command for _, command in plan.commands], program),
+        used=tuple(sum(map(bool, load)) for load in routing.loads),
         written_bytes=counters["write_beats"] * case.memory,
         tensors=len(program.views) + 1,
         seconds=seconds,

@@ -122,8 +122,8 @@ def _self_test(design: Design) -> Vectors:
     from hlsgen.emit.device import Vectors
 
     images = design.samples.images[:SELF_TEST]
-    shape = design.graph.type_of(design.graph.output).shape
-    return Vectors(images=images, outputs=design.logits(images).reshape(len(images), *shape))
+    first, *others = (design.logits(images, task) for task in range(design.graph.tasks))
+    return Vectors(images=images, outputs=first, others=tuple(others))
 
 
 def _clear(place: Path) -> None:

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.axi import AxiLite
+from hlsgen.rtl.pipeline import address_bits
 
 CONTROL, STATUS, ERROR, BUILD_ID, SHAPE, COUNTERS = 0x00, 0x04, 0x08, 0x40, 0x44, 0x48
 COUNTER_NAMES = ("cycles", "multiply", "wait_tile", "wait_weights", "wait_drain", "idle")
@@ -28,6 +29,8 @@ SETTINGS: tuple[tuple[str, int, int, int], ...] = (
 )
 STREAMED_SETTINGS = (("workspace_base", 64, 0x60, 0),)
 """Those that only machines with streamed attention have."""
+EXPERT, EXPERT_TOKENS, EXPERT_WAITS = 0x68, 0x6C, 0x70
+"""Only in machines with experts: which expert's counters are shown, and these."""
 
 
 def settings(streamed: bool) -> tuple[tuple[str, int, int, int], ...]:
@@ -53,6 +56,12 @@ class Status(wiring.Signature):
         super().__init__(members | {"code": Out(8)} | {name: Out(32) for name in COUNTER_NAMES})
 
 
+def expert_members(p: MachineParameters) -> dict[str, Any]:
+    """The registers' side of the counters of experts."""
+    shown = {name: In(32) for name in ("expert_tokens", "expert_waits")}
+    return {"expert": Out(address_bits(p.experts)), **shown}
+
+
 class Registers(wiring.Component):
     """AXI4-Lite registers; addresses without a register read 0, and writes there have no effect.
 
@@ -71,6 +80,8 @@ class Registers(wiring.Component):
         The host's settings.
     status
         The machine's state.
+    expert : Out, expert_tokens, expert_waits : In(32)
+        See `ExpertCounters`; only in machines with experts.
 
     Latency
     -------
@@ -83,6 +94,9 @@ class Registers(wiring.Component):
     start: Signal
     abort: Signal
     clear: Signal
+    expert: Signal
+    expert_tokens: Signal
+    expert_waits: Signal
 
     def __init__(self, parameters: MachineParameters) -> None:
         self._parameters = parameters
@@ -94,6 +108,7 @@ class Registers(wiring.Component):
                 "clear": Out(1),
                 "settings": Out(Settings(parameters.streamed)),
                 "status": In(Status()),
+                **(expert_members(parameters) if parameters.experts else {}),
             }
         )
 
@@ -129,6 +144,8 @@ class Registers(wiring.Component):
         for name, bits, offset, _ in settings(self._parameters.streamed):
             value = getattr(self.settings, name)
             parts += [(offset + low // 8, value[low : low + 32]) for low in range(0, bits, 32)]
+        if self._parameters.experts:
+            parts.append((EXPERT, self.expert))
         return parts
 
     def _read(self, m: Module) -> None:
@@ -157,4 +174,5 @@ class Registers(wiring.Component):
             (BUILD_ID, Const(p.build_id, 32)),
             (SHAPE, Const(shape, 32)),
             *((COUNTERS + 4 * index, getattr(status, name)) for index, name in enumerate(COUNTER_NAMES)),
+            *([(EXPERT_TOKENS, self.expert_tokens), (EXPERT_WAITS, self.expert_waits)] if p.experts else []),
         ]

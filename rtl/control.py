@@ -46,6 +46,8 @@ class Control(wiring.Component):
         From the masters.
     irq
         High while done or error is set.
+    begin
+        An image begins.
 
     Latency
     -------
@@ -73,6 +75,7 @@ class Control(wiring.Component):
     bus_progress: Signal
     bus_idle: Signal
     irq: Signal
+    begin: Signal
 
     def __init__(self, address_bits: int = ADDRESS_BITS, *, streamed: bool = False) -> None:
         self._address_bits, self._streamed = address_bits, streamed
@@ -99,12 +102,13 @@ class Control(wiring.Component):
                 "bus_progress": In(1),
                 "bus_idle": In(1),
                 "irq": Out(1),
+                "begin": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
-        status, failure, begin, outcome = self.status, Signal(8), Signal(), Signal(8)
+        status, failure, begin, outcome = self.status, Signal(8), self.begin, Signal(8)
         expired, settle = self._watchdog(m)
         flushed = self._flushed(m)
         m.d.comb += [

@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.array import Array
 from hlsgen.rtl.constants import ConstantReader, ring_bits
-from hlsgen.rtl.core_experts import connect_experts, plan_ahead, plan_members
+from hlsgen.rtl.core_experts import connect_experts, plan_ahead, plan_members, report_events
 from hlsgen.rtl.drain import DrainStage
 from hlsgen.rtl.drain_streams import queue_depth
 from hlsgen.rtl.fetch import LENGTH_UNITS
@@ -71,6 +71,8 @@ class Core(wiring.Component):
     commands : In(stream of 1024 bits)
     task : In(4), weights_open, ..., constants_segment
         See `Planner`; only where commands may be skipped.
+    expert_token, expert_wait : Out(1), expert_token_of, expert_wait_of : Out
+        See `ExpertCounters`; only in machines with experts.
     constants : In(stream of C * 8 bytes)
     weights : In(stream of C * D bytes)
     addends : In(stream of row_width * C * 16 bits)
@@ -127,6 +129,10 @@ class Core(wiring.Component):
     constants_offset: Signal
     constants_units: Signal
     constants_spent: Signal
+    expert_token: Signal
+    expert_token_of: Signal
+    expert_wait: Signal
+    expert_wait_of: Signal
     trace_tile: Any
     trace_drain: Any
 
@@ -147,7 +153,7 @@ class Core(wiring.Component):
         if p.streamed:
             members |= operand_members(p)
         if p.planned:
-            members |= plan_members()
+            members |= plan_members(p)
         flags = ("done", "progress", "weights_first")
         flags += ("issue", "wait_tile", "wait_weights", "wait_drain", "idle")
         members |= {name: Out(1) for name in flags}
@@ -173,7 +179,7 @@ class Core(wiring.Component):
         if p.planned:
             planner = plan_ahead(m, self, p, sequencer, drain, ring, reader)
             if p.experts:
-                connect_experts(m, p, planner, load, drain, reader)
+                report_events(m, self, connect_experts(m, p, planner, load, drain, reader), multiply)
         else:
             wiring.connect(m, wiring.flipped(self.commands), sequencer.commands)
             wiring.connect(m, wiring.flipped(self.constants), reader.words)

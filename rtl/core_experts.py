@@ -11,9 +11,11 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.constants import ConstantReader
 from hlsgen.rtl.drain import DrainStage
+from hlsgen.rtl.expert_counters import event_members
 from hlsgen.rtl.expert_queues import ExpertQueues
 from hlsgen.rtl.fetch import LENGTH_UNITS
 from hlsgen.rtl.load import LoadStage
+from hlsgen.rtl.multiply import MultiplyStage
 from hlsgen.rtl.planner import STREAMS, Planner, planned_command
 from hlsgen.rtl.queues import Queue, Ring
 from hlsgen.rtl.route import Route
@@ -26,7 +28,7 @@ RETIRED = 256
 """Commands that may be under way or skipped before DRAIN has taken notice."""
 
 
-def plan_members() -> dict[str, Any]:
+def plan_members(p: MachineParameters) -> dict[str, Any]:
     """The core's ports of a machine that may skip commands."""
     members: dict[str, Any] = {"task": In(4)}
     for name in STREAMS:
@@ -36,7 +38,7 @@ def plan_members() -> dict[str, Any]:
             f"{name}_units": Out(LENGTH_UNITS),
             f"{name}_spent": In(1),
         }
-    return members
+    return members | event_members(p) if p.experts else members
 
 
 def plan_ahead(
@@ -85,7 +87,7 @@ def connect_experts(
     load: LoadStage,
     drain: DrainStage,
     reader: ConstantReader,
-) -> None:
+) -> Route:
     """Routing fills the queues; LOAD, DRAIN and the planner read them."""
     m.submodules.route = route = Route(p)
     m.submodules.expert_queues = queues = ExpertQueues(p)
@@ -112,4 +114,16 @@ def connect_experts(
         planner.tiles.eq(queues.tiles),
         planner.tail_rows.eq(queues.tail_rows),
         planner.routing.eq(route.busy),
+    ]
+    return route
+
+
+def report_events(m: Module, core: Any, route: Route, multiply: MultiplyStage) -> None:
+    """What the counters outside count, a cycle later."""
+    waits = multiply.wait_tile | multiply.wait_weights | multiply.wait_drain
+    m.d.sync += [
+        core.expert_token.eq(route.append),
+        core.expert_token_of.eq(route.append_expert),
+        core.expert_wait.eq(waits & (multiply.expert != 0)),
+        core.expert_wait_of.eq(multiply.expert - 1),
     ]

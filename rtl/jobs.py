@@ -184,6 +184,7 @@ def multiply_job(p: MachineParameters) -> data.StructLayout:
             "addends": 1,
             "output": 1,
             **({"opens": 1, "closes": 1} if p.streamed else {}),
+            **({"expert": FIELD_BITS["expert"]} if p.experts else {}),
         }
     )
 

@@ -9,7 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import MachineParameters
-from hlsgen.rtl.jobs import Kind, multiply_job, operand_bits, slot_steps, tile_groups
+from hlsgen.rtl.jobs import FIELD_BITS, Kind, multiply_job, operand_bits, slot_steps, tile_groups
 from hlsgen.rtl.pipeline import address_bits, count_bits
 
 
@@ -59,6 +59,8 @@ class MultiplyStage(wiring.Component):
     slot_freed : Out(1)
     wait_tile, wait_weights, wait_drain, idle : Out(1)
         Why there is no step.
+    expert : Out
+        Whose job it is, plus 1; 0 for nobody's. Only in machines with experts.
 
     Latency
     -------
@@ -98,6 +100,7 @@ class MultiplyStage(wiring.Component):
     wait_weights: Signal
     wait_drain: Signal
     idle: Signal
+    expert: Signal
 
     def __init__(self, parameters: MachineParameters, *, addend_depth: int) -> None:
         self._parameters = p = parameters
@@ -126,6 +129,7 @@ class MultiplyStage(wiring.Component):
                 **{name: Out(1) for name in outputs},
                 **({name: In(1) for name in ("keys_filled", "values_filled")} if p.streamed else {}),
                 **({name: Out(1) for name in ("keys_freed", "values_freed")} if p.streamed else {}),
+                **({"expert": Out(FIELD_BITS["expert"])} if p.experts else {}),
             }
         )
 
@@ -181,6 +185,8 @@ class MultiplyStage(wiring.Component):
             self.reserved.eq(job.row_groups),
             self.slot_freed.eq(self.ends_pass),
         ]
+        if self._parameters.experts:
+            m.d.comb += self.expert.eq(job.expert)
         return m
 
     def _decide(self, m: Module, job: Any, active: Value, takes: Value, load: Value) -> None:

@@ -98,6 +98,8 @@ def fill_multiply(job: Any, at: Place) -> list[Any]:
     }
     if streamed:
         filled |= {"opens": at.opens, "closes": at.closes}
+    if at.parameters.experts:
+        filled |= {"expert": command.expert}
     return _statements(job, filled)
 
 

@@ -13,6 +13,7 @@ from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.axi import ADDRESS_BITS, AxiLite, AxiRead, AxiWrite, connect_flat, flat_members
 from hlsgen.rtl.axi_lite_registers import Registers
 from hlsgen.rtl.control import CORE_COUNTERS, Control
+from hlsgen.rtl.expert_counters import EVENTS, ExpertCounters
 from hlsgen.rtl.fetch import CONSTANTS, OPERANDS, UNIT_BITS, WEIGHTS, Fetch
 from hlsgen.rtl.header import HeaderCheck
 from hlsgen.rtl.write_back import WriteBack
@@ -112,6 +113,8 @@ class Top(wiring.Component):
         self._connect_masters(m, control, header, fetch, writer)
         self._connect_core(m, control, header, fetch, writer, core)
         m.d.comb += self.irq.eq(control.irq)
+        if self._parameters.experts:
+            self._connect_counters(m, registers, control, core)
         return m
 
     @staticmethod
@@ -124,6 +127,21 @@ class Top(wiring.Component):
         m.domains.core = ClockDomain()
         m.d.comb += [ClockSignal("core").eq(ClockSignal()), ResetSignal("core").eq(reset)]
         return DomainRenamer("core")(core)
+
+    def _connect_counters(self, m: Module, registers: Registers, control: Control, core: Any) -> None:
+        """Counters of experts are outside the core: its reset leaves them."""
+        m.submodules.expert_counters = counters = ExpertCounters(self._parameters)
+        m.d.comb += [
+            counters.clear.eq(control.begin),
+            counters.expert.eq(registers.expert),
+            registers.expert_tokens.eq(counters.tokens),
+            registers.expert_waits.eq(counters.waits),
+        ]
+        for name in EVENTS:
+            m.d.comb += [
+                getattr(counters, name).eq(getattr(core, f"expert_{name}")),
+                getattr(counters, f"{name}_of").eq(getattr(core, f"expert_{name}_of")),
+            ]
 
     def _connect_control(
         self, m: Module, registers: Registers, control: Control, header: HeaderCheck

@@ -63,11 +63,15 @@ class Fault:
 
 @dataclass(frozen=True)
 class Run:
-    """What came of one image: `output` bytes, registers and counters by name, trace records if asked for."""
+    """What came of one image: `output` bytes, registers and counters by name, trace records if asked for.
+
+    experts: tokens and waits of each expert, from the registers.
+    """
 
     output: bytes
     counters: Mapping[str, int]
     records: np.ndarray | None
+    experts: tuple[tuple[int, int], ...] = ()
 
     @property
     def error(self) -> int:
@@ -121,6 +125,7 @@ class Harness:
                 "seed": memory.seed,
                 "task": task,
                 "task_step": task_step,
+                "experts": self.parameters.experts,
                 "tasks": self.parameters.tasks if self.parameters.planned else 1 << 16,
                 "watchdog": watchdog,
                 "limit": limit,
@@ -131,16 +136,18 @@ class Harness:
             return self._results(folder, len(inputs))
 
     def _results(self, folder: Path, samples: int) -> list[Run]:
-        rows = np.fromfile(folder / "counters", "<u8").reshape(samples, len(_ROW))
+        rows = np.fromfile(folder / "counters", "<u8").reshape(samples, -1)
         outputs = np.fromfile(folder / "outputs", np.uint8).reshape(samples, -1)
         records = None
         if self.trace:
             records = np.fromfile(folder / "trace", trace.record_type(self.parameters.columns))
         runs, start = [], 0
         for row, output in zip(rows, outputs, strict=True):
-            counters = {name: int(value) for name, value in zip(_ROW, row, strict=True)}
+            counters = {name: int(value) for name, value in zip(_ROW, row, strict=False)}
             end = start + counters["records"]
-            runs.append(Run(output.tobytes(), counters, None if records is None else records[start:end]))
+            mine = None if records is None else records[start:end]
+            experts = tuple((int(tokens), int(waits)) for tokens, waits in row[len(_ROW) :].reshape(-1, 2))
+            runs.append(Run(output.tobytes(), counters, mine, experts))
             start = end
         return runs
 

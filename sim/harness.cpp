@@ -16,8 +16,8 @@
 //   watchdog, limit                           cycles: the machine's register, and until the harness gives up
 //
 // `counters` gets per image: status, error, the six counters, beats read and written, trace records, cycles
-// from the start to the interrupt and to the fault; 13 words of 64 bits. Exit code 3: no interrupt within the limit; 4: the top
-// broke a rule of AXI.
+// from the start to the interrupt and to the fault; 13 words of 64 bits; then tokens and waits of each of `experts`.
+// Exit code 3: no interrupt within the limit; 4: the top broke a rule of AXI.
 
 #include <cstdint>
 #include <cstdio>
@@ -417,8 +417,13 @@ void runOne(Machine& machine, const Options& o, const std::vector<uint8_t>& inpu
     row[10] = machine.records;
     row[11] = took;
     row[12] = machine.faulted ? machine.faulted - machine.started : 0;
-    machine.write(0x00, 4);
     std::fwrite(row, sizeof row, 1, counters);
+    for (int64_t expert = 0; expert < o.number("experts", 0); ++expert) {
+        machine.write(0x68, static_cast<uint32_t>(expert));
+        const uint64_t counted[2] = {machine.read(0x6C), machine.read(0x70)};
+        std::fwrite(counted, sizeof counted, 1, counters);
+    }
+    machine.write(0x00, 4);
     std::fwrite(machine.regions[2].data.data(), 1, output, outputs);
 }
 

@@ -15,10 +15,14 @@ from hlsgen.machine.program import Program
 
 @dataclass(frozen=True, kw_only=True)
 class Vectors:
-    """Quantized images [N, C, H, W] and the integer outputs [N, ...] they must give, for a self test."""
+    """Quantized images [N, C, H, W] and the integer outputs [N, ...] they must give, for a self test.
+
+    others: the same of the tasks after the first.
+    """
 
     images: np.ndarray
     outputs: np.ndarray
+    others: tuple[np.ndarray, ...] = ()
 
 
 def describe(graph: Graph, program: Program, image: Image) -> dict[str, Any]:
@@ -41,13 +45,27 @@ def describe(graph: Graph, program: Program, image: Image) -> dict[str, Any]:
         "output_groups": program.output.groups,
         "output_bytes": image.output_bytes,
         "workspace_bytes": image.workspace_bytes,
+        "experts": program.parameters.experts,
+        "tasks": [
+            {
+                "shape": [layout.rows, layout.columns],
+                "scale": graph.type_of(layout.tensor).scale or 1.0,
+                "groups": layout.groups,
+            }
+            for layout in program.outputs
+        ],
     }
 
 
 def pack_vectors(vectors: Vectors, program: Program) -> bytes:
-    """An .npz with `images` and `outputs` [N, rows, columns]; equal vectors give equal bytes."""
-    stream, output = io.BytesIO(), program.output
-    images = np.ascontiguousarray(vectors.images).astype(np.int8)
-    outputs = vectors.outputs.astype(np.int16).reshape(len(images), output.rows, output.columns)
-    np.savez_compressed(stream, images=images, outputs=outputs)
+    """An .npz with `images` and `outputs` [N, rows, columns]; equal vectors give equal bytes.
+
+    What the tasks after the first must give is in `outputs_1` and so on.
+    """
+    stream = io.BytesIO()
+    arrays = {"images": np.ascontiguousarray(vectors.images).astype(np.int8)}
+    for task, values in enumerate((vectors.outputs, *vectors.others)):
+        layout, name = program.outputs[task], f"outputs_{task}" if task else "outputs"
+        arrays[name] = values.astype(np.int16).reshape(len(values), layout.rows, layout.columns)
+    np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
     return stream.getvalue()

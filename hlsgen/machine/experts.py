@@ -37,6 +37,8 @@ class ExpertQueues:
         self.table = np.zeros(1 << parameters.logit_bits, np.int64)
         self._logits: dict[int, list[np.ndarray]] = {}
         self._queues: list[list[Entry]] = [[] for _ in range(parameters.experts)]
+        self.tokens = np.zeros(parameters.experts, np.int64)
+        """Tokens that each expert of any layer has had."""
 
     def start(self) -> None:
         """A router command begins: every queue is empty."""
@@ -54,6 +56,7 @@ class ExpertQueues:
         chosen, gates = numerics.route(logits, command.choices, command.gate_mode, self.table)
         for expert, gate in zip(chosen, gates, strict=True):
             self._queues[expert].append(Entry(token, int(gate), expert == chosen.min()))
+            self.tokens[expert] += 1
 
     def queue(self, command: Command) -> list[Entry]:
         """The queue of the command's expert."""

@@ -25,10 +25,14 @@ from hlsgen.machine.workspace import Workspace
 
 @dataclass(frozen=True)
 class Execution:
-    """What one image left: the output's bytes and, if asked for, the trace records in order."""
+    """What one image left: the output's bytes and, if asked for, the trace records in order.
+
+    expert_tokens: of each expert number, over all layers, as the machine counts them.
+    """
 
     output: bytes
     records: np.ndarray
+    expert_tokens: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,8 @@ class Interpreter:
                 if command.last:
                     break
         records = np.concatenate(run.records) if run.records else np.zeros(0, run.record_type)
-        return Execution(pad(b"".join(run.output)), records)
+        tokens = tuple(int(count) for count in run.experts.tokens)
+        return Execution(pad(b"".join(run.output)), records, tokens)
 
 
 class _Run:

@@ -7,13 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hlsgen.machine.bounds import Bound, least_cycles
+from hlsgen.machine.commands import Command
 from hlsgen.machine.phases import bytes_of, phase_of, steps_of
+from hlsgen.machine.plan import make_plan
 from hlsgen.machine.program import Program
 from hlsgen.machine.trace import DRAIN, SCORES
+from hlsgen.report.experts import expert_figures
 from hlsgen.report.measured import measured_figures
 
 if TYPE_CHECKING:
-    from hlsgen.machine.cycles import Prediction
+    from hlsgen.machine.cycles import JobTimes, Prediction
     from hlsgen.report.report import Report
 
 MOST_JOBS = 12_000
@@ -26,7 +30,7 @@ def figures(report: Report) -> dict[str, Any]:
     """Everything on the page."""
     design, prediction = report.design, report.prediction
     program, board = design.program, report.fit.board
-    phases = phase_rows(program, prediction)
+    ran = dict(make_plan(program, design.image, report.routing).commands)
     return {
         "title": str(design.notes.get("model", "accelerator")),
         "headline": headline(report),
@@ -37,9 +41,11 @@ def figures(report: Report) -> dict[str, Any]:
         "multiply": prediction.multiply,
         "macs": program.macs,
         "bytes": prediction.bytes_read,
-        "commands": command_rows(program, prediction),
+        "commands": command_rows(program, prediction, ran),
         "jobs": job_rows(prediction),
-        "phases": phases,
+        "phases": phase_rows(program, prediction, ran),
+        "least": round(least_cycles(tuple(ran.values()), program)),
+        "experts": expert_figures(design),
         "traffic": traffic(program, prediction),
         "regions": [vars(region) for region in program.regions],
         "memories": [
@@ -85,13 +91,16 @@ def command_names(program: Program) -> list[str]:
     return names
 
 
-def command_rows(program: Program, prediction: Prediction) -> list[dict[str, Any]]:
-    """Of each command: name, phase, and when each stage worked on it."""
+def command_rows(
+    program: Program, prediction: Prediction, ran: Mapping[int, Command]
+) -> list[dict[str, Any]]:
+    """Of each command that ran: name, phase, and when each stage worked on it."""
     names, before, rows = command_names(program), None, []
-    for index, command in enumerate(program.commands):
-        mine = [job for job in prediction.jobs if job.command == index]
-        if not mine:
-            continue  # another task's, or an expert's without tokens
+    times: dict[int, list[JobTimes]] = {index: [] for index in ran}
+    for job in prediction.jobs:
+        times[job.command].append(job)
+    for index, command in ran.items():
+        mine = times[index]
         rows.append(
             {
                 "name": names[index],
@@ -117,16 +126,19 @@ def job_rows(prediction: Prediction) -> list[list[int]]:
     ]
 
 
-def phase_rows(program: Program, prediction: Prediction) -> list[dict[str, Any]]:
-    """Cycles, steps and bytes by phase; a command's cycles run from the end of the one before to its own."""
+def phase_rows(program: Program, prediction: Prediction, ran: Mapping[int, Command]) -> list[dict[str, Any]]:
+    """Cycles, steps, bytes and bound by phase; a command's cycles run from the end of the one before."""
     found: dict[str, dict[str, Any]] = {}
     begin = 0
-    for row in command_rows(program, prediction):
+    for row in command_rows(program, prediction, ran):
         phase = found.setdefault(row["phase"], {"name": row["phase"], "cycles": 0, "steps": 0, "bytes": 0})
         phase["cycles"] += row["drain"][1] - begin
         phase["steps"] += row["steps"]
         phase["bytes"] += row["bytes"]
         begin = row["drain"][1]
+    for phase in found.values():
+        bound = Bound(phase["steps"], phase["bytes"], program.parameters.bus_bytes)
+        phase |= {"bound": bound.kind, "least": round(bound.cycles)}
     return list(found.values())
 
 

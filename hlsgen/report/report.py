@@ -11,6 +11,7 @@ from hlsgen.boards.board import load_board
 from hlsgen.boards.fit import Fit, estimate
 from hlsgen.design import Design
 from hlsgen.machine.cycles import Prediction, predict
+from hlsgen.machine.plan import Routing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,8 @@ class Report:
     accuracy: Accuracy
     prediction: Prediction
     fit: Fit
+    routing: Routing
+    """The task and the queues that were predicted: those of the first stored sample."""
 
     @property
     def data(self) -> dict[str, Any]:
@@ -98,11 +101,14 @@ def _percent(part: int, whole: int) -> str:
 
 def make_report(design: Design) -> Report:
     """The figures of a design; runs golden on its samples and the cycle model."""
-    board = load_board(design.board)
+    from hlsgen.report.experts import sample_routing
+
+    board, routing = load_board(design.board), sample_routing(design)
     return Report(
         design=design,
         accuracy=measure(design),
-        prediction=predict(design.program, design.image),
+        prediction=predict(design.program, design.image, routing=routing),
+        routing=routing,
         fit=estimate(design.program.parameters, board, len(design.packed_image)),
     )
 

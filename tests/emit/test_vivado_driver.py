@@ -19,6 +19,7 @@ from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.interpreter import Interpreter
 from hlsgen.samples import quantize_images
+from tests.support.experts import Shape, make
 
 TOP = "".join(
     line
@@ -49,12 +50,15 @@ class Device:
         self.buffer = np.zeros(0, np.uint8).view(Buffer)
         self.answer: Callable[[bytes], bytes] = lambda output: output
         self.hangs = False
+        self.experts: tuple[int, ...] = ()
 
     def allocate(self, size: int) -> Buffer:
         self.buffer = np.zeros(size, np.uint8).view(Buffer)
         return self.buffer
 
     def read(self, offset: int) -> int:
+        if offset == 0x6C:
+            return self.experts[self.registers[0x68]]
         return self.registers.get(offset, 0)
 
     def write(self, offset: int, value: int) -> None:
@@ -77,16 +81,21 @@ class Device:
             self.registers |= {4: 4, 8: 6}
             return
         machine = Interpreter(self._lowered.program.parameters, bytes(self.buffer[start : start + size]))
-        result = self.answer(machine.run(bytes(self.buffer[data : data + image.input_bytes])).output)
+        pixels = bytes(self.buffer[data : data + image.input_bytes])
+        done = machine.run(pixels, task=self.registers[0x0C])
+        self.experts, result = done.expert_tokens, self.answer(done.output)
         self.buffer[output : output + len(result)] = np.frombuffer(result, np.uint8)
         self.registers |= {4: 2, 0x48: 4321, 0x5C: 7}
 
 
 def build(shape: Vit, folder: Path) -> tuple[Graph, Lowered, ModuleType]:
-    graph = integer_vit(shape)
+    return build_graph(integer_vit(shape), images(shape, 3), folder)
+
+
+def build_graph(graph: Graph, inputs: np.ndarray, folder: Path) -> tuple[Graph, Lowered, ModuleType]:
     lowered = lower(graph, ArrayShape(rows=4, columns=4, depth=8))
-    inputs = images(shape, 3)
-    vectors = Vectors(images=inputs, outputs=evaluate(graph, inputs)[graph.output])
+    first, *others = (evaluate(graph, inputs, task)[name] for task, name in enumerate(graph.outputs))
+    vectors = Vectors(images=inputs, outputs=first, others=tuple(others))
     files = vivado_project(load_board("kv260"), TOP, graph, lowered.program, lowered.image, vectors=vectors)
     for path, data in files.items():
         if path.startswith("vivado/driver/"):
@@ -116,6 +125,29 @@ def test_outputs_are_the_golden_ones(shape: Vit, tmp_path: Path) -> None:
     assert accelerator.output_scale == graph.type_of(graph.output).scale
     assert accelerator.counters()["cycles"] == 4321
     assert accelerator.counters()["idle"] == 7
+
+
+def test_the_task_is_chosen_image_by_image(tmp_path: Path) -> None:
+    made = make(Shape())
+    graph, lowered, driver = build_graph(made.graph, made.images[:3], tmp_path)
+    device = Device(lowered)
+    accelerator = driver.Accelerator(device, device.allocate, tmp_path)
+    assert accelerator.self_test() == 3
+    assert accelerator.tasks == 2
+    for index in range(4):
+        task = index % 2
+        golden = dict(evaluate(graph, made.images[index], task))
+        got = accelerator.run(made.images[index], task=task)
+        np.testing.assert_array_equal(got, golden[graph.outputs[task]].reshape(got.shape))
+        assert accelerator.scale(task) == graph.type_of(graph.outputs[task]).scale
+        tokens = [counter["tokens"] for counter in accelerator.expert_counters()]
+        assert tokens == np.sum(made.loads(golden), 0).tolist()
+    with pytest.raises(ValueError, match=r"task must be in 0\.\.1, not 2"):
+        accelerator.run(made.images[0], task=2)
+    answers = iter(range(2))
+    device.answer = lambda output: bytes([output[0] ^ next(answers)]) + output[1:]
+    with pytest.raises(driver.DeviceError, match=r"image 0, task 1, output \(0, 0\): must be"):
+        accelerator.self_test()
 
 
 def test_differences_and_errors_are_told(tmp_path: Path) -> None:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import html
 import json
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.graphs import DIGITS, integer_vit
+from support.page import cells, dom
 
 from hlsgen.cli import main
 from hlsgen.design import Design
 from hlsgen.machine.cycles import predict
 from hlsgen.pipeline import compile as compile_graph
 
-CHROMIUM = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=10000", "--dump-dom")
 HOSTILE = "</script><img src=x onerror=alert(1)>&amp;\"'"
 
 
@@ -35,22 +33,6 @@ def design() -> Design:
     }  # fmt: skip
     compiled = compile_graph(integer_vit(DIGITS), board="kv260", array="4x4x8", notes={"model": HOSTILE})
     return replace(compiled, quantization=quantization)
-
-
-def dom(place: Path) -> str:
-    """The document as Chromium has it after the page's script has run."""
-    chromium = shutil.which("chromium")
-    assert chromium, "chromium is missing: apt-get install chromium"
-    command = [chromium, *CHROMIUM, f"--user-data-dir={place.parent / 'profile'}", place.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-
-
-def cells(document: str, table: str) -> list[list[str]]:
-    """The body of a table as text."""
-    body = re.search(rf'<table id="{table}">.*?<tbody>(.*?)</tbody>', document, re.DOTALL)
-    assert body, f"no table {table}"
-    rows = re.findall(r"<tr>(.*?)</tr>", body[1], re.DOTALL)
-    return [[html.unescape(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row)] for row in rows]
 
 
 @pytest.fixture(scope="module")

@@ -53,6 +53,21 @@ def check(found: Lowered, made: Made, index: int, task: int, output: bytes, reco
     np.testing.assert_array_equal(layout.unpack(output, found.program.parameters), values[layout.tensor])
 
 
+def tokens(made: Made, index: int, task: int) -> list[int]:
+    """Of each expert, over all layers."""
+    return np.sum(made.loads(golden(made, index, task)), 0).tolist()
+
+
+def check_counters(found: Lowered, made: Made, index: int, task: int, run: cosim.Run) -> None:
+    """What the host reads of each expert: exactly its tokens; waits are a part of all that there are."""
+    assert [count for count, _ in run.experts] == tokens(made, index, task)
+    waits = [count for _, count in run.experts]
+    assert sum(waits) <= sum(run.counters[name] for name in ("wait_tile", "wait_weights", "wait_drain"))
+    unused = [wait for count, wait in run.experts if not count]
+    assert not any(unused)
+    assert len(run.experts) == found.program.parameters.experts
+
+
 def interpret(made: Made, array: tuple[int, int, int], images: int = 4) -> None:
     found = lowered(made, array)
     machine = Interpreter(found.program.parameters, found.image.pack())
@@ -61,6 +76,7 @@ def interpret(made: Made, array: tuple[int, int, int], images: int = 4) -> None:
             pixels = found.program.input.pack(made.images[index], found.program.parameters.columns)
             done = machine.run(pixels, task=task)
             check(found, made, index, task, done.output, done.records)
+            assert list(done.expert_tokens) == tokens(made, index, task)
 
 
 def test_the_routings_are_what_they_are_called() -> None:
@@ -129,6 +145,7 @@ def simulate(made: Made, folder: Path, array: tuple[int, int, int] = ARRAYS[0]) 
             assert run.error == 0
             assert run.records is not None
             check(found, made, index, task, run.output, run.records)
+            check_counters(found, made, index, task, run)
             if memory.stall:
                 continue
             loads = tuple(map(tuple, made.loads(golden(made, index, task))))

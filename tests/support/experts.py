@@ -11,6 +11,7 @@ from torch import Tensor, nn
 import hlsgen
 from hlsgen.ir import Graph
 from hlsgen.nn import MoE
+from hlsgen.quantize.quantized import Quantized
 
 WIDTH, HIDDEN = 12, 20
 
@@ -81,8 +82,13 @@ class Model(nn.Module):
 class Made:
     """A quantized model and integer images [N, 1, edge, edge]."""
 
-    graph: Graph
+    quantized: Quantized
     images: np.ndarray
+
+    @property
+    def graph(self) -> Graph:
+        """The integer Graph."""
+        return self.quantized.graph
 
     def loads(self, golden: dict[str, np.ndarray]) -> list[list[int]]:
         """Tokens of each expert, by routing."""
@@ -110,4 +116,4 @@ def make(shape: Shape, bias: list[float] | None = None, gain: float = 3.0, seed:
     images = np.random.default_rng(seed).normal(size=(32, 1, shape.edge, shape.edge)).astype(np.float32)
     example = (images[:1], 0) if shape.tasks > 1 else images[:1]
     quantized = hlsgen.quantize(hlsgen.capture(model, example), images)
-    return Made(quantized.graph, quantized.quantize_input(images).astype(np.int8))
+    return Made(quantized, quantized.quantize_input(images).astype(np.int8))
