@@ -31,6 +31,7 @@ def figures(report: Report) -> dict[str, Any]:
     design, prediction = report.design, report.prediction
     program, board = design.program, report.fit.board
     ran = dict(make_plan(program, design.image, report.routing).commands)
+    phases = phase_rows(program, prediction, ran)
     return {
         "title": str(design.notes.get("model", "accelerator")),
         "headline": headline(report),
@@ -43,7 +44,7 @@ def figures(report: Report) -> dict[str, Any]:
         "bytes": prediction.bytes_read,
         "commands": command_rows(program, prediction, ran),
         "jobs": job_rows(prediction),
-        "phases": phase_rows(program, prediction, ran),
+        "phases": phases,
         "least": round(least_cycles(tuple(ran.values()), program)),
         "experts": expert_figures(design),
         "traffic": traffic(program, prediction),
