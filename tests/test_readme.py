@@ -15,7 +15,7 @@ README = (ROOT / "README.md").read_text()
 
 
 def _example() -> str:
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (code,) = re.findall(r"<!-- example: .*? -->\n```python\n(.*?)```", README, re.DOTALL)
     return code
 
 
