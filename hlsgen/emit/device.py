@@ -63,7 +63,7 @@ def pack_vectors(vectors: Vectors, program: Program) -> bytes:
     What the tasks after the first must give is in `outputs_1` and so on.
     """
     stream = io.BytesIO()
-    arrays = {"images": np.ascontiguousarray(vectors.images).astype(np.int8)}
+    arrays: dict[str, np.ndarray] = {"images": np.ascontiguousarray(vectors.images).astype(np.int8)}
     for task, values in enumerate((vectors.outputs, *vectors.others)):
         layout, name = program.outputs[task], f"outputs_{task}" if task else "outputs"
         arrays[name] = values.astype(np.int16).reshape(len(values), layout.rows, layout.columns)

@@ -12,6 +12,7 @@ import torch
 from hlsgen.errors import Problem, TypeMismatch
 from hlsgen.frontend import attention as _attention  # noqa: F401 - registers its rules
 from hlsgen.frontend import experts as _experts  # noqa: F401 - registers its rule
+from hlsgen.frontend.dense_experts import OPERATOR, with_experts
 from hlsgen.frontend.inplace import constant_writes, overwritten
 from hlsgen.frontend.places import clean
 from hlsgen.frontend.program import GETITEM, Call, Input, Opaque, Program, Ref, uses
@@ -29,11 +30,12 @@ _CHECKS = ("aten._assert_tensor_metadata.default", "aten._assert_async.msg")
 _MALFORMED = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 _SPARSE = tuple(
     f"aten.{name}.default"
-    for name in ("nonzero", "nonzero_numpy", "index_add", "index_add_", "index_put", "index_put_")
+    for name in ("nonzero", "nonzero_numpy", "index_add", "index_add_", "index_put", "index_put_", "topk")
 )
 _THREE_WAYS = (
     "for a loop over experts: use hlsgen.nn.MoE; or register your module with hlsgen.nn.register; "
-    "or run every expert on every token, times a gate that is zero where it was not chosen"
+    "or run every expert on every token, times a gate that is zero where it was not chosen: topk of the "
+    "router's softmax, scatter into zeros, einsum with stacked weights"
 )
 _FIXES = {
     "aten.batch_norm.default": "use LayerNorm, or fold the batch norm into the convolution before it",
@@ -48,7 +50,6 @@ _FIXES = {
     "cond": "use torch.where, or decide outside the model: hardware runs one fixed program",
 }
 _POISON = object()
-_EXPERTS = "hlsgen.moe.default"
 
 
 @dataclass
@@ -86,7 +87,7 @@ class Interpreter:
 
     def __init__(self, program: Program, image: Input) -> None:
         """Set up the environment with the image and all constants."""
-        self.program, self.reading, self.terms = program, Reading(), Terms()
+        self.program, self.reading, self.terms = with_experts(program), Reading(), Terms()
         shape = tuple(int(size) for size in image.shape)
         self.image = self.terms.new(None, (), "image", Source(), TensorType(shape[1:]))
         self.values: dict[str, Any] = {name: item.tensor for name, item in program.constants.items()}
@@ -156,7 +157,7 @@ class Interpreter:
             return args[0][args[1]]
         if call.target in _CHECKS:
             return None
-        if call.target != _EXPERTS and any(isinstance(x, Task) for x in (*args, *kwargs.values())):
+        if call.target != OPERATOR and any(isinstance(x, Task) for x in (*args, *kwargs.values())):
             raise Refusal(
                 "the task is used outside a mixture of experts",
                 why="the machine chooses routers and outputs by the task, nothing else",
