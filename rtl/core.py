@@ -170,7 +170,7 @@ class Core(wiring.Component):
         m.submodules.load = load = LoadStage(p, self._plan, slack=slack, trace=self._trace)
         m.submodules.multiply = multiply = MultiplyStage(p, addend_depth=queue_depth(p))
         m.submodules.drain = drain = DrainStage(p, style=self._plan.requantize, trace=self._trace)
-        m.submodules.weight_ring = ring = weight_ring(p)
+        m.submodules.weight_ring = ring = weight_ring(p, short=self._blocks)
         m.submodules.constant_ring = constant_ring = Ring(
             ring_bits(p.columns), p.constant_words, block=self._blocks
         )

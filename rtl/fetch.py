@@ -60,7 +60,7 @@ def channel_shapes(parameters: MachineParameters, near: bool = False) -> tuple[C
     operands = (ChannelShape(8 * p.columns * p.row_width, large),)
     return (
         ChannelShape(32, SECTION_ALIGN // p.bus_bytes + 1),
-        ChannelShape(1024, small, apart=True),
+        ChannelShape(1024, small, apart=near),
         ChannelShape(p.columns * 8, large),
         ChannelShape(p.columns * p.depth * 8, weights),
         ChannelShape(p.columns * 64, small),

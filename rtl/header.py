@@ -169,21 +169,21 @@ class HeaderCheck(wiring.Component):
 
     def _range(self, m: Module, base: Signal, size: Signal, index: Signal) -> None:
         """Check that `size` bytes from `base`, padded, lie in the window; then load what lies there."""
-        s, distance, end = self.settings, Signal(65), Signal(34)
+        s, distance, end, far = self.settings, Signal(65), Signal(34), Signal()
         units = _units(size[:32])
         with m.State("RANGE"):
             m.d.sync += [distance.eq(base - s.window_base), size.eq(units << UNIT_BITS)]
             m.next = "RANGE_END"
         with m.State("RANGE_END"):
-            m.d.sync += end.eq(distance[:32] + size)
+            m.d.sync += [end.eq(distance[:32] + size), far.eq(distance[32:].any())]
+            m.d.sync += [self.open.address.eq(base[UNIT_BITS:]), self.open.units.eq(size[UNIT_BITS:])]
             m.next = "RANGE_CHECK"
         with m.State("RANGE_CHECK"):
-            outside = distance[32:].any() | (end > s.window_bytes)
+            outside = far | (end > s.window_bytes)
             with m.If((s.window_bytes != 0) & outside):
                 self._fail(m, Error.WINDOW)
             with m.Else():
                 m.next = "WORD"
-                m.d.sync += [self.open.address.eq(base[UNIT_BITS:]), self.open.units.eq(size[UNIT_BITS:])]
                 with m.Switch(index):
                     with m.Case(0):
                         m.d.sync += self.open.units.eq(HEADER_BYTES // SECTION_ALIGN)
@@ -197,18 +197,23 @@ class HeaderCheck(wiring.Component):
 
     def _section(self, m: Module, index: Signal, total: Signal, offset: Signal, size: Signal) -> None:
         """Check that `size` units from `offset` lie in the Image; then load their channel."""
-        end, address = Signal(36), Signal(64 - UNIT_BITS)
+        end, askew = Signal(36), Signal()
         first = offset[UNIT_BITS:]
         with m.State("SECTION"):
-            m.d.sync += [end.eq(first + size), address.eq(self.settings.image_base[UNIT_BITS:] + first)]
+            m.d.sync += [
+                end.eq(first + size),
+                askew.eq(offset[:UNIT_BITS].any() | (first == 0)),
+                self.open.address.eq(self.settings.image_base[UNIT_BITS:] + first),
+                self.open.units.eq(size),
+            ]
             m.next = "SECTION_CHECK"
         with m.State("SECTION_CHECK"):
-            misplaced = offset[:UNIT_BITS].any() | (first == 0) | (end > total[UNIT_BITS:])
+            misplaced = askew | (end > total[UNIT_BITS:])
             with m.If(misplaced):
                 self._fail(m, Error.SECTION)
             with m.Else():
                 m.next = "WORD"
-                m.d.sync += [self.open.load.eq(1), self.open.address.eq(address), self.open.units.eq(size)]
+                m.d.sync += self.open.load.eq(1)
                 with m.Switch(index):
                     for following, channel in ((6, COMMANDS), (8, CONSTANTS), (10, WEIGHTS), (12, ADDENDS)):
                         with m.Case(following):

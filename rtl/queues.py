@@ -86,6 +86,8 @@ class Ring(wiring.Component):
         Words.
     block
         Use block RAM, however few words there are.
+    short
+        Short paths from `take`: a place is free one cycle later, and `data` holds a word for one cycle only.
 
     Members
     -------
@@ -121,8 +123,8 @@ class Ring(wiring.Component):
     commit: Signal
     data: Signal
 
-    def __init__(self, bits: int, depth: int, *, block: bool = False) -> None:
-        self._bits, self._depth, self._block = bits, max(2, depth), block
+    def __init__(self, bits: int, depth: int, *, block: bool = False, short: bool = False) -> None:
+        self._bits, self._depth, self._block, self._short = bits, max(2, depth), block, short
         controls = ("reserve", "take", "release", "rewind", "commit")
         super().__init__(
             {"words": In(stream.Signature(bits)), "available": Out(1), "data": Out(bits)}
@@ -141,7 +143,7 @@ class Ring(wiring.Component):
             write.en.eq(push),
             write.addr.eq(tail),
             write.data.eq(self.words.payload),
-            read.en.eq(self.take),
+            read.en.eq(1 if self._short else self.take),
             read.addr.eq(position),
             self.data.eq(register(m, read.data, name="found")),
         ]
@@ -169,10 +171,14 @@ class Ring(wiring.Component):
         """Words nobody has reserved, and free places; both as registered flags."""
         unread, free = Signal(count_bits(self._depth)), Signal(count_bits(self._depth), init=self._depth)
         unread_next, free_next = Signal.like(unread), Signal.like(free)
-        has_place = Signal(init=1)
+        has_place, released = Signal(init=1), Signal()
+        if self._short:
+            m.d.sync += released.eq(self.take & self.release)
+        else:
+            m.d.comb += released.eq(self.take & self.release)
         m.d.comb += [
             unread_next.eq(unread + push - self.reserve),
-            free_next.eq(free + (self.take & self.release) - push),
+            free_next.eq(free + released - push),
             self.words.ready.eq(has_place),
         ]
         m.d.sync += [

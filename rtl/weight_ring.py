@@ -6,6 +6,6 @@ from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.queues import Ring
 
 
-def weight_ring(p: MachineParameters) -> Ring:
+def weight_ring(p: MachineParameters, *, short: bool = False) -> Ring:
     """Ring of steps: byte d*C + c multiplies operand element d for column c."""
-    return Ring(8 * p.columns * p.depth, p.ring_words)
+    return Ring(8 * p.columns * p.depth, p.ring_words, short=short)
