@@ -31,6 +31,9 @@ ROUTINGS = {
 SHAPES = {
     "k = E": Shape(experts=3, k=3, tasks=1, convention="renormalised"),
     "sigmoid, three tasks": Shape(experts=5, k=1, tasks=3, convention="sigmoid"),
+    "8 experts": Shape(experts=8, k=8, tasks=1),
+    "16 experts": Shape(experts=16, k=2, tasks=2, convention="sigmoid"),
+    "32 experts": Shape(experts=32, k=5, tasks=1, convention="renormalised"),
     "64 experts": Shape(experts=64, k=3, tasks=1, convention="softmax_topk"),
     "one token": Shape(experts=2, k=1, tasks=2, edge=2, token=False, convention="softmax_all"),
     "two blocks": Shape(experts=2, k=2, blocks=2, edge=4),
@@ -119,18 +122,33 @@ def test_one_token_and_all_but_one(count: int) -> None:
         interpret(made, array, images=1)
 
 
-@pytest.mark.parametrize("sanitize", [False, True])
-@pytest.mark.parametrize("made", [*ROUTINGS.values(), make(SHAPES["64 experts"])])
-def test_csim(made: Made, sanitize: bool, tmp_path: Path) -> None:
-    found = lowered(made)
+def generated(made: Made, folder: Path, sanitize: bool, array: tuple[int, int, int] = ARRAYS[0]) -> None:
+    """Three images of every task in the C++."""
+    found = lowered(made, array)
     files = hls(found.program, found.image)
-    compiled = CSim(found.program, found.image.pack(), files, tmp_path, tracing=True, sanitize=sanitize)
+    compiled = CSim(found.program, found.image.pack(), files, folder, tracing=True, sanitize=sanitize)
     for task in range(made.graph.tasks):
         result = compiled.run(made.images[:3], task=task)
         for index in range(3):
             values = golden(made, index, task)
             assert compare(found.program, result.records[index], values, task) is None
             np.testing.assert_array_equal(result.outputs[index], values[found.program.outputs[task].tensor])
+
+
+@pytest.mark.parametrize("sanitize", [False, True])
+@pytest.mark.parametrize("name", ROUTINGS)
+def test_csim(name: str, sanitize: bool, tmp_path: Path) -> None:
+    generated(ROUTINGS[name], tmp_path, sanitize)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_csim_shapes(name: str, tmp_path: Path) -> None:
+    generated(make(SHAPES[name]), tmp_path, name == "64 experts")
+
+
+@pytest.mark.parametrize("count", [1, N - 1])
+def test_csim_one_token_and_all_but_one(count: int, tmp_path: Path) -> None:
+    generated(few_tokens(count), tmp_path, sanitize=True)
 
 
 def simulate(made: Made, folder: Path, array: tuple[int, int, int] = ARRAYS[0]) -> None:
@@ -170,6 +188,11 @@ def test_rtl(name: str, folder: Path) -> None:
 @pytest.mark.parametrize("name", SHAPES)
 def test_rtl_shapes(name: str, folder: Path) -> None:
     simulate(make(SHAPES[name]), folder, ARRAYS[1] if name == "one token" else ARRAYS[0])
+
+
+@pytest.mark.parametrize("count", [1, N - 1])
+def test_rtl_one_token_and_all_but_one(count: int, folder: Path) -> None:
+    simulate(few_tokens(count), folder)
 
 
 def test_a_task_that_is_none_is_an_error(folder: Path) -> None:
