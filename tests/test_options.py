@@ -68,9 +68,9 @@ def test_a_long_sequence_on_a_small_board(shape: dict[str, int], array: str, exp
 def test_multipliers_and_memories_are_named_together() -> None:
     graph = integer_vit(Vit())
     problems = refused(graph, board="ulx3s-85f", array="16x16x8")
-    assert problems[0].what == "the 16x16x8 array must need at most 143 DSP blocks on ulx3s-85f, not 2048"
+    assert problems[0].what == "the 16x16x8 array must need at most 143 DSP blocks on ulx3s-85f, not 1024"
     named = follow(graph, problems[-1].fix, board="ulx3s-85f", array="16x16x8")
-    assert named[0] == "--array 4x4x8"
+    assert named[0] == "--array 4x4x16"
     assert "--board zcu102 --array 16x16x8" in named
 
 
