@@ -9,7 +9,7 @@ from amaranth import C, Cat, ClockSignal, Instance, Module, Mux, Signal, Value, 
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.parameters import TARGETS, MachineParameters
+from hlsgen.machine.parameters import ECP5_BLOCKS, TARGETS, MachineParameters
 from hlsgen.rtl.pipeline import delay, register, total
 
 STYLES = ("plain", "ecp5", "soft")
@@ -17,8 +17,6 @@ PORT = 18
 """Width of an ECP5 multiplier port."""
 LIMB = PORT - 1
 """Unsigned bits that a signed port holds."""
-ECP5_BLOCKS = 140
-"""Multiplier blocks used at most: place and route of an 85F gets slow near its 156."""
 
 
 class Multiplier(wiring.Component):

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from hlsgen.boards.board import Board
 from hlsgen.boards.memories import Memory, image_rom, memories
 from hlsgen.errors import DoesNotFit, Problem
-from hlsgen.machine.parameters import MachineParameters, ceil_div, is_power_of_two
+from hlsgen.machine.parameters import ECP5_BLOCKS, MachineParameters, ceil_div, is_power_of_two
 
-ECP5_BLOCKS = 140
-"""Multiplier blocks that the RTL uses at most on the ECP5; more are slow to place and route."""
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 
