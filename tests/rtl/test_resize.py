@@ -14,9 +14,9 @@ from hlsgen.rtl.resize import Resize
 WORDS = 40
 
 
-def transfer(source: int, sink: int, stall: float) -> tuple[list[int], list[int], int]:
+def transfer(source: int, sink: int, stall: float, apart: bool = False) -> tuple[list[int], list[int], int]:
     """Words sent, words received, and cycles from the first to the last one received."""
-    component, random = Resize(source, sink), Random(source * 1000 + sink)
+    component, random = Resize(source, sink, apart=apart), Random(source * 1000 + sink)
     ratio = max(1, sink // source)
     sent = [random.getrandbits(source) for _ in range(WORDS * ratio)]
     expected = WORDS * max(1, source // sink)
@@ -69,3 +69,12 @@ def test_low_part_first(widen: bool, ratio: int, stall: float) -> None:
     if not stall:  # one narrow word a cycle, no gap
         step = ratio if widen else 1
         assert cycles == (len(received) - 1) * step
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.5])
+@pytest.mark.parametrize("ratio", [2, 8])
+def test_a_cycle_apart(ratio: int, stall: float) -> None:
+    sent, received, cycles = transfer(8, 8 * ratio, stall, apart=True)
+    assert joined(received, 8 * ratio) == joined(sent, 8)
+    if not stall:
+        assert cycles == (len(received) - 1) * (ratio + 1)
