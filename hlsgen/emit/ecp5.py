@@ -18,6 +18,7 @@ FOLDER = "ecp5"
 TOP = "ecp5_top"
 TEMPLATES = {
     "Makefile": "ecp5/Makefile",
+    "carries.v": "ecp5/carries.v",
     "synthesis.ys": "ecp5/synthesis.ys",
     "README.md": "ecp5/README.md",
 }
