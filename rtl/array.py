@@ -51,7 +51,7 @@ class Array(wiring.Component):
 
     Latency
     -------
-    `latency` cycles from a block's last step to `captured`.
+    `latency` cycles from a block's last step to `captured`; operands come `late` cycles after the rest.
 
     Throughput
     ----------
@@ -68,7 +68,7 @@ class Array(wiring.Component):
 
     def __init__(self, parameters: MachineParameters, *, style: str = "plain") -> None:
         self._parameters, self._dots = parameters, DOTS[style](parameters)
-        self.latency = self._dots.latency + 1
+        self.latency, self.late = self._dots.latency + 1, self._dots.late
         p = parameters
         super().__init__(
             {

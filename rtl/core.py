@@ -167,9 +167,13 @@ class Core(wiring.Component):
         m.submodules.array = array = Array(p, style=self._plan.array)
         slack = OPERANDS_AT + array.latency + 1
         m.submodules.sequencer = sequencer = Sequencer(p, trace=self._trace)
-        m.submodules.load = load = LoadStage(p, self._plan, slack=slack, trace=self._trace)
+        m.submodules.load = load = LoadStage(
+            p, self._plan, slack=slack, block=self._blocks, trace=self._trace
+        )
         m.submodules.multiply = multiply = MultiplyStage(p, addend_depth=queue_depth(p))
-        m.submodules.drain = drain = DrainStage(p, style=self._plan.requantize, trace=self._trace)
+        m.submodules.drain = drain = DrainStage(
+            p, style=self._plan.requantize, block=self._blocks, trace=self._trace
+        )
         m.submodules.weight_ring = ring = weight_ring(p, short=self._blocks)
         m.submodules.constant_ring = constant_ring = Ring(
             ring_bits(p.columns), p.constant_words, block=self._blocks
@@ -334,6 +338,7 @@ class Core(wiring.Component):
         shape: dict[str, Any] = {"columns": p.columns, "depth": p.depth, "block": block}
         late = OPERANDS_AT - 1
         tiles, keys, values = [], [], []
+        tile_address = delay(m, multiply.tile_address, array.late, name="tile_address")
         for index in range(width):
             slots = LaneMemory(lanes=tile_groups(p), words=p.tile_slots * slot_words(p), **shape)
             key = LaneMemory(lanes=p.columns // width, words=p.key_words, latency=late, **shape)
@@ -354,7 +359,7 @@ class Core(wiring.Component):
                 slots.write_lane.eq(load.tile_lane),
                 slots.write_address.eq(load.tile_address),
                 slots.write_data.eq(load.tile_data.word_select(index, size)),
-                slots.read_address.eq(multiply.tile_address),
+                slots.read_address.eq(tile_address),
                 key.write.eq(writer.write_keys & real),
                 value.write.eq(writer.write_values & real),
             ]
@@ -370,10 +375,11 @@ class Core(wiring.Component):
             values.append(value.read_data)
         asked = register(m, multiply.kind, name="asked")
         kind = register(m, asked, name="kind")
+        is_signed = delay(m, kind, array.late, name="tile_kind") != Kind.CONTEXT
         for row in range(p.rows):
             for d in range(p.depth):
                 byte = tiles[row % width][row // width][8 * d : 8 * d + 8]
-                sign = byte[-1] & (kind != Kind.CONTEXT)
+                sign = byte[-1] & is_signed
                 m.d.comb += array.operands[row * p.depth + d].eq(Cat(byte, sign))
         for column in range(p.columns):
             for d in range(p.depth):

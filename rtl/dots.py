@@ -28,10 +28,13 @@ class Dots(ABC):
     Attributes
     ----------
     latency
-        Cycles from operands and weights to the sums.
+        Cycles from the weights to the sums.
+    late
+        Cycles by which the operands come after the weights.
     """
 
     latency: int
+    late: int = 0
 
     def __init__(self, parameters: MachineParameters) -> None:
         self._parameters = parameters

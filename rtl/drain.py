@@ -69,6 +69,8 @@ class DrainStage(wiring.Component):
         The machine's shape.
     style
         `Multiplier` style.
+    block
+        The activation's tables lie in memory blocks: see `Table`.
     trace
         Show the words written.
 
@@ -169,8 +171,10 @@ class DrainStage(wiring.Component):
     route_word: Any
     trace: Any
 
-    def __init__(self, parameters: MachineParameters, *, style: str = "plain", trace: bool = False) -> None:
-        self._parameters, self._style, self._trace = parameters, style, trace
+    def __init__(
+        self, parameters: MachineParameters, *, style: str = "plain", block: bool = False, trace: bool = False
+    ) -> None:
+        self._parameters, self._style, self._block, self._trace = parameters, style, block, trace
         p, columns, lanes = parameters, parameters.columns, group_lanes(parameters)
         members: dict[str, Any] = {
             "jobs": In(stream.Signature(drain_job(p, trace))),
@@ -300,9 +304,8 @@ class DrainStage(wiring.Component):
         held = self.held
         groups = [range(first, first + lanes) for first in range(0, p.rows * p.columns, lanes)]
         rows = Array([Cat(held[cell] for cell in group) for group in groups])
-        kind = register(m, job.kind, name="kind")
+        plain, scores = (register(m, job.kind == kind, name=kind.name) for kind in (Kind.PLAIN, Kind.SCORES))
         fixed = register(m, Cat(job.multiplier, job.shift), name="fixed")
-        plain, scores = kind == Kind.PLAIN, kind == Kind.SCORES
         m.d.comb += [
             requantize.accumulator.eq(register(m, rows[row.index], name="accumulators")),
             requantize.low.eq(register(m, job.low, name="low")),
@@ -372,7 +375,7 @@ class DrainStage(wiring.Component):
         p = self._parameters
         tag, last = tags[at_result(p) - 1], tags[at_write(p) - 2]
         lanes = group_lanes(p)
-        m.submodules.activation = activation = Activation(lanes)
+        m.submodules.activation = activation = Activation(lanes, block=self._block)
         m.submodules.add = add = AddRows(lanes, GATED_BITS if p.experts else 16)
         m.submodules.streams = streams = DrainStreams(p)
         m.d.comb += [

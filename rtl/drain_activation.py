@@ -20,6 +20,8 @@ class Activation(wiring.Component):
     ----------
     columns
         Lanes.
+    block
+        See `Table`.
 
     Members
     -------
@@ -47,8 +49,8 @@ class Activation(wiring.Component):
     x: Any
     result: Any
 
-    def __init__(self, columns: int) -> None:
-        self._columns = columns
+    def __init__(self, columns: int, *, block: bool = False) -> None:
+        self._columns, self._block = columns, block
         super().__init__(
             {
                 "table_write": In(1),
@@ -63,7 +65,7 @@ class Activation(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m = Module()
-        m.submodules.table = table = Table(self._columns, ENTRIES)
+        m.submodules.table = table = Table(self._columns, ENTRIES, block=self._block)
         m.d.comb += [
             table.write.eq(self.table_write),
             table.write_address.eq(self.table_address),

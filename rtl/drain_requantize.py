@@ -25,7 +25,7 @@ class Requantize(wiring.Component):
     columns
         Lanes.
     accumulator_bits
-        Width of the accumulators; with the bias they must fit 32 bits.
+        Width of the accumulators, with the bias too.
     style
         `Multiplier` style.
 
@@ -57,7 +57,7 @@ class Requantize(wiring.Component):
     result: Any
 
     def __init__(self, columns: int, accumulator_bits: int, *, style: str = "plain") -> None:
-        self._columns, self._style = columns, style
+        self._columns, self._bits, self._style = columns, accumulator_bits, style
         super().__init__(
             {
                 "accumulator": In(words_of(accumulator_bits, columns)),
@@ -79,10 +79,10 @@ class Requantize(wiring.Component):
         low = delay(m, self.low, self.latency - 1, name="low")
         high = delay(m, self.high, self.latency - 1, name="high")
         for lane in range(self._columns):
-            product = WideMultiplier(style=self._style)
+            product = WideMultiplier(self._bits, style=self._style)
             m.submodules[f"product_{lane}"] = product
             m.d.comb += [
-                product.a.eq(self.accumulator[lane] + self.bias[lane]),
+                product.a.eq((self.accumulator[lane] + self.bias[lane])[: self._bits].as_signed()),
                 product.b.eq(self.multiplier[lane]),
             ]
             doubled_product, amount = doubled(product.p), coarse_shift[lane]

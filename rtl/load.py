@@ -61,6 +61,8 @@ class LoadStage(wiring.Component):
         The machine's shape.
     plan
         Multiplier styles.
+    block
+        Exp tables lie in memory blocks: see `Table`.
     slack
         Cycles from `tile_done` to DRAIN's first read of a context row's scale.
     trace
@@ -132,9 +134,16 @@ class LoadStage(wiring.Component):
     trace: Any
 
     def __init__(
-        self, parameters: MachineParameters, plan: MultiplierPlan, *, slack: int, trace: bool = False
+        self,
+        parameters: MachineParameters,
+        plan: MultiplierPlan,
+        *,
+        slack: int,
+        block: bool = False,
+        trace: bool = False,
     ) -> None:
         self._parameters, self._plan, self._slack, self._trace = parameters, plan, slack, trace
+        self._block = block
         p, self._tag, lanes = parameters, load_tag(parameters, trace), group_lanes(parameters)
         members: dict[str, Any] = {
             "jobs": In(stream.Signature(load_job(p, trace))),
@@ -203,7 +212,7 @@ class LoadStage(wiring.Component):
         plan = self._plan
         lane = _RowLane(
             LayerNormLoad(self._parameters, plan, first=index == 0, trace=self._trace),
-            ExpLoad(self._parameters),
+            ExpLoad(self._parameters, block=self._block),
             RowUnit(variance_style=plan.row, combine_style=plan.combine, interpolate_style=plan.interpolate),
         )
         for name in ("norm", "exp", "unit"):

@@ -21,6 +21,8 @@ class ExpLoad(wiring.Component):
     ----------
     parameters
         The machine's shape.
+    block
+        See `Table`.
 
     Members
     -------
@@ -64,8 +66,8 @@ class ExpLoad(wiring.Component):
     denominator_valid: Signal
     denominator: Signal
 
-    def __init__(self, parameters: MachineParameters) -> None:
-        self._columns, self._bits = parameters.columns, parameters.logit_bits
+    def __init__(self, parameters: MachineParameters, *, block: bool = False) -> None:
+        self._columns, self._bits, self._block = parameters.columns, parameters.logit_bits, block
         stages = (parameters.columns.bit_length() - 1 + 1) // 2
         self.denominator_latency = self.latency + stages + 1
         super().__init__(
@@ -90,7 +92,7 @@ class ExpLoad(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m = Module()
-        m.submodules.table = table = Table(self._columns, 1 << self._bits)
+        m.submodules.table = table = Table(self._columns, 1 << self._bits, block=self._block)
         m.d.comb += [
             table.write.eq(self.table_write),
             table.write_address.eq(self.table_address),

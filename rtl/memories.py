@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, Signal, Value, signed
+from amaranth import C, Cat, Module, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import ceil_div
-from hlsgen.rtl.pipeline import address_bits, delay, register, without_reset
+from hlsgen.rtl.pipeline import address_bits, delay, without_reset
 
 
 def words_of(bits: int, columns: int) -> data.ArrayLayout:
@@ -195,6 +195,9 @@ class Table(wiring.Component):
         Copies, one per lane.
     entries
         Entries per bank, a power of two, at least 8.
+    block
+        In memory blocks whose ports may differ in width: written by eight entries, read by one. Otherwise
+        eight are read and one is chosen, in registers.
 
     Members
     -------
@@ -223,8 +226,8 @@ class Table(wiring.Component):
     bank: Signal
     value: Any
 
-    def __init__(self, columns: int, entries: int) -> None:
-        self._columns, self._entries = columns, entries
+    def __init__(self, columns: int, entries: int, *, block: bool = False) -> None:
+        self._columns, self._entries, self._block = columns, entries, block
         self.index_bits = address_bits(entries)
         super().__init__(
             {
@@ -242,17 +245,30 @@ class Table(wiring.Component):
         del platform
         m = Module()
         for lane in range(self._columns):
-            memory = ram(m, f"lane_{lane}", 64, self._entries // 4)
+            read = self._read_entry if self._block else self._read_eight
+            m.d.sync += self.value[lane].eq(read(m, lane))
+        return m
+
+    def _read_eight(self, m: Module, lane: int) -> Value:
+        memory = ram(m, f"lane_{lane}", 64, self._entries // 4)
+        write = memory.write_port()
+        m.d.comb += [
+            write.en.eq(self.write),
+            write.addr.eq(self.write_address),
+            write.data.eq(self.write_data),
+        ]
+        index = Value.cast(self.index[lane])
+        found = _read(m, memory, Cat(index[3:], self.bank), f"eight_{lane}")
+        return found.word_select(delay(m, index[:3], 2, name=f"part_{lane}"), 8)
+
+    def _read_entry(self, m: Module, lane: int) -> Value:
+        """Eight ports of a byte, side by side: synthesis makes one wide port of them."""
+        memory = ram(m, f"lane_{lane}", 8, 2 * self._entries, block=True)
+        for place in range(8):
             write = memory.write_port()
             m.d.comb += [
                 write.en.eq(self.write),
-                write.addr.eq(self.write_address),
-                write.data.eq(self.write_data),
+                write.addr.eq(Cat(C(place, 3), self.write_address)),
+                write.data.eq(self.write_data.word_select(place, 8)),
             ]
-            index = Value.cast(self.index[lane])
-            found = _read(m, memory, Cat(index[3:], self.bank), f"eight_{lane}")
-            part = index[:3]
-            for stage in range(2):
-                part = register(m, part, name=f"part_{lane}_{stage}")
-            m.d.sync += self.value[lane].eq(found.word_select(part, 8))
-        return m
+        return _read(m, memory, Cat(self.index[lane], self.bank), f"entry_{lane}")

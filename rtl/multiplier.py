@@ -106,18 +106,20 @@ class Multiplier(wiring.Component):
 
 
 class WideMultiplier(wiring.Component):
-    """Signed 32 times unsigned 16 bits.
+    """Signed `a_bits` times unsigned 16 bits.
 
     Parameters
     ----------
+    a_bits
+        At most 34.
     style
-        As for `Multiplier`; "ecp5" takes two blocks.
+        As for `Multiplier`; "ecp5" takes two blocks, one where `a` fits a port.
 
     Members
     -------
-    a : In(signed(32))
+    a : In(signed(a_bits))
     b : In(16)
-    p : Out(signed(48))
+    p : Out(signed(a_bits + 16))
 
     Latency
     -------
@@ -133,22 +135,22 @@ class WideMultiplier(wiring.Component):
     b: Signal
     p: Signal
 
-    def __init__(self, *, style: str = "plain") -> None:
+    def __init__(self, a_bits: int = 32, *, style: str = "plain") -> None:
         if style not in STYLES:
             raise ValueError(f"style must be one of {STYLES}, not {style!r}")
-        self._style = style
-        super().__init__({"a": In(signed(32)), "b": In(16), "p": Out(signed(48))})
+        self._a_bits, self._style = a_bits, style
+        super().__init__({"a": In(signed(a_bits)), "b": In(16), "p": Out(signed(a_bits + 16))})
 
     def elaborate(self, platform: Any) -> Module:
         del platform
         m = Module()
         b = Cat(self.b, C(0, 1)).as_signed()
-        if self._style != "ecp5":
-            m.submodules.whole = whole = Multiplier(32, 17, latency=3, style=self._style)
+        if self._style != "ecp5" or self._a_bits <= PORT:
+            m.submodules.whole = whole = Multiplier(self._a_bits, 17, latency=3, style=self._style)
             m.d.comb += [whole.a.eq(self.a), whole.b.eq(b), self.p.eq(whole.p)]
             return m
         m.submodules.low = low = Multiplier(PORT, 17, style="ecp5")
-        m.submodules.high = high = Multiplier(32 - LIMB, 17, style="ecp5")
+        m.submodules.high = high = Multiplier(self._a_bits - LIMB, 17, style="ecp5")
         m.d.comb += [low.a.eq(self.a[:LIMB]), high.a.eq(self.a[LIMB:].as_signed()), low.b.eq(b), high.b.eq(b)]
         m.d.comb += self.p.eq(register(m, low.p + (high.p << LIMB), name="p_q"))
         return m

@@ -69,8 +69,11 @@ class PackedColumns(Dots):
     """Columns (at least 2) in pairs that share their multiplier blocks, weights in [-127, 127].
 
     Latency: two cycles to pack, two in the block, one to take the overlap apart, one for each level of the
-    tree, one to put the parts together.
+    tree, one to put the parts together. Operands come when the weights are packed: a tile's address waits at
+    less cost than its data would.
     """
+
+    late = 2
 
     def __init__(self, parameters: MachineParameters) -> None:
         super().__init__(parameters)
@@ -79,7 +82,7 @@ class PackedColumns(Dots):
     def sums(self, m: Module, operands: Any, weights: Any) -> Sums:
         p = self._parameters
         found: dict[tuple[int, int], Value] = {}
-        operand, weights = delay(m, operands, 2, name="operand"), register(m, weights, name="weight")
+        weights = register(m, weights, name="weight")
         for column in range(0, p.columns, 2):
             highs = [weights[column * p.depth + i] for i in range(p.depth)]
             lows = [weights[(column + 1) * p.depth + i] for i in range(p.depth)]
@@ -89,7 +92,7 @@ class PackedColumns(Dots):
             ]
             low_bits = [ends(m, high, name=f"{column}_{i}") for i, high in enumerate(highs)]
             for row in range(p.rows):
-                mine = [operand[row * p.depth + i] for i in range(p.depth)]
+                mine = [operands[row * p.depth + i] for i in range(p.depth)]
                 both = self._pair(m, mine, packed, low_bits, f"{row}_{column}")
                 found |= {(row, column): both[0], (row, column + 1): both[1]}
         return lambda row, column: found[row, column]

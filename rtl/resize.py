@@ -64,8 +64,9 @@ class Resize(wiring.Component):
         with m.If(self.o.ready):
             m.d.sync += full.eq(0)
         with m.If(self.i.valid & self.i.ready):
+            # Each part to its place: bits that nobody reads need no register, as they would in a shift.
             m.d.sync += [
-                word.eq((word >> part) | (self.i.payload << (len(word) - part))),
+                word.word_select(count, part).eq(self.i.payload),
                 count.eq(count + 1),
                 full.eq(count == self._ratio - 1),
             ]

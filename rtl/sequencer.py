@@ -23,7 +23,8 @@ from hlsgen.rtl.jobs import (
     operand_bits,
     width_bits,
 )
-from hlsgen.rtl.sequencer_jobs import Place, fill_drain, fill_load, fill_multiply
+from hlsgen.rtl.pipeline import register
+from hlsgen.rtl.sequencer_jobs import Place, fill_drain, fill_load, fill_multiply, settle
 
 _WALKED = ("tile", "outer", "first_outer", "slot", "memory", "operand", "token", "block", "opens")
 
@@ -182,10 +183,13 @@ class Sequencer(wiring.Component):
                     if not self._parameters.planned:
                         m.d.sync += number.eq(number + 1)
                     m.next = "start"
+        settled = {
+            name: register(m, value, name=name) for name, value in settle(command, self._parameters).items()
+        }
         walked = {name: Mux(is_context, *(getattr(at, name) for at in (context, main))) for name in _WALKED}
         place = Place(
             parameters=self._parameters, command=command, number=number, kind=kind, blocks=blocks,
-            fresh=fresh, last_tile=last_tile, last_outer=last_outer, closes=closes, **walked,
+            fresh=fresh, last_tile=last_tile, last_outer=last_outer, closes=closes, **walked, **settled,
         )  # fmt: skip
         m.d.comb += [port.valid.eq(handed) for port in (self.load, self.multiply, self.drain)]
         m.d.comb += fill_load(self.load.payload, place, trace=self._trace)

@@ -34,6 +34,9 @@ class Place:
     last_outer: Value
     opens: Value
     closes: Value
+    headed: Value
+    head_jump: Value
+    addend_offset: Value
 
     @property
     def rows(self) -> Value:
@@ -120,7 +123,7 @@ def fill_drain(job: Any, at: Place, *, trace: bool) -> list[Any]:
         "rows": at.rows,
         "blocks": at.blocks,
         "base": Mux(context, at.memory, at.group_address(command.target_base)),
-        "addend_offset": at.group_address(command.addend_base) - at.group_address(command.target_base),
+        "addend_offset": at.addend_offset,
         "multiplier": command.logit_multiplier,
         "shift": command.logit_shift,
     }
@@ -139,8 +142,7 @@ def fill_drain(job: Any, at: Place, *, trace: bool) -> list[Any]:
 def _walk(at: Place) -> dict[str, Value]:
     """How rows and blocks follow one another in the target memory."""
     command, p = at.command, at.parameters
-    keys, values = command.target == Target.KEYS, command.target == Target.VALUES
-    headed = (keys | values) & (at.kind == Kind.PLAIN)
+    keys, headed = command.target == Target.KEYS, at.headed & (at.kind == Kind.PLAIN)
     row_step = Mux(headed, command.head_words, command.target_stride)
     if p.experts:  # the queue says where a row goes
         row_step = Mux(command.drain == Drain.COMBINE, 0, row_step)
@@ -149,7 +151,18 @@ def _walk(at: Place) -> dict[str, Value]:
         "lane_last": Mux(~headed, 0, Mux(keys, p.columns // p.row_width - 1, p.depth // p.row_width - 1)),
         # Without heads no block is a head's last word: the counter never gets to -1.
         "head_words": Mux(headed, command.head_words, 0),
-        "head_jump": Mux(keys, command.head_stride, command.value_stride) - command.head_words + 1,
+        "head_jump": at.head_jump,
+    }
+
+
+def settle(command: Any, p: MachineParameters) -> dict[str, Value]:
+    """What jobs need of a command alone, to be registered before its first job."""
+    keys, values = command.target == Target.KEYS, command.target == Target.VALUES
+    stride = Mux(keys, command.head_stride, command.value_stride)
+    return {
+        "headed": keys | values,
+        "head_jump": stride - command.head_words + 1,
+        "addend_offset": command.addend_base[width_bits(p) :] - command.target_base[width_bits(p) :],
     }
 
 

@@ -20,11 +20,18 @@ def run(parameters: MachineParameters, style: str, blocks: Blocks) -> list[np.nd
     array, found = Array(parameters, style=style), []
     shape = parameters.rows, parameters.columns
 
+    async def feed(context: Any) -> None:
+        if array.late:
+            await context.tick().repeat(array.late)
+        for operands, _ in blocks:
+            for step in operands:
+                for index, value in enumerate(step.ravel()):
+                    context.set(array.operands[index], int(value))
+                await context.tick()
+
     async def drive(context: Any) -> None:
         for operands, weights in blocks:
             for step in range(len(operands)):
-                for index, value in enumerate(operands[step].ravel()):
-                    context.set(array.operands[index], int(value))
                 for index, value in enumerate(weights[step].ravel()):
                     context.set(array.weights[index], int(value))
                 context.set(array.valid, 1)
@@ -44,6 +51,7 @@ def run(parameters: MachineParameters, style: str, blocks: Blocks) -> list[np.nd
     m.submodules.array = array
     simulator = Simulator(m)
     simulator.add_clock(1e-6)
+    simulator.add_testbench(feed, background=True)
     simulator.add_testbench(drive)
     simulator.add_testbench(watch, background=True)
     simulator.run()
