@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from amaranth.sim import Simulator
 
-from hlsgen.rtl.memories import LaneMemory
+from hlsgen.rtl.memories import LaneMemory, Table
 from hlsgen.rtl.queues import Queue, Ring
 
 
@@ -47,6 +47,35 @@ def test_lanes_are_written_by_words_and_read_by_steps(columns: int, depth: int) 
                 assert found == held[lane][(step - 1) * depth : step * depth]
 
     simulate(memory, bench)
+
+
+@pytest.mark.parametrize("block", [False, True], ids=["eight", "entry"])
+@pytest.mark.parametrize("entries", [8, 64])
+def test_tables_are_written_by_eight_entries_and_read_by_one(entries: int, block: bool) -> None:
+    columns, random = 2, Random(3)
+    table: Any = Table(columns, entries, block=block)
+    held = random.randbytes(2 * entries)
+    asked = [[random.randrange(2 * entries) for _ in range(columns)] for _ in range(40)]
+
+    async def bench(context: Any) -> None:
+        for eighth in range(entries // 4):
+            context.set(table.write, 1)
+            context.set(table.write_address, eighth)
+            context.set(table.write_data, int.from_bytes(held[8 * eighth : 8 * eighth + 8], "little"))
+            await context.tick()
+        context.set(table.write, 0)
+        for step in range(len(asked) + Table.latency - 1):
+            if step < len(asked):  # the bank is one for all lanes
+                context.set(table.bank, asked[step][0] // entries)
+                for lane, place in enumerate(asked[step]):
+                    context.set(table.index[lane], place % entries)
+            await context.tick()
+            past = step - (Table.latency - 1)
+            for lane, place in enumerate(asked[past] if past >= 0 else []):
+                wanted = asked[past][0] // entries * entries + place % entries
+                assert context.get(table.value[lane]) == held[wanted]
+
+    simulate(table, bench)
 
 
 def _source(port: Any, values: list[int], chance: float) -> Any:
