@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -95,7 +95,8 @@ class Array(wiring.Component):
             accumulator = Signal(signed(p.accumulator_bits), name=f"accumulator_{cell}", reset_less=True)
             held = Signal(signed(p.accumulator_bits), name=f"held_{cell}", reset_less=True)
             with m.If(step):
-                m.d.sync += accumulator.eq(Mux(first, 0, accumulator) + found)
+                total = self._dots.accumulate(m, accumulator, first, found, name=f"accumulate_{cell}")
+                m.d.sync += accumulator.eq(total)
             with m.If(self.captured):
                 m.d.sync += held.eq(accumulator)
             m.d.comb += self.held[cell].eq(held)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from amaranth import Module, Signal, Value
+from amaranth import Module, Mux, Signal, Value
 
 from hlsgen.machine.parameters import MachineParameters, ceil_div
 from hlsgen.rtl.pipeline import delay, register, tree
@@ -43,6 +43,11 @@ class Dots(ABC):
     @abstractmethod
     def sums(self, m: Module, operands: Any, weights: Any) -> Sums:
         """Add the multipliers to `m`; operand d of row r lies at r*D + d, weight d of column c at c*D + d."""
+
+    def accumulate(self, m: Module, kept: Signal, first: Value, found: Value, *, name: str) -> Value:
+        """What an accumulator becomes: `found`, added to what was `kept` except in a block's first step."""
+        del m, name
+        return Mux(first, 0, kept) + found
 
 
 class PlainDots(Dots):

@@ -16,12 +16,12 @@ Over the products of a cell the three parts are added up apart and put together 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from amaranth import C, Module, Mux, Signal, Value
+from amaranth import C, Cat, Module, Signal, Value
 
 from hlsgen.machine.parameters import MachineParameters
+from hlsgen.rtl.carry_ecp5 import gated_sum, kept_sum
 from hlsgen.rtl.dots import Dots, Sums
 from hlsgen.rtl.multiplier import PORT, Multiplier
 from hlsgen.rtl.pipeline import delay, register, total, tree
@@ -39,29 +39,14 @@ def pack(high: Value, low: Value) -> Value:
     return ((high << FIELD) + low)[:PORT].as_signed()
 
 
-@dataclass(frozen=True)
-class Ends:
-    """The low bits of a weight and of its triple, registered."""
-
-    one: Signal
-    three: Signal
-
-
-def ends(m: Module, weight: Value, *, name: str) -> Ends:
-    """What `digit_products` selects from, one cycle after `weight`."""
-    three = (weight + (weight << 1))[:OVERLAP]
-    return Ends(register(m, weight[:OVERLAP], name=f"one_{name}"), register(m, three, name=f"three_{name}"))
-
-
-def digit_products(m: Module, weight: Ends, operand: Value, *, name: str) -> list[Value]:
+def digit_sums(m: Module, weight: Signal, operand: Value, *, name: str) -> list[Value]:
     """weight * (two bits of operand) in place, one for each pair of bits, as far as they count mod 64."""
     found = []
-    for index in range(OVERLAP // 2):
-        width = OVERLAP - 2 * index
-        one, three = weight.one[:width], weight.three[:width]
-        low, high = operand[2 * index], operand[2 * index + 1]
-        chosen = Mux(high, Mux(low, three, (one << 1)[:width]), Mux(low, one, C(0, width)))
-        found.append(register(m, chosen, name=f"{name}_{index}") << 2 * index)
+    for first in range(0, OVERLAP, 2):
+        width = OVERLAP - first
+        single, double = weight[:width], Cat(C(0, 1), weight[: width - 1])
+        both = gated_sum(m, single, operand[first], double, operand[first + 1], name=f"{name}_{first}_add")
+        found.append(register(m, both, name=f"{name}_{first}") << first)
     return found
 
 
@@ -90,7 +75,9 @@ class PackedColumns(Dots):
                 register(m, pack(high, low), name=f"packed_{column}_{i}")
                 for i, (high, low) in enumerate(zip(highs, lows, strict=True))
             ]
-            low_bits = [ends(m, high, name=f"{column}_{i}") for i, high in enumerate(highs)]
+            low_bits = [
+                register(m, high[:OVERLAP], name=f"ends_{column}_{i}") for i, high in enumerate(highs)
+            ]
             for row in range(p.rows):
                 mine = [operands[row * p.depth + i] for i in range(p.depth)]
                 both = self._pair(m, mine, packed, low_bits, f"{row}_{column}")
@@ -98,13 +85,13 @@ class PackedColumns(Dots):
         return lambda row, column: found[row, column]
 
     def _pair(
-        self, m: Module, operands: list[Value], packed: list[Signal], low_bits: list[Ends], name: str
+        self, m: Module, operands: list[Value], packed: list[Signal], low_bits: list[Signal], name: str
     ) -> tuple[Signal, Signal]:
         """The sums of one row in two columns."""
         tops, bottoms, overlaps = [], [], []
         for index, (operand, factor, end) in enumerate(zip(operands, packed, low_bits, strict=True)):
             product = self._product(m, operand, factor, f"{name}_{index}")
-            digits = digit_products(m, end, operand, name=f"digit_{name}_{index}")
+            digits = digit_sums(m, end, operand, name=f"digit_{name}_{index}")
             low = register(m, total(digits)[:OVERLAP], name=f"low_{name}_{index}")
             overlap = (product[FIELD : FIELD + OVERLAP] - low)[:OVERLAP].as_signed()
             overlaps.append(register(m, overlap, name=f"overlap_{name}_{index}"))
@@ -120,6 +107,11 @@ class PackedColumns(Dots):
             register(m, (top - overlap)[:bits].as_signed(), name=f"sum_{name}_0"),
             register(m, ((overlap << FIELD) + bottom)[:bits].as_signed(), name=f"sum_{name}_1"),
         )
+
+    def accumulate(self, m: Module, kept: Signal, first: Value, found: Value, *, name: str) -> Value:
+        bits = len(kept)
+        extended = Cat(found, found[-1].replicate(max(0, bits - len(found))))[:bits]
+        return kept_sum(m, kept, ~first, extended, name=name).as_signed()
 
     def _product(self, m: Module, operand: Value, factor: Signal, name: str) -> Value:
         m.submodules[f"pair_{name}"] = block = Multiplier(PORT, len(operand), style="ecp5")

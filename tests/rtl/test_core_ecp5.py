@@ -1,4 +1,4 @@
-"""The core made for ECP5, with the multiplier block's model: every word against the interpreter."""
+"""The core made for ECP5, with models of its cells: every word against the interpreter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hlsgen.machine.trace import rebuild
 from hlsgen.rtl import multiplier
 from hlsgen.sim import cosim, icarus
 
-MODEL = Path(hlsgen.sim.__file__).with_name("models") / "mult18x18d.v"
+MODELS = sorted(Path(hlsgen.sim.__file__).with_name("models").glob("*.v"))
 REQUANTIZE_AND_ROW = 2 * 2 + 1
 """Blocks beyond the array's that a core of two columns needs for these two."""
 LOGIC = {"normalise", "combine", "centre", "square", "interpolate"}
@@ -43,6 +43,8 @@ def test_every_word_equals_the_interpreter(
     assert {name for name, style in styles.items() if style == "soft"} == soft
     text = verilog(parameters, "ecp5", trace=True)[PATH]
     assert text.count("MULT18X18D ") >= blocks
-    (run,) = icarus.run(parameters, lowered.image.pack(), [pixels], tmp_path, text=text + MODEL.read_text())
+    (run,) = icarus.run(
+        parameters, lowered.image.pack(), [pixels], tmp_path, text=text + "".join(map(Path.read_text, MODELS))
+    )
     cosim.check(lowered.program, run, rebuild(lowered.program, expected.records))
     assert run.output[: len(expected.output)] == expected.output

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from amaranth import Mux
 from support.array_bench import Blocks, run
 
 from hlsgen.emit.rtl import verilog
@@ -35,9 +38,20 @@ def _plain_block(a_bits: int, b_bits: int, *, style: str) -> Multiplier:
     return Multiplier(a_bits, b_bits, style="plain")
 
 
+def _gated_sum(m: Any, a: Any, a_on: Any, b: Any, b_on: Any, *, name: str) -> Any:
+    del m, name
+    return (Mux(a_on, a, 0) + Mux(b_on, b, 0))[: len(a)]
+
+
+def _kept_sum(m: Any, kept: Any, keep: Any, found: Any, *, name: str) -> Any:
+    del m, name
+    return (Mux(keep, kept, 0) + found)[: len(kept)]
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_array_gives_exact_sums(shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packed_ecp5, "Multiplier", _plain_block)
+    for name, plain in (("Multiplier", _plain_block), ("gated_sum", _gated_sum), ("kept_sum", _kept_sum)):
+        monkeypatch.setattr(packed_ecp5, name, plain)
     rows, columns, depth = shape
     parameters = MachineParameters(rows=rows, columns=columns, depth=depth)
     blocks: Blocks = []

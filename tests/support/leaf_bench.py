@@ -98,10 +98,10 @@ class LeafBench:
 
 
 def build(leaves: Leaves, stimulus: np.dtype, response: np.dtype, folder: Path) -> LeafBench:
-    """Build the simulator in a folder; the multiplier block's model is part of it."""
+    """Build the simulator in a folder; the models of an ECP5's cells are part of it."""
     source = Path(__file__).with_name("leaf_bench.cpp")
-    model = Path(hlsgen.sim.__file__).with_name("models") / "mult18x18d.v"
-    (folder / "leaves.v").write_text(convert(leaves, "leaves") + model.read_text())
+    models = sorted(Path(hlsgen.sim.__file__).with_name("models").glob("*.v"))
+    (folder / "leaves.v").write_text(convert(leaves, "leaves") + "".join(map(Path.read_text, models)))
     shutil.copy(source, folder)
     environ = verilator.environment()
     environ["MAKEFLAGS"] += " VM_PARALLEL_BUILDS=0"  # one file: quicker, for a design this small
