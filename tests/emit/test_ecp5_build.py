@@ -80,9 +80,20 @@ def test_a_tool_that_fails_shows_its_last_lines(project: Path, mocks: pytest.Mon
 
 
 def test_a_tool_that_never_ends_is_ended(project: Path, mocks: pytest.MonkeyPatch) -> None:
-    mocks.setenv("MOCK_MHZ", "hang")
+    mocks.setenv("MOCK_MHZ", "hang hang hang")
     with pytest.raises(ToolFailed, match=r"make must end within 0\.5 s"):
         build_ecp5(project, limit=0.5)
+
+
+def test_a_placement_that_is_not_routed_in_time_is_followed_by_the_next(
+    project: Path, mocks: pytest.MonkeyPatch
+) -> None:
+    mocks.setenv("MOCK_MHZ", "hang 90")
+    built = build_ecp5(project, limit=2.0)
+    assert [(attempt.seed, len(attempt.clocks)) for attempt in built.attempts] == [(1, 0), (2, 1)]
+    mocks.setenv("MOCK_MHZ", "60 hang 70")
+    with pytest.raises(ToolFailed, match="not routed in time"):
+        build_ecp5(project, limit=2.0)
 
 
 def test_missing_tools_are_all_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
