@@ -24,7 +24,7 @@ from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.carry_ecp5 import gated_sum, kept_sum
 from hlsgen.rtl.dots import Dots, Sums
 from hlsgen.rtl.multiplier import PORT, Multiplier
-from hlsgen.rtl.pipeline import delay, register, total, tree
+from hlsgen.rtl.pipeline import delay, register, tree
 
 FIELD = 10
 """Bits of the low field."""
@@ -39,15 +39,24 @@ def pack(high: Value, low: Value) -> Value:
     return ((high << FIELD) + low)[:PORT].as_signed()
 
 
-def digit_sums(m: Module, weight: Signal, operand: Value, *, name: str) -> list[Value]:
-    """weight * (two bits of operand) in place, one for each pair of bits, as far as they count mod 64."""
-    found = []
-    for first in range(0, OVERLAP, 2):
-        width = OVERLAP - first
-        single, double = weight[:width], Cat(C(0, 1), weight[: width - 1])
-        both = gated_sum(m, single, operand[first], double, operand[first + 1], name=f"{name}_{first}_add")
-        found.append(register(m, both, name=f"{name}_{first}") << first)
-    return found
+def low_product(m: Module, weight: Value, operand: Value, *, name: str) -> Signal:
+    """weight * operand mod 64, two cycles later: the sums of two bits of `operand` each, then their sum."""
+    first, second = (
+        gated_sum(
+            m,
+            weight[: OVERLAP - place],
+            operand[place],
+            Cat(C(0, 1), weight[: OVERLAP - place - 1]),
+            operand[place + 1],
+            name=f"digit_{place}_{name}",
+        )
+        for place in (0, 2)
+    )
+    # The third sum has two bits: gates behind the second one, not an adder.
+    third = operand[4] & weight[0], (operand[4] & weight[1]) ^ (operand[5] & weight[0])
+    upper = Cat(second[:2], second[2] ^ third[0], second[3] ^ third[1] ^ (second[2] & third[0]))
+    first, upper = register(m, first, name=f"first_{name}"), register(m, upper, name=f"upper_{name}")
+    return register(m, Cat(first[:2], (first[2:] + upper)[: OVERLAP - 2]), name=f"low_{name}")
 
 
 class PackedColumns(Dots):
@@ -91,8 +100,7 @@ class PackedColumns(Dots):
         tops, bottoms, overlaps = [], [], []
         for index, (operand, factor, end) in enumerate(zip(operands, packed, low_bits, strict=True)):
             product = self._product(m, operand, factor, f"{name}_{index}")
-            digits = digit_sums(m, end, operand, name=f"digit_{name}_{index}")
-            low = register(m, total(digits)[:OVERLAP], name=f"low_{name}_{index}")
+            low = low_product(m, end, operand, name=f"{name}_{index}")
             overlap = (product[FIELD : FIELD + OVERLAP] - low)[:OVERLAP].as_signed()
             overlaps.append(register(m, overlap, name=f"overlap_{name}_{index}"))
             bottoms.append(product[:FIELD])
