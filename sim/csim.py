@@ -29,12 +29,13 @@ class Result:
     """What the C++ left for each input.
 
     outputs is int64 [inputs, rows, columns]; records holds one array of trace records per input, empty
-    arrays when nothing was traced.
+    arrays when nothing was traced; tokens is [inputs, experts], what the machine counted of each expert.
     """
 
     program: Program
     outputs: np.ndarray
     records: tuple[np.ndarray, ...]
+    tokens: np.ndarray
 
     @cached_property
     def tensors(self) -> tuple[dict[str, np.ndarray], ...]:
@@ -130,13 +131,15 @@ class CSim:
                 "outputs.bin",
                 traced,
                 str(task),
+                "tokens.bin",
             ]
             _run(command, work, seconds, "the generated C++ failed")
             records = np.fromfile(work / traced, self._record_type) if self.tracing else self._no_records()
             data = (work / "outputs.bin").read_bytes()
+            tokens = self._tokens(work / "tokens.bin", len(inputs))
         planned = self.program.parameters.planned and self.tracing
         parts = _split_at_starts(records) if planned else _split(records, len(inputs))
-        return Result(self.program, self._outputs(data, len(inputs), task), tuple(parts))
+        return Result(self.program, self._outputs(data, len(inputs), task), tuple(parts), tokens)
 
     @property
     def _columns(self) -> int:
@@ -148,6 +151,10 @@ class CSim:
 
     def _no_records(self) -> np.ndarray:
         return np.zeros(0, self._record_type)
+
+    def _tokens(self, path: Path, count: int) -> np.ndarray:
+        experts = self.program.parameters.experts
+        return np.fromfile(path, "<u4").reshape(count, experts) if experts else np.zeros((count, 0), "<u4")
 
     def _outputs(self, data: bytes, count: int, task: int) -> np.ndarray:
         layout, parameters = self.program.outputs[task], self.program.parameters

@@ -125,6 +125,7 @@ def hls(
         "layout": _layout(program, image),
         "workspace_bytes": image.workspace_bytes,
         "planned": program.parameters.planned,
+        "experts": program.parameters.experts,
         "commands": len(program.commands),
         "sections": section_texts(program),
     }

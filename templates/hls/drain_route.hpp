@@ -70,6 +70,7 @@ void append_token(Memory<P>& memory, const Command& command, int token,
         }
         memory.queues.entry[expert * P::queue_tokens + memory.queues.count[expert]] = entry;
         memory.queues.count[expert] += 1;
+        memory.queues.tokens[expert] += 1;
     }
 }
 

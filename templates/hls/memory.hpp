@@ -5,6 +5,8 @@
 // addresses are in words and are those of docs/design.md.
 #pragma once
 
+#include <cstdint>
+
 #include "integers.hpp"
 #include "numerics.hpp"
 
@@ -45,6 +47,7 @@ struct Queues {
     static constexpr int words = (experts + P::columns - 1) / P::columns;
     QueueEntry entry[entries];
     int count[experts];
+    std::uint32_t tokens[experts];  // of each expert since the image began, over all layers
     UInt<15> table[P::experts > 0 ? 1 << P::logit_bits : 1];
     Int<P::logit_bits> logits[P::rows][words * P::columns];  // of the tile that drains
 };

@@ -133,6 +133,7 @@ def generated(made: Made, folder: Path, sanitize: bool, array: tuple[int, int, i
             values = golden(made, index, task)
             assert compare(found.program, result.records[index], values, task) is None
             np.testing.assert_array_equal(result.outputs[index], values[found.program.outputs[task].tensor])
+            assert result.tokens[index].tolist() == tokens(made, index, task)
 
 
 @pytest.mark.parametrize("sanitize", [False, True])
