@@ -159,7 +159,7 @@ def test_weight_scales_grow_where_bias_or_shift_would_not_fit() -> None:
     weight = np.array([[1.0, -2.0], [1e-20, 0.0], [0.0, 0.0], [1e-3, 1e-3], [0.0, 0.0]])
     bias = np.array([0.5, 0.0, 3.0, 1e5, 1e9])
     op, source, scale = Linear(weight=weight, bias=bias), 0.01, 1e-3
-    units = weight_scales(op, source, scale, MinMax())
+    units = weight_scales(op, source, scale, 32767, MinMax())
     assert units[0] == 2 / 127
     assert np.abs(bias / (source * units)).max() <= BIAS_LIMIT * (1 + 1e-9)
     integer = linear(op, source, scale, -32768, 32767, MinMax())
