@@ -49,6 +49,9 @@ from hlsgen.quantize.scales import INT8, chosen, mean_shift
 BIAS_LIMIT = (1 << (numerics.BIAS_BITS - 1)) - 1
 SMALLEST_RATIO = 2.0**-30
 """Smallest scale ratio of a channel: keeps its shift below 46."""
+LARGEST_RATIO = 2.0**14
+"""Largest scale ratio that a bias asks for: its shift is 0. A larger bias is cut off, at 2**32 units of the
+result, far beyond where results saturate."""
 
 
 def rewrite(
@@ -178,7 +181,8 @@ def weight_scales(op: Linear, source: float, scale: float, high: int, observer: 
     """Weight scale by output channel [N]: the observer's, larger where bias or shift would not fit."""
     units = observer.row_scales(op.weight, INT8)
     units = np.where(units > 0, units, dead_ratio(high) * scale / source)
-    return np.maximum(units, np.maximum(np.abs(op.bias) / BIAS_LIMIT, SMALLEST_RATIO * scale) / source)
+    least = np.clip(np.abs(op.bias) / BIAS_LIMIT, SMALLEST_RATIO * scale, LARGEST_RATIO * scale)
+    return np.maximum(units, least / source)
 
 
 def dead_ratio(high: int) -> float:
