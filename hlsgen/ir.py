@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
 
-from hlsgen.errors import TypeMismatch, UsageError
+from hlsgen.errors import RangeOverflow, TypeMismatch, UsageError
 
 _T = TypeVar("_T")
 
@@ -191,7 +191,7 @@ class Graph:
                 raise TypeMismatch(f"%{node.name}: used before definition: {', '.join(missing)}")
             if node.op.chooses and len(node.inputs) != self.tasks:
                 raise TypeMismatch(f"%{node.name}: must choose among {self.tasks} tasks")
-            inferred = node.op.infer(*(types[name] for name in node.inputs))
+            inferred = _infer(node.op, [types[name] for name in node.inputs], node.name, node.source)
             if inferred != node.type:
                 raise TypeMismatch(f"%{node.name}: type must be {inferred}, not {node.type}")
             types[node.name] = node.type
@@ -205,6 +205,20 @@ class Graph:
         lines += [str(node) for node in self.nodes]
         lines.append(f"output {', '.join('%' + name for name in self.outputs)}")
         return "\n".join(lines) + "\n"
+
+
+def _infer(op: Op, types: Sequence[TensorType], name: str, source: Source) -> TensorType:
+    """The type of node `name`; an overflow says where it is."""
+    try:
+        return op.infer(*types)
+    except RangeOverflow as error:
+        place = " ".join(filter(None, (f"%{name}", str(source))))
+        raise RangeOverflow(
+            [
+                dataclasses.replace(each, where=", ".join(filter(None, (place, each.where))))
+                for each in error.problems
+            ]
+        ) from error
 
 
 class GraphBuilder:
@@ -221,8 +235,9 @@ class GraphBuilder:
         while unique in self._types:
             count += 1
             unique = f"{name}_{count}"
-        result = op.infer(*(self._types[i] for i in inputs))
-        self._nodes.append(Node(unique, op, tuple(inputs), result, source or Source()))
+        source = source or Source()
+        result = _infer(op, [self._types[i] for i in inputs], unique, source)
+        self._nodes.append(Node(unique, op, tuple(inputs), result, source))
         self._types[unique] = result
         return unique
 

@@ -16,6 +16,10 @@ Integers = NDArray[np.int64]
 
 MULTIPLIER_BITS = 15
 """Bits of a normalised dyadic multiplier: it lies in [2**14, 2**15)."""
+BIAS_BITS = 19
+"""Signed bits of a layer's bias."""
+SHIFT_BITS, MOST_SHIFT = 6, 46
+"""Bits of a requantization's shift, and the largest one."""
 MANTISSA_BITS = 16
 """Fractional bits of the reciprocal and reciprocal square root mantissas."""
 ROW_SHIFT = 24
@@ -57,8 +61,8 @@ def dyadic(real: float) -> tuple[int, int]:
     multiplier, shift = round(mantissa * (1 << MULTIPLIER_BITS)), MULTIPLIER_BITS - exponent
     if multiplier == 1 << MULTIPLIER_BITS:
         multiplier, shift = multiplier >> 1, shift - 1
-    if not 0 <= shift <= 46:
-        raise ValueError(f"scale ratio {real!r} needs a shift of {shift}, outside 0..46")
+    if not 0 <= shift <= MOST_SHIFT:
+        raise ValueError(f"scale ratio {real!r} needs a shift of {shift}, outside 0..{MOST_SHIFT}")
     return multiplier, shift
 
 

@@ -8,20 +8,24 @@ from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.constant_format import GROUP, NO_COMMAND, Item, word_bytes
+from hlsgen.numerics import BIAS_BITS, MULTIPLIER_BITS, SHIFT_BITS
 from hlsgen.rtl.pipeline import without_reset
 
-KIND_CONSTANTS, KIND_ACTIVATION, KIND_EXP, KIND_GATE = 1, 2, 3, 4
-ANY_TIME = 0xFFFF
-"""`after` of a table that need not wait."""
+PART_BYTES = 8
+"""Bytes of a table that are written in a cycle."""
 
 
 def constant_word() -> data.StructLayout:
-    """What a column needs of its 8 bytes."""
-    return data.StructLayout({"bias": signed(32), "multiplier": 16, "shift": 6})
+    """A column's record."""
+    fields = {"bias": signed(BIAS_BITS), "multiplier": MULTIPLIER_BITS, "shift": SHIFT_BITS}
+    return data.StructLayout(fields)
 
 
 class ConstantReader(wiring.Component):
-    """Takes the constant stream apart.
+    """Takes the constant stream apart (`machine.constant_format`).
+
+    The word with the high bytes of up to four blocks is kept while the blocks' own words pass.
 
     Parameters
     ----------
@@ -32,11 +36,11 @@ class ConstantReader(wiring.Component):
 
     Members
     -------
-    words : In(stream of C * 8 bytes)
+    words : In(stream of `word_bytes(C)` bytes)
     drained_commands : In(16)
         A table is written once command `after` has drained.
     constants : Out(stream)
-        Words for the ring.
+        Words for the ring: the records of a block's columns.
     activation_write, exp_write : Out(1)
     activation_address, exp_address : Out
         Bank and eighth of an entry's index.
@@ -46,11 +50,11 @@ class ConstantReader(wiring.Component):
 
     Latency
     -------
-    1 cycle for constants.
+    0 cycles for constants.
 
     Throughput
     ----------
-    One constant word a cycle; eight table entries a cycle.
+    One word of constants a cycle; eight table entries a cycle.
     """
 
     words: stream.Interface
@@ -68,7 +72,7 @@ class ConstantReader(wiring.Component):
         self._columns, self._exp_bits = columns, exp_bits
         super().__init__(
             {
-                "words": In(stream.Signature(64 * columns)),
+                "words": In(stream.Signature(8 * word_bytes(columns))),
                 "drained_commands": In(16),
                 "constants": Out(stream.Signature(data.ArrayLayout(constant_word(), columns))),
                 "activation_write": Out(1),
@@ -87,11 +91,13 @@ class ConstantReader(wiring.Component):
         m = Module()
         word = self.words.payload
         left, after, is_exp, bank = Signal(16), Signal(16), Signal(), Signal()
-        part, address = Signal(range(max(2, self._columns))), Signal(self._exp_bits - 2)
+        parts = word_bytes(self._columns) // PART_BYTES
+        part, address = Signal(range(max(2, parts))), Signal(self._exp_bits - 2)
         is_gate = Signal()
+        high, place = Signal(8 * GROUP * self._columns, reset_less=True), Signal(range(GROUP))
         for column in range(self._columns):
-            eight = word[64 * column : 64 * column + 64]
-            m.d.comb += self.constants.payload[column].eq(eight[:54])
+            record = Cat(word[32 * column : 32 * column + 32], high[8 * column : 8 * column + 8])
+            m.d.comb += self.constants.payload[column].eq(record)
         writing = Signal()
         m.d.sync += [
             self.activation_write.eq(writing & ~is_exp & ~is_gate),
@@ -100,14 +106,14 @@ class ConstantReader(wiring.Component):
             self.exp_write.eq(writing & is_exp),
             self.activation_address.eq(Cat(address[:5], bank)),
             self.exp_address.eq(Cat(address[:-1], bank)),
-            self.table_data.eq(word.word_select(part, 64)),
+            self.table_data.eq(word.word_select(part, 8 * PART_BYTES)),
         ]
         with m.FSM():
             with m.State("header"):
                 m.d.comb += self.words.ready.eq(1)
                 m.d.sync += [
-                    is_exp.eq(word[:8] == KIND_EXP),
-                    is_gate.eq(word[:8] == KIND_GATE),
+                    is_exp.eq(word[:8] == Item.EXP_TABLE),
+                    is_gate.eq(word[:8] == Item.GATE_TABLE),
                     bank.eq(word[8]),
                     left.eq(word[32:48]),
                     after.eq(word[48:64]),
@@ -116,23 +122,30 @@ class ConstantReader(wiring.Component):
                 ]
                 with m.If(self.words.valid & (word[32:48] != 0)):
                     m.next = "wait"
-                    with m.If(word[:8] == KIND_CONSTANTS):
-                        m.next = "constants"
+                    with m.If(word[:8] == Item.CONSTANTS):
+                        m.next = "high"
+            with m.State("high"):
+                m.d.comb += self.words.ready.eq(1)
+                m.d.sync += [high.eq(word), place.eq(0)]
+                with m.If(self.words.valid):
+                    m.next = "constants"
             with m.State("constants"):
                 m.d.comb += [
                     self.constants.valid.eq(self.words.valid),
                     self.words.ready.eq(self.constants.ready),
                 ]
                 with m.If(self.words.valid & self.words.ready):
-                    m.d.sync += left.eq(left - 1)
+                    m.d.sync += [left.eq(left - 1), place.eq(place + 1), high.eq(high >> 8 * self._columns)]
+                    with m.If(place == GROUP - 1):
+                        m.next = "high"
                     with m.If(left == 1):
                         m.next = "header"
-            with m.State("wait"), m.If((after == ANY_TIME) | (self.drained_commands > after)):
+            with m.State("wait"), m.If((after == NO_COMMAND) | (self.drained_commands > after)):
                 m.next = "table"
             with m.State("table"), m.If(self.words.valid):
-                ends = left <= 8
-                m.d.comb += [writing.eq(1), self.words.ready.eq(ends | (part == self._columns - 1))]
-                m.d.sync += [left.eq(left - 8), address.eq(address + 1), part.eq(part + 1)]
+                ends = left <= PART_BYTES
+                m.d.comb += [writing.eq(1), self.words.ready.eq(ends | (part == parts - 1))]
+                m.d.sync += [left.eq(left - PART_BYTES), address.eq(address + 1), part.eq(part + 1)]
                 with m.If(self.words.ready):
                     m.d.sync += part.eq(0)
                 with m.If(ends):

@@ -8,6 +8,7 @@ from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.constant_format import word_bytes
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.array import Array
 from hlsgen.rtl.constants import ConstantReader, ring_bits
@@ -73,7 +74,7 @@ class Core(wiring.Component):
         See `Planner`; only where commands may be skipped.
     expert_token, expert_wait : Out(1), expert_token_of, expert_wait_of : Out
         See `ExpertCounters`; only in machines with experts.
-    constants : In(stream of C * 8 bytes)
+    constants : In(stream of `word_bytes(C)` bytes)
     weights : In(stream of C * D bytes)
     addends : In(stream of row_width * C * 16 bits)
     pixels : In(stream of C bytes)
@@ -144,7 +145,7 @@ class Core(wiring.Component):
         self._blocks = target == "ecp5"
         members: dict[str, Any] = {
             "commands": In(stream.Signature(COMMAND_BITS)),
-            "constants": In(stream.Signature(64 * p.columns)),
+            "constants": In(stream.Signature(8 * word_bytes(p.columns))),
             "weights": In(stream.Signature(8 * p.columns * p.depth)),
             "addends": In(stream.Signature(16 * group_lanes(p))),
             "pixels": In(stream.Signature(8 * p.columns)),

@@ -8,6 +8,7 @@ from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.constant_format import word_bytes
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.constants import ConstantReader
 from hlsgen.rtl.drain import DrainStage
@@ -68,7 +69,7 @@ def plan_ahead(
     ]
     for name, size, source, target in (
         ("weights", p.columns * p.depth, core.weights, ring.words),
-        ("constants", 8 * p.columns, core.constants, reader.words),
+        ("constants", word_bytes(p.columns), core.constants, reader.words),
     ):
         m.submodules[f"{name}_segments"] = segments = Segments(size)
         wiring.connect(m, getattr(planner, f"{name}_segment"), segments.segments)

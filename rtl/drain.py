@@ -9,13 +9,14 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import MachineParameters
+from hlsgen.numerics import SHIFT_BITS
 from hlsgen.rtl.constants import constant_word
 from hlsgen.rtl.drain_activation import Activation
 from hlsgen.rtl.drain_add import AddRows
 from hlsgen.rtl.drain_attention import ContextScales, RowMaxima
 from hlsgen.rtl.drain_combine import GATED_BITS, GateRows
 from hlsgen.rtl.drain_control import DrainControl
-from hlsgen.rtl.drain_requantize import SHIFT_BITS, Requantize
+from hlsgen.rtl.drain_requantize import Requantize
 from hlsgen.rtl.drain_streams import DrainStreams, queue_depth
 from hlsgen.rtl.expert_queues import queue_entry
 from hlsgen.rtl.jobs import (

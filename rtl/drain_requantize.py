@@ -8,12 +8,12 @@ from amaranth import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.numerics import BIAS_BITS, SHIFT_BITS
 from hlsgen.rtl.memories import words_of
 from hlsgen.rtl.multiplier import WideMultiplier
 from hlsgen.rtl.numerics import doubled, round_half_up, saturate, saturate_bits, shift_coarse, shift_fine
 from hlsgen.rtl.pipeline import delay, register, without_reset
 
-SHIFT_BITS = 6
 RESULT_BITS = 16
 
 
@@ -32,7 +32,7 @@ class Requantize(wiring.Component):
     Members
     -------
     accumulator : In(C x signed)
-    bias : In(C x signed 32)
+    bias : In(C x signed 19)
     multiplier : In(C x 16)
     shift : In(C x 6)
     low, high : In(signed 16)
@@ -61,7 +61,7 @@ class Requantize(wiring.Component):
         super().__init__(
             {
                 "accumulator": In(words_of(accumulator_bits, columns)),
-                "bias": In(words_of(32, columns)),
+                "bias": In(words_of(BIAS_BITS, columns)),
                 "multiplier": In(data.ArrayLayout(16, columns)),
                 "shift": In(data.ArrayLayout(SHIFT_BITS, columns)),
                 "low": In(signed(16)),

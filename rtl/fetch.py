@@ -10,6 +10,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.constant_format import word_bytes
 from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters
 from hlsgen.rtl.axi import ADDRESS_BITS, RESPONSE_ERROR_BIT, AxiRead
 from hlsgen.rtl.resize import Resize
@@ -63,7 +64,7 @@ def channel_shapes(parameters: MachineParameters, near: bool = False) -> tuple[C
         ChannelShape(1024, small, apart=near),
         ChannelShape(p.columns * 8, large),
         ChannelShape(p.columns * p.depth * 8, weights),
-        ChannelShape(p.columns * 64, small),
+        ChannelShape(8 * word_bytes(p.columns), small),
         ChannelShape(16 * p.columns * p.row_width, small),
         *(operands if p.streamed else ()),
     )

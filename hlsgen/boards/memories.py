@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hlsgen.machine.constant_format import RECORD_BITS
 from hlsgen.machine.parameters import MachineParameters, ceil_div
 
 BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
@@ -48,7 +49,7 @@ def memories(p: MachineParameters) -> Iterator[Memory]:
     yield Memory(name="scores", count=width, depth=scores, width=p.columns * p.logit_bits)
     yield Memory(name="tile slots", count=p.rows * banks, depth=tiles, width=word)
     yield Memory(name="weight ring", count=1, depth=p.ring_words, width=word * p.depth)
-    yield Memory(name="constant ring", count=1, depth=p.constant_words, width=8 * word)
+    yield Memory(name="constant ring", count=1, depth=p.constant_words, width=RECORD_BITS * p.columns)
     # Tables are written eight entries at a time: two banks of entries/8 words of 64 bits.
     yield Memory(name="activation table", count=width * p.columns, depth=2 * 256 // 8, width=64)
     yield Memory(name="exp table", count=width * p.columns, depth=(2 << p.logit_bits) // 8, width=64)

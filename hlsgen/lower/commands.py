@@ -7,13 +7,13 @@ from typing import Any
 
 from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.ir import Graph
-from hlsgen.lower.constants import ConstantStream, pack_addends, pack_constants, pack_weights
+from hlsgen.lower.constants import ConstantStream, block_constants, pack_addends, pack_weights
 from hlsgen.lower.experts import ExpertTables
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.size import ArrayShape, Groups, cut, head_units
 from hlsgen.lower.steps import AttentionStep, LinearStep, Step
 from hlsgen.machine.commands import Command, Depends, Drain, Load, Product, Target
-from hlsgen.machine.image import Item
+from hlsgen.machine.constant_format import Item
 from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 from hlsgen.machine.program import Region, View
 from hlsgen.machine.trace import CONTEXT, DRAIN, PLAIN, SCORES, TILE
@@ -118,7 +118,7 @@ class CommandBuilder:
             fields |= self._experts.fields(step, following, self.constants, index, self._parameters)
         if following and isinstance(following[0], AttentionStep):
             self._exp_table(following[0], index + 1)
-        self.constants.constants(pack_constants(op, result, p.columns))
+        self.constants.constants(*block_constants(op, result, p.columns))
         self.weights.append(pack_weights(op, source, result, k_steps, p))
         self._linear_views(step, index, source, result, rows)
         return Command(**fields)

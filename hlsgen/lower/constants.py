@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hlsgen.lower.layout import Layout
-from hlsgen.machine.image import CONSTANT_BYTES, NO_COMMAND, Item, item_header
+from hlsgen.machine.constant_format import NO_COMMAND, Item, item, pack_constants, word_bytes
 from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 from hlsgen.ops import IntegerLinear
 
@@ -23,15 +23,11 @@ def pack_weights(
     return words.tobytes()
 
 
-def pack_constants(op: IntegerLinear, result: Layout, columns: int) -> bytes:
-    """One constant word per block: bias int32, multiplier u16, shift u8, zero, for each column."""
-    record = np.dtype([("bias", "<i4"), ("multiplier", "<u2"), ("shift", "u1"), ("zero", "u1")])
-    words = np.zeros(result.words * columns, record)
-    where = result.positions()
-    words["bias"][where] = op.bias
-    words["multiplier"][where] = op.multiplier
-    words["shift"][where] = op.shift
-    return words.tobytes()
+def block_constants(op: IntegerLinear, result: Layout, columns: int) -> np.ndarray:
+    """Bias, multiplier and shift [3, blocks, C]; zero in padding columns."""
+    fields = np.zeros((3, result.words * columns), np.int64)
+    fields[:, result.positions()] = op.bias, op.multiplier, op.shift
+    return fields.reshape(3, result.words, columns)
 
 
 def pack_addends(value: np.ndarray, groups: list[int], parameters: MachineParameters) -> bytes:
@@ -64,7 +60,7 @@ class ConstantStream:
     """Builds the constant stream; keeps track of what each table bank holds."""
 
     def __init__(self, columns: int, *, aligned: bool = False) -> None:
-        self._word = columns * CONSTANT_BYTES
+        self._columns, self._word = columns, word_bytes(columns)
         self._aligned = aligned
         self._parts: list[bytes] = []
         self._begin = 0
@@ -72,10 +68,10 @@ class ConstantStream:
         self._users: dict[tuple[Item, int], int] = {}
         self._next: dict[Item, int] = {Item.ACTIVATION_TABLE: 0, Item.EXP_TABLE: 0}
 
-    def constants(self, data: bytes) -> None:
-        """Append the constant words of one command."""
-        count = len(data) // self._word
-        self._parts += [item_header(Item.CONSTANTS, 0, count, NO_COMMAND, self._word), data]
+    def constants(self, bias: np.ndarray, multiplier: np.ndarray, shift: np.ndarray) -> None:
+        """Append the constants [blocks, C] of one command."""
+        data = pack_constants(bias, multiplier, shift)
+        self._parts.append(item(Item.CONSTANTS, 0, len(bias), NO_COMMAND, data, self._columns))
 
     def section(self) -> tuple[int, int]:
         """End a command's part: its units of 64 bytes, up to which it is padded, and its words.
@@ -107,9 +103,8 @@ class ConstantStream:
 
     def load(self, table: Table) -> None:
         """Append the load of a reserved table."""
-        data = table.data
-        padded = data.ljust(ceil_div(len(data), self._word) * self._word, b"\0")
-        self._parts += [item_header(table.kind, table.bank, len(data), table.after, self._word), padded]
+        size = len(table.data)
+        self._parts.append(item(table.kind, table.bank, size, table.after, table.data, self._columns))
 
     def table(self, kind: Item, entries: np.ndarray, user: int) -> int:
         """The bank that holds `entries` for command `user`; appends a load unless one holds them."""

@@ -8,13 +8,13 @@ have drained. The latencies in `Timing` are the RTL's; a test holds the predicti
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hlsgen.machine.bus import Bus, Channel, beats_of
 from hlsgen.machine.commands import COMMAND_BYTES, Command, Depends, Load, Product, Target
-from hlsgen.machine.image import CONSTANT_BYTES, HEADER_BYTES, Image, Item
+from hlsgen.machine.constant_format import HEADER, Item, block_words, payload_words, word_bytes
+from hlsgen.machine.image import HEADER_BYTES, Image
 from hlsgen.machine.interpreter import Job, jobs
 from hlsgen.machine.operand_stream import SETTLE, WRITTEN, OperandStream, operand_bytes, operand_channel
 from hlsgen.machine.parameters import ceil_div
@@ -109,12 +109,12 @@ class _Progress:
 
 def constant_offsets(stream: bytes, columns: int) -> tuple[list[int], list[tuple[int, int]]]:
     """Bytes of the constant stream: where each weight command's words begin, and the tables' ranges."""
-    word, at = columns * CONSTANT_BYTES, 0
+    word, at = word_bytes(columns), 0
     offsets: list[int] = []
     tables: list[tuple[int, int]] = []
     while at < len(stream):
-        kind, _, _, count, _ = struct.unpack_from("<BBHHH", stream, at)
-        size = count * word if kind == Item.CONSTANTS else ceil_div(count, word) * word
+        kind, _, _, count, _ = HEADER.unpack_from(stream, at)
+        size = payload_words(kind, count, columns) * word
         if kind == Item.CONSTANTS:
             offsets.append(at + word)
         else:
@@ -152,11 +152,12 @@ class _Streams:
         sections = _sections(image)
         for name, size in (("constants", len(plan.constants)), ("weights", plan.weight_bytes)):
             sections[name] = (sections[name][0], size)
+        constants = block_words(p.constant_words) * word_bytes(p.columns)
         channels = {
             "commands": channel("commands", small, 2 * COMMAND_BYTES),
             "pixels": channel("pixels", max(small, 128), image.input_bytes),
             "weights": channel("weights", 256, p.ring_words * p.columns * p.depth),
-            "constants": channel("constants", small, p.constant_words * p.columns * CONSTANT_BYTES, passing),
+            "constants": channel("constants", small, constants, passing),
             "addends": channel("addends", small, 16 * p.row_width * p.columns * 2),
         }
         if p.planned:
@@ -275,13 +276,17 @@ class _Model:
             self.constants = self.streams.offsets.pop(0)
         return self.constants
 
+    def _constants_to(self, offset: int, blocks: int) -> int:
+        """Bytes of the constant stream up to the last of some blocks, whose words begin at `offset`."""
+        return offset + block_words(blocks) * word_bytes(self.p.columns)
+
     def _release(self, command: Command, job: Job) -> None:
         """A group's weights and constants leave their rings."""
         size = job.blocks * command.k_steps
         self.words += size
         self.streams.take("weights", size * self.p.columns * self.p.depth, self.multiply_free)
         if self._final(command, job):
-            size = self.constants + command.total_blocks * self.p.columns * CONSTANT_BYTES
+            size = self._constants_to(self.constants, command.total_blocks)
             tables = sum(end - begin for begin, end in self.streams.tables if begin < size)
             self.streams.take(
                 "constants", size - tables - self.streams.taken["constants"], self.multiply_free
@@ -370,7 +375,7 @@ class _Model:
             if weighted and job.tile == 0:
                 end = max(end, self.streams.wait("weights", (base + (block + 1) * steps) * word))
             if weighted:
-                size = constants + (job.first_block + block + 1) * self.p.columns * CONSTANT_BYTES
+                size = self._constants_to(constants, job.first_block + block + 1)
                 end = max(end, self.streams.wait("constants", size))
             if command.stream_addend:
                 self.addends += addend_bytes

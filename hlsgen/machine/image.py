@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
-from enum import IntEnum
 
 from hlsgen.errors import UsageError
 from hlsgen.machine.commands import COMMAND_BYTES
@@ -13,24 +12,8 @@ from hlsgen.machine.parameters import SECTION_ALIGN
 from hlsgen.machine.program import pad
 
 MAGIC = 0x47534C48
-VERSION = 1
+VERSION = 2
 HEADER_BYTES = 64
-NO_COMMAND = 0xFFFF
-CONSTANT_BYTES = 8
-
-
-class Item(IntEnum):
-    """Kinds of item on the constant stream."""
-
-    CONSTANTS = 1
-    ACTIVATION_TABLE = 2
-    EXP_TABLE = 3
-    GATE_TABLE = 4  # entries of two bytes
-
-
-def item_header(kind: Item, bank: int, count: int, after: int, word_bytes: int) -> bytes:
-    """The header word of a constant stream item."""
-    return struct.pack("<BBHHH", kind, bank, 0, count, after).ljust(word_bytes, b"\0")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ same trace.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,9 +14,17 @@ import numpy as np
 from hlsgen import numerics
 from hlsgen.errors import UsageError
 from hlsgen.machine.commands import COMMAND_BYTES, Command, Drain, Load, Product, Target
+from hlsgen.machine.constant_format import (
+    HEADER,
+    ConstantItem,
+    Item,
+    payload_words,
+    unpack_constants,
+    word_bytes,
+)
 from hlsgen.machine.experts import ExpertQueues
-from hlsgen.machine.image import Image, Item
-from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters, ceil_div
+from hlsgen.machine.image import Image
+from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters
 from hlsgen.machine.program import pad
 from hlsgen.machine.trace import CONTEXT, DRAIN, PLAIN, SCORES, TILE, record_type
 from hlsgen.machine.workspace import Workspace
@@ -138,22 +145,20 @@ class _Run:
             self._next_constants += command.constant_units * SECTION_ALIGN
         return command.runs_for(task) and (not command.expert or bool(self.experts.queue(command)))
 
-    def _constant_word(self) -> bytes:
-        size = self.p.columns * 8
-        word = self._constants[self._constant_at : self._constant_at + size]
+    def _constant_words(self, count: int) -> bytes:
+        size = count * word_bytes(self.p.columns)
+        words = self._constants[self._constant_at : self._constant_at + size]
         self._constant_at += size
-        return word
+        return words
 
-    def _read_constants(self) -> np.ndarray:
+    def _read_constants(self) -> ConstantItem:
         """One command's constants [blocks, C], after loading the tables before them."""
         while True:
-            kind, bank, _, count, _ = struct.unpack_from("<BBHHH", self._constant_word())
+            kind, bank, _, count, _ = HEADER.unpack_from(self._constant_words(1))
+            payload = self._constant_words(payload_words(kind, count, self.p.columns))
             if kind == Item.CONSTANTS:
-                record = np.dtype([("bias", "<i4"), ("multiplier", "<u2"), ("shift", "u1"), ("zero", "u1")])
-                data = b"".join(self._constant_word() for _ in range(count))
-                return np.frombuffer(data, record).reshape(count, self.p.columns)
-            words = ceil_div(count, self.p.columns * 8)
-            data = b"".join(self._constant_word() for _ in range(words))[:count]
+                return unpack_constants(payload, count, self.p.columns)
+            data = payload[:count]
             if kind == Item.ACTIVATION_TABLE:
                 self.activation[bank] = np.frombuffer(data, np.int8)
             elif kind == Item.EXP_TABLE:
@@ -203,7 +208,7 @@ class _Run:
                 padded[:, : operand.shape[1]] = operand
                 acc = padded[:, :steps] @ stationary
                 where = job.first_block + b
-                word = self._drain(command, job, where, acc, None if constants is None else constants[where])
+                word = self._drain(command, job, where, acc, constants)
                 self._emit(index, DRAIN, job, word[:, None, :], where)
 
     def _emit(self, index: int, which: int, job: Job, words: np.ndarray, first: int) -> None:
@@ -316,7 +321,7 @@ class _Run:
     # -- DRAIN -------------------------------------------------------------------------------------------
 
     def _drain(
-        self, command: Command, job: Job, block: int, acc: np.ndarray, constants: np.ndarray | None
+        self, command: Command, job: Job, block: int, acc: np.ndarray, constants: ConstantItem | None
     ) -> np.ndarray:
         """Write one block's words [rows, C] and return them."""
         if constants is None:
@@ -327,9 +332,9 @@ class _Run:
             )
         rows = len(acc)
         value = numerics.requantize(
-            acc + constants["bias"].astype(np.int64),
-            constants["multiplier"].astype(np.int64),
-            constants["shift"].astype(np.int64),
+            acc + constants.bias[block],
+            constants.multiplier[block],
+            constants.shift[block],
             command.low,
             command.high,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hlsgen.machine.commands import Command, Drain, Load, Product, Target
-from hlsgen.machine.image import CONSTANT_BYTES
+from hlsgen.machine.constant_format import block_words, word_bytes
 from hlsgen.machine.operand_stream import section_bytes
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.machine.program import Program
@@ -41,7 +41,8 @@ def bytes_of(command: Command, program: Program) -> int:
     p: MachineParameters = program.parameters
     if command.product is Product.ATTENTION:
         return 2 * command.heads * command.passes * section_bytes(command)
-    size = command.total_blocks * (command.k_steps * p.columns * p.depth + p.columns * CONSTANT_BYTES)
+    size = command.total_blocks * command.k_steps * p.columns * p.depth
+    size += block_words(command.total_blocks) * word_bytes(p.columns)
     if command.stream_addend:
         size += command.total_blocks * p.padded_rows(command.rows) * p.columns * 2
     if command.load is Load.PATCHES:

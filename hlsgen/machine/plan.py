@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hlsgen.machine.commands import Command, Target
-from hlsgen.machine.image import CONSTANT_BYTES, Image
+from hlsgen.machine.constant_format import word_bytes
+from hlsgen.machine.image import Image
 from hlsgen.machine.parameters import SECTION_ALIGN
 from hlsgen.machine.program import Program
 
@@ -41,7 +42,7 @@ class Plan:
             if routes and command.gather and number != index and number > index:
                 break
             routes = number >= index and (routes or command.target is Target.QUEUES)
-            sizes["constants"] += command.constant_words * CONSTANT_BYTES * p.columns
+            sizes["constants"] += command.constant_words * word_bytes(p.columns)
             sizes["weights"] += command.weight_words * p.columns * p.depth
         return sizes
 
@@ -75,7 +76,7 @@ def make_plan(program: Program, image: Image, routing: Routing) -> Plan:
                 continue
             command = command.with_rows(load[command.expert - 1], p.rows)
         commands.append((index, command))
-        size = command.constant_words * CONSTANT_BYTES * p.columns
+        size = command.constant_words * word_bytes(p.columns)
         constants.append(image.constants[begin : begin + size])
         if command.last:
             break

@@ -9,7 +9,7 @@ import numpy as np
 from hlsgen import numerics
 from hlsgen.errors import RangeOverflow, TypeMismatch
 from hlsgen.ir import Op, TensorType, op
-from hlsgen.ops.linear import ACCUMULATOR_BITS
+from hlsgen.ops.linear import ACCUMULATOR_BITS, check_constants
 from hlsgen.ops.route import split
 
 
@@ -86,6 +86,7 @@ class IntegerExpertLinear(Op):
     def infer(self, *types: TensorType) -> TensorType:
         x, route = types
         shape = _shape(self.weight, self.bias, x, route)
+        check_constants("experts", self.bias, self.multiplier, self.shift)
         least, most = self.accumulator_range(types[0])
         limit = 1 << (ACCUMULATOR_BITS - 1)
         if least < -limit or most >= limit:

@@ -5,10 +5,36 @@ from __future__ import annotations
 import numpy as np
 
 from hlsgen import numerics
-from hlsgen.errors import RangeOverflow, TypeMismatch
+from hlsgen.errors import Problem, RangeOverflow, TypeMismatch
 from hlsgen.ir import Op, TensorType, op
 
 ACCUMULATOR_BITS = 32
+
+
+def check_constants(name: str, bias: np.ndarray, multiplier: np.ndarray, shift: np.ndarray) -> None:
+    """Raise `RangeOverflow` for all constants [..., N] that a record of the Image can't hold."""
+    half = 1 << (numerics.BIAS_BITS - 1)
+    problems = []
+    dyadic = "take what hlsgen.numerics.dyadic makes of the scale ratio"
+    for field, values, low, high, bits, fix in (
+        ("bias", bias, -half, half - 1, numerics.BIAS_BITS, "give the channel a larger weight scale"),
+        ("multiplier", multiplier, 0, (1 << numerics.MULTIPLIER_BITS) - 1, numerics.MULTIPLIER_BITS, dyadic),
+        ("shift", shift, 0, numerics.MOST_SHIFT, numerics.SHIFT_BITS, dyadic),
+    ):
+        outside = np.argwhere((values < low) | (values > high))
+        if len(outside):
+            *experts, channel = map(int, outside[0])
+            place = "".join(f"expert {expert}, " for expert in experts) + f"channel {channel}"
+            problems.append(
+                Problem(
+                    f"{name}: {field} must be in {low}..{high}, not {values[(*experts, channel)]}",
+                    where=place if len(outside) == 1 else f"{place} and {len(outside) - 1} more",
+                    why=f"the accelerator has {bits} bits for it",
+                    fix=fix,
+                )
+            )
+    if problems:
+        raise RangeOverflow(problems)
 
 
 @op
@@ -34,7 +60,7 @@ class Linear(Op):
 class IntegerLinear(Op):
     """[T, K] -> [T, N]: saturate(round_shift((x @ weight.T + bias) * multiplier, shift)), per channel.
 
-    weight [N, K] in -127..127, bias [N] within 32 bits, multiplier [N] 15 bits, shift [N]; the result is
+    weight [N, K] in -127..127; bias, multiplier and shift [N] as `check_constants` has them; the result is
     saturated to low..high and has the real scale `scale`. The accumulator is proved to stay in 32 bits.
     """
 
@@ -60,6 +86,7 @@ class IntegerLinear(Op):
         (x,) = types
         if x.shape[-1] != self.weight.shape[1]:
             raise TypeMismatch(f"linear: weight {self.weight.shape} must fit input {x.shape}")
+        check_constants("linear", self.bias, self.multiplier, self.shift)
         least, most = self.accumulator_range(x)
         limit = 1 << (ACCUMULATOR_BITS - 1)
         if least < -limit or most >= limit:

@@ -46,11 +46,12 @@ from hlsgen.quantize.observers import Observer
 from hlsgen.quantize.roles import Kind
 from hlsgen.quantize.scales import INT8, chosen, mean_shift
 
-BIAS_LIMIT = (1 << 30) - 1
+BIAS_LIMIT = (1 << (numerics.BIAS_BITS - 1)) - 1
 SMALLEST_RATIO = 2.0**-30
 """Smallest scale ratio of a channel: keeps its shift below 46."""
-DEAD_RATIO = 2.0**-14
-"""Scale ratio of a channel without weights: its bias keeps 14 bits below the result's unit."""
+LARGEST_RATIO = 2.0**14
+"""Largest scale ratio that a bias asks for: its shift is 0. A larger bias is cut off, at 2**32 units of the
+result, far beyond where results saturate."""
 
 
 def rewrite(
@@ -152,7 +153,7 @@ def _table(op: Activation, source: float, scale: float) -> IntegerTable:
 
 def linear(op: Linear, source: float, scale: float, low: int, high: int, observer: Observer) -> IntegerLinear:
     """Weights to nearest int8 with one scale per output channel, the bias in the accumulator's unit."""
-    units = weight_scales(op, source, scale, observer)
+    units = weight_scales(op, source, scale, high, observer)
     weight = np.clip(nearest(op.weight / units[:, None]), -INT8, INT8)
     bias = np.clip(nearest(op.bias / (source * units)), -BIAS_LIMIT, BIAS_LIMIT)
     pairs = np.array([numerics.dyadic(ratio) for ratio in source * units / scale], np.int64)
@@ -176,8 +177,20 @@ def _experts(
     return IntegerExpertLinear(**fields, low=low, high=high, scale=scale)
 
 
-def weight_scales(op: Linear, source: float, scale: float, observer: Observer) -> np.ndarray:
+def weight_scales(op: Linear, source: float, scale: float, high: int, observer: Observer) -> np.ndarray:
     """Weight scale by output channel [N]: the observer's, larger where bias or shift would not fit."""
     units = observer.row_scales(op.weight, INT8)
-    units = np.where(units > 0, units, DEAD_RATIO * scale / source)
-    return np.maximum(units, np.maximum(np.abs(op.bias) / BIAS_LIMIT, SMALLEST_RATIO * scale) / source)
+    units = np.where(units > 0, units, dead_ratio(high) * scale / source)
+    least = np.clip(np.abs(op.bias) / BIAS_LIMIT, SMALLEST_RATIO * scale, LARGEST_RATIO * scale)
+    return np.maximum(units, least / source)
+
+
+def dead_ratio(high: int) -> float:
+    """Scale ratio of a channel without weights, nothing but its bias, where `high` is its largest result.
+
+    As fine as the bias's bits allow for every result that is not saturated: 11 bits below the result's unit
+    for int8, 3 for int16. A power of two, so that the multiplier is exact and the bias's rounding, at most a
+    16th of a unit, is all that is lost; a finer ratio would have to grow for large int16 results, and the
+    multiplier's rounding then costs them up to a whole unit.
+    """
+    return (high + 1) / (BIAS_LIMIT + 1)

@@ -12,13 +12,17 @@ constexpr int activation_item = 2;
 constexpr int exp_item = 3;
 constexpr int gate_item = 4;
 
+/// Blocks of constants whose high bytes share a word.
+constexpr int constant_group = 4;
+
+/// Bytes of a word of the stream.
 template <class P>
-constexpr int constant_bytes = 8 * P::columns;
+constexpr int constant_bytes = P::columns > 2 ? constant_group * P::columns : 8;
 
 template <class P>
-void read_constant_word(Progress& progress, const Beat<P>* image, UInt<8> (&bytes)[8 * P::columns]) {
+void read_constant_word(Progress& progress, const Beat<P>* image, UInt<8> (&bytes)[constant_bytes<P>]) {
 #pragma HLS INLINE
-    read_word<P, 8 * P::columns>(image, progress.constants_beat, progress.constants, bytes);
+    read_word<P, constant_bytes<P>>(image, progress.constants_beat, progress.constants, bytes);
     progress.constants += 1;
 }
 
@@ -26,7 +30,7 @@ void read_constant_word(Progress& progress, const Beat<P>* image, UInt<8> (&byte
 template <class P>
 void read_table(Memory<P>& memory, Progress& progress, const Beat<P>* image, int kind, int bank, int count) {
     for (int first = 0; first < count; first += constant_bytes<P>) {
-        UInt<8> bytes[8 * P::columns];
+        UInt<8> bytes[constant_bytes<P>];
         read_constant_word<P>(progress, image, bytes);
         for (int i = 0; i < constant_bytes<P>; ++i) {
 #pragma HLS PIPELINE II=1
@@ -48,7 +52,7 @@ void read_table(Memory<P>& memory, Progress& progress, const Beat<P>* image, int
 template <class P>
 void read_gates(Memory<P>& memory, Progress& progress, const Beat<P>* image, int count) {
     for (int first = 0; first < count; first += constant_bytes<P>) {
-        UInt<8> bytes[8 * P::columns];
+        UInt<8> bytes[constant_bytes<P>];
         read_constant_word<P>(progress, image, bytes);
         for (int i = 0; i < constant_bytes<P>; i += 2) {
 #pragma HLS PIPELINE II=1
@@ -60,21 +64,44 @@ void read_gates(Memory<P>& memory, Progress& progress, const Beat<P>* image, int
     }
 }
 
-/// Reads `count` constant words, one per column block.
+/// A column's record of 40 bits: bias in 0..18, multiplier in 19..33, shift in 34..39.
+inline Constant split_record(UInt<32> low, UInt<8> high) {
+#pragma HLS INLINE
+    Constant result;
+    result.bias = as_signed<19>(UInt<19>(low & 0x7FFFF));
+    result.multiplier = UInt<15>((low >> 19) + UInt<15>(high & 3) * 8192);
+    result.shift = UInt<6>(high >> 2);
+    return result;
+}
+
+/// Reads the constants of `count` column blocks: a word of high bytes before each group of four blocks.
 template <class P>
 void read_block_constants(Memory<P>& memory, Progress& progress, const Beat<P>* image, int count) {
-    for (int block = 0; block < count; ++block) {
+    UInt<8> high[constant_bytes<P>];
+#pragma HLS ARRAY_PARTITION variable=high complete
+    const int words = count + (count + constant_group - 1) / constant_group;
+    int block = 0;
+    int place = constant_group;  // in the group; the word of high bytes comes next
+    for (int word = 0; word < words; ++word) {
 #pragma HLS PIPELINE II=1
-        UInt<8> bytes[8 * P::columns];
+        UInt<8> bytes[constant_bytes<P>];
 #pragma HLS ARRAY_PARTITION variable=bytes complete
         read_constant_word<P>(progress, image, bytes);
-        for (int c = 0; c < P::columns; ++c) {
+        if (place == constant_group) {
+            for (int i = 0; i < constant_bytes<P>; ++i) {
 #pragma HLS UNROLL
-            const int at = 8 * c;
-            const UInt<32> bias = join(bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]);
-            memory.constants[block][c].bias = as_signed<32>(bias);
-            memory.constants[block][c].multiplier = join(bytes[at + 4], bytes[at + 5]);
-            memory.constants[block][c].shift = bytes[at + 6];
+                high[i] = bytes[i];
+            }
+            place = 0;
+        } else {
+            for (int c = 0; c < P::columns; ++c) {
+#pragma HLS UNROLL
+                const int at = 4 * c;
+                const UInt<32> low = join(bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]);
+                memory.constants[block][c] = split_record(low, high[place * P::columns + c]);
+            }
+            ++place;
+            ++block;
         }
     }
 }
@@ -86,7 +113,7 @@ template <class P>
 void read_constants(Memory<P>& memory, Progress& progress, const Beat<P>* image, int blocks) {
     bool tables = !progress.bad_constants;
     while (tables) {
-        UInt<8> header[8 * P::columns];
+        UInt<8> header[constant_bytes<P>];
         read_constant_word<P>(progress, image, header);
         const int kind = header[0];
         const int bank = header[1];

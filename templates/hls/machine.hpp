@@ -251,7 +251,7 @@ void run_if(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>
 #pragma HLS INLINE off
     constexpr int unit = 64;
     progress.weights = progress.weights_unit * unit / (P::columns * P::depth);
-    progress.constants = progress.constants_unit * unit / (8 * P::columns);
+    progress.constants = progress.constants_unit * unit / constant_bytes<P>;
     progress.weights_unit += command.weight_units;
     progress.constants_unit += command.constant_units;
     const bool mine = command.tasks == 0 || (command.tasks >> task & 1) != 0;

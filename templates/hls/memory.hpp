@@ -14,9 +14,9 @@ namespace hlsgen {
 
 /// Bias, multiplier and shift of one column of a block.
 struct Constant {
-    Int<32> bias;
-    UInt<16> multiplier;
-    UInt<8> shift;
+    Int<19> bias;
+    UInt<15> multiplier;
+    UInt<6> shift;
 };
 
 /// Sizes that follow from the shape.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import struct
 
 import numpy as np
 import pytest
@@ -15,7 +14,8 @@ from hlsgen.lower import lower
 from hlsgen.lower.constants import ConstantStream
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.commands import COMMAND_BYTES, Command, Depends, Drain, Load, Target
-from hlsgen.machine.image import Image, Item
+from hlsgen.machine.constant_format import HEADER, Item, word_bytes
+from hlsgen.machine.image import Image
 from hlsgen.machine.interpreter import Interpreter
 from hlsgen.ops import IntegerTable, Patches
 
@@ -70,8 +70,8 @@ def test_tables_alternate_between_banks_and_wait_for_their_last_user() -> None:
         stream.table(Item.ACTIVATION_TABLE, tables[i], user) for i, user in ((0, 4), (1, 9), (0, 12), (2, 15))
     ]
     assert banks == [0, 1, 0, 0]
-    data, word = stream.pack(), 32
-    headers = [struct.unpack_from("<BBHHH", data, at) for at in range(0, len(data), word + 256)]
+    data, word = stream.pack(), word_bytes(4)
+    headers = [HEADER.unpack_from(data, at) for at in range(0, len(data), word + 256)]
     assert headers == [(2, 0, 0, 256, 0xFFFF), (2, 1, 0, 256, 0xFFFF), (2, 0, 0, 256, 12)]
 
 

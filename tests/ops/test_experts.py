@@ -60,4 +60,18 @@ def test_types() -> None:
     with pytest.raises(TypeMismatch, match="must fit input"):
         ExpertLinear(weight=WEIGHT, bias=BIAS[:2]).infer(x, route)
     with pytest.raises(RangeOverflow, match="leaves 32 bits"):
-        integer(bias=BIAS + (1 << 31)).infer(x, route)
+        integer().infer(TensorType((TOKENS, IN), 0, 1 << 26, 0.1), route)
+
+
+def test_constants_that_no_record_holds_are_refused() -> None:
+    x, route = TensorType((TOKENS, IN), -128, 127, 0.1), TensorType((TOKENS, 2 * K), 0, 32767, 1.0)
+    bias = BIAS.copy()
+    bias[2, 1] = 1 << 18
+    with pytest.raises(RangeOverflow) as caught:
+        integer(bias=bias).infer(x, route)
+    assert str(caught.value) == (
+        "experts: bias must be in -262144..262143, not 262144\n"
+        "  where: expert 2, channel 1\n"
+        "  why: the accelerator has 19 bits for it\n"
+        "  fix: give the channel a larger weight scale"
+    )

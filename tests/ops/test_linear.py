@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ops import slow
 
 from hlsgen.errors import RangeOverflow, TypeMismatch
-from hlsgen.ir import TensorType
+from hlsgen.ir import GraphBuilder, Source, TensorType
 from hlsgen.ops import IntegerLinear, Linear
 
 INT8 = TensorType((3, 5), -128, 127, 0.1)
@@ -90,7 +92,7 @@ def test_type_and_accumulator_range() -> None:
 def test_overflow_and_wrong_shapes_are_refused() -> None:
     op = IntegerLinear(
         weight=np.full((1, 5), 127),
-        bias=np.array([(1 << 31) - 127 * 127 * 5]),
+        bias=np.array([643]),
         multiplier=np.array([1 << 14]),
         shift=np.array([20]),
         low=-128,
@@ -98,9 +100,45 @@ def test_overflow_and_wrong_shapes_are_refused() -> None:
         scale=1.0,
     )
     with pytest.raises(RangeOverflow, match=r"accumulator range -81280\.\.2147483648 leaves 32 bits"):
-        op.infer(INT8)
+        op.infer(TensorType((3, 5), -128, 3381863, 0.1))
     with pytest.raises(TypeMismatch, match="weight"):
         op.infer(TensorType((3, 6), -128, 127, 0.1))
+
+
+def test_the_ends_of_every_constant_are_taken() -> None:
+    op = replace(
+        _op(np.random.default_rng(5), 2, 5),
+        bias=np.array([-(1 << 18), (1 << 18) - 1]),
+        multiplier=np.array([0, (1 << 15) - 1]),
+        shift=np.array([0, 46]),
+    )
+    assert op.infer(INT8).shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("bias", 1 << 18, "bias must be in -262144..262143, not 262144"),
+        ("bias", -(1 << 18) - 1, "bias must be in -262144..262143, not -262145"),
+        ("multiplier", 1 << 15, "multiplier must be in 0..32767, not 32768"),
+        ("multiplier", -1, "multiplier must be in 0..32767, not -1"),
+        ("shift", 47, "shift must be in 0..46, not 47"),
+        ("shift", -1, "shift must be in 0..46, not -1"),
+    ],
+)
+def test_constants_that_no_record_holds_are_refused(field: str, value: int, text: str) -> None:
+    op = _op(np.random.default_rng(6), 4, 5)
+    changed = getattr(op, field).copy()
+    changed[1:3] = value
+    builder = GraphBuilder("x", INT8)
+    with pytest.raises(RangeOverflow) as caught:
+        builder.add("fc", replace(op, **{field: changed}), ["x"], Source("mlp.fc", "model.py:7"))
+    (problem,) = caught.value.problems
+    assert problem.what == f"linear: {text}"
+    assert problem.where == "%fc mlp.fc at model.py:7, channel 1 and 1 more"
+    bits = {"bias": 19, "multiplier": 15, "shift": 6}[field]
+    assert problem.why == f"the accelerator has {bits} bits for it"
+    assert problem.fix
 
 
 def test_float_reference() -> None:

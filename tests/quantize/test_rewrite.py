@@ -10,7 +10,7 @@ import pytest
 from quantize.graphs import Vit, images, random_vit
 
 from hlsgen import numerics
-from hlsgen.ir import Node
+from hlsgen.ir import Node, TensorType
 from hlsgen.ops import (
     AddConstant,
     IntegerAddConstant,
@@ -28,7 +28,7 @@ from hlsgen.ops import (
 from hlsgen.ops.activation import FUNCTIONS
 from hlsgen.quantize import Quantized, quantize
 from hlsgen.quantize.observers import MinMax
-from hlsgen.quantize.rewrite import BIAS_LIMIT, linear, weight_scales
+from hlsgen.quantize.rewrite import BIAS_LIMIT, LARGEST_RATIO, dead_ratio, linear, weight_scales
 
 _T = TypeVar("_T")
 SHAPE = Vit(pool="mean_norm")
@@ -155,15 +155,32 @@ def test_a_mean_before_a_norm_keeps_16_bits() -> None:
     assert row.saturated == 0
 
 
+@pytest.mark.parametrize("high", [127, 2047, 32767])
+def test_a_channel_without_weights_gives_its_bias(high: int) -> None:
+    """Every result up to the largest one, to nearest but for the bias's own rounding."""
+    ends = [0.4, 0.6, high + 0.4, 3.0 * high, -5.0 * high]
+    values = np.concatenate([np.linspace(-high - 1, high, 257), ends])
+    scale = 0.003
+    op = Linear(weight=np.zeros((len(values), 3)), bias=values * scale)
+    integer = linear(op, 0.01, scale, -high - 1, high, MinMax())
+    assert integer.infer(TensorType((1, 3), -128, 127, 0.01)).shape == (1, len(values))
+    got = integer.golden(np.zeros((1, 3), np.int64))[0]
+    fine = np.floor(values / dead_ratio(high) + 0.5) * dead_ratio(high)
+    assert np.abs(fine - values).max() <= 1 / 16
+    np.testing.assert_array_equal(got, np.clip(np.floor(fine + 0.5), -high - 1, high))
+
+
 def test_weight_scales_grow_where_bias_or_shift_would_not_fit() -> None:
     weight = np.array([[1.0, -2.0], [1e-20, 0.0], [0.0, 0.0], [1e-3, 1e-3], [0.0, 0.0]])
     bias = np.array([0.5, 0.0, 3.0, 1e5, 1e9])
     op, source, scale = Linear(weight=weight, bias=bias), 0.01, 1e-3
-    units = weight_scales(op, source, scale, MinMax())
+    units = weight_scales(op, source, scale, 32767, MinMax())
     assert units[0] == 2 / 127
-    assert np.abs(bias / (source * units)).max() <= BIAS_LIMIT * (1 + 1e-9)
+    assert np.abs(bias / (source * units))[:4].max() <= BIAS_LIMIT * (1 + 1e-9)
+    assert units[4] == LARGEST_RATIO * scale / source
     integer = linear(op, source, scale, -32768, 32767, MinMax())
     assert integer.shift.max() <= 46
+    assert integer.shift.min() == 0
     assert np.abs(integer.bias).max() <= BIAS_LIMIT
     got = integer.golden(np.zeros((1, 2), np.int64))[0]
     assert got.tolist() == [500, 0, 3000, 32767, 32767]

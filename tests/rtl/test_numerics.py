@@ -35,8 +35,9 @@ def lanes(leaves: LeafBench) -> Run:
     low, high = np.arange(COUNT) & 255, np.arange(COUNT) >> 8 & 255
     v["a"], v["b"] = low - 128, high
     v["a"][BYTES:] = _magnitudes(random, 20, COUNT - BYTES)
-    accumulators = _magnitudes(random, 31, (COUNT, LANES))
-    v["accumulator"], v["bias"] = accumulators, _magnitudes(random, 31, (COUNT, LANES))
+    room = (1 << 31) - (1 << numerics.BIAS_BITS - 1)  # with the bias they fit 32 bits
+    v["accumulator"] = np.clip(_magnitudes(random, 32, (COUNT, LANES)), -room, room)
+    v["bias"] = _magnitudes(random, numerics.BIAS_BITS, (COUNT, LANES))
     v["multiplier"] = random.integers(0, 1 << 16, (COUNT, LANES))
     v["shift"] = random.integers(0, 64, (COUNT, LANES))
     limits = np.sort(_magnitudes(random, 16, (COUNT, 2)), axis=1)

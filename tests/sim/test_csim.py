@@ -97,7 +97,7 @@ def test_a_whole_test_set_runs_in_seconds(cpp_folder: Path) -> None:
 def test_keys_that_do_not_exist_never_are_the_row_maximum(cpp_folder: Path) -> None:
     """Every real logit is the lowest there is, so a padding key's zero would win."""
     graph = integer_vit(DIGITS)
-    bias = {"b0_q": 1_000_000, "b0_k": -1_000_000}
+    bias = {"b0_q": (1 << 18) - 1, "b0_k": -(1 << 18)}
     nodes = []
     for node in graph:
         if isinstance(node.op, IntegerLinear) and node.name in bias:

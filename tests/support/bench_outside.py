@@ -11,6 +11,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import ClockCycles
 
+from hlsgen.machine import image
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.sim import testbench as tb
 from hlsgen.sim.memory_model import Timing
@@ -98,7 +99,8 @@ async def header_errors(dut: Any) -> None:
     blob, total = example.blob, len(example.blob)
     for word, value, code in (
         (0, 0x12345678, MAGIC),
-        (1, 2, VERSION),
+        (1, image.VERSION + 1, VERSION),
+        (1, image.VERSION - 1, VERSION),
         (2, example.image.build_id ^ 1, BUILD),
         (3, total + 1, TRUNCATED),
         (3, 0, TRUNCATED),

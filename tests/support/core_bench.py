@@ -15,6 +15,7 @@ from hlsgen.lower import lower
 from hlsgen.lower.lower import Lowered
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.commands import COMMAND_BYTES, Command
+from hlsgen.machine.constant_format import word_bytes
 from hlsgen.machine.image import Image
 from hlsgen.machine.interpreter import Execution, Interpreter
 from hlsgen.machine.parameters import MachineParameters
@@ -71,7 +72,7 @@ class CoreBench:
         c = self.parameters.columns
         self._streams = {
             "commands": _words(_used(image.program), COMMAND_BYTES),
-            "constants": _words(image.constants, 8 * c),
+            "constants": _words(image.constants, word_bytes(c)),
             "weights": _words(image.weights, c * self.parameters.depth),
             "addends": _words(image.addends, 2 * c * self.parameters.row_width),
             "pixels": _words(pixels, c),

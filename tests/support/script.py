@@ -10,7 +10,8 @@ import numpy as np
 from hlsgen import numerics
 from hlsgen.lower.constants import ConstantStream
 from hlsgen.machine.commands import Command, Depends, Drain, Load, Product, Target
-from hlsgen.machine.image import Image, Item
+from hlsgen.machine.constant_format import Item
+from hlsgen.machine.image import Image
 from hlsgen.machine.interpreter import Execution, Interpreter
 from hlsgen.machine.parameters import MachineParameters, ceil_div
 from hlsgen.machine.trace import DRAIN, TILE
@@ -62,14 +63,13 @@ class Script:
         weights = self.random.integers(-127, 128, (count, steps * p.depth, p.columns)).astype(np.int8)
         weights[:, elements:] = 0
         self._weights.append(weights if spread else 0 * weights)
-        record = np.dtype([("bias", "<i4"), ("multiplier", "<u2"), ("shift", "u1"), ("zero", "u1")])
-        constants = np.zeros((count, p.columns), record)
+        bias, multiplier, shift = np.zeros((3, count, p.columns), np.int64)
         if spread:
-            constants["bias"] = self.random.integers(-4000, 4000, constants.shape)
-            for constant in constants.reshape(-1):
+            bias[:] = self.random.integers(-4000, 4000, bias.shape)
+            for place in np.ndindex(bias.shape):
                 scale = spread / (73 * 73 * elements**0.5) * self.random.uniform(0.7, 1.4)
-                constant["multiplier"], constant["shift"] = numerics.dyadic(scale)
-        self._constants.constants(constants.tobytes())
+                multiplier[place], shift[place] = numerics.dyadic(scale)
+        self._constants.constants(bias, multiplier, shift)
         return command
 
     def add_stream(self, rows: int, blocks: int, size: int, *, real: int = 0, **fields: Any) -> Command:

@@ -12,6 +12,7 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.constant_format import word_bytes
 from hlsgen.machine.image import Image
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.machine.program import pad
@@ -55,7 +56,7 @@ def stub_case(p: MachineParameters, words: int, seed: int = 1, *, hang: bool = F
     """Random sections, echoed in an order that makes channels wait for each other."""
     random = Random(seed)
     sizes = {
-        "constants": (p.columns * 8, words),
+        "constants": (word_bytes(p.columns), words),
         "weights": (p.columns * p.depth, 4 * words),
         "addends": (p.columns * 2, words // 2),
         "pixels": (p.columns, words),
@@ -99,7 +100,7 @@ class StubCore(wiring.Component):
         super().__init__(
             {
                 "commands": In(stream.Signature(1024)),
-                "constants": In(stream.Signature(c * 64)),
+                "constants": In(stream.Signature(8 * word_bytes(c))),
                 "weights": In(stream.Signature(c * p.depth * 8)),
                 "addends": In(stream.Signature(c * 16)),
                 "pixels": In(stream.Signature(c * 8)),
