@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth import Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,34 +13,33 @@ from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.array import Array
 from hlsgen.rtl.constants import ConstantReader, ring_bits
 from hlsgen.rtl.core_experts import connect_experts, plan_ahead, plan_members, report_events
+from hlsgen.rtl.core_memories import (
+    OPERANDS_AT,
+    connect_row_memories,
+    connect_steps,
+    connect_tiles,
+    connect_weights,
+)
 from hlsgen.rtl.drain import DrainStage
 from hlsgen.rtl.drain_streams import queue_depth
 from hlsgen.rtl.fetch import LENGTH_UNITS
 from hlsgen.rtl.jobs import (
     COMMAND_BITS,
-    Kind,
-    bank_words,
     group_lanes,
     output_word,
-    score_words,
-    slot_words,
-    tile_groups,
     trace_signature,
 )
 from hlsgen.rtl.load import LoadStage
-from hlsgen.rtl.memories import LaneMemory, WordMemory
 from hlsgen.rtl.multiplier import plan
 from hlsgen.rtl.multiply import MultiplyStage
 from hlsgen.rtl.operand_fill import OperandFill
-from hlsgen.rtl.pipeline import delay, register
+from hlsgen.rtl.pipeline import delay
 from hlsgen.rtl.queues import Queue, Ring
 from hlsgen.rtl.sequencer import Sequencer
 from hlsgen.rtl.weight_ring import weight_ring
 
 JOBS_AHEAD = 8
 """Jobs that wait for a stage."""
-OPERANDS_AT = 2
-"""Cycles from a step's issue to its operands at the array."""
 
 
 def operand_members(p: MachineParameters) -> dict[str, Any]:
@@ -191,9 +190,11 @@ class Core(wiring.Component):
             wiring.connect(m, wiring.flipped(self.weights), ring.words)
         self._connect_streams(m, load, drain, constant_ring, reader)
         self._connect_tables(m, load, drain, reader)
-        self._connect_row_memories(m, load, drain)
+        connect_row_memories(m, p, load, drain)
         written = self._fill(m, sequencer, multiply, drain) if p.streamed else drain
-        self._connect_array(m, load, multiply, written, array, ring)
+        connect_tiles(m, p, load, multiply, array, block=self._blocks)
+        connect_weights(m, p, multiply, written, array, ring, block=self._blocks)
+        connect_steps(m, multiply, array)
         m.d.comb += [drain.captured.eq(array.captured), drain.held.eq(array.held)]
         self._connect_rings(m, multiply, drain, array, ring, constant_ring)
         self._status(m, load, multiply, drain)
@@ -264,50 +265,6 @@ class Core(wiring.Component):
             drain.table_data.eq(reader.table_data),
         ]
 
-    def _connect_row_memories(self, m: Module, load: LoadStage, drain: DrainStage) -> None:
-        """Residual, features and scores: written by DRAIN, read by LOAD and, the residual, by DRAIN.
-
-        Each has a bank for each row of a group.
-        """
-        p = self._parameters
-        for index in range(p.row_width):
-            residual = WordMemory(16 * p.columns, bank_words(p, p.residual_words), readers=2)
-            features = WordMemory(8 * p.columns, bank_words(p, p.feature_words))
-            scores = WordMemory(p.logit_bits * p.columns, score_words(p))
-            m.submodules[f"residual_{index}"] = residual
-            m.submodules[f"features_{index}"] = features
-            m.submodules[f"scores_{index}"] = scores
-            here, real = range(index * p.columns, (index + 1) * p.columns), drain.write_rows[index]
-            m.d.comb += [
-                residual.write.eq(drain.write_residual & real),
-                residual.write_address.eq(drain.write_address),
-                residual.write_data.eq(Cat(drain.write_word[lane] for lane in here)),
-                residual.read_address[0].eq(load.residual_address),
-                residual.read_address[1].eq(drain.addend_address),
-                features.write.eq(drain.write_features & real),
-                features.write_address.eq(drain.write_address),
-                features.write_data.eq(self._bytes(drain, index)),
-                features.read_address[0].eq(load.feature_address),
-                scores.write.eq(drain.score_write),
-                scores.write_address.eq(drain.score_address),
-                scores.write_data.eq(Cat(drain.score_word[lane] for lane in here)),
-                scores.read_address[0].eq(load.score_address),
-            ]
-            for port, found in (
-                (load.residual, residual.read_data[0]),
-                (drain.addend, residual.read_data[1]),
-                (load.features, features.read_data[0]),
-                (load.scores, scores.read_data[0]),
-            ):
-                m.d.comb += port.as_value().word_select(index, len(found)).eq(found)
-
-    def _bytes(self, writer: Any, index: int) -> Value:
-        """The written word of one row of the group, its elements as bytes."""
-        columns = self._parameters.columns
-        if isinstance(writer, OperandFill):
-            return writer.write_data.word_select(index, 8 * columns)
-        return Cat(writer.write_word[index * columns + lane][:8] for lane in range(columns))
-
     def _fill(
         self, m: Module, sequencer: Sequencer, multiply: MultiplyStage, drain: DrainStage
     ) -> OperandFill:
@@ -329,73 +286,6 @@ class Core(wiring.Component):
                 getattr(fill, f"{name}_freed").eq(getattr(multiply, f"{name}_freed")),
             ]
         return fill
-
-    def _connect_array(
-        self, m: Module, load: LoadStage, multiply: MultiplyStage, writer: Any, array: Array, ring: Ring
-    ) -> None:
-        """Tile lanes against weights, keys or values, which `writer` writes."""
-        p, width = self._parameters, self._parameters.row_width
-        block = self._blocks
-        shape: dict[str, Any] = {"columns": p.columns, "depth": p.depth, "block": block}
-        late = OPERANDS_AT - 1
-        tiles, keys, values = [], [], []
-        tile_address = delay(m, multiply.tile_address, array.late, name="tile_address")
-        for index in range(width):
-            slots = LaneMemory(lanes=tile_groups(p), words=p.tile_slots * slot_words(p), **shape)
-            key = LaneMemory(lanes=p.columns // width, words=p.key_words, latency=late, **shape)
-            value = LaneMemory(
-                lanes=p.depth // width,
-                words=p.value_words,
-                columns=p.columns,
-                depth=p.columns,
-                block=block,
-                latency=late,
-            )
-            m.submodules[f"tiles_{index}"] = slots
-            m.submodules[f"keys_{index}"] = key
-            m.submodules[f"values_{index}"] = value
-            size, real = 8 * p.columns, writer.write_rows[index]
-            m.d.comb += [
-                slots.write.eq(load.tile_write[index]),
-                slots.write_lane.eq(load.tile_lane),
-                slots.write_address.eq(load.tile_address),
-                slots.write_data.eq(load.tile_data.word_select(index, size)),
-                slots.read_address.eq(tile_address),
-                key.write.eq(writer.write_keys & real),
-                value.write.eq(writer.write_values & real),
-            ]
-            for memory in (key, value):
-                m.d.comb += [
-                    memory.write_lane.eq(writer.write_lane),
-                    memory.write_address.eq(writer.write_address),
-                    memory.write_data.eq(self._bytes(writer, index)),
-                    memory.read_address.eq(multiply.operand_address),
-                ]
-            tiles.append(slots.read_data)
-            keys.append(key.read_data)
-            values.append(value.read_data)
-        asked = register(m, multiply.kind, name="asked")
-        kind = register(m, asked, name="kind")
-        is_signed = delay(m, kind, array.late, name="tile_kind") != Kind.CONTEXT
-        for row in range(p.rows):
-            for d in range(p.depth):
-                byte = tiles[row % width][row // width][8 * d : 8 * d + 8]
-                sign = byte[-1] & is_signed
-                m.d.comb += array.operands[row * p.depth + d].eq(Cat(byte, sign))
-        for column in range(p.columns):
-            for d in range(p.depth):
-                index = d * p.columns + column
-                plain = ring.data[8 * index : 8 * index + 8]
-                key = keys[column % width][column // width][8 * d : 8 * d + 8]
-                value = values[d % width][d // width][8 * column : 8 * column + 8]
-                kept = register(m, Mux(asked == Kind.SCORES, key, value), name=f"kept_{column}_{d}")
-                chosen = Mux(kind == Kind.PLAIN, plain, kept)
-                m.d.comb += array.weights[column * p.depth + d].eq(chosen)
-        m.d.comb += [
-            array.valid.eq(delay(m, multiply.issue, OPERANDS_AT, name="issued")),
-            array.first.eq(delay(m, multiply.first, OPERANDS_AT, name="first")),
-            array.last.eq(delay(m, multiply.last, OPERANDS_AT, name="last")),
-        ]
 
     @staticmethod
     def _connect_rings(
