@@ -33,7 +33,7 @@ from hlsgen.rtl.load import LoadStage
 from hlsgen.rtl.multiplier import plan
 from hlsgen.rtl.multiply import MultiplyStage
 from hlsgen.rtl.operand_fill import OperandFill
-from hlsgen.rtl.pipeline import delay
+from hlsgen.rtl.pipeline import delay, register
 from hlsgen.rtl.queues import Queue, Ring
 from hlsgen.rtl.sequencer import Sequencer
 from hlsgen.rtl.weight_ring import weight_ring
@@ -322,4 +322,5 @@ class Core(wiring.Component):
         ]
         ports = (self.commands, self.constants, self.weights, self.addends, self.pixels, self.output)
         moved = [port.valid & port.ready for port in ports]
-        m.d.sync += self.progress.eq(Cat(multiply.issue, load.tile_write, *moved).any())
+        moves = register(m, Cat(multiply.issue, load.tile_write, *moved), name="moves")
+        m.d.sync += self.progress.eq(moves.any())

@@ -117,13 +117,15 @@ class WriteBack(wiring.Component):
         m.submodules.buffer = ResetInserter(self.reset)(buffer)
         m.submodules.resize = ResetInserter(self.reset)(resize)
         wanted = Signal(LENGTH_UNITS + 4)
-        self._gather(m, resize, buffer, wanted)
-        self._send(m, buffer, wanted)
+        enough = Signal(init=1)  # wanted == 0
+        self._gather(m, resize, buffer, wanted, enough)
+        self._send(m, buffer, enough)
         return m
 
-    def _gather(self, m: Module, resize: Resize, buffer: SyncFIFOBuffered, wanted: Signal) -> None:
+    def _gather(
+        self, m: Module, resize: Resize, buffer: SyncFIFOBuffered, wanted: Signal, enough: Signal
+    ) -> None:
         """Words to beats; zeros after `finish`; beats beyond `wanted` are dropped."""
-        enough = Signal(init=1)  # wanted == 0
         m.d.comb += [
             resize.i.payload.eq(Mux(self.finish, 0, self.i.payload.data)),
             resize.i.valid.eq(self.i.valid | self.finish),
@@ -157,7 +159,7 @@ class WriteBack(wiring.Component):
             ]
         m.d.comb += self.stored.eq(self.idle & ~stores.busy & (buffer.level == 0))
 
-    def _send(self, m: Module, buffer: SyncFIFOBuffered, wanted: Signal) -> None:
+    def _send(self, m: Module, buffer: SyncFIFOBuffered, enough: Signal) -> None:
         bus, beats = self.bus, self._beats
         unit_bits = self._address_bits - UNIT_BITS
         left, address = Signal(min(LENGTH_UNITS, unit_bits + 1)), Signal(unit_bits, reset_less=True)
@@ -214,8 +216,8 @@ class WriteBack(wiring.Component):
             bus.awsize.eq(Const(self._bus_bytes.bit_length() - 1)),
             bus.awburst.eq(1),
             self.idle.eq((owed == 0) & ~bus.awvalid & ~bus.wvalid & (waiting == 0)),
-            self.done.eq(self.idle & (left == 0) & (wanted == 0)),
         ]
+        m.d.sync += self.done.eq(self.idle & (left == 0) & enough)
         m.d.sync += waiting.eq(waiting + start - answer)
         with m.If(self.reset):
             m.d.sync += stale.eq(waiting - answer)

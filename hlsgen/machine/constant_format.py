@@ -104,6 +104,22 @@ def unpack_constants(payload: bytes, blocks: int, columns: int) -> ConstantItem:
     )
 
 
+def constant_offsets(stream: bytes, columns: int) -> tuple[list[int], list[tuple[int, int]]]:
+    """Bytes of the constant stream: where each weight command's words begin, and the tables' ranges."""
+    word, at = word_bytes(columns), 0
+    offsets: list[int] = []
+    tables: list[tuple[int, int]] = []
+    while at < len(stream):
+        kind, _, _, count, _ = HEADER.unpack_from(stream, at)
+        size = payload_words(kind, count, columns) * word
+        if kind == Item.CONSTANTS:
+            offsets.append(at + word)
+        else:
+            tables.append((at, at + word + size))
+        at += word + size
+    return offsets, tables
+
+
 def _checked(name: str, values: ArrayLike, low: int, high: int) -> Integers:
     """The values as integers of 64 bits; the ops' type rules have refused others before."""
     result = np.asarray(values, np.int64)

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from hlsgen.machine.bus import Bus, Channel, beats_of
 from hlsgen.machine.commands import COMMAND_BYTES, Command, Depends, Load, Product, Target
-from hlsgen.machine.constant_format import HEADER, Item, block_words, payload_words, word_bytes
+from hlsgen.machine.constant_format import block_words, constant_offsets, word_bytes
 from hlsgen.machine.image import HEADER_BYTES, Image
-from hlsgen.machine.interpreter import Job, jobs
+from hlsgen.machine.jobs import Job, jobs
 from hlsgen.machine.operand_stream import SETTLE, WRITTEN, OperandStream, operand_bytes, operand_channel
 from hlsgen.machine.parameters import ceil_div
 from hlsgen.machine.plan import Plan, Routing, make_plan
@@ -105,22 +105,6 @@ class _Progress:
 
     tiles: list[int]
     done: int = 0
-
-
-def constant_offsets(stream: bytes, columns: int) -> tuple[list[int], list[tuple[int, int]]]:
-    """Bytes of the constant stream: where each weight command's words begin, and the tables' ranges."""
-    word, at = word_bytes(columns), 0
-    offsets: list[int] = []
-    tables: list[tuple[int, int]] = []
-    while at < len(stream):
-        kind, _, _, count, _ = HEADER.unpack_from(stream, at)
-        size = payload_words(kind, count, columns) * word
-        if kind == Item.CONSTANTS:
-            offsets.append(at + word)
-        else:
-            tables.append((at, at + word + size))
-        at += word + size
-    return offsets, tables
 
 
 def _sections(image: Image) -> dict[str, tuple[int, int]]:

@@ -12,12 +12,12 @@ from hlsgen.machine.constant_format import (
     RECORD_BITS,
     Item,
     block_words,
+    constant_offsets,
     item,
     pack_constants,
     unpack_constants,
     word_bytes,
 )
-from hlsgen.machine.cycles import constant_offsets
 
 COLUMNS = (1, 2, 4, 16)
 BLOCKS = (1, 3, 4, 5, 8, 9)
