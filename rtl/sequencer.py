@@ -145,6 +145,9 @@ class Sequencer(wiring.Component):
         last_tile, last_outer, blocks, closes = Signal(), Signal(), Signal(16), Signal()
         next_is_context = attention & (scores_done | (ahead == 2))
         is_context, ended = kind == Kind.CONTEXT, last_tile & last_outer
+        # Nobody else fills the queues: what had room while the job was picked has it still.
+        room = Signal()
+        m.d.sync += room.eq(self.load.ready & self.multiply.ready & self.drain.ready)
         with m.FSM():
             with m.State("start"):
                 begin = width_bits(self._parameters)
@@ -169,7 +172,7 @@ class Sequencer(wiring.Component):
                     blocks.eq(Mux(next_is_context, command.head_words, command.blocks + one_more)),
                 ]
                 m.next = "push"
-            with m.State("push"), m.If(self.load.ready & self.multiply.ready & self.drain.ready):
+            with m.State("push"), m.If(room):
                 m.d.comb += handed.eq(1)
                 m.d.sync += [fresh.eq(0), ahead.eq(Mux(is_context, ahead - 1, ahead + 1))]
                 m.next = "pick"
