@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks import table
 from benchmarks.case import Case, Result, quantized, run
 from benchmarks.cases import CASES, Bar
+from hlsgen.cli.values import natural, positive
 from hlsgen.errors import HlsgenError
 from hlsgen.lower.size import ArrayShape
 from hlsgen.pipeline import parse_array
@@ -22,14 +23,14 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("model", nargs="?", help="a shipped example; without it every case of the table")
     parser.add_argument("--array", default="8x16x8", metavar="RxCxD")
-    parser.add_argument("--memory", type=int, default=16, metavar="BYTES", help="bytes per cycle")
-    parser.add_argument("--row-width", type=int, default=1, metavar="ROWS")
-    parser.add_argument("--ring", type=int, default=ArrayShape.ring_bytes, metavar="BYTES")
+    parser.add_argument("--memory", type=positive, default=16, metavar="BYTES", help="bytes per cycle")
+    parser.add_argument("--row-width", type=positive, default=1, metavar="ROWS")
+    parser.add_argument("--ring", type=positive, default=ArrayShape.ring_bytes, metavar="BYTES")
     parser.add_argument("--target", choices=("generic", "xilinx"), default="generic", help="kind of device")
     parser.add_argument("--streamed", action="store_true", help="keys and values in external memory")
-    parser.add_argument("--span", type=int, default=0, metavar="TILES", help="of queries per reading, 0: all")
-    parser.add_argument("--latency", type=int, default=64, metavar="CYCLES", help="to a burst's first beat")
-    parser.add_argument("--task", type=int, default=0, metavar="T", help="of a model of several tasks")
+    parser.add_argument("--span", type=natural, default=0, metavar="TILES", help="of a reading, 0: all")
+    parser.add_argument("--latency", type=natural, default=64, metavar="CYCLES", help="to a first beat")
+    parser.add_argument("--task", type=natural, default=0, metavar="T", help="of a model of several tasks")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE} from every case")
     parser.add_argument("--json", action="store_true")
     return parser

@@ -58,6 +58,9 @@ def test_every_verb_has_help_and_json(run: Any, verb: str) -> None:
         (("simulate", "x", "--samples", "0"),
          ("hlsgen: error: argument --samples: must be a positive integer, not '0'\n"
          "  fix: hlsgen simulate --help shows what it takes\n")),
+        (("compile", "digits", "-o", "x", "--ring", "-5"),
+         ("hlsgen: error: argument --ring: must be a positive integer, not '-5'\n"
+         "  fix: hlsgen compile --help shows what it takes\n")),
         (("simulate", "/nowhere"),
          ("hlsgen: error: /nowhere must be a build folder\n"
          "  why: it has no manifest.json\n"

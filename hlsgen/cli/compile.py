@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from hlsgen.cli.answer import Answer
-from hlsgen.cli.values import shape
+from hlsgen.cli.values import positive, shape
 
 HELP = "quantize a model and write its build folder"
 EPILOG = """MODEL is a shipped example, a .pt2 file of torch.export, or module:factory. Examples: digits,
@@ -41,7 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ring",
         metavar="BYTES",
-        type=int,
+        type=positive,
         default=256 * 1024,
         help="the weight ring's budget (default: %(default)s)",
     )

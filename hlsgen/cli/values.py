@@ -15,6 +15,13 @@ def shape(text: str) -> tuple[int, int, int]:
     return channels, height, width
 
 
+def natural(text: str) -> int:
+    """0 or a positive integer."""
+    if not re.fullmatch(r"\d{1,9}", text):
+        raise argparse.ArgumentTypeError(f"must be 0 or a positive integer, not {text!r}")
+    return int(text)
+
+
 def positive(text: str) -> int:
     """A positive integer."""
     if not re.fullmatch(r"[1-9]\d{0,8}", text):

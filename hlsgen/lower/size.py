@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hlsgen.errors import UsageError
 from hlsgen.ir import Graph
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.steps import AttentionStep, LinearStep, Step
@@ -27,6 +28,10 @@ class ArrayShape:
     row_width: int = 1
     streamed: bool = False
     span: int = 0
+
+    def __post_init__(self) -> None:
+        if self.ring_bytes < 1:
+            raise UsageError(f"ring_bytes must be positive, not {self.ring_bytes!r}")
 
     def parameters(self, **memories: int) -> MachineParameters:
         return MachineParameters(
