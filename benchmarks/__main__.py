@@ -28,12 +28,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--ring", type=positive, default=ArrayShape.ring_bytes, metavar="BYTES")
     parser.add_argument("--target", choices=("generic", "xilinx"), default="generic", help="kind of device")
     parser.add_argument("--streamed", action="store_true", help="keys and values in external memory")
-    parser.add_argument(
-        "--span", type=natural, default=0, metavar="TILES", help="of a reading, 0: all"
-    )
-    parser.add_argument(
-        "--latency", type=natural, default=64, metavar="CYCLES", help="to a first beat"
-    )
+    parser.add_argument("--span", type=natural, default=0, metavar="TILES", help="of a reading, 0: all")
+    parser.add_argument("--latency", type=natural, default=64, metavar="CYCLES", help="to a first beat")
     parser.add_argument("--task", type=natural, default=0, metavar="T", help="of a model of several tasks")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE} from every case")
     parser.add_argument("--json", action="store_true")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from hlsgen.machine.parameters import ceil_div
 
@@ -20,25 +21,29 @@ REQUEST_CYCLES = 2
 class Channel:
     """A section of `beats` that is read in order, through a buffer of `buffer` beats into a `ring` of beats.
 
-    A beat leaves the buffer when it has come and the ring has room; `passing` are ranges of beats that are
-    used up at once (tables). Only what the buffer has room for is asked for.
+    A beat leaves the buffer when it has come and the ring has room; `passing` are ranges, in order, that take
+    no room in it (headers, tables). Only what the buffer has room for is asked for.
     """
 
     beats: int
     buffer: int
-    ring: int
-    passing: tuple[tuple[int, int], ...] = ()
+    ring: float
+    passing: tuple[tuple[float, float], ...] = ()
     offset: int = 0
     """Beats from a burst's boundary to the section: the first burst is that much shorter."""
     asked: int = 0
-    freed: list[tuple[float, int]] = field(default_factory=list)
+    freed: list[tuple[float, float]] = field(default_factory=list)
     """When the ring had let go of how many beats in all, in order."""
     arrived: list[tuple[int, float]] = field(default_factory=list)
     """Beats in all after each burst, and when its last beat came."""
     gates: list[tuple[int, float]] | None = None
     """How many beats in all may be asked for from when on, in order; None: all of them from the start."""
 
-    def free(self, time: float, beats: int) -> None:
+    def __post_init__(self) -> None:
+        self._begins = [begin for begin, _ in self.passing]
+        self._before = [0.0, *accumulate(end - begin for begin, end in self.passing)]
+
+    def free(self, time: float, beats: float) -> None:
         """The ring has let go of `beats` in all by `time`."""
         self.freed.append((time, beats))
 
@@ -56,11 +61,19 @@ class Channel:
         if left <= 0:
             return gate
         came = self.arrived[bisect_left(self.arrived, (left, 0.0))][1]
-        kept = left - sum(min(end, left) - begin for begin, end in self.passing if begin < left) - self.ring
+        kept = left - self._passed(left) - self.ring
         if kept <= 0:
             return max(came, gate)
         room = next((time for time, beats in self.freed if beats >= kept), None)
         return None if room is None else max(came, room, gate)
+
+    def _passed(self, beats: int) -> float:
+        """Of the first `beats`, those that take no room in the ring."""
+        index = bisect_left(self._begins, beats) - 1
+        if index < 0:
+            return 0.0
+        begin, end = self.passing[index]
+        return self._before[index] + min(end, beats) - begin
 
 
 class Bus:

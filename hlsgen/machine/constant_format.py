@@ -105,19 +105,22 @@ def unpack_constants(payload: bytes, blocks: int, columns: int) -> ConstantItem:
 
 
 def constant_offsets(stream: bytes, columns: int) -> tuple[list[int], list[tuple[int, int]]]:
-    """Bytes of the constant stream: where each weight command's words begin, and the tables' ranges."""
+    """Bytes of the constant stream: where each weight command's words begin; ranges that no ring keeps."""
     word, at = word_bytes(columns), 0
     offsets: list[int] = []
-    tables: list[tuple[int, int]] = []
+    passing: list[tuple[int, int]] = []
     while at < len(stream):
         kind, _, _, count, _ = HEADER.unpack_from(stream, at)
         size = payload_words(kind, count, columns) * word
         if kind == Item.CONSTANTS:
             offsets.append(at + word)
+            passing.append((at, at + word))
+            groups = range(at + word, at + word + size, (1 + GROUP) * word)
+            passing += [(high, high + word) for high in groups]
         else:
-            tables.append((at, at + word + size))
+            passing.append((at, at + word + size))
         at += word + size
-    return offsets, tables
+    return offsets, passing
 
 
 def _checked(name: str, values: ArrayLike, low: int, high: int) -> Integers:

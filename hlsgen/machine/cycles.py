@@ -125,18 +125,20 @@ class _Streams:
         p, self._late = program.parameters, timing.stream
         self._p = p
         small = max(64, 2 * max(256, 16 * p.bus_bytes) // p.bus_bytes)
-        self.offsets, self.tables = constant_offsets(plan.constants, p.columns)
-        passing = tuple((begin // p.bus_bytes, end // p.bus_bytes) for begin, end in self.tables)
+        self.offsets, ranges = constant_offsets(plan.constants, p.columns)
+        passing = tuple((begin / p.bus_bytes, end / p.bus_bytes) for begin, end in ranges)
 
-        def channel(name: str, buffer: int, ring: int, ranges: tuple[tuple[int, int], ...] = ()) -> Channel:
+        def channel(
+            name: str, buffer: int, ring: int, ranges: tuple[tuple[float, float], ...] = ()
+        ) -> Channel:
             offset, size = sections[name]
             beats = beats_of(-(-size // 64) * 64, p.bus_bytes)
-            return Channel(beats, buffer, ring // p.bus_bytes, ranges, offset // p.bus_bytes)
+            return Channel(beats, buffer, ring / p.bus_bytes, ranges, offset // p.bus_bytes)
 
         sections = _sections(image)
         for name, size in (("constants", len(plan.constants)), ("weights", plan.weight_bytes)):
             sections[name] = (sections[name][0], size)
-        constants = block_words(p.constant_words) * word_bytes(p.columns)
+        constants = p.constant_words * word_bytes(p.columns)
         channels = {
             "commands": channel("commands", small, 2 * COMMAND_BYTES),
             "pixels": channel("pixels", max(small, 128), image.input_bytes),
@@ -160,7 +162,7 @@ class _Streams:
     def take(self, name: str, size: int, time: int) -> None:
         """The machine lets go of `size` more bytes of a stream at `time`."""
         self.taken[name] += size
-        self.bus.channels[name].free(time, self.taken[name] // self._p.bus_bytes)
+        self.bus.channels[name].free(time, self.taken[name] / self._p.bus_bytes)
 
 
 class _Model:
@@ -269,12 +271,7 @@ class _Model:
         size = job.blocks * command.k_steps
         self.words += size
         self.streams.take("weights", size * self.p.columns * self.p.depth, self.multiply_free)
-        if self._final(command, job):
-            size = self._constants_to(self.constants, command.total_blocks)
-            tables = sum(end - begin for begin, end in self.streams.tables if begin < size)
-            self.streams.take(
-                "constants", size - tables - self.streams.taken["constants"], self.multiply_free
-            )
+        self.streams.take("constants", job.blocks * word_bytes(self.p.columns), self.multiply_free)
 
     # -- LOAD --------------------------------------------------------------------------------------------
 

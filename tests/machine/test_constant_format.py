@@ -94,9 +94,11 @@ def test_the_cycle_model_finds_the_items(columns: int) -> None:
     stream.constants(*extremes(5, columns))
     stream.table(Item.ACTIVATION_TABLE, np.arange(256), 1)
     stream.constants(*extremes(4, columns))
-    offsets, tables = constant_offsets(stream.pack(), columns)
-    table = (8 * word, 9 * word + 256)
-    assert (offsets, tables) == ([word, table[1] + word], [table])
+    offsets, passing = constant_offsets(stream.pack(), columns)
+    end = 9 * word + 256  # the table's
+    assert offsets == [word, end + word]
+    words = [(0, word), (word, 2 * word), (6 * word, 7 * word)]  # a header, two words of high bytes
+    assert passing == [*words, (8 * word, end), (end, end + word), (end + word, end + 2 * word)]
 
 
 def test_a_table_is_padded_to_whole_words() -> None:
