@@ -42,7 +42,7 @@ class Built:
 def export(design: Design, board: str | None = None, directory: str | Path | None = None) -> Path:
     """Write the project of a board; returns its folder, by default DIR/boards/BOARD.
 
-    Raises `DoesNotFit`, and `UsageError` for a board with another bus or without a project of its own.
+    Raises `DoesNotFit`, and `UsageError` for a board with a narrower bus or without a project of its own.
     """
     name = board or design.board
     chosen = load_board(name)
@@ -50,10 +50,10 @@ def export(design: Design, board: str | None = None, directory: str | Path | Non
         fix = "choose a board, or describe yours in a TOML file like hlsgen/boards/ulx3s-85f.toml"
         raise UsageError(Problem(f"board must have pins for a project, which {chosen.name} has not", fix=fix))
     bus = design.program.parameters.bus_bytes
-    if bus != chosen.bus_bytes:
+    if chosen.image == "external" and bus > chosen.bus_bytes:
         raise UsageError(
             Problem(
-                f"the design's bus must be {chosen.bus_bytes} bytes wide for {chosen.name}, not {bus}",
+                f"the design's bus must have at most {chosen.bus_bytes} bytes for {chosen.name}, not {bus}",
                 fix=f"hlsgen compile with --board {name}",
             )
         )

@@ -76,15 +76,24 @@ def test_what_cannot_be_exported_is_told(small: Design, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "mine.txt"]
 
 
-def test_another_bus_needs_another_compilation(tmp_path: Path) -> None:
+def test_a_wider_bus_than_the_boards_needs_another_compilation(tmp_path: Path) -> None:
     text = (Path(hlsgen.__file__).parent / "boards/zcu102.toml").read_text()
-    (tmp_path / "narrow.toml").write_text(text.replace("bus_bytes = 16", "bus_bytes = 8"))
-    narrow = hlsgen.compile(integer_vit(TINY), board=str(tmp_path / "narrow.toml"), array="2x2x2")
+    (tmp_path / "wide.toml").write_text(text.replace("bus_bytes = 16", "bus_bytes = 32"))
+    wide = hlsgen.compile(integer_vit(TINY), board=str(tmp_path / "wide.toml"), array="2x2x2")
     with pytest.raises(UsageError) as caught:
-        export(narrow, "zcu102", tmp_path / "out")
+        export(wide, "zcu102", tmp_path / "out")
     assert str(caught.value) == (
-        "the design's bus must be 16 bytes wide for zcu102, not 8\n  fix: hlsgen compile with --board zcu102"
+        "the design's bus must have at most 16 bytes for zcu102, not 32\n"
+        "  fix: hlsgen compile with --board zcu102"
     )
+    assert (export(wide, "ulx3s-85f", tmp_path / "on-chip") / "ecp5_top.v").is_file()
+
+
+def test_a_narrower_bus_gets_a_narrower_port(tmp_path: Path) -> None:
+    narrow = hlsgen.compile(integer_vit(TINY), array="2x2x2")
+    assert narrow.program.parameters.bus_bytes == 8
+    project = (export(narrow, "zcu102", tmp_path / "out") / "project.tcl").read_text()
+    assert "CONFIG.PSU__SAXIGP2__DATA_WIDTH {64}" in project
 
 
 def test_bitstream_exports_when_there_is_no_project_yet(
