@@ -13,7 +13,7 @@ from support.graphs import TINY, images, integer_vit
 from hlsgen.ir import evaluate
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
-from hlsgen.machine.image import HEADER_BYTES
+from hlsgen.machine.image import HEADER_BYTES, VERSION
 from hlsgen.rtl.header import Error
 from hlsgen.sim import cosim
 from hlsgen.sim.cosim import Fault
@@ -129,7 +129,7 @@ def _patched(image: bytes, word: int, value: int) -> bytes:
     ("word", "value", "error"),
     [
         (0, 0x12345678, Error.MAGIC),
-        (1, 2, Error.VERSION),
+        (1, VERSION - 1, Error.VERSION),
         (2, 0xDEADBEEF, Error.BUILD),
         (3, 1 << 30, Error.TRUNCATED),
         (8, 1 << 28, Error.SECTION),
