@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from benchmarks.blocks import blocks
 from benchmarks.phases import Phase, measured_phases
 from hlsgen.frontend.data import load_data
 from hlsgen.frontend.load import load_model
@@ -32,7 +33,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """What is measured. memory: bytes per cycle; latency: cycles to a burst's first beat."""
+    """What is measured. memory: bytes per cycle; latency: cycles to a burst's first beat.
+
+    target: kind of device; of "xilinx" the DSP48E2 blocks are counted too.
+    """
 
     model: str
     array: tuple[int, int, int]
@@ -92,6 +96,8 @@ class Result:
     tensors: int
     seconds: dict[str, float]
     peak_memory: float
+    blocks: int = 0
+    """DSP48E2 blocks of the accelerator; 0 where they were not counted."""
 
     @property
     def useful(self) -> float:
@@ -112,6 +118,11 @@ class Result:
     def roofline(self) -> float:
         """Share of the roofline, phase by phase, that was reached."""
         return self.least_cycles / self.cycles
+
+    @property
+    def useful_per_block(self) -> float:
+        """Useful multiply-accumulates per cycle and DSP48E2 block; 0 where blocks were not counted."""
+        return self.macs / self.cycles / self.blocks if self.blocks else 0.0
 
 
 def quantized(model: str) -> tuple[Graph, np.ndarray]:
@@ -147,6 +158,8 @@ def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
     packed, given = lowered.image.pack(), cosim.Memory(latency=case.latency)
     (answer,) = timed("rtl", lambda: harness.run(packed, [pixels], memory=given, task=case.task))
     timed("compare", lambda: cosim.check(program, answer, golden, case.task))
+    xilinx = case.target == "xilinx"
+    found = timed("count blocks", lambda: blocks(program.parameters)) if xilinx else {}
     counters: Any = answer.counters
     assert answer.records is not None  # the harness traces
     return Result(
@@ -167,6 +180,7 @@ def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
         tensors=len(program.views) + 1,
         seconds=seconds,
         peak_memory=_peak_memory(),
+        blocks=sum(found.values()),
     )
 
 

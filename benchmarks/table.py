@@ -27,8 +27,10 @@ they are upper bounds. A simulator is built once for each machine shape; 0 means
 EXPERTS = """M³ViT-Tiny: 129 tokens, 6 of 12 layers with 16 experts of which a token uses 2. The roofline is
 the least that steps of the array, padding included, and bytes of memory take, phase by phase: which experts
 are used is known only after routing, so their weights cannot come during the attention before. Every byte of
-the Image that is needed is read once. Products per cycle and DSP of hlsgen are what
-`python -m benchmarks.dsp m3vit-tiny --memory 64` prints."""
+the Image that is needed is read once."""
+BLOCKS = """Per cycle and DSP: useful multiply-accumulates per cycle and DSP48E2 block, of all blocks that
+Yosys makes of the whole accelerator; `python -m benchmarks.dsp MODEL` says where they are. Such a machine has
+the multipliers of Xilinx devices in its RTL, the others plain products."""
 OTHERS = """Published figures, counted the same way where the paper allows it. They are of boards, ours are of
 simulation."""
 
@@ -43,6 +45,7 @@ def line(result: Result) -> str:
         f"{result.cycles:,} cycles, {result.useful:.2%} useful; predicted {result.predicted:,} ",
         f"({result.model_error:+.3%}); {result.tensors} tensors equal\n",
         *_expert_lines(result),
+        *_block_lines(result),
         f"  padding {padding:,.0f} cycles; waiting: {lost or 'none'}\n",
         "  seconds: " + ", ".join(f"{name} {value}" for name, value in result.seconds.items()),
     ]
@@ -59,6 +62,20 @@ def _expert_lines(result: Result) -> list[str]:
         f"{result.roofline:.2%} of the roofline of {result.least_cycles:,.0f} cycles, ",
         f"{result.bandwidth:.2%} of the bandwidth\n",
     ]
+
+
+def _block_lines(result: Result) -> list[str]:
+    """Of a case whose DSP48E2 blocks were counted: how many, and what each of them does."""
+    if not result.blocks:
+        return []
+    return [
+        f"  {result.blocks} DSP48E2 blocks, ",
+        f"{result.useful_per_block:.3f} useful products per cycle and block\n",
+    ]
+
+
+def _per_block(result: Result) -> str:
+    return f"{result.useful_per_block:.2f} ({result.blocks})" if result.blocks else ""
 
 
 def _row(*cells: object) -> str:
@@ -79,6 +96,7 @@ def _cycles(results: Sequence[tuple[Result, Bar]]) -> str:
         "cycles",
         "predicted",
         "useful",
+        "per cycle and DSP (blocks)",
         "bar",
     ]
     rows = []
@@ -89,7 +107,7 @@ def _cycles(results: Sequence[tuple[Result, Bar]]) -> str:
             [
                 case.model, result.tokens, case.array_text, case.row_width, case.memory,
                 f"{result.cycles:,}", f"{result.predicted:,} ({result.model_error:+.2%})",
-                f"**{result.useful:.2%}**", met,
+                f"**{result.useful:.2%}**", _per_block(result), met,
             ]
         )  # fmt: skip
     return _table(head, rows)
@@ -124,7 +142,7 @@ def _effort(results: Sequence[tuple[Result, Bar]]) -> str:
 def _experts(results: Sequence[tuple[Result, Bar]]) -> str:
     """M³ViT-Tiny, beside the accelerators that others have written for it."""
     head = ["who", "array @ memory", "task", "experts used", "cycles", "read, MB"]
-    head += ["of the roofline", "of the bandwidth", "products per cycle and DSP", "source"]
+    head += ["of the roofline", "of the bandwidth", "per cycle and DSP (blocks)", "source"]
     rows = [_expert_row(result) for result, _ in results if result.used]
     for peer in MOE_PEERS:
         figures = [f"{peer.cycles:,}", peer.megabytes, "", "", peer.macs_per_block]
@@ -143,7 +161,7 @@ def _expert_row(result: Result) -> list[object]:
         f"{result.read_bytes / 1e6:.2f}",
         f"{result.roofline:.1%}",
         f"{result.bandwidth:.1%}",
-        "",
+        _per_block(result),
         "simulation",
     ]
 
@@ -158,6 +176,7 @@ def page(results: Sequence[tuple[Result, Bar]]) -> str:
         HEADER.rstrip(),
         "## Cycles",
         _cycles(results),
+        BLOCKS,
         "## Where the rest went",
         LOSSES,
         _losses(results),
@@ -176,5 +195,5 @@ def page(results: Sequence[tuple[Result, Bar]]) -> str:
 
 def data(result: Result) -> dict[str, Any]:
     """One result, ready for JSON."""
-    shares = ("useful", "model_error", "roofline", "bandwidth")
+    shares = ("useful", "model_error", "roofline", "bandwidth", "useful_per_block")
     return dataclasses.asdict(result) | {name: getattr(result, name) for name in shares}

