@@ -90,11 +90,19 @@ class Design:
 
         return simulate(self, level=level, simulator=simulator, samples=samples, task=task)
 
-    def export(self, board: str | None = None, directory: str | Path | None = None) -> Path:
-        """Write the board's bitstream project; returns its folder, by default DIR/boards/BOARD."""
+    def export(
+        self,
+        board: str | None = None,
+        directory: str | Path | None = None,
+        clock: float | None = None,
+    ) -> Path:
+        """Write the board's bitstream project; returns its folder, by default DIR/boards/BOARD.
+
+        clock: the accelerator's, in MHz, by default the board's.
+        """
         from hlsgen.export import export
 
-        return export(self, board, directory)
+        return export(self, board, directory, clock)
 
     def report(self) -> Report:
         """Figures of the design: accuracy, memories, predicted cycles and utilisation."""

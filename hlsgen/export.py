@@ -39,13 +39,19 @@ class Built:
         return self.text
 
 
-def export(design: Design, board: str | None = None, directory: str | Path | None = None) -> Path:
+def export(
+    design: Design,
+    board: str | None = None,
+    directory: str | Path | None = None,
+    clock: float | None = None,
+) -> Path:
     """Write the project of a board; returns its folder, by default DIR/boards/BOARD.
 
-    Raises `DoesNotFit`, and `UsageError` for a board with a narrower bus or without a project of its own.
+    clock: the accelerator's, in MHz, by default the board's. Raises `DoesNotFit`, and `UsageError` for a
+    board with a narrower bus or without a project of its own, or a clock that it can't have.
     """
     name = board or design.board
-    chosen = load_board(name)
+    chosen = load_board(name).with_clock(clock)
     if not chosen.has_pins:
         fix = "choose a board, or describe yours in a TOML file like hlsgen/boards/ulx3s-85f.toml"
         raise UsageError(Problem(f"board must have pins for a project, which {chosen.name} has not", fix=fix))

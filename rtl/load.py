@@ -251,6 +251,7 @@ class LoadStage(wiring.Component):
             [C(index * slot_words(p), walk.slot_word.shape()) for index in range(p.tile_slots)]
         )[slot]
         is_patches = job.load == Load.PATCHES
+        m.d.comb += patches.offered.eq(self.jobs.valid & is_patches)
         for unit, starts in ((walk, start & ~is_patches), (patches, start & is_patches)):
             m.d.comb += [unit.start.eq(starts), unit.job.eq(job), unit.slot_word.eq(slot_word)]
 

@@ -76,8 +76,11 @@ class PatchWalk(wiring.Component):
 
     Members
     -------
+    offered : In(1)
+        With `job` and `slot_word`, which then stay until `start`: the next tile, of which registers take note
+        while the walk is idle. Nothing waits for `start` but the state.
     start : In(1)
-        With `job` and `slot_word`: gather a tile; only while not busy.
+        Gather the offered tile; only while not busy.
     written : In
         Image words delivered.
     busy : Out(1)
@@ -94,6 +97,7 @@ class PatchWalk(wiring.Component):
     One segment a cycle within a row.
     """
 
+    offered: Signal
     start: Signal
     job: Any
     slot_word: Signal
@@ -107,6 +111,7 @@ class PatchWalk(wiring.Component):
         self._bits = count_bits(parameters.image_words)
         super().__init__(
             {
+                "offered": In(1),
                 "start": In(1),
                 "job": In(load_job(parameters, trace)),
                 "slot_word": In(load_tag(parameters, trace).members["word"]),
@@ -129,14 +134,16 @@ class PatchWalk(wiring.Component):
         m.d.sync += self.valid.eq(0)
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("idle"))
-            with m.State("idle"), m.If(self.start):
-                m.d.sync += [job.eq(self.job), *at.begin_tile(self.job, self.slot_word)]
-                m.d.sync += size.eq(self._segment(self.job.patch_width))
-                m.next = "row"
-                with m.If(self.job.first):
-                    m.d.sync += [*at.begin_pass(self.job), blanks.eq(self.job.patch_prefix)]
-                with m.If(self.job.fresh):
-                    m.next = "measure"
+            with m.State("idle"):
+                with m.If(self.offered):
+                    m.d.sync += [job.eq(self.job), *at.begin_tile(self.job, self.slot_word)]
+                    m.d.sync += size.eq(self._segment(self.job.patch_width))
+                    with m.If(self.job.first):
+                        m.d.sync += [*at.begin_pass(self.job), blanks.eq(self.job.patch_prefix)]
+                with m.If(self.start):
+                    m.next = "row"
+                    with m.If(self.job.fresh):
+                        m.next = "measure"
             with m.State("measure"), m.If(self._measure(m, job, row_step, band_step)):
                 m.next = "row"
             with m.State("row"):

@@ -31,8 +31,10 @@ class PatchesLoad(wiring.Component):
     -------
     pixels : In(stream of words)
         Words beyond the image memory are dropped.
+    offered : In(1)
+        With `job` and `slot_word`, which then stay until `start`: the next tile.
     start : In(1)
-        With `job` and `slot_word`: gather a tile; only while not busy.
+        Gather the offered tile; only while not busy.
     busy : Out(1)
         Segments are still to be read.
     valid : Out(1)
@@ -51,6 +53,7 @@ class PatchesLoad(wiring.Component):
 
     latency = 4
     pixels: stream.Interface
+    offered: Signal
     start: Signal
     job: Any
     slot_word: Signal
@@ -65,6 +68,7 @@ class PatchesLoad(wiring.Component):
         super().__init__(
             {
                 "pixels": In(stream.Signature(8 * parameters.columns)),
+                "offered": In(1),
                 "start": In(1),
                 "job": In(load_job(parameters, trace)),
                 "slot_word": In(tag.members["word"]),
@@ -82,6 +86,7 @@ class PatchesLoad(wiring.Component):
         m.submodules.image = image = WordMemory(8 * p.columns, p.image_words)
         m.submodules.walk = walk = PatchWalk(p, trace=self._trace)
         m.d.comb += [
+            walk.offered.eq(self.offered),
             walk.start.eq(self.start),
             walk.job.eq(self.job),
             walk.slot_word.eq(self.slot_word),

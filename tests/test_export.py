@@ -63,6 +63,26 @@ def test_exporting_twice_gives_the_same_bytes_and_removes_what_is_gone(small: De
     assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
 
 
+def test_the_clock_is_the_users(small: Design, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The PLL, the constraint and the serial port's divider follow it."""
+    made = {}
+    for name, options in (("own", []), ("same", ["--clock", "80"]), ("fast", ["--clock", "100"])):
+        place = tmp_path / name
+        assert main(["export", str(small.directory), "-o", str(place), *options]) == 0
+        made[name] = {path: (place / path).read_text() for path in ("Makefile", "ecp5_top.v")}
+    assert made["own"] == made["same"]
+    assert "FREQUENCY ?= 100\n" in made["fast"]["Makefile"]
+    dividers = {name: re.findall(r"\.CLK\w+_DIV\(([^)]*)\)", made[name]["ecp5_top.v"]) for name in made}
+    assert dividers["own"] == dividers["same"] != dividers["fast"]
+    tcl = (small.export("zcu102", tmp_path / "zynq", clock=175.5) / "project.tcl").read_text()
+    assert "FREQMHZ {175.5}" in tcl
+    with pytest.raises(UsageError, match=r"clock must be in 1\.\.1000 MHz, not 1000\.5"):
+        small.export("zcu102", tmp_path / "zynq", clock=1000.5)
+    capsys.readouterr()
+    assert main(["export", str(small.directory), "--clock", "0"]) == 2
+    assert "must be a positive number of MHz, not '0'" in capsys.readouterr().err
+
+
 def test_what_cannot_be_exported_is_told(small: Design, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="board must have pins for a project, which lfe5u-85f has not"):
         export(small, "lfe5u-85f", tmp_path / "a")

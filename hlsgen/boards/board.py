@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import re
 import tomllib
@@ -16,6 +17,8 @@ from hlsgen.machine.parameters import BUS_BYTES
 
 FAMILIES = ("ecp5", "zynqmp")
 IMAGE_PLACES = ("on_chip", "external")
+CORE_MHZ = (1.0, 1000.0)
+"""Clock of an accelerator, lowest and highest."""
 _WORD = re.compile(r"[A-Za-z0-9_]+")
 _TEXT = re.compile(r"[A-Za-z0-9_.:() /+-]*")
 
@@ -64,6 +67,13 @@ class Board:
     clock_port: str = ""
     clock_mhz: float = 0.0
     ports: Mapping[str, Port] = field(default_factory=dict)
+
+    def with_clock(self, mhz: float | None) -> Board:
+        """The board with another clock for the accelerator; None leaves it. Raises `UsageError`."""
+        low, high = CORE_MHZ
+        if mhz is not None and not low <= mhz <= high:
+            raise UsageError(f"clock must be in {low:g}..{high:g} MHz, not {mhz:g}")
+        return self if mhz is None else dataclasses.replace(self, core_mhz=mhz)
 
     @property
     def has_pins(self) -> bool:
@@ -148,7 +158,7 @@ class _Reader:
             "image": self._choice(memory, "image", IMAGE_PLACES),
             "bus_bytes": self._choice(memory, "bus_bytes", BUS_BYTES),
             "array": self._array(defaults),
-            "core_mhz": self._real(defaults, "core_mhz", 1.0, 1000.0),
+            "core_mhz": self._real(defaults, "core_mhz", *CORE_MHZ),
             "usable_dsp": self._real(defaults, "usable_dsp", 0.01, 1.0),
             "ports": ports,
         }

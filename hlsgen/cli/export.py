@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from hlsgen.cli.answer import Answer
+from hlsgen.cli.values import frequency
 
 HELP = "write a board's bitstream project from a build folder"
 EPILOG = """example:
@@ -16,6 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """DIR and the board."""
     parser.add_argument("directory", metavar="DIR", help="build folder")
     parser.add_argument("--board", help="board's name or TOML file (default: that of the compilation)")
+    parser.add_argument("--clock", type=frequency, metavar="MHZ", help="the accelerator's (default: board's)")
     parser.add_argument("-o", "--output", metavar="DIR", help="project folder (default: DIR/boards/BOARD)")
 
 
@@ -23,5 +25,5 @@ def run(options: argparse.Namespace) -> Answer:
     """Call `Design.export`."""
     from hlsgen.design import Design
 
-    place = Design.load(options.directory).export(options.board, options.output)
+    place = Design.load(options.directory).export(options.board, options.output, options.clock)
     return Answer({"directory": str(place)}, f"written to {place}\nnext: hlsgen bitstream {place}")

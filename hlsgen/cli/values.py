@@ -27,3 +27,10 @@ def positive(text: str) -> int:
     if not re.fullmatch(r"[1-9]\d{0,8}", text):
         raise argparse.ArgumentTypeError(f"must be a positive integer, not {text!r}")
     return int(text)
+
+
+def frequency(text: str) -> float:
+    """A positive number of MHz."""
+    if not re.fullmatch(r"\d{1,4}(\.\d{1,6})?", text) or not float(text):
+        raise argparse.ArgumentTypeError(f"must be a positive number of MHz, not {text!r}")
+    return float(text)
