@@ -23,6 +23,7 @@ from hlsgen.rtl.jobs import (
     Kind,
     drain_bits,
     drain_job,
+    field,
     group_lanes,
     memory_bits,
     output_word,
@@ -83,7 +84,7 @@ class DrainStage(wiring.Component):
     held : In(R*C x signed accumulator)
     constants : In(C x bias, multiplier, shift)
         The block's, from two cycles after `captured` on.
-    drained_commands, drained_tiles, operand_commands : Out(16)
+    drained_commands, drained_tiles, operand_commands : Out
         For LOAD; the commands for MULTIPLY and the tables.
     scores_drained : Out(1)
     scale_write, scale_slot, scale_row, scale_multiplier, scale_shift : In
@@ -182,9 +183,9 @@ class DrainStage(wiring.Component):
             "captured": In(1),
             "held": In(data.ArrayLayout(signed(p.accumulator_bits), p.rows * columns)),
             "constants": In(data.ArrayLayout(constant_word(), columns)),
-            "drained_commands": Out(16),
-            "drained_tiles": Out(16),
-            "operand_commands": Out(16),
+            "drained_commands": Out(p.command_count_bits),
+            "drained_tiles": Out(field(p, "tiles")),
+            "operand_commands": Out(p.command_count_bits),
             "scores_drained": Out(1),
             "scale_write": In(1),
             "scale_slot": In(1),

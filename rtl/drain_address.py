@@ -106,12 +106,12 @@ class DrainAddress(wiring.Component):
 
     def _blocks(self, m: Module, base: Signal) -> None:
         """Blocks within a job; the next group starts where this one's last tile ended."""
-        new, word = self.new, Signal(16)
-        group, group_word = Signal.like(base), Signal(16)
-        next_group, next_word = Signal.like(base), Signal(16)
+        new, word = self.new, Signal.like(self.job.head_words)
+        group, group_word = Signal.like(base), Signal.like(word)
+        next_group, next_word = Signal.like(base), Signal.like(word)
         head_ends = word + 1 == self.job.head_words
         following = (base + Mux(head_ends, self.job.head_jump, 1))[: len(base)]
-        following_word = Mux(head_ends, 0, word + 1)[:16]
+        following_word = Mux(head_ends, 0, word + 1)[: len(word)]
         m.d.comb += [next_group.eq(group), next_word.eq(group_word)]
         m.d.sync += [group.eq(next_group), group_word.eq(next_word)]
         with m.If(self.row & self.row_last):

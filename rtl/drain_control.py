@@ -92,7 +92,7 @@ class DrainControl(wiring.Component):
     def _walk(self, m: Module) -> Any:
         """Which group of which block drains, and what ends with it."""
         p, job, row = self._parameters, self.job, self.row
-        blocks, has_job = Signal(16), Signal()
+        blocks, has_job = Signal.like(job.blocks), Signal()
         ends = Signal(data.StructLayout({"row": 1, "block": 1, "job": 1, "last_block": 1}))
         # What ends with a row is known a cycle ahead.
         row_last, block_last = Signal(), Signal()
@@ -134,7 +134,7 @@ class DrainControl(wiring.Component):
             address.row_last.eq(ends.row),
             address.block_last.eq(ends.block),
         ]
-        left = Signal(16)
+        left = Signal.like(job.keys)
         with m.If(row.valid & ends.row):
             m.d.sync += left.eq(left - p.columns)
         with m.If(self.jobs.ready):

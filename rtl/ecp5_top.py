@@ -11,6 +11,7 @@ from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.errors import Problem, UsageError
+from hlsgen.machine.fixed import fixed_machine
 from hlsgen.machine.image import Image
 from hlsgen.machine.parameters import SECTION_ALIGN, ceil_div
 from hlsgen.machine.program import Program
@@ -132,6 +133,7 @@ class Ecp5Top(wiring.Component):
     ) -> None:
         serial = serial or Serial()
         self._program, self._target = program, target
+        self._machine = fixed_machine(program)
         self._map = memory_map(program, image)
         self._image = image.ljust(self._map.image_bytes, b"\0")
         self._pll: Pll | None = find_pll(clock_mhz, core_mhz) if pll else None
@@ -143,7 +145,7 @@ class Ecp5Top(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
         self._clock(m)
-        layout, parameters = self._program.input, self._program.parameters
+        layout, parameters = self._program.input, self._machine
         bits = self._map.end.bit_length()
         m.submodules.top = top = Top(parameters, target=self._target, address_bits=bits, near=True)
         m.submodules.rom = rom = ImageRom(self._image, self._map, bus_bytes=parameters.bus_bytes)

@@ -9,13 +9,12 @@ from amaranth import C, Cat, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
-from hlsgen.machine.commands import COMMAND_BYTES, LAYOUT, Target
+from hlsgen.machine.commands import COMMAND_BYTES, FIELD_BITS, LAYOUT, Target
 from hlsgen.machine.parameters import MachineParameters, ceil_div
 from hlsgen.rtl.pipeline import address_bits, count_bits
 
 COMMAND_BITS = 8 * COMMAND_BYTES
 COMMAND = data.StructLayout({name: signed(bits) if is_signed else bits for name, bits, is_signed in LAYOUT})
-FIELD_BITS = {name: bits for name, bits, _ in LAYOUT}
 TRACE_FIELDS = {"command": 16, "kind": 2, "head": 8, "row": 16, "word": 16}
 
 
@@ -25,6 +24,32 @@ class Kind(IntEnum):
     PLAIN = 0
     SCORES = 1
     CONTEXT = 2
+
+
+def narrowed(p: MachineParameters, payload: Value) -> Any:
+    """A command's fields, 0 beyond the bits that the machine has for them."""
+    command = data.View(COMMAND, payload[: COMMAND.size])
+    kept = (Value.cast(getattr(command, name))[: p.field_bits[name]] for name, _, _ in LAYOUT)
+    return data.View(
+        COMMAND,
+        Cat(Cat(value, C(0, bits - len(value))) for value, (_, bits, _) in zip(kept, LAYOUT, strict=True)),
+    )
+
+
+def field(p: MachineParameters, *names: str) -> int:
+    """Bits that hold any of these fields of a command."""
+    return max(1, *(p.field_bits[name] for name in names))
+
+
+def block_bits(p: MachineParameters) -> int:
+    """Bits of a job's number of blocks: of a group, of a row of scores, or of a head's words."""
+    bits = p.field_bits["blocks"] + (p.field_bits["extra"] > 0)
+    return min(FIELD_BITS["blocks"], max(bits, field(p, "head_words")))
+
+
+def step_bits(p: MachineParameters) -> int:
+    """Bits of a block's number of steps."""
+    return field(p, "k_steps", "exp_steps")
 
 
 def row_bits(p: MachineParameters) -> int:
@@ -136,7 +161,7 @@ def output_word(p: MachineParameters) -> data.StructLayout:
 def fill_job(p: MachineParameters) -> data.StructLayout:
     """An attention command for the reader of keys and values."""
     names = ("keys", "heads", "passes", "head_units", "head_words", "operand_depends_on")
-    fields = {name: FIELD_BITS[name] for name in names}
+    fields = {name: field(p, name) for name in names}
     return data.StructLayout(fields | {"head_stride": drain_bits(p), "value_stride": drain_bits(p)})
 
 
@@ -150,14 +175,14 @@ def load_job(p: MachineParameters, trace: bool) -> data.StructLayout:
         "slot": 1,
         "rows": row_bits(p),
         "words": count_bits(p.tile_words),
-        "tile": 16,
+        "tile": field(p, "tiles"),
         "source": address,
         "source_stride": address,
     }
     names = ["load", "depends", "depends_on", "norm_width", "norm_epsilon", "norm_gain", "norm_gain_shift"]
     names += ["pool_rows", "pool_shift", "keys", "context_multiplier", "context_shift", "exp_bank"]
     names += ["patch_height", "patch_width", "patch_channels", "patch_columns", "patch_prefix", "row_words"]
-    fields |= {name: FIELD_BITS[name] for name in names}
+    fields |= {name: field(p, name) for name in names}
     if p.experts:
         fields |= {"gather": 1, "queue": queue_bits(p)}
     if trace:
@@ -172,19 +197,19 @@ def multiply_job(p: MachineParameters) -> data.StructLayout:
         {
             "kind": 2,
             "row_groups": count_bits(tile_groups(p)),
-            "blocks": 16,
-            "steps": 16,
+            "blocks": block_bits(p),
+            "steps": step_bits(p),
             "base": address,
             "block_step": address,
             "step_step": address,
             "waits": 1,
-            "operand_depends_on": 16,
+            "operand_depends_on": field(p, "operand_depends_on"),
             "first_pass": 1,
             "last_pass": 1,
             "addends": 1,
             "output": 1,
             **({"opens": 1, "closes": 1} if p.streamed else {}),
-            **({"expert": FIELD_BITS["expert"]} if p.experts else {}),
+            **({"expert": field(p, "expert")} if p.experts else {}),
         }
     )
 
@@ -194,7 +219,7 @@ def drain_job(p: MachineParameters, trace: bool) -> data.StructLayout:
     address = drain_bits(p)
     fields: dict[str, Any] = {
         "kind": 2,
-        "drain": FIELD_BITS["drain"],
+        "drain": field(p, "drain"),
         "target": 3,
         "stream_addend": 1,
         "activation_bank": 1,
@@ -206,22 +231,22 @@ def drain_job(p: MachineParameters, trace: bool) -> data.StructLayout:
         "end_command": 1,
         "last": 1,
         "rows": row_bits(p),
-        "blocks": 16,
+        "blocks": block_bits(p),
         "base": address,
         "row_step": address,
         "lane_last": write_lane_bits(p),
-        "head_words": 16,
+        "head_words": field(p, "head_words"),
         "head_jump": address,
         "addend_offset": memory_bits(p),
         "low": signed(16),
         "high": signed(16),
-        "keys": 16,
-        "multiplier": 15,
-        "shift": 6,
+        "keys": field(p, "keys"),
+        "multiplier": field(p, "logit_multiplier"),
+        "shift": field(p, "logit_shift"),
     }
     if p.experts:
         names = ("experts", "choices", "gate_mode", "gate_shift")
-        fields |= {name: FIELD_BITS[name] for name in names}
+        fields |= {name: field(p, name) for name in names}
         fields |= {"queue": queue_bits(p), "route_stride": memory_bits(p)}
     if trace:
         fields |= {"command": 16, "head": 8, "token": 16, "block": 16}
@@ -234,8 +259,9 @@ CONTEXT_FIELDS = ("context_multiplier", "context_shift")
 
 def load_config(p: MachineParameters) -> data.StructLayout:
     """The part of a LOAD job that its pipelines need long after it has started."""
-    widths = FIELD_BITS | {"words": count_bits(p.tile_words)}
-    return data.StructLayout({name: widths[name] for name in NORM_FIELDS + CONTEXT_FIELDS})
+    widths = {"words": count_bits(p.tile_words)}
+    names = NORM_FIELDS + CONTEXT_FIELDS
+    return data.StructLayout({name: widths.get(name) or field(p, name) for name in names})
 
 
 def load_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
@@ -270,7 +296,7 @@ def drain_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
         "rows": p.row_width,
     }
     if p.experts:
-        fields |= {"gate": 15, "gate_shift": FIELD_BITS["gate_shift"]}
+        fields |= {"gate": 15, "gate_shift": field(p, "gate_shift")}
         fields |= {"addend_offset": memory_bits(p)}
     if trace:
         fields |= {f"trace_{name}": bits for name, bits in TRACE_FIELDS.items()}

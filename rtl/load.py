@@ -14,6 +14,7 @@ from hlsgen.rtl.jobs import (
     CONTEXT_FIELDS,
     NORM_FIELDS,
     Kind,
+    field,
     group_lanes,
     load_config,
     load_job,
@@ -72,7 +73,7 @@ class LoadStage(wiring.Component):
     -------
     jobs : In(stream)
     pixels : In(stream of words)
-    drained_commands, drained_tiles : In(16)
+    drained_commands, drained_tiles : In
     scores_drained, slot_freed : In(1)
         A score tile has drained; MULTIPLY has read a slot's last step.
     feature_address, residual_address, score_address : Out
@@ -148,8 +149,8 @@ class LoadStage(wiring.Component):
         members: dict[str, Any] = {
             "jobs": In(stream.Signature(load_job(p, trace))),
             "pixels": In(stream.Signature(8 * p.columns)),
-            "drained_commands": In(16),
-            "drained_tiles": In(16),
+            "drained_commands": In(p.command_count_bits),
+            "drained_tiles": In(field(p, "tiles")),
             "scores_drained": In(1),
             "slot_freed": In(1),
             "feature_address": Out(memory_bits(p)),

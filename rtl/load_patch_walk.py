@@ -9,7 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import MachineParameters
-from hlsgen.rtl.jobs import Kind, load_job, load_tag, slot_words, width_bits
+from hlsgen.rtl.jobs import Kind, field, load_job, load_tag, slot_words, width_bits
 from hlsgen.rtl.pipeline import address_bits, count_bits, without_reset
 
 
@@ -34,8 +34,10 @@ class _Place:
         self.slot_word = Signal(address_bits(p.tile_slots * slot_words(p)))
         self.lane, self.word = Signal(address_bits(p.rows)), Signal.like(self.slot_word)
         self.index, self.place = Signal(count_bits(p.tile_words)), Signal(count_bits(p.columns))
-        self.patch, self.left, self.band = Signal(12), Signal(16), Signal(bits)
-        self.x, self.y, self.channel = Signal(8), Signal(8), Signal(8)
+        columns, width = field(p, "patch_columns"), field(p, "patch_width")
+        self.patch, self.left, self.band = Signal(columns), Signal(columns + width), Signal(bits)
+        self.x, self.y = Signal(width), Signal(field(p, "patch_height"))
+        self.channel = Signal(field(p, "patch_channels"))
         self.line, self.plane = Signal(bits), Signal(bits)
         self.x_last, self.y_last, self.channel_last = Signal(), Signal(), Signal()
         self.patch_last, self.lane_last, self.index_last = Signal(), Signal(), Signal()
@@ -127,7 +129,7 @@ class PatchWalk(wiring.Component):
         del platform
         m = Module()
         job = Signal(load_job(self._parameters, self._trace), reset_less=True)
-        at, blanks = _Place(self._parameters, self._bits), Signal(8)
+        at, blanks = _Place(self._parameters, self._bits), Signal.like(job.patch_prefix)
         row_step, band_step = Signal(self._bits), Signal(self._bits)
         row_ends, tile_ends, size = Signal(), Signal(), Signal(count_bits(self._parameters.columns))
         m.d.comb += tile_ends.eq(row_ends & at.lane_last)
@@ -176,7 +178,7 @@ class PatchWalk(wiring.Component):
     @staticmethod
     def _measure(m: Module, job: Any, row_step: Signal, band_step: Signal) -> Value:
         """Words of an image row (a row of every channel), then of a band of patches; returns the end."""
-        channel, row = Signal(8), Signal(8)
+        channel, row = Signal.like(job.patch_channels), Signal.like(job.patch_height)
         whole_row, whole_band = channel == job.patch_channels, row == job.patch_height
         with m.If(~whole_row):
             m.d.sync += [
@@ -218,7 +220,7 @@ class PatchWalk(wiring.Component):
         """gcd(width, C): the width's lowest set bit, at most C."""
         columns = self._parameters.columns
         size: Value = C(columns, count_bits(columns))
-        for bit in reversed(range(columns.bit_length() - 1)):
+        for bit in reversed(range(min(columns.bit_length() - 1, len(width)))):
             size = Mux(width[bit], C(1 << bit, count_bits(columns)), size)
         return size
 

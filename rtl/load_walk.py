@@ -12,11 +12,13 @@ from hlsgen.machine.commands import Load
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.jobs import (
     Kind,
+    field,
     groups_of,
     load_job,
     load_tag,
     memory_bits,
     queue_bits,
+    row_bits,
     rows_of_group,
     score_words,
     tile_groups,
@@ -111,7 +113,8 @@ class RowWalk(wiring.Component):
         m, p = Module(), self._parameters
         job, slot_word = Signal(load_job(p, self._trace), reset_less=True), Signal.like(self.slot_word)
         pool, context = Signal(), Signal()
-        outer, inner = Signal(16), Signal(16)
+        bits = max(count_bits(p.tile_words), row_bits(p), field(p, "pool_rows"))
+        outer, inner = Signal(bits), Signal(bits)
         address, row_address = Signal(self._address_bits), Signal(self._address_bits)
         gap, first, outer_first = Signal(range(PRODUCTS)), Signal(), Signal()
         inner_last, outer_last, issue = Signal(), Signal(), Signal()
@@ -197,7 +200,7 @@ class RowWalk(wiring.Component):
         inner_last: Value,
     ) -> None:
         features = (job.load == Load.ROWS) | ((job.load == Load.ATTENTION) & ~context)
-        columns, left = self._parameters.columns, Signal(16)
+        columns, left = self._parameters.columns, Signal.like(job.keys)
         with m.If(issue):
             m.d.sync += left.eq(Mux(left > columns, left - columns, 0))
             with m.If(inner_last):

@@ -29,7 +29,7 @@ class MultiplyStage(wiring.Component):
     jobs : In(stream)
     tile_done : In(1)
         LOAD has completed a tile.
-    drained_commands : In(16)
+    drained_commands : In
     weight_available, constant_available : In(1)
         The rings have a word that is not reserved.
     addends : In
@@ -119,7 +119,7 @@ class MultiplyStage(wiring.Component):
         super().__init__(
             {
                 "jobs": In(stream.Signature(multiply_job(p))),
-                "drained_commands": In(16),
+                "drained_commands": In(p.command_count_bits),
                 "addends": In(count_bits(addend_depth)),
                 "kind": Out(2),
                 "tile_address": Out(address_bits(p.tile_slots * slot_steps(p))),
@@ -137,7 +137,7 @@ class MultiplyStage(wiring.Component):
         del platform
         m = Module()
         job, active = Signal(multiply_job(self._parameters), reset_less=True), Signal()
-        steps, blocks = Signal(16, reset_less=True), Signal(16, reset_less=True)
+        steps, blocks = Signal.like(job.steps, reset_less=True), Signal.like(job.blocks, reset_less=True)
         block_last = Signal(reset_less=True)
         plain, fresh = Signal(), Signal()
         m.d.comb += [self.ends_pass.eq(self.issue & self.last & block_last)]

@@ -170,20 +170,20 @@ class Ring(wiring.Component):
     def _count(self, m: Module, push: Signal) -> None:
         """Words nobody has reserved, and free places; both as registered flags."""
         unread, free = Signal(count_bits(self._depth)), Signal(count_bits(self._depth), init=self._depth)
-        unread_next, free_next = Signal.like(unread), Signal.like(free)
         has_place, released = Signal(init=1), Signal()
         if self._short:
             m.d.sync += released.eq(self.take & self.release)
         else:
             m.d.comb += released.eq(self.take & self.release)
-        m.d.comb += [
-            unread_next.eq(unread + push - self.reserve),
-            free_next.eq(free + released - push),
-            self.words.ready.eq(has_place),
-        ]
+        m.d.comb += self.words.ready.eq(has_place)
         m.d.sync += [
-            unread.eq(unread_next),
-            self.available.eq(unread_next != 0),
-            free.eq(free_next),
-            has_place.eq(free_next != 0),
+            unread.eq(unread + push - self.reserve),
+            self.available.eq(_some_left(unread, push, self.reserve)),
+            free.eq(free + released - push),
+            has_place.eq(_some_left(free, released, push)),
         ]
+
+
+def _some_left(count: Value, more: Value, less: Value) -> Value:
+    """Whether `count` + `more` - `less` is not 0, without a sum; none is taken where there is none."""
+    return (count > 1) | more | ((count == 1) & ~less)

@@ -5,21 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth import C, Module, Mux, Signal, Value
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.commands import Product
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.jobs import (
-    COMMAND,
     COMMAND_BITS,
     Kind,
+    block_bits,
     drain_bits,
     drain_job,
+    field,
     fill_job,
     load_job,
     memory_bits,
     multiply_job,
+    narrowed,
     operand_bits,
     width_bits,
 )
@@ -33,14 +35,16 @@ class _Position:
     """Registers of one walk through a command: outer (group or head), tile, and what runs along."""
 
     def __init__(self, name: str, p: MachineParameters, trace: bool) -> None:
-        self.tile, self.outer = Signal(16, name=f"{name}_tile"), Signal(16, name=f"{name}_outer")
+        self.tile = Signal(field(p, "tiles"), name=f"{name}_tile")
+        self.outer = Signal(field(p, "groups", "heads"), name=f"{name}_outer")
         self.first_outer = Signal(name=f"{name}_first_outer", init=1)
         self.slot = Signal(name=f"{name}_slot")
         self.memory = Signal(max(memory_bits(p), drain_bits(p)), name=f"{name}_memory")
         self.operand = Signal(operand_bits(p), name=f"{name}_operand")
         self.block = Signal(16, name=f"{name}_block")
         self.token = Signal(16, name=f"{name}_token")
-        self.opens, self.pass_tile = Signal(name=f"{name}_opens"), Signal(16, name=f"{name}_pass_tile")
+        self.opens = Signal(name=f"{name}_opens")
+        self.pass_tile = Signal(field(p, "span"), name=f"{name}_pass_tile")
         self._trace, self._rows, self._streamed = trace, p.rows, p.streamed
         self._counts_tokens = trace or p.experts > 0
 
@@ -136,13 +140,14 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m = Module()
-        command = data.View(COMMAND, self.commands.payload[: COMMAND.size])
+        command = narrowed(self._parameters, self.commands.payload)
         attention = command.product == Product.ATTENTION
         main, context = (_Position(name, self._parameters, self._trace) for name in ("main", "context"))
         scores_done, ahead, handed = Signal(), Signal(2), Signal()
         kind, fresh = Signal(2), Signal()
         number = self.number if self._parameters.planned else Signal(16)
-        last_tile, last_outer, blocks, closes = Signal(), Signal(), Signal(16), Signal()
+        last_tile, last_outer, closes = Signal(), Signal(), Signal()
+        blocks = Signal(block_bits(self._parameters))
         next_is_context = attention & (scores_done | (ahead == 2))
         is_context, ended = kind == Kind.CONTEXT, last_tile & last_outer
         # Nobody else fills the queues: what had room while the job was picked has it still.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -128,6 +129,10 @@ LAYOUT: tuple[tuple[str, int, bool], ...] = (
     ("constant_units", 16, False),
     ("constant_words", 16, False),
 )
+
+FIELD_BITS = {name: bits for name, bits, _ in LAYOUT}
+COUNT_BITS = FIELD_BITS["depends_on"]
+"""Bits of a number of commands."""
 
 _ENUMS: dict[str, type[IntEnum]] = {
     "load": Load,
@@ -285,3 +290,12 @@ class Command:
             except (KeyError, ValueError):
                 raise UsageError(f"command text: {name} can't be {value!r}") from None
         return cls._typed(values)
+
+
+def used_bits(commands: Iterable[Command]) -> dict[str, int]:
+    """The bits of each field that are not 0 in all of the commands; signed fields keep theirs."""
+    commands = list(commands)
+    return {
+        name: bits if signed else max(int(getattr(command, name)).bit_length() for command in commands)
+        for name, bits, signed in LAYOUT
+    }

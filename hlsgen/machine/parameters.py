@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hlsgen.errors import Problem, UsageError
+from hlsgen.machine.commands import COUNT_BITS, FIELD_BITS
 
 BUS_BYTES = (4, 8, 16, 32, 64)
 TARGETS = ("generic", "ecp5", "xilinx")
@@ -102,7 +104,7 @@ class MachineParameters:
         ]
         problems += [
             Problem(f"{item.name} must be positive, not {getattr(self, item.name)!r}")
-            for item in dataclasses.fields(self)
+            for item in dataclasses.fields(MachineParameters)
             if item.name not in _MAY_BE_ZERO and getattr(self, item.name) <= 0
         ]
         problems += [
@@ -135,6 +137,16 @@ class MachineParameters:
         return fits and width <= self.columns and width <= self.depth
 
     @property
+    def field_bits(self) -> Mapping[str, int]:
+        """Bits that the fields of commands may have."""
+        return FIELD_BITS
+
+    @property
+    def command_count_bits(self) -> int:
+        """Bits of a number of commands."""
+        return COUNT_BITS
+
+    @property
     def lanes(self) -> int:
         """Multiply-accumulates per cycle."""
         return self.rows * self.columns * self.depth
@@ -150,5 +162,6 @@ class MachineParameters:
     @property
     def build_id(self) -> int:
         """32 bits that an Image must repeat to be accepted: a digest of all parameters."""
-        text = ",".join(f"{k}={v}" for k, v in sorted(dataclasses.asdict(self).items()))
+        names = sorted(item.name for item in dataclasses.fields(MachineParameters))
+        text = ",".join(f"{name}={getattr(self, name)}" for name in names)
         return zlib.crc32(text.encode())

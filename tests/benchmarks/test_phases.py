@@ -9,11 +9,8 @@ import pytest
 from support.graphs import TINY, images, integer_vit
 
 from benchmarks import table
-from benchmarks.blocks import blocks
 from benchmarks.case import Case, Result, run
 from benchmarks.cases import Bar
-from hlsgen.lower import lower
-from hlsgen.lower.size import ArrayShape
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +47,6 @@ def test_products_per_block(result: Result) -> None:
     assert f"| {counted.useful_per_block:.2f} (8) |" in table.page([(counted, Bar())])
     assert not Bar(useful_per_block=0.001).met(result)
     assert not Bar(useful_per_block=counted.useful_per_block + 0.001).met(counted)
-
-
-def test_the_blocks_of_a_machine_made_for_xilinx() -> None:
-    """A packed array takes half a block a product; other places are named."""
-    shape = ArrayShape(rows=2, columns=2, depth=4, bus_bytes=16)
-    found = blocks(lower(integer_vit(TINY), shape).program.parameters)
-    assert found["array"] == 2 * 2 * 4 // 2
-    assert sum(found.values()) > found["array"]
 
 
 def test_the_page_has_a_row_for_every_case(result: Result) -> None:

@@ -11,7 +11,7 @@ from support.graphs import TINY
 
 import hlsgen.sim
 from hlsgen.emit.rtl import PATH, verilog
-from hlsgen.machine.parameters import MachineParameters
+from hlsgen.machine.fixed import fixed_machine
 from hlsgen.machine.trace import rebuild
 from hlsgen.rtl import multiplier
 from hlsgen.sim import cosim, icarus
@@ -36,7 +36,7 @@ def test_every_word_equals_the_interpreter(
     array: tuple[int, int, int], spare: int, soft: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lowered, pixels, expected = case(TINY, array)
-    parameters: MachineParameters = lowered.program.parameters
+    parameters = fixed_machine(lowered.program)
     blocks = parameters.lanes // min(2, parameters.columns)
     monkeypatch.setattr(multiplier, "ECP5_BLOCKS", blocks + spare)
     styles = vars(multiplier.plan(parameters, "ecp5"))

@@ -12,6 +12,7 @@ from hlsgen.ir import evaluate
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine import cycles
+from hlsgen.machine.fixed import fixed_machine
 from hlsgen.sim import cosim
 
 CALM = cosim.Memory(latency=4)
@@ -69,6 +70,32 @@ def test_every_tensor_equals_golden_and_the_cycle_model_holds(
         measured = run.counters["cycles"]
         assert abs(predicted.cycles - measured) <= 0.02 * measured, (predicted.cycles, measured, latency)
         assert predicted.multiply == run.counters["multiply"]
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [CASES[0], CASES[2], CASES[3], CASES[4], CASES[8], CASES[9]],
+    ids=lambda v: v if isinstance(v, str) else _name(v),
+)
+def test_a_machine_for_one_program_is_narrower_and_equal(
+    name: str, array: ArrayShape, tmp_path: Path
+) -> None:
+    """Cycle for cycle, and with the same build id: the Image is the same."""
+    model = MODELS[name]
+    graph = integer_vit(model)
+    lowered = lower(graph, array)
+    fixed, general = fixed_machine(lowered.program), lowered.program.parameters
+    assert fixed != general
+    assert fixed.build_id == general.build_id
+    assert sum(fixed.field_bits.values()) < sum(general.field_bits.values()) // 3
+    pictures, inputs = _inputs(lowered, model, 2)
+    found = [
+        cosim.build(parameters, tmp_path, trace=True).run(lowered.image.pack(), inputs, memory=STALLED)
+        for parameters in (fixed, general)
+    ]
+    for picture, run, other in zip(pictures, *found, strict=True):
+        cosim.check(lowered.program, run, evaluate(graph, picture))
+        assert run.counters == other.counters
 
 
 @pytest.mark.parametrize(
