@@ -16,6 +16,9 @@ from hlsgen.machine.program import Program
 
 FOLDER = "ecp5"
 TOP = "ecp5_top"
+FAST_MHZ = 90.0
+FAST_WEIGHT, SLOW_WEIGHT = 10, 3
+"""Weight of timing in placement above `FAST_MHZ`, and up to it."""
 TEMPLATES = {
     "Makefile": "ecp5/Makefile",
     "carries.v": "ecp5/carries.v",
@@ -69,6 +72,7 @@ def ecp5_project(
         "title": plain_text(title),
         "host": host,
         "core_mhz": core_mhz or board.core_mhz,
+        "timing_weight": timing_weight(core_mhz or board.core_mhz),
         "verilog_files": [f"{top}.v"],
         "memory_files": sorted(files),
         "sources": [f"{top}.v", *sorted(files)],
@@ -110,6 +114,11 @@ def ecp5_accelerator(
         "vectors.npz": pack_vectors(vectors, program),
     }
     return dict(sorted((project | {f"{FOLDER}/host/{name}": data for name, data in files.items()}).items()))
+
+
+def timing_weight(core_mhz: float) -> int:
+    """What nextpnr's placer gives timing: its default for a fast clock, less where wires may be long."""
+    return FAST_WEIGHT if core_mhz > FAST_MHZ else SLOW_WEIGHT
 
 
 def require_pins(board: Board) -> None:
