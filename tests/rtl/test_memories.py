@@ -122,10 +122,11 @@ def test_queue_depth() -> None:
     gc.collect()  # while the warning about the unused component is ignored
 
 
-@pytest.mark.parametrize("depth", [5, 8])
-def test_ring_reads_groups_over_and_over(depth: int) -> None:
+@pytest.mark.parametrize("short", [False, True], ids=["", "short"])
+@pytest.mark.parametrize("depth", [2, 5, 8])
+def test_ring_reads_groups_over_and_over(depth: int, short: bool) -> None:
     """Groups of one to `depth` words, each read one to three times while later ones arrive."""
-    ring: Any = Ring(8, depth)
+    ring: Any = Ring(8, depth, short=short)
     random = Random(4)
     groups = [[random.randrange(256) for _ in range(random.randint(1, depth))] for _ in range(20)]
 
