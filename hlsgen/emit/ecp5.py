@@ -22,6 +22,7 @@ FAST_WEIGHT, SLOW_WEIGHT = 10, 3
 TEMPLATES = {
     "Makefile": "ecp5/Makefile",
     "carries.v": "ecp5/carries.v",
+    "registers.v": "ecp5/registers.v",
     "synthesis.ys": "ecp5/synthesis.ys",
     "README.md": "ecp5/README.md",
 }

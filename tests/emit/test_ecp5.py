@@ -47,7 +47,7 @@ def test_files_and_constraints() -> None:
     project = ecp5_project(BOARD, VERILOG, memory_files={"image.hex": "00\n"})
     assert sorted(project) == [
         "ecp5/Makefile", "ecp5/README.md", "ecp5/carries.v", "ecp5/ecp5_top.lpf", "ecp5/ecp5_top.v",
-        "ecp5/image.hex", "ecp5/synthesis.ys",
+        "ecp5/image.hex", "ecp5/registers.v", "ecp5/synthesis.ys",
     ]  # fmt: skip
     assert project["ecp5/ecp5_top.v"] == VERILOG
     assert project["ecp5/ecp5_top.lpf"].startswith(LPF)
