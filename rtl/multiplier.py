@@ -29,8 +29,8 @@ class Multiplier(wiring.Component):
     latency
         2 or 3 cycles.
     style
-        "plain": the `*` operator. "ecp5": one MULT18X18D with its own registers. "soft": rows of partial
-        products in logic (latency 3 only).
+        "plain": the `*` operator. "ecp5": one MULT18X18D with its own registers, a third one between its
+        partial products and their sum. "soft": rows of partial products in logic (latency 3 only).
 
     Members
     -------
@@ -83,11 +83,10 @@ class Multiplier(wiring.Component):
         # Constants are routed to a block's control ports, so the ones that no register uses stay open.
         ports |= {"i_CLK0": ClockSignal(), "i_CE0": C(1, 1), "i_RST0": C(0, 1)}
         ports |= {"i_SOURCEA": C(0, 1), "i_SOURCEB": C(0, 1)}
-        registers = ["INPUTA", "INPUTB", "OUTPUT"]
+        registers = ["INPUTA", "INPUTB", "OUTPUT"] + ["PIPELINE"] * (self.latency - 2)
         ports |= {f"p_REG_{name}_CLK": "CLK0" for name in registers}
         m.submodules.block = Instance("MULT18X18D", **ports)
-        result = product[a_pad + b_pad :].as_signed()
-        m.d.comb += self.p.eq(delay(m, result, self.latency - 2, name="p_q"))
+        m.d.comb += self.p.eq(product[a_pad + b_pad :].as_signed())
 
     def _soft(self, m: Module) -> None:
         """Rows of partial products, four to a group; then the groups."""

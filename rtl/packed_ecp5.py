@@ -24,7 +24,7 @@ from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.carry_ecp5 import gated_sum, kept_sum
 from hlsgen.rtl.dots import Dots, Sums
 from hlsgen.rtl.multiplier import PORT, Multiplier
-from hlsgen.rtl.pipeline import delay, register, tree
+from hlsgen.rtl.pipeline import register, tree
 
 FIELD = 10
 """Bits of the low field."""
@@ -62,16 +62,16 @@ def low_product(m: Module, weight: Value, operand: Value, *, name: str) -> Signa
 class PackedColumns(Dots):
     """Columns (at least 2) in pairs that share their multiplier blocks, weights in [-127, 127].
 
-    Latency: two cycles to pack, two in the block, one to take the overlap apart, one for each level of the
-    tree, one to put the parts together. Operands come when the weights are packed: a tile's address waits at
-    less cost than its data would.
+    Latency: two cycles to pack, two in the block, one for each level of the tree, one to put the parts
+    together. Operands come when the weights are packed: a tile's address waits at less cost than its data
+    would.
     """
 
     late = 2
 
     def __init__(self, parameters: MachineParameters) -> None:
         super().__init__(parameters)
-        self.latency = 6 + self._levels
+        self.latency = 5 + self._levels
 
     def sums(self, m: Module, operands: Any, weights: Any) -> Sums:
         p = self._parameters
@@ -101,15 +101,13 @@ class PackedColumns(Dots):
         for index, (operand, factor, end) in enumerate(zip(operands, packed, low_bits, strict=True)):
             product = self._product(m, operand, factor, f"{name}_{index}")
             low = low_product(m, end, operand, name=f"{name}_{index}")
-            overlap = (product[FIELD : FIELD + OVERLAP] - low)[:OVERLAP].as_signed()
-            overlaps.append(register(m, overlap, name=f"overlap_{name}_{index}"))
+            overlaps.append((product[FIELD : FIELD + OVERLAP] - low)[:OVERLAP].as_signed())
             bottoms.append(product[:FIELD])
             tops.append(product[FIELD:PRODUCT_BITS].as_signed())
-        top, bottom = (
-            delay(m, tree(m, parts, name=f"{side}_{name}", levels=1)[0], 1, name=f"{side}_sum_{name}")
-            for side, parts in (("top", tops), ("bottom", bottoms))
+        top, bottom, overlap = (
+            tree(m, parts, name=f"{side}_{name}", levels=1)[0]
+            for side, parts in (("top", tops), ("bottom", bottoms), ("overlap", overlaps))
         )
-        overlap = tree(m, overlaps, name=f"overlaps_{name}", levels=1)[0]
         bits = FIELD + OVERLAP + self._levels
         return (
             register(m, (top - overlap)[:bits].as_signed(), name=f"sum_{name}_0"),

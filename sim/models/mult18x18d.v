@@ -1,6 +1,6 @@
 // Behaviour of the ECP5's 18x18 multiplier block as far as the generated RTL uses it: signed or unsigned
-// operands, registers at the inputs and at the output, enables at 1, resets at 0. The family's cell library
-// has only its outline, so simulations of RTL made for that family need this file.
+// operands, registers at the inputs, in the middle and at the output, enables at 1, resets at 0. The family's
+// cell library has only its outline, so simulations of RTL made for that family need this file.
 module MULT18X18D (
     input A0, input A1, input A2, input A3, input A4, input A5, input A6, input A7, input A8,
     input A9, input A10, input A11, input A12, input A13, input A14, input A15, input A16, input A17,
@@ -17,19 +17,22 @@ module MULT18X18D (
 );
     parameter REG_INPUTA_CLK = "NONE";
     parameter REG_INPUTB_CLK = "NONE";
+    parameter REG_PIPELINE_CLK = "NONE";
     parameter REG_OUTPUT_CLK = "NONE";
 
     wire [17:0] a = {A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6, A5, A4, A3, A2, A1, A0};
     wire [17:0] b = {B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6, B5, B4, B3, B2, B1, B0};
     reg [17:0] a_q = 0;
     reg [17:0] b_q = 0;
+    reg [35:0] pipeline_q = 0;
     reg [35:0] p_q = 0;
     wire [17:0] a_in = (REG_INPUTA_CLK == "NONE") ? a : a_q;
     wire [17:0] b_in = (REG_INPUTB_CLK == "NONE") ? b : b_q;
     wire [35:0] a_wide = {{18{SIGNEDA & a_in[17]}}, a_in};
     wire [35:0] b_wide = {{18{SIGNEDB & b_in[17]}}, b_in};
     wire [35:0] product = a_wide * b_wide;
-    wire [35:0] p = (REG_OUTPUT_CLK == "NONE") ? product : p_q;
+    wire [35:0] sum = (REG_PIPELINE_CLK == "NONE") ? product : pipeline_q;
+    wire [35:0] p = (REG_OUTPUT_CLK == "NONE") ? sum : p_q;
 
     assign {P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24, P23, P22, P21, P20, P19, P18,
             P17, P16, P15, P14, P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0} = p;
@@ -37,6 +40,7 @@ module MULT18X18D (
     always @(posedge CLK0) begin
         a_q <= a;
         b_q <= b;
-        p_q <= product;
+        pipeline_q <= product;
+        p_q <= sum;
     end
 endmodule
