@@ -18,6 +18,7 @@ from hlsgen.rtl.drain_combine import GATED_BITS, GateRows
 from hlsgen.rtl.drain_control import DrainControl
 from hlsgen.rtl.drain_requantize import Requantize
 from hlsgen.rtl.drain_streams import DrainStreams, queue_depth
+from hlsgen.rtl.drain_tags import ADDEND_LEAD, MAXIMUM_LEAD, at_result, at_write, drain_tags
 from hlsgen.rtl.expert_queues import queue_entry
 from hlsgen.rtl.jobs import (
     Kind,
@@ -38,26 +39,10 @@ from hlsgen.rtl.pipeline import address_bits, count_bits, delay, register, witho
 from hlsgen.rtl.route import route_config
 from hlsgen.rtl.route_select import logit_address_bits
 
-# Cycles after the group was selected (cycle 0).
-AT_REQUANTIZE = 1
-AT_ENTRY = 2
-"""The row's queue entry is known."""
 LOAD_LEAD = 3
 """Cycles between a row's write and the earliest `drained` that LOAD may see: it reads 4 cycles later."""
 OPERAND_LEAD = 1
 """The same for MULTIPLY, which reads 2 cycles later."""
-MAXIMUM_LEAD = 5
-"""A score tile counts as drained this many cycles before its maxima are in use."""
-
-
-def at_result(p: MachineParameters) -> int:
-    """The group's results are saturated and, in machines with experts, weighted."""
-    return AT_REQUANTIZE + Requantize.latency + (GateRows.latency if p.experts else 0)
-
-
-def at_write(p: MachineParameters) -> int:
-    """The group is written."""
-    return at_result(p) + Activation.latency + 1
 
 
 class DrainStage(wiring.Component):
@@ -242,10 +227,7 @@ class DrainStage(wiring.Component):
         wiring.connect(m, wiring.flipped(self.jobs), control.jobs)
         m.d.comb += control.captured.eq(self.captured)
         job, row = control.job, control.row
-        tags = [register(m, control.tag, name="tag_1")]
-        for stage in range(2, at_write(p) + 1):
-            found = self._placed(m, tags[-1]) if p.experts and stage == AT_ENTRY + 1 else tags[-1]
-            tags.append(register(m, found, name=f"tag_{stage}"))
+        tags = drain_tags(m, p, control.tag, lambda tag: self._placed(m, tag), memory=self._block)
         result = self._requantize(m, job, row)
         if p.experts:
             result = self._gate(m, control, tags, result)
@@ -253,7 +235,7 @@ class DrainStage(wiring.Component):
         streams = self._finish(m, tags, result)
         self._count(m, tags, streams.output_left)
         if self._trace:
-            self._show(m, tags[at_write(p) - 1])
+            self._show(m, tags[at_write(p)])
         return m
 
     # -- experts -----------------------------------------------------------------------------------------
@@ -270,13 +252,13 @@ class DrainStage(wiring.Component):
             ]
         return placed
 
-    def _gate(self, m: Module, control: DrainControl, tags: list[Any], result: Any) -> Any:
+    def _gate(self, m: Module, control: DrainControl, tags: dict[int, Any], result: Any) -> Any:
         """Weighted results; logits of a router to `Route`."""
         p = self._parameters
-        tag = tags[at_result(p) - 1 - GateRows.latency]
+        tag = tags[at_result(p) - GateRows.latency]
         m.submodules.gate = gate = GateRows(group_lanes(p))
         job = control.job
-        last = tags[at_result(p) - 1]
+        last = tags[at_result(p)]
         m.d.comb += [
             gate.x.eq(result),
             gate.gate.eq(tag.gate),
@@ -301,7 +283,9 @@ class DrainStage(wiring.Component):
     def _requantize(self, m: Module, job: Any, row: Any) -> Any:
         """Select the group; its constants are the block's, the command's or, in contexts, the rows'."""
         p, lanes, style = self._parameters, group_lanes(self._parameters), self._style
-        m.submodules.requantize = requantize = Requantize(lanes, p.accumulator_bits, style=style)
+        m.submodules.requantize = requantize = Requantize(
+            lanes, p.accumulator_bits, style=style, memory=self._block
+        )
         scales = [self._scales(m, job, row, index) for index in range(p.row_width)]
         held = self.held
         groups = [range(first, first + lanes) for first in range(0, p.rows * p.columns, lanes)]
@@ -340,9 +324,9 @@ class DrainStage(wiring.Component):
         ]
         return scales
 
-    def _scores(self, m: Module, tags: list[Any], result: Any) -> None:
+    def _scores(self, m: Module, tags: dict[int, Any], result: Any) -> None:
         """Logits leave the pipeline as soon as they are saturated."""
-        p, tag = self._parameters, tags[at_result(self._parameters) - 1]
+        p, tag = self._parameters, tags[at_result(self._parameters)]
         m.d.comb += [self.score_write.eq(tag.scores), self.score_address.eq(tag.address)]
         latency = 0
         for index in range(p.row_width):
@@ -351,7 +335,7 @@ class DrainStage(wiring.Component):
             latency = self._maxima(m, tag, index, logits)
             m.d.comb += [self.score_word[first + lane].eq(logit) for lane, logit in enumerate(logits)]
         drained = max(MAXIMUM_LEAD, at_result(p) + latency - MAXIMUM_LEAD)
-        m.d.comb += self.scores_drained.eq(tags[drained - 1].end_scores)
+        m.d.comb += self.scores_drained.eq(tags[drained].end_scores)
 
     def _maxima(self, m: Module, tag: Any, index: int, logits: list[Value]) -> int:
         """The maxima of one row of every group; returns their latency."""
@@ -372,10 +356,10 @@ class DrainStage(wiring.Component):
         ]
         return maxima.latency
 
-    def _finish(self, m: Module, tags: list[Any], result: Any) -> DrainStreams:
+    def _finish(self, m: Module, tags: dict[int, Any], result: Any) -> DrainStreams:
         """Table or addition, then the write."""
         p = self._parameters
-        tag, last = tags[at_result(p) - 1], tags[at_write(p) - 2]
+        tag, last = tags[at_result(p)], tags[at_write(p) - 1]
         lanes = group_lanes(p)
         m.submodules.activation = activation = Activation(lanes, block=self._block)
         m.submodules.add = add = AddRows(lanes, GATED_BITS if p.experts else 16)
@@ -386,7 +370,7 @@ class DrainStage(wiring.Component):
             activation.table_data.eq(self.table_data),
             activation.bank.eq(tag.bank),
             *(activation.x[lane].eq(result[lane]) for lane in range(lanes)),
-            self.addend_address.eq(tags[at_result(p) - 3].addend_address),
+            self.addend_address.eq(tags[at_result(p) - ADDEND_LEAD].addend_address),
             add.x.eq(result),
             add.addend.eq(Mux(tag.add, Mux(tag.stream, streams.addend, self.addend.as_value()), 0)),
             streams.take_addend.eq(tag.stream),
@@ -397,7 +381,7 @@ class DrainStage(wiring.Component):
             self.output_space.eq(streams.output_space),
             self.output_left.eq(streams.output_left),
         ]
-        self._leave(m, streams, tags[at_write(p) - 1])
+        self._leave(m, streams, tags[at_write(p)])
         wiring.connect(m, wiring.flipped(self.addends), streams.addends)
         wiring.connect(m, streams.output, wiring.flipped(self.output))
         added = delay(m, add.result, Activation.latency - AddRows.latency, name="added")
@@ -406,7 +390,7 @@ class DrainStage(wiring.Component):
                 m.d.sync += self.write_word[lane].eq(activation.result[lane])
         with m.Else():
             m.d.sync += self.write_word.eq(added)
-        written = tags[at_write(p) - 1]
+        written = tags[at_write(p)]
         m.d.comb += [
             self.write_address.eq(written.address),
             self.write_lane.eq(written.lane),
@@ -441,10 +425,10 @@ class DrainStage(wiring.Component):
         words = [self.write_word.as_value().word_select(index, size) for index in range(len(rows))]
         return Cat(Mux(rows[index], word, 0) for index, word in enumerate(words))
 
-    def _count(self, m: Module, tags: list[Any], output_left: Value) -> None:
+    def _count(self, m: Module, tags: dict[int, Any], output_left: Value) -> None:
         """Drained commands and tiles; for LOAD as early as its way to the memory allows."""
         write = at_write(self._parameters)
-        tag = tags[write - LOAD_LEAD - 1]
+        tag = tags[write - LOAD_LEAD]
         with m.If(tag.end_tile):
             m.d.sync += self.drained_tiles.eq(self.drained_tiles + 1)
         with m.If(tag.end_command):
@@ -454,7 +438,7 @@ class DrainStage(wiring.Component):
         operand = delay(m, self.drained_commands, LOAD_LEAD - OPERAND_LEAD, name="operand")
         m.d.comb += self.operand_commands.eq(operand)
         ended = Signal()
-        with m.If(tags[write - 1].end_program):
+        with m.If(tags[write].end_program):
             m.d.sync += ended.eq(1)
         m.d.sync += self.done.eq(ended & output_left)
 

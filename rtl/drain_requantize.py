@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Signal, signed
+from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.numerics import BIAS_BITS, SHIFT_BITS
-from hlsgen.rtl.memories import words_of
+from hlsgen.rtl.memories import delay_in_memory, words_of
 from hlsgen.rtl.multiplier import WideMultiplier
 from hlsgen.rtl.numerics import doubled, round_half_up, saturate, saturate_bits, shift_coarse, shift_fine
 from hlsgen.rtl.pipeline import delay, register, without_reset
@@ -28,6 +28,8 @@ class Requantize(wiring.Component):
         Width of the accumulators, with the bias too.
     style
         `Multiplier` style.
+    memory
+        Limits wait in LUT memory.
 
     Members
     -------
@@ -56,8 +58,11 @@ class Requantize(wiring.Component):
     high: Signal
     result: Any
 
-    def __init__(self, columns: int, accumulator_bits: int, *, style: str = "plain") -> None:
-        self._columns, self._bits, self._style = columns, accumulator_bits, style
+    def __init__(
+        self, columns: int, accumulator_bits: int, *, style: str = "plain", memory: bool = False
+    ) -> None:
+        self._columns, self._bits = columns, accumulator_bits
+        self._style, self._delay = style, delay_in_memory if memory else delay
         super().__init__(
             {
                 "accumulator": In(words_of(accumulator_bits, columns)),
@@ -76,8 +81,9 @@ class Requantize(wiring.Component):
         m = Module()
         coarse_shift = delay(m, self.shift, WideMultiplier.latency, name="coarse_shift")
         fine_shift = register(m, coarse_shift, name="fine_shift")
-        low = delay(m, self.low, self.latency - 1, name="low")
-        high = delay(m, self.high, self.latency - 1, name="high")
+        limits = self._delay(m, Cat(self.low, self.high), self.latency - 2, name="waiting")
+        limits = register(m, limits, name="limits")
+        low, high = (limits.word_select(index, 16).as_signed() for index in range(2))
         for lane in range(self._columns):
             product = WideMultiplier(self._bits, style=self._style)
             m.submodules[f"product_{lane}"] = product

@@ -31,7 +31,7 @@ from hlsgen.rtl.load_layer_norm import LayerNormLoad
 from hlsgen.rtl.load_patches import PatchesLoad
 from hlsgen.rtl.load_row_unit import RowUnit
 from hlsgen.rtl.load_walk import RowWalk
-from hlsgen.rtl.memories import words_of
+from hlsgen.rtl.memories import delay_in_memory, words_of
 from hlsgen.rtl.multiplier import MultiplierPlan
 from hlsgen.rtl.pipeline import address_bits, delay, register, without_reset
 
@@ -63,7 +63,7 @@ class LoadStage(wiring.Component):
     plan
         Multiplier styles.
     block
-        Exp tables lie in memory blocks: see `Table`.
+        Exp tables lie in memory blocks: see `Table`. Words and tags wait in LUT memory.
     slack
         Cycles from `tile_done` to DRAIN's first read of a context row's scale.
     trace
@@ -144,7 +144,7 @@ class LoadStage(wiring.Component):
         trace: bool = False,
     ) -> None:
         self._parameters, self._plan, self._slack, self._trace = parameters, plan, slack, trace
-        self._block = block
+        self._block, self._delay = block, delay_in_memory if block else delay
         p, self._tag, lanes = parameters, load_tag(parameters, trace), group_lanes(parameters)
         members: dict[str, Any] = {
             "jobs": In(stream.Signature(load_job(p, trace))),
@@ -210,10 +210,10 @@ class LoadStage(wiring.Component):
 
     def _row_lane(self, m: Module, index: int) -> _RowLane:
         """The pipelines of one row of every group; they run in step."""
-        plan = self._plan
+        p, plan = self._parameters, self._plan
         lane = _RowLane(
-            LayerNormLoad(self._parameters, plan, first=index == 0, trace=self._trace),
-            ExpLoad(self._parameters, block=self._block),
+            LayerNormLoad(p, plan, pools=index == 0 and p.pools, memory=self._block, trace=self._trace),
+            ExpLoad(p, block=self._block),
             RowUnit(variance_style=plan.row, combine_style=plan.combine, interpolate_style=plan.interpolate),
         )
         for name in ("norm", "exp", "unit"):
@@ -321,7 +321,7 @@ class LoadStage(wiring.Component):
             m.d.comb += [exp.logits[c].eq(self.scores[index * p.columns + c]) for c in range(p.columns)]
         exp, unit = lanes[0].exp, lanes[0].unit
         later = exp.denominator_latency - exp.latency + unit.context_latency
-        place = delay(m, Cat(tags[-1].slot, tags[-1].lane), later, name="place")
+        place = self._delay(m, Cat(tags[-1].slot, tags[-1].lane), later, name="place")
         m.d.comb += [
             self.scale_write.eq(unit.context_valid),
             self.scale_slot.eq(place[0]),
@@ -351,7 +351,7 @@ class LoadStage(wiring.Component):
 
     def _write(self, m: Module, request: Any, patches: PatchesLoad, lanes: list[_RowLane], tag: Any) -> None:
         """The write ports of the tile slots, one for each row of a group, and the trace of them."""
-        features = delay(m, self.features, ExpLoad.latency, name="row")
+        features = self._delay(m, self.features, ExpLoad.latency, name="row")
         fixed = READ_LATENCY + ExpLoad.latency
         is_row = delay(m, request.features, fixed, name="row_valid")
         is_exp = delay(m, request.scores, fixed, name="exp_valid")

@@ -13,7 +13,7 @@ from hlsgen.rtl.jobs import group_lanes, load_config, load_tag
 from hlsgen.rtl.load_normalise import LEFT_BITS, VALUE_BITS, NormaliseLanes, shift_amount
 from hlsgen.rtl.load_pool import Pool
 from hlsgen.rtl.load_row_unit import SQUARES_BITS, SUM_BITS
-from hlsgen.rtl.memories import WordMemory, ram, words_of
+from hlsgen.rtl.memories import WordMemory, delay_in_memory, ram, words_of
 from hlsgen.rtl.multiplier import Multiplier, MultiplierPlan
 from hlsgen.rtl.numerics import saturate_bits
 from hlsgen.rtl.pipeline import address_bits, delay, register, total, tree, without_reset
@@ -31,8 +31,10 @@ class LayerNormLoad(wiring.Component):
         The machine's shape.
     plan
         Multiplier styles.
-    first
-        The group's first row: it pools, too.
+    pools
+        It pools, too: the group's first row does in a machine that can.
+    memory
+        Tags wait in LUT memory.
     trace
         Tags carry the trace.
 
@@ -82,9 +84,16 @@ class LayerNormLoad(wiring.Component):
     o_tag: Any
 
     def __init__(
-        self, parameters: MachineParameters, plan: MultiplierPlan, *, first: bool = True, trace: bool = False
+        self,
+        parameters: MachineParameters,
+        plan: MultiplierPlan,
+        *,
+        pools: bool = True,
+        memory: bool = False,
+        trace: bool = False,
     ) -> None:
-        self._parameters, self._plan, self._first = parameters, plan, first
+        self._parameters, self._plan, self._pools = parameters, plan, pools
+        self._delay = delay_in_memory if memory else delay
         self._tag = load_tag(parameters, trace)
         columns = parameters.columns
         flags = {name: In(1) for name in ("pool", "pool_norm", "inner_first", "inner_last")}
@@ -128,7 +137,7 @@ class LayerNormLoad(wiring.Component):
         self._statistics(m, row_valid, row_word, row_tag)
         found, found_word, found_tag, starts = self._rows(m, row_valid, row_word, row_tag)
         self._normalise(m, lanes, found_word, starts, pool_valid, pool_sums)
-        out_tag = delay(m, found_tag, 4 + lanes.latency, name="o_tag")
+        out_tag = self._delay(m, found_tag, 4 + lanes.latency, name="o_tag")
         out_valid = delay(m, found, 4 + lanes.latency, name="o_valid")
         is_pool = pooled & ~to_norm
         m.d.comb += [self.o_valid.eq(out_valid | is_pool), self.o_tag.eq(Mux(is_pool, pooled_tag, out_tag))]
@@ -138,9 +147,9 @@ class LayerNormLoad(wiring.Component):
         return m
 
     def _pool(self, m: Module) -> tuple[Value, list[Value]]:
-        """Sums over rows, in the group's first row; the others have none."""
+        """Sums over rows, where they are wanted."""
         p = self._parameters
-        if not self._first:
+        if not self._pools:
             return C(0, 1), [C(0, signed(VALUE_BITS))] * p.columns
         m.submodules.pool = pool = Pool(p.columns, p.row_width)
         m.d.comb += [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import C, Cat, Module, Signal, Value, signed
+from amaranth import C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -33,6 +33,25 @@ def _read(m: Module, memory: Memory, address: Value, name: str, latency: int = 2
     port = memory.read_port()
     m.d.comb += port.addr.eq(address)
     return delay(m, port.data, latency - 1, name=name)
+
+
+def delay_in_memory(m: Module, value: Any, cycles: int, *, name: str) -> Any:
+    """`value` at least two cycles later, out of a memory that is read and written at one place a cycle.
+
+    For many bits: where LUT memory holds 16 x 4 bits, a delay of any length takes fewer cells than registers.
+    """
+    memory = ram(m, name, value.shape(), cycles)
+    # It goes on during a reset, so that the memory holds nothing from before.
+    place = Signal(range(cycles), name=f"{name}_place", reset_less=True)
+    write, read = memory.write_port(), memory.read_port(domain="comb")
+    m.d.sync += place.eq(Mux(place == cycles - 1, 0, place + 1))
+    m.d.comb += [
+        write.en.eq(1),
+        write.addr.eq(place),
+        write.data.eq(value),
+        read.addr.eq(place),
+    ]
+    return read.data
 
 
 class WordMemory(wiring.Component):

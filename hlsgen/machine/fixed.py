@@ -15,8 +15,8 @@ from hlsgen.machine.program import Program
 class FixedMachine(MachineParameters):
     """The parameters of a program's machine, and no more bits for a command's fields than the program needs.
 
-    Registers, queues and counters of commands and jobs become narrower. The build id stays that of the
-    parameters.
+    Registers, queues and counters of commands and jobs become narrower; what no command asks for is left out.
+    The build id stays that of the parameters.
     """
 
     narrow: tuple[tuple[str, int], ...]
@@ -26,6 +26,10 @@ class FixedMachine(MachineParameters):
     @property
     def field_bits(self) -> Mapping[str, int]:
         return dict(self.narrow)
+
+    @property
+    def pools(self) -> bool:
+        return self.field_bits["pool_rows"] > 0
 
     @property
     def command_count_bits(self) -> int:

@@ -142,6 +142,11 @@ class MachineParameters:
         return FIELD_BITS
 
     @property
+    def pools(self) -> bool:
+        """Whether LOAD must be able to add up rows."""
+        return True
+
+    @property
     def command_count_bits(self) -> int:
         """Bits of a number of commands."""
         return COUNT_BITS
