@@ -36,7 +36,7 @@ from hlsgen.rtl.operand_fill import OperandFill
 from hlsgen.rtl.pipeline import delay, register
 from hlsgen.rtl.queues import Queue, Ring
 from hlsgen.rtl.sequencer import Sequencer
-from hlsgen.rtl.weight_ring import weight_ring
+from hlsgen.rtl.weight_ring import weight_parts, weight_ring
 
 JOBS_AHEAD = 8
 """Jobs that wait for a stage."""
@@ -65,6 +65,8 @@ class Core(wiring.Component):
         "generic", or "ecp5" for that family's multiplier blocks.
     trace
         Show every word written.
+    near
+        The memory is on the chip: weights come in parts, see `weight_parts`.
 
     Members
     -------
@@ -74,7 +76,7 @@ class Core(wiring.Component):
     expert_token, expert_wait : Out(1), expert_token_of, expert_wait_of : Out
         See `ExpertCounters`; only in machines with experts.
     constants : In(stream of `word_bytes(C)` bytes)
-    weights : In(stream of C * D bytes)
+    weights : In(stream of C * D bytes, or parts of them)
     addends : In(stream of row_width * C * 16 bits)
     pixels : In(stream of C bytes)
     output : Out(stream of output_word)
@@ -137,15 +139,20 @@ class Core(wiring.Component):
     trace_drain: Any
 
     def __init__(
-        self, parameters: MachineParameters, *, target: str = "generic", trace: bool = False
+        self,
+        parameters: MachineParameters,
+        *,
+        target: str = "generic",
+        trace: bool = False,
+        near: bool = False,
     ) -> None:
         p = self._parameters = parameters
         self._plan, self._trace = plan(parameters, target), trace
-        self._blocks = target == "ecp5"
+        self._blocks, self._near = target == "ecp5", near
         members: dict[str, Any] = {
             "commands": In(stream.Signature(COMMAND_BITS)),
             "constants": In(stream.Signature(8 * word_bytes(p.columns))),
-            "weights": In(stream.Signature(8 * p.columns * p.depth)),
+            "weights": In(stream.Signature(8 * p.columns * p.depth // weight_parts(p, near))),
             "addends": In(stream.Signature(16 * group_lanes(p))),
             "pixels": In(stream.Signature(8 * p.columns)),
             "output": Out(stream.Signature(output_word(p))),
@@ -174,7 +181,7 @@ class Core(wiring.Component):
         m.submodules.drain = drain = DrainStage(
             p, style=self._plan.requantize, block=self._blocks, trace=self._trace
         )
-        m.submodules.weight_ring = ring = weight_ring(p, short=self._blocks)
+        m.submodules.weight_ring = ring = weight_ring(p, short=self._blocks, near=self._near)
         m.submodules.constant_ring = constant_ring = Ring(
             ring_bits(p.columns), p.constant_words, block=self._blocks
         )

@@ -14,6 +14,7 @@ from hlsgen.machine.constant_format import word_bytes
 from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters
 from hlsgen.rtl.axi import ADDRESS_BITS, RESPONSE_ERROR_BIT, AxiRead
 from hlsgen.rtl.resize import Resize
+from hlsgen.rtl.weight_ring import weight_parts
 
 UNIT_BITS = 6
 """Addresses and lengths count units of 64 bytes: everything in external memory is aligned to them."""
@@ -63,7 +64,7 @@ def channel_shapes(parameters: MachineParameters, near: bool = False) -> tuple[C
         ChannelShape(32, SECTION_ALIGN // p.bus_bytes + 1),
         ChannelShape(1024, small, apart=near),
         ChannelShape(p.columns * 8, large),
-        ChannelShape(p.columns * p.depth * 8, weights),
+        ChannelShape(p.columns * p.depth * 8 // weight_parts(p, near), weights),
         ChannelShape(8 * word_bytes(p.columns), small),
         ChannelShape(16 * p.columns * p.row_width, small),
         *(operands if p.streamed else ()),

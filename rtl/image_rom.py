@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth import C, Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.parameters import SECTION_ALIGN, ceil_div
 from hlsgen.rtl.axi import ADDRESS_BITS, AxiRead, AxiWrite
-from hlsgen.rtl.pipeline import address_bits
+from hlsgen.rtl.pipeline import address_bits, delay
 from hlsgen.rtl.queues import Queue
 
 OKAY, SLAVE_ERROR, DECODE_ERROR = 0, 2, 3
@@ -239,7 +239,17 @@ class ImageRom(wiring.Component):
             choice = delayed
         return _choose(found, choice)
 
-    def _read_port(self, m: Module, memory: Memory, address: Value, advance: Value, name: str) -> Signal:
+    def _read_port(self, m: Module, memory: Memory, address: Value, advance: Value, name: str) -> Value:
+        """The word two cycles after its address; of LUT memory, which has no register, the address waits."""
+        if memory.depth <= SMALL_WORDS:
+            for number in range(2):
+                waiting = Signal(address_bits(memory.depth), name=f"{name}_address_{number}")
+                with m.If(advance):
+                    m.d.sync += waiting.eq(address)
+                address = waiting
+            small = memory.read_port(domain="comb")
+            m.d.comb += small.addr.eq(address)
+            return Value.cast(small.data)
         port, word = memory.read_port(), Signal(8 * self._bytes, name=name, reset_less=True)
         m.d.comb += [port.addr.eq(address), port.en.eq(advance)]
         with m.If(advance):
@@ -253,7 +263,7 @@ class ImageRom(wiring.Component):
         m.submodules[name] = memory
         return memory
 
-    def _input(self, m: Module, index: Signal, advance: Signal) -> Signal:
+    def _input(self, m: Module, index: Signal, advance: Signal) -> Value:
         """The input's word two cycles after `index`; its bytes are written one at a time."""
         memory = self._buffer(m, "input_words", self._map.input_bytes)
         write, address = memory.write_port(granularity=8), self.input_address
@@ -298,11 +308,6 @@ class ImageRom(wiring.Component):
                 m.d.sync += enable.eq(bus.wstrb)
 
     def _read_output(self, m: Module, memory: Memory) -> None:
-        port, word = memory.read_port(), Signal(8 * self._bytes, reset_less=True)
-        place = self.output_address[: self._shift]
-        for number in range(2):
-            delayed = Signal(self._shift, name=f"place_{number}")
-            m.d.sync += delayed.eq(place)
-            place = delayed
-        m.d.comb += port.addr.eq(self.output_address[self._shift :])
-        m.d.sync += [word.eq(port.data), self.output_data.eq(word.word_select(place, 8))]
+        word = self._read_port(m, memory, self.output_address[self._shift :], C(1, 1), "output_word")
+        place = delay(m, self.output_address[: self._shift], 2, name="place")
+        m.d.sync += self.output_data.eq(word.word_select(place, 8))

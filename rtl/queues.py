@@ -88,10 +88,12 @@ class Ring(wiring.Component):
         Use block RAM, however few words there are.
     short
         Short paths from `take`: a place is free one cycle later, and `data` holds a word for one cycle only.
+    parts
+        Transfers that bring a word, its low bits first.
 
     Members
     -------
-    words : In(stream)
+    words : In(stream of bits / parts)
     available : Out(1)
         A word is there that nobody has reserved.
     reserve : In(1)
@@ -107,11 +109,11 @@ class Ring(wiring.Component):
 
     Latency
     -------
-    2 cycles from take to data, 1 cycle from a word's transfer to `available`.
+    2 cycles from take to data, 1 cycle from a word's last transfer to `available`.
 
     Throughput
     ----------
-    One word in and one out a cycle.
+    One word or part in and one word out a cycle.
     """
 
     words: stream.Interface
@@ -123,11 +125,16 @@ class Ring(wiring.Component):
     commit: Signal
     data: Signal
 
-    def __init__(self, bits: int, depth: int, *, block: bool = False, short: bool = False) -> None:
+    def __init__(
+        self, bits: int, depth: int, *, block: bool = False, short: bool = False, parts: int = 1
+    ) -> None:
+        if bits % parts:
+            raise ValueError(f"parts must divide the word's {bits} bits, not {parts!r}")
         self._bits, self._depth, self._block, self._short = bits, max(2, depth), block, short
+        self._parts = parts
         controls = ("reserve", "take", "release", "rewind", "commit")
         super().__init__(
-            {"words": In(stream.Signature(bits)), "available": Out(1), "data": Out(bits)}
+            {"words": In(stream.Signature(bits // parts)), "available": Out(1), "data": Out(bits)}
             | {name: In(1) for name in controls}
         )
 
@@ -135,14 +142,12 @@ class Ring(wiring.Component):
         del platform
         m = Module()
         memory = ram(m, "memory", self._bits, self._depth, block=self._block)
-        write, read = memory.write_port(), memory.read_port()
+        write = memory.write_port(granularity=self._bits // self._parts)
+        read = memory.read_port()
         tail, position = Signal(address_bits(self._depth)), Signal(address_bits(self._depth))
-        push = Signal()
+        push = self._write(m, write)
         m.d.comb += [
-            push.eq(self.words.valid & self.words.ready),
-            write.en.eq(push),
             write.addr.eq(tail),
-            write.data.eq(self.words.payload),
             read.en.eq(1 if self._short else self.take),
             read.addr.eq(position),
             self.data.eq(register(m, read.data, name="found")),
@@ -152,6 +157,24 @@ class Ring(wiring.Component):
         self._move(m, position)
         self._count(m, push)
         return m
+
+    def _write(self, m: Module, port: Any) -> Signal:
+        """Each part to its place in the word at the tail; whether that is complete with it."""
+        taken, push = Signal(), Signal()
+        m.d.comb += taken.eq(self.words.valid & self.words.ready)
+        if self._parts == 1:
+            m.d.comb += [push.eq(taken), port.en.eq(taken), port.data.eq(self.words.payload)]
+            return push
+        part = Signal(range(self._parts))
+        last = part == self._parts - 1
+        m.d.comb += [
+            push.eq(taken & last),
+            port.en.eq(taken << part),
+            port.data.eq(self.words.payload.replicate(self._parts)),
+        ]
+        with m.If(taken):
+            m.d.sync += part.eq(Mux(last, 0, part + 1))
+        return push
 
     def _next(self, address: Value) -> Value:
         if self._depth & (self._depth - 1) == 0:

@@ -92,7 +92,7 @@ class Top(wiring.Component):
             return self._core_factory()
         from hlsgen.rtl.core import Core
 
-        return Core(self._parameters, target=self._target, trace=self._trace)
+        return Core(self._parameters, target=self._target, trace=self._trace, near=self._bus["near"])
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()

@@ -7,9 +7,13 @@ from random import Random
 from typing import Any
 
 import pytest
+from amaranth import Module, ResetInserter, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from hlsgen.rtl.memories import LaneMemory, Table
+from hlsgen.rtl.memories import LaneMemory, Table, delay_in_memory
+from hlsgen.rtl.pipeline import delay
 from hlsgen.rtl.queues import Queue, Ring
 
 
@@ -122,11 +126,12 @@ def test_queue_depth() -> None:
     gc.collect()  # while the warning about the unused component is ignored
 
 
+@pytest.mark.parametrize("parts", [1, 2, 4])
 @pytest.mark.parametrize("short", [False, True], ids=["", "short"])
 @pytest.mark.parametrize("depth", [2, 5, 8])
-def test_ring_reads_groups_over_and_over(depth: int, short: bool) -> None:
+def test_ring_reads_groups_over_and_over(depth: int, short: bool, parts: int) -> None:
     """Groups of one to `depth` words, each read one to three times while later ones arrive."""
-    ring: Any = Ring(8, depth, short=short)
+    ring: Any = Ring(8, depth, short=short, parts=parts)
     random = Random(4)
     groups = [[random.randrange(256) for _ in range(random.randint(1, depth))] for _ in range(20)]
 
@@ -151,5 +156,53 @@ def test_ring_reads_groups_over_and_over(depth: int, short: bool) -> None:
             for index in range(passes):
                 await take(context, group, index == 0, index == passes - 1)
 
-    words = [word for group in groups for word in group]
+    size = 8 // parts
+    words = [
+        word >> place & ((1 << size) - 1) for group in groups for word in group for place in range(0, 8, size)
+    ]
     simulate(ring, bench, _source(ring.words, words, 0.8))
+
+
+@pytest.mark.filterwarnings("ignore:.*created but never used")
+def test_ring_parts() -> None:
+    with pytest.raises(ValueError, match="parts must divide the word's 8 bits, not 3"):
+        Ring(8, 4, parts=3)
+    gc.collect()
+
+
+class Late(wiring.Component):
+    """A value late by registers, and by a memory."""
+
+    i: Signal
+    slow: Signal
+    held: Signal
+
+    def __init__(self, cycles: int) -> None:
+        self._cycles = cycles
+        super().__init__({"i": In(9), "slow": Out(9), "held": Out(9)})
+
+    def elaborate(self, platform: Any) -> Module:
+        del platform
+        m = Module()
+        m.d.comb += [
+            self.slow.eq(delay(m, self.i, self._cycles, name="slow")),
+            self.held.eq(delay_in_memory(m, self.i, self._cycles, name="held")),
+        ]
+        return m
+
+
+@pytest.mark.parametrize("cycles", [2, 3, 4, 7, 16])
+def test_a_memory_delays_as_registers_do(cycles: int) -> None:
+    """From the start on, and through a reset: what was on its way comes out of both."""
+    reset = Signal()
+    late: Any = Late(cycles)
+    random = Random(6)
+
+    async def bench(context: Any) -> None:
+        for cycle in range(120):
+            context.set(late.i, random.randrange(512))
+            context.set(reset, 40 <= cycle < 40 + cycles or cycle == 80)
+            await context.tick()
+            assert context.get(late.held) == context.get(late.slow), cycle
+
+    simulate(ResetInserter(reset)(late), bench)
