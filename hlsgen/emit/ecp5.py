@@ -17,7 +17,7 @@ from hlsgen.machine.program import Program
 FOLDER = "ecp5"
 TOP = "ecp5_top"
 FAST_MHZ = 90.0
-FAST_WEIGHT, SLOW_WEIGHT = 10, 3
+FAST_WEIGHT, SLOW_WEIGHT = 10, 1
 """Weight of timing in placement above `FAST_MHZ`, and up to it."""
 TEMPLATES = {
     "Makefile": "ecp5/Makefile",

@@ -59,7 +59,7 @@ def test_the_makefile_places_for_the_board() -> None:
     assert "--85k --package CABGA381 --speed 6" in makefile
     assert "FREQUENCY ?= 96.5\n" in makefile
     assert "WEIGHT ?= 10\n" in makefile
-    assert "WEIGHT ?= 3\n" in ecp5_project(BOARD, VERILOG, core_mhz=80.0)["ecp5/Makefile"]
+    assert "WEIGHT ?= 1\n" in ecp5_project(BOARD, VERILOG, core_mhz=80.0)["ecp5/Makefile"]
     assert "SOURCES = ecp5_top.v image.hex\n" in makefile
     assert "--board ulx3s build/ecp5_top.bit" in makefile
     assert "timing-allow-fail" not in makefile
