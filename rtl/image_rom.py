@@ -78,6 +78,14 @@ def _choose(items: Sequence[Value], select: Value) -> Value:
     return items[0]
 
 
+def _two_later(m: Module, value: Value, advance: Value, name: str) -> Signal:
+    """`value` two cycles later, of those in which `advance` is high."""
+    first, second = (Signal(value.shape(), name=f"{name}_{number}") for number in range(2))
+    with m.If(advance):
+        m.d.sync += [first.eq(value), second.eq(first)]
+    return second
+
+
 class ImageRom(wiring.Component):
     """AXI4 slave in front of the Image (read only), the input (read only) and the output (write only).
 
@@ -232,23 +240,14 @@ class ImageRom(wiring.Component):
             memory = Memory(shape=unsigned(8 * self._bytes), depth=max(2, len(words)), init=words)
             m.submodules[f"bank_{number}"] = memory
             found.append(self._read_port(m, memory, index[:bits], advance, f"word_{number}"))
-        for number in range(2):
-            delayed = Signal(choice.shape(), name=f"choice_{number}")
-            with m.If(advance):
-                m.d.sync += delayed.eq(choice)
-            choice = delayed
-        return _choose(found, choice)
+        return _choose(found, _two_later(m, choice, advance, "choice"))
 
     def _read_port(self, m: Module, memory: Memory, address: Value, advance: Value, name: str) -> Value:
         """The word two cycles after its address; of LUT memory, which has no register, the address waits."""
         if memory.depth <= SMALL_WORDS:
-            for number in range(2):
-                waiting = Signal(address_bits(memory.depth), name=f"{name}_address_{number}")
-                with m.If(advance):
-                    m.d.sync += waiting.eq(address)
-                address = waiting
+            place = address[: address_bits(memory.depth)]
             small = memory.read_port(domain="comb")
-            m.d.comb += small.addr.eq(address)
+            m.d.comb += small.addr.eq(_two_later(m, place, advance, f"{name}_address"))
             return Value.cast(small.data)
         port, word = memory.read_port(), Signal(8 * self._bytes, name=name, reset_less=True)
         m.d.comb += [port.addr.eq(address), port.en.eq(advance)]
