@@ -24,6 +24,11 @@ DOTS: dict[str, type[Dots]] = {
 """How cells multiply: any device, a MULT18X18D for one or two products, a DSP48E2 for two."""
 
 
+def block_sums(parameters: MachineParameters, style: str) -> list[list[str]]:
+    """Multiplier blocks of an `Array`, each `MODULE/CELL` in it: lists of those whose products are added."""
+    return DOTS[style](parameters).blocks
+
+
 class Array(wiring.Component):
     """Output-stationary array with a second accumulator set that drains while the first one works.
 

@@ -40,6 +40,11 @@ class Dots(ABC):
         self._parameters = parameters
         self._levels = parameters.depth.bit_length() - 1
 
+    @property
+    def blocks(self) -> list[list[str]]:
+        """Blocks that a project may place, each `MODULE/CELL`: lists of those whose products are added."""
+        return []
+
     @abstractmethod
     def sums(self, m: Module, operands: Any, weights: Any) -> Sums:
         """Add the multipliers to `m`; operand d of row r lies at r*D + d, weight d of column c at c*D + d."""

@@ -19,6 +19,15 @@ class BlockDots(Dots):
         super().__init__(parameters)
         self.latency = 2 + self._levels
 
+    @property
+    def blocks(self) -> list[list[str]]:
+        p = self._parameters
+        return [
+            [f"cell_{row}_{column}_{index}/block" for index in range(p.depth)]
+            for column in range(p.columns)
+            for row in range(p.rows)
+        ]
+
     def sums(self, m: Module, operands: Any, weights: Any) -> Sums:
         depth, columns = self._parameters.depth, self._parameters.columns
 

@@ -15,13 +15,17 @@ from hlsgen.machine.fixed import fixed_machine
 from hlsgen.machine.image import Image
 from hlsgen.machine.parameters import SECTION_ALIGN, ceil_div
 from hlsgen.machine.program import Program
+from hlsgen.rtl.array import block_sums
 from hlsgen.rtl.ecp5_pll import Pll, find_pll, pll_instance
 from hlsgen.rtl.frames import Frames
 from hlsgen.rtl.image_rom import ImageRom, MemoryMap
+from hlsgen.rtl.multiplier import plan
 from hlsgen.rtl.register_host import RegisterHost
 from hlsgen.rtl.top import Top
 from hlsgen.rtl.uart import MIN_DIVISOR, UartReceiver, UartTransmitter
 
+ARRAY = "top.core.array"
+"""Path of the multiplier array."""
 LEDS = 8
 RESET_CYCLES = 64
 """Cycles from the PLL's lock to the end of reset."""
@@ -141,6 +145,12 @@ class Ecp5Top(wiring.Component):
         self._divisor = serial.divisor(self.core_mhz)
         self._timeout = self._divisor * serial.timeout_bits
         super().__init__({"clk25": In(1), "uart_rx": In(1), "uart_tx": Out(1), "led": Out(LEDS)})
+
+    @property
+    def sums(self) -> list[list[str]]:
+        """Multiplier blocks of the array, each `PATH/CELL`: lists of those whose products are added."""
+        sums = block_sums(self._machine, plan(self._machine, self._target).array)
+        return [[f"{ARRAY}.{block}" for block in blocks] for blocks in sums]
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()

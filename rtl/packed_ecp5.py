@@ -73,6 +73,15 @@ class PackedColumns(Dots):
         super().__init__(parameters)
         self.latency = 5 + self._levels
 
+    @property
+    def blocks(self) -> list[list[str]]:
+        p = self._parameters
+        return [
+            [f"pair_{row}_{column}_{index}/block" for index in range(p.depth)]
+            for column in range(0, p.columns, 2)
+            for row in range(p.rows)
+        ]
+
     def sums(self, m: Module, operands: Any, weights: Any) -> Sums:
         p = self._parameters
         found: dict[tuple[int, int], Value] = {}

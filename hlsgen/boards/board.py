@@ -17,6 +17,8 @@ from hlsgen.machine.parameters import BUS_BYTES
 
 FAMILIES = ("ecp5", "zynqmp")
 IMAGE_PLACES = ("on_chip", "external")
+GROUP = 4
+"""Multiplier blocks of an ECP5 that lie together."""
 CORE_MHZ = (1.0, 1000.0)
 """Clock of an accelerator, lowest and highest."""
 _WORD = re.compile(r"[A-Za-z0-9_]+")
@@ -67,6 +69,10 @@ class Board:
     clock_port: str = ""
     clock_mhz: float = 0.0
     ports: Mapping[str, Port] = field(default_factory=dict)
+    multiplier_columns: tuple[int, ...] = ()
+    """Where the part has multiplier blocks: X of every group of four; empty where that isn't known."""
+    multiplier_rows: tuple[int, ...] = ()
+    """Y of its rows of multiplier blocks, the ones to fill first before others."""
 
     def with_clock(self, mhz: float | None) -> Board:
         """The board with another clock for the accelerator; None leaves it. Raises `UsageError`."""
@@ -142,6 +148,7 @@ class _Reader:
         resources = self._section("resources")
         memory, defaults = self._section("memory"), self._section("defaults")
         clock = self._section("clock", required=False)
+        multipliers = self._section("multipliers", required=False)
         attributes = self._attributes("port_attributes", self._section("port_attributes", required=False))
         ports = self._ports(self._section("ports", required=False), attributes)
         top = self._table
@@ -164,6 +171,12 @@ class _Reader:
         }
         for key in ("device", "programmer", "board_part"):
             values[key] = self._text(top, key, required=False)
+        if multipliers:
+            columns, rows = self._places(multipliers, "columns"), self._places(multipliers, "rows")
+            values |= {"multiplier_columns": columns, "multiplier_rows": rows}
+            blocks, dsp = GROUP * len(columns) * len(rows), values["resources"].dsp
+            if columns and rows and blocks != dsp:
+                self._complain("multipliers", f"{GROUP} x columns x rows = resources.dsp = {dsp}", blocks)
         if clock:
             values["clock_port"] = self._text(clock, "port")
             values["clock_mhz"] = self._real(clock, "mhz", 1.0, 1000.0)
@@ -171,7 +184,7 @@ class _Reader:
                 self._complain("clock.port", "a key of [ports]", values["clock_port"])
         for section, rest in (
             ("", top), ("resources.", resources), ("memory.", memory),
-            ("defaults.", defaults), ("clock.", clock),
+            ("defaults.", defaults), ("clock.", clock), ("multipliers.", multipliers),
         ):  # fmt: skip
             self._problems += [Problem(f"board {self._name}: unknown key {section}{key}") for key in rest]
         if self._problems:
@@ -228,6 +241,14 @@ class _Reader:
             return 1, 1, 1
         rows, columns, depth = map(int, match.groups())
         return rows, columns, depth
+
+    def _places(self, table: dict[str, Any], key: str) -> tuple[int, ...]:
+        value = table.pop(key, None)
+        listed = isinstance(value, list) and all(type(place) is int and place >= 0 for place in value)
+        if not listed or len(set(value)) != len(value):
+            self._complain(f"multipliers.{key}", "a list of different non-negative integers", value)
+            return ()
+        return tuple(value)
 
     def _attributes(self, where: str, table: dict[str, Any]) -> dict[str, str]:
         for key, value in table.items():

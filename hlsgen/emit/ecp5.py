@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hlsgen.boards import Board
 from hlsgen.emit.device import Vectors, describe, pack_vectors
+from hlsgen.emit.floorplan import place_blocks
 from hlsgen.emit.render import module_ports, plain_text, render
 from hlsgen.errors import Problem, UsageError
 from hlsgen.ir import Graph
@@ -16,12 +17,9 @@ from hlsgen.machine.program import Program
 
 FOLDER = "ecp5"
 TOP = "ecp5_top"
-FAST_MHZ = 90.0
-FAST_WEIGHT, SLOW_WEIGHT = 10, 1
-"""Weight of timing in placement above `FAST_MHZ`, and up to it."""
 TEMPLATES = {
     "Makefile": "ecp5/Makefile",
-    "carries.v": "ecp5/carries.v",
+    "constants.v": "ecp5/constants.v",
     "registers.v": "ecp5/registers.v",
     "synthesis.ys": "ecp5/synthesis.ys",
     "README.md": "ecp5/README.md",
@@ -44,6 +42,7 @@ def ecp5_project(
     top: str = TOP,
     core_mhz: float | None = None,
     memory_files: Mapping[str, str] | None = None,
+    sums: Sequence[Sequence[str]] = (),
     title: str = "hlsgen accelerator",
     host: bool = False,
 ) -> dict[str, str]:
@@ -59,6 +58,9 @@ def ecp5_project(
         Frequency of clocks without a constraint of their own; by default the board's.
     memory_files
         Name to text of files that the Verilog reads with `$readmemh`, beside it.
+    sums
+        Multiplier blocks whose products are added together, to lie side by side: `PATH/CELL` is instance
+        `CELL` in module `top.PATH`.
     host
         Whether files for the host lie in `host/`; the README then tells of them.
 
@@ -73,10 +75,10 @@ def ecp5_project(
         "title": plain_text(title),
         "host": host,
         "core_mhz": core_mhz or board.core_mhz,
-        "timing_weight": timing_weight(core_mhz or board.core_mhz),
         "verilog_files": [f"{top}.v"],
         "memory_files": sorted(files),
         "sources": [f"{top}.v", *sorted(files)],
+        "sites": place_blocks(board, sums),
         "pins": place_ports(board, ports),
         "clock_constrained": board.clock_port in ports,
     }
@@ -106,7 +108,9 @@ def ecp5_accelerator(
     require_pins(board)
     serial, wanted = Serial(), core_mhz or board.core_mhz
     top = Ecp5Top(program, image.pack(), core_mhz=wanted, clock_mhz=board.clock_mhz, serial=serial)
-    project = ecp5_project(board, convert(top, TOP), core_mhz=top.core_mhz, title=title, host=True)
+    project = ecp5_project(
+        board, convert(top, TOP), core_mhz=top.core_mhz, sums=top.sums, title=title, host=True
+    )
     facts = describe(graph, program, image)
     facts |= {"baud": serial.baud, "quiet_seconds": serial.timeout_bits / serial.baud}
     files: dict[str, str | bytes] = {
@@ -115,11 +119,6 @@ def ecp5_accelerator(
         "vectors.npz": pack_vectors(vectors, program),
     }
     return dict(sorted((project | {f"{FOLDER}/host/{name}": data for name, data in files.items()}).items()))
-
-
-def timing_weight(core_mhz: float) -> int:
-    """What nextpnr's placer gives timing: its default for a fast clock, less where wires may be long."""
-    return FAST_WEIGHT if core_mhz > FAST_MHZ else SLOW_WEIGHT
 
 
 def require_pins(board: Board) -> None:

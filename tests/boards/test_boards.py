@@ -112,3 +112,23 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
 def test_what_would_reach_a_tool_is_checked(old: str, new: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         parse_board("mine", MINIMAL.replace(old, new))
+
+
+def test_multiplier_sites() -> None:
+    ulx3s = load_board("ulx3s-85f")
+    assert (len(ulx3s.multiplier_columns), ulx3s.multiplier_rows) == (13, (34, 58, 10))
+    assert load_board("zcu102").multiplier_columns == ()
+    sites = "[multipliers]\ncolumns = [4, 13, 20, 29, 38, 47, 56]\nrows = [10]\n"
+    assert parse_board("mine", MINIMAL + sites).multiplier_columns == (4, 13, 20, 29, 38, 47, 56)
+    with pytest.raises(UsageError) as caught:
+        parse_board("mine", MINIMAL + sites.replace("[10]", "[10, 22]"))
+    assert str(caught.value) == (
+        "board mine: multipliers must be 4 x columns x rows = resources.dsp = 28, not 56"
+    )
+    with pytest.raises(UsageError) as caught:
+        parse_board("mine", MINIMAL + "[multipliers]\ncolumns = [4, 4]\nrow = 2\n")
+    assert [problem.what for problem in caught.value.problems] == [
+        "board mine: multipliers.columns must be a list of different non-negative integers, not [4, 4]",
+        "board mine: multipliers.rows is missing: it must be a list of different non-negative integers",
+        "board mine: unknown key multipliers.row",
+    ]

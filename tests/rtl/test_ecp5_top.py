@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from hlsgen.ir import evaluate
 from hlsgen.lower import lower
 from hlsgen.lower.lower import Lowered
 from hlsgen.lower.size import ArrayShape
+from hlsgen.machine.parameters import ceil_div
 from hlsgen.rtl.ecp5_pll import find_pll
 from hlsgen.rtl.ecp5_top import Ecp5Top, Serial, memory_map
 from hlsgen.sim.runner import simulate
@@ -136,3 +138,15 @@ def test_the_board_has_pins_for_all_ports() -> None:
     assert text.count("EHXPLLL") == 1
     assert 'ICP_CURRENT = "12"' in text
     assert ".CLKI_DIV(" in text
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 2), (2, 4, 4), (2, 1, 2)])
+def test_the_blocks_of_the_array_are_those_that_a_project_places(shape: tuple[int, int, int]) -> None:
+    rows, columns, depth = shape
+    found = lowered(TINY, *shape, 4)
+    top = Ecp5Top(found.program, found.image.pack())
+    assert [len(blocks) for blocks in top.sums] == [depth] * (rows * ceil_div(columns, 2))
+    text = convert(top, "ecp5_top")
+    modules = {f"top.core.array.{name}" for name in re.findall(r"top\.core\.array\.([a-z]+_\d\S+) ", text)}
+    assert {path for blocks in top.sums for path in blocks} == {f"{module}/block" for module in modules}
+    assert Ecp5Top(found.program, found.image.pack(), target="generic").sums == []

