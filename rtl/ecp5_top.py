@@ -24,8 +24,8 @@ from hlsgen.rtl.register_host import RegisterHost
 from hlsgen.rtl.top import Top
 from hlsgen.rtl.uart import MIN_DIVISOR, UartReceiver, UartTransmitter
 
-ARRAY = "top.core.array"
-"""Path of the multiplier array."""
+ARRAY, WEIGHT_RING = "top.core.array", "top.core.weight_ring.memory"
+"""Paths of the multiplier array and of the memory that its weights come from."""
 LEDS = 8
 RESET_CYCLES = 64
 """Cycles from the PLL's lock to the end of reset."""

@@ -18,7 +18,7 @@ from hlsgen.machine.parameters import BUS_BYTES
 FAMILIES = ("ecp5", "zynqmp")
 IMAGE_PLACES = ("on_chip", "external")
 GROUP = 4
-"""Multiplier blocks of an ECP5 that lie together."""
+"""Blocks of an ECP5 that lie together."""
 CORE_MHZ = (1.0, 1000.0)
 """Clock of an accelerator, lowest and highest."""
 _WORD = re.compile(r"[A-Za-z0-9_]+")
@@ -69,10 +69,12 @@ class Board:
     clock_port: str = ""
     clock_mhz: float = 0.0
     ports: Mapping[str, Port] = field(default_factory=dict)
-    multiplier_columns: tuple[int, ...] = ()
-    """Where the part has multiplier blocks: X of every group of four; empty where that isn't known."""
+    block_columns: tuple[int, ...] = ()
+    """Where the part has blocks of multipliers and RAM: X of every group of four; empty if it isn't known."""
     multiplier_rows: tuple[int, ...] = ()
     """Y of its rows of multiplier blocks, the ones to fill first before others."""
+    ram_rows: tuple[int, ...] = ()
+    """The same for RAM blocks."""
 
     def with_clock(self, mhz: float | None) -> Board:
         """The board with another clock for the accelerator; None leaves it. Raises `UsageError`."""
@@ -148,7 +150,7 @@ class _Reader:
         resources = self._section("resources")
         memory, defaults = self._section("memory"), self._section("defaults")
         clock = self._section("clock", required=False)
-        multipliers = self._section("multipliers", required=False)
+        sites = self._section("sites", required=False)
         attributes = self._attributes("port_attributes", self._section("port_attributes", required=False))
         ports = self._ports(self._section("ports", required=False), attributes)
         top = self._table
@@ -171,12 +173,8 @@ class _Reader:
         }
         for key in ("device", "programmer", "board_part"):
             values[key] = self._text(top, key, required=False)
-        if multipliers:
-            columns, rows = self._places(multipliers, "columns"), self._places(multipliers, "rows")
-            values |= {"multiplier_columns": columns, "multiplier_rows": rows}
-            blocks, dsp = GROUP * len(columns) * len(rows), values["resources"].dsp
-            if columns and rows and blocks != dsp:
-                self._complain("multipliers", f"{GROUP} x columns x rows = resources.dsp = {dsp}", blocks)
+        if sites:
+            values |= self._sites(sites, values["resources"])
         if clock:
             values["clock_port"] = self._text(clock, "port")
             values["clock_mhz"] = self._real(clock, "mhz", 1.0, 1000.0)
@@ -184,7 +182,7 @@ class _Reader:
                 self._complain("clock.port", "a key of [ports]", values["clock_port"])
         for section, rest in (
             ("", top), ("resources.", resources), ("memory.", memory),
-            ("defaults.", defaults), ("clock.", clock), ("multipliers.", multipliers),
+            ("defaults.", defaults), ("clock.", clock), ("sites.", sites),
         ):  # fmt: skip
             self._problems += [Problem(f"board {self._name}: unknown key {section}{key}") for key in rest]
         if self._problems:
@@ -242,11 +240,21 @@ class _Reader:
         rows, columns, depth = map(int, match.groups())
         return rows, columns, depth
 
+    def _sites(self, table: dict[str, Any], resources: Resources) -> dict[str, tuple[int, ...]]:
+        columns = self._places(table, "columns")
+        found = {"block_columns": columns}
+        for key, blocks in (("multiplier_rows", resources.dsp), ("ram_rows", resources.ram_blocks)):
+            rows = found[key] = self._places(table, key)
+            if columns and rows and GROUP * len(columns) * len(rows) != blocks:
+                rule = f"such that {GROUP} x columns x rows = {blocks}"
+                self._complain(f"sites.{key}", rule, list(rows))
+        return found
+
     def _places(self, table: dict[str, Any], key: str) -> tuple[int, ...]:
         value = table.pop(key, None)
         listed = isinstance(value, list) and all(type(place) is int and place >= 0 for place in value)
         if not listed or len(set(value)) != len(value):
-            self._complain(f"multipliers.{key}", "a list of different non-negative integers", value)
+            self._complain(f"sites.{key}", "a list of different non-negative integers", value)
             return ()
         return tuple(value)
 

@@ -35,6 +35,11 @@ class Memory:
         return 0 if cells <= LUT_CELLS_PER_BLOCK * each else self.count * each
 
 
+def weight_ring(p: MachineParameters) -> Memory:
+    """The weights of a group, a step to the word."""
+    return Memory(name="weight ring", count=1, depth=p.ring_words, width=8 * p.columns * p.depth)
+
+
 def memories(p: MachineParameters) -> Iterator[Memory]:
     """Every memory of some size; a second read port is a second copy, lanes of steps have D/C banks."""
     word, banks, width = 8 * p.columns, max(1, p.depth // p.columns), p.row_width
@@ -48,7 +53,7 @@ def memories(p: MachineParameters) -> Iterator[Memory]:
     scores = 2 * p.rows // width * p.score_words
     yield Memory(name="scores", count=width, depth=scores, width=p.columns * p.logit_bits)
     yield Memory(name="tile slots", count=p.rows * banks, depth=tiles, width=word)
-    yield Memory(name="weight ring", count=1, depth=p.ring_words, width=word * p.depth)
+    yield weight_ring(p)
     yield Memory(name="constant ring", count=1, depth=p.constant_words, width=RECORD_BITS * p.columns)
     # Tables are written eight entries at a time: two banks of entries/8 words of 64 bits.
     yield Memory(name="activation table", count=width * p.columns, depth=2 * 256 // 8, width=64)

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hlsgen.boards import Board
+from hlsgen.boards.memories import weight_ring
 from hlsgen.emit.device import Vectors, describe, pack_vectors
-from hlsgen.emit.floorplan import place_blocks
+from hlsgen.emit.floorplan import place_multipliers, place_rams
+from hlsgen.emit.memory_files import split_contents
 from hlsgen.emit.render import module_ports, plain_text, render
 from hlsgen.errors import Problem, UsageError
 from hlsgen.ir import Graph
@@ -41,8 +43,8 @@ def ecp5_project(
     *,
     top: str = TOP,
     core_mhz: float | None = None,
-    memory_files: Mapping[str, str] | None = None,
     sums: Sequence[Sequence[str]] = (),
+    rams: Sequence[str] = (),
     title: str = "hlsgen accelerator",
     host: bool = False,
 ) -> dict[str, str]:
@@ -56,11 +58,12 @@ def ecp5_project(
         Text with the module `top` and all that it needs; its ports are keys of the board's ports.
     core_mhz
         Frequency of clocks without a constraint of their own; by default the board's.
-    memory_files
-        Name to text of files that the Verilog reads with `$readmemh`, beside it.
     sums
         Multiplier blocks whose products are added together, to lie side by side: `PATH/CELL` is instance
         `CELL` in module `top.PATH`.
+    rams
+        RAM blocks to lie in the middle, as Yosys names them after synthesis; those that it doesn't make are
+        passed over.
     host
         Whether files for the host lie in `host/`; the README then tells of them.
 
@@ -68,7 +71,7 @@ def ecp5_project(
     """
     require_pins(board)
     ports = module_ports(verilog, top)
-    files = dict(memory_files or {})
+    verilog, contents = split_contents(verilog)
     context = {
         "board": board,
         "top": top,
@@ -76,14 +79,15 @@ def ecp5_project(
         "host": host,
         "core_mhz": core_mhz or board.core_mhz,
         "verilog_files": [f"{top}.v"],
-        "memory_files": sorted(files),
-        "sources": [f"{top}.v", *sorted(files)],
-        "sites": place_blocks(board, sums),
+        "memory_files": sorted(contents),
+        "sources": [f"{top}.v", *sorted(contents)],
+        "multiplier_sites": place_multipliers(board, sums),
+        "ram_sites": place_rams(board, rams),
         "pins": place_ports(board, ports),
         "clock_constrained": board.clock_port in ports,
     }
     project = {name: render(template, context) for name, template in TEMPLATES.items()}
-    project |= {f"{top}.lpf": render("ecp5/constraints.lpf", context), f"{top}.v": verilog, **files}
+    project |= {f"{top}.lpf": render("ecp5/constraints.lpf", context), f"{top}.v": verilog, **contents}
     return {f"{FOLDER}/{name}": text for name, text in sorted(project.items())}
 
 
@@ -103,13 +107,14 @@ def ecp5_accelerator(
     its self test. Raises `UsageError` when the board, its pins or the frequency don't suit.
     """
     from hlsgen.emit.rtl import convert
-    from hlsgen.rtl.ecp5_top import Ecp5Top, Serial
+    from hlsgen.rtl.ecp5_top import WEIGHT_RING, Ecp5Top, Serial
 
     require_pins(board)
     serial, wanted = Serial(), core_mhz or board.core_mhz
     top = Ecp5Top(program, image.pack(), core_mhz=wanted, clock_mhz=board.clock_mhz, serial=serial)
+    rams = [f"{WEIGHT_RING}.0.{index}" for index in range(weight_ring(program.parameters).blocks)]
     project = ecp5_project(
-        board, convert(top, TOP), core_mhz=top.core_mhz, sums=top.sums, title=title, host=True
+        board, convert(top, TOP), core_mhz=top.core_mhz, sums=top.sums, rams=rams, title=title, host=True
     )
     facts = describe(graph, program, image)
     facts |= {"baud": serial.baud, "quiet_seconds": serial.timeout_bits / serial.baud}

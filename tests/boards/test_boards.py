@@ -114,21 +114,27 @@ def test_what_would_reach_a_tool_is_checked(old: str, new: str, message: str) ->
         parse_board("mine", MINIMAL.replace(old, new))
 
 
-def test_multiplier_sites() -> None:
+def test_sites_of_blocks() -> None:
     ulx3s = load_board("ulx3s-85f")
-    assert (len(ulx3s.multiplier_columns), ulx3s.multiplier_rows) == (13, (34, 58, 10))
-    assert load_board("zcu102").multiplier_columns == ()
-    sites = "[multipliers]\ncolumns = [4, 13, 20, 29, 38, 47, 56]\nrows = [10]\n"
-    assert parse_board("mine", MINIMAL + sites).multiplier_columns == (4, 13, 20, 29, 38, 47, 56)
-    with pytest.raises(UsageError) as caught:
-        parse_board("mine", MINIMAL + sites.replace("[10]", "[10, 22]"))
-    assert str(caught.value) == (
-        "board mine: multipliers must be 4 x columns x rows = resources.dsp = 28, not 56"
+    assert (len(ulx3s.block_columns), ulx3s.multiplier_rows, ulx3s.ram_rows) == (
+        13,
+        (34, 58, 10),
+        (46, 22, 70, 82),
     )
+    assert load_board("zcu102").block_columns == ()
+    sites = "[sites]\ncolumns = [4, 13, 20, 29, 38, 47, 56]\nmultiplier_rows = [10]\nram_rows = [22, 46]\n"
+    assert parse_board("mine", MINIMAL + sites).block_columns == (4, 13, 20, 29, 38, 47, 56)
     with pytest.raises(UsageError) as caught:
-        parse_board("mine", MINIMAL + "[multipliers]\ncolumns = [4, 4]\nrow = 2\n")
+        parse_board("mine", MINIMAL + sites.replace("[10]", "[10, 34]").replace("[22, 46]", "[22]"))
     assert [problem.what for problem in caught.value.problems] == [
-        "board mine: multipliers.columns must be a list of different non-negative integers, not [4, 4]",
-        "board mine: multipliers.rows is missing: it must be a list of different non-negative integers",
-        "board mine: unknown key multipliers.row",
+        "board mine: sites.multiplier_rows must be such that 4 x columns x rows = 28, not [10, 34]",
+        "board mine: sites.ram_rows must be such that 4 x columns x rows = 56, not [22]",
+    ]
+    with pytest.raises(UsageError) as caught:
+        parse_board("mine", MINIMAL + "[sites]\ncolumns = [4, 4]\nram_rows = [-1]\nrow = 2\n")
+    assert [problem.what for problem in caught.value.problems] == [
+        "board mine: sites.columns must be a list of different non-negative integers, not [4, 4]",
+        "board mine: sites.multiplier_rows is missing: it must be a list of different non-negative integers",
+        "board mine: sites.ram_rows must be a list of different non-negative integers, not [-1]",
+        "board mine: unknown key sites.row",
     ]

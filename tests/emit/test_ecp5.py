@@ -44,10 +44,10 @@ IOBUF PORT "led[0]" IO_TYPE=LVCMOS33 DRIVE=4;
 
 
 def test_files_and_constraints() -> None:
-    project = ecp5_project(BOARD, VERILOG, memory_files={"image.hex": "00\n"})
+    project = ecp5_project(BOARD, VERILOG)
     assert sorted(project) == [
         "ecp5/Makefile", "ecp5/README.md", "ecp5/constants.v", "ecp5/ecp5_top.lpf", "ecp5/ecp5_top.v",
-        "ecp5/image.hex", "ecp5/registers.v", "ecp5/synthesis.ys",
+        "ecp5/registers.v", "ecp5/synthesis.ys",
     ]  # fmt: skip
     assert project["ecp5/ecp5_top.v"] == VERILOG
     assert project["ecp5/ecp5_top.lpf"].startswith(LPF)
@@ -55,11 +55,11 @@ def test_files_and_constraints() -> None:
 
 
 def test_the_makefile_places_for_the_board() -> None:
-    makefile = ecp5_project(BOARD, VERILOG, core_mhz=96.5, memory_files={"image.hex": ""})["ecp5/Makefile"]
+    makefile = ecp5_project(BOARD, VERILOG, core_mhz=96.5)["ecp5/Makefile"]
     assert "--85k --package CABGA381 --speed 6" in makefile
     assert "FREQUENCY ?= 96.5\n" in makefile
     assert "PLACER ?= static\n" in makefile
-    assert "SOURCES = ecp5_top.v image.hex\n" in makefile
+    assert "SOURCES = ecp5_top.v\n" in makefile
     assert "--board ulx3s build/ecp5_top.bit" in makefile
     assert "timing-allow-fail" not in makefile
 

@@ -1,8 +1,9 @@
-"""Sites of multiplier blocks: none twice, sums side by side, and only where the chip has them."""
+"""Sites of blocks: none twice, sums side by side, and only where the chip has them."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from hlsgen.bitstream import ECP5_TOOLS, find_tools
 from hlsgen.boards import Board, load_board
 from hlsgen.emit.ecp5 import ecp5_project
-from hlsgen.emit.floorplan import place_blocks
+from hlsgen.emit.floorplan import place_multipliers, place_rams
 
 BOARD = load_board("ulx3s-85f")
 SITE = re.compile(r"X(\d+)/Y(\d+)/MULT18_([0145])")
@@ -26,11 +27,11 @@ def sums(count: int, size: int) -> list[list[str]]:
 def lines(board: Board, count: int, size: int) -> dict[int, list[tuple[str, int]]]:
     """Row to blocks with X, from left to right."""
     found: dict[int, list[tuple[str, int]]] = {}
-    for block, site in place_blocks(board, sums(count, size)).items():
+    for block, site in place_multipliers(board, sums(count, size)).items():
         match = SITE.fullmatch(site)
         assert match is not None
         x, y, number = map(int, match.groups())
-        assert x - number in board.multiplier_columns
+        assert x - number in board.block_columns
         found.setdefault(y, []).append((block, x))
     return {y: sorted(row, key=lambda place: place[1]) for y, row in found.items()}
 
@@ -45,7 +46,7 @@ def lines(board: Board, count: int, size: int) -> dict[int, list[tuple[str, int]
 def test_every_block_has_its_own_site_beside_its_sum(count: int, size: int, rows: list[int]) -> None:
     found = lines(BOARD, count, size)
     assert [len(found[y]) for y in BOARD.multiplier_rows[: len(rows)]] == rows
-    assert len(set(place_blocks(BOARD, sums(count, size)).values())) == count * size
+    assert len(set(place_multipliers(BOARD, sums(count, size)).values())) == count * size
     in_order = [block for y in BOARD.multiplier_rows if y in found for block, _ in found[y]]
     assert in_order == [block for each in sums(count, size) for block in each]
     for row in found.values():
@@ -54,30 +55,47 @@ def test_every_block_has_its_own_site_beside_its_sum(count: int, size: int, rows
 
 def test_the_row_is_filled_around_its_middle() -> None:
     (row,) = lines(BOARD, 5, 4).values()
-    sites = sorted(x + offset for x in BOARD.multiplier_columns for offset in (0, 1, 4, 5))
+    sites = sorted(x + offset for x in BOARD.block_columns for offset in (0, 1, 4, 5))
     assert [x for _, x in row] == sites[16:36]
 
 
 @pytest.mark.parametrize(("count", "size"), [(0, 0), (19, 8), (1, 53), (157, 1), (4, 52)])
 def test_what_does_not_fit_is_left_to_the_placer(count: int, size: int) -> None:
-    assert place_blocks(BOARD, sums(count, size)) == {}
-    assert place_blocks(load_board("zcu102"), sums(8, 8)) == {}
+    assert place_multipliers(BOARD, sums(count, size)) == {}
+    assert place_multipliers(load_board("zcu102"), sums(8, 8)) == {}
+
+
+def test_memory_lies_in_the_middle_of_its_row() -> None:
+    assert place_rams(BOARD, ["a", "b", "c"]) == {
+        "a": "X58/Y46/EBR0",
+        "b": "X60/Y46/EBR1",
+        "c": "X62/Y46/EBR2",
+    }
+    every = place_rams(BOARD, [str(index) for index in range(52)])
+    assert (len(set(every.values())), every["0"], every["51"]) == (52, "X4/Y46/EBR0", "X120/Y46/EBR3")
+    assert (
+        place_rams(BOARD, [str(index) for index in range(53)])
+        == place_rams(load_board("zcu102"), ["a"])
+        == {}
+    )
 
 
 def test_the_script_sets_each_site() -> None:
-    script = ecp5_project(BOARD, design(4), sums=sums(2, 2))["ecp5/synthesis.ys"].splitlines()
+    project = ecp5_project(BOARD, design(4), sums=sums(2, 2), rams=["ring.0.0"])
+    script = project["ecp5/synthesis.ys"].splitlines()
     assert [line for line in script if "BEL" in line] == [
         'setattr -set BEL "X58/Y34/MULT18_0" ecp5_top.sum_0_0/block',
         'setattr -set BEL "X59/Y34/MULT18_1" ecp5_top.sum_0_1/block',
         'setattr -set BEL "X62/Y34/MULT18_4" ecp5_top.sum_1_0/block',
         'setattr -set BEL "X63/Y34/MULT18_5" ecp5_top.sum_1_1/block',
         "select -assert-count 4 t:MULT18X18D a:BEL %i",
+        'setattr -set BEL "X60/Y46/EBR1" ecp5_top/ring.0.0',
     ]
     assert "BEL" not in ecp5_project(BOARD, design(4))["ecp5/synthesis.ys"]
 
 
 def design(count: int) -> str:
-    """A board top with `count` multiplier blocks, named as in `sums(count // 2, 2)`."""
+    """A board top with `count` multipliers, named as in `sums(count // 2, 2)`, and a row of RAM blocks."""
     names = [f"sum_{i // 2}_{i % 2}" for i in range(count)]
     modules = "\n".join(
         f"""module \\ecp5_top.{name} (input clk, a, b, output p);
@@ -96,7 +114,15 @@ module ecp5_top(clk25, uart_rx, uart_tx);
   output uart_tx;
   wire [{count}:0] b;
   assign b[0] = uart_rx;
-  assign uart_tx = b[{count}];
+  (* ram_style = "block" *) reg [52 * 36 - 1:0] ring [0:511];
+  reg [52 * 36 - 1:0] word = 0;
+  reg [8:0] place = 0;
+  always @(posedge clk25) begin
+    place <= {{place, b[{count}]}};
+    ring[place] <= {{52 * 36{{uart_rx}}}};
+    word <= ring[~place];
+  end
+  assign uart_tx = ^word;
 {instances}
 endmodule
 """
@@ -107,13 +133,17 @@ endmodule
     reason="needs yosys and nextpnr-ecp5",
 )
 def test_nextpnr_has_every_site(tmp_path: Path) -> None:
-    """All blocks of the part at once: a site that isn't there, or is there twice, ends place and route."""
-    count = BOARD.resources.dsp
-    project = ecp5_project(BOARD, design(count), sums=sums(count // 2, 2))
+    """All multipliers at once and a row of RAM: a site that isn't there, or twice, ends place and route."""
+    count, rams = BOARD.resources.dsp, [f"ring.0.{index}" for index in range(52)]
+    project = ecp5_project(BOARD, design(count), sums=sums(count // 2, 2), rams=rams)
     for path, text in project.items():
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(text)
     tools = find_tools(ECP5_TOOLS, "pip install 'hlsgen[ecp5]'")
     subprocess.run(["make", "-C", tmp_path / "ecp5", "route", *tools], check=True, capture_output=True)
+    netlist = json.loads((tmp_path / "ecp5/build/ecp5_top.json").read_text())
+    cells = netlist["modules"]["ecp5_top"]["cells"]
+    found = {name: cell["attributes"]["BEL"] for name, cell in cells.items() if cell["type"] == "DP16KD"}
+    assert found == place_rams(BOARD, rams)
     text = (tmp_path / "ecp5/build/nextpnr.log").read_text()
     assert re.search(rf"MULT18X18D: +{count}/ +{count} +100%", text)
