@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hlsgen.boards import Board, check_fit, load_board
 from hlsgen.collector import collector_paused
 from hlsgen.design import Design
-from hlsgen.errors import Problem, ToolFailed, ToolMissing, UsageError
+from hlsgen.errors import Problem, UsageError
 from hlsgen.project import MANIFEST, manifest, write
 
 if TYPE_CHECKING:
+    from hlsgen.bitstream.result import Bitstream
     from hlsgen.emit.device import Vectors
 
 FORMAT = "hlsgen project 1"
@@ -25,18 +23,6 @@ BOARDS = "boards"
 """Folder of the projects in a build folder."""
 SELF_TEST = 16
 """Samples that a driver's self test takes along."""
-
-
-@dataclass(frozen=True)
-class Built:
-    """A built bitstream: its path, figures ready for JSON, and text for a terminal."""
-
-    path: Path
-    data: Mapping[str, Any]
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
 
 
 def export(
@@ -172,30 +158,11 @@ def find_project(directory: Path) -> Path:
     raise UsageError(f"project must be one of {', '.join(map(str, projects))}, not all of them")
 
 
-def build_bitstream(directory: str | Path) -> Built:
+def build_bitstream(directory: str | Path) -> Bitstream:
     """Build the project that DIR is or holds; raises `ToolMissing` or `ToolFailed`, for missed timing too."""
-    from hlsgen.bitstream import build_ecp5
+    from hlsgen.bitstream.ecp5 import build_ecp5
+    from hlsgen.bitstream.vivado import build_vivado
 
     place = find_project(Path(directory))
     family = _project(place, "must be a project")["family"]
-    if family == "ecp5":
-        result = build_ecp5(place)
-        data = json.loads(json.dumps(dataclasses.asdict(result), default=str))
-        return Built(result.path, data, str(result))
-    return _vivado(place)
-
-
-def _vivado(place: Path) -> Built:
-    from hlsgen.bitstream import LIMIT_SECONDS, run_tool, search_path
-
-    if shutil.which("vivado", path=search_path()) is None:
-        why = "bitstreams for this board's part are made by Vivado alone"
-        fix = (
-            f"install AMD Vivado and source its settings64.sh, or run `make bitstream` in {place} where it is"
-        )
-        raise ToolMissing(Problem("vivado not found", why=why, fix=fix))
-    run_tool(["make", "--no-print-directory", "bitstream"], place, 8 * LIMIT_SECONDS)
-    found = sorted((place / "build").glob("*.bit"))
-    if not found:
-        raise ToolFailed("Vivado must write a .bit file below build/", ["make", "bitstream"])
-    return Built(found[0], {"path": str(found[0])}, str(found[0]))
+    return build_ecp5(place) if family == "ecp5" else build_vivado(place)

@@ -144,11 +144,15 @@ def test_a_vivado_project_is_built_by_vivado(
 ) -> None:
     place = small.export("kv260", tmp_path / "kv260")
     monkeypatch.setenv("PATH", os.pathsep.join([str(MOCKS), os.environ["PATH"]]))
-    assert build_bitstream(place).path == place / "build/hlsgen.bit"
+    built = build_bitstream(place)
+    assert built.path == place / "build/hlsgen.bit"
+    assert built.used["DSP"] == (1040, 2520)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert main(["bitstream", str(place)]) == 6
-    error = capsys.readouterr().err.splitlines()
-    assert error[1] == "hlsgen: error: vivado not found"
+    error = capsys.readouterr().err
+    assert "vivado not found" in error
+    assert "make not found" in error
+    assert f"or run `make bitstream` in {place} where it is" in error
 
 
 def test_the_right_project_is_found(small: Design, tmp_path: Path) -> None:

@@ -25,4 +25,4 @@ def run(options: argparse.Namespace) -> Answer:
     if not options.json:
         print("hlsgen: bitstream (some minutes)", file=sys.stderr)
     result = build_bitstream(options.directory)
-    return Answer(dict(result.data), str(result))
+    return Answer(result.data, str(result))

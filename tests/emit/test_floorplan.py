@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from hlsgen.bitstream import ECP5_TOOLS, find_tools
+from hlsgen.bitstream.ecp5 import FIX, TOOLS
+from hlsgen.bitstream.tools import find_tools
 from hlsgen.boards import Board, load_board
 from hlsgen.emit.ecp5 import ecp5_project
 from hlsgen.emit.floorplan import place_multipliers, place_rams
@@ -139,7 +140,7 @@ def test_nextpnr_has_every_site(tmp_path: Path) -> None:
     for path, text in project.items():
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(text)
-    tools = find_tools(ECP5_TOOLS, "pip install 'hlsgen[ecp5]'")
+    tools = find_tools(TOOLS, FIX)
     subprocess.run(["make", "-C", tmp_path / "ecp5", "route", *tools], check=True, capture_output=True)
     netlist = json.loads((tmp_path / "ecp5/build/ecp5_top.json").read_text())
     cells = netlist["modules"]["ecp5_top"]["cells"]

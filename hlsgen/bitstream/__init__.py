@@ -1,0 +1,1 @@
+"""Exported projects to bitstreams: runs the tools that are there and reads what they report."""

@@ -1,0 +1,67 @@
+"""What a build came to: clocks, resources, and the placements that were tried."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clock:
+    """A clock's frequency as placed and routed, against what was asked for."""
+
+    name: str
+    achieved_mhz: float
+    constraint_mhz: float
+
+    @property
+    def met(self) -> bool:
+        return self.achieved_mhz >= self.constraint_mhz
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One placement."""
+
+    seed: int
+    clocks: tuple[Clock, ...]
+    seconds: float
+
+    @property
+    def met(self) -> bool:
+        return all(clock.met for clock in self.clocks)
+
+    @property
+    def worst(self) -> Clock | None:
+        """The clock with the least margin, or none in a design without clocks."""
+        return min(self.clocks, key=lambda c: c.achieved_mhz / c.constraint_mhz, default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bitstream:
+    """A bitstream and what it takes of the part."""
+
+    path: Path
+    seed: int
+    clocks: tuple[Clock, ...]
+    used: Mapping[str, tuple[int, int]]
+    """Resource to number used and number available."""
+    attempts: tuple[Attempt, ...]
+    seconds: float
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The same, ready for JSON."""
+        return dataclasses.asdict(self) | {"path": str(self.path), "seconds": round(self.seconds, 1)}
+
+    def __str__(self) -> str:
+        lines = [f"{self.path} (seed {self.seed}, {self.seconds:.0f} s)"]
+        lines += [
+            f"  clock {clock.name}: {clock.achieved_mhz:.1f} MHz, {clock.constraint_mhz:.1f} MHz wanted"
+            for clock in self.clocks
+        ]
+        lines += [f"  {name}: {used} of {available}" for name, (used, available) in self.used.items()]
+        return "\n".join(lines)

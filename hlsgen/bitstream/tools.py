@@ -1,0 +1,67 @@
+"""The tools that a build needs: found, run, and ended when they take too long."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hlsgen.errors import Problem, ToolFailed, ToolMissing, ToolTimedOut
+
+
+def find_tools(tools: Mapping[str, Sequence[str]], fix: str) -> list[str]:
+    """`VARIABLE=path` for the first installed tool of each kind; `ToolMissing` names all that aren't."""
+    found, missing = [], []
+    for variable, names in {**tools, "": ("make",)}.items():
+        wanted = [os.environ[variable]] if variable and os.environ.get(variable) else names
+        path = next(filter(None, (shutil.which(name, path=search_path()) for name in wanted)), None)
+        if path is None:
+            missing.append(
+                Problem(f"{' or '.join(wanted)} not found", fix=fix if variable else "apt-get install make")
+            )
+        elif variable:
+            found.append(f"{variable}={path}")
+    if missing:
+        raise ToolMissing(missing)
+    return found
+
+
+def search_path() -> str:
+    """PATH with this Python's folder first: its environment's tools are found though it isn't active."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+
+
+def make(folder: Path, arguments: Sequence[str], limit: float) -> None:
+    """Run the project's Makefile; raises as `run_tool`."""
+    run_tool(["make", "--no-print-directory", *arguments], folder, limit)
+
+
+def run_tool(command: Sequence[str], folder: Path, limit: float) -> str:
+    """What a command printed; `ToolFailed` when it fails or takes longer than `limit` seconds."""
+    environment = {**os.environ, "PATH": search_path()}
+    # A make that started us would pass its own settings and job server on.
+    for inherited in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
+        environment.pop(inherited, None)
+    try:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise ToolMissing(f"{command[0]} not found") from None
+    with process:
+        try:
+            output, _ = process.communicate(timeout=limit)
+        except BaseException as reason:
+            # make's children hold the pipe open: the whole group has to end.
+            os.killpg(process.pid, signal.SIGTERM)
+            if isinstance(reason, subprocess.TimeoutExpired):
+                raise ToolTimedOut(f"{Path(command[0]).name} must end within {limit:g} s", command) from None
+            raise
+    if process.returncode:
+        raise ToolFailed(f"{Path(command[0]).name} failed ({process.returncode})", command, output)
+    return output
