@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,11 +158,21 @@ def find_project(directory: Path) -> Path:
     raise UsageError(f"project must be one of {', '.join(map(str, projects))}, not all of them")
 
 
-def build_bitstream(directory: str | Path) -> Bitstream:
-    """Build the project that DIR is or holds; raises `ToolMissing` or `ToolFailed`, for missed timing too."""
-    from hlsgen.bitstream.ecp5 import build_ecp5
+def build_bitstream(
+    directory: str | Path, *, seeds: Sequence[int] | None = None, jobs: int | None = None
+) -> Bitstream:
+    """Build the project that DIR is or holds; raises `ToolMissing` or `ToolFailed`, for missed timing too.
+
+    seeds: of an ECP5's placements, tried in this order. jobs: how many of them at a time, by default one for
+    each processor. Raises `UsageError` where the project's tools have no use for them.
+    """
+    from hlsgen.bitstream.ecp5 import SEEDS, build_ecp5
     from hlsgen.bitstream.vivado import build_vivado
 
     place = find_project(Path(directory))
     family = _project(place, "must be a project")["family"]
-    return build_ecp5(place) if family == "ecp5" else build_vivado(place)
+    if family == "ecp5":
+        return build_ecp5(place, seeds=SEEDS if seeds is None else seeds, jobs=jobs)
+    if seeds is not None or jobs is not None:
+        raise UsageError("seeds and jobs must be left out: Vivado chooses placements itself")
+    return build_vivado(place)

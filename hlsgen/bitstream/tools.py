@@ -7,10 +7,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hlsgen.errors import Problem, ToolFailed, ToolMissing, ToolTimedOut
+
+POLL_SECONDS = 0.2
+"""How often a running tool looks whether it is to stop."""
 
 
 def find_tools(tools: Mapping[str, Sequence[str]], fix: str) -> list[str]:
@@ -35,13 +40,21 @@ def search_path() -> str:
     return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 
-def make(folder: Path, arguments: Sequence[str], limit: float) -> None:
+class Stopped(Exception):
+    """A tool was ended because nobody waits for it any more."""
+
+
+def make(folder: Path, arguments: Sequence[str], limit: float, stop: threading.Event | None = None) -> None:
     """Run the project's Makefile; raises as `run_tool`."""
-    run_tool(["make", "--no-print-directory", *arguments], folder, limit)
+    run_tool(["make", "--no-print-directory", *arguments], folder, limit, stop)
 
 
-def run_tool(command: Sequence[str], folder: Path, limit: float) -> str:
-    """What a command printed; `ToolFailed` when it fails or takes longer than `limit` seconds."""
+def run_tool(command: Sequence[str], folder: Path, limit: float, stop: threading.Event | None = None) -> str:
+    """What a command printed.
+
+    Raises `ToolFailed` when it fails, `ToolTimedOut` when it takes longer than `limit` seconds, and `Stopped`
+    once another thread has set `stop`.
+    """
     environment = {**os.environ, "PATH": search_path()}
     # A make that started us would pass its own settings and job server on.
     for inherited in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
@@ -55,13 +68,26 @@ def run_tool(command: Sequence[str], folder: Path, limit: float) -> str:
         raise ToolMissing(f"{command[0]} not found") from None
     with process:
         try:
-            output, _ = process.communicate(timeout=limit)
-        except BaseException as reason:
+            output = _output(process, command, limit, stop or threading.Event())
+        except BaseException:
             # make's children hold the pipe open: the whole group has to end.
             os.killpg(process.pid, signal.SIGTERM)
-            if isinstance(reason, subprocess.TimeoutExpired):
-                raise ToolTimedOut(f"{Path(command[0]).name} must end within {limit:g} s", command) from None
             raise
     if process.returncode:
         raise ToolFailed(f"{Path(command[0]).name} failed ({process.returncode})", command, output)
     return output
+
+
+def _output(
+    process: subprocess.Popen[str], command: Sequence[str], limit: float, stop: threading.Event
+) -> str:
+    end = time.monotonic() + limit
+    while not stop.is_set():
+        left = end - time.monotonic()
+        if left <= 0:
+            raise ToolTimedOut(f"{Path(command[0]).name} must end within {limit:g} s", command)
+        try:
+            return process.communicate(timeout=min(left, POLL_SECONDS))[0]
+        except subprocess.TimeoutExpired:
+            pass
+    raise Stopped

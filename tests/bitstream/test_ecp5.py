@@ -41,26 +41,62 @@ def mocks(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def test_the_first_seed_that_meets_timing_wins(project: Path, mocks: pytest.MonkeyPatch) -> None:
+def _calls(project: Path) -> list[str]:
+    return [line.split()[0] for line in (project / "calls.txt").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_the_first_seed_that_meets_timing_wins(project: Path, mocks: pytest.MonkeyPatch, jobs: int) -> None:
     mocks.setenv("MOCK_MHZ", "71.5 84.25 99")
-    built = build_ecp5(project)
+    built = build_ecp5(project, jobs=jobs)
     assert built.seed == 2
     assert [(attempt.seed, attempt.met) for attempt in built.attempts] == [(1, False), (2, True)]
     assert built.path == project / "build/ecp5_top.bit"
     assert built.path.read_text() == "configuration of seed 2\n"
     assert built.used == {"LUT": (1200, 83640), "FF": (900, 83640), "DSP": (16, 156), "RAM blocks": (7, 208)}
     assert "clock core: 84.2 MHz, 80.0 MHz wanted" in str(built)
-    calls = [line.split()[0] for line in (project / "calls.txt").read_text().splitlines()]
-    assert calls == ["yosys", "nextpnr-ecp5", "nextpnr-ecp5", "ecppack"]
+    assert not list((project / "build").glob("seed_*"))
+    calls = _calls(project)
+    assert (calls[0], calls[-1]) == ("yosys", "ecppack")
+    assert set(calls[1:-1]) == {"nextpnr-ecp5"}
+    assert len(calls[1:-1]) in ((2,) if jobs == 1 else (2, 3))
     assert "--seed 2 --json build/ecp5_top.json --lpf ecp5_top.lpf" in (project / "calls.txt").read_text()
+
+
+def test_an_earlier_seed_wins_though_a_later_one_is_done(project: Path, mocks: pytest.MonkeyPatch) -> None:
+    mocks.setenv("MOCK_MHZ", "slow90 99 70")
+    assert build_ecp5(project, jobs=2).path.read_text() == "configuration of seed 1\n"
+    mocks.setenv("MOCK_MHZ", "slow60 99 70")
+    built = build_ecp5(project, jobs=3, seeds=(3, 1, 2))
+    assert [attempt.seed for attempt in built.attempts] == [3, 1, 2]
+
+
+def test_placements_that_nobody_needs_are_ended(project: Path, mocks: pytest.MonkeyPatch) -> None:
+    mocks.setenv("MOCK_MHZ", "slow90 hang hang")
+    assert build_ecp5(project, jobs=2).seed == 1
+    assert _calls(project) == ["yosys", "nextpnr-ecp5", "nextpnr-ecp5", "ecppack"]
+
+
+def test_a_crash_is_a_failure_in_its_turn_only(project: Path, mocks: pytest.MonkeyPatch) -> None:
+    mocks.setenv("MOCK_MHZ", "slow90 crash hang")
+    assert build_ecp5(project, jobs=3).seed == 1
+    mocks.setenv("MOCK_MHZ", "slow70 crash hang")
+    with pytest.raises(ToolFailed, match="no route for net soup"):
+        build_ecp5(project, jobs=3)
+    assert "hung" not in _calls(project)
+
+
+@pytest.mark.parametrize(("seeds", "jobs"), [((), 1), ((1,), 0)])
+def test_nothing_to_do_is_refused(project: Path, seeds: tuple[int, ...], jobs: int) -> None:
+    with pytest.raises(UsageError, match="there must be at least one seed and one job"):
+        build_ecp5(project, seeds=seeds, jobs=jobs)
 
 
 def test_a_second_build_only_places_again(project: Path, mocks: pytest.MonkeyPatch) -> None:
     mocks.setenv("MOCK_MHZ", "90 90 90")
-    build_ecp5(project)
-    build_ecp5(project)
-    calls = [line.split()[0] for line in (project / "calls.txt").read_text().splitlines()]
-    assert calls == ["yosys", "nextpnr-ecp5", "ecppack", "nextpnr-ecp5", "ecppack"]
+    build_ecp5(project, jobs=1)
+    build_ecp5(project, jobs=1)
+    assert _calls(project) == ["yosys", "nextpnr-ecp5", "ecppack", "nextpnr-ecp5", "ecppack"]
 
 
 def test_missed_timing_is_a_failure_with_the_numbers(project: Path, mocks: pytest.MonkeyPatch) -> None:
@@ -72,6 +108,7 @@ def test_missed_timing_is_a_failure_with_the_numbers(project: Path, mocks: pytes
     assert problem.what == "timing must reach 80 MHz, not 77.8 MHz (the best of 3 placements)"
     assert "seed 3: core 60.0 MHz of 80 MHz" in problem.why
     assert not list((project / "build").glob("*.bit"))
+    assert (project / "build/seed_3/report.json").is_file()
 
 
 def test_a_tool_that_fails_shows_its_last_lines(project: Path, mocks: pytest.MonkeyPatch) -> None:

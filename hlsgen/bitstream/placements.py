@@ -1,0 +1,83 @@
+"""Placements of an ECP5 project, several at a time; the earliest seed that meets timing wins."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from hlsgen.bitstream.result import Attempt, Clock
+from hlsgen.bitstream.tools import make
+from hlsgen.errors import ToolFailed, ToolTimedOut
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """One seed's placement: what it came to, the folder of its files, and how it failed if it did."""
+
+    attempt: Attempt
+    folder: Path
+    failure: ToolFailed | None = None
+
+
+def cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def place(
+    folder: Path, seeds: Sequence[int], variables: Sequence[str], *, limit: float, jobs: int
+) -> list[Placement]:
+    """Place and route a synthesised project until a placement meets timing: that is then the last one.
+
+    As many as `jobs` run at a time. They are taken in the order of `seeds` all the same: `jobs` decides how
+    long it takes, not what comes out. Those after the winner are ended. A failure that isn't missed timing is
+    raised.
+    """
+    placements: list[Placement] = []
+    stop = threading.Event()
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        running = [pool.submit(_route, folder, seed, variables, limit, stop) for seed in seeds]
+        try:
+            for future in running:
+                placements.append(future.result())
+                if placements[-1].failure is None:
+                    break
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+    return placements
+
+
+def _route(
+    folder: Path, seed: int, variables: Sequence[str], limit: float, stop: threading.Event
+) -> Placement:
+    """Place and route once, into a folder of its own."""
+    started, inside = time.monotonic(), f"build/seed_{seed}"
+    shutil.rmtree(folder / inside, ignore_errors=True)
+    failure = None
+    try:
+        make(folder, ["route", f"SEED={seed}", f"PLACEMENT={inside}", *variables], limit, stop)
+    except ToolFailed as error:
+        failure = error
+    report = folder / inside / "report.json"
+    clocks = read_clocks(report) if report.is_file() else ()
+    attempt = Attempt(seed=seed, clocks=clocks, seconds=time.monotonic() - started)
+    missed = isinstance(failure, ToolTimedOut) or (clocks and not attempt.met)
+    if failure is not None and not missed:
+        raise failure
+    return Placement(attempt=attempt, folder=folder / inside, failure=failure)
+
+
+def read_clocks(report: Path) -> tuple[Clock, ...]:
+    """The clocks of nextpnr's report."""
+    return tuple(
+        Clock(name=name, achieved_mhz=float(entry["achieved"]), constraint_mhz=float(entry["constraint"]))
+        for name, entry in sorted(json.loads(report.read_text())["fmax"].items())
+    )
