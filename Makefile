@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # make            shows the targets
 PYTHON ?= python3
 BIN = .venv/bin

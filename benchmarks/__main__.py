@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m benchmarks [MODEL] --array RxCxD --memory BYTES --json`: cycles of whole images in RTL."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The DSP48E2 blocks of an accelerator, as Yosys maps it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One benchmark: a model on an array with a memory, one image through the RTL, every tensor compared."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cases of docs/benchmarks.md with the bars that they must meet, and what others have published."""
 
 from __future__ import annotations

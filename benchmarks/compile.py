@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m benchmarks.compile MODEL`: seconds from a model to all its sources, and of golden.
 
 Everything is made: the cache of generated Verilog is empty unless `--warm`. (Yosys, which writes the Verilog,

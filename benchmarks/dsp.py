@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m benchmarks.dsp [MODEL] --array RxCxD`: useful multiply-accumulates per cycle and DSP48E2 block.
 
 Yosys maps the whole accelerator, made for Xilinx devices, and every multiplier block is counted; cycles are

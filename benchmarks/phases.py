@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the cycles of a measured image went, phase by phase, from the trace of its RTL run."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Results as text: one line each for a terminal, tables for docs/benchmarks.md."""
 
 from __future__ import annotations

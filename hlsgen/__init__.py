@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A compiler from PyTorch vision transformers to FPGA accelerators, HLS C++ and Amaranth RTL, bit for bit.
 
 Usage::

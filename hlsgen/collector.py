@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Python's cycle collector, out of the way."""
 
 from __future__ import annotations

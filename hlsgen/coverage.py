@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The op x place matrix, read from the tree: which op is handled where, and which path is missing.
 
 A row is one file of `ops/`. Its places are the front end that builds it, the quantizer, the golden model, the

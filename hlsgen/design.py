@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A compiled model: golden model, program and image, and what can be done with them."""
 
 from __future__ import annotations

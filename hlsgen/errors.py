@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Errors that users see: each says what, where, why and what to do, and carries its exit code."""
 
 from __future__ import annotations

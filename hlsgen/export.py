@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bitstream projects: written for a board's family, built by its tools."""
 
 from __future__ import annotations

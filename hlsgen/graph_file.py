@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Graphs on disk: `graph.json` with the nodes, `graph.safetensors` with the arrays; no pickle anywhere."""
 
 from __future__ import annotations

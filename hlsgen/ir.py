@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Graph: small, immutable, static single assignment, typed.
 
 A tensor of one image has no batch axis in its type; `Op.golden` and `Op.reference` take arrays with any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the last RTL simulation of a build folder counted, kept there for the report."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Modules that hlsgen reads as one step: mixture of experts.
 
 `MoE` trains like any module. Under `torch.export` it stays one operator, `hlsgen::moe`, where a loop over

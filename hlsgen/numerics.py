@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The integer arithmetic; the same functions stand in `rtl/numerics.py` and `templates/hls/numerics.hpp`.
 
 Every function takes int64 arrays (or Python integers) and is exact. Rounding is half up, saturation is

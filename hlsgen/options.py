@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What would fit where a design does not: arrays, schedules, rings and boards, each of them sized."""
 
 from __future__ import annotations

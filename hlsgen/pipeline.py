@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The way through: capture, quantize, compile. Each step is one call; `build` makes them all."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where attention's keys and values lie, for a board: in the machine, or in external memory."""
 
 from __future__ import annotations

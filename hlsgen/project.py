@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The build folder: everything about a design as plain files, the same bytes for the same design."""
 
 from __future__ import annotations

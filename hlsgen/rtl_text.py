@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Verilog of a machine, plain or with trace ports: generated once, then kept in the user's cache.
 
 Generating takes seconds, mostly in Amaranth. A `Generator` does it in a process of its own, while the caller

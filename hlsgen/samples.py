@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images that travel with a design, so that every execution can be tried on real input."""
 
 from __future__ import annotations

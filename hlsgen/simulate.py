@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Run a design's samples at one level and compare every tensor with golden."""
 
 from __future__ import annotations

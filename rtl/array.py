@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The multiplier array: rows x columns cells, each a depth-long dot product and one accumulator."""
 
 from __future__ import annotations

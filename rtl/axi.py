@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """AXI signatures, and the flat port names under which they leave the top."""
 
 from __future__ import annotations

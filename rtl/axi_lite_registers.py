@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The registers that the host sees, behind an AXI4-Lite slave."""
 
 from __future__ import annotations

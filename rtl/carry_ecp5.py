@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sums in ECP5 carry cells whose tables also hold the gates in front of the adder.
 
 A CCU2C adds two bits of a sum. Each of its tables makes the propagate bit p of four inputs, and its lowest

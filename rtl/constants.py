@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The constant stream: constants for the ring, entries for the tables."""
 
 from __future__ import annotations

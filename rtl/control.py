@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Start, errors, watchdog, abort and counters: what happens to an image from start to done."""
 
 from __future__ import annotations

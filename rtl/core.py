@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The core: sequencer, three stages, array and memories behind streams."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The core of a machine that may skip commands: planner, sections, routing and expert queues."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The core's memories between its stages: rows, tiles, keys and values, and the array at their outputs."""
 
 from __future__ import annotations

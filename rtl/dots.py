@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Dot products of the array's cells: what its styles share, and plain arithmetic."""
 
 from __future__ import annotations

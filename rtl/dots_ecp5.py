@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Dot products with an ECP5 multiplier block for every product."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DRAIN: takes a group of rows of finished accumulators a cycle through a pipeline that never stalls."""
 
 from __future__ import annotations

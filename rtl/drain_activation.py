@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DRAIN mode activation: a table of the int8 pre-activation."""
 
 from __future__ import annotations

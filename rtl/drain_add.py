@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DRAIN mode add: a residual row or the addend stream is added, saturated to int16."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where DRAIN's rows go: running sums over rows, blocks, tiles and groups."""
 
 from __future__ import annotations

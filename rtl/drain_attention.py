@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DRAIN mode attention: row maxima of the scores, scales of the context rows."""
 
 from __future__ import annotations

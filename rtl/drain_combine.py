@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DRAIN mode combine: results times their token's gate, before they are added to its row."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DRAIN's control: which group of rows drains, and what is to become of it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DRAIN's arithmetic: bias, multiplier, rounded shift, saturation; one row of C results a cycle."""
 
 from __future__ import annotations

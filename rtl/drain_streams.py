@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DRAIN's addend and output queues, with reservations that keep the pipeline from ever waiting."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a row in DRAIN takes along: its tag, by the cycle since its group was selected."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ECP5's phase locked loop: legal dividers for a frequency, and the instance."""
 
 from __future__ import annotations

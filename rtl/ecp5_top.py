@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A whole ECP5 board: clock, reset, serial port, Image in block RAM, and the accelerator."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the host may read of each expert: its tokens, and how long the array waited for it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Expert queues: which tokens go to which expert, with their gates."""
 
 from __future__ import annotations

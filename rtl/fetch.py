@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads the Image, the input, keys and values: one AXI4 read master that serves sequential channels."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The serial protocol of a board: an image in, its class and logits out."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks the settings and the Image's header, and tells the channels where their data lie."""
 
 from __future__ import annotations

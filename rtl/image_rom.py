@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The external memory of a board that has none: Image, input and output in block RAM behind AXI4."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the sequencer tells the stages: layouts of commands and jobs."""
 
 from __future__ import annotations

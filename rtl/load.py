@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LOAD: makes the operand tiles, a group of words a cycle, as far ahead as there are tile slots."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LOAD mode exp: logits to exp(logit - row maximum), and the row's denominator."""
 
 from __future__ import annotations

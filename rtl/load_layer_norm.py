@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LOAD mode layer_norm: statistics of one row while the row before is normalised; also pool and pool_norm."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The lanes of layer norm: shift, clamp, multiply, saturate; the shifter serves pooling as well."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Addresses of the patches mode: which pixels make which operand word."""
 
 from __future__ import annotations

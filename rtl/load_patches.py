@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LOAD mode patches: the image memory and the gathering of patches (im2col)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sums over rows, for LOAD modes pool and pool_norm."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Per-row arithmetic: reciprocal square roots for layer norm, reciprocals for softmax."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Addresses of the modes that read rows of words: rows, layer_norm, exp, pool."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The memories: plain words, lanes that are written by words and read by steps, tables."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Multipliers behind one interface: plain arithmetic, an ECP5 multiplier block, or logic."""
 
 from __future__ import annotations

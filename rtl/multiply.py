@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MULTIPLY: issues one step a cycle; everything behind it has a fixed latency."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The integer arithmetic of `hlsgen/numerics.py`, as Amaranth expressions.
 
 These are the pieces between two registers; the pipelines made from them (`drain_requantize.py`,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads keys and values of streamed attention back from external memory, a head at a time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two products a multiplier: two operands that share their weight, packed into one wide operand.
 
 A DSP48E2 multiplies 27 x 18 bits. With x and y of one weight w,

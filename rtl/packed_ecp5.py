@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two products an ECP5 multiplier: two weights that share their operand, packed into one port.
 
 A MULT18X18D multiplies 18 x 18 bits. With w and v the weights of two neighbouring columns and one operand x,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small helpers shared by all stages: widths, delays and registered selections."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Decides which commands run, and opens the sections of the Image that they read."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Words in order: a queue, and a ring whose words may be read over and over."""
 
 from __future__ import annotations

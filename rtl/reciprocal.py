@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reciprocal of an integer as a mantissa and an exponent, one at a time."""
 
 from __future__ import annotations

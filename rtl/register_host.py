@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The part of a host that a board without a processor needs: it runs one image through the registers."""
 
 from __future__ import annotations

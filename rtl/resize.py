@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Width converters: a stream of words as a stream of wider or narrower words, low part first."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Routing: from a router command's logits to the expert queues."""
 
 from __future__ import annotations

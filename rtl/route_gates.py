@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Routing, second part: gate weights, and the tokens' way into their queues."""
 
 from __future__ import annotations

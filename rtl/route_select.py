@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Routing, first part: the k best experts of a token, two experts a cycle."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Takes the padding out of a stream of sections."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What stands in the jobs: fields of the command, or of the walk through it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keys and values on their way to external memory: words to beats, each head up to a multiple of 64 bytes."""
 
 from __future__ import annotations

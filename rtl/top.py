@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The whole accelerator: registers, control, masters and core behind flat AXI ports."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A serial port: 8 data bits, no parity, one stop bit, least significant bit first."""
 
 from __future__ import annotations

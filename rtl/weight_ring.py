@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The weight ring: a group's weights stay while its tiles pass."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes the output, keys and values to external memory: an AXI4 write master."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The main job on real input: the digits model to C++, RTL and an ECP5 project, run on held-out digits.
 
 python scripts/demo.py FOLDER

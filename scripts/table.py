@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rewrite README.md's op table: `python scripts/table.py`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whole images on the RTL: build the Verilator harness once, run images, compare every tensor."""
 
 from __future__ import annotations

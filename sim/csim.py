@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """C simulation: compiles the generated HLS C++ with g++ and runs it on inputs."""
 
 from __future__ import annotations

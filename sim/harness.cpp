@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs whole images on the accelerator: external memory, host and trace recorder around the Verilated top.
 //
 // Usage: harness name=value...

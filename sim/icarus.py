@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whole images on the RTL in Icarus Verilog, through cocotb: the second opinion, slow."""
 
 from __future__ import annotations

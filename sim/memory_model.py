@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """External memory and host for cocotb: an AXI4 slave and an AXI4-Lite master.
 
 Both look and drive at the falling edge of the clock. The accelerator's bus outputs come from registers, so

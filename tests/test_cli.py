@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Messages, JSON and exit codes of the command line."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The op x place matrix: complete, and it names the exact path when something is missing."""
 
 from __future__ import annotations

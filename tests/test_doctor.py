@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`doctor`: versions, limits, and what to do."""
 
 from __future__ import annotations

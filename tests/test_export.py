@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bitstream projects from a build folder, in Python and on the command line."""
 
 from __future__ import annotations

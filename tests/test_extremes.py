@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The smallest and the largest arrays, whole: interpreter, C++, cycle model; the smallest one in RTL, too."""
 
 from __future__ import annotations

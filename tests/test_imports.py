@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who may import whom, read from the import statements, and what `import hlsgen` must not load."""
 
 from __future__ import annotations

@@ -1,11 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tree: the package list is the tree, tests mirror it, the rules of the house hold."""
 
 from __future__ import annotations
 
+import subprocess
 import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+SPDX = "SPDX-License-Identifier: Apache-2.0"
 TOP_LEVEL = ("examples", "rtl", "sim", "templates")
 """Folders at the top that are packages inside `hlsgen`, by a link and an entry in pyproject.toml."""
 
@@ -110,3 +113,18 @@ def test_every_requirement_is_constrained() -> None:
     pinned = {line.split("==")[0].lower() for line in lines}
     assert all("==" in line for line in lines)
     assert wanted <= pinned
+
+
+def test_every_source_names_its_licence() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    without_comments = {".md", ".safetensors", ".txt"}
+    names = [name for name in listed.stdout.splitlines() if not name.startswith("tests/golden/")]
+    sources = [
+        ROOT / name
+        for name in names
+        if not (ROOT / name).is_symlink()
+        and Path(name.removesuffix(".j2")).suffix not in without_comments
+        and Path(name).name not in ("LICENSE", ".gitignore", "py.typed")
+    ]
+    assert sources
+    assert [str(path) for path in sources if SPDX not in "".join(path.read_text().splitlines(True)[:2])] == []

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The integer arithmetic against exact integers and rationals, and its error bounds measured."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """templates/hls/numerics.hpp = hlsgen/numerics.py: exhaustively at 8 bits, at random in full width."""
 
 from __future__ import annotations

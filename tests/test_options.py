@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What does not fit is refused with what would; each option that a refusal names is compiled here."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The way through in Python: capture, quantize, compile; predict, trace, simulate, save, load."""
 
 from __future__ import annotations

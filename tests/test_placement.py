@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where keys and values lie: chosen by what fits the board, or as the user says."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """README.md: its example runs, its commands exist, its links lead somewhere."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Verilog from the cache, from this process and from another."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The trained multi-task example: accuracy of both tasks in integers; the way through the build folder."""
 
 from __future__ import annotations

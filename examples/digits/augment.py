@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training images, distorted at random: turned, stretched, slanted, moved, noisy."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The images: scikit-learn's bundled 8x8 digits in a fixed split, and seeded random images."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The models: plain PyTorch, nothing of hlsgen.
 
 `digits()` is the trained example, `awkward()` a deliberately awkward shape with seeded random weights.

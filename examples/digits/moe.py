@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A multi-task mixture-of-experts transformer on the digits: which digit, and what each patch shows."""
 
 from __future__ import annotations

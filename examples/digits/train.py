@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Train the digits model and write weights.safetensors: `python -m hlsgen.examples.digits.train`.
 
 `RECIPE` did best of `RECIPES` in cross-validation on the training images (99.00 % of the images left out; the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Train the multi-task model and write moe.safetensors: `python -m hlsgen.examples.digits.train_moe`.
 
 Tasks take turns, a batch each. A small loss on the mean routing keeps experts in use. Distortion and mean of

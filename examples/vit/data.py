@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Seeded images with the statistics of photographs. They show nothing, so there are no labels."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The models: plain PyTorch, nothing of hlsgen.
 
 Published sizes with seeded random weights. They classify nothing, so their accuracy is never measured: they

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """M3ViT-Tiny: the multi-task mixture-of-experts vision transformer of Edge-MoE, with seeded weights.
 
 Images of 128 x 256, 129 tokens, width 192, 12 blocks; every other block has 16 experts of which each token

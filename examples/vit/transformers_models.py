@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models of Hugging Face's `transformers`, built from their configuration: nothing is downloaded.
 
 To compile a checkpoint of your own, write such a factory with `Class.from_pretrained(folder)` and give it as

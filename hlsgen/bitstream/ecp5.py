@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ECP5 projects, by Yosys and nextpnr: the first placement that meets timing wins."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Placements of an ECP5 project, several at a time; the earliest seed that meets timing wins."""
 
 from __future__ import annotations

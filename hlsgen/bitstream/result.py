@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a build came to: clocks, resources, and the placements that were tried."""
 
 from __future__ import annotations

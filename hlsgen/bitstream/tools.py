@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tools that a build needs: found, run, and ended when they take too long."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Zynq UltraScale+ projects, by Vivado."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Boards as data: one TOML file each, read strictly."""
 
 from __future__ import annotations

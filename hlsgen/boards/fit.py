@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether a machine fits a board: block RAM from memory depths, DSP blocks from the array."""
 
 from __future__ import annotations

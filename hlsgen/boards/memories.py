@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The machine's memories as the RTL has them, and the RAM blocks that they take."""
 
 from __future__ import annotations

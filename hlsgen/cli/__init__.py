@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line: each verb is a thin layer over one Python call."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a verb answers, and how errors read."""
 
 from __future__ import annotations

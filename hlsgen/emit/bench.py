@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cocotb bench of the build folder: it needs cocotb, NumPy and a simulator, but not hlsgen."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a host program has to know about an accelerator, as files beside it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ECP5 project: board top, pins, synthesis script and Makefile, as path to text."""
 
 from __future__ import annotations

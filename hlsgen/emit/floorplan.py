@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sites of an ECP5 design's blocks: multipliers of the array, and the memory that its weights come from.
 
 An ECP5 has its multipliers and RAM blocks in a few rows across the whole chip, thirteen groups of four in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The build folder's own README and Makefile, as text."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Program and Image to HLS C++: sources, test bench and project files, as text."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Contents of memories in files of their own: Yosys reads a file many times sooner than assignments."""
 
 from __future__ import annotations

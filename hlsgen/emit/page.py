@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The report's figures as one HTML page: data as JSON, drawn by the page's own script."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Jinja2 templates to text, and names that are safe in every file that they reach."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finds repeated layers in a sequence of commands, so that the printed program is as long as one layer."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MachineParameters to Verilog text."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Vivado project for Zynq UltraScale+: block design, IP packaging, constraints and a PYNQ driver."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A saved `torch.export` archive (.pt2) to `Program`, reading JSON and raw tensors only.
 
 `torch.export.load` unpickles parts of the archive without restriction and evaluates its symbolic expressions;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rules for attention: one operator, or matmul, scale, softmax, matmul in any spelling."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shape a float Graph must have, and its emission in canonical order."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PyTorch to the float Graph: `capture`."""
 
 from __future__ import annotations

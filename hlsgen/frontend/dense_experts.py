@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Experts written out densely, every one on every token, become the operator that `hlsgen.nn.MoE` exports.
 
 What is recognised, in any of PyTorch's spellings below: gates of the k best experts, scattered into zeros;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The rule for `hlsgen.nn.MoE`: routers, routing, both layers of the experts."""
 
 from __future__ import annotations

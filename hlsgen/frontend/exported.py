@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`torch.export.ExportedProgram` to `Program`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """In-place operators: allowed where nobody looks at the old value again, and on constants made in forward."""
 
 from __future__ import annotations

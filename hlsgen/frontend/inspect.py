@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What hlsgen makes of a model: every operator of the export, and all problems at once."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Read a `Program` call by call: every value becomes ids into terms, every problem is kept."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the text a user types for MODEL to a model."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the metadata of an export to the module path and line in the user's own code."""
 
 from __future__ import annotations

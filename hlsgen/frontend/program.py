@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an export says, as plain data: the common form of an `ExportedProgram` and a saved archive."""
 
 from __future__ import annotations

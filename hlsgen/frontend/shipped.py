@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shipped examples by name; nothing is imported until it is asked for."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Terms and values: what the front end knows about each tensor while it reads an export.
 
 A *term* is a node of the graph to be: one op on whole [T, D] (or [H, T, S]) tensors. A *value* is what a

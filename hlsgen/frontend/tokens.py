@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a value back to a term: which columns, which tokens, which constants; and the patch embedding."""
 
 from __future__ import annotations

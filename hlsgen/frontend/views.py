@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operators that move, drop or repeat elements, and those that only ever see constants.
 
 Both are executed by torch itself: views on element ids, the rest on the constants.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Integer Graph -> Program and Image."""
 
 from hlsgen.lower.lower import Lowered, lower

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Places for tensors in the residual and feature memories, by lifetime."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Steps -> commands, with their share of the Image's streams."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Image's streams: constants and tables, weights, addends."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mixtures of experts: what their commands need besides those of a linear layer."""
 
 from __future__ import annotations

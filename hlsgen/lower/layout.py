@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a tensor's last axis lies in words: plain, or split into padded heads."""
 
 from __future__ import annotations

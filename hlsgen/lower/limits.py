@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What commands can count and address: the machine's limits, whatever the board."""
 
 from __future__ import annotations

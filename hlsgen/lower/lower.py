@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Integer Graph -> Program and Image, for one array."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Machine parameters from a model's steps: array and bus are the user's choice, memories are derived."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The machine that a model needs on any array, without its commands: milliseconds instead of seconds."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Graph -> steps: which nodes one command executes together, in program order."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What bounds an image's time: multipliers or memory, phase by phase."""
 
 from __future__ import annotations

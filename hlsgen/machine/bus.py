@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The read bus of the cycle model: which burst is read when, burst by burst.
 
 It mirrors `rtl/fetch.py`: five channels served in turn, but pixels before weights or weights before pixels,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Commands: what the machine executes, as fields, as 128 bytes and as one line of text."""
 
 from __future__ import annotations

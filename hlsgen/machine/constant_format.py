@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The constant stream's format: what lowering writes and the interpreter, the cycle model and the RTL read.
 
 The stream is words of `word_bytes(C)` bytes, little endian. An item is a header word, then its payload:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cycle model: predicts the RTL's cycles for one image of a Program, in milliseconds.
 
 It follows the machine's rules (docs/design.md, "Hazards") job by job and block by block, never cycle by

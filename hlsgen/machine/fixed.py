@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A machine whose Image never changes."""
 
 from __future__ import annotations

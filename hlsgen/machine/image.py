@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Image: one blob with header, commands, constants, weights and addends, in consumption order."""
 
 from __future__ import annotations

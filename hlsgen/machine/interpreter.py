@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Executes a Program command by command on the machine's memories, job by job, from the Image's bytes.
 
 It knows nothing of the Graph: it reads the same bytes as the hardware, in the same order, and writes the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A command's jobs, in the machine's order."""
 
 from __future__ import annotations

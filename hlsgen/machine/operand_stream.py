@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Streamed attention in the cycle model: when a head's keys and values are back in the machine."""
 
 from __future__ import annotations

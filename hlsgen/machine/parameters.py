@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The machine's shape: array, memories and bus, fixed when the accelerator is generated."""
 
 from __future__ import annotations

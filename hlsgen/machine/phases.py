@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which part of a transformer a command belongs to, its steps of the array, its bytes from outside."""
 
 from __future__ import annotations

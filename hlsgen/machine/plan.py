@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a machine that may skip commands does with an image: the commands that run, and what they read."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Program: commands, memory map, input and output layout, and where each graph tensor shows."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trace records: every word the machine writes, and their comparison with the golden tensors."""
 
 from __future__ import annotations

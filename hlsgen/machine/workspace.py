@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keys and values in external memory: where streamed attention writes them and reads them again.
 
 Each has a region of `workspace_units` * 64 bytes. DRAIN writes a head after the other, in its own order

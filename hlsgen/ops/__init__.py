@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Graph ops, one file each: fields, type rule, float reference and integer golden."""
 
 from hlsgen.ops.activation import Activation, IntegerTable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Elementwise functions, in integers by a 256-entry table."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Addition on the residual stream."""
 
 from __future__ import annotations

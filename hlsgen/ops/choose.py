@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One of several tensors, by the task."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The experts' results, weighted by their gates, on the residual stream."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attention output: softmax times value, per head."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Matrix product with a constant weight: every projection, both MLP layers, patch embedding, heads."""
 
 from __future__ import annotations

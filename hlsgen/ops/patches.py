@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Image patches as rows (im2col of a convolution whose stride is its kernel)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Top-k routing: from the router's logits to each token's experts and gate weights."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attention logits: query times key, per head."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Softmax over the keys; in integers its numerator only, the division is deferred to the context."""
 
 from __future__ import annotations

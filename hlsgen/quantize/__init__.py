@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a float Graph and calibration images to an integer Graph and a report of its errors."""
 
 import sys

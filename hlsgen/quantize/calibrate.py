@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibration data: checked, streamed through the float graph, observed; a bounded sample is kept."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a user may choose about quantization."""
 
 from __future__ import annotations

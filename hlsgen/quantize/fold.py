@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Float Graph -> the float Graph whose nodes the integer Graph repeats one by one.
 
 Layer norms lose gamma and beta to the linear layers behind them; what the machine pools gets a Mean node.

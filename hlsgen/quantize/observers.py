@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Observers: from what calibration has seen of a tensor to the scale of its integers."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Quantization from end to end."""
 
 from __future__ import annotations

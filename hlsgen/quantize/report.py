@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What quantization did to each tensor, measured on calibration images."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Folded float Graph and scales -> integer Graph, node by node under the same names."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which kind of integer each tensor of a folded float Graph becomes, and which tensors share a scale."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the integer model routes tokens, beside the float model."""
 
 from __future__ import annotations

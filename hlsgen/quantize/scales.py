@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One real scale for every tensor of the folded float Graph."""
 
 from __future__ import annotations

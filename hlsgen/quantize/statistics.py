@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Streaming statistics of a tensor: range and its growth, and a histogram whose range doubles."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mixtures of experts in the report: who was chosen for which patch, loads, bytes, cycles by task."""
 
 from __future__ import annotations

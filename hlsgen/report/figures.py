@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the report's page shows, as plain data for JSON."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The report's comparison of what the cycle model predicts with what the RTL counted."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a design is and what to expect of it: accuracy, size, predicted cycles."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Behaviour of the ECP5's carry cell as far as the generated RTL uses it: no constant is injected. Each half adds
 // the bit that its table propagates to the carry; where it propagates none, the table's lowest four entries give
 // the carry.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Behaviour of the ECP5's 18 kbit block RAM as far as synthesis uses it here: widths of 1 to 18 bits, or words of
 // 36 bits that are written by port A and read by port B with the data pins of both; byte enables of wide words, a
 // read that gives the old word while it is written, enables, output registers; no resets. The family's cell library

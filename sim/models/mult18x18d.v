@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Behaviour of the ECP5's 18x18 multiplier block as far as the generated RTL uses it: signed or unsigned
 // operands, registers at the inputs, in the middle and at the output, enables at 1, resets at 0. The family's
 // cell library has only its outline, so simulations of RTL made for that family need this file.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Commands: what the machine executes. The fields' meaning stands in docs/design.md, "Commands".
 //
 // Fields that only order overlapping stages (depends, depends_on, operand_depends_on) and `last` are not

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The constant stream: constants of the weight commands, with the tables in between.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DRAIN, mode activation: requantize to int8, then the activation table.
 #pragma once
 

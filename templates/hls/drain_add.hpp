@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DRAIN, mode add: requantize, then add a residual row or the addend stream, saturated to 16 bits.
 #pragma once
 

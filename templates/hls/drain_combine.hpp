@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DRAIN, mode combine: requantize, weight by the gate, add to the token's residual row.
 #pragma once
 

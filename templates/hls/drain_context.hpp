@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DRAIN, attention contexts: times the row's scale, saturated to int8.
 #pragma once
 

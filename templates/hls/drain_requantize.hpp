@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DRAIN, mode requantize: bias, multiplier and shift per column, saturated to the command's range.
 #pragma once
 

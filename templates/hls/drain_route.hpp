@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DRAIN to the queues: each token goes to its best experts, with its gates.
 #pragma once
 

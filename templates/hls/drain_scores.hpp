@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DRAIN, attention scores: requantize to logits, keep each row's maximum over the keys that exist.
 #pragma once
 

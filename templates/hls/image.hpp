@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Image's header: it must be the one of the program that this machine was generated for.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Integers of a stated width: ap_int under Vitis HLS, native integers elsewhere.
 //
 // Int<W> is signed, UInt<W> unsigned. Under g++ both hold their value in the smallest native type and

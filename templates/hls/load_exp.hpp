@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // LOAD, attention contexts: exp of the score tile, and each row's denominator turned into its scale.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // LOAD, mode layer_norm: rows of the residual memory, normalised.
 #pragma once
 

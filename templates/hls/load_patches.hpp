@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // LOAD, mode patches: rows gathered from the image memory (im2col of a convolution whose stride is its
 // kernel), elements in the order (channel, y, x).
 #pragma once

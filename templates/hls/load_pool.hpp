@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // LOAD, modes pool and pool_norm: one row, the mean over residual rows, as int8 or normalised.
 #pragma once
 

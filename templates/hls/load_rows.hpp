@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // LOAD, mode rows: int8 rows of the feature memory; attention's query rows are those of one head.
 #pragma once
 

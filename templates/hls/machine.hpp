@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The machine: LOAD, MULTIPLY and DRAIN, job by job.
 //
 // One instance of `run_job` serves every command, so every layer shares the one array. The stages of a job

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The machine's memories and the job that its stages work on.
 //
 // P is the machine's shape: a struct of static constexpr int, one per machine parameter (rows, columns,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // MULTIPLY: rows x columns accumulators, `depth` products each per step.
 #pragma once
 

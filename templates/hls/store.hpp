@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where DRAIN writes its results: features, keys, values, residual or the output.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // External memory: the Image's sections, read in order, and the output, written in order.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tile slots: R lanes of operand words, written by LOAD and read by MULTIPLY.
 #pragma once
 

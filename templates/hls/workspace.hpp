@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Keys and values in external memory, for streamed attention. Each has a region of `workspace_units` * 64 bytes:
 // a head after the other, each up to a multiple of 64 bytes, words of int8 in drain order (tile, word, row).
 #pragma once

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `python -m benchmarks` refuses before it quantizes anything; the ring that no array may have."""
 
 from __future__ import annotations

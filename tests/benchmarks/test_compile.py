@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `python -m benchmarks.compile` measures."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `python -m benchmarks` makes of a mixture of experts; what switching tasks costs."""
 
 from __future__ import annotations

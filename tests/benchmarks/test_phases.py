@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `python -m benchmarks` makes of a run."""
 
 from __future__ import annotations

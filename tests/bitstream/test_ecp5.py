@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Running the project's Makefile: with stand-ins for the tools, and once with the real ones."""
 
 from __future__ import annotations

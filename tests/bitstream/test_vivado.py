@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Building a Vivado project through its Makefile, with a stand-in for Vivado."""
 
 from __future__ import annotations

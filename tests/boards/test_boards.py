@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Boards: what is shipped, and what is refused."""
 
 from __future__ import annotations

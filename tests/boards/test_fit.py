@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fitting: numbers, and what would fit."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bench of the build folder, run as its user runs it, on a stand-in for the accelerator."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ECP5 project as text."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The promise behind `synth_ecp5 -no-rw-check`: no word counts that is read while it is written.
 
 Every memory of the Verilog is changed to give wrong data in that case; all tensors must stay equal to golden.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The rules for constants at carry cells and LUT memory keep what the cells do, and leave none."""
 
 from __future__ import annotations

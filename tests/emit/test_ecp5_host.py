@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The host's program, at a pseudo terminal whose other end is the interpreter."""
 
 from __future__ import annotations

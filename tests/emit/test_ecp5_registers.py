@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Flip-flops behind block RAM become the block's own registers where that is right; all else stays."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sites of blocks: none twice, sums side by side, and only where the chip has them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The printed program: its text, its agreement with the command layout, names that can't escape."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """run_hls.tcl in tclsh, with the tool's commands replaced by stubs that record their arguments."""
 
 from __future__ import annotations

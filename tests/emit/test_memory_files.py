@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Contents of memories in files: the same words, and only where there are many."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Repeats in sequences: what is found, and that nothing is lost."""
 
 from __future__ import annotations

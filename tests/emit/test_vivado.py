@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Vivado project: as text, and its Tcl run in tclsh on stand-ins for Vivado's commands."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The PYNQ driver of the project on a device made of the interpreter and its registers."""
 
 from __future__ import annotations

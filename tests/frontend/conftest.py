@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small models on one thread: the machine is shared."""
 
 from __future__ import annotations

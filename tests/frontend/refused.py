@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models with one thing each that hlsgen refuses; a comment marks the line that messages must name."""
 
 from __future__ import annotations

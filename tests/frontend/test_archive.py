@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Saved exports are read without running anything that is in them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Experts written out densely: recognised in every spelling, the same numbers; near misses are refused."""
 
 from __future__ import annotations

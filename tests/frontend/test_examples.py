@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shipped models and their data; and a model of DeiT-Tiny's size."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`hlsgen.nn.MoE` in the export: one node, every convention, registered modules, what is refused."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is wrong around a model: weights, mode, example, inputs and outputs; all problems at once."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """1,025 tokens, as of a 512x512 image, from PyTorch to the interpreter."""
 
 from __future__ import annotations

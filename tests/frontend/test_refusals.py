@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is refused, in the exact words, with the user's module path and line."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models of `transformers`: outputs by name, both attention implementations, odd sizes, refusals."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every supported way to write a vision transformer gives a Graph that computes the same."""
 
 from __future__ import annotations

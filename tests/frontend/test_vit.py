@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The models of published sizes: their sizes, and that random weights and images look like real ones."""
 
 from __future__ import annotations

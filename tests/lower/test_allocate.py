@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The memory map: no two tensors alive at once overlap, and additions happen in place."""
 
 from __future__ import annotations

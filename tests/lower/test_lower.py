@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lowering: order, dependencies, streams, refusals."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which bound holds, and that no prediction is below it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The constant stream's records: their bytes, that nothing is lost at any field's ends, what is refused."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Golden = interpreter, every tensor, over models and array shapes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keys and values in external memory: the same bits as in the machine, for every shape and span."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Stands in for the accelerator: the same ports and registers, but it only adds 1 to each int16 of eight beats.
 // Every line about the trace has the word trace_ in it, so that a test can take them out.
 module top(

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Stands in for Vivado's Tcl shell: tclsh vivado.tcl RECORD SCRIPT ARGUMENTS...
 # Every command of Vivado's is noted in RECORD, one Tcl list a line, and answers as Vivado would. Anything that
 # is neither Tcl's nor known here is an error, as is a file that isn't there.

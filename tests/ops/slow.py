@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Slow meanings of the integer ops in plain Python integers and lists, written from their docstrings."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """IntegerTable over every int8; the functions themselves."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Addition on the residual stream: saturated, one scale, one shape."""
 
 from __future__ import annotations

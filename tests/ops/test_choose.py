@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The choice by task: `for_task` takes its place."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Combination of experts' results: order, rounding, saturation."""
 
 from __future__ import annotations

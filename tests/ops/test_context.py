@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """IntegerContext against loops; the whole attention: key order, batches."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Expert layers against one row at a time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """IntegerLayerNorm against exact rationals; its type; the float op."""
 
 from __future__ import annotations

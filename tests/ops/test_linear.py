@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """IntegerLinear against one dot product after the other; its accumulator's range; the float op."""
 
 from __future__ import annotations

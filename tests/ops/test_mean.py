@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """IntegerMean against Python integers; the rest of the division lies in its scale."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Patches against loops over patches, channels, rows and columns."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Routing: the k best, their gates, and the integer form's errors."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Select: a range of tokens."""
 
 from __future__ import annotations

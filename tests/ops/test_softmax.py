@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """IntegerExp against its definition, row by row."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Canonical float Graphs without a front end: random vision transformers and the shipped digits model."""
 
 from __future__ import annotations

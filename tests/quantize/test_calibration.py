@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibration data: what is refused, what is warned about, streaming."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """docs/numerics.md states figures: they are computed again and compared."""
 
 from __future__ import annotations

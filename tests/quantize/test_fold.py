@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Folding: equal floats, plain norms, the nodes that pooling needs; and which tensors share a scale."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Histograms and observers against direct computation on all the values."""
 
 from __future__ import annotations

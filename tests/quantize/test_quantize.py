@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Quantization end to end: every pooling, the bars on the digits, hostile weights, the configuration."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The report: its figures recomputed, its text and its plain data."""
 
 from __future__ import annotations

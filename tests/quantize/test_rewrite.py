@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the integer ops' constants are, from the float ops and the scales."""
 
 from __future__ import annotations

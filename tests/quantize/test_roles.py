@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What has no integer form is refused: all problems at once, each with its place and reason."""
 
 from __future__ import annotations

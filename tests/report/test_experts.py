@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Experts and tasks on the report's page, read back from headless Chromium."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The simulator of all arithmetic side by side, built once."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sums in carry cells: every small operand, with both gates."""
 
 from __future__ import annotations

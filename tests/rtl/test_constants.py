@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The constant reader: records at the ends of their fields, tables, a word of constants a cycle."""
 
 from __future__ import annotations

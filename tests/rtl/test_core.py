@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The core alone: whole models, every word it writes against the interpreter, streams stalled or not."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The core made for ECP5, with models of its cells: every word against the interpreter."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every DRAIN mode alone: the words it writes against the interpreter, at full speed and stalled."""
 
 from __future__ import annotations

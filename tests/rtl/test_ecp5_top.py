@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ECP5 board: dividers, checks, whole images over the serial port, memory inference."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The serial protocol alone: the class of many logits, ties, signs, and the accelerator's codes."""
 
 from __future__ import annotations

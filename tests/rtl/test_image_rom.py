@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The on-chip memory as an AXI slave: random bursts and stalls against plain bytes."""
 
 from __future__ import annotations

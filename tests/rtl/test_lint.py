@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The emitted Verilog: clean for Verilator, free of latches for yosys, the same bytes every time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every LOAD mode alone: the operand words it makes against the interpreter, at full speed and stalled."""
 
 from __future__ import annotations

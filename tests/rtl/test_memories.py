@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The memories: lanes written by words and read by steps in any proportion, queues, rings."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every multiplier style equals the product: all operands of the array, random ones of wide multipliers."""
 
 from __future__ import annotations

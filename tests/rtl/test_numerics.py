@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The RTL's arithmetic equals hlsgen/numerics.py: exhaustively where it is small, else on a million cases."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Packed products are exact: arithmetic at its limits, the array against integers, the blocks it takes."""
 
 from __future__ import annotations

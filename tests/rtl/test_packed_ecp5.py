@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two products a MULT18X18D are exact: all operands and weights, the array at its limits, its blocks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Width converters against Python's integers: every ratio, full speed and stalled."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The serial port: both halves against each other and against a line made in the test."""
 
 from __future__ import annotations

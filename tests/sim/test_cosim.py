@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Golden = RTL, every tensor, whole models through the C++ harness, stalled and not."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Golden = interpreter = C++, every tensor, with range checks and sanitizers; and how csim fails."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shipped models, quantized, through the C++: every tensor of every held-out image equals golden."""
 
 from __future__ import annotations

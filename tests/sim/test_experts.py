@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mixtures of experts and tasks: golden = interpreter = C++ = RTL, every tensor, corner routings, stalls."""
 
 from __future__ import annotations

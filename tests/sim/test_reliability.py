@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Faults outside the whole accelerator: an error code in bounded time, and a correct next image."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Streamed attention in RTL: its bandwidth depends on the span alone, not on the array's rows."""
 
 from __future__ import annotations

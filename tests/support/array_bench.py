@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Drives the multiplier array with whole blocks and collects what it holds."""
 
 from __future__ import annotations

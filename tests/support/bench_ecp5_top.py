@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """cocotb tests of the board top at its pins: a host that speaks the serial protocol."""
 
 from __future__ import annotations

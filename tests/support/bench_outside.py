@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """cocotb tests of everything around the core, on a top with the stub core."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Constants at the ends of their fields."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs a Program on the core alone in the Amaranth simulator, its streams stalled at random or not."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small mixtures of experts for tests: a transformer whose routers can be bent to any routing."""
 
 from __future__ import annotations

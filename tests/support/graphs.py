@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random integer Graphs of vision transformers, built without a front end or a quantizer."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Clocks the leaves: every vector of the stimulus file stands at the inputs for `hold` cycles, `first` is high in
 // its first one, and the outputs after cycle `phase` go to the response file.
 #include <cstdlib>

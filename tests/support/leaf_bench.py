@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs pipelines side by side in Verilator: one vector in and one out a cycle, as NumPy records."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All arithmetic of the RTL side by side, in every multiplier style, between two records."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A report's page as headless Chromium has it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Programs written by hand: commands of any mode with random constants, weights and addends."""
 
 from __future__ import annotations

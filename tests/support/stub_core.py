@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A core that only echoes its streams, for tests of everything around it."""
 
 from __future__ import annotations
