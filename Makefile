@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 SETUP = PYTHON="$(PYTHON)" sh scripts/setup
 
-.PHONY: help demo test test-full lint types format ci bitstream table clean
+.PHONY: help demo test test-full lint types format ci bitstream table dist clean
 
 help:
 	@echo "make demo        install, and take the digits model from PyTorch to RTL and an ECP5 project"
@@ -16,6 +16,7 @@ help:
 	@echo "make ci          lint, types and tests, as CI runs them"
 	@echo "make format      rewrite the sources with ruff"
 	@echo "make table       rewrite README.md's op table"
+	@echo "make dist        the source distribution and the wheel, the same bytes for the same commit"
 	@echo "make clean       remove what was generated, but not .venv"
 
 demo:
@@ -52,6 +53,10 @@ format:
 
 table:
 	@$(BIN)/python scripts/table.py
+
+dist:
+	@$(SETUP) all,dev
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation --outdir build/dist
 
 clean:
 	rm -rf build .pytest_cache .ruff_cache

@@ -8,6 +8,7 @@ import json
 from importlib.resources import files
 from typing import Any
 
+from hlsgen.emit.licence import LINE
 from hlsgen.emit.render import render
 from hlsgen.machine.parameters import SECTION_ALIGN, ceil_div
 from hlsgen.machine.program import Program
@@ -34,7 +35,7 @@ def bench(program: Program) -> dict[str, str]:
     project = {path: render(template, flags) for path, template in TEMPLATES.items()}
     for name in SHARED:
         project[f"{PACKAGE}/{name}"] = files("hlsgen.sim").joinpath(name).read_text("utf-8")
-    project[f"{PACKAGE}/__init__.py"] = '"""Bus models and tests of the accelerator."""\n'
+    project[f"{PACKAGE}/__init__.py"] = f'# {LINE}\n"""Bus models and tests of the accelerator."""\n'
     project[f"{FOLDER}/design.json"] = json.dumps(describe(program), indent=1) + "\n"
     return dict(sorted(project.items()))
 

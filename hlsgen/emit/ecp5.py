@@ -11,6 +11,7 @@ from hlsgen.boards import Board
 from hlsgen.boards.memories import weight_ring
 from hlsgen.emit.device import Vectors, describe, pack_vectors
 from hlsgen.emit.floorplan import place_multipliers, place_rams
+from hlsgen.emit.licence import FILE, licence
 from hlsgen.emit.memory_files import split_contents
 from hlsgen.emit.render import module_ports, plain_text, render
 from hlsgen.errors import Problem, UsageError
@@ -89,6 +90,7 @@ def ecp5_project(
     }
     project = {name: render(template, context) for name, template in TEMPLATES.items()}
     project |= {f"{top}.lpf": render("ecp5/constraints.lpf", context), f"{top}.v": verilog, **contents}
+    project[FILE] = licence()
     return {f"{FOLDER}/{name}": text for name, text in sorted(project.items())}
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The build folder's own README and Makefile, as text."""
+"""The build folder's own README, Makefile and licence, as text."""
 
 from __future__ import annotations
 
+from hlsgen.emit.licence import FILE, licence
 from hlsgen.emit.render import render
 from hlsgen.ir import Graph
 from hlsgen.machine.image import Image
@@ -35,4 +36,4 @@ def folder(
         "input_bytes": image.input_bytes,
         "output_bytes": image.output_bytes,
     }
-    return {name: render(f"folder/{name}", context) for name in TEMPLATES}
+    return {name: render(f"folder/{name}", context) for name in TEMPLATES} | {FILE: licence()}

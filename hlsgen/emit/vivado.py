@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from hlsgen.boards import Board
 from hlsgen.emit.device import Vectors, describe, pack_vectors
+from hlsgen.emit.licence import FILE, licence
 from hlsgen.emit.render import module_ports, plain_text, render, safe_name
 from hlsgen.errors import Problem, UsageError
 from hlsgen.ir import Graph
@@ -113,6 +114,7 @@ def vivado_project(
     }
     project: dict[str, str | bytes] = {file: render(item, context) for file, item in TEMPLATES.items()}
     project |= {
+        FILE: licence(),
         f"{top}.v": verilog,
         "driver/design.json": json.dumps(describe(graph, program, image), indent=1) + "\n",
         "driver/image.bin": image.pack(),

@@ -31,7 +31,8 @@ module ecp5_top(clk25, uart_rx, uart_tx, led);
   inner check(.a(count[3:0]), .b(uart_tx));
 endmodule
 """
-LPF = """# ULX3S (LFE5U-85F): pins of ecp5_top.
+LPF = """# SPDX-License-Identifier: Apache-2.0
+# ULX3S (LFE5U-85F): pins of ecp5_top.
 FREQUENCY PORT "clk25" 25 MHZ;
 LOCATE COMP "clk25" SITE "G2";
 IOBUF PORT "clk25" IO_TYPE=LVCMOS33;
@@ -47,8 +48,8 @@ IOBUF PORT "led[0]" IO_TYPE=LVCMOS33 DRIVE=4;
 def test_files_and_constraints() -> None:
     project = ecp5_project(BOARD, VERILOG)
     assert sorted(project) == [
-        "ecp5/Makefile", "ecp5/README.md", "ecp5/constants.v", "ecp5/ecp5_top.lpf", "ecp5/ecp5_top.v",
-        "ecp5/registers.v", "ecp5/synthesis.ys",
+        "ecp5/LICENSE", "ecp5/Makefile", "ecp5/README.md", "ecp5/constants.v", "ecp5/ecp5_top.lpf",
+        "ecp5/ecp5_top.v", "ecp5/registers.v", "ecp5/synthesis.ys",
     ]  # fmt: skip
     assert project["ecp5/ecp5_top.v"] == VERILOG
     assert project["ecp5/ecp5_top.lpf"].startswith(LPF)
@@ -74,8 +75,7 @@ def test_paths_are_relative_and_two_exports_are_equal() -> None:
 
 def test_a_title_means_nothing_to_make_or_a_shell() -> None:
     makefile = ecp5_project(BOARD, VERILOG, title="a$(shell id)\n\trm -rf `x`;")["ecp5/Makefile"]
-    first = makefile.splitlines()[0]
-    assert first == "# a shell id rm -rf x for ULX3S (LFE5U-85F): Verilog to a bitstream."
+    assert makefile.splitlines()[1] == "# a shell id rm -rf x for ULX3S (LFE5U-85F): Verilog to a bitstream."
 
 
 def test_a_board_without_these_pins_is_refused() -> None:

@@ -78,7 +78,8 @@ def named(calls: list[list[str]], name: str) -> list[list[str]]:
 
 def test_files() -> None:
     assert sorted(project()) == [
-        "vivado/Makefile", "vivado/README.md", "vivado/constraints.xdc", "vivado/driver/design.json",
+        "vivado/LICENSE", "vivado/Makefile", "vivado/README.md", "vivado/constraints.xdc",
+        "vivado/driver/design.json",
         "vivado/driver/hlsgen_driver.py", "vivado/driver/image.bin", "vivado/driver/vectors.npz",
         "vivado/hlsgen_accelerator.v", "vivado/package_ip.tcl", "vivado/project.tcl", "vivado/top.v",
     ]  # fmt: skip
