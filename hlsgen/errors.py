@@ -106,3 +106,7 @@ class ToolFailed(HlsgenError):
 
 class ToolTimedOut(ToolFailed):
     """A tool took longer than it may."""
+
+
+class ClippedInput(UserWarning):
+    """Many pixels lie outside what the input's integers can hold: most likely the preprocessing is another."""
