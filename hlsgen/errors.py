@@ -109,4 +109,4 @@ class ToolTimedOut(ToolFailed):
 
 
 class ClippedInput(UserWarning):
-    """Many pixels lie outside what the input's integers can hold: most likely the preprocessing is another."""
+    """Many pixels lie outside what the input's integers can hold: most likely a wrong preprocessing."""

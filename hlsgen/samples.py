@@ -58,9 +58,9 @@ def quantize_images(images: np.ndarray, input_type: TensorType) -> np.ndarray:
     clipped = ((scaled < low) | (scaled > high)).mean() if scaled.size else 0.0
     if clipped > CLIPPED_SHARE:
         warnings.warn(
-            f"{clipped:.1%} of the pixels are clipped: they lie outside {low * scale:.4g}..{high * scale:.4g}, "
-            "the range of the calibration images; give the images the same preprocessing "
-            "(0..1 or 0..255, mean, deviation)",
+            f"{clipped:.1%} of the pixels are clipped: they lie outside "
+            f"{low * scale:.4g}..{high * scale:.4g}, the range of the calibration images; "
+            "give the images the same preprocessing (0..1 or 0..255, mean, deviation)",
             ClippedInput,
             stacklevel=3,
         )

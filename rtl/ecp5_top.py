@@ -87,7 +87,7 @@ def memory_map(program: Program, image: bytes) -> MemoryMap:
 
 
 def runs(program: Program) -> dict[str, int]:
-    """How the logits lie in the output, for `Frames`: a row's words have those of the group's other rows between."""
+    """How the logits lie, for `Frames`: between a row's words there are those of its group's other rows."""
     places, run = program.output.places(program.parameters)[0], program.parameters.columns
     return {"run": run, "pitch": int(places[run])} if len(places) > run else {}
 

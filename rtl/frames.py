@@ -86,16 +86,16 @@ class Frames(wiring.Component):
     error: Signal
     label: Signal
 
-    def __init__(
-        self, *, input_bytes: int, classes: int, timeout: int, run: int = 1, pitch: int = 1
-    ) -> None:
+    def __init__(self, *, input_bytes: int, classes: int, timeout: int, run: int = 1, pitch: int = 1) -> None:
         for name, value in (("input_bytes", input_bytes), ("classes", classes), ("timeout", timeout)):
             if value < 1:
                 raise ValueError(f"{name} must be positive, not {value!r}")
         if classes > 1 << 16:
             raise ValueError(f"classes must be at most {1 << 16}, not {classes!r}")
         if not (is_power_of_two(run) and is_power_of_two(pitch) and run <= pitch):
-            raise ValueError(f"run and pitch must be powers of two, run at most pitch, not {run!r}, {pitch!r}")
+            raise ValueError(
+                f"run and pitch must be powers of two, run at most pitch, not {run!r}, {pitch!r}"
+            )
         self._input, self._classes, self._timeout = input_bytes, classes, timeout
         # Of the number of a logit's byte the low bits are its place in a run; zeros above them lead past what
         # lies between the runs.

@@ -123,10 +123,13 @@ def test_a_foreign_top_is_noticed(folder: Path) -> None:
 
 
 @pytest.mark.skipif(not ICARUS, reason="needs iverilog")
-def test_the_accelerator_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_the_accelerator_itself(width: int, tmp_path: Path) -> None:
     """Every tensor and output of the real RTL, in the simulator that shows undefined values."""
     graph = integer_vit(TINY)
-    lowered = lower(graph, ArrayShape(rows=1, columns=2, depth=2, bus_bytes=8))
+    side = max(2, width)
+    shape = ArrayShape(rows=width, columns=side, depth=side, bus_bytes=8, row_width=width)
+    lowered = lower(graph, shape)
     p = lowered.program
     text = verilog(p.parameters, trace=True)[PATH]
     write(tmp_path, bench(p) | {"rtl/top_trace.v": text})

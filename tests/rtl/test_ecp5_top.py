@@ -31,8 +31,9 @@ FAST = Serial(baud=6_250_000, timeout_bits=40)
 
 
 @cache
-def lowered(vit: Vit, rows: int, columns: int, depth: int, bus: int) -> Lowered:
-    return lower(integer_vit(vit), ArrayShape(rows=rows, columns=columns, depth=depth, bus_bytes=bus))
+def lowered(vit: Vit, rows: int, columns: int, depth: int, bus: int, width: int = 1) -> Lowered:
+    shape = ArrayShape(rows=rows, columns=columns, depth=depth, bus_bytes=bus, row_width=width)
+    return lower(integer_vit(vit), shape)
 
 
 def board_text(found: Lowered, *, damaged: bool) -> str:
@@ -49,12 +50,14 @@ def board_text(found: Lowered, *, damaged: bool) -> str:
     [
         (TINY, (1, 2, 2, 4), ("images", "truncated", "slow", "foreign", "hasty")),
         (SMALL, (2, 4, 4, 16), ("images",)),
+        (SMALL, (2, 2, 4, 16, 2), ("images",)),
+        (SMALL, (4, 4, 4, 16, 4), ("images",)),
         (TINY, (1, 2, 2, 4), ("damaged",)),
     ],
-    ids=("tiny", "small", "damaged"),
+    ids=("tiny", "small", "row width 2", "row width 4", "damaged"),
 )
 def test_images_over_the_serial_port(
-    vit: Vit, array: tuple[int, int, int, int], tests: tuple[str, ...], tmp_path: Path
+    vit: Vit, array: tuple[int, ...], tests: tuple[str, ...], tmp_path: Path
 ) -> None:
     found = lowered(vit, *array)
     pixels = images(vit, 2)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The board's serial protocol in Amaranth's simulator, between a stand-in for a host and one for the machine."""
+"""The board's serial protocol in Amaranth's simulator, between stand-ins for host and machine."""
 
 from __future__ import annotations
 
