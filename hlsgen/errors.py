@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -101,7 +102,9 @@ class ToolFailed(HlsgenError):
     def __init__(self, what: str, command: Sequence[str] = (), output: str = "", fix: str = "") -> None:
         tail = "\n    ".join(output.strip().splitlines()[-12:])
         self.command = tuple(command)
-        super().__init__(Problem(what, where=" ".join(command), why=f"\n    {tail}" if tail else "", fix=fix))
+        super().__init__(
+            Problem(what, where=shlex.join(command), why=f"\n    {tail}" if tail else "", fix=fix)
+        )
 
 
 class ToolTimedOut(ToolFailed):

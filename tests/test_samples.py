@@ -26,10 +26,11 @@ def test_clipped_pixels_are_told(design: Design, call: str, factor: int) -> None
     share = (real * factor >= 127.5 / 64).mean()
     with pytest.warns(ClippedInput) as warned:
         getattr(design, call)(real * factor)
-    assert [str(item.message) for item in warned] == [
+    (only,) = warned
+    assert str(only.message) == (
         f"{share:.1%} of the pixels are clipped: they lie outside -2..1.984, the range of the calibration "
         "images; give the images the same preprocessing (0..1 or 0..255, mean, deviation)"
-    ]
+    )
 
 
 def test_the_calibration_images_range_is_told_nothing_about(design: Design) -> None:
