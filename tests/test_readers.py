@@ -91,7 +91,7 @@ def test_the_serial_answer(width: int) -> None:
     words = np.full(len(output) // 2, 32767, "<i2")
     words[program.output.places(program.parameters)[0]] = logits
     for memory in (output, words.tobytes()):
-        sent, _ = answer(logits, memory=memory, **runs(program))
+        sent, _ = answer(logits, memory=memory, runs=runs(program))
         assert sent == b"\x5a\0" + struct.pack("<H10hI", int(np.argmax(logits)), *logits, CYCLES)
 
 

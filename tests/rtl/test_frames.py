@@ -43,7 +43,7 @@ def test_logits_may_lie_in_runs(classes: int, run: int, pitch: int) -> None:
     words = [32767] * (ceil_div(classes, run) * pitch)
     for index, logit in enumerate(logits):
         words[index // run * pitch + index % run] = logit
-    sent, _ = answer(logits, memory=struct.pack(f"<{len(words)}h", *words), run=run, pitch=pitch)
+    sent, _ = answer(logits, memory=struct.pack(f"<{len(words)}h", *words), runs={"run": run, "pitch": pitch})
     label = logits.index(max(logits))
     assert sent == bytes([ANSWER, 0]) + struct.pack(f"<H{classes}hI", label, *logits, CYCLES)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 from amaranth.sim import Simulator
@@ -19,10 +20,10 @@ def answer(
     inputs: bytes = b"\x11\xa5\x33",
     *,
     memory: bytes | None = None,
-    **runs: int,
+    runs: Mapping[str, int] | None = None,
 ) -> tuple[bytes, dict[int, int]]:
     """What a request gets, and what was written where, with a stand-in for memory and accelerator."""
-    dut: Any = Frames(input_bytes=len(inputs), classes=len(logits), timeout=300, **runs)
+    dut: Any = Frames(input_bytes=len(inputs), classes=len(logits), timeout=300, **(runs or {}))
     memory = memory or struct.pack(f"<{len(logits)}h", *logits)
     sent, written = bytearray(), {}
 
