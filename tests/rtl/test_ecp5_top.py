@@ -53,7 +53,7 @@ def board_text(found: Lowered, *, damaged: bool) -> str:
         (TINY, (1, 2, 2, 4), ("images", "truncated", "slow", "foreign", "hasty")),
         (SMALL, (2, 4, 4, 16), ("images",)),
         (WIDE, (2, 2, 2, 16, 2), ("images",)),
-        (WIDE, (4, 4, 4, 16, 4), ("images",)),
+        pytest.param(WIDE, (4, 4, 4, 16, 4), ("images",), marks=pytest.mark.slow),
         (TINY, (1, 2, 2, 4), ("damaged",)),
     ],
     ids=("tiny", "small", "row width 2", "row width 4", "damaged"),
