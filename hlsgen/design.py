@@ -54,7 +54,10 @@ class Design:
     directory: Path | None = None
 
     def quantize_input(self, images: np.ndarray) -> np.ndarray:
-        """Real images [N, C, H, W] as the integers that the accelerator reads."""
+        """Real images [N, C, H, W] as the integers that the accelerator reads.
+
+        Warns with `hlsgen.errors.ClippedInput` when many pixels are saturated, as `predict` and `trace` do.
+        """
         return quantize_images(images, self.graph.input_type)
 
     def predict(self, images: np.ndarray, task: int = 0) -> np.ndarray:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -101,8 +102,14 @@ class ToolFailed(HlsgenError):
     def __init__(self, what: str, command: Sequence[str] = (), output: str = "", fix: str = "") -> None:
         tail = "\n    ".join(output.strip().splitlines()[-12:])
         self.command = tuple(command)
-        super().__init__(Problem(what, where=" ".join(command), why=f"\n    {tail}" if tail else "", fix=fix))
+        super().__init__(
+            Problem(what, where=shlex.join(command), why=f"\n    {tail}" if tail else "", fix=fix)
+        )
 
 
 class ToolTimedOut(ToolFailed):
     """A tool took longer than it may."""
+
+
+class ClippedInput(UserWarning):
+    """Many pixels lie outside what the input's integers can hold: most likely a wrong preprocessing."""

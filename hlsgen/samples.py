@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
-from hlsgen.errors import UsageError
+from hlsgen.errors import ClippedInput, UsageError
 from hlsgen.ir import TensorType
 from hlsgen.machine.parameters import MachineParameters
-from hlsgen.machine.program import OutputLayout, pad
+from hlsgen.machine.program import OutputLayout
+
+CLIPPED_SHARE = 0.01
+"""Pixels that may lie outside the range of the calibration images without a word about it."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class Samples:
 def quantize_images(images: np.ndarray, input_type: TensorType) -> np.ndarray:
     """Real images [N, C, H, W] as the design's integers: nearest, half up, saturated.
 
-    One image [C, H, W] is taken too. Raises `UsageError` for another shape or values that are not finite.
+    One image [C, H, W] is taken too. Raises `UsageError` for another shape or values that are not finite, and
+    warns with `ClippedInput` when more than `CLIPPED_SHARE` of the pixels are saturated.
     """
     array = np.asarray(images)
     array = array[None] if array.shape == input_type.shape else array
@@ -48,23 +53,20 @@ def quantize_images(images: np.ndarray, input_type: TensorType) -> np.ndarray:
     if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
         raise UsageError("images must be finite real numbers")
     low, high = input_type.integer_range
-    scaled = np.floor(array.astype(np.float64) / (input_type.scale or 1.0) + 0.5)
+    scale = input_type.scale or 1.0
+    scaled = np.floor(array.astype(np.float64) / scale + 0.5)
+    clipped = ((scaled < low) | (scaled > high)).mean() if scaled.size else 0.0
+    if clipped > CLIPPED_SHARE:
+        warnings.warn(
+            f"{clipped:.1%} of the pixels are clipped: they lie outside "
+            f"{low * scale:.4g}..{high * scale:.4g}, the range of the calibration images; "
+            "give the images the same preprocessing (0..1 or 0..255, mean, deviation)",
+            ClippedInput,
+            stacklevel=3,
+        )
     return np.clip(scaled, low, high).astype(np.int8 if low < 0 else np.uint8)
 
 
 def pack_output(layout: OutputLayout, value: np.ndarray, parameters: MachineParameters) -> bytes:
-    """The bytes the machine writes for the output tensor `value`: the inverse of `OutputLayout.unpack`."""
-    lanes = parameters.columns
-    total = -(-layout.columns // lanes)
-    words = np.zeros((layout.rows, total * lanes), "<i2")
-    words[:, : layout.columns] = value.reshape(layout.rows, layout.columns)
-    words = words.reshape(layout.rows, total, lanes)
-    parts, block = [], 0
-    for group in range(layout.groups):
-        count = total // layout.groups + (group < total % layout.groups)
-        for first in range(0, layout.rows, parameters.rows):
-            parts.append(
-                words[first : first + parameters.rows, block : block + count].transpose(1, 0, 2).tobytes()
-            )
-        block += count
-    return pad(b"".join(parts))
+    """The bytes the machine writes for the output tensor `value`: `OutputLayout.pack`."""
+    return layout.pack(value, parameters)

@@ -63,7 +63,10 @@ class Serial:
 
 
 def memory_map(program: Program, image: bytes) -> MemoryMap:
-    """Where Image, input and output lie; raises `UsageError` when image and program don't belong together."""
+    """Where Image, input and output lie; raises `UsageError` when image and program don't belong together.
+
+    The board runs the first task.
+    """
     sections = Image.unpack(image)
     if sections.build_id != program.parameters.build_id:
         raise UsageError(
@@ -81,6 +84,12 @@ def memory_map(program: Program, image: bytes) -> MemoryMap:
     sizes = (len(image), sections.input_bytes, sections.output_bytes)
     image_bytes, input_bytes, output_bytes = (ceil_div(size, SECTION_ALIGN) * SECTION_ALIGN for size in sizes)
     return MemoryMap(image_bytes=image_bytes, input_bytes=input_bytes, output_bytes=output_bytes)
+
+
+def runs(program: Program) -> dict[str, int]:
+    """How the logits lie, for `Frames`: between a row's words there are those of its group's other rows."""
+    places, run = program.output.places(program.parameters)[0], program.parameters.columns
+    return {"run": run, "pitch": int(places[run])} if len(places) > run else {}
 
 
 def _join(m: Module, top: Top, prefix: str, other: Any) -> None:
@@ -165,6 +174,7 @@ class Ecp5Top(wiring.Component):
             input_bytes=layout.words * parameters.columns,
             classes=self._program.output.columns,
             timeout=self._timeout,
+            **runs(self._program),
         )
         m.submodules.receiver = receiver = UartReceiver(self._divisor)
         m.submodules.transmitter = transmitter = UartTransmitter(self._divisor)

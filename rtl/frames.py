@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.parameters import is_power_of_two
 from hlsgen.rtl.pipeline import address_bits
 
 REQUEST, ANSWER = 0xA5, 0x5A
@@ -45,7 +46,10 @@ class Frames(wiring.Component):
     input_bytes
         Bytes of a request.
     classes
-        Number of logits, which lie one after another at the output's beginning.
+        Number of logits; the first lies at the output's beginning.
+    run, pitch
+        Logits that lie one after another, and int16 from one such run to the next: powers of two. Where
+        nothing lies between the runs, which is the default, all logits are one run.
     timeout
         The time limit in cycles.
 
@@ -82,19 +86,28 @@ class Frames(wiring.Component):
     error: Signal
     label: Signal
 
-    def __init__(self, *, input_bytes: int, classes: int, timeout: int) -> None:
+    def __init__(self, *, input_bytes: int, classes: int, timeout: int, run: int = 1, pitch: int = 1) -> None:
         for name, value in (("input_bytes", input_bytes), ("classes", classes), ("timeout", timeout)):
             if value < 1:
                 raise ValueError(f"{name} must be positive, not {value!r}")
         if classes > 1 << 16:
             raise ValueError(f"classes must be at most {1 << 16}, not {classes!r}")
+        if not (is_power_of_two(run) and is_power_of_two(pitch) and run <= pitch):
+            raise ValueError(
+                f"run and pitch must be powers of two, run at most pitch, not {run!r}, {pitch!r}"
+            )
         self._input, self._classes, self._timeout = input_bytes, classes, timeout
+        # Of the number of a logit's byte the low bits are its place in a run; zeros above them lead past what
+        # lies between the runs.
+        self._low, self._between = (2 * run).bit_length() - 1, (pitch // run).bit_length() - 1
+        self._place = Signal(address_bits(2 * classes), name="place")
+        last = (classes - 1) // run * pitch + (classes - 1) % run
         inputs = {"rx_error": 1, "output_data": 8, "done": 1, "code": 8, "cycles": 32}
         outputs = {
             "input_write": 1,
             "input_address": address_bits(input_bytes),
             "input_data": 8,
-            "output_address": address_bits(2 * classes),
+            "output_address": address_bits(2 * (last + 1)),
             "start": 1,
             "busy": 1,
             "complete": 1,
@@ -113,6 +126,8 @@ class Frames(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
         quiet, failure = self._timer(m), Signal(8)
+        place = self._place
+        m.d.comb += self.output_address.eq(Cat(place[: self._low], C(0, self._between), place[self._low :]))
         waits, late = Signal(range(OUTPUT_LATENCY)), Signal()
         m.d.sync += [
             self.input_write.eq(0),
@@ -123,7 +138,7 @@ class Frames(wiring.Component):
             self._receive(m, quiet, failure)
             with m.State("RUN"):
                 self._watch(m, late)
-                m.d.sync += [self.output_address.eq(0), waits.eq(0)]
+                m.d.sync += [place.eq(0), waits.eq(0)]
                 with m.If(self.done & (self.code == 0)):
                     m.next = "SCAN"
                 with m.Elif(self.done):
@@ -205,7 +220,7 @@ class Frames(wiring.Component):
         m.d.comb += better.eq(fresh & (first | (logit > best)))
         m.d.sync += [waits.eq(waits + 1), fresh.eq(0)]
         with m.If(waits == OUTPUT_LATENCY - 1):
-            place = self.output_address
+            place = self._place
             m.d.sync += [low.eq(self.output_data), waits.eq(0), place.eq(place + 1)]
             with m.If(place[0]):
                 m.d.sync += [
@@ -218,7 +233,7 @@ class Frames(wiring.Component):
         with m.If(better):
             m.d.sync += [best.eq(logit), self.label.eq(here)]
         with m.If(fresh & last):
-            m.d.sync += [self.output_address.eq(0), waits.eq(0)]
+            m.d.sync += [self._place.eq(0), waits.eq(0)]
             m.next = "HEAD"
 
     def _load(self, m: Module, values: list, after: str) -> None:
@@ -237,7 +252,7 @@ class Frames(wiring.Component):
 
     def _logits(self, m: Module, waits: Signal) -> None:
         """Send the output's bytes; each has long been there when the line is free again."""
-        place = self.output_address
+        place = self._place
         settled = waits == OUTPUT_LATENCY - 1
         m.d.sync += waits.eq(Mux(settled, waits, waits + 1))
         with m.If(~self.tx.valid & settled):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from shlex import quote
 
 import hlsgen
 from hlsgen.cli.answer import error_text
@@ -63,7 +64,7 @@ def main(folder: Path) -> None:
     print(design.export(BOARD))
     print(f"\n{time.perf_counter() - begin:.0f} s. Next:")
     print(f"  make bitstream                                     # yosys and nextpnr: {BOARD}, some minutes")
-    print(f"  .venv/bin/hlsgen simulate {folder} --level rtl --simulator icarus")
+    print(f"  .venv/bin/hlsgen simulate {quote(str(folder))} --level rtl --simulator icarus")
     print("  .venv/bin/hlsgen compile package.module:factory --calibration images.npy -o build/mine")
 
 

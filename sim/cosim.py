@@ -18,6 +18,7 @@ from hlsgen.machine.image import Image
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.machine.program import Program
 from hlsgen.sim import verilator
+from hlsgen.sim.place import build_place
 
 COUNTERS = ("cycles", "multiply", "wait_tile", "wait_weights", "wait_drain", "idle")
 _ROW = ("status", "error", *COUNTERS, "read_beats", "write_beats", "records", "elapsed", "fault")
@@ -174,6 +175,8 @@ def build(
 ) -> Harness:
     """The harness for a machine, from `folder` if it was built there before.
 
+    If make can't work in `folder`, it is another one: see `build_place`.
+
     text: the top's Verilog, with trace ports if `trace`; without it the generator makes it. Raises
     `ToolMissing` or `ToolFailed`.
     """
@@ -181,7 +184,8 @@ def build(
     digest = hashlib.sha256(f"{parameters} {target} {trace} {verilator.version()}".encode())
     digest.update(source.read_bytes() + Path(__file__).read_bytes())
     digest.update(text.encode() if text is not None else _generator_bytes())
-    place = folder.resolve() / f"harness-{digest.hexdigest()[:16]}"
+    folder = build_place(folder)
+    place = folder / f"harness-{digest.hexdigest()[:16]}"
     harness = Harness(place / "harness", parameters, trace)
     if harness.executable.exists():
         return harness
@@ -189,7 +193,6 @@ def build(
         from hlsgen.emit.rtl import PATH, verilog
 
         text = verilog(parameters, target, trace)[PATH]
-    folder.mkdir(parents=True, exist_ok=True)
     shape = {
         "BUS_BYTES": parameters.bus_bytes,
         "COLUMNS": parameters.columns,

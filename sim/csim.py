@@ -18,6 +18,7 @@ import numpy as np
 from hlsgen.errors import ToolFailed, ToolMissing, UsageError
 from hlsgen.machine import trace
 from hlsgen.machine.program import Program
+from hlsgen.sim.place import build_place
 
 FLAGS = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
 SANITIZE = ("-O1", "-g", "-DHLSGEN_CHECK", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -56,7 +57,8 @@ class CSim:
     files
         Path to text, as `hlsgen.emit.hls.hls` returns it.
     folder
-        Build folder; binaries in it are named by a digest of sources, flags and compiler, and reused.
+        Build folder; binaries in it are named by a digest of sources, flags and compiler, and reused. If it
+        can't be written, `build_place` gives another.
     tracing
         Compile the trace in.
     sanitize
@@ -95,10 +97,10 @@ class CSim:
         compiler = shutil.which(self._compiler)
         if compiler is None:
             raise ToolMissing(f"{self._compiler} must be installed to compile the generated C++")
+        self._folder = build_place(self._folder, plain=False)
         binary = self._binary = self._folder / self._digest(compiler) / "tb"
         if binary.exists():
             return binary
-        self._folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._folder) as name:
             work = Path(name)
             for path, text in self._files.items():

@@ -17,6 +17,7 @@ from typing import Any
 
 from hlsgen.errors import Mismatch, Problem, ToolFailed, ToolMissing, UsageError
 from hlsgen.sim import verilator
+from hlsgen.sim.place import build_place
 
 SIMULATORS = ("verilator", "icarus")
 TIMESCALE = ("1ns", "1ps")
@@ -91,13 +92,14 @@ def simulate(
 ) -> list[str]:
     """Run the cocotb tests of a module on a Verilog top; returns the names of those that passed.
 
-    folder keeps the built simulator, by content. tests: only these. environ: for the test module. Raises
-    `Mismatch` with every test that failed, `ToolMissing` or `ToolFailed`.
+    folder, or what `build_place` gives instead, keeps the built simulator, by content. tests: only these.
+    environ: for the test module. Raises `Mismatch` with every test that failed, `ToolMissing` or
+    `ToolFailed`.
     """
     if simulator not in SIMULATORS:
         raise UsageError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
     digest = hashlib.sha256(f"{simulator} {top} {text}".encode()).hexdigest()[:16]
-    place = folder.resolve() / f"cocotb-{simulator}-{digest}"
+    place = build_place(folder) / f"cocotb-{simulator}-{digest}"
     place.mkdir(parents=True, exist_ok=True)
     (place / "top.v").write_text(text)
     access = place / "access.vlt"

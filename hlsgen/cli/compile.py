@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from shlex import quote
 
 from hlsgen.cli.answer import Answer
 from hlsgen.cli.values import positive, shape
@@ -84,5 +85,6 @@ def run(options: argparse.Namespace) -> Answer:
         progress=lambda text: print(f"hlsgen: {text}", file=sys.stderr) if not options.json else None,
     )
     report = design.report()
-    text = f"{report}\nwritten to {options.output}\nnext: hlsgen simulate {options.output} --level rtl"
+    following = f"hlsgen simulate {quote(str(options.output))} --level rtl"
+    text = f"{report}\nwritten to {options.output}\nnext: {following}"
     return Answer({"directory": str(options.output), "report": report.data}, text)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from shlex import quote
 
 from hlsgen.cli.answer import Answer
 from hlsgen.cli.values import frequency
@@ -27,4 +28,6 @@ def run(options: argparse.Namespace) -> Answer:
     from hlsgen.design import Design
 
     place = Design.load(options.directory).export(options.board, options.output, options.clock)
-    return Answer({"directory": str(place)}, f"written to {place}\nnext: hlsgen bitstream {place}")
+    return Answer(
+        {"directory": str(place)}, f"written to {place}\nnext: hlsgen bitstream {quote(str(place))}"
+    )

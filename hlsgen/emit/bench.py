@@ -16,7 +16,7 @@ from hlsgen.sim.verilator import COCOTB_ARGUMENTS, MAKE_FLAGS
 
 FOLDER = "sim"
 PACKAGE = f"{FOLDER}/hlsgen_bench"
-SHARED = ("memory_model.py", "testbench.py")
+SHARED = ("memory_model.py", "testbench.py", "trace_recorder.py")
 """Modules of `hlsgen.sim` that need cocotb and NumPy alone: the bench takes them as they are."""
 TEMPLATES = {
     f"{FOLDER}/bench.py": "bench/bench.py",

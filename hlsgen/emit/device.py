@@ -4,14 +4,31 @@
 from __future__ import annotations
 
 import io
+import struct
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from hlsgen.ir import Graph
-from hlsgen.machine.image import Image
+from hlsgen.machine.image import HEADER_BYTES, Image
 from hlsgen.machine.program import Program
+from hlsgen.samples import CLIPPED_SHARE
+
+HEADER_NAMES = (
+    "magic number",
+    "format version",
+    "build id",
+    "total size",
+    "program's offset",
+    "number of commands",
+    *(f"{name}' {what}" for name in ("constants", "weights", "addends") for what in ("offset", "size")),
+    "input size",
+    "output size",
+    "CRC-32",
+    "workspace size",
+)
+"""What the words of an Image's header are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +55,12 @@ def describe(graph: Graph, program: Program, image: Image) -> dict[str, Any]:
         "input_scale": graph.input_type.scale or 1.0,
         "input_low": low,
         "input_high": high,
+        "clipped_share": CLIPPED_SHARE,
         "row_elements": program.input.row_words * columns,
         "input_words_bytes": program.input.words * columns,
         "input_bytes": image.input_bytes,
         "output_shape": [program.output.rows, program.output.columns],
         "output_scale": graph.type_of(graph.output).scale or 1.0,
-        "output_groups": program.output.groups,
         "output_bytes": image.output_bytes,
         "workspace_bytes": image.workspace_bytes,
         "experts": program.parameters.experts,
@@ -51,11 +68,17 @@ def describe(graph: Graph, program: Program, image: Image) -> dict[str, Any]:
             {
                 "shape": [layout.rows, layout.columns],
                 "scale": graph.type_of(layout.tensor).scale or 1.0,
-                "groups": layout.groups,
+                "pieces": layout.pieces(program.parameters),
             }
             for layout in program.outputs
         ],
     }
+
+
+def image_facts(packed: bytes) -> dict[str, Any]:
+    """What a packed Image must be, ready for JSON: size, words of the header, and what these are."""
+    header = struct.unpack_from(f"<{HEADER_BYTES // 4}I", packed)
+    return {"bytes": len(packed), "header": list(header), "names": list(HEADER_NAMES)}
 
 
 def pack_vectors(vectors: Vectors, program: Program) -> bytes:

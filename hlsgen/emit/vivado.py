@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hlsgen.boards import Board
-from hlsgen.emit.device import Vectors, describe, pack_vectors
+from hlsgen.emit.device import Vectors, describe, image_facts, pack_vectors
 from hlsgen.emit.licence import FILE, licence
 from hlsgen.emit.render import module_ports, plain_text, render, safe_name
 from hlsgen.errors import Problem, UsageError
@@ -113,11 +113,13 @@ def vivado_project(
         "input_shape": "x".join(map(str, graph.input_type.shape)),
     }
     project: dict[str, str | bytes] = {file: render(item, context) for file, item in TEMPLATES.items()}
+    packed = image.pack()
+    facts = describe(graph, program, image) | {"image": image_facts(packed)}
     project |= {
         FILE: licence(),
         f"{top}.v": verilog,
-        "driver/design.json": json.dumps(describe(graph, program, image), indent=1) + "\n",
-        "driver/image.bin": image.pack(),
+        "driver/design.json": json.dumps(facts, indent=1) + "\n",
+        "driver/image.bin": packed,
         "driver/vectors.npz": pack_vectors(vectors, program),
     }
     return {f"{FOLDER}/{path}": data for path, data in sorted(project.items())}

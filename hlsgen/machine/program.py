@@ -95,22 +95,43 @@ class OutputLayout:
         words = parameters.padded_rows(self.rows) * ceil_div(self.columns, parameters.columns)
         return ceil_div(words * parameters.columns * 2, SECTION_ALIGN) * SECTION_ALIGN
 
-    def unpack(self, data: bytes, parameters: MachineParameters) -> np.ndarray:
-        """int64 [rows, columns] from the bytes that the machine wrote."""
+    def pieces(self, parameters: MachineParameters) -> list[tuple[int, int, int, int]]:
+        """What lies one after another in the output: of each piece (row, rows, column, columns).
+
+        A piece is int16 [blocks, rows, lanes]: a tile's rows of one group of blocks of columns. Its rows and
+        columns may go beyond the tensor's. Every reader of an output takes this list, or `places`.
+        """
         lanes, total = parameters.columns, ceil_div(self.columns, parameters.columns)
-        padded = parameters.padded_rows(self.rows)
-        words = np.frombuffer(data, "<i2", padded * total * lanes)
-        result = np.zeros((padded, total, lanes), np.int64)
-        start = block = 0
+        padded, found, block = parameters.padded_rows(self.rows), [], 0
         for group in range(self.groups):
             count = total // self.groups + (group < total % self.groups)
-            for first in range(0, padded, parameters.rows):
-                rows = min(parameters.rows, padded - first)
-                tile = words[start : start + count * rows * lanes].reshape(count, rows, lanes)
-                result[first : first + rows, block : block + count] = tile.transpose(1, 0, 2)
-                start += tile.size
+            for row in range(0, padded, parameters.rows):
+                found.append((row, min(parameters.rows, padded - row), block * lanes, count * lanes))
             block += count
-        return result.reshape(padded, -1)[: self.rows, : self.columns]
+        return found
+
+    def places(self, parameters: MachineParameters) -> np.ndarray:
+        """int64 [rows, columns]: of each element the number of its int16 in the output."""
+        lanes, start = parameters.columns, 0
+        padded = parameters.padded_rows(self.rows)
+        result = np.zeros((padded, ceil_div(self.columns, lanes) * lanes), np.int64)
+        for row, rows, column, columns in self.pieces(parameters):
+            numbers = np.arange(start, start + rows * columns).reshape(columns // lanes, rows, lanes)
+            area = numbers.transpose(1, 0, 2).reshape(rows, columns)
+            result[row : row + rows, column : column + columns] = area
+            start += rows * columns
+        return result[: self.rows, : self.columns]
+
+    def pack(self, value: np.ndarray, parameters: MachineParameters) -> bytes:
+        """The bytes that the machine writes for the tensor `value`: the inverse of `unpack`."""
+        words = np.zeros(self.size(parameters) // 2, "<i2")
+        words[self.places(parameters)] = value.reshape(self.rows, self.columns)
+        return words.tobytes()
+
+    def unpack(self, data: bytes, parameters: MachineParameters) -> np.ndarray:
+        """int64 [rows, columns] from the bytes that the machine wrote."""
+        words = np.frombuffer(data[: len(data) // 2 * 2], "<i2")
+        return words[self.places(parameters)].astype(np.int64)
 
 
 def pad(data: bytes) -> bytes:

@@ -64,6 +64,14 @@ def test_the_first_seed_that_meets_timing_wins(project: Path, mocks: pytest.Monk
     assert "--seed 2 --json build/ecp5_top.json --lpf ecp5_top.lpf" in (project / "calls.txt").read_text()
 
 
+def test_a_folder_may_have_any_name(project: Path, mocks: pytest.MonkeyPatch) -> None:
+    mocks.setenv("MOCK_MHZ", "71.5 99")
+    odd = project.rename(project.parent / 'it\'s my "größe" $HOME #1; 100% (a&b)')
+    built = build_ecp5(odd, jobs=2)
+    assert built.path == odd / "build/ecp5_top.bit"
+    assert built.path.read_text() == "configuration of seed 2\n"
+
+
 def test_an_earlier_seed_wins_though_a_later_one_is_done(project: Path, mocks: pytest.MonkeyPatch) -> None:
     mocks.setenv("MOCK_MHZ", "slow90 99 70")
     assert build_ecp5(project, jobs=2).path.read_text() == "configuration of seed 1\n"

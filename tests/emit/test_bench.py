@@ -106,6 +106,29 @@ def test_the_bench_passes_and_finds_what_differs(folder: Path, simulator: str) -
     assert re.search(rf"{wanted} \(command 3, cycle \d+; 1 elements differ\)", done.stdout)
 
 
+@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+def test_a_folder_may_have_any_name(folder: Path, tmp_path: Path, simulator: str) -> None:
+    """What make and the simulators can't take is not shown to them; nothing is left behind."""
+    odd, temporary = folder / 'it\'s my "größe" $HOME #1; 100% (a&b)', tmp_path / "temporary"
+    odd.mkdir()
+    temporary.mkdir()
+    for name in ("sim", "rtl", "data"):
+        (folder / name).rename(odd / name)
+    done = run(odd, SIM=simulator, SAMPLES="1", TRACE="1", TMPDIR=str(temporary))
+    assert done.returncode == 0, done.stdout
+    assert "TESTS=3 PASS=3 FAIL=0 SKIP=0" in done.stdout
+    assert not (odd / "sim/sim_build").exists()
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.skipif(not ICARUS, reason="needs iverilog")
+def test_a_folder_may_be_read_only(folder: Path) -> None:
+    """`sim_build` is a link to nowhere, which even the superuser can't write to."""
+    (folder / "sim/sim_build").symlink_to("/proc/self/nothing")
+    done = run(folder, SIM="icarus", SAMPLES="1")
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.skipif(not ICARUS, reason="needs iverilog")
 def test_without_the_trace_only_outputs_are_compared(folder: Path) -> None:
     done = run(folder, SIM="icarus", SAMPLES="1")
@@ -123,10 +146,13 @@ def test_a_foreign_top_is_noticed(folder: Path) -> None:
 
 
 @pytest.mark.skipif(not ICARUS, reason="needs iverilog")
-def test_the_accelerator_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_the_accelerator_itself(width: int, tmp_path: Path) -> None:
     """Every tensor and output of the real RTL, in the simulator that shows undefined values."""
     graph = integer_vit(TINY)
-    lowered = lower(graph, ArrayShape(rows=1, columns=2, depth=2, bus_bytes=8))
+    side = max(2, width)
+    shape = ArrayShape(rows=width, columns=side, depth=side, bus_bytes=8, row_width=width)
+    lowered = lower(graph, shape)
     p = lowered.program
     text = verilog(p.parameters, trace=True)[PATH]
     write(tmp_path, bench(p) | {"rtl/top_trace.v": text})

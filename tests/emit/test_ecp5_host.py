@@ -98,7 +98,8 @@ def test_self_test(board: Fake, folder: Path) -> None:
     board.fault = 2
     code, _, error = run(folder, board.port)
     assert code == 1
-    assert "BoardError: image 0, logit 3: must be " in error
+    assert error.startswith("hlsgen_host: image 0, logit 3: must be ")
+    assert error.count("\n") == 1
 
 
 def test_real_images(board: Fake, folder: Path) -> None:
@@ -116,5 +117,69 @@ def test_errors(board: Fake, folder: Path) -> None:
     board.code = 10
     code, _, error = run(folder, board.port)
     assert code == 1
-    assert "BoardError: error 0xa: no progress: the watchdog ended the image" in error
-    assert run(folder)[0] == 2
+    assert error == "hlsgen_host: error 0xa: no progress: the watchdog ended the image\n"
+    code, _, error = run(folder)
+    assert code == 2
+    assert "python hlsgen_host.py /dev/ttyUSB0 images.npy" in error
+
+
+def test_a_wrong_port_is_one_line(folder: Path, tmp_path: Path) -> None:
+    missing, plain = str(tmp_path / "no port"), tmp_path / "file"
+    plain.write_text("")
+    rule = "hlsgen_host: port must be a serial port"
+    for port, wanted in (
+        (missing, f"{rule} that can be opened, not {missing} (No such file or directory): "),
+        (str(tmp_path), f"{rule} that can be opened, not {tmp_path} (Is a directory): "),
+        (str(plain), f"{rule} with 1000000 bits per second, not {plain} ("),
+    ):
+        code, output, error = run(folder, port)
+        assert (code, output) == (2, "")
+        assert error.startswith(wanted)
+        assert error.count("\n") == 1
+
+
+def test_a_wrong_file_is_one_line(board: Fake, folder: Path) -> None:
+    images_file = str(folder / "images.npy")
+    for value in (np.zeros((2, 2)), np.zeros((0, 1, 8, 8)), np.zeros((1, 8, 9))):
+        np.save(images_file, value)
+        shape = f"(1, 8, 8) or a batch of it, not {value.shape}"
+        assert run(folder, board.port, images_file) == (
+            2,
+            "",
+            f"hlsgen_host: images must have shape {shape}\n",
+        )
+    np.save(images_file, np.full((1, 8, 8), np.nan))
+    assert run(folder, board.port, images_file) == (2, "", "hlsgen_host: images must be finite\n")
+    Path(images_file).write_bytes(b"no array")
+    (folder / "vectors.npz").write_bytes(b"PK\3\4 and no more")
+    for arguments in ((images_file,), ("no file.npy",), ()):
+        code, _, error = run(folder, board.port, *arguments)
+        assert (code, error[:13], error.count("\n")) == (2, "hlsgen_host: ", 1)
+    (folder / "design.json").write_text("{")
+    code, _, error = run(folder, board.port)
+    assert (code, error[:13], error.count("\n")) == (2, "hlsgen_host: ", 1)
+
+
+def test_a_missing_package_is_one_line(folder: Path) -> None:
+    program = str(folder / "hlsgen_host.py")
+    script = (
+        "import runpy, sys; sys.modules['numpy'] = None; sys.argv = ['host', '/dev/null']; "
+        f"runpy.run_path({program!r}, run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("hlsgen_host needs Linux and NumPy (")
+    assert done.stderr.endswith("): pip install numpy\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_clipped_pixels_are_one_line(board: Fake, folder: Path) -> None:
+    real = np.random.default_rng(3).uniform(0, 1, (3, *DIGITS.image)) * 255
+    np.save(folder / "images.npy", real)
+    code, output, error = run(folder, board.port, str(folder / "images.npy"))
+    assert (code, output.count("\n"), error.count("\n")) == (0, 3, 1)
+    share = (real >= 127.5 / 64).mean()
+    assert error.startswith(
+        f"hlsgen_host: warning: {share:.1%} of the pixels are clipped: they lie outside -2..1.984, "
+    )
+    assert "preprocessing" in error

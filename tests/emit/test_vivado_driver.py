@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import subprocess
+import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,10 +19,12 @@ from support.graphs import AWKWARD, DIGITS, Vit, images, integer_vit
 
 from hlsgen.boards import load_board
 from hlsgen.emit.vivado import Vectors, vivado_project
+from hlsgen.errors import ClippedInput
 from hlsgen.ir import Graph, evaluate
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.interpreter import Interpreter
+from hlsgen.machine.program import pad
 from hlsgen.samples import quantize_images
 from tests.support.experts import Shape, make
 
@@ -115,10 +121,10 @@ def test_outputs_are_the_golden_ones(shape: Vit, tmp_path: Path) -> None:
     device = Device(lowered)
     accelerator = driver.Accelerator(device, device.allocate, tmp_path)
     assert accelerator.self_test() == 3
-    real = np.random.default_rng(5).normal(0, 1.5, (4, *shape.image))
+    real = np.random.default_rng(5).normal(0, 0.7, (4, *shape.image))
     real[0, 0, 0, :2] = (0.5 * 3 / 64, -0.5 / 64)
     integers = quantize_images(real, graph.input_type)
-    np.testing.assert_array_equal([accelerator.quantize(image) for image in real], integers)
+    np.testing.assert_array_equal(accelerator.quantize(real), integers)
     golden = evaluate(graph, integers)[graph.output]
     got = accelerator.predict(real)
     np.testing.assert_array_equal(got, golden)
@@ -180,8 +186,159 @@ def test_foreign_hardware_and_images_are_refused(tmp_path: Path) -> None:
     with pytest.raises(driver.DeviceError, match="the hardware must have build id"):
         driver.Accelerator(device, device.allocate, tmp_path)
     device.registers[0x40] ^= 1
-    image = bytearray((tmp_path / "image.bin").read_bytes())
-    image[8] ^= 1
-    (tmp_path / "image.bin").write_bytes(image)
-    with pytest.raises(driver.DeviceError, match=r"image\.bin must have the hardware's build id"):
+
+
+class Untouched(Device):
+    """A device of which no register may be written and no buffer asked for."""
+
+    def write(self, offset: int, value: int) -> None:
+        raise AssertionError(f"register {offset:#x} was written ({value})")
+
+    def allocate(self, size: int) -> Buffer:
+        raise AssertionError(f"a buffer of {size} bytes was asked for")
+
+
+def test_every_flipped_bit_of_the_image_is_refused_before_a_register_is_written(tmp_path: Path) -> None:
+    """All bits of the header, and seeded ones of commands, constants, weights and addends."""
+    _, lowered, driver = build(DIGITS, tmp_path)
+    place = tmp_path / "image.bin"
+    good = place.read_bytes()
+    device, random = Untouched(lowered), np.random.default_rng(7)
+    bounds = [512, *np.cumsum([len(pad(part)) * 8 for part in sections(lowered)]) + 512]
+    chosen = [random.integers(low, high, 60) for low, high in pairwise(bounds) if high > low]
+    bits = [*range(512), *np.concatenate(chosen).tolist(), 8 * len(good) - 1]
+    assert len(chosen) == 4
+    for bit in bits:
+        image = bytearray(good)
+        image[bit // 8] ^= 1 << bit % 8
+        place.write_bytes(image)
+        with pytest.raises(
+            driver.ImageError, match=r"^image\.bin.* must (be|have) .*: copy the whole folder"
+        ):
+            driver.Accelerator(device, device.allocate, tmp_path)
+    for image in (good[:-1], good + b"\0", good[:40], b""):
+        place.write_bytes(image)
+        with pytest.raises(driver.ImageError, match=rf"must have {len(good)} bytes, not {len(image)}: copy"):
+            driver.Accelerator(device, device.allocate, tmp_path)
+    place.write_bytes(good)
+    sound = Device(lowered)
+    assert driver.Accelerator(sound, sound.allocate, tmp_path).self_test() == 3
+
+
+def sections(lowered: Lowered) -> list[bytes]:
+    image = lowered.image
+    return [image.program, image.constants, image.weights, image.addends]
+
+
+def test_an_image_error_says_what_differs(tmp_path: Path) -> None:
+    _, lowered, driver = build(DIGITS, tmp_path)
+    device, place = Untouched(lowered), tmp_path / "image.bin"
+    good = place.read_bytes()
+    build_id = lowered.program.parameters.build_id
+    for at, wanted in (
+        (0, "image.bin's magic number (word 0) must be 0x47534c48, not 0x47534c49: "),
+        (4, "image.bin's format version (word 1) must be 0x2, not 0x3: "),
+        (8, f"image.bin's build id (word 2) must be {build_id:#x}, not {build_id ^ 1:#x}: "),
+    ):
+        place.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+        with pytest.raises(driver.ImageError) as error:
+            driver.Accelerator(device, device.allocate, tmp_path)
+        assert str(error.value) == wanted + "copy the whole folder of the driver again"
+    place.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    with pytest.raises(driver.ImageError, match=r"image\.bin must have the CRC-32 0x[0-9a-f]{8}, not 0x"):
         driver.Accelerator(device, device.allocate, tmp_path)
+
+
+def test_the_image_in_the_buffer_can_be_checked_again(tmp_path: Path) -> None:
+    _, lowered, driver = build(DIGITS, tmp_path)
+    device = Device(lowered)
+    accelerator = driver.Accelerator(device, device.allocate, tmp_path)
+    accelerator.check()
+    device.buffer[100] ^= 1
+    with pytest.raises(driver.ImageError, match="CRC-32"):
+        accelerator.check()
+
+
+@pytest.mark.parametrize("factor", [10.0, 255.0])
+def test_clipped_pixels_are_told(factor: float, tmp_path: Path) -> None:
+    graph, lowered, driver = build(DIGITS, tmp_path)
+    device = Device(lowered)
+    accelerator = driver.Accelerator(device, device.allocate, tmp_path)
+    real = np.random.default_rng(3).uniform(0, 1, (3, *DIGITS.image))
+    golden = evaluate(graph, quantize_images(real, graph.input_type))[graph.output]
+    np.testing.assert_array_equal(accelerator.predict(real), golden)
+    share = (real * factor >= 127.5 / 64).mean()
+    wanted = rf"^{100 * share:.1f}% of the pixels are clipped: they lie outside -2\.\.1\.984, .*preprocessing"
+    with pytest.warns(driver.ClippedInput, match=wanted) as warned:
+        got = accelerator.predict(real * factor)
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    with pytest.warns(driver.ClippedInput, match="of the pixels are clipped"):
+        integers = accelerator.quantize(real * factor)
+    with pytest.warns(ClippedInput, match=wanted):
+        np.testing.assert_array_equal(quantize_images(real * factor, graph.input_type), integers)
+    np.testing.assert_array_equal(got, evaluate(graph, integers)[graph.output])
+
+
+def test_a_few_clipped_pixels_are_usual(tmp_path: Path) -> None:
+    """One per cent is passed over, one pixel more is not; the edges of the range are inside."""
+    graph, _, driver = build(DIGITS, tmp_path)
+    design = json.loads((tmp_path / "design.json").read_text())
+    real = np.full((25, 1, 8, 8), np.nextafter(127.5 / 64, 0))
+    real[0] = -128.5 / 64
+    assert driver.clipped(real, design) == ""
+    real[1:17, 0, 0, 0] = (127.5 / 64, np.nextafter(-128.5 / 64, -3)) * 8
+    assert driver.clipped(real, design) == ""
+    quantize_images(real, graph.input_type)
+    real[17, 0, 0, 0] = 9
+    assert driver.clipped(real, design).startswith("1.1% of the pixels are clipped")
+    with pytest.warns(ClippedInput, match=r"1\.1% of the pixels"):
+        quantize_images(real, graph.input_type)
+
+
+def command(folder: Path, *arguments: str, setup: str = "") -> tuple[int, str]:
+    """Exit code and standard error of the driver's command line, after some Python."""
+    script = f"{setup}\nimport runpy, sys\nsys.argv = {['driver', *arguments]!r}\n"
+    script += f"runpy.run_path({str(folder / 'hlsgen_driver.py')!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr
+
+
+def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:
+    build(DIGITS, tmp_path)
+    line = "hlsgen_driver: PYNQ must be installed: run this on the board, with PYNQ's Python\n"
+    assert command(tmp_path, "a.bit") == (2, line)
+    without = "import sys\nsys.modules['numpy'] = None"
+    assert command(tmp_path, "a.bit", setup=without) == (
+        2,
+        "hlsgen_driver needs NumPy: pip install numpy\n",
+    )
+    code, text = command(tmp_path)
+    assert code == 2
+    assert "python hlsgen_driver.py NAME.bit images.npy" in text
+
+
+def test_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph, lowered, driver = build(DIGITS, tmp_path)
+    device = Device(lowered)
+    pynq = ModuleType("pynq")
+    pynq.__dict__["Overlay"] = lambda _: SimpleNamespace(accelerator=SimpleNamespace(mmio=device))
+    pynq.__dict__["allocate"] = lambda shape, _: device.allocate(*shape)
+    monkeypatch.setitem(sys.modules, "pynq", pynq)
+    assert driver.main(["a.bit"]) == 0
+    assert capsys.readouterr() == ("3 images equal, 4321 cycles each\n", "")
+    batch = images(DIGITS, 2, seed=4)
+    golden = evaluate(graph, batch)[graph.output].reshape(2, -1)
+    scale = graph.type_of(graph.output).scale or 1.0
+    lines = [" ".join([str(row.argmax()), *(f"{v * scale:.4f}" for v in row)]) for row in golden]
+    for value, wanted in ((batch, lines), (batch[1], lines[1:])):
+        np.save(tmp_path / "images.npy", value / 64)
+        assert driver.main(["a.bit", str(tmp_path / "images.npy")]) == 0
+        assert capsys.readouterr().out.splitlines() == wanted
+    (tmp_path / "images.npy").write_bytes(b"nothing")
+    assert driver.main(["a.bit", str(tmp_path / "images.npy")]) == 2
+    device.answer = lambda output: bytes([output[0] ^ 1]) + output[1:]
+    assert driver.main(["a.bit"]) == 1
+    assert "hlsgen_driver: image 0, output (0, 0): must be" in capsys.readouterr().err

@@ -27,12 +27,15 @@ from hlsgen.rtl.ecp5_top import Ecp5Top, Serial, memory_map
 from hlsgen.sim.runner import simulate
 
 SMALL = Vit(image=(1, 4, 4), width=8, heads=2, blocks=1, hidden=8, classes=5, seed=6)
+WIDE = dataclasses.replace(TINY, classes=9)
+"""Logits in several blocks: with row width 2 or 4 they don't lie together."""
 FAST = Serial(baud=6_250_000, timeout_bits=40)
 
 
 @cache
-def lowered(vit: Vit, rows: int, columns: int, depth: int, bus: int) -> Lowered:
-    return lower(integer_vit(vit), ArrayShape(rows=rows, columns=columns, depth=depth, bus_bytes=bus))
+def lowered(vit: Vit, rows: int, columns: int, depth: int, bus: int, width: int = 1) -> Lowered:
+    shape = ArrayShape(rows=rows, columns=columns, depth=depth, bus_bytes=bus, row_width=width)
+    return lower(integer_vit(vit), shape)
 
 
 def board_text(found: Lowered, *, damaged: bool) -> str:
@@ -49,12 +52,14 @@ def board_text(found: Lowered, *, damaged: bool) -> str:
     [
         (TINY, (1, 2, 2, 4), ("images", "truncated", "slow", "foreign", "hasty")),
         (SMALL, (2, 4, 4, 16), ("images",)),
+        (WIDE, (2, 2, 2, 16, 2), ("images",)),
+        pytest.param(WIDE, (4, 4, 4, 16, 4), ("images",), marks=pytest.mark.slow),
         (TINY, (1, 2, 2, 4), ("damaged",)),
     ],
-    ids=("tiny", "small", "damaged"),
+    ids=("tiny", "small", "row width 2", "row width 4", "damaged"),
 )
 def test_images_over_the_serial_port(
-    vit: Vit, array: tuple[int, int, int, int], tests: tuple[str, ...], tmp_path: Path
+    vit: Vit, array: tuple[int, ...], tests: tuple[str, ...], tmp_path: Path
 ) -> None:
     found = lowered(vit, *array)
     pixels = images(vit, 2)

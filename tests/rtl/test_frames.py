@@ -6,68 +6,12 @@ from __future__ import annotations
 import gc
 import struct
 from random import Random
-from typing import Any
 
 import pytest
-from amaranth.sim import Simulator
+from support.frames import CYCLES, answer
 
-from hlsgen.rtl.frames import ANSWER, REQUEST, Frames
-
-CYCLES = 0x89ABCDEF
-
-
-def answer(logits: list[int], code: int = 0, inputs: bytes = b"\x11\xa5\x33") -> tuple[bytes, dict[int, int]]:
-    """What a request gets, and what was written where, with a stand-in for memory and accelerator."""
-    dut: Any = Frames(input_bytes=len(inputs), classes=len(logits), timeout=300)
-    memory, sent, written = struct.pack(f"<{len(logits)}h", *logits), bytearray(), {}
-
-    async def remember(context: Any) -> None:
-        """The output memory: three cycles from address to data."""
-        pipe = [0, 0]
-        async for *_, address in context.tick().sample(dut.output_address):
-            pipe.append(memory[address] if address < len(memory) else 0)
-            context.set(dut.output_data, pipe.pop(0))
-
-    async def take(context: Any) -> None:
-        """The transmitter, never ready twice in a row."""
-        while True:
-            context.set(dut.tx.ready, 0)
-            await context.tick().repeat(2)
-            context.set(dut.tx.ready, 1)
-            _, _, valid, payload = await context.tick().sample(dut.tx.valid, dut.tx.payload)
-            if valid:
-                sent.append(payload)
-
-    async def write(context: Any) -> None:
-        async for *_, enable, address, data in context.tick().sample(
-            dut.input_write, dut.input_address, dut.input_data
-        ):
-            if enable:
-                written[address] = data
-
-    async def run(context: Any) -> None:
-        for byte in (REQUEST, *inputs):
-            context.set(dut.rx.payload, byte)
-            context.set(dut.rx.valid, 1)
-            await context.tick()
-            context.set(dut.rx.valid, 0)
-            await context.tick().repeat(20)
-        assert context.get(dut.busy)
-        context.set(dut.code, code)
-        context.set(dut.cycles, CYCLES)
-        context.set(dut.done, 1)
-        await context.tick()
-        context.set(dut.done, 0)
-        await context.tick().until(~dut.busy)
-        await context.tick().repeat(20)
-
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    for bench in (remember, take, write):
-        simulator.add_testbench(bench, background=True)
-    simulator.add_testbench(run)
-    simulator.run()
-    return bytes(sent), written
+from hlsgen.machine.parameters import ceil_div
+from hlsgen.rtl.frames import ANSWER, Frames
 
 
 @pytest.mark.parametrize(
@@ -91,6 +35,19 @@ def test_the_class_is_the_first_largest_logit(logits: list[int]) -> None:
     assert written == {0: 0x11, 1: 0xA5, 2: 0x33}
 
 
+@pytest.mark.parametrize("classes", [1, 2, 3, 4, 7, 8, 9, 30])
+@pytest.mark.parametrize(("run", "pitch"), [(1, 1), (1, 4), (2, 4), (4, 8), (8, 8), (4, 32), (64, 128)])
+def test_logits_may_lie_in_runs(classes: int, run: int, pitch: int) -> None:
+    """What lies between the runs is larger than every logit, and must neither be sent nor win."""
+    logits = Random(classes).sample(range(-32768, 32767), classes)
+    words = [32767] * (ceil_div(classes, run) * pitch)
+    for index, logit in enumerate(logits):
+        words[index // run * pitch + index % run] = logit
+    sent, _ = answer(logits, memory=struct.pack(f"<{len(words)}h", *words), runs={"run": run, "pitch": pitch})
+    label = logits.index(max(logits))
+    assert sent == bytes([ANSWER, 0]) + struct.pack(f"<H{classes}hI", label, *logits, CYCLES)
+
+
 def test_an_error_code_ends_the_answer() -> None:
     sent, _ = answer([1, 2], code=10)
     assert sent == bytes([ANSWER, 10])
@@ -104,4 +61,8 @@ def test_sizes_are_checked() -> None:
             Frames(**{**good, name: 0})
     with pytest.raises(ValueError, match="classes must be at most 65536, not 65537"):
         Frames(**{**good, "classes": 65537})
+    for run, pitch in ((3, 4), (4, 2), (0, 1), (1, 3)):
+        wanted = f"run and pitch must be powers of two, run at most pitch, not {run}, {pitch}"
+        with pytest.raises(ValueError, match=wanted):
+            Frames(**good, run=run, pitch=pitch)
     gc.collect()

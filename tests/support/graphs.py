@@ -56,6 +56,15 @@ def integer_vit(shape: Vit) -> Graph:
     return _Builder(shape).build()
 
 
+def two_tasks(shape: Vit, columns: int) -> Graph:
+    """The same with a second task: `columns` results for each token."""
+    builder = _Builder(shape)
+    first = builder.build().output
+    last = f"b{shape.blocks - 1}_add2"
+    second = builder.linear("tokens", builder.norm("tokens_norm", last), columns, 12000, residual=True)
+    return builder.graph.finish(first, second)
+
+
 def images(shape: Vit, count: int, seed: int = 0) -> np.ndarray:
     """Random int8 images [count, C, H, W]."""
     return np.random.default_rng(seed).integers(-128, 128, (count, *shape.image))
