@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from hlsgen.ir import Graph
+from hlsgen.machine.cycles import predict
 from hlsgen.machine.image import Image
+from hlsgen.machine.limits import cycle_limit
 from hlsgen.machine.program import Program
 
 
@@ -46,6 +48,7 @@ def describe(graph: Graph, program: Program, image: Image) -> dict[str, Any]:
         "output_groups": program.output.groups,
         "output_bytes": image.output_bytes,
         "workspace_bytes": image.workspace_bytes,
+        "cycle_limit": cycle_limit(predict(program, image).cycles),
         "experts": program.parameters.experts,
         "tasks": [
             {
