@@ -9,13 +9,13 @@ from amaranth import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.limits import WATCHDOG_CYCLES
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.axi import AxiLite
 from hlsgen.rtl.pipeline import address_bits
 
 CONTROL, STATUS, ERROR, BUILD_ID, SHAPE, COUNTERS = 0x00, 0x04, 0x08, 0x40, 0x44, 0x48
 COUNTER_NAMES = ("cycles", "multiply", "wait_tile", "wait_weights", "wait_drain", "idle")
-WATCHDOG_RESET = 1 << 20
 
 # name, bits, offset, reset value; 64-bit settings take two registers, low first.
 SETTINGS: tuple[tuple[str, int, int, int], ...] = (
@@ -26,7 +26,8 @@ SETTINGS: tuple[tuple[str, int, int, int], ...] = (
     ("output_base", 64, 0x24, 0),
     ("window_base", 64, 0x2C, 0),
     ("window_bytes", 32, 0x34, 0),
-    ("watchdog", 32, 0x38, WATCHDOG_RESET),
+    ("watchdog", 32, 0x38, WATCHDOG_CYCLES),
+    ("limit", 32, 0x3C, 0),
 )
 STREAMED_SETTINGS = (("workspace_base", 64, 0x60, 0),)
 """Those that only machines with streamed attention have."""

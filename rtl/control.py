@@ -24,8 +24,10 @@ class Control(wiring.Component):
 
     The settings are copied at start, so that the host may write the next image's while the machine is busy;
     of the bases only the low `address_bits`.
-    Whatever happens, the machine comes back: the watchdog ends a run without progress, and `stop` gives up on
-    outstanding transfers that show no progress for as long again. What then still arrives is dropped.
+    Whatever happens, the machine comes back: the watchdog ends a run without progress, the limit one that
+    takes too long, and `stop` gives up on outstanding transfers that show no progress for as long as the
+    watchdog. What then still arrives is dropped. An image is done when its last read, too, has been answered
+    without an error.
 
     Members
     -------
@@ -43,8 +45,8 @@ class Control(wiring.Component):
         The core's `done` and `progress`, and its counter levels in the order of `CORE_COUNTERS`.
     finish, written
         To and from the writer: no more words come; all is written.
-    read_error, write_error, bus_progress, bus_idle
-        From the masters.
+    read_error, late_read_error, write_error, bus_progress, bus_idle
+        From the masters; late ones are those of reads that `check_reset` has given up.
     irq
         High while done or error is set.
     begin
@@ -72,6 +74,7 @@ class Control(wiring.Component):
     finish: Signal
     written: Signal
     read_error: Signal
+    late_read_error: Signal
     write_error: Signal
     bus_progress: Signal
     bus_idle: Signal
@@ -99,6 +102,7 @@ class Control(wiring.Component):
                 "finish": Out(1),
                 "written": In(1),
                 "read_error": In(1),
+                "late_read_error": In(1),
                 "write_error": In(1),
                 "bus_progress": In(1),
                 "bus_idle": In(1),
@@ -110,10 +114,10 @@ class Control(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
         status, failure, begin, outcome = self.status, Signal(8), self.begin, Signal(8)
-        expired, settle = self._watchdog(m)
+        expired, late, settle = self._watchdog(m)
         flushed = self._flushed(m)
         m.d.comb += [
-            failure.eq(self._failure(m, expired)),
+            failure.eq(self._failure(m, expired, late)),
             self.irq.eq(status.done | status.error),
             status.error.eq(status.code != 0),
         ]
@@ -138,9 +142,11 @@ class Control(wiring.Component):
                 with m.If(self.written & self.finish):
                     self._stop(m)
                 self._stop_on(m, failure, outcome)
-            with m.State("STOP"), m.If((self.bus_idle | expired) & settle[-1]):
-                m.d.sync += [status.busy.eq(0), status.done.eq(outcome == 0), status.code.eq(outcome)]
-                m.next = "IDLE"
+            with m.State("STOP"):
+                final = self._final(m, outcome)
+                with m.If((self.bus_idle | expired) & settle[-1]):
+                    m.d.sync += [status.busy.eq(0), status.done.eq(final == 0), status.code.eq(final)]
+                    m.next = "IDLE"
         with m.If(self.start & status.busy):
             m.d.sync += status.ignored.eq(1)
         self._copy(m, begin)
@@ -161,7 +167,19 @@ class Control(wiring.Component):
             m.d.sync += outcome.eq(failure)
             self._stop(m)
 
-    def _failure(self, m: Module, expired: Signal) -> Signal:
+    def _final(self, m: Module, outcome: Signal) -> Signal:
+        """What came of the image, if it ends now: its last reads, which nothing waited for, count as well."""
+        final, read_error = Signal(8), self.read_error | self.late_read_error
+        m.d.comb += final.eq(outcome)
+        with m.If(outcome == 0):
+            with m.If(read_error):
+                m.d.comb += final.eq(Error.READ)
+                m.d.sync += outcome.eq(Error.READ)
+            with m.Elif(~self.bus_idle):
+                m.d.comb += final.eq(Error.WATCHDOG)
+        return final
+
+    def _failure(self, m: Module, expired: Signal, late: Signal) -> Signal:
         """The error of this cycle, the most telling one first."""
         code = Signal(8)
         with m.If(self.read_error):
@@ -174,11 +192,13 @@ class Control(wiring.Component):
             m.d.comb += code.eq(Error.ABORTED)
         with m.Elif(expired):
             m.d.comb += code.eq(Error.WATCHDOG)
+        with m.Elif(late):
+            m.d.comb += code.eq(Error.LIMIT)
         return code
 
-    def _watchdog(self, m: Module) -> tuple[Signal, Signal]:
-        """Too many cycles without progress; and the reset, delayed until everything has settled."""
-        timer, expired, settle = Signal(32), Signal(), Signal(3)
+    def _watchdog(self, m: Module) -> tuple[Signal, Signal, Signal]:
+        """Too many cycles without progress; too many in all; and the reset, delayed until all has settled."""
+        timer, expired, late, settle = Signal(32), Signal(), Signal(), Signal(3)
         progress = self.core_progress | self.bus_progress
         was_reset = Signal()
         m.d.sync += was_reset.eq(self.check_reset)
@@ -187,8 +207,11 @@ class Control(wiring.Component):
             m.d.sync += [timer.eq(0), expired.eq(0)]
         with m.Else():
             m.d.sync += [timer.eq(timer + 1), expired.eq(timer >= self.image.watchdog)]
+        # In an image's first cycle the counter is 0, and again after 2**32: so long is a limit of 0.
+        running = self.status.busy & (was_reset == self.check_reset)
+        m.d.sync += late.eq(running & (self.status.cycles == self.image.limit))
         m.d.sync += settle.eq((settle << 1) | self.check_reset)
-        return expired, settle
+        return expired, late, settle
 
     def _flushed(self, m: Module) -> Signal:
         """The core's reset has lasted until its pipelines, whose registers have none, are empty."""

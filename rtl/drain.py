@@ -9,6 +9,7 @@ from amaranth import Array, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.depths import drain_queue_groups
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.numerics import SHIFT_BITS
 from hlsgen.rtl.constants import constant_word
@@ -18,7 +19,7 @@ from hlsgen.rtl.drain_attention import ContextScales, RowMaxima
 from hlsgen.rtl.drain_combine import GATED_BITS, GateRows
 from hlsgen.rtl.drain_control import DrainControl
 from hlsgen.rtl.drain_requantize import Requantize
-from hlsgen.rtl.drain_streams import DrainStreams, queue_depth
+from hlsgen.rtl.drain_streams import DrainStreams
 from hlsgen.rtl.drain_tags import ADDEND_LEAD, MAXIMUM_LEAD, at_result, at_write, drain_tags
 from hlsgen.rtl.expert_queues import queue_entry
 from hlsgen.rtl.jobs import (
@@ -183,7 +184,7 @@ class DrainStage(wiring.Component):
             "table_address": In(6),
             "table_data": In(64),
             "addends": In(stream.Signature(16 * lanes)),
-            "addend_level": Out(count_bits(queue_depth(p))),
+            "addend_level": Out(count_bits(drain_queue_groups(p))),
             "output": Out(stream.Signature(output_word(p))),
             "output_space": Out(1),
             "output_left": Out(1),

@@ -9,15 +9,11 @@ from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.depths import drain_queue_groups
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.jobs import group_lanes, output_word, tile_groups
 from hlsgen.rtl.pipeline import count_bits
 from hlsgen.rtl.queues import Queue
-
-
-def queue_depth(p: MachineParameters) -> int:
-    """Groups of rows in the addend and the output queue: four blocks, at least 16."""
-    return max(16, 4 << (tile_groups(p) - 1).bit_length())
 
 
 class DrainStreams(wiring.Component):
@@ -72,7 +68,7 @@ class DrainStreams(wiring.Component):
             {
                 "addends": In(stream.Signature(bits)),
                 "output": Out(stream.Signature(output_word(parameters))),
-                "addend_level": Out(count_bits(queue_depth(parameters))),
+                "addend_level": Out(count_bits(drain_queue_groups(parameters))),
                 "reserved": In(count_bits(tile_groups(parameters))),
                 "addend": Out(bits),
                 "output_word": In(output_word(parameters)),
@@ -85,7 +81,7 @@ class DrainStreams(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m, p = Module(), self._parameters
-        depth, bits = queue_depth(p), 16 * group_lanes(p)
+        depth, bits = drain_queue_groups(p), 16 * group_lanes(p)
         m.submodules.waiting = waiting = Queue(bits, depth)
         wiring.connect(m, wiring.flipped(self.addends), waiting.i)
         level = Signal(count_bits(2 * depth))

@@ -12,8 +12,10 @@ from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.errors import Problem, UsageError
+from hlsgen.machine.cycles import ON_CHIP, predict
 from hlsgen.machine.fixed import fixed_machine
 from hlsgen.machine.image import Image
+from hlsgen.machine.limits import cycle_limit
 from hlsgen.machine.parameters import SECTION_ALIGN, ceil_div
 from hlsgen.machine.program import Program
 from hlsgen.rtl.array import block_sums
@@ -150,6 +152,7 @@ class Ecp5Top(wiring.Component):
         self._machine = fixed_machine(program)
         self._map = memory_map(program, image)
         self._image = image.ljust(self._map.image_bytes, b"\0")
+        self._limit = cycle_limit(predict(program, Image.unpack(image), ON_CHIP).cycles)
         self._pll: Pll | None = find_pll(clock_mhz, core_mhz) if pll else None
         self.core_mhz = self._pll.mhz if self._pll else clock_mhz
         self._divisor = serial.divisor(self.core_mhz)
@@ -169,7 +172,7 @@ class Ecp5Top(wiring.Component):
         bits = self._map.end.bit_length()
         m.submodules.top = top = Top(parameters, target=self._target, address_bits=bits, near=True)
         m.submodules.rom = rom = ImageRom(self._image, self._map, bus_bytes=parameters.bus_bytes)
-        m.submodules.host = host = RegisterHost(self._map)
+        m.submodules.host = host = RegisterHost(self._map, self._limit)
         m.submodules.frames = frames = Frames(
             input_bytes=layout.words * parameters.columns,
             classes=self._program.output.columns,

@@ -11,7 +11,9 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.commands import COMMAND_BYTES
 from hlsgen.machine.constant_format import word_bytes
+from hlsgen.machine.depths import CHANNELS, burst_bytes, channel_beats, outstanding
 from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters
 from hlsgen.rtl.axi import ADDRESS_BITS, RESPONSE_ERROR_BIT, AxiRead
 from hlsgen.rtl.resize import Resize
@@ -21,28 +23,7 @@ UNIT_BITS = 6
 """Addresses and lengths count units of 64 bytes: everything in external memory is aligned to them."""
 ADDRESS_UNITS = ADDRESS_BITS - UNIT_BITS
 LENGTH_UNITS = 32 - UNIT_BITS + 1
-HEADER, COMMANDS, PIXELS, WEIGHTS, CONSTANTS, ADDENDS, OPERANDS = range(7)
-BEATS_UNDER_WAY = 128
-CHANNELS = ("header", "commands", "pixels", "weights", "constants", "addends", "operands")
-"""The last one, keys and values, only where attention is streamed."""
-
-
-NEAR_BEATS = 16
-"""Depth of the buffers, and beats under way, in front of a memory on the chip: its latency covered."""
-
-
-def burst_bytes(bus_bytes: int, near: bool = False) -> int:
-    """Largest burst: 16 beats or 256 bytes, in front of a near memory 4 beats; divides 4096."""
-    return max(SECTION_ALIGN, 4 * bus_bytes) if near else max(256, 16 * bus_bytes)
-
-
-def outstanding(bus_bytes: int, near: bool = False) -> int:
-    """Read bursts that may be under way: `BEATS_UNDER_WAY` or `NEAR_BEATS` beats.
-
-    They cover the memory's latency; more would only let weights queue before what is needed sooner.
-    """
-    beats = NEAR_BEATS if near else BEATS_UNDER_WAY
-    return max(2, beats * bus_bytes // burst_bytes(bus_bytes, near))
+HEADER, COMMANDS, PIXELS, WEIGHTS, CONSTANTS, ADDENDS, OPERANDS = range(len(CHANNELS))
 
 
 @dataclass(frozen=True)
@@ -55,20 +36,20 @@ class ChannelShape:
 
 
 def channel_shapes(parameters: MachineParameters, near: bool = False) -> tuple[ChannelShape, ...]:
-    """The channels' shapes in the order of `CHANNELS`; pixels and weights can take all of the bus."""
-    p = parameters
-    least = 2 * burst_bytes(p.bus_bytes, near) // p.bus_bytes
-    small = max(NEAR_BEATS if near else 64, least)
-    large, weights = (small, small) if near else (max(small, BEATS_UNDER_WAY), 256)
-    operands = (ChannelShape(8 * p.columns * p.row_width, large),)
-    return (
-        ChannelShape(32, SECTION_ALIGN // p.bus_bytes + 1),
-        ChannelShape(1024, small, apart=near),
-        ChannelShape(p.columns * 8, large),
-        ChannelShape(p.columns * p.depth * 8 // weight_parts(p, near), weights),
-        ChannelShape(8 * word_bytes(p.columns), small),
-        ChannelShape(16 * p.columns * p.row_width, small),
-        *(operands if p.streamed else ()),
+    """The channels' shapes in the order of `CHANNELS`."""
+    p, word = parameters, parameters.columns * 8
+    bits = {
+        "header": 32,
+        "commands": 8 * COMMAND_BYTES,
+        "pixels": word,
+        "weights": word * p.depth // weight_parts(p, near),
+        "constants": 8 * word_bytes(p.columns),
+        "addends": 2 * word * p.row_width,
+        "operands": word * p.row_width,
+    }
+    return tuple(
+        ChannelShape(bits[name], depth, apart=near and name == "commands")
+        for name, depth in channel_beats(p, near).items()
     )
 
 
@@ -238,8 +219,8 @@ class Fetch(wiring.Component):
         The same for the sections of commands, where commands may be skipped: `open` is then not for them.
     progress
         A beat arrived.
-    error
-        A beat arrived with an error response.
+    error, late_error
+        A beat arrived with an error response; late: it was dropped.
     idle
         No read is outstanding.
 
@@ -262,6 +243,7 @@ class Fetch(wiring.Component):
     weights_first: Signal
     progress: Signal
     error: Signal
+    late_error: Signal
     idle: Signal
 
     def __init__(
@@ -290,6 +272,7 @@ class Fetch(wiring.Component):
                 },
                 "progress": Out(1),
                 "error": Out(1),
+                "late_error": Out(1),
                 "idle": Out(1),
             }
         )
@@ -369,6 +352,7 @@ class Fetch(wiring.Component):
             m.d.sync += drop.eq(tags.r_level - ended)
         with m.Elif(ended & (drop != 0)):
             m.d.sync += drop.eq(drop - 1)
+        failed = bus.rvalid & tags.r_rdy & bus.rresp[RESPONSE_ERROR_BIT]
         beat, write = Signal(8 * self._bus_bytes, reset_less=True), Signal()
         owner = Signal(len(tags.r_data), reset_less=True)
         m.d.sync += [
@@ -376,7 +360,8 @@ class Fetch(wiring.Component):
             write.eq(keep),
             owner.eq(tags.r_data),
             self.progress.eq(bus.rvalid),
-            self.error.eq(keep & bus.rresp[RESPONSE_ERROR_BIT]),
+            self.error.eq(failed & keep),
+            self.late_error.eq(failed & ~keep),
         ]
         for index, channel in enumerate(channels):
             m.d.comb += [channel.beat.eq(beat), channel.write.eq(write & (owner == index))]

@@ -17,6 +17,8 @@ from hlsgen.rtl.fetch import ADDENDS, COMMANDS, CONSTANTS, HEADER, PIXELS, UNIT_
 
 COMMAND_UNITS = 2
 """Units of 64 bytes in a command."""
+_LAST_SECTION = 12
+"""The word behind the last section's size."""
 
 
 class Error(IntEnum):
@@ -35,13 +37,15 @@ class Error(IntEnum):
     ALIGNMENT = 11
     ABORTED = 12
     TASK = 13
+    LIMIT = 14
 
 
 class HeaderCheck(wiring.Component):
     """Runs once after reset: settings, then the header word by word, then `done` or an error.
 
-    The image range is checked before the header is read, input and output before anything else is. A Program
-    without commands counts as a section outside the Image.
+    The image range is checked before the header is read, input and output before anything else is. Sections
+    must follow one another, and the last one end where the Image does, so that none of their places and sizes
+    can be wrong alone. A Program without commands counts as a section outside the Image.
 
     Parameters
     ----------
@@ -92,7 +96,8 @@ class HeaderCheck(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
         s, index = self.settings, Signal(5)
-        total, offset, size = Signal(32), Signal(32), Signal(34)
+        total, size = Signal(32), Signal(34)
+        following = Signal(32 - UNIT_BITS, init=HEADER_BYTES // SECTION_ALIGN)  # unit of the next section
         base = Signal(64)
         m.d.sync += [self.open.load.eq(0), self.output_load.eq(0)]
         with m.FSM(name="header"):
@@ -114,12 +119,12 @@ class HeaderCheck(wiring.Component):
                 m.d.comb += self.words.ready.eq(1)
                 with m.If(self.words.valid):
                     m.d.sync += index.eq(index + 1)
-                    self._word(m, index, total, offset, size, base)
+                    self._word(m, index, total, following, size, base)
             with m.State("TOTAL"):
                 m.next = "WORD"
                 with m.If((total > s.image_bytes) | (total < HEADER_BYTES)):
                     self._fail(m, Error.TRUNCATED)
-            self._section(m, index, total, offset, size)
+            self._section(m, index, total, following, size)
             with m.State("DONE"):
                 m.d.comb += self.done.eq(1)
             with m.State("FAILED"):
@@ -131,7 +136,7 @@ class HeaderCheck(wiring.Component):
         m.next = "FAILED"
 
     def _word(
-        self, m: Module, index: Signal, total: Signal, offset: Signal, size: Signal, base: Signal
+        self, m: Module, index: Signal, total: Signal, following: Signal, size: Signal, base: Signal
     ) -> None:
         """Check or keep one header word."""
         word = self.words.payload
@@ -146,8 +151,8 @@ class HeaderCheck(wiring.Component):
             with m.Case(3):
                 m.d.sync += total.eq(word)
                 m.next = "TOTAL"
-            with m.Case(4, 6, 8, 10):
-                m.d.sync += offset.eq(word)
+            with m.Case(4, 6, 8, 10), m.If(word != following << UNIT_BITS):
+                self._fail(m, Error.SECTION)
             with m.Case(5):
                 m.d.sync += size.eq(word * COMMAND_UNITS)
                 m.next = "SECTION"
@@ -196,25 +201,22 @@ class HeaderCheck(wiring.Component):
                     with m.Default():  # the workspace: the core says when it is read and written
                         m.next = "DONE"
 
-    def _section(self, m: Module, index: Signal, total: Signal, offset: Signal, size: Signal) -> None:
-        """Check that `size` units from `offset` lie in the Image; then load their channel."""
-        end, askew = Signal(36), Signal()
-        first = offset[UNIT_BITS:]
+    def _section(self, m: Module, index: Signal, total: Signal, following: Signal, size: Signal) -> None:
+        """Check that `size` units from `following` lie in the Image; then load their channel."""
+        end, units = Signal(36), total[UNIT_BITS:]
         with m.State("SECTION"):
             m.d.sync += [
-                end.eq(first + size),
-                askew.eq(offset[:UNIT_BITS].any() | (first == 0)),
-                self.open.address.eq(self.settings.image_base[UNIT_BITS:] + first),
+                end.eq(following + size),
+                self.open.address.eq(self.settings.image_base[UNIT_BITS:] + following),
                 self.open.units.eq(size),
             ]
             m.next = "SECTION_CHECK"
         with m.State("SECTION_CHECK"):
-            misplaced = askew | (end > total[UNIT_BITS:])
-            with m.If(misplaced):
+            with m.If((end > units) | ((index == _LAST_SECTION) & (end != units))):
                 self._fail(m, Error.SECTION)
             with m.Else():
                 m.next = "WORD"
-                m.d.sync += self.open.load.eq(1)
+                m.d.sync += [self.open.load.eq(1), following.eq(end)]
                 with m.Switch(index):
                     for following, channel in ((6, COMMANDS), (8, CONSTANTS), (10, WEIGHTS), (12, ADDENDS)):
                         with m.Case(following):

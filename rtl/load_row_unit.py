@@ -9,6 +9,7 @@ from amaranth import C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.depths import NORM_ROW_CYCLES
 from hlsgen.numerics import MULTIPLIER_BITS, ROW_SHIFT
 from hlsgen.rtl.memories import ram
 from hlsgen.rtl.multiplier import LIMB, PORT, Multiplier
@@ -22,7 +23,7 @@ SQUARES_BITS = 43
 DENOMINATOR_BITS = 24
 """Sum of up to 65535 exp values."""
 VARIANCE_BITS = 64
-PRODUCTS = 6
+PRODUCTS = NORM_ROW_CYCLES
 """Products of limbs that make a variance; as many cycles between two rows."""
 
 

@@ -9,6 +9,7 @@ from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.depths import SETTLED
 from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters
 from hlsgen.rtl.fetch import LENGTH_UNITS
 from hlsgen.rtl.jobs import (
@@ -21,9 +22,6 @@ from hlsgen.rtl.jobs import (
     write_lane_bits,
 )
 from hlsgen.rtl.pipeline import count_bits
-
-SETTLED = 8
-"""Cycles for which no write may be on its way before anything is read: more than any register on that way."""
 
 
 class OperandFill(wiring.Component):

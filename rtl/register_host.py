@@ -28,8 +28,8 @@ class Step:
     data: int = 0
 
 
-def steps(memory_map: MemoryMap) -> tuple[Step, ...]:
-    """The accesses of one image, in order."""
+def steps(memory_map: MemoryMap, limit: int) -> tuple[Step, ...]:
+    """The accesses of one image, which may take `limit` cycles, in order."""
     offsets = {name: offset for name, _, offset, _ in SETTINGS}
     settings = {
         "image_base": 0,
@@ -38,6 +38,7 @@ def steps(memory_map: MemoryMap) -> tuple[Step, ...]:
         "output_base": memory_map.output_base,
         "window_base": 0,
         "window_bytes": memory_map.end,
+        "limit": limit,
     }
     return (
         *(Step("write", offsets[name], value) for name, value in settings.items()),
@@ -56,6 +57,8 @@ class RegisterHost(wiring.Component):
     ----------
     memory_map
         Addresses of Image, input and output.
+    limit
+        Cycles that an image may take, see `hlsgen.machine.limits`.
 
     Members
     -------
@@ -75,8 +78,8 @@ class RegisterHost(wiring.Component):
     code: Signal
     cycles: Signal
 
-    def __init__(self, memory_map: MemoryMap) -> None:
-        self._steps = steps(memory_map)
+    def __init__(self, memory_map: MemoryMap, limit: int) -> None:
+        self._steps = steps(memory_map, limit)
         members = {"start": In(1), "done": Out(1), "code": Out(8), "cycles": Out(32)}
         super().__init__({"bus": Out(AxiLite()), **members})
 

@@ -9,6 +9,7 @@ from amaranth import Array, C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.depths import route_pace
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.numerics import GATE_ONE, GateMode
 from hlsgen.rtl.expert_queues import GATE_BITS
@@ -18,7 +19,7 @@ from hlsgen.rtl.multiplier import Multiplier
 from hlsgen.rtl.numerics import round_half_up
 from hlsgen.rtl.pipeline import address_bits, delay, register, total
 from hlsgen.rtl.reciprocal import Reciprocal
-from hlsgen.rtl.route_select import READ_LATENCY, LogitWalk, best_list, logit_address_bits, pace
+from hlsgen.rtl.route_select import READ_LATENCY, LogitWalk, best_list, logit_address_bits
 
 SUM_BITS = 32
 
@@ -163,7 +164,7 @@ class RouteSums(wiring.Component):
         highest = delay(m, top, READ_LATENCY, name="highest")
         first = Mux(late, listed, walk.logit[0])
         indices = [Mux(sigmoid, first + half, highest - first)]
-        indices += [highest - walk.logit[index] for index in range(1, pace(p))]
+        indices += [highest - walk.logit[index] for index in range(1, route_pace(p))]
         values = self._table(
             m, [register(m, index[: p.logit_bits], name=f"index_{i}") for i, index in enumerate(indices)]
         )

@@ -9,17 +9,13 @@ from amaranth import Array, C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.depths import route_pace
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.jobs import FIELD_BITS, router_words
 from hlsgen.rtl.pipeline import address_bits, delay, register
 
 READ_LATENCY = 2
 """Cycles from an address to the logits."""
-
-
-def pace(p: MachineParameters) -> int:
-    """Logits that are looked at in a cycle."""
-    return min(2, p.columns)
 
 
 def logit_address_bits(p: MachineParameters) -> int:
@@ -77,16 +73,16 @@ class LogitWalk(wiring.Component):
                 "word": In(data.ArrayLayout(signed(p.logit_bits), p.columns)),
                 "next_address": Out(address),
                 "finishing": Out(1),
-                "valid": Out(pace(p)),
+                "valid": Out(route_pace(p)),
                 "last": Out(1),
                 "expert": Out(address_bits(p.experts)),
-                "logit": Out(data.ArrayLayout(signed(p.logit_bits), pace(p))),
+                "logit": Out(data.ArrayLayout(signed(p.logit_bits), route_pace(p))),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         del platform
-        m, p, step = Module(), self._parameters, pace(self._parameters)
+        m, p, step = Module(), self._parameters, route_pace(self._parameters)
         running, expert = Signal(), Signal(FIELD_BITS["experts"])
         lane = Signal(address_bits(p.columns))
         last = expert + step >= self.experts
@@ -208,7 +204,7 @@ class RouteSelect(wiring.Component):
             (used[index], self.best.items[index].logit, self.best.items[index].expert)
             for index in range(p.choices)
         ]
-        for index in range(pace(p)):
+        for index in range(route_pace(p)):
             logit = register(m, walk.logit[index], name=f"logit_{index}")
             items = self._inserted(items, valid[index], logit, expert + index)
         for index, (taken, logit, number) in enumerate(items):

@@ -173,6 +173,7 @@ class Top(wiring.Component):
             writer.finish.eq(control.finish),
             control.written.eq(writer.done),
             control.read_error.eq(fetch.error),
+            control.late_read_error.eq(fetch.late_error),
             control.write_error.eq(writer.error),
             control.bus_progress.eq(fetch.progress | writer.progress),
             control.bus_idle.eq(fetch.idle & writer.idle),

@@ -10,9 +10,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.depths import burst_bytes
 from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters
 from hlsgen.rtl.axi import ADDRESS_BITS, RESPONSE_ERROR_BIT, AxiWrite
-from hlsgen.rtl.fetch import ADDRESS_UNITS, LENGTH_UNITS, UNIT_BITS, burst_bytes
+from hlsgen.rtl.fetch import ADDRESS_UNITS, LENGTH_UNITS, UNIT_BITS
 from hlsgen.rtl.jobs import output_word
 from hlsgen.rtl.resize import Resize
 from hlsgen.rtl.store_words import StoreWords
@@ -30,7 +31,8 @@ class WriteBack(wiring.Component):
     """Gathers output words into bursts; after `finish` it fills up with zeros to the given length.
 
     A burst starts only when all its data are there. Words beyond the given length are taken and dropped.
-    Keys and values, which come before all output words, leave in bursts of 64 bytes.
+    Keys and values, which come before all output words, leave in bursts of 64 bytes; beyond the workspace's
+    end they go to its begin, so that no Image can make them go anywhere else.
     Writes outlive `reset`: a burst under way then ends with zero strobes, and late responses are ignored.
 
     Parameters
@@ -239,12 +241,13 @@ class WriteBack(wiring.Component):
     ) -> Value:
         """A burst of 64 bytes where keys or values come next; whether all of the next burst is there."""
         beat, (stores, at, length) = data.View(_beat(self._bus_bytes), buffer.r_data), burst
-        following = Signal.like(at)
-        base = self.workspace + Mux(beat.values, self._parameters.workspace_units, 0)
+        units = self._parameters.workspace_units
+        place, following = Signal(range(2 * units)), Signal(range(2 * units))
         m.d.comb += stores.eq(buffer.r_rdy & beat.store)
         with m.If(stores):
-            m.d.comb += [at.eq(Mux(beat.first, base, following)), length.eq(1)]
+            m.d.comb += place.eq(Mux(beat.first, Mux(beat.values, units, 0), following))
+            m.d.comb += [at.eq(self.workspace + place), length.eq(1)]
             with m.If(start):
-                m.d.sync += following.eq(at + 1)
+                m.d.sync += following.eq(Mux(place == 2 * units - 1, 0, place + 1))
         # What comes next shows only once it is at the buffer's end.
         return buffer.r_rdy & Mux(stores, buffer.r_level >= self._beats, full)

@@ -15,13 +15,14 @@ import numpy as np
 from hlsgen.errors import Mismatch, Problem, UsageError
 from hlsgen.machine import trace
 from hlsgen.machine.image import Image
+from hlsgen.machine.limits import WATCHDOG_CYCLES
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.machine.program import Program
 from hlsgen.sim import verilator
 from hlsgen.sim.place import build_place
 
 COUNTERS = ("cycles", "multiply", "wait_tile", "wait_weights", "wait_drain", "idle")
-_ROW = ("status", "error", *COUNTERS, "read_beats", "write_beats", "records", "elapsed", "fault")
+_ROW = ("status", "error", *COUNTERS, "read_beats", "write_beats", "records", "elapsed", "fault", "strays")
 _VERILATOR = ("--cc", "--exe", "--build", "-j", "2", "-O3", "--no-timing", "--no-assert")
 _QUIET = ("-Wno-fatal", "-Wno-lint", "--quiet")
 
@@ -47,7 +48,7 @@ class Fault:
     read_error, write_error: number of the beat that gets `response` (2 slave error, 3 decode error). silent:
     number of the first read beat that never comes. abort, restart, reset: cycles from the start to the host's
     abort, to a second start, to a reset. image_offset: bytes added to the Image's address. image_bytes,
-    window_bytes: registers. image: what lies in memory in the Image's place.
+    image_limit, window_bytes: registers. image: what lies in memory in the Image's place.
     """
 
     read_error: int = -1
@@ -59,6 +60,7 @@ class Fault:
     reset: int = -1
     image_offset: int = 0
     image_bytes: int = -1
+    image_limit: int = -1
     window_bytes: int = 0
     image: bytes = b""
 
@@ -67,7 +69,8 @@ class Fault:
 class Run:
     """What came of one image: `output` bytes, registers and counters by name, trace records if asked for.
 
-    experts: tokens and waits of each expert, from the registers.
+    The counter `strays` has beats written where nothing may be written. experts: tokens and waits of each
+    expert, from the registers.
     """
 
     output: bytes
@@ -98,44 +101,81 @@ class Harness:
         fault: Fault | None = None,
         task: int = 0,
         task_step: int = 0,
-        watchdog: int = 1 << 20,
+        watchdog: int = WATCHDOG_CYCLES,
+        image_limit: int = 0,
         limit: int = 1 << 40,
     ) -> list[Run]:
         """Run one Image on padded inputs, one after another; raises `ToolFailed` when nothing comes back.
 
         fault: what goes wrong with the first of them. task, task_step: the first one's task, and how far each
-        next one's is behind it, modulo the number of tasks.
+        next one's is behind it, modulo the number of tasks. watchdog, image_limit: the machine's registers;
+        limit: cycles until the harness gives up.
         """
-        sections, size = Image.unpack(image), len(inputs[0])
-        if any(len(data) != size for data in inputs):
+        if any(len(data) != len(inputs[0]) for data in inputs):
             raise UsageError("inputs must all have the same number of bytes")
-        memory = memory or Memory()
+        options = {"task": task, "task_step": task_step, "watchdog": watchdog, "image_limit": image_limit}
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            (folder / "image").write_bytes(image)
-            (folder / "inputs").write_bytes(b"".join(inputs))
-            options: dict[str, int | str] = {
-                **{file: file for file in ("image", "inputs", "outputs", "counters")},
-                **({"trace": "trace"} if self.trace else {}),
-                "samples": len(inputs),
-                "input_bytes": size,
-                "output_bytes": -(-sections.output_bytes // 64) * 64,
-                "workspace_bytes": sections.workspace_bytes,
-                "latency": memory.latency,
-                "rate": round(memory.rate * 1024),
-                "stall": round(memory.stall * 1024),
-                "seed": memory.seed,
-                "task": task,
-                "task_step": task_step,
-                "experts": self.parameters.experts,
-                "tasks": self.parameters.tasks if self.parameters.planned else 1 << 16,
-                "watchdog": watchdog,
-                "limit": limit,
-                **_fault_options(fault, folder),
-            }
-            command = [str(self.executable), *(f"{key}={value}" for key, value in options.items())]
-            verilator.run(command, folder)
-            return self._results(folder, len(inputs))
+            options |= {"samples": len(inputs), "limit": limit, **_fault_options(fault, folder)}
+            return self._execute(folder, image, inputs, memory or Memory(), options)
+
+    def run_damaged(
+        self,
+        image: bytes,
+        damaged: Sequence[bytes],
+        data: bytes,
+        *,
+        memory: Memory | None = None,
+        task: int = 0,
+        watchdog: int = WATCHDOG_CYCLES,
+        image_limit: int = 0,
+        limit: int = 1 << 40,
+    ) -> list[tuple[Run, Run]]:
+        """Run every damaged Image on one padded input, and after each of them the right one.
+
+        A damaged one that gives no answer within the `limit` has status 0; it has then been aborted. Only the
+        right ones are traced. Raises `ToolFailed` when the right one gives no answer.
+        """
+        if any(len(one) != len(image) for one in damaged):
+            raise UsageError("damaged Images must be as large as the right one")
+        options = {"task": task, "watchdog": watchdog, "image_limit": image_limit, "limit": limit}
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "damaged").write_bytes(b"".join(damaged))
+            runs = self._execute(
+                folder, image, [data], memory or Memory(), options | {"damaged": "damaged"}, 2 * len(damaged)
+            )
+        return list(zip(runs[::2], runs[1::2], strict=True))
+
+    def _execute(
+        self,
+        folder: Path,
+        image: bytes,
+        inputs: Sequence[bytes],
+        memory: Memory,
+        options: Mapping[str, int | str],
+        runs: int = 0,
+    ) -> list[Run]:
+        """The harness with `options` and all that every call has; what came of `runs`, else of each input."""
+        sections = Image.unpack(image)
+        (folder / "image").write_bytes(image)
+        (folder / "inputs").write_bytes(b"".join(inputs))
+        given: dict[str, int | str] = {
+            **{file: file for file in ("image", "inputs", "outputs", "counters")},
+            **({"trace": "trace"} if self.trace else {}),
+            "input_bytes": len(inputs[0]),
+            "output_bytes": -(-sections.output_bytes // 64) * 64,
+            "workspace_bytes": sections.workspace_bytes,
+            "latency": memory.latency,
+            "rate": round(memory.rate * 1024),
+            "stall": round(memory.stall * 1024),
+            "seed": memory.seed,
+            "experts": self.parameters.experts,
+            "tasks": self.parameters.tasks if self.parameters.planned else 1 << 16,
+            **options,
+        }
+        verilator.run([str(self.executable), *(f"{key}={value}" for key, value in given.items())], folder)
+        return self._results(folder, runs or len(inputs))
 
     def _results(self, folder: Path, samples: int) -> list[Run]:
         rows = np.fromfile(folder / "counters", "<u8").reshape(samples, -1)
@@ -159,6 +199,7 @@ def _fault_options(fault: Fault | None, folder: Path) -> dict[str, int | str]:
     if fault is None:
         return {}
     options: dict[str, int | str] = {key: value for key, value in vars(fault).items() if key != "image"}
+    options["faulty_limit"] = options.pop("image_limit")
     if fault.image:
         (folder / "other").write_bytes(fault.image)
         options["other_image"] = "other"
@@ -171,17 +212,18 @@ def build(
     *,
     target: str = "generic",
     trace: bool = False,
+    near: bool = False,
     text: str | None = None,
 ) -> Harness:
     """The harness for a machine, from `folder` if it was built there before.
 
     If make can't work in `folder`, it is another one: see `build_place`.
 
-    text: the top's Verilog, with trace ports if `trace`; without it the generator makes it. Raises
-    `ToolMissing` or `ToolFailed`.
+    near: the machine is made for a memory on the chip. text: the top's Verilog, with trace ports if `trace`;
+    without it the generator makes it. Raises `ToolMissing` or `ToolFailed`.
     """
     source = Path(__file__).with_name("harness.cpp")
-    digest = hashlib.sha256(f"{parameters} {target} {trace} {verilator.version()}".encode())
+    digest = hashlib.sha256(f"{parameters} {target} {trace} {near} {verilator.version()}".encode())
     digest.update(source.read_bytes() + Path(__file__).read_bytes())
     digest.update(text.encode() if text is not None else _generator_bytes())
     folder = build_place(folder)
@@ -192,7 +234,7 @@ def build(
     if text is None:
         from hlsgen.emit.rtl import PATH, verilog
 
-        text = verilog(parameters, target, trace)[PATH]
+        text = verilog(parameters, target, trace, near)[PATH]
     shape = {
         "BUS_BYTES": parameters.bus_bytes,
         "COLUMNS": parameters.columns,

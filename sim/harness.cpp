@@ -11,13 +11,19 @@
 //   read_error, write_error, response         beats before the one that gets this error response, -1 for none
 //   silent                                    beats after which reads are no longer answered
 //   abort, restart, reset                     cycles from the start to that bit of the host, or to a reset
-//   image_offset, image_bytes, window_bytes   what the host writes instead of the right addresses
+//   image_offset, image_bytes, window_bytes,
+//   faulty_limit                              what the host writes instead of the right addresses
 //   other_image                               file of the Image that lies in memory instead of the right one
 //   faults                                    images, from the first, that all this is for (default: all)
-//   watchdog, limit                           cycles: the machine's register, and until the harness gives up
+//   watchdog, image_limit                     cycles: the machine's registers
+//   limit                                     cycles until the harness gives up
+//   damaged                                   file of Images, each as large as `image`: every one of them is run on
+//                                             the first input, without a trace, and after it the right one
 //
-// `counters` gets per image: status, error, the six counters, beats read and written, trace records, cycles
-// from the start to the interrupt and to the fault; 13 words of 64 bits; then tokens and waits of each of `experts`.
+// `counters` gets per image: status, error, the six counters, beats read and written, trace records, cycles from the
+// start to the interrupt and to the fault, and beats written where nothing may be written; 14 words of 64 bits; then
+// tokens and waits of each of `experts`. Of a damaged Image without an answer within the limit, which is then
+// aborted, the status is 0.
 // Exit code 3: no interrupt within the limit; 4: the top broke a rule of AXI.
 
 #include <cstdint>
@@ -119,7 +125,7 @@ struct Throttle {
 // What goes wrong with an image, and when; -1: nothing.
 struct Fault {
     int64_t readError = -1, writeError = -1, silent = -1, abort = -1, restart = -1, reset = -1;
-    int64_t imageOffset = 0, imageBytes = -1, windowBytes = 0;
+    int64_t imageOffset = 0, imageBytes = -1, imageLimit = -1, windowBytes = 0;
     unsigned response = kSlaveError;
 
     static Fault of(const Options& o) {
@@ -128,7 +134,7 @@ struct Fault {
         f.silent = o.number("silent", -1), f.abort = o.number("abort", -1);
         f.restart = o.number("restart", -1), f.reset = o.number("reset", -1);
         f.imageOffset = o.number("image_offset", 0), f.imageBytes = o.number("image_bytes", -1);
-        f.windowBytes = o.number("window_bytes", 0);
+        f.windowBytes = o.number("window_bytes", 0), f.imageLimit = o.number("faulty_limit", -1);
         f.response = static_cast<unsigned>(o.number("response", kSlaveError));
         return f;
     }
@@ -161,7 +167,7 @@ public:
 
     std::vector<Region> regions;
     FILE* trace = nullptr;
-    uint64_t cycle = 0, readBeats = 0, writeBeats = 0, records = 0, started = 0, faulted = 0;
+    uint64_t cycle = 0, readBeats = 0, writeBeats = 0, records = 0, started = 0, faulted = 0, strays = 0;
     int64_t images = 0;
     Fault fault;
 
@@ -283,7 +289,7 @@ private:
         get(top_->m_axi_wdata, data, BUS_BYTES);
         std::memcpy(&strobes, &top_->m_axi_wstrb, sizeof top_->m_axi_wstrb);
         uint8_t* place = find(burst.address, true);
-        if (!place && strobes) burst.when = kDecodeError;
+        if (!place && strobes) burst.when = kDecodeError, ++strays;
         if (fault.writeError >= 0 && writeBeats == static_cast<uint64_t>(fault.writeError))
             burst.when = fault.response, markFault();
         for (unsigned i = 0; place && i < BUS_BYTES; ++i)
@@ -362,7 +368,7 @@ private:
 void start(Machine& machine, const Options& o) {
     const Fault& fault = machine.fault;
     const size_t size = machine.regions[0].data.size();
-    machine.readBeats = machine.writeBeats = machine.records = machine.faulted = 0;
+    machine.readBeats = machine.writeBeats = machine.records = machine.faulted = machine.strays = 0;
     machine.write64(0x10, kImage + static_cast<uint64_t>(fault.imageOffset));
     machine.write(0x18, static_cast<uint32_t>(fault.imageBytes < 0 ? size : fault.imageBytes));
     machine.write64(0x1C, kInput);
@@ -371,14 +377,15 @@ void start(Machine& machine, const Options& o) {
     machine.write(0x34, static_cast<uint32_t>(fault.windowBytes));
     if (machine.regions.size() > 3) machine.write64(0x60, kWorkspace);
     machine.write(0x38, static_cast<uint32_t>(o.number("watchdog", 1 << 20)));
+    machine.write(0x3C, static_cast<uint32_t>(fault.imageLimit < 0 ? o.number("image_limit", 0) : fault.imageLimit));
     const int64_t task = o.number("task", 0) + machine.images++ * o.number("task_step", 0);
     machine.write(0x0C, static_cast<uint32_t>(task % o.number("tasks", 1 << 16)));
     machine.write(0x00, 1);
     machine.started = machine.cycle;
 }
 
-// Until the interrupt, or until the reset that the fault asks for.
-void wait(Machine& machine, const Options& o) {
+// Until the interrupt, or until the reset that the fault asks for; whether there was one of the two in time.
+bool wait(Machine& machine, const Options& o) {
     const Fault& fault = machine.fault;
     const uint64_t limit = o.number("limit", 1ll << 40);
     for (bool aborted = false, restarted = false; !machine.interrupt();) {
@@ -391,33 +398,51 @@ void wait(Machine& machine, const Options& o) {
         } else if (fault.reset >= 0 && passed >= fault.reset) {
             machine.markFault();
             machine.reset();
-            return;
+            return true;
         } else {
             machine.tick();
         }
-        if (machine.cycle - machine.started > limit) fail(3, "no answer after " + std::to_string(limit) + " cycles");
+        if (machine.cycle - machine.started > limit) return false;
+    }
+    return true;
+}
+
+// The host gives up; the machine must come back.
+void abort(Machine& machine, uint64_t limit) {
+    machine.write(0x00, 2);
+    for (uint64_t left = limit; !machine.interrupt(); --left) {
+        if (!left) fail(3, "no answer to an abort after " + std::to_string(limit) + " cycles");
+        machine.tick();
     }
 }
 
-void runOne(Machine& machine, const Options& o, const std::vector<uint8_t>& inputs, size_t index, FILE* outputs,
-            FILE* counters) {
+// What lies in memory for one run, and whether the machine may leave it without an answer.
+struct Case {
+    const std::vector<uint8_t>& image;
+    const uint8_t* input;
+    bool damaged;
+};
+
+void runOne(Machine& machine, const Options& o, const Case& what, FILE* outputs, FILE* counters) {
     const size_t input = o.number("input_bytes", 0), output = o.number("output_bytes", 0);
-    const bool faulty = index < static_cast<size_t>(o.number("faults", 1ll << 40));
-    machine.fault = faulty ? Fault::of(o) : Fault();
-    machine.regions[0].data = load(faulty && !o.text("other_image").empty() ? o.text("other_image") : o.text("image"));
-    std::memcpy(machine.regions[1].data.data(), inputs.data() + index * input, input);
+    machine.regions[0].data = what.image;
+    std::memcpy(machine.regions[1].data.data(), what.input, input);
     std::fill(machine.regions[2].data.begin(), machine.regions[2].data.end(), 0xEE);
     start(machine, o);
-    wait(machine, o);
+    const bool answered = wait(machine, o);
     const uint64_t took = machine.cycle - machine.started;
+    const uint64_t limit = o.number("limit", 1ll << 40);
+    if (!answered && !what.damaged) fail(3, "no answer after " + std::to_string(limit) + " cycles");
+    if (!answered) abort(machine, limit);
     machine.fault = Fault();
-    uint64_t row[13] = {machine.read(0x04), machine.read(0x08)};
+    uint64_t row[14] = {answered ? machine.read(0x04) : 0, machine.read(0x08)};
     for (unsigned i = 0; i < 6; ++i) row[2 + i] = machine.read(0x48 + 4 * i);
     row[8] = machine.readBeats;
     row[9] = machine.writeBeats;
     row[10] = machine.records;
     row[11] = took;
     row[12] = machine.faulted ? machine.faulted - machine.started : 0;
+    row[13] = machine.strays;
     std::fwrite(row, sizeof row, 1, counters);
     for (int64_t expert = 0; expert < o.number("experts", 0); ++expert) {
         machine.write(0x68, static_cast<uint32_t>(expert));
@@ -426,6 +451,31 @@ void runOne(Machine& machine, const Options& o, const std::vector<uint8_t>& inpu
     }
     machine.write(0x00, 4);
     std::fwrite(machine.regions[2].data.data(), 1, output, outputs);
+}
+
+// The samples, of which the first ones meet the fault.
+void runSamples(Machine& machine, const Options& o, const std::vector<uint8_t>& inputs, FILE* outputs, FILE* counters) {
+    const std::vector<uint8_t> image = load(o.text("image"));
+    const std::vector<uint8_t> other = o.text("other_image").empty() ? image : load(o.text("other_image"));
+    const size_t samples = o.number("samples", 1), input = o.number("input_bytes", 0);
+    if (inputs.size() < samples * input) fail(2, "inputs are too short");
+    for (size_t index = 0; index < samples; ++index) {
+        const bool faulty = index < static_cast<size_t>(o.number("faults", 1ll << 40));
+        machine.fault = faulty ? Fault::of(o) : Fault();
+        runOne(machine, o, {faulty ? other : image, inputs.data() + index * input, false}, outputs, counters);
+    }
+}
+
+void runDamaged(Machine& machine, const Options& o, const std::vector<uint8_t>& inputs, FILE* outputs, FILE* counters) {
+    const std::vector<uint8_t> image = load(o.text("image")), all = load(o.text("damaged"));
+    FILE* trace = machine.trace;
+    for (size_t at = 0; at + image.size() <= all.size(); at += image.size()) {
+        const std::vector<uint8_t> one(all.begin() + at, all.begin() + at + image.size());
+        machine.trace = nullptr;
+        runOne(machine, o, {one, inputs.data(), true}, outputs, counters);
+        machine.trace = trace;
+        runOne(machine, o, {image, inputs.data(), false}, outputs, counters);
+    }
 }
 
 }  // namespace
@@ -439,8 +489,7 @@ int main(int argc, char** argv) {
         o.values[argument.substr(0, split)] = argument.substr(split + 1);
     }
     const std::vector<uint8_t> inputs = load(o.text("inputs"));
-    const size_t samples = o.number("samples", 1), input = o.number("input_bytes", 0);
-    if (inputs.size() < samples * input) fail(2, "inputs are too short");
+    const size_t input = o.number("input_bytes", 0);
     Machine machine(o);
     machine.regions.push_back({kImage, {}, false});
     machine.regions.push_back({kInput, std::vector<uint8_t>(input), false});
@@ -450,7 +499,7 @@ int main(int argc, char** argv) {
     FILE* outputs = create(o.text("outputs"));
     FILE* counters = create(o.text("counters"));
     if (!o.text("trace").empty()) machine.trace = create(o.text("trace"));
-    for (size_t index = 0; index < samples; ++index) runOne(machine, o, inputs, index, outputs, counters);
+    (o.text("damaged").empty() ? runSamples : runDamaged)(machine, o, inputs, outputs, counters);
     std::fclose(outputs);
     std::fclose(counters);
     if (machine.trace) std::fclose(machine.trace);

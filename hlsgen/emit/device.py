@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from hlsgen.ir import Graph
+from hlsgen.machine.cycles import predict
 from hlsgen.machine.image import HEADER_BYTES, Image
+from hlsgen.machine.limits import cycle_limit
 from hlsgen.machine.program import Program
 from hlsgen.samples import CLIPPED_SHARE
 
@@ -63,6 +65,7 @@ def describe(graph: Graph, program: Program, image: Image) -> dict[str, Any]:
         "output_scale": graph.type_of(graph.output).scale or 1.0,
         "output_bytes": image.output_bytes,
         "workspace_bytes": image.workspace_bytes,
+        "cycle_limit": cycle_limit(predict(program, image).cycles),
         "experts": program.parameters.experts,
         "tasks": [
             {

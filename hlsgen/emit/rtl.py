@@ -17,13 +17,15 @@ TOP = "top"
 PATH = f"rtl/{TOP}.v"
 
 
-def verilog(parameters: MachineParameters, target: str = "generic", trace: bool = False) -> dict[str, str]:
+def verilog(
+    parameters: MachineParameters, target: str = "generic", trace: bool = False, near: bool = False
+) -> dict[str, str]:
     """Path to text of the accelerator's Verilog: equal parameters give equal bytes."""
     if target not in TARGETS:
         raise UsageError(f"target must be one of {', '.join(TARGETS)}, not {target!r}")
     from hlsgen.rtl.top import Top
 
-    return {PATH: convert(Top(parameters, target=target, trace=trace), TOP)}
+    return {PATH: convert(Top(parameters, target=target, trace=trace, near=near), TOP)}
 
 
 def preload() -> None:

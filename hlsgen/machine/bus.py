@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The read bus of the cycle model: which burst is read when, burst by burst.
 
-It mirrors `rtl/fetch.py`: five channels served in turn, but pixels before weights or weights before pixels,
-bursts of 16 beats or 256 bytes, a bounded number under way, and for each channel only as much as its buffer
-has room for.
+It mirrors `rtl/fetch.py`: channels served in turn, but pixels before weights or weights before pixels, a
+bounded number of bursts under way, and for each channel only as much as its buffer has room for. Sizes and
+depths are those of `hlsgen/machine/depths.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from itertools import accumulate
 
+from hlsgen.machine.depths import burst_bytes, outstanding
 from hlsgen.machine.parameters import ceil_div
 
 REQUEST_CYCLES = 2
@@ -90,14 +91,22 @@ class Bus:
         Of the memory.
     start
         When the channels are opened.
+    near
+        The memory is on the chip.
     """
 
     def __init__(
-        self, channels: dict[str, Channel], bus_bytes: int, latency: int, cycles_per_beat: float, start: int
+        self,
+        channels: dict[str, Channel],
+        bus_bytes: int,
+        latency: int,
+        cycles_per_beat: float,
+        start: int,
+        near: bool = False,
     ) -> None:
         self.channels = channels
-        self._burst = max(256, 16 * bus_bytes) // bus_bytes
-        self._outstanding = max(2, 128 // self._burst)
+        self._burst = burst_bytes(bus_bytes, near) // bus_bytes
+        self._outstanding = outstanding(bus_bytes, near)
         self._latency, self._beat = latency, cycles_per_beat
         self._turns = list(channels)
         self._turn = len(self._turns) - 1

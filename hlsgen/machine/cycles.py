@@ -15,9 +15,17 @@ from dataclasses import dataclass, field
 from hlsgen.machine.bus import Bus, Channel, beats_of
 from hlsgen.machine.commands import COMMAND_BYTES, Command, Depends, Load, Product, Target
 from hlsgen.machine.constant_format import block_words, constant_offsets, word_bytes
+from hlsgen.machine.depths import (
+    NORM_ROW_CYCLES,
+    ROM_LATENCY,
+    SETTLED,
+    channel_beats,
+    drain_queue_groups,
+    route_pace,
+)
 from hlsgen.machine.image import HEADER_BYTES, Image
 from hlsgen.machine.jobs import Job, jobs
-from hlsgen.machine.operand_stream import SETTLE, WRITTEN, OperandStream, operand_bytes, operand_channel
+from hlsgen.machine.operand_stream import WRITTEN, OperandStream, operand_bytes, operand_channel
 from hlsgen.machine.parameters import ceil_div
 from hlsgen.machine.plan import Plan, Routing, make_plan
 from hlsgen.machine.program import Program
@@ -27,10 +35,18 @@ from hlsgen.numerics import GateMode
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """The external memory: cycles from a request to its first beat, and between beats on average."""
+    """The external memory: cycles from a request to its first beat, and between beats on average.
+
+    near: it is on the chip, and the RTL was made for that.
+    """
 
     latency: int = 32
     cycles_per_beat: float = 1.0
+    near: bool = False
+
+
+ON_CHIP = Memory(latency=ROM_LATENCY, near=True)
+"""The Image in block RAM, as on boards without external memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +58,7 @@ class Timing:
     accept: int = 2  # a slot is free, the pipeline empty: to the next job's first read
     fixed: int = 15  # rows, exp, patches: last read to the tile's hand-over
     norm: int = 48  # layer norm: a row's last read to its first word in the tile
-    norm_row: int = 6  # layer norm: least cycles between rows
+    norm_row: int = NORM_ROW_CYCLES  # layer norm: least cycles between rows
     patch: int = 2  # patches: read of a pixel after it came
     drain: int = 21  # a block's last step to its first row in memory
     lead: int = 5  # a reader may start that much before the row is written
@@ -125,34 +141,34 @@ class _Streams:
         program = plan.program
         p, self._late = program.parameters, timing.stream
         self._p = p
-        small = max(64, 2 * max(256, 16 * p.bus_bytes) // p.bus_bytes)
+        buffers = channel_beats(p, memory.near)
         self.offsets, ranges = constant_offsets(plan.constants, p.columns)
         passing = tuple((begin / p.bus_bytes, end / p.bus_bytes) for begin, end in ranges)
 
-        def channel(
-            name: str, buffer: int, ring: int, ranges: tuple[tuple[float, float], ...] = ()
-        ) -> Channel:
+        def channel(name: str, ring: int, ranges: tuple[tuple[float, float], ...] = ()) -> Channel:
             offset, size = sections[name]
             beats = beats_of(-(-size // 64) * 64, p.bus_bytes)
-            return Channel(beats, buffer, ring / p.bus_bytes, ranges, offset // p.bus_bytes)
+            return Channel(beats, buffers[name], ring / p.bus_bytes, ranges, offset // p.bus_bytes)
 
         sections = _sections(image)
         for name, size in (("constants", len(plan.constants)), ("weights", plan.weight_bytes)):
             sections[name] = (sections[name][0], size)
         constants = p.constant_words * word_bytes(p.columns)
-        channels = {
-            "commands": channel("commands", small, 2 * COMMAND_BYTES),
-            "pixels": channel("pixels", max(small, 128), image.input_bytes),
-            "weights": channel("weights", 256, p.ring_words * p.columns * p.depth),
-            "constants": channel("constants", small, constants, passing),
-            "addends": channel("addends", small, 16 * p.row_width * p.columns * 2),
+        addends = drain_queue_groups(p) * p.row_width * p.columns * 2
+        found = {
+            "commands": channel("commands", 2 * COMMAND_BYTES),
+            "pixels": channel("pixels", image.input_bytes),
+            "weights": channel("weights", p.ring_words * p.columns * p.depth),
+            "constants": channel("constants", constants, passing),
+            "addends": channel("addends", addends),
         }
+        if p.streamed:
+            found["operands"] = operand_channel(program, buffers["operands"])
+        channels = {name: found[name] for name in buffers if name in found}  # in the order of their turns
         if p.planned:
             channels["weights"].gates, channels["constants"].gates = [], []
-        if p.streamed:
-            channels["operands"] = operand_channel(program)
         header = timing.header + memory.latency + HEADER_BYTES // p.bus_bytes
-        self.bus = Bus(channels, p.bus_bytes, memory.latency, memory.cycles_per_beat, header)
+        self.bus = Bus(channels, p.bus_bytes, memory.latency, memory.cycles_per_beat, header, memory.near)
         self.taken = dict.fromkeys(channels, 0)
         self.operands = OperandStream(p, self.bus, timing.stream)
 
@@ -205,7 +221,7 @@ class _Model:
         base = done = 0
         if command.span:
             depends = self.progress[command.operand_depends_on].done
-            written = depends + self.t.lead + WRITTEN + self.memory.latency + SETTLE
+            written = depends + self.t.lead + WRITTEN + self.memory.latency + SETTLED
             self.streams.operands.open(command, max(written, ready))
         for job in jobs(command):
             rows = command.tile_rows(job.tile, self.p.rows)
@@ -235,7 +251,7 @@ class _Model:
 
     def _route(self, command: Command, progress: _Progress) -> int:
         """When the last token of a router command is in its queues."""
-        walk = ceil_div(command.experts, min(2, self.p.columns))
+        walk = ceil_div(command.experts, route_pace(self.p))
         sums = command.choices + 2 + (walk if command.gate_mode == GateMode.ALL else 0)
         token, done = max(walk + 6, sums, command.choices + 11), 0
         for index, drained in enumerate(progress.tiles):

@@ -11,11 +11,8 @@ from hlsgen.machine.commands import Command, Product
 from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters
 from hlsgen.machine.program import Program
 
-SETTLE = 8
-"""`rtl/operand_fill.py` waits that long until what was written counts as written."""
 WRITTEN = 28
 """Last row drained to the last write's response, without the memory's latency."""
-BUFFER_BEATS = 128
 
 
 def section_bytes(command: Command) -> int:
@@ -29,12 +26,12 @@ def operand_bytes(program: Program) -> int:
     return sum(2 * c.heads * c.passes * section_bytes(c) for c in attention)
 
 
-def operand_channel(program: Program) -> Channel:
-    """The read channel; the key and value memories, two heads each, are its ring."""
+def operand_channel(program: Program, buffer: int) -> Channel:
+    """The read channel with a `buffer` of beats; the key and value memories, two heads each, are its ring."""
     p = program.parameters
     sections = [section_bytes(c) for c in program.commands if c.product is Product.ATTENTION]
     ring = 4 * beats_of(max(sections, default=0), p.bus_bytes)
-    return Channel(beats_of(operand_bytes(program), p.bus_bytes), BUFFER_BEATS, ring, gates=[])
+    return Channel(beats_of(operand_bytes(program), p.bus_bytes), buffer, ring, gates=[])
 
 
 @dataclass

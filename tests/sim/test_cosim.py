@@ -121,3 +121,33 @@ def test_packed_products_equal_golden(name: str, array: ArrayShape, tmp_path: Pa
     run = harness.run(lowered.image.pack(), inputs[:1], memory=CALM)[0]
     predicted = cycles.predict(lowered.program, lowered.image, cycles.Memory(latency=4))
     assert abs(predicted.cycles - run.counters["cycles"]) <= 0.02 * run.counters["cycles"]
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("digits", ArrayShape(rows=4, columns=4, depth=8, bus_bytes=8)),
+        ("awkward", ArrayShape(rows=8, columns=4, depth=4, bus_bytes=4)),
+        ("distilled", ArrayShape(rows=16, columns=4, depth=8, bus_bytes=16, ring_bytes=1024, row_width=2)),
+    ],
+    ids=lambda v: v if isinstance(v, str) else _name(v),
+)
+def test_a_machine_in_front_of_a_memory_on_the_chip(name: str, array: ArrayShape, tmp_path: Path) -> None:
+    """Short bursts and shallow buffers: every tensor, and the cycle model knows them."""
+    model = MODELS[name]
+    graph = integer_vit(model)
+    lowered = lower(graph, array)
+    program = lowered.program
+    harness = cosim.build(program.parameters, tmp_path, trace=True, near=True)
+    pictures, inputs = _inputs(lowered, model, 2)
+    for memory in (CALM, STALLED):
+        for picture, run in zip(
+            pictures, harness.run(lowered.image.pack(), inputs, memory=memory), strict=True
+        ):
+            cosim.check(program, run, evaluate(graph, picture))
+    for latency in (4, cycles.ON_CHIP.latency, 12):
+        run = harness.run(lowered.image.pack(), inputs[:1], memory=cosim.Memory(latency=latency))[0]
+        predicted = cycles.predict(program, lowered.image, cycles.Memory(latency=latency, near=True))
+        measured = run.counters["cycles"]
+        assert abs(predicted.cycles - measured) <= 0.02 * measured, (predicted.cycles, measured, latency)
+        assert predicted.multiply == run.counters["multiply"]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from support.graphs import TINY, images, integer_vit
 
+from benchmarks import flips
 from hlsgen.ir import evaluate
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
@@ -163,3 +165,69 @@ def test_addresses_that_can_not_be(rig: Rig, memory: cosim.Memory) -> None:
     assert far.counters["write_beats"] == 0
     for run in (misaligned, below, outside, far):
         assert run.counters["elapsed"] <= BOUND
+
+
+def test_the_last_reads_are_waited_for(rig: Rig, memory: cosim.Memory) -> None:
+    """Padding at a section's end is read, but nothing needs it: its answers, too, come before `done`."""
+    reads, _, _ = _beats(rig, memory)
+    for left in range(1, 13):
+        silent, _ = rig.run(Fault(silent=reads - left), memory)
+        assert silent.error == Error.WATCHDOG
+        assert silent.counters["elapsed"] - silent.counters["fault"] <= 2 * WATCHDOG + BOUND
+        failed, _ = rig.run(Fault(read_error=reads - left), memory)
+        assert failed.error == Error.READ
+
+
+def test_the_limit_bounds_the_whole_image(rig: Rig, memory: cosim.Memory) -> None:
+    plain = rig.harness.run(rig.image, rig.inputs[:1], memory=memory)[0]
+    exact, _ = rig.run(Fault(image_limit=plain.counters["cycles"]), memory)
+    assert exact.error == 0
+    cosim.check(rig.lowered.program, exact, rig.golden[0])
+    assert exact.counters == plain.counters
+    for limit in (1, 40, plain.counters["cycles"] // 2, plain.counters["cycles"] - 16):
+        late, _ = rig.run(Fault(image_limit=limit), memory)
+        assert late.error == Error.LIMIT
+        assert limit < late.counters["elapsed"] <= limit + BOUND
+
+
+HUNG = ("tiles", "rows", "heads", "passes", "span", "groups", "blocks", "extra", "keys", "k_steps", "last")
+"""Fields that say how often something is done, `last` that there is an end at all."""
+
+
+def test_flipped_bits_in_commands(rig: Rig) -> None:
+    """Equal, or an error code within the bound, or wrong and caught by the checksum; the next image right."""
+    damage = flips.make_rig(rig.lowered, integer_vit(TINY), images(TINY, 1)[0], rig.harness)
+    count = len(rig.lowered.program.commands)
+    bits = [flips.field_bits(rig.image, at, name)[0] for name in HUNG for at in (0, count // 2, count - 1)]
+    bits += [flips.field_bits(rig.image, at, "tiles")[-1] for at in range(count)]
+    bits += random.Random(5).sample(flips.command_bits(rig.image), 40)
+    tally = damage.run(bits)
+    assert tally.met, [flips.describe(rig.image, bit) for bit in tally.unanswered + tally.silent]
+    assert tally.errors["limit"] > 0
+    assert tally.errors["watchdog"] > 0
+    assert tally.equal > 0
+    assert tally.caught == tally.wrong > 0
+    assert tally.equal + sum(tally.errors.values()) + tally.wrong == len(bits)
+
+
+def test_flipped_bits_in_the_header(rig: Rig) -> None:
+    """Only the sizes of input and output can be wrong alone: hosts know them, and the window bounds them."""
+    damage = flips.make_rig(rig.lowered, integer_vit(TINY), images(TINY, 1)[0], rig.harness)
+    tally = damage.run(range(8 * HEADER_BYTES))
+    assert not tally.unanswered
+    assert tally.slowest[0] <= tally.bound
+    assert {bit // 32 for bit in tally.silent} <= {13}
+
+
+def test_keys_and_values_stay_in_the_workspace(rig: Rig) -> None:
+    """Commands that store more than there is room for: nothing is written behind the workspace."""
+    if not rig.lowered.program.parameters.streamed:
+        return
+    damage = flips.make_rig(rig.lowered, integer_vit(TINY), images(TINY, 1)[0], rig.harness)
+    commands = rig.lowered.program.commands
+    stores = [at for at, command in enumerate(commands) if command.target.name in ("KEYS", "VALUES")]
+    names = ("rows", "tiles", "groups", "blocks", "head_words", "heads")
+    bits = [bit for at in stores for name in names for bit in flips.field_bits(rig.image, at, name)]
+    tally = damage.run(bits)
+    assert tally.met
+    assert tally.strays == 0
