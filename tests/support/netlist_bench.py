@@ -70,7 +70,7 @@ class Group(wiring.Component):
         super().__init__({"stimulus": In(32 * self.words[In]), "response": Out(32 * self.words[Out])})
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
-        m = Module()
+        m: Any = Module()
         for name, component in self._components.items():
             m.submodules[name] = component
         for flow, field, value in self._wires:
