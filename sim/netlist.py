@@ -79,22 +79,23 @@ def _refuse(ports: Mapping[str, Any], cells: Sequence[Cell]) -> None:
         for name, direction in directions.items()
         if direction not in ("input", "output")
     ]
-    driven = _nets_at(cells, "outputs") | {net: name for name, net in _port_nets(ports, "input")}
-    used = _nets_at(cells, "inputs") | {net: name for name, net in _port_nets(ports, "output")}
+    driven = Counter(net for _, net in (*_nets_at(cells, "outputs"), *_port_nets(ports, "input")))
+    ends = {net: where for where, net in (*_nets_at(cells, "outputs"), *_nets_at(cells, "inputs"))}
+    ends |= {net: where for where, net in _port_nets(ports, "output")}
     problems += [
-        Problem(f"net {net} must have a driver", where=where)
-        for net, where in used.items()
-        if isinstance(net, int) and net not in driven
+        Problem(f"net {net} must have one driver, not {driven[net]}", where=where)
+        for net, where in ends.items()
+        if isinstance(net, int) and driven[net] != 1
     ]
     if problems:
         raise UsageError(problems)
 
 
-def _nets_at(cells: Iterable[Cell], pins: str) -> dict[int | str, str]:
-    """Nets at the cells' `inputs` or `outputs`, each with a cell's name."""
-    return {
-        net: cell.name for cell in cells for pin in getattr(cell.kind, pins) for net in cell.pins.get(pin, ())
-    }
+def _nets_at(cells: Iterable[Cell], pins: str) -> Iterator[tuple[str, int | str]]:
+    """Nets at the cells' `inputs` or `outputs`, each with the cell's name."""
+    for cell in cells:
+        for pin in getattr(cell.kind, pins):
+            yield from ((cell.name, net) for net in cell.pins.get(pin, ()))
 
 
 def _port_nets(ports: Mapping[str, Any], direction: str) -> Iterator[tuple[str, int | str]]:

@@ -21,14 +21,17 @@ class Kind:
     """A type of cell.
 
     parameters: name to the values that are allowed, or to `None` for any. constants: pins that must have a
-    constant value. inputs, outputs: its pins. model: the file below `models` that is its behaviour; a cell
-    without one becomes an expression.
+    constant value. inputs, outputs: its pins. open: inputs that may be left open, as a pattern; the chip
+    takes some open pins as 1. given: parameters that must be there, since the chip's default is another than
+    the model's. model: the file below `models` that is its behaviour; a cell without one is an expression.
     """
 
     parameters: Mapping[str, tuple[str | int, ...] | None] = field(default_factory=dict)
     constants: Mapping[str, str] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    open: str = ""
+    given: tuple[str, ...] = ()
     model: str = ""
 
 
@@ -56,6 +59,7 @@ def _pll() -> Kind:
             **dict.fromkeys(off, ("DISABLED",)),
         },
         constants={"RST": "0", "STDBY": "0"},
+        open="PHASE.*|PLLWAKESYNC|ENCLKOP",
     )
 
 
@@ -82,6 +86,7 @@ def _multiplier() -> Kind:
         "mult18x18d.v",
         parameters={f"REG_{stage}_CLK": ("NONE", "CLK0") for stage in stages},
         constants={"CE0": "1", "RST0": "0", "SOURCEA": "0", "SOURCEB": "0", **unused},
+        open=r"(CLK|CE|RST|C)\d+",
     )
 
 
@@ -100,12 +105,14 @@ KINDS: Mapping[str, Kind] = {
             "SRMODE": ("LSR_OVER_CE",),
         },
         constants={"M": "0"},
+        open="CE|LSR|M",
         inputs=("CLK", "LSR", "CE", "DI", "M"),
         outputs=("Q",),
     ),
     "CCU2C": _modelled(
         "ccu2c.v",
         parameters={"INIT0": _ANY, "INIT1": _ANY, "INJECT1_0": ("NO",), "INJECT1_1": ("NO",)},
+        given=("INJECT1_0", "INJECT1_1"),
     ),
     "TRELLIS_DPR16X4": _modelled(
         "trellis_dpr16x4.v",
@@ -185,6 +192,11 @@ def cell_problems(cell: Cell, constants: Mapping[int | str, str]) -> list[Proble
         wanted = kind.constants.get(pin)
         if wanted is not None and any(constants.get(net) != wanted for net in nets):
             found.append(f"pin {pin} must be constant {wanted}")
+    needed = {pin for pin in kind.inputs if not re.fullmatch(kind.open, pin)} - set(cell.pins)
+    if cell.type == "MULT18X18D" and "CLK0" in cell.parameters.values():
+        needed |= {"CLK0", "CE0", "RST0"} - set(cell.pins)
+    found += [f"pin {pin} must be connected" for pin in sorted(needed)]
+    found += [f"parameter {name} must be given" for name in kind.given if name not in cell.parameters]
     if cell.type == "DP16KD" and cell.parameters.get("RESETMODE") == "ASYNC":
         resets = [pin for pin in ("RSTA", "RSTB") if constants.get(cell.pin(pin)) != "0"]
         found += [f"pin {pin} must be constant 0 where RESETMODE is ASYNC" for pin in resets]

@@ -20,6 +20,12 @@ FLIP_FLOP = {"GSR": "AUTO", "CEMUX": "1 ", "CLKMUX": "CLK", "LSRMUX": "LSR", "RE
 
 
 def cell(kind: str, pins: dict[str, Any], **parameters: str) -> dict[str, Any]:
+    """A cell of Yosys' JSON: inputs that aren't mentioned are 0, or left open where they may be."""
+    found = KINDS.get(kind)
+    if found is not None:
+        closed = {pin: "0" for pin in found.inputs if not re.fullmatch(found.open, pin)}
+        pins = closed | pins
+        parameters = dict.fromkeys(found.given, "NO") | parameters
     return {
         "type": kind,
         "parameters": parameters,
@@ -118,7 +124,7 @@ def test_flip_flops_of_the_same_controls_are_one_register() -> None:
             "LUT4: parameter MODE must be left out, not FAST",
         ),
         ("LUT4", {"E": 3, "Z": 5}, {"INIT": "10"}, "LUT4: pin E must be one of A, B, C, D, Z"),
-        ("LUT4", {"A": 9, "Z": 5}, {"INIT": "10"}, "net 9 must have a driver"),
+        ("LUT4", {"A": 9, "Z": 5}, {"INIT": "10"}, "net 9 must have one driver, not 0"),
         (
             "TRELLIS_FF",
             {"CLK": 2, "DI": 3, "Q": 5},
@@ -138,6 +144,9 @@ def test_flip_flops_of_the_same_controls_are_one_register() -> None:
             "TRELLIS_FF: parameter SRMODE must be LSR_OVER_CE where the pin LSR is used",
         ),
         ("MULT18X18D", {"CE0": 3, "P0": 5}, {}, "MULT18X18D: pin CE0 must be constant 1"),
+        ("MULT18X18D", {"P0": 5}, {"REG_OUTPUT_CLK": "CLK0"}, "MULT18X18D: pin CE0 must be connected"),
+        ("LUT4", {"A": [], "Z": 5}, {"INIT": "10"}, "LUT4: pin A must be connected"),
+        ("LUT4", {"A": 3, "Z": 3}, {"INIT": "10"}, "net 3 must have one driver, not 2"),
         (
             "DP16KD",
             {"CLKB": 2, "RSTB": 3, "DOB0": 5},
@@ -170,7 +179,7 @@ def test_all_findings_come_at_once() -> None:
 def test_constants_may_come_over_the_global_network() -> None:
     pins = {"CE0": 6, "CLK0": 2, "P0": 5}
     document = netlist(one=cell("DCCA", {"CLKI": "1", "CE": "1", "CLKO": 6}), block=cell("MULT18X18D", pins))
-    assert "MULT18X18D #() i1 (.CE0({n6}), .CLK0({n2}), .P0({n5}));" in read_netlist(document, "top").module
+    assert ".CE0({n6}), .CLK0({n2}), .P0({n5}));" in read_netlist(document, "top").module
     assert "CE0 must be constant 1" in refusal(document.replace('"CLKI": ["1"]', '"CLKI": ["0"]'))
 
 
@@ -179,8 +188,14 @@ def test_a_file_that_is_no_netlist_is_refused(document: str) -> None:
     assert "the netlist must be Yosys' JSON with a module top" in refusal(document)
 
 
+def test_a_parameter_whose_default_differs_must_be_given() -> None:
+    document = json.loads(netlist(odd=cell("CCU2C", {"S0": 5})))
+    del document["modules"]["top"]["cells"]["odd"]["parameters"]["INJECT1_1"]
+    assert "CCU2C: parameter INJECT1_1 must be given\n  where: odd" in refusal(json.dumps(document))
+
+
 def test_an_output_without_a_driver_is_refused() -> None:
-    assert "net 5 must have a driver\n  where: q" in refusal(netlist())
+    assert "net 5 must have one driver, not 0\n  where: q" in refusal(netlist())
 
 
 def test_every_model_has_its_cells_pins_and_parameters() -> None:

@@ -63,6 +63,7 @@ PLAIN = MachineParameters(
     rows=2, columns=2, depth=4, bus_bytes=8, tile_words=4, residual_words=8, feature_words=8, image_words=8,
     key_words=8, value_words=8, score_words=8, ring_words=8, constant_words=8, accumulator_bits=20,
 )  # fmt: skip
+SMALL = dataclasses.replace(PLAIN, rows=1, depth=2)
 EXPERTS = dataclasses.replace(PLAIN, experts=4, choices=2, queue_tokens=8, tasks=2)
 STREAMED = dataclasses.replace(PLAIN, workspace_units=4)
 WIDE = dataclasses.replace(PLAIN, columns=4, row_width=2)
@@ -98,11 +99,18 @@ FAST: Mapping[str, Cases] = {
         "multiplier_soon": lambda: Multiplier(9, 8, style="ecp5"),
         "wide_multiplier": lambda: WideMultiplier(style="ecp5"),
         "reciprocal": Reciprocal,
+        "requantize": lambda: Requantize(1, 20, style="ecp5", memory=True),
+        "array": lambda: Array(SMALL, style="ecp5_packed"),
+    },
+}
+"""Group to cases: what the defects of tools have been found in."""
+SLOW: Mapping[str, Cases] = {
+    "lanes": {
+        "array_packed": lambda: Array(PLAIN, style="ecp5_packed"),
+        "array": lambda: Array(PLAIN, style="ecp5"),
         "requantize": lambda: Requantize(2, 20, style="ecp5", memory=True),
         "requantize_soft": lambda: Requantize(2, 20, style="soft"),
         "normalise": lambda: NormaliseLanes(2, style="ecp5"),
-        "array_packed": lambda: Array(PLAIN, style="ecp5_packed"),
-        "array": lambda: Array(PLAIN, style="ecp5"),
         "activation": lambda: Activation(2, block=True),
         "exp": lambda: ExpLoad(PLAIN, block=True),
         "maxima": lambda: RowMaxima(PLAIN),
@@ -111,9 +119,6 @@ FAST: Mapping[str, Cases] = {
         "gates": lambda: GateRows(2, style="ecp5"),
         "pool": lambda: Pool(2, 2),
     },
-}
-"""Group to cases: what the defects of tools have been found in."""
-SLOW: Mapping[str, Cases] = {
     "load": {
         "row_unit": lambda: RowUnit(variance_style="ecp5", combine_style="ecp5", interpolate_style="ecp5"),
         "layer_norm": lambda: LayerNormLoad(PLAIN, plan(PLAIN, "ecp5"), memory=True),
