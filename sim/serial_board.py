@@ -97,7 +97,7 @@ def build_board(netlist: Netlist, bit_cycles: float, folder: Path) -> SerialBoar
         names = ["--prefix", f"V{NAME}", "--top-module", NAME, f"{NAME}.v", source.name]
         verilator.run([found, *_OPTIONS, *_QUIET, "-Mdir", "obj", "-o", f"../{NAME}", *names], work, environ)
         shutil.rmtree(place, ignore_errors=True)
-        place.mkdir()
+        place.mkdir(exist_ok=True)  # somebody else may build the same
         (work / NAME).replace(executable)
     checksum.write_text(_sha256(executable))
     return SerialBoard(executable, bit_cycles)

