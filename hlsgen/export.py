@@ -16,6 +16,7 @@ from hlsgen.project import MANIFEST, manifest, write
 
 if TYPE_CHECKING:
     from hlsgen.bitstream.result import Bitstream
+    from hlsgen.bitstream.verify import Wanted
     from hlsgen.emit.device import Vectors
 
 FORMAT = "hlsgen project 1"
@@ -160,12 +161,17 @@ def find_project(directory: Path) -> Path:
 
 
 def build_bitstream(
-    directory: str | Path, *, seeds: Sequence[int] | None = None, jobs: int | None = None
+    directory: str | Path,
+    *,
+    seeds: Sequence[int] | None = None,
+    jobs: int | None = None,
+    verification: Wanted | None = None,
 ) -> Bitstream:
     """Build the project that DIR is or holds; raises `ToolMissing` or `ToolFailed`, for missed timing too.
 
     seeds: of an ECP5's placements, tried in this order. jobs: how many of them at a time, by default one for
-    each processor. Raises `UsageError` where the project's tools have no use for them.
+    each processor. verification: simulates an ECP5's netlist before it is placed; raises `Mismatch`. Raises
+    `UsageError` where the project's tools have no use for them.
     """
     from hlsgen.bitstream.ecp5 import SEEDS, build_ecp5
     from hlsgen.bitstream.vivado import build_vivado
@@ -173,7 +179,10 @@ def build_bitstream(
     place = find_project(Path(directory))
     family = _project(place, "must be a project")["family"]
     if family == "ecp5":
-        return build_ecp5(place, seeds=SEEDS if seeds is None else seeds, jobs=jobs)
+        chosen = SEEDS if seeds is None else seeds
+        return build_ecp5(place, seeds=chosen, jobs=jobs, verification=verification)
+    if verification:
+        raise UsageError("verify must be left out: only an ECP5's netlist can be simulated")
     if seeds is not None or jobs is not None:
         raise UsageError("seeds and jobs must be left out: Vivado chooses placements itself")
     return build_vivado(place)

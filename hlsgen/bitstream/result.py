@@ -42,6 +42,27 @@ class Attempt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Verification:
+    """Images that the netlist answered as golden does, in a simulation of the board at its pins."""
+
+    netlist: str
+    sha256: str
+    """Of the netlist: place and route was given the same."""
+    images: int
+    cycles: tuple[int, ...]
+    """From start to done of each image, as the board tells them."""
+    build_seconds: float
+    run_seconds: float
+
+    def __str__(self) -> str:
+        seconds = f"built in {self.build_seconds:.0f} s, {self.run_seconds / self.images:.1f} s an image"
+        return (
+            f"netlist {self.sha256[:16]}: {self.images} images equal to golden in every logit and class, "
+            f"at most {max(self.cycles)} cycles ({seconds})"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bitstream:
     """A bitstream and what it takes of the part."""
 
@@ -52,6 +73,7 @@ class Bitstream:
     """Resource to number used and number available."""
     attempts: tuple[Attempt, ...]
     seconds: float
+    verified: Verification | None = None
 
     @property
     def data(self) -> dict[str, Any]:
@@ -65,4 +87,5 @@ class Bitstream:
             for clock in self.clocks
         ]
         lines += [f"  {name}: {used} of {available}" for name, (used, available) in self.used.items()]
+        lines += [f"  {self.verified}"] if self.verified else []
         return "\n".join(lines)

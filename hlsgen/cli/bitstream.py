@@ -8,11 +8,16 @@ import sys
 
 from hlsgen.cli.answer import Answer
 from hlsgen.cli.values import positive
+from hlsgen.errors import UsageError
 
 HELP = "build the bitstream of an exported project, where its tools are installed"
 EPILOG = """DIR is a project folder, or a build folder with one; without a project it is exported first.
 On an ECP5 the first seed that meets timing wins; the number of jobs does not change which.
-Exits with 6 when a tool is missing and with 7 when a tool failed or timing was missed.
+With --verify the netlist that place and route is given is simulated first, in Verilator: the whole board at
+its pins, with images of the self test sent by the project's own program for the host. Every logit and class
+must be equal to golden. It takes some minutes to build, and some seconds an image.
+Exits with 5 when the netlist differs, with 6 when a tool is missing and with 7 when a tool failed or timing
+was missed.
 """
 
 
@@ -21,13 +26,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", metavar="DIR", help="project or build folder")
     parser.add_argument("--seeds", metavar="N", nargs="+", type=int, help="placements to try (default 1 2 3)")
     parser.add_argument("--jobs", metavar="N", type=positive, help="how many at a time (default: processors)")
+    parser.add_argument(
+        "--verify", action="store_true", help="simulate an ECP5's netlist before it is placed"
+    )
+    parser.add_argument("--images", metavar="N", type=positive, help="to verify with (default 8)")
 
 
 def run(options: argparse.Namespace) -> Answer:
     """Call `hlsgen.export.build_bitstream`."""
+    from hlsgen.bitstream.verify import Wanted
     from hlsgen.export import build_bitstream
 
-    if not options.json:
-        print("hlsgen: bitstream (some minutes)", file=sys.stderr)
-    result = build_bitstream(options.directory, seeds=options.seeds, jobs=options.jobs)
+    def say(line: str) -> None:
+        if not options.json:
+            print(f"hlsgen: {line}", file=sys.stderr, flush=True)
+
+    if options.images and not options.verify:
+        raise UsageError("--images must come with --verify")
+    wanted = Wanted(images=options.images, progress=say) if options.verify else None
+    say("bitstream (some minutes)")
+    result = build_bitstream(options.directory, seeds=options.seeds, jobs=options.jobs, verification=wanted)
     return Answer(result.data, str(result))

@@ -23,11 +23,9 @@ FOLDER = "ecp5"
 TOP = "ecp5_top"
 TEMPLATES = {
     "Makefile": "ecp5/Makefile",
-    "constants.v": "ecp5/constants.v",
-    "registers.v": "ecp5/registers.v",
-    "synthesis.ys": "ecp5/synthesis.ys",
     "README.md": "ecp5/README.md",
 }
+SCRIPTS = ("constants.v", "registers.v", "synthesis.ys")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,18 +78,39 @@ def ecp5_project(
         "title": plain_text(title),
         "host": host,
         "core_mhz": core_mhz or board.core_mhz,
-        "verilog_files": [f"{top}.v"],
         "memory_files": sorted(contents),
         "sources": [f"{top}.v", *sorted(contents)],
-        "multiplier_sites": place_multipliers(board, sums),
-        "ram_sites": place_rams(board, rams),
         "pins": place_ports(board, ports),
         "clock_constrained": board.clock_port in ports,
     }
     project = {name: render(template, context) for name, template in TEMPLATES.items()}
+    project |= synthesis_scripts(
+        top,
+        title=context["title"],
+        multiplier_sites=place_multipliers(board, sums),
+        ram_sites=place_rams(board, rams),
+    )
     project |= {f"{top}.lpf": render("ecp5/constraints.lpf", context), f"{top}.v": verilog, **contents}
     project[FILE] = licence()
     return {f"{FOLDER}/{name}": text for name, text in sorted(project.items())}
+
+
+def synthesis_scripts(
+    top: str,
+    *,
+    title: str,
+    multiplier_sites: Mapping[str, str] | None = None,
+    ram_sites: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Name to text of the scripts that make `build/TOP.json` of `TOP.v`; sites: where blocks have to lie."""
+    context = {
+        "top": top,
+        "title": title,
+        "verilog_files": [f"{top}.v"],
+        "multiplier_sites": multiplier_sites or {},
+        "ram_sites": ram_sites or {},
+    }
+    return {name: render(f"ecp5/{name}", context) for name in SCRIPTS}
 
 
 def ecp5_accelerator(

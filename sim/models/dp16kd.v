@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Behaviour of the ECP5's 18 kbit block RAM as far as synthesis uses it here: widths of 1 to 18 bits, or words of
 // 36 bits that are written by port A and read by port B with the data pins of both; byte enables of wide words, a
-// read that gives the old word while it is written, enables, output registers; no resets. The family's cell library
-// has only its outline.
+// read that gives the old word while the other port writes it, enables, synchronous resets, output registers. The
+// family's cell library has only its outline. Whether the clock of port A or B moves the output register of port A
+// where words have 36 bits is not known for sure: here it is port A's, so that a netlist must give it both.
 module DP16KD (
     input DIA0, DIA1, DIA2, DIA3, DIA4, DIA5, DIA6, DIA7, DIA8,
     input DIA9, DIA10, DIA11, DIA12, DIA13, DIA14, DIA15, DIA16, DIA17,
@@ -40,35 +41,18 @@ module DP16KD (
     parameter [319:0] INITVAL_38 = 0, INITVAL_39 = 0, INITVAL_3A = 0, INITVAL_3B = 0;
     parameter [319:0] INITVAL_3C = 0, INITVAL_3D = 0, INITVAL_3E = 0, INITVAL_3F = 0;
 
-    reg [18431:0] bits;
-    task load(input integer index, input [319:0] words);
-        integer i;
-        for (i = 0; i < 16; i = i + 1) bits[(16 * index + i) * 18 +: 18] = words[20 * i +: 18];
-    endtask
-    initial begin
-        load(0, INITVAL_00); load(1, INITVAL_01); load(2, INITVAL_02); load(3, INITVAL_03);
-        load(4, INITVAL_04); load(5, INITVAL_05); load(6, INITVAL_06); load(7, INITVAL_07);
-        load(8, INITVAL_08); load(9, INITVAL_09); load(10, INITVAL_0A); load(11, INITVAL_0B);
-        load(12, INITVAL_0C); load(13, INITVAL_0D); load(14, INITVAL_0E); load(15, INITVAL_0F);
-        load(16, INITVAL_10); load(17, INITVAL_11); load(18, INITVAL_12); load(19, INITVAL_13);
-        load(20, INITVAL_14); load(21, INITVAL_15); load(22, INITVAL_16); load(23, INITVAL_17);
-        load(24, INITVAL_18); load(25, INITVAL_19); load(26, INITVAL_1A); load(27, INITVAL_1B);
-        load(28, INITVAL_1C); load(29, INITVAL_1D); load(30, INITVAL_1E); load(31, INITVAL_1F);
-        load(32, INITVAL_20); load(33, INITVAL_21); load(34, INITVAL_22); load(35, INITVAL_23);
-        load(36, INITVAL_24); load(37, INITVAL_25); load(38, INITVAL_26); load(39, INITVAL_27);
-        load(40, INITVAL_28); load(41, INITVAL_29); load(42, INITVAL_2A); load(43, INITVAL_2B);
-        load(44, INITVAL_2C); load(45, INITVAL_2D); load(46, INITVAL_2E); load(47, INITVAL_2F);
-        load(48, INITVAL_30); load(49, INITVAL_31); load(50, INITVAL_32); load(51, INITVAL_33);
-        load(52, INITVAL_34); load(53, INITVAL_35); load(54, INITVAL_36); load(55, INITVAL_37);
-        load(56, INITVAL_38); load(57, INITVAL_39); load(58, INITVAL_3A); load(59, INITVAL_3B);
-        load(60, INITVAL_3C); load(61, INITVAL_3D); load(62, INITVAL_3E); load(63, INITVAL_3F);
-    end
-
-    // The first bit of the word at an address: nine bits a byte, the ninth only in whole bytes.
-    function integer first(input [13:0] address, input integer width);
-        first = width == 36 ? 36 * address[13:5] : width == 18 ? 18 * address[13:4]
-              : 9 * address[13:3] + (width == 9 ? 0 : address[2:0] & ~(width - 1));
-    endfunction
+    reg [8:0] bytes [0:2047];
+    localparam [20479:0] CONTENTS = {
+        INITVAL_3F, INITVAL_3E, INITVAL_3D, INITVAL_3C, INITVAL_3B, INITVAL_3A, INITVAL_39, INITVAL_38,
+        INITVAL_37, INITVAL_36, INITVAL_35, INITVAL_34, INITVAL_33, INITVAL_32, INITVAL_31, INITVAL_30,
+        INITVAL_2F, INITVAL_2E, INITVAL_2D, INITVAL_2C, INITVAL_2B, INITVAL_2A, INITVAL_29, INITVAL_28,
+        INITVAL_27, INITVAL_26, INITVAL_25, INITVAL_24, INITVAL_23, INITVAL_22, INITVAL_21, INITVAL_20,
+        INITVAL_1F, INITVAL_1E, INITVAL_1D, INITVAL_1C, INITVAL_1B, INITVAL_1A, INITVAL_19, INITVAL_18,
+        INITVAL_17, INITVAL_16, INITVAL_15, INITVAL_14, INITVAL_13, INITVAL_12, INITVAL_11, INITVAL_10,
+        INITVAL_0F, INITVAL_0E, INITVAL_0D, INITVAL_0C, INITVAL_0B, INITVAL_0A, INITVAL_09, INITVAL_08,
+        INITVAL_07, INITVAL_06, INITVAL_05, INITVAL_04, INITVAL_03, INITVAL_02, INITVAL_01, INITVAL_00};
+    integer i;
+    initial for (i = 0; i < 1024; i = i + 1) {bytes[2 * i + 1], bytes[2 * i]} = CONTENTS[20 * i +: 18];
 
     wire [17:0] dia = {DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA8, DIA7, DIA6, DIA5,
         DIA4, DIA3, DIA2, DIA1, DIA0};
@@ -84,20 +68,51 @@ module DP16KD (
     assign {DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4,
         DOB3, DOB2, DOB1, DOB0} = REGMODE_B == "OUTREG" ? b_out : b_q;
 
-    task write(input [13:0] address, input integer width, input [35:0] data);
-        integer i;
-        for (i = 0; i < width; i = i + 1)
-            if (width < 18 || address[i / 9]) bits[first(address, width) + i] = data[i];
-    endtask
-    always @(posedge CLKA) begin
-        if (CEA && DATA_WIDTH_B != 36) a_q <= bits[first(ada, DATA_WIDTH_A) +: 18] & (19'd1 << DATA_WIDTH_A) - 1;
-        if (OCEA) a_out <= a_q;
-        if (CEA && WEA) #0 write(ada, DATA_WIDTH_A, {dib, dia});
-    end
-    always @(posedge CLKB) begin
-        if (CEB && DATA_WIDTH_B == 36) {b_q, a_q} <= bits[first(adb, 36) +: 36];
-        else if (CEB) b_q <= bits[first(adb, DATA_WIDTH_B) +: 18] & (19'd1 << DATA_WIDTH_B) - 1;
-        if (OCEB) b_out <= b_q;
-        if (CEB && WEB) #0 write(adb, DATA_WIDTH_B, {18'd0, dib});
-    end
+
+    localparam BITS_A = DATA_WIDTH_A < 9 ? DATA_WIDTH_A : 1, BITS_B = DATA_WIDTH_B < 9 ? DATA_WIDTH_B : 1;
+    // Words narrower than a byte have no ninth bit.
+    wire [2:0] bit_a = ada[2:0] & ~(BITS_A - 1), bit_b = adb[2:0] & ~(BITS_B - 1);
+    generate
+        if (DATA_WIDTH_B == 36) begin : wide
+            always @(posedge CLKB)
+                if (RSTB) {b_q, a_q} <= 0;
+                else if (CEB) {b_q, a_q} <= {bytes[{adb[13:5], 2'd3}], bytes[{adb[13:5], 2'd2}],
+                                             bytes[{adb[13:5], 2'd1}], bytes[{adb[13:5], 2'd0}]};
+        end else begin : narrow
+            always @(posedge CLKA)
+                if (RSTA) a_q <= 0;
+                else if (CEA && !(WEA && WRITEMODE_A == "NORMAL")) a_q <=
+                    DATA_WIDTH_A == 18 ? {bytes[{ada[13:4], 1'b1}], bytes[{ada[13:4], 1'b0}]} :
+                    DATA_WIDTH_A == 9 ? {9'd0, bytes[ada[13:3]]} : {17'd0, bytes[ada[13:3]][bit_a +: BITS_A]};
+            always @(posedge CLKB)
+                if (RSTB) b_q <= 0;
+                else if (CEB && !(WEB && WRITEMODE_B == "NORMAL")) b_q <=
+                    DATA_WIDTH_B == 18 ? {bytes[{adb[13:4], 1'b1}], bytes[{adb[13:4], 1'b0}]} :
+                    DATA_WIDTH_B == 9 ? {9'd0, bytes[adb[13:3]]} : {17'd0, bytes[adb[13:3]][bit_b +: BITS_B]};
+        end
+        if (DATA_WIDTH_A >= 18) begin : words_a
+            always @(posedge CLKA) if (CEA && WEA) begin
+                if (ada[0]) bytes[{ada[13:5], DATA_WIDTH_A == 18 && ada[4], 1'b0}] <= dia[8:0];
+                if (ada[1]) bytes[{ada[13:5], DATA_WIDTH_A == 18 && ada[4], 1'b1}] <= dia[17:9];
+                if (ada[2] && DATA_WIDTH_A == 36) bytes[{ada[13:5], 2'd2}] <= dib[8:0];
+                if (ada[3] && DATA_WIDTH_A == 36) bytes[{ada[13:5], 2'd3}] <= dib[17:9];
+            end
+        end else if (DATA_WIDTH_A == 9) begin : bytes_a
+            always @(posedge CLKA) if (CEA && WEA) bytes[ada[13:3]] <= dia[8:0];
+        end else begin : bits_a
+            always @(posedge CLKA) if (CEA && WEA) bytes[ada[13:3]][bit_a +: BITS_A] <= dia[BITS_A-1:0];
+        end
+        if (DATA_WIDTH_B == 18) begin : words_b
+            always @(posedge CLKB) if (CEB && WEB) begin
+                if (adb[0]) bytes[{adb[13:4], 1'b0}] <= dib[8:0];
+                if (adb[1]) bytes[{adb[13:4], 1'b1}] <= dib[17:9];
+            end
+        end else if (DATA_WIDTH_B == 9) begin : bytes_b
+            always @(posedge CLKB) if (CEB && WEB) bytes[adb[13:3]] <= dib[8:0];
+        end else if (DATA_WIDTH_B < 9) begin : bits_b
+            always @(posedge CLKB) if (CEB && WEB) bytes[adb[13:3]][bit_b +: BITS_B] <= dib[BITS_B-1:0];
+        end
+    endgenerate
+    always @(posedge CLKA) if (RSTA) a_out <= 0; else if (OCEA) a_out <= a_q;
+    always @(posedge CLKB) if (RSTB) b_out <= 0; else if (OCEB) b_out <= b_q;
 endmodule

@@ -7,6 +7,8 @@ module MULT18X18D (
     input A9, input A10, input A11, input A12, input A13, input A14, input A15, input A16, input A17,
     input B0, input B1, input B2, input B3, input B4, input B5, input B6, input B7, input B8,
     input B9, input B10, input B11, input B12, input B13, input B14, input B15, input B16, input B17,
+    input C0, input C1, input C2, input C3, input C4, input C5, input C6, input C7, input C8,
+    input C9, input C10, input C11, input C12, input C13, input C14, input C15, input C16, input C17,
     input SIGNEDA, input SIGNEDB, input SOURCEA, input SOURCEB,
     input CLK0, input CLK1, input CLK2, input CLK3,
     input CE0, input CE1, input CE2, input CE3,

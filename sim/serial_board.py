@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A board's netlist in Verilator, at its pins; its serial port is a terminal for the host's program."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hlsgen.errors import Mismatch
+from hlsgen.sim import verilator
+from hlsgen.sim.netlist import Netlist
+
+NAME = "board"
+"""The module's name."""
+LIMIT_CYCLES = 4_000_000
+"""How long a board may be busy without moving its serial line; its watchdog ends an image sooner."""
+_OPTIONS = ("--cc", "--exe", "--build", "-j", "2", "-O3", "--no-timing", "--no-assert", "-Wno-fatal")
+_QUIET = ("-Wno-lint", "--quiet")
+_ENDS = {
+    3: f"the netlist must answer a request within {LIMIT_CYCLES} cycles: it did not",
+    4: "the netlist must send every byte with its stop bit: it did not",
+}
+
+
+@dataclass(frozen=True)
+class SerialBoard:
+    """The built simulator. bit_cycles: cycles of the core for one bit of the serial port."""
+
+    executable: Path
+    bit_cycles: float
+
+    @contextmanager
+    def port(self) -> Iterator[str]:
+        """Switch the board on; gives its terminal's name, and ends the simulator.
+
+        Once the simulator has ended by itself, the host reads zeros, and no answer begins with them.
+        `Mismatch` is raised then, in place of the host's error.
+        """
+        ours, theirs = os.openpty()
+        tty.setraw(ours)
+        tty.setraw(theirs)
+        command = [str(self.executable), f"{self.bit_cycles!r}", str(LIMIT_CYCLES)]
+        with subprocess.Popen(command, stdin=ours) as process:
+            watcher = threading.Thread(target=_tell_the_host, args=(process, ours), daemon=True)
+            watcher.start()
+            try:
+                yield os.ttyname(theirs)
+            except Exception:
+                _raise_end(process.poll())
+                raise
+            finally:
+                process.terminate()
+                watcher.join()
+                os.close(theirs)
+                os.close(ours)
+
+
+def _tell_the_host(process: subprocess.Popen[bytes], terminal: int) -> None:
+    process.wait()
+    os.write(terminal, bytes(2))
+
+
+def _raise_end(code: int | None) -> None:
+    """Raise `Mismatch` when the simulator ended by itself."""
+    if code is not None:
+        raise Mismatch(_ENDS.get(code, f"the netlist's simulator ended with {code}"))
+
+
+def build_board(netlist: Netlist, bit_cycles: float, folder: Path) -> SerialBoard:
+    """The simulator of a netlist whose module is `NAME`, from `folder` if it was built there before.
+
+    Raises `ToolMissing` or `ToolFailed`.
+    """
+    source = Path(__file__).with_suffix(".cpp")
+    digest = hashlib.sha256(f"{_OPTIONS} {verilator.version()}".encode())
+    digest.update(source.read_bytes() + netlist.text.encode())
+    place = folder.resolve() / f"netlist-{digest.hexdigest()[:16]}"
+    executable, checksum = place / NAME, place / "sha256"
+    if executable.is_file() and checksum.is_file() and checksum.read_text() == _sha256(executable):
+        return SerialBoard(executable, bit_cycles)
+    folder.mkdir(parents=True, exist_ok=True)
+    environ = verilator.environment()
+    found = shutil.which("verilator", path=environ["PATH"]) or "verilator"
+    with tempfile.TemporaryDirectory(dir=folder, prefix="building-") as name:
+        work = Path(name)
+        (work / f"{NAME}.v").write_text(netlist.text)
+        shutil.copy(source, work)
+        names = ["--prefix", f"V{NAME}", "--top-module", NAME, f"{NAME}.v", source.name]
+        verilator.run([found, *_OPTIONS, *_QUIET, "-Mdir", "obj", "-o", f"../{NAME}", *names], work, environ)
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(exist_ok=True)  # somebody else may build the same
+        (work / NAME).replace(executable)
+    checksum.write_text(_sha256(executable))
+    return SerialBoard(executable, bit_cycles)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every component of the RTL, in groups whose netlists are simulated together."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+
+from amaranth.lib import wiring
+
+import hlsgen.rtl
+from hlsgen.machine.parameters import MachineParameters
+from hlsgen.rtl.array import Array
+from hlsgen.rtl.axi_lite_registers import Registers
+from hlsgen.rtl.constants import ConstantReader
+from hlsgen.rtl.control import Control
+from hlsgen.rtl.drain import DrainStage
+from hlsgen.rtl.drain_activation import Activation
+from hlsgen.rtl.drain_add import AddRows
+from hlsgen.rtl.drain_address import DrainAddress
+from hlsgen.rtl.drain_attention import ContextScales, RowMaxima
+from hlsgen.rtl.drain_combine import GateRows
+from hlsgen.rtl.drain_control import DrainControl
+from hlsgen.rtl.drain_requantize import Requantize
+from hlsgen.rtl.drain_streams import DrainStreams
+from hlsgen.rtl.expert_counters import ExpertCounters
+from hlsgen.rtl.expert_queues import ExpertQueues
+from hlsgen.rtl.fetch import Channel, ChannelShape, Fetch
+from hlsgen.rtl.frames import Frames
+from hlsgen.rtl.header import HeaderCheck
+from hlsgen.rtl.image_rom import ImageRom, MemoryMap
+from hlsgen.rtl.load import LoadStage
+from hlsgen.rtl.load_exp import ExpLoad
+from hlsgen.rtl.load_layer_norm import LayerNormLoad
+from hlsgen.rtl.load_normalise import NormaliseLanes
+from hlsgen.rtl.load_patch_walk import PatchWalk
+from hlsgen.rtl.load_patches import PatchesLoad
+from hlsgen.rtl.load_pool import Pool
+from hlsgen.rtl.load_row_unit import RowUnit
+from hlsgen.rtl.load_walk import RowWalk
+from hlsgen.rtl.memories import LaneMemory, Table, WordMemory
+from hlsgen.rtl.multiplier import STYLES, Multiplier, WideMultiplier, plan
+from hlsgen.rtl.multiply import MultiplyStage
+from hlsgen.rtl.operand_fill import OperandFill
+from hlsgen.rtl.planner import Planner
+from hlsgen.rtl.queues import Queue, Ring
+from hlsgen.rtl.reciprocal import Reciprocal
+from hlsgen.rtl.register_host import RegisterHost
+from hlsgen.rtl.resize import Resize
+from hlsgen.rtl.route import Route
+from hlsgen.rtl.route_gates import RouteGates, RouteSums
+from hlsgen.rtl.route_select import LogitWalk, RouteSelect
+from hlsgen.rtl.segments import Segments
+from hlsgen.rtl.sequencer import Sequencer
+from hlsgen.rtl.store_words import StoreWords
+from hlsgen.rtl.uart import UartReceiver, UartTransmitter
+from hlsgen.rtl.write_back import WriteBack
+
+PLAIN = MachineParameters(
+    rows=2, columns=2, depth=4, bus_bytes=8, tile_words=4, residual_words=8, feature_words=8, image_words=8,
+    key_words=8, value_words=8, score_words=8, ring_words=8, constant_words=8, accumulator_bits=20,
+)  # fmt: skip
+SMALL = dataclasses.replace(PLAIN, rows=1, depth=2)
+EXPERTS = dataclasses.replace(PLAIN, experts=4, choices=2, queue_tokens=8, tasks=2)
+STREAMED = dataclasses.replace(PLAIN, workspace_units=4)
+WIDE = dataclasses.replace(PLAIN, columns=4, row_width=2)
+MAP = MemoryMap(image_bytes=256, input_bytes=64, output_bytes=64)
+IMAGE = bytes((7 * index + (index >> 4)) % 251 for index in range(MAP.image_bytes))
+
+WHOLE = {"Core", "Top", "Ecp5Top"}
+"""Made of the others; the netlist of a whole board is simulated with images."""
+
+Cases = Mapping[str, Callable[[], wiring.Component]]
+FAST: Mapping[str, Cases] = {
+    "memories": {
+        **{f"words_{bits}": lambda bits=bits: WordMemory(bits, 64) for bits in (8, 19, 36, 72)},
+        "words_of_two_readers": lambda: WordMemory(32, 64, readers=2),
+        "lanes": lambda: LaneMemory(lanes=2, columns=4, depth=8, words=64),
+        "lanes_block": lambda: LaneMemory(lanes=2, columns=4, depth=8, words=64, block=True),
+        "table": lambda: Table(2, 256),
+        "table_block": lambda: Table(2, 256, block=True),
+        "queue": lambda: Queue(36, 4),
+        "ring": lambda: Ring(40, 16),
+        "ring_block": lambda: Ring(64, 32, block=True),
+        "ring_of_parts": lambda: Ring(64, 16, block=True, parts=2),
+        "ring_short": lambda: Ring(24, 8, short=True),
+        "resize_up": lambda: Resize(16, 64),
+        "resize_down": lambda: Resize(64, 16),
+        "resize_apart": lambda: Resize(64, 256, apart=True),
+    },
+    "arithmetic": {
+        **{
+            f"multiplier_{style}": lambda style=style: Multiplier(18, 18, latency=3, style=style)
+            for style in STYLES
+        },
+        "multiplier_soon": lambda: Multiplier(9, 8, style="ecp5"),
+        "wide_multiplier": lambda: WideMultiplier(style="ecp5"),
+        "reciprocal": Reciprocal,
+        "requantize": lambda: Requantize(1, 20, style="ecp5", memory=True),
+        "array": lambda: Array(SMALL, style="ecp5_packed"),
+    },
+}
+"""Group to cases: what the defects of tools have been found in."""
+SLOW: Mapping[str, Cases] = {
+    "lanes": {
+        "array_packed": lambda: Array(PLAIN, style="ecp5_packed"),
+        "array": lambda: Array(PLAIN, style="ecp5"),
+        "requantize": lambda: Requantize(2, 20, style="ecp5", memory=True),
+        "requantize_soft": lambda: Requantize(2, 20, style="soft"),
+        "normalise": lambda: NormaliseLanes(2, style="ecp5"),
+        "activation": lambda: Activation(2, block=True),
+        "exp": lambda: ExpLoad(PLAIN, block=True),
+        "maxima": lambda: RowMaxima(PLAIN),
+        "scales": lambda: ContextScales(4),
+        "add": lambda: AddRows(2),
+        "gates": lambda: GateRows(2, style="ecp5"),
+        "pool": lambda: Pool(2, 2),
+    },
+    "load": {
+        "row_unit": lambda: RowUnit(variance_style="ecp5", combine_style="ecp5", interpolate_style="ecp5"),
+        "layer_norm": lambda: LayerNormLoad(PLAIN, plan(PLAIN, "ecp5"), memory=True),
+        "load": lambda: LoadStage(PLAIN, plan(PLAIN, "ecp5"), slack=2, block=True),
+        "walk": lambda: RowWalk(PLAIN),
+        "walk_experts": lambda: RowWalk(EXPERTS),
+        "patch_walk": lambda: PatchWalk(PLAIN),
+        "patches": lambda: PatchesLoad(PLAIN),
+        "patches_wide": lambda: PatchesLoad(WIDE),
+    },
+    "drain": {
+        "drain": lambda: DrainStage(PLAIN, style="ecp5", block=True),
+        "drain_experts": lambda: DrainStage(EXPERTS, style="ecp5", block=True),
+        "address": lambda: DrainAddress(PLAIN),
+        "control": lambda: DrainControl(PLAIN),
+        "streams": lambda: DrainStreams(PLAIN),
+        "multiply": lambda: MultiplyStage(PLAIN, addend_depth=8),
+        "fill": lambda: OperandFill(STREAMED),
+        "store": lambda: StoreWords(STREAMED),
+    },
+    "outside": {
+        "channel": lambda: Channel(8, ChannelShape(64, 16), burst=4, address_bits=32),
+        "fetch": lambda: Fetch(PLAIN, address_bits=20, near=True),
+        "write_back": lambda: WriteBack(PLAIN, address_bits=20, near=True),
+        "header": lambda: HeaderCheck(PLAIN),
+        "control": lambda: Control(20),
+        "registers": lambda: Registers(PLAIN),
+        "sequencer": lambda: Sequencer(PLAIN),
+        "sequencer_experts": lambda: Sequencer(EXPERTS),
+        "segments": lambda: Segments(8),
+        "planner": lambda: Planner(EXPERTS),
+        "constants": lambda: ConstantReader(2, 10),
+    },
+    "board": {
+        "frames": lambda: Frames(input_bytes=8, classes=3, timeout=50),
+        "image_rom": lambda: ImageRom(IMAGE, MAP, bus_bytes=8),
+        "register_host": lambda: RegisterHost(MAP),
+        "receiver": lambda: UartReceiver(4),
+        "transmitter": lambda: UartTransmitter(4),
+    },
+    "experts": {
+        "counters": lambda: ExpertCounters(EXPERTS),
+        "queues": lambda: ExpertQueues(EXPERTS),
+        "route": lambda: Route(EXPERTS),
+        "sums": lambda: RouteSums(EXPERTS),
+        "gates": lambda: RouteGates(EXPERTS),
+        "logits": lambda: LogitWalk(EXPERTS),
+        "select": lambda: RouteSelect(EXPERTS),
+    },
+}
+GROUPS = {**FAST, **SLOW}
+
+
+def component_names() -> set[str]:
+    """Every component that `rtl` defines."""
+    found = set()
+    for item in pkgutil.iter_modules(hlsgen.rtl.__path__):
+        module = importlib.import_module(f"hlsgen.rtl.{item.name}")
+        found |= {
+            name
+            for name, value in vars(module).items()
+            if inspect.isclass(value)
+            and issubclass(value, wiring.Component)
+            and value.__module__ == module.__name__
+        }
+    return found
