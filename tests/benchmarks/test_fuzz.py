@@ -17,6 +17,7 @@ from benchmarks.fuzz.batch import SIZE, Batch, Case
 from benchmarks.fuzz.levels import CRASH, EQUAL, FAILURES, HANG, MISMATCH, REFUSED, Outcome, reason, run_batch
 from hlsgen.errors import DoesNotFit, TypeMismatch, UsageError
 from hlsgen.machine.image import Image
+from hlsgen.sim import cosim
 
 SEED = 3
 
@@ -115,6 +116,29 @@ def test_a_crash_and_a_hang_are_told_apart(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(Batch, "cases", lambda _: [empty])
     (crashed,) = run_batch(Batch(SEED, 1), ["program"], all_of, tmp_path)
     assert (crashed.kind, crashed.text) == (CRASH, "Image must hold a program with a last command")
+
+
+def test_a_model_that_golden_can_not_compute_is_a_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = next(case for case in Batch(SEED, 1).cases() if case.lowered)
+    assert case.images is not None
+    small = dataclasses.replace(case, images=case.images[:, :, :0])
+    monkeypatch.setattr(Batch, "cases", lambda _: [small])
+    (found,) = run_batch(Batch(SEED, 1), ["program"], all_of, tmp_path)
+    assert (found.kind, found.level) == (CRASH, "golden")
+
+
+def test_a_machine_that_stands_still_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Still:
+        def run(self, *_: object, **__: object) -> list[cosim.Run]:
+            return [cosim.Run(b"", {"error": 10}, None)]
+
+    case = next(case for case in Batch(SEED, 0).cases() if case.lowered)
+    monkeypatch.setattr(Batch, "cases", lambda _: [case])
+    monkeypatch.setattr(cosim, "build", lambda *_, **__: Still())
+    (found,) = run_batch(Batch(SEED, 0), ["rtl"], all_of, tmp_path)
+    assert (found.kind, found.text) == (HANG, "task 0, image 0: the machine made no progress")
 
 
 @pytest.mark.parametrize(
