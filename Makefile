@@ -4,13 +4,14 @@ PYTHON ?= python3
 BIN = .venv/bin
 SETUP = PYTHON="$(PYTHON)" sh scripts/setup
 
-.PHONY: help demo test test-full lint types format ci bitstream table dist clean
+.PHONY: help demo test test-full fuzz lint types format ci bitstream table dist clean
 
 help:
 	@echo "make demo        install, and take the digits model from PyTorch to RTL and an ECP5 project"
 	@echo "make bitstream   after make demo: build the project's bitstream (some minutes)"
 	@echo "make test        all tests but the slow ones"
 	@echo "make test-full   all tests"
+	@echo "make fuzz        2,048 random models on random machines, on every level (about an hour)"
 	@echo "make lint        ruff"
 	@echo "make types       pyright"
 	@echo "make ci          lint, types and tests, as CI runs them"
@@ -34,6 +35,10 @@ test:
 test-full:
 	@$(SETUP) all,dev
 	HLSGEN_REQUIRE_TOOLS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -q
+
+fuzz:
+	@$(SETUP) all,dev
+	$(BIN)/python -m benchmarks.fuzz --cases 2048 --seed 0
 
 lint:
 	@$(SETUP) all,dev

@@ -174,7 +174,7 @@ def gate_table(scale: float, width: int) -> Integers:
 def sigmoid_table(scale: float, width: int) -> Integers:
     """round(2**15 * sigmoid((i - 2**(width-1)) * scale)), at most 32767; [2**width]."""
     logits = (np.arange(1 << width) - (1 << (width - 1))) * scale
-    values = np.floor((1 << 15) / (1 + np.exp(-logits)) + 0.5)
+    values = np.floor((1 << 15) / (1 + np.exp(np.minimum(-logits, 700.0))) + 0.5)  # beyond, exp overflows
     return np.minimum(values, GATE_ONE).astype(np.int64)
 
 

@@ -263,3 +263,12 @@ def test_context_scale_is_the_output_scale_over_the_denominator(random: np.rando
         assert m.max() < 1 << 16
         assert np.abs(m * 2.0**-s * denominator / (multiplier * 2.0**-shift) - 1).max() < 7.5e-5
     assert numerics.context_scale(0, 20_000, 10)[0] == 0
+
+
+@pytest.mark.parametrize("width", [8, 12])
+def test_a_steep_sigmoid_s_table_ends_at_zero_and_one(width: int) -> None:
+    """Its exponentials leave float64, which is no warning."""
+    table = numerics.sigmoid_table(1e4, width)
+    assert table[: 1 << (width - 1)].max() == 0
+    assert table[(1 << (width - 1)) + 1 :].min() == numerics.GATE_ONE
+    assert table[1 << (width - 1)] == 1 << 14

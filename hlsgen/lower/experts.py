@@ -80,7 +80,7 @@ class ExpertTables:
         """The command's fields; a router command's tables go to the constants."""
         if not step.expert:
             self._routers[_name(step)] = index
-            return self._router_fields(step, following, constants, index)
+            return self._router_fields(step, following, constants, index, parameters.logit_bits)
         _, activation = self._tables[_name(step)]
         fields: dict[str, Any] = {
             "expert": step.expert,
@@ -93,11 +93,13 @@ class ExpertTables:
         return fields | {"gather": 1, "activation_bank": activation.bank}
 
     def _router_fields(
-        self, step: LinearStep, following: Sequence[Step], constants: ConstantStream, index: int
+        self, step: LinearStep, following: Sequence[Step], constants: ConstantStream, index: int, bits: int
     ) -> dict[str, Any]:
         name, route, table = _name(step), step.route, step.experts_table
         if route is None or not isinstance(route.op, IntegerRoute):
             raise UnsupportedModel(f"{step.linear.name}: must be a router")
+        if step.linear.type.bits != bits:
+            raise UnsupportedModel(f"{step.linear.name}: all logits must have {bits} bits")
         if table is None or not isinstance(table.op, IntegerTable):
             raise UnsupportedModel(f"{name}: its experts must have an activation table")
         if name not in self._tables:

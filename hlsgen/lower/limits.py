@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 from hlsgen.errors import DoesNotFit, Problem, UnsupportedModel
 from hlsgen.ir import Graph, Node
+from hlsgen.lower.size import LARGER
 from hlsgen.machine.commands import LAYOUT
 from hlsgen.machine.parameters import MachineParameters, ceil_div
 from hlsgen.machine.program import Region
@@ -20,6 +22,22 @@ MOST_ITEMS = (1 << 16) - 1
 def _most(field: str) -> int:
     """Largest value of a command's field."""
     return (1 << _BITS[field]) - 1
+
+
+def check_holds(machine: MachineParameters, graph: Graph, needed: MachineParameters) -> None:
+    """Raise `DoesNotFit` with everything that a machine lacks of what a model needs."""
+    problems = []
+    for name, value in dataclasses.asdict(needed).items():
+        given = getattr(machine, name)
+        if name in LARGER:
+            if given < value:
+                problems.append(Problem(f"the machine's {name} must be at least {value}, not {given}"))
+        elif name != "tile_slots" and given != value:
+            problems.append(Problem(f"the machine's {name} must be {value}, not {given}"))
+    if machine.streamed and not needed.streamed and _scores(graph):
+        problems.append(Problem("the machine's workspace_units must be 0 where keys and values stay inside"))
+    if problems:
+        raise DoesNotFit(problems)
 
 
 def check_limits(graph: Graph, parameters: MachineParameters, regions: Sequence[Region]) -> None:

@@ -11,7 +11,7 @@ from hlsgen.lower.allocate import Request, allocate, memory_words
 from hlsgen.lower.commands import CommandBuilder
 from hlsgen.lower.experts import interleave
 from hlsgen.lower.layout import Layout
-from hlsgen.lower.limits import check_limits
+from hlsgen.lower.limits import check_holds, check_limits
 from hlsgen.lower.size import (
     ArrayShape,
     accumulator_bits,
@@ -37,10 +37,12 @@ class Lowered:
     image: Image
 
 
-def lower(graph: Graph, array: ArrayShape) -> Lowered:
+def lower(graph: Graph, array: ArrayShape, machine: MachineParameters | None = None) -> Lowered:
     """Lower an integer Graph; raises `UnsupportedModel` with every node that has no place.
 
-    Raises `DoesNotFit` with every limit of the machine that the model exceeds on this array.
+    machine: one of this array that the model shall run on, with memories as large as it needs or larger;
+    without it the smallest that holds it. Raises `DoesNotFit` with every limit of the machine that the model
+    exceeds on this array.
     """
     if not graph.input_type.is_integer:
         raise UsageError("lower: the graph must be quantized first")
@@ -49,6 +51,9 @@ def lower(graph: Graph, array: ArrayShape) -> Lowered:
     regions = place(steps, layouts, array.row_width)
     parameters = size_machine(steps, graph, array, layouts, regions)
     check_limits(graph, parameters, regions)
+    if machine is not None:
+        check_holds(machine, graph, parameters)
+        parameters = machine
     places = {region.tensor: region for region in regions}
     builder = CommandBuilder(graph, parameters, layouts, places, array)
     for index, step in enumerate(steps):

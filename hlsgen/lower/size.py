@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hlsgen.errors import UsageError
@@ -11,6 +13,15 @@ from hlsgen.lower.layout import Layout
 from hlsgen.lower.steps import AttentionStep, LinearStep, Step
 from hlsgen.machine.commands import Load, Target
 from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters, ceil_div
+
+LARGER = frozenset(
+    {
+        "tile_words", "residual_words", "feature_words", "image_words", "key_words", "value_words",
+        "score_words", "ring_words", "constant_words", "accumulator_bits", "experts", "choices",
+        "queue_tokens", "workspace_units", "logit_bits",
+    }
+)  # fmt: skip
+"""Parameters that may be larger than a model needs; those of a model with logits have just its bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +54,12 @@ class ArrayShape:
             row_width=self.row_width,
             **memories,
         )
+
+
+def joint(machines: Sequence[MachineParameters]) -> MachineParameters:
+    """The smallest machine that holds what each of the machines of one array does."""
+    largest = {name: max(getattr(machine, name) for machine in machines) for name in LARGER}
+    return dataclasses.replace(machines[0], **largest)
 
 
 @dataclass(frozen=True, kw_only=True)

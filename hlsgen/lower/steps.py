@@ -123,6 +123,9 @@ class Matcher:
         mask = sum(1 << task for task, needed in enumerate(self._needed) if needed & set(names))
         return 0 if mask == (1 << len(self._needed)) - 1 else mask
 
+    def _is_needed(self, name: str) -> bool:
+        return any(name in needed for needed in self._needed)
+
     def steps(self) -> list[Step]:
         """The steps in program order; raises `UnsupportedModel` with all problems."""
         result: list[Step] = []
@@ -140,12 +143,37 @@ class Matcher:
                     result.append(step)
             elif isinstance(node.op, IntegerRoute):
                 result += self._experts(node)
+        self._check_memories(result)
         for node in self.graph:
             if node.name not in self.covered:
                 self._refuse(node, "no command executes this node in this place")
         if self.problems:
             raise UnsupportedModel(self.problems)
         return _queries_last(result)
+
+    def _check_memories(self, steps: list[Step]) -> None:
+        """Refuse what lies in another memory than the one it is read from: int8 features, int16 residual."""
+        homes = {
+            step.result: step.target if isinstance(step, LinearStep) else Target.FEATURES for step in steps
+        }
+        for step in steps:
+            if not isinstance(step, LinearStep) or step.rows.load is Load.PATCHES:
+                continue
+            wanted = Target.FEATURES if step.rows.load is Load.ROWS else Target.RESIDUAL
+            if homes.get(step.rows.tensor, wanted) is not wanted:
+                bits = 8 if wanted is Target.FEATURES else 16
+                self._refuse(
+                    step.linear, f"%{step.rows.tensor}, which it reads, must be a result of {bits} bits"
+                )
+            if step.addend and homes.get(step.addend, Target.RESIDUAL) is not Target.RESIDUAL:
+                self._refuse(
+                    step.linear, f"%{step.addend}, to which it is added, must be a result of 16 bits"
+                )
+            pool = step.rows.pool
+            low, high = pool.type.integer_range if pool else (0, 0)
+            limit = (1 << 15) if step.rows.norm else (1 << 7)
+            if pool and (low, high) != (-limit, limit - 1):
+                self._refuse(pool, f"the mean saturates to {-limit}..{limit - 1} there, not to {low}..{high}")
 
     def _refuse(self, node: Node, why: str) -> None:
         if not any(problem.what.startswith(f"{node.name}:") for problem in self.problems):
@@ -176,7 +204,8 @@ class Matcher:
         table, combine = parts
         names = (*self._routers(route), route.inputs[0], route.name, table.name, combine.name)
         self.covered |= {*names, *(layer.name for layer in layers)}
-        routers = [self.nodes[name] for name in self._routers(route)]
+        # A task that leaves before these experts has a router that nobody needs.
+        routers = [self.nodes[name] for name in self._routers(route) if self._is_needed(name)]
         steps = [self._router(node, rows, route, table) for node in routers]
         if any(node.inputs[0] != layers[0].inputs[0] for node in routers):
             self._refuse(route, "its router and its experts must read the same layer norm")

@@ -75,22 +75,24 @@ void append_token(Memory<P>& memory, const Command& command, int token,
     }
 }
 
-/// Keeps a block's logits of row `row`; with the last block the token goes to its queues.
+/// Keeps a block's logits of row `row`; with the last block of the last group the token goes to its queues.
 template <class P>
 void drain_route(Memory<P>& memory, const Command& command, const Job& job, int row, int block,
                  const Int<16> (&result)[P::columns]) {
 #pragma HLS INLINE off
-    if (job.first_row + row == 0 && block == 0) {
+    const int token = job.first_row + row;
+    const int kept = Queues<P>::rows > 1 ? token : 0;
+    if (token == 0 && block == 0) {
         for (int e = 0; e < Queues<P>::experts; ++e) {
             memory.queues.count[e] = 0;
         }
     }
     for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
-        memory.queues.logits[row][block * P::columns + c] = result[c];
+        memory.queues.logits[kept][block * P::columns + c] = result[c];
     }
     if ((block + 1) * P::columns >= command.experts) {
-        append_token<P>(memory, command, job.first_row + row, memory.queues.logits[row]);
+        append_token<P>(memory, command, token, memory.queues.logits[kept]);
     }
 }
 

@@ -46,11 +46,13 @@ struct Queues {
     static constexpr int choices = P::choices > 0 ? P::choices : 1;
     static constexpr int entries = P::experts > 0 ? P::experts * P::queue_tokens : 1;
     static constexpr int words = (experts + P::columns - 1) / P::columns;
+    /// Rows of logits at a time: a router of several blocks may have several groups, with all tiles between them.
+    static constexpr int rows = words > 1 ? P::queue_tokens : 1;
     QueueEntry entry[entries];
     int count[experts];
     std::uint32_t tokens[experts];  // of each expert since the image began, over all layers
     UInt<15> table[P::experts > 0 ? 1 << P::logit_bits : 1];
-    Int<P::logit_bits> logits[P::rows][words * P::columns];  // of the tile that drains
+    Int<P::logit_bits> logits[rows][words * P::columns];  // of a router command's tokens
 };
 
 template <class P>

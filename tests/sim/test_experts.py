@@ -14,6 +14,7 @@ from hlsgen.ir import evaluate
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine import cycles
+from hlsgen.machine.commands import Target
 from hlsgen.machine.interpreter import Interpreter
 from hlsgen.machine.plan import Routing
 from hlsgen.machine.trace import compare
@@ -42,9 +43,9 @@ SHAPES = {
 ARRAYS = ((4, 4, 8), (1, 1, 1), (5, 2, 4))
 
 
-def lowered(made: Made, array: tuple[int, int, int] = ARRAYS[0]) -> Lowered:
+def lowered(made: Made, array: tuple[int, int, int] = ARRAYS[0], ring_bytes: int = 1 << 18) -> Lowered:
     rows, columns, depth = array
-    return lower(made.graph, ArrayShape(rows=rows, columns=columns, depth=depth))
+    return lower(made.graph, ArrayShape(rows=rows, columns=columns, depth=depth, ring_bytes=ring_bytes))
 
 
 def golden(made: Made, index: int, task: int) -> dict[str, np.ndarray]:
@@ -123,9 +124,9 @@ def test_one_token_and_all_but_one(count: int) -> None:
         interpret(made, array, images=1)
 
 
-def generated(made: Made, folder: Path, sanitize: bool, array: tuple[int, int, int] = ARRAYS[0]) -> None:
+def generated(made: Made, folder: Path, sanitize: bool, found: Lowered | None = None) -> None:
     """Three images of every task in the C++."""
-    found = lowered(made, array)
+    found = found or lowered(made)
     files = hls(found.program, found.image)
     compiled = CSim(found.program, found.image.pack(), files, folder, tracing=True, sanitize=sanitize)
     for task in range(made.graph.tasks):
@@ -151,6 +152,15 @@ def test_csim_shapes(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [1, N - 1])
 def test_csim_one_token_and_all_but_one(count: int, tmp_path: Path) -> None:
     generated(few_tokens(count), tmp_path, sanitize=True)
+
+
+def test_csim_where_the_ring_cuts_a_router_into_groups(tmp_path: Path) -> None:
+    """Every tile's logits of the first group come before any of the second: all of them must be kept."""
+    made = make(SHAPES["8 experts"])
+    found = lowered(made, (4, 2, 4), ring_bytes=1)
+    router = next(command for command in found.program.commands if command.target is Target.QUEUES)
+    assert (router.groups, router.tiles) == (4, 3)
+    generated(made, tmp_path, sanitize=True, found=found)
 
 
 def simulate(made: Made, folder: Path, array: tuple[int, int, int] = ARRAYS[0]) -> None:

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m benchmarks.fuzz --cases N --seed S`: random models, golden = interpreter = C++ = RTL."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.fuzz.batch import SIZE, Batch, batches
+from benchmarks.fuzz.levels import EQUAL, FAILURES, LEVELS, REFUSED, Outcome, reason, run_batch
+from hlsgen.cli.values import natural, positive
+from hlsgen.errors import HlsgenError, UsageError
+
+SHOWN = 12
+"""Lines of a failure that are printed."""
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.fuzz",
+        description="Random models on random machines: every level must equal golden in every tensor.",
+        epilog=f"A case is a function of seed and index. {SIZE} cases share a machine; every eighth machine "
+        "runs in RTL as well, with random stalls. Exit code 1 with a mismatch, a crash or a hang.",
+    )
+    parser.add_argument("--cases", type=positive, default=256, metavar="N")
+    parser.add_argument("--seed", type=natural, default=0, metavar="S")
+    parser.add_argument("--levels", default=",".join(LEVELS), help="default: %(default)s")
+    parser.add_argument("--only", type=natural, metavar="I", help="run case I alone")
+    return parser
+
+
+def outcomes(seed: int, cases: int, levels: list[str], only: int | None, folder: Path) -> Iterator[Outcome]:
+    """What comes of the first `cases` cases, or of case `only`."""
+    chosen = batches(seed, cases) if only is None else iter([Batch(seed, only // SIZE)])
+    for batch in chosen:
+        place = folder / f"batch{batch.number}"
+        yield from run_batch(batch, levels, lambda i: i == only if only is not None else i < cases, place)
+
+
+def report(found: list[Outcome], seed: int, seconds: float) -> str:
+    """The table of counts, refusals by text, and every case that failed."""
+    kinds = Counter(outcome.kind for outcome in found)
+    ends = Counter(outcome.level for outcome in found if outcome.kind == EQUAL)
+    lines = [f"seed {seed}: {len(found)} cases in {seconds:.0f} s"]
+    lines += [f"  {kind:<10}{kinds[kind]:>7}" for kind in (EQUAL, REFUSED, *FAILURES)]
+    lines += [f"  equal up to {level:<10}{count:>7}" for level, count in sorted(ends.items())]
+    refusals = Counter(reason(outcome.text) for outcome in found if outcome.kind == REFUSED)
+    lines += [f"  refused {count:>5}: {text}" for text, count in refusals.most_common()]
+    failed = sorted((o for o in found if o.kind in FAILURES), key=lambda o: o.index)
+    lines += [f"  {o.kind} at {o.level}: --seed {seed} --only {o.index}" for o in failed]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Run the cases; exit code 1 when any of them fails."""
+    options = arguments().parse_args()
+    levels = [level for level in LEVELS if level in options.levels.split(",")]
+    unknown = sorted(set(options.levels.split(",")) - set(LEVELS))
+    if unknown or not levels:
+        raise UsageError(f"levels must be of {', '.join(LEVELS)}, not {options.levels!r}")
+    found: list[Outcome] = []
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="hlsgen-fuzz-") as name:
+        for outcome in outcomes(options.seed, options.cases, levels, options.only, Path(name)):
+            found.append(outcome)
+            if outcome.kind in FAILURES:
+                text = "\n".join(outcome.text.strip().splitlines()[-SHOWN:])
+                print(f"case {outcome.index}: {outcome.kind} at {outcome.level}\n{text}", flush=True)
+            if len(found) % SIZE == 0:
+                print(f"{len(found)} cases, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+    print(report(found, options.seed, time.monotonic() - start))
+    return int(any(outcome.kind in FAILURES for outcome in found))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except HlsgenError as error:
+        sys.exit(f"error: {error}")
