@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -130,6 +131,14 @@ class Design:
         from hlsgen.boards.board import load_board
 
         return load_board(self.board).rtl_target
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of graph, program and Image, in hexadecimal: what tells one design from another."""
+        from hlsgen import graph_file
+
+        parts = graph_file.digest(self.graph).encode(), str(self.program).encode(), self.packed_image
+        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
     @cached_property
     def packed_image(self) -> bytes:
