@@ -35,17 +35,9 @@ from hlsgen.store.read import (
 from hlsgen.store.replace import COMMIT, Folder
 
 __all__ = [
-    "DERIVED",
-    "FORMAT",
-    "MANIFEST",
-    "check",
-    "contents",
-    "load",
-    "manifest",
-    "save",
-    "sources",
+    "DERIVED", "FORMAT", "MANIFEST", "check_folder", "contents", "load", "manifest", "save", "sources",
     "write",
-]
+]  # fmt: skip
 
 FORMAT = "hlsgen build folder 2"
 MANIFEST = "manifest.json"
@@ -153,15 +145,15 @@ def save(
 
     Raises `UsageError` when `directory` holds something else. `rtl` and `progress` as for `contents`.
     """
-    check(directory)
+    check_folder(directory)
     files = contents(design, rtl, progress)
     progress("write")
     _folder(directory).replace(files)
     return dataclasses.replace(design, directory=directory)
 
 
-def check(directory: Path) -> None:
-    """Raise `UsageError` when `save` would refuse the folder; changes nothing."""
+def check_folder(directory: Path) -> None:
+    """Raise `UsageError` when a build folder can't be written or is something else; changes nothing."""
     _folder(directory).check()
 
 

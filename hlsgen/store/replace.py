@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -38,13 +39,18 @@ class Folder:
     derived: Sequence[str] = ()
 
     def check(self) -> None:
-        """Raise `UsageError` when the folder holds something else than our files."""
+        """Raise `UsageError` when the folder can't be written, or holds something else than our files."""
         try:
-            if self.path.exists() and not self.path.is_dir():
-                raise UsageError(f"{self.path} must be a folder, not a file")
-            held = {item.name for item in self.path.iterdir()} if self.path.is_dir() else set()
+            nearest = next(place for place in (self.path, *self.path.absolute().parents) if place.exists())
+            if not nearest.is_dir():
+                raise UsageError(f"{nearest} must be a folder, not a file")
+            with tempfile.TemporaryFile(dir=nearest):
+                pass  # it can be written
+            held = {item.name for item in self.path.iterdir()} if nearest == self.path else set()
         except OSError as error:
-            raise UsageError(f"{self.path} can't be read: {error.strerror}") from None
+            why = str(error.strerror).lower()
+            problem = Problem(f"{self.path} can't be written", why=why, fix="choose another folder")
+            raise UsageError(problem) from None
         except ValueError as error:  # a null character
             raise UsageError(f"{str(self.path)!r} can't be a path: {error}") from None
         if held - {NEW, COMMIT} and not (held & {COMMIT} or self._listed(self.path / self.index) is not None):
