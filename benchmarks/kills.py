@@ -4,7 +4,7 @@
 A build folder of digits is compiled again for another array, again and again, and each time killed by
 SIGKILL, SIGTERM, SIGINT or SIGHUP. Then every digest of the old build or of the new one must be right, no
 process may be left, and a compilation that is not killed must end with exactly the new files. The moment is
-either anywhere in the time that a compilation takes, or within what it spends on the folder, where it matters.
+anywhere in the time that a compilation takes, or within what it spends on the folder, where it matters.
 
 Without `--whole` only what follows the front end is done, so that a compilation takes a second or two: load a
 design, make all files, write them. `--whole` runs `hlsgen compile` itself.
@@ -26,11 +26,13 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hlsgen.design import Design
 from hlsgen.errors import UsageError
+from hlsgen.pipeline import build
+from hlsgen.pipeline import compile as compile_graph
 from hlsgen.project import MANIFEST
 from hlsgen.store.files import sha256
 from hlsgen.store.replace import COMMIT, NEW
@@ -85,10 +87,10 @@ class Campaign:
 
     def prepare(self) -> None:
         """Compile both builds that the folder is to hold in turn, and the first one into it."""
-        for array in ARRAYS:
-            folder = self._place / array
-            self._hlsgen("compile", "digits", "--array", array, "-o", str(folder))
-            self._files.append(_held(folder))
+        first = build("digits", self._place / ARRAYS[0], array=ARRAYS[0])
+        second = compile_graph(first.graph, array=ARRAYS[1], samples=first.samples, notes=first.notes)
+        replace(second, quantization=first.quantization).save(self._place / ARRAYS[1])
+        self._files = [_held(self._place / array) for array in ARRAYS]
         shutil.copytree(self._place / ARRAYS[0], self.folder)
         (self.folder / MINE).parent.mkdir()
         (self.folder / MINE).write_text("mine")
@@ -163,10 +165,6 @@ class Campaign:
             env=os.environ | {MARK: mark},
         )
 
-    @staticmethod
-    def _hlsgen(*arguments: str) -> None:
-        subprocess.run([sys.executable, "-m", "hlsgen", *arguments], check=True, capture_output=True)
-
 
 def _wait(process: subprocess.Popen[str], seconds: float, *, late: bool) -> str:
     """Let a compilation run for some time, counted from its start or from when it writes; the phase then."""
@@ -185,6 +183,7 @@ def _wait(process: subprocess.Popen[str], seconds: float, *, late: bool) -> str:
 
 
 def _ready(process: subprocess.Popen[str]) -> bool:
+    assert process.stderr is not None
     return bool(select.select([process.stderr], [], [], 0)[0])
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import os
 import re
@@ -242,3 +243,21 @@ def test_a_host_is_told_what_belongs_to_its_design(
     document = json.loads((place / folder / "design.json").read_text())
     assert document["design"] == small.digest
     assert document["sha256"] == {name: sha256((place / folder / name).read_bytes()) for name in names}
+    (program,) = (place / folder).glob("hlsgen_*.py")
+    spec = importlib.util.spec_from_file_location(f"{program.stem}_of_{board.partition('-')[0]}", program)
+    assert spec is not None
+    assert spec.loader is not None
+    host = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(host)
+    kind, error = (
+        (host.Accelerator, host.DeviceError) if folder == "driver" else (host.Board, host.BoardError)
+    )
+    opened = kind.__new__(kind)  # no device is there
+    opened._folder, opened.design = place / folder, document
+    vectors = place / folder / "vectors.npz"
+    assert opened._vectors() == vectors
+    vectors.write_bytes(vectors.read_bytes() + b"\0")  # as of an export of other weights
+    with pytest.raises(
+        error, match=r"vectors\.npz must be of the same export as design\.json .*: copy the wh"
+    ):
+        opened.self_test()
