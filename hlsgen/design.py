@@ -137,10 +137,15 @@ class Design:
         """SHA-256 of graph, program and Image, in hexadecimal: what tells one design from another."""
         from hlsgen import graph_file
 
-        parts = graph_file.digest(self.graph).encode(), str(self.program).encode(), self.packed_image
-        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+        return design_digest(graph_file.digest(self.graph), str(self.program).encode(), self.packed_image)
 
     @cached_property
     def packed_image(self) -> bytes:
         """The Image as the machine reads it."""
         return self.image.pack()
+
+
+def design_digest(graph: str, program: bytes, image: bytes) -> str:
+    """A design's digest from its graph's, the text of its program and its packed Image."""
+    parts = graph.encode(), program, image
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()

@@ -65,9 +65,14 @@ def parse(directory: Path, files: Mapping[str, bytes]) -> Graph:
 
 def digest(graph: Graph) -> str:
     """SHA-256 of what `save` writes, in hexadecimal."""
+    return digest_of(save(graph))
+
+
+def digest_of(files: Mapping[str, bytes]) -> str:
+    """The same, of the two files."""
     total = hashlib.sha256()
-    for data in save(graph).values():
-        total.update(data)
+    for name in FILES:
+        total.update(files[name])
     return total.hexdigest()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hlsgen import __version__, graph_file
-from hlsgen.design import Design
+from hlsgen.design import Design, design_digest
 from hlsgen.errors import HlsgenError, Problem, UsageError
 from hlsgen.ir import Graph, evaluate
 from hlsgen.machine.image import Image
@@ -126,8 +126,8 @@ def _manifest(design: Design, files: Mapping[str, bytes]) -> bytes:
         "array": [program.parameters.rows, program.parameters.columns, program.parameters.depth],
         "parameters": dataclasses.asdict(program.parameters),
         "build_id": program.parameters.build_id,
-        "design": design.digest,
-        "graph": graph_file.digest(design.graph),
+        "design": _digest(files),
+        "graph": graph_file.digest_of(files),
         "samples": len(design.samples),
         "notes": dict(design.notes),
         "files": {path: sha256(data) for path, data in files.items()},
@@ -203,10 +203,15 @@ def load(directory: Path) -> Design:
         raise damaged(directory, "a build folder of this version", error) from None
     except HlsgenError as error:
         raise UsageError([dataclasses.replace(problem, fix=AGAIN) for problem in error.problems]) from None
-    if design.digest != document["design"]:
-        why = f"its files are of design {design.digest[:12]}"
+    if (found := _digest(files)) != document["design"]:
+        why = f"its files are of design {found[:12]}"
         raise damaged(directory / MANIFEST, f"of design {document['design'][:12]}", why)
     return design
+
+
+def _digest(files: Mapping[str, bytes]) -> str:
+    """`Design.digest` from a build folder's files."""
+    return design_digest(graph_file.digest_of(files), files["program.txt"], files["data/image.bin"])
 
 
 def _read(directory: Path, document: Mapping[str, Any], paths: Sequence[str]) -> dict[str, bytes]:
