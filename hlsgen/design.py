@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -135,6 +136,19 @@ class Design:
         return load_board(self.board).rtl_target
 
     @cached_property
+    def digest(self) -> str:
+        """SHA-256 of graph, program and Image, in hexadecimal: what tells one design from another."""
+        from hlsgen import graph_file
+
+        return design_digest(graph_file.digest(self.graph), str(self.program).encode(), self.packed_image)
+
+    @cached_property
     def packed_image(self) -> bytes:
         """The Image as the machine reads it."""
         return self.image.pack()
+
+
+def design_digest(graph: str, program: bytes, image: bytes) -> str:
+    """A design's digest from its graph's, the text of its program and its packed Image."""
+    parts = graph.encode(), program, image
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,17 +13,25 @@ from hlsgen.boards import Board, check_fit, load_board
 from hlsgen.collector import collector_paused
 from hlsgen.design import Design
 from hlsgen.errors import Problem, UsageError
-from hlsgen.project import MANIFEST, manifest, write
+from hlsgen.project import MANIFEST, manifest, sources
+from hlsgen.rtl_text import PLAIN, rtl_text
+from hlsgen.store.files import sha256
+from hlsgen.store.read import damaged, parse_document, read_bytes
+from hlsgen.store.replace import Folder
 
 if TYPE_CHECKING:
     from hlsgen.bitstream.result import Bitstream
     from hlsgen.bitstream.verify import Wanted
     from hlsgen.emit.device import Vectors
 
-FORMAT = "hlsgen project 1"
+FORMAT = "hlsgen project 2"
 PROJECT = "project.json"
+FIELDS = {"board": str, "family": str, "design": str, "files": dict}
+"""Fields of `project.json` that are read, and their types."""
 BOARDS = "boards"
 """Folder of the projects in a build folder."""
+DESCRIPTION, COMPANIONS = "design.json", (".bin", ".npz")
+"""What a host program reads first, and endings of what belongs to it."""
 SELF_TEST = 16
 """Samples that a driver's self test takes along."""
 
@@ -56,14 +65,41 @@ def export(
         raise UsageError(Problem(f"attention must be resident on {chosen.name}: it has no memory", fix=fix))
     check_fit(design.program.parameters, chosen, len(design.packed_image))
     place = _place(design, chosen, directory)
+    folder = Folder(place, PROJECT, "project")
+    folder.check()
     files = {
         path: data if isinstance(data, bytes) else data.encode()
         for path, data in _files(design, chosen).items()
     }
-    document = {"format": FORMAT, "board": chosen.name, "family": chosen.family, "files": sorted(files)}
-    _clear(place)
-    write(files | {PROJECT: (json.dumps(document, indent=1) + "\n").encode()}, place)
+    files = _with_digests(files, design)
+    document = {
+        "format": FORMAT,
+        "board": chosen.name,
+        "family": chosen.family,
+        "design": design.digest,
+        "files": {path: sha256(data) for path, data in sorted(files.items())},
+    }
+    folder.replace(files | {PROJECT: (json.dumps(document, indent=1) + "\n").encode()})
     return place
+
+
+def _with_digests(files: Mapping[str, bytes], design: Design) -> dict[str, bytes]:
+    """The files; what a host reads first tells it which design it is of, and digests of what lies beside it.
+
+    So a host finds out when files of two exports are mixed.
+    """
+    result = dict(files)
+    for path, data in files.items():
+        folder, _, name = path.rpartition("/")
+        if name == DESCRIPTION:
+            beside = {
+                other.rpartition("/")[2]: sha256(files[other])
+                for other in sorted(files)
+                if other.rpartition("/")[0] == folder and other.endswith(COMPANIONS)
+            }
+            document = json.loads(data) | {"design": design.digest, "sha256": beside}
+            result[path] = (json.dumps(document, indent=1) + "\n").encode()
+    return result
 
 
 def _place(design: Design, board: Board, directory: str | Path | None) -> Path:
@@ -85,6 +121,7 @@ def _ecp5(design: Design, board: Board) -> Mapping[str, str | bytes]:
     """The whole board in one Verilog file: serial port, Image in block RAM, accelerator; and its host."""
     from hlsgen.emit.ecp5 import ecp5_accelerator
 
+    _require_same_machine(design, board)
     with collector_paused():
         return ecp5_accelerator(
             board,
@@ -98,17 +135,38 @@ def _ecp5(design: Design, board: Board) -> Mapping[str, str | bytes]:
 
 def _zynqmp(design: Design, board: Board) -> Mapping[str, str | bytes]:
     from hlsgen.emit.vivado import vivado_project
-    from hlsgen.rtl_text import rtl_text
 
     return vivado_project(
         board,
-        rtl_text(design.program.parameters, board.rtl_target),
+        _verilog(design, board),
         design.graph,
         design.program,
         design.image,
         vectors=_self_test(design),
         name=str(design.notes.get("model", "hlsgen")),
     )
+
+
+def _verilog(design: Design, board: Board) -> str:
+    """The build folder's own text where it is made for the board's kind of device, else one for that kind."""
+    delivered = sources(design, "rtl").get(PLAIN)
+    if delivered is not None and board.rtl_target == design.rtl_target:
+        return delivered
+    _require_same_machine(design, board)
+    return rtl_text(design.program.parameters, board.rtl_target)
+
+
+def _require_same_machine(design: Design, board: Board) -> None:
+    """Before Verilog is generated for a board: it must be of the machine that the build folder holds."""
+    fresh = rtl_text(design.program.parameters, design.rtl_target)
+    if sources(design, "rtl").get(PLAIN, fresh) != fresh:
+        raise UsageError(
+            Problem(
+                f"{PLAIN} must be what this version generates, for an export to {board.name}",
+                why="the board's Verilog is generated anew, and would be another machine than the folder's",
+                fix="hlsgen compile again",
+            )
+        )
 
 
 def _self_test(design: Design) -> Vectors:
@@ -120,28 +178,55 @@ def _self_test(design: Design) -> Vectors:
     return Vectors(images=images, outputs=first, others=tuple(others))
 
 
-def _clear(place: Path) -> None:
-    """Refuse a foreign folder; remove what an earlier export left."""
-    if place.exists() and not place.is_dir():
-        raise UsageError(f"{place} must be a folder, not a file")
-    if not place.exists() or not any(place.iterdir()):
-        return
-    for path in _project(place, "must be empty, new, or a project of hlsgen")["files"]:
-        if (place / path).resolve().is_relative_to(place.resolve()):
-            (place / path).unlink(missing_ok=True)
-
-
 def _project(place: Path, rule: str) -> dict[str, Any]:
     """What `export` noted about a project."""
-    try:
-        document = json.loads((place / PROJECT).read_text())
-    except (OSError, ValueError):
+    path, fix = place / PROJECT, "hlsgen export makes one"
+    if not path.is_file():
+        raise UsageError(Problem(f"{place} {rule}", why=f"it has no {PROJECT}", fix=fix))
+    return parse_document(path, read_bytes(path, fix), FORMAT, FIELDS, fix)
+
+
+def _checked(place: Path) -> dict[str, Any]:
+    """The same, once sure that the project is as exported, and of the design that the build folder holds."""
+    with Folder(place, PROJECT, "project").reading():
+        document = _project(place, "must be a project")
+        changed = [
+            Problem(
+                f"{place / path} must be as it was exported",
+                why=why,
+                fix="hlsgen export again; `make bitstream` in the project builds it as it is",
+            )
+            for path, digest in document["files"].items()
+            if (why := _changed(place / path, digest))
+        ]
+    if changed:
+        raise UsageError(changed)
+    if (home := _home(place)) is None:
+        return document
+    current = manifest(home)["design"]
+    if current != document["design"]:
         raise UsageError(
-            Problem(f"{place} {rule}", why=f"it has no {PROJECT}", fix="hlsgen export makes one")
-        ) from None
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise UsageError(f"{place / PROJECT} must be of format {FORMAT!r}")
+            Problem(
+                f"{place} must be a project of design {current[:12]}, not {document['design'][:12]}",
+                why=f"{home} was compiled again after the export",
+                fix=f"hlsgen export {shlex.quote(str(home))} --board {document['board']}",
+            )
+        )
     return document
+
+
+def _changed(path: Path, digest: object) -> str:
+    """Why a file is not the exported one, or nothing."""
+    try:
+        return "" if sha256(read_bytes(path)) == digest else "it was changed"
+    except UsageError as error:
+        return error.problems[0].why.lower() or "it can't be read"
+
+
+def _home(place: Path) -> Path | None:
+    """The build folder that a project lies in, if it does."""
+    home = place.absolute().parent.parent
+    return home if place.absolute().parent == home / BOARDS and (home / MANIFEST).is_file() else None
 
 
 def find_project(directory: Path) -> Path:
@@ -171,16 +256,20 @@ def build_bitstream(
 
     seeds: of an ECP5's placements, tried in this order. jobs: how many of them at a time, by default one for
     each processor. verification: simulates an ECP5's netlist before it is placed; raises `Mismatch`. Raises
-    `UsageError` where the project's tools have no use for them.
+    `UsageError` where the project's tools have no use for them, and for a project that was changed, or is of
+    another design than the build folder it lies in.
     """
     from hlsgen.bitstream.ecp5 import SEEDS, build_ecp5
     from hlsgen.bitstream.vivado import build_vivado
 
     place = find_project(Path(directory))
-    family = _project(place, "must be a project")["family"]
+    family = _checked(place)["family"]
     if family == "ecp5":
         chosen = SEEDS if seeds is None else seeds
         return build_ecp5(place, seeds=chosen, jobs=jobs, verification=verification)
+    if family != "zynqmp":
+        fix = "hlsgen export makes one"
+        raise damaged(place / PROJECT, "of a known family", f"its family is {family!r}", fix)
     if verification:
         raise UsageError("verify must be left out: only an ECP5's netlist can be simulated")
     if seeds is not None or jobs is not None:

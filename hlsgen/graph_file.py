@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import numpy as np
 from hlsgen import ops
 from hlsgen.errors import HlsgenError, UsageError
 from hlsgen.ir import REGISTRY, Graph, Node, Op, Source, TensorType
+from hlsgen.store.read import DAMAGE, damaged, parse_document, read_bytes
 
 FORMAT = "hlsgen graph 2"
+FILES = ("graph.json", "graph.safetensors")
 _WIDTHS = (np.int8, np.int16, np.int32)
 
 
@@ -31,38 +34,45 @@ def save(graph: Graph) -> dict[str, bytes]:
         "nodes": [_node(node, arrays) for node in graph],
     }
     text = json.dumps(document, indent=1, ensure_ascii=True) + "\n"
-    return {"graph.json": text.encode(), "graph.safetensors": save_arrays(arrays)}
+    return dict(zip(FILES, (text.encode(), save_arrays(arrays)), strict=True))
 
 
 def load(directory: Path) -> Graph:
     """The graph that `save` wrote into `directory`; raises `UsageError` when a file is missing or damaged."""
+    return parse(directory, {name: read_bytes(directory / name) for name in FILES})
+
+
+def parse(directory: Path, files: Mapping[str, bytes]) -> Graph:
+    """The graph of the two files, which lie in `directory`; raises `UsageError` when one is damaged."""
     from safetensors import SafetensorError
     from safetensors.numpy import load as load_arrays
 
-    path = directory / "graph.json"
+    path = directory / FILES[0]
+    document = parse_document(path, files[FILES[0]], FORMAT, {"input": dict, "nodes": list, "outputs": list})
     try:
-        document = json.loads(path.read_text())
-        arrays = load_arrays((directory / "graph.safetensors").read_bytes())
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
-            raise UsageError(f"{path} must be of format {FORMAT!r}")
+        arrays = load_arrays(files[FILES[1]])
+    except (*DAMAGE, SafetensorError) as error:
+        raise damaged(directory / FILES[1], "a safetensors file", error) from None
+    try:
         nodes = tuple(_read_node(item, arrays) for item in document["nodes"])
         source = document["input"]
         return Graph(
             source["name"], TensorType(**_tuples(source["type"])), nodes, tuple(document["outputs"])
         ).verify()
-    except OSError as error:
-        raise UsageError(f"{error.filename} can't be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, SafetensorError, HlsgenError) as error:
-        if isinstance(error, UsageError):
-            raise
-        raise UsageError(f"{path} is damaged: {error}") from None
+    except (*DAMAGE, HlsgenError) as error:
+        raise damaged(path, "an integer graph", error) from None
 
 
 def digest(graph: Graph) -> str:
     """SHA-256 of what `save` writes, in hexadecimal."""
+    return digest_of(save(graph))
+
+
+def digest_of(files: Mapping[str, bytes]) -> str:
+    """The same, of the two files."""
     total = hashlib.sha256()
-    for data in save(graph).values():
-        total.update(data)
+    for name in FILES:
+        total.update(files[name])
     return total.hexdigest()
 
 
@@ -105,7 +115,7 @@ def _narrow(array: np.ndarray) -> np.ndarray:
 
 def _read_node(item: dict[str, Any], arrays: dict[str, np.ndarray]) -> Node:
     if item["op"] not in ops.__all__ or item["op"] not in REGISTRY:
-        raise UsageError(f"graph.json: node {item['name']}: unknown op {item['op']!r}")
+        raise UsageError(f"node {item['name']}: unknown op {item['op']!r}")
     kind = REGISTRY[item["op"]]
     fields = {}
     for name, value in item["fields"].items():

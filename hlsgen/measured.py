@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hlsgen.errors import UsageError
 from hlsgen.machine import trace
+from hlsgen.store.files import write
+from hlsgen.store.read import DAMAGE, damaged, parse_document, read_bytes
 
 if TYPE_CHECKING:
     from hlsgen.simulate import Simulation
 
 PATH = "measured.json"
 FORMAT = "hlsgen measured 1"
+FIX = "remove it, or simulate again: hlsgen simulate DIR --level rtl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +47,11 @@ def command_ends(records: np.ndarray) -> dict[int, int]:
 
 def store(directory: Path, build_id: int, result: Simulation) -> None:
     """Put a simulation's counters beside those of the other tasks."""
-    from hlsgen.project import write
-
     slowest = max(result.counters, key=lambda item: item["cycles"])
-    tasks = _tasks(directory, build_id)
+    try:
+        tasks = _tasks(directory, build_id)
+    except UsageError:  # damaged: what it holds is measured again
+        tasks = {}
     tasks[str(result.task)] = {
         "simulator": result.simulator,
         "images": result.images,
@@ -58,24 +63,28 @@ def store(directory: Path, build_id: int, result: Simulation) -> None:
 
 
 def load(directory: Path | None, build_id: int, task: int = 0) -> Measured | None:
-    """What was counted for a task, or nothing where none was simulated for this machine."""
+    """What was counted for a task, or nothing where none was simulated for this machine.
+
+    Raises `UsageError` when the file is damaged.
+    """
     found = _tasks(directory, build_id).get(str(task)) if directory else None
-    if found is None:
+    if directory is None or found is None:
         return None
-    return Measured(
-        simulator=found["simulator"],
-        images=found["images"],
-        counters=found["counters"],
-        ends={int(command): end for command, end in found["ends"].items()},
-    )
+    try:
+        return Measured(
+            simulator=str(found["simulator"]),
+            images=int(found["images"]),
+            counters={name: int(value) for name, value in found["counters"].items()},
+            ends={int(command): int(end) for command, end in found["ends"].items()},
+        )
+    except DAMAGE as error:
+        raise damaged(directory / PATH, f"a document of format {FORMAT!r}", error, FIX) from None
 
 
 def _tasks(directory: Path, build_id: int) -> dict[str, Any]:
-    """By task; nothing where the file is missing, damaged, or another machine's."""
-    try:
-        document = json.loads((directory / PATH).read_text())
-    except (OSError, ValueError):
+    """By task; nothing where the file is missing, or another machine's. Raises `UsageError` when damaged."""
+    path = directory / PATH
+    if not path.exists():
         return {}
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        return {}
-    return document["tasks"] if document.get("build_id") == build_id else {}
+    document = parse_document(path, read_bytes(path, FIX), FORMAT, {"build_id": int, "tasks": dict}, FIX)
+    return document["tasks"] if document["build_id"] == build_id else {}

@@ -4,33 +4,51 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hlsgen import __version__, graph_file
-from hlsgen.design import Design
-from hlsgen.errors import Problem, UsageError
-from hlsgen.ir import evaluate
+from hlsgen.design import Design, design_digest
+from hlsgen.errors import HlsgenError, Problem, UsageError
+from hlsgen.ir import Graph, evaluate
 from hlsgen.machine.image import Image
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.machine.program import Program
 from hlsgen.measured import PATH as MEASURED
 from hlsgen.rtl_text import PLAIN, TRACED, rtl_text
 from hlsgen.samples import Samples, pack_output
+from hlsgen.store.files import sha256, write
+from hlsgen.store.read import (
+    AGAIN,
+    DAMAGE,
+    damaged,
+    parse_array,
+    parse_document,
+    parse_text,
+    read_bytes,
+)
+from hlsgen.store.replace import COMMIT, Folder
 
-FORMAT = "hlsgen build folder 1"
+__all__ = [
+    "DERIVED", "FORMAT", "MANIFEST", "check_folder", "contents", "load", "manifest", "save", "sources",
+    "write",
+]  # fmt: skip
+
+FORMAT = "hlsgen build folder 2"
 MANIFEST = "manifest.json"
-_LOADED = ("graph.json", "graph.safetensors", "program.txt", "data/image.bin", "data/images.npy")
-
-
+FIELDS = {"hlsgen": str, "board": str, "design": str, "notes": dict, "files": dict}
+"""Fields of the manifest that are read, and their types."""
 DERIVED = (TRACED, MEASURED)
 """What a simulation adds; the manifest doesn't list it."""
+NEEDED = ("graph.json", "graph.safetensors", "program.txt", "data/image.bin", "data/images.npy", PLAIN)
+"""Files without which there is no design."""
+_UNREAD = ("README.md", "Makefile", "graph.txt", "hls/", "sim/")
+"""Beginnings of what `load` does not rely on: `sources` checks it when it is used."""
 
 
 def contents(
@@ -108,10 +126,11 @@ def _manifest(design: Design, files: Mapping[str, bytes]) -> bytes:
         "array": [program.parameters.rows, program.parameters.columns, program.parameters.depth],
         "parameters": dataclasses.asdict(program.parameters),
         "build_id": program.parameters.build_id,
-        "graph": graph_file.digest(design.graph),
+        "design": _digest(files),
+        "graph": graph_file.digest_of(files),
         "samples": len(design.samples),
         "notes": dict(design.notes),
-        "files": {path: hashlib.sha256(data).hexdigest() for path, data in files.items()},
+        "files": {path: sha256(data) for path, data in files.items()},
     }
     return (json.dumps(document, indent=1) + "\n").encode()
 
@@ -122,116 +141,136 @@ def save(
     rtl: Callable[[MachineParameters, str], str] = rtl_text,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Design:
-    """Write the build folder; raises `UsageError` when `directory` holds something else.
+    """Write the build folder in the place of an earlier one, whole or not at all.
 
-    `rtl` and `progress` as for `contents`.
+    Raises `UsageError` when `directory` holds something else. `rtl` and `progress` as for `contents`.
     """
-    _clear(directory)
+    check_folder(directory)
     files = contents(design, rtl, progress)
     progress("write")
-    write(files, directory)
+    _folder(directory).replace(files)
     return dataclasses.replace(design, directory=directory)
 
 
-def write(files: Mapping[str, bytes], directory: Path) -> None:
-    """Write path -> bytes below `directory`; files that are equal already keep their time stamps."""
-    try:
-        for path, data in files.items():
-            place = directory / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if not place.is_file() or place.read_bytes() != data:
-                place.write_bytes(data)
-    except OSError as error:
-        raise UsageError(f"{error.filename} can't be written: {error.strerror}") from None
+def check_folder(directory: Path) -> None:
+    """Raise `UsageError` when a build folder can't be written or is something else; changes nothing."""
+    _folder(directory).check()
 
 
-def _clear(directory: Path) -> None:
-    """Refuse a foreign folder; remove what an earlier compilation left in ours."""
-    if directory.exists() and not directory.is_dir():
-        raise UsageError(f"{directory} must be a folder, not a file")
-    if not directory.exists() or not any(directory.iterdir()):
-        return
-    if not (directory / MANIFEST).is_file():
-        raise UsageError(
-            Problem(
-                f"{directory} must be empty, new, or a build folder of hlsgen",
-                why="its files would be mixed with the generated ones",
-                fix="choose another folder",
-            )
-        )
-    for path in (*manifest(directory)["files"], *DERIVED):
-        if (directory / path).resolve().is_relative_to(directory.resolve()):
-            (directory / path).unlink(missing_ok=True)
+def _folder(directory: Path) -> Folder:
+    return Folder(directory, MANIFEST, "build folder", DERIVED)
 
 
 def manifest(directory: Path) -> dict[str, Any]:
-    """The manifest of a build folder; raises `UsageError` when it has none."""
+    """The manifest of a build folder; raises `UsageError` when it has none, or a damaged one."""
     path = directory / MANIFEST
+    _require(directory)
+    with _folder(directory).reading():
+        return _manifest_of(path, read_bytes(path))
+
+
+def _require(directory: Path) -> None:
     try:
-        document = json.loads(path.read_text())
-    except OSError:
-        raise UsageError(
-            Problem(
-                f"{directory} must be a build folder",
-                why=f"it has no {MANIFEST}",
-                fix="hlsgen compile makes one",
-            )
-        ) from None
-    except ValueError as error:
-        raise UsageError(f"{path} is damaged: {error}") from None
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise UsageError(f"{path} must be of format {FORMAT!r}")
+        found = (directory / MANIFEST).is_file() or (directory / COMMIT).is_dir()
+    except ValueError as error:  # a null character
+        raise UsageError(f"{str(directory)!r} can't be a path: {error}") from None
+    if not found:
+        why, fix = f"it has no {MANIFEST}", "hlsgen compile makes one"
+        raise UsageError(Problem(f"{directory} must be a build folder", why=why, fix=fix))
+
+
+def _manifest_of(path: Path, data: bytes) -> dict[str, Any]:
+    document = parse_document(path, data, FORMAT, FIELDS)
+    if not all(type(value) is str for value in document["files"].values()):
+        raise damaged(path, "the manifest of a build folder", "files must be digests by path")
     return document
 
 
 def load(directory: Path) -> Design:
-    """The design of a build folder; raises `UsageError` when a file of it is missing or was changed."""
-    document = manifest(directory)
-    problems = [
-        Problem(f"{directory / path} must be as it was compiled", why=why, fix="compile again")
-        for path in _LOADED
-        if (why := _changed(directory, path, document["files"]))
-    ]
+    """The design of a build folder.
+
+    Every file that it comes from, and the Verilog, must have the digest that the manifest lists. Raises
+    `UsageError` with all that are missing or were changed.
+    """
+    _require(directory)
+    with _folder(directory).reading():
+        document = _manifest_of(directory / MANIFEST, read_bytes(directory / MANIFEST))
+        listed = [path for path in document["files"] if not path.startswith(_UNREAD)]
+        files = _read(directory, document, sorted({*listed, *NEEDED}))
+    try:
+        design = _design(directory, document, files)
+    except DAMAGE as error:
+        raise damaged(directory, "a build folder of this version", error) from None
+    except HlsgenError as error:
+        raise UsageError([dataclasses.replace(problem, fix=AGAIN) for problem in error.problems]) from None
+    if (found := _digest(files)) != document["design"]:
+        why = f"its files are of design {found[:12]}"
+        raise damaged(directory / MANIFEST, f"of design {document['design'][:12]}", why)
+    return design
+
+
+def _digest(files: Mapping[str, bytes]) -> str:
+    """`Design.digest` from a build folder's files."""
+    return design_digest(graph_file.digest_of(files), files["program.txt"], files["data/image.bin"])
+
+
+def _read(directory: Path, document: Mapping[str, Any], paths: Sequence[str]) -> dict[str, bytes]:
+    """Files of a build folder, each with the digest of the manifest; raises with all that differ."""
+    files, problems = {}, []
+    for path in paths:
+        try:
+            files[path] = read_bytes(directory / path)
+            why = "" if sha256(files[path]) == document["files"].get(path) else "it was changed"
+        except UsageError as error:
+            why = error.problems[0].why.lower() or "it can't be read"
+        if why:
+            problems.append(Problem(f"{directory / path} must be as it was compiled", why=why, fix=AGAIN))
     if problems:
         raise UsageError(problems)
-    program = Program.parse((directory / "program.txt").read_text())
-    samples = Samples(
-        *(_read(directory / "data" / f"{name}.npy") for name in ("images", "labels", "reference"))
-    )
+    return files
+
+
+def _design(directory: Path, document: Mapping[str, Any], files: Mapping[str, bytes]) -> Design:
+    """The design of files whose digests are right."""
+    graph = graph_file.parse(directory, files)
+    arrays = {
+        name: parse_array(directory / path, files[path]) if path in files else None
+        for name, path in ((name, f"data/{name}.npy") for name in ("images", "labels", "reference"))
+    }
+    _check_images(directory, graph, arrays["images"])
+    report = "quantization.json"
     return Design(
-        graph=graph_file.load(directory),
-        program=program,
-        image=Image.unpack((directory / "data/image.bin").read_bytes()),
+        graph=graph,
+        program=Program.parse(parse_text(directory / "program.txt", files["program.txt"])),
+        image=Image.unpack(files["data/image.bin"]),
         board=document["board"],
-        samples=samples,
+        samples=Samples(**arrays),  # type: ignore[arg-type]
         notes=document["notes"],
-        quantization=_quantization(directory),
+        quantization=parse_document(directory / report, files[report]) if report in files else {},
         directory=directory,
     )
 
 
-def _quantization(directory: Path) -> dict[str, Any]:
-    path = directory / "quantization.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+def _check_images(directory: Path, graph: Graph, images: np.ndarray | None) -> None:
+    shape, wanted = getattr(images, "shape", ()), graph.input_type.shape
+    if images is None or images.dtype.kind != "i" or shape[1:] != wanted or not len(images):
+        path = directory / "data/images.npy"
+        raise damaged(path, f"integers [N, {', '.join(map(str, wanted))}]", f"its shape is {list(shape)}")
 
 
-def _changed(directory: Path, path: str, digests: Mapping[str, str]) -> str:
-    """Why a file is not the one of the manifest, or nothing."""
-    try:
-        data = (directory / path).read_bytes()
-    except OSError as error:
-        return str(error.strerror).lower()
-    return "" if hashlib.sha256(data).hexdigest() == digests.get(path) else "it was changed"
+def sources(design: Design, folder: str) -> dict[str, str]:
+    """Path to text of the files below a folder of the design's build folder, as the manifest lists them.
 
-
-def _read(path: Path) -> Any:
-    return np.load(path, allow_pickle=False) if path.exists() else None
-
-
-def sources(directory: Path, folder: str) -> dict[str, str]:
-    """Path to text of the files below a folder of the build folder, as the manifest lists them."""
-    listed = [path for path in manifest(directory)["files"] if path.startswith(f"{folder}/")]
-    try:
-        return {path: (directory / path).read_text() for path in listed}
-    except OSError as error:
-        raise UsageError(f"{error.filename} can't be read: {error.strerror}") from None
+    Raises `UsageError` when one of them was changed, or when the folder holds another design by now.
+    """
+    directory = design.directory
+    if directory is None:
+        return {}
+    _require(directory)
+    with _folder(directory).reading():
+        document = _manifest_of(directory / MANIFEST, read_bytes(directory / MANIFEST))
+        if document["design"] != design.digest:
+            what = f"{directory} must hold design {design.digest[:12]}, not {document['design'][:12]}"
+            raise UsageError(Problem(what, why="it was compiled again meanwhile", fix="load it again"))
+        files = _read(directory, document, [p for p in document["files"] if p.startswith(f"{folder}/")])
+    return {path: parse_text(directory / path, data) for path, data in files.items()}

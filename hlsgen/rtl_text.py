@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -21,18 +22,22 @@ from types import TracebackType
 from hlsgen.collector import collector_paused
 from hlsgen.errors import ToolFailed
 from hlsgen.machine.parameters import MachineParameters
+from hlsgen.processes import end
 
 PLAIN, TRACED = "rtl/top.v", "rtl/top_trace.v"
 """The accelerator, and the same with trace ports, for simulation only: paths in the build folder."""
 KEPT = 64
 """Texts that the cache keeps at most."""
+PART_SECONDS = 3600
+"""After this time what a killed process left half-written is removed."""
 _COMMAND = (sys.executable, "-m", "hlsgen.rtl_text")
 
 
 def rtl_text(parameters: MachineParameters, target: str = "generic", *, trace: bool = False) -> str:
     """The accelerator's Verilog; equal parameters and targets give equal texts."""
     place = _place(parameters, target, trace)
-    return place.read_text() if place.is_file() else _keep(place, _generate(parameters, target, trace=trace))
+    kept = _kept(place)
+    return kept if kept is not None else _keep(place, _generate(parameters, target, trace=trace))
 
 
 class Generator:
@@ -48,12 +53,13 @@ class Generator:
             stderr=subprocess.PIPE,
             text=True,
             env=os.environ | {"PYTHONPATH": paths},
+            start_new_session=True,
         )
 
     def start(self, parameters: MachineParameters, target: str = "generic") -> None:
         """Ask for a machine's text and return at once; for one machine only."""
         self._requested = parameters, target
-        if not _place(parameters, target, trace=False).is_file():
+        if _kept(_place(parameters, target, trace=False)) is None:
             assert self._process.stdin is not None
             try:
                 self._process.stdin.write(json.dumps([dataclasses.asdict(parameters), target]) + "\n")
@@ -64,7 +70,7 @@ class Generator:
     def text(self, parameters: MachineParameters, target: str = "generic") -> str:
         """The text; waits until it is there. Raises `ToolFailed`."""
         place = _place(parameters, target, trace=False)
-        if (parameters, target) != self._requested or place.is_file():
+        if (parameters, target) != self._requested or _kept(place) is not None:
             return rtl_text(parameters, target)
         output, errors = self._process.communicate()
         if self._process.returncode or not output:
@@ -77,7 +83,8 @@ class Generator:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.kill()
+        if self._process.poll() is None:
+            end(self._process)
         self._process.communicate()
 
 
@@ -119,15 +126,32 @@ def _place(parameters: MachineParameters, target: str, trace: bool) -> Path:
     return cache_folder() / "rtl" / f"{digest.hexdigest()[:32]}.v"
 
 
+def _kept(place: Path) -> str | None:
+    """The text of a cache entry; nothing where there is none, or one that is damaged or another machine's."""
+    try:
+        first, _, text = place.read_bytes().partition(b"\n")
+        return text.decode() if first.decode() == _seal(place, text) else None
+    except (OSError, ValueError):
+        return None
+
+
+def _seal(place: Path, text: bytes) -> str:
+    """The first line of a cache entry: a digest of its name, which stands for the machine, and its text."""
+    return f"// sha256 {hashlib.sha256(place.stem.encode() + text).hexdigest()}"
+
+
 def _keep(place: Path, text: str) -> str:
     """Put a text into the cache, if the cache can be written; returns the text."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=place.parent, delete=False) as file:
-            file.write(text)
+        data = text.encode()
+        with tempfile.NamedTemporaryFile(dir=place.parent, suffix=".part", delete=False) as file:
+            file.write(f"{_seal(place, data)}\n".encode() + data)
         Path(file.name).replace(place)
         kept = sorted(place.parent.glob("*.v"), key=lambda item: item.stat().st_mtime)
-        for old in kept[:-KEPT]:
+        too_old = time.time() - PART_SECONDS
+        parts = [item for item in place.parent.glob("*.part") if item.stat().st_mtime < too_old]
+        for old in (*kept[:-KEPT], *parts):
             old.unlink(missing_ok=True)
     except OSError:
         return text  # a cache that can't be written only costs time

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,8 @@ from hlsgen.ir import batch_size, evaluate
 from hlsgen.machine import trace
 from hlsgen.machine.program import Program
 from hlsgen.measured import command_ends, store
-from hlsgen.rtl_text import TRACED, cache_folder, rtl_text
+from hlsgen.rtl_text import PLAIN, TRACED, cache_folder, rtl_text
+from hlsgen.store.files import sha256, write
 
 if TYPE_CHECKING:
     from hlsgen.design import Design
@@ -45,6 +47,24 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Verilog:
+    """The Verilog that the simulation speaks for: that of the build folder, or the generator's.
+
+    The tensors are seen in a text of the same machine with trace ports. Where the delivered text is not the
+    one that this generator makes of the design's parameters, it runs as well, and `itself` is set.
+    """
+
+    sha256: str
+    itself: bool = False
+
+    def __str__(self) -> str:
+        name = f"{PLAIN} {self.sha256[:12]}"
+        if self.itself:
+            return f"{name}: not this generator's text; it ran itself, every output and cycle equal"
+        return f"{name}: the generator's text of this machine, simulated with trace ports"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Simulation:
     """What came of it; there is no Simulation when anything differs."""
 
@@ -68,6 +88,8 @@ class Simulation:
     """Useful multiply-accumulates per image."""
     lanes: int
     """Multiply-accumulates per cycle of the array."""
+    verilog: Verilog | None = None
+    """What ties the RTL that ran to `rtl/top.v`; nothing at the other levels."""
 
     @property
     def correct(self) -> int:
@@ -107,7 +129,8 @@ def simulate(
     if not (samples is None or 1 <= samples <= stored):
         raise UsageError(f"samples must be in 1..{stored}, the number in the build folder, not {samples}")
     images = design.samples.images[: min(count, stored) or stored]
-    outcomes = _outcomes(design, level, simulator, images, task)
+    verilog, delivered = _verilog(design) if level == "rtl" else (None, None)
+    outcomes = _outcomes(design, level, simulator, images, task, delivered)
     elements, classes, counters = 0, [], []
     slowest: Outcome | None = None
     size = batch_size(design.graph, BATCH)
@@ -138,8 +161,9 @@ def simulate(
         ends=command_ends(slowest.records) if level == "rtl" and slowest else {},
         macs=design.program.task_macs[task],
         lanes=design.program.parameters.lanes,
+        verilog=verilog,
     )
-    if result.counters and design.directory is not None:
+    if result.counters and design.directory is not None and _writable(design.directory):
         store(design.directory, design.program.parameters.build_id, result)
     return result
 
@@ -184,12 +208,14 @@ def _compared(program: Program, golden: Mapping[str, np.ndarray], task: int) -> 
     return total
 
 
-def _outcomes(design: Design, level: str, simulator: str, images: np.ndarray, task: int) -> Iterator[Outcome]:
+def _outcomes(
+    design: Design, level: str, simulator: str, images: np.ndarray, task: int, delivered: str | None
+) -> Iterator[Outcome]:
     if level == "program":
         return _program(design, images, task)
     if level == "csim":
         return _in_batches(images, _csim(design, task))
-    return _in_batches(images, _rtl(design, simulator, task))
+    return _in_batches(images, _rtl(design, simulator, task, delivered))
 
 
 def _in_batches(images: np.ndarray, run: Callable[[np.ndarray], Sequence[Outcome]]) -> Iterator[Outcome]:
@@ -209,9 +235,10 @@ def _program(design: Design, images: np.ndarray, task: int) -> Iterator[Outcome]
 
 def _csim(design: Design, task: int) -> Callable[[np.ndarray], list[Outcome]]:
     from hlsgen.emit.hls import hls
+    from hlsgen.project import sources
     from hlsgen.sim.csim import CSim
 
-    files = _stored(design, "hls") or hls(design.program, design.image)
+    files = sources(design, "hls") or hls(design.program, design.image)
     compiled = CSim(design.program, design.packed_image, files, build_folder(design), tracing=True)
 
     def run(images: np.ndarray) -> list[Outcome]:
@@ -223,12 +250,16 @@ def _csim(design: Design, task: int) -> Callable[[np.ndarray], list[Outcome]]:
     return run
 
 
-def _rtl(design: Design, simulator: str, task: int) -> Callable[[np.ndarray], list[Outcome]]:
+def _rtl(
+    design: Design, simulator: str, task: int, delivered: str | None
+) -> Callable[[np.ndarray], list[Outcome]]:
+    """Runs the traced text, and the `delivered` one beside it if there is one."""
     from hlsgen.sim import cosim, icarus
 
     program, place, image = design.program, build_folder(design), design.packed_image
     parameters = program.parameters
     text = _traced(design)
+    itself = cosim.build(parameters, place, text=delivered) if delivered else None
     harness = cosim.build(parameters, place, trace=True, text=text) if simulator == "verilator" else None
 
     def run(images: np.ndarray) -> list[Outcome]:
@@ -237,9 +268,30 @@ def _rtl(design: Design, simulator: str, task: int) -> Callable[[np.ndarray], li
             runs = icarus.run(parameters, image, inputs, place, text=text, task=task)
         else:
             runs = harness.run(image, inputs, task=task)
+        if itself is not None:
+            _compare_delivered(runs, itself.run(image, inputs, task=task), cycles=harness is not None)
         return [_rtl_outcome(program, done, task) for done in runs]
 
     return run
+
+
+def _compare_delivered(traced: Sequence[Run], delivered: Sequence[Run], *, cycles: bool) -> None:
+    """Raise `Mismatch` unless both texts did the same with each image of a batch.
+
+    cycles: also in time, where both saw the same memory.
+    """
+    for index, (one, other) in enumerate(zip(traced, delivered, strict=True)):
+        same = one.output == other.output and one.error == other.error
+        if not same or (cycles and one.counters["cycles"] != other.counters["cycles"]):
+            raise Mismatch(
+                Problem(
+                    f"{PLAIN}, image {index} of its batch: it must do the same as the generator's machine: "
+                    f"error {one.error}, {one.counters['cycles']} cycles, not error {other.error}, "
+                    f"{other.counters['cycles']} cycles, output {'' if same else 'not '}equal",
+                    why="the text is not the one that this version generates for the program",
+                    fix="hlsgen compile again",
+                )
+            )
 
 
 def _rtl_outcome(program: Program, run: Run, task: int) -> Outcome:
@@ -256,28 +308,30 @@ def _rtl_outcome(program: Program, run: Run, task: int) -> Outcome:
     return Outcome(program.outputs[task].unpack(run.output, program.parameters), run.records, counters)
 
 
-def _traced(design: Design) -> str:
-    """The Verilog with trace ports. The first simulation of a build folder puts it there."""
-    if design.directory is None:
-        return rtl_text(design.program.parameters, design.rtl_target, trace=True)
-    path = design.directory / TRACED
-    if not path.is_file():
-        from hlsgen.project import write
-
-        write(
-            {TRACED: rtl_text(design.program.parameters, design.rtl_target, trace=True).encode()},
-            design.directory,
-        )
-    return path.read_text()
-
-
-def _stored(design: Design, folder: str) -> dict[str, str]:
-    """The sources of the build folder, so that what is there is what runs."""
+def _verilog(design: Design) -> tuple[Verilog, str | None]:
+    """What the simulation speaks for; and the delivered text, if that has to run itself."""
     from hlsgen.project import sources
 
-    return sources(design.directory, folder) if design.directory else {}
+    fresh = rtl_text(design.program.parameters, design.rtl_target)
+    delivered = sources(design, "rtl").get(PLAIN, fresh)
+    itself = delivered != fresh
+    return Verilog(sha256=sha256(delivered.encode()), itself=itself), delivered if itself else None
+
+
+def _traced(design: Design) -> str:
+    """The Verilog with trace ports, as generated; a simulation puts it into the build folder."""
+    text = rtl_text(design.program.parameters, design.rtl_target, trace=True)
+    if design.directory is not None and _writable(design.directory):
+        write({TRACED: text.encode()}, design.directory)
+    return text
 
 
 def build_folder(design: Design) -> Path:
-    """Where compiled simulators are kept: `build` in the build folder, else the user's cache."""
-    return design.directory / "build" if design.directory else cache_folder()
+    """Where compiled simulators are kept: `build` in the build folder if it can be, else the user's cache."""
+    if design.directory is not None and _writable(design.directory):
+        return design.directory / "build"
+    return cache_folder()
+
+
+def _writable(directory: Path) -> bool:
+    return os.access(directory, os.W_OK)

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from hlsgen import processes
 from hlsgen.errors import ToolFailed, ToolMissing, UsageError
 from hlsgen.machine import trace
 from hlsgen.machine.program import Program
@@ -192,10 +193,8 @@ def _run(command: Sequence[str], work: Path, seconds: float, failure: str) -> No
     # Leak detection needs ptrace, which containers often forbid; the C++ allocates nothing but vectors.
     environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}
     try:
-        done = subprocess.run(
-            command, cwd=work, env=environment, capture_output=True, text=True, timeout=seconds, check=False
-        )
-    except subprocess.TimeoutExpired:
+        code, output = processes.run(command, work, environ=environment, seconds=seconds)
+    except processes.OutOfTime:
         raise ToolFailed(f"{failure}: it took more than {seconds:g} s", command) from None
-    if done.returncode:
-        raise ToolFailed(f"{failure} (exit code {done.returncode})", command, done.stdout + done.stderr)
+    if code:
+        raise ToolFailed(f"{failure} (exit code {code})", command, output)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hlsgen import processes
 from hlsgen.errors import Mismatch, Problem, ToolFailed, ToolMissing, UsageError
 from hlsgen.sim import verilator
 from hlsgen.sim.place import build_place
@@ -41,11 +42,22 @@ def access_file(text: str, top: str) -> str:
     return "\n".join(["`verilator_config", *lines]) + "\n"
 
 
+def _execute(commands: Sequence[Any], folder: Any, environ: Mapping[str, str], log: Any) -> None:
+    """Commands of a runner, which end with all their children, whatever ends this process."""
+    for command in commands:
+        code, _ = processes.run([*map(str, command)], Path(folder), environ=environ, log=log)
+        if code:
+            raise RuntimeError(f"command failed with return code: {code}")
+
+
 def _fast_verilator(access: Path) -> Any:
     """cocotb's Verilator runner with access to the top's ports instead of to every signal."""
     from cocotb_tools.runner import Verilator
 
     class FastVerilator(Verilator):
+        def _execute_cmds(self, cmds: Any, cwd: Any, stdout: Any = None) -> None:  # a private hook
+            _execute(cmds, cwd, self.env, stdout)
+
         def _build_command(self) -> list[list[str]]:
             commands = [list(map(str, command)) for command in super()._build_command()]
             first = commands[0]
@@ -73,11 +85,15 @@ def _environment(simulator: str) -> Iterator[None]:
 def _runner(simulator: str, access: Path) -> Any:
     if simulator == "verilator":
         return _fast_verilator(access)
-    from cocotb_tools.runner import get_runner
+    from cocotb_tools.runner import Icarus
+
+    class EndedIcarus(Icarus):
+        def _execute_cmds(self, cmds: Any, cwd: Any, stdout: Any = None) -> None:  # a private hook
+            _execute(cmds, cwd, self.env, stdout)
 
     if shutil.which("iverilog") is None:
         raise ToolMissing(Problem("Icarus Verilog is missing", fix="apt install iverilog, or use verilator"))
-    return get_runner("icarus")
+    return EndedIcarus()
 
 
 def simulate(

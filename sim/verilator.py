@@ -7,11 +7,11 @@ import importlib.metadata
 import importlib.util
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from hlsgen import processes
 from hlsgen.errors import Problem, ToolFailed, ToolMissing
 
 # The wheel leaves the flag that includes a precompiled header empty. Only the hot code is optimised, and with
@@ -66,16 +66,7 @@ def lint(text: str, top: str = "top") -> list[str]:
 
 def run(command: Sequence[str], folder: Path, environ: Mapping[str, str] | None = None) -> str:
     """Run a tool in a folder and return what it printed; raises `ToolFailed` with its last lines."""
-    result = subprocess.run(
-        command,
-        cwd=folder,
-        env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if result.returncode:
-        raise ToolFailed(f"{Path(command[0]).name} failed ({result.returncode})", command, result.stdout)
-    return result.stdout
+    code, output = processes.run(command, folder, environ=environ)
+    if code:
+        raise ToolFailed(f"{Path(command[0]).name} failed ({code})", command, output)
+    return output

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from hlsgen import Design
 from hlsgen.cli import main
 from hlsgen.errors import UsageError
 from hlsgen.export import build_bitstream, export, find_project
+from hlsgen.store.files import sha256
 
 MOCKS = Path(__file__).parent / "mock_tools"
 
@@ -180,3 +182,82 @@ def test_the_right_project_is_found(small: Design, tmp_path: Path) -> None:
     assert find_project(tmp_path / "several") == tmp_path / "several/boards/ulx3s-85f"
     with pytest.raises(UsageError, match="must be a project or build folder"):
         find_project(tmp_path)
+
+
+@pytest.fixture
+def recompiled(tmp_path: Path) -> tuple[Path, str, str]:
+    """A build folder with a project of the weights that it held before; both designs' digests."""
+    place = tmp_path / "again"
+    old, new = (
+        hlsgen.compile(
+            integer_vit(Vit(**{**dataclasses.asdict(TINY), "seed": seed})), board="kv260", array="2x2x2"
+        )
+        for seed in (2, 6)
+    )
+    old.save(place).export()
+    (place / "boards/kv260/mine.txt").write_text("mine")
+    new.save(place)
+    return place, old.digest, new.digest
+
+
+def test_a_project_of_other_weights_is_not_built(
+    recompiled: tuple[Path, str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, old, new = recompiled
+    monkeypatch.setenv("PATH", os.pathsep.join([str(MOCKS), os.environ["PATH"]]))
+    project = place / "boards/kv260"
+    for given in (place, project):
+        assert main(["bitstream", str(given)]) == 2
+        assert capsys.readouterr().err == (
+            "hlsgen: bitstream (some minutes)\n"
+            f"hlsgen: error: {project} must be a project of design {new[:12]}, not {old[:12]}\n"
+            f"  why: {place} was compiled again after the export\n"
+            f"  fix: hlsgen export {place} --board kv260\n"
+        )
+    assert main(["export", str(place), "--board", "kv260"]) == 0
+    assert main(["bitstream", str(place)]) == 0
+    assert (project / "mine.txt").read_text() == "mine"
+
+
+def test_a_changed_project_is_not_built(small: Design, tmp_path: Path) -> None:
+    place = small.export("zcu102", tmp_path / "zcu102")
+    (place / "top.v").write_text((place / "top.v").read_text() + "\n")
+    (place / "driver/image.bin").unlink()
+    with pytest.raises(UsageError) as caught:
+        build_bitstream(place)
+    assert [(problem.what, problem.why) for problem in caught.value.problems] == [
+        (f"{place}/driver/image.bin must be as it was exported", "no such file or directory"),
+        (f"{place}/top.v must be as it was exported", "it was changed"),
+    ]
+    assert "`make bitstream` in the project builds it as it is" in caught.value.problems[0].fix
+
+
+@pytest.mark.parametrize(
+    ("board", "folder", "names"),
+    [("kv260", "driver", ["image.bin", "vectors.npz"]), ("ulx3s-85f", "host", ["vectors.npz"])],
+)
+def test_a_host_is_told_what_belongs_to_its_design(
+    small: Design, tmp_path: Path, board: str, folder: str, names: list[str]
+) -> None:
+    place = small.export(board, tmp_path / board)
+    document = json.loads((place / folder / "design.json").read_text())
+    assert document["design"] == small.digest
+    assert document["sha256"] == {name: sha256((place / folder / name).read_bytes()) for name in names}
+    (program,) = (place / folder).glob("hlsgen_*.py")
+    spec = importlib.util.spec_from_file_location(f"{program.stem}_of_{board.partition('-')[0]}", program)
+    assert spec is not None
+    assert spec.loader is not None
+    host = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(host)
+    kind, error = (
+        (host.Accelerator, host.DeviceError) if folder == "driver" else (host.Board, host.BoardError)
+    )
+    opened = kind.__new__(kind)  # no device is there
+    opened._folder, opened.design = place / folder, document
+    vectors = place / folder / "vectors.npz"
+    assert opened._vectors() == vectors
+    vectors.write_bytes(vectors.read_bytes() + b"\0")  # as of an export of other weights
+    with pytest.raises(
+        error, match=r"vectors\.npz must be of the same export as design\.json .*: copy the wh"
+    ):
+        opened.self_test()

@@ -42,22 +42,24 @@ def test_another_weight_gives_another_digest() -> None:
 
 
 def test_damage_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"graph\.json can't be read: No such file"):
+    with pytest.raises(UsageError, match=r"graph\.json can't be read\n  why: No such file"):
         graph_file.load(tmp_path)
     _write(tmp_path, DIGITS)
     path = tmp_path / "graph.json"
     text = path.read_text()
     path.write_text(text.replace("hlsgen graph 2", "hlsgen graph 9"))
-    with pytest.raises(UsageError, match="must be of format 'hlsgen graph 2'"):
+    with pytest.raises(UsageError, match=r"graph\.json must be a JSON document of format 'hlsgen graph 2'"):
         graph_file.load(tmp_path)
     path.write_text(text.replace('"op": "IntegerAdd"', '"op": "Popen"'))
     with pytest.raises(UsageError, match="node b0_add1: unknown op 'Popen'"):
         graph_file.load(tmp_path)
     path.write_text(text.replace('"prefix": 1', '"prefix": 2'))
-    with pytest.raises(UsageError, match=r"graph\.json is damaged: %patches: type must be"):
+    with pytest.raises(
+        UsageError, match=r"graph\.json must be an integer graph\n  why: %patches: type must be"
+    ):
         graph_file.load(tmp_path)
     path.write_text(text)
     arrays = tmp_path / "graph.safetensors"
     arrays.write_bytes(arrays.read_bytes()[:-1])
-    with pytest.raises(UsageError, match=r"graph\.json is damaged: "):
+    with pytest.raises(UsageError, match=r"graph\.safetensors must be a safetensors file\n  why: "):
         graph_file.load(tmp_path)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.folders import sign
 
 import hlsgen
 from hlsgen import Design, Samples
@@ -264,14 +265,22 @@ def test_the_cpp_equals_golden_on_all_held_out_images(
 
 
 def test_what_lies_in_the_folder_is_what_runs(design: Design, tmp_path: Path, capsys: Any) -> None:
-    """A C++ source changed by hand is compiled, and the first difference exits with 5."""
-    design.save(tmp_path / "changed")
-    source = tmp_path / "changed/hls/drain_add.hpp"
+    """A C++ source changed by hand is refused; one that the manifest lists so runs, and exits with 5."""
+    place = tmp_path / "changed"
+    design.save(place)
+    source = place / "hls/drain_add.hpp"
     text = source.read_text()
     changed = text.replace("-32768, 32767)", "-32768, 100)")
     assert changed != text
     source.write_text(changed)
-    assert main(["simulate", str(tmp_path / "changed"), "--level", "csim", "--samples", "1"]) == 5
+    command = ["simulate", str(place), "--level", "csim", "--samples", "1"]
+    assert main(command) == 2
+    assert capsys.readouterr().err == (
+        f"hlsgen: error: {source} must be as it was compiled\n"
+        "  why: it was changed\n  fix: hlsgen compile again\n"
+    )
+    sign(place)
+    assert main(command) == 5
     error = capsys.readouterr().err
     assert re.match(r"hlsgen: error: image 0: \w+\[\d+, \d+\]: golden \d+, got 100 \(command 0, ", error)
 
@@ -280,6 +289,8 @@ def test_the_rtl_equals_golden(folder: Path, capsys: pytest.CaptureFixture[str])
     assert main(["simulate", str(folder), "--level", "rtl", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["images"] == 16
+    digest = json.loads((folder / "manifest.json").read_text())["files"][PLAIN]
+    assert document["verilog"] == {"sha256": digest, "itself": False}
     assert "trace_tile_valid" in (folder / TRACED).read_text()
     assert "trace_tile_valid" not in (folder / PLAIN).read_text()
     counters = document["counters"][0]

@@ -13,7 +13,7 @@ from hlsgen.errors import ToolFailed
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.parameters import MachineParameters
-from hlsgen.rtl_text import Generator, rtl_text
+from hlsgen.rtl_text import Generator, _seal, rtl_text
 
 
 @pytest.fixture
@@ -31,12 +31,52 @@ def test_another_process_gives_the_same_text_and_keeps_it(
         text = generator.text(parameters)
     assert text == verilog(parameters)[PATH]
     (kept,) = (tmp_path / "rtl").glob("*.v")
-    assert kept.read_text() == text
-    kept.write_text("from the cache")
+    whole = kept.read_bytes()
+    assert whole.decode().partition("\n")[2] == text
+    _mark(kept, "from the cache")
     assert rtl_text(parameters) == "from the cache"
     with Generator() as generator:
         generator.start(parameters)
         assert generator.text(parameters) == "from the cache"
+
+
+def _mark(entry: Path, text: str) -> None:
+    """Put another text into an entry, with the right digest."""
+    entry.write_text(f"{_seal(entry, text.encode())}\n{text}")
+
+
+def test_a_damaged_or_foreign_entry_is_made_anew(
+    parameters: MachineParameters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def generate(*_: object, **__: object) -> str:
+        made.append("made")
+        return "module top();\nendmodule\n"
+
+    monkeypatch.setattr("hlsgen.rtl_text._generate", generate)
+    text = rtl_text(parameters)
+    assert rtl_text(parameters) == text
+    assert made == ["made"]
+    (entry,) = (tmp_path / "rtl").glob("*.v")
+    whole, other = entry.read_bytes(), entry.with_name("0123.v")
+    _mark(other, "of another machine")
+    for number, data in enumerate(
+        [
+            b"",
+            whole[:-1],
+            whole + b"\n",
+            whole.replace(b"top", b"pot"),
+            whole.partition(b"\n")[2],
+            b"\xff" + whole,
+            other.read_bytes(),
+        ],
+        2,
+    ):
+        entry.write_bytes(data)
+        assert rtl_text(parameters) == text
+        assert len(made) == number
+        assert entry.read_bytes() == whole
 
 
 def test_what_was_not_asked_for_is_made_here(parameters: MachineParameters) -> None:

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from hlsgen.cli.answer import Answer, crash_file, error_document, error_text
 from hlsgen.errors import EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, HlsgenError, Problem, UsageError
+from hlsgen.processes import Ended, signals_end
 
 VERBS = ("doctor", "inspect", "compile", "simulate", "export", "bitstream", "report", "ops")
 """Each is a module of this package with HELP, EPILOG, `arguments(parser)` and `run(options)`."""
@@ -22,6 +23,7 @@ EXIT_CODES = """exit codes:
   0 ok                     4 does not fit the board    7 a tool failed, or timing was missed
   2 usage                  5 mismatch with golden      70 a defect of hlsgen
   3 unsupported model      6 a tool is missing
+  129 ended by SIGHUP      130 by SIGINT               143 by SIGTERM
 """
 
 
@@ -79,7 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     as_json = "--json" in arguments
     try:
-        answer = _answer(arguments)
+        with signals_end():
+            answer = _answer(arguments)
         _print(answer, as_json)
         return answer.exit_code
     except HlsgenError as error:
@@ -93,6 +96,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("hlsgen: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except Ended as signal:
+        print(f"hlsgen: ended by {signal}", file=sys.stderr)
+        return signal.exit_code
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output is gone; there is no one to tell
         return EXIT_OK

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hlsgen.cli.answer import Answer
@@ -73,6 +74,8 @@ def _data(result: Simulation) -> dict[str, Any]:
             "lanes": result.lanes,
         }
         data["utilisation"] = result.utilisation
+    if result.verilog:
+        data["verilog"] = asdict(result.verilog)
     return data
 
 
@@ -82,6 +85,7 @@ def text(result: Simulation) -> str:
     amount = f"{result.images} images, {len(result.tensors)} tensors each, {result.elements} elements"
     lines = [f"{name}: {amount}, all equal to golden"]
     lines += [_classes(result)] if result.classes else []
+    lines += [str(result.verilog)] if result.verilog else []
     if result.counters:
         lines += _cycles(result)
     return "\n".join(lines)

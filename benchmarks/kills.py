@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m benchmarks.kills --count N --seed S`: compilations killed at random moments, then made again.
+
+A build folder of digits is compiled again for another array, again and again, and each time killed by
+SIGKILL, SIGTERM, SIGINT or SIGHUP. Then every digest of the old build or of the new one must be right, no
+process may be left, and a compilation that is not killed must end with exactly the new files. The moment is
+anywhere in the time that a compilation takes, or within what it spends on the folder, where it matters.
+
+Without `--whole` only what follows the front end is done, so that a compilation takes a second or two: load a
+design, make all files, write them. `--whole` runs `hlsgen compile` itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from hlsgen.design import Design
+from hlsgen.errors import UsageError
+from hlsgen.pipeline import build
+from hlsgen.pipeline import compile as compile_graph
+from hlsgen.project import MANIFEST
+from hlsgen.store.files import sha256
+from hlsgen.store.replace import COMMIT, NEW
+
+SIGNALS = tuple(name for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
+ARRAYS = ("4x4x8", "2x4x8")
+MARK = "HLSGEN_KILLS"
+WRITES_SECONDS = 0.06
+"""About what writing a folder takes: the length of the window after the word `write`."""
+MINE = "mine/notes.txt"
+"""A file of the user's."""
+_SAVE = """
+import sys
+from pathlib import Path
+from hlsgen import Design
+from hlsgen.processes import Ended, signals_end
+from hlsgen.project import save
+from hlsgen.rtl_text import rtl_text
+def progress(name):
+    print(name, file=sys.stderr, flush=True)
+try:
+    with signals_end():
+        progress("load")
+        save(Design.load(sys.argv[1]), Path(sys.argv[2]), rtl_text, progress)
+except Ended as ended:
+    sys.exit(ended.exit_code)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@dataclass
+class Tally:
+    """What came of the kills."""
+
+    states: Counter[str] = field(default_factory=Counter)
+    """By signal and what was found: the old build, the new one, or that the compilation had ended before."""
+    phases: Counter[str] = field(default_factory=Counter)
+    interrupted: int = 0
+    """Folders in which a replacement had been begun or decided, and not finished."""
+    faults: list[str] = field(default_factory=list)
+
+
+class Campaign:
+    """One folder that is compiled for two arrays in turn."""
+
+    def __init__(self, place: Path, *, whole: bool, seed: int) -> None:
+        self._place, self._whole, self._random = place, whole, random.Random(seed)
+        self._files: list[dict[str, bytes]] = []
+        self._seconds = 0.0
+        self.tally = Tally()
+
+    def prepare(self) -> None:
+        """Compile both builds that the folder is to hold in turn, and the first one into it."""
+        first = build("digits", self._place / ARRAYS[0], array=ARRAYS[0])
+        second = compile_graph(first.graph, array=ARRAYS[1], samples=first.samples, notes=first.notes)
+        replace(second, quantization=first.quantization).save(self._place / ARRAYS[1])
+        self._files = [_held(self._place / array) for array in ARRAYS]
+        shutil.copytree(self._place / ARRAYS[0], self.folder)
+        (self.folder / MINE).parent.mkdir()
+        (self.folder / MINE).write_text("mine")
+        start = time.monotonic()
+        self._compile(1).communicate()
+        self._seconds = time.monotonic() - start  # of one that is not killed
+        self._check((1,), "first")
+
+    @property
+    def folder(self) -> Path:
+        """The folder that is written again and again."""
+        return self._place / "build"
+
+    def kill(self, number: int) -> None:
+        """Compile build `number` % 2 over the other one, killed, and check; then to the end, and check."""
+        new, name = number % 2, self._random.choice(SIGNALS)
+        late, share = self._random.random() < 0.6, self._random.random()
+        mark = uuid.uuid4().hex
+        process = self._compile(new, mark)
+        phase = _wait(process, share * WRITES_SECONDS if late else share * self._seconds, late=late)
+        process.send_signal(getattr(signal, name))
+        _, errors = process.communicate()
+        case = f"{number}: {name} in phase {phase}"
+        self.tally.phases[phase] += 1
+        code = process.returncode
+        expected = {-9, 0} if name == "SIGKILL" else {0, 128 + getattr(signal, name)}
+        # Before and after hlsgen itself runs, Python's own answers to the signals.
+        expected |= {-getattr(signal, name), 1} if phase in ("start", "end") else set()
+        if code not in expected:
+            self.tally.faults.append(f"{case}: exit code {code}: {errors[-300:]}")
+        self.tally.interrupted += any((self.folder / part).exists() for part in (NEW, COMMIT))
+        if name != "SIGKILL" and (left := _left(mark)):
+            self.tally.faults.append(f"{case}: left running: {left}")
+        found = self._check((1 - new, new), case)
+        self.tally.states[f"{name} {'ended before' if code == 0 else ('old', 'new')[found == new]}"] += 1
+        if self._compile(new).wait():
+            self.tally.faults.append(f"{case}: the next compilation failed")
+        self._check((new,), f"{case}, then again")
+
+    def _check(self, allowed: Sequence[int], case: str) -> int:
+        """Which build the folder holds; everything that is wrong with it becomes a fault."""
+        try:
+            Design.load(self.folder)
+        except UsageError as error:
+            self.tally.faults.append(f"{case}: {error}")
+            return -1
+        held = _held(self.folder)
+        digests = json.loads(held[MANIFEST])["files"]
+        wrong = [path for path, digest in digests.items() if sha256(held.get(path, b"")) != digest]
+        if wrong:
+            self.tally.faults.append(f"{case}: digests of {wrong}")
+        found = next((build for build in allowed if held[MANIFEST] == self._files[build][MANIFEST]), -1)
+        if found < 0:
+            self.tally.faults.append(f"{case}: another build than {[ARRAYS[i] for i in allowed]}")
+        rest = {path for path in held if path not in (MINE, MANIFEST) and path not in digests}
+        unfinished = {path for path in rest if path.startswith((f"{NEW}/", f"{COMMIT}/"))}
+        if rest - unfinished or (unfinished and len(allowed) == 1) or held.get(MINE) != b"mine":
+            self.tally.faults.append(f"{case}: other files {sorted(rest)[:5]}")
+        return found
+
+    def _compile(self, build: int, mark: str = "") -> subprocess.Popen[str]:
+        array = ARRAYS[build]
+        if self._whole:
+            command = ["-m", "hlsgen", "compile", "digits", "--array", array, "-o", str(self.folder)]
+        else:
+            command = ["-c", _SAVE, str(self._place / array), str(self.folder)]
+        return subprocess.Popen(
+            [sys.executable, *command],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {MARK: mark},
+        )
+
+
+def _wait(process: subprocess.Popen[str], seconds: float, *, late: bool) -> str:
+    """Let a compilation run for some time, counted from its start or from when it writes; the phase then."""
+    assert process.stderr is not None
+    os.set_blocking(process.stderr.fileno(), False)
+    end, phase = time.monotonic() + seconds, "start"
+    while process.poll() is None and (late or time.monotonic() < end):
+        for line in process.stderr.read().splitlines() if _ready(process) else ():
+            phase = line.removeprefix("hlsgen: ")
+        if late and phase == "write":
+            time.sleep(seconds)
+            break
+        time.sleep(0.0005)
+    os.set_blocking(process.stderr.fileno(), True)
+    return phase if process.poll() is None else "end"
+
+
+def _ready(process: subprocess.Popen[str]) -> bool:
+    assert process.stderr is not None
+    return bool(select.select([process.stderr], [], [], 0)[0])
+
+
+def _left(mark: str) -> list[str]:
+    """Command lines of processes that carry the mark; only where there is /proc."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:  # it has ended
+            continue
+    return [line for line in found if line]
+
+
+def _held(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def run(count: int, seed: int, *, whole: bool = False) -> Tally:
+    """Kill so many compilations, in a temporary folder."""
+    with tempfile.TemporaryDirectory() as name:
+        campaign = Campaign(Path(name), whole=whole, seed=seed)
+        campaign.prepare()
+        for number in range(count):
+            campaign.kill(number)
+    return campaign.tally
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the kills and print what came of them; exit code 1 when anything was lost."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__)
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--whole", action="store_true", help="kill `hlsgen compile` itself, front end and all"
+    )
+    options = parser.parse_args(arguments)
+    tally = run(options.count, options.seed, whole=options.whole)
+    print(f"{options.count} kills, seed {options.seed}: {len(tally.faults)} faults")
+    print("found: " + ", ".join(f"{name} {count}" for name, count in sorted(tally.states.items())))
+    print("in phase: " + ", ".join(f"{name} {count}" for name, count in sorted(tally.phases.items())))
+    print(f"replacements left unfinished, and finished or dropped by the next run: {tally.interrupted}")
+    print(*tally.faults, sep="\n")
+    return 1 if tally.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
