@@ -323,11 +323,7 @@ class _Reader:
             MachineParameters(rows=rows, columns=columns, depth=depth)
         except UsageError as error:
             where = f"board {self._name}: defaults.array"
-            self._problems += [
-                Problem(f"{where}: {problem.what}")
-                for problem in error.problems
-                if "must be positive" not in problem.what  # said by the range already
-            ]
+            self._problems += [Problem(f"{where}: {problem.what}") for problem in error.problems]
         return rows, columns, depth
 
     def _sites(self, table: dict[str, Any], resources: Resources) -> dict[str, tuple[int, ...]]:

@@ -103,10 +103,11 @@ class MachineParameters:
             )
             if not legal
         ]
+        named = {problem.what.partition(" ")[0] for problem in problems}
         problems += [
             Problem(f"{item.name} must be positive, not {getattr(self, item.name)!r}")
             for item in dataclasses.fields(MachineParameters)
-            if item.name not in _MAY_BE_ZERO and getattr(self, item.name) <= 0
+            if item.name not in (*_MAY_BE_ZERO, *named) and getattr(self, item.name) <= 0
         ]
         problems += [
             Problem(f"{name} must be 0 or more, not {getattr(self, name)}")
