@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-import zlib
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -91,18 +90,19 @@ class Members:
                 parts.append(part)
                 left -= len(part)
             if left:
-                raise Damaged(f"{left} bytes are missing")
+                raise Damaged(f"its member {printable(item.filename)} is damaged: {left} bytes are missing")
             stream.read(1)  # the end, where the checksum is compared
         return b"".join(parts)
 
 
 def reason(error: BaseException) -> str:
     """An error of a library as one line."""
-    if isinstance(error, zlib.error | MemoryError | RecursionError | EOFError) or not str(error).strip():
-        return {MemoryError: "it asks for too much memory", EOFError: "it ends too early"}.get(
-            type(error), printable(f"{type(error).__name__} {error}".strip())
-        )
-    return printable(str(error).strip().partition("\n")[0])
+    if isinstance(error, EOFError):
+        return "it ends too early"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = str(error.args[0] if error.args else "").strip().partition("\n")[0]
+    return printable(text or type(error).__name__)
 
 
 def printable(text: str) -> str:
