@@ -101,7 +101,9 @@ def reason(error: BaseException) -> str:
         return "it ends too early"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    text = str(error.args[0] if error.args else "").strip().partition("\n")[0]
+    # A tokenizer's error is a text and a place.
+    text = error.args[0] if len(error.args) == 2 and isinstance(error.args[1], tuple) else error
+    text = str(text).strip().partition("\n")[0]
     return printable(text or type(error).__name__)
 
 

@@ -149,9 +149,10 @@ def _call(spec: str, function: Any) -> Any:
 
 def _failed(what: str, error: BaseException) -> UsageError:
     """The user's own code ended with an error."""
-    from hlsgen.frontend.places import raised_at
+    from hlsgen.frontend.places import raised_at, short
 
     why = printable(f"{type(error).__name__}: {error}".partition("\n")[0])
-    return UsageError(
-        Problem(what, where=raised_at(error.__traceback__), why=why, fix="mend your code there")
-    )
+    where = raised_at(error.__traceback__)
+    if isinstance(error, SyntaxError) and error.filename:
+        where = short(error.filename, error.lineno or 0)
+    return UsageError(Problem(what, where=where, why=why, fix="mend your code there"))

@@ -90,7 +90,7 @@ class MachineParameters:
                 ("bus_bytes", self.bus_bytes in BUS_BYTES, f"one of {BUS_BYTES}"),
                 (
                     "row_width",
-                    self._row_width_fits,
+                    self._row_width_fits or min(self.rows, self.columns, self.depth) < 1,
                     "a power of two that divides rows, at most columns and depth",
                 ),
                 ("tile_slots", 2 <= self.tile_slots <= 4, "in 2..4"),
