@@ -11,6 +11,18 @@ EXIT_OK, EXIT_USAGE, EXIT_UNSUPPORTED, EXIT_DOES_NOT_FIT = 0, 2, 3, 4
 EXIT_MISMATCH, EXIT_TOOL_MISSING, EXIT_TOOL_FAILED, EXIT_INTERNAL = 5, 6, 7, 70
 
 
+_LONGEST = 80
+
+
+def shown(value: object) -> str:
+    """A value of a user, as Python writes it, on one line of at most 80 characters."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deeply; an integer of more than 4,300 digits
+        text = f"a long {type(value).__name__}"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
 @dataclass(frozen=True)
 class Problem:
     """One finding: what is wrong, where in the user's model, why, and what to do."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from hlsgen.collector import collector_paused
 from hlsgen.design import Design
-from hlsgen.errors import CalibrationError, Problem, UsageError
+from hlsgen.errors import CalibrationError, Problem, UsageError, shown
 from hlsgen.ir import Graph, outputs
 from hlsgen.lower.size import ArrayShape
 from hlsgen.samples import Samples, quantize_images
@@ -58,9 +58,9 @@ def quantize(graph: Graph, calibration: np.ndarray, config: QuantizeConfig | Non
 
 def parse_array(text: str) -> tuple[int, int, int]:
     """Rows, columns and depth of an array written as RxCxD."""
-    match = re.fullmatch(r"(\d+)x(\d+)x(\d+)", text)
+    match = re.fullmatch(r"([0-9]{1,9})x([0-9]{1,9})x([0-9]{1,9})", text)
     if match is None:
-        raise UsageError(f"array must be ROWSxCOLUMNSxDEPTH, for example 4x4x8, not {text!r}")
+        raise UsageError(f"array must be ROWSxCOLUMNSxDEPTH, for example 4x4x8, not {shown(text)}")
     rows, columns, depth = map(int, match.groups())
     return rows, columns, depth
 

@@ -13,8 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from hlsgen.errors import Problem, UsageError
-from hlsgen.machine.parameters import BUS_BYTES
+from hlsgen.errors import Problem, UsageError, shown
+from hlsgen.machine.parameters import BUS_BYTES, MachineParameters
 
 FAMILIES = ("ecp5", "zynqmp")
 IMAGE_PLACES = ("on_chip", "external")
@@ -22,8 +22,61 @@ GROUP = 4
 """Blocks of an ECP5 that lie together."""
 CORE_MHZ = (1.0, 1000.0)
 """Clock of an accelerator, lowest and highest."""
-_WORD = re.compile(r"[A-Za-z0-9_]+")
-_TEXT = re.compile(r"[A-Za-z0-9_.:() /+-]*")
+LARGEST = 64 * 1024
+"""Bytes of a board file."""
+MOST = 10**8
+"""Blocks of a kind that a part may have."""
+_WORD = re.compile(r"[A-Za-z0-9_]{1,64}")
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What a text may be: one of a list, or what a pattern matches whole, which `text` describes."""
+
+    text: str
+    pattern: re.Pattern[str]
+
+
+def _rule(text: str, pattern: str) -> _Rule:
+    return _Rule(text, re.compile(pattern))
+
+
+def _one_of(*legal: str) -> _Rule:
+    return _rule(f"one of {', '.join(legal)}", "|".join(map(re.escape, legal)))
+
+
+# These reach Makefiles and scripts. None may be empty there, look like an option, or be several words.
+_NAME = _rule(
+    "a word of letters, digits and _.-, not beginning with a sign", r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+)
+_TITLE = _rule(
+    "text of letters, digits and _.:() /+-, not beginning with a sign",
+    r"[A-Za-z0-9][A-Za-z0-9_.:() /+-]{0,99}",
+)
+_TEXTS = {
+    "ecp5": {
+        "part": _NAME,
+        "device": _one_of(
+            "12k", "25k", "45k", "85k", "um-25k", "um-45k", "um-85k", "um5g-25k", "um5g-45k", "um5g-85k"
+        ),
+        "package": _one_of("CABGA256", "CABGA381", "CABGA554", "CABGA756", "CSFBGA285", "TQFP144"),
+        "speed_grade": _one_of("6", "7", "8"),
+        "programmer": _NAME,
+        "board_part": _NAME,
+    },
+    "zynqmp": {
+        "part": _NAME,
+        "device": _NAME,
+        "package": _NAME,
+        "speed_grade": _rule("a speed grade like -2 or -2LV", r"-[123][A-Z]{0,3}"),
+        "programmer": _NAME,
+        "board_part": _rule(
+            "VENDOR:BOARD:PART", r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(:[A-Za-z0-9][A-Za-z0-9_.-]{0,63}){2}"
+        ),
+    },
+}
+"""Of each family, what its tools take."""
+_OPTIONAL = {"ecp5": ("programmer", "board_part"), "zynqmp": ("device", "programmer", "board_part")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,25 +170,43 @@ def load_board(name: str) -> Board:
         return parse_board(lowered, files("hlsgen.boards").joinpath(f"{lowered}.toml").read_text("utf-8"))
     path = Path(name)
     if path.suffix == ".toml":
-        try:
-            return parse_board(path.stem, path.read_text("utf-8"))
-        except OSError as error:
-            raise UsageError(f"board file {name}: {error.strerror or error}") from None
+        return parse_board(path.stem, _text(path))
     near = difflib.get_close_matches(lowered, known, n=1, cutoff=0.4)
     meant = f"did you mean {near[0]}? " if near else ""
     raise UsageError(
         Problem(
-            f"board must be one of {', '.join(known)}, or the path of a TOML file, not {name!r}",
+            f"board must be one of {', '.join(known)}, or the path of a TOML file, not {shown(name)}",
             fix=f"{meant}see `hlsgen/boards/*.toml` for how a board is described",
         )
     )
 
 
+def _text(path: Path) -> str:
+    """What a board file holds."""
+    try:
+        if path.is_file() and path.stat().st_size > LARGEST:
+            size = path.stat().st_size
+            raise UsageError(f"board file {path} must be at most {LARGEST} bytes, not {size}")
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"board file {path} must be UTF-8 text: byte {error.start} is not") from None
+    except OSError as error:
+        raise UsageError(f"board file {path}: {error.strerror or error}") from None
+    except ValueError as error:  # a NUL in the path
+        raise UsageError(f"board file {shown(str(path))}: {error}") from None
+
+
 def parse_board(name: str, text: str) -> Board:
-    """A board from TOML text; raises `UsageError` with all problems at once."""
+    """A board from TOML text; raises `UsageError` with all problems at once.
+
+    Of the name, which becomes a folder's, only letters, digits and _.- are kept.
+    """
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_.-")[:64] or "board"
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise UsageError(f"board {name}: not TOML of a board: nested too deeply") from None
+    except ValueError as error:  # TOMLDecodeError, and integers of thousands of digits
         raise UsageError(f"board {name}: not TOML: {error}") from None
     return _Reader(name, table).board()
 
@@ -155,13 +226,12 @@ class _Reader:
         attributes = self._attributes("port_attributes", self._section("port_attributes", required=False))
         ports = self._ports(self._section("ports", required=False), attributes)
         top = self._table
+        known = top.get("family") in FAMILIES
+        family = self._choice(top, "family", FAMILIES)
         values: dict[str, Any] = {
-            "name": self._name if _TEXT.fullmatch(self._name) else "board",
-            "title": self._text(top, "title"),
-            "family": self._choice(top, "family", FAMILIES),
-            "part": self._text(top, "part"),
-            "package": self._text(top, "package"),
-            "speed_grade": self._text(top, "speed_grade"),
+            "name": self._name,
+            "title": self._text(top, "title", _TITLE),
+            "family": family,
             "resources": Resources(
                 **{key: self._count(resources, key) for key in ("lut", "ff", "dsp", "ram_blocks")}
             ),
@@ -172,20 +242,23 @@ class _Reader:
             "usable_dsp": self._real(defaults, "usable_dsp", 0.01, 1.0),
             "ports": ports,
         }
-        for key in ("device", "programmer", "board_part"):
-            values[key] = self._text(top, key, required=False)
+        for key, rule in _TEXTS[family].items():
+            if known:
+                values[key] = self._text(top, key, rule, required=key not in _OPTIONAL[family])
+            else:
+                top.pop(key, None)
         if sites:
             values |= self._sites(sites, values["resources"])
         if clock:
-            values["clock_port"] = self._text(clock, "port")
+            values["clock_port"] = self._choice(clock, "port", tuple(ports), "a key of [ports]", "clock.")
             values["clock_mhz"] = self._real(clock, "mhz", 1.0, 1000.0)
-            if values["clock_port"] not in ports:
-                self._complain("clock.port", "a key of [ports]", values["clock_port"])
         for section, rest in (
             ("", top), ("resources.", resources), ("memory.", memory),
             ("defaults.", defaults), ("clock.", clock), ("sites.", sites),
         ):  # fmt: skip
-            self._problems += [Problem(f"board {self._name}: unknown key {section}{key}") for key in rest]
+            self._problems += [
+                Problem(f"board {self._name}: unknown key {section}{_key(key)}") for key in rest
+            ]
         if self._problems:
             raise UsageError(self._problems)
         return Board(**values)
@@ -194,7 +267,7 @@ class _Reader:
         if value is None:
             self._problems.append(Problem(f"board {self._name}: {key} is missing: it must be {rule}"))
         else:
-            self._problems.append(Problem(f"board {self._name}: {key} must be {rule}, not {value!r}"))
+            self._problems.append(Problem(f"board {self._name}: {key} must be {rule}, not {shown(value)}"))
 
     def _section(self, key: str, required: bool = True) -> dict[str, Any]:
         value = self._table.pop(key, None)
@@ -204,24 +277,29 @@ class _Reader:
             self._complain(key, "a table", value)
         return {}
 
-    def _text(self, table: dict[str, Any], key: str, required: bool = True) -> str:
+    def _text(self, table: dict[str, Any], key: str, rule: _Rule, required: bool = True) -> str:
+        """A text of the table; one that is not required may be empty."""
         value = table.pop(key, None if required else "")
-        if not isinstance(value, str) or not _TEXT.fullmatch(value) or (required and not value):
-            self._complain(key, "text of letters, digits and _.:() /+-", value)
+        if value == "" and not required:
+            return ""
+        if not isinstance(value, str) or not rule.pattern.fullmatch(value):
+            self._complain(key, rule.text, value)
             return ""
         return value
 
-    def _choice(self, table: dict[str, Any], key: str, legal: tuple[Any, ...]) -> Any:
+    def _choice(
+        self, table: dict[str, Any], key: str, legal: tuple[Any, ...], rule: str = "", section: str = ""
+    ) -> Any:
         value = table.pop(key, None)
-        if value not in legal:
-            self._complain(key, f"one of {', '.join(map(str, legal))}", value)
-            return legal[0]
+        if not any(type(value) is type(item) and value == item for item in legal):
+            self._complain(f"{section}{key}", rule or f"one of {', '.join(map(str, legal))}", value)
+            return legal[0] if legal else ""
         return value
 
     def _count(self, table: dict[str, Any], key: str) -> int:
         value = table.pop(key, None)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            self._complain(f"resources.{key}", "a non-negative integer", value)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST:
+            self._complain(f"resources.{key}", f"an integer in 0..{MOST}", value)
             return 0
         return value
 
@@ -234,11 +312,18 @@ class _Reader:
 
     def _array(self, table: dict[str, Any]) -> tuple[int, int, int]:
         value = table.pop("array", None)
-        match = re.fullmatch(r"(\d+)x(\d+)x(\d+)", value) if isinstance(value, str) else None
+        match = (
+            re.fullmatch(r"([0-9]{1,9})x([0-9]{1,9})x([0-9]{1,9})", value) if isinstance(value, str) else None
+        )
         if match is None:
             self._complain("defaults.array", "ROWSxCOLUMNSxDEPTH", value)
             return 1, 1, 1
         rows, columns, depth = map(int, match.groups())
+        try:
+            MachineParameters(rows=rows, columns=columns, depth=depth)
+        except UsageError as error:
+            where = f"board {self._name}: defaults.array"
+            self._problems += [Problem(f"{where}: {problem.what}") for problem in error.problems]
         return rows, columns, depth
 
     def _sites(self, table: dict[str, Any], resources: Resources) -> dict[str, tuple[int, ...]]:
@@ -253,7 +338,7 @@ class _Reader:
 
     def _places(self, table: dict[str, Any], key: str) -> tuple[int, ...]:
         value = table.pop(key, None)
-        listed = isinstance(value, list) and all(type(place) is int and place >= 0 for place in value)
+        listed = isinstance(value, list) and all(type(place) is int and 0 <= place <= MOST for place in value)
         if not listed or len(set(value)) != len(value):
             self._complain(f"sites.{key}", "a list of different non-negative integers", value)
             return ()
@@ -262,21 +347,23 @@ class _Reader:
     def _attributes(self, where: str, table: dict[str, Any]) -> dict[str, str]:
         for key, value in table.items():
             if not _WORD.fullmatch(key) or not isinstance(value, str) or not _WORD.fullmatch(value):
-                self._complain(f"{where}.{key}", "a word of letters, digits and _", value)
+                self._complain(f"{where}.{_key(key)}", "a word of letters, digits and _", value)
         return {key: str(value) for key, value in table.items()}
 
     def _ports(self, table: dict[str, Any], attributes: dict[str, str]) -> dict[str, Port]:
         ports, taken = {}, {}
         for name, entry in table.items():
             if not _WORD.fullmatch(name) or not isinstance(entry, dict):
-                self._complain(f"ports.{name}", 'a table { pins = "...", direction = "in" or "out" }', entry)
+                self._complain(
+                    f"ports.{_key(name)}", 'a table { pins = "...", direction = "in" or "out" }', entry
+                )
                 continue
             rest = dict(entry)
             text = rest.pop("pins", None)
             pins = tuple(text.split()) if isinstance(text, str) else ()
             if not pins or not all(_WORD.fullmatch(pin) for pin in pins):
                 self._complain(f"ports.{name}.pins", "pin names with spaces between them", text)
-            direction = self._choice(rest, "direction", ("in", "out"))
+            direction = self._choice(rest, "direction", ("in", "out"), section=f"ports.{_key(name)}.")
             for pin in pins:
                 if taken.setdefault(pin, name) != name:
                     self._problems.append(
@@ -285,3 +372,8 @@ class _Reader:
             merged = attributes | self._attributes(f"ports.{name}", rest)
             ports[name] = Port(pins=pins, direction=direction, attributes=merged)
         return ports
+
+
+def _key(key: str) -> str:
+    """A key of the file for a message: as it is where it is a word."""
+    return key if _WORD.fullmatch(key) else shown(key)

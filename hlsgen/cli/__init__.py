@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from hlsgen.cli.answer import Answer, crash_file, error_document, error_text
+from hlsgen.cli.answer import Answer, crash_file, error_document, error_text, for_terminal
 from hlsgen.errors import EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, HlsgenError, Problem, UsageError
 from hlsgen.processes import Ended, signals_end
 
@@ -113,4 +113,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print(answer: Answer, as_json: bool) -> None:
-    print(json.dumps({"exit_code": answer.exit_code, **answer.data}, indent=2) if as_json else answer.text)
+    text = json.dumps({"exit_code": answer.exit_code, **answer.data}, indent=2) if as_json else answer.text
+    print(for_terminal(text, sys.stdout.encoding))

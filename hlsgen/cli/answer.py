@@ -24,8 +24,18 @@ class Answer:
     exit_code: int = EXIT_OK
 
 
+def for_terminal(text: str, encoding: str | None = None) -> str:
+    """The text without what a terminal would obey, and with what `encoding` lacks written as escapes."""
+    plain = "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+    return plain.encode(encoding or "utf-8", "backslashreplace").decode(encoding or "utf-8")
+
+
 def error_text(error: HlsgenError) -> str:
     """The error for a terminal: all problems, numbered when there are several."""
+    return for_terminal(_error_text(error))
+
+
+def _error_text(error: HlsgenError) -> str:
     if len(error.problems) == 1:
         return f"hlsgen: error: {error.problems[0]}"
     lines = [f"hlsgen: error: {len(error.problems)} problems"]

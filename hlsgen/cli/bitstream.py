@@ -7,7 +7,7 @@ import argparse
 import sys
 
 from hlsgen.cli.answer import Answer
-from hlsgen.cli.values import positive
+from hlsgen.cli.values import natural, path, positive
 from hlsgen.errors import UsageError
 
 HELP = "build the bitstream of an exported project, where its tools are installed"
@@ -23,8 +23,10 @@ was missed.
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """DIR, and an ECP5's placements."""
-    parser.add_argument("directory", metavar="DIR", help="project or build folder")
-    parser.add_argument("--seeds", metavar="N", nargs="+", type=int, help="placements to try (default 1 2 3)")
+    parser.add_argument("directory", metavar="DIR", type=path, help="project or build folder")
+    parser.add_argument(
+        "--seeds", metavar="N", nargs="+", type=natural, help="placements to try (default 1 2 3)"
+    )
     parser.add_argument("--jobs", metavar="N", type=positive, help="how many at a time (default: processors)")
     parser.add_argument(
         "--verify", action="store_true", help="simulate an ECP5's netlist before it is placed"

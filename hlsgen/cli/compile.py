@@ -8,7 +8,7 @@ import sys
 from shlex import quote
 
 from hlsgen.cli.answer import Answer
-from hlsgen.cli.values import positive, shape
+from hlsgen.cli.values import array, natural, path, positive, shape
 
 HELP = "quantize a model and write its build folder"
 EPILOG = """MODEL is a shipped example, a .pt2 file of torch.export, or module:factory. Examples: digits,
@@ -22,21 +22,29 @@ example:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """MODEL and where it goes."""
-    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("model", metavar="MODEL", type=path)
     parser.add_argument(
-        "--calibration", metavar="DATA", help="images for the integer ranges; examples bring their own"
+        "--calibration",
+        metavar="DATA",
+        type=path,
+        help="images for the integer ranges; examples bring their own",
     )
     parser.add_argument(
-        "--samples", metavar="DATA", help="images to keep for simulate (default: held-out or calibration)"
+        "--samples",
+        metavar="DATA",
+        type=path,
+        help="images to keep for simulate (default: held-out or calibration)",
     )
     parser.add_argument(
-        "--board", default="ulx3s-85f", help="board's name or TOML file (default: %(default)s)"
+        "--board", default="ulx3s-85f", type=path, help="board's name or TOML file (default: %(default)s)"
     )
-    parser.add_argument("--array", metavar="RxCxD", help="rows, columns and depth (default: the board's)")
+    parser.add_argument(
+        "--array", metavar="RxCxD", type=array, help="rows, columns and depth (default: the board's)"
+    )
     parser.add_argument(
         "--row-width",
         metavar="ROWS",
-        type=int,
+        type=positive,
         default=1,
         help="rows that load and drain handle in a cycle, for arrays of 2,048 and more products (default: 1)",
     )
@@ -56,14 +64,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--span",
         metavar="TILES",
-        type=int,
+        type=natural,
         default=0,
         help="streamed: tiles of queries that share a reading of keys and values (default: 0, all)",
     )
     parser.add_argument(
         "--shape", metavar="CxHxW", type=shape, help="the model's input (default: the images')"
     )
-    parser.add_argument("-o", "--output", metavar="DIR", required=True, help="build folder")
+    parser.add_argument("-o", "--output", metavar="DIR", type=path, required=True, help="build folder")
 
 
 def run(options: argparse.Namespace) -> Answer:

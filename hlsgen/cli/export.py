@@ -7,7 +7,7 @@ import argparse
 from shlex import quote
 
 from hlsgen.cli.answer import Answer
-from hlsgen.cli.values import frequency
+from hlsgen.cli.values import frequency, path
 
 HELP = "write a board's bitstream project from a build folder"
 EPILOG = """example:
@@ -17,10 +17,14 @@ EPILOG = """example:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """DIR and the board."""
-    parser.add_argument("directory", metavar="DIR", help="build folder")
-    parser.add_argument("--board", help="board's name or TOML file (default: that of the compilation)")
+    parser.add_argument("directory", metavar="DIR", type=path, help="build folder")
+    parser.add_argument(
+        "--board", type=path, help="board's name or TOML file (default: that of the compilation)"
+    )
     parser.add_argument("--clock", type=frequency, metavar="MHZ", help="the accelerator's (default: board's)")
-    parser.add_argument("-o", "--output", metavar="DIR", help="project folder (default: DIR/boards/BOARD)")
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", type=path, help="project folder (default: DIR/boards/BOARD)"
+    )
 
 
 def run(options: argparse.Namespace) -> Answer:

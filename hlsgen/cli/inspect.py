@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from hlsgen.cli.answer import Answer
-from hlsgen.cli.values import shape
+from hlsgen.cli.values import path, shape
 from hlsgen.errors import EXIT_OK, EXIT_UNSUPPORTED
 
 HELP = "show every op of a model, whether it is supported, and all problems at once"
@@ -18,7 +18,7 @@ Exits with 3 when the model can't be compiled.
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """MODEL."""
-    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("model", metavar="MODEL", type=path)
     parser.add_argument(
         "--shape", metavar="CxHxW", type=shape, help="the model's input, if the factory returns none"
     )

@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from hlsgen.cli.answer import Answer
+from hlsgen.cli.values import path
 
 HELP = "write one HTML page about a design: time line, roofline, memories, ranges, resources"
 EPILOG = """example:
@@ -16,8 +17,10 @@ EPILOG = """example:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """DIR and the page."""
-    parser.add_argument("directory", metavar="DIR", help="build folder")
-    parser.add_argument("-o", "--output", metavar="FILE", help="the page (default: DIR/report.html)")
+    parser.add_argument("directory", metavar="DIR", type=path, help="build folder")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=path, help="the page (default: DIR/report.html)"
+    )
 
 
 def run(options: argparse.Namespace) -> Answer:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hlsgen.cli.answer import Answer
-from hlsgen.cli.values import positive
+from hlsgen.cli.values import natural, path, positive
 
 if TYPE_CHECKING:
     from hlsgen.simulate import Simulation
@@ -27,7 +27,7 @@ SHOWN = 16
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """DIR and the level."""
-    parser.add_argument("directory", metavar="DIR", help="build folder")
+    parser.add_argument("directory", metavar="DIR", type=path, help="build folder")
     parser.add_argument(
         "--level", choices=("program", "csim", "rtl"), default="program", help="(default: %(default)s)"
     )
@@ -40,7 +40,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--samples", metavar="N", type=positive, help="images to run (default: what takes seconds)"
     )
-    parser.add_argument("--task", metavar="T", type=int, help="of several tasks (default: one after another)")
+    parser.add_argument(
+        "--task", metavar="T", type=natural, help="of several tasks (default: one after another)"
+    )
 
 
 def run(options: argparse.Namespace) -> Answer:

@@ -4,34 +4,68 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
+
+from hlsgen.errors import shown
+
+_PART, _PATH = 255, 4095
+"""Bytes of a file's name, and of a path."""
+
+
+def path(text: str) -> str:
+    """A path, or a name that stands for one, that a file system can have."""
+    if not text:
+        raise argparse.ArgumentTypeError("must be a path, not an empty text")
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        raise argparse.ArgumentTypeError(f"must be a path without control characters, not {shown(text)}")
+    encoded = text.encode("utf-8", "surrogatepass")
+    if len(encoded) > _PATH or max(map(len, encoded.split(b"/"))) > _PART:
+        rule = f"a path of at most {_PATH} bytes, each name of at most {_PART}"
+        raise argparse.ArgumentTypeError(f"must be {rule}, not {shown(text)}")
+    return text
 
 
 def shape(text: str) -> tuple[int, int, int]:
     """CxHxW."""
-    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)x([1-9]\d*)", text)
+    from hlsgen.frontend.bounds import MOST_ELEMENTS
+
+    match = re.fullmatch(r"([1-9][0-9]{0,8})x([1-9][0-9]{0,8})x([1-9][0-9]{0,8})", text)
     if match is None:
-        raise argparse.ArgumentTypeError(f"shape must be CxHxW, for example 3x224x224, not {text!r}")
+        rule = "shape must be CxHxW, for example 3x224x224"
+        raise argparse.ArgumentTypeError(f"{rule}, not {shown(text)}")
     channels, height, width = map(int, match.groups())
+    if math.prod((channels, height, width)) > MOST_ELEMENTS:
+        raise argparse.ArgumentTypeError(f"shape must be of at most {MOST_ELEMENTS} elements, not {text}")
     return channels, height, width
+
+
+def array(text: str) -> str:
+    """RxCxD that a machine can have; raises `UsageError` with all that is wrong."""
+    from hlsgen.lower.size import ArrayShape
+    from hlsgen.pipeline import parse_array
+
+    rows, columns, depth = parse_array(text)
+    ArrayShape(rows=rows, columns=columns, depth=depth)
+    return text
 
 
 def natural(text: str) -> int:
     """0 or a positive integer."""
-    if not re.fullmatch(r"\d{1,9}", text):
-        raise argparse.ArgumentTypeError(f"must be 0 or a positive integer, not {text!r}")
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f"must be 0 or a positive integer, not {shown(text)}")
     return int(text)
 
 
 def positive(text: str) -> int:
     """A positive integer."""
-    if not re.fullmatch(r"[1-9]\d{0,8}", text):
-        raise argparse.ArgumentTypeError(f"must be a positive integer, not {text!r}")
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        raise argparse.ArgumentTypeError(f"must be a positive integer, not {shown(text)}")
     return int(text)
 
 
 def frequency(text: str) -> float:
     """A positive number of MHz."""
-    if not re.fullmatch(r"\d{1,4}(\.\d{1,6})?", text) or not float(text):
-        raise argparse.ArgumentTypeError(f"must be a positive number of MHz, not {text!r}")
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?", text) or not float(text):
+        raise argparse.ArgumentTypeError(f"must be a positive number of MHz, not {shown(text)}")
     return float(text)

@@ -7,15 +7,15 @@ neither happens here. What needs a pickle (custom objects, tensor subclasses) is
 
 from __future__ import annotations
 
-import json
 import math
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from hlsgen.errors import Problem, UsageError
+from hlsgen.errors import HlsgenError, Problem, UsageError, shown
+from hlsgen.frontend.bounds import MOST_ELEMENTS, Damaged, Members, allowance, reason, strict_json
+from hlsgen.frontend.foreign import refuse_pickle
 from hlsgen.frontend.places import clean, source
 from hlsgen.frontend.program import GETITEM, Call, Constant, Input, Opaque, Program, Ref, logits_only
 
@@ -35,76 +35,101 @@ _DTYPES = {
 }
 _FORMATS = {1: torch.contiguous_format, 2: torch.channels_last, 4: torch.preserve_format}
 _PLAIN = ("as_int", "as_ints", "as_string", "as_strings", "as_bool", "as_bools", "as_int_lists")
-_MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError, StopIteration)
 
 
 def load_archive(path: Path) -> Program:
-    """Read an archive; raise `UsageError` when it is not one, or holds pickles."""
+    """Read an archive; raise `UsageError` when it is not one, or holds pickles.
+
+    What is allocated is bounded by the file's size.
+    """
     try:
-        with zipfile.ZipFile(path) as file:
-            return _read(file)
-    except zipfile.BadZipFile as error:
-        problem = Problem(f"{path} must be a torch.export archive", why=str(error), fix=_AGAIN)
-        raise UsageError(problem) from error
-    except _MALFORMED as error:
-        why = clean(f"{type(error).__name__}: {error}")
+        members = Members(path)
+    except (Damaged, OSError) as error:
+        why = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        raise UsageError(Problem(f"{path} must be a torch.export archive", why=why, fix=_AGAIN)) from error
+    try:
+        with members:
+            if any(name.endswith("/data.pkl") for name in members.names):
+                refuse_pickle(path)
+            return _read(members)
+    except HlsgenError:
+        raise
+    except Exception as error:
+        why = reason(error) if isinstance(error, Damaged) else clean(f"{type(error).__name__}: {error}")
         problem = Problem(f"{path} is not a complete torch.export archive", why=why, fix=_AGAIN)
         raise UsageError(problem) from error
 
 
-def _read(file: zipfile.ZipFile) -> Program:
-    if any(item.compress_type != zipfile.ZIP_STORED for item in file.infolist()):
-        raise ValueError("the archive is compressed")
-    names = file.namelist()
+def _read(members: Members) -> Program:
+    if members.compressed():
+        raise Damaged("the archive is compressed")
+    names = members.names
     models = [name for name in names if "/models/" in name and name.endswith(".json")]
     if len(models) != 1:
-        raise ValueError(f"the archive must hold one model, not {len(models)}")
+        raise Damaged(f"the archive must hold one model, not {len(models)}")
     root, _, model = models[0].partition("models/")
     model = model.removesuffix(".json")
-    document = json.loads(file.read(models[0]))
+    document = strict_json(members.read(models[0]))
     version = document["schema_version"]["major"]
     if version != SCHEMA:
-        what = f"the archive's schema must be version {SCHEMA}, not {version!r}"
+        what = f"the archive's schema must be version {SCHEMA}, not {shown(version)}"
         raise UsageError(Problem(what, fix=_AGAIN))
+    stored = _Stored(members)
     tensors: dict[str, torch.Tensor] = {}
     for kind in ("weights", "constants"):
         config = f"{root}data/{kind}/{model}_{kind}_config.json"
         if config not in names:
             raise UsageError(Problem(f"the archive holds its {kind} in an old format", fix=_AGAIN))
-        for name, item in json.loads(file.read(config))["config"].items():
-            tensors[name] = _tensor(file, f"{root}data/{kind}/", name, item)
+        for name, item in strict_json(members.read(config))["config"].items():
+            tensors[name] = stored.tensor(f"{root}data/{kind}/", name, item)
     return _program(document["graph_module"], tensors)
 
 
-def _tensor(file: zipfile.ZipFile, folder: str, name: str, item: dict[str, Any]) -> torch.Tensor:
-    meta = item["tensor_meta"]
-    if item["use_pickle"] or meta is None:
-        raise UsageError(
-            Problem(
-                f"{clean(name)} must be stored as a plain tensor, not as a pickle",
-                why="unpickling runs code from the file",
-                fix="export a model whose weights and constants are plain tensors",
+class _Stored:
+    """Tensors of an archive. Those that share bytes there share them here."""
+
+    def __init__(self, members: Members) -> None:
+        self._members = members
+        self._data: dict[str, bytearray] = {}
+        self._left = self._most = allowance(members.size)
+
+    def tensor(self, folder: str, name: str, item: dict[str, Any]) -> torch.Tensor:
+        """What one entry of a config describes."""
+        meta = item["tensor_meta"]
+        if item["use_pickle"] or meta is None:
+            raise UsageError(
+                Problem(
+                    f"{clean(name)} must be stored as a plain tensor, not as a pickle",
+                    why="unpickling runs code from the file",
+                    fix="export a model whose weights and constants are plain tensors",
+                )
             )
-        )
-    data = file.read(folder + item["path_name"])
-    dtype = _dtype(meta["dtype"])
-    sizes, strides = ([int(size["as_int"]) for size in meta[key]] for key in ("sizes", "strides"))
-    offset = int(meta["storage_offset"]["as_int"])
-    elements = len(data) // dtype.itemsize
-    if min([*sizes, *strides, offset, 0]) < 0:
-        raise ValueError(f"{name}: negative sizes")
-    if math.prod(sizes) == 0:
-        return torch.zeros(sizes, dtype=dtype)
-    last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
-    if last >= elements:
-        raise ValueError(f"{name}: {elements} elements stored, element {last} needed")
-    stored = torch.frombuffer(bytearray(data), dtype=dtype)
-    return torch.as_strided(stored, sizes, strides, offset).clone()
+        place = folder + item["path_name"]
+        if place not in self._data:
+            self._data[place] = bytearray(self._members.read(place))
+        data, dtype = self._data[place], _dtype(meta["dtype"])
+        sizes, strides = ([int(size["as_int"]) for size in meta[key]] for key in ("sizes", "strides"))
+        offset = int(meta["storage_offset"]["as_int"])
+        elements = len(data) // dtype.itemsize
+        if min([*sizes, *strides, offset, 0]) < 0:
+            raise Damaged(f"{name}: negative sizes")
+        if math.prod(sizes) == 0:
+            if math.prod(size or 1 for size in sizes) > MOST_ELEMENTS:
+                raise Damaged(f"{name}: sizes out of proportion")
+            return torch.zeros(sizes, dtype=dtype)
+        last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
+        if last >= elements:
+            raise Damaged(f"{name}: {elements} elements stored, element {last} needed")
+        # Strides of zero make much of little: what all tensors are when they are copied is bounded.
+        self._left -= math.prod(sizes) * dtype.itemsize
+        if self._left < 0:
+            raise Damaged(f"its tensors must take at most {self._most} bytes together, {name} is too large")
+        return torch.as_strided(torch.frombuffer(data, dtype=dtype, count=elements), sizes, strides, offset)
 
 
 def _dtype(number: int) -> torch.dtype:
     if number not in _DTYPES:
-        raise ValueError(f"type {number} is not supported")
+        raise Damaged(f"type {shown(number)} is not supported")
     return _DTYPES[number]
 
 
@@ -138,11 +163,11 @@ def _program(module: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Progra
 def _logits(module: dict[str, Any], outputs: list[Ref | Opaque]) -> tuple[Ref | Opaque, ...]:
     """See `logits_only`; what the forward pass returned is described as JSON within the JSON."""
     (whole,) = (entry for entry in module["module_call_graph"] if entry["fqn"] == "")
-    _, spec = json.loads(whole["signature"]["out_spec"])
+    _, spec = strict_json(whole["signature"]["out_spec"].encode())
     if not spec["type"] or spec["context"] is None:
         return tuple(outputs)
     return logits_only(
-        outputs, json.loads(spec["context"]), [_leaves(child) for child in spec["children_spec"]]
+        outputs, strict_json(spec["context"].encode()), [_leaves(child) for child in spec["children_spec"]]
     )
 
 
@@ -155,6 +180,7 @@ def _input(graph: dict[str, Any], argument: dict[str, Any]) -> Input | Opaque:
         return Opaque(next(iter(argument)))
     name = argument["as_tensor"]["name"]
     meta = graph["tensor_values"][name]
+    _shape(meta["sizes"])
     return Input(name, tuple(_size(size) for size in meta["sizes"]), _dtype(meta["dtype"]))
 
 
@@ -163,7 +189,13 @@ def _size(size: dict[str, Any]) -> int | str:
 
 
 def _shape(sizes: list[dict[str, Any]]) -> tuple[int, ...] | None:
-    return tuple(int(size["as_int"]) for size in sizes) if all("as_int" in size for size in sizes) else None
+    """A static shape; `Damaged` for one that is no tensor's, or larger than any that is read."""
+    if not all("as_int" in size for size in sizes):
+        return None
+    shape = tuple(int(size["as_int"]) for size in sizes)
+    if min(shape, default=0) < 0 or math.prod(size or 1 for size in shape) > MOST_ELEMENTS:
+        raise Damaged(f"a tensor must have 0..{MOST_ELEMENTS} elements, not {shown(list(shape))}")
+    return shape
 
 
 def _calls(node: dict[str, Any], shapes: dict[str, tuple[int, ...] | None]) -> list[Call]:

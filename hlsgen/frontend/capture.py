@@ -123,6 +123,12 @@ def _example(example: Any, problems: list[Problem]) -> torch.Tensor:
     fix = "pass one float32 image, for example torch.zeros(1, 3, 224, 224)"
     if isinstance(example, np.ndarray):
         example = torch.from_numpy(np.ascontiguousarray(example))
+    if example is None:
+        what, why = "the model's input shape is needed", "no example image was given or returned"
+        fix = (
+            "--shape CxHxW, for example --shape 3x224x224; in Python, example_inputs=torch.zeros(1, C, H, W)"
+        )
+        raise UsageError(Problem(what, why=why, fix=fix))
     if not isinstance(example, torch.Tensor):
         raise UsageError(Problem(f"example_inputs must be a tensor, not {type(example).__name__!r}", fix=fix))
     if example.dim() != 4:
@@ -239,7 +245,9 @@ def _image(image: Input) -> Sequence[Problem]:
             )
         )
     elif len(image.shape) != 4 or image.shape[0] != 1:
-        problems.append(Problem(f"input must be [1, channels, height, width], not {list(image.shape)}"))
+        fix = "export the model with one image as the example"
+        what = f"input must be [1, channels, height, width], not {list(image.shape)}"
+        problems.append(Problem(what, fix=fix))
     if image.dtype is not torch.float32:
         problems.append(Problem(f"input must be float32, not {str(image.dtype).removeprefix('torch.')}"))
     return problems

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from hlsgen.errors import CalibrationError, Problem
+from hlsgen.errors import CalibrationError, Problem, shown
+from hlsgen.frontend.arrays import read_arrays
+from hlsgen.frontend.bounds import Damaged
 from hlsgen.frontend.shipped import SHIPPED, missing, resolve
 
 _FORMS = (
@@ -57,11 +58,15 @@ def _dims(shape: Sequence[int]) -> str:
 
 
 def _read(path: Path) -> Data:
-    if path.is_file():
-        return _file(path)
-    if not path.is_dir():
-        raise CalibrationError(Problem(f"there is no data {str(path)!r}", fix=_FORMS))
-    files = sorted(file for file in path.iterdir() if file.suffix in (".npy", ".npz"))
+    try:
+        if path.is_file():
+            return _file(path)
+        if not path.is_dir():
+            raise CalibrationError(Problem(f"there is no data {shown(str(path))}", fix=_FORMS))
+        files = sorted(file for file in path.iterdir() if file.suffix in (".npy", ".npz"))
+    except OSError as error:
+        what = f"data {shown(str(path))} can't be read"
+        raise CalibrationError(Problem(what, why=error.strerror or str(error), fix=_FORMS)) from error
     if not files:
         raise CalibrationError(Problem(f"{path} must hold .npy or .npz files", fix=_FORMS))
     parts = [_file(file) for file in files]
@@ -78,26 +83,37 @@ def _file(path: Path) -> Data:
     if path.suffix not in (".npy", ".npz"):
         raise CalibrationError(Problem(f"{path} must be a .npy or .npz file", fix=_FORMS))
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return Data(_images(path, loaded))
-        with loaded:
-            arrays = {name: loaded[name] for name in loaded.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        why = str(error).partition("\n")[0]
+        arrays = read_arrays(path, (*_IMAGES, *_LABELS))
+    except (Damaged, OSError) as error:
+        why = error.strerror or str(error) if isinstance(error, OSError) else str(error)
         problem = Problem(f"{path} can't be read as plain arrays", why=why, fix=_FORMS)
         raise CalibrationError(problem) from error
     images = next((arrays[name] for name in _IMAGES if name in arrays), None)
     if images is None and len(arrays) == 1:
         (images,) = arrays.values()
     if images is None:
-        what = f"{path} must hold an array 'images', not {', '.join(arrays)}"
-        raise CalibrationError(Problem(what, fix=_FORMS))
+        names = ", ".join(list(arrays)[:8]) + (", ..." if len(arrays) > 8 else "")
+        raise CalibrationError(Problem(f"{path} must hold an array 'images', not {names}", fix=_FORMS))
     checked = _images(path, images)
     labels = next((arrays[name] for name in _LABELS if name in arrays), None)
-    if labels is not None and labels.shape != checked.shape[:1]:
-        raise CalibrationError(f"{path}: labels must be [{len(checked)}], not {list(labels.shape)}")
-    return Data(checked, None if labels is None else labels.astype(np.int64))
+    return Data(checked, None if labels is None else _labels(path, labels, len(checked)))
+
+
+def _labels(path: Path, labels: np.ndarray, count: int) -> np.ndarray:
+    """Int64 [N]; whole numbers of any type are taken."""
+    if labels.shape != (count,):
+        raise CalibrationError(f"{path}: labels must be [{count}], not {list(labels.shape)}")
+    if labels.dtype.kind not in "biuf":
+        raise CalibrationError(f"{path}: labels must be integers, not {labels.dtype}")
+    whole = np.isfinite(labels) & (np.abs(labels.astype(np.float64)) < 2.0**31)
+    whole[whole] = labels[whole] == np.floor(labels[whole])
+    if not whole.all():
+        index = int(np.argmin(whole))
+        what = (
+            f"{path}: labels must be whole numbers of at most 31 bits, not {labels[index]} of image {index}"
+        )
+        raise CalibrationError(what)
+    return labels.astype(np.int64)
 
 
 def _images(path: Path, images: np.ndarray) -> np.ndarray:
@@ -114,6 +130,11 @@ def _images(path: Path, images: np.ndarray) -> np.ndarray:
         images = images[None]
     if images.ndim != 4 or 0 in images.shape:
         raise CalibrationError(f"{path}: images must be [N, C, H, W], not {list(images.shape)}")
-    if not np.isfinite(images).all():
-        raise CalibrationError(f"{path}: images must be finite, not NaN or infinite")
-    return images.astype(np.float32)
+    with np.errstate(over="ignore"):
+        narrow = np.asarray(images, np.float32)
+    for name, finite in (("not NaN or infinite", images), ("within the range of float32", narrow)):
+        if not np.isfinite(finite).all():
+            index = int(np.argmin(np.isfinite(finite).all(axis=(1, 2, 3))))
+            rule = f"finite, {name}" if finite is images else name
+            raise CalibrationError(f"{path}: images must be {rule}: look at image {index}")
+    return narrow

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from hlsgen.errors import Problem, UsageError
+from hlsgen.errors import HlsgenError, Problem, UsageError, shown
+from hlsgen.frontend.bounds import printable
+from hlsgen.frontend.foreign import refuse_foreign
 from hlsgen.frontend.shipped import SHIPPED, missing, resolve
 
 _FORMS = (
@@ -56,7 +59,7 @@ def load_model(spec: str, shape: Sequence[int] | None = None) -> LoadedModel:
             item = SHIPPED[spec]
             example = _example(item.shape)
             return LoadedModel(resolve(item.factory)(), (example, 0) if item.tasks > 1 else example, spec)
-        if ":" in spec and not Path(spec).exists():
+        if ":" in spec and not _exists(spec):
             return _factory(spec, shape)
         return _file(spec)
     except ImportError as error:
@@ -67,18 +70,21 @@ def _example(shape: Sequence[int]) -> np.ndarray:
     return np.zeros((1, *shape), np.float32)
 
 
+def _exists(spec: str) -> bool:
+    """Whether there is a file of that name; a name that no file can have is none's."""
+    try:
+        return Path(spec).exists()
+    except OSError:
+        return False
+
+
 def _file(spec: str) -> LoadedModel:
     path = Path(spec)
-    if path.suffix in (".pt", ".pth", ".bin", ".pkl", ".ckpt"):
-        raise UsageError(
-            Problem(
-                f"model must not be a pickle: {spec}",
-                why="unpickling a model runs code from the file",
-                fix="save it with torch.export.save as .pt2, or load its weights in a factory (safetensors)",
-            )
-        )
+    refuse_foreign(path, present=_exists(spec))
+    if not _exists(spec):
+        raise UsageError(Problem(f"there is no model {shown(spec)}", fix=_FORMS))
     if not path.is_file():
-        raise UsageError(Problem(f"there is no model {spec!r}", fix=_FORMS))
+        raise UsageError(Problem(f"model must be a file, not {spec}", fix=_FORMS))
     from hlsgen.frontend.archive import load_archive
 
     return LoadedModel(load_archive(path), None, path.stem)
@@ -89,11 +95,11 @@ def _factory(spec: str, shape: Sequence[int] | None) -> LoadedModel:
     function: Any = _import(spec, module)
     for part in name.split("."):
         if not hasattr(function, part):
-            raise UsageError(Problem(f"module {module} has no {name!r}", fix=_FORMS))
+            raise UsageError(Problem(f"module {module} has no {shown(name)}", fix=_FORMS))
         function = getattr(function, part)
     if not callable(function):
         raise UsageError(Problem(f"{spec} must be a function that returns the model", fix=_FORMS))
-    made = function()
+    made = _call(spec, function)
     model, example = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     if shape is not None:
         example = _example(shape)
@@ -102,18 +108,51 @@ def _factory(spec: str, shape: Sequence[int] | None) -> LoadedModel:
 
 def _import(spec: str, module: str) -> Any:
     """Import with the working directory on the path, as `python -m` would."""
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise UsageError(Problem(f"{shown(spec)} must be package.module:factory", fix=_FORMS))
     here = str(Path.cwd())
     added = here not in sys.path
     if added:
         sys.path.insert(0, here)
     try:
         return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise
-        raise UsageError(Problem(f"{spec}: there is no module {error.name!r}", fix=_FORMS)) from error
-    except (ValueError, TypeError) as error:
-        raise UsageError(Problem(f"{spec!r} must be package.module:factory", fix=_FORMS)) from error
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
+            raise UsageError(Problem(f"{spec}: there is no module {error.name!r}", fix=_FORMS)) from error
+        raise
+    except HlsgenError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise _failed(f"module {module} can't be imported", error) from error
     finally:
         if added:
             sys.path.remove(here)
+
+
+def _call(spec: str, function: Any) -> Any:
+    """What the factory returns."""
+    try:
+        inspect.signature(function).bind()
+    except TypeError as error:
+        fix = "wrap it in a function without arguments that returns the model in eval mode"
+        what = f"{spec} must be callable without arguments"
+        raise UsageError(Problem(what, why=printable(str(error)), fix=fix)) from error
+    except ValueError:
+        pass  # a builtin tells nothing of its arguments
+    try:
+        return function()
+    except (HlsgenError, ImportError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise _failed(f"{spec} must return the model", error) from error
+
+
+def _failed(what: str, error: BaseException) -> UsageError:
+    """The user's own code ended with an error."""
+    from hlsgen.frontend.places import raised_at, short
+
+    why = printable(f"{type(error).__name__}: {error}".partition("\n")[0])
+    where = raised_at(error.__traceback__)
+    if isinstance(error, SyntaxError) and error.filename:
+        where = short(error.filename, error.lineno or 0)
+    return UsageError(Problem(what, where=where, why=why, fix="mend your code there"))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hlsgen.errors import Problem, ToolMissing, UsageError
+from hlsgen.frontend.bounds import printable
 
 EXTRAS = {
     "torch": ("PyTorch", "torch"),
@@ -86,10 +87,14 @@ def resolve(path: str) -> Callable[..., Any]:
         raise missing(error) from error
 
 
-def missing(error: ImportError) -> Exception:
-    """`ToolMissing` for a missing package of an extra, else the error itself."""
+def missing(error: ImportError) -> ToolMissing:
+    """What to tell of a package that can't be imported; one of an extra is installed with it."""
     package = (error.name or "").partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or not package:
+        return ToolMissing(Problem("a package can't be imported", why=printable(str(error))))
     if package not in EXTRAS:
-        return error
+        return ToolMissing(
+            Problem(f"the module {package} is not installed", fix="install what the model needs")
+        )
     title, extra = EXTRAS[package]
     return ToolMissing(Problem(f"{title} is not installed", fix=f'pip install "hlsgen[{extra}]"'))

@@ -140,6 +140,8 @@ class Terms:
 
     def value(self, term: Term, shape: tuple[int, ...] | None = None) -> Value:
         """The whole term in raster order, as a tensor of `shape`."""
+        if shape is not None and math.prod(shape) != term.size:
+            raise Refusal(f"a result of shape {list(term.shape)} can't have the shape {list(shape)}")
         ids = torch.arange(term.size)
         return Value(term, ids.reshape(term.shape if shape is None else shape))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from hlsgen.frontend.bounds import MOST_ELEMENTS
 from hlsgen.frontend.rules import Step, rule
 from hlsgen.frontend.terms import Refusal, Value
 
@@ -71,10 +72,47 @@ def fold(target: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if "device" in kwargs:
         kwargs = {**kwargs, "device": torch.device("cpu")}
     try:
+        _check_size(target, args, kwargs)
         return operator(target)(*args, **kwargs)
     except (RuntimeError, TypeError, IndexError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise Refusal(f"{target} on constants fails", why=reason) from error
+
+
+def _check_size(target: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Refuse an operator whose result is larger than any tensor of a model, before anything is allocated."""
+    meta = torch.device("meta")
+    given, named = _on(meta, args), {key: _on(meta, value) for key, value in kwargs.items()}
+    if "device" in kwargs or not _tensors((*args, *kwargs.values())):
+        named["device"] = meta
+    try:
+        result = operator(target)(*given, **named)
+    except (NotImplementedError, RuntimeError, TypeError, IndexError, ValueError):
+        return  # the call itself will tell, or its size depends on its input's values
+    largest = max([tensor.numel() for tensor in _tensors((result,))], default=0)
+    if largest > MOST_ELEMENTS:
+        what = f"{target} must make tensors of at most {MOST_ELEMENTS} elements, not {largest}"
+        raise Refusal(what, intrinsic=True)
+
+
+def _on(device: torch.device, value: Any) -> Any:
+    """An argument with its tensors moved."""
+    if isinstance(value, torch.Tensor):
+        return value.to(device)
+    if isinstance(value, list | tuple):
+        return type(value)(_on(device, item) for item in value)
+    return value
+
+
+def _tensors(values: tuple[Any, ...]) -> list[torch.Tensor]:
+    """All tensors among arguments or results."""
+    found: list[torch.Tensor] = []
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += _tensors(tuple(value))
+    return found
 
 
 @rule(*VIEWS)

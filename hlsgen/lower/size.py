@@ -7,12 +7,12 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hlsgen.errors import UsageError
+from hlsgen.errors import Problem, UsageError, shown
 from hlsgen.ir import Graph
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.steps import AttentionStep, LinearStep, Step
 from hlsgen.machine.commands import Load, Target
-from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters, ceil_div
+from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters, ceil_div, is_power_of_two
 
 LARGER = frozenset(
     {
@@ -42,8 +42,23 @@ class ArrayShape:
     span: int = 0
 
     def __post_init__(self) -> None:
-        if self.ring_bytes < 1:
-            raise UsageError(f"ring_bytes must be positive, not {self.ring_bytes!r}")
+        problems = [
+            Problem(f"{name} must be {rule}, not {shown(value)}")
+            for name, value, legal, rule in (
+                ("ring_bytes", self.ring_bytes, self.ring_bytes >= 1, "positive"),
+                ("row_width", self.row_width, is_power_of_two(self.row_width), "a power of two"),
+                ("span", self.span, self.span >= 0, "0 or more"),
+            )
+            if not legal
+        ]
+        try:
+            MachineParameters(
+                rows=self.rows, columns=self.columns, depth=self.depth, bus_bytes=self.bus_bytes
+            )
+        except UsageError as error:
+            problems = [*error.problems, *problems]
+        if problems:
+            raise UsageError(problems)
 
     def parameters(self, **memories: int) -> MachineParameters:
         return MachineParameters(

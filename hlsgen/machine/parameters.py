@@ -90,7 +90,7 @@ class MachineParameters:
                 ("bus_bytes", self.bus_bytes in BUS_BYTES, f"one of {BUS_BYTES}"),
                 (
                     "row_width",
-                    self._row_width_fits,
+                    self._row_width_fits or min(self.rows, self.columns, self.depth) < 1,
                     "a power of two that divides rows, at most columns and depth",
                 ),
                 ("tile_slots", 2 <= self.tile_slots <= 4, "in 2..4"),
@@ -103,10 +103,11 @@ class MachineParameters:
             )
             if not legal
         ]
+        named = {problem.what.partition(" ")[0] for problem in problems}
         problems += [
             Problem(f"{item.name} must be positive, not {getattr(self, item.name)!r}")
             for item in dataclasses.fields(MachineParameters)
-            if item.name not in _MAY_BE_ZERO and getattr(self, item.name) <= 0
+            if item.name not in (*_MAY_BE_ZERO, *named) and getattr(self, item.name) <= 0
         ]
         problems += [
             Problem(f"{name} must be 0 or more, not {getattr(self, name)}")

@@ -10,6 +10,7 @@ import pytest
 from hlsgen.boards import known_boards, load_board, parse_board
 from hlsgen.errors import UsageError
 
+TITLE = "text of letters, digits and _.:() /+-, not beginning with a sign"
 MINIMAL = """
 title = "A board"
 family = "ecp5"
@@ -94,8 +95,8 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         "board mine: defaults.array must be ROWSxCOLUMNSxDEPTH, not '2x2'",
         "board mine: family must be one of ecp5, zynqmp, not 'spartan'",
         "board mine: pin P6 belongs to clk and to led",
-        "board mine: resources.dsp must be a non-negative integer, not -1",
-        "board mine: title is missing: it must be text of letters, digits and _.:() /+-",
+        "board mine: resources.dsp must be an integer in 0..100000000, not -1",
+        f"board mine: title is missing: it must be {TITLE}",
         "board mine: unknown key memory.colour",
     ]
 

@@ -58,11 +58,11 @@ def test_files_and_constraints() -> None:
 
 def test_the_makefile_places_for_the_board() -> None:
     makefile = ecp5_project(BOARD, VERILOG, core_mhz=96.5)["ecp5/Makefile"]
-    assert "--85k --package CABGA381 --speed 6" in makefile
+    assert "'--85k' --package 'CABGA381' --speed '6'" in makefile
     assert "FREQUENCY ?= 96.5\n" in makefile
     assert "PLACER ?= static\n" in makefile
     assert "SOURCES = ecp5_top.v\n" in makefile
-    assert "--board ulx3s build/ecp5_top.bit" in makefile
+    assert "--board 'ulx3s' build/ecp5_top.bit" in makefile
     assert "timing-allow-fail" not in makefile
 
 

@@ -120,10 +120,10 @@ def bad_file(document: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (bad_offset, "ValueError: head.bias: 10 elements stored, element 14 needed"),
-        (bad_stride, "ValueError: head.bias: negative sizes"),
-        (bad_type, "ValueError: type 99 is not supported"),
-        (bad_file, "KeyError: \"There is no item named 'model/data/weights/../../../etc/passwd'"),
+        (bad_offset, "head.bias: 10 elements stored, element 14 needed"),
+        (bad_stride, "head.bias: negative sizes"),
+        (bad_type, "type 99 is not supported"),
+        (bad_file, "it has no member model/data/weights/../../../etc/passwd"),
     ],
 )
 def test_broken_tensors(saved: Path, tmp_path: Path, change: Callable[[Any], None], why: str) -> None:
@@ -186,12 +186,14 @@ def test_not_an_archive(tmp_path: Path) -> None:
     (tmp_path / "b.pt2").write_bytes(buffer.getvalue())
     with pytest.raises(UsageError) as caught:
         load_model(str(tmp_path / "b.pt2"))
-    assert caught.value.problems[0].why == "ValueError: the archive must hold one model, not 0"
+    assert str(caught.value).startswith(
+        f"model must not be a pickle: {tmp_path / 'b.pt2'}\n  why: unpickling"
+    )
     with zipfile.ZipFile(tmp_path / "c.pt2", "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("x/models/x.json", "{}")
     with pytest.raises(UsageError) as caught:
         load_model(str(tmp_path / "c.pt2"))
-    assert caught.value.problems[0].why == "ValueError: the archive is compressed"
+    assert caught.value.problems[0].why == "the archive is compressed"
 
 
 def test_dynamic_archives_are_refused(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_exported_programs() -> None:
     assert problem.fix == "export without dynamic_shapes, with one image as the example"
     two = torch.export.export(flexible, (torch.zeros(2, 2, 4, 6),))
     what = "input must be [1, channels, height, width], not [2, 2, 4, 6]"
-    assert refusal(two, None) == (Problem(what),)
+    assert refusal(two, None) == (Problem(what, fix="export the model with one image as the example"),)
     double = torch.export.export(nn.Sequential(nn.Conv2d(2, 4, 2, stride=2)).double(), (IMAGE.double(),))
     assert refusal(double, None) == (
         Problem("weights must be float32, not float64", "0.weight, 0.bias", fix=FLOAT),
@@ -87,7 +87,7 @@ def test_paths_outside_the_working_directory_are_base_names(
     ("model", "example", "message"),
     [
         (3, None, "model must be an nn.Module or an ExportedProgram, not 'int'"),
-        (nn.Identity(), None, "example_inputs must be a tensor, not 'NoneType'"),
+        (nn.Identity(), None, "the model's input shape is needed"),
         (nn.Identity(), (IMAGE, IMAGE), "example_inputs must be one tensor, not 2"),
         (
             nn.Identity(),

@@ -194,7 +194,10 @@ def test_folder_of_labelled_files(tmp_path: Path) -> None:
         ({"images": np.zeros((2, 1, 8, 8), np.uint8)}, "images must be floats, not uint8"),
         ({"images": np.zeros((8, 8))}, "images must be [N, C, H, W], not [8, 8]"),
         ({"images": np.zeros((0, 1, 8, 8))}, "images must be [N, C, H, W], not [0, 1, 8, 8]"),
-        ({"images": np.full((1, 1, 8, 8), np.nan)}, "images must be finite, not NaN or infinite"),
+        (
+            {"images": np.full((1, 1, 8, 8), np.nan)},
+            "images must be finite, not NaN or infinite: look at image 0",
+        ),
         ({"images": images(2), "labels": np.zeros(3)}, "labels must be [2], not [3]"),
     ],
 )
