@@ -95,7 +95,7 @@ class Channel:
 
 
 def _first(events: Sequence[tuple[float, float]], at: int, least: float, which: int) -> int:
-    """Index, from `at` on, of the first event whose item `which` is `least` or more; their number if none is."""
+    """Index, from `at` on, of the first event whose item `which` is `least` or more; else their number."""
     while at < len(events) and events[at][which] < least:
         at += 1
     return at
