@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ import numpy as np
 from hlsgen import __version__, graph_file
 from hlsgen.design import Design
 from hlsgen.errors import Problem, UsageError
-from hlsgen.ir import evaluate
 from hlsgen.machine.image import Image
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.machine.program import Program
@@ -72,7 +72,7 @@ def contents(
 
 def _data(design: Design) -> dict[str, bytes]:
     program, samples = design.program, design.samples
-    logits = design.logits(samples.images)
+    logits, tensors = design.sample_golden
     columns = program.parameters.columns
     files = {
         "data/image.bin": design.packed_image,
@@ -88,8 +88,7 @@ def _data(design: Design) -> dict[str, bytes]:
         if value is not None:
             files[f"data/{name}.npy"] = _npy(value)
     stream = io.BytesIO()
-    tensors = evaluate(design.graph, samples.images[0])
-    np.savez_compressed(stream, **{name: value.astype(np.int16) for name, value in tensors.items()})  # type: ignore[arg-type]
+    np.savez_compressed(stream, **tensors)  # type: ignore[arg-type]
     return files | {"data/tensors.npz": stream.getvalue()}
 
 
@@ -147,11 +146,30 @@ def write(files: Mapping[str, bytes], directory: Path) -> None:
 
 def _clear(directory: Path) -> None:
     """Refuse a foreign folder; remove what an earlier compilation left in ours."""
-    if directory.exists() and not directory.is_dir():
-        raise UsageError(f"{directory} must be a folder, not a file")
+    check_folder(directory)
     if not directory.exists() or not any(directory.iterdir()):
         return
-    if not (directory / MANIFEST).is_file():
+    for path in (*manifest(directory)["files"], *DERIVED):
+        if (directory / path).resolve().is_relative_to(directory.resolve()):
+            (directory / path).unlink(missing_ok=True)
+
+
+def check_folder(directory: Path) -> None:
+    """Raise `UsageError` where a build folder can't be written or is something else; changes nothing."""
+    try:
+        nearest = next(place for place in (directory, *directory.absolute().parents) if place.exists())
+        if not nearest.is_dir():
+            raise UsageError(f"{nearest} must be a folder, not a file")
+        with tempfile.TemporaryFile(dir=nearest):
+            pass  # it can be written
+        kept = nearest == directory and any(directory.iterdir())
+    except OSError as error:
+        why = str(error.strerror).lower()
+        problem = Problem(f"{directory} can't be written", why=why, fix="choose another folder")
+        raise UsageError(problem) from None
+    if kept and (directory / MANIFEST).is_file():
+        manifest(directory)
+    elif kept:
         raise UsageError(
             Problem(
                 f"{directory} must be empty, new, or a build folder of hlsgen",
@@ -159,9 +177,6 @@ def _clear(directory: Path) -> None:
                 fix="choose another folder",
             )
         )
-    for path in (*manifest(directory)["files"], *DERIVED):
-        if (directory / path).resolve().is_relative_to(directory.resolve()):
-            (directory / path).unlink(missing_ok=True)
 
 
 def manifest(directory: Path) -> dict[str, Any]:
