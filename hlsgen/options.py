@@ -10,11 +10,10 @@ from itertools import islice, product
 from hlsgen.boards.board import Board, known_boards, load_board
 from hlsgen.boards.fit import Fit, array_dsp, estimate, stage_dsp
 from hlsgen.errors import DoesNotFit
-from hlsgen.ir import Graph
-from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.lower.sizer import Sizer
 from hlsgen.machine.parameters import MachineParameters, ceil_div
+from hlsgen.settings import Settings
 
 _EDGES = (1, 2, 4, 8, 16, 32)
 _RINGS = (64 * 1024, 16 * 1024)
@@ -29,19 +28,6 @@ class Option:
     array: ArrayShape
     fit: Fit
 
-    def text(self, asked: ArrayShape, board: Board) -> str:
-        """Options of `hlsgen compile` that differ from what was asked, and what they use."""
-        a, have = self.array, self.board.resources
-        parts = [f"--board {self.board.name}"] if self.board.name != board.name else []
-        if parts or shape_of(a) != shape_of(asked):
-            parts.append("--array " + "x".join(map(str, shape_of(a))))
-        if a.streamed != asked.streamed:
-            parts.append("--attention " + ("streamed" if a.streamed else "resident"))
-        parts += [f"--ring {a.ring_bytes}"] if a.ring_bytes != asked.ring_bytes else []
-        parts += [f"--row-width {a.row_width}"] if a.row_width != asked.row_width else []
-        ram = f"{self.fit.ram_blocks} of {have.ram_blocks} RAM blocks"
-        return f"{' '.join(parts)} ({ram}, {self.fit.dsp} of {have.dsp} DSP blocks)"
-
 
 def shape_of(array: ArrayShape) -> tuple[int, int, int]:
     """Rows, columns, depth."""
@@ -51,11 +37,11 @@ def shape_of(array: ArrayShape) -> tuple[int, int, int]:
 class Search:
     """Finds what fits, for one Graph."""
 
-    def __init__(self, graph: Graph, asked: ArrayShape, board: Board) -> None:
-        self._graph, self._asked, self._board = graph, asked, board
-        self._sizer = Sizer(graph)
+    def __init__(self, sizer: Sizer, array: ArrayShape, board: Board, settings: Settings) -> None:
+        self._sizer, self._board, self._settings = sizer, board, settings
+        self._asked = settings.variant(array, streamed=settings.attention == "streamed")
         self._weights = sum(
-            weight.size for node in graph if (weight := getattr(node.op, "weight", None)) is not None
+            weight.size for node in sizer.graph if (weight := getattr(node.op, "weight", None)) is not None
         )
 
     def options(self) -> list[Option]:
@@ -70,6 +56,23 @@ class Search:
                 default = self._on(other, other.array)
                 found += islice(self._fitting(other, [self._on(other, shape_of(asked)), default]), 1)
         return found
+
+    def text(self, option: Option) -> str:
+        """Options of `hlsgen compile` that differ from what was asked, and what they use, or use at least."""
+        a, asked, settings = option.array, self._asked, self._settings
+        parts = [f"--board {option.board.name}"] if option.board.name != self._board.name else []
+        if parts or shape_of(a) != shape_of(asked):
+            parts.append("--array " + "x".join(map(str, shape_of(a))))
+        if settings.attention != "auto" and a.streamed != asked.streamed:
+            parts.append("--attention " + ("streamed" if a.streamed else "resident"))
+        if settings.ring_bytes not in (None, a.ring_bytes):
+            parts.append(f"--ring {a.ring_bytes}")
+        if settings.row_width not in (None, a.row_width):
+            parts.append(f"--row-width {a.row_width}")
+        fit, have = option.fit, option.board.resources
+        used = f"{fit.ram_blocks} of {have.ram_blocks} RAM blocks, {fit.dsp} of {have.dsp} DSP blocks"
+        least = "from " if {"ring", "row width"} & set(settings.open) else ""
+        return f"{' '.join(parts)} ({least}{used})"
 
     def least_blocks(self, board: Board) -> int:
         """RAM blocks that residual rows, features and pixels fill on any array, and an Image on the chip."""
@@ -117,7 +120,8 @@ class Search:
     def _fitting(self, board: Board, arrays: list[ArrayShape]) -> Iterator[Option]:
         """Of each array the first schedule and ring that fit; the ring as asked for comes first."""
         schedules = (False, True) if board.image == "external" else (False,)
-        rings = [self._asked.ring_bytes, *(size for size in _RINGS if size < self._asked.ring_bytes)]
+        asked = self._asked.ring_bytes  # the least, where it is open
+        rings = [asked, *(size for size in _RINGS if size < asked)]
         seen: set[tuple[int, int, int]] = set()
         for ring, array in product(rings, arrays):
             width = min(array.row_width, array.columns, array.depth)
@@ -137,7 +141,7 @@ class Search:
             parameters = self._sizer.parameters(array)
             fit = estimate(parameters, board, self._weights)
             if fit.fits and board.image == "on_chip":
-                fit = estimate(parameters, board, len(lower(self._graph, array).image.pack()))
+                fit = estimate(parameters, board, self._sizer.outline(array).image.size)
         except DoesNotFit:
             return None
         return fit if fit.fits else None

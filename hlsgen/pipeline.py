@@ -17,8 +17,10 @@ from hlsgen.errors import CalibrationError, Problem, UsageError, shown
 from hlsgen.ir import Graph, outputs
 from hlsgen.lower.size import ArrayShape
 from hlsgen.samples import Samples, quantize_images
+from hlsgen.settings import Settings
 
 if TYPE_CHECKING:
+    from hlsgen.boards.board import Board
     from hlsgen.frontend.data import Data
     from hlsgen.frontend.inspect import InspectReport
     from hlsgen.quantize import QuantizeConfig, Quantized
@@ -70,10 +72,10 @@ def compile(  # noqa: A001 the step's name in the command line and the documenta
     *,
     board: str = DEFAULT_BOARD,
     array: str | tuple[int, int, int] | None = None,
-    row_width: int = 1,
-    ring_bytes: int = ArrayShape.ring_bytes,
+    row_width: int | None = None,
+    ring_bytes: int | None = None,
     attention: str = "auto",
-    span: int = 0,
+    span: int | None = None,
     samples: Samples | None = None,
     notes: Mapping[str, Any] | None = None,
 ) -> Design:
@@ -94,7 +96,7 @@ def compile(  # noqa: A001 the step's name in the command line and the documenta
         The weight ring's budget.
     attention
         Where keys and values lie: `resident` in the machine, `streamed` in external memory with two heads at
-        a time in the machine; `auto`: resident where it fits the board.
+        a time in the machine.
     span
         Streamed: tiles of queries for which a head's keys and values are read once; 0: all of them.
     samples
@@ -102,32 +104,57 @@ def compile(  # noqa: A001 the step's name in the command line and the documenta
     notes
         Facts for the report, ready for JSON.
 
+    Ring, row width and span that are None, and attention `auto`, are chosen by the cycle model within the
+    board's memory (`hlsgen.choice`); the design's `notes["choice"]` says what was chosen, and what was tried.
+
     Raises `UnsupportedModel` with every node that has no place, and `DoesNotFit`.
     """
-    from hlsgen.boards.board import load_board
     from hlsgen.placement import lower_for
 
-    chosen = load_board(board)
-    rows, columns, depth = parse_array(array) if isinstance(array, str) else array or chosen.array
-    shape = ArrayShape(
-        rows=rows,
-        columns=columns,
-        depth=depth,
-        bus_bytes=chosen.bus_bytes,
-        ring_bytes=ring_bytes,
-        row_width=row_width,
-    )
+    settings = Settings(ring_bytes=ring_bytes, row_width=row_width, attention=attention, span=span)
+    target, shape = _target(board, array, settings)
     quantized, graph = (None, graph) if isinstance(graph, Graph) else (graph, graph.graph)
-    lowered = lower_for(graph, shape, chosen, attention, span)
+    lowered, choice = lower_for(graph, shape, target, settings)
     return Design(
         graph=graph,
         program=lowered.program,
         image=lowered.image,
         board=board,
         samples=samples or _random_samples(graph),
-        notes=dict(notes or {}),
+        notes=dict(notes or {}) | ({"choice": choice.data()} if choice.trials else {}),
         quantization=quantized.report.as_dict() if quantized else {},
     )
+
+
+def _target(
+    board: str, array: str | tuple[int, int, int] | None, settings: Settings
+) -> tuple[Board, ArrayShape]:
+    """The board and the array on it; raises `UsageError` with all that is wrong with them or the settings."""
+    from hlsgen.boards.board import load_board
+
+    problems: list[Problem] = []
+    target = shape = None
+    try:
+        target = load_board(board)
+    except UsageError as error:
+        problems += error.problems
+    try:
+        edges = parse_array(array) if isinstance(array, str) else array or (target.array if target else None)
+        if edges:
+            rows, columns, depth = edges
+            bus = target.bus_bytes if target else ArrayShape.bus_bytes
+            shape = ArrayShape(rows=rows, columns=columns, depth=depth, bus_bytes=bus)
+            settings.variant(shape).parameters()
+    except UsageError as error:
+        problems += error.problems
+    if target:
+        try:
+            settings.check(target)
+        except UsageError as error:
+            problems += error.problems
+    if problems or target is None or shape is None:
+        raise UsageError(problems)
+    return target, shape
 
 
 def _random_samples(graph: Graph, count: int = 16) -> Samples:
@@ -155,10 +182,10 @@ def build(
     samples: str | None = None,
     board: str = DEFAULT_BOARD,
     array: str | None = None,
-    row_width: int = 1,
-    ring_bytes: int = ArrayShape.ring_bytes,
+    row_width: int | None = None,
+    ring_bytes: int | None = None,
     attention: str = "auto",
-    span: int = 0,
+    span: int | None = None,
     shape: tuple[int, ...] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Design:
@@ -182,14 +209,20 @@ def build(
     progress
         Is told what begins.
     """
+    from hlsgen.boards.fit import check_array
     from hlsgen.frontend.data import load_data
     from hlsgen.frontend.load import load_model
     from hlsgen.frontend.shipped import SHIPPED
-    from hlsgen.project import save
+    from hlsgen.project import check_folder, save
     from hlsgen.rtl_text import Generator
 
+    # What can be known to be wrong is said before PyTorch is loaded.
     if calibration is None and model not in SHIPPED:
         raise CalibrationError(_NO_CALIBRATION)
+    settings = Settings(ring_bytes=ring_bytes, row_width=row_width, attention=attention, span=span)
+    target, asked = _target(board, array, settings)
+    check_array(target, settings.variant(asked).parameters())
+    check_folder(Path(directory))
     with collector_paused(), Generator() as generator:
         progress("model")
         data = load_data(calibration or model)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where attention's keys and values lie, for a board: in the machine, or in external memory."""
+"""From an integer Graph to a Program and an Image that fit a board, with what is left open chosen."""
 
 from __future__ import annotations
 
@@ -7,63 +7,42 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hlsgen.boards.board import known_boards, load_board
-from hlsgen.boards.fit import check_fit
-from hlsgen.errors import DoesNotFit, Problem, UsageError
+from hlsgen.choice import Choice, Chooser
+from hlsgen.errors import DoesNotFit
 from hlsgen.ir import Graph
-from hlsgen.lower import Lowered, lower
+from hlsgen.lower import Lowered
+from hlsgen.lower.sizer import Sizer
 from hlsgen.options import Search
+from hlsgen.settings import Settings
 
 if TYPE_CHECKING:
     from hlsgen.boards.board import Board
     from hlsgen.lower.size import ArrayShape
 
-SCHEDULES = ("auto", "resident", "streamed")
-
 
 def lower_for(
-    graph: Graph, array: ArrayShape, board: Board, attention: str = "auto", span: int = 0
-) -> Lowered:
-    """Lower a Graph so that it fits a board.
+    graph: Graph, array: ArrayShape, board: Board, settings: Settings | None = None
+) -> tuple[Lowered, Choice]:
+    """Lower a Graph so that it fits a board; ring, row width and schedule of `array` are the settings'.
 
-    Parameters
-    ----------
-    attention
-        `resident`, `streamed`, or `auto`: resident if that fits, else streamed where the board has external
-        memory.
-    span
-        Query tiles that share a reading of a head's keys and values; 0: all.
-
-    Raises `DoesNotFit` with the numbers of the schedule with the smaller memories and with what would fit
+    Raises `DoesNotFit` with the numbers of the variant with the smallest memories and with what would fit
     instead, and `UsageError`.
     """
-    _check(board, attention, span)
-    streamed = replace(array, streamed=True, span=span)
-    tried = {"resident": [array], "streamed": [streamed], "auto": [array, streamed]}[attention]
-    if board.image != "external":
-        tried = tried[:1]
-    for shape in tried[:-1]:
-        try:
-            return _fitting(graph, shape, board)
-        except DoesNotFit:
-            continue
+    settings = settings or Settings()
+    settings.check(board)
+    sizer = Sizer(graph)
     try:
-        return _fitting(graph, tried[-1], board)
+        choice = Chooser(sizer, array, board, settings).choose()
     except DoesNotFit as error:
-        raise _with_options(error, graph, tried[0], board) from None
+        raise _with_options(error, Search(sizer, array, board, settings)) from None
+    return sizer.lower(choice.array), choice
 
 
-def _fitting(graph: Graph, array: ArrayShape, board: Board) -> Lowered:
-    lowered = lower(graph, array)
-    check_fit(lowered.program.parameters, board, len(lowered.image.pack()))
-    return lowered
-
-
-def _with_options(error: DoesNotFit, graph: Graph, array: ArrayShape, board: Board) -> DoesNotFit:
+def _with_options(error: DoesNotFit, search: Search) -> DoesNotFit:
     """The same problems; to do is what was sized and fits, else how far the model is from fitting."""
-    search = Search(graph, array, board)
     options = search.options()
     if options:
-        fix = "what fits:" + "".join(f"\n    {option.text(array, board)}" for option in options)
+        fix = "what fits:" + "".join(f"\n    {search.text(option)}" for option in options)
     else:
         boards = [load_board(name) for name in known_boards()]
         largest = max(boards, key=lambda each: each.resources.ram_blocks)
@@ -74,21 +53,3 @@ def _with_options(error: DoesNotFit, graph: Graph, array: ArrayShape, board: Boa
         )
     *before, last = [replace(problem, fix="") for problem in error.problems]
     return DoesNotFit([*before, replace(last, fix=fix)])
-
-
-def _check(board: Board, attention: str, span: int) -> None:
-    problems = []
-    if attention not in SCHEDULES:
-        problems.append(Problem(f"attention must be one of {', '.join(SCHEDULES)}, not {attention!r}"))
-    if span < 0:
-        problems.append(Problem(f"span must be 0 (all tiles) or more tiles of queries, not {span}"))
-    if attention == "streamed" and board.image != "external":
-        problems.append(
-            Problem(
-                f"attention must be resident on {board.name}",
-                why="streamed attention keeps keys and values in external memory, and the board has none",
-                fix="--attention resident, or a board with external memory, such as zcu102 or kv260",
-            )
-        )
-    if problems:
-        raise UsageError(problems)

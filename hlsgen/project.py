@@ -15,7 +15,7 @@ import numpy as np
 from hlsgen import __version__, graph_file
 from hlsgen.design import Design, design_digest
 from hlsgen.errors import HlsgenError, Problem, UsageError
-from hlsgen.ir import Graph, evaluate
+from hlsgen.ir import Graph
 from hlsgen.machine.image import Image
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.machine.program import Program
@@ -90,7 +90,7 @@ def contents(
 
 def _data(design: Design) -> dict[str, bytes]:
     program, samples = design.program, design.samples
-    logits = design.logits(samples.images)
+    logits, tensors = design.sample_golden
     columns = program.parameters.columns
     files = {
         "data/image.bin": design.packed_image,
@@ -106,8 +106,7 @@ def _data(design: Design) -> dict[str, bytes]:
         if value is not None:
             files[f"data/{name}.npy"] = _npy(value)
     stream = io.BytesIO()
-    tensors = evaluate(design.graph, samples.images[0])
-    np.savez_compressed(stream, **{name: value.astype(np.int16) for name, value in tensors.items()})  # type: ignore[arg-type]
+    np.savez_compressed(stream, **tensors)  # type: ignore[arg-type]
     return files | {"data/tensors.npz": stream.getvalue()}
 
 

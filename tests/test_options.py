@@ -14,8 +14,10 @@ from hlsgen.boards.board import load_board
 from hlsgen.errors import DoesNotFit, Problem, UnsupportedModel
 from hlsgen.ir import Graph
 from hlsgen.lower.size import ArrayShape
+from hlsgen.lower.sizer import Sizer
 from hlsgen.options import Search
 from hlsgen.pipeline import compile as compile_graph
+from hlsgen.settings import Settings
 
 
 def long(**shape: Any) -> Graph:
@@ -35,9 +37,11 @@ def refused(graph: Graph, **arguments: Any) -> tuple[Problem, ...]:
 def follow(graph: Graph, fix: str, **asked: Any) -> list[str]:
     """Compile each option that a fix names; returns them."""
     names = {"--board": "board", "--array": "array", "--attention": "attention", "--ring": "ring_bytes"}
-    lines = re.findall(r"^    (.*?) \((.*)\)$", fix, re.MULTILINE)
+    lines = re.findall(
+        r"^    (.*?) \((from )?(\d+) of (\d+) RAM blocks, (\d+) of (\d+) DSP blocks\)$", fix, re.M
+    )
     assert lines
-    for options, figures in lines:
+    for options, least, *numbers in lines:
         words = options.split()
         changed: dict[str, Any] = {names[a]: b for a, b in zip(words[::2], words[1::2], strict=True)}
         if "ring_bytes" in changed:
@@ -46,10 +50,13 @@ def follow(graph: Graph, fix: str, **asked: Any) -> list[str]:
         fit = design.report().fit
         have = fit.board.resources
         assert fit.fits
-        assert figures == (
-            f"{fit.ram_blocks} of {have.ram_blocks} RAM blocks, {fit.dsp} of {have.dsp} DSP blocks"
-        )
-    return [options for options, _ in lines]
+        ram, all_ram, dsp, all_dsp = map(int, numbers)
+        assert (all_ram, all_dsp) == (have.ram_blocks, have.dsp)
+        if least:  # ring and row width are left open, and may take more
+            assert (ram, dsp) <= (fit.ram_blocks, fit.dsp)
+        else:
+            assert (ram, dsp) == (fit.ram_blocks, fit.dsp)
+    return [options for options, *_ in lines]
 
 
 @pytest.mark.parametrize(
@@ -64,6 +71,14 @@ def test_a_long_sequence_on_a_small_board(shape: dict[str, int], array: str, exp
     problems = refused(graph, attention="resident", **asked)
     assert re.match(r"the memories must need at most 288 RAM blocks .* not \d+$", problems[0].what)
     assert expected in follow(graph, problems[-1].fix, attention="resident", **asked)
+
+
+def test_what_is_asked_for_is_compiled_to_the_block() -> None:
+    graph = long(width=64, heads=2, hidden=128)
+    asked: dict[str, Any] = {"board": "kv260", "ring_bytes": 1 << 18, "row_width": 1, "attention": "resident"}
+    problems = refused(graph, array="4x1x8", **asked)
+    assert "from " not in problems[-1].fix
+    assert follow(graph, problems[-1].fix, array="4x1x8", **asked)
 
 
 def test_multipliers_and_memories_are_named_together() -> None:
@@ -101,7 +116,7 @@ def test_where_nothing_fits_the_least_need_is_said() -> None:
 
 def test_the_least_need_is_below_every_array_s() -> None:
     graph, board = long(width=32, heads=4), load_board("zcu102")
-    search = Search(graph, ArrayShape(rows=4, columns=4, depth=8), board)
+    search = Search(Sizer(graph), ArrayShape(rows=4, columns=4, depth=8), board, Settings())
     least = search.least_blocks(board)
     for array in ("1x1x1", "4x4x8", "16x16x8", "2x32x4"):
         assert least <= compile_graph(graph, board="zcu102", array=array).report().fit.ram_blocks

@@ -15,6 +15,7 @@ from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.pipeline import compile as compile_graph
 from hlsgen.placement import lower_for
+from hlsgen.settings import Settings
 
 ARRAY = ArrayShape(rows=4, columns=4, depth=8)
 MANY_KEYS = replace(DIGITS, image=(1, 64, 64), heads=8, width=256, blocks=1)
@@ -23,21 +24,22 @@ MANY_KEYS = replace(DIGITS, image=(1, 64, 64), heads=8, width=256, blocks=1)
 
 def test_auto_streams_only_what_does_not_fit() -> None:
     graph, board = integer_vit(MANY_KEYS), load_board("zcu102")
+    ring, auto = 256 * 1024, Settings(ring_bytes=256 * 1024, row_width=1)
     blocks = {
         streamed: estimate(
-            lower(graph, replace(ARRAY, streamed=streamed)).program.parameters, board
+            lower(graph, replace(ARRAY, streamed=streamed, ring_bytes=ring)).program.parameters, board
         ).ram_blocks
         for streamed in (False, True)
     }
     assert blocks[True] < blocks[False]
     small = replace(board, resources=replace(board.resources, ram_blocks=blocks[True]))
-    assert not lower_for(graph, ARRAY, board).program.parameters.streamed
-    assert lower_for(graph, ARRAY, small).program.parameters.streamed
+    assert not lower_for(graph, ARRAY, board, auto)[0].program.parameters.streamed
+    assert lower_for(graph, ARRAY, small, auto)[0].program.parameters.streamed
     with pytest.raises(DoesNotFit, match=f"at most {blocks[True]} RAM blocks"):
-        lower_for(graph, ARRAY, small, "resident")
+        lower_for(graph, ARRAY, small, replace(auto, attention="resident"))
     smaller = replace(board, resources=replace(board.resources, ram_blocks=blocks[True] - 1))
     with pytest.raises(DoesNotFit, match=f"not {blocks[True]}"):
-        lower_for(graph, ARRAY, smaller)
+        lower_for(graph, ARRAY, smaller, auto)
 
 
 def test_the_choice_can_be_forced() -> None:

@@ -77,19 +77,8 @@ def estimate(parameters: MachineParameters, board: Board, image_bytes: int = 0) 
 
 def check_fit(parameters: MachineParameters, board: Board, image_bytes: int = 0) -> Fit:
     """The estimate; raises `DoesNotFit` with the numbers and what would fit."""
-    fit, problems = estimate(parameters, board, image_bytes), []
-    have = board.resources
-    shape = f"{parameters.rows}x{parameters.columns}x{parameters.depth}"
-    if fit.dsp > fit.usable_dsp:
-        arrays = ", ".join("x".join(map(str, array)) for array in fitting_arrays(board, parameters.lanes))
-        problems.append(
-            Problem(
-                f"the {shape} array must need at most {fit.usable_dsp} DSP blocks on {board.name}, "
-                f"not {fit.dsp}",
-                why=f"{board.part} has {have.dsp}; above {board.usable_dsp:.0%} they can't be routed well",
-                fix=f"choose an array that fits, such as {arrays}",
-            )
-        )
+    fit, have = estimate(parameters, board, image_bytes), board.resources
+    problems = [] if fit.dsp <= fit.usable_dsp else [_too_many_blocks(parameters, fit)]
     if fit.ram_blocks > have.ram_blocks:
         largest = sorted(fit.memories, key=lambda item: -item.blocks)[:4]
         problems.append(
@@ -103,6 +92,24 @@ def check_fit(parameters: MachineParameters, board: Board, image_bytes: int = 0)
     if problems:
         raise DoesNotFit(problems)
     return fit
+
+
+def check_array(board: Board, parameters: MachineParameters) -> None:
+    """Raise `DoesNotFit` where the array alone, whatever the model, needs too many DSP blocks."""
+    fit = estimate(parameters, board)
+    if fit.dsp > fit.usable_dsp:
+        raise DoesNotFit(_too_many_blocks(parameters, fit))
+
+
+def _too_many_blocks(parameters: MachineParameters, fit: Fit) -> Problem:
+    board = fit.board
+    shape = f"{parameters.rows}x{parameters.columns}x{parameters.depth}"
+    arrays = ", ".join("x".join(map(str, array)) for array in fitting_arrays(board, parameters.lanes))
+    return Problem(
+        f"the {shape} array must need at most {fit.usable_dsp} DSP blocks on {board.name}, not {fit.dsp}",
+        why=f"{board.part} has {board.resources.dsp}; above {board.usable_dsp:.0%} they can't be routed well",
+        fix=f"choose an array that fits, such as {arrays}",
+    )
 
 
 def fitting_arrays(board: Board, lanes: int, count: int = 3) -> list[tuple[int, int, int]]:

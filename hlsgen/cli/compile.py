@@ -45,27 +45,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--row-width",
         metavar="ROWS",
         type=positive,
-        default=1,
-        help="rows that load and drain handle in a cycle, for arrays of 2,048 and more products (default: 1)",
+        help="rows that load and drain handle in a cycle (default: what the cycle model finds to pay)",
     )
     parser.add_argument(
         "--ring",
         metavar="BYTES",
         type=positive,
-        default=256 * 1024,
-        help="the weight ring's budget (default: %(default)s)",
+        help="the weight ring's budget (default: what the cycle model finds to pay)",
     )
     parser.add_argument(
         "--attention",
         choices=("auto", "resident", "streamed"),
         default="auto",
-        help="keys and values in the machine, in external memory, or where they fit (default: %(default)s)",
+        help="keys and values in the machine, in external memory, or what is faster (default: %(default)s)",
     )
     parser.add_argument(
         "--span",
         metavar="TILES",
         type=natural,
-        default=0,
         help="streamed: tiles of queries that share a reading of keys and values (default: 0, all)",
     )
     parser.add_argument(

@@ -12,6 +12,7 @@ from hlsgen.cli.answer import Answer
 from hlsgen.cli.values import natural, path, positive
 
 if TYPE_CHECKING:
+    from hlsgen.design import Design
     from hlsgen.simulate import Simulation
 
 HELP = "run a build folder's samples and compare every tensor with golden"
@@ -38,6 +39,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="of level rtl (default: %(default)s)",
     )
     parser.add_argument(
+        "--images",
+        metavar="FILE",
+        help="images to run instead of the stored ones: .npy, .npz (with labels), or a folder of them",
+    )
+    parser.add_argument(
         "--samples", metavar="N", type=positive, help="images to run (default: what takes seconds)"
     )
     parser.add_argument(
@@ -51,11 +57,23 @@ def run(options: argparse.Namespace) -> Answer:
 
     design = Design.load(options.directory)
     tasks = range(design.graph.tasks) if options.task is None else [options.task]
-    results = [design.simulate(options.level, options.simulator, options.samples, task) for task in tasks]
+    samples, labels = _images(options, design)
+    results = [design.simulate(options.level, options.simulator, samples, task, labels) for task in tasks]
     if design.graph.tasks == 1:
         return Answer(_data(results[0]), text(results[0]))
     data = [{"task": result.task} | _data(result) for result in results]
     return Answer({"tasks": data}, "\n".join(f"task {result.task}\n{text(result)}" for result in results))
+
+
+def _images(options: argparse.Namespace, design: Design) -> tuple[Any, Any]:
+    """How many samples to run, or images, and the images' labels where they are known."""
+    if options.images is None:
+        return options.samples, None
+    from hlsgen.frontend.data import load_data
+
+    data = load_data(options.images, shape=design.graph.input_type.shape)
+    count = options.samples or len(data.images)
+    return data.images[:count], None if data.labels is None else data.labels[:count]
 
 
 def _data(result: Simulation) -> dict[str, Any]:

@@ -42,8 +42,12 @@ class CommandBuilder:
         layouts: dict[str, Layout],
         regions: dict[str, Region],
         array: ArrayShape,
+        *,
+        outline: bool = False,
     ) -> None:
+        """outline: weights are zeros, as many as there are."""
         self._graph, self._parameters, self._array = graph, parameters, array
+        self._outline = outline
         self._layouts, self._regions = layouts, regions
         self._producer: dict[str, int] = {}
         self._commands: list[Command] = []
@@ -120,7 +124,8 @@ class CommandBuilder:
         if following and isinstance(following[0], AttentionStep):
             self._exp_table(following[0], index + 1)
         self.constants.constants(*block_constants(op, result, p.columns))
-        self.weights.append(pack_weights(op, source, result, k_steps, p))
+        size = result.words * p.columns * k_steps * p.depth
+        self.weights.append(bytes(size) if self._outline else pack_weights(op, source, result, k_steps, p))
         self._linear_views(step, index, source, result, rows)
         return Command(**fields)
 

@@ -37,25 +37,65 @@ class Lowered:
     image: Image
 
 
-def lower(graph: Graph, array: ArrayShape, machine: MachineParameters | None = None) -> Lowered:
+@dataclass(frozen=True)
+class Prepared:
+    """What lowering knows of an integer Graph whatever the array; accumulator: bits that hold every sum."""
+
+    graph: Graph
+    steps: list[Step]
+    accumulator: int
+
+    def machine(self, array: ArrayShape) -> Machine:
+        """The machine for an array; raises `DoesNotFit` with every limit of it that the model exceeds."""
+        graph, steps = self.graph, interleave(self.steps, array)
+        layouts = tensor_layouts(steps, graph, array)
+        regions = place(steps, layouts, array.row_width)
+        parameters = size_machine(steps, graph, array, layouts, regions, self.accumulator)
+        check_limits(graph, parameters, regions)
+        return Machine(steps, layouts, regions, parameters)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A model's steps and memory map on an array, and the parameters that they need."""
+
+    steps: list[Step]
+    layouts: dict[str, Layout]
+    regions: tuple[Region, ...]
+    parameters: MachineParameters
+
+
+def prepare(graph: Graph) -> Prepared:
+    """What all arrays have in common; raises `UnsupportedModel` with every node that has no place."""
+    if not graph.input_type.is_integer:
+        raise UsageError("lower: the graph must be quantized first")
+    steps = Matcher(graph).steps()
+    return Prepared(graph, steps, accumulator_bits(steps, graph))
+
+
+def lower(
+    graph: Graph | Prepared,
+    array: ArrayShape,
+    machine: MachineParameters | None = None,
+    *,
+    outline: bool = False,
+) -> Lowered:
     """Lower an integer Graph; raises `UnsupportedModel` with every node that has no place.
 
     machine: one of this array that the model shall run on, with memories as large as it needs or larger;
-    without it the smallest that holds it. Raises `DoesNotFit` with every limit of the machine that the model
-    exceeds on this array.
+    without it the smallest that holds it. outline: all weights in the Image are zero, for the cycle model, to
+    which only their number matters.
+
+    Raises `DoesNotFit` with every limit of the machine that the model exceeds on this array.
     """
-    if not graph.input_type.is_integer:
-        raise UsageError("lower: the graph must be quantized first")
-    steps = interleave(Matcher(graph).steps(), array)
-    layouts = tensor_layouts(steps, graph, array)
-    regions = place(steps, layouts, array.row_width)
-    parameters = size_machine(steps, graph, array, layouts, regions)
-    check_limits(graph, parameters, regions)
+    prepared = prepare(graph) if isinstance(graph, Graph) else graph
+    graph, sized = prepared.graph, prepared.machine(array)
+    steps, parameters = sized.steps, sized.parameters
     if machine is not None:
         check_holds(machine, graph, parameters)
         parameters = machine
-    places = {region.tensor: region for region in regions}
-    builder = CommandBuilder(graph, parameters, layouts, places, array)
+    places = {region.tensor: region for region in sized.regions}
+    builder = CommandBuilder(graph, parameters, sized.layouts, places, array, outline=outline)
     for index, step in enumerate(steps):
         builder.add(step, steps[index + 1 :])
     channels, height, width = graph.input_type.shape
@@ -71,7 +111,7 @@ def lower(graph: Graph, array: ArrayShape, machine: MachineParameters | None = N
     program = Program(
         parameters=parameters,
         commands=commands,
-        regions=regions,
+        regions=sized.regions,
         views=tuple(builder.views),
         input=layout,
         outputs=tuple(outputs),
@@ -152,9 +192,9 @@ def size_machine(
     array: ArrayShape,
     layouts: dict[str, Layout],
     regions: tuple[Region, ...],
-    accumulator: int = 0,
+    accumulator: int,
 ) -> MachineParameters:
-    """The parameters whose memories hold the model; `accumulator` bits where they are known."""
+    """The parameters whose memories hold the model, with accumulators of so many bits."""
     head_words = {step.result: layouts[step.region].head_words for step in steps}
     shapes = [
         linear_shape(step, array, source_layout(step, graph, layouts, array.columns), layouts[step.region])
@@ -179,7 +219,7 @@ def size_machine(
         image_words=image_words(steps, graph, array.columns),
         ring_words=ring_words(array, [(shape.blocks, shape.k_steps) for shape in shapes], whole),
         constant_words=2 * max([shape.blocks for shape in shapes] or [1]),
-        accumulator_bits=accumulator or accumulator_bits(steps, graph),
+        accumulator_bits=accumulator,
         tasks=graph.tasks,
         **expert_memories(steps),
         **attention_memories(steps, array, head_words),

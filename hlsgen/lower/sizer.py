@@ -4,11 +4,8 @@
 from __future__ import annotations
 
 from hlsgen.ir import Graph
-from hlsgen.lower.experts import interleave
-from hlsgen.lower.limits import check_limits
-from hlsgen.lower.lower import place, size_machine, tensor_layouts
-from hlsgen.lower.size import ArrayShape, accumulator_bits
-from hlsgen.lower.steps import Matcher
+from hlsgen.lower.lower import Lowered, lower, prepare
+from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.parameters import MachineParameters
 
 
@@ -17,15 +14,21 @@ class Sizer:
 
     def __init__(self, graph: Graph) -> None:
         """Raises `UnsupportedModel` as `lower` does."""
-        self._graph = graph
-        self._steps = Matcher(graph).steps()
-        self._accumulator = accumulator_bits(self._steps, graph)
+        self._prepared = prepare(graph)
+
+    @property
+    def graph(self) -> Graph:
+        """What is sized."""
+        return self._prepared.graph
 
     def parameters(self, array: ArrayShape) -> MachineParameters:
         """What `lower` would size; raises `DoesNotFit` where the machine's limits are exceeded."""
-        steps = interleave(self._steps, array)
-        layouts = tensor_layouts(steps, self._graph, array)
-        regions = place(steps, layouts, array.row_width)
-        parameters = size_machine(steps, self._graph, array, layouts, regions, self._accumulator)
-        check_limits(self._graph, parameters, regions)
-        return parameters
+        return self._prepared.machine(array).parameters
+
+    def outline(self, array: ArrayShape) -> Lowered:
+        """What `lower` would make, but with zeros for weights: enough for the cycle model."""
+        return lower(self._prepared, array, outline=True)
+
+    def lower(self, array: ArrayShape) -> Lowered:
+        """What `lower` makes, without looking at the Graph once more."""
+        return lower(self._prepared, array)

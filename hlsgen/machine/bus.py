@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -44,6 +45,8 @@ class Channel:
     def __post_init__(self) -> None:
         self._begins = [begin for begin, _ in self.passing]
         self._before = [0.0, *accumulate(end - begin for begin, end in self.passing)]
+        self._known: float | None = None
+        self._gate = self._room = 0
 
     def free(self, time: float, beats: float) -> None:
         """The ring has let go of `beats` in all by `time`."""
@@ -55,10 +58,18 @@ class Channel:
 
     def ready(self, burst: int) -> float | None:
         """From when on the next burst may be asked for; None while nobody knows."""
-        end = self.asked + self.size(burst)
-        gate = 0.0 if self.gates is None else next((time for beats, time in self.gates if beats >= end), None)
-        if gate is None:
-            return None
+        if self._known is None:
+            self._known = self._when(self.asked + self.size(burst))
+        return self._known
+
+    def _when(self, end: int) -> float | None:
+        """From when on beats up to `end` may be asked for. `end` never falls, so each search goes on."""
+        gate = 0.0
+        if self.gates is not None:
+            self._gate = _first(self.gates, self._gate, end, 0)
+            if self._gate == len(self.gates):
+                return None
+            gate = self.gates[self._gate][1]
         left = end - self.buffer
         if left <= 0:
             return gate
@@ -66,8 +77,14 @@ class Channel:
         kept = left - self._passed(left) - self.ring
         if kept <= 0:
             return max(came, gate)
-        room = next((time for time, beats in self.freed if beats >= kept), None)
-        return None if room is None else max(came, room, gate)
+        self._room = _first(self.freed, self._room, kept, 1)
+        return None if self._room == len(self.freed) else max(came, self.freed[self._room][0], gate)
+
+    def arrive(self, size: int, end: float) -> None:
+        """A burst was asked for whose last beat comes at `end`."""
+        self.asked += size
+        self.arrived.append((self.asked, end))
+        self._known = None
 
     def _passed(self, beats: int) -> float:
         """Of the first `beats`, those that take no room in the ring."""
@@ -76,6 +93,13 @@ class Channel:
             return 0.0
         begin, end = self.passing[index]
         return self._before[index] + min(end, beats) - begin
+
+
+def _first(events: Sequence[tuple[float, float]], at: int, least: float, which: int) -> int:
+    """Index, from `at` on, of the first event whose item `which` is `least` or more; else their number."""
+    while at < len(events) and events[at][which] < least:
+        at += 1
+    return at
 
 
 class Bus:
@@ -143,20 +167,19 @@ class Bus:
         """Read one more burst; False when every channel waits for a consumer."""
         if len(self._ends) > self._outstanding:
             self._request = max(self._request, self._ends[-self._outstanding])
-        times = {name: c.ready(self._burst) for name, c in self.channels.items() if c.asked < c.beats}
-        known = {name: time for name, time in times.items() if time is not None}
+        known: dict[str, float] = {}
+        for name, channel in self.channels.items():
+            if channel.asked < channel.beats and (time := channel.ready(self._burst)) is not None:
+                known[name] = time
         if not known:
             return False
         self._request = max(self._request, min(known.values()))
         wanted = {name for name, time in known.items() if time <= self._request}
         if {"pixels", "weights"} <= wanted:
             wanted.remove("pixels" if self._prefers_weights(self._request) else "weights")
-        count = len(self._turns)
-        turn = next(
-            t % count
-            for t in range(self._turn + 1, self._turn + 1 + count)
-            if self._turns[t % count] in wanted
-        )
+        turn = (self._turn + 1) % len(self._turns)
+        while self._turns[turn] not in wanted:
+            turn = (turn + 1) % len(self._turns)
         self._read(self.channels[self._turns[turn]], turn)
         return True
 
@@ -168,8 +191,7 @@ class Bus:
         size = channel.size(self._burst)
         begin = max(self._request + self._latency, self._ends[-1])
         end = begin + size * self._beat
-        channel.asked += size
-        channel.arrived.append((channel.asked, end))
+        channel.arrive(size, end)
         self._ends.append(end)
         self._turn = turn
         self._request += REQUEST_CYCLES

@@ -370,9 +370,8 @@ class _Model:
         addend_bytes = self.p.padded_rows(rows) * self.p.columns * 2
         for block in range(job.blocks):
             end = start + steps - 1  # the block's last step
-            if weighted and job.tile == 0:
+            if weighted and job.tile == 0:  # for later tiles both are there
                 end = max(end, self.streams.wait("weights", (base + (block + 1) * steps) * word))
-            if weighted:
                 size = self._constants_to(constants, job.first_block + block + 1)
                 end = max(end, self.streams.wait("constants", size))
             if command.stream_addend:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from hlsgen.errors import UsageError
 from hlsgen.machine.commands import COMMAND_BYTES
-from hlsgen.machine.parameters import SECTION_ALIGN
-from hlsgen.machine.program import pad
+from hlsgen.machine.parameters import SECTION_ALIGN, ceil_div
 
 MAGIC = 0x47534C48
 VERSION = 2
@@ -30,21 +29,29 @@ class Image:
     output_bytes: int
     workspace_bytes: int = 0
 
+    @property
+    def size(self) -> int:
+        """Bytes of the blob."""
+        sections = (self.program, self.constants, self.weights, self.addends)
+        return HEADER_BYTES + sum(ceil_div(len(data), SECTION_ALIGN) * SECTION_ALIGN for data in sections)
+
     def pack(self) -> bytes:
         """The blob as the machine reads it."""
-        offset, body, fields = HEADER_BYTES, b"", []
+        offset, parts, fields, crc = HEADER_BYTES, [], [], 0
         for data, size in (
             (self.program, len(self.program) // COMMAND_BYTES),
             (self.constants, None),
             (self.weights, None),
             (self.addends, None),
         ):
-            section = pad(data)
-            fields += [offset, len(section) if size is None else size]
-            body += section
-            offset += len(section)
+            padding = bytes(-len(data) % SECTION_ALIGN)
+            section = len(data) + len(padding)
+            fields += [offset, section if size is None else size]
+            parts += [data, padding]
+            crc = zlib.crc32(padding, zlib.crc32(data, crc))
+            offset += section
         words = [MAGIC, VERSION, self.build_id, offset, *fields, self.input_bytes, self.output_bytes]
-        return struct.pack("<16I", *words, zlib.crc32(body), self.workspace_bytes) + body
+        return b"".join([struct.pack("<16I", *words, crc, self.workspace_bytes), *parts])
 
     @classmethod
     def unpack(cls, blob: bytes) -> Image:

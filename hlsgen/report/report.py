@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,8 +12,14 @@ import numpy as np
 from hlsgen.boards.board import load_board
 from hlsgen.boards.fit import Fit, estimate
 from hlsgen.design import Design
+from hlsgen.machine.commands import Load
 from hlsgen.machine.cycles import Prediction, predict
+from hlsgen.machine.phases import steps_of
 from hlsgen.machine.plan import Routing
+from hlsgen.report.choice import choice_lines
+
+WORTH = 0.01
+"""Share of the cycles from which a loss in the patch embedding is worth a word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +57,13 @@ class Report:
             "array": [program.parameters.rows, program.parameters.columns, program.parameters.depth],
             "macs": program.macs,
             "commands": len(program.commands),
-            "image_bytes": len(self.design.packed_image),
+            "image_bytes": self.design.image.size,
             "predicted_cycles": self.prediction.cycles,
             "predicted_utilisation": self.prediction.useful,
             "bytes_read": self.prediction.bytes_read,
             "dsp": self.fit.dsp,
             "ram_blocks": self.fit.ram_blocks,
+            "choice": dict(self.design.notes.get("choice", {})),
             "accuracy": asdict(self.accuracy),
             "quantization": dict(self.design.quantization),
         }
@@ -74,12 +82,13 @@ class Report:
         ram = f"{self.fit.ram_blocks} of {have.ram_blocks} RAM blocks"
         lines = [
             f"array      {array}: {parameters.lanes} products per cycle, {parameters.bus_bytes}-byte bus",
-            f"program    {len(program.commands)} commands, Image of {len(self.design.packed_image)} bytes",
+            f"program    {len(program.commands)} commands, Image of {self.design.image.size} bytes",
             f"work       {program.macs} useful multiply-accumulates per image",
             f"predicted  {self.prediction.cycles} cycles, {100 * self.prediction.useful:.1f} % utilisation",
             f"board      {self.fit.board.name}: about {self.fit.dsp} of {have.dsp} DSP blocks, {ram}",
         ]
-        return "\n".join([*lines, *self._accuracy(), *self._warnings()])
+        lines += choice_lines(self.design.notes.get("choice", {}))
+        return "\n".join([*lines, *self._accuracy(), *self._embedding(), *self._warnings()])
 
     def _accuracy(self) -> list[str]:
         a = self.accuracy
@@ -91,6 +100,22 @@ class Report:
             same = f"{a.same_class} of {a.images} classes as float"
             lines.append(f"logits     {a.logits_db:.1f} dB signal to quantization noise, {same}")
         return lines
+
+    def _embedding(self) -> list[str]:
+        """Where the patch embedding takes much longer than its products: how long, and why."""
+        program, p = self.design.program, self.design.program.parameters
+        index, command = next(
+            ((i, c) for i, c in enumerate(program.commands) if c.load is Load.PATCHES), (0, None)
+        )
+        if command is None:
+            return []
+        end = max(item.multiply_end for item in self.prediction.jobs if item.command == index)
+        parts = p.columns // math.gcd(p.columns, command.patch_width)
+        if end - steps_of(command) < WORTH * self.prediction.cycles or parts == 1:
+            return []
+        why = f"a word of {p.columns} pixels is read in {parts} parts for patches {command.patch_width} wide"
+        times = f"the patch embedding takes {end} cycles, its products {steps_of(command)}"
+        return [f"note       {times}: {why}"]
 
     def _warnings(self) -> list[str]:
         return [f"warning    {text}" for text in self.design.quantization.get("warnings", ())]
@@ -110,14 +135,14 @@ def make_report(design: Design) -> Report:
         accuracy=measure(design),
         prediction=predict(design.program, design.image, routing=routing),
         routing=routing,
-        fit=estimate(design.program.parameters, board, len(design.packed_image)),
+        fit=estimate(design.program.parameters, board, design.image.size),
     )
 
 
 def measure(design: Design) -> Accuracy:
     """Accuracy of golden and of the float model on the design's samples."""
     samples = design.samples
-    integers = design.logits(samples.images)
+    integers, _ = design.sample_golden
     classes = integers.argmax(-1)
     reference, labels = samples.reference, samples.labels
     correct = right = same = noise = None
