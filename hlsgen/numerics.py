@@ -37,7 +37,25 @@ def round_shift(x: ArrayLike, shift: ArrayLike) -> Integers:
     """`(x + 2**(shift-1)) >> shift`, rounding half up; `shift` >= 0, 0 returns `x`."""
     x, shift = np.asarray(x, np.int64), np.asarray(shift, np.int64)
     half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
-    return (x + half) >> shift
+    total = np.asarray(x + half)
+    return np.right_shift(total, shift, out=total if total.ndim else None)
+
+
+def exact_matmul(a: ArrayLike, b: ArrayLike) -> Integers:
+    """`a @ b` of integer arrays, by floating point where that is exact: all sums stay below 2**53.
+
+    Single precision takes half the time; it is exact while no partial sum can leave 24 bits.
+    """
+    a, b = np.asarray(a), np.asarray(b)
+    exact, most = 1 << 24, _magnitude(a)
+    fits = most * _magnitude(b) * a.shape[-1] <= exact
+    fits = fits or most * int(np.abs(b).sum(-2).max(initial=0)) <= exact
+    kind = np.float32 if fits else np.float64
+    return (a.astype(kind) @ b.astype(kind)).astype(np.int64)
+
+
+def _magnitude(x: np.ndarray) -> int:
+    return max(int(x.max(initial=0)), -int(x.min(initial=0)))
 
 
 def saturate(x: ArrayLike, low: int, high: int) -> Integers:
@@ -48,7 +66,8 @@ def saturate(x: ArrayLike, low: int, high: int) -> Integers:
 def requantize(acc: ArrayLike, multiplier: ArrayLike, shift: ArrayLike, low: int, high: int) -> Integers:
     """Saturated `round_shift(acc * multiplier, shift)`: acc signed 32 bits, multiplier unsigned 16 bits."""
     product = np.asarray(acc, np.int64) * np.asarray(multiplier, np.int64)
-    return saturate(round_shift(product, shift), low, high)
+    shifted = round_shift(product, shift)
+    return np.clip(shifted, low, high, out=shifted if shifted.ndim else None)
 
 
 def dyadic(real: float) -> tuple[int, int]:
@@ -157,7 +176,7 @@ def exp_table(scale: float, width: int) -> Integers:
 def exp_lookup(table: Integers, logits: ArrayLike) -> Integers:
     """EXP[row maximum - logit] over the last axis."""
     logits = np.asarray(logits, np.int64)
-    return table[logits.max(-1, keepdims=True) - logits]
+    return table.take(logits.max(-1, keepdims=True) - logits)
 
 
 def context_scale(denominator: ArrayLike, multiplier: int, shift: int) -> tuple[Integers, Integers]:

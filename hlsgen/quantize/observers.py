@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -21,6 +21,9 @@ _CLIPPING = np.geomspace(1.0, 5.0, 81)
 
 class Observer(Protocol):
     """A rule that chooses a symmetric scale: real = integer * scale, integers in -levels..levels."""
+
+    counts: ClassVar[bool]
+    """Whether it needs a histogram's counts, not the largest magnitude alone."""
 
     def scale(self, histogram: Histogram, levels: int, function: Function | None = None) -> float:
         """The scale of a whole tensor, 0.0 when nothing but zeros was seen.
@@ -38,6 +41,8 @@ class Observer(Protocol):
 class MinMax:
     """Everything seen is represented."""
 
+    counts: ClassVar[bool] = False
+
     def scale(self, histogram: Histogram, levels: int, function: Function | None = None) -> float:  # noqa: ARG002
         return histogram.largest / levels
 
@@ -49,6 +54,7 @@ class MinMax:
 class Percentile:
     """`percent` of the magnitudes are represented, the others saturate."""
 
+    counts: ClassVar[bool] = True
     percent: float = 99.99
 
     def scale(self, histogram: Histogram, levels: int, function: Function | None = None) -> float:  # noqa: ARG002
@@ -66,6 +72,8 @@ class Percentile:
 @dataclass(frozen=True)
 class MeanSquareError:
     """The scale whose rounding and saturation together lose least."""
+
+    counts: ClassVar[bool] = True
 
     def scale(self, histogram: Histogram, levels: int, function: Function | None = None) -> float:
         values, counts = histogram.points()

@@ -13,10 +13,11 @@ from hlsgen.ir import Graph
 from hlsgen.quantize.calibrate import Data, observe, sample_size
 from hlsgen.quantize.config import QuantizeConfig
 from hlsgen.quantize.fold import fold
-from hlsgen.quantize.report import Report, dequantize, measure, quantize_images
+from hlsgen.quantize.measure import dequantize, measure, quantize_images
+from hlsgen.quantize.report import Report
 from hlsgen.quantize.rewrite import rewrite
 from hlsgen.quantize.roles import kinds
-from hlsgen.quantize.scales import assign
+from hlsgen.quantize.scales import assign, counted
 
 DEFAULT = QuantizeConfig()
 
@@ -67,7 +68,8 @@ def quantize(graph: Graph, calibration: Data, config: QuantizeConfig = DEFAULT) 
     reference = fold(graph)
     kind = kinds(reference)
     measured = sample_size(reference, config.measured_images)
-    seen = observe(reference, kind, calibration, config.batch, measured)
+    needed = counted(reference, kind, config)
+    seen = observe(reference, kind, calibration, config.batch, measured, needed)
     scales = assign(reference, kind, seen, config)
     integer = rewrite(reference, kind, scales, config)
     return Quantized(integer, reference, measure(reference, integer, seen, config.batch))

@@ -70,6 +70,15 @@ def has_own_scale(node: Node, kind: Kind) -> bool:
     )
 
 
+def counted(graph: Graph, kinds: Mapping[str, Kind], config: QuantizeConfig) -> set[str]:
+    """Tensors whose observer looks at more than their largest magnitude."""
+    defaults = {Kind.LOGITS: config.logits, Kind.ROUTER: config.logits}
+    texts = {node.name: defaults.get(kinds[node.name], config.activations) for node in graph}
+    own = {node.name for node in graph if has_own_scale(node, kinds[node.name])}
+    texts = {graph.input: config.image} | {name: text for name, text in texts.items() if name in own}
+    return {name for name, text in texts.items() if chosen(name, config.overrides, text).counts}
+
+
 def _check_overrides(graph: Graph, kinds: Mapping[str, Kind], config: QuantizeConfig) -> None:
     tensors = [graph.input, *(node.name for node in graph if has_own_scale(node, kinds[node.name]))]
     linears = [node.name for node in graph if isinstance(node.op, ExpertLinear | Linear)]
