@@ -73,16 +73,18 @@ def requantize(acc: ArrayLike, multiplier: ArrayLike, shift: ArrayLike, low: int
 def dyadic(real: float) -> tuple[int, int]:
     """`(multiplier, shift)` with multiplier in [2**14, 2**15), nearest to `real` = multiplier * 2**-shift.
 
-    Raises `ValueError` when the shift leaves 0..46.
+    A ratio below 2**-32, even zero, gives 2**-32: what 31 bits and a sign give of either rounds to zero.
+    Raises `ValueError` from 2**15 on, where the shift would be negative.
     """
-    if not (real > 0 and math.isfinite(real)):
+    if not (real >= 0 and math.isfinite(real)):
         raise ValueError(f"scale ratio must be positive and finite, not {real!r}")
+    real = max(real, 2.0 ** (MULTIPLIER_BITS - 1 - MOST_SHIFT))
     mantissa, exponent = math.frexp(real)  # mantissa in [0.5, 1)
     multiplier, shift = round(mantissa * (1 << MULTIPLIER_BITS)), MULTIPLIER_BITS - exponent
     if multiplier == 1 << MULTIPLIER_BITS:
         multiplier, shift = multiplier >> 1, shift - 1
-    if not 0 <= shift <= MOST_SHIFT:
-        raise ValueError(f"scale ratio {real!r} needs a shift of {shift}, outside 0..{MOST_SHIFT}")
+    if shift < 0:
+        raise ValueError(f"scale ratio must be below 2**{MULTIPLIER_BITS}, not {real!r}")
     return multiplier, shift
 
 
@@ -193,7 +195,8 @@ def gate_table(scale: float, width: int) -> Integers:
 def sigmoid_table(scale: float, width: int) -> Integers:
     """round(2**15 * sigmoid((i - 2**(width-1)) * scale)), at most 32767; [2**width]."""
     logits = (np.arange(1 << width) - (1 << (width - 1))) * scale
-    values = np.floor((1 << 15) / (1 + np.exp(-logits)) + 0.5)
+    with np.errstate(over="ignore"):  # beyond float64 the sigmoid is zero
+        values = np.floor((1 << 15) / (1 + np.exp(-logits)) + 0.5)
     return np.minimum(values, GATE_ONE).astype(np.int64)
 
 

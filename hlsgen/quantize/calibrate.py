@@ -124,7 +124,7 @@ def observe(
         moments += images.size, pixels.sum(), (pixels**2).sum()
         seen: set[str] = set()
         for task in range(graph.tasks):
-            with np.errstate(over="ignore", invalid="ignore"):  # reported by name below
+            with np.errstate(all="ignore"):  # reported by name below
                 for name, value in walk(graph, images, task):
                     if name in growth:
                         _observe(name, value, kinds[name], growth[name], histograms.get(name), name in seen)

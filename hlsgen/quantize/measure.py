@@ -10,9 +10,10 @@ import numpy as np
 from hlsgen.ir import Graph, TensorType, batch_size, walk
 from hlsgen.ops import Choose, IntegerExp, IntegerRoute
 from hlsgen.ops.route import GATE_BITS, split
+from hlsgen.quantize import findings
 from hlsgen.quantize.calibrate import Calibration
 from hlsgen.quantize.report import Report, TensorReport
-from hlsgen.quantize.routing import RoutingCount, experts_of, routed_by, same_choices
+from hlsgen.quantize.routing import RoutingCount, RoutingReport, experts_of, routed_by, same_choices
 
 ROUNDING = 1e-11
 """What is left of a sum of squares when the mean is taken away counts as nothing below this share of it."""
@@ -42,6 +43,8 @@ class _Errors:
         self.type, self.routed = kind, routed
         self.low, self.high = math.inf, -math.inf
         self.saturated = self.elements = 0
+        self.zero = True
+        """Whether every integer is zero."""
         self.squares, self.constant = np.zeros(2), np.zeros(2)
         """Sums of squares of the reference and of the error: of all, and of the part that images share."""
         self._centred: _Centred | None = None
@@ -57,6 +60,7 @@ class _Errors:
         error = np.subtract(real, reference, out=real)
         self.squares += _squares(reference), _squares(error)
         self.elements += reference.size
+        self.zero = self.zero and not golden.any()
         if not self.routed:
             self._centred = self._centred or _Centred(reference.shape[1:])
             self._centred.update(reference, error)
@@ -136,6 +140,8 @@ class _Measurement:
             if not isinstance(self.ops.get(name), Choose)
         }
         self.routing: dict[tuple[str, int], RoutingCount] = {}
+        self.outputs: list[tuple[list[np.ndarray], list[np.ndarray]]] = [([], []) for _ in integer.outputs]
+        """By task: the output's integers and floats, batch by batch."""
 
     def run(self, most: int) -> Report:
         size, sample = batch_size(self.reference, most), self.seen.sample
@@ -146,7 +152,27 @@ class _Measurement:
                 error.finish_task()
         rows = tuple(_row(name, self.ops.get(name), error, self.seen) for name, error in self.errors.items())
         routing = tuple(count.report() for count in self.routing.values())
-        return Report(rows, self.seen.warnings, self.seen.images, len(sample), routing)
+        return Report(rows, self._warnings(rows, routing), self.seen.images, len(sample), routing)
+
+    def _warnings(
+        self, rows: tuple[TensorReport, ...], routing: tuple[RoutingReport, ...]
+    ) -> tuple[str, ...]:
+        images = len(self.seen.sample)
+        largest = {name: growth.largest for name, growth in self.seen.growth.items()}
+        lost = [row.name for row in rows if self.errors[row.name].zero and max(-row.low, row.high) > 0.0]
+        outputs = [
+            findings.output_warnings(rows, name, *map(np.concatenate, both))
+            for name, both in zip(self.integer.outputs, self.outputs, strict=True)
+        ]
+        found = (
+            *self.seen.warnings,
+            findings.silent_warning(self.reference, largest),
+            findings.lost_warning(rows, lost, images),
+            findings.channel_warning(self.reference, self.integer),
+            *(text for texts in outputs for text in texts),
+            *findings.routing_warnings(routing),
+        )
+        return tuple(dict.fromkeys(text for text in found if text))
 
     def _batch(self, images: np.ndarray, task: int) -> None:
         scale = self.integer.input_type.scale or 1.0
@@ -167,6 +193,9 @@ class _Measurement:
                     values = tuple(split(value)[1] for value in values)
                 same = same_choices(*routes[route])
                 values = tuple(value.reshape(*same.shape, -1)[same] for value in values)
+            if name == self.integer.outputs[task]:
+                for kept, value in zip(self.outputs[task], (golden, floats), strict=True):
+                    kept.append(value.copy())
             self.errors[name].update(*values)
 
     def _count(self, name: str, task: int, golden: np.ndarray, reference: np.ndarray) -> None:

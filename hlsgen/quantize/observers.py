@@ -14,6 +14,9 @@ from hlsgen.quantize.statistics import Histogram
 
 Function = Callable[[np.ndarray], np.ndarray]
 
+SMALLEST = 1e-270
+"""A row of smaller values counts as zeros: quotients by its scale would leave float64."""
+
 # Numerators are tried as scale = largest / k. Each k below the number of levels, where nothing is clipped,
 # so that values on a grid (pixels, say) find it; then geometrically, down to a fifth of the range.
 _CLIPPING = np.geomspace(1.0, 5.0, 81)
@@ -91,6 +94,7 @@ class MeanSquareError:
 
     def row_scales(self, rows: np.ndarray, levels: int) -> np.ndarray:
         largest = np.abs(rows).max(-1)
+        largest = np.where(largest > SMALLEST, largest, 0.0)
         best, least = largest / levels, np.full(len(rows), np.inf)
         for part in levels * _CLIPPING:
             scale = np.where(largest > 0, largest / part, 1.0)[:, None]
