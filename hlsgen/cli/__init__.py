@@ -107,4 +107,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print(answer: Answer, as_json: bool) -> None:
-    print(json.dumps({"exit_code": answer.exit_code, **answer.data}, indent=2) if as_json else answer.text)
+    if as_json:
+        extra = {"warnings": list(answer.warnings)} if answer.warnings else {}
+        print(json.dumps({"exit_code": answer.exit_code, **answer.data, **extra}, indent=2))
+        return
+    print(answer.text)
+    sys.stdout.flush()
+    for text in answer.warnings:
+        print(f"warning: {text}", file=sys.stderr)

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 
 from hlsgen.cli.answer import Answer
 from hlsgen.cli.values import positive, shape
+from hlsgen.errors import QuantizationWarning
 
 HELP = "quantize a model and write its build folder"
 EPILOG = """MODEL is a shipped example, a .pt2 file of torch.export, or module:factory. Examples: digits,
@@ -69,20 +71,24 @@ def run(options: argparse.Namespace) -> Answer:
     """Call `hlsgen.build`."""
     from hlsgen.pipeline import build
 
-    design = build(
-        options.model,
-        options.output,
-        calibration=options.calibration,
-        samples=options.samples,
-        board=options.board,
-        array=options.array,
-        row_width=options.row_width,
-        ring_bytes=options.ring,
-        attention=options.attention,
-        span=options.span,
-        shape=options.shape,
-        progress=lambda text: print(f"hlsgen: {text}", file=sys.stderr) if not options.json else None,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", QuantizationWarning)  # the answer carries them
+        design = build(
+            options.model,
+            options.output,
+            calibration=options.calibration,
+            samples=options.samples,
+            board=options.board,
+            array=options.array,
+            row_width=options.row_width,
+            ring_bytes=options.ring,
+            attention=options.attention,
+            span=options.span,
+            shape=options.shape,
+            progress=lambda text: print(f"hlsgen: {text}", file=sys.stderr) if not options.json else None,
+        )
     report = design.report()
-    text = f"{report}\nwritten to {options.output}\nnext: hlsgen simulate {options.output} --level rtl"
-    return Answer({"directory": str(options.output), "report": report.data}, text)
+    text = (
+        f"{report.summary}\nwritten to {options.output}\nnext: hlsgen simulate {options.output} --level rtl"
+    )
+    return Answer({"directory": str(options.output), "report": report.data}, text, warnings=report.warnings)

@@ -17,9 +17,9 @@ NOISY_DB = 20.0
 CENTRED_DB = 10.0
 """The same of what differs between images. Shipped models, random weights included, have 15 dB and more; at
 10 dB the noise has a third of the signal's amplitude, and classes begin to change."""
-AGREEMENT = 0.9
-"""Fewer images of the float model's class get a warning, unless ties explain them: random weights give
-logits so near each other that 20 dB still exchange the first two."""
+FEWEST_CLASSES, AGREEMENT = 8, 0.9
+"""A smaller share of images with the float model's class gets a warning, where there are images enough and
+noise is the reason: random weights give logits so near each other that even 20 dB exchange the first two."""
 CLIPPED = 0.01
 """A larger share of pixels beyond the input range gets a warning; the `mse` observer itself cuts off less."""
 NAMED = 5
@@ -31,9 +31,11 @@ def output_warnings(
     """Of one output: integers and floats of all measured images, [N, tokens, classes]."""
     last = next(row for row in rows if row.name == output)
     constant = _constant(output, golden, reference)
-    found = [constant] if constant else [
-        _noisy(rows, last), _hidden(rows, last), _disagreeing(last, golden, reference)
-    ]
+    found = (
+        [constant]
+        if constant
+        else [_noisy(rows, last), _hidden(rows, last), _disagreeing(last, golden, reference)]
+    )
     return [text for text in found if text]
 
 
@@ -83,15 +85,18 @@ def _hidden(rows: Sequence[TensorReport], last: TensorReport) -> str:
 
 def _disagreeing(last: TensorReport, golden: np.ndarray, reference: np.ndarray) -> str:
     decibel = last.sqnr_db if last.centred_db is None else last.centred_db
-    if reference.shape[-1] < 2 or decibel >= NOISY_DB:
-        return ""
     same = golden.argmax(-1) == reference.argmax(-1)
-    if same.mean() >= AGREEMENT:
+    if reference.shape[-1] < 2 or not differing(int(same.sum()), same.size, decibel):
         return ""
     return (
         f"%{last.name} gives the float model's class in only {int(same.sum())} of {same.size} cases; try "
         "more calibration images, or another observer for the tensors of the lowest centred dB in the report"
     )
+
+
+def differing(same: int, images: int, decibel: float) -> bool:
+    """Whether `same` of `images` classes are too few; `decibel`: the logits', centred if that is known."""
+    return images >= FEWEST_CLASSES and decibel < NOISY_DB and same < AGREEMENT * images
 
 
 def _try(row: TensorReport) -> str:

@@ -54,8 +54,8 @@ SMALLEST_RATIO = 2.0**-30
 """Smallest scale ratio of a channel: keeps its shift below 46. Smaller weights become zero: all they can add
 lies below half a unit of the result."""
 LARGEST_RATIO = 2.0**14
-"""Largest scale ratio of a channel: its shift is 0. Larger weights are cut off at 2**21 units of the result, a
-larger bias at 2**32, far beyond where results saturate."""
+"""Largest scale ratio of a channel: its shift is 0. Larger weights are cut off at 2**21 units of the result,
+a larger bias at 2**32, far beyond where results saturate."""
 
 
 def rewrite(

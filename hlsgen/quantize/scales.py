@@ -158,7 +158,10 @@ class _Assignment:
         if isinstance(op, Scores):
             levels = (1 << (self.config.logit_width - 1)) - 1
             unit = inputs[0] * inputs[1] * op.scale
-            floor, ceiling = max(unit * RATIO_LIMIT, SMALLEST_SCALE), max(unit * LARGEST_RATIO, SMALLEST_SCALE)
+            floor, ceiling = (
+                max(unit * RATIO_LIMIT, SMALLEST_SCALE),
+                max(unit * LARGEST_RATIO, SMALLEST_SCALE),
+            )
             return min(max(self._observed(node.name, levels, self.config.logits), floor), ceiling)
         if self.kinds[node.name] is Kind.OUTPUT:
             scale = self._largest(node.name) * self.config.output_headroom / INT16

@@ -13,6 +13,7 @@ from hlsgen.boards.fit import Fit, estimate
 from hlsgen.design import Design
 from hlsgen.machine.cycles import Prediction, predict
 from hlsgen.machine.plan import Routing
+from hlsgen.quantize.findings import differing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,9 @@ class Accuracy:
     """Images that both give the same class."""
     logits_db: float | None
     """Signal to quantization noise of all logits."""
+    centred_db: float | None = None
+    """The same of what differs between images: each logit's mean over the images is taken away from signal
+    and error. None for a single image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +62,7 @@ class Report:
             "ram_blocks": self.fit.ram_blocks,
             "accuracy": asdict(self.accuracy),
             "quantization": dict(self.design.quantization),
+            "warnings": list(self.warnings),
         }
 
     def html(self) -> str:
@@ -67,7 +72,29 @@ class Report:
 
         return page(figures(self))
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What its user should know, of calibration and of the stored samples."""
+        return (*self.design.quantization.get("warnings", ()), *self._differing())
+
+    def _differing(self) -> list[str]:
+        """Low agreement on the stored samples, by the rule that the quantizer has."""
+        a = self.accuracy
+        decibel = a.logits_db if a.centred_db is None else a.centred_db
+        if a.same_class is None or decibel is None or not differing(a.same_class, a.images, decibel):
+            return []
+        text = (
+            f"the integer model gives the float model's class of only {a.same_class} of {a.images} stored "
+            "samples; try calibration images that are like them, and see the tensors of the lowest centred dB"
+        )
+        return [text]
+
     def __str__(self) -> str:
+        return "\n".join([self.summary, *(f"warning    {text}" for text in self.warnings)])
+
+    @property
+    def summary(self) -> str:
+        """The text without the warnings."""
         program, parameters = self.design.program, self.design.program.parameters
         array = f"{parameters.rows}x{parameters.columns}x{parameters.depth}"
         have = self.fit.board.resources
@@ -79,7 +106,7 @@ class Report:
             f"predicted  {self.prediction.cycles} cycles, {100 * self.prediction.useful:.1f} % utilisation",
             f"board      {self.fit.board.name}: about {self.fit.dsp} of {have.dsp} DSP blocks, {ram}",
         ]
-        return "\n".join([*lines, *self._accuracy(), *self._warnings()])
+        return "\n".join([*lines, *self._accuracy()])
 
     def _accuracy(self) -> list[str]:
         a = self.accuracy
@@ -89,11 +116,9 @@ class Report:
             lines.append(f"accuracy   {before}integer {_percent(a.integer, a.images)} of {a.images} images")
         if a.logits_db is not None:
             same = f"{a.same_class} of {a.images} classes as float"
-            lines.append(f"logits     {a.logits_db:.1f} dB signal to quantization noise, {same}")
+            centred = "" if a.centred_db is None else f", {a.centred_db:.1f} dB without what images share"
+            lines.append(f"logits     {a.logits_db:.1f} dB signal to quantization noise{centred}, {same}")
         return lines
-
-    def _warnings(self) -> list[str]:
-        return [f"warning    {text}" for text in self.design.quantization.get("warnings", ())]
 
 
 def _percent(part: int, whole: int) -> str:
@@ -120,17 +145,26 @@ def measure(design: Design) -> Accuracy:
     integers = design.logits(samples.images)
     classes = integers.argmax(-1)
     reference, labels = samples.reference, samples.labels
-    correct = right = same = noise = None
+    correct = right = same = noise = centred = None
     if labels is not None:
         correct = int((classes == labels).sum())
     if reference is not None:
         right = None if labels is None else int((reference.argmax(-1) == labels).sum())
         same = int((reference.argmax(-1) == classes).sum())
-        noise = _decibel(reference, integers * (design.graph.type_of(design.graph.output).scale or 1.0))
-    return Accuracy(images=len(samples), integer=correct, float=right, same_class=same, logits_db=noise)
+        error = integers * (design.graph.type_of(design.graph.output).scale or 1.0) - reference
+        noise = _decibel(reference, error)
+        if len(samples) > 1:
+            centred = _decibel(reference - reference.mean(0), error - error.mean(0))
+    return Accuracy(
+        images=len(samples),
+        integer=correct,
+        float=right,
+        same_class=same,
+        logits_db=noise,
+        centred_db=centred,
+    )
 
 
-def _decibel(reference: np.ndarray, values: np.ndarray) -> float | None:
-    error = float(((values - reference) ** 2).sum())
-    signal = float((reference**2).sum())
-    return 10 * float(np.log10(signal / error)) if error and signal else None
+def _decibel(reference: np.ndarray, error: np.ndarray) -> float | None:
+    noise, signal = float((error**2).sum()), float((reference**2).sum())
+    return 10 * float(np.log10(signal / noise)) if noise and signal else None

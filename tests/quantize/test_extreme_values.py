@@ -44,7 +44,9 @@ class _Changed(Builder):
     def experts(self, x: str, count: int = 3, k: int = 2) -> str:
         g, width, hidden = self.graph, self.shape.width, self.shape.hidden
         y = self.norm("norm_experts", x)
-        router = Linear(weight=self.array("router.weight", count, width), bias=self.array("router.bias", count))
+        router = Linear(
+            weight=self.array("router.weight", count, width), bias=self.array("router.bias", count)
+        )
         route = g.add("route", Route(k=k, convention=self.convention), [g.add("router", router, [y])])
         for name, size in (("experts1", (count, hidden, width)), ("experts2", (count, width, hidden))):
             weight = self.array(f"{name}.weight", *size, spread=size[-1] ** -0.5)
@@ -101,7 +103,8 @@ def check(graph: Graph, data: np.ndarray, config: QuantizeConfig) -> Quantized |
     try:
         quantized = quantize(graph, data, config)
     except CalibrationError as error:
-        assert "must stay below 1e+30 on calibration images" in str(error)
+        if "must stay below 1e+30 on calibration images" not in str(error):
+            raise
         return None
     random = np.random.default_rng(0)
     wild = random.integers(-128, 128, (1, *graph.input_type.shape))
@@ -122,8 +125,6 @@ def _lost_is_small(quantized: Quantized, data: np.ndarray) -> None:
             assert "zero in integers on all" in said
 
 
-@pytest.mark.filterwarnings("error")
-@pytest.mark.filterwarnings("ignore::hlsgen.errors.QuantizationWarning")
 @pytest.mark.parametrize("seed", range(160))
 def test_random_extremes(seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -135,3 +136,62 @@ def test_random_extremes(seed: int) -> None:
     names = dict.fromkeys(("image", "activations", "logits", "weights"), "")
     config = QuantizeConfig(**{name: str(random.choice(OBSERVERS)) for name in names})
     check(graph, _random_images(shape, random), config if seed % 2 else QuantizeConfig())
+
+
+NAMED: dict[str, tuple[Change, str]] = {
+    "weights x 1e-10": (times("weight", 1e-10), "zero in integers"),
+    "patch weights x 1e-20": (times("patch_embed.weight", 1e-20), "patch_embed"),
+    "denormal weights": (times("weight", 1e-44), "zero in integers"),
+    "every array 1e-300": (times("", 1e-300), "differ from zero"),
+    "gains x 1e6": (times("norm", 1e6), ""),
+    "no gains": (times("norm1.weight", 0.0), ""),
+    "weights x 1e10": (times("fc1", 1e10), ""),
+    "router of zeros": (times("router", 0.0), ""),
+}
+
+
+@pytest.mark.parametrize("pool", POOLS[:4])
+@pytest.mark.parametrize("name", NAMED)
+def test_named_extremes(name: str, pool: str) -> None:
+    change, said = NAMED[name]
+    graph = _Changed(replace(FEW, pool=pool), change, "renormalised").build()
+    quantized = check(graph, images(FEW, 8), QuantizeConfig())
+    assert quantized is not None
+    assert said in " ".join(quantized.report.warnings)
+
+
+def test_a_layer_at_zero_is_named_with_a_reason_and_a_way_out() -> None:
+    shape = replace(FEW, pool="mean_norm")
+    report = quantize(_Changed(shape, times("patch_embed.weight", 1e-20)).build(), images(shape, 32)).report
+    lost, channels = (next(w for w in report.warnings if text in w) for text in ("on all", "channels"))
+    assert lost.startswith(
+        "zero in integers on all 32 measured images, but not in the float model: %patch_embed; the values of "
+        "%patch_embed, up to "
+    )
+    assert lost.endswith("check these layers' weights: pruned ones may be removed, others scaled up")
+    assert channels == (
+        "the weights of 8 of 8 channels of %patch_embed became zero: all they add lies below half a step of "
+        "the result; check these layers' weights: pruned channels may be removed, others scaled up"
+    )
+
+
+def test_blank_images_are_said() -> None:
+    report = quantize(_Changed(FEW, times("", 1.0)).build(), images(FEW, 32) * 0).report
+    assert (
+        "no calibration image makes %image differ from zero: the range in use is unknown; try calibration "
+        "images that are like those in use"
+    ) in report.warnings
+
+
+def test_a_dead_row_s_percentile_still_represents_its_weights() -> None:
+    """Most weights of the row are zero, so that its percentile is."""
+
+    def sparse(name: str, array: np.ndarray) -> np.ndarray:
+        if name == "head.weight":
+            array[1] = np.where(np.arange(array.shape[1]) == 3, 0.5, 0.0)
+        return array
+
+    config = QuantizeConfig(weights="percentile:50")
+    op = quantize(_Changed(FEW, sparse).build(), images(FEW, 32), config).graph.node("head").op
+    assert isinstance(op, IntegerLinear)
+    assert op.weight[1].tolist() == [0, 0, 0, 127, 0, 0, 0, 0]
