@@ -40,6 +40,10 @@ class Problem:
         return "\n".join(lines)
 
 
+class QuantizationWarning(UserWarning):
+    """Something about a model's quantization that its user should know; the graph is valid."""
+
+
 class HlsgenError(Exception):
     """Base of every error with a message meant for the user.
 

@@ -20,8 +20,8 @@ from hlsgen.errors import RangeOverflow, TypeMismatch, UsageError
 
 _T = TypeVar("_T")
 
-BATCH_ELEMENTS = 1 << 24
-"""Most elements, over all tensors of the graph, that one batch may hold (128 MB)."""
+BATCH_ELEMENTS = 1 << 22
+"""Most elements, over all tensors of the graph, that one batch may have: few enough for caches to serve."""
 
 
 @dataclass(frozen=True)
@@ -260,15 +260,29 @@ def live(nodes: Sequence[Node], outputs: Sequence[str]) -> tuple[Node, ...]:
     return tuple(result[::-1])
 
 
-def evaluate(graph: Graph, value: np.ndarray, task: int = 0) -> Mapping[str, np.ndarray]:
-    """Every tensor that `task` computes for the input `value` (leading batch axes allowed), by name."""
+def walk(graph: Graph, value: np.ndarray, task: int = 0) -> Iterator[tuple[str, np.ndarray]]:
+    """Every tensor that `task` computes for the input `value` (leading batch axes allowed), in graph order.
+
+    Each is let go after the last node that reads it; the receiver must not change it.
+    """
     graph = graph.for_task(task)
     integer = graph.input_type.is_integer
+    last = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
     values = {graph.input: value.astype(np.int64 if integer else np.float64)}
-    for node in graph.nodes:
+    yield graph.input, values[graph.input]
+    for index, node in enumerate(graph.nodes):
         arguments = [values[name] for name in node.inputs]
         values[node.name] = node.op.golden(*arguments) if integer else node.op.reference(*arguments)
-    return values
+        yield node.name, values[node.name]
+        del arguments
+        for name in {node.name, *node.inputs}:
+            if last.get(name, index) <= index:
+                values.pop(name)
+
+
+def evaluate(graph: Graph, value: np.ndarray, task: int = 0) -> Mapping[str, np.ndarray]:
+    """Every tensor that `task` computes for the input `value` (leading batch axes allowed), by name."""
+    return dict(walk(graph, value, task))
 
 
 def elements(graph: Graph) -> int:
@@ -284,5 +298,9 @@ def batch_size(graph: Graph, most: int) -> int:
 def outputs(graph: Graph, images: np.ndarray, most: int = 64, task: int = 0) -> np.ndarray:
     """The task's output for many images [N, ...], a batch at a time."""
     size, name = batch_size(graph, most), graph.for_task(task).output
-    parts = [evaluate(graph, images[i : i + size], task)[name] for i in range(0, len(images), size)]
+    parts = [_last(graph, images[i : i + size], task, name) for i in range(0, len(images), size)]
     return np.concatenate(parts)
+
+
+def _last(graph: Graph, images: np.ndarray, task: int, wanted: str) -> np.ndarray:
+    return next(array for name, array in walk(graph, images, task) if name == wanted)

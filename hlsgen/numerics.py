@@ -37,7 +37,25 @@ def round_shift(x: ArrayLike, shift: ArrayLike) -> Integers:
     """`(x + 2**(shift-1)) >> shift`, rounding half up; `shift` >= 0, 0 returns `x`."""
     x, shift = np.asarray(x, np.int64), np.asarray(shift, np.int64)
     half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
-    return (x + half) >> shift
+    total = np.asarray(x + half)
+    return np.right_shift(total, shift, out=total if total.ndim else None)
+
+
+def exact_matmul(a: ArrayLike, b: ArrayLike) -> Integers:
+    """`a @ b` of integer arrays, by floating point where that is exact: all sums stay below 2**53.
+
+    Single precision takes half the time; it is exact while no partial sum can leave 24 bits.
+    """
+    a, b = np.asarray(a), np.asarray(b)
+    exact, most = 1 << 24, _magnitude(a)
+    fits = most * _magnitude(b) * a.shape[-1] <= exact
+    fits = fits or most * int(np.abs(b).sum(-2).max(initial=0)) <= exact
+    kind = np.float32 if fits else np.float64
+    return (a.astype(kind) @ b.astype(kind)).astype(np.int64)
+
+
+def _magnitude(x: np.ndarray) -> int:
+    return max(int(x.max(initial=0)), -int(x.min(initial=0)))
 
 
 def saturate(x: ArrayLike, low: int, high: int) -> Integers:
@@ -48,22 +66,25 @@ def saturate(x: ArrayLike, low: int, high: int) -> Integers:
 def requantize(acc: ArrayLike, multiplier: ArrayLike, shift: ArrayLike, low: int, high: int) -> Integers:
     """Saturated `round_shift(acc * multiplier, shift)`: acc signed 32 bits, multiplier unsigned 16 bits."""
     product = np.asarray(acc, np.int64) * np.asarray(multiplier, np.int64)
-    return saturate(round_shift(product, shift), low, high)
+    shifted = round_shift(product, shift)
+    return np.clip(shifted, low, high, out=shifted if shifted.ndim else None)
 
 
 def dyadic(real: float) -> tuple[int, int]:
     """`(multiplier, shift)` with multiplier in [2**14, 2**15), nearest to `real` = multiplier * 2**-shift.
 
-    Raises `ValueError` when the shift leaves 0..46.
+    A ratio below 2**-32, even zero, gives 2**-32: what 31 bits and a sign give of either rounds to zero.
+    Raises `ValueError` from 2**15 on, where the shift would be negative.
     """
-    if not (real > 0 and math.isfinite(real)):
+    if not (real >= 0 and math.isfinite(real)):
         raise ValueError(f"scale ratio must be positive and finite, not {real!r}")
+    real = max(real, 2.0 ** (MULTIPLIER_BITS - 1 - MOST_SHIFT))
     mantissa, exponent = math.frexp(real)  # mantissa in [0.5, 1)
     multiplier, shift = round(mantissa * (1 << MULTIPLIER_BITS)), MULTIPLIER_BITS - exponent
     if multiplier == 1 << MULTIPLIER_BITS:
         multiplier, shift = multiplier >> 1, shift - 1
-    if not 0 <= shift <= MOST_SHIFT:
-        raise ValueError(f"scale ratio {real!r} needs a shift of {shift}, outside 0..{MOST_SHIFT}")
+    if shift < 0:
+        raise ValueError(f"scale ratio must be below 2**{MULTIPLIER_BITS}, not {real!r}")
     return multiplier, shift
 
 
@@ -157,7 +178,7 @@ def exp_table(scale: float, width: int) -> Integers:
 def exp_lookup(table: Integers, logits: ArrayLike) -> Integers:
     """EXP[row maximum - logit] over the last axis."""
     logits = np.asarray(logits, np.int64)
-    return table[logits.max(-1, keepdims=True) - logits]
+    return table.take(logits.max(-1, keepdims=True) - logits)
 
 
 def context_scale(denominator: ArrayLike, multiplier: int, shift: int) -> tuple[Integers, Integers]:

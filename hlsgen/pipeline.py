@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 
 from hlsgen.collector import collector_paused
 from hlsgen.design import Design
-from hlsgen.errors import CalibrationError, Problem, UsageError, shown
+from hlsgen.errors import CalibrationError, Problem, QuantizationWarning, UsageError, shown
 from hlsgen.ir import Graph, outputs
 from hlsgen.lower.size import ArrayShape
 from hlsgen.samples import Samples, quantize_images
@@ -246,7 +247,20 @@ def build(
         generator.start(design.program.parameters, design.rtl_target)
         progress("samples")
         design = replace(design, samples=make_samples(float_graph, quantized.graph, kept))
+        design = _with_clipping(design, kept.images[:KEPT])
         return save(design, Path(directory), generator.text, progress)
+
+
+def _with_clipping(design: Design, images: np.ndarray) -> Design:
+    """Adds a warning where the kept `images` leave the calibrated input range."""
+    from hlsgen.quantize.findings import clip_warning
+
+    text = clip_warning(images, design.graph.input_type, "the kept samples")
+    if not text:
+        return design
+    warnings.warn(text, QuantizationWarning, stacklevel=3)
+    found = [*design.quantization.get("warnings", ()), text]
+    return replace(design, quantization={**design.quantization, "warnings": found})
 
 
 def inspect(model: str, shape: tuple[int, ...] | None = None) -> InspectReport:

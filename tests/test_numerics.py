@@ -95,9 +95,17 @@ def test_dyadic_is_the_nearest_15_bit_multiplier(random: np.random.Generator) ->
 
 def test_dyadic_reaches_every_shift_and_refuses_others() -> None:
     assert [numerics.dyadic(2.0**-k)[1] for k in range(-14, 33)] == list(range(47))
-    for real in (2.0**15, 2.0**-33, 0.0, -1.0, math.inf, math.nan):
+    for real in (2.0**15, -1.0, math.inf, math.nan):
         with pytest.raises(ValueError, match="scale ratio"):
             numerics.dyadic(real)
+
+
+@pytest.mark.parametrize("real", [2.0**-32, 2.0**-33, 5e-324, 0.0])
+def test_a_ratio_too_small_for_a_shift_gives_zero_for_every_accumulator(real: float) -> None:
+    pair = numerics.dyadic(real)
+    assert pair == (1 << 14, 46)
+    ends = np.array([-(1 << 31), -1, 0, 1, (1 << 31) - 1])
+    assert not numerics.requantize(ends, *pair, -128, 127).any()
 
 
 def test_bit_lengths() -> None:

@@ -113,5 +113,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print(answer: Answer, as_json: bool) -> None:
-    text = json.dumps({"exit_code": answer.exit_code, **answer.data}, indent=2) if as_json else answer.text
-    print(for_terminal(text, sys.stdout.encoding))
+    if as_json:
+        extra = {"warnings": list(answer.warnings)} if answer.warnings else {}
+        text = json.dumps({"exit_code": answer.exit_code, **answer.data, **extra}, indent=2)
+        print(for_terminal(text, sys.stdout.encoding))
+        return
+    print(for_terminal(answer.text, sys.stdout.encoding))
+    sys.stdout.flush()
+    for text in answer.warnings:
+        print(for_terminal(f"warning: {text}", sys.stderr.encoding), file=sys.stderr)

@@ -22,6 +22,8 @@ class Answer:
     data: dict[str, Any]
     text: str
     exit_code: int = EXIT_OK
+    warnings: tuple[str, ...] = ()
+    """What the user should know although all went well: lines of stderr, a list in `--json`."""
 
 
 def for_terminal(text: str, encoding: str | None = None) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from shlex import quote
 
 from hlsgen.cli.answer import Answer
 from hlsgen.cli.values import array, natural, path, positive, shape
+from hlsgen.errors import QuantizationWarning
 
 HELP = "quantize a model and write its build folder"
 EPILOG = """MODEL is a shipped example, a .pt2 file of torch.export, or module:factory. Examples: digits,
@@ -75,21 +77,23 @@ def run(options: argparse.Namespace) -> Answer:
     """Call `hlsgen.build`."""
     from hlsgen.pipeline import build
 
-    design = build(
-        options.model,
-        options.output,
-        calibration=options.calibration,
-        samples=options.samples,
-        board=options.board,
-        array=options.array,
-        row_width=options.row_width,
-        ring_bytes=options.ring,
-        attention=options.attention,
-        span=options.span,
-        shape=options.shape,
-        progress=lambda text: print(f"hlsgen: {text}", file=sys.stderr) if not options.json else None,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", QuantizationWarning)  # the answer carries them
+        design = build(
+            options.model,
+            options.output,
+            calibration=options.calibration,
+            samples=options.samples,
+            board=options.board,
+            array=options.array,
+            row_width=options.row_width,
+            ring_bytes=options.ring,
+            attention=options.attention,
+            span=options.span,
+            shape=options.shape,
+            progress=lambda text: print(f"hlsgen: {text}", file=sys.stderr) if not options.json else None,
+        )
     report = design.report()
     following = f"hlsgen simulate {quote(str(options.output))} --level rtl"
-    text = f"{report}\nwritten to {options.output}\nnext: {following}"
-    return Answer({"directory": str(options.output), "report": report.data}, text)
+    text = f"{report.summary}\nwritten to {options.output}\nnext: {following}"
+    return Answer({"directory": str(options.output), "report": report.data}, text, warnings=report.warnings)

@@ -36,4 +36,4 @@ def run(options: argparse.Namespace) -> Answer:
     except OSError as error:
         raise UsageError(f"{place} can't be written: {error.strerror}") from None
     data = {"file": str(place), "bytes": len(text.encode()), "report": report.data}
-    return Answer(data, f"{report}\nwritten to {place}")
+    return Answer(data, f"{report.summary}\nwritten to {place}", warnings=report.warnings)

@@ -59,6 +59,6 @@ class IntegerContext(Op):
     def golden(self, *arrays: np.ndarray) -> np.ndarray:
         e, v = arrays
         values = split_heads(v, e.shape[-3])
-        acc = (e.astype(np.float64) @ values.astype(np.float64)).astype(np.int64)
+        acc = numerics.exact_matmul(e, values)
         multiplier, shift = numerics.context_scale(e.sum(-1, keepdims=True), self.multiplier, self.shift)
         return merge_heads(numerics.requantize(acc, multiplier, shift, -128, 127))

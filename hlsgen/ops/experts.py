@@ -96,7 +96,7 @@ class IntegerExpertLinear(Op):
 
     def golden(self, *arrays: np.ndarray) -> np.ndarray:
         def layer(expert: int, rows: np.ndarray) -> np.ndarray:
-            acc = (rows.astype(np.float64) @ self.weight[expert].T.astype(np.float64)).astype(np.int64)
+            acc = numerics.exact_matmul(rows, self.weight[expert].T)
             return numerics.requantize(
                 acc + self.bias[expert], self.multiplier[expert], self.shift[expert], self.low, self.high
             )

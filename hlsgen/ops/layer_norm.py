@@ -25,7 +25,10 @@ class LayerNorm(Op):
         x = arrays[0]
         centred = x - x.mean(-1, keepdims=True)
         variance = (centred * centred).mean(-1, keepdims=True)
-        return centred / np.sqrt(variance + self.eps) * self.gamma + self.beta
+        centred /= np.sqrt(variance + self.eps)
+        centred *= self.gamma
+        centred += self.beta
+        return centred
 
 
 @op

@@ -54,7 +54,9 @@ class Linear(Op):
         return TensorType((*x.shape[:-1], self.weight.shape[0]))
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
-        return arrays[0] @ self.weight.T.astype(np.float64) + self.bias
+        result = arrays[0] @ self.weight.T.astype(np.float64, copy=False)
+        result += self.bias
+        return result
 
 
 @op
@@ -95,5 +97,9 @@ class IntegerLinear(Op):
         return TensorType((*x.shape[:-1], self.weight.shape[0]), self.low, self.high, self.scale)
 
     def golden(self, *arrays: np.ndarray) -> np.ndarray:
-        acc = (arrays[0].astype(np.float64) @ self.weight.T.astype(np.float64)).astype(np.int64)
-        return numerics.requantize(acc + self.bias, self.multiplier, self.shift, self.low, self.high)
+        (x,) = arrays
+        rows = x.reshape(-1, x.shape[-1])  # one product, whatever the batch axes are
+        acc = numerics.exact_matmul(rows, self.weight.T)
+        acc += self.bias
+        result = numerics.requantize(acc, self.multiplier, self.shift, self.low, self.high)
+        return result.reshape(*x.shape[:-1], -1)

@@ -53,7 +53,8 @@ class Route(Op):
         chosen = numerics.top_k(logits, self.k)
         picked = np.take_along_axis(logits, chosen, -1)
         if self.convention == "sigmoid":
-            gates = 1 / (1 + np.exp(-picked))
+            with np.errstate(over="ignore"):  # beyond float64 the sigmoid is zero
+                gates = 1 / (1 + np.exp(-picked))
         else:
             top = picked[..., :1]
             over = logits if self.convention == "softmax_all" else picked

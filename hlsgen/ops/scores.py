@@ -48,7 +48,9 @@ class Scores(Op):
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
         q, k = (split_heads(x, self.heads) for x in arrays)
-        return q @ np.swapaxes(k, -1, -2) * self.scale
+        result = q @ np.swapaxes(k, -1, -2)
+        result *= self.scale
+        return result
 
 
 @op
@@ -75,7 +77,7 @@ class IntegerScores(Op):
         return TensorType(check("scores", self.heads, q, k), -half, half - 1, self.scale)
 
     def golden(self, *arrays: np.ndarray) -> np.ndarray:
-        q, k = (split_heads(x, self.heads).astype(np.float64) for x in arrays)
-        acc = (q @ np.swapaxes(k, -1, -2)).astype(np.int64)
+        q, k = (split_heads(x, self.heads) for x in arrays)
+        acc = numerics.exact_matmul(q, np.swapaxes(k, -1, -2))
         half = 1 << (self.width - 1)
         return numerics.requantize(acc, self.multiplier, self.shift, -half, half - 1)

@@ -18,8 +18,10 @@ class Softmax(Op):
         return TensorType(types[0].shape)
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
-        e = np.exp(arrays[0] - arrays[0].max(-1, keepdims=True))
-        return e / e.sum(-1, keepdims=True)
+        e = arrays[0] - arrays[0].max(-1, keepdims=True)
+        np.exp(e, out=e)
+        e /= e.sum(-1, keepdims=True)
+        return e
 
 
 @op

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hlsgen.errors import CalibrationError, Problem
-from hlsgen.ir import Graph, batch_size, elements, evaluate
+from hlsgen.ir import Graph, batch_size, elements, walk
 from hlsgen.quantize.roles import Kind, streams
 from hlsgen.quantize.statistics import Growth, Histogram
 
@@ -103,10 +103,20 @@ def _checked(item: object, name: str, shape: tuple[int, ...]) -> np.ndarray:
     return images
 
 
-def observe(graph: Graph, kinds: dict[str, Kind], calibration: Data, most: int, measured: int) -> Calibration:
-    """Stream `calibration` through the folded float `graph`, at most `most` images at a time."""
+def observe(
+    graph: Graph,
+    kinds: dict[str, Kind],
+    calibration: Data,
+    most: int,
+    measured: int,
+    counted: Container[str],
+) -> Calibration:
+    """Stream `calibration` through the folded float `graph`, at most `most` images at a time.
+
+    Tensors not in `counted` need no more of a histogram than the largest magnitude.
+    """
     growth = {n: Growth() for n, k in kinds.items() if k not in (Kind.NUMERATOR, Kind.ROUTING)}
-    histograms = {n: Histogram() for n in growth if kinds[n] in _WITH_HISTOGRAM}
+    histograms = {n: Histogram(n in counted) for n in growth if kinds[n] in _WITH_HISTOGRAM}
     sample, moments = Sample(measured), np.zeros(3)
     for images in batches(calibration, graph.input_type.shape, batch_size(graph, most)):
         sample.update(images)
@@ -114,9 +124,11 @@ def observe(graph: Graph, kinds: dict[str, Kind], calibration: Data, most: int, 
         moments += images.size, pixels.sum(), (pixels**2).sum()
         seen: set[str] = set()
         for task in range(graph.tasks):
-            with np.errstate(over="ignore", invalid="ignore"):  # reported by name below
-                values = evaluate(graph, images, task)
-            _observe(values, kinds, growth, histograms, seen)
+            with np.errstate(all="ignore"):  # reported by name below
+                for name, value in walk(graph, images, task):
+                    if name in growth:
+                        _observe(name, value, kinds[name], growth[name], histograms.get(name), name in seen)
+                        seen.add(name)
     images_seen = growth[graph.input].images
     if not images_seen:
         raise CalibrationError(
@@ -133,27 +145,12 @@ def observe(graph: Graph, kinds: dict[str, Kind], calibration: Data, most: int, 
 
 
 def _observe(
-    values: Mapping[str, np.ndarray],
-    kinds: Mapping[str, Kind],
-    growth: Mapping[str, Growth],
-    histograms: Mapping[str, Histogram],
-    seen: set[str],
+    name: str, value: np.ndarray, kind: Kind, growth: Growth, histogram: Histogram | None, again: bool
 ) -> None:
-    """Take one task's tensors of a batch; `seen`: tensors of the batch whose images count already."""
-    for name, value in values.items():
-        if name not in growth:
-            continue
-        if kinds[name] is Kind.LOGITS:
-            value = np.maximum(value, value.max(-1, keepdims=True) - EXP_ZERO)
-        _reject_overflow(name, value)
-        growth[name].update(value, again=name in seen)
-        if name in histograms:
-            histograms[name].update(value)
-        seen.add(name)
-
-
-def _reject_overflow(name: str, value: np.ndarray) -> None:
-    largest = np.abs(value).max(initial=0.0)
+    """Take one tensor of a batch; `again`: for another task."""
+    if kind is Kind.LOGITS:
+        value = np.maximum(value, value.max(-1, keepdims=True) - EXP_ZERO)
+    largest = growth.update(value, again)
     if not largest < LARGEST:
         raise CalibrationError(
             Problem(
@@ -161,6 +158,8 @@ def _reject_overflow(name: str, value: np.ndarray) -> None:
                 fix="check the model's weights and the images' normalisation",
             )
         )
+    if histogram is not None:
+        histogram.update(value, largest)
 
 
 def _input_warnings(seen: Growth, moments: np.ndarray) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from hlsgen.quantize.statistics import Histogram
 
 Function = Callable[[np.ndarray], np.ndarray]
 
+SMALLEST = 1e-270
+"""A row of smaller values counts as zeros: quotients by its scale would leave float64."""
+
 # Numerators are tried as scale = largest / k. Each k below the number of levels, where nothing is clipped,
 # so that values on a grid (pixels, say) find it; then geometrically, down to a fifth of the range.
 _CLIPPING = np.geomspace(1.0, 5.0, 81)
@@ -21,6 +24,9 @@ _CLIPPING = np.geomspace(1.0, 5.0, 81)
 
 class Observer(Protocol):
     """A rule that chooses a symmetric scale: real = integer * scale, integers in -levels..levels."""
+
+    counts: ClassVar[bool]
+    """Whether it needs a histogram's counts, not the largest magnitude alone."""
 
     def scale(self, histogram: Histogram, levels: int, function: Function | None = None) -> float:
         """The scale of a whole tensor, 0.0 when nothing but zeros was seen.
@@ -38,6 +44,8 @@ class Observer(Protocol):
 class MinMax:
     """Everything seen is represented."""
 
+    counts: ClassVar[bool] = False
+
     def scale(self, histogram: Histogram, levels: int, function: Function | None = None) -> float:  # noqa: ARG002
         return histogram.largest / levels
 
@@ -49,6 +57,7 @@ class MinMax:
 class Percentile:
     """`percent` of the magnitudes are represented, the others saturate."""
 
+    counts: ClassVar[bool] = True
     percent: float = 99.99
 
     def scale(self, histogram: Histogram, levels: int, function: Function | None = None) -> float:  # noqa: ARG002
@@ -67,6 +76,8 @@ class Percentile:
 class MeanSquareError:
     """The scale whose rounding and saturation together lose least."""
 
+    counts: ClassVar[bool] = True
+
     def scale(self, histogram: Histogram, levels: int, function: Function | None = None) -> float:
         values, counts = histogram.points()
         exact = values if function is None else function(values)
@@ -83,6 +94,7 @@ class MeanSquareError:
 
     def row_scales(self, rows: np.ndarray, levels: int) -> np.ndarray:
         largest = np.abs(rows).max(-1)
+        largest = np.where(largest > SMALLEST, largest, 0.0)
         best, least = largest / levels, np.full(len(rows), np.inf)
         for part in levels * _CLIPPING:
             scale = np.where(largest > 0, largest / part, 1.0)[:, None]

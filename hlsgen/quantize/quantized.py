@@ -3,20 +3,22 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hlsgen.errors import UsageError
+from hlsgen.errors import QuantizationWarning, UsageError
 from hlsgen.ir import Graph
 from hlsgen.quantize.calibrate import Data, observe, sample_size
 from hlsgen.quantize.config import QuantizeConfig
 from hlsgen.quantize.fold import fold
-from hlsgen.quantize.report import Report, dequantize, measure, quantize_images
+from hlsgen.quantize.measure import dequantize, measure, quantize_images
+from hlsgen.quantize.report import Report
 from hlsgen.quantize.rewrite import rewrite
 from hlsgen.quantize.roles import kinds
-from hlsgen.quantize.scales import assign
+from hlsgen.quantize.scales import assign, counted
 
 DEFAULT = QuantizeConfig()
 
@@ -63,11 +65,16 @@ def quantize(graph: Graph, calibration: Data, config: QuantizeConfig = DEFAULT) 
         Observers and widths.
 
     Raises `UnsupportedModel` for graphs that have no integer form and `CalibrationError` for unusable data.
+    What its user should know stands in the report's `warnings`, and is warned of as `QuantizationWarning`.
     """
     reference = fold(graph)
     kind = kinds(reference)
     measured = sample_size(reference, config.measured_images)
-    seen = observe(reference, kind, calibration, config.batch, measured)
+    needed = counted(reference, kind, config)
+    seen = observe(reference, kind, calibration, config.batch, measured, needed)
     scales = assign(reference, kind, seen, config)
     integer = rewrite(reference, kind, scales, config)
-    return Quantized(integer, reference, measure(reference, integer, seen, config.batch))
+    report = measure(reference, integer, seen, config.batch)
+    for text in report.warnings:
+        warnings.warn(text, QuantizationWarning, stacklevel=3)
+    return Quantized(integer, reference, report)

@@ -47,12 +47,15 @@ from hlsgen.quantize.observers import Observer
 from hlsgen.quantize.roles import Kind
 from hlsgen.quantize.scales import INT8, chosen, mean_shift
 
+SMALLEST_UNIT = 1e-280
+"""A channel of smaller weights has none: their quotients would leave float64."""
 BIAS_LIMIT = (1 << (numerics.BIAS_BITS - 1)) - 1
 SMALLEST_RATIO = 2.0**-30
-"""Smallest scale ratio of a channel: keeps its shift below 46."""
+"""Smallest scale ratio of a channel: keeps its shift below 46. Smaller weights become zero: all they can add
+lies below half a unit of the result."""
 LARGEST_RATIO = 2.0**14
-"""Largest scale ratio that a bias asks for: its shift is 0. A larger bias is cut off, at 2**32 units of the
-result, far beyond where results saturate."""
+"""Largest scale ratio of a channel: its shift is 0. Larger weights are cut off at 2**21 units of the result,
+a larger bias at 2**32, far beyond where results saturate."""
 
 
 def rewrite(
@@ -149,14 +152,14 @@ def _layer_norm(op: LayerNorm, source: float, scale: float) -> IntegerLayerNorm:
 
 def _table(op: Activation, source: float, scale: float) -> IntegerTable:
     values = FUNCTIONS[op.function](source * np.arange(-128.0, 128.0))
-    return IntegerTable(table=np.clip(nearest(values / scale), -128, 127), scale=scale)
+    return IntegerTable(table=nearest(np.clip(values / scale, -128, 127)), scale=scale)
 
 
 def linear(op: Linear, source: float, scale: float, low: int, high: int, observer: Observer) -> IntegerLinear:
     """Weights to nearest int8 with one scale per output channel, the bias in the accumulator's unit."""
     units = weight_scales(op, source, scale, high, observer)
-    weight = np.clip(nearest(op.weight / units[:, None]), -INT8, INT8)
-    bias = np.clip(nearest(op.bias / (source * units)), -BIAS_LIMIT, BIAS_LIMIT)
+    weight = nearest(np.clip(op.weight / units[:, None], -INT8, INT8))
+    bias = nearest(np.clip(op.bias / (source * units), -BIAS_LIMIT, BIAS_LIMIT))
     pairs = np.array([numerics.dyadic(ratio) for ratio in source * units / scale], np.int64)
     return IntegerLinear(
         weight=weight, bias=bias, multiplier=pairs[:, 0], shift=pairs[:, 1], low=low, high=high, scale=scale
@@ -179,9 +182,11 @@ def _experts(
 
 
 def weight_scales(op: Linear, source: float, scale: float, high: int, observer: Observer) -> np.ndarray:
-    """Weight scale by output channel [N]: the observer's, larger where bias or shift would not fit."""
+    """Weight scale by output channel [N]: the observer's, but such that bias and shift fit."""
     units = observer.row_scales(op.weight, INT8)
-    units = np.where(units > 0, units, dead_ratio(high) * scale / source)
+    units = np.where(units > 0, units, np.abs(op.weight).max(-1) / INT8)
+    units = np.where(units > SMALLEST_UNIT, units, dead_ratio(high) * scale / source)
+    units = np.minimum(units, LARGEST_RATIO * scale / source)
     least = np.clip(np.abs(op.bias) / BIAS_LIMIT, SMALLEST_RATIO * scale, LARGEST_RATIO * scale)
     return np.maximum(units, least / source)
 

@@ -29,6 +29,7 @@ from hlsgen.ops import (
     Softmax,
 )
 from hlsgen.ops.activation import FUNCTIONS
+from hlsgen.ops.route import GATE_BITS
 from hlsgen.quantize.calibrate import Calibration
 from hlsgen.quantize.config import QuantizeConfig
 from hlsgen.quantize.observers import Function, Observer, parse
@@ -37,6 +38,11 @@ from hlsgen.quantize.roles import Kind, streams
 INT8, INT16 = 127, (1 << 15) - 1
 RATIO_LIMIT = 2.0**-14
 """A result's scale over its input's at least: the ratio then has a dyadic form with a shift >= 0."""
+LARGEST_RATIO = 2.0**20
+"""A result's scale over its inputs' at most, where an observer cuts off most of the inputs: a context's shift
+then stays below 38, and logits use what the inputs' integers can give."""
+SMALLEST_SCALE = 2.0**-100
+"""Smaller values are zero: products and ratios of scales stay finite."""
 EPSILON_LIMIT = 1 << 47
 """Largest epsilon of an integer layer norm that scales are chosen for."""
 
@@ -68,6 +74,15 @@ def has_own_scale(node: Node, kind: Kind) -> bool:
     return kind in (Kind.NARROW, Kind.LOGITS, Kind.ROUTER) and not isinstance(
         node.op, Choose | Patches | Select
     )
+
+
+def counted(graph: Graph, kinds: Mapping[str, Kind], config: QuantizeConfig) -> set[str]:
+    """Tensors whose observer looks at more than their largest magnitude."""
+    defaults = {Kind.LOGITS: config.logits, Kind.ROUTER: config.logits}
+    texts = {node.name: defaults.get(kinds[node.name], config.activations) for node in graph}
+    own = {node.name for node in graph if has_own_scale(node, kinds[node.name])}
+    texts = {graph.input: config.image} | {name: text for name, text in texts.items() if name in own}
+    return {name for name, text in texts.items() if chosen(name, config.overrides, text).counts}
 
 
 def _check_overrides(graph: Graph, kinds: Mapping[str, Kind], config: QuantizeConfig) -> None:
@@ -114,11 +129,17 @@ class _Assignment:
         return self.scales
 
     def _observed(self, name: str, levels: int, default: str, function: Function | None = None) -> float:
+        if not self._largest(name):
+            return 0.0
         observer = chosen(name, self.config.overrides, default)
-        return observer.scale(self.seen.histograms[name], levels, function)
+        scale = observer.scale(self.seen.histograms[name], levels, function)
+        # A percentile may be zero where most values are; the others need a scale all the same.
+        return max(scale or self._largest(name) / levels, SMALLEST_SCALE)
 
     def _largest(self, name: str) -> float:
-        return self.seen.growth[name].largest
+        """Largest magnitude seen; 0 where it lies below every scale."""
+        largest = self.seen.growth[name].largest
+        return largest if largest > SMALLEST_SCALE else 0.0
 
     def _scale(self, node: Node) -> float:
         """Scale of a node outside all streams; its inputs have theirs."""
@@ -136,8 +157,12 @@ class _Assignment:
             return 1.0 / numerics.EXP_ONE
         if isinstance(op, Scores):
             levels = (1 << (self.config.logit_width - 1)) - 1
-            floor = inputs[0] * inputs[1] * op.scale * RATIO_LIMIT
-            return max(self._observed(node.name, levels, self.config.logits), floor) or 1.0
+            unit = inputs[0] * inputs[1] * op.scale
+            floor, ceiling = (
+                max(unit * RATIO_LIMIT, SMALLEST_SCALE),
+                max(unit * LARGEST_RATIO, SMALLEST_SCALE),
+            )
+            return min(max(self._observed(node.name, levels, self.config.logits), floor), ceiling)
         if self.kinds[node.name] is Kind.OUTPUT:
             scale = self._largest(node.name) * self.config.output_headroom / INT16
             return max(scale, self._product_floor(node)) or 1.0
@@ -147,7 +172,7 @@ class _Assignment:
             return 2.0**shift / multiplier
         scale = max(scale, self._product_floor(node))
         if isinstance(op, Context):
-            scale = max(scale, inputs[1] * RATIO_LIMIT)
+            scale = min(max(scale, inputs[1] * RATIO_LIMIT), inputs[1] * LARGEST_RATIO)
         return scale or 1.0 / INT8
 
     def _router(self, node: Node) -> float:
@@ -164,7 +189,8 @@ class _Assignment:
         for node in self.graph:
             if isinstance(node.op, Combine):
                 residual, results = (self.scales[name] for name in node.inputs[:2])
-                left = max(0, math.ceil(math.log2(results / residual) - 1e-9))
+                # Beyond the limit every gate but zero saturates the stream.
+                left = min(max(0, math.ceil(math.log2(results / residual) - 1e-9)), GATE_BITS)
                 self.scales[node.inputs[1]] = residual * 2.0**left
 
     def _function_behind(self, node: Node) -> Function | None:

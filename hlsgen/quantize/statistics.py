@@ -25,8 +25,11 @@ class Growth:
         """Largest magnitude seen, 0.0 before anything was."""
         return max(self.high, -self.low, 0.0)
 
-    def update(self, values: np.ndarray, again: bool = False) -> None:
-        """Take a batch [N, ...]; `again`: of the images of the batch before, for another task."""
+    def update(self, values: np.ndarray, again: bool = False) -> float:
+        """Take a batch [N, ...] and return its largest magnitude.
+
+        `again`: the images are those of the batch before, for another task.
+        """
         flat = values.reshape(len(values), -1)
         self.images -= len(values) if again else 0
         low, high = flat.min(-1), flat.max(-1)
@@ -36,6 +39,7 @@ class Growth:
         self._steps += [(self.images + int(i), float(running[i])) for i in rises]
         self.images += len(values)
         self.low, self.high = min(self.low, float(low.min())), max(self.high, float(high.max()))
+        return float(running[-1])
 
     @property
     def early(self) -> float:
@@ -47,28 +51,31 @@ class Histogram:
     """Counts and sums over equal bins of -reach..reach; reach is a power of two and doubles when needed.
 
     A bin of the wider range is exactly two of the narrower, so the counts do not depend on the order of the
-    batches or on their size.
+    batches or on their size. One that is not `counted` keeps nothing but the largest magnitude.
     """
 
-    def __init__(self) -> None:
-        self.largest = 0.0
+    def __init__(self, counted: bool = True) -> None:
+        self.largest, self.counted = 0.0, counted
         self._exponent: int | None = None  # reach = 2**exponent
         self._counts = np.zeros(2 * BINS, np.int64)
         self._sums = np.zeros(2 * BINS)
 
-    def update(self, values: np.ndarray) -> None:
-        """Take any array of finite values."""
-        flat = values.ravel()
-        largest = float(np.abs(flat).max(initial=0.0))
+    def update(self, values: np.ndarray, largest: float) -> None:
+        """Take any array of finite values of magnitudes up to `largest`."""
         self.largest = max(self.largest, largest)
+        if not self.counted:
+            return
+        flat = values.ravel()
         # frexp gives the exponent of the next larger power of two, so the largest value is inside.
         needed = max(math.frexp(largest)[1], _SMALLEST) if largest else _SMALLEST
         self._exponent = needed if self._exponent is None else self._exponent
         if needed > self._exponent:
             self._widen(needed - self._exponent)
             self._exponent = needed
-        width = math.ldexp(1.0, self._exponent) / BINS
-        index = np.floor(flat / width).astype(np.int64) + BINS
+        # A product by a power of two is exact, as the quotient would be.
+        place = flat * (BINS * math.ldexp(1.0, -self._exponent))
+        index = np.floor(place, out=place).astype(np.intp)
+        index += BINS
         self._counts += np.bincount(index, minlength=2 * BINS)
         self._sums += np.bincount(index, flat, minlength=2 * BINS)
 

@@ -59,7 +59,7 @@ def figures(report: Report) -> dict[str, Any]:
         },
         "resources": resources(report),
         "tensors": list(design.quantization.get("tensors", ())),
-        "warnings": list(design.quantization.get("warnings", ())),
+        "warnings": list(report.warnings),
         "placed": placed(design.directory),
         "measured": measured_figures(report, phases),
     }
@@ -81,6 +81,10 @@ def headline(report: Report) -> list[dict[str, str]]:
         rows.append(("accuracy, integer", f"{a.integer / a.images:.2%} of {a.images}"))
     if a.logits_db is not None:
         rows.append(("logits", f"{a.logits_db:.1f} dB"))
+    if a.centred_db is not None:
+        rows.append(("logits, mean over images taken away", f"{a.centred_db:.1f} dB"))
+    elif a.logits_db is not None and a.images == 1:
+        rows.append(("logits, mean over images taken away", "needs two images"))
     return [{"label": label, "value": value} for label, value in rows]
 
 

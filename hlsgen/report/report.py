@@ -16,6 +16,7 @@ from hlsgen.machine.commands import Load
 from hlsgen.machine.cycles import Prediction, predict
 from hlsgen.machine.phases import steps_of
 from hlsgen.machine.plan import Routing
+from hlsgen.quantize.findings import differing
 from hlsgen.report.choice import choice_lines
 
 WORTH = 0.01
@@ -35,6 +36,9 @@ class Accuracy:
     """Images that both give the same class."""
     logits_db: float | None
     """Signal to quantization noise of all logits."""
+    centred_db: float | None = None
+    """The same of what differs between images: each logit's mean over the images is taken away from signal
+    and error. None for a single image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +70,7 @@ class Report:
             "choice": dict(self.design.notes.get("choice", {})),
             "accuracy": asdict(self.accuracy),
             "quantization": dict(self.design.quantization),
+            "warnings": list(self.warnings),
         }
 
     def html(self) -> str:
@@ -75,7 +80,29 @@ class Report:
 
         return page(figures(self))
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What its user should know, of calibration and of the stored samples."""
+        return (*self.design.quantization.get("warnings", ()), *self._differing())
+
+    def _differing(self) -> list[str]:
+        """Low agreement on the stored samples, by the rule that the quantizer has."""
+        a = self.accuracy
+        decibel = a.logits_db if a.centred_db is None else a.centred_db
+        if a.same_class is None or decibel is None or not differing(a.same_class, a.images, decibel):
+            return []
+        text = (
+            f"the integer model gives the float model's class of only {a.same_class} of {a.images} stored "
+            "samples; try calibration images that are like them, and see the tensors of the lowest centred dB"
+        )
+        return [text]
+
     def __str__(self) -> str:
+        return "\n".join([self.summary, *(f"warning    {text}" for text in self.warnings)])
+
+    @property
+    def summary(self) -> str:
+        """The text without the warnings."""
         program, parameters = self.design.program, self.design.program.parameters
         array = f"{parameters.rows}x{parameters.columns}x{parameters.depth}"
         have = self.fit.board.resources
@@ -88,7 +115,7 @@ class Report:
             f"board      {self.fit.board.name}: about {self.fit.dsp} of {have.dsp} DSP blocks, {ram}",
         ]
         lines += choice_lines(self.design.notes.get("choice", {}))
-        return "\n".join([*lines, *self._accuracy(), *self._embedding(), *self._warnings()])
+        return "\n".join([*lines, *self._accuracy(), *self._embedding()])
 
     def _accuracy(self) -> list[str]:
         a = self.accuracy
@@ -98,7 +125,8 @@ class Report:
             lines.append(f"accuracy   {before}integer {_percent(a.integer, a.images)} of {a.images} images")
         if a.logits_db is not None:
             same = f"{a.same_class} of {a.images} classes as float"
-            lines.append(f"logits     {a.logits_db:.1f} dB signal to quantization noise, {same}")
+            centred = "" if a.centred_db is None else f", {a.centred_db:.1f} dB without what images share"
+            lines.append(f"logits     {a.logits_db:.1f} dB signal to quantization noise{centred}, {same}")
         return lines
 
     def _embedding(self) -> list[str]:
@@ -116,9 +144,6 @@ class Report:
         why = f"a word of {p.columns} pixels is read in {parts} parts for patches {command.patch_width} wide"
         times = f"the patch embedding takes {end} cycles, its products {steps_of(command)}"
         return [f"note       {times}: {why}"]
-
-    def _warnings(self) -> list[str]:
-        return [f"warning    {text}" for text in self.design.quantization.get("warnings", ())]
 
 
 def _percent(part: int, whole: int) -> str:
@@ -145,17 +170,26 @@ def measure(design: Design) -> Accuracy:
     integers, _ = design.sample_golden
     classes = integers.argmax(-1)
     reference, labels = samples.reference, samples.labels
-    correct = right = same = noise = None
+    correct = right = same = noise = centred = None
     if labels is not None:
         correct = int((classes == labels).sum())
     if reference is not None:
         right = None if labels is None else int((reference.argmax(-1) == labels).sum())
         same = int((reference.argmax(-1) == classes).sum())
-        noise = _decibel(reference, integers * (design.graph.type_of(design.graph.output).scale or 1.0))
-    return Accuracy(images=len(samples), integer=correct, float=right, same_class=same, logits_db=noise)
+        error = integers * (design.graph.type_of(design.graph.output).scale or 1.0) - reference
+        noise = _decibel(reference, error)
+        if len(samples) > 1:
+            centred = _decibel(reference - reference.mean(0), error - error.mean(0))
+    return Accuracy(
+        images=len(samples),
+        integer=correct,
+        float=right,
+        same_class=same,
+        logits_db=noise,
+        centred_db=centred,
+    )
 
 
-def _decibel(reference: np.ndarray, values: np.ndarray) -> float | None:
-    error = float(((values - reference) ** 2).sum())
-    signal = float((reference**2).sum())
-    return 10 * float(np.log10(signal / error)) if error and signal else None
+def _decibel(reference: np.ndarray, error: np.ndarray) -> float | None:
+    noise, signal = float((error**2).sum()), float((reference**2).sum())
+    return 10 * float(np.log10(signal / noise)) if noise and signal else None

@@ -136,7 +136,7 @@ def test_the_sample_is_bounded_and_evenly_spaced() -> None:
 
 def test_batches_shrink_for_large_graphs() -> None:
     assert batch_size(GRAPH, 64) == 64
-    large = random_vit(Vit(blocks=1, image=(1, 64, 64)))
+    large = random_vit(Vit(blocks=1, image=(1, 32, 32)))
     assert 1 <= batch_size(large, 64) < 64
     assert batch_size(large, 64) * sum(np.prod(n.type.shape) for n in large) <= BATCH_ELEMENTS
 

@@ -14,7 +14,7 @@ from hlsgen.quantize.statistics import BINS, Growth, Histogram
 def _histogram(*batches: np.ndarray) -> Histogram:
     histogram = Histogram()
     for batch in batches:
-        histogram.update(batch)
+        histogram.update(batch, float(np.abs(batch).max(initial=0.0)))
     return histogram
 
 
