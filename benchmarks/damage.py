@@ -229,12 +229,14 @@ def main() -> int:
         base = options.base or Path(folder)
         if not (base / "project").exists():
             _prepare(base)
-        for outcome in _outcomes(base, options.seed, _chosen(options)):
-            found.append(outcome)
-            if len(found) % 100 == 0:
-                print(f"{len(found)} cases", file=sys.stderr, flush=True)
-            if (outcome.fault or options.only) and not options.json:
-                print(_text(outcome), flush=True)
+        # An interrupt ends the cases, not the figures of those that ran.
+        with contextlib.suppress(KeyboardInterrupt):
+            for outcome in _outcomes(base, options.seed, _chosen(options)):
+                found.append(outcome)
+                if len(found) % 100 == 0:
+                    print(f"{len(found)} cases", file=sys.stderr, flush=True)
+                if (outcome.fault or options.only) and not options.json:
+                    print(_text(outcome), flush=True)
     failed = [outcome for outcome in found if outcome.fault]
     if options.json:
         print(json.dumps([asdict(outcome) for outcome in found], indent=1))
@@ -267,8 +269,9 @@ def _summary(found: list[Outcome], failed: list[Outcome]) -> str:
         bad = sum(outcome.kind == name for outcome in failed)
         lines.append(f"{name:14} {sum(numbers):5}" + "".join(f"{n or '':>6}" for n in numbers) + f"  {bad:6}")
     lines.append(
-        f"{len(found)} cases, {len(failed)} failed; at most {max(o.megabytes for o in found):.0f} MB "
-        f"and {max(o.seconds for o in found):.0f} s"
+        f"{len(found)} cases, {len(failed)} failed; at most "
+        f"{max([o.megabytes for o in found], default=0):.0f} MB and "
+        f"{max([o.seconds for o in found], default=0):.0f} s"
     )
     return "\n".join(lines)
 

@@ -29,7 +29,8 @@ COMPILE = ("compile", "digits", "-o", "never_made")
             (*COMPILE, "--array", "0x3x0"),
             (
                 "3 problems\n1. rows must be in 1..64, not 0\n"
-                "2. columns must be a power of two in 1..64, not 3\n3. depth must be a power of two in 1..64, not 0"
+                "2. columns must be a power of two in 1..64, not 3\n"
+                "3. depth must be a power of two in 1..64, not 0"
             ),
         ),
         ((*COMPILE, "--array", "65x1x1"), "rows must be in 1..64, not 65"),
@@ -92,7 +93,7 @@ def test_odd_arguments(capsys: pytest.CaptureFixture[str], arguments: tuple[str,
         ),
     ],
 )
-def test_in_python_too(fields: dict[str, int], messages: list[str]) -> None:
+def test_in_python_too(fields: dict[str, Any], messages: list[str]) -> None:
     with pytest.raises(UsageError) as caught:
         ArrayShape(**{"rows": 4, "columns": 4, "depth": 8, **fields})
     assert [problem.what for problem in caught.value.problems] == messages

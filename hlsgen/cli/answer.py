@@ -66,10 +66,10 @@ def crash_file(arguments: Sequence[str], error: BaseException) -> tuple[str, str
         [f"hlsgen {__version__}, Python {platform.python_version()}, {platform.platform()}",
          f"arguments: {list(arguments)!r}", "", trace]
     )  # fmt: skip
-    name = f"hlsgen-crash-{hashlib.sha256(trace.encode()).hexdigest()[:12]}.txt"
+    name = f"hlsgen-crash-{hashlib.sha256(trace.encode('utf-8', 'backslashreplace')).hexdigest()[:12]}.txt"
     for directory in (Path.cwd(), Path(tempfile.gettempdir())):
         try:
-            (directory / name).write_text(text)
+            (directory / name).write_text(text, "utf-8", "backslashreplace")
         except OSError:
             continue
         return line, str(directory / name)

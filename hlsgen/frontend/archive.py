@@ -225,8 +225,8 @@ def _argument(argument: dict[str, Any]) -> Any:
         return value
     simple = {
         "as_none": lambda: None,
-        "as_tensor": lambda: Ref(value["name"]),
-        "as_tensors": lambda: [Ref(item["name"]) for item in value],
+        "as_tensor": lambda: Ref(_name(value)),
+        "as_tensors": lambda: [Ref(_name(item)) for item in value],
         "as_optional_tensor": lambda: _argument(value),
         "as_optional_tensors": lambda: [_argument(item) for item in value],
         "as_float": lambda: float(value),
@@ -241,5 +241,12 @@ def _argument(argument: dict[str, Any]) -> Any:
     return simple[kind]() if kind in simple else Opaque(clean(kind))
 
 
+def _name(value: dict[str, Any], key: str = "name") -> str:
+    """The name of a value of the program."""
+    if not isinstance(value[key], str):
+        raise Damaged(f"a name must be text, not {shown(value[key])}")
+    return value[key]
+
+
 def _symbol(value: dict[str, Any]) -> Any:
-    return value["as_int"] if "as_int" in value else Ref(value["as_name"])
+    return value["as_int"] if "as_int" in value else Ref(_name(value, "as_name"))

@@ -38,7 +38,10 @@ def load_data(spec: str, *, heldout: bool = False, shape: Sequence[int] | None =
         item = SHIPPED[spec]
         data = _shipped(item.heldout if heldout else item.calibration)
     else:
-        data = _read(Path(spec))
+        try:
+            data = _read(Path(spec))
+        except MemoryError:
+            raise CalibrationError(f"{spec}: images must fit into this machine's memory") from None
     found = data.images.shape[1:]
     if shape is not None and tuple(shape) != found:
         raise CalibrationError(f"{spec}: images must be {_dims(shape)}, not {_dims(found)}")

@@ -28,7 +28,18 @@ MAPPED, FOLDED, UNUSED, REFUSED, BLOCKED = "mapped", "folded", "unused", "refuse
 """What became of a call: a node of the graph, folded away, unused, a problem, or behind a problem."""
 
 _CHECKS = ("aten._assert_tensor_metadata.default", "aten._assert_async.msg")
-_MALFORMED = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+_MALFORMED = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    RuntimeError,
+    StopIteration,
+    TypeError,
+    ValueError,
+)
 _SPARSE = tuple(
     f"aten.{name}.default"
     for name in ("nonzero", "nonzero_numpy", "index_add", "index_add_", "index_put", "index_put_", "topk")

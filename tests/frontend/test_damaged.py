@@ -213,6 +213,17 @@ def test_fortran_order_and_whole_float_labels_are_read(tmp_path: Path) -> None:
     assert np.array_equal(load_data(str(tmp_path / "b.npy")).images, IMAGES)
 
 
+def test_more_than_the_machine_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise MemoryError
+
+    np.save(tmp_path / "a.npy", IMAGES)
+    monkeypatch.setattr(np, "fromfile", full)
+    with pytest.raises(CalibrationError) as caught:
+        load_data(str(tmp_path / "a.npy"))
+    assert str(caught.value) == f"{tmp_path / 'a.npy'}: images must fit into this machine's memory"
+
+
 def test_names_that_no_file_has() -> None:
     for name, text in (
         ("a" * 300, "data '" + "a" * 76 + "... can't be read\n  why: File name too long\n"),
