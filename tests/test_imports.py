@@ -44,6 +44,7 @@ OWNERS = {
     "cocotb_tools": ("sim",),
     "jinja2": ("emit",),
     "sklearn": ("examples",),
+    "threadpoolctl": ("quantize",),
     "transformers": ("examples",),
 }
 

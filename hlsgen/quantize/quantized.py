@@ -19,6 +19,7 @@ from hlsgen.quantize.report import Report
 from hlsgen.quantize.rewrite import rewrite
 from hlsgen.quantize.roles import kinds
 from hlsgen.quantize.scales import assign, counted
+from hlsgen.quantize.threads import one_thread
 
 DEFAULT = QuantizeConfig()
 
@@ -71,10 +72,11 @@ def quantize(graph: Graph, calibration: Data, config: QuantizeConfig = DEFAULT) 
     kind = kinds(reference)
     measured = sample_size(reference, config.measured_images)
     needed = counted(reference, kind, config)
-    seen = observe(reference, kind, calibration, config.batch, measured, needed)
-    scales = assign(reference, kind, seen, config)
-    integer = rewrite(reference, kind, scales, config)
-    report = measure(reference, integer, seen, config.batch)
+    with one_thread():
+        seen = observe(reference, kind, calibration, config.batch, measured, needed)
+        scales = assign(reference, kind, seen, config)
+        integer = rewrite(reference, kind, scales, config)
+        report = measure(reference, integer, seen, config.batch)
     for text in report.warnings:
         warnings.warn(text, QuantizationWarning, stacklevel=3)
     return Quantized(integer, reference, report)

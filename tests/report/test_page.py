@@ -26,9 +26,9 @@ def design() -> Design:
     quantization = {
         "tensors": [
             {"name": HOSTILE, "op": "IntegerLinear", "low": -1.5, "high": 2.25, "scale": 0.0123, "bits": 8,
-             "saturated": 30, "elements": 1000, "sqnr_db": 41.25},
+             "saturated": 30, "elements": 1000, "sqnr_db": 41.25, "centred_db": -0.94},
             {"name": "image", "op": "input", "low": -1.0, "high": 1.0, "scale": 0.5, "bits": 8,
-             "saturated": 0, "elements": 1000, "sqnr_db": None},
+             "saturated": 0, "elements": 1000, "sqnr_db": None, "centred_db": None},
         ],
         "warnings": ["few images"],
     }  # fmt: skip
@@ -73,7 +73,7 @@ def test_the_page_shows_the_report_s_figures(design: Design, document: str) -> N
 def test_names_from_the_model_stay_text(document: str) -> None:
     assert "<img" not in document.replace(html.escape(HOSTILE), "")
     assert cells(document, "tensors")[0][0] == HOSTILE
-    assert cells(document, "tensors")[0][6:9] == ["30", "3.000 %", "41.3"]
+    assert cells(document, "tensors")[0][6:] == ["30", "3.000 %", "41.3", "-0.9"]
     titles = re.findall(r"<title>(.*?)</title>", document)
     assert html.unescape(titles[0]) == f"hlsgen: {HOSTILE}"
     assert '<p class="bad">few images</p>' in document
