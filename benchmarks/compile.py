@@ -74,7 +74,7 @@ def _process_start() -> float:
 
 
 def measure(model: str, *, board: str = "", array: str = "") -> dict[str, Any]:
-    """Compile a shipped example as `hlsgen compile` does, then evaluate golden for one image."""
+    """Compile a shipped example and report as `hlsgen compile` does, then evaluate golden for one image."""
     known_board, known_array = BOARDS.get(model, LARGE)
     clock = Clock()
     clock("import")
@@ -86,6 +86,8 @@ def measure(model: str, *, board: str = "", array: str = "") -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         place = Path(name) / "build"
         design = build(model, place, board=board or known_board, array=array or known_array, progress=clock)
+        clock("report")
+        design.report()
         clock("end")
         written = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
         golden = _golden(design)
@@ -95,7 +97,7 @@ def measure(model: str, *, board: str = "", array: str = "") -> dict[str, Any]:
         "model": model,
         "array": [parameters.rows, parameters.columns, parameters.depth],
         "phases": [asdict(phase) for phase in clock.phases],
-        "model_to_sources": clock.total(*BEFORE),
+        "model_to_sources": clock.total(*BEFORE, "report"),
         "process": clock.total(),
         "cpu": sum(phase.cpu + phase.children for phase in clock.phases),
         "bytes_written": written,

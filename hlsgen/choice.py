@@ -24,12 +24,14 @@ from hlsgen.machine.cycles import Prediction, predict
 from hlsgen.machine.phases import steps_of
 from hlsgen.machine.plan import Plan, Routing, make_plan
 from hlsgen.machine.trace import DRAIN
-from hlsgen.repeats import Shortened, shorten
+from hlsgen.repeats import Shortened, shorten, weights_of
 from hlsgen.settings import Settings
 
 USUAL_RING = 256 * 1024
 RING_GAIN, WIDTH_GAIN = 0.001, 0.01
 """Least share of the cycles that a larger ring, and a wider row width, must save."""
+LONG = 1 << 22
+"""Weights from which on the cycle model sees only some of the equal layers, to save seconds."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,8 @@ class Chooser:
 
     def _shortened(self) -> tuple[Shortened, Sizer]:
         if self._short is None:
-            short = shorten(self._sizer.graph)
+            graph = self._sizer.graph
+            short = shorten(graph) if weights_of(graph) >= LONG else Shortened(graph, 0, ())
             self._short = short, Sizer(short.graph) if short.dropped else self._sizer
         return self._short
 

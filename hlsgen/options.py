@@ -13,6 +13,7 @@ from hlsgen.errors import DoesNotFit
 from hlsgen.lower.size import ArrayShape
 from hlsgen.lower.sizer import Sizer
 from hlsgen.machine.parameters import MachineParameters, ceil_div
+from hlsgen.repeats import weights_of
 from hlsgen.settings import Settings
 
 _EDGES = (1, 2, 4, 8, 16, 32)
@@ -40,9 +41,7 @@ class Search:
     def __init__(self, sizer: Sizer, array: ArrayShape, board: Board, settings: Settings) -> None:
         self._sizer, self._board, self._settings = sizer, board, settings
         self._asked = settings.variant(array, streamed=settings.attention == "streamed")
-        self._weights = sum(
-            weight.size for node in sizer.graph if (weight := getattr(node.op, "weight", None)) is not None
-        )
+        self._weights = weights_of(sizer.graph)
 
     def options(self) -> list[Option]:
         """At most one with the array that was asked for, two other arrays, two other boards."""

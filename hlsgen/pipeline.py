@@ -226,8 +226,9 @@ def build(
     check_folder(Path(directory))
     with collector_paused(), Generator() as generator:
         progress("model")
+        given = load_data(samples) if samples else None
         data = load_data(calibration or model)
-        kept = load_data(samples) if samples else load_data(model, heldout=True) if model in SHIPPED else data
+        kept = given or (load_data(model, heldout=True) if model in SHIPPED else data)
         loaded = load_model(model, shape or tuple(data.images.shape[1:]))
         progress("capture")
         float_graph = capture(loaded.model, loaded.example)

@@ -46,6 +46,11 @@ def shorten(graph: Graph) -> Shortened:
     )
 
 
+def weights_of(graph: Graph) -> int:
+    """Number of weights."""
+    return sum(weight.size for node in graph if (weight := getattr(node.op, "weight", None)) is not None)
+
+
 def _signatures(graph: Graph) -> list[_Signature]:
     """Of each node its operation, its shape, and how far before it each of its inputs is."""
     places = {graph.input: -1} | {node.name: i for i, node in enumerate(graph.nodes)}

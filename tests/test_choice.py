@@ -108,7 +108,7 @@ def test_what_is_said_is_done() -> None:
 
 
 def test_one_setting_may_be_open() -> None:
-    graph = integer_vit(replace(DIGITS, hidden=256))
+    graph = integer_vit(replace(DIGITS, hidden=1024))
     choice, _ = chosen(graph, "zcu102", "8x16x8", Settings(ring_bytes=USUAL_RING, attention="streamed"))
     assert choice.open == ("row width",)
     assert {(t.array.ring_bytes, t.array.streamed) for t in choice.trials} == {(USUAL_RING, True)}
@@ -119,11 +119,12 @@ def test_one_setting_may_be_open() -> None:
 def test_a_small_memory_takes_a_small_ring_before_it_is_refused() -> None:
     graph, board = integer_vit(DEIT_TINY), load_board("zcu102")
     shape = ArrayShape(rows=8, columns=16, depth=8)
-    least = Sizer(graph).parameters(replace(shape, ring_bytes=RINGS[0], streamed=True))
-    blocks = estimate(least, board).ram_blocks
+    least = [replace(shape, ring_bytes=RINGS[0], streamed=streamed) for streamed in (False, True)]
+    blocks = min(estimate(Sizer(graph).parameters(array), board).ram_blocks for array in least)
     small = replace(board, resources=replace(board.resources, ram_blocks=blocks))
     choice = Chooser(Sizer(graph), shape, small, Settings()).choose()
-    assert (choice.array.streamed, choice.array.ring_bytes) == (True, RINGS[0])
+    assert choice.array.ring_bytes < USUAL_RING
+    assert estimate(Sizer(graph).parameters(choice.array), small).fits
 
 
 def test_streaming_is_chosen_where_it_makes_room() -> None:
@@ -148,7 +149,9 @@ def test_experts_and_rows_from_another_token_stay_one_row_wide() -> None:
 
 
 @pytest.mark.parametrize("blocks", [1, KEPT, KEPT + 1, 7])
-def test_equal_layers_are_left_out_of_the_comparison(blocks: int) -> None:
+def test_equal_layers_are_left_out_of_the_comparison(blocks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """These are short beside their latencies; of long ones, see ViT-Base, the others tell more."""
+    monkeypatch.setattr("hlsgen.choice.LONG", 0)
     graph = integer_vit(replace(DIGITS, blocks=blocks))
     short = shorten(graph)
     assert short.dropped == max(0, blocks - KEPT)
@@ -156,9 +159,15 @@ def test_equal_layers_are_left_out_of_the_comparison(blocks: int) -> None:
     again = Sizer(short.graph)  # still a model
     choice, shape = chosen(graph, "zcu102", "4x4x8", Settings(attention="resident"))
     for trial in choice.trials:
-        assert abs(trial.cycles - cycles(graph, trial.array)) <= 0.002 * trial.cycles
+        assert abs(trial.cycles - cycles(graph, trial.array)) <= 0.005 * trial.cycles
         assert again.parameters(trial.array).ring_words == Sizer(graph).parameters(trial.array).ring_words
     assert choice.trials[0].array.rows == shape.rows
+
+
+def test_of_a_small_model_every_layer_is_predicted() -> None:
+    graph = integer_vit(replace(DIGITS, blocks=7))
+    choice, _ = chosen(graph, "zcu102", "4x4x8")
+    assert [trial.cycles for trial in choice.trials] == [cycles(graph, t.array) for t in choice.trials]
 
 
 def test_the_report_says_what_was_chosen() -> None:

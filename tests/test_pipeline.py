@@ -299,3 +299,130 @@ def test_the_rtl_equals_golden(folder: Path, capsys: pytest.CaptureFixture[str])
     assert document["utilisation"] == document["macs"] / (
         max(c["cycles"] for c in document["counters"]) * 128
     )
+
+
+def test_images_of_the_user_s_are_simulated_too(design: Design) -> None:
+    data = load_data("digits", heldout=True)
+    assert data.labels is not None
+    stored = design.simulate("program", samples=3)
+    given = design.simulate("program", samples=data.images[:3], labels=data.labels[:3])
+    assert given == stored
+    assert design.simulate("program", samples=data.images[2]).classes == stored.classes[2:]
+    assert design.simulate("program", samples=data.images[:20]).images == 20  # all, not what takes seconds
+    assert design.simulate("program", samples=data.images[:2]).labels == ()
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (np.zeros((2, 8, 8)), None, "images must have shape [N, 1, 8, 8], not [2, 8, 8]"),
+        (np.zeros((2, 1, 8, 9)), None, "images must have shape [N, 1, 8, 8], not [2, 1, 8, 9]"),
+        (np.zeros((0, 1, 8, 8)), None, "at least one image is needed"),
+        (np.full((1, 8, 8), np.inf), None, "images must be finite real numbers"),
+        (np.zeros((2, 1, 8, 8)), np.zeros(3, np.int64), "samples: labels must be 2, not 3"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(
+    design: Design, images: np.ndarray, labels: np.ndarray | None, message: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        design.simulate(samples=images, labels=labels)
+    assert str(caught.value) == message
+
+
+def test_images_from_a_file(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = load_data("digits", heldout=True)
+    np.savez(tmp_path / "mine.npz", images=data.images[5:9], labels=data.labels[5:9])  # type: ignore[index]
+    assert main(["simulate", str(folder), "--images", str(tmp_path / "mine.npz")]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("program: 4 images, ")
+    assert second.endswith("of 4 as labelled")
+    assert main(["simulate", str(folder), "--images", str(tmp_path / "mine.npz"), "--samples", "2"]) == 0
+    assert capsys.readouterr().out.startswith("program: 2 images, ")
+    np.save(tmp_path / "other.npy", np.zeros((2, 1, 9, 8), np.float32))
+    assert main(["simulate", str(folder), "--images", str(tmp_path / "other.npy")]) == 2
+    assert "images must be 1x8x8, not 1x9x8" in capsys.readouterr().err
+
+
+def test_golden_runs_once_over_the_samples(design: Design, tmp_path: Path, monkeypatch: Any) -> None:
+    import hlsgen.design as module
+
+    seen: list[int] = []
+
+    def counted(graph: Any, images: np.ndarray, **rest: Any) -> np.ndarray:
+        seen.append(len(images))
+        return outputs(graph, images, **rest)
+
+    from hlsgen.ir import outputs
+
+    monkeypatch.setattr(module, "outputs", counted)
+    bare = dataclasses.replace(design, samples=design.samples.first(5), _known={})
+    bare.save(tmp_path / "once").report()
+    assert seen == [4]  # the first one with all its tensors
+    logits, tensors = bare.sample_golden
+    np.testing.assert_array_equal(logits, design.logits(design.samples.images[:5]))
+    assert tensors.keys() == evaluate(design.graph, design.samples.images[0]).keys()
+    other = dataclasses.replace(bare, samples=design.samples.first(2))
+    assert len(other.sample_golden[0]) == 2  # what is known is of other samples
+
+
+def test_a_design_is_shown_in_a_line(design: Design) -> None:
+    assert re.fullmatch(
+        r"Design\('digits', board='ulx3s-85f', array=4x4x8, commands=\d+, samples=397, directory='.*'\)",
+        repr(design),
+    )
+
+
+_NO_TORCH = """
+import sys
+sys.modules["torch"] = None
+from hlsgen.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--array", "8x8"), 2, "array must be ROWSxCOLUMNSxDEPTH, for example 4x4x8, not '8x8'"),
+        (("--board", "nexys"), 2, "board must be one of kv260, "),
+        (("--array", "3x4x8", "--row-width", "2"), 2, "row_width must be a power of two that divides rows"),
+        (("--attention", "streamed"), 2, "attention must be resident on ulx3s-85f"),
+        (("--array", "16x16x16"), 4, "the 16x16x16 array must need at most 143 DSP blocks on ulx3s-85f"),
+        (("-o", "FILE"), 2, "FILE must be a folder, not a file"),
+        (("-o", "FILE/below"), 2, "FILE must be a folder, not a file"),
+        (("-o", "FOREIGN"), 2, "FOREIGN must be empty, new, or a build folder of hlsgen"),
+        (("-o", "/proc/nowhere"), 2, "/proc/nowhere can't be written"),
+        (("--calibration", "/nowhere.npy"), 2, "there is no data '/nowhere.npy'"),
+        (("--samples", "/nowhere.npy"), 2, "there is no data '/nowhere.npy'"),
+    ],
+)
+def test_what_is_wrong_is_said_before_pytorch_is_loaded(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign/mine").touch()
+    names = {"FILE": str(tmp_path / "file"), "FOREIGN": str(tmp_path / "foreign")}
+
+    def named(text: str) -> str:
+        for name, path in names.items():
+            text = text.replace(name, path)
+        return text
+
+    given = ["-o", str(tmp_path / "new"), *map(named, arguments)]
+    command = [sys.executable, "-c", _NO_TORCH, "compile", "deit-tiny", *given]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert named(message) in done.stderr
+    assert not (tmp_path / "new").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "foreign"]
+
+
+def test_all_wrong_arguments_are_told_at_once() -> None:
+    with pytest.raises(UsageError) as caught:
+        hlsgen.build("digits", "/proc/x", board="nexys", array="4x4", span=-1)
+    assert [problem.what.split(",")[0] for problem in caught.value.problems] == [
+        "board must be one of kv260",
+        "array must be ROWSxCOLUMNSxDEPTH",
+    ]

@@ -20,7 +20,7 @@ from hlsgen.quantize.findings import differing
 from hlsgen.report.choice import choice_lines
 
 WORTH = 0.01
-"""Share of the cycles from which a loss in the patch embedding is worth a word."""
+"""Share of the cycles from which the loading of patches is worth a word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,20 +130,17 @@ class Report:
         return lines
 
     def _embedding(self) -> list[str]:
-        """Where the patch embedding takes much longer than its products: how long, and why."""
+        """Where patches take much longer to load than their products: how long, and why."""
         program, p = self.design.program, self.design.program.parameters
-        index, command = next(
-            ((i, c) for i, c in enumerate(program.commands) if c.load is Load.PATCHES), (0, None)
-        )
+        command = next((each for each in program.commands if each.load is Load.PATCHES), None)
         if command is None:
             return []
-        end = max(item.multiply_end for item in self.prediction.jobs if item.command == index)
         parts = p.columns // math.gcd(p.columns, command.patch_width)
-        if end - steps_of(command) < WORTH * self.prediction.cycles or parts == 1:
+        loads, steps = command.rows * command.k_words * parts, steps_of(command)
+        if parts == 1 or loads - steps < WORTH * self.prediction.cycles:
             return []
         why = f"a word of {p.columns} pixels is read in {parts} parts for patches {command.patch_width} wide"
-        times = f"the patch embedding takes {end} cycles, its products {steps_of(command)}"
-        return [f"note       {times}: {why}"]
+        return [f"note       patches take {loads} cycles to load, their products {steps}: {why}"]
 
 
 def _percent(part: int, whole: int) -> str:

@@ -21,9 +21,10 @@ def test_the_phases_are_the_whole_process(
     phases = {phase["name"]: phase for phase in figures["phases"]}
     assert list(phases) == [
         "start", "import", "model", "capture", "quantize", "lower", "samples", "C++", "data", "RTL", "write",
+        "report",
     ]  # fmt: skip
     assert figures["process"] == pytest.approx(sum(phase["wall"] for phase in phases.values()))
-    before = sum(phases[name]["wall"] for name in ("start", "import", "model"))
+    before = sum(phases[name]["wall"] for name in ("start", "import", "model", "report"))
     assert figures["model_to_sources"] == pytest.approx(figures["process"] - before)
     assert phases["RTL"]["children"] > 0  # nothing came from a cache
     assert figures["bytes_written"] > 1_000_000
