@@ -6,8 +6,9 @@ SIGKILL, SIGTERM, SIGINT or SIGHUP. Then every digest of the old build or of the
 process may be left, and a compilation that is not killed must end with exactly the new files. The moment is
 anywhere in the time that a compilation takes, or within what it spends on the folder, where it matters.
 
-Without `--whole` only what follows the front end is done, so that a compilation takes a second or two: load a
-design, make all files, write them. `--whole` runs `hlsgen compile` itself.
+Without `--whole` only what follows the front end is done, in a forked process, so that it takes less than
+a second: make all files of a design, write them. `--whole` runs `hlsgen compile` itself, and looks for
+processes that it left.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import argparse
 import json
 import os
 import random
-import select
 import shutil
 import signal
 import subprocess
@@ -24,44 +24,79 @@ import sys
 import tempfile
 import time
 import uuid
+import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hlsgen.design import Design
 from hlsgen.errors import UsageError
-from hlsgen.pipeline import build
 from hlsgen.pipeline import compile as compile_graph
-from hlsgen.project import MANIFEST
+from hlsgen.processes import Ended, signals_end
+from hlsgen.project import MANIFEST, save
 from hlsgen.store.files import sha256
 from hlsgen.store.replace import COMMIT, NEW
 
 SIGNALS = tuple(name for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
 ARRAYS = ("4x4x8", "2x4x8")
 MARK = "HLSGEN_KILLS"
-WRITES_SECONDS = 0.06
+WRITES_SECONDS = 0.1
 """About what writing a folder takes: the length of the window after the word `write`."""
 MINE = "mine/notes.txt"
 """A file of the user's."""
-_SAVE = """
-import sys
-from pathlib import Path
-from hlsgen import Design
-from hlsgen.processes import Ended, signals_end
-from hlsgen.project import save
-from hlsgen.rtl_text import rtl_text
-def progress(name):
-    print(name, file=sys.stderr, flush=True)
-try:
-    with signals_end():
-        progress("load")
-        save(Design.load(sys.argv[1]), Path(sys.argv[2]), rtl_text, progress)
-except Ended as ended:
-    sys.exit(ended.exit_code)
-except KeyboardInterrupt:
-    sys.exit(130)
-"""
+SAMPLES = 16
+"""Images that the builds keep, so that making one doesn't take long."""
+
+
+@dataclass
+class Compilation:
+    """A process that compiles, and the pipe on which it names its phases."""
+
+    pid: int
+    pipe: int
+    code: int | None = None
+
+    @classmethod
+    def start(cls, body: Callable[[int], int]) -> Compilation:
+        """Fork; the child ends with the exit code that `body` returns when it gets the pipe's other end."""
+        mine, other = os.pipe()
+        pid = os.fork()
+        if pid:
+            os.close(other)
+            os.set_blocking(mine, False)
+            return cls(pid, mine)
+        code = 1
+        try:
+            code = body(other)
+        except KeyboardInterrupt:
+            code = 130
+        except BaseException as error:  # noqa: BLE001 the campaign shows it
+            os.write(other, f"{error!r}\n".encode())
+        finally:
+            os._exit(code)
+
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        if self.code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.code = os.waitstatus_to_exitcode(status) if pid else None
+        return self.code is None
+
+    def phases(self) -> list[str]:
+        """What it wrote since the last call."""
+        try:
+            return os.read(self.pipe, 1 << 16).decode().splitlines()
+        except BlockingIOError:
+            return []
+
+    def wait(self) -> int:
+        """The exit code, once it has ended."""
+        while self.running():
+            time.sleep(0.002)
+        os.close(self.pipe)
+        assert self.code is not None
+        return self.code
 
 
 @dataclass
@@ -81,21 +116,28 @@ class Campaign:
 
     def __init__(self, place: Path, *, whole: bool, seed: int) -> None:
         self._place, self._whole, self._random = place, whole, random.Random(seed)
+        self._designs: list[Design] = []
         self._files: list[dict[str, bytes]] = []
         self._seconds = 0.0
         self.tally = Tally()
 
     def prepare(self) -> None:
         """Compile both builds that the folder is to hold in turn, and the first one into it."""
-        first = build("digits", self._place / ARRAYS[0], array=ARRAYS[0])
-        second = compile_graph(first.graph, array=ARRAYS[1], samples=first.samples, notes=first.notes)
-        replace(second, quantization=first.quantization).save(self._place / ARRAYS[1])
+        for array in ARRAYS[: 2 if self._whole else 1]:
+            command = [sys.executable, "-m", "hlsgen", "compile", "digits", "--array", array]
+            subprocess.run([*command, "-o", str(self._place / array)], check=True, capture_output=True)
+        if not self._whole:
+            first = Design.load(self._place / ARRAYS[0])
+            first = replace(first, samples=first.samples.first(SAMPLES))
+            second = compile_graph(first.graph, array=ARRAYS[1], samples=first.samples, notes=first.notes)
+            for array, design in zip(ARRAYS, (first, second), strict=True):
+                self._designs.append(replace(design, directory=None).save(self._place / array))
         self._files = [_held(self._place / array) for array in ARRAYS]
         shutil.copytree(self._place / ARRAYS[0], self.folder)
         (self.folder / MINE).parent.mkdir()
         (self.folder / MINE).write_text("mine")
         start = time.monotonic()
-        self._compile(1).communicate()
+        self._compile(1).wait()
         self._seconds = time.monotonic() - start  # of one that is not killed
         self._check((1,), "first")
 
@@ -111,18 +153,18 @@ class Campaign:
         mark = uuid.uuid4().hex
         process = self._compile(new, mark)
         phase = _wait(process, share * WRITES_SECONDS if late else share * self._seconds, late=late)
-        process.send_signal(getattr(signal, name))
-        _, errors = process.communicate()
+        if process.running():
+            os.kill(process.pid, getattr(signal, name))
+        code = process.wait()
         case = f"{number}: {name} in phase {phase}"
         self.tally.phases[phase] += 1
-        code = process.returncode
         expected = {-9, 0} if name == "SIGKILL" else {0, 128 + getattr(signal, name)}
         # Before and after hlsgen itself runs, Python's own answers to the signals.
-        expected |= {-getattr(signal, name), 1} if phase in ("start", "end") else set()
+        expected |= {-getattr(signal, name), 1, 130} if phase in ("start", "end") else set()
         if code not in expected:
-            self.tally.faults.append(f"{case}: exit code {code}: {errors[-300:]}")
+            self.tally.faults.append(f"{case}: exit code {code}")
         self.tally.interrupted += any((self.folder / part).exists() for part in (NEW, COMMIT))
-        if name != "SIGKILL" and (left := _left(mark)):
+        if self._whole and name != "SIGKILL" and (left := _left(mark)):
             self.tally.faults.append(f"{case}: left running: {left}")
         found = self._check((1 - new, new), case)
         self.tally.states[f"{name} {'ended before' if code == 0 else ('old', 'new')[found == new]}"] += 1
@@ -151,40 +193,38 @@ class Campaign:
             self.tally.faults.append(f"{case}: other files {sorted(rest)[:5]}")
         return found
 
-    def _compile(self, build: int, mark: str = "") -> subprocess.Popen[str]:
-        array = ARRAYS[build]
-        if self._whole:
-            command = ["-m", "hlsgen", "compile", "digits", "--array", array, "-o", str(self.folder)]
-        else:
-            command = ["-c", _SAVE, str(self._place / array), str(self.folder)]
-        return subprocess.Popen(
-            [sys.executable, *command],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {MARK: mark},
-        )
+    def _compile(self, build: int, mark: str = "") -> Compilation:
+        def whole(pipe: int) -> int:
+            os.dup2(pipe, 2)
+            command = ["compile", "digits", "--array", ARRAYS[build], "-o", str(self.folder)]
+            os.execve(sys.executable, [sys.executable, "-m", "hlsgen", *command], {**os.environ, MARK: mark})
+
+        def files_only(pipe: int) -> int:
+            try:
+                with signals_end():
+                    save(self._designs[build], self.folder, progress=lambda name: _tell(pipe, name))
+            except Ended as ended:
+                return ended.exit_code
+            return 0
+
+        return Compilation.start(whole if self._whole else files_only)
 
 
-def _wait(process: subprocess.Popen[str], seconds: float, *, late: bool) -> str:
+def _tell(pipe: int, phase: str) -> None:
+    os.write(pipe, f"{phase}\n".encode())
+
+
+def _wait(process: Compilation, seconds: float, *, late: bool) -> str:
     """Let a compilation run for some time, counted from its start or from when it writes; the phase then."""
-    assert process.stderr is not None
-    os.set_blocking(process.stderr.fileno(), False)
     end, phase = time.monotonic() + seconds, "start"
-    while process.poll() is None and (late or time.monotonic() < end):
-        for line in process.stderr.read().splitlines() if _ready(process) else ():
+    while process.running() and (late or time.monotonic() < end):
+        for line in process.phases():
             phase = line.removeprefix("hlsgen: ")
         if late and phase == "write":
             time.sleep(seconds)
             break
         time.sleep(0.0005)
-    os.set_blocking(process.stderr.fileno(), True)
-    return phase if process.poll() is None else "end"
-
-
-def _ready(process: subprocess.Popen[str]) -> bool:
-    assert process.stderr is not None
-    return bool(select.select([process.stderr], [], [], 0)[0])
+    return phase if process.running() else "end"
 
 
 def _left(mark: str) -> list[str]:
@@ -210,11 +250,15 @@ def run(count: int, seed: int, *, whole: bool = False) -> Tally:
         campaign.prepare()
         for number in range(count):
             campaign.kill(number)
+            if number % 10 == 9:
+                faults = len(campaign.tally.faults)
+                print(f"{number + 1} kills, {faults} faults", file=sys.stderr, flush=True)
     return campaign.tally
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the kills and print what came of them; exit code 1 when anything was lost."""
+    warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads: those of OpenBLAS sleep
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)

@@ -108,11 +108,13 @@ def _output(process: subprocess.Popen[str], seconds: float | None, stop: threadi
 
 def end(process: subprocess.Popen[str]) -> None:
     """End a process that leads a session, and all of its children: a word first, then by force."""
-    _signal(process, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(GRACE_SECONDS)
-    _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
-    process.wait()
+    try:
+        _signal(process, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
+    finally:  # a second Ctrl-C shortens the wait
+        _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+        process.wait()
 
 
 def _signal(process: subprocess.Popen[str], number: int) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Mapping
@@ -84,6 +85,8 @@ def _change(path: Path, action: Callable[..., Any], *arguments: Any, **options: 
         action(*arguments, **options)
     except OSError as error:
         what = f"{path} can't be written: {error.strerror or error}"
-        raise UsageError(Problem(what, fix="make room, or choose another folder")) from None
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        fix = "make room, then call it again" if full else "choose another folder"
+        raise UsageError(Problem(what, fix=fix)) from None
     except ValueError as error:  # a null character
         raise UsageError(f"{str(path)!r} can't be a path: {error}") from None

@@ -29,6 +29,9 @@ def locked(directory: Path, *, shared: bool = False) -> Iterator[None]:
     The folder itself is locked: there is no lock file. File systems without locks are used without. Raises
     `UsageError` when another process holds it for `WAIT_SECONDS`.
     """
+    if fcntl is None:
+        yield
+        return
     end = time.monotonic() + WAIT_SECONDS
     while True:
         try:
@@ -45,8 +48,7 @@ def locked(directory: Path, *, shared: bool = False) -> Iterator[None]:
 
 
 def _wait(handle: int, directory: Path, *, shared: bool, end: float) -> None:
-    if fcntl is None:
-        return
+    assert fcntl is not None
     while True:
         try:
             fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)

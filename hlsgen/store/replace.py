@@ -103,6 +103,7 @@ class Folder:
         if files.same(self.path / self.index, contents[self.index]) and all(
             files.same(self.path / path, data) for path, data in contents.items()
         ):
+            self._remove_derived()
             return
         self._check_places(contents)
         for path, data in contents.items():
@@ -137,9 +138,9 @@ class Folder:
         new = self._listed(commit / self.index)
         if new is not None:  # else the index has been moved, which is the last move
             old = self._listed(self.path / self.index) or []
-            for path in [*sorted(set(old) - set(new)), *self.derived]:
+            for path in sorted(set(old) - set(new)):
                 files.remove(self.path / path)
-                files.remove(files.part(self.path / path))
+            self._remove_derived()
             for place in sorted(item for item in commit.rglob("*") if item.is_file()):
                 if place != commit / self.index:
                     target = self.path / place.relative_to(commit)
@@ -147,6 +148,11 @@ class Folder:
                     files.move(place, target)
             files.move(commit / self.index, self.path / self.index)
         files.remove_tree(commit)
+
+    def _remove_derived(self) -> None:
+        for path in self.derived:
+            files.remove(self.path / path)
+            files.remove(files.part(self.path / path))
 
     def _listed(self, index: Path) -> list[str] | None:
         """Paths that an index lists, of any version; those that lead outside don't count."""

@@ -173,11 +173,13 @@ def _cut(place: Path, at: int, contents: Mapping[str, bytes]) -> bool:
     return (place / COMMIT).is_dir()
 
 
-def test_an_equal_build_changes_nothing(tmp_path: Path, versions: tuple[Any, ...]) -> None:
-    _put(tmp_path / "a", versions[1] | {DERIVED[0]: b"of this machine"})
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "a").rglob("*")}
-    _folder(tmp_path / "a").replace(versions[1])
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "a").rglob("*")} == before
+def test_an_equal_build_changes_no_file_and_removes_what_was_derived(
+    tmp_path: Path, versions: tuple[Any, ...]
+) -> None:
+    _put(tmp_path, versions[1] | {DERIVED[1]: b"measured"})
+    before = {path: (tmp_path / path).stat().st_mtime_ns for path in versions[1]}
+    _folder(tmp_path).replace(versions[1])
+    assert {path: (tmp_path / path).stat().st_mtime_ns for path in held(tmp_path)} == before
 
 
 def test_what_would_stop_the_moves_is_refused_before_any(tmp_path: Path, versions: tuple[Any, ...]) -> None:
