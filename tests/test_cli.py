@@ -137,12 +137,12 @@ def test_a_defect_leaves_one_line_and_a_crash_file(
     code, out, err = run("ops", "--markdown")
     (path,) = tmp_path.glob("hlsgen-crash-*.txt")
     assert (code, out) == (70, "")
-    assert err == f"hlsgen: internal error: ZeroDivisionError: a b \udc80; please report {path}\n"
+    assert err == f"hlsgen: internal error: ZeroDivisionError: a b \\udc80; please report {path}\n"
     text = path.read_text()
     assert "Traceback" in text
     assert "['ops', '--markdown']" in text
     code, out, _ = run("ops", "--json")
-    assert json.loads(out)["what"] == "ZeroDivisionError: a b \udc80"
+    assert json.loads(out)["what"] == "ZeroDivisionError: a b \\udc80"
     assert json.loads(out)["exit_code"] == code == 70
 
 

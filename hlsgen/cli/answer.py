@@ -60,7 +60,7 @@ def crash_file(arguments: Sequence[str], error: BaseException) -> tuple[str, str
     """Write the traceback and versions to a file; returns one line about the error and the file's path."""
     from hlsgen import __version__
 
-    line = " ".join(f"{type(error).__name__}: {error}".split())
+    line = for_terminal(" ".join(f"{type(error).__name__}: {error}".split()))
     trace = "".join(traceback.format_exception(error))
     text = "\n".join(
         [f"hlsgen {__version__}, Python {platform.python_version()}, {platform.platform()}",
