@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import re
 import time
@@ -12,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -103,21 +104,14 @@ def verify(folder: Path, wanted: Wanted) -> Verification:
     found = read_netlist(data, netlist.stem, NAME)
     sha256 = hashlib.sha256(data).hexdigest()
     progress(f"netlist {sha256[:16]}: {sum(found.cells.values())} cells; building its simulator (minutes)")
-    facts = json.loads((folder / DESIGN).read_text())
-    hertz = clock_mhz(folder) * 1e6 * float(found.clock_ratio)
-    board = build_board(found, hertz / facts["baud"], folder / "build" / "verify")
+    hertz, baud = clock_mhz(folder) * 1e6 * float(found.clock_ratio), _baud(folder)
+    board = build_board(found, hertz / baud, folder / "build" / "verify")
     built = time.monotonic()
-    progress(f"built in {built - started:.0f} s; {images} images at {facts['baud']} baud")
-    cycles = []
+    progress(f"built in {built - started:.0f} s; {images} images at {baud} baud")
     with board.port() as port:
         device = host.Board(port, folder / "host")
         try:
-            for index in range(images):
-                begun = time.monotonic()
-                label = _run(device, host, vectors, index)
-                cycles.append(int(device.cycles))
-                seconds = time.monotonic() - begun
-                progress(f"image {index + 1} of {images}: class {label}, equal ({seconds:.1f} s)")
+            cycles = [_run(device, host, vectors, index, progress) for index in range(images)]
         finally:
             device.close()
     return Verification(
@@ -130,12 +124,13 @@ def verify(folder: Path, wanted: Wanted) -> Verification:
     )
 
 
-def _run(device: object, host: ModuleType, vectors: Vectors, index: int) -> int:
-    """One image through the host's program; its class. Raises `Mismatch`."""
+def _run(device: Any, host: ModuleType, vectors: Vectors, index: int, progress: Callable[[str], None]) -> int:
+    """One image through the host's program; the cycles that the board tells. Raises `Mismatch`."""
     expected = vectors.logits[index]
     where, fix = f"image {index} of the self test", "please report it, with the project: the netlist is wrong"
+    begun = time.monotonic()
     try:
-        label, logits = device.run(vectors.images[index], timeout=IMAGE_SECONDS)  # type: ignore[attr-defined]
+        label, logits = device.run(vectors.images[index], timeout=IMAGE_SECONDS)
     except (host.BoardError, TimeoutError) as error:
         raise Mismatch(Problem(f"the netlist must answer: {error}", where=where, fix=fix)) from None
     wrong = np.flatnonzero(logits != expected)
@@ -147,23 +142,37 @@ def _run(device: object, host: ModuleType, vectors: Vectors, index: int) -> int:
     if label != np.argmax(expected):
         what = f"the netlist's class must be {np.argmax(expected)}, not {label}"
         raise Mismatch(Problem(what, where=where, why="all logits are equal to golden", fix=fix))
-    return int(label)
+    progress(f"image {index + 1}: class {label}, equal ({time.monotonic() - begun:.1f} s)")
+    return int(device.cycles)
 
 
 def _vectors(folder: Path) -> Vectors:
     try:
-        with np.load(folder / VECTORS, allow_pickle=False) as stored:
+        with (folder / VECTORS).open("rb") as file, np.load(file, allow_pickle=False) as stored:
             images, outputs = stored["images"], stored["outputs"].astype(np.int64)
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{folder / VECTORS} must hold images and outputs: {error}") from None
-    return Vectors(images, outputs.reshape(len(images), -1))
+        return Vectors(images, outputs.reshape(len(images), -1))
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+        raise _damaged(folder / VECTORS, "images and outputs", error) from None
+
+
+def _baud(folder: Path) -> int:
+    try:
+        return int(json.loads((folder / DESIGN).read_text())["baud"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder / DESIGN, "the serial port's baud", error) from None
+
+
+def _damaged(path: Path, holds: str, error: Exception) -> UsageError:
+    fix = "hlsgen export writes the project anew"
+    return UsageError(Problem(f"{path} must hold {holds}", why=f"{type(error).__name__}: {error}", fix=fix))
 
 
 def _host_program(path: Path) -> ModuleType:
     """The project's program for the host, as a module."""
-    spec = importlib.util.spec_from_file_location("hlsgen_host", path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{path} must be a Python program")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = ModuleType(path.stem)
+    module.__file__ = str(path)
+    try:
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102 the program itself
+    except (SyntaxError, ValueError, NameError, ImportError) as error:
+        raise _damaged(path, "the project's program for the host", error) from None
     return module

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from amaranth import Module, Value
+from amaranth import Const, Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -59,6 +59,8 @@ class Group(wiring.Component):
         for name, component in components.items():
             for path, member, port in component.signature.flatten(component):
                 value = Value.cast(port)
+                if member.flow == In and isinstance(value, Const):
+                    continue  # of a stream that is always ready
                 fields = self.inputs if member.flow == In else self.outputs
                 label = ".".join(map(str, (name, *path)))
                 field = Field(label, sizes[member.flow], len(value))
