@@ -15,13 +15,14 @@ import sys
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
 import numpy as np
 
 from benchmarks.case import HARNESSES, quantized
+from benchmarks.tiny import tiny
 from hlsgen.cli.values import natural, positive
 from hlsgen.errors import HlsgenError, Mismatch
 from hlsgen.ir import Graph, evaluate
@@ -34,8 +35,10 @@ from hlsgen.machine.limits import cycle_limit
 from hlsgen.rtl.header import Error
 from hlsgen.sim import cosim
 
-MACHINES = {"resident": ("digits", False), "streamed": ("digits", True), "experts": ("digits-moe", False)}
-"""Name to shipped example, and whether its attention is streamed."""
+MACHINES = {"resident": (False, False), "streamed": (False, True), "experts": (True, False)}
+"""Whether the model has experts, and whether its attention is streamed."""
+TINY = ArrayShape(rows=2, columns=2, depth=2, bus_bytes=8)
+DIGITS = ArrayShape(rows=4, columns=4, depth=8)
 WATCHDOG = 1 << 12
 STOP = 1024
 """Cycles from the limit to the answer where the memory answers: what is under way comes back first."""
@@ -201,14 +204,15 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--count", type=positive, default=2000, help="flips in all (%(default)s)")
     parser.add_argument("--seed", type=natural, default=1, help="of the choice of bits (%(default)s)")
     parser.add_argument("--header", action="store_true", help="every bit of the header instead")
+    parser.add_argument("--digits", action="store_true", help="the shipped digits instead of tiny models")
     parser.add_argument("--json", action="store_true")
     return parser
 
 
-def _build(name: str) -> Rig:
-    model, streamed = MACHINES[name]
-    graph, pixels = quantized(model)
-    lowered = lower(graph, ArrayShape(rows=4, columns=4, depth=8, streamed=streamed))
+def _build(name: str, digits: bool) -> Rig:
+    experts, streamed = MACHINES[name]
+    graph, pixels = quantized("digits-moe" if experts else "digits") if digits else tiny(experts)
+    lowered = lower(graph, replace(DIGITS if digits else TINY, streamed=streamed))
     harness = cosim.build(lowered.program.parameters, HARNESSES, trace=True)
     return make_rig(lowered, graph, pixels, harness)
 
@@ -253,7 +257,7 @@ def main() -> int:
     names = [options.machine] if options.machine else list(MACHINES)
     found, met = {}, True
     for index, name in enumerate(names):
-        rig = _build(name)
+        rig = _build(name, options.digits)
         count = (options.count + index) // len(names)
         bits = Random(options.seed).sample(command_bits(rig.image), count)
         bits = list(range(8 * HEADER_BYTES)) if options.header else bits

@@ -128,7 +128,7 @@ def test_packed_products_equal_golden(name: str, array: ArrayShape, tmp_path: Pa
     [
         ("digits", ArrayShape(rows=4, columns=4, depth=8, bus_bytes=8)),
         ("awkward", ArrayShape(rows=8, columns=4, depth=4, bus_bytes=4)),
-        ("distilled", ArrayShape(rows=16, columns=4, depth=8, bus_bytes=16, ring_bytes=1024, row_width=2)),
+        ("digits", ArrayShape(rows=16, columns=4, depth=8, bus_bytes=16, ring_bytes=1024, row_width=2)),
     ],
     ids=lambda v: v if isinstance(v, str) else _name(v),
 )
