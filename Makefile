@@ -11,7 +11,7 @@ help:
 	@echo "make bitstream   after make demo: build the project's bitstream (some minutes)"
 	@echo "make test        all tests but the slow ones"
 	@echo "make test-full   all tests"
-	@echo "make fuzz        2,048 random models on random machines, on every level (about an hour)"
+	@echo "make fuzz        2,048 random models on random machines, on every level (some tens of minutes)"
 	@echo "make lint        ruff"
 	@echo "make types       pyright"
 	@echo "make ci          lint, types and tests, as CI runs them"
