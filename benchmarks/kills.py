@@ -41,8 +41,6 @@ from hlsgen.store.replace import COMMIT, NEW
 SIGNALS = tuple(name for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
 ARRAYS = ("4x4x8", "2x4x8")
 MARK = "HLSGEN_KILLS"
-WRITES_SECONDS = 0.1
-"""About what writing a folder takes: the length of the window after the word `write`."""
 MINE = "mine/notes.txt"
 """A file of the user's."""
 SAMPLES = 16
@@ -67,6 +65,9 @@ class Compilation:
             os.set_blocking(mine, False)
             return cls(pid, mine)
         code = 1
+        for name in SIGNALS[1:]:  # nohup may have told the campaign to ignore one
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             code = body(other)
         except KeyboardInterrupt:
@@ -118,7 +119,7 @@ class Campaign:
         self._place, self._whole, self._random = place, whole, random.Random(seed)
         self._designs: list[Design] = []
         self._files: list[dict[str, bytes]] = []
-        self._seconds = 0.0
+        self._before = self._writes = 0.0  # seconds of one that is not killed, before it writes and from then
         self.tally = Tally()
 
     def prepare(self) -> None:
@@ -136,9 +137,11 @@ class Campaign:
         shutil.copytree(self._place / ARRAYS[0], self.folder)
         (self.folder / MINE).parent.mkdir()
         (self.folder / MINE).write_text("mine")
-        start = time.monotonic()
-        self._compile(1).wait()
-        self._seconds = time.monotonic() - start  # of one that is not killed
+        first, start = self._compile(1), time.monotonic()
+        _wait(first, 0.0, late=True)
+        self._before = time.monotonic() - start
+        first.wait()
+        self._writes = time.monotonic() - start - self._before
         self._check((1,), "first")
 
     @property
@@ -152,7 +155,7 @@ class Campaign:
         late, share = self._random.random() < 0.6, self._random.random()
         mark = uuid.uuid4().hex
         process = self._compile(new, mark)
-        phase = _wait(process, share * WRITES_SECONDS if late else share * self._seconds, late=late)
+        phase = _wait(process, share * (self._writes if late else self._before), late=late)
         if process.running():
             os.kill(process.pid, getattr(signal, name))
         code = process.wait()
