@@ -137,8 +137,8 @@ def test_random_extremes(seed: int) -> None:
     pool, function = pools[seed % len(pools)], ("gelu", "relu")[seed % 2]
     shape = replace(FEW, pool=pool, seed=seed, function=function)
     graph = _Changed(shape, _random_change(random), convention).build()
-    names = dict.fromkeys(("image", "activations", "logits", "weights"), "")
-    config = QuantizeConfig(**{name: str(random.choice(OBSERVERS)) for name in names})
+    image, activations, logits, weights = (str(random.choice(OBSERVERS)) for _ in range(4))
+    config = QuantizeConfig(image=image, activations=activations, logits=logits, weights=weights)
     check(graph, _random_images(shape, random), config if seed % 2 else QuantizeConfig())
 
 
