@@ -62,14 +62,18 @@ def times(part: str, factor: float) -> Change:
 
 
 def _random_change(random: np.random.Generator) -> Change:
-    """One or two kinds of arrays times a factor: whole, every third row, one element, or one value."""
-    changes = [(random.choice(PARTS), random.choice(FACTORS), random.integers(4)) for _ in range(2)]
+    """Kinds of arrays times a factor: whole, every third row, one element, or one value; some without biases.
+
+    Without biases, class token and positions nothing but the images and weights sets a tensor's range.
+    """
+    count, bare = int(random.integers(1, 3)), random.random() < 0.4
+    changes = [(random.choice(PARTS), random.choice(FACTORS), random.integers(4)) for _ in range(count)]
 
     def change(name: str, array: np.ndarray) -> np.ndarray:
-        for part, factor, way in changes[: 1 + len(changes) % 2 + int(changes[0][2] % 2)]:
+        array = array * (0.0 if bare and ("bias" in name or name in ("pos_embed", "cls_token")) else 1.0)
+        for part, factor, way in changes:
             if part not in name:
                 continue
-            array = array.copy()
             if way == 0:
                 array *= factor
             elif way == 1:
@@ -133,8 +137,8 @@ def test_random_extremes(seed: int) -> None:
     pool, function = pools[seed % len(pools)], ("gelu", "relu")[seed % 2]
     shape = replace(FEW, pool=pool, seed=seed, function=function)
     graph = _Changed(shape, _random_change(random), convention).build()
-    names = dict.fromkeys(("image", "activations", "logits", "weights"), "")
-    config = QuantizeConfig(**{name: str(random.choice(OBSERVERS)) for name in names})
+    image, activations, logits, weights = (str(random.choice(OBSERVERS)) for _ in range(4))
+    config = QuantizeConfig(image=image, activations=activations, logits=logits, weights=weights)
     check(graph, _random_images(shape, random), config if seed % 2 else QuantizeConfig())
 
 

@@ -95,6 +95,11 @@ def test_the_verb_writes_it(design: Design, tmp_path: Path, capsys: pytest.Captu
     place = Path(answer["file"])
     assert place == tmp_path / "build" / "report.html"
     assert answer["bytes"] == place.stat().st_size
+    assert answer["warnings"] == answer["report"]["warnings"] == ["few images"]
+    assert main(["report", str(tmp_path / "build")]) == 0
+    printed = capsys.readouterr()
+    assert printed.err.splitlines() == ["warning: few images"]
+    assert "few images" not in printed.out
     assert main(["report", str(tmp_path / "build"), "-o", str(tmp_path / "no" / "page.html")]) == 2
     assert "can't be written" in capsys.readouterr().err
 
