@@ -20,7 +20,7 @@ from hlsgen.boards.fit import Fit, check_fit, estimate
 from hlsgen.errors import DoesNotFit, UnsupportedModel, UsageError
 from hlsgen.lower.size import ArrayShape
 from hlsgen.lower.sizer import Sizer
-from hlsgen.machine.cycles import Prediction, predict
+from hlsgen.machine.cycles import Prediction, board_memory, predict
 from hlsgen.machine.phases import steps_of
 from hlsgen.machine.plan import Plan, Routing, make_plan
 from hlsgen.machine.trace import DRAIN
@@ -186,10 +186,11 @@ class Chooser:
         fit = estimate(parameters, self._board, self._image_bytes(array))
         short, sizer = self._shortened()
         lowered = sizer.outline(array)
+        memory = board_memory(self._board.image)
         cycles = steps = 0
         for task in range(short.graph.tasks):
             routing = Routing(task=task)
-            prediction = predict(lowered.program, lowered.image, routing=routing)
+            prediction = predict(lowered.program, lowered.image, memory, routing=routing)
             more = _layer(short, make_plan(lowered.program, lowered.image, routing), prediction)
             cycles += prediction.cycles + short.dropped * more[0]
             steps += prediction.multiply + short.dropped * more[1]

@@ -49,6 +49,11 @@ ON_CHIP = Memory(latency=ROM_LATENCY, near=True)
 """The Image in block RAM, as on boards without external memory."""
 
 
+def board_memory(image: str) -> Memory:
+    """The memory of a board whose Image lies `on_chip` or `external`."""
+    return ON_CHIP if image == "on_chip" else Memory()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Timing:
     """Latencies of the RTL in cycles; `tests/sim` holds them against runs."""

@@ -13,7 +13,7 @@ from hlsgen.boards.board import load_board
 from hlsgen.boards.fit import Fit, estimate
 from hlsgen.design import Design
 from hlsgen.machine.commands import Load
-from hlsgen.machine.cycles import Prediction, predict
+from hlsgen.machine.cycles import Prediction, board_memory, predict
 from hlsgen.machine.phases import steps_of
 from hlsgen.machine.plan import Routing
 from hlsgen.quantize.findings import differing
@@ -49,6 +49,8 @@ class Report:
     accuracy: Accuracy
     prediction: Prediction
     fit: Fit
+    board_cycles: int | None
+    """Predicted on the board itself, where its Image lies on the chip and not in an external memory."""
     routing: Routing
     """The task and the queues that were predicted: those of the first stored sample."""
 
@@ -63,6 +65,7 @@ class Report:
             "commands": len(program.commands),
             "image_bytes": self.design.image.size,
             "predicted_cycles": self.prediction.cycles,
+            "board_cycles": self.board_cycles,
             "predicted_utilisation": self.prediction.useful,
             "bytes_read": self.prediction.bytes_read,
             "dsp": self.fit.dsp,
@@ -114,6 +117,8 @@ class Report:
             f"predicted  {self.prediction.cycles} cycles, {100 * self.prediction.useful:.1f} % utilisation",
             f"board      {self.fit.board.name}: about {self.fit.dsp} of {have.dsp} DSP blocks, {ram}",
         ]
+        if self.board_cycles is not None:
+            lines.append(f"on board   {self.board_cycles} cycles, with the Image in block RAM")
         lines += choice_lines(self.design.notes.get("choice", {}))
         return "\n".join([*lines, *self._accuracy(), *self._embedding()])
 
@@ -152,12 +157,15 @@ def make_report(design: Design) -> Report:
     from hlsgen.report.experts import sample_routing
 
     board, routing = load_board(design.board), sample_routing(design)
+    program, image, memory = design.program, design.image, board_memory(board.image)
+    on_board = predict(program, image, memory, routing=routing).cycles if memory.near else None
     return Report(
         design=design,
         accuracy=measure(design),
-        prediction=predict(design.program, design.image, routing=routing),
+        prediction=predict(program, image, routing=routing),
+        board_cycles=on_board,
         routing=routing,
-        fit=estimate(design.program.parameters, board, design.image.size),
+        fit=estimate(program.parameters, board, image.size),
     )
 
 

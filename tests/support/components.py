@@ -155,7 +155,7 @@ SLOW: Mapping[str, Cases] = {
     "board": {
         "frames": lambda: Frames(input_bytes=8, classes=3, timeout=50),
         "image_rom": lambda: ImageRom(IMAGE, MAP, bus_bytes=8),
-        "register_host": lambda: RegisterHost(MAP),
+        "register_host": lambda: RegisterHost(MAP, 1 << 20),
         "receiver": lambda: UartReceiver(4),
         "transmitter": lambda: UartTransmitter(4),
     },
