@@ -22,7 +22,7 @@ from .memory_model import AxiLiteMaster, AxiMemory, Memory, Timing
 IMAGE_BASE, INPUT_BASE, OUTPUT_BASE, WORKSPACE_BASE = (index << 32 for index in range(1, 5))
 CONTROL, STATUS, ERROR, IMAGE, IMAGE_BYTES, INPUT, OUTPUT = 0x00, 0x04, 0x08, 0x10, 0x18, 0x1C, 0x24
 WINDOW, WINDOW_BYTES, WATCHDOG, BUILD_ID, SHAPE, COUNTERS = 0x2C, 0x34, 0x38, 0x40, 0x44, 0x48
-WORKSPACE, WORKSPACE_WORD, TASK = 0x60, 15, 0x0C
+WORKSPACE, WORKSPACE_WORD, TASK, LIMIT = 0x60, 15, 0x0C, 0x3C
 START, ABORT, CLEAR = 1, 2, 4
 BUSY, DONE, FAILED, IGNORED = 1, 2, 4, 8
 COUNTER_NAMES = ("cycles", "multiply", "wait_tile", "wait_weights", "wait_drain", "idle")

@@ -55,6 +55,7 @@ def test_hosts_write_the_registers_that_there_are() -> None:
     assert names["LIMIT"] == offsets["limit"]
     assert offsets["watchdog"] == testbench.WATCHDOG
     assert offsets["task"] == testbench.TASK
+    assert offsets["limit"] == testbench.LIMIT
 
 
 def _assigned(text: str, first: str) -> tuple[list[str], list[int]]:

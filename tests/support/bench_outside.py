@@ -302,14 +302,15 @@ async def registers(dut: Any) -> None:
     assert await b.host.read(tb.BUILD_ID) == p.build_id
     shape = p.rows | p.columns << 8 | p.depth << 16 | p.bus_bytes << 24
     assert await b.host.read(tb.SHAPE) == shape
-    settings = range(0x0C, 0x3C, 4)
+    assert await b.host.read(tb.LIMIT) == 0
+    settings = range(0x0C, tb.LIMIT + 4, 4)
     for address in settings:
         await b.host.write(address, 0x01010101 * (address + 1))
     for address in settings:
         assert await b.host.read(address) == 0x01010101 * (address + 1)
     await b.host.write(0x10, 0xAABBCCDD, strobes=0b0101)
     assert await b.host.read(0x10) == 0x11BB11DD
-    for address in (tb.STATUS, tb.ERROR, 0x3C, *range(tb.COUNTERS, 0x100, 4)):
+    for address in (tb.STATUS, tb.ERROR, *range(tb.COUNTERS, 0x100, 4)):
         await b.host.write(address, 0xFFFFFFFF)
         assert await b.host.read(address) == 0
     assert await b.host.read(tb.CONTROL) == 0
