@@ -51,7 +51,7 @@ def test_files_and_constraints() -> None:
         "ecp5/registers.v", "ecp5/synthesis.ys",
     ]  # fmt: skip
     assert project["ecp5/ecp5_top.v"] == VERILOG
-    assert project["ecp5/ecp5_top.lpf"].startswith(LPF)
+    assert project["ecp5/ecp5_top.lpf"].partition("\n")[2].startswith(LPF)
     assert project["ecp5/ecp5_top.lpf"].count("LOCATE") == 11
 
 
@@ -74,7 +74,8 @@ def test_paths_are_relative_and_two_exports_are_equal() -> None:
 
 def test_a_title_means_nothing_to_make_or_a_shell() -> None:
     makefile = ecp5_project(BOARD, VERILOG, title="a$(shell id)\n\trm -rf `x`;")["ecp5/Makefile"]
-    first = makefile.splitlines()[0]
+    licence, first, *_ = makefile.splitlines()
+    assert licence == "# SPDX-License-Identifier: Apache-2.0"
     assert first == "# a shell id rm -rf x for ULX3S (LFE5U-85F): Verilog to a bitstream."
 
 
