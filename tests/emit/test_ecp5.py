@@ -75,7 +75,9 @@ def test_paths_are_relative_and_two_exports_are_equal() -> None:
 
 def test_a_title_means_nothing_to_make_or_a_shell() -> None:
     makefile = ecp5_project(BOARD, VERILOG, title="a$(shell id)\n\trm -rf `x`;")["ecp5/Makefile"]
-    assert makefile.splitlines()[1] == "# a shell id rm -rf x for ULX3S (LFE5U-85F): Verilog to a bitstream."
+    licence, first, *_ = makefile.splitlines()
+    assert licence == "# SPDX-License-Identifier: Apache-2.0"
+    assert first == "# a shell id rm -rf x for ULX3S (LFE5U-85F): Verilog to a bitstream."
 
 
 def test_a_board_without_these_pins_is_refused() -> None:

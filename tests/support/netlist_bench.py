@@ -121,7 +121,7 @@ def stimulus(fields: list[Field], words: int, cycles: int, seed: int) -> np.ndar
 def differences(group: Group, netlist: Netlist, text: str, folder: Path, *, cycles: int) -> dict[str, int]:
     """Output to the first cycle in which the netlist's differs from the RTL's; none if all are equal.
 
-    Asserts that the stimulus makes most outputs move.
+    Asserts that the stimulus makes most outputs move: a protocol that noise does not speak keeps some still.
     """
     executable = _build(group, netlist, text, folder)
     outputs = group.words[Out]
@@ -137,7 +137,7 @@ def differences(group: Group, netlist: Netlist, text: str, folder: Path, *, cycl
             wrong[field.name] = int(np.argmax(different))
         if (rtl[:, bits] == rtl[0, bits]).all():
             still.append(field.name)
-    assert len(still) < 0.3 * len(group.outputs), still
+    assert len(still) < 0.5 * len(group.outputs), still
     return wrong
 
 
