@@ -14,7 +14,7 @@ import numpy as np
 
 from hlsgen.collector import collector_paused
 from hlsgen.design import Design
-from hlsgen.errors import CalibrationError, Problem, QuantizationWarning, UsageError, shown
+from hlsgen.errors import CalibrationError, ClippedInput, Problem, QuantizationWarning, UsageError, shown
 from hlsgen.ir import Graph, outputs
 from hlsgen.lower.size import ArrayShape
 from hlsgen.samples import Samples, quantize_images
@@ -172,7 +172,10 @@ def make_samples(float_graph: Graph, graph: Graph, data: Data) -> Samples:
         raise UsageError(f"images must have shape [N, {wanted}], not {list(images.shape)}")
     reference = outputs(float_graph, images).reshape(len(images), -1)
     labels = None if data.labels is None else np.asarray(data.labels[:KEPT], np.int64)
-    return Samples(quantize_images(images, graph.input_type), labels, reference)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ClippedInput)  # `build` says it of the samples as a whole
+        integers = quantize_images(images, graph.input_type)
+    return Samples(integers, labels, reference)
 
 
 def build(

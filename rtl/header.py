@@ -218,8 +218,8 @@ class HeaderCheck(wiring.Component):
                 m.next = "WORD"
                 m.d.sync += [self.open.load.eq(1), following.eq(end)]
                 with m.Switch(index):
-                    for following, channel in ((6, COMMANDS), (8, CONSTANTS), (10, WEIGHTS), (12, ADDENDS)):
-                        with m.Case(following):
+                    for word, channel in ((6, COMMANDS), (8, CONSTANTS), (10, WEIGHTS), (12, ADDENDS)):
+                        with m.Case(word):
                             m.d.sync += self.open.channel.eq(channel)
 
 

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ import pytest
 
 from hlsgen import errors
 from hlsgen.cli import VERBS, main
+from hlsgen.cli.answer import Answer
+from hlsgen.errors import ClippedInput
 
 
 @pytest.fixture
@@ -162,3 +166,16 @@ def test_ops_prints_the_matrix(run: Any) -> None:
     assert rows["layer_norm"]["places"]["HLS C++"] is True
     assert run("ops")[1].splitlines()[0].startswith("op ")
     assert run("ops", "--markdown")[1].startswith("| op | front end |")
+
+
+def test_a_warning_is_a_line_without_a_place_in_our_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(_: argparse.Namespace) -> Answer:
+        warnings.warn("31.0 % of the pixels are clipped", ClippedInput, stacklevel=1)
+        return Answer({}, "done")
+
+    monkeypatch.setattr("hlsgen.cli.ops.run", run)
+    assert main(["ops"]) == 0
+    out, err = capsys.readouterr()
+    assert (out, err) == ("done\n", "warning: 31.0 % of the pixels are clipped\n")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import threading
@@ -15,7 +16,10 @@ from hlsgen.processes import OutOfTime, run
 
 
 def find_tools(tools: Mapping[str, Sequence[str]], fix: str) -> list[str]:
-    """`VARIABLE=path` for the first installed tool of each kind; `ToolMissing` names all that aren't."""
+    """`VARIABLE=path`, quoted for make, for the first installed tool of each kind.
+
+    Raises `ToolMissing` with all that aren't there.
+    """
     found, missing = [], []
     for variable, names in {**tools, "": ("make",)}.items():
         wanted = [os.environ[variable]] if variable and os.environ.get(variable) else names
@@ -25,7 +29,7 @@ def find_tools(tools: Mapping[str, Sequence[str]], fix: str) -> list[str]:
                 Problem(f"{' or '.join(wanted)} not found", fix=fix if variable else "apt-get install make")
             )
         elif variable:
-            found.append(f"{variable}={path}")
+            found.append(f"{variable}={shlex.quote(path).replace('$', '$$')}")
     if missing:
         raise ToolMissing(missing)
     return found

@@ -7,12 +7,23 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from hlsgen.cli.answer import Answer, crash_file, error_document, error_text, for_terminal
-from hlsgen.errors import EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, HlsgenError, Problem, UsageError
+from hlsgen.errors import (
+    EXIT_INTERNAL,
+    EXIT_OK,
+    EXIT_USAGE,
+    ClippedInput,
+    HlsgenError,
+    Problem,
+    QuantizationWarning,
+    UsageError,
+)
 from hlsgen.processes import Ended, signals_end
 
 VERBS = ("doctor", "inspect", "compile", "simulate", "export", "bitstream", "report", "ops")
@@ -81,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     as_json = "--json" in arguments
     try:
-        with signals_end():
+        with signals_end(), _plain_warnings():
             answer = _answer(arguments)
         _print(answer, as_json)
         return answer.exit_code
@@ -110,6 +121,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         print(f"hlsgen: internal error: {line}; please report {path}", file=sys.stderr)
         return EXIT_INTERNAL
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Within it our own warnings are lines for a user, without the place in our code that gave them."""
+    with warnings.catch_warnings():
+        default = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: IO[str] | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, QuantizationWarning | ClippedInput):
+                print(for_terminal(f"warning: {message}", sys.stderr.encoding), file=sys.stderr)
+            else:
+                default(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = show
+        yield
 
 
 def _print(answer: Answer, as_json: bool) -> None:

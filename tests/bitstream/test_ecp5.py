@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import os
 import shutil
 from pathlib import Path
 
@@ -64,8 +65,11 @@ def test_the_first_seed_that_meets_timing_wins(project: Path, mocks: pytest.Monk
     assert "--seed 2 --json build/ecp5_top.json --lpf ecp5_top.lpf" in (project / "calls.txt").read_text()
 
 
-def test_a_folder_may_have_any_name(project: Path, mocks: pytest.MonkeyPatch) -> None:
+def test_folders_may_have_any_name(project: Path, mocks: pytest.MonkeyPatch) -> None:
     mocks.setenv("MOCK_MHZ", "71.5 99")
+    tools = shutil.copytree(MOCKS, project.parent / "it's a $(tool); folder")
+    for variable in ("YOSYS", "NEXTPNR", "ECPPACK"):
+        mocks.setenv(variable, str(tools / Path(os.environ[variable]).name))
     odd = project.rename(project.parent / 'it\'s my "größe" $HOME #1; 100% (a&b)')
     built = build_ecp5(odd, jobs=2)
     assert built.path == odd / "build/ecp5_top.bit"
