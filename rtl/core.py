@@ -10,7 +10,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.constant_format import word_bytes
-from hlsgen.machine.depths import drain_queue_groups
+from hlsgen.machine.depths import queue_depth
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.array import Array
 from hlsgen.rtl.constants import ConstantReader, ring_bits
@@ -178,7 +178,7 @@ class Core(wiring.Component):
         m.submodules.load = load = LoadStage(
             p, self._plan, slack=slack, block=self._blocks, trace=self._trace
         )
-        m.submodules.multiply = multiply = MultiplyStage(p, addend_depth=drain_queue_groups(p))
+        m.submodules.multiply = multiply = MultiplyStage(p, addend_depth=queue_depth(p))
         m.submodules.drain = drain = DrainStage(
             p, style=self._plan.requantize, block=self._blocks, trace=self._trace
         )

@@ -9,7 +9,7 @@ from amaranth import Array, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.depths import drain_queue_groups
+from hlsgen.machine.depths import queue_depth
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.numerics import SHIFT_BITS
 from hlsgen.rtl.constants import constant_word
@@ -184,7 +184,7 @@ class DrainStage(wiring.Component):
             "table_address": In(6),
             "table_data": In(64),
             "addends": In(stream.Signature(16 * lanes)),
-            "addend_level": Out(count_bits(drain_queue_groups(p))),
+            "addend_level": Out(count_bits(queue_depth(p))),
             "output": Out(stream.Signature(output_word(p))),
             "output_space": Out(1),
             "output_left": Out(1),

@@ -9,7 +9,7 @@ from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.depths import drain_queue_groups
+from hlsgen.machine.depths import queue_depth
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.rtl.jobs import group_lanes, output_word, tile_groups
 from hlsgen.rtl.pipeline import count_bits
@@ -68,7 +68,7 @@ class DrainStreams(wiring.Component):
             {
                 "addends": In(stream.Signature(bits)),
                 "output": Out(stream.Signature(output_word(parameters))),
-                "addend_level": Out(count_bits(drain_queue_groups(parameters))),
+                "addend_level": Out(count_bits(queue_depth(parameters))),
                 "reserved": In(count_bits(tile_groups(parameters))),
                 "addend": Out(bits),
                 "output_word": In(output_word(parameters)),
@@ -81,7 +81,7 @@ class DrainStreams(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m, p = Module(), self._parameters
-        depth, bits = drain_queue_groups(p), 16 * group_lanes(p)
+        depth, bits = queue_depth(p), 16 * group_lanes(p)
         m.submodules.waiting = waiting = Queue(bits, depth)
         wiring.connect(m, wiring.flipped(self.addends), waiting.i)
         level = Signal(count_bits(2 * depth))

@@ -20,7 +20,7 @@ from hlsgen.machine.depths import (
     ROM_LATENCY,
     SETTLED,
     channel_beats,
-    drain_queue_groups,
+    queue_depth,
     route_pace,
 )
 from hlsgen.machine.image import HEADER_BYTES, Image
@@ -159,7 +159,7 @@ class _Streams:
         for name, size in (("constants", len(plan.constants)), ("weights", plan.weight_bytes)):
             sections[name] = (sections[name][0], size)
         constants = p.constant_words * word_bytes(p.columns)
-        addends = drain_queue_groups(p) * p.row_width * p.columns * 2
+        addends = queue_depth(p) * p.row_width * p.columns * 2
         found = {
             "commands": channel("commands", 2 * COMMAND_BYTES),
             "pixels": channel("pixels", image.input_bytes),

@@ -48,7 +48,7 @@ def channel_beats(p: MachineParameters, near: bool = False) -> Mapping[str, int]
     return dict(zip(CHANNELS[: 7 if p.streamed else 6], beats, strict=False))
 
 
-def drain_queue_groups(p: MachineParameters) -> int:
+def queue_depth(p: MachineParameters) -> int:
     """Groups of rows in DRAIN's addend and output queues: four blocks of whole tiles, at least 16."""
     return max(16, 4 << (p.row_groups(p.rows) - 1).bit_length())
 
