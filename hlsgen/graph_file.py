@@ -87,7 +87,8 @@ def _node(node: Node, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
         if isinstance(value, np.ndarray):
             key = f"{node.name}.{item.name}"
             arrays[key] = np.ascontiguousarray(_narrow(value))
-            value = {"array": key, "dtype": str(value.dtype)}
+            # An op may hold integers in fewer bits; their meaning is int64's.
+            value = {"array": key, "dtype": "int64" if value.dtype.kind == "i" else str(value.dtype)}
         elif isinstance(value, np.generic):
             value = value.item()
         fields[item.name] = value

@@ -49,9 +49,14 @@ def exact_matmul(a: ArrayLike, b: ArrayLike) -> Integers:
     a, b = np.asarray(a), np.asarray(b)
     exact, most = 1 << 24, _magnitude(a)
     fits = most * _magnitude(b) * a.shape[-1] <= exact
-    fits = fits or most * int(np.abs(b).sum(-2).max(initial=0)) <= exact
+    fits = fits or most * int(_absolute(b).sum(-2, dtype=np.int64).max(initial=0)) <= exact
     kind = np.float32 if fits else np.float64
     return (a.astype(kind) @ b.astype(kind)).astype(np.int64)
+
+
+def _absolute(x: np.ndarray) -> np.ndarray:
+    """Magnitudes; those of int8 in 16 bits, for -128 has none in 8."""
+    return np.abs(x, dtype=np.int16) if x.dtype == np.int8 else np.abs(x)
 
 
 def _magnitude(x: np.ndarray) -> int:

@@ -12,6 +12,7 @@ from support.graphs import AWKWARD, DIGITS, Vit, images, integer_vit
 from hlsgen import graph_file
 from hlsgen.errors import UsageError
 from hlsgen.ir import evaluate
+from hlsgen.ops import IntegerLinear
 
 
 def _write(directory: Path, shape: Vit) -> None:
@@ -63,3 +64,14 @@ def test_damage_is_named(tmp_path: Path) -> None:
     arrays.write_bytes(arrays.read_bytes()[:-1])
     with pytest.raises(UsageError, match=r"graph\.safetensors must be a safetensors file\n  why: "):
         graph_file.load(tmp_path)
+
+
+def test_weights_in_fewer_bits_are_written_as_the_integers_they_mean() -> None:
+    """A graph's bytes, so its digest, do not tell in how many bits an op keeps its weights."""
+    graph = integer_vit(DIGITS)
+    assert graph.node("head").op.weight.dtype == np.int8  # type: ignore[attr-defined]
+    before = graph_file.digest(graph)
+    for node in graph:
+        if isinstance(node.op, IntegerLinear):
+            object.__setattr__(node.op, "weight", node.op.weight.astype(np.int64))
+    assert graph_file.digest(graph) == before

@@ -9,6 +9,9 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's mean and standard deviation by colour, of pixels within 0..1."""
 CALIBRATION, HELD_OUT = 16, 2
 """Images to calibrate with, and to keep in a build folder: one costs golden seconds."""
+FEW = 8
+"""Images to calibrate a model with that takes more than 10 GMAC for one: most of the quantizer's time goes to
+them, and made-up images are all alike."""
 
 
 def photographs(count: int, seed: int, size: int | tuple[int, int] = 224) -> np.ndarray:
@@ -36,6 +39,11 @@ def photographs(count: int, seed: int, size: int | tuple[int, int] = 224) -> np.
 def calibration() -> tuple[np.ndarray]:
     """Images [16, 3, 224, 224] to calibrate with; there are no labels."""
     return (photographs(CALIBRATION, seed=1),)
+
+
+def few() -> tuple[np.ndarray]:
+    """The first of them [8, 3, 224, 224], for a large model."""
+    return (photographs(FEW, seed=1),)
 
 
 def heldout() -> tuple[np.ndarray]:

@@ -36,10 +36,10 @@ class Shipped:
 _MODEL, _DATA = "hlsgen.examples.digits.model", "hlsgen.examples.digits.data"
 
 
-def _vit(factory: str) -> Shipped:
-    """A model of `hlsgen.examples.vit`; all have the same images."""
+def _vit(factory: str, calibration: str = "calibration") -> Shipped:
+    """A model of `hlsgen.examples.vit`; all have the same images, a large one fewer to calibrate with."""
     place = "hlsgen.examples.vit"
-    images = f"{place}.data:calibration", f"{place}.data:heldout"
+    images = f"{place}.data:{calibration}", f"{place}.data:heldout"
     return Shipped(f"{place}.model:{factory}", *images, (3, 224, 224))
 
 
@@ -65,7 +65,7 @@ SHIPPED = {
     "deit-tiny": _vit("deit_tiny"),
     "deit-tiny-distilled": _vit("deit_tiny_distilled"),
     "deit-small": _vit("deit_small"),
-    "vit-base": _vit("vit_base"),
+    "vit-base": _vit("vit_base", "few"),
     "m3vit-tiny": _m3vit("m3vit_tiny"),
     "m3vit-tiny-even": _m3vit("m3vit_tiny_even"),
 }

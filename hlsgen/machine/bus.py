@@ -57,9 +57,10 @@ class Channel:
         return min(burst - (self.offset + self.asked) % burst, self.beats - self.asked)
 
     def ready(self, burst: int) -> float | None:
-        """From when on the next burst may be asked for; None while nobody knows."""
+        """From when on the next burst may be asked for; None while nobody knows, infinite after the last."""
         if self._known is None:
-            self._known = self._when(self.asked + self.size(burst))
+            size = self.size(burst)
+            self._known = self._when(self.asked + size) if size else math.inf
         return self._known
 
     def _when(self, end: int) -> float | None:
@@ -132,8 +133,12 @@ class Bus:
         self._burst = burst_bytes(bus_bytes, near) // bus_bytes
         self._outstanding = outstanding(bus_bytes, near)
         self._latency, self._beat = latency, cycles_per_beat
-        self._turns = list(channels)
-        self._turn = len(self._turns) - 1
+        self._order = list(channels.values())
+        self._turn = len(channels) - 1
+        self._turns = [[*range(turn + 1, len(channels)), *range(turn + 1)] for turn in range(len(channels))]
+        """By whose turn it was last: whose it is next, in order."""
+        names = list(channels)
+        self._rivals = tuple(names.index(name) if name in channels else -1 for name in ("pixels", "weights"))
         self._request = float(start)
         self._ends: list[float] = [float(start)]
         self._weights_begin: list[float] = []
@@ -167,20 +172,19 @@ class Bus:
         """Read one more burst; False when every channel waits for a consumer."""
         if len(self._ends) > self._outstanding:
             self._request = max(self._request, self._ends[-self._outstanding])
-        known: dict[str, float] = {}
-        for name, channel in self.channels.items():
-            if channel.asked < channel.beats and (time := channel.ready(self._burst)) is not None:
-                known[name] = time
-        if not known:
+        times = [
+            math.inf if (time := channel.ready(self._burst)) is None else time for channel in self._order
+        ]
+        least = min(times)
+        if least == math.inf:
             return False
-        self._request = max(self._request, min(known.values()))
-        wanted = {name for name, time in known.items() if time <= self._request}
-        if {"pixels", "weights"} <= wanted:
-            wanted.remove("pixels" if self._prefers_weights(self._request) else "weights")
-        turn = (self._turn + 1) % len(self._turns)
-        while self._turns[turn] not in wanted:
-            turn = (turn + 1) % len(self._turns)
-        self._read(self.channels[self._turns[turn]], turn)
+        request = self._request = max(self._request, least)
+        pixels, weights = self._rivals
+        passed = -1
+        if pixels >= 0 and weights >= 0 and times[pixels] <= request and times[weights] <= request:
+            passed = pixels if self._prefers_weights(request) else weights
+        turn = next(turn for turn in self._turns[self._turn] if times[turn] <= request and turn != passed)
+        self._read(self._order[turn], turn)
         return True
 
     def _prefers_weights(self, time: float) -> bool:

@@ -9,23 +9,11 @@ import numpy as np
 
 from hlsgen.errors import TypeMismatch
 from hlsgen.ir import Op, TensorType, op
-
-_BLOCK = 1 << 15
-"""Elements that are Python floats at a time."""
-
-
-def _erf(x: np.ndarray) -> np.ndarray:
-    """The C library's erf of every element."""
-    result = np.empty(x.size)
-    flat = np.ravel(x)
-    for first in range(0, x.size, _BLOCK):
-        part = flat[first : first + _BLOCK].tolist()
-        result[first : first + len(part)] = np.fromiter(map(math.erf, part), np.float64, len(part))
-    return result.reshape(x.shape)
+from hlsgen.ops.erf import erf, in_blocks
 
 
 def _gelu(x: np.ndarray) -> np.ndarray:
-    return 0.5 * x * (1 + _erf(x / math.sqrt(2)))
+    return in_blocks(lambda part: 0.5 * part * (1 + erf(part / math.sqrt(2))), x)
 
 
 def _gelu_tanh(x: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from hlsgen import numerics
 from hlsgen.errors import RangeOverflow, TypeMismatch
 from hlsgen.ir import Op, TensorType, op
-from hlsgen.ops.linear import ACCUMULATOR_BITS, check_constants
+from hlsgen.ops.linear import ACCUMULATOR_BITS, check_constants, narrow_weight
 from hlsgen.ops.route import split
 
 
@@ -71,6 +71,9 @@ class IntegerExpertLinear(Op):
     low: int
     high: int
     scale: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", narrow_weight(self.weight))
 
     def accumulator_range(self, x: TensorType) -> tuple[int, int]:
         """Smallest and largest value any accumulator can reach, bias and all partial sums included."""

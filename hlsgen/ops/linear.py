@@ -38,6 +38,13 @@ def check_constants(name: str, bias: np.ndarray, multiplier: np.ndarray, shift: 
         raise RangeOverflow(problems)
 
 
+def narrow_weight(weight: np.ndarray) -> np.ndarray:
+    """The weight as int8, an eighth of its size; unchanged where it does not fit."""
+    if weight.dtype == np.int8 or not weight.size or weight.min() < -128 or weight.max() > 127:
+        return weight
+    return weight.astype(np.int8)
+
+
 @op
 class Linear(Op):
     """Float: [T, K] -> [T, N], x @ weight.T + bias; weight [N, K], bias [N]."""
@@ -65,6 +72,7 @@ class IntegerLinear(Op):
 
     weight [N, K] in -127..127; bias, multiplier and shift [N] as `check_constants` has them; the result is
     saturated to low..high and has the real scale `scale`. The accumulator is proved to stay in 32 bits.
+    Weights are kept in 8 bits.
     """
 
     weight: np.ndarray
@@ -75,11 +83,15 @@ class IntegerLinear(Op):
     high: int
     scale: float
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", narrow_weight(self.weight))
+
     def accumulator_range(self, x: TensorType) -> tuple[int, int]:
         """Smallest and largest value any accumulator can reach, bias and all partial sums included."""
-        low, high = x.integer_range
-        ends = np.stack([self.weight * low, self.weight * high]).astype(np.int64)
-        least, most = np.minimum(ends.min(0), 0).sum(-1), np.maximum(ends.max(0), 0).sum(-1)
+        low, high = min(x.integer_range[0], 0), max(x.integer_range[1], 0)
+        positive = np.maximum(self.weight, 0).sum(-1, dtype=np.int64)
+        negative = np.minimum(self.weight, 0).sum(-1, dtype=np.int64)
+        least, most = positive * low + negative * high, positive * high + negative * low
         return (
             int(min(least.min(), (least + self.bias).min())),
             int(max(most.max(), (most + self.bias).max())),

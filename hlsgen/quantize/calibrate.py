@@ -19,7 +19,7 @@ from hlsgen.quantize.statistics import Growth, Histogram
 FEW_IMAGES = 32
 GROWTH_LIMIT = 0.10
 LARGEST = 1e30
-MEASURED_ELEMENTS, FEWEST_MEASURED = 1 << 27, 8
+MEASURED_ELEMENTS, FEWEST_MEASURED = 1 << 27, 4
 """Most elements, over all tensors and images, that errors are measured on; never a limit of fewer images."""
 EXP_ZERO = math.log(510.0)
 """exp(-x) rounds to 0 of 255 from this x on: lower logits need no representation."""

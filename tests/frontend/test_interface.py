@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from hlsgen.errors import Problem, UsageError
 from hlsgen.frontend.archive import load_archive
 from hlsgen.frontend.capture import capture
+from hlsgen.frontend.interpret import weight_problems
 
 FLOAT = "convert the model first: model.float()"
 
@@ -37,6 +38,12 @@ def test_weights_mode_and_example_all_at_once() -> None:
     )
     assert model.training
     assert model.head.weight.dtype is torch.float16
+
+
+def test_huge_weights_are_finite_though_their_sum_is_not() -> None:
+    huge = torch.full((3,), torch.finfo(torch.float32).max)
+    assert not torch.isfinite(huge.sum())
+    assert weight_problems({"huge": huge}) == ()
 
 
 def test_one_module_in_training_mode_is_named() -> None:

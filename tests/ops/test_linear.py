@@ -150,3 +150,31 @@ def test_float_reference() -> None:
     assert op.infer(TensorType((3, 5))) == TensorType((3, 4))
     with pytest.raises(TypeMismatch, match="linear: weight"):
         op.infer(TensorType((3, 4)))
+
+
+def test_weights_take_a_byte_each_and_golden_stays_exact_at_their_ends() -> None:
+    random = np.random.default_rng(4)
+    op = _op(random, 3, 5)
+    assert op.weight.dtype == np.int8
+    op.weight[...] = random.choice([-128, -127, 0, 127], (3, 5))
+    x = random.choice([-128, 127], (4, 5))
+    assert op.golden(x).tolist() == _slow(op, x)
+    wide = replace(op, weight=np.full((3, 5), 128))
+    assert wide.weight.tolist() == [[128] * 5] * 3
+    assert wide.golden(x).tolist() == _slow(wide, x)
+
+
+def test_the_column_of_smallest_weights_counts_in_full() -> None:
+    """128 has no place in 8 bits: a magnitude of -128 would take single precision for exact."""
+    k = 1100
+    op = IntegerLinear(
+        weight=np.array([[1] + [-128] * (k - 1)]),
+        bias=np.zeros(1, int),
+        multiplier=np.array([1 << 14]),
+        shift=np.array([14]),
+        low=-(1 << 31),
+        high=(1 << 31) - 1,
+        scale=1.0,
+    )
+    x = np.array([[127] + [-128] * (k - 1)])
+    assert op.golden(x).tolist() == [[128 * 128 * (k - 1) + 127]]
