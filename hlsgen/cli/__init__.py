@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from typing import IO, NoReturn
+from typing import NoReturn, TextIO
 
 from hlsgen.cli.answer import Answer, crash_file, error_document, error_text, for_terminal
 from hlsgen.errors import (
@@ -134,7 +134,7 @@ def _plain_warnings() -> Iterator[None]:
             category: type[Warning],
             filename: str,
             lineno: int,
-            file: IO[str] | None = None,
+            file: TextIO | None = None,
             line: str | None = None,
         ) -> None:
             if issubclass(category, QuantizationWarning | ClippedInput):
