@@ -143,6 +143,8 @@ def _plain_warnings() -> Iterator[None]:
                 default(message, category, filename, lineno, file, line)
 
         warnings.showwarning = show
+        for category in (QuantizationWarning, ClippedInput):
+            warnings.simplefilter("always", category)
         yield
 
 
