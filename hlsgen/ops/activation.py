@@ -7,9 +7,9 @@ import math
 
 import numpy as np
 
+from hlsgen.erf import erf, in_blocks
 from hlsgen.errors import TypeMismatch
 from hlsgen.ir import Op, TensorType, op
-from hlsgen.ops.erf import erf, in_blocks
 
 
 def _gelu(x: np.ndarray) -> np.ndarray:
