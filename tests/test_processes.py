@@ -32,6 +32,12 @@ endmodule
 """
 
 
+def _default_signals() -> None:
+    """In a child: what started the tests may ignore them (`nohup`, a shell's `&`)."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def _left(mark: str) -> list[str]:
     """Command lines of the processes whose environment has the mark, ours apart."""
     found = []
@@ -119,7 +125,11 @@ def test_a_signal_to_hlsgen_bitstream_ends_its_tools(tmp_path: Path, name: str, 
     command = [sys.executable, "-m", "hlsgen", "bitstream", str(place), "--jobs", "2"]
     calls = place / "calls.txt"
     with subprocess.Popen(
-        command, env=environ | {MARK: mark, "MOCK_MHZ": "hang hang hang"}, stderr=subprocess.PIPE, text=True
+        command,
+        env=environ | {MARK: mark, "MOCK_MHZ": "hang hang hang"},
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_default_signals,
     ) as process:
         _until(lambda: calls.is_file() and calls.read_text().count("nextpnr-ecp5 ") == 2)
         assert any("nextpnr" in line for line in _left(mark))

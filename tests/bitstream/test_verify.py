@@ -100,7 +100,7 @@ def project(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "host/design.json").write_text(json.dumps(facts))
     (folder / "host/hlsgen_host.py").write_text(render("ecp5/hlsgen_host.py", {}))
     np.savez(folder / "host/vectors.npz", images=IMAGES, outputs=LOGITS)
-    note = {"format": FORMAT, "board": "ulx3s-85f", "family": "ecp5", "files": []}
+    note = {"format": FORMAT, "board": "ulx3s-85f", "family": "ecp5", "design": "", "files": {}}
     (folder / "project.json").write_text(json.dumps(note))
     return folder
 
@@ -185,7 +185,7 @@ def test_what_is_needed_to_verify_is_asked_for_first(
 
 
 def test_only_the_netlist_of_an_ecp5_is_simulated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    note = {"format": FORMAT, "board": "zcu102", "family": "zynqmp", "files": []}
+    note = {"format": FORMAT, "board": "zcu102", "family": "zynqmp", "design": "", "files": {}}
     (tmp_path / "project.json").write_text(json.dumps(note))
     assert main(["bitstream", str(tmp_path), "--verify"]) == 2
     assert "verify must be left out: only an ECP5's netlist can be simulated" in capsys.readouterr().err

@@ -134,7 +134,7 @@ def test_make_passes_each_value_as_one_word(tmp_path: Path) -> None:
         place = tmp_path / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text)
-    make = ["make", "-n", "program", "NEXTPNR=nextpnr", "YOSYS=yosys", "ECPPACK=pack"]
+    make = ["make", "-n", "--no-print-directory", "program", "NEXTPNR=nextpnr", "YOSYS=yosys", "ECPPACK=pack"]
     done = subprocess.run(make, cwd=tmp_path / "ecp5", capture_output=True, text=True, check=True)
     lines = [shlex.split(line) for line in done.stdout.replace("\\\n", "").splitlines()]
     (nextpnr,) = [line for line in lines if line[0] == "nextpnr"]
