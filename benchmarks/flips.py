@@ -28,11 +28,11 @@ from hlsgen.errors import HlsgenError, Mismatch
 from hlsgen.ir import Graph, evaluate
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
-from hlsgen.machine import cycles
-from hlsgen.machine.commands import COMMAND_BYTES, LAYOUT
-from hlsgen.machine.image import HEADER_BYTES
-from hlsgen.machine.limits import cycle_limit
-from hlsgen.rtl.header import Error
+from hlsgen.machine.format.commands import COMMAND_BYTES, LAYOUT
+from hlsgen.machine.format.image import HEADER_BYTES
+from hlsgen.machine.format.limits import cycle_limit
+from hlsgen.machine.time import cycles
+from hlsgen.rtl.outside.header import Error
 from hlsgen.sim import cosim
 
 MACHINES = {"resident": (False, False), "streamed": (False, True), "experts": (True, False)}

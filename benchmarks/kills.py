@@ -31,11 +31,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hlsgen.design import Design
+from hlsgen.emit.contents import save
 from hlsgen.errors import UsageError
+from hlsgen.host.processes import Ended, signals_end
 from hlsgen.pipeline import compile as compile_graph
-from hlsgen.processes import Ended, signals_end
-from hlsgen.project import MANIFEST, save
 from hlsgen.store.files import sha256
+from hlsgen.store.paths import MANIFEST
 from hlsgen.store.replace import COMMIT, NEW
 
 SIGNALS = tuple(name for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hlsgen.machine import trace
-from hlsgen.machine.commands import Command
-from hlsgen.machine.phases import phase_of, steps_of
-from hlsgen.machine.program import Program
+from hlsgen.machine.format.commands import Command
+from hlsgen.machine.format.program import Program
+from hlsgen.machine.run import trace
+from hlsgen.machine.time.phases import phase_of, steps_of
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hlsgen.errors import HlsgenError
     from hlsgen.ir import Graph
     from hlsgen.pipeline import build, capture, compile, inspect, quantize  # noqa: A004
-    from hlsgen.samples import Samples
+    from hlsgen.store.samples import Samples
 
 __all__ = ["Design", "Graph", "HlsgenError", "Samples", "build", "capture", "compile", "inspect", "quantize"]
 
@@ -29,21 +29,18 @@ _HOME = {
     "Design": "hlsgen.design",
     "Graph": "hlsgen.ir",
     "HlsgenError": "hlsgen.errors",
-    "Samples": "hlsgen.samples",
+    "Samples": "hlsgen.store.samples",
     "build": "hlsgen.pipeline",
     "capture": "hlsgen.pipeline",
     "compile": "hlsgen.pipeline",
     "inspect": "hlsgen.pipeline",
+    "quantize": "hlsgen.pipeline",
+    "QuantizeConfig": "hlsgen.quantization",
+    "__version__": "hlsgen.version",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("hlsgen")
-    if name == "quantize":  # the package of that name is callable
-        return import_module("hlsgen.quantize")
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'hlsgen' has no attribute {name!r}")

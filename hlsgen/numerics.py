@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The integer arithmetic; the same functions stand in `rtl/numerics.py` and `templates/hls/numerics.hpp`.
+"""The integer arithmetic, as `rtl/arith/numerics.py` and `templates/hls/numerics.hpp` have it too.
 
 Every function takes int64 arrays (or Python integers) and is exact. Rounding is half up, saturation is
 explicit, nothing wraps.

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hlsgen.collector import collector_paused
 from hlsgen.design import Design
 from hlsgen.errors import CalibrationError, ClippedInput, Problem, QuantizationWarning, UsageError, shown
+from hlsgen.fit.settings import Settings
+from hlsgen.host.collector import collector_paused
 from hlsgen.ir import Graph, outputs
 from hlsgen.lower.size import ArrayShape
-from hlsgen.samples import Samples, quantize_images
-from hlsgen.settings import Settings
+from hlsgen.store.samples import Samples, quantize_images
 
 if TYPE_CHECKING:
     from hlsgen.boards.board import Board
-    from hlsgen.frontend.data import Data
+    from hlsgen.frontend.inputs.images import Data
     from hlsgen.frontend.inspect import InspectReport
-    from hlsgen.quantize import QuantizeConfig, Quantized
+    from hlsgen.quantization import QuantizeConfig, Quantized
 
 DEFAULT_BOARD = "ulx3s-85f"
 KEPT = 512
@@ -53,8 +53,8 @@ def quantize(graph: Graph, calibration: np.ndarray, config: QuantizeConfig | Non
 
     Raises `CalibrationError` when the images won't do.
     """
-    from hlsgen.quantize import QuantizeConfig
-    from hlsgen.quantize import quantize as quantize_graph
+    from hlsgen.quantization import QuantizeConfig
+    from hlsgen.quantization import quantize as quantize_graph
 
     return quantize_graph(graph, calibration, config or QuantizeConfig())
 
@@ -106,11 +106,12 @@ def compile(  # noqa: A001 the step's name in the command line and the documenta
         Facts for the report, ready for JSON.
 
     Ring, row width and span that are None, and attention `auto`, are chosen by the cycle model within the
-    board's memory (`hlsgen.choice`); the design's `notes["choice"]` says what was chosen, and what was tried.
+    board's memory (`hlsgen.fit.choice`); the design's `notes["choice"]` says what was
+    chosen, and what was tried.
 
     Raises `UnsupportedModel` with every node that has no place, and `DoesNotFit`.
     """
-    from hlsgen.placement import lower_for
+    from hlsgen.fit.place import lower_for
 
     settings = Settings(ring_bytes=ring_bytes, row_width=row_width, attention=attention, span=span)
     target, shape = _target(board, array, settings)
@@ -213,12 +214,13 @@ def build(
     progress
         Is told what begins.
     """
-    from hlsgen.boards.fit import check_array
-    from hlsgen.frontend.data import load_data
-    from hlsgen.frontend.load import load_model
-    from hlsgen.frontend.shipped import SHIPPED
-    from hlsgen.project import check_folder, save
-    from hlsgen.rtl_text import Generator
+    from hlsgen.emit.contents import save
+    from hlsgen.emit.rtl_cache import Generator
+    from hlsgen.fit.estimate import check_array
+    from hlsgen.frontend.inputs.images import load_data
+    from hlsgen.frontend.inputs.model import load_model
+    from hlsgen.frontend.inputs.shipped import SHIPPED
+    from hlsgen.store.folder import build_folder
 
     # What can be known to be wrong is said before PyTorch is loaded.
     if calibration is None and model not in SHIPPED:
@@ -226,7 +228,7 @@ def build(
     settings = Settings(ring_bytes=ring_bytes, row_width=row_width, attention=attention, span=span)
     target, asked = _target(board, array, settings)
     check_array(target, settings.variant(asked).parameters())
-    check_folder(Path(directory))
+    build_folder(Path(directory)).check()
     with collector_paused(), Generator() as generator:
         progress("model")
         given = load_data(samples) if samples else None
@@ -257,7 +259,7 @@ def build(
 
 def _with_clipping(design: Design, images: np.ndarray) -> Design:
     """Adds a warning where the kept `images` leave the calibrated input range."""
-    from hlsgen.quantize.findings import clip_warning
+    from hlsgen.quantization.findings import clip_warning
 
     text = clip_warning(images, design.graph.input_type, "the kept samples")
     if not text:
@@ -272,8 +274,8 @@ def inspect(model: str, shape: tuple[int, ...] | None = None) -> InspectReport:
 
     `shape` is [C, H, W] of an image, for factories that return no example input.
     """
+    from hlsgen.frontend.inputs.model import load_model
     from hlsgen.frontend.inspect import inspect as inspect_torch
-    from hlsgen.frontend.load import load_model
 
     loaded = load_model(model, shape)
     return inspect_torch(loaded.model, loaded.example)

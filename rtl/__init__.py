@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The accelerator in Amaranth: core, masters, registers, board tops."""
+"""The accelerator in Amaranth. The folders are a chain: each imports only from those before it."""

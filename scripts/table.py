@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hlsgen.coverage import markdown, matrix
+from hlsgen.cli.op_table import markdown, matrix
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 TABLE = re.compile(r"(?<=\n## Ops\n\n).*?(?=\n\n`make table`)", re.DOTALL)

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from hlsgen.emit.rtl_cache import generator_digest
 from hlsgen.errors import Mismatch, Problem, UsageError
-from hlsgen.machine import trace
-from hlsgen.machine.image import Image
-from hlsgen.machine.limits import WATCHDOG_CYCLES
-from hlsgen.machine.parameters import MachineParameters
-from hlsgen.machine.program import Program
+from hlsgen.machine.format.image import Image
+from hlsgen.machine.format.limits import WATCHDOG_CYCLES
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.format.program import Program
+from hlsgen.machine.run import trace
 from hlsgen.sim import verilator
 from hlsgen.sim.place import build_place
 
@@ -225,16 +226,16 @@ def build(
     source = Path(__file__).with_name("harness.cpp")
     digest = hashlib.sha256(f"{parameters} {target} {trace} {near} {verilator.version()}".encode())
     digest.update(source.read_bytes() + Path(__file__).read_bytes())
-    digest.update(text.encode() if text is not None else _generator_bytes())
+    digest.update((text if text is not None else generator_digest()).encode())
     folder = build_place(folder)
     place = folder / f"harness-{digest.hexdigest()[:16]}"
     harness = Harness(place / "harness", parameters, trace)
     if harness.executable.exists():
         return harness
     if text is None:
-        from hlsgen.emit.rtl import PATH, verilog
+        from hlsgen.emit.rtl import verilog
 
-        text = verilog(parameters, target, trace, near)[PATH]
+        text = verilog(parameters, target, trace, near)
     shape = {
         "BUS_BYTES": parameters.bus_bytes,
         "COLUMNS": parameters.columns,
@@ -253,15 +254,6 @@ def build(
         place.mkdir(exist_ok=True)
         (work / "harness").replace(harness.executable)
     return harness
-
-
-def _generator_bytes() -> bytes:
-    """Everything that the generated Verilog depends on, besides the parameters."""
-    package = Path(__file__).resolve().parent.parent / "hlsgen"
-    if not package.is_dir():  # an installed wheel: the packages lie side by side
-        package = Path(__file__).resolve().parent.parent
-    files = [*package.glob("rtl/*.py"), *package.glob("machine/*.py"), package / "emit" / "rtl.py"]
-    return b"".join(file.read_bytes() for file in sorted([*files, package / "numerics.py"]))
 
 
 def check(program: Program, run: Run, golden: Mapping[str, np.ndarray], task: int = 0) -> None:

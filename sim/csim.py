@@ -15,10 +15,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from hlsgen import processes
 from hlsgen.errors import ToolFailed, ToolMissing, UsageError
-from hlsgen.machine import trace
-from hlsgen.machine.program import Program
+from hlsgen.host import processes
+from hlsgen.machine.format.program import Program
+from hlsgen.machine.run import trace
 from hlsgen.sim.place import build_place
 
 FLAGS = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")

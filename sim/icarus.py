@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hlsgen.machine.image import Image
-from hlsgen.machine.parameters import MachineParameters
+from hlsgen.machine.format.image import Image
+from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.sim.cosim import COUNTERS, Run
 from hlsgen.sim.runner import simulate
 

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from hlsgen.errors import Problem, UsageError
-from hlsgen.rtl_text import cache_folder
+from hlsgen.store.cache import cache_folder
 
 PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
 """Paths that make, Verilator and the makefiles between them take; to make a space parts two names."""

@@ -13,7 +13,7 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from hlsgen.machine.trace import record_type
+from hlsgen.machine.run.trace import record_type
 
 from .testbench import COUNTER_NAMES, Bench
 from .trace_recorder import Recorder

@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hlsgen import processes
+from hlsgen.emit.bench import COCOTB_ARGUMENTS
 from hlsgen.errors import Mismatch, Problem, ToolFailed, ToolMissing, UsageError
+from hlsgen.host import processes
 from hlsgen.sim import verilator
 from hlsgen.sim.place import build_place
 
@@ -25,7 +26,7 @@ TIMESCALE = ("1ns", "1ps")
 # In SystemVerilog mode Icarus gives declarations their values before any block waits for a change, so that
 # combinational blocks would start unknown.
 _ICARUS = ("-g2005",)
-_VERILATOR = (*verilator.COCOTB_ARGUMENTS, "--quiet")
+_VERILATOR = (*COCOTB_ARGUMENTS, "--quiet")
 
 
 def ports(text: str, top: str) -> list[str]:

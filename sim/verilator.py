@@ -11,14 +11,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hlsgen import processes
+from hlsgen.emit.bench import MAKE_FLAGS
 from hlsgen.errors import Problem, ToolFailed, ToolMissing
-
-# The wheel leaves the flag that includes a precompiled header empty. Only the hot code is optimised, and with
-# -O1: -O2 makes it some 15 % faster, but takes a third more of the build. Verilator's library is not hot.
-MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1 OPT_GLOBAL=-O0"
-COCOTB_ARGUMENTS = ("-O3", "--no-timing", "-Wno-fatal", "-Wno-lint")
-"""Of Verilator under cocotb, here and in the bench of a build folder."""
+from hlsgen.host import processes
 
 
 def package() -> Path:

@@ -16,7 +16,7 @@ from hlsgen.ir import Graph
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape, joint
 from hlsgen.lower.sizer import Sizer
-from hlsgen.machine.parameters import BUS_BYTES, MachineParameters
+from hlsgen.machine.format.parameters import BUS_BYTES, MachineParameters
 
 SIZE = 32
 """Cases of a batch: the C++ and the RTL of their machine are compiled once."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hlsgen.emit.hls import hls
 from hlsgen.lower import Lowered
-from hlsgen.machine.program import Program
+from hlsgen.machine.format.program import Program
 from hlsgen.sim import csim, verilator
 
 FLAGS = (

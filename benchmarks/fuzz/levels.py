@@ -20,8 +20,8 @@ from benchmarks.fuzz.generated import Programs
 from hlsgen.errors import EXIT_INTERNAL, HlsgenError, Mismatch
 from hlsgen.ir import evaluate
 from hlsgen.lower import Lowered
-from hlsgen.machine import trace
-from hlsgen.machine.interpreter import Execution, Interpreter
+from hlsgen.machine.run import trace
+from hlsgen.machine.run.interpreter import Execution, Interpreter
 from hlsgen.sim import cosim
 
 LEVELS = ("program", "csim", "rtl")

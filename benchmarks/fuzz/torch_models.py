@@ -13,7 +13,7 @@ from benchmarks.fuzz.models import Limits
 from hlsgen.ir import Graph
 from hlsgen.nn import MoE
 from hlsgen.ops.route import CONVENTIONS
-from hlsgen.quantize import QuantizeConfig
+from hlsgen.quantization import QuantizeConfig
 
 IMAGES = 12
 """Calibration images."""

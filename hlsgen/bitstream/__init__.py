@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exported projects to bitstreams: runs the tools that are there and reads what they report."""
+"""Bitstream projects: exported for a board, built and checked with its tools."""

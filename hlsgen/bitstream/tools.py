@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hlsgen.errors import Problem, ToolFailed, ToolMissing, ToolTimedOut
-from hlsgen.processes import OutOfTime, run
+from hlsgen.host.processes import OutOfTime, run
 
 
 def find_tools(tools: Mapping[str, Sequence[str]], fix: str) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hlsgen.errors import Problem, UsageError, shown
-from hlsgen.machine.parameters import BUS_BYTES, MachineParameters
+from hlsgen.machine.format.parameters import BUS_BYTES, MachineParameters
 
 FAMILIES = ("ecp5", "zynqmp")
 IMAGE_PLACES = ("on_chip", "external")

@@ -24,7 +24,7 @@ from hlsgen.errors import (
     QuantizationWarning,
     UsageError,
 )
-from hlsgen.processes import Ended, signals_end
+from hlsgen.host.processes import Ended, signals_end
 
 VERBS = ("doctor", "inspect", "compile", "simulate", "export", "bitstream", "report", "ops")
 """Each is a module of this package with HELP, EPILOG, `arguments(parser)` and `run(options)`."""
@@ -75,7 +75,7 @@ def _answer(arguments: Sequence[str]) -> Answer:
     top = parser()
     options = top.parse_args(arguments)
     if options.version:
-        from hlsgen import __version__
+        from hlsgen.version import __version__
 
         return Answer({"version": __version__}, f"hlsgen {__version__}")
     if options.verb is None:

@@ -58,7 +58,7 @@ def error_document(error: HlsgenError) -> dict[str, Any]:
 
 def crash_file(arguments: Sequence[str], error: BaseException) -> tuple[str, str]:
     """Write the traceback and versions to a file; returns one line about the error and the file's path."""
-    from hlsgen import __version__
+    from hlsgen.version import __version__
 
     line = for_terminal(" ".join(f"{type(error).__name__}: {error}".split()))
     trace = "".join(traceback.format_exception(error))

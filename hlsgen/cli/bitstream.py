@@ -35,9 +35,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Answer:
-    """Call `hlsgen.export.build_bitstream`."""
+    """Call `hlsgen.bitstream.export.build_bitstream`."""
+    from hlsgen.bitstream.export import build_bitstream
     from hlsgen.bitstream.verify import Wanted
-    from hlsgen.export import build_bitstream
 
     def say(line: str) -> None:
         if not options.json:

@@ -11,7 +11,7 @@ from hlsgen.cli.answer import Answer
 from hlsgen.errors import EXIT_OK, EXIT_TOOL_MISSING
 
 if TYPE_CHECKING:
-    from hlsgen.doctor import Finding
+    from hlsgen.cli.findings import Finding
 
 HELP = "show what is installed, what each part is for, and what to do about what is missing"
 EPILOG = "Exits with 6 when something that hlsgen needs is missing."
@@ -23,8 +23,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Answer:  # noqa: ARG001 every verb has this shape
-    """Call `hlsgen.doctor.examine`."""
-    from hlsgen.doctor import examine
+    """Call `hlsgen.cli.findings.examine`."""
+    from hlsgen.cli.findings import examine
 
     findings = examine()
     lacking = [finding for finding in findings if finding.needed and not finding.ok]

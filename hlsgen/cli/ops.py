@@ -19,8 +19,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Answer:
-    """Call `hlsgen.coverage.matrix`."""
-    from hlsgen.coverage import markdown, matrix, text
+    """Call `hlsgen.cli.op_table.matrix`."""
+    from hlsgen.cli.op_table import markdown, matrix, text
 
     rows = matrix()
     return Answer({"rows": [row.data for row in rows]}, markdown(rows) if options.markdown else text(rows))

@@ -13,7 +13,7 @@ from hlsgen.cli.values import natural, path, positive
 
 if TYPE_CHECKING:
     from hlsgen.design import Design
-    from hlsgen.simulate import Simulation
+    from hlsgen.sim.levels import Simulation
 
 HELP = "run a build folder's samples and compare every tensor with golden"
 EPILOG = """levels:
@@ -69,7 +69,7 @@ def _images(options: argparse.Namespace, design: Design) -> tuple[Any, Any]:
     """How many samples to run, or images, and the images' labels where they are known."""
     if options.images is None:
         return options.samples, None
-    from hlsgen.frontend.data import load_data
+    from hlsgen.frontend.inputs.images import load_data
 
     data = load_data(options.images, shape=design.graph.input_type.shape)
     count = options.samples or len(data.images)

@@ -28,7 +28,7 @@ def path(text: str) -> str:
 
 def shape(text: str) -> tuple[int, int, int]:
     """CxHxW."""
-    from hlsgen.frontend.bounds import MOST_ELEMENTS
+    from hlsgen.frontend.read.bounds import MOST_ELEMENTS
 
     match = re.fullmatch(r"([1-9][0-9]{0,8})x([1-9][0-9]{0,8})x([1-9][0-9]{0,8})", text)
     if match is None:

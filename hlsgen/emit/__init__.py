@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""emit"""
+"""From a program to text: C++, Verilog, test benches and the files of a build folder."""

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from hlsgen.ir import Graph
-from hlsgen.machine.cycles import predict
-from hlsgen.machine.image import HEADER_BYTES, Image
-from hlsgen.machine.limits import cycle_limit
-from hlsgen.machine.program import Program
-from hlsgen.samples import CLIPPED_SHARE
+from hlsgen.machine.format.image import HEADER_BYTES, Image
+from hlsgen.machine.format.limits import cycle_limit
+from hlsgen.machine.format.program import Program
+from hlsgen.machine.time.cycles import predict
+from hlsgen.store.samples import CLIPPED_SHARE
 
 HEADER_NAMES = (
     "magic number",

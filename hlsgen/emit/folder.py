@@ -6,8 +6,8 @@ from __future__ import annotations
 from hlsgen.emit.licence import FILE, licence
 from hlsgen.emit.render import render
 from hlsgen.ir import Graph
-from hlsgen.machine.image import Image
-from hlsgen.machine.program import Program
+from hlsgen.machine.format.image import Image
+from hlsgen.machine.format.program import Program
 
 TEMPLATES = ("README.md", "Makefile")
 

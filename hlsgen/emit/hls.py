@@ -13,14 +13,14 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from hlsgen import __version__
 from hlsgen.emit.render import render
 from hlsgen.emit.repeats import Section, find_repeats
 from hlsgen.errors import Problem, UsageError
-from hlsgen.machine.commands import LAYOUT, Command
-from hlsgen.machine.image import HEADER_BYTES, Image
-from hlsgen.machine.program import Program
-from hlsgen.machine.trace import DRAIN, SCORES
+from hlsgen.machine.format.commands import LAYOUT, Command
+from hlsgen.machine.format.image import HEADER_BYTES, Image
+from hlsgen.machine.format.program import Program
+from hlsgen.machine.run.trace import DRAIN, SCORES
+from hlsgen.version import __version__
 
 FOLDER = "hls"
 TOP = "hlsgen_top"

@@ -6,27 +6,26 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from hlsgen.collector import collector_paused
 from hlsgen.emit.licence import LINE
 from hlsgen.errors import UsageError
-from hlsgen.machine.parameters import TARGETS, MachineParameters
+from hlsgen.host.collector import collector_paused
+from hlsgen.machine.format.parameters import TARGETS, MachineParameters
 
 if TYPE_CHECKING:
     from amaranth.lib import wiring
 
 TOP = "top"
-PATH = f"rtl/{TOP}.v"
 
 
 def verilog(
     parameters: MachineParameters, target: str = "generic", trace: bool = False, near: bool = False
-) -> dict[str, str]:
-    """Path to text of the accelerator's Verilog: equal parameters give equal bytes."""
+) -> str:
+    """The accelerator's Verilog: equal parameters give equal bytes."""
     if target not in TARGETS:
         raise UsageError(f"target must be one of {', '.join(TARGETS)}, not {target!r}")
-    from hlsgen.rtl.top import Top
+    from hlsgen.rtl.outside.top import Top
 
-    return {PATH: convert(Top(parameters, target=target, trace=trace, near=near), TOP)}
+    return convert(Top(parameters, target=target, trace=trace, near=near), TOP)
 
 
 def preload() -> None:
@@ -34,8 +33,8 @@ def preload() -> None:
     import amaranth.back.verilog  # noqa: F401
 
     import hlsgen.emit.amaranth_speed
-    import hlsgen.rtl.core
-    import hlsgen.rtl.top  # noqa: F401
+    import hlsgen.rtl.core.core
+    import hlsgen.rtl.outside.top  # noqa: F401
 
 
 def convert(component: wiring.Component, name: str) -> str:

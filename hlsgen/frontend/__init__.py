@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""frontend"""
+"""From a PyTorch model to a float Graph, or to one error with everything that is in the way."""

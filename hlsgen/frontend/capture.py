@@ -14,11 +14,11 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from hlsgen.errors import Problem, UnsupportedModel, UsageError
-from hlsgen.frontend.canonical import check, emit
-from hlsgen.frontend.exported import from_exported, quiet_export
-from hlsgen.frontend.interpret import Interpreter, listed, merged, weight_problems
-from hlsgen.frontend.places import clean, raised_at
-from hlsgen.frontend.program import Input, Opaque, Program
+from hlsgen.frontend.read.export import Input, Opaque, Program
+from hlsgen.frontend.read.places import clean, raised_at
+from hlsgen.frontend.read.torch_export import from_exported, quiet_export
+from hlsgen.frontend.rules.canonical import check, emit
+from hlsgen.frontend.rules.interpret import Interpreter, listed, merged, weight_problems
 from hlsgen.ir import Graph
 from hlsgen.nn import converted, has_registered
 

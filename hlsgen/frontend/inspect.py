@@ -9,8 +9,8 @@ from typing import Any
 
 from hlsgen.errors import Problem
 from hlsgen.frontend.capture import Capture, Model, examine
-from hlsgen.frontend.interpret import BLOCKED, FOLDED, MAPPED, REFUSED, UNUSED, known
-from hlsgen.frontend.program import GETITEM
+from hlsgen.frontend.read.export import GETITEM
+from hlsgen.frontend.rules.interpret import BLOCKED, FOLDED, MAPPED, REFUSED, UNUSED, known
 from hlsgen.ir import Graph
 
 _WORDS = {

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hlsgen.errors import TypeMismatch
-from hlsgen.machine.program import Region
+from hlsgen.machine.format.program import Region
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hlsgen.lower.layout import Layout
-from hlsgen.machine.constant_format import NO_COMMAND, Item, item, pack_constants, word_bytes
-from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters, ceil_div
+from hlsgen.machine.format.constants import NO_COMMAND, Item, item, pack_constants, word_bytes
+from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 from hlsgen.ops import IntegerLinear
 
 

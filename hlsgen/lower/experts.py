@@ -11,8 +11,8 @@ from hlsgen.errors import UnsupportedModel
 from hlsgen.lower.constants import ConstantStream, Table
 from hlsgen.lower.size import ArrayShape
 from hlsgen.lower.steps import LinearStep, Step
-from hlsgen.machine.constant_format import Item
-from hlsgen.machine.parameters import MachineParameters, ceil_div
+from hlsgen.machine.format.constants import Item
+from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.ops import IntegerCombine, IntegerRoute, IntegerTable
 from hlsgen.ops.route import GATE_BITS
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hlsgen.machine.parameters import ceil_div
+from hlsgen.machine.format.parameters import ceil_div
 
 
 @dataclass(frozen=True)

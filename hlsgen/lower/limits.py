@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from hlsgen.errors import DoesNotFit, Problem, UnsupportedModel
 from hlsgen.ir import Graph, Node
 from hlsgen.lower.size import LARGER
-from hlsgen.machine.commands import LAYOUT
-from hlsgen.machine.parameters import MachineParameters, ceil_div
-from hlsgen.machine.program import Region
+from hlsgen.machine.format.commands import LAYOUT
+from hlsgen.machine.format.parameters import MachineParameters, ceil_div
+from hlsgen.machine.format.program import Region
 from hlsgen.ops import IntegerScores, Patches
 
 _BITS = {name: bits for name, bits, _ in LAYOUT}

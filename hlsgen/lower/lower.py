@@ -22,10 +22,10 @@ from hlsgen.lower.size import (
     ring_words,
 )
 from hlsgen.lower.steps import AttentionStep, LinearStep, Matcher, Step
-from hlsgen.machine.commands import Target
-from hlsgen.machine.image import Image
-from hlsgen.machine.parameters import MachineParameters, ceil_div
-from hlsgen.machine.program import InputLayout, OutputLayout, Program, Region
+from hlsgen.machine.format.commands import Target
+from hlsgen.machine.format.image import Image
+from hlsgen.machine.format.parameters import MachineParameters, ceil_div
+from hlsgen.machine.format.program import InputLayout, OutputLayout, Program, Region
 from hlsgen.ops import Patches
 
 

@@ -11,8 +11,8 @@ from hlsgen.errors import Problem, UsageError, shown
 from hlsgen.ir import Graph
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.steps import AttentionStep, LinearStep, Step
-from hlsgen.machine.commands import Load, Target
-from hlsgen.machine.parameters import SECTION_ALIGN, MachineParameters, ceil_div, is_power_of_two
+from hlsgen.machine.format.commands import Load, Target
+from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div, is_power_of_two
 
 LARGER = frozenset(
     {

@@ -6,7 +6,7 @@ from __future__ import annotations
 from hlsgen.ir import Graph
 from hlsgen.lower.lower import Lowered, lower, prepare
 from hlsgen.lower.size import ArrayShape
-from hlsgen.machine.parameters import MachineParameters
+from hlsgen.machine.format.parameters import MachineParameters
 
 
 class Sizer:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.ir import Graph, Node
-from hlsgen.machine.commands import Drain, Load, Target
+from hlsgen.machine.format.commands import Drain, Load, Target
 from hlsgen.ops import (
     Choose,
     IntegerAdd,

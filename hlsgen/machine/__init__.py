@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""machine"""
+"""The machine as data: its format, what it computes, how long it takes. It knows no Graph and no RTL."""

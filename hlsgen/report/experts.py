@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hlsgen.ir import Graph, evaluate
-from hlsgen.machine.bounds import least_cycles
-from hlsgen.machine.commands import Load
-from hlsgen.machine.cycles import predict
-from hlsgen.machine.parameters import SECTION_ALIGN
-from hlsgen.machine.plan import Plan, Routing, make_plan
-from hlsgen.machine.program import Program
+from hlsgen.machine.format.commands import Load
+from hlsgen.machine.format.parameters import SECTION_ALIGN
+from hlsgen.machine.format.program import Program
+from hlsgen.machine.time.bounds import least_cycles
+from hlsgen.machine.time.cycles import predict
+from hlsgen.machine.time.plan import Plan, Routing, make_plan
 from hlsgen.ops import IntegerRoute
 from hlsgen.ops.route import split
 
 if TYPE_CHECKING:
-    from hlsgen.design import Design
+    from hlsgen.store.compiled import Compiled
 
 SAMPLE = 0
 """The stored sample that the report looks at."""
@@ -44,18 +44,18 @@ def _load(experts: int, chosen: np.ndarray) -> tuple[int, ...]:
     return tuple(int(count) for count in np.bincount(chosen.reshape(-1), minlength=experts))
 
 
-def sample_routing(design: Design, task: int = 0) -> Routing:
+def sample_routing(design: Compiled, task: int = 0) -> Routing:
     """The task with the stored sample's queues; queues are even where no sample is stored."""
     if not len(design.samples) or not design.program.parameters.experts:
         return Routing(task=task)
     return Routing(task=task, loads=loads(design.graph, _golden(design, task)))
 
 
-def _golden(design: Design, task: int) -> dict[str, np.ndarray]:
+def _golden(design: Compiled, task: int) -> dict[str, np.ndarray]:
     return dict(evaluate(design.graph, design.samples.images[SAMPLE], task))
 
 
-def expert_figures(design: Design) -> dict[str, Any] | None:
+def expert_figures(design: Compiled) -> dict[str, Any] | None:
     """What the page shows of experts and tasks, ready for JSON; nothing where the model has neither."""
     if not design.program.parameters.planned:
         return None
@@ -82,7 +82,7 @@ def _patches(program: Program) -> dict[str, int]:
     return {"columns": command.patch_columns, "prefix": command.patch_prefix}
 
 
-def _task(design: Design, routing: Routing) -> dict[str, Any]:
+def _task(design: Compiled, routing: Routing) -> dict[str, Any]:
     """Cycles, their bound, and bytes of the sample for one task."""
     prediction = predict(design.program, design.image, routing=routing)
     plan = make_plan(design.program, design.image, routing)

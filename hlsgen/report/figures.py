@@ -8,18 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hlsgen.machine.bounds import Bound, least_cycles
-from hlsgen.machine.commands import Command
-from hlsgen.machine.phases import bytes_of, phase_of, steps_of
-from hlsgen.machine.plan import make_plan
-from hlsgen.machine.program import Program
-from hlsgen.machine.trace import DRAIN, SCORES
+from hlsgen.machine.format.commands import Command
+from hlsgen.machine.format.program import Program
+from hlsgen.machine.run.trace import DRAIN, SCORES
+from hlsgen.machine.time.bounds import Bound, least_cycles
+from hlsgen.machine.time.phases import bytes_of, phase_of, steps_of
+from hlsgen.machine.time.plan import make_plan
+from hlsgen.report.comparison import measured_figures
 from hlsgen.report.experts import expert_figures
-from hlsgen.report.measured import measured_figures
 
 if TYPE_CHECKING:
-    from hlsgen.machine.cycles import JobTimes, Prediction
-    from hlsgen.report.report import Report
+    from hlsgen.machine.time.cycles import JobTimes, Prediction
+    from hlsgen.report.facts import Facts
 
 MOST_JOBS = 12_000
 """Jobs that the page carries; of longer programs it shows commands only."""
@@ -27,7 +27,7 @@ BINS = 240
 """Columns of the memory traffic's histogram."""
 
 
-def figures(report: Report) -> dict[str, Any]:
+def figures(report: Facts) -> dict[str, Any]:
     """Everything on the page."""
     design, prediction = report.design, report.prediction
     program, board = design.program, report.fit.board
@@ -65,7 +65,7 @@ def figures(report: Report) -> dict[str, Any]:
     }
 
 
-def headline(report: Report) -> list[dict[str, str]]:
+def headline(report: Facts) -> list[dict[str, str]]:
     """The figures on top: label and value."""
     design, prediction, a = report.design, report.prediction, report.accuracy
     p, clock = design.program.parameters, report.fit.board.core_mhz
@@ -161,7 +161,7 @@ def traffic(program: Program, prediction: Prediction) -> dict[str, list[int]]:
     return result
 
 
-def resources(report: Report) -> list[dict[str, Any]]:
+def resources(report: Facts) -> list[dict[str, Any]]:
     """Estimated use of the board, against what it has."""
     have = report.fit.board.resources
     return [

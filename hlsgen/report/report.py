@@ -4,55 +4,28 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from hlsgen.boards.board import load_board
-from hlsgen.boards.fit import Fit, estimate
-from hlsgen.design import Design
-from hlsgen.machine.commands import Load
-from hlsgen.machine.cycles import Prediction, board_memory, predict
-from hlsgen.machine.phases import steps_of
-from hlsgen.machine.plan import Routing
-from hlsgen.quantize.findings import differing
+from hlsgen.emit.page import page
+from hlsgen.fit.estimate import estimate
+from hlsgen.machine.format.commands import Load
+from hlsgen.machine.time.cycles import board_memory, predict
+from hlsgen.machine.time.phases import steps_of
 from hlsgen.report.choice import choice_lines
+from hlsgen.report.facts import Accuracy, Facts
+from hlsgen.report.figures import figures
+from hlsgen.store.compiled import Compiled
 
 WORTH = 0.01
 """Share of the cycles from which the loading of patches is worth a word."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Accuracy:
-    """On the design's samples, against their labels and the float model."""
-
-    images: int
-    integer: int | None
-    """Images that the integer model gets right; None without labels."""
-    float: int | None
-    """Images that the float model gets right; None without labels or without its logits."""
-    same_class: int | None
-    """Images that both give the same class."""
-    logits_db: float | None
-    """Signal to quantization noise of all logits."""
-    centred_db: float | None = None
-    """The same of what differs between images: each logit's mean over the images is taken away from signal
-    and error. None for a single image."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """The figures; `str` is the text, `data` is for JSON."""
-
-    design: Design
-    accuracy: Accuracy
-    prediction: Prediction
-    fit: Fit
-    board_cycles: int | None
-    """Predicted on the board itself, where its Image lies on the chip and not in an external memory."""
-    routing: Routing
-    """The task and the queues that were predicted: those of the first stored sample."""
+class Report(Facts):
+    """The figures; `str` is the text, `data` is for JSON, `html` the page."""
 
     @property
     def data(self) -> dict[str, Any]:
@@ -78,27 +51,7 @@ class Report:
 
     def html(self) -> str:
         """One page that needs no other file: time line, roofline, memory map, ranges, resources."""
-        from hlsgen.emit.page import page
-        from hlsgen.report.figures import figures
-
         return page(figures(self))
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What its user should know, of calibration and of the stored samples."""
-        return (*self.design.quantization.get("warnings", ()), *self._differing())
-
-    def _differing(self) -> list[str]:
-        """Low agreement on the stored samples, by the rule that the quantizer has."""
-        a = self.accuracy
-        decibel = a.logits_db if a.centred_db is None else a.centred_db
-        if a.same_class is None or decibel is None or not differing(a.same_class, a.images, decibel):
-            return []
-        text = (
-            f"the integer model gives the float model's class of only {a.same_class} of {a.images} stored "
-            "samples; try calibration images that are like them, and see the tensors of the lowest centred dB"
-        )
-        return [text]
 
     def __str__(self) -> str:
         return "\n".join([self.summary, *(f"warning    {text}" for text in self.warnings)])
@@ -152,7 +105,7 @@ def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.2f} %"
 
 
-def make_report(design: Design) -> Report:
+def make_report(design: Compiled) -> Report:
     """The figures of a design; runs golden on its samples and the cycle model."""
     from hlsgen.report.experts import sample_routing
 
@@ -169,7 +122,7 @@ def make_report(design: Design) -> Report:
     )
 
 
-def measure(design: Design) -> Accuracy:
+def measure(design: Compiled) -> Accuracy:
     """Accuracy of golden and of the float model on the design's samples."""
     samples = design.samples
     integers, _ = design.sample_golden

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders on disk: read with checks, written so that a crash at any point loses nothing."""
+"""Files and folders: what a design is on disk, written whole or not at all, and read with suspicion."""

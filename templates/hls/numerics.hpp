@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The integer arithmetic: the same functions, to the bit, as hlsgen/numerics.py and rtl/numerics.py.
+// The integer arithmetic: the same functions, to the bit, as hlsgen/numerics.py and rtl/arith/numerics.py.
 // Rounding is half up, saturation is explicit, nothing wraps. docs/numerics.md has the errors.
 #pragma once
 

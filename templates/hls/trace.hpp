@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Trace records, for simulation only: with HLSGEN_TRACE every word the machine writes is appended to
-// `trace_file`, as a record of 16 bytes and the word's elements; hlsgen/machine/trace.py reads them.
+// `trace_file`, as a record of 16 bytes and the word's elements; hlsgen/machine/run/trace.py reads them.
 #pragma once
 
 #include "memory.hpp"

@@ -12,7 +12,7 @@ from benchmarks import table
 from benchmarks.case import Case, Result, run
 from benchmarks.cases import CASES, Bar
 from hlsgen.lower import lower
-from hlsgen.machine.commands import Target
+from hlsgen.machine.format.commands import Target
 from hlsgen.sim import cosim
 
 CASE = Case(model="experts", array=(4, 4, 8), memory=16)

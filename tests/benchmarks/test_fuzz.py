@@ -16,7 +16,7 @@ from benchmarks.fuzz import levels
 from benchmarks.fuzz.batch import SIZE, Batch, Case
 from benchmarks.fuzz.levels import CRASH, EQUAL, FAILURES, HANG, MISMATCH, REFUSED, Outcome, reason, run_batch
 from hlsgen.errors import DoesNotFit, TypeMismatch, UsageError
-from hlsgen.machine.image import Image
+from hlsgen.machine.format.image import Image
 from hlsgen.sim import cosim
 
 SEED = 3

@@ -14,7 +14,7 @@ import pytest
 from hlsgen.bitstream.ecp5 import FIX, TOOLS, build_ecp5
 from hlsgen.bitstream.tools import find_tools
 from hlsgen.boards import load_board
-from hlsgen.emit.ecp5 import ecp5_project
+from hlsgen.emit.ecp5.project import ecp5_project
 from hlsgen.errors import ToolFailed, ToolMissing, UsageError
 
 MOCKS = Path(__file__).parents[1] / "mock_tools"

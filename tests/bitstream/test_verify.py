@@ -17,17 +17,17 @@ from amaranth.lib.wiring import In, Out
 
 import hlsgen
 from hlsgen.bitstream.ecp5 import FIX, LIMIT_SECONDS, TOOLS
+from hlsgen.bitstream.export import FORMAT, build_bitstream, export
 from hlsgen.bitstream.tools import find_tools, make
 from hlsgen.bitstream.verify import Wanted, verify
 from hlsgen.boards import load_board
 from hlsgen.cli import main
-from hlsgen.emit.ecp5 import ecp5_project
+from hlsgen.emit.ecp5.project import ecp5_project
 from hlsgen.emit.render import render
 from hlsgen.emit.rtl import convert
-from hlsgen.export import FORMAT, build_bitstream, export
-from hlsgen.rtl.ecp5_pll import find_pll, pll_instance
-from hlsgen.rtl.frames import Frames
-from hlsgen.rtl.uart import UartReceiver, UartTransmitter
+from hlsgen.rtl.ecp5.frames import Frames
+from hlsgen.rtl.ecp5.pll import find_pll, pll_instance
+from hlsgen.rtl.ecp5.uart import UartReceiver, UartTransmitter
 
 MOCKS = Path(__file__).parents[1] / "mock_tools"
 BAUD, CORE_MHZ, KEY = 1_000_000, 10.0, 0x5A

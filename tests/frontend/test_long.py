@@ -8,7 +8,7 @@ import numpy as np
 import hlsgen
 from hlsgen.examples.vit.data import photographs
 from hlsgen.examples.vit.model import VisionTransformer, initialise
-from hlsgen.frontend.data import Data
+from hlsgen.frontend.inputs.images import Data
 from hlsgen.pipeline import make_samples
 
 

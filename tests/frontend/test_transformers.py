@@ -30,10 +30,10 @@ import hlsgen
 from hlsgen.errors import UnsupportedModel
 from hlsgen.examples.vit import transformers_models
 from hlsgen.examples.vit.model import initialise
-from hlsgen.frontend.archive import load_archive
 from hlsgen.frontend.capture import capture
+from hlsgen.frontend.inputs.model import load_model
 from hlsgen.frontend.inspect import inspect
-from hlsgen.frontend.load import load_model
+from hlsgen.frontend.read.archive import load_archive
 from hlsgen.ir import Graph, evaluate
 from hlsgen.ops import Add, Linear, Patches, Scores
 

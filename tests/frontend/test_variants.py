@@ -17,8 +17,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from hlsgen.examples.digits.data import awkward_data, heldout
 from hlsgen.examples.digits.model import awkward, digits
-from hlsgen.frontend.archive import load_archive
 from hlsgen.frontend.capture import capture
+from hlsgen.frontend.read.archive import load_archive
 from hlsgen.ir import Graph, evaluate
 from hlsgen.ops import Linear, Patches, Scores
 

@@ -12,8 +12,8 @@ import torch
 from hlsgen.examples.vit.data import DEVIATION, MEAN, photographs
 from hlsgen.examples.vit.model import deit_tiny
 from hlsgen.frontend.capture import capture
-from hlsgen.frontend.data import load_data
-from hlsgen.frontend.load import load_model
+from hlsgen.frontend.inputs.images import load_data
+from hlsgen.frontend.inputs.model import load_model
 from hlsgen.ir import Graph, evaluate
 from hlsgen.ops import Context, Linear, Patches, Scores
 

@@ -10,7 +10,7 @@ from hlsgen.errors import TypeMismatch
 from hlsgen.lower import lower
 from hlsgen.lower.allocate import Request, allocate, check_disjoint, memory_words
 from hlsgen.lower.size import ArrayShape, Groups, cut
-from hlsgen.machine.program import Region
+from hlsgen.machine.format.program import Region
 
 
 def request(tensor: str, first: int, last: int, words: int = 10, reuse: str | None = None) -> Request:

@@ -12,9 +12,9 @@ from hlsgen.errors import UnsupportedModel
 from hlsgen.ir import Graph, GraphBuilder, evaluate, live
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
-from hlsgen.machine.commands import Target
-from hlsgen.machine.interpreter import Interpreter
-from hlsgen.machine.trace import compare
+from hlsgen.machine.format.commands import Target
+from hlsgen.machine.run.interpreter import Interpreter
+from hlsgen.machine.run.trace import compare
 from hlsgen.ops import IntegerLayerNorm, IntegerLinear, Select
 from tests.support.experts import Made, Shape, make
 

@@ -14,10 +14,10 @@ from hlsgen.ir import Graph, GraphBuilder, Source
 from hlsgen.lower import lower
 from hlsgen.lower.constants import ConstantStream
 from hlsgen.lower.size import ArrayShape
-from hlsgen.machine.commands import COMMAND_BYTES, Command, Depends, Drain, Load, Target
-from hlsgen.machine.constant_format import HEADER, Item, word_bytes
-from hlsgen.machine.image import Image
-from hlsgen.machine.interpreter import Interpreter
+from hlsgen.machine.format.commands import COMMAND_BYTES, Command, Depends, Drain, Load, Target
+from hlsgen.machine.format.constants import HEADER, Item, word_bytes
+from hlsgen.machine.format.image import Image
+from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.ops import IntegerTable, Patches
 
 ARRAY = ArrayShape(rows=4, columns=4, depth=8)

@@ -15,9 +15,9 @@ from hlsgen.ir import evaluate
 from hlsgen.lower import lower
 from hlsgen.lower.size import LARGER, ArrayShape, joint
 from hlsgen.lower.sizer import Sizer
-from hlsgen.machine.interpreter import Interpreter
-from hlsgen.machine.parameters import MachineParameters
-from hlsgen.machine.trace import compare
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.run.interpreter import Interpreter
+from hlsgen.machine.run.trace import compare
 
 MODELS = {"digits": DIGITS, "awkward": AWKWARD, "tiny": TINY}
 

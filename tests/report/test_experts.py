@@ -15,11 +15,11 @@ from support.page import cells, dom
 
 from hlsgen.design import Design
 from hlsgen.ir import evaluate
-from hlsgen.machine.cycles import predict
+from hlsgen.machine.time.cycles import predict
 from hlsgen.ops.route import split
 from hlsgen.pipeline import compile as compile_graph
 from hlsgen.report.experts import choices, sample_routing
-from hlsgen.samples import Samples
+from hlsgen.store.samples import Samples
 
 SHAPE = Shape(experts=4, k=2, tasks=2, blocks=2)
 PATCHES, TOKENS = 9, 10

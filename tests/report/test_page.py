@@ -15,7 +15,7 @@ from support.page import cells, dom
 
 from hlsgen.cli import main
 from hlsgen.design import Design
-from hlsgen.machine.cycles import predict
+from hlsgen.machine.time.cycles import predict
 from hlsgen.pipeline import compile as compile_graph
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&amp;\"'"

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from amaranth import Module
 
-from hlsgen.emit.rtl import PATH, convert, verilog
+from hlsgen.emit.rtl import convert, verilog
 from hlsgen.errors import UsageError
-from hlsgen.machine.parameters import MachineParameters
-from hlsgen.rtl.core import Core
-from hlsgen.rtl.top import Top
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.rtl.core.core import Core
+from hlsgen.rtl.outside.top import Top
 from hlsgen.sim import verilator
 from hlsgen.sim.runner import access_file, ports
 
@@ -28,7 +28,7 @@ MASTER = "arlen arsize arburst rlast awlen awsize awburst wlast"
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    return verilog(PARAMETERS)[PATH]
+    return verilog(PARAMETERS)
 
 
 def test_ports_have_the_names_of_axi(text: str) -> None:
@@ -56,7 +56,7 @@ def test_trace_ports() -> None:
 
 
 def test_text_is_deterministic_and_anonymous(text: str) -> None:
-    assert verilog(PARAMETERS)[PATH] == text
+    assert verilog(PARAMETERS) == text
     assert str(Path(__file__).parents[2]) not in text
     assert not re.search(r"/\* Generated|\(\* src|\.py", text)
 

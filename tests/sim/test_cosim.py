@@ -12,8 +12,8 @@ from support.graphs import AWKWARD, DIGITS, DISTILLED, TINY, Vit, images, intege
 from hlsgen.ir import evaluate
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
-from hlsgen.machine import cycles
-from hlsgen.machine.fixed import fixed_machine
+from hlsgen.machine.format.fixed import fixed_machine
+from hlsgen.machine.time import cycles
 from hlsgen.sim import cosim
 
 CALM = cosim.Memory(latency=4)

@@ -18,9 +18,9 @@ from hlsgen.errors import ToolFailed, ToolMissing, UsageError
 from hlsgen.ir import Graph, GraphBuilder, TensorType, evaluate
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
-from hlsgen.machine import trace
-from hlsgen.machine.commands import Load, Target
-from hlsgen.machine.interpreter import Interpreter
+from hlsgen.machine.format.commands import Load, Target
+from hlsgen.machine.run import trace
+from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.ops import IntegerAddConstant, IntegerLinear, IntegerMean, Patches, Select
 from hlsgen.sim.csim import CSim
 

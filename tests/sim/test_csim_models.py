@@ -18,9 +18,9 @@ from hlsgen.examples.digits import data, model
 from hlsgen.ir import evaluate
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
-from hlsgen.machine import trace
-from hlsgen.samples import quantize_images
+from hlsgen.machine.run import trace
 from hlsgen.sim.csim import CSim
+from hlsgen.store.samples import quantize_images
 
 Labelled = tuple[np.ndarray, np.ndarray]
 

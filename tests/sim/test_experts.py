@@ -13,11 +13,11 @@ from hlsgen.errors import UsageError
 from hlsgen.ir import evaluate
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
-from hlsgen.machine import cycles
-from hlsgen.machine.commands import Target
-from hlsgen.machine.interpreter import Interpreter
-from hlsgen.machine.plan import Routing
-from hlsgen.machine.trace import compare
+from hlsgen.machine.format.commands import Target
+from hlsgen.machine.run.interpreter import Interpreter
+from hlsgen.machine.run.trace import compare
+from hlsgen.machine.time import cycles
+from hlsgen.machine.time.plan import Routing
 from hlsgen.sim import cosim
 from hlsgen.sim.csim import CSim
 from tests.support.experts import Made, Shape, make

@@ -13,10 +13,10 @@ from support.graphs import Vit, images, integer_vit
 from hlsgen.ir import evaluate
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
-from hlsgen.machine import cycles
-from hlsgen.machine.commands import Product
-from hlsgen.machine.operand_stream import operand_bytes
-from hlsgen.machine.trace import DRAIN
+from hlsgen.machine.format.commands import Product
+from hlsgen.machine.run.trace import DRAIN
+from hlsgen.machine.time import cycles
+from hlsgen.machine.time.operand_stream import operand_bytes
 from hlsgen.sim import cosim
 
 MODEL = Vit(

@@ -16,10 +16,11 @@ from support.folders import design, held, sign, verilog
 
 from hlsgen import Design
 from hlsgen.cli import main
+from hlsgen.emit.contents import save
 from hlsgen.errors import UsageError
-from hlsgen.measured import PATH as MEASURED
-from hlsgen.measured import load
-from hlsgen.project import FIELDS, MANIFEST, save
+from hlsgen.store.folder import FIELDS
+from hlsgen.store.measured import load
+from hlsgen.store.paths import MANIFEST, MEASURED
 from hlsgen.store.read import parse_array, parse_document
 
 UNREAD = ("README.md", "Makefile", "graph.txt", "hls/", "sim/")
@@ -108,7 +109,7 @@ def test_each_file_damaged_in_each_way(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where crash files would be
     monkeypatch.setenv("PATH", str(tmp_path))  # no tool runs
-    monkeypatch.setattr("hlsgen.export.rtl_text", _with_ports)
+    monkeypatch.setattr("hlsgen.bitstream.export.rtl_text", _with_ports)
     place, tried = tmp_path / "b", 0
     shutil.copytree(folder, place)
     for path, data in held(folder).items():

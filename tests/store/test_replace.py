@@ -19,8 +19,8 @@ from support.folders import build_files, design, held
 
 from hlsgen import Design
 from hlsgen.errors import UsageError
-from hlsgen.project import DERIVED, MANIFEST
 from hlsgen.store.lock import locked
+from hlsgen.store.paths import DERIVED, MANIFEST
 from hlsgen.store.replace import COMMIT, NEW, Folder
 
 MINE = {"notes.txt": b"precious", "hls/mine.txt": b"also precious", "boards/x/kept": b"", "build/tool": b"x"}

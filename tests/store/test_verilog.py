@@ -12,11 +12,12 @@ from support.folders import design, sign
 
 from hlsgen import Design
 from hlsgen.cli import main
+from hlsgen.emit.rtl_cache import rtl_text
 from hlsgen.errors import Mismatch, UsageError
-from hlsgen.rtl_text import PLAIN, TRACED, rtl_text
 from hlsgen.sim import cosim
-from hlsgen.simulate import build_folder
+from hlsgen.sim.levels import build_folder
 from hlsgen.store.files import sha256
+from hlsgen.store.paths import PLAIN, TRACED
 
 
 @pytest.fixture(scope="module")

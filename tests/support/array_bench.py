@@ -9,8 +9,8 @@ import numpy as np
 from amaranth import Module
 from amaranth.sim import Simulator
 
-from hlsgen.machine.parameters import MachineParameters
-from hlsgen.rtl.array import Array
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.rtl.array.array import Array
 
 Blocks = list[tuple[np.ndarray, np.ndarray]]
 """Operands [steps, R, D] and weights [steps, C, D] of each block."""

@@ -12,8 +12,8 @@ from typing import Any
 import cocotb
 from cocotb.triggers import ClockCycles
 
-from hlsgen.machine import image
-from hlsgen.machine.parameters import MachineParameters
+from hlsgen.machine.format import image
+from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.sim import testbench as tb
 from hlsgen.sim.memory_model import Timing
 from hlsgen.sim.testbench import Bench

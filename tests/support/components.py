@@ -12,52 +12,52 @@ from collections.abc import Callable, Mapping
 from amaranth.lib import wiring
 
 import hlsgen.rtl
-from hlsgen.machine.parameters import MachineParameters
-from hlsgen.rtl.array import Array
-from hlsgen.rtl.axi_lite_registers import Registers
-from hlsgen.rtl.constants import ConstantReader
-from hlsgen.rtl.control import Control
-from hlsgen.rtl.drain import DrainStage
-from hlsgen.rtl.drain_activation import Activation
-from hlsgen.rtl.drain_add import AddRows
-from hlsgen.rtl.drain_address import DrainAddress
-from hlsgen.rtl.drain_attention import ContextScales, RowMaxima
-from hlsgen.rtl.drain_combine import GateRows
-from hlsgen.rtl.drain_control import DrainControl
-from hlsgen.rtl.drain_requantize import Requantize
-from hlsgen.rtl.drain_streams import DrainStreams
-from hlsgen.rtl.expert_counters import ExpertCounters
-from hlsgen.rtl.expert_queues import ExpertQueues
-from hlsgen.rtl.fetch import Channel, ChannelShape, Fetch
-from hlsgen.rtl.frames import Frames
-from hlsgen.rtl.header import HeaderCheck
-from hlsgen.rtl.image_rom import ImageRom, MemoryMap
-from hlsgen.rtl.load import LoadStage
-from hlsgen.rtl.load_exp import ExpLoad
-from hlsgen.rtl.load_layer_norm import LayerNormLoad
-from hlsgen.rtl.load_normalise import NormaliseLanes
-from hlsgen.rtl.load_patch_walk import PatchWalk
-from hlsgen.rtl.load_patches import PatchesLoad
-from hlsgen.rtl.load_pool import Pool
-from hlsgen.rtl.load_row_unit import RowUnit
-from hlsgen.rtl.load_walk import RowWalk
-from hlsgen.rtl.memories import LaneMemory, Table, WordMemory
-from hlsgen.rtl.multiplier import STYLES, Multiplier, WideMultiplier, plan
-from hlsgen.rtl.multiply import MultiplyStage
-from hlsgen.rtl.operand_fill import OperandFill
-from hlsgen.rtl.planner import Planner
-from hlsgen.rtl.queues import Queue, Ring
-from hlsgen.rtl.reciprocal import Reciprocal
-from hlsgen.rtl.register_host import RegisterHost
-from hlsgen.rtl.resize import Resize
-from hlsgen.rtl.route import Route
-from hlsgen.rtl.route_gates import RouteGates, RouteSums
-from hlsgen.rtl.route_select import LogitWalk, RouteSelect
-from hlsgen.rtl.segments import Segments
-from hlsgen.rtl.sequencer import Sequencer
-from hlsgen.rtl.store_words import StoreWords
-from hlsgen.rtl.uart import UartReceiver, UartTransmitter
-from hlsgen.rtl.write_back import WriteBack
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.rtl.arith.multiplier import STYLES, Multiplier, WideMultiplier, plan
+from hlsgen.rtl.arith.reciprocal import Reciprocal
+from hlsgen.rtl.array.array import Array
+from hlsgen.rtl.core.constants import ConstantReader
+from hlsgen.rtl.core.multiply import MultiplyStage
+from hlsgen.rtl.core.operand_fill import OperandFill
+from hlsgen.rtl.drain.activation import Activation
+from hlsgen.rtl.drain.add import AddRows
+from hlsgen.rtl.drain.address import DrainAddress
+from hlsgen.rtl.drain.attention import ContextScales, RowMaxima
+from hlsgen.rtl.drain.combine import GateRows
+from hlsgen.rtl.drain.control import DrainControl
+from hlsgen.rtl.drain.requantize import Requantize
+from hlsgen.rtl.drain.stage import DrainStage
+from hlsgen.rtl.drain.streams import DrainStreams
+from hlsgen.rtl.ecp5.frames import Frames
+from hlsgen.rtl.ecp5.image_rom import ImageRom, MemoryMap
+from hlsgen.rtl.ecp5.register_host import RegisterHost
+from hlsgen.rtl.ecp5.uart import UartReceiver, UartTransmitter
+from hlsgen.rtl.experts.counters import ExpertCounters
+from hlsgen.rtl.experts.gates import RouteGates, RouteSums
+from hlsgen.rtl.experts.queues import ExpertQueues
+from hlsgen.rtl.experts.route import Route
+from hlsgen.rtl.experts.select import LogitWalk, RouteSelect
+from hlsgen.rtl.load.exp import ExpLoad
+from hlsgen.rtl.load.layer_norm import LayerNormLoad
+from hlsgen.rtl.load.normalise import NormaliseLanes
+from hlsgen.rtl.load.patch_walk import PatchWalk
+from hlsgen.rtl.load.patches import PatchesLoad
+from hlsgen.rtl.load.pool import Pool
+from hlsgen.rtl.load.row_unit import RowUnit
+from hlsgen.rtl.load.stage import LoadStage
+from hlsgen.rtl.load.walk import RowWalk
+from hlsgen.rtl.outside.control import Control
+from hlsgen.rtl.outside.fetch import Channel, ChannelShape, Fetch
+from hlsgen.rtl.outside.header import HeaderCheck
+from hlsgen.rtl.outside.registers import Registers
+from hlsgen.rtl.outside.store_words import StoreWords
+from hlsgen.rtl.outside.write_back import WriteBack
+from hlsgen.rtl.parts.memories import LaneMemory, Table, WordMemory
+from hlsgen.rtl.parts.queues import Queue, Ring
+from hlsgen.rtl.parts.resize import Resize
+from hlsgen.rtl.sequence.planner import Planner
+from hlsgen.rtl.sequence.segments import Segments
+from hlsgen.rtl.sequence.sequencer import Sequencer
 
 PLAIN = MachineParameters(
     rows=2, columns=2, depth=4, bus_bytes=8, tile_words=4, residual_words=8, feature_words=8, image_words=8,

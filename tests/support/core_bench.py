@@ -15,13 +15,13 @@ from amaranth.sim import Simulator
 from hlsgen.lower import lower
 from hlsgen.lower.lower import Lowered
 from hlsgen.lower.size import ArrayShape
-from hlsgen.machine.commands import COMMAND_BYTES, Command
-from hlsgen.machine.constant_format import word_bytes
-from hlsgen.machine.image import Image
-from hlsgen.machine.interpreter import Execution, Interpreter
-from hlsgen.machine.parameters import MachineParameters
-from hlsgen.machine.trace import record_type
-from hlsgen.rtl.core import Core
+from hlsgen.machine.format.commands import COMMAND_BYTES, Command
+from hlsgen.machine.format.constants import word_bytes
+from hlsgen.machine.format.image import Image
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.run.interpreter import Execution, Interpreter
+from hlsgen.machine.run.trace import record_type
+from hlsgen.rtl.core.core import Core
 from support.graphs import Vit, images, integer_vit
 
 STREAMS = ("commands", "constants", "weights", "addends", "pixels")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import hlsgen
 from hlsgen.ir import Graph
 from hlsgen.nn import MoE
-from hlsgen.quantize.quantized import Quantized
+from hlsgen.quantization.quantized import Quantized
 
 WIDTH, HIDDEN = 12, 20
 

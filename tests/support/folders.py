@@ -9,9 +9,9 @@ from pathlib import Path
 
 import hlsgen
 from hlsgen import Design
-from hlsgen.project import contents
-from hlsgen.samples import Samples
+from hlsgen.emit.contents import contents
 from hlsgen.store.files import sha256
+from hlsgen.store.samples import Samples
 from support.graphs import TINY, Vit, integer_vit
 
 

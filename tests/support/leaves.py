@@ -8,16 +8,16 @@ from typing import Any
 
 from amaranth import Module
 
-from hlsgen.machine.parameters import MachineParameters
-from hlsgen.rtl import numerics
-from hlsgen.rtl.drain_activation import Activation
-from hlsgen.rtl.drain_add import AddRows
-from hlsgen.rtl.drain_requantize import Requantize
-from hlsgen.rtl.load_exp import ExpLoad
-from hlsgen.rtl.load_normalise import NormaliseLanes, shift_amount
-from hlsgen.rtl.load_row_unit import RowUnit
-from hlsgen.rtl.multiplier import STYLES, Multiplier, WideMultiplier
-from hlsgen.rtl.pipeline import delay
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.rtl.arith import numerics
+from hlsgen.rtl.arith.multiplier import STYLES, Multiplier, WideMultiplier
+from hlsgen.rtl.drain.activation import Activation
+from hlsgen.rtl.drain.add import AddRows
+from hlsgen.rtl.drain.requantize import Requantize
+from hlsgen.rtl.load.exp import ExpLoad
+from hlsgen.rtl.load.normalise import NormaliseLanes, shift_amount
+from hlsgen.rtl.load.row_unit import RowUnit
+from hlsgen.rtl.parts.pipeline import delay
 from support.leaf_bench import LeafBench, Leaves, build, packed
 
 LANES = 4
@@ -109,7 +109,7 @@ def _wire(m: Module, io: Leaves) -> None:
 
 
 def _helpers(m: Module, io: Leaves) -> None:
-    """The pieces of rtl/numerics.py, without registers."""
+    """The pieces of rtl/arith/numerics.py, without registers."""
     byte, amount = io.pick("a")[:8].as_signed(), io.pick("b")[:6]
     coarse = numerics.shift_coarse(numerics.doubled(byte), amount, 8)
     m.d.comb += [

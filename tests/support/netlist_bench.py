@@ -14,8 +14,8 @@ from amaranth import Const, Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.emit.ecp5 import synthesis_scripts
-from hlsgen.emit.memory_files import split_contents
+from hlsgen.emit.ecp5.memory_files import split_contents
+from hlsgen.emit.ecp5.project import synthesis_scripts
 from hlsgen.sim import verilator
 from hlsgen.sim.netlist import Netlist, model_text
 

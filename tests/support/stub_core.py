@@ -13,11 +13,11 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.constant_format import word_bytes
-from hlsgen.machine.image import Image
-from hlsgen.machine.parameters import MachineParameters
-from hlsgen.machine.program import pad
-from hlsgen.rtl.jobs import output_word
+from hlsgen.machine.format.constants import word_bytes
+from hlsgen.machine.format.image import Image
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.format.program import pad
+from hlsgen.rtl.format.jobs import output_word
 
 SOURCES = ("constants", "weights", "addends", "pixels")
 

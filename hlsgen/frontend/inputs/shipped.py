@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shipped examples by name; nothing is imported until it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hlsgen.errors import Problem, ToolMissing, UsageError
+from hlsgen.frontend.read.bounds import printable
+
+EXTRAS = {
+    "torch": ("PyTorch", "torch"),
+    "sklearn": ("scikit-learn", "examples"),
+    "transformers": ("transformers", "transformers"),
+}
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """Where an example's parts are, each as `module:function`, and its input shape [C, H, W].
+
+    `factory` makes the model in eval mode; `calibration` and `heldout` return images and, where there are
+    any, labels.
+    """
+
+    factory: str
+    calibration: str
+    heldout: str
+    shape: tuple[int, int, int]
+    tasks: int = 1
+
+
+_MODEL, _DATA = "hlsgen.examples.digits.model", "hlsgen.examples.digits.data"
+
+
+def _vit(factory: str, calibration: str = "calibration") -> Shipped:
+    """A model of `hlsgen.examples.vit`; all have the same images, a large one fewer to calibrate with."""
+    place = "hlsgen.examples.vit"
+    images = f"{place}.data:{calibration}", f"{place}.data:heldout"
+    return Shipped(f"{place}.model:{factory}", *images, (3, 224, 224))
+
+
+def _m3vit(factory: str) -> Shipped:
+    """A mixture-of-experts model of `hlsgen.examples.vit.moe`."""
+    place = "hlsgen.examples.vit"
+    images = f"{place}.data:street_calibration", f"{place}.data:street_heldout"
+    return Shipped(f"{place}.moe:{factory}", *images, (3, 128, 256), tasks=2)
+
+
+SHIPPED = {
+    "digits": Shipped(f"{_MODEL}:digits", f"{_DATA}:calibration", f"{_DATA}:heldout", (1, 8, 8)),
+    "digits-moe": Shipped(
+        "hlsgen.examples.digits.moe:digits_moe",
+        f"{_DATA}:calibration",
+        f"{_DATA}:heldout",
+        (1, 8, 8),
+        tasks=2,
+    ),
+    "awkward": Shipped(
+        f"{_MODEL}:awkward", f"{_DATA}:awkward_calibration", f"{_DATA}:awkward_data", (2, 9, 6)
+    ),
+    "deit-tiny": _vit("deit_tiny"),
+    "deit-tiny-distilled": _vit("deit_tiny_distilled"),
+    "deit-small": _vit("deit_small"),
+    "vit-base": _vit("vit_base", "few"),
+    "m3vit-tiny": _m3vit("m3vit_tiny"),
+    "m3vit-tiny-even": _m3vit("m3vit_tiny_even"),
+}
+
+
+def shipped(name: str) -> Shipped:
+    """The example called `name`."""
+    if name not in SHIPPED:
+        raise UsageError(f"example must be one of {', '.join(SHIPPED)}, not {name!r}")
+    return SHIPPED[name]
+
+
+def resolve(path: str) -> Callable[..., Any]:
+    """The function at `module:name`; a missing optional package becomes `ToolMissing`."""
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        raise missing(error) from error
+
+
+def missing(error: ImportError) -> ToolMissing:
+    """What to tell of a package that can't be imported; one of an extra is installed with it."""
+    package = (error.name or "").partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or not package:
+        return ToolMissing(Problem("a package can't be imported", why=printable(str(error))))
+    if package not in EXTRAS:
+        return ToolMissing(
+            Problem(f"the module {package} is not installed", fix="install what the model needs")
+        )
+    title, extra = EXTRAS[package]
+    return ToolMissing(Problem(f"{title} is not installed", fix=f'pip install "hlsgen[{extra}]"'))

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`torch.export.ExportedProgram` to `Program`."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, OutputKind, TensorArgument
+from torch.fx import Node, proxy
+
+from hlsgen.frontend.read.export import GETITEM, Call, Constant, Input, Opaque, Program, Ref, logits_only
+from hlsgen.frontend.read.places import is_library, source
+
+
+class _UserFrames(set[tuple[str, str]]):
+    """Contains every function that is not torch's own."""
+
+    def __contains__(self, frame: object) -> bool:
+        return isinstance(frame, tuple) and not is_library(frame[0])
+
+
+@contextlib.contextmanager
+def quiet_export() -> Iterator[None]:
+    """Settings for `torch.export.export` that show a model as it is written.
+
+    No gradients (`torch.no_grad()` in forward would wrap its body), no fused fast path of
+    `nn.MultiheadAttention`, stack traces with helper functions and not only frames called `forward`, no
+    warnings, logs or messages (failures become problems).
+    """
+    fastpath = torch.backends.mha.get_fastpath_enabled()
+    disabled = logging.root.manager.disable
+    anchors = getattr(proxy, "_STACK_TRACE_ANCHORS", None)
+    try:
+        torch.backends.mha.set_fastpath_enabled(False)
+        if anchors is not None:
+            setattr(proxy, "_STACK_TRACE_ANCHORS", _UserFrames())  # noqa: B010 - private to torch
+        logging.disable(logging.CRITICAL)
+        with torch.no_grad(), warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+        if anchors is not None:
+            setattr(proxy, "_STACK_TRACE_ANCHORS", anchors)  # noqa: B010 - private to torch
+        torch.backends.mha.set_fastpath_enabled(fastpath)
+
+
+_PLAIN = (bool, int, float, str, torch.dtype, torch.device, torch.layout, torch.memory_format)
+
+
+def argument(value: Any) -> Any:
+    """One fx argument as plain data."""
+    if isinstance(value, Node):
+        return Opaque("a part of the program") if value.op == "get_attr" else Ref(value.name)
+    if isinstance(value, list | tuple):
+        return type(value)(argument(item) for item in value)
+    if value is None or isinstance(value, _PLAIN):
+        return value
+    return Opaque(type(value).__name__)
+
+
+def _target(node: Node) -> str:
+    name = getattr(node.target, "__name__", "")
+    return GETITEM if name == "getitem" else str(node.target)
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    if not isinstance(value, torch.Tensor) or any(isinstance(size, torch.SymInt) for size in value.shape):
+        return None
+    return tuple(int(size) for size in value.shape)
+
+
+def _call(node: Node) -> Call:
+    modules = [path for path, _ in node.meta.get("nn_module_stack", {}).values()]
+    return Call(
+        node.name,
+        _target(node),
+        tuple(argument(item) for item in node.args),
+        {key: argument(item) for key, item in node.kwargs.items()},
+        source(modules[-1] if modules else "", node.meta.get("stack_trace")),
+        _shape(node.meta.get("val")),
+    )
+
+
+def _input(node: Node | None, name: str) -> Input | Opaque:
+    value = node.meta.get("val") if node is not None else None
+    if not isinstance(value, torch.Tensor):
+        return Opaque(f"{name}: {type(value).__name__}")
+    shape = tuple(int(size) if isinstance(size, int) else str(size) for size in value.shape)
+    return Input(name, shape, value.dtype)
+
+
+def from_exported(exported: ExportedProgram) -> Program:
+    """Read an export; nothing is run."""
+    nodes = {node.name: node for node in exported.graph.nodes}
+    tensors: dict[str, Any] = {**exported.state_dict, **exported.constants}
+    inputs: list[Input | Opaque] = []
+    constants: dict[str, Constant] = {}
+    for spec in exported.graph_signature.input_specs:
+        name = spec.arg.name
+        if spec.kind is InputKind.USER_INPUT:
+            inputs.append(_input(nodes.get(name), name))
+        elif spec.target is not None and isinstance(tensors.get(spec.target), torch.Tensor):
+            constants[name] = Constant(tensors[spec.target].detach(), spec.target)
+    outputs: list[Ref | Opaque] = []
+    mutations: list[str] = []
+    for spec in exported.graph_signature.output_specs:
+        if spec.kind is not OutputKind.USER_OUTPUT:
+            mutations.append(spec.target or spec.arg.name)
+        elif isinstance(spec.arg, TensorArgument):
+            outputs.append(Ref(spec.arg.name))
+        else:
+            outputs.append(Opaque(type(spec.arg).__name__))
+    calls = tuple(_call(node) for node in exported.graph.nodes if node.op == "call_function")
+    return Program(tuple(inputs), constants, calls, _logits(exported, outputs), tuple(mutations))
+
+
+def _logits(exported: ExportedProgram, outputs: list[Ref | Opaque]) -> tuple[Ref | Opaque, ...]:
+    spec: Any = exported.call_spec.out_spec
+    if spec is None or spec.is_leaf():
+        return tuple(outputs)
+    return logits_only(outputs, spec.context, [child.num_leaves for child in spec.children()])

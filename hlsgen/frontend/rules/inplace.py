@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""In-place operators: allowed where nobody looks at the old value again, and on constants made in forward."""
+
+from __future__ import annotations
+
+from hlsgen.frontend.read.export import GETITEM, Call, Program, Ref, uses
+from hlsgen.frontend.rules.terms import Refusal
+from hlsgen.frontend.rules.views import SAME, VIEWS
+
+_FIX = "write x = x + y instead of x += y, and inplace=False"
+
+
+def is_inplace(target: str) -> bool:
+    """Whether an operator's name says so: `aten.add_.Tensor`."""
+    parts = target.split(".")
+    return len(parts) == 3 and parts[1].endswith("_") and not parts[1].startswith("_")
+
+
+def _shares(call: Call) -> bool:
+    return call.target == GETITEM or call.target in VIEWS or call.target in SAME or is_inplace(call.target)
+
+
+def _computed(program: Program) -> set[str]:
+    """Names of all values that depend on an input."""
+    found = {getattr(item, "name", "") for item in program.inputs}
+    for call in program.calls:
+        if found.intersection(uses(call)):
+            found.add(call.name)
+    return found
+
+
+def constant_writes(program: Program) -> set[str]:
+    """In-place calls among constants that forward itself makes: folding executes them as they stand."""
+    changeable = {call.name for call in program.calls} - _computed(program)
+    outside = set(program.constants)
+    for call in program.calls:
+        first = call.args[0] if call.args else None
+        if isinstance(first, Ref) and first.name in outside and _shares(call):
+            outside.add(call.name)
+    return {call.name for call in program.calls if is_inplace(call.target)} & changeable - outside
+
+
+def overwritten(program: Program) -> dict[str, Refusal]:
+    """In-place calls that can't be read as if they made a new value, by name."""
+    folded = constant_writes(program)
+    storage = {name: name for name in (*program.constants, *(getattr(i, "name", "") for i in program.inputs))}
+    outside = set(storage)
+    last_use: dict[str, int] = {}
+    for position, call in enumerate(program.calls):
+        for name in uses(call):
+            last_use[name] = position
+    for output in program.outputs:
+        if isinstance(output, Ref):
+            last_use[output.name] = len(program.calls)
+    refused: dict[str, Refusal] = {}
+    members: dict[str, list[str]] = {name: [name] for name in storage}
+    for position, call in enumerate(program.calls):
+        first = call.args[0] if call.args else None
+        root = storage.get(first.name, "") if isinstance(first, Ref) and _shares(call) else ""
+        root = root or call.name
+        if is_inplace(call.target) and call.name not in folded:
+            if root in outside:
+                refused[call.name] = Refusal(
+                    f"{call.target} must not change the input, a weight or a buffer", fix=_FIX, intrinsic=True
+                )
+            elif any(last_use.get(name, -1) > position for name in members[root]):
+                why = "the old value, or a view of it, is used again later"
+                what = f"{call.target} must not change a value in place"
+                refused[call.name] = Refusal(what, why=why, fix=_FIX, intrinsic=True)
+        storage[call.name] = root
+        members.setdefault(root, []).append(call.name)
+    return refused

@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read a `Program` call by call: every value becomes ids into terms, every problem is kept."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from hlsgen.errors import Problem, TypeMismatch
+from hlsgen.frontend.read.export import GETITEM, Call, Input, Opaque, Program, Ref, uses
+from hlsgen.frontend.read.places import clean
+from hlsgen.frontend.rules import attention as _attention  # noqa: F401 - registers its rules
+from hlsgen.frontend.rules import experts as _experts  # noqa: F401 - registers its rule
+from hlsgen.frontend.rules.dense_experts import OPERATOR, with_experts
+from hlsgen.frontend.rules.inplace import constant_writes, overwritten
+from hlsgen.frontend.rules.rule import RULES, Step
+from hlsgen.frontend.rules.terms import Refusal, Task, Term, Terms, Unknown, Value
+from hlsgen.frontend.rules.tokens import settle
+from hlsgen.frontend.rules.views import FOLDABLE, SAME, VIEWS, fold
+from hlsgen.ir import Source, TensorType
+from hlsgen.ops import Choose
+
+MAPPED, FOLDED, UNUSED, REFUSED, BLOCKED = "mapped", "folded", "unused", "refused", "blocked"
+"""What became of a call: a node of the graph, folded away, unused, a problem, or behind a problem."""
+
+_CHECKS = ("aten._assert_tensor_metadata.default", "aten._assert_async.msg")
+_MALFORMED = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    RuntimeError,
+    StopIteration,
+    TypeError,
+    ValueError,
+)
+_SPARSE = tuple(
+    f"aten.{name}.default"
+    for name in ("nonzero", "nonzero_numpy", "index_add", "index_add_", "index_put", "index_put_", "topk")
+)
+_THREE_WAYS = (
+    "for a loop over experts: use hlsgen.nn.MoE; or register your module with hlsgen.nn.register; "
+    "or run every expert on every token, times a gate that is zero where it was not chosen: topk of the "
+    "router's softmax, scatter into zeros, einsum with stacked weights"
+)
+_FIXES = {
+    "aten.batch_norm.default": "use LayerNorm, or fold the batch norm into the convolution before it",
+    "aten.silu.default": "supported activations: gelu (exact and tanh), relu",
+    "aten.tanh.default": "supported activations: gelu (exact and tanh), relu",
+    "aten.sigmoid.default": "supported activations: gelu (exact and tanh), relu",
+    "aten.einsum.default": "write the product with matmul or scaled_dot_product_attention",
+    **dict.fromkeys(_SPARSE, _THREE_WAYS),
+    "aten.item.default": "compute it outside the model: hardware runs one fixed program",
+    "wrap_with_set_grad_enabled": "remove torch.no_grad() from the model's forward",
+    "wrap_with_autocast": "remove autocast from the model's forward",
+    "cond": "use torch.where, or decide outside the model: hardware runs one fixed program",
+}
+_POISON = object()
+
+
+@dataclass
+class Reading:
+    """What became of every call, the output's term and all problems."""
+
+    status: dict[str, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    outputs: tuple[Term, ...] = ()
+    """One for each task; empty while any of them has a problem."""
+
+
+def unsupported(target: str) -> Refusal:
+    """The refusal of an operator without a rule."""
+    why = "hlsgen has no rule that turns it into a step of the machine"
+    return Refusal(f"{target} is not supported", why=why, fix=_FIXES.get(target, ""), intrinsic=True)
+
+
+def known(target: str) -> bool:
+    """Whether there is a rule for an operator, at least on constants."""
+    return target in RULES or target in FOLDABLE or target in _CHECKS or target == GETITEM
+
+
+def live(program: Program) -> set[str]:
+    """Names of the values that the outputs may depend on."""
+    needed = {item.name for item in program.outputs if isinstance(item, Ref)} | constant_writes(program)
+    for call in reversed(program.calls):
+        if call.name in needed:
+            needed.update(uses(call))
+    return needed
+
+
+class Interpreter:
+    """Runs over one program; the input has been checked to be one static [1, C, H, W] float tensor."""
+
+    def __init__(self, program: Program, image: Input) -> None:
+        """Set up the environment with the image and all constants."""
+        self.program, self.reading, self.terms = with_experts(program), Reading(), Terms()
+        shape = tuple(int(size) for size in image.shape)
+        self.image = self.terms.new(None, (), "image", Source(), TensorType(shape[1:]))
+        self.values: dict[str, Any] = {name: item.tensor for name, item in program.constants.items()}
+        self.values[image.name] = self.terms.value(self.image, shape)
+        for item in program.inputs[1:]:
+            if isinstance(item, Input):
+                self.values[item.name] = Task()
+
+    def run(self) -> Reading:
+        """Read all calls that matter, then the output."""
+        needed, written = live(self.program), overwritten(self.program)
+        for call in self.program.calls:
+            if call.name in written:
+                self._refuse(call, written[call.name])
+            elif call.name not in needed:
+                self.reading.status[call.name] = UNUSED
+            else:
+                self._read(call)
+        self._finish()
+        return self.reading
+
+    def _refuse(self, call: Call, refusal: Refusal) -> None:
+        self._block(call)
+        self.reading.status[call.name] = REFUSED
+        self.reading.problems.append(
+            Problem(refusal.what, where=str(call.source), why=refusal.why, fix=refusal.fix)
+        )
+
+    def _block(self, call: Call) -> None:
+        """Go on with an unknown value where the shape is known, so that later problems show too."""
+        unknown = None if call.shape is None else self.terms.value(self.terms.unknown(call.shape))
+        self.values[call.name] = unknown or _POISON
+        self.reading.status[call.name] = BLOCKED
+
+    def _read(self, call: Call) -> None:
+        if not known(call.target):
+            self._refuse(call, unsupported(call.target))
+        elif any(self.values.get(name) is _POISON for name in uses(call)):
+            self._block(call)
+        else:
+            self._try(call)
+
+    def _try(self, call: Call) -> None:
+        made = len(self.terms.made)
+        arguments = [self.values.get(name) for name in uses(call)]
+        behind = any(isinstance(x, Value) and isinstance(x.term.op, Unknown) for x in arguments)
+        try:
+            self.values[call.name] = self._apply(call)
+        except Refusal as refusal:
+            if behind and not refusal.intrinsic:
+                self._block(call)
+            else:
+                self._refuse(call, refusal)
+        except TypeMismatch as error:
+            self._refuse(call, Refusal(f"{call.target}: {error}"))
+        except _MALFORMED as error:
+            why = clean(f"{type(error).__name__}: {error}")
+            self._refuse(call, Refusal(f"{call.target} can't be read with these arguments", why=why))
+        else:
+            grew = len(self.terms.made) > made and call.target not in VIEWS and call.target not in SAME
+            self.reading.status[call.name] = MAPPED if grew else FOLDED
+
+    def _apply(self, call: Call) -> Any:
+        args = tuple(self._resolve(item) for item in call.args)
+        kwargs = {key: self._resolve(item) for key, item in call.kwargs.items()}
+        if call.target == GETITEM:
+            return args[0][args[1]]
+        if call.target in _CHECKS:
+            return None
+        if call.target != OPERATOR and any(isinstance(x, Task) for x in (*args, *kwargs.values())):
+            raise Refusal(
+                "the task is used outside a mixture of experts",
+                why="the machine chooses routers and outputs by the task, nothing else",
+                fix="pass it to hlsgen.nn.MoE as it is, and return the outputs of all tasks, in order",
+                intrinsic=True,
+            )
+        if not _has_value((*args, *kwargs.values())):
+            if call.target not in FOLDABLE:
+                raise unsupported(call.target)
+            return fold(call.target, args, kwargs)
+        if call.target not in RULES:
+            raise unsupported(call.target)
+        function, step = RULES[call.target], Step(call, self.terms, self.image, self.program.constants)
+        try:
+            bound = inspect.signature(function).bind(step, *args, **kwargs)
+        except TypeError as error:
+            what = f"{call.target} has an argument that hlsgen doesn't know"
+            raise Refusal(what, why=str(error)) from error
+        return function(*bound.args, **bound.kwargs)
+
+    def _resolve(self, argument: Any) -> Any:
+        if isinstance(argument, Ref):
+            if argument.name not in self.values:
+                raise Refusal(f"{clean(argument.name)} has no value", intrinsic=True)
+            return self.values[argument.name]
+        if isinstance(argument, Opaque):
+            raise Refusal(f"an argument must be a tensor or a number, not {argument.text}", intrinsic=True)
+        if isinstance(argument, list | tuple):
+            return type(argument)(self._resolve(item) for item in argument)
+        return argument
+
+    def _finish(self) -> None:
+        terms = [self._output(output) for output in self.program.outputs]
+        choices = {len(term.inputs) for term in self.terms.made if isinstance(term.op, Choose)}
+        tasks = max(choices, default=len(terms))
+        if len(terms) == 1:
+            terms = terms * tasks
+        if len(choices) > 1 or len(terms) != tasks:
+            self.reading.problems.append(
+                Problem(
+                    f"the model must return an output for each task: {tasks}, not {len(terms)}",
+                    why=f"its experts have routers for {', '.join(map(str, sorted(choices)))} tasks",
+                    fix="return a tuple with one tensor for each router, or one for all",
+                )
+            )
+        self.reading.outputs = tuple(term for term in terms if term is not None)
+        if len(self.reading.outputs) < len(terms):
+            self.reading.outputs = ()
+
+    def _output(self, output: Ref | Opaque) -> Term | None:
+        value = self.values.get(output.name, _POISON) if isinstance(output, Ref) else _POISON
+        if value is _POISON:
+            return None
+        try:
+            if not isinstance(value, Value):
+                raise Refusal("the output must depend on the input")
+            return settle(self.terms, value, "output")
+        except Refusal as refusal:
+            where = next((str(call.source) for call in self.program.calls if Ref(call.name) == output), "")
+            self.reading.problems.append(Problem(refusal.what, where=where, why=refusal.why, fix=refusal.fix))
+            return None
+
+
+def _has_value(arguments: Sequence[Any]) -> bool:
+    for item in arguments:
+        if isinstance(item, Value) or (isinstance(item, list | tuple) and _has_value(item)):
+            return True
+    return False
+
+
+def merged(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """One problem for equal findings at one source line; `where` then lists the modules."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for problem in problems:
+        module, _, line = problem.where.rpartition(" at ")
+        key = (problem.what, line if module else problem.where, problem.why, problem.fix)
+        groups.setdefault(key, []).append(module)
+    return tuple(
+        Problem(what, where=_places([module for module in modules if module], line), why=why, fix=fix)
+        for (what, line, why, fix), modules in groups.items()
+    )
+
+
+def _places(modules: Sequence[str], line: str) -> str:
+    return f"{listed(modules)} at {line}" if modules else line
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """The first names and how many more there are."""
+    unique = list(dict.fromkeys(names))
+    rest = len(unique) - most
+    return ", ".join(unique[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def weight_problems(tensors: Mapping[str, torch.Tensor]) -> tuple[Problem, ...]:
+    """Problems of weights: types other than float32, NaN, infinity."""
+    found: dict[str, list[str]] = {}
+    for name, tensor in tensors.items():
+        if not (tensor.is_floating_point() or tensor.is_complex()):
+            continue
+        if tensor.dtype is not torch.float32:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            found.setdefault(f"weights must be float32, not {kind}", []).append(name)
+        # A sum is finite only where all items are, and quick; that of huge items may overflow all the same.
+        if bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all()):
+            continue
+        if bool(torch.isnan(tensor).any()):
+            found.setdefault("weights must be finite, not NaN", []).append(name)
+        if bool(torch.isinf(tensor).any()):
+            found.setdefault("weights must be finite, not infinite", []).append(name)
+    fix = "convert the model first: model.float()"
+    return tuple(
+        Problem(what, where=listed(names), fix=fix if "float32" in what else "")
+        for what, names in found.items()
+    )

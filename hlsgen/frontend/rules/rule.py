@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of ATen operators and what a rule sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from hlsgen.frontend.read.export import Call, Constant, Ref
+from hlsgen.frontend.read.places import identifier
+from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Value, named
+from hlsgen.frontend.rules.tokens import settle
+from hlsgen.ir import Op
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call being read, and where its results go."""
+
+    call: Call
+    terms: Terms
+    image: Term
+    constants: dict[str, Constant]
+
+    def settle(self, value: Value, name: str = "") -> Term:
+        """See `tokens.settle`."""
+        return settle(self.terms, value, name)
+
+    def name(self, role: str, *, parameter: int | None = None) -> str:
+        """A node's name: the path of the parameter at that position, else module path and role."""
+        if parameter is not None and parameter < len(self.call.args):
+            argument = self.call.args[parameter]
+            constant = self.constants.get(argument.name) if isinstance(argument, Ref) else None
+            if constant is not None and constant.path:
+                for suffix in (".weight", "_weight", ".bias"):
+                    if constant.path.endswith(suffix):
+                        return identifier(constant.path.removesuffix(suffix))
+        return named(self.call.source.module, role)
+
+    def emit(self, op: Op, inputs: tuple[Term, ...], name: str, shape: tuple[int, ...]) -> Value:
+        """A new term with this call's place, as a value of `shape`."""
+        return self.terms.value(self.terms.make(op, inputs, name, self.call.source), shape)
+
+
+Rule = Callable[..., Any]
+RULES: dict[str, Rule] = {}
+"""Operator -> rule; a rule takes the `Step` and the operator's own arguments."""
+
+
+def rule(*targets: str) -> Callable[[Rule], Rule]:
+    """Register a function for some operators (`aten.` and the overload included)."""
+
+    def register(function: Rule) -> Rule:
+        RULES.update(dict.fromkeys(targets, function))
+        return function
+
+    return register
+
+
+def array(tensor: torch.Tensor) -> np.ndarray:
+    """A copy, so that a graph does not change when the model is trained further."""
+    return np.array(tensor.numpy(), order="C")
+
+
+def constant(argument: Any, what: str) -> torch.Tensor:
+    """The argument as a constant tensor, or a refusal."""
+    if isinstance(argument, torch.Tensor):
+        return argument
+    raise Refusal(f"{what} must be a constant, not computed from the image")
+
+
+def computed(argument: Any, what: str) -> Value:
+    """The argument as a value computed from the image, or a refusal."""
+    if isinstance(argument, Value):
+        return argument
+    raise Refusal(f"{what} must be computed from the image, not a constant")

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Terms and values: what the front end knows about each tensor while it reads an export.
+
+A *term* is a node of the graph to be: one op on whole [T, D] (or [H, T, S]) tensors. A *value* is what a
+tensor of the export is made of: every element is `scale * term[id] + offset`, or only `offset` where the id
+is -1. Reshapes, permutations, splits and concatenations just rearrange the ids, so any spelling of the same
+data movement ends as the same ids.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from hlsgen.errors import HlsgenError
+from hlsgen.frontend.read.places import identifier
+from hlsgen.ir import Op, Source, TensorType
+from hlsgen.ops import Activation, Add, ExpertLinear, LayerNorm, Linear, Patches, Scores, Select
+
+
+class Refusal(HlsgenError):
+    """Raised inside the front end; becomes a `Problem` with the place of the call at hand."""
+
+    def __init__(self, what: str, why: str = "", fix: str = "", *, intrinsic: bool = False) -> None:
+        """Take the parts of a `Problem` but the place.
+
+        `intrinsic`: true whatever the inputs are, so it also counts behind another problem.
+        """
+        super().__init__(what)
+        self.what, self.why, self.fix, self.intrinsic = what, why, fix, intrinsic
+
+
+class Unknown(Op):
+    """The result of a refused call: stands in so that the rest can be read."""
+
+
+class Mixture(Op):
+    """Expert results [T*k, D] and a routing [T, 2k] -> [T, D]: becomes a `Combine` where it is added."""
+
+    def infer(self, *types: TensorType) -> TensorType:
+        """[T, D]."""
+        results, route = types
+        return TensorType((route.shape[0], results.shape[-1]))
+
+
+class Task:
+    """The model's second input: which task's routers and output are wanted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """One op on whole tensors; `op` is None for the input image."""
+
+    op: Op | None
+    inputs: tuple[Term, ...]
+    name: str
+    source: Source
+    type: TensorType
+    serial: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.type.shape
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.type.shape)
+
+    @property
+    def is_embedding(self) -> bool:
+        """Whether this is the patch embedding before bias, position and class token."""
+        return isinstance(self.op, Linear) and isinstance(self.inputs[0].op, Patches)
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """Elements `scale * term[ids] + offset`; ids is int64 of the export's shape, offset float64 or None."""
+
+    term: Term
+    ids: torch.Tensor
+    scale: float = 1.0
+    offset: torch.Tensor | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.ids.shape)
+
+    def map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Value:
+        """The same rearrangement applied to ids and offset."""
+        offset = None if self.offset is None else function(self.offset)
+        return Value(self.term, function(self.ids), self.scale, offset)
+
+    def scaled(self, factor: float) -> Value:
+        """The value times a number."""
+        offset = None if self.offset is None else self.offset * factor
+        return Value(self.term, self.ids, self.scale * factor, offset)
+
+    def plus(self, constant: torch.Tensor) -> Value:
+        """The value plus a constant that broadcasts to its shape."""
+        total = torch.zeros(self.shape, dtype=torch.float64) if self.offset is None else self.offset
+        total = total + constant.double()
+        if total.shape != self.ids.shape:
+            raise Refusal(f"a constant of shape {tuple(constant.shape)} must broadcast to {self.shape}")
+        return Value(self.term, self.ids, self.scale, total if bool(total.any()) else None)
+
+
+@dataclass
+class Terms:
+    """Makes terms; equal requests for columns, rows or folded factors give the same term."""
+
+    made: list[Term] = field(default_factory=list)
+    _cache: dict[Hashable, Term] = field(default_factory=dict)
+
+    def new(
+        self, op: Op | None, inputs: tuple[Term, ...], name: str, source: Source, kind: TensorType
+    ) -> Term:
+        """A term of a known type."""
+        term = Term(op, inputs, name, source, kind, len(self.made))
+        self.made.append(term)
+        return term
+
+    def make(self, op: Op, inputs: tuple[Term, ...], name: str, source: Source) -> Term:
+        """A term whose type the op infers."""
+        return self.new(op, inputs, name, source, op.infer(*(term.type for term in inputs)))
+
+    def cached(self, key: Hashable, build: Callable[[], Term]) -> Term:
+        """The term made for `key` before, or a new one."""
+        if key not in self._cache:
+            self._cache[key] = build()
+        return self._cache[key]
+
+    def unknown(self, shape: tuple[int, ...]) -> Term:
+        """A term that stands for the result of a refused call."""
+        return self.new(Unknown(), (), "unknown", Source(), TensorType(shape))
+
+    def value(self, term: Term, shape: tuple[int, ...] | None = None) -> Value:
+        """The whole term in raster order, as a tensor of `shape`."""
+        if shape is not None and math.prod(shape) != term.size:
+            raise Refusal(f"a result of shape {list(term.shape)} can't have the shape {list(shape)}")
+        ids = torch.arange(term.size)
+        return Value(term, ids.reshape(term.shape if shape is None else shape))
+
+    def columns(self, term: Term, columns: np.ndarray, name: str) -> Term:
+        """Some output columns of a linear layer, in the given order."""
+        op = term.op
+        if not isinstance(op, Linear) or term.is_embedding:
+            raise Refusal(
+                "the elements of a token are split or reordered",
+                why="only the result of a linear layer can be split, by splitting its weight",
+            )
+        part = Linear(weight=op.weight[columns], bias=op.bias[columns])
+        key = ("columns", term, columns.tobytes())
+        return self.cached(key, lambda: self.make(part, term.inputs, name or term.name, term.source))
+
+    def rows(self, term: Term, start: int, stop: int) -> Term:
+        """A range of tokens, taken before layers that work token by token."""
+        if (start, stop) == (0, term.shape[0]):
+            return term
+
+        def build() -> Term:
+            if isinstance(term.op, LayerNorm | Linear | Activation) and not term.is_embedding:
+                before = self.rows(term.inputs[0], start, stop)
+                return self.make(term.op, (before,), term.name, term.source)
+            return self.make(Select(start=start, stop=stop), (term,), "select", term.source)
+
+        return self.cached(("rows", term, start, stop), build)
+
+    def scaled(self, term: Term, factor: float) -> Term:
+        """The term times a number, folded into its op."""
+        op = term.op
+        if op is None or factor == 1.0:
+            return term
+        if isinstance(op, Linear | ExpertLinear):
+            new: Op = type(op)(weight=op.weight * factor, bias=op.bias * factor)
+        elif isinstance(op, Scores):
+            new = Scores(heads=op.heads, scale=op.scale * factor)
+        elif isinstance(op, Mixture):
+            results, route = term.inputs
+            part = self.scaled(results, factor)
+            return self.cached(
+                ("scaled", term, factor), lambda: self.make(op, (part, route), term.name, term.source)
+            )
+        elif is_head_sum(term):
+            parts = tuple(self.scaled(part, factor) for part in term.inputs)
+            return self.cached(("scaled", term, factor), lambda: self.make(op, parts, term.name, term.source))
+        else:
+            raise Refusal(
+                f"multiplication by {factor:g} has no place here",
+                why="a constant factor can only be part of a linear layer or of the attention scale",
+                fix="multiply the weights of the next or previous linear layer instead",
+            )
+        return self.cached(
+            ("scaled", term, factor), lambda: self.make(new, term.inputs, term.name, term.source)
+        )
+
+    def shifted(self, term: Term, offset: torch.Tensor | None) -> Term:
+        """The term plus an offset [T, N] that is the same for every token, folded into its bias."""
+        if offset is None:
+            return term
+        op, row = term.op, offset[0].numpy()
+        if isinstance(op, Linear | LayerNorm) and bool((offset == offset[0]).all()):
+            new: Op = (
+                Linear(weight=op.weight, bias=op.bias + row)
+                if isinstance(op, Linear)
+                else LayerNorm(gamma=op.gamma, beta=op.beta + row, eps=op.eps)
+            )
+            key = ("shifted", term, row.tobytes())
+            return self.cached(key, lambda: self.make(new, term.inputs, term.name, term.source))
+        raise Refusal(
+            "a constant is added where no bias can hold it",
+            why="constants can be added to the patch embedding (positions, tokens) and, the same for every "
+            "token, to the result of a linear layer",
+        )
+
+    def multiplied(self, term: Term, factors: np.ndarray) -> Term:
+        """The term times one factor per column."""
+        op = term.op
+        if isinstance(op, Linear):
+            new: Op = Linear(weight=op.weight * factors[:, None], bias=op.bias * factors)
+        elif isinstance(op, LayerNorm):
+            new = LayerNorm(gamma=op.gamma * factors, beta=op.beta * factors, eps=op.eps)
+        else:
+            raise Refusal(
+                "multiplication by a constant vector has no place here",
+                why="a factor per channel can only be part of a linear layer or a layer norm",
+            )
+        key = ("multiplied", term, factors.tobytes())
+        return self.cached(key, lambda: self.make(new, term.inputs, term.name, term.source))
+
+
+def is_head_sum(term: Term) -> bool:
+    """Whether a term adds up results of linear layers only, as models with several heads do at their end."""
+    return isinstance(term.op, Add) and all(
+        isinstance(part.op, Linear) or is_head_sum(part) for part in term.inputs
+    )
+
+
+def named(module: str, role: str) -> str:
+    """The name of a node: the module path and its role in it."""
+    return identifier(f"{module}.{role}" if module else role)

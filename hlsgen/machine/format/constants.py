@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The constant stream's format: what lowering writes and the interpreter, the cycle model and the RTL read.
+
+The stream is words of `word_bytes(C)` bytes, little endian. An item is a header word, then its payload:
+
+- constants: a record of 40 bits for each block and column, bias in bits 0..18, multiplier in 19..33, shift in
+  34..39. Blocks come in groups of four, the last group with what is left. A group is a word with the records'
+  bits 32..39, that of block b and column c in byte b*C + c, then for each block a word with bits 0..31 of its
+  columns, that of column c from byte 4*c on. What a word holds beyond that is zero.
+- a table: its entries, padded to whole words.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hlsgen.machine.format.parameters import ceil_div
+from hlsgen.numerics import BIAS_BITS, MULTIPLIER_BITS, SHIFT_BITS, Integers
+
+RECORD_BITS = BIAS_BITS + MULTIPLIER_BITS + SHIFT_BITS
+GROUP = 4
+"""Blocks whose high bytes share a word: four low bytes beside each of them, so that words are of one size."""
+HEADER = struct.Struct("<BBHHH")
+NO_COMMAND = 0xFFFF
+
+
+class Item(IntEnum):
+    """Kinds of item on the constant stream."""
+
+    CONSTANTS = 1
+    ACTIVATION_TABLE = 2
+    EXP_TABLE = 3
+    GATE_TABLE = 4  # entries of two bytes
+
+
+def word_bytes(columns: int) -> int:
+    """Bytes of a word: four for each column, and at least an item's header, which is also a table's part."""
+    return max(HEADER.size, GROUP * columns)
+
+
+def block_words(blocks: int) -> int:
+    """Words that the constants of so many blocks take, which are also those up to the last of them."""
+    return blocks + ceil_div(blocks, GROUP)
+
+
+def payload_words(kind: int, count: int, columns: int) -> int:
+    """Words behind an item's header: `count` are blocks of constants, bytes of a table."""
+    return block_words(count) if kind == Item.CONSTANTS else ceil_div(count, word_bytes(columns))
+
+
+def item(kind: Item, bank: int, count: int, after: int, payload: bytes, columns: int) -> bytes:
+    """An item: its header word and its payload in whole words."""
+    word = word_bytes(columns)
+    padded = payload.ljust(payload_words(kind, count, columns) * word, b"\0")
+    return HEADER.pack(kind, bank, 0, count, after).ljust(word, b"\0") + padded
+
+
+@dataclass(frozen=True)
+class ConstantItem:
+    """A command's constants: integers [blocks, C]."""
+
+    bias: Integers
+    multiplier: Integers
+    shift: Integers
+
+
+def pack_constants(bias: ArrayLike, multiplier: ArrayLike, shift: ArrayLike) -> bytes:
+    """The payload of constants [blocks, C]; raises `ValueError` where a field does not fit its bits."""
+    half = 1 << (BIAS_BITS - 1)
+    fields = (
+        _checked("bias", bias, -half, half - 1) & ((1 << BIAS_BITS) - 1),
+        _checked("multiplier", multiplier, 0, (1 << MULTIPLIER_BITS) - 1) << BIAS_BITS,
+        _checked("shift", shift, 0, (1 << SHIFT_BITS) - 1) << (BIAS_BITS + MULTIPLIER_BITS),
+    )
+    records = fields[0] | fields[1] | fields[2]
+    blocks, columns = records.shape
+    groups, width = ceil_div(blocks, GROUP), word_bytes(columns)
+    whole = np.zeros((groups * GROUP, columns), np.int64)
+    whole[:blocks] = records
+    words = np.zeros((groups, 1 + GROUP, width), np.uint8)
+    words[:, 0, : GROUP * columns] = (whole >> 32).astype(np.uint8).reshape(groups, GROUP * columns)
+    low = (whole & 0xFFFFFFFF).astype("<u4").view(np.uint8)
+    words[:, 1:, : GROUP * columns] = low.reshape(groups, GROUP, GROUP * columns)
+    return words.reshape(-1, width)[: block_words(blocks)].tobytes()
+
+
+def unpack_constants(payload: bytes, blocks: int, columns: int) -> ConstantItem:
+    """What `pack_constants` packed."""
+    groups, width = ceil_div(blocks, GROUP), word_bytes(columns)
+    whole = np.frombuffer(payload.ljust(groups * (1 + GROUP) * width, b"\0"), np.uint8)
+    words = whole.reshape(groups, 1 + GROUP, width)[:, :, : GROUP * columns]
+    high = words[:, 0].reshape(-1, columns)[:blocks].astype(np.int64)
+    low = np.ascontiguousarray(words[:, 1:]).view("<u4").reshape(-1, columns)[:blocks]
+    records = high << 32 | low.astype(np.int64)
+    half = 1 << (BIAS_BITS - 1)
+    return ConstantItem(
+        bias=((records & ((1 << BIAS_BITS) - 1)) ^ half) - half,
+        multiplier=records >> BIAS_BITS & ((1 << MULTIPLIER_BITS) - 1),
+        shift=records >> (BIAS_BITS + MULTIPLIER_BITS),
+    )
+
+
+def constant_offsets(stream: bytes, columns: int) -> tuple[list[int], list[tuple[int, int]]]:
+    """Bytes of the constant stream: where each weight command's words begin; ranges that no ring keeps."""
+    word, at = word_bytes(columns), 0
+    offsets: list[int] = []
+    passing: list[tuple[int, int]] = []
+    while at < len(stream):
+        kind, _, _, count, _ = HEADER.unpack_from(stream, at)
+        size = payload_words(kind, count, columns) * word
+        if kind == Item.CONSTANTS:
+            offsets.append(at + word)
+            passing.append((at, at + word))
+            groups = range(at + word, at + word + size, (1 + GROUP) * word)
+            passing += [(high, high + word) for high in groups]
+        else:
+            passing.append((at, at + word + size))
+        at += word + size
+    return offsets, passing
+
+
+def _checked(name: str, values: ArrayLike, low: int, high: int) -> Integers:
+    """The values as integers of 64 bits; the ops' type rules have refused others before."""
+    result = np.asarray(values, np.int64)
+    if result.size and (result.min() < low or result.max() > high):
+        raise ValueError(f"{name} must be in {low}..{high}, not {result.min()}..{result.max()}")
+    return result

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The machine's shape: array, memories and bus, fixed when the accelerator is generated."""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hlsgen.errors import Problem, UsageError
+from hlsgen.machine.format.commands import COUNT_BITS, FIELD_BITS
+
+BUS_BYTES = (4, 8, 16, 32, 64)
+TARGETS = ("generic", "ecp5", "xilinx")
+"""What the RTL may be made for: any device, or one whose multiplier blocks it knows."""
+ECP5_BLOCKS = 140
+"""Multiplier blocks used at most: place and route of an 85F gets slow near its 156."""
+SECTION_ALIGN = 64
+"""Bytes to which every section of an Image, the input and the output are padded."""
+
+
+_MAY_BE_ZERO = ("workspace_units", "experts", "choices", "queue_tokens")
+
+
+def is_power_of_two(value: int) -> bool:
+    """Whether `value` is 1, 2, 4, 8, ..."""
+    return value > 0 and value & (value - 1) == 0
+
+
+def ceil_div(a: int, b: int) -> int:
+    """a / b rounded up."""
+    return -(-a // b)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineParameters:
+    """Everything the generated hardware is made from; equal parameters give equal hardware.
+
+    A *word* is `columns` elements. Depths are in words of the memory concerned; see docs/design.md.
+    """
+
+    rows: int
+    """Array rows: tokens per tile (1..64)."""
+    columns: int
+    """Array columns: outputs per block (a power of two, 1..64)."""
+    depth: int
+    """Products per cell and cycle (a power of two, 1..64)."""
+    bus_bytes: int = 16
+    """Bytes per beat of the external memory bus."""
+    row_width: int = 1
+    """Rows that LOAD and DRAIN handle in a cycle: a power of two; divides rows; at most columns and depth."""
+    tile_slots: int = 3
+    """Operand tiles that LOAD may be ahead of MULTIPLY, the one in use included (2..4)."""
+    tile_words: int = 1
+    """Words per row of a tile slot."""
+    residual_words: int = 1
+    feature_words: int = 1
+    image_words: int = 1
+    key_words: int = 1
+    """Words per key lane; there are `columns` lanes."""
+    value_words: int = 1
+    """Words per value lane; there are `depth` lanes."""
+    score_words: int = 1
+    """Words per row of one score tile; there are two tiles of `rows` rows."""
+    ring_words: int = 2
+    """Weight ring depth; a ring word is `columns` x `depth` int8."""
+    constant_words: int = 2
+    """Constant ring depth; a constant word is `columns` x 8 bytes."""
+    logit_bits: int = 10
+    accumulator_bits: int = 32
+    experts: int = 0
+    """Most experts of any layer; 0: no layer has any."""
+    choices: int = 0
+    """Most experts that a token goes to."""
+    queue_tokens: int = 0
+    """Entries of each expert's queue: the most tokens of any layer with experts."""
+    tasks: int = 1
+    """Tasks that the host may choose from (1..16)."""
+    workspace_units: int = 0
+    """Units of 64 bytes that keys take in external memory, and values behind them; 0: both stay inside."""
+
+    def __post_init__(self) -> None:
+        problems = [
+            Problem(f"{name} must be {rule}, not {getattr(self, name)!r}")
+            for name, legal, rule in (
+                ("rows", 1 <= self.rows <= 64, "in 1..64"),
+                ("columns", is_power_of_two(self.columns) and self.columns <= 64, "a power of two in 1..64"),
+                ("depth", is_power_of_two(self.depth) and self.depth <= 64, "a power of two in 1..64"),
+                ("bus_bytes", self.bus_bytes in BUS_BYTES, f"one of {BUS_BYTES}"),
+                (
+                    "row_width",
+                    self._row_width_fits or min(self.rows, self.columns, self.depth) < 1,
+                    "a power of two that divides rows, at most columns and depth",
+                ),
+                ("tile_slots", 2 <= self.tile_slots <= 4, "in 2..4"),
+                ("logit_bits", 8 <= self.logit_bits <= 12, "in 8..12"),
+                ("experts", self.experts <= 64, "at most 64"),
+                ("choices", self.choices <= self.experts, "at most the number of experts"),
+                ("tasks", self.tasks <= 16, "at most 16"),
+                ("row_width", not self.experts or self.row_width == 1, "1 in a machine with experts"),
+                ("accumulator_bits", 16 <= self.accumulator_bits <= 32, "in 16..32"),
+            )
+            if not legal
+        ]
+        named = {problem.what.partition(" ")[0] for problem in problems}
+        problems += [
+            Problem(f"{item.name} must be positive, not {getattr(self, item.name)!r}")
+            for item in dataclasses.fields(MachineParameters)
+            if item.name not in (*_MAY_BE_ZERO, *named) and getattr(self, item.name) <= 0
+        ]
+        problems += [
+            Problem(f"{name} must be 0 or more, not {getattr(self, name)}")
+            for name in _MAY_BE_ZERO
+            if getattr(self, name) < 0
+        ]
+        if problems:
+            raise UsageError(problems)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether attention reads keys and values from external memory."""
+        return self.workspace_units > 0
+
+    @property
+    def planned(self) -> bool:
+        """Whether commands may be skipped: they have sections of their own in the Image's streams."""
+        return self.experts > 0 or self.tasks > 1
+
+    @property
+    def workspace_bytes(self) -> int:
+        """External memory that keys and values take."""
+        return 2 * self.workspace_units * SECTION_ALIGN
+
+    @property
+    def _row_width_fits(self) -> bool:
+        width = self.row_width
+        fits = is_power_of_two(width) and self.rows % width == 0
+        return fits and width <= self.columns and width <= self.depth
+
+    @property
+    def field_bits(self) -> Mapping[str, int]:
+        """Bits that the fields of commands may have."""
+        return FIELD_BITS
+
+    @property
+    def pools(self) -> bool:
+        """Whether LOAD must be able to add up rows."""
+        return True
+
+    @property
+    def command_count_bits(self) -> int:
+        """Bits of a number of commands."""
+        return COUNT_BITS
+
+    @property
+    def lanes(self) -> int:
+        """Multiply-accumulates per cycle."""
+        return self.rows * self.columns * self.depth
+
+    def row_groups(self, rows: int) -> int:
+        """Groups of `row_width` rows, the last one perhaps not full."""
+        return ceil_div(rows, self.row_width)
+
+    def padded_rows(self, rows: int) -> int:
+        """Rows up to whole groups."""
+        return self.row_groups(rows) * self.row_width
+
+    @property
+    def build_id(self) -> int:
+        """32 bits that an Image must repeat to be accepted: a digest of all parameters."""
+        names = sorted(item.name for item in dataclasses.fields(MachineParameters))
+        text = ",".join(f"{name}={getattr(self, name)}" for name in names)
+        return zlib.crc32(text.encode())

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Program: commands, memory map, input and output layout, and where each graph tensor shows."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from hlsgen.errors import UsageError
+from hlsgen.machine.format.commands import Command
+from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div
+
+FORMAT = "hlsgen program 1"
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """A tensor's place in a memory, in words, alive from its first to its last command."""
+
+    tensor: str
+    memory: str
+    base: int
+    words: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """How the trace records of one command show a graph tensor.
+
+    which: 0 tile words (operand rows), 1 drained words (results). kind: 0 plain, 1 scores, 2 contexts.
+    heads 0: [rows, columns]. heads > 0: `columns` elements per head, heads padded to `head_words` words;
+    the tensor is [rows, heads*columns], or [heads, rows, columns] with `head_first`.
+
+    expert > 0: the rows are those of expert `expert` - 1 by the routing `route`, in token order; the tensor
+    has a row for each token, or for each token and choice. `final`: only tokens that no later expert has.
+    """
+
+    tensor: str
+    command: int
+    which: int
+    kind: int = 0
+    rows: int
+    columns: int
+    heads: int = 0
+    head_words: int = 0
+    head_first: int = 0
+    expert: int = 0
+    route: str = ""
+    final: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputLayout:
+    """The input image [channels, height, width] in its memory: order (y, c, x), rows padded to words."""
+
+    channels: int
+    height: int
+    width: int
+    row_words: int
+
+    @property
+    def words(self) -> int:
+        return self.height * self.channels * self.row_words
+
+    def pack(self, image: np.ndarray, columns: int) -> bytes:
+        """int8 values [channels, height, width] as the machine reads them, padded to 64 bytes."""
+        shape = (self.channels, self.height, self.width)
+        if image.shape != shape:
+            raise UsageError(f"input image must have shape {shape}, not {image.shape}")
+        rows = np.zeros((self.height, self.channels, self.row_words * columns), np.int8)
+        rows[..., : self.width] = image.transpose(1, 0, 2)
+        return pad(rows.tobytes())
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputLayout:
+    """The output tensor [rows, columns] as int16 words in drain order: group, tile, block, row.
+
+    The last tile has whole groups of rows; rows beyond the tensor are zero.
+    """
+
+    tensor: str
+    rows: int
+    columns: int
+    groups: int = 1
+
+    def size(self, parameters: MachineParameters) -> int:
+        """Bytes, padded to 64."""
+        words = parameters.padded_rows(self.rows) * ceil_div(self.columns, parameters.columns)
+        return ceil_div(words * parameters.columns * 2, SECTION_ALIGN) * SECTION_ALIGN
+
+    def pieces(self, parameters: MachineParameters) -> list[tuple[int, int, int, int]]:
+        """What lies one after another in the output: of each piece (row, rows, column, columns).
+
+        A piece is int16 [blocks, rows, lanes]: a tile's rows of one group of blocks of columns. Its rows and
+        columns may go beyond the tensor's. Every reader of an output takes this list, or `places`.
+        """
+        lanes, total = parameters.columns, ceil_div(self.columns, parameters.columns)
+        padded, found, block = parameters.padded_rows(self.rows), [], 0
+        for group in range(self.groups):
+            count = total // self.groups + (group < total % self.groups)
+            for row in range(0, padded, parameters.rows):
+                found.append((row, min(parameters.rows, padded - row), block * lanes, count * lanes))
+            block += count
+        return found
+
+    def places(self, parameters: MachineParameters) -> np.ndarray:
+        """int64 [rows, columns]: of each element the number of its int16 in the output."""
+        lanes, start = parameters.columns, 0
+        padded = parameters.padded_rows(self.rows)
+        result = np.zeros((padded, ceil_div(self.columns, lanes) * lanes), np.int64)
+        for row, rows, column, columns in self.pieces(parameters):
+            numbers = np.arange(start, start + rows * columns).reshape(columns // lanes, rows, lanes)
+            area = numbers.transpose(1, 0, 2).reshape(rows, columns)
+            result[row : row + rows, column : column + columns] = area
+            start += rows * columns
+        return result[: self.rows, : self.columns]
+
+    def pack(self, value: np.ndarray, parameters: MachineParameters) -> bytes:
+        """The bytes that the machine writes for the tensor `value`: the inverse of `unpack`."""
+        words = np.zeros(self.size(parameters) // 2, "<i2")
+        words[self.places(parameters)] = value.reshape(self.rows, self.columns)
+        return words.tobytes()
+
+    def unpack(self, data: bytes, parameters: MachineParameters) -> np.ndarray:
+        """int64 [rows, columns] from the bytes that the machine wrote."""
+        words = np.frombuffer(data[: len(data) // 2 * 2], "<i2")
+        return words[self.places(parameters)].astype(np.int64)
+
+
+def pad(data: bytes) -> bytes:
+    """Data followed by zeros up to a multiple of 64 bytes."""
+    return data + bytes(-len(data) % SECTION_ALIGN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What one machine executes for one model."""
+
+    parameters: MachineParameters
+    commands: tuple[Command, ...]
+    regions: tuple[Region, ...]
+    views: tuple[View, ...]
+    input: InputLayout
+    outputs: tuple[OutputLayout, ...]
+    """One for each task."""
+    task_macs: tuple[int, ...]
+    """Useful multiply-accumulates per image and task: those of the mathematical model, no padding."""
+
+    @property
+    def output(self) -> OutputLayout:
+        """The first task's output."""
+        return self.outputs[0]
+
+    @property
+    def macs(self) -> int:
+        """Useful multiply-accumulates of the first task."""
+        return self.task_macs[0]
+
+    def __str__(self) -> str:
+        """The text of `program.txt`; `parse` is its inverse."""
+        lines = [FORMAT, f"parameters {_fields(self.parameters)}", f"input {_fields(self.input)}"]
+        lines += [f"output {_fields(layout)}" for layout in self.outputs]
+        lines.append(f"macs {' '.join(map(str, self.task_macs))}")
+        lines += [f"region {_fields(region)}" for region in self.regions]
+        lines += [f"view {_fields(view)}" for view in self.views]
+        lines += [f"command {index}: {command}" for index, command in enumerate(self.commands)]
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def parse(cls, text: str) -> Program:
+        """A Program from its text; raises `UsageError` naming the line."""
+        lines = text.splitlines()
+        if not lines or lines[0] != FORMAT:
+            raise UsageError(f"program text: the first line must be {FORMAT!r}")
+        single: dict[str, Any] = {}
+        regions, views, commands, outputs = [], [], [], []
+        for number, line in enumerate(lines[1:], 2):
+            key, _, rest = line.partition(" ")
+            if key == "parameters":
+                single[key] = _parse(MachineParameters, rest, number)
+            elif key == "input":
+                single[key] = _parse(InputLayout, rest, number)
+            elif key == "output":
+                outputs.append(_parse(OutputLayout, rest, number))
+            elif key == "macs" and rest.replace(" ", "").isdigit():
+                single["task_macs"] = tuple(map(int, rest.split()))
+            elif key == "region":
+                regions.append(_parse(Region, rest, number))
+            elif key == "view":
+                views.append(_parse(View, rest, number))
+            elif key == "command":
+                commands.append(Command.parse(rest.partition(": ")[2]))
+            elif line:
+                raise UsageError(f"program text: line {number}: unknown {key!r}")
+        single["outputs"] = tuple(outputs)
+        names = {"parameters": "parameters", "input": "input", "outputs": "output", "task_macs": "macs"}
+        missing = [text for name, text in names.items() if not single.get(name)]
+        if missing:
+            raise UsageError(f"program text: missing {', '.join(sorted(missing))}")
+        return cls(commands=tuple(commands), regions=tuple(regions), views=tuple(views), **single)
+
+
+def _fields(value: Any) -> str:
+    return " ".join(f"{item.name}={getattr(value, item.name)}" for item in dataclasses.fields(value))
+
+
+def _parse(cls: type[_T], text: str, number: int) -> _T:
+    types = {item.name: item.type for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for part in text.split():
+        name, _, value = part.partition("=")
+        if name not in types:
+            raise UsageError(f"program text: line {number}: {cls.__name__} has no field {name!r}")
+        values[name] = value if types[name] in (str, "str") else int(value)
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise UsageError(f"program text: line {number}: {error}") from None

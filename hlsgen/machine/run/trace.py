@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trace records: every word the machine writes, and their comparison with the golden tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hlsgen.machine.format.program import Program, View
+
+TILE, DRAIN = 0, 1
+PLAIN, SCORES, CONTEXT = 0, 1, 2
+
+
+def record_type(columns: int) -> np.dtype:
+    """One record: a word of `columns` elements with its place."""
+    return np.dtype(
+        [
+            ("which", "u1"),
+            ("kind", "u1"),
+            ("head", "u1"),
+            ("zero", "u1"),
+            ("command", "<u2"),
+            ("row", "<u2"),
+            ("word", "<u2"),
+            ("zero2", "<u2"),
+            ("cycle", "<u4"),
+            ("data", "<i2", (columns,)),
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first element that differs from golden; `got` is None when the word never came."""
+
+    tensor: str
+    index: tuple[int, ...]
+    golden: int
+    got: int | None
+    command: int
+    cycle: int | None
+    differing: int
+    """Elements of this tensor that differ."""
+
+    def __str__(self) -> str:
+        if self.got is None:
+            place = f"{self.tensor}{list(self.index)}"
+            return f"{place}: golden {self.golden}, nothing written (command {self.command})"
+        when = "" if self.cycle is None else f", cycle {self.cycle}"
+        return (
+            f"{self.tensor}{list(self.index)}: golden {self.golden}, got {self.got} "
+            f"(command {self.command}{when}; {self.differing} elements differ)"
+        )
+
+
+def _indices(view: View, records: np.ndarray, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Flat index into the tensor for every element of every record, and which of them are no padding."""
+    word = records["word"].astype(np.int64)[:, None]
+    row = records["row"].astype(np.int64)[:, None]
+    lane = np.arange(columns)[None, :]
+    if view.heads == 0:
+        column = word * columns + lane
+        return row * view.columns + column, column < view.columns
+    if view.kind == PLAIN:
+        head, word = word // view.head_words, word % view.head_words
+    else:
+        head = records["head"].astype(np.int64)[:, None]
+    column = word * columns + lane
+    real = column < view.columns
+    if view.head_first:
+        return (head * view.rows + row) * view.columns + column, real
+    return row * (view.heads * view.columns) + head * view.columns + column, real
+
+
+def tensor_shape(view: View) -> tuple[int, ...]:
+    """The graph tensor's shape."""
+    if view.head_first:
+        return view.heads, view.rows, view.columns
+    return view.rows, max(view.heads, 1) * view.columns
+
+
+def _select(records: np.ndarray, view: View) -> np.ndarray:
+    key = (view.command, view.which, view.kind)
+    chosen = (records["command"] == key[0]) & (records["which"] == key[1]) & (records["kind"] == key[2])
+    return records[chosen]
+
+
+def routed_rows(view: View, golden: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The tensor's row for each entry of the view's expert's queue; -1 where the view does not show it."""
+    route = golden[view.route]
+    chosen = route[:, : route.shape[-1] // 2].astype(np.int64)
+    tokens, choices = np.nonzero(chosen == view.expert - 1)
+    rows = tokens if view.rows == len(chosen) else tokens * chosen.shape[-1] + choices
+    return np.where(chosen[tokens].max(-1) == view.expert - 1, rows, -1) if view.final else rows
+
+
+def rebuild(
+    program: Program, records: np.ndarray, golden: Mapping[str, np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
+    """Every traced graph tensor that has its own rows' order, from the records of one image."""
+    tensors = {}
+    for view in program.views:
+        if view.expert or (golden is not None and view.tensor not in golden):
+            continue
+        chosen = _select(records, view)
+        flat, real = _indices(view, chosen, program.parameters.columns)
+        tensor = np.zeros(int(np.prod(tensor_shape(view))), np.int64)
+        tensor[flat[real]] = chosen["data"][real]
+        tensors[view.tensor] = tensor.reshape(tensor_shape(view))
+    return tensors
+
+
+def compare(
+    program: Program, records: np.ndarray, golden: Mapping[str, np.ndarray], task: int = 0
+) -> Difference | None:
+    """The first difference in program order between the records of one image and the golden tensors.
+
+    Every record counts, those that write an element again included, and every element of the tensors that
+    `task` computes must be written: by each expert those of its tokens.
+    """
+    for view in program.views:
+        if not program.commands[view.command].runs_for(task):
+            continue
+        difference = _compare_view(program, _select(records, view), view, golden)
+        if difference is not None:
+            return difference
+    return None
+
+
+def _compare_view(
+    program: Program, chosen: np.ndarray, view: View, golden: Mapping[str, np.ndarray]
+) -> Difference | None:
+    rows = routed_rows(view, golden) if view.expert else np.arange(view.rows)
+    if view.expert:
+        chosen = _placed(chosen, rows, view.rows)
+    flat, real = _indices(view, chosen, program.parameters.columns)
+    expected = golden[view.tensor].reshape(-1)
+    inside = real & (flat >= 0) & (flat < expected.size)
+    wrong = real & ~inside
+    wrong[inside] = chosen["data"][inside] != expected[flat[inside]]
+    if wrong.any():
+        first, lane = np.argwhere(wrong)[0]
+        position = min(int(flat[first, lane]), expected.size - 1)
+        index = tuple(int(i) for i in np.unravel_index(position, tensor_shape(view)))
+        record = chosen[first]
+        return Difference(
+            view.tensor, index, int(expected[position]), int(record["data"][lane]),
+            view.command, int(record["cycle"]), int(wrong.sum()),
+        )  # fmt: skip
+    written = np.zeros(expected.size, bool)
+    if view.expert:
+        written.reshape(view.rows, -1)[np.setdiff1d(np.arange(view.rows), rows)] = True
+    written[flat[real]] = True
+    if not written.all():
+        position = int(np.argmin(written))
+        index = tuple(int(i) for i in np.unravel_index(position, tensor_shape(view)))
+        missing = int((~written).sum())
+        return Difference(view.tensor, index, int(expected[position]), None, view.command, None, missing)
+    return None
+
+
+def _placed(records: np.ndarray, rows: np.ndarray, beyond: int) -> np.ndarray:
+    """The records with their tensor's rows; those the view does not show are left out."""
+    row = records["row"].astype(np.int64)
+    place = np.append(rows, beyond)[np.minimum(row, len(rows))]
+    shown = records[place >= 0].copy()
+    shown["row"] = place[place >= 0]
+    return shown

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which part of a transformer a command belongs to, its steps of the array, its bytes from outside."""
+
+from __future__ import annotations
+
+from hlsgen.machine.format.commands import Command, Drain, Load, Product, Target
+from hlsgen.machine.format.constants import block_words, word_bytes
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.format.program import Program
+from hlsgen.machine.time.operand_stream import section_bytes
+
+
+def phase_of(command: Command, before: Command | None) -> str:
+    """The part of a transformer that a command belongs to; `before` is the one it follows."""
+    if command.load is Load.PATCHES:
+        return "patch embedding"
+    if command.product is Product.ATTENTION:
+        return "attention"
+    if command.target is Target.OUTPUT or command.last:
+        return "head"
+    if command.target is Target.QUEUES:
+        return "router"
+    if command.expert:
+        return "experts 1" if command.gather else "experts 2"
+    if command.drain is Drain.ACTIVATION:
+        return "MLP 1"
+    if command.drain is Drain.ADD:
+        return "MLP 2" if before is not None and before.drain is Drain.ACTIVATION else "projection"
+    return "Q, K, V"
+
+
+def steps_of(command: Command) -> int:
+    """Steps that MULTIPLY issues for a command."""
+    if command.product is Product.ATTENTION:
+        each = command.blocks * command.k_steps + command.head_words * command.exp_steps
+        return command.heads * command.tiles * each
+    return command.total_blocks * command.tiles * command.k_steps
+
+
+def bytes_of(command: Command, program: Program) -> int:
+    """Bytes a command takes from outside: weights, constants, addends, pixels, keys and values."""
+    p: MachineParameters = program.parameters
+    if command.product is Product.ATTENTION:
+        return 2 * command.heads * command.passes * section_bytes(command)
+    size = command.total_blocks * command.k_steps * p.columns * p.depth
+    size += block_words(command.total_blocks) * word_bytes(p.columns)
+    if command.stream_addend:
+        size += command.total_blocks * p.padded_rows(command.rows) * p.columns * 2
+    if command.load is Load.PATCHES:
+        size += program.input.words * p.columns
+    return size

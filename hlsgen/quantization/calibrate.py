@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calibration data: checked, streamed through the float graph, observed; a bounded sample is kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hlsgen.errors import CalibrationError, Problem
+from hlsgen.ir import Graph, batch_size, elements, walk
+from hlsgen.quantization.roles import Kind, streams
+from hlsgen.quantization.statistics import Growth, Histogram
+
+FEW_IMAGES = 32
+GROWTH_LIMIT = 0.10
+LARGEST = 1e30
+MEASURED_ELEMENTS, FEWEST_MEASURED = 1 << 27, 4
+"""Most elements, over all tensors and images, that errors are measured on; never a limit of fewer images."""
+EXP_ZERO = math.log(510.0)
+"""exp(-x) rounds to 0 of 255 from this x on: lower logits need no representation."""
+
+_WITH_HISTOGRAM = (Kind.IMAGE, Kind.NARROW, Kind.LOGITS, Kind.ROUTER)
+
+Data = ArrayLike | Iterable[ArrayLike]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the data showed: extremes and histograms by tensor, the kept sample and warnings."""
+
+    growth: dict[str, Growth]
+    histograms: dict[str, Histogram]
+    images: int
+    sample: np.ndarray
+    warnings: tuple[str, ...]
+
+
+class Sample:
+    """Keeps up to `limit` images, evenly spaced over a stream of unknown length."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._stride, self._seen = limit, 1, 0
+        self._kept: list[np.ndarray] = []
+
+    def update(self, images: np.ndarray) -> None:
+        """Take a batch [N, ...]."""
+        for image in images:
+            if self._seen % self._stride == 0:
+                self._kept.append(image.copy())
+            if len(self._kept) > self._limit:
+                self._kept, self._stride = self._kept[::2], self._stride * 2
+            self._seen += 1
+
+    def images(self) -> np.ndarray:
+        """The kept images [M, ...]."""
+        return np.stack(self._kept)
+
+
+def sample_size(graph: Graph, most: int) -> int:
+    """Images to measure errors on: a large model needs few, each has millions of elements."""
+    return min(most, max(FEWEST_MEASURED, MEASURED_ELEMENTS // elements(graph)))
+
+
+def batches(calibration: Data, shape: tuple[int, ...], size: int) -> Iterator[np.ndarray]:
+    """Checked batches [up to `size`, C, H, W]; raises `CalibrationError`."""
+    if hasattr(calibration, "__array__") or not isinstance(calibration, Iterable):
+        items: Iterable[object] = [calibration]
+        names: Iterator[str] = iter(["calibration"])
+    else:
+        items, names = calibration, (f"calibration item {number}" for number in count())
+    for item, name in zip(items, names, strict=False):
+        images = _checked(item, name, shape)
+        for first in range(0, len(images), size):
+            yield images[first : first + size]
+
+
+def _checked(item: object, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    wanted = f"[N, {', '.join(map(str, shape))}]"
+    fix = "pass images prepared as for the model: the same layout and normalisation"
+    if not hasattr(item, "__array__"):
+        raise CalibrationError(
+            Problem(f"{name} must be an array {wanted}, not {type(item).__name__}", fix=fix)
+        )
+    images = np.asarray(item)
+    if images.dtype.kind not in "fiub":
+        raise CalibrationError(Problem(f"{name} must hold real numbers, not {images.dtype}", fix=fix))
+    if images.shape[1:] != shape:
+        raise CalibrationError(Problem(f"{name} must have shape {wanted}, not {list(images.shape)}", fix=fix))
+    finite = np.isfinite(images)
+    if not finite.all():
+        index = tuple(int(i) for i in np.argwhere(~finite)[0])
+        raise CalibrationError(
+            Problem(
+                f"{name} must be finite, not {images[index]} at {list(index)}",
+                fix="remove or repair the image",
+            )
+        )
+    return images
+
+
+def observe(
+    graph: Graph,
+    kinds: dict[str, Kind],
+    calibration: Data,
+    most: int,
+    measured: int,
+    counted: Container[str],
+) -> Calibration:
+    """Stream `calibration` through the folded float `graph`, at most `most` images at a time.
+
+    Tensors not in `counted` need no more of a histogram than the largest magnitude.
+    """
+    growth = {n: Growth() for n, k in kinds.items() if k not in (Kind.NUMERATOR, Kind.ROUTING)}
+    histograms = {n: Histogram(n in counted) for n in growth if kinds[n] in _WITH_HISTOGRAM}
+    sample, moments = Sample(measured), np.zeros(3)
+    for images in batches(calibration, graph.input_type.shape, batch_size(graph, most)):
+        sample.update(images)
+        pixels = images.astype(np.float64)
+        moments += images.size, pixels.sum(), (pixels**2).sum()
+        seen: set[str] = set()
+        for task in range(graph.tasks):
+            with np.errstate(all="ignore"):  # reported by name below
+                for name, value in walk(graph, images, task):
+                    if name in growth:
+                        _observe(name, value, kinds[name], growth[name], histograms.get(name), name in seen)
+                        seen.add(name)
+    images_seen = growth[graph.input].images
+    if not images_seen:
+        raise CalibrationError(
+            Problem(
+                "calibration must hold at least one image",
+                fix="pass 32 images or more, some hundreds if possible",
+            )
+        )
+    warnings = (
+        *_input_warnings(growth[graph.input], moments),
+        *_range_warnings(growth, streams(graph, kinds)),
+    )
+    return Calibration(growth, histograms, images_seen, sample.images(), warnings)
+
+
+def _observe(
+    name: str, value: np.ndarray, kind: Kind, growth: Growth, histogram: Histogram | None, again: bool
+) -> None:
+    """Take one tensor of a batch; `again`: for another task."""
+    if kind is Kind.LOGITS:
+        value = np.maximum(value, value.max(-1, keepdims=True) - EXP_ZERO)
+    largest = growth.update(value, again)
+    if not largest < LARGEST:
+        raise CalibrationError(
+            Problem(
+                f"%{name} must stay below {LARGEST:.0e} on calibration images, not reach {largest:.3g}",
+                fix="check the model's weights and the images' normalisation",
+            )
+        )
+    if histogram is not None:
+        histogram.update(value, largest)
+
+
+def _input_warnings(seen: Growth, moments: np.ndarray) -> list[str]:
+    pixels, total, squares = moments
+    mean = total / pixels
+    deviation = math.sqrt(max(squares / pixels - mean * mean, 0.0))
+    found = []
+    if seen.images < FEW_IMAGES:
+        found.append(f"too few samples: {seen.images} calibration images, {FEW_IMAGES} or more are advised")
+    if seen.largest > 50.0:
+        found.append(f"inputs look un-normalised: values up to {seen.largest:.4g}, not within -50..50")
+    elif deviation == 0.0:
+        found.append(f"inputs look un-normalised: every value is {mean:.4g}")
+    elif abs(mean) > 20.0 * deviation:
+        found.append(
+            f"inputs look un-normalised: mean {mean:.4g} beside a standard deviation of {deviation:.4g}"
+        )
+    return found
+
+
+def _range_warnings(growth: dict[str, Growth], streams: list[tuple[str, ...]]) -> list[str]:
+    """A stream counts as one tensor: its members share one scale."""
+    images = next(iter(growth.values())).images
+    shared = {name for members in streams for name in members}
+    late = {}
+    for members in [*streams, *((name,) for name in growth if name not in shared)]:
+        widest = max(members, key=lambda name: growth[name].largest)
+        early = max(growth[name].early for name in members)
+        if growth[widest].largest > early * (1 + GROWTH_LIMIT):
+            late[widest] = growth[widest].largest / early - 1 if early else math.inf
+    if not late or images < 2:
+        return []
+    names = sorted(late, key=lambda name: -late[name])
+    named = ", ".join(f"%{name} by {100 * late[name]:.0f} %" for name in names[:5])
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return [f"ranges still grew in the last quarter of the {images} images: {named}{more}; use more images"]

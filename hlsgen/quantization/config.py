@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user may choose about quantization."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hlsgen.errors import Problem, UsageError
+from hlsgen.quantization.observers import parse
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeConfig:
+    """Observers and widths.
+
+    An observer is written `min-max`, `percentile`, `percentile:99.9` or `mse` (least mean square error).
+    `overrides` and `weight_overrides` map a glob over tensor names to an observer; the first match wins.
+    """
+
+    image: str = "mse"
+    """Observer of the input image."""
+    activations: str = "mse"
+    """Observer of every int8 tensor but the image."""
+    logits: str = "min-max"
+    """Observer of attention logits."""
+    weights: str = "min-max"
+    """Observer of each output channel of a weight."""
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    """Glob over names of int8 tensors and attention logits -> observer."""
+    weight_overrides: Mapping[str, str] = field(default_factory=dict)
+    """Glob over names of linear nodes -> observer of the weight."""
+    logit_width: int = 10
+    """Bits of an attention logit (8..12)."""
+    residual_bits: int = 16
+    """Bits that the residual stream uses, of the 16 it has (9..16)."""
+    residual_headroom: float = 1.25
+    """Largest residual value represented, over the largest one observed."""
+    output_headroom: float = 2.0
+    """The same for the output."""
+    batch: int = 64
+    """Images evaluated at once; fewer when their tensors are large."""
+    measured_images: int = 256
+    """Calibration images kept, evenly spaced, to measure errors on; fewer when their tensors are large."""
+
+    def __post_init__(self) -> None:
+        problems = [
+            Problem(f"{name} must be {rule}, not {getattr(self, name)!r}")
+            for name, legal, rule in (
+                ("logit_width", 8 <= self.logit_width <= 12, "in 8..12"),
+                ("residual_bits", 9 <= self.residual_bits <= 16, "in 9..16"),
+                ("residual_headroom", 1.0 <= self.residual_headroom <= 64.0, "in 1..64"),
+                ("output_headroom", 1.0 <= self.output_headroom <= 64.0, "in 1..64"),
+                ("batch", self.batch >= 1, "positive"),
+                ("measured_images", self.measured_images >= 1, "positive"),
+            )
+            if not legal
+        ]
+        observers = {name: getattr(self, name) for name in ("image", "activations", "logits", "weights")}
+        for field_name in ("overrides", "weight_overrides"):
+            observers |= {f"{field_name}[{k!r}]": v for k, v in getattr(self, field_name).items()}
+        for name, text in observers.items():
+            try:
+                parse(text)
+            except UsageError as error:
+                problems += [Problem(f"{name}: {problem}") for problem in error.problems]
+        if problems:
+            raise UsageError(problems)

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The integer graph beside the float graph on the kept calibration images, tensor by tensor."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from hlsgen.ir import Graph, TensorType, batch_size, walk
+from hlsgen.ops import Choose, IntegerExp, IntegerRoute
+from hlsgen.ops.route import GATE_BITS, split
+from hlsgen.quantization import findings
+from hlsgen.quantization.calibrate import Calibration
+from hlsgen.quantization.report import Report, TensorReport
+from hlsgen.quantization.routing import RoutingCount, RoutingReport, experts_of, routed_by, same_choices
+
+ROUNDING = 1e-11
+"""What is left of a sum of squares when the mean is taken away counts as nothing below this share of it."""
+
+
+class _Centred:
+    """Sums by element over the images of one task."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.images = 0
+        self.reference, self.error = np.zeros(shape), np.zeros(shape)
+
+    def update(self, reference: np.ndarray, error: np.ndarray) -> None:
+        self.images += len(reference)
+        for total, values in ((self.reference, reference), (self.error, error)):
+            total += values[0] if len(values) == 1 else values.sum(0)
+
+    def constant(self) -> np.ndarray:
+        """Sums of squares [2] of the part that all images share, of the reference and of the error."""
+        return np.array([_squares(total) for total in (self.reference, self.error)]) / max(self.images, 1)
+
+
+class _Errors:
+    """Sums over the sample of one tensor; `routed`: its rows are those of experts."""
+
+    def __init__(self, kind: TensorType, routed: bool) -> None:
+        self.type, self.routed = kind, routed
+        self.low, self.high = math.inf, -math.inf
+        self.saturated = self.elements = 0
+        self.zero = True
+        """Whether every integer is zero."""
+        self.squares, self.constant = np.zeros(2), np.zeros(2)
+        """Sums of squares of the reference and of the error: of all, and of the part that images share."""
+        self._centred: _Centred | None = None
+        self._images = 0
+
+    def update(self, golden: np.ndarray, real: np.ndarray, reference: np.ndarray) -> None:
+        """Take a batch; `real` becomes the error."""
+        if not golden.size:
+            return
+        low, high = float(reference.min()), float(reference.max())
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        self.saturated += self._beyond(golden, reference, low, high)
+        error = np.subtract(real, reference, out=real)
+        self.squares += _squares(reference), _squares(error)
+        self.elements += reference.size
+        self.zero = self.zero and not golden.any()
+        if not self.routed:
+            self._centred = self._centred or _Centred(reference.shape[1:])
+            self._centred.update(reference, error)
+
+    def _beyond(self, golden: np.ndarray, reference: np.ndarray, lowest: float, highest: float) -> int:
+        low, high = self.type.integer_range
+        scale, count = self.type.scale or 1.0, 0
+        if highest > (high + 0.5) * scale:
+            count += int(np.count_nonzero((golden == high) & (reference > (high + 0.5) * scale)))
+        if lowest < (low - 0.5) * scale:
+            count += int(np.count_nonzero((golden == low) & (reference < (low - 0.5) * scale)))
+        return count
+
+    def finish_task(self) -> None:
+        """All images of a task were seen."""
+        if self._centred is not None:
+            self.constant += self._centred.constant()
+            self._images, self._centred = max(self._images, self._centred.images), None
+
+    @property
+    def sqnr_db(self) -> float:
+        return _ratio(*self.squares)
+
+    @property
+    def centred_db(self) -> float | None:
+        if self._images < 2:
+            return None
+        rest = self.squares - self.constant
+        return _ratio(*np.where(rest > ROUNDING * self.squares, rest, 0.0))
+
+
+def _squares(values: np.ndarray) -> float:
+    flat = values.reshape(-1)
+    return float(np.einsum("i,i->", flat, flat))
+
+
+def _ratio(signal: float, noise: float) -> float:
+    if noise == 0.0:
+        return math.inf
+    return 10.0 * math.log10(signal / noise) if signal else -math.inf
+
+
+def quantize_images(images: np.ndarray, scale: float) -> np.ndarray:
+    """Floats to the nearest int8 values, halves up, saturated; int64."""
+    return np.clip(np.floor(np.asarray(images, np.float64) / scale + 0.5), -128, 127).astype(np.int64)
+
+
+def dequantize(op: object, kind: TensorType, array: np.ndarray) -> np.ndarray:
+    """Integers of one tensor to floats, in a new array.
+
+    A softmax row is divided by its sum, as the context does; a routing keeps its indices.
+    """
+    if isinstance(op, IntegerExp):
+        return array / np.maximum(array.sum(-1, keepdims=True), 1)
+    if isinstance(op, IntegerRoute):
+        chosen, gates = split(np.asarray(array))
+        return np.concatenate([chosen, gates * 2.0**-GATE_BITS], -1)
+    return np.asarray(array, np.float64) * (kind.scale or 1.0)
+
+
+def measure(reference: Graph, integer: Graph, seen: Calibration, most: int) -> Report:
+    """Run both graphs on the kept calibration images and compare every tensor."""
+    return _Measurement(reference, integer, seen).run(most)
+
+
+class _Measurement:
+    """Sums over the kept images and all tasks."""
+
+    def __init__(self, reference: Graph, integer: Graph, seen: Calibration) -> None:
+        self.reference, self.integer, self.seen = reference, integer, seen
+        self.kinds = {integer.input: integer.input_type} | {node.name: node.type for node in integer}
+        self.ops = {node.name: node.op for node in integer}
+        self.routed = routed_by(reference)
+        self.errors = {
+            name: _Errors(kind, name in self.routed)
+            for name, kind in self.kinds.items()
+            if not isinstance(self.ops.get(name), Choose)
+        }
+        self.routing: dict[tuple[str, int], RoutingCount] = {}
+        self.outputs: list[tuple[list[np.ndarray], list[np.ndarray]]] = [([], []) for _ in integer.outputs]
+        """By task: the output's integers and floats, batch by batch."""
+
+    def run(self, most: int) -> Report:
+        size, sample = batch_size(self.reference, most), self.seen.sample
+        for task in range(self.integer.tasks):
+            for first in range(0, len(sample), size):
+                self._batch(sample[first : first + size], task)
+            for error in self.errors.values():
+                error.finish_task()
+        rows = tuple(_row(name, self.ops.get(name), error, self.seen) for name, error in self.errors.items())
+        routing = tuple(count.report() for count in self.routing.values())
+        return Report(rows, self._warnings(rows, routing), self.seen.images, len(sample), routing)
+
+    def _warnings(
+        self, rows: tuple[TensorReport, ...], routing: tuple[RoutingReport, ...]
+    ) -> tuple[str, ...]:
+        images = len(self.seen.sample)
+        largest = {name: growth.largest for name, growth in self.seen.growth.items()}
+        lost = [row.name for row in rows if self.errors[row.name].zero and max(-row.low, row.high) > 0.0]
+        outputs = [
+            findings.output_warnings(rows, name, *map(np.concatenate, both))
+            for name, both in zip(self.integer.outputs, self.outputs, strict=True)
+        ]
+        found = (
+            *self.seen.warnings,
+            findings.silent_warning(self.reference, largest),
+            findings.lost_warning(rows, lost, images),
+            findings.channel_warning(self.reference, self.integer),
+            *(text for texts in outputs for text in texts),
+            *findings.routing_warnings(routing),
+        )
+        return tuple(dict.fromkeys(text for text in found if text))
+
+    def _batch(self, images: np.ndarray, task: int) -> None:
+        scale = self.integer.input_type.scale or 1.0
+        routes: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        both = zip(
+            walk(self.integer, quantize_images(images, scale), task),
+            walk(self.reference, images, task),
+            strict=True,
+        )
+        for (name, golden), (_, floats) in both:
+            real = dequantize(self.ops.get(name), self.kinds[name], golden)
+            values = golden, real, floats
+            if name in self.routed:
+                route = self.routed[name]
+                if name == route:
+                    routes[name] = golden, floats
+                    self._count(name, task, golden, floats)
+                    values = tuple(split(value)[1] for value in values)
+                same = same_choices(*routes[route])
+                values = tuple(value.reshape(*same.shape, -1)[same] for value in values)
+            if name == self.integer.outputs[task]:
+                for kept, value in zip(self.outputs[task], (golden, floats), strict=True):
+                    kept.append(value.copy())
+            self.errors[name].update(*values)
+
+    def _count(self, name: str, task: int, golden: np.ndarray, reference: np.ndarray) -> None:
+        if (name, task) not in self.routing:
+            self.routing[name, task] = RoutingCount(name, task, experts_of(self.integer, name))
+        self.routing[name, task].update(golden, reference)
+
+
+def _row(name: str, op: object, error: _Errors, seen: Calibration) -> TensorReport:
+    growth = seen.growth.get(name)
+    return TensorReport(
+        name=name,
+        op=type(op).__name__ if op else "input",
+        low=float(growth.low if growth else error.low),
+        high=float(growth.high if growth else error.high),
+        scale=float(error.type.scale or 1.0),
+        bits=error.type.bits,
+        saturated=error.saturated,
+        elements=error.elements,
+        sqnr_db=error.sqnr_db,
+        centred_db=error.centred_db,
+    )

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Observers: from what calibration has seen of a tensor to the scale of its integers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from hlsgen.errors import UsageError
+from hlsgen.quantization.statistics import Histogram
+
+Function = Callable[[np.ndarray], np.ndarray]
+
+SMALLEST = 1e-270
+"""A row of smaller values counts as zeros: quotients by its scale would leave float64."""
+
+# Numerators are tried as scale = largest / k. Each k below the number of levels, where nothing is clipped,
+# so that values on a grid (pixels, say) find it; then geometrically, down to a fifth of the range.
+_CLIPPING = np.geomspace(1.0, 5.0, 81)
+
+
+class Observer(Protocol):
+    """A rule that chooses a symmetric scale: real = integer * scale, integers in -levels..levels."""
+
+    counts: ClassVar[bool]
+    """Whether it needs a histogram's counts, not the largest magnitude alone."""
+
+    def scale(self, histogram: Histogram, levels: int, function: Function | None = None) -> float:
+        """The scale of a whole tensor, 0.0 when nothing but zeros was seen.
+
+        Where errors count, they count after `function`.
+        """
+        ...
+
+    def row_scales(self, rows: np.ndarray, levels: int) -> np.ndarray:
+        """One scale [N] for each row of [N, K], 0.0 for a row of zeros."""
+        ...
+
+
+@dataclass(frozen=True)
+class MinMax:
+    """Everything seen is represented."""
+
+    counts: ClassVar[bool] = False
+
+    def scale(self, histogram: Histogram, levels: int, function: Function | None = None) -> float:  # noqa: ARG002
+        return histogram.largest / levels
+
+    def row_scales(self, rows: np.ndarray, levels: int) -> np.ndarray:
+        return np.abs(rows).max(-1) / levels
+
+
+@dataclass(frozen=True)
+class Percentile:
+    """`percent` of the magnitudes are represented, the others saturate."""
+
+    counts: ClassVar[bool] = True
+    percent: float = 99.99
+
+    def scale(self, histogram: Histogram, levels: int, function: Function | None = None) -> float:  # noqa: ARG002
+        values, counts = histogram.points()
+        order = np.argsort(np.abs(values), kind="stable")
+        magnitudes, total = np.abs(values)[order], np.cumsum(counts[order])
+        index = int(np.searchsorted(total, total[-1] * self.percent / 100.0))
+        inside = index < len(magnitudes) - 1
+        return (float(magnitudes[index]) if inside else histogram.largest) / levels
+
+    def row_scales(self, rows: np.ndarray, levels: int) -> np.ndarray:
+        return np.percentile(np.abs(rows), self.percent, axis=-1) / levels
+
+
+@dataclass(frozen=True)
+class MeanSquareError:
+    """The scale whose rounding and saturation together lose least."""
+
+    counts: ClassVar[bool] = True
+
+    def scale(self, histogram: Histogram, levels: int, function: Function | None = None) -> float:
+        values, counts = histogram.points()
+        exact = values if function is None else function(values)
+        integers = np.arange(-levels - 1, levels + 1)
+        best, least = 0.0, np.inf
+        for scale in histogram.largest / _parts(levels) if histogram.largest else ():
+            index = np.clip(np.floor(values / scale + 0.5), -levels - 1, levels).astype(np.intp) + levels + 1
+            represented = integers * scale if function is None else function(integers * scale)
+            error = represented[index] - exact
+            loss = float(counts @ (error * error))
+            if loss < least:
+                best, least = float(scale), loss
+        return best
+
+    def row_scales(self, rows: np.ndarray, levels: int) -> np.ndarray:
+        largest = np.abs(rows).max(-1)
+        largest = np.where(largest > SMALLEST, largest, 0.0)
+        best, least = largest / levels, np.full(len(rows), np.inf)
+        for part in levels * _CLIPPING:
+            scale = np.where(largest > 0, largest / part, 1.0)[:, None]
+            error = scale * np.clip(np.floor(rows / scale + 0.5), -levels, levels) - rows
+            loss = (error * error).sum(-1)
+            best, least = np.where(loss < least, largest / part, best), np.minimum(loss, least)
+        return best
+
+
+def _parts(levels: int) -> np.ndarray:
+    """The largest value over the scale, for every scale to try; no clipping first."""
+    whole = np.arange(levels, levels * 3 // 4, -1) if levels < 256 else np.array([levels])
+    return np.concatenate([whole, levels * _CLIPPING[1:]])
+
+
+def parse(text: str) -> Observer:
+    """The observer that `text` names; raises `UsageError`."""
+    kind, _, argument = str(text).partition(":")
+    if kind == "min-max" and not argument:
+        return MinMax()
+    if kind == "mse" and not argument:
+        return MeanSquareError()
+    if kind == "percentile":
+        try:
+            percent = float(argument) if argument else Percentile.percent
+        except ValueError:
+            percent = -1.0
+        if 50.0 <= percent <= 100.0:
+            return Percentile(percent)
+        raise UsageError(f"percentile must be in 50..100, not {argument!r}")
+    raise UsageError(f"observer must be min-max, percentile, percentile:P or mse, not {text!r}")

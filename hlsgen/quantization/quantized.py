@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quantization from end to end."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hlsgen.errors import QuantizationWarning, UsageError
+from hlsgen.ir import Graph
+from hlsgen.quantization.calibrate import Data, observe, sample_size
+from hlsgen.quantization.config import QuantizeConfig
+from hlsgen.quantization.fold import fold
+from hlsgen.quantization.measure import dequantize, measure, quantize_images
+from hlsgen.quantization.report import Report
+from hlsgen.quantization.rewrite import rewrite
+from hlsgen.quantization.roles import kinds
+from hlsgen.quantization.scales import assign, counted
+from hlsgen.quantization.threads import one_thread
+
+DEFAULT = QuantizeConfig()
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A quantized model: the integer graph, what it was made from, and how good it is."""
+
+    graph: Graph
+    """The integer Graph."""
+    reference: Graph
+    """The float Graph with the same tensor names: layer norms without gamma and beta, see `fold`."""
+    report: Report
+
+    def quantize_input(self, images: ArrayLike) -> np.ndarray:
+        """Float image [C, H, W] or images [..., C, H, W] -> int8 values as int64; raises `UsageError`."""
+        array = np.asarray(images)
+        shape = self.graph.input_type.shape
+        if array.dtype.kind not in "fiub" or array.shape[-3:] != shape:
+            wanted = ", ".join(map(str, shape))
+            raise UsageError(f"images must be numbers [..., {wanted}], not {array.dtype} {list(array.shape)}")
+        if not np.isfinite(array).all():
+            raise UsageError("images must be finite, not NaN or infinite")
+        return quantize_images(array, self.graph.input_type.scale or 1.0)
+
+    def dequantize(self, name: str, array: ArrayLike) -> np.ndarray:
+        """Integers of tensor `name` -> floats; rows of a softmax are divided by their sums."""
+        ops = {node.name: node.op for node in self.graph}
+        if name not in ops and name != self.graph.input:
+            raise UsageError(f"tensor must be one of {', '.join([self.graph.input, *ops])}, not {name!r}")
+        return dequantize(ops.get(name), self.graph.type_of(name), np.asarray(array))
+
+
+def quantize(graph: Graph, calibration: Data, config: QuantizeConfig = DEFAULT) -> Quantized:
+    """Turn a float graph into an integer graph.
+
+    Parameters
+    ----------
+    graph
+        The front end's float Graph.
+    calibration
+        Images [N, C, H, W], or an iterable of such arrays that is read once; prepared as for the model.
+    config
+        Observers and widths.
+
+    Raises `UnsupportedModel` for graphs that have no integer form and `CalibrationError` for unusable data.
+    What its user should know stands in the report's `warnings`, and is warned of as `QuantizationWarning`.
+    """
+    reference = fold(graph)
+    kind = kinds(reference)
+    measured = sample_size(reference, config.measured_images)
+    needed = counted(reference, kind, config)
+    with one_thread():
+        seen = observe(reference, kind, calibration, config.batch, measured, needed)
+        scales = assign(reference, kind, seen, config)
+        integer = rewrite(reference, kind, scales, config)
+        report = measure(reference, integer, seen, config.batch)
+    for text in report.warnings:
+        warnings.warn(text, QuantizationWarning, stacklevel=3)
+    return Quantized(integer, reference, report)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What quantization did to each tensor: figures and warnings, as text and as plain data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hlsgen.quantization.routing import RoutingReport
+
+
+@dataclass(frozen=True)
+class TensorReport:
+    """One tensor: range seen in float, representation, and error of the golden model against float."""
+
+    name: str
+    op: str
+    low: float
+    high: float
+    scale: float
+    bits: int
+    saturated: int
+    """Elements at an end of the integer range whose float value lies beyond it."""
+    elements: int
+    sqnr_db: float
+    """Signal to quantization noise, 10 log10(sum of squares / sum of squared errors); inf without error."""
+    centred_db: float | None = None
+    """The same of what differs between images: each element's mean over the images is taken away from signal
+    and error. None where it is undefined: for a single image, and for rows of experts."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """All tensors in graph order, and warnings about the calibration."""
+
+    tensors: tuple[TensorReport, ...]
+    warnings: tuple[str, ...]
+    images: int
+    """Calibration images seen."""
+    measured: int
+    """Calibration images that saturation and noise were measured on."""
+    routing: tuple[RoutingReport, ...] = ()
+    """Agreement with the float model's choice of experts; values of experts count where it agrees."""
+
+    def tensor(self, name: str) -> TensorReport:
+        """The row of tensor `name`; raises `KeyError`."""
+        return {row.name: row for row in self.tensors}[name]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; a ratio that is not finite is None."""
+        result = asdict(self)
+        for row in result["tensors"]:
+            for field in ("sqnr_db", "centred_db"):
+                row[field] = row[field] if row[field] is not None and math.isfinite(row[field]) else None
+        return result
+
+    def __str__(self) -> str:
+        width = max(len(row.name) for row in self.tensors)
+        titles = f"{'tensor':{width}}  {'lowest':>10}  {'highest':>10}  {'scale':>10}"
+        lines = [f"{titles}  bits  saturated  SQNR dB  centred"]
+        lines += [
+            f"{row.name:{width}}  {row.low:10.4g}  {row.high:10.4g}  {row.scale:10.4g}  {row.bits:4}"
+            f"  {row.saturated:9}  {row.sqnr_db:7.1f}  {_decibel(row.centred_db):>7}"
+            for row in self.tensors
+        ]
+        lines += [
+            f"{item.name}, task {item.task}: {item.agreeing} of {item.tokens} tokens go where the float "
+            f"model sends them; tokens by expert {', '.join(map(str, item.load))}"
+            for item in self.routing
+        ]
+        lines.append(f"measured on {self.measured} of {self.images} calibration images")
+        if self.measured == 1:
+            lines.append("centred figures need two images or more")
+        lines += [f"warning: {warning}" for warning in self.warnings]
+        return "\n".join(lines) + "\n"
+
+
+def _decibel(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"

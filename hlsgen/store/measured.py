@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the last RTL simulation of a build folder counted, kept there for the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hlsgen.errors import UsageError
+from hlsgen.machine.run import trace
+from hlsgen.store.files import write
+from hlsgen.store.paths import MEASURED
+from hlsgen.store.read import DAMAGE, damaged, parse_document, read_bytes
+
+FORMAT = "hlsgen measured 1"
+FIX = "remove it, or simulate again: hlsgen simulate DIR --level rtl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """The slowest image of a task."""
+
+    simulator: str
+    images: int
+    counters: Mapping[str, int]
+    """The RTL's registers: cycles, steps issued, cycles waited by reason."""
+    ends: Mapping[int, int]
+    """Of each command that ran the cycle of its last result, from the start."""
+
+
+def command_ends(records: np.ndarray) -> dict[int, int]:
+    """Of each command in an image's trace the cycle of its last result."""
+    drained = records[records["which"] == trace.DRAIN]
+    commands, place = np.unique(drained["command"], return_inverse=True)
+    ends = np.zeros(len(commands), np.int64)
+    np.maximum.at(ends, place, drained["cycle"])
+    return {int(command): int(end) for command, end in zip(commands, ends, strict=True)}
+
+
+def store(directory: Path, build_id: int, task: int, measured: Measured) -> None:
+    """Put what was counted for a task beside the other tasks'."""
+    try:
+        tasks = _tasks(directory, build_id)
+    except UsageError:  # damaged: what it holds is measured again
+        tasks = {}
+    tasks[str(task)] = {
+        "simulator": measured.simulator,
+        "images": measured.images,
+        "counters": dict(measured.counters),
+        "ends": {str(command): end for command, end in sorted(measured.ends.items())},
+    }
+    document = {"format": FORMAT, "build_id": build_id, "tasks": dict(sorted(tasks.items()))}
+    write({MEASURED: (json.dumps(document, indent=1) + "\n").encode()}, directory)
+
+
+def load(directory: Path | None, build_id: int, task: int = 0) -> Measured | None:
+    """What was counted for a task, or nothing where none was simulated for this machine.
+
+    Raises `UsageError` when the file is damaged.
+    """
+    found = _tasks(directory, build_id).get(str(task)) if directory else None
+    if directory is None or found is None:
+        return None
+    try:
+        return Measured(
+            simulator=str(found["simulator"]),
+            images=int(found["images"]),
+            counters={name: int(value) for name, value in found["counters"].items()},
+            ends={int(command): int(end) for command, end in found["ends"].items()},
+        )
+    except DAMAGE as error:
+        raise damaged(directory / MEASURED, f"a document of format {FORMAT!r}", error, FIX) from None
+
+
+def _tasks(directory: Path, build_id: int) -> dict[str, Any]:
+    """By task; nothing where the file is missing, or another machine's. Raises `UsageError` when damaged."""
+    path = directory / MEASURED
+    if not path.exists():
+        return {}
+    document = parse_document(path, read_bytes(path, FIX), FORMAT, {"build_id": int, "tasks": dict}, FIX)
+    return document["tasks"] if document["build_id"] == build_id else {}

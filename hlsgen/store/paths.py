@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where things lie in a build folder: paths that more than one part of hlsgen needs."""
+
+MANIFEST = "manifest.json"
+PLAIN, TRACED = "rtl/top.v", "rtl/top_trace.v"
+"""The accelerator's Verilog, and the same with trace ports, for simulation only."""
+MEASURED = "measured.json"
+"""What the last RTL simulation counted."""
+DERIVED = (TRACED, MEASURED)
+"""What a simulation adds; the manifest doesn't list it."""

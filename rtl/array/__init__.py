@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The array of multipliers, and the products of each kind of device."""

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The multiplier array: rows x columns cells, each a depth-long dot product and one accumulator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Module, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.rtl.array.dots import OPERAND_BITS, Dots, PlainDots
+from hlsgen.rtl.array.dots_ecp5 import BlockDots
+from hlsgen.rtl.array.packed import PackedRows
+from hlsgen.rtl.array.packed_ecp5 import PackedColumns
+from hlsgen.rtl.parts.pipeline import delay
+
+DOTS: dict[str, type[Dots]] = {
+    "plain": PlainDots,
+    "ecp5": BlockDots,
+    "ecp5_packed": PackedColumns,
+    "xilinx_packed": PackedRows,
+}
+"""How cells multiply: any device, a MULT18X18D for one or two products, a DSP48E2 for two."""
+
+
+def block_sums(parameters: MachineParameters, style: str) -> list[list[str]]:
+    """Multiplier blocks of an `Array`, each `MODULE/CELL` in it: lists of those whose products are added."""
+    return DOTS[style](parameters).blocks
+
+
+class Array(wiring.Component):
+    """Output-stationary array with a second accumulator set that drains while the first one works.
+
+    Parameters
+    ----------
+    parameters
+        R, C, D and the accumulators' width.
+    style
+        How the cells multiply, a key of `DOTS`.
+
+    Members
+    -------
+    operands : In(R*D x signed 9)
+        Row r, element d at r*D + d.
+    weights : In(C*D x signed 8)
+        Column c, element d at c*D + d.
+    valid : In(1)
+        A step.
+    first, last : In(1)
+        With `valid`: the first, the last step of a block.
+    captured : Out(1)
+        From the next cycle on `held` shows a complete block.
+    held : Out(R*C x signed accumulator)
+        Row r, column c at r*C + c; stays until the next block is captured.
+
+    Latency
+    -------
+    `latency` cycles from a block's last step to `captured`; operands come `late` cycles after the rest.
+
+    Throughput
+    ----------
+    One step a cycle.
+    """
+
+    operands: Any
+    weights: Any
+    valid: Signal
+    first: Signal
+    last: Signal
+    captured: Signal
+    held: Any
+
+    def __init__(self, parameters: MachineParameters, *, style: str = "plain") -> None:
+        self._parameters, self._dots = parameters, DOTS[style](parameters)
+        self.latency, self.late = self._dots.latency + 1, self._dots.late
+        p = parameters
+        super().__init__(
+            {
+                "operands": In(data.ArrayLayout(signed(OPERAND_BITS), p.rows * p.depth)),
+                "weights": In(data.ArrayLayout(signed(8), p.columns * p.depth)),
+                "valid": In(1),
+                "first": In(1),
+                "last": In(1),
+                "captured": Out(1),
+                "held": Out(data.ArrayLayout(signed(p.accumulator_bits), p.rows * p.columns)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        del platform
+        m, p, latency = Module(), self._parameters, self._dots.latency
+        step = delay(m, self.valid, latency, name="valid")
+        first = delay(m, self.first, latency, name="first")
+        last = delay(m, self.valid & self.last, latency, name="last")
+        m.d.sync += self.captured.eq(last)
+        sums = self._dots.sums(m, self.operands, self.weights)
+        for cell in range(p.rows * p.columns):
+            found = sums(*divmod(cell, p.columns))
+            accumulator = Signal(signed(p.accumulator_bits), name=f"accumulator_{cell}", reset_less=True)
+            held = Signal(signed(p.accumulator_bits), name=f"held_{cell}", reset_less=True)
+            with m.If(step):
+                total = self._dots.accumulate(m, accumulator, first, found, name=f"accumulate_{cell}")
+                m.d.sync += accumulator.eq(total)
+            with m.If(self.captured):
+                m.d.sync += held.eq(accumulator)
+            m.d.comb += self.held[cell].eq(held)
+        return m

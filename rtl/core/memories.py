@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The core's memories between its stages: rows, tiles, keys and values, and the array at their outputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Cat, Module, Mux, Value
+
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.rtl.array.array import Array
+from hlsgen.rtl.core.multiply import MultiplyStage
+from hlsgen.rtl.core.operand_fill import OperandFill
+from hlsgen.rtl.drain.stage import DrainStage
+from hlsgen.rtl.format.jobs import Kind, bank_words, score_words, slot_words, tile_groups
+from hlsgen.rtl.load.stage import LoadStage
+from hlsgen.rtl.parts.memories import LaneMemory, WordMemory
+from hlsgen.rtl.parts.pipeline import delay, register
+from hlsgen.rtl.parts.queues import Ring
+
+OPERANDS_AT = 2
+"""Cycles from a step's issue to its weights at the array."""
+
+
+def connect_row_memories(m: Module, p: MachineParameters, load: LoadStage, drain: DrainStage) -> None:
+    """Residual, features and scores: written by DRAIN, read by LOAD and, the residual, by DRAIN.
+
+    Each has a bank for each row of a group.
+    """
+    for index in range(p.row_width):
+        residual = WordMemory(16 * p.columns, bank_words(p, p.residual_words), readers=2)
+        features = WordMemory(8 * p.columns, bank_words(p, p.feature_words))
+        scores = WordMemory(p.logit_bits * p.columns, score_words(p))
+        m.submodules[f"residual_{index}"] = residual
+        m.submodules[f"features_{index}"] = features
+        m.submodules[f"scores_{index}"] = scores
+        here, real = range(index * p.columns, (index + 1) * p.columns), drain.write_rows[index]
+        m.d.comb += [
+            residual.write.eq(drain.write_residual & real),
+            residual.write_address.eq(drain.write_address),
+            residual.write_data.eq(Cat(drain.write_word[lane] for lane in here)),
+            residual.read_address[0].eq(load.residual_address),
+            residual.read_address[1].eq(drain.addend_address),
+            features.write.eq(drain.write_features & real),
+            features.write_address.eq(drain.write_address),
+            features.write_data.eq(_bytes(p, drain, index)),
+            features.read_address[0].eq(load.feature_address),
+            scores.write.eq(drain.score_write),
+            scores.write_address.eq(drain.score_address),
+            scores.write_data.eq(Cat(drain.score_word[lane] for lane in here)),
+            scores.read_address[0].eq(load.score_address),
+        ]
+        for port, found in (
+            (load.residual, residual.read_data[0]),
+            (drain.addend, residual.read_data[1]),
+            (load.features, features.read_data[0]),
+            (load.scores, scores.read_data[0]),
+        ):
+            m.d.comb += port.as_value().word_select(index, len(found)).eq(found)
+
+
+def _bytes(p: MachineParameters, writer: Any, index: int) -> Value:
+    """The written word of one row of the group, its elements as bytes."""
+    if isinstance(writer, OperandFill):
+        return writer.write_data.word_select(index, 8 * p.columns)
+    return Cat(writer.write_word[index * p.columns + lane][:8] for lane in range(p.columns))
+
+
+def connect_tiles(
+    m: Module, p: MachineParameters, load: LoadStage, multiply: MultiplyStage, array: Array, *, block: bool
+) -> None:
+    """Tile slots, written by LOAD; their steps are the array's operands."""
+    width, tiles = p.row_width, []
+    address = delay(m, multiply.tile_address, array.late, name="tile_address")
+    for index in range(width):
+        slots = LaneMemory(
+            lanes=tile_groups(p),
+            words=p.tile_slots * slot_words(p),
+            columns=p.columns,
+            depth=p.depth,
+            block=block,
+        )
+        m.submodules[f"tiles_{index}"] = slots
+        m.d.comb += [
+            slots.write.eq(load.tile_write[index]),
+            slots.write_lane.eq(load.tile_lane),
+            slots.write_address.eq(load.tile_address),
+            slots.write_data.eq(load.tile_data.word_select(index, 8 * p.columns)),
+            slots.read_address.eq(address),
+        ]
+        tiles.append(slots.read_data)
+    kind = delay(m, multiply.kind, OPERANDS_AT + array.late, name="tile_kind")
+    for row in range(p.rows):
+        for d in range(p.depth):
+            byte = tiles[row % width][row // width][8 * d : 8 * d + 8]
+            sign = byte[-1] & (kind != Kind.CONTEXT)
+            m.d.comb += array.operands[row * p.depth + d].eq(Cat(byte, sign))
+
+
+def connect_weights(
+    m: Module,
+    p: MachineParameters,
+    multiply: MultiplyStage,
+    writer: Any,
+    array: Array,
+    ring: Ring,
+    *,
+    block: bool,
+) -> None:
+    """The array's weights: the ring's, or keys or values, which `writer` writes."""
+    width, keys, values = p.row_width, [], []
+    shape: dict[str, Any] = {"columns": p.columns, "block": block, "latency": OPERANDS_AT - 1}
+    for index in range(width):
+        key = LaneMemory(lanes=p.columns // width, words=p.key_words, depth=p.depth, **shape)
+        value = LaneMemory(lanes=p.depth // width, words=p.value_words, depth=p.columns, **shape)
+        m.submodules[f"keys_{index}"] = key
+        m.submodules[f"values_{index}"] = value
+        real = writer.write_rows[index]
+        for memory, write in ((key, writer.write_keys), (value, writer.write_values)):
+            m.d.comb += [
+                memory.write.eq(write & real),
+                memory.write_lane.eq(writer.write_lane),
+                memory.write_address.eq(writer.write_address),
+                memory.write_data.eq(_bytes(p, writer, index)),
+                memory.read_address.eq(multiply.operand_address),
+            ]
+        keys.append(key.read_data)
+        values.append(value.read_data)
+    asked = register(m, multiply.kind, name="asked")
+    kind = register(m, asked, name="kind")
+    for column in range(p.columns):
+        for d in range(p.depth):
+            index = d * p.columns + column
+            plain = ring.data[8 * index : 8 * index + 8]
+            key = keys[column % width][column // width][8 * d : 8 * d + 8]
+            value = values[d % width][d // width][8 * column : 8 * column + 8]
+            kept = register(m, Mux(asked == Kind.SCORES, key, value), name=f"kept_{column}_{d}")
+            chosen = Mux(kind == Kind.PLAIN, plain, kept)
+            m.d.comb += array.weights[column * p.depth + d].eq(chosen)
+
+
+def connect_steps(m: Module, multiply: MultiplyStage, array: Array) -> None:
+    """The array learns of a step when its weights come."""
+    for name, port in (("issue", array.valid), ("first", array.first), ("last", array.last)):
+        m.d.comb += port.eq(delay(m, getattr(multiply, name), OPERANDS_AT, name=f"{name}_step"))

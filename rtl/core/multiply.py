@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MULTIPLY: issues one step a cycle; everything behind it has a fixed latency."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Array, C, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.rtl.format.jobs import FIELD_BITS, Kind, multiply_job, operand_bits, slot_steps, tile_groups
+from hlsgen.rtl.parts.pipeline import address_bits, count_bits
+
+
+class MultiplyStage(wiring.Component):
+    """Takes jobs and walks over their blocks and steps.
+
+    A block's last step waits until the second accumulator set is free, and until constants, addends and
+    output space for the whole block exist: DRAIN never stalls.
+
+    Parameters
+    ----------
+    parameters
+        The machine's shape.
+
+    Members
+    -------
+    jobs : In(stream)
+    tile_done : In(1)
+        LOAD has completed a tile.
+    drained_commands : In
+    weight_available, constant_available : In(1)
+        The rings have a word that is not reserved.
+    addends : In
+        Addends not reserved, in groups of rows.
+    output_space : In(1)
+        A whole tile's output words have a place.
+    issue : Out(1)
+        A step; the following belong to it.
+    first, last : Out(1)
+    kind : Out(2)
+    tile_address : Out
+    operand_address : Out
+        Key step or value word.
+    take_weight : Out(1)
+    reserve_weight, reserve_constant, reserve_addends, reserve_output : Out(1)
+    reserved : Out
+        Groups of rows of the block that `reserve_*` speaks for.
+    take_constant : Out(1)
+    first_pass, last_pass : Out(1)
+        The first, last tile of a group.
+    weights_first : Out(1)
+        A group's first tile is there and its weights are being taken as they come.
+    ends_pass : Out(1)
+        With `issue`: a job's last step.
+    keys_filled, values_filled : In(1), keys_freed, values_freed : Out(1)
+        A head's keys, values have come; their last tile has passed. Only where attention is streamed.
+    slot_freed : Out(1)
+    wait_tile, wait_weights, wait_drain, idle : Out(1)
+        Why there is no step.
+    expert : Out
+        Whose job it is, plus 1; 0 for nobody's. Only in machines with experts.
+
+    Latency
+    -------
+    A job starts the cycle after the one before has ended.
+
+    Throughput
+    ----------
+    One step a cycle.
+    """
+
+    jobs: stream.Interface
+    tile_done: Signal
+    drained_commands: Signal
+    weight_available: Signal
+    constant_available: Signal
+    addends: Signal
+    output_space: Signal
+    issue: Signal
+    first: Signal
+    last: Signal
+    kind: Signal
+    tile_address: Signal
+    operand_address: Signal
+    take_weight: Signal
+    reserve_weight: Signal
+    reserve_constant: Signal
+    reserve_addends: Signal
+    reserve_output: Signal
+    reserved: Signal
+    take_constant: Signal
+    first_pass: Signal
+    last_pass: Signal
+    ends_pass: Signal
+    weights_first: Signal
+    slot_freed: Signal
+    wait_tile: Signal
+    wait_weights: Signal
+    wait_drain: Signal
+    idle: Signal
+    expert: Signal
+
+    def __init__(self, parameters: MachineParameters, *, addend_depth: int) -> None:
+        self._parameters = p = parameters
+        inputs = ("tile_done", "weight_available", "constant_available", "output_space")
+        outputs = ("issue", "first", "last", "take_weight", "reserve_weight", "reserve_constant")
+        outputs += (
+            "reserve_addends",
+            "reserve_output",
+            "take_constant",
+            "first_pass",
+            "last_pass",
+            "ends_pass",
+            "weights_first",
+        )
+        outputs += ("slot_freed", "wait_tile", "wait_weights", "wait_drain", "idle")
+        super().__init__(
+            {
+                "jobs": In(stream.Signature(multiply_job(p))),
+                "drained_commands": In(p.command_count_bits),
+                "addends": In(count_bits(addend_depth)),
+                "kind": Out(2),
+                "tile_address": Out(address_bits(p.tile_slots * slot_steps(p))),
+                "operand_address": Out(operand_bits(p)),
+                "reserved": Out(count_bits(tile_groups(p))),
+                **{name: In(1) for name in inputs},
+                **{name: Out(1) for name in outputs},
+                **({name: In(1) for name in ("keys_filled", "values_filled")} if p.streamed else {}),
+                **({name: Out(1) for name in ("keys_freed", "values_freed")} if p.streamed else {}),
+                **({"expert": Out(FIELD_BITS["expert"])} if p.experts else {}),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        del platform
+        m = Module()
+        job, active = Signal(multiply_job(self._parameters), reset_less=True), Signal()
+        steps, blocks = Signal.like(job.steps, reset_less=True), Signal.like(job.blocks, reset_less=True)
+        block_last = Signal(reset_less=True)
+        plain, fresh = Signal(), Signal()
+        m.d.comb += [self.ends_pass.eq(self.issue & self.last & block_last)]
+        load = Signal()
+        m.d.comb += [
+            load.eq(self.jobs.valid & (~active | self.ends_pass)),
+            self.jobs.ready.eq(~active | self.ends_pass),
+        ]
+        with m.If(self.issue):
+            m.d.sync += [steps.eq(steps - 1), self.first.eq(self.last), self.last.eq(steps == 2)]
+            with m.If(self.last):
+                m.d.sync += [
+                    steps.eq(job.steps),
+                    self.last.eq(job.steps == 1),
+                    blocks.eq(blocks - 1),
+                    block_last.eq(blocks == 2),
+                ]
+        with m.If(self.ends_pass):
+            m.d.sync += active.eq(0)
+        new = self.jobs.payload
+        with m.If(load):
+            m.d.sync += [
+                active.eq(1),
+                job.eq(new),
+                plain.eq(new.kind == Kind.PLAIN),
+                fresh.eq((new.kind == Kind.PLAIN) & new.first_pass),
+                steps.eq(new.steps),
+                blocks.eq(new.blocks),
+                self.first.eq(1),
+                self.last.eq(new.steps == 1),
+                block_last.eq(new.blocks == 1),
+            ]
+        self._decide(m, job, active, fresh, load)
+        self._addresses(m, job, load)
+        m.d.comb += [
+            self.kind.eq(job.kind),
+            self.first_pass.eq(job.first_pass),
+            self.last_pass.eq(job.last_pass),
+            self.take_weight.eq(self.issue & plain),
+            self.reserve_weight.eq(self.issue & fresh),
+            self.take_constant.eq(self.issue & self.last & plain),
+            self.reserve_constant.eq(self.issue & self.last & fresh),
+            self.reserve_addends.eq(self.issue & self.last & job.addends),
+            self.reserve_output.eq(self.issue & self.last & job.output),
+            self.reserved.eq(job.row_groups),
+            self.slot_freed.eq(self.ends_pass),
+        ]
+        if self._parameters.experts:
+            m.d.comb += self.expert.eq(job.expert)
+        return m
+
+    def _decide(self, m: Module, job: Any, active: Value, takes: Value, load: Value) -> None:
+        """Whether there is a step this cycle, and if not, why; `takes`: the job's words are new."""
+        p = self._parameters
+        tiles = Signal(range(p.tile_slots + 1))
+        m.d.sync += tiles.eq(tiles + self.tile_done - self.slot_freed)
+        operands, gap, free = Signal(), Signal(count_bits(tile_groups(p))), Signal(init=1)
+        there = self._operands_there(m, job)
+        with m.If(load):
+            m.d.sync += operands.eq(~self.jobs.payload.waits)
+        with m.Elif(there):
+            m.d.sync += operands.eq(1)
+        with m.If(self.issue & self.last):
+            m.d.sync += [gap.eq(job.row_groups - 1), free.eq(job.row_groups == 1)]
+        with m.Elif(~free):
+            m.d.sync += [gap.eq(gap - 1), free.eq(gap == 1)]
+        # Computed a cycle ahead: void in the cycle after a block has ended, since then its counts are stale.
+        addends, output = Signal(), Signal()
+        fresh = ~(self.issue & self.last) & ~load
+        m.d.sync += [
+            addends.eq(fresh & (self.addends >= job.row_groups)),
+            output.eq(fresh & self.output_space),
+        ]
+        tile = tiles != 0
+        m.d.sync += self.weights_first.eq(active & tile & takes)
+        weights = ~takes | self.weight_available
+        constants = ~takes | self.constant_available
+        streams = weights & (~self.last | (constants & (addends | ~job.addends)))
+        drain = operands & (~self.last | (free & (output | ~job.output)))
+        m.d.comb += [
+            self.issue.eq(active & tile & streams & drain),
+            self.idle.eq(~active),
+            self.wait_tile.eq(active & ~tile),
+            self.wait_weights.eq(active & tile & ~streams),
+            self.wait_drain.eq(active & tile & streams & ~drain),
+        ]
+
+    def _operands_there(self, m: Module, job: Any) -> Value:
+        """Whether the keys or values that the job reads are in the machine."""
+        if not self._parameters.streamed:
+            return self.drained_commands > job.operand_depends_on
+        found = []
+        for name, kind in (("keys", Kind.SCORES), ("values", Kind.CONTEXT)):
+            filled, freed = getattr(self, f"{name}_filled"), getattr(self, f"{name}_freed")
+            heads = Signal(2, name=f"{name}_there")
+            m.d.comb += freed.eq(self.ends_pass & job.closes & (job.kind == kind))
+            m.d.sync += heads.eq(heads + filled - freed)
+            found.append(heads != 0)
+        return Mux(job.kind == Kind.SCORES, *found)
+
+    def _addresses(self, m: Module, job: Any, load: Value) -> None:
+        """Tile steps from the slot's start in every block; key or value addresses by running sums."""
+        p = self._parameters
+        slot = Signal(range(p.tile_slots))
+        slot_next = Signal.like(slot)
+        starts = Array([C(index * slot_steps(p), self.tile_address.shape()) for index in range(p.tile_slots)])
+        block = Signal.like(self.operand_address)
+        m.d.comb += slot_next.eq(slot)
+        with m.If(self.slot_freed):
+            m.d.comb += slot_next.eq(Mux(slot == p.tile_slots - 1, 0, slot + 1))
+        m.d.sync += slot.eq(slot_next)
+        with m.If(self.issue):
+            m.d.sync += [
+                self.tile_address.eq(self.tile_address + 1),
+                self.operand_address.eq(self.operand_address + job.step_step),
+            ]
+            with m.If(self.last):
+                following = block + job.block_step
+                m.d.sync += [
+                    self.tile_address.eq(starts[slot_next]),
+                    block.eq(following),
+                    self.operand_address.eq(following),
+                ]
+        with m.If(load):
+            base = self.jobs.payload.base
+            m.d.sync += [block.eq(base), self.operand_address.eq(base)]

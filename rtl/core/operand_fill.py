@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads keys and values of streamed attention back from external memory, a head at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters
+from hlsgen.machine.time.depths import SETTLED
+from hlsgen.rtl.format.jobs import (
+    drain_bits,
+    fill_job,
+    group_lanes,
+    groups_of,
+    rows_of_group,
+    tile_groups,
+    write_lane_bits,
+)
+from hlsgen.rtl.format.streams import LENGTH_UNITS
+from hlsgen.rtl.parts.pipeline import count_bits
+
+
+class OperandFill(wiring.Component):
+    """Fills the two places of the key and of the value memory in turns: keys, then values, of each reading.
+
+    A reading is a head's keys and values for `span` tiles of queries. The next ones are asked for while
+    MULTIPLY uses those before, and written as soon as their place is free.
+
+    Parameters
+    ----------
+    parameters
+        The machine's shape.
+
+    Members
+    -------
+    jobs : In(stream)
+        Attention commands.
+    drained_commands : In(16)
+    stored : In(1)
+        Everything that DRAIN has sent to external memory is there.
+    open_load, open_offset, open_units : Out
+        The next section to read, in units of 64 bytes from the workspace's begin.
+    spent : In(1)
+        The section before has been asked for.
+    words : In(stream of row_width * C bytes)
+    write_keys, write_values : Out(1)
+    write_rows, write_lane, write_address, write_data : Out
+        A group of rows, as DRAIN writes it.
+    keys_filled, values_filled : Out(1)
+        A head's are complete; a memory's last write may be under way for one more cycle.
+    keys_freed, values_freed : In(1)
+
+    Latency
+    -------
+    One cycle from a word to its write.
+
+    Throughput
+    ----------
+    A word a cycle; one cycle between sections.
+    """
+
+    jobs: stream.Interface
+    drained_commands: Signal
+    stored: Signal
+    open_load: Signal
+    open_offset: Signal
+    open_units: Signal
+    spent: Signal
+    words: stream.Interface
+    write_keys: Signal
+    write_values: Signal
+    write_rows: Signal
+    write_lane: Signal
+    write_address: Signal
+    write_data: Signal
+    keys_filled: Signal
+    values_filled: Signal
+    keys_freed: Signal
+    values_freed: Signal
+
+    def __init__(self, parameters: MachineParameters) -> None:
+        p = self._parameters = parameters
+        super().__init__(
+            {
+                "jobs": In(stream.Signature(fill_job(p))),
+                "drained_commands": In(16),
+                "stored": In(1),
+                "open_load": Out(1),
+                "open_offset": Out(LENGTH_UNITS),
+                "open_units": Out(LENGTH_UNITS),
+                "spent": In(1),
+                "words": In(stream.Signature(8 * group_lanes(p))),
+                "write_keys": Out(1),
+                "write_values": Out(1),
+                "write_rows": Out(p.row_width),
+                "write_lane": Out(write_lane_bits(p)),
+                "write_address": Out(drain_bits(p)),
+                "write_data": Out(8 * group_lanes(p)),
+                **{name: Out(1) for name in ("keys_filled", "values_filled")},
+                **{name: In(1) for name in ("keys_freed", "values_freed")},
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        del platform
+        m = Module()
+        job, begin, filled = Signal(fill_job(self._parameters), reset_less=True), Signal(), Signal()
+        quiet = Signal(SETTLED)
+        with m.FSM(name="fill"):
+            with m.State("idle"):
+                m.d.comb += self.jobs.ready.eq(1)
+                m.d.sync += job.eq(self.jobs.payload)
+                with m.If(self.jobs.valid):
+                    m.d.sync += quiet.eq(0)
+                    m.next = "written"
+            with m.State("written"):
+                drained = self.drained_commands > job.operand_depends_on
+                m.d.sync += quiet.eq((quiet << 1) | (drained & self.stored))
+                with m.If(quiet.all()):
+                    m.d.comb += begin.eq(1)
+                    m.next = "fill"
+            with m.State("fill"), m.If(filled):
+                m.next = "idle"
+        self._open(m, job, begin)
+        m.d.comb += filled.eq(self._fill(m, job, begin))
+        return m
+
+    def _walk(
+        self, m: Module, name: str, job: Any, begin: Value, step: Value
+    ) -> tuple[Signal, Signal, Signal, Value]:
+        """Keys, values of one reading after another: which one, head, place, whether it is the last."""
+        values, head = Signal(name=f"{name}_values"), Signal(8, name=f"{name}_head")
+        turn, place = Signal(16, name=f"{name}_turn"), Signal(name=f"{name}_place")
+        last_turn = turn + 1 == job.passes
+        with m.If(begin):
+            m.d.sync += [values.eq(0), head.eq(0), turn.eq(0), place.eq(0)]
+        with m.Elif(step):
+            m.d.sync += values.eq(~values)
+            with m.If(values):
+                m.d.sync += [place.eq(~place), turn.eq(Mux(last_turn, 0, turn + 1))]
+                with m.If(last_turn):
+                    m.d.sync += head.eq(head + 1)
+        return values, head, place, values & last_turn & (head + 1 == job.heads)
+
+    def _open(self, m: Module, job: Any, begin: Value) -> None:
+        """Ask for a section as soon as the one before has been asked for."""
+        active, wait, step = Signal(), Signal(2), Signal()
+        values, head, _, last = self._walk(m, "open", job, begin, step)
+        base, known = Signal(LENGTH_UNITS), Signal(8)
+        m.d.comb += step.eq(active & self.spent & (wait == 0) & ~self.open_load)
+        m.d.sync += self.open_load.eq(step)
+        with m.If(wait != 0):
+            m.d.sync += wait.eq(wait - 1)
+        with m.If(begin):
+            m.d.sync += [active.eq(1), base.eq(0), known.eq(0)]
+        with m.Elif(step):
+            m.d.sync += [
+                self.open_offset.eq(base + Mux(values, self._parameters.workspace_units, 0)),
+                self.open_units.eq(job.head_units),
+                active.eq(~last),
+                wait.eq(3),  # until `spent` speaks of this section
+            ]
+        with m.Elif(known != head):
+            m.d.sync += [base.eq(base + job.head_units), known.eq(head)]
+
+    def _fill(self, m: Module, job: Any, begin: Value) -> Value:
+        """Write what comes; returns whether the job's last word has been taken."""
+        active, room, moves, ends = Signal(), Signal(), Signal(), Signal()
+        free = [Signal(2, init=2, name=f"{name}_free") for name in ("keys", "values")]
+        values, _, place, last = self._walk(m, "fill", job, begin, ends)
+        left, fresh = Signal(LENGTH_UNITS + 9), Signal()
+        with m.If(begin):
+            m.d.sync += [active.eq(1), fresh.eq(1)]
+        with m.If(active & fresh & (Mux(values, free[1], free[0]) != 0)):
+            m.d.comb += room.eq(1)
+            m.d.sync += [fresh.eq(0), left.eq(self._words(job.head_units))]
+        m.d.comb += [
+            self.words.ready.eq(active & ~fresh),
+            moves.eq(self.words.valid & self.words.ready),
+            ends.eq(moves & (left == 1)),
+        ]
+        with m.If(moves):
+            m.d.sync += [left.eq(left - 1), fresh.eq(ends)]
+        with m.If(ends & last):
+            m.d.sync += active.eq(0)
+        m.d.sync += [
+            free[0].eq(free[0] + self.keys_freed - (room & ~values)),
+            free[1].eq(free[1] + self.values_freed - (room & values)),
+            self.keys_filled.eq(ends & ~values),
+            self.values_filled.eq(ends & values),
+        ]
+        self._write(m, job, values, place, room, moves)
+        return ends & last
+
+    def _words(self, units: Value) -> Value:
+        """Words in units of 64 bytes."""
+        word = group_lanes(self._parameters)
+        if word <= SECTION_ALIGN:
+            return units << (SECTION_ALIGN // word).bit_length() - 1
+        return units >> (word // SECTION_ALIGN).bit_length() - 1
+
+    def _write(self, m: Module, job: Any, values: Value, place: Value, start: Value, moves: Value) -> None:
+        """Lane and address of each word in DRAIN's order (tile, word, group); zeros are dropped."""
+        p, whole = self._parameters, tile_groups(self._parameters)
+        lane, offset, word = Signal.like(self.write_lane), Signal.like(self.write_address), Signal(16)
+        tile_lane, tile_offset, real = Signal.like(lane), Signal.like(offset), Signal()
+        groups, row = Signal(16), Signal(count_bits(whole))
+        lane_last = Mux(values, p.depth // p.row_width - 1, p.columns // p.row_width - 1)
+        wraps = lane == lane_last
+        next_lane, next_offset = Mux(wraps, 0, lane + 1), offset + Mux(wraps, job.head_words, 0)
+        last_tile, row_last, word_last = groups <= whole, Signal(), word + 1 == job.head_words
+        size = Mux(last_tile, groups, whole)
+        m.d.comb += row_last.eq(row + 1 == size)
+        with m.If(start):
+            begin = Mux(place, Mux(values, job.value_stride, job.head_stride), 0)
+            m.d.sync += [lane.eq(0), offset.eq(begin), word.eq(0), row.eq(0), real.eq(1)]
+            m.d.sync += [tile_lane.eq(0), tile_offset.eq(begin), groups.eq(groups_of(p, job.keys))]
+        with m.Elif(moves):
+            m.d.sync += [lane.eq(next_lane), offset.eq(next_offset), row.eq(row + 1)]
+            with m.If(row_last):
+                m.d.sync += [lane.eq(tile_lane), offset.eq(tile_offset), word.eq(word + 1), row.eq(0)]
+                with m.If(word_last):
+                    m.d.sync += [tile_lane.eq(next_lane), tile_offset.eq(next_offset)]
+                    m.d.sync += [lane.eq(next_lane), offset.eq(next_offset), word.eq(0)]
+                    m.d.sync += [groups.eq(groups - whole), real.eq(real & ~last_tile)]
+        m.d.sync += [
+            self.write_keys.eq(moves & real & ~values),
+            self.write_values.eq(moves & real & values),
+            self.write_rows.eq(rows_of_group(p, job.keys, last_tile & row_last)),
+            self.write_lane.eq(lane),
+            self.write_address.eq(offset + word),
+            self.write_data.eq(self.words.payload),
+        ]

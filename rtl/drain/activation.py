@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DRAIN mode activation: a table of the int8 pre-activation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hlsgen.rtl.parts.memories import Table, words_of
+
+ENTRIES = 256
+
+
+class Activation(wiring.Component):
+    """table[x + 128] for C lanes.
+
+    Parameters
+    ----------
+    columns
+        Lanes.
+    block
+        See `Table`.
+
+    Members
+    -------
+    table_write, table_address, table_data : In
+        The table, eight entries at a time.
+    bank : In(1)
+    x : In(C x signed 16)
+        Within int8.
+    result : Out(C x signed 8)
+
+    Latency
+    -------
+    3 cycles.
+
+    Throughput
+    ----------
+    One row a cycle.
+    """
+
+    latency = Table.latency
+    table_write: Signal
+    table_address: Signal
+    table_data: Signal
+    bank: Signal
+    x: Any
+    result: Any
+
+    def __init__(self, columns: int, *, block: bool = False) -> None:
+        self._columns, self._block = columns, block
+        super().__init__(
+            {
+                "table_write": In(1),
+                "table_address": In(6),
+                "table_data": In(64),
+                "bank": In(1),
+                "x": In(words_of(16, columns)),
+                "result": Out(words_of(8, columns)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        del platform
+        m = Module()
+        m.submodules.table = table = Table(self._columns, ENTRIES, block=self._block)
+        m.d.comb += [
+            table.write.eq(self.table_write),
+            table.write_address.eq(self.table_address),
+            table.write_data.eq(self.table_data),
+            table.bank.eq(self.bank),
+        ]
+        for lane in range(self._columns):
+            m.d.comb += [
+                table.index[lane].eq(self.x[lane][:8] ^ 0x80),
+                self.result[lane].eq(table.value[lane].as_signed()),
+            ]
+        return m

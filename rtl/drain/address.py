@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where DRAIN's rows go: running sums over rows, blocks, tiles and groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.rtl.format.jobs import Kind, drain_bits, drain_job, score_words, write_lane_bits
+from hlsgen.rtl.parts.pipeline import without_reset
+
+
+class DrainAddress(wiring.Component):
+    """Address and lane of the group of rows that drains this cycle.
+
+    A group lies `row_step` behind the one before it whenever the lane wraps; a block lies 1 behind the one
+    before it, at a head's end `head_jump`. Tiles continue where the tile before ended, groups likewise.
+
+    Parameters
+    ----------
+    parameters
+        The machine's shape.
+    trace
+        The job carries the trace.
+
+    Members
+    -------
+    load : In(1)
+    new : In
+        The next job starts in the next cycle.
+    job : In
+        The job whose row drains.
+    row, row_last, block_last : In(1)
+        A row drains; it is the block's, the job's last.
+    address, lane : Out
+
+    Latency
+    -------
+    0 cycles.
+
+    Throughput
+    ----------
+    One group a cycle.
+    """
+
+    load: Signal
+    new: Any
+    job: Any
+    row: Signal
+    row_last: Signal
+    block_last: Signal
+    address: Signal
+    lane: Signal
+
+    def __init__(self, parameters: MachineParameters, *, trace: bool = False) -> None:
+        p = self._parameters = parameters
+        layout = drain_job(p, trace)
+        super().__init__(
+            {
+                "load": In(1),
+                "new": In(layout),
+                "job": In(layout),
+                "row": In(1),
+                "row_last": In(1),
+                "block_last": In(1),
+                "address": Out(drain_bits(p)),
+                "lane": Out(write_lane_bits(p)),
+            }
+        )
+        without_reset(self, "address", "lane")
+
+    def elaborate(self, platform: Any) -> Module:
+        del platform
+        m = Module()
+        base, offset = Signal.like(self.address), Signal.like(self.address)
+        m.d.comb += self.address.eq(base + offset)
+        self._rows(m, offset)
+        self._blocks(m, base)
+        return m
+
+    def _rows(self, m: Module, offset: Signal) -> None:
+        """Rows within a block; the next tile starts where this one's first block ended."""
+        new = self.new
+        begin, begin_lane, first_block = Signal.like(offset), Signal.like(self.lane), Signal()
+        wraps = self.lane == self.job.lane_last
+        following = offset + Mux(wraps, self.job.row_step, 0)
+        lane = Mux(wraps, 0, self.lane + 1)
+        saved, saved_lane = Signal.like(offset), Signal.like(self.lane)
+        tile, tile_lane = Signal.like(saved), Signal.like(saved_lane)
+        m.d.comb += [tile.eq(saved), tile_lane.eq(saved_lane)]
+        m.d.sync += [saved.eq(tile), saved_lane.eq(tile_lane)]
+        with m.If(self.row):
+            m.d.sync += [offset.eq(following), self.lane.eq(lane)]
+        with m.If(self.row & self.row_last):
+            m.d.sync += [offset.eq(begin), self.lane.eq(begin_lane), first_block.eq(0)]
+            with m.If(first_block & (self.job.kind != Kind.SCORES)):
+                m.d.comb += [tile.eq(following), tile_lane.eq(lane)]
+        restart = (new.kind == Kind.SCORES) | new.first_tile
+        start, start_lane = Mux(restart, 0, tile), Mux(restart, 0, tile_lane)
+        with m.If(self.load):
+            m.d.sync += [offset.eq(start), begin.eq(start), first_block.eq(1)]
+            m.d.sync += [self.lane.eq(start_lane), begin_lane.eq(start_lane)]
+
+    def _blocks(self, m: Module, base: Signal) -> None:
+        """Blocks within a job; the next group starts where this one's last tile ended."""
+        new, word = self.new, Signal.like(self.job.head_words)
+        group, group_word = Signal.like(base), Signal.like(word)
+        next_group, next_word = Signal.like(base), Signal.like(word)
+        head_ends = word + 1 == self.job.head_words
+        following = (base + Mux(head_ends, self.job.head_jump, 1))[: len(base)]
+        following_word = Mux(head_ends, 0, word + 1)[: len(word)]
+        m.d.comb += [next_group.eq(group), next_word.eq(group_word)]
+        m.d.sync += [group.eq(next_group), group_word.eq(next_word)]
+        with m.If(self.row & self.row_last):
+            m.d.sync += [base.eq(following), word.eq(following_word)]
+            with m.If(self.block_last & self.job.last_tile & (self.job.kind == Kind.PLAIN)):
+                m.d.comb += [next_group.eq(following), next_word.eq(following_word)]
+        second = score_words(self._parameters) // 2
+        plain, scores = new.kind == Kind.PLAIN, new.kind == Kind.SCORES
+        again = plain & ~new.fresh
+        begin = Mux(scores, Mux(new.slot, second, 0), Mux(again, next_group, new.base))
+        with m.If(self.load):
+            m.d.sync += [base.eq(begin), word.eq(Mux(again, next_word, 0))]
+            with m.If(plain & new.fresh):
+                m.d.sync += [group.eq(new.base), group_word.eq(0)]

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DRAIN's control: which group of rows drains, and what is to become of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hlsgen.machine.format.commands import Drain, Target
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.rtl.drain.address import DrainAddress
+from hlsgen.rtl.format.jobs import (
+    Kind,
+    drain_job,
+    drain_tag,
+    groups_of,
+    queue_bits,
+    rows_of_group,
+    tile_groups,
+    width_bits,
+)
+from hlsgen.rtl.parts.pipeline import address_bits, without_reset
+
+
+class DrainControl(wiring.Component):
+    """Walks over the groups of captured blocks; jobs follow one another without a gap.
+
+    Parameters
+    ----------
+    parameters
+        The machine's shape.
+    trace
+        Jobs carry what the trace needs.
+
+    Members
+    -------
+    jobs : In(stream)
+    captured : In(1)
+        A block is held from the next cycle on.
+    job : Out(drain_job)
+        The job whose block is held.
+    row : Out(valid, index, block_first)
+        The group that drains in this cycle; the job's first block.
+    tag : Out(drain_tag)
+        What travels with the group through the pipeline.
+    begins_route : Out(1)
+        The row is a router command's first; only in machines with experts, as the next one.
+    queue_address : Out
+        The row's place in the expert queues.
+
+    Latency
+    -------
+    A block's first group drains in the cycle after `captured`.
+
+    Throughput
+    ----------
+    One group a cycle.
+    """
+
+    jobs: stream.Interface
+    captured: Signal
+    job: Any
+    row: Any
+    tag: Any
+    begins_route: Signal
+    queue_address: Signal
+
+    def __init__(self, parameters: MachineParameters, *, trace: bool = False) -> None:
+        p = self._parameters = parameters
+        self._trace = trace
+        row = {"valid": 1, "index": address_bits(tile_groups(p)), "block_first": 1}
+        super().__init__(
+            {
+                "jobs": In(stream.Signature(drain_job(p, trace))),
+                "captured": In(1),
+                "job": Out(drain_job(p, trace)),
+                "row": Out(data.StructLayout(row)),
+                "tag": Out(drain_tag(p, trace)),
+                **({"begins_route": Out(1), "queue_address": Out(queue_bits(p))} if p.experts else {}),
+            }
+        )
+        without_reset(self, "job")
+
+    def elaborate(self, platform: Any) -> Module:
+        del platform
+        m = Module()
+        self._tag(m, self._walk(m))
+        return m
+
+    def _walk(self, m: Module) -> Any:
+        """Which group of which block drains, and what ends with it."""
+        p, job, row = self._parameters, self.job, self.row
+        blocks, has_job = Signal.like(job.blocks), Signal()
+        ends = Signal(data.StructLayout({"row": 1, "block": 1, "job": 1, "last_block": 1}))
+        # What ends with a row is known a cycle ahead.
+        row_last, block_last = Signal(), Signal()
+        m.d.comb += [
+            ends.row.eq(row_last),
+            ends.block.eq(block_last),
+            ends.last_block.eq(block_last),
+            ends.job.eq(row.valid & ends.row & ends.block),
+            self.jobs.ready.eq(~has_job | ends.job),
+        ]
+        with m.If(row.valid):
+            m.d.sync += [row.index.eq(row.index + 1), row_last.eq(row.index + 2 == groups_of(p, job.rows))]
+            with m.If(ends.row):
+                m.d.sync += [row.valid.eq(0), row.index.eq(0), row.block_first.eq(0), blocks.eq(blocks - 1)]
+                m.d.sync += [row_last.eq(groups_of(p, job.rows) == 1), block_last.eq(blocks == 2)]
+        with m.If(self.captured):
+            m.d.sync += row.valid.eq(1)
+        with m.If(self.jobs.ready):
+            new = self.jobs.payload
+            m.d.sync += [
+                has_job.eq(self.jobs.valid),
+                job.eq(new),
+                blocks.eq(new.blocks),
+                row.block_first.eq(1),
+                row_last.eq(groups_of(p, new.rows) == 1),
+                block_last.eq(new.blocks == 1),
+            ]
+        return ends
+
+    def _tag(self, m: Module, ends: Any) -> None:
+        """What travels with the group."""
+        p, job, row, tag = self._parameters, self.job, self.row, self.tag
+        m.submodules.address = address = DrainAddress(p, trace=self._trace)
+        m.d.comb += [
+            address.load.eq(self.jobs.valid & self.jobs.ready),
+            address.new.eq(self.jobs.payload),
+            address.job.eq(job),
+            address.row.eq(row.valid),
+            address.row_last.eq(ends.row),
+            address.block_last.eq(ends.block),
+        ]
+        left = Signal.like(job.keys)
+        with m.If(row.valid & ends.row):
+            m.d.sync += left.eq(left - p.columns)
+        with m.If(self.jobs.ready):
+            m.d.sync += left.eq(self.jobs.payload.keys)
+        scores, plain = job.kind == Kind.SCORES, job.kind == Kind.PLAIN
+        m.d.comb += [
+            tag.valid.eq(row.valid),
+            tag.scores.eq(row.valid & scores),
+            tag.activation.eq(plain & (job.drain == Drain.ACTIVATION)),
+            tag.add.eq(plain & ((job.drain == Drain.ADD) | (job.drain == Drain.COMBINE))),
+            tag.stream.eq(row.valid & plain & (job.drain == Drain.ADD) & job.stream_addend),
+            tag.bank.eq(job.activation_bank),
+            tag.address.eq(address.address),
+            tag.lane.eq(address.lane),
+            tag.addend_address.eq(address.address + job.addend_offset),
+            tag.mask.eq(Cat(left > lane for lane in range(p.columns))),
+            tag.restart.eq(row.block_first),
+            tag.slot.eq(job.slot),
+            tag.row.eq(row.index),
+            tag.rows.eq(rows_of_group(p, job.rows, ends.row)),
+            tag.end_scores.eq(ends.job & scores),
+            tag.end_tile.eq(ends.job & job.end_tile),
+            tag.end_command.eq(ends.job & job.end_command),
+            tag.end_program.eq(ends.job & job.end_command & job.last),
+        ]
+        if p.streamed:
+            m.d.comb += [
+                tag.store_first.eq(job.fresh & row.block_first & (row.index == 0)),
+                tag.head_end.eq(ends.job & job.last_tile),
+            ]
+        if p.experts:
+            router = job.target == Target.QUEUES
+            m.d.comb += [
+                tag.combine.eq(row.valid & plain & (job.drain == Drain.COMBINE)),
+                tag.token_end.eq(row.valid & plain & router & ends.last_block & job.end_tile),
+                tag.gate_shift.eq(job.gate_shift),
+                tag.addend_offset.eq(job.addend_offset),
+                self.begins_route.eq(row.valid & router & job.fresh & row.block_first & (row.index == 0)),
+                self.queue_address.eq(job.queue + row.index),
+            ]
+        for target in Target:
+            chosen = row.valid & ~scores & (job.target == target)
+            m.d.comb += getattr(tag, f"to_{target.name.lower()}").eq(chosen)
+        if self._trace:
+            block = Signal(16)
+            m.d.sync += block.eq(Mux(row.valid & ends.row, block + 1, block))
+            with m.If(self.jobs.ready):
+                m.d.sync += block.eq(self.jobs.payload.block)
+            m.d.comb += [
+                tag.trace_command.eq(job.command),
+                tag.trace_kind.eq(job.kind),
+                tag.trace_head.eq(job.head),
+                tag.trace_row.eq(job.token + (row.index << width_bits(p))),
+                tag.trace_word.eq(block),
+            ]

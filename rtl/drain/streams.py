@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DRAIN's addend and output queues, with reservations that keep the pipeline from ever waiting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.time.depths import queue_depth
+from hlsgen.rtl.format.jobs import group_lanes, output_word, tile_groups
+from hlsgen.rtl.parts.pipeline import count_bits
+from hlsgen.rtl.parts.queues import Queue
+
+
+class DrainStreams(wiring.Component):
+    """Addends in, results out.
+
+    Parameters
+    ----------
+    parameters
+        The machine's shape.
+
+    Members
+    -------
+    addends : In(stream), output : Out(stream)
+    addend_level : Out
+        Addends that are there and not reserved.
+    reserve_addends, reserve_output : In(1)
+        `reserved` entries are spoken for.
+    take_addend : In(1)
+        `addend` is used up.
+    put_output : In(1), output_word : In
+    output_space : Out(1)
+        A whole tile's entries have a place.
+    output_left : Out(1)
+        Every reserved entry has left.
+
+    Latency
+    -------
+    2 cycles through a queue.
+
+    Throughput
+    ----------
+    One entry a cycle: a group's words.
+    """
+
+    addends: stream.Interface
+    output: stream.Interface
+    addend_level: Signal
+    reserve_addends: Signal
+    reserve_output: Signal
+    reserved: Signal
+    take_addend: Signal
+    addend: Signal
+    put_output: Signal
+    output_word: Any
+    output_space: Signal
+    output_left: Signal
+
+    def __init__(self, parameters: MachineParameters) -> None:
+        self._parameters, bits = parameters, 16 * group_lanes(parameters)
+        flags = ("reserve_addends", "reserve_output", "take_addend", "put_output")
+        super().__init__(
+            {
+                "addends": In(stream.Signature(bits)),
+                "output": Out(stream.Signature(output_word(parameters))),
+                "addend_level": Out(count_bits(queue_depth(parameters))),
+                "reserved": In(count_bits(tile_groups(parameters))),
+                "addend": Out(bits),
+                "output_word": In(output_word(parameters)),
+                "output_space": Out(1),
+                "output_left": Out(1),
+                **{name: In(1) for name in flags},
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        del platform
+        m, p = Module(), self._parameters
+        depth, bits = queue_depth(p), 16 * group_lanes(p)
+        m.submodules.waiting = waiting = Queue(bits, depth)
+        wiring.connect(m, wiring.flipped(self.addends), waiting.i)
+        level = Signal(count_bits(2 * depth))
+        arrives = self.addends.valid & self.addends.ready
+        reserved = Signal.like(self.reserved)
+        with m.If(self.reserve_addends):
+            m.d.comb += reserved.eq(self.reserved)
+        m.d.sync += level.eq(level + arrives - reserved)
+        m.d.comb += [
+            self.addend_level.eq(level),
+            self.addend.eq(waiting.o.payload),
+            waiting.o.ready.eq(self.take_addend),
+        ]
+        self._results(m, depth)
+        return m
+
+    def _results(self, m: Module, depth: int) -> None:
+        m.submodules.results = results = Queue(output_word(self._parameters), depth)
+        m.d.comb += [results.i.valid.eq(self.put_output), results.i.payload.eq(self.output_word)]
+        wiring.connect(m, results.o, wiring.flipped(self.output))
+        free = Signal(count_bits(depth), init=depth)
+        free_next, reserved = Signal.like(free), Signal.like(self.reserved)
+        leaves = self.output.valid & self.output.ready
+        with m.If(self.reserve_output):
+            m.d.comb += reserved.eq(self.reserved)
+        m.d.comb += [
+            free_next.eq(free + leaves - reserved),
+            self.output_space.eq(free >= tile_groups(self._parameters)),
+        ]
+        m.d.sync += [free.eq(free_next), self.output_left.eq(free_next == depth)]

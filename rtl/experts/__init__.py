@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Routing of tokens to experts: choice, gates, queues."""

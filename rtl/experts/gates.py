@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Routing, second part: gate weights, and the tokens' way into their queues."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Array, C, Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.time.depths import route_pace
+from hlsgen.numerics import GATE_ONE, GateMode
+from hlsgen.rtl.arith.multiplier import Multiplier
+from hlsgen.rtl.arith.numerics import round_half_up
+from hlsgen.rtl.arith.reciprocal import Reciprocal
+from hlsgen.rtl.experts.queues import GATE_BITS
+from hlsgen.rtl.experts.select import READ_LATENCY, LogitWalk, best_list, logit_address_bits
+from hlsgen.rtl.format.jobs import FIELD_BITS
+from hlsgen.rtl.parts.memories import ram
+from hlsgen.rtl.parts.pipeline import address_bits, delay, register, total
+
+SUM_BITS = 32
+
+
+def weighed_list(p: MachineParameters) -> data.StructLayout:
+    """The chosen experts with their table values, and what those are divided by."""
+    item = data.StructLayout({"expert": address_bits(p.experts), "value": GATE_BITS})
+    return data.StructLayout(
+        {"items": data.ArrayLayout(item, p.choices), "sum": SUM_BITS, "lowest": address_bits(p.experts)}
+    )
+
+
+class RouteSums(wiring.Component):
+    """Looks a list's logits up in the gate table and adds up what the gates are divided by.
+
+    Parameters
+    ----------
+    parameters
+        The machine's shape.
+
+    Members
+    -------
+    valid : In(1), best, address : In, ready : Out(1)
+        A list, and its token's first word of logits.
+    experts, choices, gate_mode : In
+    read_address : Out, word : In
+        The logit memory.
+    table_write, table_address, table_data : In
+        Four entries of the gate table.
+    o_valid : Out(1), o : Out(weighed_list), o_ready : In(1)
+
+    Throughput
+    ----------
+    A token in k + 2 cycles, E / pace more where all experts' weights are added up.
+    """
+
+    valid: Signal
+    best: Any
+    address: Signal
+    ready: Signal
+    experts: Signal
+    choices: Signal
+    gate_mode: Signal
+    read_address: Signal
+    word: Any
+    table_write: Signal
+    table_address: Signal
+    table_data: Signal
+    o_valid: Signal
+    o: Any
+    o_ready: Signal
+
+    def __init__(self, parameters: MachineParameters) -> None:
+        p = self._parameters = parameters
+        address = logit_address_bits(p)
+        super().__init__(
+            {
+                "valid": In(1),
+                "best": In(best_list(p)),
+                "address": In(address),
+                "ready": Out(1),
+                **{name: In(FIELD_BITS[name]) for name in ("experts", "choices", "gate_mode")},
+                "read_address": Out(address),
+                "word": In(data.ArrayLayout(signed(p.logit_bits), p.columns)),
+                "table_write": In(1),
+                "table_address": In(p.logit_bits - 2),
+                "table_data": In(64),
+                "o_valid": Out(1),
+                "o": Out(weighed_list(p)),
+                "o_ready": In(1),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        del platform
+        m, p = Module(), self._parameters
+        m.submodules.walk = walk = LogitWalk(p)
+        best, number = Signal(best_list(p), reset_less=True), Signal(FIELD_BITS["choices"])
+        asks, ends, waiting = Signal(), Signal(), Signal(2)
+        address = Signal.like(self.address, reset_less=True)
+        m.d.comb += [
+            walk.experts.eq(self.experts),
+            walk.address.eq(address),
+            walk.word.eq(self.word),
+            self.read_address.eq(walk.read_address),
+        ]
+        sums_all = self.gate_mode == GateMode.ALL
+        with m.FSM(name="sums"):
+            with m.State("idle"):
+                # The list before is in its buffer before the first value of this one comes.
+                m.d.comb += self.ready.eq(waiting <= 1)
+                m.d.sync += [best.eq(self.best), address.eq(self.address), number.eq(0)]
+                with m.If(self.valid & self.ready):
+                    m.next = "chosen"
+            with m.State("chosen"):
+                m.d.comb += asks.eq(1)
+                m.d.sync += number.eq(number + 1)
+                with m.If(number + 1 == self.choices):
+                    with m.If(sums_all):
+                        m.d.comb += walk.start.eq(1)
+                        m.next = "all"
+                    with m.Else():
+                        self._end(m, ends, waiting)
+            with m.State("all"), m.If(walk.finishing):
+                self._end(m, ends, waiting)
+            with m.State("hold"), m.If(waiting == 0):
+                self._end(m, ends, waiting)
+        weighed = self._look_up(m, best, number, asks, walk)
+        complete = delay(m, ends, READ_LATENCY + 4, name="complete")
+        self._buffer(m, weighed, complete, ends, waiting)
+        return m
+
+    @staticmethod
+    def _end(m: Module, ends: Signal, waiting: Signal) -> None:
+        """The list is complete as soon as its last value has come; it needs the buffer to be free."""
+        m.next = "hold"
+        with m.If(waiting == 0):
+            m.d.comb += ends.eq(1)
+            m.next = "idle"
+
+    def _buffer(self, m: Module, weighed: Any, complete: Value, ends: Value, waiting: Signal) -> None:
+        """The finished list, until it is taken; `waiting`: lists that are in it or on their way."""
+        takes = self.o_valid & self.o_ready
+        with m.If(complete):
+            m.d.sync += [self.o.eq(weighed), self.o_valid.eq(1)]
+        with m.Elif(takes):
+            m.d.sync += self.o_valid.eq(0)
+        m.d.sync += waiting.eq(waiting + ends - takes)
+
+    def _look_up(self, m: Module, best: Any, number: Signal, asks: Signal, walk: LogitWalk) -> Any:
+        """The list's table values and the sum, as they come."""
+        p = self._parameters
+        weighed = Signal(weighed_list(p), reset_less=True)
+        items = Array([best.items[index] for index in range(p.choices)])
+        item = items[number]
+        top, sigmoid = best.items[0].logit, self.gate_mode == GateMode.SIGMOID
+        half = 1 << (p.logit_bits - 1)
+        # From the list, or from the walk through all experts; never both at once: the list's logits go as
+        # long a way as those of the walk.
+        late = delay(m, asks, READ_LATENCY, name="late")
+        listed = delay(m, item.logit, READ_LATENCY, name="listed")
+        highest = delay(m, top, READ_LATENCY, name="highest")
+        first = Mux(late, listed, walk.logit[0])
+        indices = [Mux(sigmoid, first + half, highest - first)]
+        indices += [highest - walk.logit[index] for index in range(1, route_pace(p))]
+        values = self._table(
+            m, [register(m, index[: p.logit_bits], name=f"index_{i}") for i, index in enumerate(indices)]
+        )
+        from_list = delay(m, late, 3, name="from_list")
+        from_walk = delay(m, walk.valid, 3, name="from_walk")
+        place = delay(m, number, READ_LATENCY + 3, name="place")
+        expert = delay(m, item.expert, READ_LATENCY + 3, name="expert")
+        fresh = from_list & (place == 0)
+        with m.If(from_list):
+            for position in range(p.choices):
+                with m.If(place == position):
+                    m.d.sync += [
+                        weighed.items[position].value.eq(values[0]),
+                        weighed.items[position].expert.eq(expert),
+                    ]
+            with m.If(fresh | (expert < weighed.lowest)):
+                m.d.sync += weighed.lowest.eq(expert)
+        sums_all = self.gate_mode == GateMode.ALL
+        counted = [Mux(from_walk[index] & sums_all, value, 0) for index, value in enumerate(values)]
+        counted.append(Mux(from_list & ~sums_all, values[0], 0))
+        m.d.sync += weighed.sum.eq(Mux(fresh, 0, weighed.sum) + total(counted))
+        return weighed
+
+    def _table(self, m: Module, indices: list[Value]) -> list[Value]:
+        """The table's entries two cycles later; it is written four entries at a time."""
+        p = self._parameters
+        table = ram(m, "gates", 64, 1 << (p.logit_bits - 2))
+        write, values = table.write_port(), []
+        m.d.comb += [
+            write.en.eq(self.table_write),
+            write.addr.eq(self.table_address),
+            write.data.eq(self.table_data),
+        ]
+        for number, index in enumerate(indices):
+            read = table.read_port()
+            m.d.comb += read.addr.eq(index[2:])
+            part = register(m, index[:2], name=f"part_{number}")
+            values.append(register(m, read.data.word_select(part, 16)[:GATE_BITS], name=f"value_{number}"))
+        return values
+
+
+class RouteGates(wiring.Component):
+    """Divides, and appends a token to the queues of its experts.
+
+    Parameters
+    ----------
+    parameters
+        The machine's shape.
+
+    Members
+    -------
+    valid : In(1), weighed : In(weighed_list), ready : Out(1)
+    choices, gate_mode : In
+    append : Out(1), expert, gate, first : Out
+    done : Out(1)
+        The token's last entry is appended.
+
+    Throughput
+    ----------
+    A token in k + 11 cycles.
+    """
+
+    valid: Signal
+    weighed: Any
+    ready: Signal
+    choices: Signal
+    gate_mode: Signal
+    append: Signal
+    expert: Signal
+    gate: Signal
+    first: Signal
+    done: Signal
+
+    def __init__(self, parameters: MachineParameters) -> None:
+        p = self._parameters = parameters
+        super().__init__(
+            {
+                "valid": In(1),
+                "weighed": In(weighed_list(p)),
+                "ready": Out(1),
+                **{name: In(FIELD_BITS[name]) for name in ("choices", "gate_mode")},
+                "append": Out(1),
+                "expert": Out(address_bits(p.experts)),
+                "gate": Out(GATE_BITS),
+                "first": Out(1),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        del platform
+        m, p = Module(), self._parameters
+        m.submodules.reciprocal = reciprocal = Reciprocal()
+        held = Signal(weighed_list(p), reset_less=True)
+        number, asks = Signal(FIELD_BITS["choices"]), Signal()
+        last = number + 1 == self.choices
+        m.d.comb += reciprocal.x.eq(self.weighed.sum)
+        with m.FSM(name="gates"):
+            with m.State("idle"):
+                m.d.comb += self.ready.eq(1)
+                m.d.sync += [held.eq(self.weighed), number.eq(0)]
+                with m.If(self.valid):
+                    m.d.comb += reciprocal.start.eq(1)
+                    m.next = "divide"
+            with m.State("divide"), m.If(reciprocal.valid):
+                m.next = "weigh"
+            with m.State("weigh"):
+                m.d.comb += asks.eq(1)
+                m.d.sync += number.eq(number + 1)
+                with m.If(last):
+                    m.next = "idle"
+        items = Array([held.items[index] for index in range(p.choices)])
+        item = items[number]
+        m.submodules.product = product = Multiplier(GATE_BITS + 1, 17, latency=3)
+        m.d.comb += [
+            product.a.eq(Cat(item.value, C(0, 1)).as_signed()),
+            product.b.eq(Cat(reciprocal.mantissa, C(0, 1)).as_signed()),
+        ]
+        exponent = delay(m, reciprocal.exponent, 3, name="exponent")
+        shifted = register(m, (product.p >> exponent), name="shifted")
+        rounded = round_half_up(shifted)
+        quotient = Mux(rounded > GATE_ONE, GATE_ONE, rounded)[:GATE_BITS]
+        plain = delay(m, item.value, 4, name="plain")
+        m.d.sync += [
+            self.gate.eq(Mux(self.gate_mode == GateMode.SIGMOID, plain, quotient)),
+            self.expert.eq(delay(m, item.expert, 4, name="expert")),
+            self.first.eq(delay(m, item.expert == held.lowest, 4, name="first")),
+            self.append.eq(delay(m, asks, 4, name="asks")),
+            self.done.eq(delay(m, asks & last, 4, name="last")),
+        ]
+        return m

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Layouts that several stages share: commands, jobs, words of the streams."""

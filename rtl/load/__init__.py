@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""LOAD: operand rows on their way into the array."""

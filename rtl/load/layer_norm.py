@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""LOAD mode layer_norm: statistics of one row while the row before is normalised; also pool and pool_norm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import C, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.rtl.arith.multiplier import Multiplier, MultiplierPlan
+from hlsgen.rtl.arith.numerics import saturate_bits
+from hlsgen.rtl.format.jobs import group_lanes, load_config, load_tag
+from hlsgen.rtl.load.normalise import LEFT_BITS, VALUE_BITS, NormaliseLanes, shift_amount
+from hlsgen.rtl.load.pool import Pool
+from hlsgen.rtl.load.row_unit import SQUARES_BITS, SUM_BITS
+from hlsgen.rtl.parts.memories import WordMemory, delay_in_memory, ram, words_of
+from hlsgen.rtl.parts.pipeline import address_bits, delay, register, total, tree, without_reset
+
+ROWS_UNDER_WAY = 8
+"""Rows between their last word and their first normalised word, at most."""
+
+
+class LayerNormLoad(wiring.Component):
+    """Residual words of one row of a group to normalised operand words.
+
+    Parameters
+    ----------
+    parameters
+        The machine's shape.
+    plan
+        Multiplier styles.
+    pools
+        It pools, too: the group's first row does in a machine that can.
+    memory
+        Tags wait in LUT memory.
+    trace
+        Tags carry the trace.
+
+    Members
+    -------
+    config : In
+        Holds while words are under way.
+    valid, word, tag : In
+        A residual word; rows at least `PRODUCTS` cycles apart.
+    pool, pool_norm, inner_first, inner_last : In
+        Words are to be added up; the sum goes on as a row's word; the column's first, last group.
+    pool_words, pool_rows : In
+        The words of all rows of the group, and which of them count.
+    norm_start, sum, squares : Out
+    norm_valid, multiplier, shift : In
+        The row unit.
+    o_valid, o_word, o_tag : Out
+        Operand words.
+
+    Latency
+    -------
+    About 40 cycles from a row's last word to its first operand word.
+
+    Throughput
+    ----------
+    One word a cycle.
+    """
+
+    config: Any
+    valid: Signal
+    word: Any
+    tag: Any
+    pool: Signal
+    pool_norm: Signal
+    inner_first: Signal
+    inner_last: Signal
+    pool_words: Any
+    pool_rows: Signal
+    norm_start: Signal
+    sum: Signal
+    squares: Signal
+    norm_valid: Signal
+    multiplier: Signal
+    shift: Signal
+    o_valid: Signal
+    o_word: Any
+    o_tag: Any
+
+    def __init__(
+        self,
+        parameters: MachineParameters,
+        plan: MultiplierPlan,
+        *,
+        pools: bool = True,
+        memory: bool = False,
+        trace: bool = False,
+    ) -> None:
+        self._parameters, self._plan, self._pools = parameters, plan, pools
+        self._delay = delay_in_memory if memory else delay
+        self._tag = load_tag(parameters, trace)
+        columns = parameters.columns
+        flags = {name: In(1) for name in ("pool", "pool_norm", "inner_first", "inner_last")}
+        super().__init__(
+            {
+                "config": In(load_config(parameters)),
+                "valid": In(1),
+                "word": In(words_of(16, columns)),
+                "tag": In(self._tag),
+                **flags,
+                "pool_words": In(words_of(16, group_lanes(parameters))),
+                "pool_rows": In(parameters.row_width),
+                "norm_start": Out(1),
+                "sum": Out(signed(SUM_BITS)),
+                "squares": Out(SQUARES_BITS),
+                "norm_valid": In(1),
+                "multiplier": In(16),
+                "shift": In(signed(8)),
+                "o_valid": Out(1),
+                "o_word": Out(words_of(8, columns)),
+                "o_tag": Out(self._tag),
+            }
+        )
+        without_reset(self, "sum", "squares")
+
+    def elaborate(self, platform: Any) -> Module:
+        del platform
+        m, p = Module(), self._parameters
+        m.submodules.lanes = lanes = NormaliseLanes(p.columns, style=self._plan.normalise)
+        pool_valid, pool_sums = self._pool(m)
+        pooled = delay(m, pool_valid, 1 + lanes.shifted_latency, name="pooled")
+        pooled_tag = delay(m, self.tag, 1 + 1 + lanes.shifted_latency, name="pooled_tag")
+        to_norm = register(m, self.pool_norm, name="to_norm")
+        row_valid = (self.valid & ~self.pool) | (pooled & to_norm)
+        row_tag = Signal(self._tag)
+        row_word = Signal(words_of(16, p.columns))
+        m.d.comb += row_tag.eq(Mux(pooled, pooled_tag, self.tag))
+        for lane in range(p.columns):
+            mean = saturate_bits(lanes.shifted[lane], 16)
+            m.d.comb += row_word[lane].eq(Mux(pooled, mean, self.word[lane]))
+        self._statistics(m, row_valid, row_word, row_tag)
+        found, found_word, found_tag, starts = self._rows(m, row_valid, row_word, row_tag)
+        self._normalise(m, lanes, found_word, starts, pool_valid, pool_sums)
+        out_tag = self._delay(m, found_tag, 4 + lanes.latency, name="o_tag")
+        out_valid = delay(m, found, 4 + lanes.latency, name="o_valid")
+        is_pool = pooled & ~to_norm
+        m.d.comb += [self.o_valid.eq(out_valid | is_pool), self.o_tag.eq(Mux(is_pool, pooled_tag, out_tag))]
+        for lane in range(p.columns):
+            mean = saturate_bits(lanes.shifted[lane], 8)
+            m.d.comb += self.o_word[lane].eq(Mux(is_pool, mean, lanes.result[lane]))
+        return m
+
+    def _pool(self, m: Module) -> tuple[Value, list[Value]]:
+        """Sums over rows, where they are wanted."""
+        p = self._parameters
+        if not self._pools:
+            return C(0, 1), [C(0, signed(VALUE_BITS))] * p.columns
+        m.submodules.pool = pool = Pool(p.columns, p.row_width)
+        m.d.comb += [
+            pool.valid.eq(self.valid & self.pool),
+            pool.first.eq(self.inner_first),
+            pool.last.eq(self.inner_last),
+            pool.rows.eq(self.pool_rows),
+            pool.word.eq(self.pool_words),
+        ]
+        return pool.o_valid, [pool.sum[lane] for lane in range(p.columns)]
+
+    def _statistics(self, m: Module, valid: Value, word: Any, tag: Any) -> None:
+        """Sum and sum of squares of a row, then the row unit's start."""
+        valid = register(m, valid, name="x_valid")
+        first = register(m, tag.row_first, name="x_first")
+        last = register(m, tag.row_last, name="x_last")
+        word = register(m, word, name="x")
+        columns = self._parameters.columns
+        squares = []
+        for lane in range(columns):
+            square = Multiplier(16, 16, latency=3, style=self._plan.square)
+            m.submodules[f"square_{lane}"] = square
+            m.d.comb += [square.a.eq(word[lane]), square.b.eq(word[lane])]
+            squares.append(square.p.as_unsigned()[:31])
+        word_squares, stages = tree(m, squares, name="squares")
+        word_sum = delay(m, total([word[lane] for lane in range(columns)]), 3 + stages, name="word_sum")
+        valid = delay(m, valid, 3 + stages, name="s_valid")
+        first = delay(m, first, 3 + stages, name="s_first")
+        last = delay(m, last, 3 + stages, name="s_last")
+        with m.If(valid):
+            m.d.sync += [
+                self.sum.eq(Mux(first, 0, self.sum) + word_sum),
+                self.squares.eq(Mux(first, 0, self.squares) + word_squares),
+            ]
+        m.d.sync += self.norm_start.eq(valid & last)
+
+    def _rows(self, m: Module, valid: Value, word: Any, tag: Any) -> tuple[Value, Any, Any, Value]:
+        """Words wait for their row's result: valid, word and tag two cycles after they are called."""
+        p = self._parameters
+        depth = 1 << address_bits(p.tile_words + 64)
+        layout = data.StructLayout({"word": words_of(16, p.columns), "tag": self._tag})
+        m.submodules.waiting = waiting = WordMemory(layout.size, depth)
+        entry = Signal(layout)
+        m.d.comb += [entry.word.eq(word), entry.tag.eq(tag)]
+        tail, head = Signal(address_bits(depth)), Signal(address_bits(depth))
+        left = Signal.like(self.config.words)
+        running = Signal()
+        with m.If(running):
+            m.d.sync += [head.eq(head + 1), left.eq(left - 1), running.eq(left != 1)]
+        with m.If(self.norm_valid):
+            m.d.sync += [left.eq(self.config.words), running.eq(1)]
+        m.d.comb += [
+            waiting.write.eq(valid),
+            waiting.write_address.eq(tail),
+            waiting.write_data.eq(entry),
+            waiting.read_address[0].eq(head),
+        ]
+        m.d.sync += tail.eq(tail + valid)
+        found = data.View(layout, waiting.read_data[0])
+        starts = register(m, self.norm_valid, name="starts")
+        return delay(m, running, 2, name="running"), found.word, found.tag, starts
+
+    def _sums(self, m: Module) -> Value:
+        """The sum of the row whose result is there."""
+        memory = ram(m, "sums", signed(SUM_BITS), ROWS_UNDER_WAY)
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        tail, head = Signal(address_bits(ROWS_UNDER_WAY)), Signal(address_bits(ROWS_UNDER_WAY))
+        m.d.comb += [
+            write.en.eq(self.norm_start),
+            write.addr.eq(tail),
+            write.data.eq(self.sum),
+            read.addr.eq(head),
+        ]
+        m.d.sync += [tail.eq(tail + self.norm_start), head.eq(head + self.norm_valid)]
+        return read.data
+
+    def _normalise(
+        self,
+        m: Module,
+        lanes: NormaliseLanes,
+        word: Any,
+        starts: Value,
+        pool_valid: Value,
+        pool_sums: list[Value],
+    ) -> None:
+        """Row parameters are copied from stage to stage as the row's first word passes.
+
+        `starts` comes with the cycle in which the row's first word is called; its data come 2 cycles later,
+        the product with the width 3 cycles after that.
+        """
+        sums = self._sums(m)
+        layout = data.StructLayout({"sum": signed(SUM_BITS), "multiplier": 16, "amount": 6})
+        row, centre = Signal(layout, reset_less=True), Signal(layout, reset_less=True)
+        with m.If(self.norm_valid):
+            m.d.sync += [
+                row.sum.eq(sums),
+                row.multiplier.eq(self.multiplier),
+                row.amount.eq(shift_amount(self.shift)),
+            ]
+        at_centre = delay(m, starts, 4, name="at_centre")
+        with m.If(at_centre):
+            m.d.sync += centre.eq(row)
+        at_product = delay(m, at_centre, 1 + lanes.multiply_at, name="at_product")
+        with m.If(at_product):
+            m.d.sync += lanes.multiplier.eq(centre.multiplier)
+        width = self.config.norm_width
+        pool_amount = self.config.pool_shift + LEFT_BITS
+        m.d.sync += lanes.amount.eq(Mux(pool_valid, pool_amount, centre.amount))
+        for lane in range(self._parameters.columns):
+            product = Multiplier(16, 14, latency=3, style=self._plan.centre)
+            m.submodules[f"centre_{lane}"] = product
+            value = Signal(signed(VALUE_BITS), name=f"value_{lane}", reset_less=True)
+            m.d.comb += [product.a.eq(word[lane]), product.b.eq(width), lanes.value[lane].eq(value)]
+            m.d.sync += value.eq(Mux(pool_valid, pool_sums[lane], product.p - centre.sum))

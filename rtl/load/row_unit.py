@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Per-row arithmetic: reciprocal square roots for layer norm, reciprocals for softmax."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import C, Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hlsgen.machine.time.depths import NORM_ROW_CYCLES
+from hlsgen.numerics import MULTIPLIER_BITS, ROW_SHIFT
+from hlsgen.rtl.arith.multiplier import LIMB, PORT, Multiplier
+from hlsgen.rtl.arith.numerics import DROP_BITS, mantissa_table, round_shift_constant
+from hlsgen.rtl.parts.memories import ram
+from hlsgen.rtl.parts.pipeline import delay, register, without_reset
+
+SUM_BITS = 28
+"""Sum of up to 4096 int16, signed."""
+SQUARES_BITS = 43
+"""Sum of up to 4096 squares of int16."""
+DENOMINATOR_BITS = 24
+"""Sum of up to 65535 exp values."""
+VARIANCE_BITS = 64
+PRODUCTS = NORM_ROW_CYCLES
+"""Products of limbs that make a variance; as many cycles between two rows."""
+
+
+class RowUnit(wiring.Component):
+    """`combine(rsqrt(D*S2 - S1**2 + epsilon), gain)` and `context_scale(denominator, ...)`.
+
+    Only one of the two uses may be under way at a time; the configuration must hold meanwhile.
+
+    Parameters
+    ----------
+    variance_style, combine_style
+        `Multiplier` styles of the limb products and of `combine`.
+    interpolate_style
+        `Multiplier` style of the table interpolation.
+
+    Members
+    -------
+    norm_width, norm_epsilon, norm_gain, norm_gain_shift : In
+    context_multiplier, context_shift : In
+        Configuration.
+    norm_start : In(1)
+        `sum` and `squares` belong to a complete row.
+    context_start : In(1)
+        `denominator` belongs to a complete row.
+    norm_valid, context_valid : Out(1)
+    multiplier : Out(16)
+    shift : Out(signed(8))
+        Of a layer norm lane (negative: to the left), of a context row.
+
+    Latency
+    -------
+    `norm_latency` and `context_latency` cycles from start to valid.
+
+    Throughput
+    ----------
+    A layer norm row every `PRODUCTS` cycles, a context row every cycle.
+    """
+
+    config_names = (
+        "norm_width",
+        "norm_epsilon",
+        "norm_gain",
+        "norm_gain_shift",
+        "context_multiplier",
+        "context_shift",
+    )
+    context_latency = 14
+    norm_latency = context_latency + PRODUCTS + 4
+
+    norm_width: Signal
+    norm_epsilon: Signal
+    norm_gain: Signal
+    norm_gain_shift: Signal
+    context_multiplier: Signal
+    context_shift: Signal
+    norm_start: Signal
+    sum: Signal
+    squares: Signal
+    context_start: Signal
+    denominator: Signal
+    norm_valid: Signal
+    context_valid: Signal
+    multiplier: Signal
+    shift: Signal
+
+    def __init__(
+        self, *, variance_style: str = "plain", combine_style: str = "plain", interpolate_style: str = "plain"
+    ) -> None:
+        self._variance_style, self._combine_style = variance_style, combine_style
+        self._interpolate_style = interpolate_style
+        super().__init__(
+            {
+                "norm_width": In(13),
+                "norm_epsilon": In(48),
+                "norm_gain": In(15),
+                "norm_gain_shift": In(6),
+                "context_multiplier": In(15),
+                "context_shift": In(6),
+                "norm_start": In(1),
+                "sum": In(signed(SUM_BITS)),
+                "squares": In(SQUARES_BITS),
+                "context_start": In(1),
+                "denominator": In(DENOMINATOR_BITS),
+                "norm_valid": Out(1),
+                "context_valid": Out(1),
+                "multiplier": Out(16),
+                "shift": Out(signed(8)),
+            }
+        )
+        without_reset(self, "multiplier", "shift")
+
+    def elaborate(self, platform: Any) -> Module:
+        del platform
+        m = Module()
+        variance, norm = self._variance(m)
+        context = register(m, self.context_start, name="context_1")
+        denominator = register(m, self.denominator, name="denominator_1")
+        value = Mux(context, denominator, variance)
+        stages = RowUnit._normalise(m, value, context)
+        normal, shifted, is_context = stages
+        norm = delay(m, norm, 3, name="norm_normal")
+        mantissa = self._mantissa(m, normal, is_context)
+        m.submodules.combine = combine = Multiplier(17, 16, latency=3, style=self._combine_style)
+        later = 6  # table 2, interpolation 3, mantissa 1
+        combine_context = delay(m, is_context, later, name="combine_context")
+        m.d.comb += [
+            combine.a.eq(mantissa),
+            combine.b.eq(Mux(combine_context, self.context_multiplier, self.norm_gain)),
+        ]
+        m.d.sync += self.multiplier.eq(round_shift_constant(combine.p, MULTIPLIER_BITS))
+        self._shift(m, delay(m, shifted, later + 3, name="shifted_end"), combine_context)
+        m.d.comb += [
+            self.norm_valid.eq(delay(m, norm, later + 4, name="norm_end")),
+            self.context_valid.eq(delay(m, context, 3 + later + 4, name="context_end")),
+        ]
+        return m
+
+    def _shift(self, m: Module, shifted: Value, combine_context: Value) -> None:
+        """The exponent is what the leading one did not have to be shifted."""
+        exponent = C(VARIANCE_BITS - 1) - shifted
+        half = C(VARIANCE_BITS // 2 - 1) - (shifted >> 1)
+        is_context = delay(m, combine_context, 3, name="shift_context")
+        m.d.sync += self.shift.eq(
+            Mux(
+                is_context,
+                exponent + self.context_shift + 1,
+                half + self.norm_gain_shift + (1 - ROW_SHIFT),
+            )
+        )
+
+    def _variance(self, m: Module) -> tuple[Value, Value]:
+        """D*S2 - S1**2 + epsilon from products of 17-bit limbs, one a cycle; and its valid."""
+        step = [register(m, self.norm_start, name="step_0")]
+        for index in range(1, PRODUCTS + 4):
+            step.append(register(m, step[-1], name=f"step_{index}"))
+        row_sum = Signal(signed(SUM_BITS), reset_less=True)
+        squares = Signal(SQUARES_BITS, reset_less=True)
+        with m.If(self.norm_start):
+            m.d.sync += [row_sum.eq(self.sum), squares.eq(self.squares)]
+        size = register(m, Mux(row_sum < 0, -row_sum, row_sum)[:SUM_BITS], name="size")
+        low, high = size[:LIMB], size[LIMB:]
+        m.submodules.product = product = Multiplier(PORT, PORT, latency=3, style=self._variance_style)
+        operands = (
+            (self.norm_width, squares[:LIMB]),
+            (self.norm_width, squares[LIMB : 2 * LIMB]),
+            (self.norm_width, squares[2 * LIMB :]),
+            (low, low),
+            (low, high),
+            (high, high),
+        )
+        for index, (a, b) in enumerate(operands):
+            with m.If(step[index]):
+                m.d.comb += [product.a.eq(a), product.b.eq(b)]
+        scaled = Signal(signed(VARIANCE_BITS), reset_less=True)
+        shifts, p = (0, LIMB, 2 * LIMB, 0, LIMB + 1, 2 * LIMB), product.p
+        for index, amount in enumerate(shifts):
+            with m.If(step[index + 3]):
+                m.d.sync += scaled.eq((p << amount) if index < 3 else -(p << amount))
+        variance = Signal(VARIANCE_BITS, reset_less=True)
+        first = register(m, step[3], name="first")
+        m.d.sync += variance.eq(Mux(first, self.norm_epsilon, variance) + scaled)
+        return variance, register(m, register(m, step[PRODUCTS + 2], name="last"), name="norm")
+
+    @staticmethod
+    def _normalise(m: Module, value: Value, context: Value) -> tuple[Value, Value, Value]:
+        """Shift the leading one up, for square roots by an even amount; normal, shift, is context."""
+        bits = VARIANCE_BITS
+        current, shifted = value, C(0, 0)
+        for stage, amounts in enumerate(((32, 16), (8, 4), (2, 1))):
+            flags = []
+            for amount in amounts:
+                empty = ~current[bits - amount : bits].any()
+                if amount == 1:
+                    empty &= context
+                current = Mux(empty, Cat(C(0, amount), current[: bits - amount]), current[:bits])
+                flags.append(empty)
+            current = register(m, current, name=f"normal_{stage}")
+            shifted = register(m, Cat(*reversed(flags), shifted), name=f"shifted_{stage}")
+            context = register(m, context, name=f"normal_context_{stage}")
+        return current, shifted, context
+
+    def _mantissa(self, m: Module, normal: Value, is_context: Value) -> Value:
+        """Table entry minus the drop's share, 0 for 0."""
+        top = normal[VARIANCE_BITS - 16 :]
+        table = ram(m, "mantissas", 16 + DROP_BITS, 512, init=mantissa_table())
+        port = table.read_port()
+        m.d.comb += port.addr.eq(Cat(top[8:], is_context))
+        entry = register(m, port.data, name="entry")
+        fraction = delay(m, top[:8], 2, name="fraction")
+        m.submodules.interpolate = product = Multiplier(
+            DROP_BITS + 1, 9, latency=3, style=self._interpolate_style
+        )
+        m.d.comb += [product.a.eq(entry[16:]), product.b.eq(fraction)]
+        base = delay(m, entry[:16], 3, name="base")
+        is_zero = delay(m, ~top[14:].any(), 5, name="is_zero")
+        below = round_shift_constant(product.p, 8)
+        return register(m, Mux(is_zero, 0, base - below)[:16], name="mantissa")

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Addresses of the modes that read rows of words: rows, layer_norm, exp, pool."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hlsgen.machine.format.commands import Load
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.rtl.format.jobs import (
+    Kind,
+    field,
+    groups_of,
+    load_job,
+    load_tag,
+    memory_bits,
+    queue_bits,
+    row_bits,
+    rows_of_group,
+    score_words,
+    tile_groups,
+    width_bits,
+)
+from hlsgen.rtl.load.row_unit import PRODUCTS
+from hlsgen.rtl.parts.pipeline import address_bits, count_bits, register, without_reset
+
+
+def request_layout(p: MachineParameters, trace: bool) -> data.StructLayout:
+    """A group's words to read: their memory by a flag each, their address, and what they are."""
+    return data.StructLayout(
+        {
+            "features": 1,
+            "residual": 1,
+            "scores": 1,
+            "address": memory_bits(p),
+            "score_address": address_bits(score_words(p)),
+            "mask": p.columns,
+            "bank": 1,
+            "inner_first": 1,
+            "inner_last": 1,
+            "pool_rows": p.row_width,
+            "tag": load_tag(p, trace),
+        }
+    )
+
+
+class RowWalk(wiring.Component):
+    """Walks over the words of a tile: group by group, or for pooling word by word with groups inner.
+
+    Parameters
+    ----------
+    parameters
+        The machine's shape.
+    trace
+        Tags carry the trace.
+
+    Members
+    -------
+    start : In(1)
+        With `job` and `slot_word`; only while idle or finishing.
+    busy : Out(1)
+    finishing : Out(1)
+        The last word is being asked for.
+    request : Out
+        Registered; flags are 0 when there is none.
+    queue_address : Out, queue_offset : In
+        Where the row of a queue's entry lies; only in machines with experts. Two cycles apart.
+
+    Latency
+    -------
+    2 cycles from start to the first request.
+
+    Throughput
+    ----------
+    A group's words a cycle; groups of layer norm at least `PRODUCTS` cycles apart.
+    """
+
+    start: Signal
+    job: Any
+    slot_word: Signal
+    busy: Signal
+    finishing: Signal
+    request: Any
+    queue_address: Signal
+    queue_offset: Signal
+
+    def __init__(self, parameters: MachineParameters, *, trace: bool = False) -> None:
+        self._parameters, self._trace = parameters, trace
+        gather: dict[str, Any] = {}
+        if parameters.experts:
+            gather = {
+                "queue_address": Out(queue_bits(parameters)),
+                "queue_offset": In(memory_bits(parameters)),
+            }
+        super().__init__(
+            {
+                "start": In(1),
+                "job": In(load_job(parameters, trace)),
+                "slot_word": In(load_tag(parameters, trace).members["word"]),
+                "busy": Out(1),
+                "finishing": Out(1),
+                "request": Out(request_layout(parameters, trace)),
+                **(gather if parameters.experts else {}),
+            }
+        )
+        without_reset(self, "request")
+
+    def elaborate(self, platform: Any) -> Module:
+        del platform
+        m, p = Module(), self._parameters
+        job, slot_word = Signal(load_job(p, self._trace), reset_less=True), Signal.like(self.slot_word)
+        pool, context = Signal(), Signal()
+        bits = max(count_bits(p.tile_words), row_bits(p), field(p, "pool_rows"))
+        outer, inner = Signal(bits), Signal(bits)
+        address, row_address = Signal(self._address_bits), Signal(self._address_bits)
+        gap, first, outer_first = Signal(range(PRODUCTS)), Signal(), Signal()
+        inner_last, outer_last, issue = Signal(), Signal(), Signal()
+        m.d.comb += [
+            issue.eq(self.busy & ~(first & (gap != 0))),
+            self.finishing.eq(issue & inner_last & outer_last),
+        ]
+        norm = job.load == Load.LAYER_NORM
+        m.d.sync += gap.eq(Mux(issue & first & norm, PRODUCTS - 1, Mux(gap != 0, gap - 1, 0)))
+        stride = Mux(context, p.score_words, job.source_stride)
+        following, size = (
+            row_address + Mux(pool, 1, stride),
+            Mux(pool, groups_of(p, job.pool_rows), job.words),
+        )
+        place = self._gathered(m, job, issue & first, first, address) if p.experts else address
+        with m.If(issue):
+            m.d.sync += [inner.eq(inner - 1), inner_last.eq(inner == 2), first.eq(0)]
+            m.d.sync += [address.eq(place + Mux(pool, stride, 1))]
+            with m.If(inner_last):
+                m.d.sync += [
+                    outer.eq(outer - 1),
+                    outer_last.eq(outer == 2),
+                    outer_first.eq(0),
+                    inner.eq(size),
+                    inner_last.eq(size == 1),
+                    first.eq(1),
+                    address.eq(following),
+                    row_address.eq(following),
+                ]
+        saved = Signal(self._address_bits)
+        saved_next = Mux(issue & inner_last & ~context, following, saved)
+        m.d.sync += saved.eq(saved_next)
+        with m.If(self.finishing):
+            m.d.sync += self.busy.eq(0)
+        with m.If(self.start):
+            is_pool = (self.job.load == Load.POOL) | (self.job.load == Load.POOL_NORM)
+            begin = self._begin(saved_next)
+            m.d.sync += [job.eq(self.job), slot_word.eq(self.slot_word), self.busy.eq(1)]
+            m.d.sync += [pool.eq(is_pool), context.eq(self.job.kind == Kind.CONTEXT)]
+            m.d.sync += [address.eq(begin), row_address.eq(begin), first.eq(1), outer_first.eq(1)]
+            inner_size = Mux(is_pool, groups_of(p, self.job.pool_rows), self.job.words)
+            outer_size = Mux(is_pool, self.job.words, groups_of(p, self.job.rows))
+            m.d.sync += [inner.eq(inner_size), inner_last.eq(inner_size == 1)]
+            m.d.sync += [outer.eq(outer_size), outer_last.eq(outer_size == 1)]
+            if p.experts:  # the first row's place has to be looked up
+                with m.If(self.job.gather):
+                    m.d.sync += gap.eq(PRODUCTS - 1)
+        self._request(m, job, issue, place, context, first, inner_last)
+        self._tag(m, job, slot_word, issue, pool, outer_first, inner_last, outer_last)
+        return m
+
+    @property
+    def _address_bits(self) -> int:
+        p = self._parameters
+        return max(memory_bits(p), address_bits(score_words(p)))
+
+    def _begin(self, saved: Value) -> Value:
+        """Where a job's first row lies: in the score tile, at the source, or after the tile before."""
+        job, second = self.job, score_words(self._parameters) // 2
+        scores = Mux(job.slot, second, 0)
+        return Mux(job.kind == Kind.CONTEXT, scores, Mux(job.first, job.source, saved))
+
+    def _gathered(self, m: Module, job: Any, begins: Value, first: Value, address: Value) -> Value:
+        """The word's address: a gathered row begins where its queue entry says.
+
+        Rows are `PRODUCTS` cycles apart, and looking an entry up takes 4.
+        """
+        row = register(m, (job.source + self.queue_offset)[: self._address_bits], name="gathered_row")
+        with m.If(begins):
+            m.d.sync += self.queue_address.eq(self.queue_address + 1)
+        with m.If(self.start & self.job.first):
+            m.d.sync += self.queue_address.eq(self.job.queue)
+        return Mux(job.gather & first, row, address)
+
+    def _request(
+        self,
+        m: Module,
+        job: Any,
+        issue: Value,
+        address: Value,
+        context: Value,
+        first: Value,
+        inner_last: Value,
+    ) -> None:
+        features = (job.load == Load.ROWS) | ((job.load == Load.ATTENTION) & ~context)
+        columns, left = self._parameters.columns, Signal.like(job.keys)
+        with m.If(issue):
+            m.d.sync += left.eq(Mux(left > columns, left - columns, 0))
+            with m.If(inner_last):
+                m.d.sync += left.eq(job.keys)
+        with m.If(self.start):
+            m.d.sync += left.eq(self.job.keys)
+        m.d.sync += [
+            self.request.features.eq(issue & features),
+            self.request.scores.eq(issue & context),
+            self.request.residual.eq(issue & ~features & ~context),
+            self.request.address.eq(address),
+            self.request.score_address.eq(address),
+            self.request.mask.eq(Cat(left > lane for lane in range(columns))),
+            self.request.bank.eq(job.exp_bank),
+            self.request.inner_first.eq(first),
+            self.request.inner_last.eq(inner_last),
+            self.request.pool_rows.eq(rows_of_group(self._parameters, job.pool_rows, inner_last)),
+        ]
+
+    def _tag(
+        self,
+        m: Module,
+        job: Any,
+        slot_word: Value,
+        issue: Value,
+        pool: Value,
+        outer_first: Value,
+        inner_last: Value,
+        outer_last: Value,
+    ) -> None:
+        p, tag = self._parameters, self.request.tag
+        lane, word = Signal(address_bits(tile_groups(p))), Signal.like(slot_word)
+        index, first = Signal(count_bits(p.tile_words)), Signal()
+        with m.If(issue & (inner_last | ~pool)):
+            m.d.sync += [word.eq(word + 1), index.eq(index + 1), first.eq(0)]
+            with m.If(inner_last & ~pool):
+                m.d.sync += [word.eq(slot_word), index.eq(0), lane.eq(lane + 1), first.eq(1)]
+        with m.If(self.start):
+            m.d.sync += [word.eq(self.slot_word), index.eq(0), lane.eq(0), first.eq(1)]
+        m.d.sync += [
+            tag.lane.eq(lane),
+            tag.rows.eq(Mux(pool, 1, rows_of_group(p, job.rows, outer_last))),
+            tag.word.eq(word),
+            tag.row_first.eq(Mux(pool, outer_first, first)),
+            tag.row_last.eq(inner_last & (outer_last | ~pool)),
+            tag.tile_last.eq(inner_last & outer_last),
+            tag.slot.eq(job.slot),
+        ]
+        if self._trace:
+            m.d.sync += [
+                tag.trace_command.eq(job.command),
+                tag.trace_kind.eq(job.kind),
+                tag.trace_head.eq(job.head),
+                tag.trace_row.eq(job.token + (lane << width_bits(p))),
+                tag.trace_word.eq(index),
+            ]

@@ -1,0 +1,363 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads the Image, the input, keys and values: one AXI4 read master that serves sequential channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth import Const, Module, Mux, ResetInserter, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+
+from hlsgen.machine.format.commands import COMMAND_BYTES
+from hlsgen.machine.format.constants import word_bytes
+from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters
+from hlsgen.machine.time.depths import CHANNELS, burst_bytes, channel_beats, outstanding
+from hlsgen.rtl.format.streams import ADDRESS_UNITS, LENGTH_UNITS, UNIT_BITS, weight_parts
+from hlsgen.rtl.parts.axi import ADDRESS_BITS, RESPONSE_ERROR_BIT, AxiRead
+from hlsgen.rtl.parts.resize import Resize
+
+HEADER, COMMANDS, PIXELS, WEIGHTS, CONSTANTS, ADDENDS, OPERANDS = range(len(CHANNELS))
+
+
+@dataclass(frozen=True)
+class ChannelShape:
+    """Word width in bits and buffer depth in beats of one channel; `apart` as for `Resize`."""
+
+    word_bits: int
+    depth: int
+    apart: bool = False
+
+
+def channel_shapes(parameters: MachineParameters, near: bool = False) -> tuple[ChannelShape, ...]:
+    """The channels' shapes in the order of `CHANNELS`."""
+    p, word = parameters, parameters.columns * 8
+    bits = {
+        "header": 32,
+        "commands": 8 * COMMAND_BYTES,
+        "pixels": word,
+        "weights": word * p.depth // weight_parts(p, near),
+        "constants": 8 * word_bytes(p.columns),
+        "addends": 2 * word * p.row_width,
+        "operands": word * p.row_width,
+    }
+    return tuple(
+        ChannelShape(bits[name], depth, apart=near and name == "commands")
+        for name, depth in channel_beats(p, near).items()
+    )
+
+
+class Open(wiring.Signature):
+    """Where a channel's data lie: `load` is high for one cycle."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "load": Out(1),
+                "channel": Out(range(len(CHANNELS))),
+                "address": Out(ADDRESS_UNITS),
+                "units": Out(LENGTH_UNITS),
+            }
+        )
+
+
+class Channel(wiring.Component):
+    """One sequential reader: asks for bursts as far as its buffer has room, and buffers what comes.
+
+    Room is taken when a burst is asked for, so that its data can never find the buffer full.
+
+    Parameters
+    ----------
+    bus_bytes
+        Bytes per beat.
+    shape
+        Word width and buffer depth.
+    burst
+        Bytes of the largest burst.
+    address_bits
+        Bits of addresses that are used.
+
+    Members
+    -------
+    load, address, units
+        Set the section to read.
+    enable
+        Requests are made only while it is high.
+    request, request_address, request_units, grant
+        The next burst, aligned so that it crosses no multiple of `burst_bytes`; taken when `grant` is high.
+    spent
+        All of the section has been asked for: another one may be set.
+    beat, write
+        A beat for this channel.
+    o
+        Words in address order.
+
+    Latency
+    -------
+    One request every three cycles; two cycles from a beat to `o` plus the width converter's.
+    """
+
+    o: Any
+    load: Signal
+    address: Signal
+    units: Signal
+    enable: Signal
+    request: Signal
+    request_address: Signal
+    request_units: Signal
+    grant: Signal
+    spent: Signal
+    beat: Signal
+    write: Signal
+
+    def __init__(
+        self, bus_bytes: int, shape: ChannelShape, *, burst: int, address_bits: int = ADDRESS_BITS
+    ) -> None:
+        self._bus_bytes, self._shape, self._address_bits = bus_bytes, shape, address_bits
+        self._burst = burst // SECTION_ALIGN
+        super().__init__(
+            {
+                "load": In(1),
+                "address": In(ADDRESS_UNITS),
+                "units": In(LENGTH_UNITS),
+                "enable": In(1),
+                "request": Out(1),
+                "request_address": Out(ADDRESS_UNITS),
+                "request_units": Out(range(self._burst + 1)),
+                "grant": In(1),
+                "spent": Out(1),
+                "beat": In(8 * bus_bytes),
+                "write": In(1),
+                "o": Out(stream.Signature(shape.word_bits)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002
+        m = Module()
+        m.submodules.buffer = buffer = SyncFIFOBuffered(width=8 * self._bus_bytes, depth=self._shape.depth)
+        m.submodules.resize = resize = Resize(
+            8 * self._bus_bytes, self._shape.word_bits, apart=self._shape.apart
+        )
+        m.d.comb += [
+            buffer.w_data.eq(self.beat),
+            buffer.w_en.eq(self.write),
+            resize.i.payload.eq(buffer.r_data),
+            resize.i.valid.eq(buffer.r_rdy),
+            buffer.r_en.eq(resize.i.ready),
+        ]
+        wiring.connect(m, resize.o, wiring.flipped(self.o))
+        self._requests(m, buffer.r_rdy & buffer.r_en)
+        return m
+
+    def _requests(self, m: Module, taken: Value) -> None:
+        beats = SECTION_ALIGN // self._bus_bytes
+        unit_bits = self._address_bits - UNIT_BITS
+        left, address = Signal(min(LENGTH_UNITS, unit_bits + 1)), Signal(unit_bits, reset_less=True)
+        room = Signal(range(self._shape.depth + 1), init=self._shape.depth)
+        size, sized, ready = Signal(range(self._burst + 1)), Signal(), Signal()
+        aligned = Signal(range(self._burst + 1))
+        m.d.comb += [
+            aligned.eq(self._burst - (address & (self._burst - 1))),
+            self.request.eq(ready),
+            self.spent.eq(left == 0),
+            self.request_address.eq(address),
+            self.request_units.eq(size),
+        ]
+        reserved = Signal.like(room)
+        m.d.comb += reserved.eq(Mux(self.grant, size * beats, 0))
+        m.d.sync += room.eq(room - reserved + taken)
+        with m.If(self.load):
+            m.d.sync += [address.eq(self.address), left.eq(self.units), sized.eq(0), ready.eq(0)]
+        with m.Elif(self.grant):
+            m.d.sync += [address.eq(address + size), left.eq(left - size), sized.eq(0), ready.eq(0)]
+        with m.Else():
+            m.d.sync += [size.eq(Mux(left < aligned, left, aligned)), sized.eq(left != 0)]
+            m.d.sync += ready.eq(sized & self.enable & (room >= size * beats))
+
+
+class Fetch(wiring.Component):
+    """The AXI4 read master: channels, served in turn, a burst each.
+
+    Turns give every channel that has room the same share, so that none can starve; but of pixels and weights,
+    which alone can take the whole bus, the one that MULTIPLY waits for goes first. Bursts come back in order;
+    a queue remembers whose they are. Reads outlive `reset`: what was asked for before it is dropped when it
+    comes.
+
+    Parameters
+    ----------
+    parameters
+        The machine's shape.
+    address_bits
+        Bits of addresses that are used; those above are 0.
+    near
+        The memory is on the chip and answers within some cycles: short bursts, shallow buffers.
+
+    Members
+    -------
+    bus
+        AXI4 read master.
+    reset
+        Empties the channels and stops requests; outstanding reads are then drained and dropped.
+    open
+        Sets a channel's section.
+    enable
+        Lets all channels but the header's make requests; the header's may always.
+    weights_first
+        Weights go before pixels; otherwise pixels before weights.
+    header, commands, pixels, weights, constants, addends, operands
+        Streams of words.
+    operands_open, operands_spent
+        Where keys or values lie, and whether all of them have been asked for; like `operands` only where
+        attention is streamed.
+    weights_open, weights_spent, constants_open, constants_spent
+        The same for the sections of commands, where commands may be skipped: `open` is then not for them.
+    progress
+        A beat arrived.
+    error, late_error
+        A beat arrived with an error response; late: it was dropped.
+    idle
+        No read is outstanding.
+
+    Latency
+    -------
+    Three cycles from R to a word as wide as the bus; one beat per cycle, `rready` is always high.
+    """
+
+    bus: Any
+    open: Any
+    header: Any
+    operands_open: Any
+    operands_spent: Signal
+    weights_open: Any
+    weights_spent: Signal
+    constants_open: Any
+    constants_spent: Signal
+    reset: Signal
+    enable: Signal
+    weights_first: Signal
+    progress: Signal
+    error: Signal
+    late_error: Signal
+    idle: Signal
+
+    def __init__(
+        self, parameters: MachineParameters, *, address_bits: int = ADDRESS_BITS, near: bool = False
+    ) -> None:
+        self._bus_bytes, self._address_bits = parameters.bus_bytes, address_bits
+        self._shapes = channel_shapes(parameters, near)
+        self._burst = burst_bytes(self._bus_bytes, near)
+        self._outstanding = outstanding(self._bus_bytes, near)
+        self._channels = CHANNELS[: len(self._shapes)]
+        opened = ["operands"] if parameters.streamed else []
+        opened += ["weights", "constants"] if parameters.planned else []
+        self._opened = tuple(opened)
+        super().__init__(
+            {
+                **{f"{name}_open": In(Open()) for name in opened},
+                **{f"{name}_spent": Out(1) for name in opened},
+                "bus": Out(AxiRead(self._bus_bytes)),
+                "reset": In(1),
+                "open": In(Open()),
+                "enable": In(1),
+                "weights_first": In(1),
+                **{
+                    name: Out(stream.Signature(shape.word_bits))
+                    for name, shape in zip(self._channels, self._shapes, strict=True)
+                },
+                "progress": Out(1),
+                "error": Out(1),
+                "late_error": Out(1),
+                "idle": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002
+        m = Module()
+        channels = []
+        for index, (name, shape) in enumerate(zip(self._channels, self._shapes, strict=True)):
+            channel = Channel(self._bus_bytes, shape, burst=self._burst, address_bits=self._address_bits)
+            m.submodules[f"channel_{name}"] = ResetInserter(self.reset)(channel)
+            where = self.open
+            if name in self._opened:
+                where = getattr(self, f"{name}_open")
+                m.d.comb += getattr(self, f"{name}_spent").eq(channel.spent)
+            m.d.comb += [
+                channel.load.eq(where.load & (where.channel == index)),
+                channel.address.eq(where.address),
+                channel.units.eq(where.units),
+                channel.enable.eq(1 if index == HEADER else self.enable),
+            ]
+            wiring.connect(m, channel.o, wiring.flipped(getattr(self, name)))
+            channels.append(channel)
+        width = (len(channels) - 1).bit_length()
+        m.submodules.tags = tags = SyncFIFO(width=width, depth=self._outstanding)
+        self._address(m, channels, tags)
+        self._data(m, channels, tags)
+        return m
+
+    def _address(self, m: Module, channels: list[Channel], tags: SyncFIFO) -> None:
+        """Pick the next channel in turn and put its burst on AR."""
+        bus, turn, count = self.bus, Signal(range(len(channels))), len(channels)
+        free, chosen, some = Signal(), Signal(range(count)), Signal()
+        m.d.comb += free.eq((~bus.arvalid | bus.arready) & tags.w_rdy & ~self.reset)
+        requests = [channel.request for channel in channels]
+        pixels, weights = requests[PIXELS], requests[WEIGHTS]
+        requests[PIXELS] = pixels & ~(weights & self.weights_first)
+        requests[WEIGHTS] = weights & ~(pixels & ~self.weights_first)
+        with m.Switch(turn):
+            for last in range(count):
+                with m.Case(last):  # the channel after the last one served comes first
+                    for index in [(last + 1 + step) % count for step in reversed(range(count))]:
+                        with m.If(requests[index]):
+                            m.d.comb += [chosen.eq(index), some.eq(1)]
+        beats = SECTION_ALIGN // self._bus_bytes
+        with m.If(bus.arready):
+            m.d.sync += bus.arvalid.eq(0)
+        with m.If(free & some):
+            m.d.sync += [bus.arvalid.eq(1), turn.eq(chosen)]
+        m.d.comb += [
+            tags.w_en.eq(free & some),
+            tags.w_data.eq(chosen),
+            bus.arsize.eq(Const(self._bus_bytes.bit_length() - 1)),
+            bus.arburst.eq(1),
+        ]
+        with m.Switch(chosen):
+            for index, channel in enumerate(channels):
+                with m.Case(index):
+                    m.d.comb += channel.grant.eq(free & some)
+                    with m.If(free):
+                        m.d.sync += [
+                            bus.araddr.eq(channel.request_address << UNIT_BITS),
+                            bus.arlen.eq(channel.request_units * beats - 1),
+                        ]
+
+    def _data(self, m: Module, channels: list[Channel], tags: SyncFIFO) -> None:
+        """Register R and hand it to the channel whose burst it is, or drop it."""
+        bus, drop = self.bus, Signal(range(self._outstanding + 1))
+        ended, keep = Signal(), Signal()
+        m.d.comb += [
+            bus.rready.eq(1),
+            ended.eq(bus.rvalid & bus.rlast & tags.r_rdy),
+            tags.r_en.eq(ended),
+            keep.eq(bus.rvalid & tags.r_rdy & (drop == 0) & ~self.reset),
+            self.idle.eq(~tags.r_rdy),
+        ]
+        with m.If(self.reset):
+            m.d.sync += drop.eq(tags.r_level - ended)
+        with m.Elif(ended & (drop != 0)):
+            m.d.sync += drop.eq(drop - 1)
+        failed = bus.rvalid & tags.r_rdy & bus.rresp[RESPONSE_ERROR_BIT]
+        beat, write = Signal(8 * self._bus_bytes, reset_less=True), Signal()
+        owner = Signal(len(tags.r_data), reset_less=True)
+        m.d.sync += [
+            beat.eq(bus.rdata),
+            write.eq(keep),
+            owner.eq(tags.r_data),
+            self.progress.eq(bus.rvalid),
+            self.error.eq(failed & keep),
+            self.late_error.eq(failed & ~keep),
+        ]
+        for index, channel in enumerate(channels):
+            m.d.comb += [channel.beat.eq(beat), channel.write.eq(write & (owner == index))]

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks the settings and the Image's header, and tells the channels where their data lie."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+from amaranth import Cat, Module, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hlsgen.machine.format.image import HEADER_BYTES, MAGIC, VERSION
+from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters
+from hlsgen.rtl.format.streams import UNIT_BITS
+from hlsgen.rtl.outside.fetch import ADDENDS, COMMANDS, CONSTANTS, HEADER, PIXELS, WEIGHTS, Open
+from hlsgen.rtl.outside.registers import Settings
+
+COMMAND_UNITS = 2
+"""Units of 64 bytes in a command."""
+_LAST_SECTION = 12
+"""The word behind the last section's size."""
+
+
+class Error(IntEnum):
+    """Error codes, as docs/design.md lists them."""
+
+    NONE = 0
+    MAGIC = 1
+    VERSION = 2
+    BUILD = 3
+    TRUNCATED = 4
+    SECTION = 5
+    WINDOW = 6
+    READ = 7
+    WRITE = 8
+    WATCHDOG = 10
+    ALIGNMENT = 11
+    ABORTED = 12
+    TASK = 13
+    LIMIT = 14
+
+
+class HeaderCheck(wiring.Component):
+    """Runs once after reset: settings, then the header word by word, then `done` or an error.
+
+    The image range is checked before the header is read, input and output before anything else is. Sections
+    must follow one another, and the last one end where the Image does, so that none of their places and sizes
+    can be wrong alone. A Program without commands counts as a section outside the Image.
+
+    Parameters
+    ----------
+    parameters
+        The machine's shape, for its build id.
+
+    Members
+    -------
+    settings
+        Stable while the check runs.
+    words
+        The header's words.
+    open
+        Channels to be loaded; the header's makes the header come.
+    output_load
+        Loads `open.address` and `open.units` into the writer.
+    done
+        All is well and every channel is loaded (level).
+    code
+        An error code, or 0 (level).
+
+    Latency
+    -------
+    6 cycles to the request for the header, at most 40 from its arrival to `done`.
+    """
+
+    settings: Any
+    words: Any
+    open: Any
+    output_load: Signal
+    done: Signal
+    code: Signal
+
+    def __init__(self, parameters: MachineParameters) -> None:
+        self._build_id, self._streamed = parameters.build_id, parameters.streamed
+        self._tasks = parameters.tasks if parameters.planned else 0
+        super().__init__(
+            {
+                "settings": In(Settings(parameters.streamed)),
+                "words": In(stream.Signature(32)),
+                "open": Out(Open()),
+                "output_load": Out(1),
+                "done": Out(1),
+                "code": Out(8),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002
+        m = Module()
+        s, index = self.settings, Signal(5)
+        total, size = Signal(32), Signal(34)
+        following = Signal(32 - UNIT_BITS, init=HEADER_BYTES // SECTION_ALIGN)  # unit of the next section
+        base = Signal(64)
+        m.d.sync += [self.open.load.eq(0), self.output_load.eq(0)]
+        with m.FSM(name="header"):
+            with m.State("BASES"):
+                bases = [s.image_base, s.input_base, s.output_base]
+                bases += [s.workspace_base] if self._streamed else []
+                low = Cat(base[:UNIT_BITS] for base in bases)
+                m.d.sync += [base.eq(s.image_base), size.eq(s.image_bytes)]
+                with m.If(low != 0):
+                    self._fail(m, Error.ALIGNMENT)
+                with m.Elif(s.image_bytes < HEADER_BYTES):
+                    self._fail(m, Error.TRUNCATED)
+                with m.Elif((s.task >= self._tasks) if self._tasks else 0):
+                    self._fail(m, Error.TASK)
+                with m.Else():
+                    m.next = "RANGE"
+            self._range(m, base, size, index)
+            with m.State("WORD"):
+                m.d.comb += self.words.ready.eq(1)
+                with m.If(self.words.valid):
+                    m.d.sync += index.eq(index + 1)
+                    self._word(m, index, total, following, size, base)
+            with m.State("TOTAL"):
+                m.next = "WORD"
+                with m.If((total > s.image_bytes) | (total < HEADER_BYTES)):
+                    self._fail(m, Error.TRUNCATED)
+            self._section(m, index, total, following, size)
+            with m.State("DONE"):
+                m.d.comb += self.done.eq(1)
+            with m.State("FAILED"):
+                pass
+        return m
+
+    def _fail(self, m: Module, code: Error) -> None:
+        m.d.sync += self.code.eq(code)
+        m.next = "FAILED"
+
+    def _word(
+        self, m: Module, index: Signal, total: Signal, following: Signal, size: Signal, base: Signal
+    ) -> None:
+        """Check or keep one header word."""
+        word = self.words.payload
+        with m.Switch(index):
+            for position, expected, code in (
+                (0, MAGIC, Error.MAGIC),
+                (1, VERSION, Error.VERSION),
+                (2, self._build_id, Error.BUILD),
+            ):
+                with m.Case(position), m.If(word != expected):
+                    self._fail(m, code)
+            with m.Case(3):
+                m.d.sync += total.eq(word)
+                m.next = "TOTAL"
+            with m.Case(4, 6, 8, 10), m.If(word != following << UNIT_BITS):
+                self._fail(m, Error.SECTION)
+            with m.Case(5):
+                m.d.sync += size.eq(word * COMMAND_UNITS)
+                m.next = "SECTION"
+                with m.If(word == 0):
+                    self._fail(m, Error.SECTION)
+            with m.Case(7, 9, 11):
+                m.d.sync += size.eq(_units(word))
+                m.next = "SECTION"
+            with m.Case(12):
+                m.d.sync += [base.eq(self.settings.input_base), size.eq(word)]
+                m.next = "RANGE"
+            with m.Case(13):
+                m.d.sync += [base.eq(self.settings.output_base), size.eq(word)]
+                m.next = "RANGE"
+            with m.Case(15):
+                m.next = "DONE"
+                if self._streamed:
+                    m.d.sync += [base.eq(self.settings.workspace_base), size.eq(word)]
+                    m.next = "RANGE"
+
+    def _range(self, m: Module, base: Signal, size: Signal, index: Signal) -> None:
+        """Check that `size` bytes from `base`, padded, lie in the window; then load what lies there."""
+        s, distance, end, far = self.settings, Signal(65), Signal(34), Signal()
+        units = _units(size[:32])
+        with m.State("RANGE"):
+            m.d.sync += [distance.eq(base - s.window_base), size.eq(units << UNIT_BITS)]
+            m.next = "RANGE_END"
+        with m.State("RANGE_END"):
+            m.d.sync += [end.eq(distance[:32] + size), far.eq(distance[32:].any())]
+            m.d.sync += [self.open.address.eq(base[UNIT_BITS:]), self.open.units.eq(size[UNIT_BITS:])]
+            m.next = "RANGE_CHECK"
+        with m.State("RANGE_CHECK"):
+            outside = far | (end > s.window_bytes)
+            with m.If((s.window_bytes != 0) & outside):
+                self._fail(m, Error.WINDOW)
+            with m.Else():
+                m.next = "WORD"
+                with m.Switch(index):
+                    with m.Case(0):
+                        m.d.sync += self.open.units.eq(HEADER_BYTES // SECTION_ALIGN)
+                        m.d.sync += [self.open.load.eq(1), self.open.channel.eq(HEADER)]
+                    with m.Case(13):
+                        m.d.sync += [self.open.load.eq(1), self.open.channel.eq(PIXELS)]
+                    with m.Case(14):
+                        m.d.sync += self.output_load.eq(1)
+                    with m.Default():  # the workspace: the core says when it is read and written
+                        m.next = "DONE"
+
+    def _section(self, m: Module, index: Signal, total: Signal, following: Signal, size: Signal) -> None:
+        """Check that `size` units from `following` lie in the Image; then load their channel."""
+        end, units = Signal(36), total[UNIT_BITS:]
+        with m.State("SECTION"):
+            m.d.sync += [
+                end.eq(following + size),
+                self.open.address.eq(self.settings.image_base[UNIT_BITS:] + following),
+                self.open.units.eq(size),
+            ]
+            m.next = "SECTION_CHECK"
+        with m.State("SECTION_CHECK"):
+            with m.If((end > units) | ((index == _LAST_SECTION) & (end != units))):
+                self._fail(m, Error.SECTION)
+            with m.Else():
+                m.next = "WORD"
+                m.d.sync += [self.open.load.eq(1), following.eq(end)]
+                with m.Switch(index):
+                    for word, channel in ((6, COMMANDS), (8, CONSTANTS), (10, WEIGHTS), (12, ADDENDS)):
+                        with m.Case(word):
+                            m.d.sync += self.open.channel.eq(channel)
+
+
+def _units(size: Value) -> Value:
+    """Bytes as units of 64, rounded up."""
+    return (size + (SECTION_ALIGN - 1)) >> UNIT_BITS

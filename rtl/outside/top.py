@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole accelerator: registers, control, masters and core behind flat AXI ports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from amaranth import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, ResetInserter, ResetSignal, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
+
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.rtl.experts.counters import EVENTS, ExpertCounters
+from hlsgen.rtl.format.streams import UNIT_BITS
+from hlsgen.rtl.outside.control import CORE_COUNTERS, Control
+from hlsgen.rtl.outside.fetch import CONSTANTS, OPERANDS, WEIGHTS, Fetch
+from hlsgen.rtl.outside.header import HeaderCheck
+from hlsgen.rtl.outside.registers import Registers
+from hlsgen.rtl.outside.write_back import WriteBack
+from hlsgen.rtl.parts.axi import ADDRESS_BITS, AxiLite, AxiRead, AxiWrite, connect_flat, flat_members
+
+TRACE_FIELDS = (("command", 16), ("kind", 2), ("head", 8), ("row", 16), ("word", 16))
+TRACES = ("trace_tile", "trace_drain")
+
+
+def _trace_members(p: MachineParameters) -> dict[str, wiring.Member]:
+    fields = (("valid", p.row_width), *TRACE_FIELDS, ("data", 16 * p.columns * p.row_width))
+    return {f"{trace}_{name}": Out(bits) for trace in TRACES for name, bits in fields}
+
+
+class Top(wiring.Component):
+    """The accelerator.
+
+    Parameters
+    ----------
+    parameters
+        The machine's shape.
+    target
+        `generic`, or `ecp5` for its multiplier and memory blocks.
+    trace
+        Show every word that the core writes on the `trace_*` ports.
+    address_bits
+        Bits of external addresses that are used; the bases' bits above are taken as 0.
+    near
+        What the master reads is on the chip: see `Fetch`.
+    core_factory
+        Makes the core; a test may put another one with the same members in its place.
+
+    Members
+    -------
+    s_axil_*
+        AXI4-Lite slave: the registers of docs/design.md.
+    m_axi_*
+        AXI4 master: bursts of at most `fetch.burst_bytes`, aligned so that none crosses 4 KiB.
+    irq
+        High while done or error is set.
+    trace_tile_*, trace_drain_*
+        With `trace`: a word of each row of a group, valid for one cycle.
+
+    Latency
+    -------
+    Throughput is the core's; docs/design.md describes it.
+    """
+
+    irq: Signal
+
+    def __init__(
+        self,
+        parameters: MachineParameters,
+        *,
+        target: str = "generic",
+        trace: bool = False,
+        address_bits: int = ADDRESS_BITS,
+        near: bool = False,
+        core_factory: Callable[[], wiring.Component] | None = None,
+    ) -> None:
+        self._parameters, self._target, self._trace = parameters, target, trace
+        self._core_factory = core_factory
+        self._bus: dict[str, Any] = {"address_bits": address_bits, "near": near}
+        bus = parameters.bus_bytes
+        super().__init__(
+            {
+                **flat_members("s_axil", AxiLite().flip()),
+                **flat_members("m_axi", AxiRead(bus)),
+                **flat_members("m_axi", AxiWrite(bus)),
+                "irq": Out(1),
+                **(_trace_members(parameters) if trace else {}),
+            }
+        )
+
+    def _core(self) -> Any:
+        if self._core_factory is not None:
+            return self._core_factory()
+        from hlsgen.rtl.core.core import Core
+
+        return Core(self._parameters, target=self._target, trace=self._trace, near=self._bus["near"])
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002
+        m = Module()
+        m.submodules.registers = registers = Registers(self._parameters)
+        m.submodules.control = control = Control(
+            self._bus["address_bits"], streamed=self._parameters.streamed
+        )
+        m.submodules.fetch = fetch = Fetch(self._parameters, **self._bus)
+        m.submodules.write_back = writer = WriteBack(self._parameters, **self._bus)
+        header, core = HeaderCheck(self._parameters), self._core()
+        m.submodules.header = ResetInserter(control.check_reset)(header)
+        m.submodules.core = self._held(m, core, control.core_reset)
+
+        connect_flat(m, self, "s_axil", registers.bus)
+        connect_flat(m, self, "m_axi", fetch.bus)
+        connect_flat(m, self, "m_axi", writer.bus)
+        self._connect_control(m, registers, control, header)
+        self._connect_masters(m, control, header, fetch, writer)
+        self._connect_core(m, control, header, fetch, writer, core)
+        m.d.comb += self.irq.eq(control.irq)
+        if self._parameters.experts:
+            self._connect_counters(m, registers, control, core)
+        return m
+
+    @staticmethod
+    def _held(m: Module, core: Any, reset: Signal) -> Any:
+        """The core in a domain of the same clock that a register resets.
+
+        The register is set from the start and by a reset from outside; joining both in front of the core
+        would put a gate before its largest net.
+        """
+        m.domains.core = ClockDomain()
+        m.d.comb += [ClockSignal("core").eq(ClockSignal()), ResetSignal("core").eq(reset)]
+        return DomainRenamer("core")(core)
+
+    def _connect_counters(self, m: Module, registers: Registers, control: Control, core: Any) -> None:
+        """Counters of experts are outside the core: its reset leaves them."""
+        m.submodules.expert_counters = counters = ExpertCounters(self._parameters)
+        m.d.comb += [
+            counters.clear.eq(control.begin),
+            counters.expert.eq(registers.expert),
+            registers.expert_tokens.eq(counters.tokens),
+            registers.expert_waits.eq(counters.waits),
+        ]
+        for name in EVENTS:
+            m.d.comb += [
+                getattr(counters, name).eq(getattr(core, f"expert_{name}")),
+                getattr(counters, f"{name}_of").eq(getattr(core, f"expert_{name}_of")),
+            ]
+
+    def _connect_control(
+        self, m: Module, registers: Registers, control: Control, header: HeaderCheck
+    ) -> None:
+        wiring.connect(m, registers.settings, control.settings)
+        wiring.connect(m, control.status, registers.status)
+        wiring.connect(m, control.image, header.settings)
+        m.d.comb += [
+            control.start.eq(registers.start),
+            control.abort.eq(registers.abort),
+            control.clear.eq(registers.clear),
+            control.checked.eq(header.done),
+            control.check_code.eq(header.code),
+        ]
+
+    def _connect_masters(
+        self, m: Module, control: Control, header: HeaderCheck, fetch: Fetch, writer: WriteBack
+    ) -> None:
+        wiring.connect(m, fetch.header, header.words)
+        wiring.connect(m, header.open, fetch.open)
+        m.d.comb += [
+            fetch.reset.eq(control.check_reset),
+            fetch.enable.eq(control.enable),
+            writer.reset.eq(control.check_reset),
+            writer.load.eq(header.output_load),
+            writer.address.eq(header.open.address),
+            writer.units.eq(header.open.units),
+            writer.finish.eq(control.finish),
+            control.written.eq(writer.done),
+            control.read_error.eq(fetch.error),
+            control.late_read_error.eq(fetch.late_error),
+            control.write_error.eq(writer.error),
+            control.bus_progress.eq(fetch.progress | writer.progress),
+            control.bus_idle.eq(fetch.idle & writer.idle),
+        ]
+
+    @staticmethod
+    def _connect_sections(
+        m: Module, fetch: Fetch, header: HeaderCheck, core: Any, name: str, channel: int
+    ) -> None:
+        """The core opens one command's section after another; none of them reaches beyond the Image's."""
+        begin, units = Signal.like(header.open.address), Signal.like(header.open.units)
+        with m.If(header.open.load & (header.open.channel == channel)):
+            m.d.sync += [begin.eq(header.open.address), units.eq(header.open.units)]
+        offset, size = getattr(core, f"{name}_offset"), getattr(core, f"{name}_units")
+        port = getattr(fetch, f"{name}_open")
+        m.d.sync += [
+            port.load.eq(getattr(core, f"{name}_open") & (offset + size <= units)),
+            port.channel.eq(channel),
+            port.address.eq(begin + offset),
+            port.units.eq(size),
+        ]
+        m.d.comb += getattr(core, f"{name}_spent").eq(getattr(fetch, f"{name}_spent"))
+
+    def _connect_core(
+        self,
+        m: Module,
+        control: Control,
+        header: HeaderCheck,
+        fetch: Fetch,
+        writer: WriteBack,
+        core: Any,
+    ) -> None:
+        for name in ("commands", "constants", "weights", "addends", "pixels"):
+            wiring.connect(m, getattr(fetch, name), getattr(core, name))
+        wiring.connect(m, core.output, writer.i)
+        if self._parameters.streamed:
+            self._connect_workspace(m, control, fetch, writer, core)
+        if self._parameters.planned:
+            m.d.comb += core.task.eq(control.image.task)
+            for name, channel in (("weights", WEIGHTS), ("constants", CONSTANTS)):
+                self._connect_sections(m, fetch, header, core, name, channel)
+        m.d.comb += [
+            fetch.weights_first.eq(core.weights_first),
+            control.core_done.eq(core.done),
+            control.core_progress.eq(core.progress),
+            control.core_levels.eq(Cat(getattr(core, name) for name in CORE_COUNTERS)),
+        ]
+        if not self._trace:
+            return
+        for trace in TRACES:
+            for name in ("valid", *(name for name, _ in TRACE_FIELDS), "data"):
+                port: Signal = getattr(self, f"{trace}_{name}")
+                m.d.sync += port.eq(getattr(getattr(core, trace), name))
+
+    @staticmethod
+    def _connect_workspace(m: Module, control: Control, fetch: Fetch, writer: WriteBack, core: Any) -> None:
+        """Keys and values: where they are written and read again."""
+        base = control.image.workspace_base[UNIT_BITS:]
+        wiring.connect(m, fetch.operands, core.operands)
+        m.d.sync += [
+            fetch.operands_open.load.eq(core.operands_load),
+            fetch.operands_open.channel.eq(OPERANDS),
+            fetch.operands_open.address.eq(base + core.operands_offset),
+            fetch.operands_open.units.eq(core.operands_units),
+        ]
+        m.d.comb += [
+            core.operands_spent.eq(fetch.operands_spent),
+            writer.workspace.eq(base),
+            core.stored.eq(writer.stored),
+        ]

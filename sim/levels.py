@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run a design's samples at one level and compare every tensor with golden."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hlsgen.emit.rtl_cache import rtl_text
+from hlsgen.errors import Mismatch, Problem, UsageError
+from hlsgen.ir import batch_size, evaluate
+from hlsgen.machine.format.program import Program
+from hlsgen.machine.run import trace
+from hlsgen.store import measured
+from hlsgen.store.cache import cache_folder
+from hlsgen.store.files import sha256, write
+from hlsgen.store.folder import sources
+from hlsgen.store.measured import Measured, command_ends
+from hlsgen.store.paths import PLAIN, TRACED
+
+if TYPE_CHECKING:
+    from hlsgen.sim.cosim import Run
+    from hlsgen.store.compiled import Compiled
+
+LEVELS = ("program", "csim", "rtl")
+SIMULATORS = ("verilator", "icarus")
+DEFAULT_SAMPLES = {("program", ""): 16, ("csim", ""): 0, ("rtl", "verilator"): 16, ("rtl", "icarus"): 1}
+"""Samples that run when the user does not say: what takes seconds; 0 is all of them."""
+COUNTERS = ("cycles", "multiply", "wait_tile", "wait_weights", "wait_drain", "idle")
+BATCH = 32
+"""Images whose trace records are in memory at once."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One image at one level: output [rows, columns], trace records, the RTL's counters if it was RTL."""
+
+    output: np.ndarray
+    records: np.ndarray
+    counters: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of the image; 0 where it was not RTL."""
+        return self.counters.get("cycles", 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verilog:
+    """The Verilog that the simulation speaks for: that of the build folder, or the generator's.
+
+    The tensors are seen in a text of the same machine with trace ports. Where the delivered text is not the
+    one that this generator makes of the design's parameters, it runs as well, and `itself` is set.
+    """
+
+    sha256: str
+    itself: bool = False
+
+    def __str__(self) -> str:
+        name = f"{PLAIN} {self.sha256[:12]}"
+        if self.itself:
+            return f"{name}: not this generator's text; it ran itself, every output and cycle equal"
+        return f"{name}: the generator's text of this machine, simulated with trace ports"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """What came of it; there is no Simulation when anything differs."""
+
+    level: str
+    simulator: str
+    images: int
+    task: int
+    tensors: tuple[str, ...]
+    """Names of the tensors that were compared."""
+    elements: int
+    """Elements compared in all tensors of all images."""
+    classes: tuple[int, ...]
+    """The class of each image; nothing where a task has a result for each token."""
+    labels: tuple[int, ...]
+    """The true classes, or nothing."""
+    counters: tuple[Mapping[str, int], ...] = ()
+    """Registers of the RTL for each image: cycles, and why MULTIPLY waited."""
+    ends: Mapping[int, int] = field(default_factory=dict)
+    """Of each command of the slowest image the cycle of its last result; RTL only."""
+    macs: int
+    """Useful multiply-accumulates per image."""
+    lanes: int
+    """Multiply-accumulates per cycle of the array."""
+    verilog: Verilog | None = None
+    """What ties the RTL that ran to `rtl/top.v`; nothing at the other levels."""
+
+    @property
+    def correct(self) -> int:
+        """Images whose class is the label."""
+        return sum(a == b for a, b in zip(self.classes, self.labels, strict=False))
+
+    @property
+    def cycles(self) -> int:
+        """Most cycles of any image, from the RTL's register; 0 at the other levels."""
+        return max((item["cycles"] for item in self.counters), default=0)
+
+    @property
+    def measured(self) -> Measured:
+        """What a report keeps of it; RTL only."""
+        slowest = max(self.counters, key=lambda item: item["cycles"])
+        return Measured(simulator=self.simulator, images=self.images, counters=slowest, ends=self.ends)
+
+    @property
+    def utilisation(self) -> float:
+        """Useful multiply-accumulates over cycles times the array's, of the slowest image; RTL only."""
+        return self.macs / (self.cycles * self.lanes) if self.cycles else 0.0
+
+
+def simulate(
+    design: Compiled,
+    *,
+    level: str = "program",
+    simulator: str = "verilator",
+    samples: int | None = None,
+    task: int = 0,
+) -> Simulation:
+    """Run the first `samples` stored images for a task; raises `Mismatch` with the first difference.
+
+    Without `samples` as many run as take seconds. Raises `ToolMissing` and `ToolFailed` for its tools.
+    """
+    if level not in LEVELS:
+        raise UsageError(f"level must be one of {', '.join(LEVELS)}, not {level!r}")
+    if simulator not in SIMULATORS:
+        raise UsageError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
+    output = design.graph.for_task(task).output
+    count = DEFAULT_SAMPLES[level, simulator if level == "rtl" else ""] if samples is None else samples
+    stored = len(design.samples)
+    if not (samples is None or 1 <= samples <= stored):
+        raise UsageError(f"samples must be in 1..{stored}, the number in the build folder, not {samples}")
+    images = design.samples.images[: min(count, stored) or stored]
+    verilog, delivered = _verilog(design) if level == "rtl" else (None, None)
+    outcomes = _outcomes(design, level, simulator, images, task, delivered)
+    elements, classes, counters = 0, [], []
+    slowest: Outcome | None = None
+    size = batch_size(design.graph, BATCH)
+    for start in range(0, len(images), size):
+        batch = images[start : start + size]
+        golden = evaluate(design.graph, batch, task)
+        for offset, outcome in zip(range(len(batch)), outcomes, strict=False):
+            tensors = {name: values[offset] for name, values in golden.items()}
+            elements += _compare(design, start + offset, outcome, tensors, task)
+            if len(outcome.output) == 1:  # else there is a result for each token
+                classes.append(int(outcome.output.argmax()))
+            counters.append(outcome.counters)
+            if slowest is None or outcome.cycles > slowest.cycles:
+                slowest = outcome
+    labels = design.samples.labels if task == 0 else None  # labels are the first task's
+    names = {node.name for node in design.graph.for_task(task)}
+    views = [view.tensor for view in design.program.views if view.tensor in names]
+    result = Simulation(
+        level=level,
+        simulator=simulator if level == "rtl" else "",
+        images=len(images),
+        task=task,
+        tensors=tuple(dict.fromkeys([*views, output])),
+        elements=elements,
+        classes=tuple(classes),
+        labels=() if labels is None else tuple(int(label) for label in labels[: len(images)]),
+        counters=tuple(counters) if level == "rtl" else (),
+        ends=command_ends(slowest.records) if level == "rtl" and slowest else {},
+        macs=design.program.task_macs[task],
+        lanes=design.program.parameters.lanes,
+        verilog=verilog,
+    )
+    if result.counters and design.directory is not None and _writable(design.directory):
+        measured.store(design.directory, design.program.parameters.build_id, task, result.measured)
+    return result
+
+
+def _compare(
+    design: Compiled, index: int, outcome: Outcome, golden: Mapping[str, np.ndarray], task: int
+) -> int:
+    """Compare one image; returns how many elements were compared, or raises `Mismatch`."""
+    program, output = design.program, design.graph.for_task(task).output
+    difference = trace.compare(program, outcome.records, golden, task)
+    if difference is not None:
+        raise Mismatch(
+            Problem(
+                f"image {index}: {difference}",
+                where=f"command {difference.command}: {program.commands[difference.command]}",
+                why="this is the first tensor in program order that differs from golden",
+            )
+        )
+    expected = golden[output].reshape(outcome.output.shape)
+    wrong = outcome.output != expected
+    if wrong.any():
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise Mismatch(
+            Problem(
+                f"image {index}: {output}{list(place)}: golden {expected[place]}, "
+                f"got {outcome.output[place]} (last command; {int(wrong.sum())} elements differ)",
+                why="all tensors inside the accelerator are equal: what it wrote to memory differs",
+            )
+        )
+    return _compared(program, golden, task) + expected.size
+
+
+def _compared(program: Program, golden: Mapping[str, np.ndarray], task: int) -> int:
+    """Elements that the trace of one image shows."""
+    total = 0
+    for view in program.views:
+        if not program.commands[view.command].runs_for(task):
+            continue
+        shape = trace.tensor_shape(view)
+        rows = (trace.routed_rows(view, golden) >= 0).sum() if view.expert else view.rows
+        total += int(np.prod(shape)) // view.rows * int(rows)
+    return total
+
+
+def _outcomes(
+    design: Compiled, level: str, simulator: str, images: np.ndarray, task: int, delivered: str | None
+) -> Iterator[Outcome]:
+    if level == "program":
+        return _program(design, images, task)
+    if level == "csim":
+        return _in_batches(images, _csim(design, task))
+    return _in_batches(images, _rtl(design, simulator, task, delivered))
+
+
+def _in_batches(images: np.ndarray, run: Callable[[np.ndarray], Sequence[Outcome]]) -> Iterator[Outcome]:
+    for start in range(0, len(images), BATCH):
+        yield from run(images[start : start + BATCH])
+
+
+def _program(design: Compiled, images: np.ndarray, task: int) -> Iterator[Outcome]:
+    from hlsgen.machine.run.interpreter import Interpreter
+
+    program = design.program
+    interpreter = Interpreter(program.parameters, design.packed_image)
+    for image in images:
+        done = interpreter.run(program.input.pack(image, program.parameters.columns), task=task)
+        yield Outcome(program.outputs[task].unpack(done.output, program.parameters), done.records)
+
+
+def _csim(design: Compiled, task: int) -> Callable[[np.ndarray], list[Outcome]]:
+    from hlsgen.emit.hls import hls
+    from hlsgen.sim.csim import CSim
+
+    files = sources(design, "hls") or hls(design.program, design.image)
+    compiled = CSim(design.program, design.packed_image, files, build_folder(design), tracing=True)
+
+    def run(images: np.ndarray) -> list[Outcome]:
+        result = compiled.run(images, task=task)
+        return [
+            Outcome(output, records) for output, records in zip(result.outputs, result.records, strict=True)
+        ]
+
+    return run
+
+
+def _rtl(
+    design: Compiled, simulator: str, task: int, delivered: str | None
+) -> Callable[[np.ndarray], list[Outcome]]:
+    """Runs the traced text, and the `delivered` one beside it if there is one."""
+    from hlsgen.sim import cosim, icarus
+
+    program, place, image = design.program, build_folder(design), design.packed_image
+    parameters = program.parameters
+    text = _traced(design)
+    itself = cosim.build(parameters, place, text=delivered) if delivered else None
+    harness = cosim.build(parameters, place, trace=True, text=text) if simulator == "verilator" else None
+
+    def run(images: np.ndarray) -> list[Outcome]:
+        inputs = [program.input.pack(item, parameters.columns) for item in images]
+        if harness is None:
+            runs = icarus.run(parameters, image, inputs, place, text=text, task=task)
+        else:
+            runs = harness.run(image, inputs, task=task)
+        if itself is not None:
+            _compare_delivered(runs, itself.run(image, inputs, task=task), cycles=harness is not None)
+        return [_rtl_outcome(program, done, task) for done in runs]
+
+    return run
+
+
+def _compare_delivered(traced: Sequence[Run], delivered: Sequence[Run], *, cycles: bool) -> None:
+    """Raise `Mismatch` unless both texts did the same with each image of a batch.
+
+    cycles: also in time, where both saw the same memory.
+    """
+    for index, (one, other) in enumerate(zip(traced, delivered, strict=True)):
+        same = one.output == other.output and one.error == other.error
+        if not same or (cycles and one.counters["cycles"] != other.counters["cycles"]):
+            raise Mismatch(
+                Problem(
+                    f"{PLAIN}, image {index} of its batch: it must do the same as the generator's machine: "
+                    f"error {one.error}, {one.counters['cycles']} cycles, not error {other.error}, "
+                    f"{other.counters['cycles']} cycles, output {'' if same else 'not '}equal",
+                    why="the text is not the one that this version generates for the program",
+                    fix="hlsgen compile again",
+                )
+            )
+
+
+def _rtl_outcome(program: Program, run: Run, task: int) -> Outcome:
+    if run.error:
+        raise Mismatch(
+            Problem(
+                f"the RTL stopped with error {run.error}",
+                why="golden has no such error; docs/design.md lists the codes under Registers",
+            )
+        )
+    if run.records is None:
+        raise UsageError("the RTL must be simulated with its trace")
+    counters = {name: run.counters[name] for name in COUNTERS}
+    return Outcome(program.outputs[task].unpack(run.output, program.parameters), run.records, counters)
+
+
+def _verilog(design: Compiled) -> tuple[Verilog, str | None]:
+    """What the simulation speaks for; and the delivered text, if that has to run itself."""
+    fresh = rtl_text(design.program.parameters, design.rtl_target)
+    delivered = sources(design, "rtl").get(PLAIN, fresh)
+    itself = delivered != fresh
+    return Verilog(sha256=sha256(delivered.encode()), itself=itself), delivered if itself else None
+
+
+def _traced(design: Compiled) -> str:
+    """The Verilog with trace ports, as generated; a simulation puts it into the build folder."""
+    text = rtl_text(design.program.parameters, design.rtl_target, trace=True)
+    if design.directory is not None and _writable(design.directory):
+        write({TRACED: text.encode()}, design.directory)
+    return text
+
+
+def build_folder(design: Compiled) -> Path:
+    """Where compiled simulators are kept: `build` in the build folder if it can be, else the user's cache."""
+    if design.directory is not None and _writable(design.directory):
+        return design.directory / "build"
+    return cache_folder()
+
+
+def _writable(directory: Path) -> bool:
+    return os.access(directory, os.W_OK)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folding: equal floats, plain norms, the nodes that pooling needs; and which tensors share a scale."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from quantization.graphs import Vit, digits_vit, images, random_vit
+
+from hlsgen.ir import GraphBuilder, evaluate
+from hlsgen.ops import LayerNorm, Mean
+from hlsgen.quantization.fold import fold
+from hlsgen.quantization.roles import Kind, kinds, streams
+
+POOLS = ("token", "mean_norm", "norm_mean", "mean", "token_plain")
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_folding_changes_no_result(pool: str) -> None:
+    shape = Vit(pool=pool)
+    graph, x = random_vit(shape), images(shape, 5)
+    before, after = evaluate(graph, x), evaluate(fold(graph), x)
+    for node in graph:
+        if not isinstance(node.op, LayerNorm):
+            np.testing.assert_allclose(after[node.name], before[node.name], rtol=0, atol=1e-12)
+
+
+def test_norms_become_plain_and_their_linears_take_gamma_and_beta() -> None:
+    folded = fold(digits_vit())
+    norms = [node.op for node in folded if isinstance(node.op, LayerNorm)]
+    assert len(norms) == 7
+    assert all((n.gamma == 1).all() and (n.beta == 0).all() and n.eps == 1e-5 for n in norms)
+    names = [node.name for node in digits_vit()]
+    assert [node.name for node in folded] == names
+
+
+def test_pooling_gets_the_nodes_the_machine_needs() -> None:
+    def tail(pool: str) -> list[tuple[str, str]]:
+        folded = fold(random_vit(Vit(pool=pool)))
+        return [(node.name, type(node.op).__name__) for node in folded][-4:]
+
+    norm_mean = [("norm", "LayerNorm"), ("norm_affine", "Linear"), ("mean", "Mean"), ("head", "Linear")]
+    assert tail("norm_mean") == norm_mean
+    assert tail("token_plain")[1:] == [("token", "Select"), ("token_mean", "Mean"), ("head", "Linear")]
+    assert tail("mean")[2:] == [("mean", "Mean"), ("head", "Linear")]
+
+
+def test_dead_nodes_vanish() -> None:
+    graph = random_vit(Vit(blocks=1))
+    builder = GraphBuilder("image", graph.input_type)
+    for node in graph:
+        builder.add(node.name, node.op, node.inputs)
+        if node.name == "blocks_0_norm1":
+            builder.add("unused", Mean(), ["blocks_0_norm1"])
+    assert [n.name for n in fold(builder.finish("head"))] == [n.name for n in graph]
+
+
+def test_the_residual_stream_is_one_stream_and_each_pooled_part_its_own() -> None:
+    folded = fold(random_vit(Vit(blocks=1, pool="norm_mean")))
+    kind = kinds(folded)
+    assert streams(folded, kind) == [
+        (
+            "patch_embed",
+            "embedding",
+            "blocks_0_attn_proj",
+            "blocks_0_add1",
+            "blocks_0_mlp_fc2",
+            "blocks_0_add2",
+        ),
+        ("norm_affine",),
+    ]
+    assert kind["mean"] is kind["norm"] is Kind.NARROW
+    assert (kind["image"], kind["blocks_0_scores"], kind["head"]) == (Kind.IMAGE, Kind.LOGITS, Kind.OUTPUT)
+    folded = fold(random_vit(Vit(blocks=1, pool="mean_norm")))
+    assert kinds(folded)["mean"] is Kind.WIDE
+    assert len(streams(folded, kinds(folded))) == 1

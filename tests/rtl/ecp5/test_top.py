@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ECP5 board: dividers, checks, whole images over the serial port, memory inference."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shutil
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.graphs import TINY, Vit, images, integer_vit
+
+from hlsgen.boards import load_board
+from hlsgen.emit.ecp5.project import ecp5_project
+from hlsgen.emit.rtl import convert
+from hlsgen.errors import UsageError
+from hlsgen.ir import evaluate
+from hlsgen.lower import lower
+from hlsgen.lower.lower import Lowered
+from hlsgen.lower.size import ArrayShape
+from hlsgen.machine.format.parameters import ceil_div
+from hlsgen.rtl.ecp5.pll import find_pll
+from hlsgen.rtl.ecp5.top import Ecp5Top, Serial, memory_map
+from hlsgen.sim.runner import simulate
+
+SMALL = Vit(image=(1, 4, 4), width=8, heads=2, blocks=1, hidden=8, classes=5, seed=6)
+WIDE = dataclasses.replace(TINY, classes=9)
+"""Logits in several blocks: with row width 2 or 4 they don't lie together."""
+FAST = Serial(baud=6_250_000, timeout_bits=40)
+
+
+@cache
+def lowered(vit: Vit, rows: int, columns: int, depth: int, bus: int, width: int = 1) -> Lowered:
+    shape = ArrayShape(rows=rows, columns=columns, depth=depth, bus_bytes=bus, row_width=width)
+    return lower(integer_vit(vit), shape)
+
+
+def board_text(found: Lowered, *, damaged: bool) -> str:
+    """The board top for simulation, at the speed of the board's own clock."""
+    top = Ecp5Top(found.program, found.image.pack(), serial=FAST, target="generic", pll=False)
+    if damaged:
+        top._image = bytes(4) + top._image[4:]
+    return convert(top, "ecp5_top")
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
+@pytest.mark.parametrize(
+    ("vit", "array", "tests"),
+    [
+        (TINY, (1, 2, 2, 4), ("images", "truncated", "slow", "foreign", "hasty")),
+        (SMALL, (2, 4, 4, 16), ("images",)),
+        (WIDE, (2, 2, 2, 16, 2), ("images",)),
+        pytest.param(WIDE, (4, 4, 4, 16, 4), ("images",), marks=pytest.mark.slow),
+        (TINY, (1, 2, 2, 4), ("damaged",)),
+    ],
+    ids=("tiny", "small", "row width 2", "row width 4", "damaged"),
+)
+def test_images_over_the_serial_port(
+    vit: Vit, array: tuple[int, ...], tests: tuple[str, ...], tmp_path: Path
+) -> None:
+    found = lowered(vit, *array)
+    pixels = images(vit, 2)
+    golden = evaluate(integer_vit(vit), pixels)
+    layout, columns = found.program.input, array[1]
+    size = layout.words * columns
+    inputs = [layout.pack(image, columns)[:size] for image in pixels]
+    np.savez(
+        tmp_path / "case.npz",
+        inputs=np.frombuffer(b"".join(inputs), np.uint8).reshape(len(inputs), size),
+        logits=golden[found.program.output.tensor].reshape(len(inputs), -1),
+        divisor=FAST.divisor(25.0),
+        timeout_bits=FAST.timeout_bits,
+    )
+    environ = {"ECP5_CASE": str(tmp_path / "case.npz")}
+    passed = simulate(
+        board_text(found, damaged="damaged" in tests),
+        "support.bench_ecp5_top",
+        tmp_path,
+        top="ecp5_top",
+        simulator="icarus",
+        tests=tests,
+        environ=environ,
+    )
+    assert sorted(passed) == sorted(tests)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "dividers", "made"),
+    [
+        (80.0, (5, 16), 80.0),
+        (100.0, (1, 4), 100.0),
+        (25.0, (1, 1), 25.0),
+        (96.5, (7, 27), 675 / 7),
+        (62.5, (2, 5), 62.5),
+        (133.333, (8, 42), 131.25),
+        (400.0, (1, 16), 400.0),
+    ],
+)
+def test_dividers(wanted: float, dividers: tuple[int, int], made: float) -> None:
+    if made < wanted * 0.995:
+        with pytest.raises(UsageError, match=f"not {wanted:g}"):
+            find_pll(25.0, wanted)
+        return
+    pll = find_pll(25.0, wanted)
+    assert (pll.reference, pll.feedback) == dividers
+    assert pll.mhz == made
+    assert 400 <= pll.oscillator_mhz <= 800
+    assert 25 / pll.reference >= 3.125
+
+
+@pytest.mark.parametrize("wanted", [1.0, 0.0, -5.0, 410.0, 1e6, 3.2])
+def test_a_frequency_that_no_dividers_make(wanted: float) -> None:
+    with pytest.raises(UsageError, match="core_mhz must be what the PLL makes of 25 MHz, not"):
+        find_pll(25.0, wanted)
+
+
+def test_the_rate_must_fit_the_clock() -> None:
+    assert Serial().divisor(80.0) == 80
+    assert Serial(baud=115_200).divisor(80.0) == 694
+    for baud in (0, -1, 25_000_000, 5_500_000):
+        with pytest.raises(UsageError, match=f"baud must be within 2 % of 25 MHz .* not {baud}"):
+            Serial(baud=baud).divisor(25.0)
+    with pytest.raises(UsageError, match="timeout_bits must be at least 20, not 19"):
+        Serial(timeout_bits=19).divisor(80.0)
+
+
+def test_program_and_image_must_belong_together() -> None:
+    found, other = lowered(TINY, 1, 2, 2, 4), lowered(SMALL, 2, 4, 4, 16)
+    with pytest.raises(UsageError, match="image must have the build id"):
+        memory_map(found.program, other.image.pack())
+    rows = dataclasses.replace(found.program.output, rows=2)
+    with pytest.raises(UsageError, match="the output must be one row of logits, not 2 rows"):
+        memory_map(dataclasses.replace(found.program, outputs=(rows,)), found.image.pack())
+
+
+def test_the_board_has_pins_for_all_ports() -> None:
+    found = lowered(TINY, 1, 2, 2, 4)
+    text = convert(Ecp5Top(found.program, found.image.pack()), "ecp5_top")
+    project = ecp5_project(load_board("ulx3s-85f"), text)
+    assert project["ecp5/ecp5_top.lpf"].count("LOCATE") == 11
+    assert text.count("EHXPLLL") == 1
+    assert 'ICP_CURRENT = "12"' in text
+    assert ".CLKI_DIV(" in text
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 2), (2, 4, 4), (2, 1, 2)])
+def test_the_blocks_of_the_array_are_those_that_a_project_places(shape: tuple[int, int, int]) -> None:
+    rows, columns, depth = shape
+    found = lowered(TINY, *shape, 4)
+    top = Ecp5Top(found.program, found.image.pack())
+    assert [len(blocks) for blocks in top.sums] == [depth] * (rows * ceil_div(columns, 2))
+    text = convert(top, "ecp5_top")
+    modules = {f"top.core.array.{name}" for name in re.findall(r"top\.core\.array\.([a-z]+_\d\S+) ", text)}
+    assert {path for blocks in top.sums for path in blocks} == {f"{module}/block" for module in modules}
+    assert Ecp5Top(found.program, found.image.pack(), target="generic").sums == []
