@@ -11,6 +11,7 @@ from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.parameters import BUS_BYTES
 from hlsgen.machine.time import cycles
+from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.machine.time.plan import Routing, make_plan
 from hlsgen.rtl.drain.streams import DrainStreams
 from hlsgen.rtl.outside.fetch import Fetch
@@ -26,7 +27,7 @@ def _lowered(rows: int, width: int, bus_bytes: int = 16, streamed: bool = False)
 
 def _model(found: Lowered, near: bool = False) -> cycles._Streams:
     plan = make_plan(found.program, found.image, Routing())
-    return cycles._Streams(plan, found.image, cycles.Memory(near=near), cycles.Timing())
+    return cycles._Streams(plan, found.image, ExternalMemory(near=near), cycles.Timing())
 
 
 @pytest.mark.parametrize(("rows", "width"), SHAPES)
