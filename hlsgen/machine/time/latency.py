@@ -187,7 +187,7 @@ PIXEL = 1
 
 # -- outside ---------------------------------------------------------------------------------------------
 
-START = 36
+START = 44
 """The start register to the channels' first requests, without the memory's latency for the header."""
 BEAT = 6
 """A beat from memory to the word that it completes, where the machine uses it."""
@@ -197,7 +197,7 @@ ROUTE = 36
 """A token's last logit is written: to its last queue entry, beyond a token's time."""
 WRITTEN = 28
 """The last row's write to the last response of external memory, without that memory's latency."""
-FINISH = 13
+FINISH = 18
 """The last row's write to done, without the output's beats and the memory's latency."""
 IMAGE_ROM = 6
 """A read's address to its first beat, of an Image in block RAM."""
