@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from amaranth import Cat, ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib import wiring
@@ -26,6 +25,7 @@ from hlsgen.rtl.ecp5.pll import Pll, find_pll, pll_instance
 from hlsgen.rtl.ecp5.register_host import RegisterHost
 from hlsgen.rtl.ecp5.uart import MIN_DIVISOR, UartReceiver, UartTransmitter
 from hlsgen.rtl.outside.top import Top
+from hlsgen.rtl.parts.ports import join_flat
 
 ARRAY, WEIGHT_RING = "top.core.array", "top.core.weight_ring.memory"
 """Paths of the multiplier array and of the memory that its weights come from."""
@@ -92,14 +92,6 @@ def runs(program: Program) -> dict[str, int]:
     """How the logits lie, for `Frames`: between a row's words there are those of its group's other rows."""
     places, run = program.output.places(program.parameters)[0], program.parameters.columns
     return {"run": run, "pitch": int(places[run])} if len(places) > run else {}
-
-
-def _join(m: Module, top: Top, prefix: str, other: Any) -> None:
-    """Connect the accelerator's flat ports `prefix_name` with an interface that faces them."""
-    for name in other.signature.members:
-        port: Signal = getattr(top, f"{prefix}_{name}")
-        drives = top.signature.members[f"{prefix}_{name}"].flow == Out
-        m.d.comb += getattr(other, name).eq(port) if drives else port.eq(getattr(other, name))
 
 
 class Ecp5Top(wiring.Component):
@@ -181,9 +173,9 @@ class Ecp5Top(wiring.Component):
         )
         m.submodules.receiver = receiver = UartReceiver(self._divisor)
         m.submodules.transmitter = transmitter = UartTransmitter(self._divisor)
-        _join(m, top, "m_axi", rom.read)
-        _join(m, top, "m_axi", rom.write)
-        _join(m, top, "s_axil", host.bus)
+        join_flat(m, top, "m_axi", rom.read)
+        join_flat(m, top, "m_axi", rom.write)
+        join_flat(m, top, "s_axil", host.bus)
         wiring.connect(m, receiver.o, frames.rx)
         wiring.connect(m, frames.tx, transmitter.i)
         m.d.comb += [

@@ -11,16 +11,12 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.depths import route_pace
-from hlsgen.rtl.format.jobs import FIELD_BITS, router_words
+from hlsgen.rtl.format.experts import logit_address_bits
+from hlsgen.rtl.format.jobs import FIELD_BITS
 from hlsgen.rtl.parts.pipeline import address_bits, delay, register
 
 READ_LATENCY = 2
 """Cycles from an address to the logits."""
-
-
-def logit_address_bits(p: MachineParameters) -> int:
-    """Bits of a word's address in the logit memory."""
-    return address_bits(p.queue_tokens * router_words(p))
 
 
 def best_list(p: MachineParameters) -> data.StructLayout:

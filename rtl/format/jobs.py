@@ -30,7 +30,7 @@ class Kind(IntEnum):
 def narrowed(p: MachineParameters, payload: Value) -> Any:
     """A command's fields, 0 beyond the bits that the machine has for them."""
     command = data.View(COMMAND, payload[: COMMAND.size])
-    kept = (Value.cast(getattr(command, name))[: p.field_bits[name]] for name, _, _ in LAYOUT)
+    kept = (Value.cast(command[name])[: p.field_bits[name]] for name, _, _ in LAYOUT)
     return data.View(
         COMMAND,
         Cat(Cat(value, C(0, bits - len(value))) for value, (_, bits, _) in zip(kept, LAYOUT, strict=True)),

@@ -135,7 +135,7 @@ SLOW: Mapping[str, Cases] = {
         "address": lambda: DrainAddress(PLAIN),
         "control": lambda: DrainControl(PLAIN),
         "streams": lambda: DrainStreams(PLAIN),
-        "multiply": lambda: MultiplyStage(PLAIN, addend_depth=8),
+        "multiply": lambda: MultiplyStage(PLAIN),
         "fill": lambda: OperandFill(STREAMED),
         "store": lambda: StoreWords(STREAMED),
     },
@@ -175,8 +175,8 @@ GROUPS = {**FAST, **SLOW}
 def component_names() -> set[str]:
     """Every component that `rtl` defines."""
     found = set()
-    for item in pkgutil.iter_modules(hlsgen.rtl.__path__):
-        module = importlib.import_module(f"hlsgen.rtl.{item.name}")
+    for item in pkgutil.walk_packages(hlsgen.rtl.__path__, "hlsgen.rtl."):
+        module = importlib.import_module(item.name)
         found |= {
             name
             for name, value in vars(module).items()
