@@ -19,6 +19,17 @@ PART_BYTES = 8
 """Bytes of a table that are written in a cycle."""
 
 
+# Constants of five blocks, then a table whose command has drained; two parts of it to a word:
+#
+#   cycle        0       1     2   3   4   5   6     7   8       9     10      11      12      13
+#   words        header  high  b0  b1  b2  b3  high  b4  header  word 0 ...    word 0  word 1  word 1
+#   words.ready  1       1     1   1   1   1   1     1   1       0     0       1       0       1
+#   state        header  high  constants ...   high  c.  header  wait  table ...
+#   constants                  b0  b1  b2  b3        b4
+#   writing                                                            part 0  part 1  part 2  part 3
+#   exp.valid                                                                  part 0  part 1  part 2
+
+
 class ConstantReader(wiring.Component):
     """Takes the constant stream apart (`machine.constant_format`).
 

@@ -14,6 +14,21 @@ from hlsgen.rtl.format.jobs import FIELD_BITS, Kind, multiply_job, operand_bits,
 from hlsgen.rtl.format.ports import Heads, HeadsPorts, Reservations, ReservationsPorts
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits
 
+# A job of one block of three steps, and the next one without a gap; A: `Array.latency`:
+#
+#   cycle                  0      1     2     3     4
+#   jobs                   job 0              job 1
+#   issue                         1     1     1     1
+#   first                         1                 1
+#   last, take_constant                       1
+#   ends_pass, slot_freed                     1
+#   addends, output        -      0     ok    ok    0      looked at by `last` only
+#   weights at the array                      0     1      two cycles after `issue`: OPERANDS_AT
+#   constants                                              OPERANDS_AT + A cycles after `last`
+#
+# `addends` and `output` are computed a cycle ahead and are void in a block's first cycle: a block of one step
+# that needs them takes two cycles.
+
 
 class MultiplyStage(wiring.Component):
     """Takes jobs and walks over their blocks and steps.

@@ -23,6 +23,23 @@ from hlsgen.rtl.format.ports import (
 from hlsgen.rtl.format.streams import LENGTH_UNITS
 from hlsgen.rtl.parts.pipeline import count_bits
 
+# A job whose operands have drained, in front of empty places; n: words of a section:
+#
+#   cycle                0      1 .. 8   9         10     11     12 ..      14      15
+#   state                idle   written  written   fill
+#   drained and stored          1 .. 1                           `quiet` is full after SETTLED of them
+#   begin                                1
+#   sections.open                                         keys                      values
+#   words.ready                                           1
+#
+#   cycle                t      ..  t+n-1    t+n     t+n+1
+#   words                key 0      key n-1  (place) value 0
+#   write                           key n-2  key n-1
+#   keys.filled                              1
+#
+# The next section is asked for three cycles after the last one at the earliest: until then `spent` speaks of
+# the one before.
+
 
 class OperandFill(wiring.Component):
     """Fills the two places of the key and of the value memory in turns: keys, then values, of each reading.

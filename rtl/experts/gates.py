@@ -32,6 +32,21 @@ def weighed_list(p: MachineParameters) -> data.StructLayout:
     )
 
 
+# A list of k = 2 experts, its own values added up:
+#
+#   cycle        0     1        2       3     6        7        8            9
+#   state        idle  chosen   chosen  idle
+#   best (held)        list
+#   index (registered)                        (4)
+#   values                                    first    second
+#   weighed                                            first    both
+#   complete                                                    1
+#   o_valid                                                                  1
+#
+# The next list is taken in cycle 3, but it ends, waiting in `hold`, only when this one has left: a list in 8
+# cycles at the least.
+
+
 class RouteSums(wiring.Component):
     """Looks a list's logits up in the gate table and adds up what the gates are divided by.
 
@@ -53,7 +68,7 @@ class RouteSums(wiring.Component):
 
     Throughput
     ----------
-    A token in k + 2 cycles, E / pace more where all experts' weights are added up.
+    A token in max(k + 1, 8) cycles; where all experts' weights are added up in max(k + 1 + E / pace, 8).
     """
 
     valid: Signal
@@ -200,6 +215,17 @@ class RouteSums(wiring.Component):
             part = register(m, index[:2], name=f"part_{number}")
             values.append(register(m, read.data.word_select(part, 16)[:GATE_BITS], name=f"value_{number}"))
         return values
+
+
+# A token with k = 2 entries:
+#
+#   cycle        0     1 .. 9  10       11     12     13     14  15  16     17     18
+#   state        idle  divide  divide   weigh  weigh  idle
+#   reciprocal   start         valid
+#   asks                                0      1
+#   product.p                                                0   1
+#   append                                                           0      1
+#   done                                                                    1
 
 
 class RouteGates(wiring.Component):

@@ -23,6 +23,14 @@ from hlsgen.rtl.format.jobs import memory_bits, router_words
 from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts, WordMemory
 from hlsgen.rtl.parts.pipeline import count_bits
 
+# Three tokens on their way, one in each part; times are those of `select` and `gates`:
+#
+#   logits.valid and token_end   t
+#   waiting != 0                 t+1      select takes the token, E / pace + 5 cycles to its list
+#   select.valid, sums.ready              sums takes the list, k + 7 cycles to its weights
+#   sums.o_valid, gates.ready             gates takes them, 16 cycles to the first append, k - 1 to `done`
+#   gates.done                            `left` falls; the next token's row is `route_stride` further
+
 
 class Route(wiring.Component):
     """Keeps all logits of a router command, so that DRAIN never waits, and routes token by token.

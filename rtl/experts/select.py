@@ -105,6 +105,18 @@ class LogitWalk(wiring.Component):
         return m
 
 
+# A token, n = E / pace cycles of logits:
+#
+#   cycle             0     1 .. n    3 .. n+2  4 .. n+3    5 .. n+4  n+4   n+5   n+6
+#   state             idle  walk                                            hold  idle
+#   read_address            words
+#   walk.logit                        logits
+#   logit (register)                            compared
+#   best                                                    sorted
+#   done                                                              1
+#   valid                                                                   1
+
+
 class RouteSelect(wiring.Component):
     """Sorts a token's logits into a list of the best; equal logits leave the lower expert in front.
 

@@ -84,6 +84,21 @@ class Open(Bundle):
         )
 
 
+# A section of two bursts, each granted at once:
+#
+#   cycle                   0     1     2     3      4     5     6      7
+#   place.load              1
+#   left, address                 all   all   all    rest  rest  rest   none
+#   size, sized                         1     1      0     1     1      0
+#   request                                   1      0     0     1      0
+#   grant                                     1                  1
+#   bus.arvalid (`Fetch`)                            1                  1
+#   place.spent                                                         1
+#
+# And back: rdata in cycle 0, `beat` and `write` (registers of `Fetch`) in cycle 1, `o` of a word as wide as
+# the bus in cycle 3.
+
+
 class Channel(wiring.Component):
     """One sequential reader: asks for bursts as far as its buffer has room, and buffers what comes.
 

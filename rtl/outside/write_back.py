@@ -27,6 +27,19 @@ def _beat(bus_bytes: int) -> data.StructLayout:
     return data.StructLayout({"data": 8 * bus_bytes, "store": 1, "values": 1, "first": 1})
 
 
+# The last word of a burst of n beats, as wide as the bus:
+#
+#   cycle            0     1       2     3       4 ..   n+2
+#   i                word
+#   buffer, full           1
+#   start                  1
+#   awvalid                        1
+#   owed                           n     n-1     ..     0
+#   move                           1     1       ..
+#   wvalid                               beat 0  ..     beat n-1
+#   wlast                                               1
+
+
 class WriteBack(wiring.Component):
     """Gathers output words into bursts; after `finish` it fills up with zeros to the given length.
 
@@ -70,7 +83,7 @@ class WriteBack(wiring.Component):
 
     Latency
     -------
-    Five cycles from a burst's last word, as wide as the bus, to W; one beat per cycle within a burst.
+    Three cycles from a burst's last word, as wide as the bus, to W; one beat per cycle within a burst.
     """
 
     bus: Any

@@ -23,6 +23,19 @@ def planned_command() -> data.StructLayout:
     return data.StructLayout({"command": COMMAND_BITS, "number": 16})
 
 
+# A command with both sections, then the next one; `settle` counts down from SETTLE after each opening:
+#
+#   cycle                0     1        2 3 4 5    6          7     8     9     10       11
+#   state                take  weights  constants  constants  give  next  take  weights  weights
+#   settle               0     0        4 3 2 1    0          4     3     2     1        0
+#   weights.open               1                                                         1
+#   constants.open                                 1
+#   o.valid, retired                                          1
+#
+# Without a section its state takes one cycle. An expert's command looks its queue up between take and
+# weights: queue (until the routing is complete), look, size.
+
+
 class Planner(wiring.Component):
     """Runs ahead of the sequencer: skips commands of other tasks and of experts without tokens.
 

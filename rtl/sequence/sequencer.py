@@ -48,6 +48,18 @@ class _Job:
         return self.last_tile & self.last_outer
 
 
+# A command of two jobs; nothing is in the way:
+#
+#   cycle                  0      1     2      3     4      5      6
+#   state                  start  pick  push   pick  push   start  pick
+#   job (registers)                     0            1
+#   walk's place                  0     0      1     1
+#   load, multiply, drain               job 0        job 1
+#   commands.ready                                   1
+#
+# `room` in push is what the three queues' `ready` was a cycle before; without it push repeats.
+
+
 class Sequencer(wiring.Component):
     """Expands commands to jobs and hands every job to all three stages at once.
 
