@@ -130,10 +130,11 @@ class RegisterHost(wiring.Component):
                 m.next = "IDLE"
 
     def _take(self, m: Module, step: Signal, found: Signal) -> None:
+        goals = {"code": self.code, "cycles": self.cycles}
         with m.Switch(step):
             for index, item in enumerate(self._steps):
                 with m.Case(index):
                     if item.goal == "wait":
                         m.d.sync += step.eq(step + found[ENDED].any())
                     elif item.goal != "write":
-                        m.d.sync += [getattr(self, item.goal).eq(found), step.eq(step + 1)]
+                        m.d.sync += [goals[item.goal].eq(found), step.eq(step + 1)]

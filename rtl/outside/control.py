@@ -11,8 +11,9 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.rtl.format.ports import LEVELS
 from hlsgen.rtl.outside.header import Error
-from hlsgen.rtl.outside.registers import COUNTER_NAMES, Settings, Status, settings
+from hlsgen.rtl.outside.registers import COUNTER_NAMES, Settings, Status
 from hlsgen.rtl.parts.axi import ADDRESS_BITS
+from hlsgen.rtl.parts.ports import ports
 
 FLUSH_CYCLES = 64
 """Cycles of the core's reset, at least: longer than any of its pipelines."""
@@ -82,7 +83,7 @@ class Control(wiring.Component):
     begin: Signal
 
     def __init__(self, address_bits: int = ADDRESS_BITS, *, streamed: bool = False) -> None:
-        self._address_bits, self._streamed = address_bits, streamed
+        self._address_bits = address_bits
         super().__init__(
             {
                 "start": In(1),
@@ -224,16 +225,17 @@ class Control(wiring.Component):
         return flushed
 
     def _copy(self, m: Module, begin: Signal) -> None:
-        for name, _, _, _ in settings(self._streamed):
-            value = getattr(self.settings, name)
+        image = ports(self.image)
+        for name, value in ports(self.settings).items():
             if name.endswith("_base"):
                 value = value[: self._address_bits]
             with m.If(begin):
-                m.d.sync += getattr(self.image, name).eq(value)
+                m.d.sync += image[name].eq(value)
 
     def _count(self, m: Module, begin: Signal) -> None:
         """Cycles while busy; the core's levels while it runs."""
-        counters = [getattr(self.status, name) for name in COUNTER_NAMES]
+        status = ports(self.status)
+        counters = [status[name] for name in COUNTER_NAMES]
         steps = Cat(self.status.busy, self.core_levels.as_value())
         for index, counter in enumerate(counters):
             running = steps[index] if index == 0 else steps[index] & ~self.core_reset & ~self.finish
