@@ -13,7 +13,7 @@ BEATS_UNDER_WAY = 128
 NEAR_BEATS = 16
 """Depth of the buffers, and beats under way, in front of a memory on the chip: its latency covered."""
 ROM_LATENCY = 6
-"""Cycles from a read's address to its first beat, of an Image in block RAM (`rtl/ecp5/image_rom.py`)."""
+"""Cycles from a read's address to its first beat, of an Image in block RAM (`rtl/board/image_rom.py`)."""
 WEIGHT_BEATS = 256
 SETTLED = 8
 """Cycles for which no write of keys and values may be on its way before anything of them is read: more than
