@@ -132,7 +132,7 @@ def _target(
     board: str, array: str | tuple[int, int, int] | None, settings: Settings
 ) -> tuple[Board, ArrayShape]:
     """The board and the array on it; raises `UsageError` with all that is wrong with them or the settings."""
-    from hlsgen.boards.board import load_board
+    from hlsgen.boards.read import load_board
 
     problems: list[Problem] = []
     target = shape = None

@@ -10,6 +10,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.rtl.arith.targets import DSP48_PAIRS, MULT18, MULT18_PAIRS, PLAIN
 from hlsgen.rtl.array.dots import OPERAND_BITS, Dots, PlainDots
 from hlsgen.rtl.array.dots_ecp5 import BlockDots
 from hlsgen.rtl.array.packed import PackedRows
@@ -17,10 +18,10 @@ from hlsgen.rtl.array.packed_ecp5 import PackedColumns
 from hlsgen.rtl.parts.pipeline import delay
 
 DOTS: dict[str, type[Dots]] = {
-    "plain": PlainDots,
-    "ecp5": BlockDots,
-    "ecp5_packed": PackedColumns,
-    "xilinx_packed": PackedRows,
+    PLAIN: PlainDots,
+    MULT18: BlockDots,
+    MULT18_PAIRS: PackedColumns,
+    DSP48_PAIRS: PackedRows,
 }
 """How cells multiply: any device, a MULT18X18D for one or two products, a DSP48E2 for two."""
 

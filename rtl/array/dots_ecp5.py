@@ -9,6 +9,7 @@ from amaranth import Module, Value
 
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.rtl.arith.multiplier import Multiplier
+from hlsgen.rtl.arith.targets import MULT18
 from hlsgen.rtl.array.dots import OPERAND_BITS, Dots, Sums
 from hlsgen.rtl.parts.pipeline import tree
 
@@ -33,7 +34,7 @@ class BlockDots(Dots):
         depth, columns = self._parameters.depth, self._parameters.columns
 
         def product(row: int, column: int, index: int) -> Value:
-            block = Multiplier(OPERAND_BITS, 8, style="ecp5")
+            block = Multiplier(OPERAND_BITS, 8, style=MULT18)
             m.submodules[f"cell_{row}_{column}_{index}"] = block
             m.d.comb += [
                 block.a.eq(operands[row * depth + index]),

@@ -24,6 +24,7 @@ from amaranth import C, Cat, Module, Signal, Value
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.rtl.arith.carry_ecp5 import gated_sum, kept_sum
 from hlsgen.rtl.arith.multiplier import PORT, Multiplier
+from hlsgen.rtl.arith.targets import MULT18
 from hlsgen.rtl.array.dots import Dots, Sums
 from hlsgen.rtl.parts.pipeline import register, tree
 
@@ -130,6 +131,6 @@ class PackedColumns(Dots):
         return kept_sum(m, kept, ~first, extended, name=name).as_signed()
 
     def _product(self, m: Module, operand: Value, factor: Signal, name: str) -> Value:
-        m.submodules[f"pair_{name}"] = block = Multiplier(PORT, len(operand), style="ecp5")
+        m.submodules[f"pair_{name}"] = block = Multiplier(PORT, len(operand), style=MULT18)
         m.d.comb += [block.a.eq(factor), block.b.eq(operand)]
         return block.p

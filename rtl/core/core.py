@@ -13,6 +13,7 @@ from hlsgen.machine.format.constants import word_bytes
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.depths import queue_depth
 from hlsgen.rtl.arith.multiplier import plan
+from hlsgen.rtl.arith.targets import find_target
 from hlsgen.rtl.array.array import Array
 from hlsgen.rtl.core.constants import ConstantReader, ring_bits
 from hlsgen.rtl.core.experts import connect_experts, plan_ahead, plan_members, report_events
@@ -58,7 +59,7 @@ class Core(wiring.Component):
     parameters
         The machine's shape.
     target
-        "generic", or "ecp5" for that family's multiplier blocks.
+        The kind of device, a key of `hlsgen.rtl.arith.targets.TARGETS`.
     trace
         Show every word written.
     near
@@ -144,7 +145,7 @@ class Core(wiring.Component):
     ) -> None:
         p = self._parameters = parameters
         self._plan, self._trace = plan(parameters, target), trace
-        self._blocks, self._near = target == "ecp5", near
+        self._blocks, self._near = find_target(target).block_rams, near
         members: dict[str, Any] = {
             "commands": In(stream.Signature(COMMAND_BITS)),
             "constants": In(stream.Signature(8 * word_bytes(p.columns))),
