@@ -11,11 +11,10 @@ from shlex import quote
 from hlsgen.cli.answer import Answer
 from hlsgen.cli.values import array, natural, path, positive, shape
 from hlsgen.errors import QuantizationWarning
+from hlsgen.frontend.inputs.shipped import about_models
 
 HELP = "quantize a model and write its build folder"
-EPILOG = """MODEL is a shipped example, a .pt2 file of torch.export, or module:factory. Examples: digits,
-awkward, and with random weights deit-tiny, deit-tiny-distilled, deit-small, vit-base.
-DATA is a .npy or .npz file with preprocessed images [N, C, H, W], or a folder of such files.
+EPILOG = f"""{about_models()}DATA is a .npy or .npz file with preprocessed images [N, C, H, W], or a folder of such files.
 
 example:
   hlsgen compile digits --board ulx3s-85f --array 4x4x8 -o build/digits
