@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hlsgen.boards.board import Board
     from hlsgen.lower.size import ArrayShape
 
+DEFAULT_BOARD = "ulx3s-85f"
 SCHEDULES = ("auto", "resident", "streamed")
 RINGS = tuple(size << 10 for k in range(4, 13) for size in (1 << k, 3 << k >> 1))
 """Budgets of the weight ring to choose from: 16 KiB to 6 MiB."""
