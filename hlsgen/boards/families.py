@@ -15,8 +15,8 @@ from typing import Any
 from hlsgen.boards.rules import NAME, Rule, matching, one_of
 from hlsgen.boards.tools import Command, Package
 from hlsgen.errors import Problem, UsageError
+from hlsgen.machine.format.multipliers import TARGETS, Target
 from hlsgen.machine.format.parameters import ceil_div
-from hlsgen.rtl.arith.targets import TARGETS, Target
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from hlsgen.emit.licence import LINE
 from hlsgen.errors import UsageError
 from hlsgen.host.collector import collector_paused
+from hlsgen.machine.format.multipliers import find_target
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.rtl.arith.targets import find_target
 
 if TYPE_CHECKING:
     from amaranth.lib import wiring

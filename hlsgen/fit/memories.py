@@ -11,7 +11,7 @@ from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 
 
 @dataclass(frozen=True, kw_only=True)
-class Memory:
+class RamShape:
     """`count` equal memories of `depth` words of `width` bits, in blocks like `ram`."""
 
     name: str
@@ -33,7 +33,7 @@ class Memory:
 WEIGHT_RING = "weight ring"
 
 
-def memories(p: MachineParameters, ram: BlockRam) -> tuple[Memory, ...]:
+def memories(p: MachineParameters, ram: BlockRam) -> tuple[RamShape, ...]:
     """Every memory of some size; a second read port is a second copy, lanes of steps have D/C banks."""
     word, banks, width = 8 * p.columns, max(1, p.depth // p.columns), p.row_width
     residual, features = ceil_div(p.residual_words, width), ceil_div(p.feature_words, width)
@@ -56,17 +56,17 @@ def memories(p: MachineParameters, ram: BlockRam) -> tuple[Memory, ...]:
         "root table": (width, 512, 28),
     }
     return tuple(
-        Memory(name=name, count=count, depth=depth, width=bits, ram=ram)
+        RamShape(name=name, count=count, depth=depth, width=bits, ram=ram)
         for name, (count, depth, bits) in sizes.items()
     )
 
 
-def weight_ring(p: MachineParameters, ram: BlockRam) -> Memory:
+def weight_ring(p: MachineParameters, ram: BlockRam) -> RamShape:
     """The weights of a group, a step to the word."""
     return next(memory for memory in memories(p, ram) if memory.name == WEIGHT_RING)
 
 
-def image_rom(p: MachineParameters, image_bytes: int, ram: BlockRam) -> Memory:
+def image_rom(p: MachineParameters, image_bytes: int, ram: BlockRam) -> RamShape:
     """The Image in block RAM behind the bus."""
     depth, width = ceil_div(image_bytes, p.bus_bytes), 8 * p.bus_bytes
-    return Memory(name="Image", count=1, depth=depth, width=width, ram=ram)
+    return RamShape(name="Image", count=1, depth=depth, width=width, ram=ram)

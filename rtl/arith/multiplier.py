@@ -10,11 +10,12 @@ from amaranth import C, Cat, ClockSignal, Instance, Module, Mux, Signal, Value, 
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.format.multipliers import BLOCKS, PLAIN, SOFT, find_target
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.rtl.arith.targets import MULT18, PLAIN, SOFT, find_target
+from hlsgen.machine.time.latency import MULTIPLIER, SHORT_MULTIPLIER, WIDE_MULTIPLIER
 from hlsgen.rtl.parts.pipeline import delay, register, total
 
-STYLES = (PLAIN, MULT18, SOFT)
+STYLES = (PLAIN, BLOCKS, SOFT)
 PORT = 18
 """Width of an ECP5 multiplier port."""
 LIMB = PORT - 1
@@ -52,12 +53,17 @@ class Multiplier(wiring.Component):
     b: Signal
     p: Signal
 
-    def __init__(self, a_bits: int, b_bits: int, *, latency: int = 2, style: str = "plain") -> None:
+    def __init__(
+        self, a_bits: int, b_bits: int, *, latency: int = SHORT_MULTIPLIER, style: str = "plain"
+    ) -> None:
         if style not in STYLES:
             raise ValueError(f"style must be one of {STYLES}, not {style!r}")
-        if latency not in (2, 3) or (style == SOFT and latency != 3):
-            raise ValueError(f"latency must be 2 or 3, for soft multipliers 3, not {latency!r}")
-        if style == MULT18 and max(a_bits, b_bits) > PORT:
+        short, long = SHORT_MULTIPLIER, MULTIPLIER
+        if latency not in (short, long) or (style == SOFT and latency != long):
+            raise ValueError(
+                f"latency must be {short} or {long}, for soft multipliers {long}, not {latency!r}"
+            )
+        if style == BLOCKS and max(a_bits, b_bits) > PORT:
             raise ValueError(f"operands must have at most {PORT} bits, not {a_bits!r} and {b_bits!r}")
         self.latency, self._style = latency, style
         super().__init__(
@@ -67,14 +73,14 @@ class Multiplier(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m = Module()
-        {PLAIN: self._plain, MULT18: self._mult18, SOFT: self._soft}[self._style](m)
+        {PLAIN: self._plain, BLOCKS: self._block, SOFT: self._soft}[self._style](m)
         return m
 
     def _plain(self, m: Module) -> None:
         a, b = register(m, self.a, name="a_q"), register(m, self.b, name="b_q")
         m.d.comb += self.p.eq(delay(m, a * b, self.latency - 1, name="p_q"))
 
-    def _mult18(self, m: Module) -> None:
+    def _block(self, m: Module) -> None:
         """The operands lie on the upper port bits: no sign bit has to be repeated."""
         a_pad, b_pad = PORT - len(self.a), PORT - len(self.b)
         a, b = Cat(C(0, a_pad), self.a), Cat(C(0, b_pad), self.b)
@@ -85,7 +91,7 @@ class Multiplier(wiring.Component):
         # Constants are routed to a block's control ports, so the ones that no register uses stay open.
         ports |= {"i_CLK0": ClockSignal(), "i_CE0": C(1, 1), "i_RST0": C(0, 1)}
         ports |= {"i_SOURCEA": C(0, 1), "i_SOURCEB": C(0, 1)}
-        registers = ["INPUTA", "INPUTB", "OUTPUT"] + ["PIPELINE"] * (self.latency - 2)
+        registers = ["INPUTA", "INPUTB", "OUTPUT"] + ["PIPELINE"] * (self.latency - SHORT_MULTIPLIER)
         ports |= {f"p_REG_{name}_CLK": "CLK0" for name in registers}
         m.submodules.block = Instance("MULT18X18D", **ports)
         m.d.comb += self.p.eq(product[a_pad + b_pad :].as_signed())
@@ -131,7 +137,7 @@ class WideMultiplier(wiring.Component):
     One product a cycle.
     """
 
-    latency = 3
+    latency = WIDE_MULTIPLIER
     a: Signal
     b: Signal
     p: Signal
@@ -146,12 +152,12 @@ class WideMultiplier(wiring.Component):
         del platform
         m = Module()
         b = Cat(self.b, C(0, 1)).as_signed()
-        if self._style != MULT18 or self._a_bits <= PORT:
-            m.submodules.whole = whole = Multiplier(self._a_bits, 17, latency=3, style=self._style)
+        if self._style != BLOCKS or self._a_bits <= PORT:
+            m.submodules.whole = whole = Multiplier(self._a_bits, 17, latency=self.latency, style=self._style)
             m.d.comb += [whole.a.eq(self.a), whole.b.eq(b), self.p.eq(whole.p)]
             return m
-        m.submodules.low = low = Multiplier(PORT, 17, style=MULT18)
-        m.submodules.high = high = Multiplier(self._a_bits - LIMB, 17, style=MULT18)
+        m.submodules.low = low = Multiplier(PORT, 17, style=BLOCKS)
+        m.submodules.high = high = Multiplier(self._a_bits - LIMB, 17, style=BLOCKS)
         m.d.comb += [low.a.eq(self.a[:LIMB]), high.a.eq(self.a[LIMB:].as_signed()), low.b.eq(b), high.b.eq(b)]
         m.d.comb += self.p.eq(register(m, low.p + (high.p << LIMB), name="p_q"))
         return m

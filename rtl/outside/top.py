@@ -37,7 +37,7 @@ class Top(wiring.Component):
     parameters
         The machine's shape.
     target
-        The kind of device, a key of `hlsgen.rtl.arith.targets.TARGETS`.
+        The kind of device, a key of `hlsgen.machine.format.multipliers.TARGETS`.
     trace
         Show every word that the core writes on the `trace_*` ports.
     address_bits

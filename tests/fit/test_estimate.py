@@ -10,7 +10,7 @@ from hlsgen.boards import load_board
 from hlsgen.boards.families import ECP5, ZYNQMP
 from hlsgen.errors import DoesNotFit
 from hlsgen.fit.estimate import check_fit, estimate, fitting_arrays
-from hlsgen.fit.memories import Memory
+from hlsgen.fit.memories import RamShape
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
 
@@ -31,7 +31,7 @@ def lowered(shape: Vit, rows: int, columns: int, depth: int) -> Lowered:
 def test_ram_blocks_are_those_of_the_tools(depth: int, width: int, blocks: int) -> None:
     """Counts as Yosys makes them for the ECP5."""
     for count in (1, 3):
-        memory = Memory(name="m", count=count, depth=depth, width=width, ram=ECP5.ram)
+        memory = RamShape(name="m", count=count, depth=depth, width=width, ram=ECP5.ram)
         assert memory.blocks == count * blocks
 
 

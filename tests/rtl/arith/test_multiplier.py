@@ -11,9 +11,9 @@ import pytest
 from support.leaf_bench import LeafBench
 from support.leaves import MULTIPLIERS, STIMULUS
 
+from hlsgen.machine.format.multipliers import TARGETS
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.rtl.arith.multiplier import STYLES, Multiplier, WideMultiplier, plan
-from hlsgen.rtl.arith.targets import TARGETS
 
 WIDE = 1 << 18
 

@@ -14,9 +14,9 @@ from support.graphs import TINY
 import hlsgen.sim
 from hlsgen.emit.rtl import verilog
 from hlsgen.machine.format.fixed import fixed_machine
+from hlsgen.machine.format.multipliers import TARGETS
 from hlsgen.machine.run.trace import rebuild
 from hlsgen.rtl.arith.multiplier import plan
-from hlsgen.rtl.arith.targets import TARGETS
 from hlsgen.sim import cosim, icarus
 
 MODELS = sorted(Path(hlsgen.sim.__file__).with_name("models").glob("*.v"))
