@@ -79,7 +79,7 @@ class Rig:
     pixels: bytes
     golden: Mapping[str, np.ndarray]
     right: cosim.Run
-    memory: cosim.Memory
+    memory: cosim.MemoryTiming
 
     @property
     def image(self) -> bytes:
@@ -145,7 +145,7 @@ class Rig:
 
 def make_rig(lowered: Lowered, graph: Graph, pixels: np.ndarray, harness: cosim.Harness) -> Rig:
     """A rig whose right run equals golden in every tensor; raises `Mismatch`."""
-    program, memory = lowered.program, cosim.Memory(latency=32)
+    program, memory = lowered.program, cosim.MemoryTiming(latency=32)
     data = program.input.pack(pixels, program.parameters.columns)
     (right,) = harness.run(lowered.image.pack(), [data], memory=memory)
     golden = evaluate(graph, pixels, 0)

@@ -13,7 +13,8 @@ from hlsgen.boards.board import load_board
 from hlsgen.emit.page import page
 from hlsgen.fit.estimate import estimate
 from hlsgen.machine.format.commands import Load
-from hlsgen.machine.time.cycles import board_memory, predict
+from hlsgen.machine.time.cycles import predict
+from hlsgen.machine.time.memory import board_memory
 from hlsgen.machine.time.phases import steps_of
 from hlsgen.report.choice import choice_lines
 from hlsgen.report.facts import Accuracy, Facts
