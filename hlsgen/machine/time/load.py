@@ -28,7 +28,7 @@ def load_time(p: MachineParameters, t: StageTimes, command: Command, job: Job, r
         return LoadTime(groups * command.exp_words, t.rows - 1)
     if command.load is Load.LAYER_NORM:
         spacing = max(words, t.row_spacing)
-        return LoadTime((groups - 1) * spacing + words, t.norm + words - 1)
+        return LoadTime(groups * spacing, t.norm + 2 * words - spacing - 1)
     if command.load is Load.PATCHES:
         fresh = job.tile == job.first_block == 0
         first = PATCH_MEASURE + command.patch_channels + command.patch_height if fresh else 0
