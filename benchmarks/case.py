@@ -166,7 +166,7 @@ def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
     assert answer.records is not None  # the harness traces
     return Result(
         case=case,
-        tokens=max(command.rows for command in program.commands),
+        tokens=max(command.row_count(program.parameters.rows) for command in program.commands),
         macs=program.task_macs[case.task],
         cycles=counters["cycles"],
         predicted=predicted.cycles,

@@ -95,7 +95,7 @@ class Report(Facts):
         if command is None:
             return []
         parts = p.columns // math.gcd(p.columns, command.patch_width)
-        loads, steps = command.rows * command.k_words * parts, steps_of(command)
+        loads, steps = command.row_count(p.rows) * command.k_words * parts, steps_of(command)
         if parts == 1 or loads - steps < WORTH * self.prediction.cycles:
             return []
         why = f"a word of {p.columns} pixels is read in {parts} parts for patches {command.patch_width} wide"

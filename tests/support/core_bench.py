@@ -129,7 +129,7 @@ class CoreBench:
     async def _watch(self, context: Any) -> None:
         while not context.get(self.core.done):
             for name in COUNTERS:
-                self._counters[name] += context.get(getattr(self.core, name))
+                self._counters[name] += context.get(self.core.levels[name])
             for name, event in self._events.items():
                 if context.get(event):
                     self._found[name].append(self._cycle)
@@ -157,7 +157,7 @@ class CoreBench:
 def _events(core: Any, stages: dict[str, Any]) -> dict[str, Value]:
     """`EVENTS`, read off the stages' ports."""
     load, jobs = stages["load"], stages["load"].jobs
-    found = (core.commands.valid, jobs.valid & jobs.ready, load.tile_done, core.issue)
+    found = (core.commands.valid, jobs.valid & jobs.ready, load.tile_done, core.levels.issue)
     return dict(zip(EVENTS, (*found, stages["array"].captured), strict=True))
 
 

@@ -20,12 +20,12 @@ from hlsgen.machine.time import latency
 from hlsgen.rtl.arith.multiplier import Multiplier, WideMultiplier, plan
 from hlsgen.rtl.arith.reciprocal import Reciprocal
 from hlsgen.rtl.array.array import Array
+from hlsgen.rtl.board.image_rom import ImageRom, MemoryMap
 from hlsgen.rtl.drain.activation import Activation
 from hlsgen.rtl.drain.add import AddRows
 from hlsgen.rtl.drain.attention import ContextScales, RowMaxima
 from hlsgen.rtl.drain.combine import GateRows
 from hlsgen.rtl.drain.requantize import Requantize
-from hlsgen.rtl.ecp5.image_rom import ImageRom, MemoryMap
 from hlsgen.rtl.load.exp import ExpLoad
 from hlsgen.rtl.load.layer_norm import LayerNormLoad
 from hlsgen.rtl.load.normalise import NormaliseLanes
@@ -95,7 +95,7 @@ def _named(**cases: Case) -> list[Any]:
     return [pytest.param(case, id=name) for name, case in cases.items()]
 
 
-_TABLE = ({"write": 1, "write_address": 0, "write_data": 0x0807060504030201},)
+_TABLE = ({"write.valid": 1, "write.data": 0x0807060504030201},)
 _ROW = {"norm_width": 4, "norm_gain": 1 << 14, "context_multiplier": 1 << 14}
 PARTS = _named(
     memory=Case(
@@ -149,7 +149,7 @@ PARTS = _named(
     ),
     activation=Case(
         lambda: Activation(2), {}, {"x.1": 3 - 128}, "result.1", latency.ACTIVATION,
-        ({"table_write": 1, "table_address": 0, "table_data": 0x0807060504030201},),
+        ({"table.valid": 1, "table.data": 0x0807060504030201},),
     ),
     add=Case(lambda: AddRows(2), {}, {"x.1": 5}, "result.1", latency.ADD),
     addend=Case(lambda: AddRows(2), {}, {"addend.1": 5}, "result.1", latency.ADD),
@@ -182,7 +182,7 @@ def test_parts_whose_latency_depends_on_the_columns(p: MachineParameters) -> Non
 
 
 def test_a_score_is_exp_as_late_as_every_operand_word() -> None:
-    filled = ({"table_write": 1, "table_address": 0, "table_data": 0x0807060504030201},)
+    filled = ({"table.valid": 1, "table.data": 0x0807060504030201},)
     case = Case(lambda: ExpLoad(P), {"mask": 15}, {"maximum": 3}, "word.1", 0, filled)
     assert measured(case) == latency.EXP == latency.FIXED - latency.MEMORY
 
