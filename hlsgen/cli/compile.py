@@ -9,12 +9,11 @@ import warnings
 from shlex import quote
 
 from hlsgen.cli.answer import Answer
-from hlsgen.cli.values import array, natural, path, positive, shape
+from hlsgen.cli.values import MODEL_FORMS, array, natural, path, positive, shape
 from hlsgen.errors import QuantizationWarning
 
 HELP = "quantize a model and write its build folder"
-EPILOG = """MODEL is a shipped example, a .pt2 file of torch.export, or module:factory. Examples: digits,
-awkward, and with random weights deit-tiny, deit-tiny-distilled, deit-small, vit-base.
+EPILOG = f"""{MODEL_FORMS}
 DATA is a .npy or .npz file with preprocessed images [N, C, H, W], or a folder of such files.
 
 example:
@@ -23,7 +22,7 @@ example:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """MODEL and where it goes."""
+    """MODEL, its data, the machine and the build folder."""
     parser.add_argument("model", metavar="MODEL", type=path)
     parser.add_argument(
         "--calibration",

@@ -6,18 +6,17 @@ from __future__ import annotations
 import argparse
 
 from hlsgen.cli.answer import Answer
-from hlsgen.cli.values import path, shape
+from hlsgen.cli.values import MODEL_FORMS, path, shape
 from hlsgen.errors import EXIT_OK, EXIT_UNSUPPORTED
 
 HELP = "show every op of a model, whether it is supported, and all problems at once"
-EPILOG = """MODEL is a shipped example, a .pt2 file of torch.export, or module:factory. Examples: digits,
-awkward, and with random weights deit-tiny, deit-tiny-distilled, deit-small, vit-base.
+EPILOG = f"""{MODEL_FORMS}
 Exits with 3 when the model can't be compiled.
 """
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """MODEL."""
+    """MODEL and its input shape."""
     parser.add_argument("model", metavar="MODEL", type=path)
     parser.add_argument(
         "--shape", metavar="CxHxW", type=shape, help="the model's input, if the factory returns none"

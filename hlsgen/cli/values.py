@@ -1,14 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values of options."""
+"""Values of options, and the texts that several verbs show."""
 
 from __future__ import annotations
 
 import argparse
 import math
 import re
+import textwrap
 
 from hlsgen.errors import shown
+from hlsgen.frontend.inputs.shipped import SHIPPED
 
+MODEL_FORMS = textwrap.fill(
+    "MODEL is a shipped example, a .pt2 file of torch.export, or module:factory. "
+    f"Examples: {', '.join(SHIPPED)}; all but the digits have seeded random weights.",
+    width=100,
+    break_on_hyphens=False,
+)
+"""What a MODEL may be, for help texts."""
 _PART, _PATH = 255, 4095
 """Bytes of a file's name, and of a path."""
 
@@ -27,7 +36,7 @@ def path(text: str) -> str:
 
 
 def shape(text: str) -> tuple[int, int, int]:
-    """CxHxW."""
+    """Channels, height and width of an image, written CxHxW."""
     from hlsgen.frontend.read.bounds import MOST_ELEMENTS
 
     match = re.fullmatch(r"([1-9][0-9]{0,8})x([1-9][0-9]{0,8})x([1-9][0-9]{0,8})", text)
