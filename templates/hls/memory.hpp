@@ -3,7 +3,7 @@
 //
 // P is the machine's shape: a struct of static constexpr int, one per machine parameter (rows, columns,
 // depth, bus_bytes, tile_slots, ..._words, logit_bits, accumulator_bits). A word is `columns` elements;
-// addresses are in words and are those of docs/design.md.
+// addresses are in words and are those of docs/machine.md.
 #pragma once
 
 #include <cstdint>
