@@ -322,7 +322,7 @@ def _rtl_outcome(program: Program, run: Run, task: int) -> Outcome:
 
 
 def _verilog(design: Compiled) -> tuple[Verilog, str | None]:
-    """What the simulation speaks for; and the delivered text, if that has to run itself."""
+    """The Verilog that the simulation stands for; and the delivered text, if that has to run itself."""
     fresh = rtl_text(design.program.parameters, design.rtl_target)
     delivered = sources(design, "rtl").get(PLAIN, fresh)
     itself = delivered != fresh

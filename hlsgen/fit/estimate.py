@@ -62,7 +62,7 @@ def stage_dsp(columns: int, family: str, array: int, row_width: int = 1) -> int:
 
 
 def estimate(parameters: MachineParameters, board: Board, image_bytes: int = 0) -> Fit:
-    """What a machine needs; `image_bytes` counts where the board keeps the Image on the chip."""
+    """The blocks that a machine needs; `image_bytes` counts where the board keeps the Image on the chip."""
     items = list(memories(parameters))
     array = array_dsp(parameters.rows, parameters.columns, parameters.depth, board.family)
     if board.image == "on_chip":

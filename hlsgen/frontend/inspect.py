@@ -33,7 +33,7 @@ class OpUse:
     places: tuple[tuple[str, str], ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Plain data for JSON."""
         places = [{"module": module, "location": location} for module, location in self.places]
         return {
             "op": self.op,

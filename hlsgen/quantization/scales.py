@@ -176,7 +176,7 @@ class _Assignment:
         return scale or 1.0 / INT8
 
     def _router(self, node: Node) -> float:
-        """Routers of which the task chooses one share a scale: the largest."""
+        """The routers among which the task chooses share a scale: the largest."""
         choices = [user for user in self.graph.users(node.name) if isinstance(user.op, Choose)]
         names = choices[0].inputs if choices else (node.name,)
         levels = (1 << (self.config.logit_width - 1)) - 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a report stands on: the design, its accuracy, its predicted time, its size."""
+"""The facts of a report: the design, its accuracy, its predicted time, its size."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ def _head_sums(output: Term) -> set[Term]:
 
 
 def _misplaced(term: Term, refused: set[Term]) -> str:
-    """What is wrong with a term's inputs; behind a problem nothing is."""
+    """Problems of a term's inputs. An input that has a problem itself raises no second one."""
     allowed = _INPUTS.get(type(term.op), ())
     known = [not isinstance(before.op, Unknown) and before not in refused for before in term.inputs]
     wrong = [

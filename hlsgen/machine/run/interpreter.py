@@ -35,7 +35,7 @@ from hlsgen.machine.run.workspace import Workspace
 class Execution:
     """What one image left: the output's bytes and, if asked for, the trace records in order.
 
-    expert_tokens: of each expert number, over all layers, as the machine counts them.
+    expert_tokens: tokens of each expert number, over all layers, as the machine counts them.
     """
 
     output: bytes
