@@ -204,8 +204,9 @@ def patch(walk: Walk) -> Lines:
 def job(walk: Walk) -> Lines:
     """The jobs of a command with weights."""
     p, (index, command) = walk.design.program.parameters, walk.command_of("patches")
+    rows = (command.tiles - 1) * p.rows + command.tail_rows
     tiles = f"{command.tiles} tiles of {p.rows}, the last one of {command.tail_rows}"
-    yield _line(f"rows of command {index}", f"{command.rows} = {tiles}")
+    yield _line(f"rows of command {index}", f"{rows} = {tiles}")
     blocks = f"{command.total_blocks} blocks of {p.columns}, in {command.groups} pass"
     yield _line("columns", f"{command.total_blocks * p.columns} = {blocks}")
     yield _line("steps of a block", f"ceil({command.k_words * p.columns} / {p.depth}) = {command.k_steps}")

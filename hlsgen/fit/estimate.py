@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hlsgen.boards.board import Board
 from hlsgen.errors import DoesNotFit, Problem
-from hlsgen.fit.memories import Memory, image_rom, memories
+from hlsgen.fit.memories import RamShape, image_rom, memories
 from hlsgen.machine.format.parameters import ECP5_BLOCKS, MachineParameters, ceil_div, is_power_of_two
 
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -21,7 +21,7 @@ class Fit:
     board: Board
     dsp: int
     ram_blocks: int
-    memories: tuple[Memory, ...]
+    memories: tuple[RamShape, ...]
 
     @property
     def usable_dsp(self) -> int:
@@ -135,11 +135,11 @@ def fitting_arrays(board: Board, lanes: int, count: int = 3) -> list[tuple[int, 
     return sorted(shapes, key=key)[:count]
 
 
-def _size(item: Memory) -> str:
+def _size(item: RamShape) -> str:
     return f"{item.name} ({item.blocks} blocks, {item.bits / 8192:.0f} KiB)"
 
 
-def _memory_fix(largest: Memory, board: Board) -> str:
+def _memory_fix(largest: RamShape, board: Board) -> str:
     if largest.name == "Image":
         return "use a smaller model, or a board with external memory, such as zcu102 or kv260"
     if largest.name == "weight ring":

@@ -16,7 +16,7 @@ LUT_CELLS_PER_BLOCK = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Memory:
+class RamShape:
     """`count` equal memories of `depth` words of `width` bits."""
 
     name: str
@@ -36,33 +36,33 @@ class Memory:
         return 0 if cells <= LUT_CELLS_PER_BLOCK * each else self.count * each
 
 
-def weight_ring(p: MachineParameters) -> Memory:
+def weight_ring(p: MachineParameters) -> RamShape:
     """The weights of a group, a step to the word."""
-    return Memory(name="weight ring", count=1, depth=p.ring_words, width=8 * p.columns * p.depth)
+    return RamShape(name="weight ring", count=1, depth=p.ring_words, width=8 * p.columns * p.depth)
 
 
-def memories(p: MachineParameters) -> Iterator[Memory]:
+def memories(p: MachineParameters) -> Iterator[RamShape]:
     """Every memory of some size; a second read port is a second copy, lanes of steps have D/C banks."""
     word, banks, width = 8 * p.columns, max(1, p.depth // p.columns), p.row_width
     residual, features = ceil_div(p.residual_words, width), ceil_div(p.feature_words, width)
-    yield Memory(name="residual", count=2 * width, depth=residual, width=2 * word)
-    yield Memory(name="features", count=width, depth=features, width=word)
-    yield Memory(name="image", count=1, depth=p.image_words, width=word)
+    yield RamShape(name="residual", count=2 * width, depth=residual, width=2 * word)
+    yield RamShape(name="features", count=width, depth=features, width=word)
+    yield RamShape(name="image", count=1, depth=p.image_words, width=word)
     keys, tiles = ceil_div(p.key_words, banks), p.tile_slots * ceil_div(p.tile_words, banks)
-    yield Memory(name="keys", count=p.columns * banks, depth=keys, width=word)
-    yield Memory(name="values", count=p.depth, depth=p.value_words, width=word)
+    yield RamShape(name="keys", count=p.columns * banks, depth=keys, width=word)
+    yield RamShape(name="values", count=p.depth, depth=p.value_words, width=word)
     scores = 2 * p.rows // width * p.score_words
-    yield Memory(name="scores", count=width, depth=scores, width=p.columns * p.logit_bits)
-    yield Memory(name="tile slots", count=p.rows * banks, depth=tiles, width=word)
+    yield RamShape(name="scores", count=width, depth=scores, width=p.columns * p.logit_bits)
+    yield RamShape(name="tile slots", count=p.rows * banks, depth=tiles, width=word)
     yield weight_ring(p)
-    yield Memory(name="constant ring", count=1, depth=p.constant_words, width=RECORD_BITS * p.columns)
+    yield RamShape(name="constant ring", count=1, depth=p.constant_words, width=RECORD_BITS * p.columns)
     # Tables are written eight entries at a time: two banks of entries/8 words of 64 bits.
-    yield Memory(name="activation table", count=width * p.columns, depth=2 * 256 // 8, width=64)
-    yield Memory(name="exp table", count=width * p.columns, depth=(2 << p.logit_bits) // 8, width=64)
-    yield Memory(name="norm rows", count=width, depth=p.tile_words + 64, width=2 * word + 32)
-    yield Memory(name="root table", count=width, depth=512, width=28)
+    yield RamShape(name="activation table", count=width * p.columns, depth=2 * 256 // 8, width=64)
+    yield RamShape(name="exp table", count=width * p.columns, depth=(2 << p.logit_bits) // 8, width=64)
+    yield RamShape(name="norm rows", count=width, depth=p.tile_words + 64, width=2 * word + 32)
+    yield RamShape(name="root table", count=width, depth=512, width=28)
 
 
-def image_rom(p: MachineParameters, image_bytes: int) -> Memory:
+def image_rom(p: MachineParameters, image_bytes: int) -> RamShape:
     """The Image in block RAM behind the bus."""
-    return Memory(name="Image", count=1, depth=ceil_div(image_bytes, p.bus_bytes), width=8 * p.bus_bytes)
+    return RamShape(name="Image", count=1, depth=ceil_div(image_bytes, p.bus_bytes), width=8 * p.bus_bytes)

@@ -10,7 +10,9 @@ from amaranth import C, Cat, ClockSignal, Instance, Module, Mux, Signal, Value, 
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.format.multipliers import array_blocks, array_style
 from hlsgen.machine.format.parameters import ECP5_BLOCKS, TARGETS, MachineParameters
+from hlsgen.machine.time.latency import MULTIPLIER, SHORT_MULTIPLIER, WIDE_MULTIPLIER
 from hlsgen.rtl.parts.pipeline import delay, register, total
 
 STYLES = ("plain", "ecp5", "soft")
@@ -51,11 +53,16 @@ class Multiplier(wiring.Component):
     b: Signal
     p: Signal
 
-    def __init__(self, a_bits: int, b_bits: int, *, latency: int = 2, style: str = "plain") -> None:
+    def __init__(
+        self, a_bits: int, b_bits: int, *, latency: int = SHORT_MULTIPLIER, style: str = "plain"
+    ) -> None:
         if style not in STYLES:
             raise ValueError(f"style must be one of {STYLES}, not {style!r}")
-        if latency not in (2, 3) or (style == "soft" and latency != 3):
-            raise ValueError(f"latency must be 2 or 3, for soft multipliers 3, not {latency!r}")
+        short, long = SHORT_MULTIPLIER, MULTIPLIER
+        if latency not in (short, long) or (style == "soft" and latency != long):
+            raise ValueError(
+                f"latency must be {short} or {long}, for soft multipliers {long}, not {latency!r}"
+            )
         if style == "ecp5" and max(a_bits, b_bits) > PORT:
             raise ValueError(f"operands must have at most {PORT} bits, not {a_bits!r} and {b_bits!r}")
         self.latency, self._style = latency, style
@@ -84,7 +91,7 @@ class Multiplier(wiring.Component):
         # Constants are routed to a block's control ports, so the ones that no register uses stay open.
         ports |= {"i_CLK0": ClockSignal(), "i_CE0": C(1, 1), "i_RST0": C(0, 1)}
         ports |= {"i_SOURCEA": C(0, 1), "i_SOURCEB": C(0, 1)}
-        registers = ["INPUTA", "INPUTB", "OUTPUT"] + ["PIPELINE"] * (self.latency - 2)
+        registers = ["INPUTA", "INPUTB", "OUTPUT"] + ["PIPELINE"] * (self.latency - SHORT_MULTIPLIER)
         ports |= {f"p_REG_{name}_CLK": "CLK0" for name in registers}
         m.submodules.block = Instance("MULT18X18D", **ports)
         m.d.comb += self.p.eq(product[a_pad + b_pad :].as_signed())
@@ -130,7 +137,7 @@ class WideMultiplier(wiring.Component):
     One product a cycle.
     """
 
-    latency = 3
+    latency = WIDE_MULTIPLIER
     a: Signal
     b: Signal
     p: Signal
@@ -146,7 +153,7 @@ class WideMultiplier(wiring.Component):
         m = Module()
         b = Cat(self.b, C(0, 1)).as_signed()
         if self._style != "ecp5" or self._a_bits <= PORT:
-            m.submodules.whole = whole = Multiplier(self._a_bits, 17, latency=3, style=self._style)
+            m.submodules.whole = whole = Multiplier(self._a_bits, 17, latency=self.latency, style=self._style)
             m.d.comb += [whole.a.eq(self.a), whole.b.eq(b), self.p.eq(whole.p)]
             return m
         m.submodules.low = low = Multiplier(PORT, 17, style="ecp5")
@@ -174,15 +181,13 @@ def plan(parameters: MachineParameters, target: str) -> MultiplierPlan:
     """Multiplier blocks for the array first, then for the lanes that gain most; logic for the rest."""
     if target not in TARGETS:
         raise ValueError(f"target must be one of {TARGETS}, not {target!r}")
+    array = array_style(parameters.rows, parameters.columns, target)
     plain = dict.fromkeys(MultiplierPlan.__dataclass_fields__, "plain")
     if target != "ecp5":
-        # A block of 27 x 18 bits serves two rows of the array.
-        paired = target == "xilinx" and parameters.rows > 1
-        return MultiplierPlan(**plain | {"array": "xilinx_packed" if paired else "plain"})
-    paired = parameters.columns > 1
-    width, styles = parameters.row_width, {"array": "ecp5_packed" if paired else "ecp5"}
+        return MultiplierPlan(**plain | {"array": array})
+    width, styles = parameters.row_width, {"array": array}
     columns = parameters.columns * width
-    left = ECP5_BLOCKS - (parameters.lanes // 2 if paired else parameters.lanes)
+    left = ECP5_BLOCKS - array_blocks(parameters.rows, parameters.columns, parameters.depth, target)
     for name, blocks in (
         ("requantize", 2 * columns),
         ("normalise", columns),

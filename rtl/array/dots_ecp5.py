@@ -7,7 +7,7 @@ from typing import Any
 
 from amaranth import Module, Value
 
-from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.format.multipliers import BLOCKS
 from hlsgen.rtl.arith.multiplier import Multiplier
 from hlsgen.rtl.array.dots import OPERAND_BITS, Dots, Sums
 from hlsgen.rtl.parts.pipeline import tree
@@ -16,9 +16,7 @@ from hlsgen.rtl.parts.pipeline import tree
 class BlockDots(Dots):
     """Blocks with their own registers at operands and result, an adder a stage behind them."""
 
-    def __init__(self, parameters: MachineParameters) -> None:
-        super().__init__(parameters)
-        self.latency = 2 + self._levels
+    style = BLOCKS
 
     @property
     def blocks(self) -> list[list[str]]:

@@ -12,12 +12,12 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.format.constants import word_bytes
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.depths import queue_depth
+from hlsgen.machine.time.latency import STEP
 from hlsgen.rtl.arith.multiplier import plan
 from hlsgen.rtl.array.array import Array
 from hlsgen.rtl.core.constants import ConstantReader, ring_bits
 from hlsgen.rtl.core.experts import connect_experts, plan_ahead, plan_members, report_events
 from hlsgen.rtl.core.memories import (
-    OPERANDS_AT,
     connect_row_memories,
     connect_steps,
     connect_tiles,
@@ -168,11 +168,8 @@ class Core(wiring.Component):
         del platform
         m, p = Module(), self._parameters
         m.submodules.array = array = Array(p, style=self._plan.array)
-        slack = OPERANDS_AT + array.latency + 1
         m.submodules.sequencer = sequencer = Sequencer(p, trace=self._trace)
-        m.submodules.load = load = LoadStage(
-            p, self._plan, slack=slack, block=self._blocks, trace=self._trace
-        )
+        m.submodules.load = load = LoadStage(p, self._plan, block=self._blocks, trace=self._trace)
         m.submodules.multiply = multiply = MultiplyStage(p, addend_depth=queue_depth(p))
         m.submodules.drain = drain = DrainStage(
             p, style=self._plan.requantize, block=self._blocks, trace=self._trace
@@ -298,7 +295,7 @@ class Core(wiring.Component):
         rewind = multiply.ends_pass & ~multiply.last_pass
         commit = multiply.ends_pass & multiply.last_pass
         controls = Cat(multiply.take_constant, multiply.last_pass, rewind, commit)
-        later = delay(m, controls, OPERANDS_AT + array.latency, name="constant")
+        later = delay(m, controls, STEP + array.latency, name="constant")
         m.d.comb += [
             multiply.weight_available.eq(ring.available),
             multiply.constant_available.eq(constants.available),

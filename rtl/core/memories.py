@@ -8,6 +8,7 @@ from typing import Any
 from amaranth import Cat, Module, Mux, Value
 
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.time.latency import STEP
 from hlsgen.rtl.array.array import Array
 from hlsgen.rtl.core.multiply import MultiplyStage
 from hlsgen.rtl.core.operand_fill import OperandFill
@@ -17,9 +18,6 @@ from hlsgen.rtl.load.stage import LoadStage
 from hlsgen.rtl.parts.memories import LaneMemory, WordMemory
 from hlsgen.rtl.parts.pipeline import delay, register
 from hlsgen.rtl.parts.queues import Ring
-
-OPERANDS_AT = 2
-"""Cycles from a step's issue to its weights at the array."""
 
 
 def connect_row_memories(m: Module, p: MachineParameters, load: LoadStage, drain: DrainStage) -> None:
@@ -89,7 +87,7 @@ def connect_tiles(
             slots.read_address.eq(address),
         ]
         tiles.append(slots.read_data)
-    kind = delay(m, multiply.kind, OPERANDS_AT + array.late, name="tile_kind")
+    kind = delay(m, multiply.kind, STEP + array.late, name="tile_kind")
     for row in range(p.rows):
         for d in range(p.depth):
             byte = tiles[row % width][row // width][8 * d : 8 * d + 8]
@@ -109,7 +107,7 @@ def connect_weights(
 ) -> None:
     """The array's weights: the ring's, or keys or values, which `writer` writes."""
     width, keys, values = p.row_width, [], []
-    shape: dict[str, Any] = {"columns": p.columns, "block": block, "latency": OPERANDS_AT - 1}
+    shape: dict[str, Any] = {"columns": p.columns, "block": block, "latency": STEP - 1}
     for index in range(width):
         key = LaneMemory(lanes=p.columns // width, words=p.key_words, depth=p.depth, **shape)
         value = LaneMemory(lanes=p.depth // width, words=p.value_words, depth=p.columns, **shape)
@@ -142,4 +140,4 @@ def connect_weights(
 def connect_steps(m: Module, multiply: MultiplyStage, array: Array) -> None:
     """The array learns of a step when its weights come."""
     for name, port in (("issue", array.valid), ("first", array.first), ("last", array.last)):
-        m.d.comb += port.eq(delay(m, getattr(multiply, name), OPERANDS_AT, name=f"{name}_step"))
+        m.d.comb += port.eq(delay(m, getattr(multiply, name), STEP, name=f"{name}_step"))

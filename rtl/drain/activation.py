@@ -9,6 +9,7 @@ from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.time.latency import ACTIVATION
 from hlsgen.rtl.parts.memories import Table, words_of
 
 ENTRIES = 256
@@ -35,14 +36,14 @@ class Activation(wiring.Component):
 
     Latency
     -------
-    3 cycles.
+    `latency` cycles.
 
     Throughput
     ----------
     One row a cycle.
     """
 
-    latency = Table.latency
+    latency = ACTIVATION
     table_write: Signal
     table_address: Signal
     table_data: Signal

@@ -11,6 +11,17 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.depths import queue_depth
+from hlsgen.machine.time.latency import (
+    ACTIVATION,
+    ADD,
+    ADDEND_LEAD,
+    GATE,
+    LOAD_LEAD,
+    OPERAND_LEAD,
+    drain_result,
+    drain_write,
+    scores_drained,
+)
 from hlsgen.numerics import SHIFT_BITS
 from hlsgen.rtl.drain.activation import Activation
 from hlsgen.rtl.drain.add import AddRows
@@ -19,7 +30,7 @@ from hlsgen.rtl.drain.combine import GATED_BITS, GateRows
 from hlsgen.rtl.drain.control import DrainControl
 from hlsgen.rtl.drain.requantize import Requantize
 from hlsgen.rtl.drain.streams import DrainStreams
-from hlsgen.rtl.drain.tags import ADDEND_LEAD, MAXIMUM_LEAD, at_result, at_write, drain_tags
+from hlsgen.rtl.drain.tags import drain_tags
 from hlsgen.rtl.experts.queues import queue_entry
 from hlsgen.rtl.experts.route import route_config
 from hlsgen.rtl.experts.select import logit_address_bits
@@ -40,11 +51,6 @@ from hlsgen.rtl.format.jobs import (
 from hlsgen.rtl.format.streams import constant_word
 from hlsgen.rtl.parts.memories import words_of
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits, delay, register, without_reset
-
-LOAD_LEAD = 3
-"""Cycles between a row's write and the earliest `drained` that LOAD may see: it reads 4 cycles later."""
-OPERAND_LEAD = 1
-"""The same for MULTIPLY, which reads 2 cycles later."""
 
 
 class DrainStage(wiring.Component):
@@ -102,7 +108,7 @@ class DrainStage(wiring.Component):
 
     Latency
     -------
-    A group is written `at_write` cycles after it was selected, logits `at_result` cycles.
+    A group is written `drain_write` cycles after it was selected, logits `drain_result` cycles.
 
     Throughput
     ----------
@@ -237,7 +243,7 @@ class DrainStage(wiring.Component):
         streams = self._finish(m, tags, result)
         self._count(m, tags, streams.output_left)
         if self._trace:
-            self._show(m, tags[at_write(p)])
+            self._show(m, tags[drain_write(p)])
         return m
 
     # -- experts -----------------------------------------------------------------------------------------
@@ -257,10 +263,10 @@ class DrainStage(wiring.Component):
     def _gate(self, m: Module, control: DrainControl, tags: dict[int, Any], result: Any) -> Any:
         """Weighted results; logits of a router to `Route`."""
         p = self._parameters
-        tag = tags[at_result(p) - GateRows.latency]
+        tag = tags[drain_result(p) - GATE]
         m.submodules.gate = gate = GateRows(group_lanes(p))
         job = control.job
-        last = tags[at_result(p)]
+        last = tags[drain_result(p)]
         m.d.comb += [
             gate.x.eq(result),
             gate.gate.eq(tag.gate),
@@ -328,19 +334,17 @@ class DrainStage(wiring.Component):
 
     def _scores(self, m: Module, tags: dict[int, Any], result: Any) -> None:
         """Logits leave the pipeline as soon as they are saturated."""
-        p, tag = self._parameters, tags[at_result(self._parameters)]
+        p, tag = self._parameters, tags[drain_result(self._parameters)]
         m.d.comb += [self.score_write.eq(tag.scores), self.score_address.eq(tag.address)]
-        latency = 0
         for index in range(p.row_width):
             first = index * p.columns
             logits = [result[first + lane][: p.logit_bits].as_signed() for lane in range(p.columns)]
-            latency = self._maxima(m, tag, index, logits)
+            self._maxima(m, tag, index, logits)
             m.d.comb += [self.score_word[first + lane].eq(logit) for lane, logit in enumerate(logits)]
-        drained = max(MAXIMUM_LEAD, at_result(p) + latency - MAXIMUM_LEAD)
-        m.d.comb += self.scores_drained.eq(tags[drained].end_scores)
+        m.d.comb += self.scores_drained.eq(tags[scores_drained(p)].end_scores)
 
-    def _maxima(self, m: Module, tag: Any, index: int, logits: list[Value]) -> int:
-        """The maxima of one row of every group; returns their latency."""
+    def _maxima(self, m: Module, tag: Any, index: int, logits: list[Value]) -> None:
+        """The maxima of one row of every group."""
         p = self._parameters
         maxima = RowMaxima(p)
         m.submodules[f"maxima_{index}"] = maxima
@@ -356,12 +360,11 @@ class DrainStage(wiring.Component):
             self.maxima[group * p.row_width + index].eq(maxima.maxima[group])
             for group in range(2 * tile_groups(p))
         ]
-        return maxima.latency
 
     def _finish(self, m: Module, tags: dict[int, Any], result: Any) -> DrainStreams:
         """Table or addition, then the write."""
         p = self._parameters
-        tag, last = tags[at_result(p)], tags[at_write(p) - 1]
+        tag, last = tags[drain_result(p)], tags[drain_write(p) - 1]
         lanes = group_lanes(p)
         m.submodules.activation = activation = Activation(lanes, block=self._block)
         m.submodules.add = add = AddRows(lanes, GATED_BITS if p.experts else 16)
@@ -372,7 +375,7 @@ class DrainStage(wiring.Component):
             activation.table_data.eq(self.table_data),
             activation.bank.eq(tag.bank),
             *(activation.x[lane].eq(result[lane]) for lane in range(lanes)),
-            self.addend_address.eq(tags[at_result(p) - ADDEND_LEAD].addend_address),
+            self.addend_address.eq(tags[drain_result(p) - ADDEND_LEAD].addend_address),
             add.x.eq(result),
             add.addend.eq(Mux(tag.add, Mux(tag.stream, streams.addend, self.addend.as_value()), 0)),
             streams.take_addend.eq(tag.stream),
@@ -383,16 +386,16 @@ class DrainStage(wiring.Component):
             self.output_space.eq(streams.output_space),
             self.output_left.eq(streams.output_left),
         ]
-        self._leave(m, streams, tags[at_write(p)])
+        self._leave(m, streams, tags[drain_write(p)])
         wiring.connect(m, wiring.flipped(self.addends), streams.addends)
         wiring.connect(m, streams.output, wiring.flipped(self.output))
-        added = delay(m, add.result, Activation.latency - AddRows.latency, name="added")
+        added = delay(m, add.result, ACTIVATION - ADD, name="added")
         with m.If(last.activation):
             for lane in range(lanes):
                 m.d.sync += self.write_word[lane].eq(activation.result[lane])
         with m.Else():
             m.d.sync += self.write_word.eq(added)
-        written = tags[at_write(p)]
+        written = tags[drain_write(p)]
         m.d.comb += [
             self.write_address.eq(written.address),
             self.write_lane.eq(written.lane),
@@ -429,7 +432,7 @@ class DrainStage(wiring.Component):
 
     def _count(self, m: Module, tags: dict[int, Any], output_left: Value) -> None:
         """Drained commands and tiles; for LOAD as early as its way to the memory allows."""
-        write = at_write(self._parameters)
+        write = drain_write(self._parameters)
         tag = tags[write - LOAD_LEAD]
         with m.If(tag.end_tile):
             m.d.sync += self.drained_tiles.eq(self.drained_tiles + 1)

@@ -10,6 +10,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.time.latency import EXP, denominator
 from hlsgen.rtl.load.row_unit import DENOMINATOR_BITS
 from hlsgen.rtl.parts.memories import Table, words_of
 from hlsgen.rtl.parts.pipeline import delay, tree, without_reset
@@ -52,7 +53,7 @@ class ExpLoad(wiring.Component):
     One word a cycle.
     """
 
-    latency = 1 + Table.latency
+    latency = EXP
     table_write: Signal
     table_address: Signal
     table_data: Signal
@@ -69,8 +70,7 @@ class ExpLoad(wiring.Component):
 
     def __init__(self, parameters: MachineParameters, *, block: bool = False) -> None:
         self._columns, self._bits, self._block = parameters.columns, parameters.logit_bits, block
-        stages = (parameters.columns.bit_length() - 1 + 1) // 2
-        self.denominator_latency = self.latency + stages + 1
+        self.denominator_latency = denominator(parameters)
         super().__init__(
             {
                 "table_write": In(1),
@@ -110,6 +110,7 @@ class ExpLoad(wiring.Component):
 
     def _denominator(self, m: Module, valid: Value, first: Value, last: Value) -> None:
         word_sum, stages = tree(m, [self.word[lane] for lane in range(self._columns)], name="sum")
+        assert self.latency + stages + 1 == self.denominator_latency
         valid = delay(m, valid, stages, name="sum_valid")
         first = delay(m, first, stages, name="sum_first")
         last = delay(m, last, stages, name="sum_last")

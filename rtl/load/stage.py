@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.commands import Depends, Load
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.time.latency import FIXED, MEMORY, scale_wait
 from hlsgen.rtl.arith.multiplier import MultiplierPlan
 from hlsgen.rtl.format.jobs import (
     CONTEXT_FIELDS,
@@ -36,9 +37,6 @@ from hlsgen.rtl.load.walk import RowWalk
 from hlsgen.rtl.parts.memories import delay_in_memory, words_of
 from hlsgen.rtl.parts.pipeline import address_bits, delay, register, without_reset
 
-READ_LATENCY = 2
-"""Cycles from an address to a memory's data."""
-
 
 class _RowLane(NamedTuple):
     """The pipelines of one row of every group."""
@@ -62,11 +60,9 @@ class LoadStage(wiring.Component):
     parameters
         The machine's shape.
     plan
-        Multiplier styles.
+        Multiplier styles; the array's tells when DRAIN reads a context tile's first scale.
     block
         Exp tables lie in memory blocks: see `Table`. Words and tags wait in LUT memory.
-    slack
-        Cycles from `tile_done` to DRAIN's first read of a context row's scale.
     trace
         Show the words written.
 
@@ -79,7 +75,7 @@ class LoadStage(wiring.Component):
         A score tile has drained; MULTIPLY has read a slot's last step.
     feature_address, residual_address, score_address : Out
     features, residual, scores : In
-        Data `READ_LATENCY` cycles after the address.
+        Data `MEMORY` cycles after the address.
     maxima : In(2*R x signed logit)
         Row maxima of both score tiles.
     queue_address : Out, queue_offset : In
@@ -140,11 +136,10 @@ class LoadStage(wiring.Component):
         parameters: MachineParameters,
         plan: MultiplierPlan,
         *,
-        slack: int,
         block: bool = False,
         trace: bool = False,
     ) -> None:
-        self._parameters, self._plan, self._slack, self._trace = parameters, plan, slack, trace
+        self._parameters, self._plan, self._trace = parameters, plan, trace
         self._block, self._delay = block, delay_in_memory if block else delay
         p, self._tag, lanes = parameters, load_tag(parameters, trace), group_lanes(parameters)
         members: dict[str, Any] = {
@@ -198,10 +193,10 @@ class LoadStage(wiring.Component):
         self._accept(m, walk, patches, config, lanes)
         self._read(m, walk.request)
         tags = [walk.request.tag]
-        for index in range(READ_LATENCY + ExpLoad.latency):
+        for index in range(FIXED):
             tags.append(register(m, tags[-1], name=f"tag_{index + 1}"))
         self._connect_exp(m, walk.request, lanes, tags)
-        self._connect_norm(m, walk.request, lanes, tags[READ_LATENCY])
+        self._connect_norm(m, walk.request, lanes, tags[MEMORY])
         for lane in lanes:
             unit = lane.unit
             m.d.comb += [getattr(unit, name).eq(getattr(config, name)) for name in unit.config_names]
@@ -295,13 +290,13 @@ class LoadStage(wiring.Component):
 
     def _connect_exp(self, m: Module, request: Any, lanes: list[_RowLane], tags: list[Any]) -> None:
         """Scores and their rows' maxima; the denominators' way to the scales."""
-        p, asked, found = self._parameters, tags[1], tags[READ_LATENCY]
+        p, asked, found = self._parameters, tags[1], tags[MEMORY]
         groups = tile_groups(p)
         group = Mux(asked.slot, asked.lane + groups, asked.lane)
         flags = {
-            "bank": delay(m, request.bank, READ_LATENCY, name="bank"),
-            "mask": delay(m, request.mask, READ_LATENCY, name="mask"),
-            "valid": delay(m, request.scores, READ_LATENCY, name="scores_valid"),
+            "bank": delay(m, request.bank, MEMORY, name="bank"),
+            "mask": delay(m, request.mask, MEMORY, name="mask"),
+            "valid": delay(m, request.scores, MEMORY, name="scores_valid"),
             "first": found.row_first,
             "last": found.row_last,
         }
@@ -333,8 +328,8 @@ class LoadStage(wiring.Component):
         """Residual words to the layer norms, their sums to the row units and back."""
         columns = self._parameters.columns
         names = ("inner_first", "inner_last", "pool_rows")
-        flags = {name: delay(m, getattr(request, name), READ_LATENCY, name=name) for name in names}
-        valid = delay(m, request.residual, READ_LATENCY, name="residual_valid")
+        flags = {name: delay(m, getattr(request, name), MEMORY, name=name) for name in names}
+        valid = delay(m, request.residual, MEMORY, name="residual_valid")
         for index, (norm, _, unit) in enumerate(lanes):
             m.d.comb += [getattr(norm, name).eq(value) for name, value in flags.items()]
             m.d.comb += [
@@ -352,8 +347,8 @@ class LoadStage(wiring.Component):
 
     def _write(self, m: Module, request: Any, patches: PatchesLoad, lanes: list[_RowLane], tag: Any) -> None:
         """The write ports of the tile slots, one for each row of a group, and the trace of them."""
-        features = self._delay(m, self.features, ExpLoad.latency, name="row")
-        fixed = READ_LATENCY + ExpLoad.latency
+        features = self._delay(m, self.features, FIXED - MEMORY, name="row")
+        fixed = FIXED
         is_row = delay(m, request.features, fixed, name="row_valid")
         is_exp = delay(m, request.scores, fixed, name="exp_valid")
         late = fixed - patches.latency
@@ -381,9 +376,7 @@ class LoadStage(wiring.Component):
         m.d.comb += [self.tile_lane.eq(chosen.lane), self.tile_address.eq(chosen.word)]
         was_norm = register(m, norm.o_valid, name="was_norm")
         ended = written & chosen.tile_last
-        # A context row's scale must be there when DRAIN asks for it, `slack` cycles after `tile_done`.
-        scale_at = READ_LATENCY + lanes[0].exp.denominator_latency + RowUnit.context_latency
-        late = max(0, scale_at - (fixed + 1) - self._slack)
+        late = scale_wait(self._parameters, self._plan.array)
         fixed_done = delay(m, ended & ~was_norm, late, name="fixed_done")
         m.d.comb += self.tile_done.eq((ended & was_norm) | fixed_done)
         if self._trace:

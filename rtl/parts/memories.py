@@ -11,6 +11,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import ceil_div
+from hlsgen.machine.time.latency import MEMORY, TABLE
 from hlsgen.rtl.parts.pipeline import address_bits, delay, without_reset
 
 
@@ -29,7 +30,7 @@ def ram(
     return memory
 
 
-def _read(m: Module, memory: Memory, address: Value, name: str, latency: int = 2) -> Signal:
+def _read(m: Module, memory: Memory, address: Value, name: str, latency: int = MEMORY) -> Signal:
     """Data `latency` cycles after `address`: the memory's own register, then others."""
     port = memory.read_port()
     m.d.comb += port.addr.eq(address)
@@ -159,7 +160,7 @@ class LaneMemory(wiring.Component):
     read_data: Any
 
     def __init__(
-        self, *, lanes: int, columns: int, depth: int, words: int, block: bool = False, latency: int = 2
+        self, *, lanes: int, columns: int, depth: int, words: int, block: bool = False, latency: int = MEMORY
     ) -> None:
         self._block, self._latency = block, latency
         self._lanes, self._columns, self._depth = lanes, columns, depth
@@ -238,7 +239,7 @@ class Table(wiring.Component):
     C entries a cycle.
     """
 
-    latency = 3
+    latency = TABLE
     write: Signal
     write_address: Signal
     write_data: Signal
@@ -279,7 +280,7 @@ class Table(wiring.Component):
         ]
         index = Value.cast(self.index[lane])
         found = _read(m, memory, Cat(index[3:], self.bank), f"eight_{lane}")
-        return found.word_select(delay(m, index[:3], 2, name=f"part_{lane}"), 8)
+        return found.word_select(delay(m, index[:3], MEMORY, name=f"part_{lane}"), 8)
 
     def _read_entry(self, m: Module, lane: int) -> Value:
         """Eight ports of a byte, side by side: synthesis makes one wide port of them."""

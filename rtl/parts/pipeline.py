@@ -9,6 +9,8 @@ from typing import Any
 
 from amaranth import Module, Mux, Signal, Value
 
+from hlsgen.machine.time.latency import ADDERS
+
 
 def address_bits(depth: int) -> int:
     """Bits that address `depth` words, at least one."""
@@ -49,7 +51,7 @@ def total(values: Iterable[Value]) -> Value:
     return level[0]
 
 
-def tree(m: Module, values: Iterable[Value], *, name: str, levels: int = 2) -> tuple[Value, int]:
+def tree(m: Module, values: Iterable[Value], *, name: str, levels: int = ADDERS) -> tuple[Value, int]:
     """Sum as a tree with a register after every `levels` adders; returns the sum and its latency."""
     values, stages = list(values), 0
     while len(values) > 1:

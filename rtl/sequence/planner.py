@@ -114,8 +114,10 @@ class Planner(wiring.Component):
                     m.next = "skip"
             if p.experts:
                 self._queue(m, command)
-            self._section(m, "weights", command, settle, "constants")
-            self._section(m, "constants", command, settle, "give")
+            weights = (command.weight_units, command.weight_words)
+            constants = (command.constant_units, command.constant_words)
+            self._section(m, "weights", *weights, settle, "constants")
+            self._section(m, "constants", *constants, settle, "give")
             with m.State("give"):
                 m.d.comb += [self.o.valid.eq(self.retired.ready), self.retired.valid.eq(self.o.ready)]
                 m.d.comb += leave.eq(self.o.ready & self.retired.ready)
@@ -132,9 +134,9 @@ class Planner(wiring.Component):
         self._give(m, command, number)
         with m.If(leave):
             m.d.sync += number.eq(number + 1)
-            for name, field in (("weights", "weight_units"), ("constants", "constant_units")):
+            for name, (units, _) in (("weights", weights), ("constants", constants)):
                 offset = getattr(self, f"{name}_offset")
-                m.d.sync += offset.eq(offset + getattr(command, field))
+                m.d.sync += offset.eq(offset + units)
         return m
 
     def _queue(self, m: Module, command: Any) -> None:
@@ -151,10 +153,10 @@ class Planner(wiring.Component):
             with m.If(self.tiles == 0):
                 m.next = "skip"
 
-    def _section(self, m: Module, name: str, command: Any, settle: Signal, following: str) -> None:
+    def _section(
+        self, m: Module, name: str, units: Value, words: Value, settle: Signal, following: str
+    ) -> None:
         """Open the command's section of a stream, if it has one."""
-        single = name.removesuffix("s")
-        units, words = getattr(command, f"{single}_units"), getattr(command, f"{single}_words")
         opened, given = getattr(self, f"{name}_open"), getattr(self, f"{name}_segment")
         m.d.comb += [
             getattr(self, f"{name}_units").eq(units),

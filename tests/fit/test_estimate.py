@@ -9,7 +9,7 @@ from support.graphs import DIGITS, Vit, integer_vit
 from hlsgen.boards import load_board
 from hlsgen.errors import DoesNotFit
 from hlsgen.fit.estimate import array_dsp, check_fit, estimate, fitting_arrays
-from hlsgen.fit.memories import Memory
+from hlsgen.fit.memories import RamShape
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
 
@@ -29,8 +29,8 @@ def lowered(shape: Vit, rows: int, columns: int, depth: int) -> Lowered:
 )  # fmt: skip
 def test_ram_blocks_are_those_of_the_tools(depth: int, width: int, blocks: int) -> None:
     """Counts as Yosys makes them for the ECP5."""
-    assert Memory(name="m", count=1, depth=depth, width=width).blocks == blocks
-    assert Memory(name="m", count=3, depth=depth, width=width).blocks == 3 * blocks
+    assert RamShape(name="m", count=1, depth=depth, width=width).blocks == blocks
+    assert RamShape(name="m", count=3, depth=depth, width=width).blocks == 3 * blocks
 
 
 def test_the_digits_model_fits_its_default_board() -> None:

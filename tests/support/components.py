@@ -122,7 +122,7 @@ SLOW: Mapping[str, Cases] = {
     "load": {
         "row_unit": lambda: RowUnit(variance_style="ecp5", combine_style="ecp5", interpolate_style="ecp5"),
         "layer_norm": lambda: LayerNormLoad(PLAIN, plan(PLAIN, "ecp5"), memory=True),
-        "load": lambda: LoadStage(PLAIN, plan(PLAIN, "ecp5"), slack=2, block=True),
+        "load": lambda: LoadStage(PLAIN, plan(PLAIN, "ecp5"), block=True),
         "walk": lambda: RowWalk(PLAIN),
         "walk_experts": lambda: RowWalk(EXPERTS),
         "patch_walk": lambda: PatchWalk(PLAIN),
