@@ -21,7 +21,7 @@ does not have it. What LOAD of tile i waits for is the value of `depends`:
 |---|---|
 | none | nothing |
 | command | command `depends_on` has drained completely |
-| tile | tile i of the last sweep of `depends_on` has drained (attention: of its last head's contexts), or all of it |
+| tile | all of `depends_on` has drained, or tile i of its last sweep (attention: of its last head) |
 """
 
 

@@ -17,7 +17,8 @@ from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.limits import cycle_limit
 from hlsgen.machine.format.parameters import SECTION_ALIGN, ceil_div
 from hlsgen.machine.format.program import Program
-from hlsgen.machine.time.cycles import ON_CHIP, predict
+from hlsgen.machine.time.cycles import predict
+from hlsgen.machine.time.memory import ON_CHIP
 from hlsgen.rtl.arith.multiplier import plan
 from hlsgen.rtl.array.array import block_sums
 from hlsgen.rtl.ecp5.frames import Frames
