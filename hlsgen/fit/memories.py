@@ -37,7 +37,7 @@ class RamShape:
 
 
 def weight_ring(p: MachineParameters) -> RamShape:
-    """The weights of a group, a step to the word."""
+    """The weights of sweeps, one step to the word."""
     return RamShape(name="weight ring", count=1, depth=p.ring_words, width=8 * p.columns * p.depth)
 
 

@@ -150,7 +150,7 @@ class _Run:
                 raise UsageError(f"Image: unknown constant item {kind}")
 
     def _read_weights(self, blocks: int, steps: int) -> np.ndarray:
-        """Ring words of one group: [blocks, steps * D, C]."""
+        """Ring words of one sweep: [blocks, steps * D, C]."""
         size = blocks * steps * self.p.depth * self.p.columns
         words = self._weights[self._weight_at : self._weight_at + size].astype(np.int64)
         self._weight_at += size

@@ -12,7 +12,7 @@ from hlsgen.machine.run.trace import CONTEXT, PLAIN, SCORES
 
 @dataclass(frozen=True)
 class Job:
-    """One tile against the blocks of one group.
+    """One tile against the blocks of one sweep.
 
     place: which of the heads in the key and value memories. reading: the number of the reading of keys and
     values that the job uses, where they are streamed; `opens`, `closes`: it is the first, the last to do so.

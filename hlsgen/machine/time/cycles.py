@@ -81,7 +81,7 @@ def predict(
 
 @dataclass
 class _Progress:
-    """When the last row of each tile of a command's last group, and the command's last row, were written."""
+    """When the last row of each tile of a command's last sweep, and the command's last row, were written."""
 
     tiles: list[int]
     done: int = 0
@@ -168,7 +168,7 @@ class _Model:
                 gates.append((beats_of(size, self.p.bus_bytes), self.routed + PLAN))
 
     def _final(self, command: Command, job: Job) -> bool:
-        """Whether the job belongs to the command's last group or head."""
+        """Whether the job belongs to the command's last sweep or head."""
         if command.product is Product.WEIGHTS:
             return job.first_block + job.blocks == command.total_blocks
         return job.kind == CONTEXT and job.head == command.heads - 1
@@ -184,7 +184,7 @@ class _Model:
         return offset + block_words(blocks) * word_bytes(self.p.columns)
 
     def _release(self, command: Command, job: Job) -> None:
-        """A group's weights and constants leave their rings."""
+        """A sweep's weights and constants leave their rings."""
         size = job.blocks * command.k_steps
         self.words += size
         self.streams.take("weights", size * self.p.columns * self.p.depth, self.multiply_free)
