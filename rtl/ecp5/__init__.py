@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An ECP5 board around the accelerator: clock, serial port, Image in block RAM."""
+"""Parts of an ECP5 board only: the clock's PLL, and the paths of the blocks that get sites."""
