@@ -42,7 +42,7 @@ class Mixture(Op):
     """Expert results [T*k, D] and a routing [T, 2k] -> [T, D]: becomes a `Combine` where it is added."""
 
     def infer(self, *types: TensorType) -> TensorType:
-        """[T, D]."""
+        """A row for each token, as wide as a result."""
         results, route = types
         return TensorType((route.shape[0], results.shape[-1]))
 

@@ -119,7 +119,7 @@ class _Run:
     # -- streams -----------------------------------------------------------------------------------------
 
     def begin(self, command: Command, task: int) -> bool:
-        """Whether the command runs; a machine that may skip it finds its part of the streams by its size."""
+        """Whether the command runs. A machine that may skip it finds its part of the streams by its size."""
         if self.p.planned:
             self._weight_at, self._constant_at = self._next_weights, self._next_constants
             self._next_weights += command.weight_units * SECTION_ALIGN
