@@ -16,6 +16,7 @@ from typing import Any
 
 import hlsgen
 from hlsgen import errors, nn
+from hlsgen.fit.options import Asked, CompileOptions
 from hlsgen.frontend.inspect import InspectReport
 from hlsgen.quantization import Quantized
 from hlsgen.quantization.report import Report as QuantizationReport
@@ -38,19 +39,29 @@ CLASSES: dict[str, type] = {
 
 def signature(name: str, function: Any, *, method: bool = False) -> str:
     """`name(...) -> result` as the source has it, one parameter to a line where it is long."""
-    parts, star = [], False
     found = inspect.signature(function)
-    for item in list(found.parameters.values())[int(method) :]:
-        if item.kind is item.KEYWORD_ONLY and not star:
-            parts.append("*")
-            star = True
-        text = item.name if item.annotation is item.empty else f"{item.name}: {item.annotation}"
-        parts.append(text if item.default is item.empty else f"{text} = {_default(item.default)}")
+    items = list(found.parameters.values())[int(method) :]
+    parts = [part for item in items for part in _parameters(item)]
+    if (
+        first := next((i for i, item in enumerate(items) if item.kind is item.KEYWORD_ONLY), None)
+    ) is not None:
+        parts.insert(first, "*")
     result = "" if found.return_annotation is found.empty else f" -> {found.return_annotation}"
     line = f"{name}({', '.join(parts)}){result}"
     if len(line) <= 100:
         return line
     return f"{name}(\n" + "".join(f"    {part},\n" for part in parts) + f"){result}"
+
+
+def _parameters(item: inspect.Parameter) -> Iterator[str]:
+    """A parameter with its type and default; options of a compilation one by one."""
+    if item.kind is item.VAR_KEYWORD and item.annotation == "Unpack[Asked]":
+        options = {field.name: field for field in dataclasses.fields(CompileOptions)}
+        for name in Asked.__annotations__:
+            yield f"{name}: {options[name].type} = {options[name].default!r}"
+        return
+    text = item.name if item.annotation is item.empty else f"{item.name}: {item.annotation}"
+    yield text if item.default is item.empty else f"{text} = {_default(item.default)}"
 
 
 def _default(value: object) -> str:

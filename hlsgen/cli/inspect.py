@@ -6,12 +6,12 @@ from __future__ import annotations
 import argparse
 
 from hlsgen.cli.answer import Answer
-from hlsgen.cli.values import MODEL_FORMS, path, shape
+from hlsgen.cli.values import path, shape
 from hlsgen.errors import EXIT_OK, EXIT_UNSUPPORTED
+from hlsgen.frontend.inputs.shipped import about_models
 
 HELP = "show every op of a model, whether it is supported, and all problems at once"
-EPILOG = f"""{MODEL_FORMS}
-Exits with 3 when the model can't be compiled.
+EPILOG = f"""{about_models()}Exits with 3 when the model can't be compiled.
 """
 
 

@@ -1,23 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values of options, and the texts that several verbs show."""
+"""Values of options, as the command line takes them."""
 
 from __future__ import annotations
 
 import argparse
 import math
 import re
-import textwrap
 
 from hlsgen.errors import shown
-from hlsgen.frontend.inputs.shipped import SHIPPED
 
-MODEL_FORMS = textwrap.fill(
-    "MODEL is a shipped example, a .pt2 file of torch.export, or module:factory. "
-    f"Examples: {', '.join(SHIPPED)}; all but the digits have seeded random weights.",
-    width=100,
-    break_on_hyphens=False,
-)
-"""What a MODEL may be, for help texts."""
 _PART, _PATH = 255, 4095
 """Bytes of a file's name, and of a path."""
 
@@ -51,8 +42,8 @@ def shape(text: str) -> tuple[int, int, int]:
 
 def array(text: str) -> str:
     """RxCxD that a machine can have; raises `UsageError` with all that is wrong."""
+    from hlsgen.fit.options import parse_array
     from hlsgen.lower.size import ArrayShape
-    from hlsgen.pipeline import parse_array
 
     rows, columns, depth = parse_array(text)
     ArrayShape(rows=rows, columns=columns, depth=depth)
