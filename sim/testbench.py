@@ -17,7 +17,7 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from .memory_model import AxiLiteMaster, AxiMemory, Memory, Timing
+from .memory_model import AxiLiteMaster, AxiMemory, Regions, Timing
 
 IMAGE_BASE, INPUT_BASE, OUTPUT_BASE, WORKSPACE_BASE = (index << 32 for index in range(1, 5))
 CONTROL, STATUS, ERROR, IMAGE, IMAGE_BYTES, INPUT, OUTPUT = 0x00, 0x04, 0x08, 0x10, 0x18, 0x1C, 0x24
@@ -51,7 +51,7 @@ class Bench:
     """
 
     def __init__(self, dut: Any, timing: Timing | None = None) -> None:
-        self.dut, self.memory = dut, Memory()
+        self.dut, self.memory = dut, Regions()
         dut.rst.value = 1
         self.host = AxiLiteMaster(dut)
         self.bus = AxiMemory(dut, self.memory, timing)

@@ -23,7 +23,8 @@ from hlsgen.fit.shorten import Shortened, shorten, weights_of
 from hlsgen.lower.size import ArrayShape
 from hlsgen.lower.sizer import Sizer
 from hlsgen.machine.run.trace import DRAIN
-from hlsgen.machine.time.cycles import Prediction, board_memory, predict
+from hlsgen.machine.time.cycles import Prediction, predict
+from hlsgen.machine.time.memory import board_memory
 from hlsgen.machine.time.phases import steps_of
 from hlsgen.machine.time.plan import Plan, Routing, make_plan
 
@@ -190,7 +191,7 @@ class Chooser:
         cycles = steps = 0
         for task in range(short.graph.tasks):
             routing = Routing(task=task)
-            prediction = predict(lowered.program, lowered.image, memory, routing=routing)
+            prediction = predict(lowered.program, lowered.image, memory, routing, self._board.rtl_target)
             more = _layer(short, make_plan(lowered.program, lowered.image, routing), prediction)
             cycles += prediction.cycles + short.dropped * more[0]
             steps += prediction.multiply + short.dropped * more[1]

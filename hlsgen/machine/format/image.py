@@ -12,7 +12,7 @@ from hlsgen.machine.format.commands import COMMAND_BYTES
 from hlsgen.machine.format.parameters import SECTION_ALIGN, ceil_div
 
 MAGIC = 0x47534C48
-VERSION = 2
+VERSION = 3
 HEADER_BYTES = 64
 
 

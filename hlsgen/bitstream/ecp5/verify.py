@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Simulates the netlist that is placed: the board at its pins, and the project's own host program."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from hlsgen.bitstream.result import Verification, Wanted
+from hlsgen.errors import Mismatch, Problem, UsageError
+
+IMAGE_SECONDS = 3600.0
+"""How long the host waits for an answer: the simulation takes some seconds an image."""
+HOST, DESIGN, VECTORS = "host/hlsgen_host.py", "host/design.json", "host/vectors.npz"
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Images [N, C, H, W] and their logits [N, classes], of the project's self test."""
+
+    images: np.ndarray
+    logits: np.ndarray
+
+
+def netlist_path(folder: Path) -> Path:
+    """The netlist that the project's Makefile gives to place and route."""
+    found = sorted(folder.glob("*.lpf"))
+    if len(found) != 1:
+        raise UsageError(f"{folder} must have one .lpf file, not {len(found)}")
+    return folder / "build" / f"{found[0].stem}.json"
+
+
+def clock_mhz(folder: Path) -> float:
+    """Frequency of the board's clock, from the constraints that place and route is given."""
+    (constraints,) = folder.glob("*.lpf")
+    found = re.search(r'^FREQUENCY PORT "\w+" ([\d.]+) MHZ;', constraints.read_text(), re.MULTILINE)
+    if found is None:
+        raise UsageError(f"{constraints} must have a line FREQUENCY PORT with the clock's MHz")
+    return float(found[1])
+
+
+def digest(netlist: Path) -> str:
+    """SHA-256 of the netlist."""
+    return hashlib.sha256(netlist.read_bytes()).hexdigest()
+
+
+def require_verifiable(folder: Path, wanted: Wanted) -> None:
+    """Raise `UsageError` or `ToolMissing` unless `verify` can run once there is a netlist."""
+    from hlsgen.sim import verilator
+
+    missing = [name for name in (HOST, DESIGN, VECTORS) if not (folder / name).is_file()]
+    if missing:
+        raise UsageError(
+            Problem(
+                f"{folder} must hold {', '.join(missing)}, to verify its netlist",
+                why="images for the self test, and the program that sends them, are the host's",
+                fix="hlsgen export writes the project anew",
+            )
+        )
+    wanted.count(len(_vectors(folder).images))
+    verilator.environment()
+
+
+def verify(folder: Path, wanted: Wanted) -> Verification:
+    """Run images of the self test on the netlist of a synthesised project.
+
+    Raises `Mismatch` with the first integer that differs from golden, and `UsageError` for a netlist with
+    cells that there is no model of.
+    """
+    from hlsgen.sim.netlist import read_netlist
+    from hlsgen.sim.serial_board import NAME, build_board
+
+    netlist, started = netlist_path(folder), time.monotonic()
+    vectors, host, progress = _vectors(folder), _host_program(folder / HOST), wanted.progress
+    images = wanted.count(len(vectors.images))
+    data = netlist.read_bytes()
+    found = read_netlist(data, netlist.stem, NAME)
+    sha256 = hashlib.sha256(data).hexdigest()
+    progress(f"netlist {sha256[:16]}: {sum(found.cells.values())} cells; building its simulator (minutes)")
+    hertz, baud = clock_mhz(folder) * 1e6 * float(found.clock_ratio), _baud(folder)
+    board = build_board(found, hertz / baud, folder / "build" / "verify")
+    built = time.monotonic()
+    progress(f"built in {built - started:.0f} s; {images} images at {baud} baud")
+    with board.port() as port:
+        device = host.Board(port, folder / "host")
+        try:
+            cycles = [_run(device, host, vectors, index, progress) for index in range(images)]
+        finally:
+            device.close()
+    return Verification(
+        netlist=str(netlist),
+        sha256=sha256,
+        images=images,
+        cycles=tuple(cycles),
+        build_seconds=built - started,
+        run_seconds=time.monotonic() - built,
+    )
+
+
+def _run(device: Any, host: ModuleType, vectors: Vectors, index: int, progress: Callable[[str], None]) -> int:
+    """One image through the host's program; the cycles that the board tells. Raises `Mismatch`."""
+    expected = vectors.logits[index]
+    where, fix = f"image {index} of the self test", "please report it, with the project: the netlist is wrong"
+    begun = time.monotonic()
+    try:
+        label, logits = device.run(vectors.images[index], timeout=IMAGE_SECONDS)
+    except (host.BoardError, TimeoutError) as error:
+        raise Mismatch(Problem(f"the netlist must answer: {error}", where=where, fix=fix)) from None
+    wrong = np.flatnonzero(logits != expected)
+    if len(wrong):
+        first = wrong[0]
+        what = f"the netlist's logit {first} must be {expected[first]}, not {logits[first]}"
+        why = f"{len(wrong)} of {len(expected)} logits differ from golden"
+        raise Mismatch(Problem(what, where=where, why=why, fix=fix))
+    if label != np.argmax(expected):
+        what = f"the netlist's class must be {np.argmax(expected)}, not {label}"
+        raise Mismatch(Problem(what, where=where, why="all logits are equal to golden", fix=fix))
+    progress(f"image {index + 1}: class {label}, equal ({time.monotonic() - begun:.1f} s)")
+    return int(device.cycles)
+
+
+def _vectors(folder: Path) -> Vectors:
+    try:
+        with (folder / VECTORS).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            images, outputs = stored["images"], stored["outputs"].astype(np.int64)
+        return Vectors(images, outputs.reshape(len(images), -1))
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+        raise _damaged(folder / VECTORS, "images and outputs", error) from None
+
+
+def _baud(folder: Path) -> int:
+    try:
+        return int(json.loads((folder / DESIGN).read_text())["baud"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder / DESIGN, "the serial port's baud", error) from None
+
+
+def _damaged(path: Path, holds: str, error: Exception) -> UsageError:
+    fix = "hlsgen export writes the project anew"
+    return UsageError(Problem(f"{path} must hold {holds}", why=f"{type(error).__name__}: {error}", fix=fix))
+
+
+def _host_program(path: Path) -> ModuleType:
+    """The project's program for the host, as a module."""
+    module = ModuleType(path.stem)
+    module.__file__ = str(path)
+    try:
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102 the program itself
+    except (SyntaxError, ValueError, NameError, ImportError) as error:
+        raise _damaged(path, "the project's program for the host", error) from None
+    return module
