@@ -21,11 +21,11 @@ from benchmarks.mapped import map_netlist
 from hlsgen.cli.values import positive
 from hlsgen.emit.rtl import TOP, verilog
 from hlsgen.errors import HlsgenError, Mismatch
+from hlsgen.fit.options import parse_array
 from hlsgen.frontend.inputs.images import load_data
 from hlsgen.ir import Graph, evaluate
 from hlsgen.lower import lower
 from hlsgen.lower.lower import Lowered
-from hlsgen.pipeline import parse_array
 from hlsgen.sim import cosim
 from hlsgen.sim.netlist import read_netlist
 from hlsgen.sim.netlist_xilinx import XILINX

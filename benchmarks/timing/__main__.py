@@ -21,12 +21,16 @@ from benchmarks.timing.netlist import read_netlist
 from benchmarks.timing.paths import Paths
 from benchmarks.timing.report import Registered, Timing, registered, size_lines, timing, widest
 from benchmarks.timing.size import PEERS, Size, size
-from hlsgen.boards.board import Board, load_board
+from hlsgen.boards.board import Board
+from hlsgen.boards.read import load_board
 from hlsgen.cli.values import positive
 from hlsgen.emit.rtl import TOP, verilog
 from hlsgen.errors import HlsgenError, UsageError
+from hlsgen.fit.options import parse_array
 from hlsgen.lower import lower
-from hlsgen.pipeline import parse_array
+
+TARGET = "xilinx"
+"""The kind of device that Yosys maps to here."""
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -43,14 +47,14 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def case_of(options: argparse.Namespace, board: Board) -> Case:
-    """The machine; raises `UsageError` for a board of another family."""
-    if board.family != "zynqmp":
-        raise UsageError(f"board must be of the family zynqmp, not {board.family}")
+    """The machine; raises `UsageError` for a board of another kind of device."""
+    if board.family.project_target != TARGET:
+        raise UsageError(f"board must have a device of the kind {TARGET}, not {board.family.project_target}")
     return Case(
         model=options.model,
         array=parse_array(options.array) if options.array else board.array,
         memory=options.memory or board.bus_bytes,
-        target="xilinx",
+        target=TARGET,
     )
 
 
