@@ -7,14 +7,14 @@ import dataclasses
 from functools import cache
 
 import pytest
-from hlsgen.machine.run.jobs import Job, jobs
-from hlsgen.machine.time.load import load_time
 from support.core_bench import CoreRun, core_bench
 from support.script import DEEP, WIDE, Script
 
 from hlsgen import numerics
 from hlsgen.machine.format.commands import Command, Depends, Load, Target
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.modes.jobs import Job
+from hlsgen.machine.modes.table import LOADS, jobs
 from hlsgen.machine.run.trace import CONTEXT, DRAIN, SCORES
 from hlsgen.machine.time.latency import ACCEPT, DECODE, TILE_COUNT
 from hlsgen.machine.time.phases import steps_of
@@ -88,7 +88,7 @@ def test_a_tile_is_there_when_the_model_says(name: str) -> None:
     starts, done = run.events["start"], run.events["tile_done"]
     for (index, command, job), start, there in zip(_jobs(script), starts, done, strict=True):
         begin = max(free, start + ACCEPT - 1)
-        time = load_time(p, t, command, job, command.tile_rows(job.tile, p.rows))
+        time = LOADS[command.load].time(p, t, command, job)
         free = begin + time.reads
         assert there + TILE_COUNT == free + time.there, (index, command.load, job)
 
