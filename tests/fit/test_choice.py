@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.graphs import AWKWARD, DIGITS, Vit, integer_vit
 
-from hlsgen.boards.board import load_board
+from hlsgen.boards.read import load_board
 from hlsgen.fit.choice import RING_GAIN, USUAL_RING, WIDTH_GAIN, Choice, Chooser
 from hlsgen.fit.estimate import estimate
 from hlsgen.fit.settings import RINGS, WIDTHS, Settings
@@ -37,7 +37,7 @@ def chosen(
 
 def cycles(graph: Graph | Sizer, array: ArrayShape) -> int:
     lowered = graph.outline(array) if isinstance(graph, Sizer) else lower(graph, array)
-    return predict(lowered.program, lowered.image).cycles
+    return predict(lowered.program, lowered.image, target=load_board("zcu102").rtl_target).cycles
 
 
 def test_vit_base_keeps_its_array_busy() -> None:

@@ -57,7 +57,7 @@ class LayerNorm(LoadMode):
     def time(self, p: MachineParameters, t: StageTimes, command: Command, job: Job) -> LoadTime:
         words, groups = command.k_words, p.row_groups(command.tile_rows(job.tile, p.rows))
         spacing = max(words, t.row_spacing)
-        return LoadTime((groups - 1) * spacing + words, t.norm + words - 1)
+        return LoadTime(groups * spacing, t.norm + 2 * words - spacing - 1)
 
     def setting(self, command: Command, job: Job) -> tuple[int, ...]:
         del job
