@@ -48,7 +48,7 @@ CELLS = ("LUT6", "FDRE", "FDSE", "CARRY4", "SRL16E", "RAM32M16", "RAM64M8", "RAM
 
 def plain_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Components made for an ECP5's multipliers multiply as on any other device."""
-    monkeypatch.setattr(Multiplier, "_ecp5", Multiplier._plain)
+    monkeypatch.setattr(Multiplier, "_block", Multiplier._plain)
     monkeypatch.setitem(array.DOTS, "ecp5", array.DOTS["plain"])
     monkeypatch.setitem(array.DOTS, "ecp5_packed", array.DOTS["xilinx_packed"])
 
