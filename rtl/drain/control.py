@@ -178,16 +178,16 @@ class DrainControl(wiring.Component):
             ]
         for target in Target:
             chosen = row.valid & ~scores & (job.target == target)
-            m.d.comb += getattr(tag, f"to_{target.name.lower()}").eq(chosen)
+            m.d.comb += tag.to[target.name.lower()].eq(chosen)
         if self._trace:
             block = Signal(16)
             m.d.sync += block.eq(Mux(row.valid & ends.row, block + 1, block))
             with m.If(self.jobs.ready):
                 m.d.sync += block.eq(self.jobs.payload.block)
             m.d.comb += [
-                tag.trace_command.eq(job.command),
-                tag.trace_kind.eq(job.kind),
-                tag.trace_head.eq(job.head),
-                tag.trace_row.eq(job.token + (row.index << width_bits(p))),
-                tag.trace_word.eq(block),
+                tag.trace.command.eq(job.command),
+                tag.trace.kind.eq(job.kind),
+                tag.trace.head.eq(job.head),
+                tag.trace.row.eq(job.token + (row.index << width_bits(p))),
+                tag.trace.word.eq(block),
             ]

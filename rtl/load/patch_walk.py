@@ -264,9 +264,9 @@ class PatchWalk(wiring.Component):
         if self._trace:
             tag = segment.tag
             m.d.sync += [
-                tag.trace_command.eq(job.command),
-                tag.trace_kind.eq(Kind.PLAIN),
-                tag.trace_head.eq(0),
-                tag.trace_row.eq(job.token + (at.lane[width:] << width)),
-                tag.trace_word.eq(at.index),
+                tag.trace.command.eq(job.command),
+                tag.trace.kind.eq(Kind.PLAIN),
+                tag.trace.head.eq(0),
+                tag.trace.row.eq(job.token + (at.lane[width:] << width)),
+                tag.trace.word.eq(at.index),
             ]

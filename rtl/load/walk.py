@@ -245,9 +245,9 @@ class RowWalk(wiring.Component):
         ]
         if self._trace:
             m.d.sync += [
-                tag.trace_command.eq(job.command),
-                tag.trace_kind.eq(job.kind),
-                tag.trace_head.eq(job.head),
-                tag.trace_row.eq(job.token + (lane << width_bits(p))),
-                tag.trace_word.eq(index),
+                tag.trace.command.eq(job.command),
+                tag.trace.kind.eq(job.kind),
+                tag.trace.head.eq(job.head),
+                tag.trace.row.eq(job.token + (lane << width_bits(p))),
+                tag.trace.word.eq(index),
             ]

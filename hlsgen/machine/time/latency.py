@@ -82,7 +82,7 @@ CALL = 1 + MEMORY
 """A row's multiplier to its first word out of the memory where it waits."""
 TILE_WRITE = 1
 """An operand word to its write port of the tile slots."""
-FIXED = MEMORY + EXP
+FIXED = max(MEMORY, MEMORY + EXP, PATCHES)
 """LOAD's addresses to the operand word of rows, exp and patches: all are as late as the longest of them."""
 
 
