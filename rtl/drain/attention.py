@@ -17,6 +17,14 @@ from hlsgen.rtl.parts.memories import ram, words_of
 from hlsgen.rtl.parts.pipeline import address_bits, delay, maximum, register, without_reset
 
 
+# A row of four columns in two blocks of scores:
+#
+#   cycle             0        1        2        3        4        5
+#   logits            block 0  block 1                                    the first with `restart`
+#   masked                     block 0  block 1
+#   largest of two                      block 0  block 1
+#   largest of four                              block 0  block 1
+#   maxima                                                block 0  both
 class RowMaxima(wiring.Component):
     """The running maximum of one row of every group of both score tiles, over the columns that are keys.
 
@@ -95,11 +103,11 @@ class RowMaxima(wiring.Component):
         return m
 
 
-# LOAD's write in cycle 0, DRAIN's reads of the same group from cycle 1 on:
+# LOAD's write, and DRAIN's read of it as soon as it can be:
 #
-#   cycle              0      1       2
-#   write.valid        group
-#   slot, row                 group
+#   cycle               0      1      2
+#   write               group
+#   slot, row                  group
 #   multiplier, shift                 group
 class ContextScales(wiring.Component):
     """Multiplier and shift of every row of both context tiles, a group of rows to the word.

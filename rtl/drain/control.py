@@ -25,6 +25,15 @@ from hlsgen.rtl.format.jobs import (
 from hlsgen.rtl.parts.pipeline import address_bits, without_reset
 
 
+# A job of two blocks of two groups, captured four cycles apart, and the next job:
+#
+#   cycle      0        1        2        4        5        6        7
+#   jobs       job 0                                        job 1
+#   captured   block 0                    block 1
+#   job                 job 0    job 0    job 0    job 0    job 0    job 1
+#   row, tag            group 0  group 1           group 0  group 1
+#   ends.row                     1                          1
+#   ends.job                                                1
 class DrainControl(wiring.Component):
     """Walks over the groups of captured blocks; jobs follow one another without a gap.
 

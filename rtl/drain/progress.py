@@ -15,15 +15,15 @@ from hlsgen.rtl.format.jobs import field
 from hlsgen.rtl.parts.pipeline import delay
 
 
-# A command's last row is written in cycle 3 (`latency.drain_write` behind its selection), read in cycle 4:
+# A command's last row is written in cycle 3 and can be read from cycle 4 on:
 #
-#   cycle               0        1          2            3          4              5
-#   early               its tag
-#   drained                      counted
-#   LOAD                         sees it    job ready    starts     address
-#   row memories                                         write      row is there
-#   operand_commands                                     counted
-#   MULTIPLY                                             sees it    step, address
+#   cycle              0        1        2       3        4
+#   end_command        its tag
+#   drained_commands            counted
+#   LOAD                        sees it  starts  asks     address
+#   row memories                                 write    read
+#   operand_commands                             counted
+#   MULTIPLY                                     sees it  step
 class DrainProgress(wiring.Component):
     """Counts commands and tiles, as early as a reader's way to the memory allows.
 

@@ -18,12 +18,12 @@ from hlsgen.rtl.parts.memories import words_of
 
 # A tile of two groups, four columns:
 #
-#   cycle          0        1        2  ..  4        5
-#   tag, result    group 0  group 1
-#   write          group 0  group 1
-#   maxima                                  group 0  group 1     (`latency.row_maxima` cycles later)
+#   cycle         0        1        4        5
+#   tag, result   group 0  group 1
+#   write         group 0  group 1
+#   maxima                          group 0  group 1
 #
-# DRAIN tells LOAD of the tile `MAXIMUM_LEAD` cycles before its maxima stand: LOAD reads the scores first.
+# LOAD learns of the tile before its maxima stand, `MAXIMUM_LEAD` cycles: it reads the scores first.
 class DrainScores(wiring.Component):
     """Saturated results to logits, and to the maximum of every row of both score tiles.
 

@@ -69,19 +69,17 @@ from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts, words_of
 from hlsgen.rtl.parts.pipeline import delay, register, without_reset
 
 
-# A plain block of two groups; cycles count from `captured`. With experts, six cycles of `GateRows` come in 9.
+# A plain block of groups 0 and 1, from `captured` on; with experts, `GateRows` lies behind 9:
 #
-#   cycle         0         1        2        3 .. 8   9        10       11 12    13       14
-#   captured      a block
-#   held                    it stands here until the next one is captured
-#   row                     group 0  group 1
-#   accumulators                     group 0  group 1           (and the block's constants, with group 0)
-#   requantized                                        group 0  group 1
-#   addend                  address of group 0 two cycles before its use, in cycle 9
-#   transformed                                                          group 0  group 1   (table or sum)
-#   write                                                                         group 0  group 1
-#   scores                                             written  group 1
-#   drained                                                                       (see `DrainProgress`)
+#   cycle            0      1  2  3  9  10  12  13  14
+#   captured         block
+#   held, row               0  1
+#   accumulators               0  1                      with the block's constants
+#   requantized                      0  1                `drain_result` after the selection
+#   scores                           0  1
+#   addend.data                      0  1                address from 7 on
+#   transformed                             0   1        table or sum
+#   rows, operands                              0   1    `drain_write` after the selection
 class DrainStage(wiring.Component):
     """Requantizes, transforms and writes what the array has captured.
 

@@ -16,14 +16,14 @@ from hlsgen.rtl.parts.memories import Table, TableWrite, TableWritePorts
 from hlsgen.rtl.parts.pipeline import delay, tree, without_reset
 
 
-# A row of two words of four columns:
+# A row of two words of two to four columns:
 #
-#   cycle          0       1       2  3    4       5       6       7
-#   scores         word 0  word 1
-#   table.index            word 0  word 1                                 (the maximum minus each logit)
-#   word                                   word 0  word 1
-#   sums of words                                  word 0  word 1         (more cycles for more columns)
-#   denominator                                            word 0  row    (`row.start` with the row's)
+#   cycle             0       1       2       3  4       5       6       7
+#   scores            word 0  word 1
+#   table.index               word 0  word 1                                   the maximum minus each logit
+#   word                                         word 0  word 1
+#   sums of words                                        word 0  word 1        more cycles for more columns
+#   row.denominator                                              word 0  row   `row.start` with the row's
 class ExpLoad(wiring.Component):
     """Score words to exp words.
 

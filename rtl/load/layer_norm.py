@@ -26,24 +26,24 @@ ROWS_UNDER_WAY = 8
 
 # A row of two words of two to four columns, on to the row unit:
 #
-#   cycle            0       1       2       5       6       7       8
-#   i                word 0  word 1
-#   x                        word 0  word 1
-#   word's sums                                      word 0  word 1           (the squares' way is the longer)
-#   row.sum                                                  word 0  row      (`row.start` with the row's)
+#   cycle              0       1       2       5       6       7
+#   i                  word 0  word 1
+#   x                          word 0  word 1
+#   a word's sums                              word 0  word 1        more cycles for more columns
+#   row.sum, squares                                   word 0  row   `row.start` with the row's
 #
-# and from its answer on; beside it a column of pooling, whose last group came in cycle 0:
+# From its answer on; beside it a column of pooling, whose last group came in cycle 4:
 #
-#   cycle            0       1       2       3       4       7       8       10      11      14      15
-#   row.valid        row
-#   running                  word 0  word 1                                   (addresses where words wait)
-#   found                                    word 0  word 1
-#   lanes.value                                              word 0  word 1   (centred)
-#   lanes.shifted                                                             word 0  word 1
-#   o                                                                                         word 0  word 1
-#   pool.sum                 column
-#   lanes.value                      column
-#   lanes.shifted                            (in cycle 5: the operand word, or the row's word in i's place)
+#   cycle           0    1  3  4  5    6    7  8  9    10  11  14  15
+#   row.valid       row
+#   running              0                                              the word's address where words wait
+#   found                   0  1
+#   lanes.value                             0  1                        centred
+#   lanes.shifted                                      0   1
+#   o                                                          0   1
+#   pool.sum                      sum
+#   lanes.value                        sum
+#   lanes.shifted                                 sum                   `o`, or a row's word
 class LayerNormLoad(wiring.Component):
     """Residual words of one row of a group to normalised operand words.
 

@@ -67,6 +67,14 @@ class _Place:
         ]
 
 
+# A tile of two patches of two segments, whose pixels are there:
+#
+#   cycle            0     1    2       3       4    5       6       7
+#   offered, start   tile
+#   state            idle  row  gather  gather  row  gather  gather  idle
+#   segment                             a 0     a 1          b 0     b 1    with `valid`
+#
+# A command's first tile passes the state "measure" before its first row.
 class PatchWalk(wiring.Component):
     """Walks over the patches of a tile: channel, row, segment; the first rows of a pass may be blank.
 

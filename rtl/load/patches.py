@@ -23,8 +23,8 @@ from hlsgen.rtl.parts.pipeline import count_bits, delay, register, without_reset
 #   cycle          0          1          2          3          4          5
 #   walk.segment   segment 0  segment 1
 #   image's data                         segment 0  segment 1
-#   turned                                          segment 0  segment 1            (rotated to its lanes)
-#   o.word                                                     segment 0  both      (o.valid with both)
+#   turned                                          segment 0  segment 1         rotated to its lanes
+#   o.word                                                     segment 0  both   `o.valid` with both
 class PatchesLoad(wiring.Component):
     """Fills the image memory from the input stream and gathers operand rows from it.
 

@@ -41,23 +41,23 @@ ROW_CONFIG = data.StructLayout(
 """What a job says of its rows."""
 
 
-# A row of layer norm. A context row's denominator is the value in cycle 1, its scale there in cycle 14.
+# A row of layer norm. A context row's denominator is the value in cycle 1, its scale is there in cycle 14.
 #
-#   cycle              0     1 .. 6  4 .. 9  5 .. 10  6 .. 11
-#   norm.start         row
-#   a, b                     0 .. 5                             (products of limbs)
-#   p                                0 .. 5
-#   scaled                                   0 .. 5
-#   variance                                          0 .. 5    (complete in 11)
+#   cycle        0    1 .. 6  4 .. 9  5 .. 10  6 .. 11
+#   norm.start   row
+#   a, b              0 .. 5                             products of limbs
+#   p                         0 .. 5
+#   scaled                            0 .. 5
+#   variance                                   0 .. 5    complete in 11
 #
-#   cycle              11    14      16      19       20        23       24
-#   value              row
-#   normal                   row                                                 (leading one at the top)
-#   entry                            row                                         (of the mantissas' table)
-#   product.p                                row                                 (interpolated)
-#   mantissa                                          row
-#   combine.p                                                   row              (times gain or multiplier)
-#   multiplier, valid                                                    row
+#   cycle               11   14   16   19   20   23   24
+#   value               row
+#   normal                   row                            leading one at the top
+#   entry                         row                       of the mantissas' table
+#   product.p                          row                  interpolated
+#   mantissa                                row
+#   combine.p                                    row        times gain or multiplier
+#   multiplier, valid                                 row
 class RowUnit(wiring.Component):
     """`combine(rsqrt(D*S2 - S1**2 + epsilon), gain)` and `context_scale(denominator, ...)`.
 

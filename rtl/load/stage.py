@@ -56,17 +56,17 @@ class _Operand(NamedTuple):
     tag: Any
 
 
-# A tile of one row of two words, eight columns or more:
+# A tile of one row of two words, of eight columns or more:
 #
-#   cycle          0      1       2       3       4       5       8       9       10      17     18
-#   jobs           taken
-#   walk                  word 0  word 1
-#   address                       word 0  word 1
-#   features.data                                 word 0  word 1
-#   operand                                                       word 0  word 1                  (FIXED)
-#   tile                                                                  word 0  word 1
-#   tile_done                                                                             tile    (scale_wait)
-#   MULTIPLY                                                                                     step
+#   cycle           0      1  2  3  4  5  8  9  10  17  18
+#   jobs            taken
+#   walk asks              0  1
+#   address                   0  1
+#   features.data                   0  1
+#   operand                               0  1                 `FIXED` after the address
+#   tile                                     0  1              written
+#   tile_done                                       1          `scale_wait` after the last write
+#   MULTIPLY                                            step
 #
 # Exps take the same way; so does a patch, of which the last segment is asked for where a word is here. Rows
 # of layer norm come `latency.norm` after their last word's data; their tile is done with its last write.
