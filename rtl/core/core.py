@@ -10,6 +10,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.constants import word_bytes
+from hlsgen.machine.format.multipliers import find_target
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.latency import STEP
 from hlsgen.rtl.arith.multiplier import plan
@@ -56,7 +57,7 @@ class Core(wiring.Component):
     parameters
         The machine's shape.
     target
-        "generic", or "ecp5" for that family's multiplier blocks.
+        The kind of device, a key of `hlsgen.machine.format.multipliers.TARGETS`.
     trace
         Show every word written.
     near
@@ -125,7 +126,7 @@ class Core(wiring.Component):
     ) -> None:
         p = self._parameters = parameters
         self._plan, self._trace = plan(parameters, target), trace
-        self._blocks, self._near = target == "ecp5", near
+        self._blocks, self._near = find_target(target).block_rams, near
         members: dict[str, Any] = {
             "commands": In(stream.Signature(COMMAND_BITS)),
             "constants": In(stream.Signature(8 * word_bytes(p.columns))),

@@ -37,7 +37,7 @@ class Top(wiring.Component):
     parameters
         The machine's shape.
     target
-        `generic`, or `ecp5` for its multiplier and memory blocks.
+        The kind of device, a key of `hlsgen.machine.format.multipliers.TARGETS`.
     trace
         Show every word that the core writes on the `trace_*` ports.
     address_bits

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hlsgen.boards import Board
+from hlsgen.boards.families import ECP5
 from hlsgen.emit.device import Vectors, describe, pack_vectors
 from hlsgen.emit.ecp5.floorplan import place_multipliers, place_rams
 from hlsgen.emit.ecp5.memory_files import split_contents
@@ -135,7 +136,8 @@ def ecp5_accelerator(
     require_pins(board)
     serial, wanted = Serial(), core_mhz or board.core_mhz
     top = Ecp5Top(program, image.pack(), core_mhz=wanted, clock_mhz=board.clock_mhz, serial=serial)
-    rams = [f"{WEIGHT_RING}.0.{index}" for index in range(weight_ring(program.parameters).blocks)]
+    ring = weight_ring(program.parameters, board.family.ram)
+    rams = [f"{WEIGHT_RING}.0.{index}" for index in range(ring.blocks)]
     project = ecp5_project(
         board, convert(top, TOP), core_mhz=top.core_mhz, sums=top.sums, rams=rams, title=title, host=True
     )
@@ -151,7 +153,7 @@ def ecp5_accelerator(
 
 def require_pins(board: Board) -> None:
     """Raise `UsageError` unless a project can be made for the board."""
-    if board.family != "ecp5" or not board.has_pins:
+    if board.family is not ECP5 or not board.has_pins:
         raise UsageError(
             Problem(
                 f"an ECP5 project must be for an ECP5 board with pins, not {board.name}",
