@@ -199,5 +199,5 @@ WRITTEN = 28
 """The last row's write to the last response of external memory, without that memory's latency."""
 FINISH = 18
 """The last row's write to done, without the output's beats and the memory's latency."""
-IMAGE_ROM = 6
-"""A read's address to its first beat, of an Image in block RAM."""
+IMAGE_ROM = QUEUE + 1 + MEMORY + 1
+"""A read's address to its first beat, of an Image in block RAM: queue, walk over its words, memory, R."""
