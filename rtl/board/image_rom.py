@@ -118,8 +118,8 @@ class ImageRom(wiring.Component):
 
     Latency
     -------
-    `latency` cycles from AR to the first beat when nothing is under way; a write responds one cycle after its last
-    beat.
+    `latency` cycles from AR to the first beat when nothing is under way; a write responds one cycle after its
+    last beat.
 
     Throughput
     ----------
