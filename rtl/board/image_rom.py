@@ -13,6 +13,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import SECTION_ALIGN, ceil_div
+from hlsgen.machine.time.latency import IMAGE_ROM
 from hlsgen.rtl.parts.axi import ADDRESS_BITS, AxiRead, AxiWrite
 from hlsgen.rtl.parts.pipeline import address_bits, delay
 from hlsgen.rtl.parts.queues import Queue
@@ -117,14 +118,15 @@ class ImageRom(wiring.Component):
 
     Latency
     -------
-    Six cycles from AR to the first beat when nothing is under way; a write responds one cycle after its last
-    beat.
+    `latency` cycles from AR to the first beat when nothing is under way; a write responds one cycle after its
+    last beat.
 
     Throughput
     ----------
     One beat a cycle, from one read burst to the next as well; between write bursts three cycles pass.
     """
 
+    latency = IMAGE_ROM
     read: Any
     write: Any
     input_write: Signal
