@@ -61,9 +61,9 @@ class MultiplyStage(wiring.Component):
     reserve_weight, reserve_constant : Out(1)
     take_constant : Out(1)
     first_pass, last_pass : Out(1)
-        The first, last tile of a group.
+        The first, last tile of a sweep.
     weights_first : Out(1)
-        A group's first tile is there and its weights are being taken as they come.
+        A sweep's first tile is there and its weights are being taken as they come.
     ends_pass : Out(1)
         With `issue`: a job's last step.
     keys, values : In(Heads)

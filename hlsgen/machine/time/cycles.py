@@ -79,7 +79,7 @@ def predict(
 
 @dataclass
 class _Progress:
-    """When the last row of each tile of a command's last group, and the command's last row, were written."""
+    """When the last row of each tile of a command's last sweep, and the command's last row, were written."""
 
     tiles: list[int]
     done: int = 0
@@ -168,7 +168,7 @@ class _Model:
         return offset + block_words(blocks) * word_bytes(self.p.columns)
 
     def _release(self, command: Command, job: Job) -> None:
-        """A group's weights and constants leave their rings."""
+        """A sweep's weights and constants leave their rings."""
         size = job.blocks * command.k_steps
         self.words += size
         self.streams.take("weights", size * self.p.columns * self.p.depth, self.multiply_free)
