@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from amaranth import C, Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
@@ -14,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import SECTION_ALIGN, ceil_div
 from hlsgen.machine.time.latency import IMAGE_ROM
-from hlsgen.rtl.parts.axi import ADDRESS_BITS, AxiRead, AxiWrite
+from hlsgen.rtl.parts.axi import ADDRESS_BITS, AxiRead, AxiReadPorts, AxiWrite, AxiWritePorts
 from hlsgen.rtl.parts.pipeline import address_bits, delay
 from hlsgen.rtl.parts.queues import Queue
 
@@ -127,8 +126,8 @@ class ImageRom(wiring.Component):
     """
 
     latency = IMAGE_ROM
-    read: Any
-    write: Any
+    read: AxiReadPorts
+    write: AxiWritePorts
     input_write: Signal
     input_address: Signal
     input_data: Signal
