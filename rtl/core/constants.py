@@ -5,16 +5,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.constants import GROUP, NO_COMMAND, Item, word_bytes
+from hlsgen.rtl.drain.activation import ENTRIES
 from hlsgen.rtl.format.streams import constant_word
+from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts
 from hlsgen.rtl.parts.pipeline import without_reset
 
 PART_BYTES = 8
 """Bytes of a table that are written in a cycle."""
+
+
+# Constants of five blocks, then a table whose command has drained; two parts of it to a word:
+#
+#   cycle        0       1     2   3   4   5   6     7   8       9     10      11      12      13
+#   words        header  high  b0  b1  b2  b3  high  b4  header  word 0 ...    word 0  word 1  word 1
+#   words.ready  1       1     1   1   1   1   1     1   1       0     0       1       0       1
+#   state        header  high  constants ...   high  c.  header  wait  table ...
+#   constants                  b0  b1  b2  b3        b4
+#   writing                                                            part 0  part 1  part 2  part 3
+#   exp.valid                                                                  part 0  part 1  part 2
 
 
 class ConstantReader(wiring.Component):
@@ -36,12 +49,8 @@ class ConstantReader(wiring.Component):
         A table is written once command `after` has drained.
     constants : Out(stream)
         Words for the ring: the records of a block's columns.
-    activation_write, exp_write : Out(1)
-    activation_address, exp_address : Out
-        Bank and eighth of an entry's index.
-    gate_write : Out(1), gate_address : Out
-        Quarter of an entry's index: entries of the gate table have 16 bits.
-    table_data : Out(64)
+    activation, exp, gate : Out(TableWrite)
+        The tables; all three carry the same data.
 
     Latency
     -------
@@ -55,13 +64,9 @@ class ConstantReader(wiring.Component):
     words: stream.Interface
     drained_commands: Signal
     constants: stream.Interface
-    activation_write: Signal
-    exp_write: Signal
-    activation_address: Signal
-    exp_address: Signal
-    gate_write: Signal
-    gate_address: Signal
-    table_data: Signal
+    activation: TableWritePorts
+    exp: TableWritePorts
+    gate: TableWritePorts
 
     def __init__(self, columns: int, exp_bits: int) -> None:
         self._columns, self._exp_bits = columns, exp_bits
@@ -70,82 +75,108 @@ class ConstantReader(wiring.Component):
                 "words": In(stream.Signature(8 * word_bytes(columns))),
                 "drained_commands": In(16),
                 "constants": Out(stream.Signature(data.ArrayLayout(constant_word(), columns))),
-                "activation_write": Out(1),
-                "exp_write": Out(1),
-                "activation_address": Out(6),
-                "exp_address": Out(exp_bits - 2),
-                "gate_write": Out(1),
-                "gate_address": Out(exp_bits - 2),
-                "table_data": Out(64),
+                "activation": Out(TableWrite(ENTRIES)),
+                "exp": Out(TableWrite(1 << exp_bits)),
+                "gate": Out(TableWrite(1 << exp_bits)),
             }
         )
-        without_reset(self, "table_data", "activation_address", "exp_address", "gate_address")
+        for table in (self.activation, self.exp, self.gate):
+            without_reset(table, "address")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
         m = Module()
-        word = self.words.payload
-        left, after, is_exp, bank = Signal(16), Signal(16), Signal(), Signal()
-        parts = word_bytes(self._columns) // PART_BYTES
-        part, address = Signal(range(max(2, parts))), Signal(self._exp_bits - 2)
-        is_gate = Signal()
-        high, place = Signal(8 * GROUP * self._columns, reset_less=True), Signal(range(GROUP))
-        for column in range(self._columns):
-            record = Cat(word[32 * column : 32 * column + 32], high[8 * column : 8 * column + 8])
-            m.d.comb += self.constants.payload[column].eq(record)
-        writing = Signal()
-        m.d.sync += [
-            self.activation_write.eq(writing & ~is_exp & ~is_gate),
-            self.gate_write.eq(writing & is_gate),
-            self.gate_address.eq(address),
-            self.exp_write.eq(writing & is_exp),
-            self.activation_address.eq(Cat(address[:5], bank)),
-            self.exp_address.eq(Cat(address[:-1], bank)),
-            self.table_data.eq(word.word_select(part, 8 * PART_BYTES)),
-        ]
+        word, left, after = self.words.payload, Signal(16), Signal(16)
+        at, writing = _TablePart(self._columns, self._exp_bits), Signal()
         with m.FSM():
             with m.State("header"):
                 m.d.comb += self.words.ready.eq(1)
-                m.d.sync += [
-                    is_exp.eq(word[:8] == Item.EXP_TABLE),
-                    is_gate.eq(word[:8] == Item.GATE_TABLE),
-                    bank.eq(word[8]),
-                    left.eq(word[32:48]),
-                    after.eq(word[48:64]),
-                    part.eq(0),
-                    address.eq(0),
-                ]
+                m.d.sync += [*at.begin(word), left.eq(word[32:48]), after.eq(word[48:64])]
                 with m.If(self.words.valid & (word[32:48] != 0)):
                     m.next = "wait"
                     with m.If(word[:8] == Item.CONSTANTS):
                         m.next = "high"
-            with m.State("high"):
-                m.d.comb += self.words.ready.eq(1)
-                m.d.sync += [high.eq(word), place.eq(0)]
-                with m.If(self.words.valid):
-                    m.next = "constants"
-            with m.State("constants"):
-                m.d.comb += [
-                    self.constants.valid.eq(self.words.valid),
-                    self.words.ready.eq(self.constants.ready),
-                ]
-                with m.If(self.words.valid & self.words.ready):
-                    m.d.sync += [left.eq(left - 1), place.eq(place + 1), high.eq(high >> 8 * self._columns)]
-                    with m.If(place == GROUP - 1):
-                        m.next = "high"
-                    with m.If(left == 1):
-                        m.next = "header"
+            self._read_constants(m, left)
             with m.State("wait"), m.If((after == NO_COMMAND) | (self.drained_commands > after)):
                 m.next = "table"
             with m.State("table"), m.If(self.words.valid):
                 ends = left <= PART_BYTES
-                m.d.comb += [writing.eq(1), self.words.ready.eq(ends | (part == parts - 1))]
-                m.d.sync += [left.eq(left - PART_BYTES), address.eq(address + 1), part.eq(part + 1)]
+                m.d.comb += [writing.eq(1), self.words.ready.eq(ends | at.is_last)]
+                m.d.sync += [left.eq(left - PART_BYTES), *at.advance()]
                 with m.If(self.words.ready):
-                    m.d.sync += part.eq(0)
+                    m.d.sync += at.part.eq(0)
                 with m.If(ends):
                     m.next = "header"
+        self._write_table(m, at, writing)
         return m
+
+    def _read_constants(self, m: Module, left: Signal) -> None:
+        """States: a word with the high bytes of four blocks, then each block's own; `left` of them in all."""
+        word, constants = self.words.payload, self.constants
+        high, place = Signal(8 * GROUP * self._columns, reset_less=True), Signal(range(GROUP))
+        for column in range(self._columns):
+            record = Cat(word[32 * column : 32 * column + 32], high[8 * column : 8 * column + 8])
+            m.d.comb += constants.payload[column].eq(record)
+        with m.State("high"):
+            m.d.comb += self.words.ready.eq(1)
+            m.d.sync += [high.eq(word), place.eq(0)]
+            with m.If(self.words.valid):
+                m.next = "constants"
+        with m.State("constants"):
+            m.d.comb += [constants.valid.eq(self.words.valid), self.words.ready.eq(constants.ready)]
+            with m.If(self.words.valid & self.words.ready):
+                m.d.sync += [left.eq(left - 1), place.eq(place + 1), high.eq(high >> 8 * self._columns)]
+                with m.If(place == GROUP - 1):
+                    m.next = "high"
+                with m.If(left == 1):
+                    m.next = "header"
+
+    def _write_table(self, m: Module, at: _TablePart, writing: Value) -> None:
+        """The part to the table that the item is for, from registers."""
+        entries = Signal(8 * PART_BYTES, reset_less=True)
+        m.d.sync += [
+            self.activation.valid.eq(writing & ~at.is_exp & ~at.is_gate),
+            self.activation.address.eq(Cat(at.address[:5], at.bank)),
+            self.exp.valid.eq(writing & at.is_exp),
+            self.exp.address.eq(Cat(at.address[:-1], at.bank)),
+            self.gate.valid.eq(writing & at.is_gate),
+            self.gate.address.eq(at.address),
+            entries.eq(self.words.payload.word_select(at.part, 8 * PART_BYTES)),
+        ]
+        m.d.comb += [table.data.eq(entries) for table in (self.activation, self.exp, self.gate)]
+
+
+class _TablePart:
+    """Registers: which table is written, which part of it, and where that stands in the word."""
+
+    def __init__(self, columns: int, exp_bits: int) -> None:
+        self._parts = word_bytes(columns) // PART_BYTES
+        self.is_exp, self.is_gate, self.bank = (
+            Signal(name="is_exp"),
+            Signal(name="is_gate"),
+            Signal(name="bank"),
+        )
+        self.part = Signal(range(max(2, self._parts)), name="part")
+        self.address = Signal(exp_bits - 2, name="address")
+
+    @property
+    def is_last(self) -> Value:
+        """The word's last part."""
+        return self.part == self._parts - 1
+
+    def begin(self, header: Value) -> list[Any]:
+        """Statements: to the first part of the item with this header."""
+        return [
+            self.is_exp.eq(header[:8] == Item.EXP_TABLE),
+            self.is_gate.eq(header[:8] == Item.GATE_TABLE),
+            self.bank.eq(header[8]),
+            self.part.eq(0),
+            self.address.eq(0),
+        ]
+
+    def advance(self) -> list[Any]:
+        """Statements: to the next part."""
+        return [self.address.eq(self.address + 1), self.part.eq(self.part + 1)]
 
 
 def ring_bits(columns: int) -> int:

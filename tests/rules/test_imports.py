@@ -49,7 +49,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 """Parts that import less than their floor allows."""
 
 CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "machine": (("format",), ("run",), ("time",)),
+    "machine": (("format",), ("modes",), ("run",), ("time",)),
     "frontend": (("read",), ("rules",), ("capture",), ("inspect",), ("inputs",)),
     "rtl": (
         ("parts",),
@@ -60,6 +60,7 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("sequence",),
         ("core",),
         ("outside",),
+        ("board",),
         ("ecp5",),
     ),
 }

@@ -130,7 +130,8 @@ def ecp5_accelerator(
     its self test. Raises `UsageError` when the board, its pins or the frequency don't suit.
     """
     from hlsgen.emit.rtl import convert
-    from hlsgen.rtl.ecp5.top import WEIGHT_RING, Ecp5Top, Serial
+    from hlsgen.rtl.board.top import Serial
+    from hlsgen.rtl.ecp5.top import WEIGHT_RING, Ecp5Top
 
     require_pins(board)
     serial, wanted = Serial(), core_mhz or board.core_mhz

@@ -28,9 +28,9 @@ from hlsgen.cli import main
 from hlsgen.emit.ecp5.project import ecp5_project
 from hlsgen.emit.render import render
 from hlsgen.emit.rtl import convert
-from hlsgen.rtl.ecp5.frames import Frames
+from hlsgen.rtl.board.frames import Frames
+from hlsgen.rtl.board.uart import UartReceiver, UartTransmitter
 from hlsgen.rtl.ecp5.pll import find_pll, pll_instance
-from hlsgen.rtl.ecp5.uart import UartReceiver, UartTransmitter
 
 MOCKS = Path(__file__).parents[2] / "mock_tools"
 BAUD, CORE_MHZ, KEY = 1_000_000, 10.0, 0x5A
