@@ -7,16 +7,16 @@ import dataclasses
 from functools import cache
 
 import pytest
+from hlsgen.machine.run.jobs import Job, jobs
+from hlsgen.machine.time.load import load_time
 from support.core_bench import CoreRun, core_bench
 from support.script import DEEP, WIDE, Script
 
 from hlsgen import numerics
 from hlsgen.machine.format.commands import Command, Depends, Load, Target
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.machine.run.jobs import Job, jobs
 from hlsgen.machine.run.trace import CONTEXT, DRAIN, SCORES
 from hlsgen.machine.time.latency import ACCEPT, DECODE, TILE_COUNT
-from hlsgen.machine.time.load import load_time
 from hlsgen.machine.time.phases import steps_of
 from hlsgen.machine.time.stages import StageTimes, stage_times
 
