@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cycle model: predicts the RTL's cycles for one image of a Program, in milliseconds.
 
-It follows the machine's rules (docs/design.md, "Hazards") job by job and block by block, never cycle by
+It follows the machine's rules (docs/machine.md, "Hazards") job by job and block by block, never cycle by
 cycle: when a tile is loaded, when its weights are there, when its accumulators are free, when its results
 have drained. The latencies are the RTL's, of `hlsgen/machine/time/latency.py`; tests hold the prediction
 against measured runs.
