@@ -170,6 +170,10 @@ class Command:
         """Whether the command belongs to `task`; bit t of `tasks` stands for task t, 0 for all."""
         return not self.tasks or bool(self.tasks >> task & 1)
 
+    def counts(self, key: Any) -> Any:
+        """Whether a key exists, or for each of an array: what lies beyond `keys` does not count."""
+        return key < self.keys
+
     def with_rows(self, count: int, rows: int) -> Command:
         """The command on `count` rows of operands, on an array of `rows` rows."""
         tiles = -(-count // rows)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hlsgen.machine.format.program import Program, View
+from hlsgen.machine.modes.jobs import Kind
 
 TILE, DRAIN = 0, 1
-PLAIN, SCORES, CONTEXT = 0, 1, 2
+PLAIN, SCORES, CONTEXT = Kind
 
 
 def record_type(columns: int) -> np.dtype:

@@ -17,7 +17,8 @@ from hlsgen.machine.format.constants import block_words, word_bytes
 from hlsgen.machine.format.image import HEADER_BYTES, Image
 from hlsgen.machine.format.parameters import ceil_div
 from hlsgen.machine.format.program import Program
-from hlsgen.machine.run.jobs import Job, jobs
+from hlsgen.machine.modes.jobs import Job
+from hlsgen.machine.modes.table import jobs
 from hlsgen.machine.run.trace import CONTEXT, SCORES
 from hlsgen.machine.time.bus import beats_of
 from hlsgen.machine.time.depths import SETTLED, route_pace

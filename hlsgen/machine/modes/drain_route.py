@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DRAIN to the expert queues: each token's router logits send it to its best experts, with its gates."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hlsgen.machine.format.commands import Command, Target
+from hlsgen.machine.modes.jobs import Job
+from hlsgen.machine.modes.memories import Memories
+from hlsgen.machine.modes.mode import TargetMode, Unit
+
+ROUTE = Unit(
+    name="drain_route",
+    cpp="drain_route",
+    rtl="experts/route",
+    reads=("experts", "choices", "gate_mode"),
+)
+
+
+class Queues(TargetMode):
+    """A command begins with empty queues; a token's last block of logits sends it to its queues."""
+
+    code = Target.QUEUES
+    title = "router logits: each token goes to the queues of its best experts"
+    units = (ROUTE,)
+
+    def begin(self, m: Memories) -> None:
+        m.experts.start()
+
+    def write(
+        self, m: Memories, command: Command, job: Job, row: np.ndarray, block: int, value: np.ndarray
+    ) -> None:
+        del job
+        m.experts.logits(command, row, block, value)

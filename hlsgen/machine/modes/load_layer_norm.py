@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""LOAD, mode layer_norm: normalised rows of the residual memory."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hlsgen import numerics
+from hlsgen.machine.format.commands import Command, Load
+from hlsgen.machine.modes.jobs import Job
+from hlsgen.machine.modes.memories import Memories
+from hlsgen.machine.modes.mode import LoadMode, Unit
+
+LAYER_NORM = Unit(
+    name="load_layer_norm",
+    cpp="load_layer_norm",
+    rtl="load/layer_norm",
+    reads=(
+        "source", "source_stride", "k_words", "gather", "queue_base",
+        "norm_width", "norm_epsilon", "norm_gain", "norm_gain_shift",
+    ),
+)  # fmt: skip
+
+
+def normalise(command: Command, words: np.ndarray) -> np.ndarray:
+    """Rows of words [rows, k_words, C], normalised; what lies beyond a row's elements is 0."""
+    flat = words.reshape(len(words), -1)
+    result = np.zeros_like(flat)
+    width = command.norm_width
+    result[:, :width] = numerics.layer_norm(
+        flat[:, :width], command.norm_epsilon, command.norm_gain, command.norm_gain_shift
+    )
+    return result.reshape(words.shape)
+
+
+class LayerNorm(LoadMode):
+    """Normalised residual rows, of an expert's first layer those of its queue's tokens."""
+
+    code = Load.LAYER_NORM
+    title = "normalised rows of the residual memory"
+    units = (LAYER_NORM,)
+
+    def tile(self, m: Memories, command: Command, job: Job, row: np.ndarray) -> np.ndarray:
+        del job
+        if command.gather:
+            queue = m.experts.queue(command)
+            row = np.array([queue[index].token for index in row])
+        return normalise(command, m.operand_rows(m.residual, command, row))

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a mode is: one entry of a stage, whose code a command holds.
+
+To add one: a value of the stage's enumeration, a file here, a line in `table.py`; then its C++ and its RTL.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar
+
+import numpy as np
+
+from hlsgen.machine.format.commands import Command, Drain, Load, Product, Target
+from hlsgen.machine.modes.jobs import Job
+from hlsgen.machine.modes.memories import Memories
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """What one piece of hardware does, alone or as a part of several modes.
+
+    Its meaning stands in the file here that declares it, its C++ in `templates/hls/{cpp}.hpp` and its RTL
+    in `rtl/{rtl}.py`. reads: the fields of a command that it needs.
+    """
+
+    name: str
+    cpp: str
+    rtl: str
+    reads: tuple[str, ...]
+
+
+class Mode(ABC):
+    """One entry: its code, what it does in a few words, the units that do it."""
+
+    code: ClassVar[IntEnum]
+    title: ClassVar[str]
+    units: ClassVar[tuple[Unit, ...]]
+
+    @property
+    def name(self) -> str:
+        """As commands' texts have it."""
+        return self.code.name.lower()
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The fields of a command that the mode needs."""
+        return frozenset(name for unit in self.units for name in unit.reads)
+
+
+class LoadMode(Mode):
+    """How LOAD makes operand rows."""
+
+    code: ClassVar[Load]
+
+    @abstractmethod
+    def tile(self, m: Memories, command: Command, job: Job, row: np.ndarray) -> np.ndarray:
+        """The tile's words [rows, words, C]; `row` are the numbers of the command's rows in it."""
+
+
+class ProductMode(Mode):
+    """What MULTIPLY multiplies operand rows by, and the jobs that this makes of a command."""
+
+    code: ClassVar[Product]
+
+    @abstractmethod
+    def jobs(self, command: Command) -> Iterator[Job]:
+        """The command's jobs in the machine's order."""
+
+    @abstractmethod
+    def steps(self, command: Command) -> int:
+        """Steps that MULTIPLY issues for the command: of all blocks of all jobs."""
+
+    @abstractmethod
+    def is_final(self, command: Command, job: Job) -> bool:
+        """Whether the job's results are the tile's last ones: those of the last group or head."""
+
+    @abstractmethod
+    def begin(self, m: Memories, command: Command) -> None:
+        """Before the command's first job: what it takes of the streams."""
+
+    @abstractmethod
+    def open(self, m: Memories, command: Command, job: Job) -> None:
+        """Before a job: what its blocks are multiplied by is brought to its memory."""
+
+    @abstractmethod
+    def block(self, m: Memories, command: Command, job: Job, block: int) -> np.ndarray:
+        """What operand rows are multiplied by for a block of the job: [elements, C]."""
+
+
+class DrainMode(Mode):
+    """What DRAIN does with an accumulator row."""
+
+    code: ClassVar[Drain]
+
+    @abstractmethod
+    def result(
+        self, m: Memories, command: Command, job: Job, row: np.ndarray, block: int, acc: np.ndarray
+    ) -> np.ndarray:
+        """The results [rows, C] of a block's accumulators [rows, C]."""
+
+    def place(self, m: Memories, command: Command, row: np.ndarray) -> np.ndarray:
+        """The rows of the target that these rows of the command become."""
+        del m, command
+        return row
+
+    def leaves(self, job: Job) -> bool:
+        """Whether the results go to the command's target."""
+        del job
+        return True
+
+
+class TargetMode(Mode):
+    """Where DRAIN writes."""
+
+    code: ClassVar[Target]
+
+    def begin(self, m: Memories) -> None:
+        """Before the command's first job."""
+        del m
+
+    @abstractmethod
+    def write(
+        self, m: Memories, command: Command, job: Job, row: np.ndarray, block: int, value: np.ndarray
+    ) -> None:
+        """Write a block's words [rows, C] to rows `row` of the target."""
