@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hlsgen.boards.board import load_board
+from hlsgen.boards.read import load_board
 from hlsgen.emit.page import page
 from hlsgen.fit.estimate import estimate
 from hlsgen.machine.format.commands import Load

@@ -10,12 +10,12 @@ from amaranth import C, Cat, ClockSignal, Instance, Module, Mux, Signal, Value, 
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.format.multipliers import array_blocks, array_style
-from hlsgen.machine.format.parameters import ECP5_BLOCKS, TARGETS, MachineParameters
+from hlsgen.machine.format.multipliers import BLOCKS, PLAIN, SOFT, find_target
+from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.latency import MULTIPLIER, SHORT_MULTIPLIER, WIDE_MULTIPLIER
 from hlsgen.rtl.parts.pipeline import delay, register, total
 
-STYLES = ("plain", "ecp5", "soft")
+STYLES = (PLAIN, BLOCKS, SOFT)
 PORT = 18
 """Width of an ECP5 multiplier port."""
 LIMB = PORT - 1
@@ -59,11 +59,11 @@ class Multiplier(wiring.Component):
         if style not in STYLES:
             raise ValueError(f"style must be one of {STYLES}, not {style!r}")
         short, long = SHORT_MULTIPLIER, MULTIPLIER
-        if latency not in (short, long) or (style == "soft" and latency != long):
+        if latency not in (short, long) or (style == SOFT and latency != long):
             raise ValueError(
                 f"latency must be {short} or {long}, for soft multipliers {long}, not {latency!r}"
             )
-        if style == "ecp5" and max(a_bits, b_bits) > PORT:
+        if style == BLOCKS and max(a_bits, b_bits) > PORT:
             raise ValueError(f"operands must have at most {PORT} bits, not {a_bits!r} and {b_bits!r}")
         self.latency, self._style = latency, style
         super().__init__(
@@ -73,14 +73,14 @@ class Multiplier(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m = Module()
-        {"plain": self._plain, "ecp5": self._ecp5, "soft": self._soft}[self._style](m)
+        {PLAIN: self._plain, BLOCKS: self._block, SOFT: self._soft}[self._style](m)
         return m
 
     def _plain(self, m: Module) -> None:
         a, b = register(m, self.a, name="a_q"), register(m, self.b, name="b_q")
         m.d.comb += self.p.eq(delay(m, a * b, self.latency - 1, name="p_q"))
 
-    def _ecp5(self, m: Module) -> None:
+    def _block(self, m: Module) -> None:
         """The operands lie on the upper port bits: no sign bit has to be repeated."""
         a_pad, b_pad = PORT - len(self.a), PORT - len(self.b)
         a, b = Cat(C(0, a_pad), self.a), Cat(C(0, b_pad), self.b)
@@ -152,12 +152,12 @@ class WideMultiplier(wiring.Component):
         del platform
         m = Module()
         b = Cat(self.b, C(0, 1)).as_signed()
-        if self._style != "ecp5" or self._a_bits <= PORT:
+        if self._style != BLOCKS or self._a_bits <= PORT:
             m.submodules.whole = whole = Multiplier(self._a_bits, 17, latency=self.latency, style=self._style)
             m.d.comb += [whole.a.eq(self.a), whole.b.eq(b), self.p.eq(whole.p)]
             return m
-        m.submodules.low = low = Multiplier(PORT, 17, style="ecp5")
-        m.submodules.high = high = Multiplier(self._a_bits - LIMB, 17, style="ecp5")
+        m.submodules.low = low = Multiplier(PORT, 17, style=BLOCKS)
+        m.submodules.high = high = Multiplier(self._a_bits - LIMB, 17, style=BLOCKS)
         m.d.comb += [low.a.eq(self.a[:LIMB]), high.a.eq(self.a[LIMB:].as_signed()), low.b.eq(b), high.b.eq(b)]
         m.d.comb += self.p.eq(register(m, low.p + (high.p << LIMB), name="p_q"))
         return m
@@ -178,25 +178,27 @@ class MultiplierPlan:
 
 
 def plan(parameters: MachineParameters, target: str) -> MultiplierPlan:
-    """Multiplier blocks for the array first, then for the lanes that gain most; logic for the rest."""
-    if target not in TARGETS:
-        raise ValueError(f"target must be one of {TARGETS}, not {target!r}")
-    array = array_style(parameters.rows, parameters.columns, target)
-    plain = dict.fromkeys(MultiplierPlan.__dataclass_fields__, "plain")
-    if target != "ecp5":
-        return MultiplierPlan(**plain | {"array": array})
-    width, styles = parameters.row_width, {"array": array}
-    columns = parameters.columns * width
-    left = ECP5_BLOCKS - array_blocks(parameters.rows, parameters.columns, parameters.depth, target)
+    """Multiplier blocks for the array first, then for the lanes that gain most; logic for the rest.
+
+    Where the target names no blocks, every place multiplies by plain arithmetic. Raises `ValueError` for an
+    unknown target.
+    """
+    p, chosen = parameters, find_target(target)
+    styles = dict.fromkeys(MultiplierPlan.__dataclass_fields__, PLAIN)
+    styles["array"] = chosen.array_style(p.rows, p.columns)
+    if chosen.blocks is None:
+        return MultiplierPlan(**styles)
+    columns = p.columns * p.row_width
+    left = chosen.blocks - chosen.array_blocks(p.rows, p.columns, p.depth)
     for name, blocks in (
         ("requantize", 2 * columns),
         ("normalise", columns),
-        ("row", width),
-        ("combine", width),
+        ("row", p.row_width),
+        ("combine", p.row_width),
         ("centre", columns),
         ("square", columns),
-        ("interpolate", width),
+        ("interpolate", p.row_width),
     ):
-        styles[name] = "ecp5" if blocks <= left else "soft"
+        styles[name] = chosen.single if blocks <= left else SOFT
         left -= blocks if blocks <= left else 0
     return MultiplierPlan(**styles)

@@ -31,7 +31,7 @@ class BlockDots(Dots):
         depth, columns = self._parameters.depth, self._parameters.columns
 
         def product(row: int, column: int, index: int) -> Value:
-            block = Multiplier(OPERAND_BITS, 8, style="ecp5")
+            block = Multiplier(OPERAND_BITS, 8, style=BLOCKS)
             m.submodules[f"cell_{row}_{column}_{index}"] = block
             m.d.comb += [
                 block.a.eq(operands[row * depth + index]),

@@ -30,7 +30,7 @@ class Kind(IntEnum):
 def narrowed(p: MachineParameters, payload: Value) -> Any:
     """A command's fields, 0 beyond the bits that the machine has for them."""
     command = data.View(COMMAND, payload[: COMMAND.size])
-    kept = (Value.cast(getattr(command, item.name))[: p.field_bits[item.name]] for item in FIELDS)
+    kept = (Value.cast(command[item.name])[: p.field_bits[item.name]] for item in FIELDS)
     return data.View(
         COMMAND,
         Cat(Cat(value, C(0, item.bits - len(value))) for value, item in zip(kept, FIELDS, strict=True)),

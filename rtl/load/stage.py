@@ -13,6 +13,7 @@ from hlsgen.machine.format.commands import Depends, Load
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.latency import FIXED, MEMORY, scale_wait
 from hlsgen.rtl.arith.multiplier import MultiplierPlan
+from hlsgen.rtl.format.experts import QueueRead, QueueReadPorts
 from hlsgen.rtl.format.jobs import (
     CONTEXT_FIELDS,
     NORM_FIELDS,
@@ -23,18 +24,18 @@ from hlsgen.rtl.format.jobs import (
     load_job,
     load_tag,
     memory_bits,
-    queue_bits,
     score_words,
     slot_words,
     tile_groups,
     trace_signature,
 )
+from hlsgen.rtl.format.ports import ScaleWrite, ScaleWritePorts
 from hlsgen.rtl.load.exp import ExpLoad
 from hlsgen.rtl.load.layer_norm import LayerNormLoad
 from hlsgen.rtl.load.patches import PatchesLoad
 from hlsgen.rtl.load.row_unit import RowUnit
 from hlsgen.rtl.load.walk import RowWalk
-from hlsgen.rtl.parts.memories import delay_in_memory, words_of
+from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts, delay_in_memory, words_of
 from hlsgen.rtl.parts.pipeline import address_bits, delay, register, without_reset
 
 
@@ -78,9 +79,9 @@ class LoadStage(wiring.Component):
         Data `MEMORY` cycles after the address.
     maxima : In(2*R x signed logit)
         Row maxima of both score tiles.
-    queue_address : Out, queue_offset : In
-        Entries of the expert queues, see `RowWalk`; only in machines with experts.
-    table_write, table_address, table_data : In
+    queue : Out(QueueRead)
+        See `RowWalk`; only in machines with experts.
+    table : In(TableWrite)
         The exp table.
     tile_write : Out(W)
         Which rows of the group are written.
@@ -88,8 +89,7 @@ class LoadStage(wiring.Component):
         The group's number, the word within the slots, the rows' words.
     tile_done : Out(1)
         The oldest unfinished tile is complete.
-    scale_write, scale_slot, scale_row, scale_multiplier, scale_shift : Out
-        The multipliers and shifts of a group of context rows.
+    scale : Out(ScaleWrite)
     trace : Out(trace_signature)
 
     Latency
@@ -114,21 +114,14 @@ class LoadStage(wiring.Component):
     residual: Any
     scores: Any
     maxima: Any
-    table_write: Signal
-    table_address: Signal
-    table_data: Signal
+    table: TableWritePorts
     tile_write: Signal
     tile_lane: Signal
     tile_address: Signal
     tile_data: Signal
     tile_done: Signal
-    scale_write: Signal
-    scale_slot: Signal
-    scale_row: Signal
-    scale_multiplier: Any
-    scale_shift: Any
-    queue_address: Signal
-    queue_offset: Signal
+    scale: ScaleWritePorts
+    queue: QueueReadPorts
     trace: Any
 
     def __init__(
@@ -156,22 +149,16 @@ class LoadStage(wiring.Component):
             "residual": In(words_of(16, lanes)),
             "scores": In(words_of(p.logit_bits, lanes)),
             "maxima": In(data.ArrayLayout(signed(p.logit_bits), 2 * p.rows)),
-            "table_write": In(1),
-            "table_address": In(p.logit_bits - 2),
-            "table_data": In(64),
+            "table": In(TableWrite(1 << p.logit_bits)),
             "tile_write": Out(p.row_width),
             "tile_lane": Out(self._tag.members["lane"]),
             "tile_address": Out(self._tag.members["word"]),
             "tile_data": Out(8 * lanes),
             "tile_done": Out(1),
-            "scale_write": Out(1),
-            "scale_slot": Out(1),
-            "scale_row": Out(address_bits(tile_groups(p))),
-            "scale_multiplier": Out(data.ArrayLayout(16, p.row_width)),
-            "scale_shift": Out(data.ArrayLayout(6, p.row_width)),
+            "scale": Out(ScaleWrite(p)),
         }
         if p.experts:
-            members |= {"queue_address": Out(queue_bits(p)), "queue_offset": In(memory_bits(p))}
+            members["queue"] = Out(QueueRead(p))
         if trace:
             members["trace"] = Out(trace_signature(p))
         super().__init__(members)
@@ -186,10 +173,7 @@ class LoadStage(wiring.Component):
         config = Signal(load_config(p), reset_less=True)
         wiring.connect(m, wiring.flipped(self.pixels), patches.pixels)
         if p.experts:
-            m.d.comb += [
-                self.queue_address.eq(walk.queue_address),
-                walk.queue_offset.eq(self.queue_offset),
-            ]
+            wiring.connect(m, walk.queue, wiring.flipped(self.queue))
         self._accept(m, walk, patches, config, lanes)
         self._read(m, walk.request)
         tags = [walk.request.tag]
@@ -303,25 +287,23 @@ class LoadStage(wiring.Component):
         for index, lane in enumerate(lanes):
             exp, unit = lane.exp, lane.unit
             maxima = Array([self.maxima[entry * p.row_width + index] for entry in range(2 * groups)])
+            wiring.connect(m, wiring.flipped(self.table), exp.table)
             m.d.comb += [getattr(exp, name).eq(value) for name, value in flags.items()]
             m.d.comb += [
-                exp.table_write.eq(self.table_write),
-                exp.table_address.eq(self.table_address),
-                exp.table_data.eq(self.table_data),
                 exp.maximum.eq(register(m, maxima[group], name=f"maximum_{index}")),
                 unit.context_start.eq(exp.denominator_valid),
                 unit.denominator.eq(exp.denominator),
-                self.scale_multiplier[index].eq(unit.multiplier),
-                self.scale_shift[index].eq(unit.shift),
+                self.scale.multiplier[index].eq(unit.multiplier),
+                self.scale.shift[index].eq(unit.shift),
             ]
             m.d.comb += [exp.logits[c].eq(self.scores[index * p.columns + c]) for c in range(p.columns)]
         exp, unit = lanes[0].exp, lanes[0].unit
         later = exp.denominator_latency - exp.latency + unit.context_latency
         place = self._delay(m, Cat(tags[-1].slot, tags[-1].lane), later, name="place")
         m.d.comb += [
-            self.scale_write.eq(unit.context_valid),
-            self.scale_slot.eq(place[0]),
-            self.scale_row.eq(place[1:]),
+            self.scale.valid.eq(unit.context_valid),
+            self.scale.slot.eq(place[0]),
+            self.scale.row.eq(place[1:]),
         ]
 
     def _connect_norm(self, m: Module, request: Any, lanes: list[_RowLane], tag: Any) -> None:

@@ -9,12 +9,12 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.rtl.format.ports import LEVELS
 from hlsgen.rtl.outside.header import Error
-from hlsgen.rtl.outside.registers import COUNTER_NAMES, Settings, Status, settings
+from hlsgen.rtl.outside.registers import COUNTER_NAMES, Settings, Status
 from hlsgen.rtl.parts.axi import ADDRESS_BITS
+from hlsgen.rtl.parts.ports import ports
 
-CORE_COUNTERS = ("issue", "wait_tile", "wait_weights", "wait_drain", "idle")
-"""The core's levels, in the order of `COUNTER_NAMES` after `cycles`."""
 FLUSH_CYCLES = 64
 """Cycles of the core's reset, at least: longer than any of its pipelines."""
 
@@ -42,7 +42,8 @@ class Control(wiring.Component):
     enable
         The channels may read.
     core_done, core_progress, core_levels
-        The core's `done` and `progress`, and its counter levels in the order of `CORE_COUNTERS`.
+        The core's `done` and `progress`, and its counter levels (`LEVELS`), which are those of
+        `COUNTER_NAMES` after `cycles`.
     finish, written
         To and from the writer: no more words come; all is written.
     read_error, late_read_error, write_error, bus_progress, bus_idle
@@ -70,7 +71,7 @@ class Control(wiring.Component):
     enable: Signal
     core_done: Signal
     core_progress: Signal
-    core_levels: Signal
+    core_levels: Any
     finish: Signal
     written: Signal
     read_error: Signal
@@ -82,7 +83,7 @@ class Control(wiring.Component):
     begin: Signal
 
     def __init__(self, address_bits: int = ADDRESS_BITS, *, streamed: bool = False) -> None:
-        self._address_bits, self._streamed = address_bits, streamed
+        self._address_bits = address_bits
         super().__init__(
             {
                 "start": In(1),
@@ -98,7 +99,7 @@ class Control(wiring.Component):
                 "enable": Out(1),
                 "core_done": In(1),
                 "core_progress": In(1),
-                "core_levels": In(len(CORE_COUNTERS)),
+                "core_levels": In(LEVELS),
                 "finish": Out(1),
                 "written": In(1),
                 "read_error": In(1),
@@ -224,17 +225,18 @@ class Control(wiring.Component):
         return flushed
 
     def _copy(self, m: Module, begin: Signal) -> None:
-        for name, _, _, _ in settings(self._streamed):
-            value = getattr(self.settings, name)
+        image = ports(self.image)
+        for name, value in ports(self.settings).items():
             if name.endswith("_base"):
                 value = value[: self._address_bits]
             with m.If(begin):
-                m.d.sync += getattr(self.image, name).eq(value)
+                m.d.sync += image[name].eq(value)
 
     def _count(self, m: Module, begin: Signal) -> None:
         """Cycles while busy; the core's levels while it runs."""
-        counters = [getattr(self.status, name) for name in COUNTER_NAMES]
-        steps = Cat(self.status.busy, self.core_levels)
+        status = ports(self.status)
+        counters = [status[name] for name in COUNTER_NAMES]
+        steps = Cat(self.status.busy, self.core_levels.as_value())
         for index, counter in enumerate(counters):
             running = steps[index] if index == 0 else steps[index] & ~self.core_reset & ~self.finish
             with m.If(begin):

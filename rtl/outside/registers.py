@@ -13,6 +13,7 @@ from hlsgen.machine.format.limits import WATCHDOG_CYCLES
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.rtl.parts.axi import AxiLite
 from hlsgen.rtl.parts.pipeline import address_bits
+from hlsgen.rtl.parts.ports import ports
 
 CONTROL, STATUS, ERROR, BUILD_ID, SHAPE, COUNTERS = 0x00, 0x04, 0x08, 0x40, 0x44, 0x48
 COUNTER_NAMES = ("cycles", "multiply", "wait_tile", "wait_weights", "wait_drain", "idle")
@@ -142,9 +143,9 @@ class Registers(wiring.Component):
 
     def _parts(self) -> list[tuple[int, Signal]]:
         """Offset and 32-bit part of every setting."""
-        parts = []
+        parts, values = [], ports(self.settings)
         for name, bits, offset, _ in settings(self._parameters.streamed):
-            value = getattr(self.settings, name)
+            value = values[name]
             parts += [(offset + low // 8, value[low : low + 32]) for low in range(0, bits, 32)]
         if self._parameters.experts:
             parts.append((EXPERT, self.expert))
@@ -168,6 +169,7 @@ class Registers(wiring.Component):
     def _readable(self) -> list[tuple[int, object]]:
         """Offset and value of every register that reads as something."""
         p, status = self._parameters, self.status
+        values = ports(status)
         shape = p.rows | p.columns << 8 | p.depth << 16 | p.bus_bytes << 24
         return [
             (STATUS, Cat(status.busy, status.done, status.error, status.ignored)),
@@ -175,6 +177,6 @@ class Registers(wiring.Component):
             *self._parts(),
             (BUILD_ID, Const(p.build_id, 32)),
             (SHAPE, Const(shape, 32)),
-            *((COUNTERS + 4 * index, getattr(status, name)) for index, name in enumerate(COUNTER_NAMES)),
+            *((COUNTERS + 4 * index, values[name]) for index, name in enumerate(COUNTER_NAMES)),
             *([(EXPERT_TOKENS, self.expert_tokens), (EXPERT_WAITS, self.expert_waits)] if p.experts else []),
         ]

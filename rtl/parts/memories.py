@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from amaranth import C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.format.parameters import ceil_div
 from hlsgen.machine.time.latency import MEMORY, TABLE
 from hlsgen.rtl.parts.pipeline import address_bits, delay, without_reset
+from hlsgen.rtl.parts.ports import Bundle
 
 
 def words_of(bits: int, columns: int) -> data.ArrayLayout:
@@ -207,6 +208,36 @@ class LaneMemory(wiring.Component):
         return _read(m, memory, self.read_address[part_bits:], f"data_{lane}_{bank}", self._latency)
 
 
+class TableWritePorts(wiring.PureInterface):
+    """An interface of `TableWrite`."""
+
+    valid: Signal
+    address: Signal
+    data: Signal
+
+
+class TableWrite(Bundle):
+    """Entries of a table, 64 bits at a time, from the reader of the constant stream (`Out`).
+
+    valid : Out(1)
+    address : Out
+        Of two banks of byte entries: the bank, above an eighth of the index. Of one bank of 16 bits: a
+        quarter of the index.
+    data : Out(64)
+        Eight entries, or four.
+
+    Parameters
+    ----------
+    entries
+        Entries per bank.
+    """
+
+    interface: ClassVar = TableWritePorts
+
+    def __init__(self, entries: int) -> None:
+        super().__init__({"valid": Out(1), "address": Out(address_bits(entries) - 2), "data": Out(64)})
+
+
 class Table(wiring.Component):
     """C copies of a byte table with two banks, written eight entries at a time.
 
@@ -222,10 +253,7 @@ class Table(wiring.Component):
 
     Members
     -------
-    write : In(1)
-    write_address : In
-        Bank and eighth of an entry's index.
-    write_data : In(64)
+    write : In(TableWrite)
     index : In(C x entry index)
     bank : In(1)
     value : Out(C x 8)
@@ -240,9 +268,7 @@ class Table(wiring.Component):
     """
 
     latency = TABLE
-    write: Signal
-    write_address: Signal
-    write_data: Signal
+    write: TableWritePorts
     index: Any
     bank: Signal
     value: Any
@@ -252,9 +278,7 @@ class Table(wiring.Component):
         self.index_bits = address_bits(entries)
         super().__init__(
             {
-                "write": In(1),
-                "write_address": In(self.index_bits - 2),
-                "write_data": In(64),
+                "write": In(TableWrite(entries)),
                 "index": In(data.ArrayLayout(self.index_bits, columns)),
                 "bank": In(1),
                 "value": Out(data.ArrayLayout(8, columns)),
@@ -274,9 +298,9 @@ class Table(wiring.Component):
         memory = ram(m, f"lane_{lane}", 64, self._entries // 4)
         write = memory.write_port()
         m.d.comb += [
-            write.en.eq(self.write),
-            write.addr.eq(self.write_address),
-            write.data.eq(self.write_data),
+            write.en.eq(self.write.valid),
+            write.addr.eq(self.write.address),
+            write.data.eq(self.write.data),
         ]
         index = Value.cast(self.index[lane])
         found = _read(m, memory, Cat(index[3:], self.bank), f"eight_{lane}")
@@ -288,8 +312,8 @@ class Table(wiring.Component):
         for place in range(8):
             write = memory.write_port()
             m.d.comb += [
-                write.en.eq(self.write),
-                write.addr.eq(Cat(C(place, 3), self.write_address)),
-                write.data.eq(self.write_data.word_select(place, 8)),
+                write.en.eq(self.write.valid),
+                write.addr.eq(Cat(C(place, 3), self.write.address)),
+                write.data.eq(self.write.data.word_select(place, 8)),
             ]
         return _read(m, memory, Cat(self.index[lane], self.bank), f"entry_{lane}")

@@ -10,6 +10,7 @@ from typing import Any
 from amaranth import Module, Mux, Signal, Value
 
 from hlsgen.machine.time.latency import ADDERS
+from hlsgen.rtl.parts.ports import ports
 
 
 def address_bits(depth: int) -> int:
@@ -38,9 +39,10 @@ def delay(m: Module, value: Any, cycles: int, *, name: str) -> Any:
 
 def without_reset(interface: Any, *names: str) -> None:
     """Give members that hold data no reset: it would cost a route to every flip-flop."""
+    members = ports(interface)
     for name in names:
-        shape = getattr(interface, name).shape()
-        setattr(interface, name, Signal(shape, name=name, reset_less=True))
+        old: Any = Value.cast(members[name])
+        setattr(interface, name, Signal(members[name].shape(), name=old.name, reset_less=True))
 
 
 def total(values: Iterable[Value]) -> Value:

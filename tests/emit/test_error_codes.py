@@ -7,7 +7,7 @@ import ast
 import re
 from pathlib import Path
 
-from hlsgen.rtl.ecp5.frames import FrameError
+from hlsgen.rtl.board.frames import FrameError
 from hlsgen.rtl.outside.header import Error
 from hlsgen.rtl.outside.registers import SETTINGS, STREAMED_SETTINGS
 from hlsgen.sim import testbench

@@ -109,7 +109,7 @@ def test_each_file_damaged_in_each_way(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where crash files would be
     monkeypatch.setenv("PATH", str(tmp_path))  # no tool runs
-    monkeypatch.setattr("hlsgen.bitstream.export.rtl_text", _with_ports)
+    monkeypatch.setattr("hlsgen.bitstream.machine.rtl_text", _with_ports)
     place, tried = tmp_path / "b", 0
     shutil.copytree(folder, place)
     for path, data in held(folder).items():

@@ -9,7 +9,7 @@ from typing import Any
 
 from amaranth.sim import Simulator
 
-from hlsgen.rtl.ecp5.frames import REQUEST, Frames
+from hlsgen.rtl.board.frames import REQUEST, Frames
 
 CYCLES = 0x89ABCDEF
 

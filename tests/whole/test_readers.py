@@ -27,7 +27,7 @@ from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.format.program import OutputLayout, Program
 from hlsgen.machine.run.interpreter import Interpreter
-from hlsgen.rtl.ecp5.top import runs
+from hlsgen.rtl.board.top import runs
 from hlsgen.sim.trace_recorder import FIELDS, TRACES, Recorder
 
 SHAPE = Vit(image=(1, 6, 6), width=16, heads=2, blocks=1, hidden=16, classes=10)

@@ -40,7 +40,7 @@ class Plan:
         """
         p, sizes, routes = self.program.parameters, {"constants": 0, "weights": 0}, False
         for number, command in self.commands:
-            if routes and command.gather and number != index and number > index:
+            if routes and command.gather and number > index:
                 break
             routes = number >= index and (routes or command.target is Target.QUEUES)
             sizes["constants"] += command.constant_words * word_bytes(p.columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hlsgen.machine.format.multipliers import array_style
+from hlsgen.machine.format.multipliers import find_target
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time import latency
 
@@ -36,7 +36,7 @@ class StageTimes:
 
 def stage_times(p: MachineParameters, target: str = "generic") -> StageTimes:
     """The times of a machine's RTL for a target."""
-    style = array_style(p.rows, p.columns, target)
+    style = find_target(target).array_style(p.rows, p.columns)
     read = latency.REQUEST + latency.MEMORY
     drained, write = latency.DRAINED, latency.drain_write(p)
     wait = latency.scale_wait(p, style)

@@ -11,7 +11,7 @@ import pytest
 from support.frames import CYCLES, answer
 
 from hlsgen.machine.format.parameters import ceil_div
-from hlsgen.rtl.ecp5.frames import ANSWER, Frames
+from hlsgen.rtl.board.frames import ANSWER, Frames
 
 
 @pytest.mark.parametrize(
