@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any
 
 from hlsgen.errors import Problem, UnsupportedModel
-from hlsgen.ir import Graph
+from hlsgen.ir import Graph, Node
 from hlsgen.lower.constants import ConstantStream, block_constants, pack_addends, pack_weights
 from hlsgen.lower.experts import ExpertTables
 from hlsgen.lower.layout import Layout
@@ -23,13 +23,13 @@ from hlsgen.ops import (
     IntegerCombine,
     IntegerContext,
     IntegerExp,
-    IntegerLayerNorm,
     IntegerLinear,
     IntegerMean,
     IntegerScores,
     IntegerTable,
     Patches,
 )
+from hlsgen.ops.norm import IntegerNorm
 
 
 class CommandBuilder:
@@ -169,16 +169,25 @@ class CommandBuilder:
         elif step.addend is not None and self._producer[step.addend] == len(self._commands) - 1:
             # The addend is read while DRAIN may still hold its last rows: wait for all of it.
             fields["depends"], fields["depends_on"] = Depends.COMMAND, self._producer[step.addend]
-        if step.rows.norm is not None and isinstance(step.rows.norm.op, IntegerLayerNorm):
-            norm = step.rows.norm
-            fields["norm_width"] = norm.type.shape[-1]
-            fields["norm_epsilon"] = step.rows.norm.op.epsilon
-            fields["norm_gain"] = step.rows.norm.op.gain
-            fields["norm_gain_shift"] = step.rows.norm.op.gain_shift
-        if step.rows.pool is not None and isinstance(step.rows.pool.op, IntegerMean):
-            fields["pool_rows"] = self._graph.type_of(step.rows.pool.inputs[0]).shape[0]
-            fields["pool_shift"] = step.rows.pool.op.shift
-        return fields
+        return fields | self._transform_fields(step.rows.norm) | self._transform_fields(step.rows.pool)
+
+    def _transform_fields(self, node: Node | None) -> dict[str, int]:
+        """The parameters of a node that LOAD executes on the rows it reads."""
+        if node is None:
+            return {}
+        match node.op:
+            case IntegerNorm() as op:
+                return {
+                    "norm_width": node.type.shape[-1],
+                    "norm_epsilon": op.epsilon,
+                    "norm_gain": op.gain,
+                    "norm_gain_shift": op.gain_shift,
+                }
+            case IntegerMean() as op:
+                rows = self._graph.type_of(node.inputs[0]).shape[0]
+                return {"pool_rows": rows, "pool_shift": op.shift}
+            case other:
+                raise UnsupportedModel(f"{node.name}: LOAD must know {type(other).__name__}, and does not")
 
     def _patch_fields(self, step: LinearStep) -> dict[str, Any]:
         node = step.rows.patches

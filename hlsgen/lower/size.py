@@ -124,6 +124,17 @@ def linear_shape(step: LinearStep, array: ArrayShape, source: Layout, result: La
     return Shape(rows, ceil_div(elements, array.columns), ceil_div(elements, array.depth), result.words)
 
 
+def step_needs(
+    steps: list[Step], graph: Graph, array: ArrayShape, head_words: dict[str, int]
+) -> dict[str, int]:
+    """Parameters that follow from what the steps do: of experts, of attention, of patches."""
+    return {
+        "image_words": image_words(steps, graph, array.columns),
+        **expert_memories(steps),
+        **attention_memories(steps, array, head_words),
+    }
+
+
 def attention_memories(steps: list[Step], array: ArrayShape, head_words: dict[str, int]) -> dict[str, int]:
     """Key, value and score memory depths, the logits' width, and external memory for keys and values.
 
