@@ -152,7 +152,7 @@ def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
     memory = ExternalMemory(latency=case.latency)
     routing = Routing(task=case.task, loads=loads(graph, golden))
     plan = make_plan(program, lowered.image, routing)
-    predicted = timed("predict", lambda: cycles.predict(program, lowered.image, memory, routing=routing))
+    predicted = timed("predict", lambda: cycles.predict(program, lowered.image, memory, routing, case.target))
     harness = timed(
         "build", lambda: cosim.build(program.parameters, HARNESSES, target=case.target, trace=True)
     )

@@ -219,7 +219,7 @@ class CommandBuilder:
         lanes = p.columns if step.target is Target.KEYS else p.depth
         stride = ceil_div(rows, lanes) * result.head_words
         name = "head_stride" if step.target is Target.KEYS else "value_stride"
-        return {"heads": step.heads, "head_words": result.head_words, name: stride}
+        return {"head_words": result.head_words, name: stride}
 
     def _drain_fields(self, step: LinearStep, index: int, groups: Groups) -> dict[str, Any]:
         if step.target is Target.OUTPUT:

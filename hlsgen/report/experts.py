@@ -84,7 +84,7 @@ def _patches(program: Program) -> dict[str, int]:
 
 def _task(design: Compiled, routing: Routing) -> dict[str, Any]:
     """Cycles, their bound, and bytes of the sample for one task."""
-    prediction = predict(design.program, design.image, routing=routing)
+    prediction = predict(design.program, design.image, routing=routing, target=design.rtl_target)
     plan = make_plan(design.program, design.image, routing)
     least = least_cycles([command for _, command in plan.commands], design.program)
     once, each = expert_bytes(plan)

@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hlsgen.machine.format.commands import Command, Target
+from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import TargetMode, Unit
+from hlsgen.machine.modes.times import StageTimes
+from hlsgen.numerics import GateMode
 
 ROUTE = Unit(
     name="drain_route",
@@ -33,3 +38,11 @@ class Queues(TargetMode):
     ) -> None:
         del job
         m.experts.logits(command, row, block, value)
+
+    def routed(self, p: MachineParameters, t: StageTimes, command: Command, drained: Sequence[int]) -> int:
+        walk = ceil_div(command.experts, t.route_pace)
+        sums = command.choices + 2 + (walk if command.gate_mode == GateMode.ALL else 0)
+        token, done = max(walk + 6, sums, command.choices + 11), 0
+        for index, time in enumerate(drained):
+            done = max(done, time) + command.tile_rows(index, p.rows) * token
+        return done + t.route + command.choices

@@ -7,10 +7,12 @@ import numpy as np
 
 from hlsgen import numerics
 from hlsgen.machine.format.commands import Command, Load
+from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Job, Kind
-from hlsgen.machine.modes.load_rows import ROWS
+from hlsgen.machine.modes.load_rows import ROWS, rows_time
 from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import LoadMode, Unit
+from hlsgen.machine.modes.times import LoadTime, StageTimes
 
 EXP = Unit(
     name="load_exp",
@@ -31,6 +33,10 @@ class Attention(LoadMode):
         if job.kind == Kind.CONTEXT:
             return self._exp(m, command, job, len(row))
         return m.operand_rows(m.features, command, row, job.head * command.head_words)
+
+    def time(self, p: MachineParameters, t: StageTimes, command: Command, job: Job) -> LoadTime:
+        words = command.exp_words if job.kind == Kind.CONTEXT else command.k_words
+        return rows_time(p, t, command, job, words)
 
     def _exp(self, m: Memories, command: Command, job: Job, rows: int) -> np.ndarray:
         words = np.zeros((rows, command.exp_words * m.p.columns), np.int64)

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from hlsgen.machine.format.commands import Command, Load
+from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import LoadMode, Unit
+from hlsgen.machine.modes.times import LoadTime, StageTimes
 
 PATCHES = Unit(
     name="load_patches",
@@ -21,12 +25,18 @@ PATCHES = Unit(
 )  # fmt: skip
 
 
+def patch_reads(p: MachineParameters, command: Command) -> int:
+    """Reads of a patch: as many pixels at once as divide its width and a word."""
+    return command.k_words * (p.columns // math.gcd(command.patch_width, p.columns))
+
+
 class PatchRows(LoadMode):
     """A patch a row: channel, row, column; elements beyond a patch are zero."""
 
     code = Load.PATCHES
     title = "rows gathered from the image memory"
     units = (PATCHES,)
+    takes_input = True
 
     def tile(self, m: Memories, command: Command, job: Job, row: np.ndarray) -> np.ndarray:
         del job
@@ -41,3 +51,17 @@ class PatchRows(LoadMode):
         address = np.where(real, line * command.row_words + pixel // c, 0)
         words = np.where(real, m.pixels[address, pixel % c], 0)
         return words.reshape(len(row), command.k_words, c)
+
+    def time(self, p: MachineParameters, t: StageTimes, command: Command, job: Job) -> LoadTime:
+        rows = command.tile_rows(job.tile, p.rows)
+        fresh = job.tile == job.first_block == 0
+        first = t.patch_measure + command.patch_channels + command.patch_height if fresh else 0
+        each = t.patch_row + patch_reads(p, command)
+        pixels = self._pixels(p, command, job, rows)
+        return LoadTime(first + rows * each, t.rows - 1, pixels, t.pixel + each)
+
+    def _pixels(self, p: MachineParameters, command: Command, job: Job, rows: int) -> int:
+        """Image words that must have come for the tile's last row."""
+        patch = max(0, job.tile * p.rows + rows - 1 - command.patch_prefix)
+        lines = (patch // command.patch_columns + 1) * command.patch_height
+        return lines * command.patch_channels * command.row_words

@@ -7,10 +7,12 @@ import numpy as np
 
 from hlsgen import numerics
 from hlsgen.machine.format.commands import Command, Load
+from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Job
-from hlsgen.machine.modes.load_layer_norm import LAYER_NORM, normalise
+from hlsgen.machine.modes.load_layer_norm import LAYER_NORM, norm_setting, normalise
 from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import LoadMode, Unit
+from hlsgen.machine.modes.times import LoadTime, StageTimes
 
 POOL = Unit(
     name="load_pool",
@@ -33,10 +35,19 @@ class Pool(LoadMode):
     code = Load.POOL
     title = "one row: mean over residual rows, saturated to int8"
     units = (POOL,)
+    alone = True
 
     def tile(self, m: Memories, command: Command, job: Job, row: np.ndarray) -> np.ndarray:
         del job, row
         return mean(m, command, 8)
+
+    def time(self, p: MachineParameters, t: StageTimes, command: Command, job: Job) -> LoadTime:
+        del job
+        return LoadTime(p.row_groups(command.pool_rows) * command.k_words, t.pool)
+
+    def setting(self, command: Command, job: Job) -> tuple[int, ...]:
+        del job
+        return norm_setting(command)
 
 
 class PoolNorm(LoadMode):
@@ -45,7 +56,16 @@ class PoolNorm(LoadMode):
     code = Load.POOL_NORM
     title = "one row: mean over residual rows, saturated to int16, then normalised"
     units = (POOL, LAYER_NORM)
+    alone = True
 
     def tile(self, m: Memories, command: Command, job: Job, row: np.ndarray) -> np.ndarray:
         del job, row
         return normalise(command, mean(m, command, 16))
+
+    def time(self, p: MachineParameters, t: StageTimes, command: Command, job: Job) -> LoadTime:
+        del job
+        return LoadTime(p.row_groups(command.pool_rows) * command.k_words, t.pool_norm + command.k_words - 1)
+
+    def setting(self, command: Command, job: Job) -> tuple[int, ...]:
+        del job
+        return norm_setting(command)

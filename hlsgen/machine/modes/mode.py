@@ -7,16 +7,20 @@ To add one: a value of the stage's enumeration, a file here, a line in `table.py
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 
 from hlsgen.machine.format.commands import Command, Drain, Load, Product, Target
+from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.memories import Memories
+from hlsgen.machine.modes.times import LoadTime, StageTimes
+
+Code = TypeVar("Code", bound=IntEnum)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +37,10 @@ class Unit:
     reads: tuple[str, ...]
 
 
-class Mode(ABC):
+class Mode(ABC, Generic[Code]):
     """One entry: its code, what it does in a few words, the units that do it."""
 
-    code: ClassVar[IntEnum]
+    code: Code
     title: ClassVar[str]
     units: ClassVar[tuple[Unit, ...]]
 
@@ -51,20 +55,33 @@ class Mode(ABC):
         return frozenset(name for unit in self.units for name in unit.reads)
 
 
-class LoadMode(Mode):
+class LoadMode(Mode[Load]):
     """How LOAD makes operand rows."""
 
-    code: ClassVar[Load]
+    alone: ClassVar[bool] = False
+    """The tiles before must be complete: the mode's pipeline is theirs with one more part."""
+    takes_input: ClassVar[bool] = False
+    """The command takes the input image from its stream."""
 
     @abstractmethod
     def tile(self, m: Memories, command: Command, job: Job, row: np.ndarray) -> np.ndarray:
         """The tile's words [rows, words, C]; `row` are the numbers of the command's rows in it."""
 
+    @abstractmethod
+    def time(self, p: MachineParameters, t: StageTimes, command: Command, job: Job) -> LoadTime:
+        """How long the tile is read, and when it is there."""
 
-class ProductMode(Mode):
+    def setting(self, command: Command, job: Job) -> tuple[int, ...]:
+        """What the mode's pipeline must be set to: another setting waits for the tiles before."""
+        del command, job
+        return ()
+
+
+class ProductMode(Mode[Product]):
     """What MULTIPLY multiplies operand rows by, and the jobs that this makes of a command."""
 
-    code: ClassVar[Product]
+    weighted: ClassVar[bool]
+    """Each block takes weights and constants from their streams; they leave after the group's last tile."""
 
     @abstractmethod
     def jobs(self, command: Command) -> Iterator[Job]:
@@ -73,6 +90,10 @@ class ProductMode(Mode):
     @abstractmethod
     def steps(self, command: Command) -> int:
         """Steps that MULTIPLY issues for the command: of all blocks of all jobs."""
+
+    @abstractmethod
+    def traffic(self, p: MachineParameters, command: Command) -> int:
+        """Bytes from outside that the command is multiplied by, its constants included."""
 
     @abstractmethod
     def is_final(self, command: Command, job: Job) -> bool:
@@ -91,10 +112,8 @@ class ProductMode(Mode):
         """What operand rows are multiplied by for a block of the job: [elements, C]."""
 
 
-class DrainMode(Mode):
+class DrainMode(Mode[Drain]):
     """What DRAIN does with an accumulator row."""
-
-    code: ClassVar[Drain]
 
     @abstractmethod
     def result(
@@ -113,10 +132,8 @@ class DrainMode(Mode):
         return True
 
 
-class TargetMode(Mode):
+class TargetMode(Mode[Target]):
     """Where DRAIN writes."""
-
-    code: ClassVar[Target]
 
     def begin(self, m: Memories) -> None:
         """Before the command's first job."""
@@ -127,3 +144,13 @@ class TargetMode(Mode):
         self, m: Memories, command: Command, job: Job, row: np.ndarray, block: int, value: np.ndarray
     ) -> None:
         """Write a block's words [rows, C] to rows `row` of the target."""
+
+    def routed(self, p: MachineParameters, t: StageTimes, command: Command, drained: Sequence[int]) -> int:
+        """When all tokens of tiles that were `drained` then are in the queues; 0: it routes none."""
+        del p, t, command, drained
+        return 0
+
+    def leaving(self, p: MachineParameters, output_bytes: int) -> int:
+        """Cycles in which a last command's results leave the machine."""
+        del p, output_bytes
+        return 0

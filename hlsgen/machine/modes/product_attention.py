@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hlsgen.machine.format.commands import Command, Product, Target
+from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters
 from hlsgen.machine.modes.jobs import Job, Kind
 from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import ProductMode, Unit
@@ -33,6 +34,7 @@ class Attention(ProductMode):
     code = Product.ATTENTION
     title = "the key memory for scores, the value memory for contexts"
     units = (ATTENTION,)
+    weighted = False
 
     def jobs(self, command: Command) -> Iterator[Job]:
         count = command.heads * command.tiles
@@ -61,6 +63,11 @@ class Attention(ProductMode):
     def steps(self, command: Command) -> int:
         each = command.blocks * command.k_steps + command.head_words * command.exp_steps
         return command.heads * command.tiles * each
+
+    def traffic(self, p: MachineParameters, command: Command) -> int:
+        """Keys and values, as often as they are read, where they are streamed."""
+        del p
+        return 2 * command.heads * command.passes * command.head_units * SECTION_ALIGN
 
     def is_final(self, command: Command, job: Job) -> bool:
         return job.kind == Kind.CONTEXT and job.head == command.heads - 1

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from hlsgen.machine.format.commands import Command, Product
+from hlsgen.machine.format.constants import block_words, word_bytes
+from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Job, Kind
 from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import ProductMode, Unit
@@ -26,6 +28,7 @@ class Weights(ProductMode):
     code = Product.WEIGHTS
     title = "the weight ring"
     units = (WEIGHTS,)
+    weighted = True
 
     def jobs(self, command: Command) -> Iterator[Job]:
         block = 0
@@ -37,6 +40,10 @@ class Weights(ProductMode):
 
     def steps(self, command: Command) -> int:
         return command.total_blocks * command.tiles * command.k_steps
+
+    def traffic(self, p: MachineParameters, command: Command) -> int:
+        weights = command.total_blocks * command.k_steps * p.columns * p.depth
+        return weights + block_words(command.total_blocks) * word_bytes(p.columns)
 
     def is_final(self, command: Command, job: Job) -> bool:
         return job.first_block + job.blocks == command.total_blocks

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeVar
+from enum import IntEnum
+from typing import Any, TypeVar
 
 from hlsgen.machine.format.commands import Command, Drain, Load, Product, Target
 from hlsgen.machine.modes import (
@@ -28,8 +29,8 @@ from hlsgen.machine.modes import (
 from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.mode import DrainMode, LoadMode, Mode, ProductMode, TargetMode, Unit
 
-_Code = TypeVar("_Code", Load, Product, Drain, Target)
-_Mode = TypeVar("_Mode", bound=Mode)
+_Code = TypeVar("_Code", bound=IntEnum)
+_Mode = TypeVar("_Mode", bound=Mode[Any])
 
 
 def _by_code(codes: type[_Code], modes: Sequence[_Mode]) -> Mapping[_Code, _Mode]:
@@ -75,7 +76,7 @@ TARGETS: Mapping[Target, TargetMode] = _by_code(
         drain_route.Queues(),
     ),
 )
-STAGES: Mapping[str, Sequence[Mode]] = {
+STAGES: Mapping[str, Sequence[Mode[Any]]] = {
     "load": tuple(LOADS.values()),
     "product": tuple(PRODUCTS.values()),
     "drain": tuple(DRAINS.values()),
@@ -85,13 +86,6 @@ STAGES: Mapping[str, Sequence[Mode]] = {
 UNITS: Mapping[str, Unit] = {
     unit.name: unit for modes in STAGES.values() for mode in modes for unit in mode.units
 }
-
-
-def readers(field: str) -> list[str]:
-    """The modes that read a field, as `stage mode`; none: it concerns every command."""
-    return [
-        f"{stage} {mode.name}" for stage, modes in STAGES.items() for mode in modes if field in mode.reads
-    ]
 
 
 def jobs(command: Command) -> Iterator[Job]:
