@@ -25,6 +25,7 @@ from hlsgen.ops import (
     IntegerExp,
     IntegerLinear,
     IntegerMean,
+    IntegerRMSNorm,
     IntegerScores,
     IntegerTable,
     Patches,
@@ -182,6 +183,7 @@ class CommandBuilder:
                     "norm_epsilon": op.epsilon,
                     "norm_gain": op.gain,
                     "norm_gain_shift": op.gain_shift,
+                    "norm_rms": int(isinstance(op, IntegerRMSNorm)),
                 }
             case IntegerMean() as op:
                 rows = self._graph.type_of(node.inputs[0]).shape[0]

@@ -184,6 +184,8 @@ def load_job(p: MachineParameters, trace: bool) -> data.StructLayout:
     names += ["pool_rows", "pool_shift", "keys", "context_multiplier", "context_shift", "exp_bank"]
     names += ["patch_height", "patch_width", "patch_channels", "patch_columns", "patch_prefix", "row_words"]
     fields |= {name: field(p, name) for name in names}
+    if p.field_bits["norm_rms"]:
+        fields |= {"norm_rms": 1}
     if p.experts:
         fields |= {"gather": 1, "queue": queue_bits(p)}
     if trace:
@@ -254,14 +256,19 @@ def drain_job(p: MachineParameters, trace: bool) -> data.StructLayout:
     return data.StructLayout(fields)
 
 
-NORM_FIELDS = ("words", "norm_width", "norm_epsilon", "norm_gain", "norm_gain_shift", "pool_shift")
+def norm_fields(p: MachineParameters) -> tuple[str, ...]:
+    """The fields that the pipeline of norms must be set to; `norm_rms` only where a command may have it."""
+    names = ("words", "norm_width", "norm_epsilon", "norm_gain", "norm_gain_shift", "pool_shift")
+    return (*names, "norm_rms") if p.field_bits["norm_rms"] else names
+
+
 CONTEXT_FIELDS = ("context_multiplier", "context_shift")
 
 
 def load_config(p: MachineParameters) -> data.StructLayout:
     """The part of a LOAD job that its pipelines need long after it has started."""
     widths = {"words": count_bits(p.tile_words)}
-    names = NORM_FIELDS + CONTEXT_FIELDS
+    names = norm_fields(p) + CONTEXT_FIELDS
     return data.StructLayout({name: widths.get(name) or field(p, name) for name in names})
 
 

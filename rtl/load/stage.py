@@ -16,7 +16,6 @@ from hlsgen.rtl.arith.multiplier import MultiplierPlan
 from hlsgen.rtl.format.experts import QueueRead, QueueReadPorts
 from hlsgen.rtl.format.jobs import (
     CONTEXT_FIELDS,
-    NORM_FIELDS,
     Kind,
     field,
     group_lanes,
@@ -24,6 +23,7 @@ from hlsgen.rtl.format.jobs import (
     load_job,
     load_tag,
     memory_bits,
+    norm_fields,
     score_words,
     slot_words,
     tile_groups,
@@ -252,14 +252,15 @@ class LoadStage(wiring.Component):
         is_pool = (job.load == Load.POOL) | (job.load == Load.POOL_NORM)
         is_context = job.kind == Kind.CONTEXT
         was_norm = Signal()
-        same = {name: getattr(job, name) == getattr(config, name) for name in NORM_FIELDS + CONTEXT_FIELDS}
+        norms = norm_fields(self._parameters)
+        same = {name: getattr(job, name) == getattr(config, name) for name in norms + CONTEXT_FIELDS}
         with m.If(start):
             m.d.sync += was_norm.eq(is_norm | is_pool)
             with m.If(is_norm | is_pool):
-                m.d.sync += [getattr(config, name).eq(getattr(job, name)) for name in NORM_FIELDS]
+                m.d.sync += [getattr(config, name).eq(getattr(job, name)) for name in norms]
             with m.If(is_context):
                 m.d.sync += [getattr(config, name).eq(getattr(job, name)) for name in CONTEXT_FIELDS]
-        norm_same = was_norm & ~pool & Cat(same[name] for name in NORM_FIELDS).all()
+        norm_same = was_norm & ~pool & Cat(same[name] for name in norms).all()
         context_same = Cat(same[name] for name in CONTEXT_FIELDS).all()
         return Mux(is_norm | is_pool, norm_same & ~is_pool, ~was_norm & (context_same | ~is_context))
 
