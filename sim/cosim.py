@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hlsgen.emit.rtl import verilog
 from hlsgen.emit.rtl_cache import generator_digest
 from hlsgen.errors import Mismatch, Problem, UsageError
 from hlsgen.machine.format.image import Image
@@ -21,6 +21,7 @@ from hlsgen.machine.format.program import Program
 from hlsgen.machine.run import trace
 from hlsgen.sim import verilator
 from hlsgen.sim.place import build_place
+from hlsgen.store.cache import kept_file, key
 
 COUNTERS = ("cycles", "multiply", "wait_tile", "wait_weights", "wait_drain", "idle")
 _ROW = ("status", "error", *COUNTERS, "read_beats", "write_beats", "records", "elapsed", "fault", "strays")
@@ -68,7 +69,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Run:
-    """What came of one image: `output` bytes, registers and counters by name, trace records if asked for.
+    """The result of one image: `output` bytes, registers and counters by name, trace records if asked for.
 
     The counter `strays` has beats written where nothing may be written. experts: tokens and waits of each
     expert, from the registers.
@@ -229,36 +230,31 @@ def build(
     without it the generator makes it. Raises `ToolMissing` or `ToolFailed`.
     """
     source = Path(__file__).with_name("harness.cpp")
-    digest = hashlib.sha256(f"{parameters} {target} {trace} {near} {verilator.version()}".encode())
-    digest.update(source.read_bytes() + Path(__file__).read_bytes())
-    digest.update((text if text is not None else generator_digest()).encode())
-    folder = build_place(folder)
-    place = folder / f"harness-{digest.hexdigest()[:16]}"
-    harness = Harness(place / "harness", parameters, trace)
-    if harness.executable.exists():
-        return harness
-    if text is None:
-        from hlsgen.emit.rtl import verilog
+    made_from = text if text is not None else generator_digest()
+    machine = f"{parameters} {target} {trace} {near} {verilator.version()}"
+    name = key(machine, source.read_bytes(), Path(__file__).read_bytes(), made_from)
 
-        text = verilog(parameters, target, trace, near)
+    def compile_in(work: Path) -> None:
+        (work / "top.v").write_text(text if text is not None else verilog(parameters, target, trace, near))
+        shutil.copy(source, work / "harness.cpp")
+        _verilate(work, parameters, trace)
+
+    executable = kept_file(build_place(folder) / f"harness-{name}" / "harness", compile_in)
+    return Harness(executable, parameters, trace)
+
+
+def _verilate(work: Path, parameters: MachineParameters, trace: bool) -> None:
+    """Build `harness` from the sources in a folder."""
     shape = {
         "BUS_BYTES": parameters.bus_bytes,
         "COLUMNS": parameters.columns,
         "ROW_WIDTH": parameters.row_width,
     }
     defines = " ".join(f"-D{name}={value}" for name, value in {**shape, "TRACE": int(trace)}.items())
-    with tempfile.TemporaryDirectory(dir=folder, prefix="building-") as name:
-        work = Path(name)
-        (work / "top.v").write_text(text)
-        shutil.copy(source, work / "harness.cpp")
-        options = [*_VERILATOR, *_QUIET, "-CFLAGS", defines, "-Mdir", "obj", "-o", "../harness"]
-        environ = verilator.environment()
-        found = shutil.which("verilator", path=environ["PATH"]) or "verilator"
-        verilator.run([found, *options, "--top-module", "top", "top.v", "harness.cpp"], work, environ)
-        shutil.rmtree(work / "obj")
-        place.mkdir(exist_ok=True)
-        (work / "harness").replace(harness.executable)
-    return harness
+    options = [*_VERILATOR, *_QUIET, "-CFLAGS", defines, "-Mdir", "obj", "-o", "../harness"]
+    environ = verilator.environment()
+    found = shutil.which("verilator", path=environ["PATH"]) or "verilator"
+    verilator.run([found, *options, "--top-module", "top", "top.v", "harness.cpp"], work, environ)
 
 
 def check(program: Program, run: Run, golden: Mapping[str, np.ndarray], task: int = 0) -> None:

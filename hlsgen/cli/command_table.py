@@ -16,13 +16,19 @@ HEAD = f"""# Commands
 `make table` writes this page from `hlsgen/machine/format/commands.py`. Do not edit it.
 
 A command is {COMMAND_BYTES} bytes, little endian. Its fields follow one another from bit 0 on; the bits
-behind the last one are zero. T are the rows of operands; R, C and D are the array's rows, columns and depth.
+behind the last one are zero. T is the number of operand rows; R, C and D are the array's rows, columns and
+depth. [glossary.md](glossary.md) defines sweep, block and step; [machine.md](machine.md) has the machine.
 
 A field with *orders* only orders stages that overlap. The RTL and the cycle model read it; the generated C++
 does not have it. A field that no mode reads concerns every command: the order of stages, tasks, experts.
 
-LOAD of tile i waits by `depends`: for nothing (none), until command `depends_on` has drained (command), or
-until tile i of that command's last group, or last head, has drained (tile).
+What LOAD of tile i waits for is the value of `depends`:
+
+| `depends` | LOAD of tile i waits until |
+|---|---|
+| none | nothing |
+| command | command `depends_on` has drained completely |
+| tile | all of `depends_on` has drained, or tile i of its last sweep (attention: of its last head) |
 """
 
 

@@ -32,7 +32,7 @@ def block_constants(op: IntegerLinear, result: Layout, columns: int) -> np.ndarr
 
 
 def pack_addends(value: np.ndarray, groups: list[int], parameters: MachineParameters) -> bytes:
-    """Words of C int16 in drain order: group, tile, block, row; tiles in whole groups of rows."""
+    """Words of C int16 in drain order: sweep, tile, block, row; tiles in whole groups of rows."""
     p, total = parameters, ceil_div(value.shape[1], parameters.columns)
     rows = p.padded_rows(value.shape[0])
     padded = np.zeros((rows, total * p.columns), "<i2")
@@ -88,7 +88,7 @@ class ConstantStream:
         return units, size // self._word
 
     def forget(self) -> None:
-        """What the banks hold is not known from here on: a command that loads may be skipped."""
+        """Forget the contents of all banks: a command that loads may be skipped."""
         self._held.clear()
 
     def reserve(self, kind: Item, entries: np.ndarray, user: int) -> Table:

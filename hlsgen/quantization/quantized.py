@@ -33,9 +33,13 @@ class Quantized:
     reference: Graph
     """The float Graph with the same tensor names: layer norms without gamma and beta, see `fold`."""
     report: Report
+    """Range, scale, saturation and noise of every tensor."""
 
     def quantize_input(self, images: ArrayLike) -> np.ndarray:
-        """Float image [C, H, W] or images [..., C, H, W] -> int8 values as int64; raises `UsageError`."""
+        """Float image [C, H, W] or images [..., C, H, W] -> int8 values as int64.
+
+        Raises `UsageError` for another shape or values that are not finite numbers.
+        """
         array = np.asarray(images)
         shape = self.graph.input_type.shape
         if array.dtype.kind not in "fiub" or array.shape[-3:] != shape:
@@ -46,7 +50,10 @@ class Quantized:
         return quantize_images(array, self.graph.input_type.scale or 1.0)
 
     def dequantize(self, name: str, array: ArrayLike) -> np.ndarray:
-        """Integers of tensor `name` -> floats; rows of a softmax are divided by their sums."""
+        """Integers of tensor `name` -> floats; rows of a softmax are divided by their sums.
+
+        Raises `UsageError` for a name that the graph has not.
+        """
         ops = {node.name: node.op for node in self.graph}
         if name not in ops and name != self.graph.input:
             raise UsageError(f"tensor must be one of {', '.join([self.graph.input, *ops])}, not {name!r}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a design is and what to expect of it: accuracy, size, predicted cycles."""
+"""A design's figures: accuracy, size, predicted cycles."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WORTH = 0.01
 
 
 class Report(Facts):
-    """The figures; `str` is the text, `data` is for JSON, `html` the page."""
+    """A design's figures; `str` is the text, `data` is for JSON, `html` the page."""
 
     @property
     def data(self) -> dict[str, Any]:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from amaranth import Module, Signal
 from amaranth.lib import wiring
@@ -12,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.rtl.board.image_rom import MemoryMap
 from hlsgen.rtl.outside.registers import CONTROL, COUNTERS, ERROR, SETTINGS, STATUS
-from hlsgen.rtl.parts.axi import AxiLite
+from hlsgen.rtl.parts.axi import AxiLite, AxiLitePorts
 
 START, CLEAR = 1, 4
 ENDED = slice(1, 3)
@@ -72,7 +71,7 @@ class RegisterHost(wiring.Component):
         The error register and the cycle counter of the last image.
     """
 
-    bus: Any
+    bus: AxiLitePorts
     start: Signal
     done: Signal
     code: Signal

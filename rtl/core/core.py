@@ -27,10 +27,12 @@ from hlsgen.rtl.core.multiply import MultiplyStage
 from hlsgen.rtl.core.operand_fill import OperandFill
 from hlsgen.rtl.core.weight_ring import weight_ring
 from hlsgen.rtl.drain.stage import DrainStage
+from hlsgen.rtl.format.command import COMMAND_BITS
 from hlsgen.rtl.format.experts import ExpertEventsPorts
-from hlsgen.rtl.format.jobs import COMMAND_BITS, group_lanes, output_word, trace_signature
+from hlsgen.rtl.format.jobs import output_word, trace_signature
 from hlsgen.rtl.format.ports import LEVELS, OperandWritePorts, Sections, SectionsPorts
 from hlsgen.rtl.format.streams import weight_parts
+from hlsgen.rtl.format.widths import group_lanes
 from hlsgen.rtl.load.stage import LoadStage
 from hlsgen.rtl.parts.pipeline import delay, register
 from hlsgen.rtl.parts.queues import Queue, Ring
@@ -200,10 +202,8 @@ class Core(wiring.Component):
             wiring.connect(m, queue.o, stage.jobs)
         wiring.connect(m, multiply.reservations, drain.reservations)
         wiring.connect(m, load.scale, drain.scale)
+        wiring.connect(m, drain.drained, load.drained)
         m.d.comb += [
-            load.drained_commands.eq(drain.drained_commands),
-            load.drained_tiles.eq(drain.drained_tiles),
-            load.scores_drained.eq(drain.scores_drained),
             load.slot_freed.eq(multiply.slot_freed),
             multiply.tile_done.eq(load.tile_done),
             multiply.drained_commands.eq(drain.operand_commands),
@@ -284,5 +284,5 @@ class Core(wiring.Component):
         ]
         ports = (self.commands, self.constants, self.weights, self.addends, self.pixels, self.output)
         moved = [port.valid & port.ready for port in ports]
-        moves = register(m, Cat(multiply.issue, load.tile_write, *moved), name="moves")
+        moves = register(m, Cat(multiply.issue, load.tile.rows, *moved), name="moves")
         m.d.sync += self.progress.eq(moves.any())

@@ -9,9 +9,12 @@ from amaranth import Array, C, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.format.commands import FIELD_BITS
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.rtl.format.jobs import FIELD_BITS, Kind, multiply_job, operand_bits, slot_steps, tile_groups
+from hlsgen.machine.modes.jobs import Kind
+from hlsgen.rtl.format.jobs import multiply_job
 from hlsgen.rtl.format.ports import Heads, HeadsPorts, Reservations, ReservationsPorts
+from hlsgen.rtl.format.widths import operand_bits, slot_steps, tile_groups
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits
 
 # A job of one block of three steps, and the next one without a gap; A: `Array.latency`:
@@ -61,9 +64,9 @@ class MultiplyStage(wiring.Component):
     reserve_weight, reserve_constant : Out(1)
     take_constant : Out(1)
     first_pass, last_pass : Out(1)
-        The first, last tile of a group.
+        The first, last tile of a sweep.
     weights_first : Out(1)
-        A group's first tile is there and its weights are being taken as they come.
+        A sweep's first tile is there and its weights are being taken as they come.
     ends_pass : Out(1)
         With `issue`: a job's last step.
     keys, values : In(Heads)

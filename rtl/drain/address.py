@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where DRAIN's rows go: running sums over rows, blocks, tiles and groups."""
+"""Where DRAIN's rows go: running sums over rows, blocks, tiles and sweeps."""
 
 from __future__ import annotations
 
@@ -10,10 +10,26 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.rtl.format.jobs import Kind, drain_bits, drain_job, score_words, write_lane_bits
+from hlsgen.machine.modes.jobs import Kind
+from hlsgen.rtl.format.jobs import drain_job
+from hlsgen.rtl.format.widths import drain_bits, score_words, write_lane_bits
 from hlsgen.rtl.parts.pipeline import without_reset
 
 
+# Rows within a block, blocks within a job, tiles, groups of blocks: all places are sums that run along, none
+# is a product. A plain job of two blocks on two groups of rows, and the next tile's:
+#
+#   cycle    0       1        2        3        4        5
+#   load     tile 0                             tile 1
+#   row              group 0  group 1  group 0  group 1  group 0
+#   offset           begin    second   begin    second   tile
+#   base             block 0  block 0  block 1  block 1  block 0
+#   tile                      known    saved    saved
+#
+# `begin` is where every block of a tile starts, `tile` where the next tile will: behind the first block's
+# last row. It is known in the cycle in which that row drains, and the register `saved` keeps it. A job of one
+# block ends in that very cycle, in which the next job is loaded; so `load` reads `tile`, which has the new
+# value already, not the register. `next_group` and its register `group` are the same for groups of blocks.
 class DrainAddress(wiring.Component):
     """Address and lane of the group of rows that drains this cycle.
 
@@ -106,7 +122,7 @@ class DrainAddress(wiring.Component):
             m.d.sync += [self.lane.eq(start_lane), begin_lane.eq(start_lane)]
 
     def _blocks(self, m: Module, base: Signal) -> None:
-        """Blocks within a job; the next group starts where this one's last tile ended."""
+        """Blocks within a job; the next sweep starts where this one's last tile ended."""
         new, word = self.new, Signal.like(self.job.head_words)
         group, group_word = Signal.like(base), Signal.like(word)
         next_group, next_word = Signal.like(base), Signal.like(word)

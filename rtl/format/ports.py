@@ -12,8 +12,8 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.depths import queue_depth
 from hlsgen.numerics import MULTIPLIER_BITS, SHIFT_BITS
-from hlsgen.rtl.format.jobs import drain_bits, group_lanes, tile_groups, write_lane_bits
 from hlsgen.rtl.format.streams import ADDRESS_UNITS, LENGTH_UNITS, segment
+from hlsgen.rtl.format.widths import drain_bits, group_lanes, tile_groups, write_lane_bits
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits
 from hlsgen.rtl.parts.ports import Bundle
 

@@ -10,7 +10,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.rtl.format.jobs import Kind, field, load_job, load_tag, slot_words, width_bits
+from hlsgen.machine.modes.jobs import Kind
+from hlsgen.rtl.format.command import field
+from hlsgen.rtl.format.jobs import load_job, load_tag
+from hlsgen.rtl.format.widths import slot_words, width_bits
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits, without_reset
 
 
@@ -67,6 +70,14 @@ class _Place:
         ]
 
 
+# A tile of two patches of two segments, whose pixels are there:
+#
+#   cycle            0     1    2       3       4    5       6       7
+#   offered, start   tile
+#   state            idle  row  gather  gather  row  gather  gather  idle
+#   segment                             a 0     a 1          b 0     b 1    with `valid`
+#
+# A command's first tile passes the state "measure" before its first row.
 class PatchWalk(wiring.Component):
     """Walks over the patches of a tile: channel, row, segment; the first rows of a pass may be blank.
 
@@ -264,9 +275,9 @@ class PatchWalk(wiring.Component):
         if self._trace:
             tag = segment.tag
             m.d.sync += [
-                tag.trace_command.eq(job.command),
-                tag.trace_kind.eq(Kind.PLAIN),
-                tag.trace_head.eq(0),
-                tag.trace_row.eq(job.token + (at.lane[width:] << width)),
-                tag.trace_word.eq(at.index),
+                tag.trace.command.eq(job.command),
+                tag.trace.kind.eq(Kind.PLAIN),
+                tag.trace.head.eq(0),
+                tag.trace.row.eq(job.token + (at.lane[width:] << width)),
+                tag.trace.word.eq(at.index),
             ]

@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.format.image import HEADER_BYTES, MAGIC, VERSION
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters
 from hlsgen.rtl.format.streams import UNIT_BITS
-from hlsgen.rtl.outside.fetch import ADDENDS, COMMANDS, CONSTANTS, HEADER, PIXELS, WEIGHTS, Open
+from hlsgen.rtl.outside.fetch import ADDENDS, COMMANDS, CONSTANTS, HEADER, PIXELS, WEIGHTS, Open, OpenPorts
 from hlsgen.rtl.outside.registers import Settings
 
 COMMAND_UNITS = 2
@@ -74,8 +74,8 @@ class HeaderCheck(wiring.Component):
     """
 
     settings: Any
-    words: Any
-    open: Any
+    words: stream.Interface
+    open: OpenPorts
     output_load: Signal
     done: Signal
     code: Signal

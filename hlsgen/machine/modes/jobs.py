@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs: one tile against the blocks of one group. A product's mode says which a command has, in order."""
+"""Jobs: one tile against the blocks of one sweep. A product's mode says which jobs a command has."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class Job:
-    """One tile against the blocks of one group.
+    """One tile against the blocks of one sweep.
 
     place: which of the heads in the key and value memories. reading: the number of the reading of keys and
     values that the job uses, where they are streamed; `opens`, `closes`: it is the first, the last to do so.

@@ -52,7 +52,7 @@ class Memories:
         self.constants = ConstantItem(*(np.zeros((0, c), np.int64) for _ in range(3)))
         """The constants of the command with weights that runs, [blocks, C]."""
         self.weights = np.zeros((0, 0, c), np.int64)
-        """The weights of the group that runs, [blocks, elements, C]."""
+        """The weights of the sweep that runs, [blocks, elements, C]."""
         self.output: list[bytes] = []
 
     def load_constants(self) -> None:

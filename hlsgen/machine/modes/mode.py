@@ -81,7 +81,7 @@ class ProductMode(Mode[Product]):
     """What MULTIPLY multiplies operand rows by, and the jobs that this makes of a command."""
 
     weighted: ClassVar[bool]
-    """Each block takes weights and constants from their streams; they leave after the group's last tile."""
+    """Each block takes weights and constants from their streams; they leave after the sweep's last tile."""
 
     @abstractmethod
     def jobs(self, command: Command) -> Iterator[Job]:
@@ -97,7 +97,7 @@ class ProductMode(Mode[Product]):
 
     @abstractmethod
     def is_final(self, command: Command, job: Job) -> bool:
-        """Whether the job's results are the tile's last ones: those of the last group or head."""
+        """Whether the job's results are the tile's last ones: those of the last sweep or head."""
 
     @abstractmethod
     def begin(self, m: Memories, command: Command) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MULTIPLY, product weights: for each group of column blocks all tiles, so that each weight is read once."""
+"""MULTIPLY, product weights: for each sweep all tiles, so that each weight is read once."""
 
 from __future__ import annotations
 

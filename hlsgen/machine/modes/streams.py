@@ -50,7 +50,7 @@ class Streams:
         return words
 
     def weights(self, blocks: int, steps: int) -> np.ndarray:
-        """Ring words of one group: [blocks, steps * D, C]."""
+        """Ring words of one sweep: [blocks, steps * D, C]."""
         size = blocks * steps * self._p.depth * self._p.columns
         words = self._weights[self._weight_at : self._weight_at + size].astype(np.int64)
         self._weight_at += size
