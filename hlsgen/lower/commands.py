@@ -23,13 +23,14 @@ from hlsgen.ops import (
     IntegerAddConstant,
     IntegerContext,
     IntegerExp,
-    IntegerLayerNorm,
     IntegerLinear,
     IntegerMean,
+    IntegerRMSNorm,
     IntegerScores,
     IntegerTable,
     Patches,
 )
+from hlsgen.ops.norm import IntegerNorm
 
 
 class CommandBuilder:
@@ -355,13 +356,14 @@ class CommandBuilder:
 
 def _norm_fields(node: Node) -> dict[str, Any]:
     match node.op:
-        case IntegerLayerNorm(epsilon=epsilon, gain=gain, gain_shift=shift):
+        case IntegerNorm(epsilon=epsilon, gain=gain, gain_shift=shift) as op:
             width = node.type.shape[-1]
             return {
                 "norm_width": width,
                 "norm_epsilon": epsilon,
                 "norm_gain": gain,
                 "norm_gain_shift": shift,
+                "norm_rms": int(isinstance(op, IntegerRMSNorm)),
             }
         case _:
-            raise must_be(node, "a layer norm")
+            raise must_be(node, "a norm")

@@ -55,6 +55,11 @@ NORM_FIELDS = ("words", *_kept(LAYER_NORM, POOL))
 CONTEXT_FIELDS = _kept(EXP)
 
 
+def present(p: MachineParameters, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The fields without those of options that the machine doesn't have: no command sets them."""
+    return tuple(name for name in names if name != "norm_rms" or p.field_bits[name])
+
+
 def output_word(p: MachineParameters) -> data.StructLayout:
     """A group's words on their way to external memory.
 
@@ -86,7 +91,7 @@ def load_job(p: MachineParameters, trace: bool) -> data.StructLayout:
         "source": address,
         "source_stride": address,
     }
-    names = ("load", "depends", "depends_on", *LOAD_FIELDS)
+    names = ("load", "depends", "depends_on", *present(p, LOAD_FIELDS))
     fields |= {name: field(p, name) for name in names}
     if p.experts:
         fields |= {"gather": 1, "queue": queue_bits(p)}
@@ -161,7 +166,7 @@ def drain_job(p: MachineParameters, trace: bool) -> data.StructLayout:
 def load_config(p: MachineParameters) -> data.StructLayout:
     """The part of a LOAD job that its pipelines need long after it has started."""
     widths = {"words": count_bits(p.tile_words)}
-    names = NORM_FIELDS + CONTEXT_FIELDS
+    names = present(p, NORM_FIELDS + CONTEXT_FIELDS)
     return data.StructLayout({name: widths.get(name) or field(p, name) for name in names})
 
 
