@@ -15,9 +15,9 @@ from hlsgen.lower.size import ArrayShape, Groups, cut, head_units
 from hlsgen.lower.steps import AttentionStep, LinearStep, Step
 from hlsgen.machine.format.commands import Command, Depends, Drain, Load, Product, Target
 from hlsgen.machine.format.constants import Item
+from hlsgen.machine.format.interface import CONTEXT, DRAIN, PLAIN, SCORES, TILE
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 from hlsgen.machine.format.program import Region, View
-from hlsgen.machine.run.trace import CONTEXT, DRAIN, PLAIN, SCORES, TILE
 from hlsgen.ops import (
     IntegerAddConstant,
     IntegerCombine,

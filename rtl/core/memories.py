@@ -7,12 +7,13 @@ from typing import Any
 
 from amaranth import Cat, Module, Mux, Value
 
+from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.rtl.array.array import Array
 from hlsgen.rtl.core.multiply import MultiplyStage
 from hlsgen.rtl.core.operand_fill import OperandFill
 from hlsgen.rtl.drain.stage import DrainStage
-from hlsgen.rtl.format.jobs import Kind, bank_words, score_words, slot_words, tile_groups
+from hlsgen.rtl.format.jobs import bank_words, score_words, slot_words, tile_groups
 from hlsgen.rtl.load.stage import LoadStage
 from hlsgen.rtl.parts.memories import LaneMemory, WordMemory
 from hlsgen.rtl.parts.pipeline import delay, register

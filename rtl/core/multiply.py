@@ -9,8 +9,9 @@ from amaranth import Array, C, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.rtl.format.jobs import FIELD_BITS, Kind, multiply_job, operand_bits, slot_steps, tile_groups
+from hlsgen.rtl.format.jobs import FIELD_BITS, multiply_job, operand_bits, slot_steps, tile_groups
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits
 
 

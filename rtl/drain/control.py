@@ -10,10 +10,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.commands import Drain, Target
+from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.rtl.drain.address import DrainAddress
 from hlsgen.rtl.format.jobs import (
-    Kind,
     drain_job,
     drain_tag,
     groups_of,

@@ -9,6 +9,7 @@ from amaranth import Array, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.format.interface import TRACE_PORTS, Kind
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.depths import queue_depth
 from hlsgen.numerics import SHIFT_BITS
@@ -24,7 +25,6 @@ from hlsgen.rtl.experts.queues import queue_entry
 from hlsgen.rtl.experts.route import route_config
 from hlsgen.rtl.experts.select import logit_address_bits
 from hlsgen.rtl.format.jobs import (
-    Kind,
     drain_bits,
     drain_job,
     field,
@@ -460,5 +460,5 @@ class DrainStage(wiring.Component):
     def _show(self, m: Module, tag: Any) -> None:
         shown = self.trace
         m.d.comb += [shown.valid.eq(Mux(tag.valid, tag.rows, 0)), shown.data.eq(self.write_word)]
-        for name in ("command", "kind", "head", "row", "word"):
+        for name in TRACE_PORTS:
             m.d.comb += getattr(shown, name).eq(getattr(tag, f"trace_{name}"))

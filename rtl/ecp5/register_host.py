@@ -6,17 +6,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth import Module, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.format.interface import CYCLES, ControlBit, Register, StatusBit
 from hlsgen.rtl.ecp5.image_rom import MemoryMap
-from hlsgen.rtl.outside.registers import CONTROL, COUNTERS, ERROR, SETTINGS, STATUS
 from hlsgen.rtl.parts.axi import AxiLite
 
-START, CLEAR = 1, 4
-ENDED = slice(1, 3)
-"""Bits of the status register that tell the end: done and error."""
+ENDED = (StatusBit.DONE, StatusBit.ERROR)
+"""Bits of the status register that tell the end."""
 
 
 @dataclass(frozen=True)
@@ -30,23 +29,22 @@ class Step:
 
 def steps(memory_map: MemoryMap, limit: int) -> tuple[Step, ...]:
     """The accesses of one image, which may take `limit` cycles, in order."""
-    offsets = {name: offset for name, _, offset, _ in SETTINGS}
     settings = {
-        "image_base": 0,
-        "image_bytes": memory_map.image_bytes,
-        "input_base": memory_map.input_base,
-        "output_base": memory_map.output_base,
-        "window_base": 0,
-        "window_bytes": memory_map.end,
-        "limit": limit,
+        Register.IMAGE_BASE: 0,
+        Register.IMAGE_BYTES: memory_map.image_bytes,
+        Register.INPUT_BASE: memory_map.input_base,
+        Register.OUTPUT_BASE: memory_map.output_base,
+        Register.WINDOW_BASE: 0,
+        Register.WINDOW_BYTES: memory_map.end,
+        Register.LIMIT: limit,
     }
     return (
-        *(Step("write", offsets[name], value) for name, value in settings.items()),
-        Step("write", CONTROL, START),
-        Step("wait", STATUS),
-        Step("code", ERROR),
-        Step("cycles", COUNTERS),
-        Step("write", CONTROL, CLEAR),
+        *(Step("write", register, value) for register, value in settings.items()),
+        Step("write", Register.CONTROL, ControlBit.START.mask),
+        Step("wait", Register.STATUS),
+        Step("code", Register.ERROR),
+        Step("cycles", CYCLES.register),
+        Step("write", Register.CONTROL, ControlBit.CLEAR.mask),
     )
 
 
@@ -134,6 +132,6 @@ class RegisterHost(wiring.Component):
             for index, item in enumerate(self._steps):
                 with m.Case(index):
                     if item.goal == "wait":
-                        m.d.sync += step.eq(step + found[ENDED].any())
+                        m.d.sync += step.eq(step + Cat(found[bit] for bit in ENDED).any())
                     elif item.goal != "write":
                         m.d.sync += [getattr(self, item.goal).eq(found), step.eq(step + 1)]

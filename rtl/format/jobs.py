@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import Any
 
 from amaranth import C, Cat, Value, signed
@@ -11,20 +10,12 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
 from hlsgen.machine.format.commands import COMMAND_BYTES, FIELD_BITS, LAYOUT, Target
+from hlsgen.machine.format.interface import TRACE_PORTS
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits
 
 COMMAND_BITS = 8 * COMMAND_BYTES
 COMMAND = data.StructLayout({name: signed(bits) if is_signed else bits for name, bits, is_signed in LAYOUT})
-TRACE_FIELDS = {"command": 16, "kind": 2, "head": 8, "row": 16, "word": 16}
-
-
-class Kind(IntEnum):
-    """A job's kind, as the trace shows it."""
-
-    PLAIN = 0
-    SCORES = 1
-    CONTEXT = 2
 
 
 def narrowed(p: MachineParameters, payload: Value) -> Any:
@@ -277,7 +268,7 @@ def load_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
         "slot": 1,
     }
     if trace:
-        fields |= {f"trace_{name}": bits for name, bits in TRACE_FIELDS.items()}
+        fields |= {f"trace_{name}": bits for name, bits in TRACE_PORTS.items()}
     return data.StructLayout(fields)
 
 
@@ -300,7 +291,7 @@ def drain_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
         fields |= {"gate": 15, "gate_shift": field(p, "gate_shift")}
         fields |= {"addend_offset": memory_bits(p)}
     if trace:
-        fields |= {f"trace_{name}": bits for name, bits in TRACE_FIELDS.items()}
+        fields |= {f"trace_{name}": bits for name, bits in TRACE_PORTS.items()}
     return data.StructLayout(fields)
 
 
@@ -312,7 +303,7 @@ def trace_signature(p: MachineParameters) -> wiring.Signature:
     return wiring.Signature(
         {
             "valid": Out(p.row_width),
-            **{name: Out(bits) for name, bits in TRACE_FIELDS.items()},
+            **{name: Out(bits) for name, bits in TRACE_PORTS.items()},
             "data": Out(16 * group_lanes(p)),
         }
     )

@@ -9,8 +9,9 @@ from amaranth import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.rtl.format.jobs import Kind, field, load_job, load_tag, slot_words, width_bits
+from hlsgen.rtl.format.jobs import field, load_job, load_tag, slot_words, width_bits
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits, without_reset
 
 

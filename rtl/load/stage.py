@@ -10,12 +10,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.commands import Depends, Load
+from hlsgen.machine.format.interface import TRACE_PORTS, Kind
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.rtl.arith.multiplier import MultiplierPlan
 from hlsgen.rtl.format.jobs import (
     CONTEXT_FIELDS,
     NORM_FIELDS,
-    Kind,
     field,
     group_lanes,
     load_config,
@@ -392,7 +392,7 @@ class LoadStage(wiring.Component):
     def _show(self, m: Module, tag: Any, is_exp: Value) -> None:
         shown = self.trace
         m.d.comb += shown.valid.eq(self.tile_write)
-        for name in ("command", "kind", "head", "row", "word"):
+        for name in TRACE_PORTS:
             m.d.comb += getattr(shown, name).eq(getattr(tag, f"trace_{name}"))
         for lane in range(group_lanes(self._parameters)):
             byte = self.tile_data[8 * lane : 8 * lane + 8]

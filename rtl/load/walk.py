@@ -10,9 +10,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.commands import Load
+from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.rtl.format.jobs import (
-    Kind,
     field,
     groups_of,
     load_job,

@@ -9,12 +9,10 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.rtl.outside.header import Error
-from hlsgen.rtl.outside.registers import COUNTER_NAMES, Settings, Status, settings
+from hlsgen.machine.format.interface import COUNTERS, REASONS, Error
+from hlsgen.rtl.outside.registers import Settings, Status, settings
 from hlsgen.rtl.parts.axi import ADDRESS_BITS
 
-CORE_COUNTERS = ("issue", "wait_tile", "wait_weights", "wait_drain", "idle")
-"""The core's levels, in the order of `COUNTER_NAMES` after `cycles`."""
 FLUSH_CYCLES = 64
 """Cycles of the core's reset, at least: longer than any of its pipelines."""
 
@@ -42,7 +40,7 @@ class Control(wiring.Component):
     enable
         The channels may read.
     core_done, core_progress, core_levels
-        The core's `done` and `progress`, and its counter levels in the order of `CORE_COUNTERS`.
+        The core's `done` and `progress`, and its levels of `REASONS`, in that order.
     finish, written
         To and from the writer: no more words come; all is written.
     read_error, late_read_error, write_error, bus_progress, bus_idle
@@ -98,7 +96,7 @@ class Control(wiring.Component):
                 "enable": Out(1),
                 "core_done": In(1),
                 "core_progress": In(1),
-                "core_levels": In(len(CORE_COUNTERS)),
+                "core_levels": In(len(REASONS)),
                 "finish": Out(1),
                 "written": In(1),
                 "read_error": In(1),
@@ -224,16 +222,16 @@ class Control(wiring.Component):
         return flushed
 
     def _copy(self, m: Module, begin: Signal) -> None:
-        for name, _, _, _ in settings(self._streamed):
-            value = getattr(self.settings, name)
-            if name.endswith("_base"):
+        for register in settings(self._streamed):
+            value = getattr(self.settings, register.title)
+            if register.words == 2:  # a base
                 value = value[: self._address_bits]
             with m.If(begin):
-                m.d.sync += getattr(self.image, name).eq(value)
+                m.d.sync += getattr(self.image, register.title).eq(value)
 
     def _count(self, m: Module, begin: Signal) -> None:
         """Cycles while busy; the core's levels while it runs."""
-        counters = [getattr(self.status, name) for name in COUNTER_NAMES]
+        counters = [getattr(self.status, counter.title) for counter in COUNTERS]
         steps = Cat(self.status.busy, self.core_levels)
         for index, counter in enumerate(counters):
             running = steps[index] if index == 0 else steps[index] & ~self.core_reset & ~self.finish

@@ -10,22 +10,20 @@ from amaranth import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, Reset
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
+from hlsgen.machine.format.interface import REASONS, TRACE_PORTS, TRACES
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.rtl.experts.counters import EVENTS, ExpertCounters
 from hlsgen.rtl.format.streams import UNIT_BITS
-from hlsgen.rtl.outside.control import CORE_COUNTERS, Control
+from hlsgen.rtl.outside.control import Control
 from hlsgen.rtl.outside.fetch import CONSTANTS, OPERANDS, WEIGHTS, Fetch
 from hlsgen.rtl.outside.header import HeaderCheck
 from hlsgen.rtl.outside.registers import Registers
 from hlsgen.rtl.outside.write_back import WriteBack
 from hlsgen.rtl.parts.axi import ADDRESS_BITS, AxiLite, AxiRead, AxiWrite, connect_flat, flat_members
 
-TRACE_FIELDS = (("command", 16), ("kind", 2), ("head", 8), ("row", 16), ("word", 16))
-TRACES = ("trace_tile", "trace_drain")
-
 
 def _trace_members(p: MachineParameters) -> dict[str, wiring.Member]:
-    fields = (("valid", p.row_width), *TRACE_FIELDS, ("data", 16 * p.columns * p.row_width))
+    fields = (("valid", p.row_width), *TRACE_PORTS.items(), ("data", 16 * p.columns * p.row_width))
     return {f"{trace}_{name}": Out(bits) for trace in TRACES for name, bits in fields}
 
 
@@ -50,7 +48,7 @@ class Top(wiring.Component):
     Members
     -------
     s_axil_*
-        AXI4-Lite slave: the registers of docs/design.md.
+        AXI4-Lite slave: the registers of docs/registers.md.
     m_axi_*
         AXI4 master: bursts of at most `fetch.burst_bytes`, aligned so that none crosses 4 KiB.
     irq
@@ -220,12 +218,12 @@ class Top(wiring.Component):
             fetch.weights_first.eq(core.weights_first),
             control.core_done.eq(core.done),
             control.core_progress.eq(core.progress),
-            control.core_levels.eq(Cat(getattr(core, name) for name in CORE_COUNTERS)),
+            control.core_levels.eq(Cat(getattr(core, reason.level) for reason in REASONS)),
         ]
         if not self._trace:
             return
         for trace in TRACES:
-            for name in ("valid", *(name for name, _ in TRACE_FIELDS), "data"):
+            for name in ("valid", *TRACE_PORTS, "data"):
                 port: Signal = getattr(self, f"{trace}_{name}")
                 m.d.sync += port.eq(getattr(getattr(core, trace), name))
 

@@ -9,8 +9,9 @@ from typing import Any
 from amaranth import C, Cat, Mux, Value
 
 from hlsgen.machine.format.commands import Drain, Target
+from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.rtl.format.jobs import COMMAND, Kind, groups_of, key_part_bits, width_bits
+from hlsgen.rtl.format.jobs import COMMAND, groups_of, key_part_bits, width_bits
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.commands import Product
+from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.rtl.format.jobs import (
     COMMAND_BITS,
-    Kind,
     block_bits,
     drain_bits,
     drain_job,

@@ -23,11 +23,11 @@ from hlsgen.machine.format.constants import (
     word_bytes,
 )
 from hlsgen.machine.format.image import Image
+from hlsgen.machine.format.interface import CONTEXT, DRAIN, SCORES, TILE, record_type
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters
 from hlsgen.machine.format.program import pad
 from hlsgen.machine.run.jobs import Job, jobs
 from hlsgen.machine.run.queues import ExpertQueues
-from hlsgen.machine.run.trace import CONTEXT, DRAIN, SCORES, TILE, record_type
 from hlsgen.machine.run.workspace import Workspace
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hlsgen.machine.format.commands import Command, Product
-from hlsgen.machine.run.trace import CONTEXT, PLAIN, SCORES
+from hlsgen.machine.format.interface import CONTEXT, PLAIN, SCORES
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from hlsgen.machine.format.commands import COMMAND_BYTES, Command, Depends, Load, Product, Target
 from hlsgen.machine.format.constants import block_words, constant_offsets, word_bytes
 from hlsgen.machine.format.image import HEADER_BYTES, Image
+from hlsgen.machine.format.interface import CONTEXT, SCORES
 from hlsgen.machine.format.parameters import ceil_div
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.run.jobs import Job, jobs
-from hlsgen.machine.run.trace import CONTEXT, SCORES
 from hlsgen.machine.time.bus import Bus, Channel, beats_of
 from hlsgen.machine.time.depths import (
     NORM_ROW_CYCLES,
