@@ -18,15 +18,18 @@ from hlsgen.emit.repeats import Section, find_repeats
 from hlsgen.errors import Problem, UsageError
 from hlsgen.machine.format.commands import LAYOUT, Command
 from hlsgen.machine.format.image import HEADER_BYTES, Image
+from hlsgen.machine.format.interface import DRAIN, SCORES, Header
 from hlsgen.machine.format.program import Program
-from hlsgen.machine.run.trace import DRAIN, SCORES
 from hlsgen.version import __version__
 
 FOLDER = "hls"
 TOP = "hlsgen_top"
 """Name of the top function."""
 DEFAULT_PART = "xck26-sfvc784-2LV-c"
-TEMPLATES = ("parameters.hpp", "top.hpp", "top.cpp", "tb.cpp", "Makefile", "run_hls.tcl", "hls_config.cfg")
+TEMPLATES = (
+    "interface.hpp", "parameters.hpp", "top.hpp", "top.cpp", "tb.cpp",
+    "Makefile", "run_hls.tcl", "hls_config.cfg",
+)  # fmt: skip
 
 ORDER_ONLY = frozenset({"last", "depends", "reserved", "depends_on", "operand_depends_on"})
 """Fields that only order overlapping stages: the C++ runs its stages one after the other."""
@@ -163,9 +166,9 @@ def _layout(program: Program, image: Image) -> Layout:
         input_bytes=image.input_bytes,
         input_words=min(program.input.words, program.parameters.image_words),
         output_bytes=image.output_bytes,
-        constants_beat=words[6] // bus,
-        weights_beat=words[8] // bus,
-        addends_beat=words[10] // bus,
+        constants_beat=words[Header.CONSTANTS] // bus,
+        weights_beat=words[Header.WEIGHTS] // bus,
+        addends_beat=words[Header.ADDENDS] // bus,
         header=words,
     )
 
