@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.bench_package import module_of
 from support.frames import CYCLES, answer
 from support.graphs import Vit, images, two_tasks
 
@@ -24,11 +25,11 @@ from hlsgen.emit.render import render
 from hlsgen.ir import Graph, evaluate
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
+from hlsgen.machine.format.interface import TRACE_PORTS, TRACES
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.format.program import OutputLayout, Program
 from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.rtl.ecp5.top import runs
-from hlsgen.sim.trace_recorder import FIELDS, TRACES, Recorder
 
 SHAPE = Vit(image=(1, 6, 6), width=16, heads=2, blocks=1, hidden=16, classes=10)
 """10 tokens: at row width 4 the last group has 2."""
@@ -122,7 +123,7 @@ def show(port: str, group: np.ndarray, width: int, columns: int) -> dict[str, An
     base = int(first["row"]) // width * width
     data = np.zeros((width, columns), "<i2")
     data[group["row"] - base] = group["data"]
-    fields = {name: int(first[name]) for name in FIELDS} | {"row": base}
+    fields = {name: int(first[name]) for name in TRACE_PORTS} | {"row": base}
     fields["valid"] = sum(1 << int(row - base) for row in group["row"])
     bits = SimpleNamespace(value=Bits(data.tobytes()))
     return {f"{port}_{name}": SimpleNamespace(value=value) for name, value in fields.items()} | {
@@ -144,15 +145,15 @@ class Bits:
 
 
 @WIDTHS
-def test_the_recorder_of_the_bench(width: int) -> None:
+def test_the_recorder_of_the_bench(width: int, tmp_path: Path) -> None:
     """Groups of rows on the trace ports, as records that the build folder's own comparison takes."""
     graph, lowered = made(width)
     program, (_, _, trace) = lowered.program, written(width, 0)
-    names: dict[str, Any] = {}
-    exec(render("bench/records.py", {}), names)  # noqa: S102
+    records_module = module_of(bench(program), tmp_path, "records")
+    recorder_module = module_of({}, tmp_path, "trace_recorder")
     idle = {f"{port}_valid": SimpleNamespace(value=0) for port in TRACES}
     dut = SimpleNamespace(**idle)
-    recorder = Recorder(dut, names["record_type"](4))
+    recorder = recorder_module.Recorder(dut, 4)
     dut.__dict__.update(idle)
     keys = np.stack([trace[name].astype(int) for name in ("which", "command", "kind", "head", "word")])
     keys = np.vstack([keys, trace["row"] // width])
@@ -168,9 +169,9 @@ def test_the_recorder_of_the_bench(width: int) -> None:
     golden = evaluate(graph, images(SHAPE, 1)[0])
     records = recorder.records()
     assert len(records) == len(trace)
-    assert names["first_difference"](views, records, golden) is None
+    assert records_module.first_difference(views, records, golden) is None
     records["data"][len(records) // 2, 0] ^= 1
-    assert names["first_difference"](views, records, golden) is not None
+    assert records_module.first_difference(views, records, golden) is not None
 
 
 def slowly(layout: OutputLayout, parameters: MachineParameters) -> list[tuple[int, int]]:
