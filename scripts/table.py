@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rewrite README.md's op table: `python scripts/table.py`."""
+"""Rewrite README.md's op table and docs/registers.md: `make table`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ import re
 from pathlib import Path
 
 from hlsgen.cli.op_table import markdown, matrix
+from hlsgen.emit.registers_page import registers_page
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+ROOT = Path(__file__).resolve().parent.parent
+README, REGISTERS = ROOT / "README.md", ROOT / "docs" / "registers.md"
 TABLE = re.compile(r"(?<=\n## Ops\n\n).*?(?=\n\n`make table`)", re.DOTALL)
 
 
 def main() -> None:
-    """Replace what stands between the heading and the note below the table."""
-    text, count = TABLE.subn(lambda _: markdown(matrix()), README.read_text())
+    """Replace README's part between the heading and the note below the table; write the page."""
+    text, count = TABLE.subn(lambda _: markdown(matrix()), README.read_text("utf-8"))
     if count != 1:
         raise SystemExit("README.md must hold one op table below '## Ops'")
-    README.write_text(text)
+    README.write_text(text, "utf-8")
+    REGISTERS.write_text(registers_page(), "utf-8")
 
 
 if __name__ == "__main__":
