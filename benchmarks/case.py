@@ -20,6 +20,7 @@ from hlsgen.frontend.inputs.shipped import shipped
 from hlsgen.ir import Graph, evaluate
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
+from hlsgen.machine.format.interface import REASONS
 from hlsgen.machine.time import cycles
 from hlsgen.machine.time.bounds import least_cycles
 from hlsgen.machine.time.plan import Routing, make_plan
@@ -171,7 +172,7 @@ def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
         predicted=predicted.cycles,
         ideal=program.task_macs[case.task] / program.parameters.lanes,
         multiply=counters["multiply"],
-        waits={name: counters[name] for name in ("wait_tile", "wait_weights", "wait_drain", "idle")},
+        waits={reason.title: counters[reason.title] for reason in REASONS[1:]},
         phases=measured_phases(program, answer.records, plan.commands),
         read_bytes=counters["read_beats"] * case.memory,
         least_bytes=predicted.bytes_read,
