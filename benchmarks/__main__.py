@@ -13,8 +13,8 @@ from benchmarks.case import Case, Result, quantized, run
 from benchmarks.cases import CASES, Bar
 from hlsgen.cli.values import natural, positive
 from hlsgen.errors import HlsgenError
+from hlsgen.fit.options import parse_array
 from hlsgen.lower.size import ArrayShape
-from hlsgen.pipeline import parse_array
 
 PAGE = Path("docs/benchmarks.md")
 

@@ -23,6 +23,7 @@ from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.interface import REASONS
 from hlsgen.machine.time import cycles
 from hlsgen.machine.time.bounds import least_cycles
+from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.machine.time.plan import Routing, make_plan
 from hlsgen.pipeline import capture, quantize
 from hlsgen.report.experts import loads
@@ -149,7 +150,7 @@ def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
     lowered = timed("lower", lambda: lower(graph, case.shape))
     program = lowered.program
     golden = timed("golden", lambda: evaluate(graph, image, case.task))
-    memory = cycles.Memory(latency=case.latency)
+    memory = ExternalMemory(latency=case.latency)
     routing = Routing(task=case.task, loads=loads(graph, golden))
     plan = make_plan(program, lowered.image, routing)
     predicted = timed("predict", lambda: cycles.predict(program, lowered.image, memory, routing=routing))
@@ -157,7 +158,7 @@ def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
         "build", lambda: cosim.build(program.parameters, HARNESSES, target=case.target, trace=True)
     )
     pixels = program.input.pack(image, program.parameters.columns)
-    packed, given = lowered.image.pack(), cosim.Memory(latency=case.latency)
+    packed, given = lowered.image.pack(), cosim.MemoryTiming(latency=case.latency)
     (answer,) = timed("rtl", lambda: harness.run(packed, [pixels], memory=given, task=case.task))
     timed("compare", lambda: cosim.check(program, answer, golden, case.task))
     xilinx = case.target == "xilinx"
@@ -166,7 +167,7 @@ def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
     assert answer.records is not None  # the harness traces
     return Result(
         case=case,
-        tokens=max(command.rows for command in program.commands),
+        tokens=max(command.row_count(program.parameters.rows) for command in program.commands),
         macs=program.task_macs[case.task],
         cycles=counters["cycles"],
         predicted=predicted.cycles,

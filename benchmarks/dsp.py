@@ -16,8 +16,8 @@ from benchmarks.blocks import blocks
 from benchmarks.case import Case, quantized, run
 from hlsgen.cli.values import natural, positive
 from hlsgen.errors import HlsgenError
+from hlsgen.fit.options import parse_array
 from hlsgen.lower import lower
-from hlsgen.pipeline import parse_array
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -28,7 +28,7 @@ from hlsgen.errors import HlsgenError, Mismatch
 from hlsgen.ir import Graph, evaluate
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
-from hlsgen.machine.format.commands import COMMAND_BYTES, LAYOUT
+from hlsgen.machine.format.commands import COMMAND_BYTES, FIELDS
 from hlsgen.machine.format.image import HEADER_BYTES
 from hlsgen.machine.format.interface import TRACE_RECORD, Error, Header
 from hlsgen.machine.format.limits import cycle_limit
@@ -42,7 +42,7 @@ DIGITS = ArrayShape(rows=4, columns=4, depth=8)
 WATCHDOG = 1 << 12
 STOP = 1024
 """Cycles from the limit to the answer where the memory answers: what is under way comes back first."""
-FIELDS_END = sum(bits for _, bits, _ in LAYOUT)
+FIELDS_END = sum(item.bits for item in FIELDS)
 RECORD = (*(field.name for field in TRACE_RECORD if field.name != "cycle"), "data")
 """What of a record of the trace is not time."""
 
@@ -78,7 +78,7 @@ class Rig:
     pixels: bytes
     golden: Mapping[str, np.ndarray]
     right: cosim.Run
-    memory: cosim.Memory
+    memory: cosim.MemoryTiming
 
     @property
     def image(self) -> bytes:
@@ -144,7 +144,7 @@ class Rig:
 
 def make_rig(lowered: Lowered, graph: Graph, pixels: np.ndarray, harness: cosim.Harness) -> Rig:
     """A rig whose right run equals golden in every tensor; raises `Mismatch`."""
-    program, memory = lowered.program, cosim.Memory(latency=32)
+    program, memory = lowered.program, cosim.MemoryTiming(latency=32)
     data = program.input.pack(pixels, program.parameters.columns)
     (right,) = harness.run(lowered.image.pack(), [data], memory=memory)
     golden = evaluate(graph, pixels, 0)
@@ -176,10 +176,10 @@ def field_bits(image: bytes, command: int, name: str) -> list[int]:
     """The bits of one field of a command."""
     (begin,) = struct.unpack_from("<I", image, 16)
     start = 8 * (begin + command * COMMAND_BYTES)
-    for field_name, bits, _ in LAYOUT:
-        if field_name == name:
-            return list(range(start, start + bits))
-        start += bits
+    for item in FIELDS:
+        if item.name == name:
+            return list(range(start, start + item.bits))
+        start += item.bits
     raise KeyError(name)
 
 
@@ -189,10 +189,10 @@ def describe(image: bytes, bit: int) -> str:
         return f"header word {bit // 32}, bit {bit % 32}"
     (begin,) = struct.unpack_from("<I", image, 16)
     command, place = divmod(bit - 8 * begin, 8 * COMMAND_BYTES)
-    for name, bits, _ in LAYOUT:
-        if place < bits:
-            return f"command {command}, {name} bit {place}"
-        place -= bits
+    for item in FIELDS:
+        if place < item.bits:
+            return f"command {command}, {item.name} bit {place}"
+        place -= item.bits
     return f"command {command}, unused bit {place}"
 
 

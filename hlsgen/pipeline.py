@@ -3,30 +3,26 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from hlsgen.design import Design
-from hlsgen.errors import CalibrationError, ClippedInput, Problem, QuantizationWarning, UsageError, shown
-from hlsgen.fit.settings import Settings
+from hlsgen.errors import CalibrationError, ClippedInput, Problem, QuantizationWarning, UsageError
+from hlsgen.fit.options import Asked, CompileOptions
 from hlsgen.host.collector import collector_paused
 from hlsgen.ir import Graph, outputs
-from hlsgen.lower.size import ArrayShape
 from hlsgen.store.samples import Samples, quantize_images
 
 if TYPE_CHECKING:
-    from hlsgen.boards.board import Board
     from hlsgen.frontend.inputs.images import Data
     from hlsgen.frontend.inspect import InspectReport
     from hlsgen.quantization import QuantizeConfig, Quantized
 
-DEFAULT_BOARD = "ulx3s-85f"
 KEPT = 512
 """Most images that a build folder keeps."""
 _NO_CALIBRATION = Problem(
@@ -59,26 +55,12 @@ def quantize(graph: Graph, calibration: np.ndarray, config: QuantizeConfig | Non
     return quantize_graph(graph, calibration, config or QuantizeConfig())
 
 
-def parse_array(text: str) -> tuple[int, int, int]:
-    """Rows, columns and depth of an array written as RxCxD."""
-    match = re.fullmatch(r"([0-9]{1,9})x([0-9]{1,9})x([0-9]{1,9})", text)
-    if match is None:
-        raise UsageError(f"array must be ROWSxCOLUMNSxDEPTH, for example 4x4x8, not {shown(text)}")
-    rows, columns, depth = map(int, match.groups())
-    return rows, columns, depth
-
-
 def compile(  # noqa: A001 the step's name in the command line and the documentation
     graph: Graph | Quantized,
     *,
-    board: str = DEFAULT_BOARD,
-    array: str | tuple[int, int, int] | None = None,
-    row_width: int | None = None,
-    ring_bytes: int | None = None,
-    attention: str = "auto",
-    span: int | None = None,
     samples: Samples | None = None,
     notes: Mapping[str, Any] | None = None,
+    **options: Unpack[Asked],
 ) -> Design:
     """Lower an integer Graph to a design for a board.
 
@@ -86,6 +68,10 @@ def compile(  # noqa: A001 the step's name in the command line and the documenta
     ----------
     graph
         What `quantize` returned, or an integer Graph.
+    samples
+        Images for `simulate`; without them seeded random ones.
+    notes
+        Facts for the report, ready for JSON.
     board
         Name of a shipped board, or the path of a TOML file.
     array
@@ -100,10 +86,6 @@ def compile(  # noqa: A001 the step's name in the command line and the documenta
         a time in the machine.
     span
         Streamed: tiles of queries for which a head's keys and values are read once; 0: all of them.
-    samples
-        Images for `simulate`; without them seeded random ones.
-    notes
-        Facts for the report, ready for JSON.
 
     Ring, row width and span that are None, and attention `auto`, are chosen by the cycle model within the
     board's memory (`hlsgen.fit.choice`); the design's `notes["choice"]` says what was
@@ -113,50 +95,19 @@ def compile(  # noqa: A001 the step's name in the command line and the documenta
     """
     from hlsgen.fit.place import lower_for
 
-    settings = Settings(ring_bytes=ring_bytes, row_width=row_width, attention=attention, span=span)
-    target, shape = _target(board, array, settings)
+    asked = CompileOptions(**options)
+    target, shape = asked.target()
     quantized, graph = (None, graph) if isinstance(graph, Graph) else (graph, graph.graph)
-    lowered, choice = lower_for(graph, shape, target, settings)
+    lowered, choice = lower_for(graph, shape, target, asked)
     return Design(
         graph=graph,
         program=lowered.program,
         image=lowered.image,
-        board=board,
+        board=asked.board,
         samples=samples or _random_samples(graph),
         notes=dict(notes or {}) | ({"choice": choice.data()} if choice.trials else {}),
         quantization=quantized.report.as_dict() if quantized else {},
     )
-
-
-def _target(
-    board: str, array: str | tuple[int, int, int] | None, settings: Settings
-) -> tuple[Board, ArrayShape]:
-    """The board and the array on it; raises `UsageError` with all that is wrong with them or the settings."""
-    from hlsgen.boards.board import load_board
-
-    problems: list[Problem] = []
-    target = shape = None
-    try:
-        target = load_board(board)
-    except UsageError as error:
-        problems += error.problems
-    try:
-        edges = parse_array(array) if isinstance(array, str) else array or (target.array if target else None)
-        if edges:
-            rows, columns, depth = edges
-            bus = target.bus_bytes if target else ArrayShape.bus_bytes
-            shape = ArrayShape(rows=rows, columns=columns, depth=depth, bus_bytes=bus)
-            settings.variant(shape).parameters()
-    except UsageError as error:
-        problems += error.problems
-    if target:
-        try:
-            settings.check(target)
-        except UsageError as error:
-            problems += error.problems
-    if problems or target is None or shape is None:
-        raise UsageError(problems)
-    return target, shape
 
 
 def _random_samples(graph: Graph, count: int = 16) -> Samples:
@@ -185,14 +136,9 @@ def build(
     *,
     calibration: str | None = None,
     samples: str | None = None,
-    board: str = DEFAULT_BOARD,
-    array: str | None = None,
-    row_width: int | None = None,
-    ring_bytes: int | None = None,
-    attention: str = "auto",
-    span: int | None = None,
     shape: tuple[int, ...] | None = None,
     progress: Callable[[str], None] = lambda _: None,
+    **options: Unpack[Asked],
 ) -> Design:
     """Everything from a model's name to its build folder: what `hlsgen compile` does.
 
@@ -207,12 +153,12 @@ def build(
     samples
         The same for the images to keep for `simulate`; without it the example's held-out images, else the
         calibration images.
-    board, array, row_width, ring_bytes, attention, span
-        As for `compile`.
     shape
         [C, H, W] when the factory returns no example input; else that of the calibration images.
     progress
         Is told what begins.
+    options
+        As for `compile`.
     """
     from hlsgen.emit.contents import save
     from hlsgen.emit.rtl_cache import Generator
@@ -225,9 +171,9 @@ def build(
     # What can be known to be wrong is said before PyTorch is loaded.
     if calibration is None and model not in SHIPPED:
         raise CalibrationError(_NO_CALIBRATION)
-    settings = Settings(ring_bytes=ring_bytes, row_width=row_width, attention=attention, span=span)
-    target, asked = _target(board, array, settings)
-    check_array(target, settings.variant(asked).parameters())
+    asked = CompileOptions(**options)
+    board, array = asked.target()
+    check_array(board, asked.variant(array).parameters())
     build_folder(Path(directory)).check()
     with collector_paused(), Generator() as generator:
         progress("model")
@@ -240,16 +186,7 @@ def build(
         progress("quantize")
         quantized = quantize(float_graph, data.images)
         progress("lower")
-        design = compile(
-            quantized,
-            board=board,
-            array=array,
-            row_width=row_width,
-            ring_bytes=ring_bytes,
-            attention=attention,
-            span=span,
-            notes={"model": loaded.name},
-        )
+        design = compile(quantized, notes={"model": loaded.name}, **options)
         generator.start(design.program.parameters, design.rtl_target)
         progress("samples")
         design = replace(design, samples=make_samples(float_graph, quantized.graph, kept))

@@ -32,7 +32,7 @@ _QUIET = ("-Wno-fatal", "-Wno-lint", "--quiet")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Memory:
+class MemoryTiming:
     """How the external memory behaves.
 
     latency: cycles to a burst's first beat, and to a write's response. rate: beats per cycle at most, in each
@@ -101,7 +101,7 @@ class Harness:
         image: bytes,
         inputs: Sequence[bytes],
         *,
-        memory: Memory | None = None,
+        memory: MemoryTiming | None = None,
         fault: Fault | None = None,
         task: int = 0,
         task_step: int = 0,
@@ -121,7 +121,7 @@ class Harness:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             options |= {"samples": len(inputs), "limit": limit, **_fault_options(fault, folder)}
-            return self._execute(folder, image, inputs, memory or Memory(), options)
+            return self._execute(folder, image, inputs, memory or MemoryTiming(), options)
 
     def run_damaged(
         self,
@@ -129,7 +129,7 @@ class Harness:
         damaged: Sequence[bytes],
         data: bytes,
         *,
-        memory: Memory | None = None,
+        memory: MemoryTiming | None = None,
         task: int = 0,
         watchdog: int = WATCHDOG_CYCLES,
         image_limit: int = 0,
@@ -147,7 +147,12 @@ class Harness:
             folder = Path(name)
             (folder / "damaged").write_bytes(b"".join(damaged))
             runs = self._execute(
-                folder, image, [data], memory or Memory(), options | {"damaged": "damaged"}, 2 * len(damaged)
+                folder,
+                image,
+                [data],
+                memory or MemoryTiming(),
+                options | {"damaged": "damaged"},
+                2 * len(damaged),
             )
         return list(zip(runs[::2], runs[1::2], strict=True))
 
@@ -156,7 +161,7 @@ class Harness:
         folder: Path,
         image: bytes,
         inputs: Sequence[bytes],
-        memory: Memory,
+        memory: MemoryTiming,
         options: Mapping[str, int | str],
         runs: int = 0,
     ) -> list[Run]:

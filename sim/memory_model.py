@@ -34,7 +34,7 @@ class Timing:
 
 
 @dataclass
-class Memory:
+class Regions:
     """Bytes at addresses: regions that may be read, and those of them that may be written."""
 
     regions: dict[int, bytearray] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class _Burst:
 
 
 class AxiMemory:
-    """AXI4 slave in front of a `Memory`: in order, with latency, random stalls and errors on demand.
+    """AXI4 slave in front of a `Regions`: in order, with latency, random stalls and errors on demand.
 
     Parameters
     ----------
@@ -77,7 +77,9 @@ class AxiMemory:
         Called with a beat's address; true: the beat, or its burst, gets an error response.
     """
 
-    def __init__(self, dut: Any, memory: Memory, timing: Timing | None = None, prefix: str = "m_axi") -> None:
+    def __init__(
+        self, dut: Any, memory: Regions, timing: Timing | None = None, prefix: str = "m_axi"
+    ) -> None:
         self._dut, self._prefix, self.memory = dut, prefix, memory
         self.read_fails: Callable[[int], bool] = lambda address: False  # noqa: ARG005
         self.write_fails: Callable[[int], bool] = lambda address: False  # noqa: ARG005

@@ -19,7 +19,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
 from .interface import COUNTERS, ControlBit, Header, Register
-from .memory_model import AxiLiteMaster, AxiMemory, Memory, Timing
+from .memory_model import AxiLiteMaster, AxiMemory, Regions, Timing
 
 IMAGE_BASE, INPUT_BASE, OUTPUT_BASE, WORKSPACE_BASE = (index << 32 for index in range(1, 5))
 PERIOD_NS = 10
@@ -47,7 +47,7 @@ class Bench:
     """
 
     def __init__(self, dut: Any, timing: Timing | None = None) -> None:
-        self.dut, self.memory = dut, Memory()
+        self.dut, self.memory = dut, Regions()
         dut.rst.value = 1
         self.host = AxiLiteMaster(dut)
         self.bus = AxiMemory(dut, self.memory, timing)

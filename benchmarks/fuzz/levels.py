@@ -200,7 +200,7 @@ def _rtl(batch: Batch, alive: Sequence[_Running], folder: Path) -> Check:
             item.graph.tasks,
             item.lowered.program,
         )
-        memory = cosim.Memory(
+        memory = cosim.MemoryTiming(
             latency=draw.pick(1, 4, 32, 100), rate=draw.pick(1.0, 1.0, 0.3), stall=draw.real(0, 0.6),
             seed=draw.integer(1, 1 << 30),
         )  # fmt: skip

@@ -1,13 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a build came to: clocks, resources, and the placements that were tried."""
+"""What a build came to: clocks, resources, the placements that were tried; and what it was to verify."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from hlsgen.errors import UsageError
+
+IMAGES = 8
+"""How many of the project's images run if nothing else is said."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What to verify with: the first `images` of the self test, at most all; `progress` is told of each."""
+
+    images: int | None = None
+    progress: Callable[[str], None] = lambda _: None
+
+    def count(self, stored: int) -> int:
+        """How many of the images that there are; raises `UsageError` for more."""
+        count = min(IMAGES, stored) if self.images is None else self.images
+        if not 1 <= count <= stored:
+            raise UsageError(f"images to verify must be from 1 to the {stored} of the self test, not {count}")
+        return count
 
 
 @dataclass(frozen=True, kw_only=True)

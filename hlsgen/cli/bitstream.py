@@ -35,9 +35,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Answer:
-    """Call `hlsgen.bitstream.export.build_bitstream`."""
-    from hlsgen.bitstream.export import build_bitstream
-    from hlsgen.bitstream.verify import Wanted
+    """Call `hlsgen.bitstream.build.build_bitstream`."""
+    from hlsgen.bitstream.build import build_bitstream
+    from hlsgen.bitstream.result import Wanted
 
     def say(line: str) -> None:
         if not options.json:

@@ -11,15 +11,18 @@ from shlex import quote
 from hlsgen.cli.answer import Answer
 from hlsgen.cli.values import array, natural, path, positive, shape
 from hlsgen.errors import QuantizationWarning
+from hlsgen.fit.settings import DEFAULT_BOARD
+from hlsgen.frontend.inputs.shipped import about_models
 
 HELP = "quantize a model and write its build folder"
-EPILOG = """MODEL is a shipped example, a .pt2 file of torch.export, or module:factory. Examples: digits,
-awkward, and with random weights deit-tiny, deit-tiny-distilled, deit-small, vit-base.
-DATA is a .npy or .npz file with preprocessed images [N, C, H, W], or a folder of such files.
+EPILOG = (
+    about_models()
+    + """DATA is a .npy or .npz file with preprocessed images [N, C, H, W], or a folder of such files.
 
 example:
   hlsgen compile digits --board ulx3s-85f --array 4x4x8 -o build/digits
 """
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="images to keep for simulate (default: held-out or calibration)",
     )
     parser.add_argument(
-        "--board", default="ulx3s-85f", type=path, help="board's name or TOML file (default: %(default)s)"
+        "--board", default=DEFAULT_BOARD, type=path, help="board's name or TOML file (default: %(default)s)"
     )
     parser.add_argument(
         "--array", metavar="RxCxD", type=array, help="rows, columns and depth (default: the board's)"
@@ -52,6 +55,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ring",
         metavar="BYTES",
+        dest="ring_bytes",
         type=positive,
         help="the weight ring's budget (default: what the cycle model finds to pay)",
     )
@@ -75,8 +79,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Call `hlsgen.build`."""
+    from hlsgen.fit.options import Asked
     from hlsgen.pipeline import build
 
+    asked = Asked(**{name: getattr(options, name) for name in Asked.__annotations__})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", QuantizationWarning)  # the answer carries them
         design = build(
@@ -84,14 +90,9 @@ def run(options: argparse.Namespace) -> Answer:
             options.output,
             calibration=options.calibration,
             samples=options.samples,
-            board=options.board,
-            array=options.array,
-            row_width=options.row_width,
-            ring_bytes=options.ring,
-            attention=options.attention,
-            span=options.span,
             shape=options.shape,
             progress=lambda text: print(f"hlsgen: {text}", file=sys.stderr) if not options.json else None,
+            **asked,
         )
     report = design.report()
     following = f"hlsgen simulate {quote(str(options.output))} --level rtl"

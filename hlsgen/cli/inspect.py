@@ -8,11 +8,10 @@ import argparse
 from hlsgen.cli.answer import Answer
 from hlsgen.cli.values import path, shape
 from hlsgen.errors import EXIT_OK, EXIT_UNSUPPORTED
+from hlsgen.frontend.inputs.shipped import about_models
 
 HELP = "show every op of a model, whether it is supported, and all problems at once"
-EPILOG = """MODEL is a shipped example, a .pt2 file of torch.export, or module:factory. Examples: digits,
-awkward, and with random weights deit-tiny, deit-tiny-distilled, deit-small, vit-base.
-Exits with 3 when the model can't be compiled.
+EPILOG = f"""{about_models()}Exits with 3 when the model can't be compiled.
 """
 
 

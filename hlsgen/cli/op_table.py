@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The op x place matrix, read from the tree: which op is handled where, and which path is missing.
 
-A row is one file of `ops/`. Its places are the front end that builds it, the quantizer, the golden model, the
-lowering; for each load or drain mode that it uses the interpreter, the HLS C++ and the RTL; and its test.
+A row is one file of `ops/` that defines ops. Its places are the front end, of which a rule must make it; the
+quantizer, which must have a rule for it and make its integer ops; the golden model; the lowering; for each
+load or drain mode that it uses the interpreter, the HLS C++ and the RTL; and its test.
 """
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from hlsgen import ops
+from hlsgen.ir import REGISTRY
+from hlsgen.ops.kinds import FloatOp, Kind, either
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -88,7 +94,7 @@ class Row:
 def matrix(package: Path = PACKAGE) -> tuple[Row, ...]:
     """One row for each file of `ops/`, by name."""
     files = sorted(path for path in (package / "ops").glob("*.py") if path.stem != "__init__")
-    return tuple(_row(package, path) for path in files)
+    return tuple(_row(package, path) for path in files if any(_classes(path)))
 
 
 def missing(rows: tuple[Row, ...]) -> list[str]:
@@ -106,10 +112,12 @@ def _row(package: Path, path: Path) -> Row:
     stem, modes = path.stem, USES.get(path.stem, ())
     both = (*floats, *(name for name in integers if name not in floats))
     found = {
-        "front end": _named(package, "frontend", floats),
-        "quantizer": _named(package, "quantization", both),
+        "front end": [
+            f"hlsgen/frontend/rules/: no rule makes {name}" for name in floats if name not in _read(package)
+        ],
+        "quantizer": _unquantized(package, path, floats, integers),
         "golden": () if integers else (f"hlsgen/ops/{stem}.py: no class with a golden method",),
-        "lowering": _named(package, "lower", integers),
+        "lowering": _named(package, "lower", integers, _bases(path)),
         "interpreter": _interpreted(package, stem, modes),
         "HLS C++": _absent(package, "templates", [f"hls/{mode}.hpp" for mode in modes]),
         "RTL": _absent(package, "rtl", [f"{mode.rtl}.py" for mode in MODES if mode.name in modes]),
@@ -120,14 +128,26 @@ def _row(package: Path, path: Path) -> Row:
 
 
 @cache
+def _class_nodes(path: Path) -> tuple[ast.ClassDef, ...]:
+    return tuple(node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef))
+
+
+def _bases(path: Path) -> dict[str, set[str]]:
+    """The bases of a file's classes, by name."""
+    return {
+        node.name: {item.id for item in node.bases if isinstance(item, ast.Name)}
+        for node in _class_nodes(path)
+    }
+
+
+@cache
 def _classes(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names of the op classes with a float meaning, and of those with an integer meaning."""
     floats, integers = [], []
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.ClassDef):
-            methods = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
-            floats += [node.name] if "reference" in methods else []
-            integers += [node.name] if "golden" in methods else []
+    for node in _class_nodes(path):
+        methods = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
+        floats += [node.name] if "reference" in methods else []
+        integers += [node.name] if "golden" in methods else []
     return tuple(floats), tuple(integers)
 
 
@@ -142,13 +162,92 @@ def _names(path: Path) -> frozenset[str]:
     )
 
 
-def _named(root: Path, folder: str, classes: tuple[str, ...]) -> list[str]:
-    """The classes that no file of a folder uses."""
+def _functions(folder: Path) -> dict[str, list[ast.FunctionDef]]:
+    """The functions and methods of a folder by name."""
+    found: dict[str, list[ast.FunctionDef]] = {}
+    for path in sorted(folder.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                found.setdefault(node.name, []).append(node)
+    return found
+
+
+def _called(function: ast.FunctionDef) -> set[str]:
+    """Names of what a function calls."""
+    calls = [node.func for node in ast.walk(function) if isinstance(node, ast.Call)]
+    return {
+        call.id if isinstance(call, ast.Name) else call.attr
+        for call in calls
+        if isinstance(call, ast.Name | ast.Attribute)
+    }
+
+
+@cache
+def _read(package: Path) -> frozenset[str]:
+    """What the front end's rules make: every class that a rule calls, itself or through what it calls."""
+    functions = _functions(package / "frontend/rules")
+    start = [each for found in functions.values() for each in found if _decorations(each, "rule")]
+    made: set[str] = set()
+    todo = set().union(*map(_called, start))
+    while todo:
+        made |= todo
+        todo = set().union(*(_called(each) for name in todo for each in functions.get(name, ()))) - made
+    return frozenset(made)
+
+
+def _decorations(node: ast.FunctionDef | ast.ClassDef, name: str) -> list[ast.expr]:
+    """The arguments of the decorator `name`."""
+    return [
+        argument
+        for item in node.decorator_list
+        if isinstance(item, ast.Call) and isinstance(item.func, ast.Name) and item.func.id == name
+        for argument in item.args
+    ]
+
+
+@cache
+def _rules(package: Path) -> tuple[frozenset[str], frozenset[str]]:
+    """The ops that the quantizer has rules for, and what those call."""
+    ruled, called = set(), set()
+    for path in sorted((package / "quantization/rules").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                ruled |= {item.id for item in _decorations(node, "rule") if isinstance(item, ast.Name)}
+            elif isinstance(node, ast.FunctionDef):
+                called |= _called(node)
+    return frozenset(ruled), frozenset(called)
+
+
+def _unquantized(package: Path, path: Path, floats: tuple[str, ...], integers: tuple[str, ...]) -> list[str]:
+    """What the quantizer lacks: a rule for the op or for its base, and what makes the integer op.
+
+    A class may name its integer op itself, as `integer`, for the rule of its base.
+    """
+    ruled, called = _rules(package)
+    own = {
+        item.value.id
+        for node in _class_nodes(path)
+        for item in node.body
+        if isinstance(item, ast.AnnAssign) and isinstance(item.value, ast.Name)
+    }
+    folder = "hlsgen/quantization/rules/"
+    lost = [name for name in floats if not ({name} | _bases(path)[name]) & ruled]
+    unmade = [name for name in integers if name not in {*floats, *own, *called}]
+    return [f"{folder}: no rule for {name}" for name in lost] + [
+        f"{folder}: no rule makes {name}" for name in unmade
+    ]
+
+
+def _named(
+    root: Path, folder: str, classes: tuple[str, ...], bases: Mapping[str, set[str]] | None = None
+) -> list[str]:
+    """The classes that no file of a folder uses, neither by their own name nor by a base's."""
     used: set[str] = set()
     for path in (root / folder).rglob("*.py"):
         used |= _names(path)
     shown = folder if folder.startswith("tests") else f"hlsgen/{folder}"
-    return [f"{shown}/: nothing uses {name}" for name in classes if name not in used]
+    roots = {name: ({name} | (bases or {}).get(name, set())) - {"Op", "FloatOp"} for name in classes}
+    return [f"{shown}/: nothing uses {name}" for name in classes if not roots[name] & used]
 
 
 def _interpreted(package: Path, stem: str, modes: tuple[str, ...]) -> list[str]:
@@ -183,7 +282,25 @@ def text(rows: tuple[Row, ...]) -> str:
         cells = [f"{'-' if row.missing[place] else 'yes':{len(place)}}" for place in places]
         lines.append(f"{row.stem:{width}}  {'  '.join(cells)}  {', '.join(row.modes)}")
     lines += [f"missing: {line}" for line in missing(rows)]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *_grammar()])
+
+
+def _grammar() -> list[str]:
+    """What each op may follow, input by input."""
+    found = follows()
+    width = max(map(len, found))
+    lines = [f"{'op':{width}}  may follow"]
+    return lines + [f"{name:{width}}  {'; '.join(inputs)}" for name, inputs in found.items()]
+
+
+def follows() -> dict[str, list[str]]:
+    """Float op -> for each of its inputs what may stand there, in words."""
+    known = {name: cls for name, cls in sorted(REGISTRY.items()) if issubclass(cls, FloatOp)}
+    return {
+        name: [either(read.parts) if read.parts else Kind.IMAGE.value for read in cls.reads]
+        for name, cls in known.items()
+        if cls.__module__.startswith(f"{ops.__name__}.")
+    }
 
 
 def markdown(rows: tuple[Row, ...]) -> str:

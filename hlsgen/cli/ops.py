@@ -7,7 +7,7 @@ import argparse
 
 from hlsgen.cli.answer import Answer
 
-HELP = "show which op is supported in which place"
+HELP = "show which op is supported in which place, and what it may follow"
 EPILOG = (
     "Places: front end, quantizer, golden model, lowering, the machine's modes in every execution, tests."
 )
@@ -20,7 +20,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Call `hlsgen.cli.op_table.matrix`."""
-    from hlsgen.cli.op_table import markdown, matrix, text
+    from hlsgen.cli.op_table import follows, markdown, matrix, text
 
     rows = matrix()
-    return Answer({"rows": [row.data for row in rows]}, markdown(rows) if options.markdown else text(rows))
+    data = {"rows": [row.data for row in rows], "follows": follows()}
+    return Answer(data, markdown(rows) if options.markdown else text(rows))

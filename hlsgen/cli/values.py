@@ -42,8 +42,8 @@ def shape(text: str) -> tuple[int, int, int]:
 
 def array(text: str) -> str:
     """RxCxD that a machine can have; raises `UsageError` with all that is wrong."""
+    from hlsgen.fit.options import parse_array
     from hlsgen.lower.size import ArrayShape
-    from hlsgen.pipeline import parse_array
 
     rows, columns, depth = parse_array(text)
     ArrayShape(rows=rows, columns=columns, depth=depth)

@@ -16,7 +16,8 @@ from typing import Any
 from hlsgen.emit.render import render
 from hlsgen.emit.repeats import Section, find_repeats
 from hlsgen.errors import Problem, UsageError
-from hlsgen.machine.format.commands import LAYOUT, Command
+from hlsgen.machine.format.commands import FIELDS, Command, Drain, Load, Product, Target
+from hlsgen.machine.format.fields import Field
 from hlsgen.machine.format.image import HEADER_BYTES, Image
 from hlsgen.machine.format.interface import DRAIN, SCORES, Header
 from hlsgen.machine.format.program import Program
@@ -27,21 +28,20 @@ TOP = "hlsgen_top"
 """Name of the top function."""
 DEFAULT_PART = "xck26-sfvc784-2LV-c"
 TEMPLATES = (
-    "interface.hpp", "parameters.hpp", "top.hpp", "top.cpp", "tb.cpp",
-    "Makefile", "run_hls.tcl", "hls_config.cfg",
-)  # fmt: skip
+    "command.hpp",
+    "interface.hpp",
+    "parameters.hpp",
+    "top.hpp",
+    "top.cpp",
+    "tb.cpp",
+    "Makefile",
+    "run_hls.tcl",
+    "hls_config.cfg",
+)
 
-ORDER_ONLY = frozenset({"last", "depends", "reserved", "depends_on", "operand_depends_on"})
-"""Fields that only order overlapping stages: the C++ runs its stages one after the other."""
-PER_LAYER = frozenset(
-    {
-        "activation_bank", "exp_bank", "source", "target_base", "addend_base", "low", "high",
-        "norm_epsilon", "norm_gain", "norm_gain_shift", "pool_shift",
-        "logit_multiplier", "logit_shift", "context_multiplier", "context_shift",
-        "expert", "queue_base", "gate_shift", "constant_units", "constant_words",
-    }
-)  # fmt: skip
-"""Fields in which the repeats of a layer may differ."""
+MEMBERS = tuple(item for item in FIELDS if not item.orders)
+"""The fields that the C++ has: it runs its stages one after the other."""
+ENUMS = (Load, Product, Drain, Target)
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,25 @@ class Assignment:
 
     name: str
     value: str
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of the C++ struct of commands."""
+
+    type: str
+    name: str
+    default: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Enumeration:
+    """An enumeration of the C++: what it says, and `name = number` of each value."""
+
+    name: str
+    meaning: str
+    values: tuple[Assignment, ...]
 
 
 @dataclass(frozen=True)
@@ -128,6 +147,8 @@ def hls(
         "step_words": max(1, program.parameters.depth // program.parameters.columns),
         "layout": _layout(program, image),
         "workspace_bytes": image.workspace_bytes,
+        "enumerations": enumerations(),
+        "members": members(),
         "planned": program.parameters.planned,
         "experts": program.parameters.experts,
         "commands": len(program.commands),
@@ -136,6 +157,23 @@ def hls(
     files = {f"{FOLDER}/{path.name}": path.read_text("utf-8") for path in sorted(folder().glob("*.hpp"))}
     files |= {f"{FOLDER}/{name}": render(f"{FOLDER}/{name}", context) for name in TEMPLATES}
     return dict(sorted(files.items()))
+
+
+def enumerations() -> tuple[Enumeration, ...]:
+    """The enumerations of a command's fields."""
+    return tuple(
+        Enumeration(
+            enum.__name__,
+            str(enum.__doc__),
+            tuple(Assignment(item.name.lower(), str(item.value)) for item in enum),
+        )
+        for enum in ENUMS
+    )
+
+
+def members() -> tuple[Member, ...]:
+    """The members of the C++ struct of commands."""
+    return tuple(Member(_type(item), item.name, _literal(item.default), item.meaning) for item in MEMBERS)
 
 
 def folder() -> Path:
@@ -200,21 +238,20 @@ def _result_names(program: Program) -> list[str]:
 
 def _shape(command: Command) -> tuple[Any, ...]:
     """What must be equal in all repeats of a layer."""
-    names = [name for name, _, _ in LAYOUT if name == "last" or name not in ORDER_ONLY | PER_LAYER]
-    return tuple(getattr(command, name) for name in names)
+    same = tuple(getattr(command, item.name) for item in MEMBERS if not item.varies)
+    return (command.last, *same)
 
 
 def _command_text(name: str, section: Section, indices: range, commands: Sequence[Command]) -> CommandText:
     fields, tables = [], []
-    default = Command()
-    for field, bits, signed in LAYOUT:
-        values = tuple(getattr(command, field) for command in commands)
-        if field in ORDER_ONLY or set(values) == {getattr(default, field)}:
+    for item in MEMBERS:
+        values = tuple(getattr(command, item.name) for command in commands)
+        if set(values) == {item.default}:
             continue
         if len(set(values)) == 1:
-            fields.append(Assignment(field, _literal(values[0])))
+            fields.append(Assignment(item.name, _literal(values[0])))
         else:
-            tables.append(RepeatTable(field, _type(bits, signed), tuple(map(int, values))))
+            tables.append(RepeatTable(item.name, _type(item), tuple(map(int, values))))
     first = commands[0]
     which = f"Command {indices[0]}" + (f" + {section.period} * repeat" if section.count > 1 else "")
     steps = f"{first.load.name} -> {first.product.name} -> {first.drain.name} -> {first.target.name}".lower()
@@ -227,13 +264,16 @@ def _literal(value: int) -> str:
     return str(value)
 
 
-def _type(bits: int, signed: bool) -> str:
-    if signed:
-        return f"std::int{16 if bits <= 16 else 32}_t"
+def _type(item: Field) -> str:
+    """The C++ type of a field's values; addresses are signed, for the C++ adds to them."""
+    if item.enum is not None:
+        return item.enum.__name__
+    if item.signed:
+        return f"std::int{16 if item.bits <= 16 else 32}_t"
     for width in (8, 16):
-        if bits <= width:
+        if item.bits <= width:
             return f"std::uint{width}_t"
-    return "std::int32_t" if bits < 32 else "std::uint64_t"
+    return "std::int32_t" if item.bits < 32 else "std::uint64_t"
 
 
 def common_name(names: Sequence[str]) -> str:

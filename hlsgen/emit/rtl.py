@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from hlsgen.emit.licence import LINE
 from hlsgen.errors import UsageError
 from hlsgen.host.collector import collector_paused
-from hlsgen.machine.format.parameters import TARGETS, MachineParameters
+from hlsgen.machine.format.multipliers import find_target
+from hlsgen.machine.format.parameters import MachineParameters
 
 if TYPE_CHECKING:
     from amaranth.lib import wiring
@@ -21,8 +22,10 @@ def verilog(
     parameters: MachineParameters, target: str = "generic", trace: bool = False, near: bool = False
 ) -> str:
     """The accelerator's Verilog: equal parameters give equal bytes."""
-    if target not in TARGETS:
-        raise UsageError(f"target must be one of {', '.join(TARGETS)}, not {target!r}")
+    try:
+        find_target(target)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     from hlsgen.rtl.outside.top import Top
 
     return convert(Top(parameters, target=target, trace=trace, near=near), TOP)

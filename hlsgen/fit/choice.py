@@ -23,7 +23,8 @@ from hlsgen.fit.shorten import Shortened, shorten, weights_of
 from hlsgen.lower.size import ArrayShape
 from hlsgen.lower.sizer import Sizer
 from hlsgen.machine.format.interface import DRAIN
-from hlsgen.machine.time.cycles import Prediction, board_memory, predict
+from hlsgen.machine.time.cycles import Prediction, predict
+from hlsgen.machine.time.memory import board_memory
 from hlsgen.machine.time.phases import steps_of
 from hlsgen.machine.time.plan import Plan, Routing, make_plan
 

@@ -3,26 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hlsgen.boards.families import BlockRam
 from hlsgen.machine.format.constants import RECORD_BITS
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 
-BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
-"""Depth and width of an 18 kbit block with one write and one read port; the same on ECP5 and UltraScale+."""
-LUT_CELLS_PER_BLOCK = 16
-"""16x4 bit cells of LUT memory that synthesis prefers to one block."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class Memory:
-    """`count` equal memories of `depth` words of `width` bits."""
+class RamShape:
+    """`count` equal memories of `depth` words of `width` bits, in blocks like `ram`."""
 
     name: str
     count: int
     depth: int
     width: int
+    ram: BlockRam
 
     @property
     def bits(self) -> int:
@@ -30,39 +26,47 @@ class Memory:
 
     @property
     def blocks(self) -> int:
-        """18 kbit RAM blocks; 0 where LUT memory is cheaper."""
-        each = min(ceil_div(self.depth, depth) * ceil_div(self.width, width) for depth, width in BLOCK_SHAPES)
-        cells = ceil_div(self.depth, 16) * ceil_div(self.width, 4)
-        return 0 if cells <= LUT_CELLS_PER_BLOCK * each else self.count * each
+        """RAM blocks; 0 where LUT memory is cheaper."""
+        return self.count * self.ram.blocks(self.depth, self.width)
 
 
-def weight_ring(p: MachineParameters) -> Memory:
-    """The weights of a group, a step to the word."""
-    return Memory(name="weight ring", count=1, depth=p.ring_words, width=8 * p.columns * p.depth)
+WEIGHT_RING = "weight ring"
 
 
-def memories(p: MachineParameters) -> Iterator[Memory]:
+def memories(p: MachineParameters, ram: BlockRam) -> tuple[RamShape, ...]:
     """Every memory of some size; a second read port is a second copy, lanes of steps have D/C banks."""
     word, banks, width = 8 * p.columns, max(1, p.depth // p.columns), p.row_width
     residual, features = ceil_div(p.residual_words, width), ceil_div(p.feature_words, width)
-    yield Memory(name="residual", count=2 * width, depth=residual, width=2 * word)
-    yield Memory(name="features", count=width, depth=features, width=word)
-    yield Memory(name="image", count=1, depth=p.image_words, width=word)
     keys, tiles = ceil_div(p.key_words, banks), p.tile_slots * ceil_div(p.tile_words, banks)
-    yield Memory(name="keys", count=p.columns * banks, depth=keys, width=word)
-    yield Memory(name="values", count=p.depth, depth=p.value_words, width=word)
-    scores = 2 * p.rows // width * p.score_words
-    yield Memory(name="scores", count=width, depth=scores, width=p.columns * p.logit_bits)
-    yield Memory(name="tile slots", count=p.rows * banks, depth=tiles, width=word)
-    yield weight_ring(p)
-    yield Memory(name="constant ring", count=1, depth=p.constant_words, width=RECORD_BITS * p.columns)
     # Tables are written eight entries at a time: two banks of entries/8 words of 64 bits.
-    yield Memory(name="activation table", count=width * p.columns, depth=2 * 256 // 8, width=64)
-    yield Memory(name="exp table", count=width * p.columns, depth=(2 << p.logit_bits) // 8, width=64)
-    yield Memory(name="norm rows", count=width, depth=p.tile_words + 64, width=2 * word + 32)
-    yield Memory(name="root table", count=width, depth=512, width=28)
+    activation, exp, tables = 2 * 256 // 8, (2 << p.logit_bits) // 8, width * p.columns
+    sizes = {
+        "residual": (2 * width, residual, 2 * word),
+        "features": (width, features, word),
+        "image": (1, p.image_words, word),
+        "keys": (p.columns * banks, keys, word),
+        "values": (p.depth, p.value_words, word),
+        "scores": (width, 2 * p.rows // width * p.score_words, p.columns * p.logit_bits),
+        "tile slots": (p.rows * banks, tiles, word),
+        WEIGHT_RING: (1, p.ring_words, 8 * p.columns * p.depth),
+        "constant ring": (1, p.constant_words, RECORD_BITS * p.columns),
+        "activation table": (tables, activation, 64),
+        "exp table": (tables, exp, 64),
+        "norm rows": (width, p.tile_words + 64, 2 * word + 32),
+        "root table": (width, 512, 28),
+    }
+    return tuple(
+        RamShape(name=name, count=count, depth=depth, width=bits, ram=ram)
+        for name, (count, depth, bits) in sizes.items()
+    )
 
 
-def image_rom(p: MachineParameters, image_bytes: int) -> Memory:
+def weight_ring(p: MachineParameters, ram: BlockRam) -> RamShape:
+    """The weights of a group, a step to the word."""
+    return next(memory for memory in memories(p, ram) if memory.name == WEIGHT_RING)
+
+
+def image_rom(p: MachineParameters, image_bytes: int, ram: BlockRam) -> RamShape:
     """The Image in block RAM behind the bus."""
-    return Memory(name="Image", count=1, depth=ceil_div(image_bytes, p.bus_bytes), width=8 * p.bus_bytes)
+    depth, width = ceil_div(image_bytes, p.bus_bytes), 8 * p.bus_bytes
+    return RamShape(name="Image", count=1, depth=depth, width=width, ram=ram)

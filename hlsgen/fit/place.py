@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hlsgen.boards.board import known_boards, load_board
+from hlsgen.boards.read import known_boards, load_board
 from hlsgen.errors import DoesNotFit
 from hlsgen.fit.choice import Choice, Chooser
 from hlsgen.fit.search import Search

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice, product
 
-from hlsgen.boards.board import Board, known_boards, load_board
+from hlsgen.boards.board import Board
+from hlsgen.boards.read import known_boards, load_board
 from hlsgen.errors import DoesNotFit
-from hlsgen.fit.estimate import Fit, array_dsp, estimate, stage_dsp
+from hlsgen.fit.estimate import Fit, estimate
 from hlsgen.fit.settings import Settings
 from hlsgen.fit.shorten import weights_of
 from hlsgen.lower.size import ArrayShape
@@ -18,7 +19,6 @@ from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 
 _EDGES = (1, 2, 4, 8, 16, 32)
 _RINGS = (64 * 1024, 16 * 1024)
-_RAM_BITS = 18 * 1024
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Search:
             return 0
         bits = 8 * p.columns * (4 * p.residual_words + p.feature_words + p.image_words)
         image = 8 * self._weights if board.image == "on_chip" else 0
-        return ceil_div(bits + image, _RAM_BITS)
+        return ceil_div(bits + image, board.family.ram.bits)
 
     def _smallest(self, streamed: bool) -> MachineParameters | None:
         """The machine with the least padding whose words commands can count."""
@@ -105,9 +105,7 @@ class Search:
             for shape in product(_EDGES, _EDGES, _EDGES)
             if shape != shape_of(self._asked)
             and self._lanes(shape) <= most
-            and array_dsp(*shape, board.family)
-            + stage_dsp(shape[1], board.family, self._lanes(shape), self._asked.row_width)
-            <= usable
+            and board.family.dsp(*shape, row_width=self._asked.row_width) <= usable
         ]
         shapes.sort(key=lambda shape: (-self._lanes(shape), _distance(shape, default)))
         return [self._on(board, shape) for shape in shapes]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hlsgen.boards.board import Board
     from hlsgen.lower.size import ArrayShape
 
+DEFAULT_BOARD = "ulx3s-85f"
 SCHEDULES = ("auto", "resident", "streamed")
 RINGS = tuple(size << 10 for k in range(4, 13) for size in (1 << k, 3 << k >> 1))
 """Budgets of the weight ring to choose from: 16 KiB to 6 MiB."""
@@ -73,11 +74,12 @@ class Settings:
     def widths(self, array: ArrayShape, board: Board) -> tuple[int, ...]:
         """Row widths to choose from.
 
-        On an ECP5 the multipliers of a further row would be logic, which nobody counts.
+        Where the RTL takes a limited number of multiplier blocks, those of a further row would be logic,
+        which nobody counts.
         """
         if self.row_width is not None:
             return (self.row_width,)
-        most = 1 if board.family == "ecp5" else min(array.columns, array.depth)
+        most = 1 if board.family.most_dsp is not None else min(array.columns, array.depth)
         return tuple(width for width in WIDTHS if width <= most and array.rows % width == 0)
 
     def variant(

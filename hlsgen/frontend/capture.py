@@ -14,22 +14,22 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from hlsgen.errors import Problem, UnsupportedModel, UsageError
-from hlsgen.frontend.read.export import Input, Opaque, Program
+from hlsgen.frontend.read.export import Export, Input, Opaque
 from hlsgen.frontend.read.places import clean, raised_at
 from hlsgen.frontend.read.torch_export import from_exported, quiet_export
 from hlsgen.frontend.rules.canonical import check, emit
-from hlsgen.frontend.rules.interpret import Interpreter, listed, merged, weight_problems
+from hlsgen.frontend.rules.interpret import Reader, listed, merged, weight_problems
 from hlsgen.ir import Graph
 from hlsgen.nn import converted, has_registered
 
-Model = nn.Module | ExportedProgram | Program
+Model = nn.Module | ExportedProgram | Export
 
 
 @dataclass
 class Capture:
     """All that is known about a model: the export, what became of its calls, the graph or the problems."""
 
-    program: Program | None = None
+    export: Export | None = None
     status: dict[str, str] = field(default_factory=dict)
     graph: Graph | None = None
     problems: tuple[Problem, ...] = ()
@@ -76,14 +76,14 @@ def _examine(model: Model, example_inputs: Any) -> Capture:
     if isinstance(model, nn.Module):
         names, examples = _named(example_inputs)
         inputs = (_example(examples[0], problems), *map(_task, examples[1:]))
-        result.program = _export(model, names, inputs, problems)
+        result.export = _export(model, names, inputs, problems)
     elif isinstance(model, ExportedProgram):
-        result.program = from_exported(model)
-    elif isinstance(model, Program):
-        result.program = model
+        result.export = from_exported(model)
+    elif isinstance(model, Export):
+        result.export = model
     else:
         raise UsageError(f"model must be an nn.Module or an ExportedProgram, not {type(model).__name__!r}")
-    if result.program is not None:
+    if result.export is not None:
         _interpret(result, problems, weights=not isinstance(model, nn.Module))
     result.problems = merged(problems)
     if problems:
@@ -148,7 +148,7 @@ def _example(example: Any, problems: list[Problem]) -> torch.Tensor:
 
 def _export(
     model: nn.Module, names: tuple[str, ...], inputs: tuple[torch.Tensor, ...], problems: list[Problem]
-) -> Program | None:
+) -> Export | None:
     """torch.export without decompositions; the model itself stays as it is."""
     args, kwargs = ((), dict(zip(names, inputs, strict=True))) if names else (inputs, {})
     before = len(problems)
@@ -191,18 +191,18 @@ def _failure(error: Exception) -> Problem:
 
 
 def _interpret(result: Capture, problems: list[Problem], *, weights: bool) -> None:
-    program = result.program
-    if program is None:
+    export = result.export
+    if export is None:
         return
     if weights:
-        problems += weight_problems({item.path: item.tensor for item in program.constants.values()})
-    interface = _interface(program)
+        problems += weight_problems({item.path: item.tensor for item in export.constants.values()})
+    interface = _interface(export)
     problems += interface
-    image = program.inputs[0] if program.inputs else None
+    image = export.inputs[0] if export.inputs else None
     if interface or not isinstance(image, Input):
         return
-    interpreter = Interpreter(program, image)
-    reading = interpreter.run()
+    reader = Reader(export, image)
+    reading = reader.run()
     result.status = reading.status
     problems += reading.problems
     if reading.outputs:
@@ -211,22 +211,22 @@ def _interpret(result: Capture, problems: list[Problem], *, weights: bool) -> No
             result.graph = emit(*reading.outputs)
 
 
-def _interface(program: Program) -> list[Problem]:
+def _interface(export: Export) -> list[Problem]:
     """Problems of inputs, outputs and state."""
     problems = []
-    if len(program.inputs) != 1 and not (len(program.inputs) == 2 and _is_task_input(program.inputs[1])):
-        problems.append(Problem(f"model must have one input, not {len(program.inputs)}"))
-    elif not isinstance(program.inputs[0], Input):
+    if len(export.inputs) != 1 and not (len(export.inputs) == 2 and _is_task_input(export.inputs[1])):
+        problems.append(Problem(f"model must have one input, not {len(export.inputs)}"))
+    elif not isinstance(export.inputs[0], Input):
         problems.append(Problem("the model's input must be a tensor"))
     else:
-        problems += _image(program.inputs[0])
-    if (len(program.outputs) != 1 and len(program.inputs) == 1) or not program.outputs:
-        what = f"model must return one tensor, not {len(program.outputs)}"
+        problems += _image(export.inputs[0])
+    if (len(export.outputs) != 1 and len(export.inputs) == 1) or not export.outputs:
+        what = f"model must return one tensor, not {len(export.outputs)}"
         fix = "wrap the model and return the logits only"
         problems.append(Problem(what, fix=fix))
-    if program.mutations:
+    if export.mutations:
         what, why = "forward must not write to the model's state", "hardware keeps no state between images"
-        problems.append(Problem(what, where=listed(program.mutations), why=why))
+        problems.append(Problem(what, where=listed(export.mutations), why=why))
     return problems
 
 

@@ -88,7 +88,7 @@ def inspect(model: Model, example_inputs: Any = None) -> InspectReport:
 
 
 def _uses(result: Capture) -> tuple[OpUse, ...]:
-    calls = [call for call in (result.program.calls if result.program else ()) if call.target != GETITEM]
+    calls = [call for call in (result.export.calls if result.export else ()) if call.target != GETITEM]
     uses = []
     for target in dict.fromkeys(call.target for call in calls):
         mine = [call for call in calls if call.target == target]

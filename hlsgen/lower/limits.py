@@ -9,19 +9,18 @@ from collections.abc import Iterator, Sequence
 from hlsgen.errors import DoesNotFit, Problem, UnsupportedModel
 from hlsgen.ir import Graph, Node
 from hlsgen.lower.size import LARGER
-from hlsgen.machine.format.commands import LAYOUT
+from hlsgen.machine.format.commands import FIELD_BITS
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.format.program import Region
 from hlsgen.ops import IntegerScores, Patches
 
-_BITS = {name: bits for name, bits, _ in LAYOUT}
 MOST_ITEMS = (1 << 16) - 1
 """Column blocks whose constants one header of the constant stream counts."""
 
 
 def _most(field: str) -> int:
     """Largest value of a command's field."""
-    return (1 << _BITS[field]) - 1
+    return (1 << FIELD_BITS[field]) - 1
 
 
 def check_holds(machine: MachineParameters, graph: Graph, needed: MachineParameters) -> None:
@@ -117,6 +116,7 @@ def _model(graph: Graph) -> Iterator[Problem]:
                 ("columns of a patch", across, "patch_width"),
                 ("channels", channels, "patch_channels"),
                 ("tokens before the patches", op.prefix, "patch_prefix"),
+                ("tokens", node.type.shape[0], "keys"),
                 ("patches side by side", width // across, "patch_columns"),
             ]
         for what, value, field in found:

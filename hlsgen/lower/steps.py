@@ -18,7 +18,6 @@ from hlsgen.ops import (
     IntegerContext,
     IntegerExp,
     IntegerExpertLinear,
-    IntegerLayerNorm,
     IntegerLinear,
     IntegerMean,
     IntegerRoute,
@@ -27,6 +26,7 @@ from hlsgen.ops import (
     Patches,
     Select,
 )
+from hlsgen.ops.norm import IntegerNorm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,7 +265,7 @@ class Matcher:
             self.covered.add(name)
             return Rows(load=Load.PATCHES, tensor=node.inputs[0], patches=node)
         norm = pool = None
-        if node is not None and isinstance(node.op, IntegerLayerNorm):
+        if node is not None and isinstance(node.op, IntegerNorm):
             self.covered.add(node.name)
             norm, name = node, node.inputs[0]
             node = self.nodes.get(name)

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 
 from hlsgen.erf import erf, in_blocks
 from hlsgen.errors import TypeMismatch
 from hlsgen.ir import Op, TensorType, op
+from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
 
 
 def _gelu(x: np.ndarray) -> np.ndarray:
@@ -25,8 +27,19 @@ FUNCTIONS = {"gelu": _gelu, "gelu_tanh": _gelu_tanh, "relu": lambda x: np.maximu
 
 
 @op
-class Activation(Op):
+class Activation(FloatOp):
     """Float: one of `FUNCTIONS`, elementwise."""
+
+    part: ClassVar[Part] = Part.ACTIVATION
+    reads: ClassVar[tuple[Input, ...]] = (
+        Input(Kind.NARROW, (Part.LINEAR, Part.EXPERTS), "the input of an activation"),
+    )
+    gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW,)
+    by_token: ClassVar[bool] = True
+    advice: ClassVar[tuple[str, str]] = (
+        "activations are applied as a linear layer's results leave the machine",
+        "",
+    )
 
     function: str
 

@@ -3,18 +3,33 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from hlsgen import numerics
 from hlsgen.errors import TypeMismatch
 from hlsgen.ir import Op, TensorType, op
+from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
 
 RESIDUAL_LOW, RESIDUAL_HIGH = -(1 << 15), (1 << 15) - 1
 
 
 @op
-class Add(Op):
+class Add(FloatOp):
     """Float: x + y."""
+
+    part: ClassVar[Part] = Part.STREAM
+    reads: ClassVar[tuple[Input, ...]] = (Input(Kind.WIDE, (Part.STREAM,)), Input(Kind.WIDE, (Part.LINEAR,)))
+    gives: ClassVar[tuple[Kind, ...]] = (Kind.WIDE, Kind.OUTPUT)
+    shares: ClassVar[tuple[int, ...]] = (0, 1)
+    advice: ClassVar[tuple[str, str]] = (
+        "the residual stream has 16 bits, and only results of linear layers are added to it",
+        "use pre-norm blocks: x = x + attention(norm(x)); x = x + mlp(norm(x))",
+    )
+    misplaced: ClassVar[str] = (
+        f"an addition must join {Part.STREAM.value} and {Part.LINEAR.value}, not {{}} and {{}}"
+    )
 
     def infer(self, *types: TensorType) -> TensorType:
         if types[0].shape != types[1].shape:
@@ -26,8 +41,13 @@ class Add(Op):
 
 
 @op
-class AddConstant(Op):
+class AddConstant(FloatOp):
     """Float: x + value; value [T, D] holds positions, class token and the patch embedding's bias."""
+
+    part: ClassVar[Part] = Part.STREAM
+    reads: ClassVar[tuple[Input, ...]] = (Input(Kind.WIDE, (Part.LINEAR,), "what a constant is added to"),)
+    gives: ClassVar[tuple[Kind, ...]] = (Kind.WIDE,)
+    shares: ClassVar[tuple[int, ...]] = (0,)
 
     value: np.ndarray
 

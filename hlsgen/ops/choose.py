@@ -8,14 +8,20 @@ from typing import ClassVar
 import numpy as np
 
 from hlsgen.errors import TypeMismatch
-from hlsgen.ir import Op, TensorType, op
+from hlsgen.ir import TensorType, op
+from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
 
 _FIRST = "a graph of several tasks must be narrowed to one, graph.for_task(task), before it is evaluated"
 
 
 @op
-class Choose(Op):
+class Choose(FloatOp):
     """Input number `task`: floats and integers alike. `Graph.for_task` takes its place before evaluation."""
+
+    part: ClassVar[Part] = Part.CHOICE
+    reads: ClassVar[tuple[Input, ...]] = (Input(None, (Part.LINEAR,), "what the task chooses"),)
+    gives: ClassVar[tuple[Kind, ...]] = (Kind.ROUTER,)
+    shares: ClassVar[tuple[int, ...]] = (0,)
 
     chooses: ClassVar[bool] = True
 

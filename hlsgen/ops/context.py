@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from hlsgen import numerics
 from hlsgen.errors import RangeOverflow, TypeMismatch
 from hlsgen.ir import Op, TensorType, op
+from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
 from hlsgen.ops.scores import check_weights, split_heads
 
 
@@ -24,8 +27,15 @@ def _shape(p: TensorType, v: TensorType) -> tuple[int, int]:
 
 
 @op
-class Context(Op):
+class Context(FloatOp):
     """Float: p [H, T, S], v [S, H*d] -> [T, H*d]."""
+
+    part: ClassVar[Part] = Part.ATTENTION
+    reads: ClassVar[tuple[Input, ...]] = (
+        Input(Kind.NUMERATOR, (Part.SOFTMAX,), "attention weights"),
+        Input(Kind.NARROW, (Part.LINEAR,), "attention values"),
+    )
+    gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW,)
 
     def infer(self, *types: TensorType) -> TensorType:
         return TensorType(_shape(*types))

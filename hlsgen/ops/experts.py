@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import ClassVar, Self
 
 import numpy as np
 
 from hlsgen import numerics
-from hlsgen.errors import RangeOverflow, TypeMismatch
+from hlsgen.errors import TypeMismatch
 from hlsgen.ir import Op, TensorType, op
-from hlsgen.ops.linear import ACCUMULATOR_BITS, check_constants, narrow_weight
+from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
+from hlsgen.ops.linear import check_constants, narrow_weight, weighted_range
 from hlsgen.ops.route import split
 
 
@@ -41,11 +44,22 @@ def _each(
 
 
 @op
-class ExpertLinear(Op):
+class ExpertLinear(FloatOp):
     """Float: x [T, K] or [T*k, K] and a routing [T, 2k] -> [T*k, N]; row t*k + j is token t's choice j.
 
     weight [E, N, K], bias [E, N].
     """
+
+    part: ClassVar[Part] = Part.EXPERTS
+    reads: ClassVar[tuple[Input, ...]] = (
+        Input(Kind.NARROW, (Part.NORM, Part.ACTIVATION), "the input of experts"),
+        Input(Kind.ROUTING, (Part.ROUTING,), "the routing of experts"),
+    )
+    gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.WIDE)
+    advice: ClassVar[tuple[str, str]] = (
+        "experts read 8-bit features; the residual stream has 16 bits",
+        "put a LayerNorm in front of them",
+    )
 
     weight: np.ndarray
     bias: np.ndarray
@@ -53,6 +67,9 @@ class ExpertLinear(Op):
     def infer(self, *types: TensorType) -> TensorType:
         x, route = types
         return TensorType(_shape(self.weight, self.bias, x, route))
+
+    def times(self, factor: float) -> Self:
+        return replace(self, weight=self.weight * factor, bias=self.bias * factor)
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
         weight, bias = self.weight.astype(np.float64), self.bias.astype(np.float64)
@@ -76,25 +93,14 @@ class IntegerExpertLinear(Op):
         object.__setattr__(self, "weight", narrow_weight(self.weight))
 
     def accumulator_range(self, x: TensorType) -> tuple[int, int]:
-        """Smallest and largest value any accumulator can reach, bias and all partial sums included."""
-        low, high = x.integer_range
-        positive = np.maximum(self.weight, 0).sum(-1, dtype=np.int64)
-        negative = np.minimum(self.weight, 0).sum(-1, dtype=np.int64)
-        low, high = min(low, 0), max(high, 0)
-        least, most = positive * low + negative * high, positive * high + negative * low
-        return (
-            int(min(least.min(), (least + self.bias).min())),
-            int(max(most.max(), (most + self.bias).max())),
-        )
+        """See `weighted_range`."""
+        return weighted_range("experts", self.weight, self.bias, x)
 
     def infer(self, *types: TensorType) -> TensorType:
         x, route = types
         shape = _shape(self.weight, self.bias, x, route)
         check_constants("experts", self.bias, self.multiplier, self.shift)
-        least, most = self.accumulator_range(types[0])
-        limit = 1 << (ACCUMULATOR_BITS - 1)
-        if least < -limit or most >= limit:
-            raise RangeOverflow(f"experts: accumulator range {least}..{most} leaves {ACCUMULATOR_BITS} bits")
+        self.accumulator_range(x)
         return TensorType(shape, self.low, self.high, self.scale)
 
     def golden(self, *arrays: np.ndarray) -> np.ndarray:

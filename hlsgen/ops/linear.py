@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import ClassVar, Self
+
 import numpy as np
 
 from hlsgen import numerics
 from hlsgen.errors import Problem, RangeOverflow, TypeMismatch
 from hlsgen.ir import Op, TensorType, op
+from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
 
 ACCUMULATOR_BITS = 32
 
@@ -45,9 +49,41 @@ def narrow_weight(weight: np.ndarray) -> np.ndarray:
     return weight.astype(np.int8)
 
 
+def weighted_range(name: str, weight: np.ndarray, bias: np.ndarray, x: TensorType) -> tuple[int, int]:
+    """Smallest and largest value that any accumulator of `x @ weight.T + bias` can reach.
+
+    Partial sums count, too. weight [..., N, K], bias [..., N]. Raises `RangeOverflow` where they do not fit.
+    """
+    low, high = min(x.integer_range[0], 0), max(x.integer_range[1], 0)
+    positive = np.maximum(weight, 0).sum(-1, dtype=np.int64)
+    negative = np.minimum(weight, 0).sum(-1, dtype=np.int64)
+    lowest, highest = positive * low + negative * high, positive * high + negative * low
+    least = int(min(lowest.min(), (lowest + bias).min()))
+    most = int(max(highest.max(), (highest + bias).max()))
+    limit = 1 << (ACCUMULATOR_BITS - 1)
+    if least < -limit or most >= limit:
+        raise RangeOverflow(f"{name}: accumulator range {least}..{most} leaves {ACCUMULATOR_BITS} bits")
+    return least, most
+
+
 @op
-class Linear(Op):
+class Linear(FloatOp):
     """Float: [T, K] -> [T, N], x @ weight.T + bias; weight [N, K], bias [N]."""
+
+    part: ClassVar[Part] = Part.LINEAR
+    reads: ClassVar[tuple[Input, ...]] = (
+        Input(
+            Kind.NARROW,
+            (Part.NORM, Part.ATTENTION, Part.ACTIVATION, Part.MEAN, Part.PATCHES),
+            "the input of a linear layer",
+        ),
+    )
+    gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.WIDE, Kind.OUTPUT, Kind.ROUTER)
+    by_token: ClassVar[bool] = True
+    advice: ClassVar[tuple[str, str]] = (
+        "linear layers read 8-bit features; the residual stream has 16 bits",
+        "put a LayerNorm in front of it",
+    )
 
     weight: np.ndarray
     bias: np.ndarray
@@ -59,6 +95,15 @@ class Linear(Op):
                 f"linear: weight {self.weight.shape} and bias {self.bias.shape} must fit input {x.shape}"
             )
         return TensorType((*x.shape[:-1], self.weight.shape[0]))
+
+    def times(self, factor: float) -> Self:
+        return replace(self, weight=self.weight * factor, bias=self.bias * factor)
+
+    def times_columns(self, factors: np.ndarray) -> Self:
+        return replace(self, weight=self.weight * factors[:, None], bias=self.bias * factors)
+
+    def plus(self, row: np.ndarray) -> Self:
+        return replace(self, bias=self.bias + row)
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
         result = arrays[0] @ self.weight.T.astype(np.float64, copy=False)
@@ -87,25 +132,15 @@ class IntegerLinear(Op):
         object.__setattr__(self, "weight", narrow_weight(self.weight))
 
     def accumulator_range(self, x: TensorType) -> tuple[int, int]:
-        """Smallest and largest value any accumulator can reach, bias and all partial sums included."""
-        low, high = min(x.integer_range[0], 0), max(x.integer_range[1], 0)
-        positive = np.maximum(self.weight, 0).sum(-1, dtype=np.int64)
-        negative = np.minimum(self.weight, 0).sum(-1, dtype=np.int64)
-        least, most = positive * low + negative * high, positive * high + negative * low
-        return (
-            int(min(least.min(), (least + self.bias).min())),
-            int(max(most.max(), (most + self.bias).max())),
-        )
+        """See `weighted_range`."""
+        return weighted_range("linear", self.weight, self.bias, x)
 
     def infer(self, *types: TensorType) -> TensorType:
         (x,) = types
         if x.shape[-1] != self.weight.shape[1]:
             raise TypeMismatch(f"linear: weight {self.weight.shape} must fit input {x.shape}")
         check_constants("linear", self.bias, self.multiplier, self.shift)
-        least, most = self.accumulator_range(x)
-        limit = 1 << (ACCUMULATOR_BITS - 1)
-        if least < -limit or most >= limit:
-            raise RangeOverflow(f"linear: accumulator range {least}..{most} leaves {ACCUMULATOR_BITS} bits")
+        self.accumulator_range(x)
         return TensorType((*x.shape[:-1], self.weight.shape[0]), self.low, self.high, self.scale)
 
     def golden(self, *arrays: np.ndarray) -> np.ndarray:

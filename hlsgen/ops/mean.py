@@ -3,16 +3,26 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from hlsgen import numerics
 from hlsgen.errors import TypeMismatch
 from hlsgen.ir import Op, TensorType, op
+from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
 
 
 @op
-class Mean(Op):
+class Mean(FloatOp):
     """Float: [T, D] -> [1, D], the mean over tokens."""
+
+    part: ClassVar[Part] = Part.MEAN
+    reads: ClassVar[tuple[Input, ...]] = (
+        Input(Kind.WIDE, (Part.NORM, Part.STREAM, Part.SELECTED), "what is averaged"),
+    )
+    gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.WIDE)
+    advice: ClassVar[tuple[str, str]] = ("tokens are averaged from the residual stream or a layer norm", "")
 
     def infer(self, *types: TensorType) -> TensorType:
         return TensorType((1, *types[0].shape[1:]))

@@ -3,19 +3,27 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from hlsgen.errors import TypeMismatch
-from hlsgen.ir import Op, TensorType, op
+from hlsgen.ir import TensorType, op
+from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
 
 
 @op
-class Patches(Op):
+class Patches(FloatOp):
     """[C, H, W] -> [prefix + H/ph * W/pw, C*ph*pw]: raster order, elements ordered (c, y, x).
 
     `prefix` leading rows are zero: they become class or register tokens through `AddConstant`. The op
     moves values only, so one function serves floats and integers.
     """
+
+    part: ClassVar[Part] = Part.PATCHES
+    reads: ClassVar[tuple[Input, ...]] = (Input(Kind.IMAGE),)
+    gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW,)
+    shares: ClassVar[tuple[int, ...]] = (0,)
 
     patch: tuple[int, int]
     prefix: int = 0

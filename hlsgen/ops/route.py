@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from hlsgen import numerics
 from hlsgen.errors import RangeOverflow, TypeMismatch
 from hlsgen.ir import Op, TensorType, op
+from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
 
 CONVENTIONS = ("softmax_all", "renormalised", "softmax_topk", "sigmoid")
 """Gate weights: softmax over all experts; the same, divided by the sum of the chosen; softmax over the
@@ -37,8 +40,12 @@ def split(route: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @op
-class Route(Op):
+class Route(FloatOp):
     """Float: logits [T, E] -> [T, 2k]: k expert indices by descending logit, then their gate weights."""
+
+    part: ClassVar[Part] = Part.ROUTING
+    reads: ClassVar[tuple[Input, ...]] = (Input(Kind.ROUTER, (Part.LINEAR, Part.CHOICE), "a router's input"),)
+    gives: ClassVar[tuple[Kind, ...]] = (Kind.ROUTING,)
 
     k: int
     convention: str

@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+from typing import ClassVar, Self
+
 import numpy as np
 
 from hlsgen import numerics
 from hlsgen.errors import RangeOverflow, TypeMismatch
 from hlsgen.ir import Op, TensorType, op
+from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
 
 SMALLEST_WEIGHT = -127
 """Keys and values stand where weights do: multipliers that share them in pairs have no room for -128."""
@@ -37,14 +42,29 @@ def check_weights(name: str, what: str, weights: TensorType) -> None:
 
 
 @op
-class Scores(Op):
+class Scores(FloatOp):
     """Float: q [T, H*d], k [S, H*d] -> [H, T, S], scale * q k^T per head."""
+
+    part: ClassVar[Part] = Part.SCORES
+    reads: ClassVar[tuple[Input, ...]] = (
+        Input(Kind.NARROW, (Part.LINEAR,), "attention queries"),
+        Input(Kind.NARROW, (Part.LINEAR,), "attention keys"),
+    )
+    gives: ClassVar[tuple[Kind, ...]] = (Kind.LOGITS,)
 
     heads: int
     scale: float
 
     def infer(self, *types: TensorType) -> TensorType:
         return TensorType(check("scores", self.heads, *types))
+
+    def unfit(self) -> str:
+        if self.scale > 0 and math.isfinite(self.scale):
+            return ""
+        return f"the attention scale must be positive and finite, not {self.scale:g}"
+
+    def times(self, factor: float) -> Self:
+        return replace(self, scale=self.scale * factor)
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
         q, k = (split_heads(x, self.heads) for x in arrays)

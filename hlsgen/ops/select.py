@@ -3,15 +3,24 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from hlsgen.errors import TypeMismatch
-from hlsgen.ir import Op, TensorType, op
+from hlsgen.ir import TensorType, op
+from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
 
 
 @op
-class Select(Op):
+class Select(FloatOp):
     """[T, D] -> [stop - start, D]: tokens start..stop-1; floats and integers alike."""
+
+    part: ClassVar[Part] = Part.SELECTED
+    reads: ClassVar[tuple[Input, ...]] = (Input(None, (Part.STREAM,), "selected tokens"),)
+    gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.WIDE)
+    shares: ClassVar[tuple[int, ...]] = (0,)
+    advice: ClassVar[tuple[str, str]] = ("tokens are selected from the residual stream", "")
 
     start: int
     stop: int

@@ -3,16 +3,23 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from hlsgen import numerics
 from hlsgen.errors import TypeMismatch
 from hlsgen.ir import Op, TensorType, op
+from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
 
 
 @op
-class Softmax(Op):
+class Softmax(FloatOp):
     """Float: softmax over the last axis."""
+
+    part: ClassVar[Part] = Part.SOFTMAX
+    reads: ClassVar[tuple[Input, ...]] = (Input(Kind.LOGITS, (Part.SCORES,), "the input of softmax"),)
+    gives: ClassVar[tuple[Kind, ...]] = (Kind.NUMERATOR,)
 
     def infer(self, *types: TensorType) -> TensorType:
         return TensorType(types[0].shape)

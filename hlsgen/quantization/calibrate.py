@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 
 from hlsgen.errors import CalibrationError, Problem
 from hlsgen.ir import Graph, batch_size, elements, walk
-from hlsgen.quantization.roles import Kind, streams
+from hlsgen.ops.kinds import Kind
+from hlsgen.quantization.roles import streams
 from hlsgen.quantization.statistics import Growth, Histogram
 
 FEW_IMAGES = 32

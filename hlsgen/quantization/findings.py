@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from hlsgen.ir import Graph, TensorType
-from hlsgen.ops import Choose, ExpertLinear, IntegerExpertLinear, IntegerLinear, Linear, Patches, Select
+from hlsgen.ops import ExpertLinear, IntegerExpertLinear, IntegerLinear, Linear
+from hlsgen.ops.kinds import placed
 from hlsgen.quantization.report import TensorReport
 from hlsgen.quantization.routing import RoutingReport
 
@@ -112,7 +113,7 @@ def silent_warning(reference: Graph, largest: Mapping[str, float]) -> str:
     zero = {name for name, value in largest.items() if value == 0.0}
     found = [reference.input] if reference.input in zero else []
     for node in reference:
-        moved = isinstance(node.op, Choose | Patches | Select)
+        moved = placed(node.op).moves()
         if node.name not in zero or moved or any(name in zero for name in node.inputs):
             continue
         dead = isinstance(node.op, Linear | ExpertLinear) and not (node.op.weight.any() or node.op.bias.any())

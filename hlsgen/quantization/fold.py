@@ -10,7 +10,9 @@ import numpy as np
 
 from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.ir import Graph, GraphBuilder, Node, Op, live
-from hlsgen.ops import Add, AddConstant, ExpertLinear, LayerNorm, Linear, Mean, Select
+from hlsgen.ops import ExpertLinear, Linear, Mean, Select
+from hlsgen.ops.kinds import FloatOp, Part
+from hlsgen.ops.norm import Norm
 
 
 def fold(graph: Graph) -> Graph:
@@ -27,7 +29,7 @@ def fold(graph: Graph) -> Graph:
 
 
 def _norm_problems(graph: Graph, node: Node) -> list[Problem]:
-    if not isinstance(node.op, LayerNorm):
+    if not isinstance(node.op, Norm):
         return []
     wrong = [user for user in graph.users(node.name) if not isinstance(user.op, Linear | ExpertLinear | Mean)]
     names = [f"%{user.name} ({type(user.op).__name__})" for user in wrong]
@@ -56,8 +58,8 @@ class _Folder:
     def fold(self, nodes: tuple[Node, ...]) -> Graph:
         for node in nodes:
             op, inputs = node.op, [self.names[name] for name in node.inputs]
-            if isinstance(op, LayerNorm):
-                op = LayerNorm(gamma=np.ones(len(op.gamma)), beta=np.zeros(len(op.beta)), eps=op.eps)
+            if isinstance(op, Norm):
+                op = op.plain()
             elif isinstance(op, Linear):
                 op, inputs = self._linear(op, node.inputs[0])
             elif isinstance(op, ExpertLinear):
@@ -70,7 +72,7 @@ class _Folder:
     def _experts(self, op: ExpertLinear, source: str) -> ExpertLinear:
         weight, bias = op.weight.astype(np.float64), op.bias.astype(np.float64)
         producer = self.nodes.get(source)
-        if producer is not None and isinstance(producer.op, LayerNorm):
+        if producer is not None and isinstance(producer.op, Norm):
             bias = bias + weight @ producer.op.beta
             weight = weight * producer.op.gamma
         return ExpertLinear(weight=weight, bias=bias)
@@ -78,7 +80,7 @@ class _Folder:
     def _linear(self, op: Linear, source: str) -> tuple[Linear, list[str]]:
         weight, bias = op.weight.astype(np.float64), op.bias.astype(np.float64)
         producer = self.nodes.get(source)
-        if producer is not None and isinstance(producer.op, LayerNorm):
+        if producer is not None and isinstance(producer.op, Norm):
             bias = bias + weight @ producer.op.beta
             weight = weight * producer.op.gamma
         elif producer is not None and self._is_residual_token(producer):
@@ -88,7 +90,7 @@ class _Folder:
 
     def _pooled(self, source: str) -> str:
         producer = self.nodes.get(source)
-        if producer is None or not isinstance(producer.op, LayerNorm):
+        if producer is None or not isinstance(producer.op, Norm):
             return self.names[source]
         affine = Linear(
             weight=np.diag(producer.op.gamma).astype(np.float64), bias=producer.op.beta.astype(np.float64)
@@ -106,4 +108,4 @@ class _Folder:
         origin: Node | None = node
         while origin is not None and isinstance(origin.op, Select):
             origin = self.nodes.get(origin.inputs[0])
-        return origin is not None and isinstance(origin.op, Add | AddConstant)
+        return origin is not None and isinstance(origin.op, FloatOp) and origin.op.part is Part.STREAM

@@ -74,8 +74,7 @@ def quantize(graph: Graph, calibration: Data, config: QuantizeConfig = DEFAULT) 
     needed = counted(reference, kind, config)
     with one_thread():
         seen = observe(reference, kind, calibration, config.batch, measured, needed)
-        scales = assign(reference, kind, seen, config)
-        integer = rewrite(reference, kind, scales, config)
+        integer = rewrite(assign(reference, kind, seen, config))
         report = measure(reference, integer, seen, config.batch)
     for text in report.warnings:
         warnings.warn(text, QuantizationWarning, stacklevel=3)

@@ -3,77 +3,11 @@
 
 from __future__ import annotations
 
-import enum
-
 from hlsgen.errors import Problem, UnsupportedModel, UsageError
-from hlsgen.ir import Graph, Node, Op
-from hlsgen.ops import (
-    Activation,
-    Add,
-    AddConstant,
-    Choose,
-    Combine,
-    Context,
-    ExpertLinear,
-    LayerNorm,
-    Linear,
-    Mean,
-    Patches,
-    Route,
-    Scores,
-    Select,
-    Softmax,
-)
-
-
-class Kind(enum.Enum):
-    """How a tensor is represented."""
-
-    IMAGE = "the image"
-    NARROW = "int8 features"
-    WIDE = "int16 residual values"
-    LOGITS = "attention logits"
-    NUMERATOR = "softmax weights"
-    ROUTER = "router logits"
-    ROUTING = "a routing"
-    OUTPUT = "the model's output"
-
-
-# What each op reads, input by input; Choose and Select read what they give.
-READS: dict[type[Op], tuple[Kind, ...]] = {
-    Patches: (Kind.IMAGE,),
-    Linear: (Kind.NARROW,),
-    AddConstant: (Kind.WIDE,),
-    Add: (Kind.WIDE, Kind.WIDE),
-    LayerNorm: (Kind.WIDE,),
-    Mean: (Kind.WIDE,),
-    Scores: (Kind.NARROW, Kind.NARROW),
-    Softmax: (Kind.LOGITS,),
-    Context: (Kind.NUMERATOR, Kind.NARROW),
-    Activation: (Kind.NARROW,),
-    Route: (Kind.ROUTER,),
-    ExpertLinear: (Kind.NARROW, Kind.ROUTING),
-    Combine: (Kind.WIDE, Kind.WIDE, Kind.ROUTING),
-}
-
-# What each op can give.
-GIVES: dict[type[Op], tuple[Kind, ...]] = {
-    Patches: (Kind.NARROW,),
-    LayerNorm: (Kind.NARROW,),
-    Activation: (Kind.NARROW,),
-    Context: (Kind.NARROW,),
-    Add: (Kind.WIDE, Kind.OUTPUT),
-    AddConstant: (Kind.WIDE,),
-    Scores: (Kind.LOGITS,),
-    Softmax: (Kind.NUMERATOR,),
-    Linear: (Kind.NARROW, Kind.WIDE, Kind.OUTPUT, Kind.ROUTER),
-    Choose: (Kind.ROUTER,),
-    Route: (Kind.ROUTING,),
-    ExpertLinear: (Kind.NARROW, Kind.WIDE),
-    Combine: (Kind.WIDE,),
-    Mean: (Kind.NARROW, Kind.WIDE),
-    Select: (Kind.NARROW, Kind.WIDE),
-}
+from hlsgen.ir import Graph, Node
+from hlsgen.ops import Linear, Mean
+from hlsgen.ops.kinds import FloatOp, Kind, placed
+from hlsgen.ops.norm import Norm
 
 
 def kinds(graph: Graph) -> dict[str, Kind]:
@@ -91,10 +25,10 @@ def kinds(graph: Graph) -> dict[str, Kind]:
         if why:
             problems.append(_problem(node, why))
         result[node.name] = kind = next(iter(asked), Kind.NARROW)
-        same = isinstance(node.op, Choose | Select)
-        reads = (kind,) * len(node.inputs) if same else READS.get(type(node.op), ())
-        for name, wanted in zip(node.inputs, reads, strict=False):
-            demands.setdefault(name, {}).setdefault(wanted, f"%{node.name} ({type(node.op).__name__})")
+        user = f"%{node.name} ({type(node.op).__name__})"
+        reads = node.op.reading(len(node.inputs)) if isinstance(node.op, FloatOp) else ()
+        for name, read in zip(node.inputs, reads, strict=bool(reads)):
+            demands.setdefault(name, {}).setdefault(read.kind or kind, user)
     wrong = {k: v for k, v in demands.get(graph.input, {}).items() if k is not Kind.IMAGE}
     problems += [
         Problem(f"{graph.input}: the image can only be read as patches, not by {v}") for v in wrong.values()
@@ -107,11 +41,11 @@ def kinds(graph: Graph) -> dict[str, Kind]:
 
 def _conflict(graph: Graph, node: Node, asked: dict[Kind, str]) -> str:
     """Why `node` can't give what is asked of it, or an empty string."""
-    given = GIVES.get(type(node.op))
-    if given is None:
+    if not isinstance(node.op, FloatOp):
         return f"{type(node.op).__name__} has no integer form"
-    if isinstance(node.op, Scores) and not node.op.scale > 0:
-        return f"its scale must be positive, not {node.op.scale!r}"
+    given, unfit = node.op.gives, node.op.unfit()
+    if unfit:
+        return unfit
     if len(asked) > 1:
         return "its result is needed as " + " and as ".join(f"{k.value} by {v}" for k, v in asked.items())
     for kind, user in asked.items():
@@ -124,8 +58,10 @@ def _conflict(graph: Graph, node: Node, asked: dict[Kind, str]) -> str:
 
 def _is_head(graph: Graph, node: Node) -> bool:
     """Whether a node is a linear layer or adds up results of linear layers only."""
-    if not isinstance(node.op, Add):
-        return isinstance(node.op, Linear)
+    if isinstance(node.op, Linear):
+        return True
+    if not isinstance(node.op, FloatOp) or Kind.OUTPUT not in node.op.gives:
+        return False
     nodes = {other.name: other for other in graph}
     return all(name in nodes and _is_head(graph, nodes[name]) for name in node.inputs)
 
@@ -134,7 +70,7 @@ def _pooled_problems(graph: Graph, node: Node, result: dict[str, Kind]) -> list[
     """A mean of int16 values has a scale of its own: only a layer norm can read it."""
     if not isinstance(node.op, Mean) or result[node.name] is not Kind.WIDE:
         return []
-    others = [user.name for user in graph.users(node.name) if not isinstance(user.op, LayerNorm)]
+    others = [user.name for user in graph.users(node.name) if not isinstance(user.op, Norm)]
     if not others:
         return []
     return [
@@ -160,15 +96,13 @@ def streams(graph: Graph, kind: dict[str, Kind]) -> list[tuple[str, ...]]:
     """
     group: dict[str, list[str]] = {}
     for node in graph:
-        added = kind[node.name] is Kind.OUTPUT and isinstance(node.op, Add)
+        shared = [node.inputs[index] for index in placed(node.op).shares]
+        added = kind[node.name] is Kind.OUTPUT and bool(shared)
         if not (kind[node.name] is Kind.WIDE or added) or isinstance(node.op, Mean):
             continue
         merged = [node.name]
-        if isinstance(node.op, Add | AddConstant | Combine | Select):
-            # What a Combine adds has a scale of its own.
-            inputs = node.inputs[:1] if isinstance(node.op, Combine) else node.inputs
-            for members in {id(group[name]): group[name] for name in inputs if name in group}.values():
-                merged = members + merged
+        for members in {id(group[name]): group[name] for name in shared if name in group}.values():
+            merged = members + merged
         for name in merged:
             group[name] = merged
     unique = {id(members): members for members in group.values()}

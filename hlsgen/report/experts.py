@@ -100,9 +100,10 @@ def _task(design: Compiled, routing: Routing) -> dict[str, Any]:
 
 def expert_bytes(plan: Plan) -> tuple[int, int]:
     """Bytes of experts' weights and constants: once per layer and used expert; for each token anew."""
+    rows = plan.program.parameters.rows
     once = each = 0
     for _, command in plan.commands:
         if command.expert:
             size = (command.weight_units + command.constant_units) * SECTION_ALIGN
-            once, each = once + size, each + size * command.rows
+            once, each = once + size, each + size * command.row_count(rows)
     return once, each

@@ -163,10 +163,10 @@ def traffic(program: Program, prediction: Prediction) -> dict[str, list[int]]:
 
 def resources(report: Facts) -> list[dict[str, Any]]:
     """Estimated use of the board, against what it has."""
-    have = report.fit.board.resources
+    have, ram = report.fit.board.resources, report.fit.board.family.ram
     return [
         {"name": "DSP blocks", "used": report.fit.dsp, "have": have.dsp},
-        {"name": "RAM blocks of 18 kbit", "used": report.fit.ram_blocks, "have": have.ram_blocks},
+        {"name": ram.name, "used": report.fit.ram_blocks, "have": have.ram_blocks},
     ]
 
 

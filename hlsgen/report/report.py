@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from hlsgen.boards.board import load_board
+from hlsgen.boards.read import load_board
 from hlsgen.emit.page import page
 from hlsgen.fit.estimate import estimate
 from hlsgen.machine.format.commands import Load
-from hlsgen.machine.time.cycles import board_memory, predict
+from hlsgen.machine.time.cycles import predict
+from hlsgen.machine.time.memory import board_memory
 from hlsgen.machine.time.phases import steps_of
 from hlsgen.report.choice import choice_lines
 from hlsgen.report.facts import Accuracy, Facts
@@ -94,7 +95,7 @@ class Report(Facts):
         if command is None:
             return []
         parts = p.columns // math.gcd(p.columns, command.patch_width)
-        loads, steps = command.rows * command.k_words * parts, steps_of(command)
+        loads, steps = command.row_count(p.rows) * command.k_words * parts, steps_of(command)
         if parts == 1 or loads - steps < WORTH * self.prediction.cycles:
             return []
         why = f"a word of {p.columns} pixels is read in {parts} parts for patches {command.patch_width} wide"

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hlsgen.boards.board import load_board
+from hlsgen.boards.read import load_board
 from hlsgen.errors import UsageError
 from hlsgen.ir import Graph, evaluate, outputs
 from hlsgen.machine.format.image import Image
@@ -109,7 +109,7 @@ class Compiled:
     @property
     def rtl_target(self) -> str:
         """What the RTL is made for: the board's kind of device."""
-        return load_board(self.board).rtl_target
+        return load_board(self.board).family.rtl_target
 
     @cached_property
     def digest(self) -> str:

@@ -32,7 +32,7 @@ from hlsgen.store.replace import COMMIT, Folder
 from hlsgen.store.samples import Samples
 from hlsgen.version import __version__
 
-FORMAT = "hlsgen build folder 2"
+FORMAT = "hlsgen build folder 3"
 FIELDS = {"hlsgen": str, "board": str, "design": str, "notes": dict, "files": dict}
 """Fields of the manifest that are read, and their types."""
 NEEDED = ("graph.json", "graph.safetensors", "program.txt", "data/image.bin", "data/images.npy", PLAIN)

@@ -10,10 +10,12 @@ from amaranth import C, Cat, ClockSignal, Instance, Module, Mux, Signal, Value, 
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.format.parameters import ECP5_BLOCKS, TARGETS, MachineParameters
+from hlsgen.machine.format.multipliers import BLOCKS, PLAIN, SOFT, find_target
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.time.latency import MULTIPLIER, SHORT_MULTIPLIER, WIDE_MULTIPLIER
 from hlsgen.rtl.parts.pipeline import delay, register, total
 
-STYLES = ("plain", "ecp5", "soft")
+STYLES = (PLAIN, BLOCKS, SOFT)
 PORT = 18
 """Width of an ECP5 multiplier port."""
 LIMB = PORT - 1
@@ -51,12 +53,17 @@ class Multiplier(wiring.Component):
     b: Signal
     p: Signal
 
-    def __init__(self, a_bits: int, b_bits: int, *, latency: int = 2, style: str = "plain") -> None:
+    def __init__(
+        self, a_bits: int, b_bits: int, *, latency: int = SHORT_MULTIPLIER, style: str = "plain"
+    ) -> None:
         if style not in STYLES:
             raise ValueError(f"style must be one of {STYLES}, not {style!r}")
-        if latency not in (2, 3) or (style == "soft" and latency != 3):
-            raise ValueError(f"latency must be 2 or 3, for soft multipliers 3, not {latency!r}")
-        if style == "ecp5" and max(a_bits, b_bits) > PORT:
+        short, long = SHORT_MULTIPLIER, MULTIPLIER
+        if latency not in (short, long) or (style == SOFT and latency != long):
+            raise ValueError(
+                f"latency must be {short} or {long}, for soft multipliers {long}, not {latency!r}"
+            )
+        if style == BLOCKS and max(a_bits, b_bits) > PORT:
             raise ValueError(f"operands must have at most {PORT} bits, not {a_bits!r} and {b_bits!r}")
         self.latency, self._style = latency, style
         super().__init__(
@@ -66,14 +73,14 @@ class Multiplier(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m = Module()
-        {"plain": self._plain, "ecp5": self._ecp5, "soft": self._soft}[self._style](m)
+        {PLAIN: self._plain, BLOCKS: self._block, SOFT: self._soft}[self._style](m)
         return m
 
     def _plain(self, m: Module) -> None:
         a, b = register(m, self.a, name="a_q"), register(m, self.b, name="b_q")
         m.d.comb += self.p.eq(delay(m, a * b, self.latency - 1, name="p_q"))
 
-    def _ecp5(self, m: Module) -> None:
+    def _block(self, m: Module) -> None:
         """The operands lie on the upper port bits: no sign bit has to be repeated."""
         a_pad, b_pad = PORT - len(self.a), PORT - len(self.b)
         a, b = Cat(C(0, a_pad), self.a), Cat(C(0, b_pad), self.b)
@@ -84,7 +91,7 @@ class Multiplier(wiring.Component):
         # Constants are routed to a block's control ports, so the ones that no register uses stay open.
         ports |= {"i_CLK0": ClockSignal(), "i_CE0": C(1, 1), "i_RST0": C(0, 1)}
         ports |= {"i_SOURCEA": C(0, 1), "i_SOURCEB": C(0, 1)}
-        registers = ["INPUTA", "INPUTB", "OUTPUT"] + ["PIPELINE"] * (self.latency - 2)
+        registers = ["INPUTA", "INPUTB", "OUTPUT"] + ["PIPELINE"] * (self.latency - SHORT_MULTIPLIER)
         ports |= {f"p_REG_{name}_CLK": "CLK0" for name in registers}
         m.submodules.block = Instance("MULT18X18D", **ports)
         m.d.comb += self.p.eq(product[a_pad + b_pad :].as_signed())
@@ -130,7 +137,7 @@ class WideMultiplier(wiring.Component):
     One product a cycle.
     """
 
-    latency = 3
+    latency = WIDE_MULTIPLIER
     a: Signal
     b: Signal
     p: Signal
@@ -145,12 +152,12 @@ class WideMultiplier(wiring.Component):
         del platform
         m = Module()
         b = Cat(self.b, C(0, 1)).as_signed()
-        if self._style != "ecp5" or self._a_bits <= PORT:
-            m.submodules.whole = whole = Multiplier(self._a_bits, 17, latency=3, style=self._style)
+        if self._style != BLOCKS or self._a_bits <= PORT:
+            m.submodules.whole = whole = Multiplier(self._a_bits, 17, latency=self.latency, style=self._style)
             m.d.comb += [whole.a.eq(self.a), whole.b.eq(b), self.p.eq(whole.p)]
             return m
-        m.submodules.low = low = Multiplier(PORT, 17, style="ecp5")
-        m.submodules.high = high = Multiplier(self._a_bits - LIMB, 17, style="ecp5")
+        m.submodules.low = low = Multiplier(PORT, 17, style=BLOCKS)
+        m.submodules.high = high = Multiplier(self._a_bits - LIMB, 17, style=BLOCKS)
         m.d.comb += [low.a.eq(self.a[:LIMB]), high.a.eq(self.a[LIMB:].as_signed()), low.b.eq(b), high.b.eq(b)]
         m.d.comb += self.p.eq(register(m, low.p + (high.p << LIMB), name="p_q"))
         return m
@@ -171,27 +178,27 @@ class MultiplierPlan:
 
 
 def plan(parameters: MachineParameters, target: str) -> MultiplierPlan:
-    """Multiplier blocks for the array first, then for the lanes that gain most; logic for the rest."""
-    if target not in TARGETS:
-        raise ValueError(f"target must be one of {TARGETS}, not {target!r}")
-    plain = dict.fromkeys(MultiplierPlan.__dataclass_fields__, "plain")
-    if target != "ecp5":
-        # A block of 27 x 18 bits serves two rows of the array.
-        paired = target == "xilinx" and parameters.rows > 1
-        return MultiplierPlan(**plain | {"array": "xilinx_packed" if paired else "plain"})
-    paired = parameters.columns > 1
-    width, styles = parameters.row_width, {"array": "ecp5_packed" if paired else "ecp5"}
-    columns = parameters.columns * width
-    left = ECP5_BLOCKS - (parameters.lanes // 2 if paired else parameters.lanes)
+    """Multiplier blocks for the array first, then for the lanes that gain most; logic for the rest.
+
+    Where the target names no blocks, every place multiplies by plain arithmetic. Raises `ValueError` for an
+    unknown target.
+    """
+    p, chosen = parameters, find_target(target)
+    styles = dict.fromkeys(MultiplierPlan.__dataclass_fields__, PLAIN)
+    styles["array"] = chosen.array_style(p.rows, p.columns)
+    if chosen.blocks is None:
+        return MultiplierPlan(**styles)
+    columns = p.columns * p.row_width
+    left = chosen.blocks - chosen.array_blocks(p.rows, p.columns, p.depth)
     for name, blocks in (
         ("requantize", 2 * columns),
         ("normalise", columns),
-        ("row", width),
-        ("combine", width),
+        ("row", p.row_width),
+        ("combine", p.row_width),
         ("centre", columns),
         ("square", columns),
-        ("interpolate", width),
+        ("interpolate", p.row_width),
     ):
-        styles[name] = "ecp5" if blocks <= left else "soft"
+        styles[name] = chosen.single if blocks <= left else SOFT
         left -= blocks if blocks <= left else 0
     return MultiplierPlan(**styles)

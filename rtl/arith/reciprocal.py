@@ -9,6 +9,7 @@ from amaranth import C, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.time.latency import MEMORY, MULTIPLIER, RECIPROCAL
 from hlsgen.rtl.arith.multiplier import Multiplier
 from hlsgen.rtl.arith.numerics import DROP_BITS, mantissa_table, round_shift_constant
 from hlsgen.rtl.parts.memories import ram
@@ -31,13 +32,14 @@ class Reciprocal(wiring.Component):
 
     Latency
     -------
-    10 cycles from start to valid.
+    `latency` cycles from start to valid.
 
     Throughput
     ----------
     One at a time.
     """
 
+    latency = RECIPROCAL
     start: Signal
     x: Signal
     valid: Signal
@@ -72,13 +74,15 @@ class Reciprocal(wiring.Component):
         port = table.read_port()
         m.d.comb += port.addr.eq(Cat(top[8:], C(1, 1)))
         entry = register(m, port.data, name="entry")
-        m.submodules.interpolate = product = Multiplier(DROP_BITS + 1, 9, latency=3)
+        m.submodules.interpolate = product = Multiplier(DROP_BITS + 1, 9, latency=MULTIPLIER)
         m.d.comb += [product.a.eq(entry[16:]), product.b.eq(top[:8])]
         below = round_shift_constant(product.p, 8)
         m.d.sync += [
             self.mantissa.eq((entry[:16] - below)[:16]),
             self.exponent.eq(BITS - 1 - shifted),
         ]
+        later = MEMORY + MULTIPLIER + 1
+        assert 1 + len(_SHIFTS) + later == self.latency
         # The normalised value stands still from here on: the delays only count its way.
-        m.d.comb += self.valid.eq(delay(m, steps[len(_SHIFTS)], 6, name="on_its_way"))
+        m.d.comb += self.valid.eq(delay(m, steps[len(_SHIFTS)], later, name="on_its_way"))
         return m

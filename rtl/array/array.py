@@ -10,18 +10,14 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.time import latency
 from hlsgen.rtl.array.dots import OPERAND_BITS, Dots, PlainDots
 from hlsgen.rtl.array.dots_ecp5 import BlockDots
 from hlsgen.rtl.array.packed import PackedRows
 from hlsgen.rtl.array.packed_ecp5 import PackedColumns
 from hlsgen.rtl.parts.pipeline import delay
 
-DOTS: dict[str, type[Dots]] = {
-    "plain": PlainDots,
-    "ecp5": BlockDots,
-    "ecp5_packed": PackedColumns,
-    "xilinx_packed": PackedRows,
-}
+DOTS: dict[str, type[Dots]] = {dots.style: dots for dots in (PlainDots, BlockDots, PackedColumns, PackedRows)}
 """How cells multiply: any device, a MULT18X18D for one or two products, a DSP48E2 for two."""
 
 
@@ -74,7 +70,7 @@ class Array(wiring.Component):
 
     def __init__(self, parameters: MachineParameters, *, style: str = "plain") -> None:
         self._parameters, self._dots = parameters, DOTS[style](parameters)
-        self.latency, self.late = self._dots.latency + 1, self._dots.late
+        self.latency, self.late = latency.array(parameters, style), self._dots.late
         p = parameters
         super().__init__(
             {
@@ -90,10 +86,10 @@ class Array(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         del platform
-        m, p, latency = Module(), self._parameters, self._dots.latency
-        step = delay(m, self.valid, latency, name="valid")
-        first = delay(m, self.first, latency, name="first")
-        last = delay(m, self.valid & self.last, latency, name="last")
+        m, p, waits = Module(), self._parameters, self.latency - 1
+        step = delay(m, self.valid, waits, name="valid")
+        first = delay(m, self.first, waits, name="first")
+        last = delay(m, self.valid & self.last, waits, name="last")
         m.d.sync += self.captured.eq(last)
         sums = self._dots.sums(m, self.operands, self.weights)
         for cell in range(p.rows * p.columns):

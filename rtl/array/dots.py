@@ -9,7 +9,9 @@ from typing import Any
 
 from amaranth import Module, Mux, Signal, Value
 
-from hlsgen.machine.format.parameters import MachineParameters, ceil_div
+from hlsgen.machine.format.multipliers import PLAIN
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.time import latency
 from hlsgen.rtl.parts.pipeline import delay, register, tree
 
 OPERAND_BITS = 9
@@ -28,18 +30,21 @@ class Dots(ABC):
 
     Attributes
     ----------
+    style
+        Its name in a `MultiplierPlan`.
     latency
         Cycles from the weights to the sums.
     late
         Cycles by which the operands come after the weights.
     """
 
-    latency: int
+    style: str
     late: int = 0
 
     def __init__(self, parameters: MachineParameters) -> None:
         self._parameters = parameters
         self._levels = parameters.depth.bit_length() - 1
+        self.latency = latency.dots(parameters, self.style)
 
     @property
     def blocks(self) -> list[list[str]]:
@@ -62,15 +67,13 @@ class PlainDots(Dots):
     In simulation registers cost time, so there are two adders a stage and the operands come later instead.
     """
 
-    def __init__(self, parameters: MachineParameters) -> None:
-        super().__init__(parameters)
-        self._spare = self._levels - ceil_div(self._levels, 2)
-        self.latency = 2 + self._levels
+    style = PLAIN
 
     def sums(self, m: Module, operands: Any, weights: Any) -> Sums:
         depth, columns = self._parameters.depth, self._parameters.columns
-        operands = delay(m, operands, 1 + self._spare, name="operand")
-        weights = delay(m, weights, 1 + self._spare, name="weight")
+        waits = self.latency - 1 - latency.tree(depth)
+        operands = delay(m, operands, waits, name="operand")
+        weights = delay(m, weights, waits, name="weight")
 
         def product(row: int, column: int, index: int) -> Signal:
             found = operands[row * depth + index] * weights[column * depth + index]

@@ -7,7 +7,7 @@ from typing import Any
 
 from amaranth import Module, Value
 
-from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.format.multipliers import BLOCKS
 from hlsgen.rtl.arith.multiplier import Multiplier
 from hlsgen.rtl.array.dots import OPERAND_BITS, Dots, Sums
 from hlsgen.rtl.parts.pipeline import tree
@@ -16,9 +16,7 @@ from hlsgen.rtl.parts.pipeline import tree
 class BlockDots(Dots):
     """Blocks with their own registers at operands and result, an adder a stage behind them."""
 
-    def __init__(self, parameters: MachineParameters) -> None:
-        super().__init__(parameters)
-        self.latency = 2 + self._levels
+    style = BLOCKS
 
     @property
     def blocks(self) -> list[list[str]]:
@@ -33,7 +31,7 @@ class BlockDots(Dots):
         depth, columns = self._parameters.depth, self._parameters.columns
 
         def product(row: int, column: int, index: int) -> Value:
-            block = Multiplier(OPERAND_BITS, 8, style="ecp5")
+            block = Multiplier(OPERAND_BITS, 8, style=BLOCKS)
             m.submodules[f"cell_{row}_{column}_{index}"] = block
             m.d.comb += [
                 block.a.eq(operands[row * depth + index]),

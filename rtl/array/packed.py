@@ -22,7 +22,7 @@ from typing import Any
 
 from amaranth import C, Module, Signal, Value, signed
 
-from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.format.multipliers import PAIRED_ROWS
 from hlsgen.rtl.array import dots
 from hlsgen.rtl.array.dots import Dots, Sums
 from hlsgen.rtl.parts.pipeline import register, tree
@@ -61,9 +61,7 @@ def unpack(m: Module, total: Value, *, name: str) -> tuple[Signal, Signal]:
 class PackedRows(Dots):
     """Rows in pairs that share their multipliers; the last row of an odd number has a zero beside it."""
 
-    def __init__(self, parameters: MachineParameters) -> None:
-        super().__init__(parameters)
-        self.latency = 3 + self._levels
+    style = PAIRED_ROWS
 
     def sums(self, m: Module, operands: Any, weights: Any) -> Sums:
         p = self._parameters

@@ -21,7 +21,7 @@ from typing import Any
 
 from amaranth import C, Cat, Module, Signal, Value
 
-from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.format.multipliers import BLOCKS, PAIRED_COLUMNS
 from hlsgen.rtl.arith.carry_ecp5 import gated_sum, kept_sum
 from hlsgen.rtl.arith.multiplier import PORT, Multiplier
 from hlsgen.rtl.array.dots import Dots, Sums
@@ -68,11 +68,8 @@ class PackedColumns(Dots):
     would.
     """
 
+    style = PAIRED_COLUMNS
     late = 2
-
-    def __init__(self, parameters: MachineParameters) -> None:
-        super().__init__(parameters)
-        self.latency = 5 + self._levels
 
     @property
     def blocks(self) -> list[list[str]]:
@@ -130,6 +127,6 @@ class PackedColumns(Dots):
         return kept_sum(m, kept, ~first, extended, name=name).as_signed()
 
     def _product(self, m: Module, operand: Value, factor: Signal, name: str) -> Value:
-        m.submodules[f"pair_{name}"] = block = Multiplier(PORT, len(operand), style="ecp5")
+        m.submodules[f"pair_{name}"] = block = Multiplier(PORT, len(operand), style=BLOCKS)
         m.d.comb += [block.a.eq(factor), block.b.eq(operand)]
         return block.p

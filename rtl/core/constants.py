@@ -10,11 +10,24 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.constants import GROUP, NO_COMMAND, Item, word_bytes
+from hlsgen.rtl.drain.activation import ENTRIES
 from hlsgen.rtl.format.streams import constant_word
+from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts
 from hlsgen.rtl.parts.pipeline import without_reset
 
 PART_BYTES = 8
 """Bytes of a table that are written in a cycle."""
+
+
+# Constants of five blocks, then a table whose command has drained; two parts of it to a word:
+#
+#   cycle        0       1     2   3   4   5   6     7   8       9     10      11      12      13
+#   words        header  high  b0  b1  b2  b3  high  b4  header  word 0 ...    word 0  word 1  word 1
+#   words.ready  1       1     1   1   1   1   1     1   1       0     0       1       0       1
+#   state        header  high  constants ...   high  c.  header  wait  table ...
+#   constants                  b0  b1  b2  b3        b4
+#   writing                                                            part 0  part 1  part 2  part 3
+#   exp.valid                                                                  part 0  part 1  part 2
 
 
 class ConstantReader(wiring.Component):
@@ -36,12 +49,8 @@ class ConstantReader(wiring.Component):
         A table is written once command `after` has drained.
     constants : Out(stream)
         Words for the ring: the records of a block's columns.
-    activation_write, exp_write : Out(1)
-    activation_address, exp_address : Out
-        Bank and eighth of an entry's index.
-    gate_write : Out(1), gate_address : Out
-        Quarter of an entry's index: entries of the gate table have 16 bits.
-    table_data : Out(64)
+    activation, exp, gate : Out(TableWrite)
+        The tables; all three carry the same data.
 
     Latency
     -------
@@ -55,13 +64,9 @@ class ConstantReader(wiring.Component):
     words: stream.Interface
     drained_commands: Signal
     constants: stream.Interface
-    activation_write: Signal
-    exp_write: Signal
-    activation_address: Signal
-    exp_address: Signal
-    gate_write: Signal
-    gate_address: Signal
-    table_data: Signal
+    activation: TableWritePorts
+    exp: TableWritePorts
+    gate: TableWritePorts
 
     def __init__(self, columns: int, exp_bits: int) -> None:
         self._columns, self._exp_bits = columns, exp_bits
@@ -70,16 +75,13 @@ class ConstantReader(wiring.Component):
                 "words": In(stream.Signature(8 * word_bytes(columns))),
                 "drained_commands": In(16),
                 "constants": Out(stream.Signature(data.ArrayLayout(constant_word(), columns))),
-                "activation_write": Out(1),
-                "exp_write": Out(1),
-                "activation_address": Out(6),
-                "exp_address": Out(exp_bits - 2),
-                "gate_write": Out(1),
-                "gate_address": Out(exp_bits - 2),
-                "table_data": Out(64),
+                "activation": Out(TableWrite(ENTRIES)),
+                "exp": Out(TableWrite(1 << exp_bits)),
+                "gate": Out(TableWrite(1 << exp_bits)),
             }
         )
-        without_reset(self, "table_data", "activation_address", "exp_address", "gate_address")
+        for table in (self.activation, self.exp, self.gate):
+            without_reset(table, "address")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
@@ -94,15 +96,17 @@ class ConstantReader(wiring.Component):
             record = Cat(word[32 * column : 32 * column + 32], high[8 * column : 8 * column + 8])
             m.d.comb += self.constants.payload[column].eq(record)
         writing = Signal()
+        entries = Signal(8 * PART_BYTES, reset_less=True)
         m.d.sync += [
-            self.activation_write.eq(writing & ~is_exp & ~is_gate),
-            self.gate_write.eq(writing & is_gate),
-            self.gate_address.eq(address),
-            self.exp_write.eq(writing & is_exp),
-            self.activation_address.eq(Cat(address[:5], bank)),
-            self.exp_address.eq(Cat(address[:-1], bank)),
-            self.table_data.eq(word.word_select(part, 8 * PART_BYTES)),
+            self.activation.valid.eq(writing & ~is_exp & ~is_gate),
+            self.activation.address.eq(Cat(address[:5], bank)),
+            self.exp.valid.eq(writing & is_exp),
+            self.exp.address.eq(Cat(address[:-1], bank)),
+            self.gate.valid.eq(writing & is_gate),
+            self.gate.address.eq(address),
+            entries.eq(word.word_select(part, 8 * PART_BYTES)),
         ]
+        m.d.comb += [table.data.eq(entries) for table in (self.activation, self.exp, self.gate)]
         with m.FSM():
             with m.State("header"):
                 m.d.comb += self.words.ready.eq(1)

@@ -14,13 +14,13 @@ from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.rtl.core.constants import ConstantReader
 from hlsgen.rtl.core.multiply import MultiplyStage
 from hlsgen.rtl.drain.stage import DrainStage
-from hlsgen.rtl.experts.counters import event_members
-from hlsgen.rtl.experts.queues import ExpertQueues
+from hlsgen.rtl.experts.queues import DRAIN, LOAD, ExpertQueues
 from hlsgen.rtl.experts.route import Route
-from hlsgen.rtl.format.streams import LENGTH_UNITS
+from hlsgen.rtl.format.experts import ExpertEvents
+from hlsgen.rtl.format.ports import Sections
 from hlsgen.rtl.load.stage import LoadStage
 from hlsgen.rtl.parts.queues import Queue, Ring
-from hlsgen.rtl.sequence.planner import STREAMS, Planner, planned_command
+from hlsgen.rtl.sequence.planner import Planner, planned_command
 from hlsgen.rtl.sequence.segments import Segments
 from hlsgen.rtl.sequence.sequencer import Sequencer
 
@@ -32,15 +32,12 @@ RETIRED = 256
 
 def plan_members(p: MachineParameters) -> dict[str, Any]:
     """The core's ports of a machine that may skip commands."""
-    members: dict[str, Any] = {"task": In(4)}
-    for name in STREAMS:
-        members |= {
-            f"{name}_open": Out(1),
-            f"{name}_offset": Out(LENGTH_UNITS),
-            f"{name}_units": Out(LENGTH_UNITS),
-            f"{name}_spent": In(1),
-        }
-    return members | event_members(p) if p.experts else members
+    members: dict[str, Any] = {
+        "task": In(4),
+        "weights_sections": Out(Sections()),
+        "constants_sections": Out(Sections()),
+    }
+    return members | {"events": Out(ExpertEvents(p))} if p.experts else members
 
 
 def plan_ahead(
@@ -68,17 +65,16 @@ def plan_ahead(
         planner.task.eq(core.task),
         planner.drained_commands.eq(drain.operand_commands),
     ]
-    for name, size, source, target in (
-        ("weights", p.columns * p.depth, core.weights, ring.words),
-        ("constants", word_bytes(p.columns), core.constants, reader.words),
+    m.submodules.weights_segments = weights = Segments(p.columns * p.depth)
+    m.submodules.constants_segments = constants = Segments(word_bytes(p.columns))
+    for planned_of, sections, segments, source, target in (
+        (planner.weights, core.weights_sections, weights, core.weights, ring.words),
+        (planner.constants, core.constants_sections, constants, core.constants, reader.words),
     ):
-        m.submodules[f"{name}_segments"] = segments = Segments(size)
-        wiring.connect(m, getattr(planner, f"{name}_segment"), segments.segments)
+        wiring.connect(m, planned_of.sections, wiring.flipped(sections))
+        wiring.connect(m, planned_of.segments, segments.segments)
         wiring.connect(m, wiring.flipped(source), segments.i)
         wiring.connect(m, segments.o, target)
-        for port in ("open", "offset", "units"):
-            m.d.comb += getattr(core, f"{name}_{port}").eq(getattr(planner, f"{name}_{port}"))
-        m.d.comb += getattr(planner, f"{name}_spent").eq(getattr(core, f"{name}_spent"))
     return planner
 
 
@@ -93,30 +89,13 @@ def connect_experts(
     """Routing fills the queues; LOAD, DRAIN and the planner read them."""
     m.submodules.route = route = Route(p)
     m.submodules.expert_queues = queues = ExpertQueues(p)
-    m.d.comb += [
-        route.begin.eq(drain.route_begin),
-        route.config.eq(drain.route_config),
-        route.write.eq(drain.route_write),
-        route.token_end.eq(drain.route_token_end),
-        route.command_end.eq(drain.route_command_end),
-        route.address.eq(drain.route_address),
-        route.word.eq(drain.route_word),
-        route.table_write.eq(reader.gate_write),
-        route.table_address.eq(reader.gate_address),
-        route.table_data.eq(reader.table_data),
-        queues.start.eq(drain.route_begin),
-        queues.append.eq(route.append),
-        queues.append_expert.eq(route.append_expert),
-        queues.append_entry.eq(route.append_entry),
-        queues.read_address[0].eq(load.queue_address),
-        load.queue_offset.eq(queues.read_entry[0].offset),
-        queues.read_address[1].eq(drain.queue_address),
-        drain.queue_entry.eq(queues.read_entry[1]),
-        queues.expert.eq(planner.expert),
-        planner.tiles.eq(queues.tiles),
-        planner.tail_rows.eq(queues.tail_rows),
-        planner.routing.eq(route.busy),
-    ]
+    wiring.connect(m, drain.logits, route.logits)
+    wiring.connect(m, reader.gate, route.table)
+    wiring.connect(m, route.append, queues.append)
+    wiring.connect(m, load.queue, queues.read[LOAD])
+    wiring.connect(m, drain.queue, queues.read[DRAIN])
+    wiring.connect(m, planner.queue, queues.size)
+    m.d.comb += [queues.start.eq(drain.logits.begin), planner.routing.eq(route.busy)]
     return route
 
 
@@ -124,8 +103,8 @@ def report_events(m: Module, core: Any, route: Route, multiply: MultiplyStage) -
     """What the counters outside count, a cycle later."""
     waits = multiply.wait_tile | multiply.wait_weights | multiply.wait_drain
     m.d.sync += [
-        core.expert_token.eq(route.append),
-        core.expert_token_of.eq(route.append_expert),
-        core.expert_wait.eq(waits & (multiply.expert != 0)),
-        core.expert_wait_of.eq(multiply.expert - 1),
+        core.events.token.valid.eq(route.append.valid),
+        core.events.token.expert.eq(route.append.expert),
+        core.events.wait.valid.eq(waits & (multiply.expert != 0)),
+        core.events.wait.expert.eq(multiply.expert - 1),
     ]

@@ -5,22 +5,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Value
+from amaranth import Cat, Module, Mux
 
 from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.time.latency import STEP
 from hlsgen.rtl.array.array import Array
 from hlsgen.rtl.core.multiply import MultiplyStage
-from hlsgen.rtl.core.operand_fill import OperandFill
 from hlsgen.rtl.drain.stage import DrainStage
 from hlsgen.rtl.format.jobs import bank_words, score_words, slot_words, tile_groups
+from hlsgen.rtl.format.ports import OperandWritePorts
 from hlsgen.rtl.load.stage import LoadStage
 from hlsgen.rtl.parts.memories import LaneMemory, WordMemory
 from hlsgen.rtl.parts.pipeline import delay, register
 from hlsgen.rtl.parts.queues import Ring
-
-OPERANDS_AT = 2
-"""Cycles from a step's issue to its weights at the array."""
 
 
 def connect_row_memories(m: Module, p: MachineParameters, load: LoadStage, drain: DrainStage) -> None:
@@ -44,7 +42,7 @@ def connect_row_memories(m: Module, p: MachineParameters, load: LoadStage, drain
             residual.read_address[1].eq(drain.addend_address),
             features.write.eq(drain.write_features & real),
             features.write_address.eq(drain.write_address),
-            features.write_data.eq(_bytes(p, drain, index)),
+            features.write_data.eq(drain.operands.data.word_select(index, 8 * p.columns)),
             features.read_address[0].eq(load.feature_address),
             scores.write.eq(drain.score_write),
             scores.write_address.eq(drain.score_address),
@@ -58,13 +56,6 @@ def connect_row_memories(m: Module, p: MachineParameters, load: LoadStage, drain
             (load.scores, scores.read_data[0]),
         ):
             m.d.comb += port.as_value().word_select(index, len(found)).eq(found)
-
-
-def _bytes(p: MachineParameters, writer: Any, index: int) -> Value:
-    """The written word of one row of the group, its elements as bytes."""
-    if isinstance(writer, OperandFill):
-        return writer.write_data.word_select(index, 8 * p.columns)
-    return Cat(writer.write_word[index * p.columns + lane][:8] for lane in range(p.columns))
 
 
 def connect_tiles(
@@ -90,7 +81,7 @@ def connect_tiles(
             slots.read_address.eq(address),
         ]
         tiles.append(slots.read_data)
-    kind = delay(m, multiply.kind, OPERANDS_AT + array.late, name="tile_kind")
+    kind = delay(m, multiply.kind, STEP + array.late, name="tile_kind")
     for row in range(p.rows):
         for d in range(p.depth):
             byte = tiles[row % width][row // width][8 * d : 8 * d + 8]
@@ -102,27 +93,27 @@ def connect_weights(
     m: Module,
     p: MachineParameters,
     multiply: MultiplyStage,
-    writer: Any,
+    written: OperandWritePorts,
     array: Array,
     ring: Ring,
     *,
     block: bool,
 ) -> None:
-    """The array's weights: the ring's, or keys or values, which `writer` writes."""
+    """The array's weights: the ring's, or keys or values, as they are `written`."""
     width, keys, values = p.row_width, [], []
-    shape: dict[str, Any] = {"columns": p.columns, "block": block, "latency": OPERANDS_AT - 1}
+    shape: dict[str, Any] = {"columns": p.columns, "block": block, "latency": STEP - 1}
     for index in range(width):
         key = LaneMemory(lanes=p.columns // width, words=p.key_words, depth=p.depth, **shape)
         value = LaneMemory(lanes=p.depth // width, words=p.value_words, depth=p.columns, **shape)
         m.submodules[f"keys_{index}"] = key
         m.submodules[f"values_{index}"] = value
-        real = writer.write_rows[index]
-        for memory, write in ((key, writer.write_keys), (value, writer.write_values)):
+        real = written.rows[index]
+        for memory, write in ((key, written.keys), (value, written.values)):
             m.d.comb += [
                 memory.write.eq(write & real),
-                memory.write_lane.eq(writer.write_lane),
-                memory.write_address.eq(writer.write_address),
-                memory.write_data.eq(_bytes(p, writer, index)),
+                memory.write_lane.eq(written.lane),
+                memory.write_address.eq(written.address),
+                memory.write_data.eq(written.data.word_select(index, 8 * p.columns)),
                 memory.read_address.eq(multiply.operand_address),
             ]
         keys.append(key.read_data)
@@ -142,5 +133,9 @@ def connect_weights(
 
 def connect_steps(m: Module, multiply: MultiplyStage, array: Array) -> None:
     """The array learns of a step when its weights come."""
-    for name, port in (("issue", array.valid), ("first", array.first), ("last", array.last)):
-        m.d.comb += port.eq(delay(m, getattr(multiply, name), OPERANDS_AT, name=f"{name}_step"))
+    for name, told, port in (
+        ("issue", multiply.issue, array.valid),
+        ("first", multiply.first, array.first),
+        ("last", multiply.last, array.last),
+    ):
+        m.d.comb += port.eq(delay(m, told, STEP, name=f"{name}_step"))

@@ -12,7 +12,23 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.rtl.format.jobs import FIELD_BITS, multiply_job, operand_bits, slot_steps, tile_groups
+from hlsgen.rtl.format.ports import Heads, HeadsPorts, Reservations, ReservationsPorts
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits
+
+# A job of one block of three steps, and the next one without a gap; A: `Array.latency`:
+#
+#   cycle                  0      1     2     3     4
+#   jobs                   job 0              job 1
+#   issue                         1     1     1     1
+#   first                         1                 1
+#   last, take_constant                       1
+#   ends_pass, slot_freed                     1
+#   addends, output        -      0     ok    ok    0      looked at by `last` only
+#   weights at the array                      0     1      two cycles after `issue`: OPERANDS_AT
+#   constants                                              OPERANDS_AT + A cycles after `last`
+#
+# `addends` and `output` are computed a cycle ahead and are void in a block's first cycle: a block of one step
+# that needs them takes two cycles.
 
 
 class MultiplyStage(wiring.Component):
@@ -34,10 +50,7 @@ class MultiplyStage(wiring.Component):
     drained_commands : In
     weight_available, constant_available : In(1)
         The rings have a word that is not reserved.
-    addends : In
-        Addends not reserved, in groups of rows.
-    output_space : In(1)
-        A whole tile's output words have a place.
+    reservations : Out(Reservations)
     issue : Out(1)
         A step; the following belong to it.
     first, last : Out(1)
@@ -46,9 +59,7 @@ class MultiplyStage(wiring.Component):
     operand_address : Out
         Key step or value word.
     take_weight : Out(1)
-    reserve_weight, reserve_constant, reserve_addends, reserve_output : Out(1)
-    reserved : Out
-        Groups of rows of the block that `reserve_*` speaks for.
+    reserve_weight, reserve_constant : Out(1)
     take_constant : Out(1)
     first_pass, last_pass : Out(1)
         The first, last tile of a group.
@@ -56,8 +67,8 @@ class MultiplyStage(wiring.Component):
         A group's first tile is there and its weights are being taken as they come.
     ends_pass : Out(1)
         With `issue`: a job's last step.
-    keys_filled, values_filled : In(1), keys_freed, values_freed : Out(1)
-        A head's keys, values have come; their last tile has passed. Only where attention is streamed.
+    keys, values : In(Heads)
+        Only where attention is streamed.
     slot_freed : Out(1)
     wait_tile, wait_weights, wait_drain, idle : Out(1)
         Why there is no step.
@@ -78,8 +89,7 @@ class MultiplyStage(wiring.Component):
     drained_commands: Signal
     weight_available: Signal
     constant_available: Signal
-    addends: Signal
-    output_space: Signal
+    reservations: ReservationsPorts
     issue: Signal
     first: Signal
     last: Signal
@@ -89,9 +99,6 @@ class MultiplyStage(wiring.Component):
     take_weight: Signal
     reserve_weight: Signal
     reserve_constant: Signal
-    reserve_addends: Signal
-    reserve_output: Signal
-    reserved: Signal
     take_constant: Signal
     first_pass: Signal
     last_pass: Signal
@@ -103,34 +110,26 @@ class MultiplyStage(wiring.Component):
     wait_drain: Signal
     idle: Signal
     expert: Signal
+    keys: HeadsPorts
+    values: HeadsPorts
 
-    def __init__(self, parameters: MachineParameters, *, addend_depth: int) -> None:
+    def __init__(self, parameters: MachineParameters) -> None:
         self._parameters = p = parameters
-        inputs = ("tile_done", "weight_available", "constant_available", "output_space")
+        inputs = ("tile_done", "weight_available", "constant_available")
         outputs = ("issue", "first", "last", "take_weight", "reserve_weight", "reserve_constant")
-        outputs += (
-            "reserve_addends",
-            "reserve_output",
-            "take_constant",
-            "first_pass",
-            "last_pass",
-            "ends_pass",
-            "weights_first",
-        )
+        outputs += ("take_constant", "first_pass", "last_pass", "ends_pass", "weights_first")
         outputs += ("slot_freed", "wait_tile", "wait_weights", "wait_drain", "idle")
         super().__init__(
             {
                 "jobs": In(stream.Signature(multiply_job(p))),
                 "drained_commands": In(p.command_count_bits),
-                "addends": In(count_bits(addend_depth)),
+                "reservations": Out(Reservations(p)),
                 "kind": Out(2),
                 "tile_address": Out(address_bits(p.tile_slots * slot_steps(p))),
                 "operand_address": Out(operand_bits(p)),
-                "reserved": Out(count_bits(tile_groups(p))),
                 **{name: In(1) for name in inputs},
                 **{name: Out(1) for name in outputs},
-                **({name: In(1) for name in ("keys_filled", "values_filled")} if p.streamed else {}),
-                **({name: Out(1) for name in ("keys_freed", "values_freed")} if p.streamed else {}),
+                **({"keys": In(Heads()), "values": In(Heads())} if p.streamed else {}),
                 **({"expert": Out(FIELD_BITS["expert"])} if p.experts else {}),
             }
         )
@@ -182,9 +181,9 @@ class MultiplyStage(wiring.Component):
             self.reserve_weight.eq(self.issue & fresh),
             self.take_constant.eq(self.issue & self.last & plain),
             self.reserve_constant.eq(self.issue & self.last & fresh),
-            self.reserve_addends.eq(self.issue & self.last & job.addends),
-            self.reserve_output.eq(self.issue & self.last & job.output),
-            self.reserved.eq(job.row_groups),
+            self.reservations.addends.eq(self.issue & self.last & job.addends),
+            self.reservations.output.eq(self.issue & self.last & job.output),
+            self.reservations.groups.eq(job.row_groups),
             self.slot_freed.eq(self.ends_pass),
         ]
         if self._parameters.experts:
@@ -210,8 +209,8 @@ class MultiplyStage(wiring.Component):
         addends, output = Signal(), Signal()
         fresh = ~(self.issue & self.last) & ~load
         m.d.sync += [
-            addends.eq(fresh & (self.addends >= job.row_groups)),
-            output.eq(fresh & self.output_space),
+            addends.eq(fresh & (self.reservations.level >= job.row_groups)),
+            output.eq(fresh & self.reservations.space),
         ]
         tile = tiles != 0
         m.d.sync += self.weights_first.eq(active & tile & takes)
@@ -232,12 +231,14 @@ class MultiplyStage(wiring.Component):
         if not self._parameters.streamed:
             return self.drained_commands > job.operand_depends_on
         found = []
-        for name, kind in (("keys", Kind.SCORES), ("values", Kind.CONTEXT)):
-            filled, freed = getattr(self, f"{name}_filled"), getattr(self, f"{name}_freed")
-            heads = Signal(2, name=f"{name}_there")
-            m.d.comb += freed.eq(self.ends_pass & job.closes & (job.kind == kind))
-            m.d.sync += heads.eq(heads + filled - freed)
-            found.append(heads != 0)
+        for name, heads, kind in (
+            ("keys", self.keys, Kind.SCORES),
+            ("values", self.values, Kind.CONTEXT),
+        ):
+            there = Signal(2, name=f"{name}_there")
+            m.d.comb += heads.freed.eq(self.ends_pass & job.closes & (job.kind == kind))
+            m.d.sync += there.eq(there + heads.filled - heads.freed)
+            found.append(there != 0)
         return Mux(job.kind == Kind.SCORES, *found)
 
     def _addresses(self, m: Module, job: Any, load: Value) -> None:

@@ -11,17 +11,34 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters
 from hlsgen.machine.time.depths import SETTLED
-from hlsgen.rtl.format.jobs import (
-    drain_bits,
-    fill_job,
-    group_lanes,
-    groups_of,
-    rows_of_group,
-    tile_groups,
-    write_lane_bits,
+from hlsgen.rtl.format.jobs import fill_job, group_lanes, groups_of, rows_of_group, tile_groups
+from hlsgen.rtl.format.ports import (
+    Heads,
+    HeadsPorts,
+    OperandWrite,
+    OperandWritePorts,
+    Sections,
+    SectionsPorts,
 )
 from hlsgen.rtl.format.streams import LENGTH_UNITS
 from hlsgen.rtl.parts.pipeline import count_bits
+
+# A job whose operands have drained, in front of empty places; n: words of a section:
+#
+#   cycle                0      1 .. 8   9         10     11     12 ..      14      15
+#   state                idle   written  written   fill
+#   drained and stored          1 .. 1                           `quiet` is full after SETTLED of them
+#   begin                                1
+#   sections.open                                         keys                      values
+#   words.ready                                           1
+#
+#   cycle                t      ..  t+n-1    t+n     t+n+1
+#   words                key 0      key n-1  (place) value 0
+#   write                           key n-2  key n-1
+#   keys.filled                              1
+#
+# The next section is asked for three cycles after the last one at the earliest: until then `spent` speaks of
+# the one before.
 
 
 class OperandFill(wiring.Component):
@@ -42,17 +59,11 @@ class OperandFill(wiring.Component):
     drained_commands : In(16)
     stored : In(1)
         Everything that DRAIN has sent to external memory is there.
-    open_load, open_offset, open_units : Out
-        The next section to read, in units of 64 bytes from the workspace's begin.
-    spent : In(1)
-        The section before has been asked for.
+    sections : Out(Sections)
+        Offsets count from the workspace's begin.
     words : In(stream of row_width * C bytes)
-    write_keys, write_values : Out(1)
-    write_rows, write_lane, write_address, write_data : Out
-        A group of rows, as DRAIN writes it.
-    keys_filled, values_filled : Out(1)
-        A head's are complete; a memory's last write may be under way for one more cycle.
-    keys_freed, values_freed : In(1)
+    write : Out(OperandWrite)
+    keys, values : Out(Heads)
 
     Latency
     -------
@@ -66,21 +77,11 @@ class OperandFill(wiring.Component):
     jobs: stream.Interface
     drained_commands: Signal
     stored: Signal
-    open_load: Signal
-    open_offset: Signal
-    open_units: Signal
-    spent: Signal
+    sections: SectionsPorts
     words: stream.Interface
-    write_keys: Signal
-    write_values: Signal
-    write_rows: Signal
-    write_lane: Signal
-    write_address: Signal
-    write_data: Signal
-    keys_filled: Signal
-    values_filled: Signal
-    keys_freed: Signal
-    values_freed: Signal
+    write: OperandWritePorts
+    keys: HeadsPorts
+    values: HeadsPorts
 
     def __init__(self, parameters: MachineParameters) -> None:
         p = self._parameters = parameters
@@ -89,19 +90,11 @@ class OperandFill(wiring.Component):
                 "jobs": In(stream.Signature(fill_job(p))),
                 "drained_commands": In(16),
                 "stored": In(1),
-                "open_load": Out(1),
-                "open_offset": Out(LENGTH_UNITS),
-                "open_units": Out(LENGTH_UNITS),
-                "spent": In(1),
+                "sections": Out(Sections()),
                 "words": In(stream.Signature(8 * group_lanes(p))),
-                "write_keys": Out(1),
-                "write_values": Out(1),
-                "write_rows": Out(p.row_width),
-                "write_lane": Out(write_lane_bits(p)),
-                "write_address": Out(drain_bits(p)),
-                "write_data": Out(8 * group_lanes(p)),
-                **{name: Out(1) for name in ("keys_filled", "values_filled")},
-                **{name: In(1) for name in ("keys_freed", "values_freed")},
+                "write": Out(OperandWrite(p)),
+                "keys": Out(Heads()),
+                "values": Out(Heads()),
             }
         )
 
@@ -151,16 +144,17 @@ class OperandFill(wiring.Component):
         active, wait, step = Signal(), Signal(2), Signal()
         values, head, _, last = self._walk(m, "open", job, begin, step)
         base, known = Signal(LENGTH_UNITS), Signal(8)
-        m.d.comb += step.eq(active & self.spent & (wait == 0) & ~self.open_load)
-        m.d.sync += self.open_load.eq(step)
+        sections = self.sections
+        m.d.comb += step.eq(active & sections.spent & (wait == 0) & ~sections.open)
+        m.d.sync += sections.open.eq(step)
         with m.If(wait != 0):
             m.d.sync += wait.eq(wait - 1)
         with m.If(begin):
             m.d.sync += [active.eq(1), base.eq(0), known.eq(0)]
         with m.Elif(step):
             m.d.sync += [
-                self.open_offset.eq(base + Mux(values, self._parameters.workspace_units, 0)),
-                self.open_units.eq(job.head_units),
+                sections.offset.eq(base + Mux(values, self._parameters.workspace_units, 0)),
+                sections.units.eq(job.head_units),
                 active.eq(~last),
                 wait.eq(3),  # until `spent` speaks of this section
             ]
@@ -188,10 +182,10 @@ class OperandFill(wiring.Component):
         with m.If(ends & last):
             m.d.sync += active.eq(0)
         m.d.sync += [
-            free[0].eq(free[0] + self.keys_freed - (room & ~values)),
-            free[1].eq(free[1] + self.values_freed - (room & values)),
-            self.keys_filled.eq(ends & ~values),
-            self.values_filled.eq(ends & values),
+            free[0].eq(free[0] + self.keys.freed - (room & ~values)),
+            free[1].eq(free[1] + self.values.freed - (room & values)),
+            self.keys.filled.eq(ends & ~values),
+            self.values.filled.eq(ends & values),
         ]
         self._write(m, job, values, place, room, moves)
         return ends & last
@@ -205,8 +199,8 @@ class OperandFill(wiring.Component):
 
     def _write(self, m: Module, job: Any, values: Value, place: Value, start: Value, moves: Value) -> None:
         """Lane and address of each word in DRAIN's order (tile, word, group); zeros are dropped."""
-        p, whole = self._parameters, tile_groups(self._parameters)
-        lane, offset, word = Signal.like(self.write_lane), Signal.like(self.write_address), Signal(16)
+        p, write, whole = self._parameters, self.write, tile_groups(self._parameters)
+        lane, offset, word = Signal.like(write.lane), Signal.like(write.address), Signal(16)
         tile_lane, tile_offset, real = Signal.like(lane), Signal.like(offset), Signal()
         groups, row = Signal(16), Signal(count_bits(whole))
         lane_last = Mux(values, p.depth // p.row_width - 1, p.columns // p.row_width - 1)
@@ -228,10 +222,10 @@ class OperandFill(wiring.Component):
                     m.d.sync += [lane.eq(next_lane), offset.eq(next_offset), word.eq(0)]
                     m.d.sync += [groups.eq(groups - whole), real.eq(real & ~last_tile)]
         m.d.sync += [
-            self.write_keys.eq(moves & real & ~values),
-            self.write_values.eq(moves & real & values),
-            self.write_rows.eq(rows_of_group(p, job.keys, last_tile & row_last)),
-            self.write_lane.eq(lane),
-            self.write_address.eq(offset + word),
-            self.write_data.eq(self.words.payload),
+            write.keys.eq(moves & real & ~values),
+            write.values.eq(moves & real & values),
+            write.rows.eq(rows_of_group(p, job.keys, last_tile & row_last)),
+            write.lane.eq(lane),
+            write.address.eq(offset + word),
+            write.data.eq(self.words.payload),
         ]

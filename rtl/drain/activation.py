@@ -9,7 +9,8 @@ from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.rtl.parts.memories import Table, words_of
+from hlsgen.machine.time.latency import ACTIVATION
+from hlsgen.rtl.parts.memories import Table, TableWrite, TableWritePorts, words_of
 
 ENTRIES = 256
 
@@ -26,8 +27,7 @@ class Activation(wiring.Component):
 
     Members
     -------
-    table_write, table_address, table_data : In
-        The table, eight entries at a time.
+    table : In(TableWrite)
     bank : In(1)
     x : In(C x signed 16)
         Within int8.
@@ -35,17 +35,15 @@ class Activation(wiring.Component):
 
     Latency
     -------
-    3 cycles.
+    `latency` cycles.
 
     Throughput
     ----------
     One row a cycle.
     """
 
-    latency = Table.latency
-    table_write: Signal
-    table_address: Signal
-    table_data: Signal
+    latency = ACTIVATION
+    table: TableWritePorts
     bank: Signal
     x: Any
     result: Any
@@ -54,9 +52,7 @@ class Activation(wiring.Component):
         self._columns, self._block = columns, block
         super().__init__(
             {
-                "table_write": In(1),
-                "table_address": In(6),
-                "table_data": In(64),
+                "table": In(TableWrite(ENTRIES)),
                 "bank": In(1),
                 "x": In(words_of(16, columns)),
                 "result": Out(words_of(8, columns)),
@@ -67,12 +63,8 @@ class Activation(wiring.Component):
         del platform
         m = Module()
         m.submodules.table = table = Table(self._columns, ENTRIES, block=self._block)
-        m.d.comb += [
-            table.write.eq(self.table_write),
-            table.write_address.eq(self.table_address),
-            table.write_data.eq(self.table_data),
-            table.bank.eq(self.bank),
-        ]
+        wiring.connect(m, wiring.flipped(self.table), table.write)
+        m.d.comb += table.bank.eq(self.bank)
         for lane in range(self._columns):
             m.d.comb += [
                 table.index[lane].eq(self.x[lane][:8] ^ 0x80),

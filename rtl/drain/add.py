@@ -9,6 +9,7 @@ from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.time.latency import ADD
 from hlsgen.rtl.arith.numerics import saturate_bits
 from hlsgen.rtl.parts.memories import words_of
 from hlsgen.rtl.parts.pipeline import register, without_reset
@@ -31,14 +32,14 @@ class AddRows(wiring.Component):
 
     Latency
     -------
-    2 cycles.
+    `latency` cycles.
 
     Throughput
     ----------
     One row a cycle.
     """
 
-    latency = 2
+    latency = ADD
     x: Any
     addend: Any
     result: Any

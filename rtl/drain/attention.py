@@ -10,6 +10,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.time.latency import CONTEXT_SCALE, row_maxima
 from hlsgen.rtl.format.jobs import tile_groups
 from hlsgen.rtl.parts.memories import ram, words_of
 from hlsgen.rtl.parts.pipeline import address_bits, delay, maximum, register, without_reset
@@ -54,7 +55,7 @@ class RowMaxima(wiring.Component):
 
     def __init__(self, parameters: MachineParameters) -> None:
         p = self._parameters = parameters
-        self.latency = p.columns.bit_length() + 1
+        self.latency = row_maxima(p)
         super().__init__(
             {
                 "valid": In(1),
@@ -110,13 +111,14 @@ class ContextScales(wiring.Component):
 
     Latency
     -------
-    1 cycle; a scale may be read the cycle after it was written.
+    `latency` cycles; a scale may be read the cycle after it was written.
 
     Throughput
     ----------
     One row a cycle.
     """
 
+    latency = CONTEXT_SCALE
     write: Signal
     write_slot: Signal
     write_row: Signal

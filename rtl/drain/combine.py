@@ -9,6 +9,7 @@ from amaranth import C, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.time.latency import GATE, MULTIPLIER
 from hlsgen.rtl.arith.multiplier import Multiplier
 from hlsgen.rtl.arith.numerics import doubled, round_half_up, saturate_bits, shift_coarse, shift_fine
 from hlsgen.rtl.parts.memories import words_of
@@ -38,14 +39,14 @@ class GateRows(wiring.Component):
 
     Latency
     -------
-    6 cycles.
+    `latency` cycles.
 
     Throughput
     ----------
     One row a cycle.
     """
 
-    latency = 6
+    latency = GATE
     x: Any
     gate: Signal
     shift: Signal
@@ -68,17 +69,17 @@ class GateRows(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m = Module()
-        coarse_shift = delay(m, self.shift, 3, name="coarse_shift")
+        coarse_shift = delay(m, self.shift, MULTIPLIER, name="coarse_shift")
         fine_shift = register(m, coarse_shift, name="fine_shift")
-        weighs = delay(m, self.weighs, 5, name="weighs")
+        weighs = delay(m, self.weighs, self.latency - 1, name="weighs")
         for lane in range(self._columns):
-            product = Multiplier(16, 16, latency=3, style=self._style)
+            product = Multiplier(16, 16, latency=MULTIPLIER, style=self._style)
             m.submodules[f"product_{lane}"] = product
             m.d.comb += [product.a.eq(self.x[lane]), product.b.eq(Cat(self.gate, C(0, 1)).as_signed())]
             coarse = shift_coarse(doubled(product.p), coarse_shift, GATED_BITS)
             fine = shift_fine(register(m, coarse, name=f"coarse_{lane}"), fine_shift)
             fine = register(m, fine, name=f"fine_{lane}")
             rounded = saturate_bits(round_half_up(fine), GATED_BITS)
-            plain = delay(m, self.x[lane], 5, name=f"plain_{lane}")
+            plain = delay(m, self.x[lane], self.latency - 1, name=f"plain_{lane}")
             m.d.sync += self.result[lane].eq(Mux(weighs, rounded, plain))
         return m

@@ -9,6 +9,7 @@ from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.time.latency import REQUANTIZE
 from hlsgen.numerics import BIAS_BITS, SHIFT_BITS
 from hlsgen.rtl.arith.multiplier import WideMultiplier
 from hlsgen.rtl.arith.numerics import (
@@ -50,14 +51,14 @@ class Requantize(wiring.Component):
 
     Latency
     -------
-    7 cycles.
+    `latency` cycles.
 
     Throughput
     ----------
     One row a cycle.
     """
 
-    latency = WideMultiplier.latency + 4
+    latency = REQUANTIZE
     accumulator: Any
     bias: Any
     multiplier: Any

@@ -11,19 +11,32 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.interface import TRACE_PORTS, Kind
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.machine.time.depths import queue_depth
-from hlsgen.numerics import SHIFT_BITS
-from hlsgen.rtl.drain.activation import Activation
+from hlsgen.machine.time.latency import (
+    ACTIVATION,
+    ADD,
+    ADDEND_LEAD,
+    GATE,
+    LOAD_LEAD,
+    OPERAND_LEAD,
+    drain_result,
+    drain_write,
+    scores_drained,
+)
+from hlsgen.rtl.drain.activation import ENTRIES, Activation
 from hlsgen.rtl.drain.add import AddRows
 from hlsgen.rtl.drain.attention import ContextScales, RowMaxima
 from hlsgen.rtl.drain.combine import GATED_BITS, GateRows
 from hlsgen.rtl.drain.control import DrainControl
 from hlsgen.rtl.drain.requantize import Requantize
 from hlsgen.rtl.drain.streams import DrainStreams
-from hlsgen.rtl.drain.tags import ADDEND_LEAD, MAXIMUM_LEAD, at_result, at_write, drain_tags
-from hlsgen.rtl.experts.queues import queue_entry
-from hlsgen.rtl.experts.route import route_config
-from hlsgen.rtl.experts.select import logit_address_bits
+from hlsgen.rtl.drain.tags import drain_tags
+from hlsgen.rtl.format.experts import (
+    QueueRead,
+    QueueReadPorts,
+    RouterLogits,
+    RouterLogitsPorts,
+    route_config,
+)
 from hlsgen.rtl.format.jobs import (
     drain_bits,
     drain_job,
@@ -31,20 +44,21 @@ from hlsgen.rtl.format.jobs import (
     group_lanes,
     memory_bits,
     output_word,
-    queue_bits,
     score_words,
     tile_groups,
     trace_signature,
-    write_lane_bits,
+)
+from hlsgen.rtl.format.ports import (
+    OperandWrite,
+    OperandWritePorts,
+    Reservations,
+    ReservationsPorts,
+    ScaleWrite,
+    ScaleWritePorts,
 )
 from hlsgen.rtl.format.streams import constant_word
-from hlsgen.rtl.parts.memories import words_of
-from hlsgen.rtl.parts.pipeline import address_bits, count_bits, delay, register, without_reset
-
-LOAD_LEAD = 3
-"""Cycles between a row's write and the earliest `drained` that LOAD may see: it reads 4 cycles later."""
-OPERAND_LEAD = 1
-"""The same for MULTIPLY, which reads 2 cycles later."""
+from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts, words_of
+from hlsgen.rtl.parts.pipeline import address_bits, delay, register, without_reset
 
 
 class DrainStage(wiring.Component):
@@ -74,35 +88,32 @@ class DrainStage(wiring.Component):
     drained_commands, drained_tiles, operand_commands : Out
         For LOAD; the commands for MULTIPLY and the tables.
     scores_drained : Out(1)
-    scale_write, scale_slot, scale_row, scale_multiplier, scale_shift : In
+    scale : In(ScaleWrite)
     maxima : Out(2*R x signed logit)
-    table_write, table_address, table_data : In
+    table : In(TableWrite)
         The activation table.
-    addends : In(stream), addend_level : Out, output : Out(stream), output_space, output_left : Out(1)
-    reserve_addends, reserve_output : In(1), reserved : In
+    addends : In(stream), output : Out(stream), output_left : Out(1), reservations : In(Reservations)
         See `DrainStreams`.
     addend_address : Out, addend : In
         Residual memory, data 2 cycles after the address.
-    write_features, write_residual, write_keys, write_values : Out(1)
-    write_address, write_lane : Out
+    write_features, write_residual : Out(1), write_address : Out
     write_rows : Out(W)
         Which rows of the group are real.
     write_word : Out(W*C x signed 16)
+    operands : Out(OperandWrite)
+        The same word for the key or value memory.
     score_write, score_address, score_word : Out
     done : Out(1)
         The program's last command has drained and its output has left.
     retired : In(stream(1))
         For each command in order whether it was skipped; only where commands may be.
-    queue_address : Out, queue_entry : In
-        The expert queues, 2 cycles apart; these and the following only in machines with experts.
-    route_begin : Out(1), route_config : Out
-    route_write, route_token_end, route_command_end : Out(1), route_address, route_word : Out
-        See `Route`.
+    queue : Out(QueueRead), logits : Out(RouterLogits)
+        Only in machines with experts.
     trace : Out(trace_signature)
 
     Latency
     -------
-    A group is written `at_write` cycles after it was selected, logits `at_result` cycles.
+    A group is written `drain_write` cycles after it was selected, logits `drain_result` cycles.
 
     Throughput
     ----------
@@ -117,47 +128,28 @@ class DrainStage(wiring.Component):
     drained_tiles: Signal
     operand_commands: Signal
     scores_drained: Signal
-    scale_write: Signal
-    scale_slot: Signal
-    scale_row: Signal
-    scale_multiplier: Signal
-    scale_shift: Signal
+    scale: ScaleWritePorts
     maxima: Any
-    table_write: Signal
-    table_address: Signal
-    table_data: Signal
+    table: TableWritePorts
     addends: stream.Interface
-    addend_level: Signal
     output: stream.Interface
-    output_space: Signal
     output_left: Signal
-    reserve_addends: Signal
-    reserve_output: Signal
-    reserved: Signal
+    reservations: ReservationsPorts
     addend_address: Signal
     addend: Any
     write_features: Signal
     write_residual: Signal
-    write_keys: Signal
-    write_values: Signal
     write_address: Signal
-    write_lane: Signal
     write_rows: Signal
     write_word: Any
+    operands: OperandWritePorts
     score_write: Signal
     score_address: Signal
     score_word: Any
     done: Signal
     retired: stream.Interface
-    queue_address: Signal
-    queue_entry: Any
-    route_begin: Signal
-    route_config: Any
-    route_write: Signal
-    route_token_end: Signal
-    route_command_end: Signal
-    route_address: Signal
-    route_word: Any
+    queue: QueueReadPorts
+    logits: RouterLogitsPorts
     trace: Any
 
     def __init__(
@@ -174,30 +166,21 @@ class DrainStage(wiring.Component):
             "drained_tiles": Out(field(p, "tiles")),
             "operand_commands": Out(p.command_count_bits),
             "scores_drained": Out(1),
-            "scale_write": In(1),
-            "scale_slot": In(1),
-            "scale_row": In(address_bits(tile_groups(p))),
-            "scale_multiplier": In(data.ArrayLayout(16, p.row_width)),
-            "scale_shift": In(data.ArrayLayout(SHIFT_BITS, p.row_width)),
+            "scale": In(ScaleWrite(p)),
             "maxima": Out(data.ArrayLayout(signed(p.logit_bits), 2 * p.rows)),
-            "table_write": In(1),
-            "table_address": In(6),
-            "table_data": In(64),
+            "table": In(TableWrite(ENTRIES)),
             "addends": In(stream.Signature(16 * lanes)),
-            "addend_level": Out(count_bits(queue_depth(p))),
             "output": Out(stream.Signature(output_word(p))),
-            "output_space": Out(1),
             "output_left": Out(1),
-            "reserve_addends": In(1),
-            "reserve_output": In(1),
-            "reserved": In(count_bits(tile_groups(p))),
+            "reservations": In(Reservations(p)),
             "addend_address": Out(memory_bits(p)),
             "addend": In(words_of(16, lanes)),
-            **{f"write_{name}": Out(1) for name in ("features", "residual", "keys", "values")},
+            "write_features": Out(1),
+            "write_residual": Out(1),
             "write_address": Out(drain_bits(p)),
-            "write_lane": Out(write_lane_bits(p)),
             "write_rows": Out(p.row_width),
             "write_word": Out(words_of(16, lanes)),
+            "operands": Out(OperandWrite(p)),
             "score_write": Out(1),
             "score_address": Out(address_bits(score_words(p))),
             "score_word": Out(words_of(p.logit_bits, lanes)),
@@ -206,17 +189,7 @@ class DrainStage(wiring.Component):
         if p.planned:
             members["retired"] = In(stream.Signature(1))
         if p.experts:
-            members |= {
-                "queue_address": Out(queue_bits(p)),
-                "queue_entry": In(queue_entry(p)),
-                "route_begin": Out(1),
-                "route_config": Out(route_config(p)),
-                "route_write": Out(1),
-                "route_token_end": Out(1),
-                "route_command_end": Out(1),
-                "route_address": Out(logit_address_bits(p)),
-                "route_word": Out(words_of(p.logit_bits, lanes)),
-            }
+            members |= {"queue": Out(QueueRead(p)), "logits": Out(RouterLogits(p))}
         if trace:
             members["trace"] = Out(trace_signature(p))
         super().__init__(members)
@@ -237,14 +210,15 @@ class DrainStage(wiring.Component):
         streams = self._finish(m, tags, result)
         self._count(m, tags, streams.output_left)
         if self._trace:
-            self._show(m, tags[at_write(p)])
+            self._show(m, tags[drain_write(p)])
         return m
 
     # -- experts -----------------------------------------------------------------------------------------
 
     def _placed(self, m: Module, tag: Any) -> Any:
         """The tag of a row whose place and gate its queue entry tells."""
-        entry, placed = self.queue_entry, Signal(tag.shape(), name="placed")
+        entry = self.queue.entry
+        placed: Any = Signal(tag.shape(), name="placed")
         m.d.comb += [placed.eq(tag), placed.gate.eq(entry.gate)]
         with m.If(tag.combine):
             address = (tag.address + entry.offset)[: len(tag.address)]
@@ -257,25 +231,25 @@ class DrainStage(wiring.Component):
     def _gate(self, m: Module, control: DrainControl, tags: dict[int, Any], result: Any) -> Any:
         """Weighted results; logits of a router to `Route`."""
         p = self._parameters
-        tag = tags[at_result(p) - GateRows.latency]
+        tag = tags[drain_result(p) - GATE]
         m.submodules.gate = gate = GateRows(group_lanes(p))
         job = control.job
-        last = tags[at_result(p)]
+        last = tags[drain_result(p)]
         m.d.comb += [
             gate.x.eq(result),
             gate.gate.eq(tag.gate),
             gate.shift.eq(tag.gate_shift),
             gate.weighs.eq(tag.combine),
-            self.queue_address.eq(control.queue_address),
-            self.route_begin.eq(control.begins_route),
-            *(getattr(self.route_config, name).eq(getattr(job, name)) for name in route_config(p).members),
-            self.route_write.eq(last.to_queues),
-            self.route_token_end.eq(last.token_end),
-            self.route_command_end.eq(last.end_command),
-            self.route_address.eq(last.address),
+            self.queue.address.eq(control.queue_address),
+            self.logits.begin.eq(control.begins_route),
+            *(self.logits.config[name].eq(job[name]) for name in route_config(p).members),
+            self.logits.valid.eq(last.to_queues),
+            self.logits.token_end.eq(last.token_end),
+            self.logits.command_end.eq(last.end_command),
+            self.logits.address.eq(last.address),
         ]
         m.d.comb += [
-            self.route_word[lane].eq(gate.result[lane][: p.logit_bits].as_signed())
+            self.logits.word[lane].eq(gate.result[lane][: p.logit_bits].as_signed())
             for lane in range(group_lanes(p))
         ]
         return gate.result
@@ -316,11 +290,11 @@ class DrainStage(wiring.Component):
         scales = ContextScales(tile_groups(self._parameters))
         m.submodules[f"scales_{index}"] = scales
         m.d.comb += [
-            scales.write.eq(self.scale_write),
-            scales.write_slot.eq(self.scale_slot),
-            scales.write_row.eq(self.scale_row),
-            scales.write_multiplier.eq(self.scale_multiplier[index]),
-            scales.write_shift.eq(self.scale_shift[index]),
+            scales.write.eq(self.scale.valid),
+            scales.write_slot.eq(self.scale.slot),
+            scales.write_row.eq(self.scale.row),
+            scales.write_multiplier.eq(self.scale.multiplier[index]),
+            scales.write_shift.eq(self.scale.shift[index]),
             scales.slot.eq(job.slot),
             scales.row.eq(row.index),
         ]
@@ -328,19 +302,17 @@ class DrainStage(wiring.Component):
 
     def _scores(self, m: Module, tags: dict[int, Any], result: Any) -> None:
         """Logits leave the pipeline as soon as they are saturated."""
-        p, tag = self._parameters, tags[at_result(self._parameters)]
+        p, tag = self._parameters, tags[drain_result(self._parameters)]
         m.d.comb += [self.score_write.eq(tag.scores), self.score_address.eq(tag.address)]
-        latency = 0
         for index in range(p.row_width):
             first = index * p.columns
             logits = [result[first + lane][: p.logit_bits].as_signed() for lane in range(p.columns)]
-            latency = self._maxima(m, tag, index, logits)
+            self._maxima(m, tag, index, logits)
             m.d.comb += [self.score_word[first + lane].eq(logit) for lane, logit in enumerate(logits)]
-        drained = max(MAXIMUM_LEAD, at_result(p) + latency - MAXIMUM_LEAD)
-        m.d.comb += self.scores_drained.eq(tags[drained].end_scores)
+        m.d.comb += self.scores_drained.eq(tags[scores_drained(p)].end_scores)
 
-    def _maxima(self, m: Module, tag: Any, index: int, logits: list[Value]) -> int:
-        """The maxima of one row of every group; returns their latency."""
+    def _maxima(self, m: Module, tag: Any, index: int, logits: list[Value]) -> None:
+        """The maxima of one row of every group."""
         p = self._parameters
         maxima = RowMaxima(p)
         m.submodules[f"maxima_{index}"] = maxima
@@ -356,50 +328,48 @@ class DrainStage(wiring.Component):
             self.maxima[group * p.row_width + index].eq(maxima.maxima[group])
             for group in range(2 * tile_groups(p))
         ]
-        return maxima.latency
 
     def _finish(self, m: Module, tags: dict[int, Any], result: Any) -> DrainStreams:
         """Table or addition, then the write."""
         p = self._parameters
-        tag, last = tags[at_result(p)], tags[at_write(p) - 1]
+        tag, last = tags[drain_result(p)], tags[drain_write(p) - 1]
         lanes = group_lanes(p)
         m.submodules.activation = activation = Activation(lanes, block=self._block)
         m.submodules.add = add = AddRows(lanes, GATED_BITS if p.experts else 16)
         m.submodules.streams = streams = DrainStreams(p)
         m.d.comb += [
-            activation.table_write.eq(self.table_write),
-            activation.table_address.eq(self.table_address),
-            activation.table_data.eq(self.table_data),
             activation.bank.eq(tag.bank),
             *(activation.x[lane].eq(result[lane]) for lane in range(lanes)),
-            self.addend_address.eq(tags[at_result(p) - ADDEND_LEAD].addend_address),
+            self.addend_address.eq(tags[drain_result(p) - ADDEND_LEAD].addend_address),
             add.x.eq(result),
             add.addend.eq(Mux(tag.add, Mux(tag.stream, streams.addend, self.addend.as_value()), 0)),
             streams.take_addend.eq(tag.stream),
-            streams.reserve_addends.eq(self.reserve_addends),
-            streams.reserve_output.eq(self.reserve_output),
-            streams.reserved.eq(self.reserved),
-            self.addend_level.eq(streams.addend_level),
-            self.output_space.eq(streams.output_space),
             self.output_left.eq(streams.output_left),
         ]
-        self._leave(m, streams, tags[at_write(p)])
+        self._leave(m, streams, tags[drain_write(p)])
+        wiring.connect(m, wiring.flipped(self.table), activation.table)
+        wiring.connect(m, wiring.flipped(self.reservations), streams.reservations)
         wiring.connect(m, wiring.flipped(self.addends), streams.addends)
         wiring.connect(m, streams.output, wiring.flipped(self.output))
-        added = delay(m, add.result, Activation.latency - AddRows.latency, name="added")
+        added = delay(m, add.result, ACTIVATION - ADD, name="added")
         with m.If(last.activation):
             for lane in range(lanes):
                 m.d.sync += self.write_word[lane].eq(activation.result[lane])
         with m.Else():
             m.d.sync += self.write_word.eq(added)
-        written = tags[at_write(p)]
+        written = tags[drain_write(p)]
         m.d.comb += [
+            self.write_features.eq(written.to_features),
+            self.write_residual.eq(written.to_residual),
             self.write_address.eq(written.address),
-            self.write_lane.eq(written.lane),
             self.write_rows.eq(written.rows),
+            self.operands.keys.eq(written.to_keys),
+            self.operands.values.eq(written.to_values),
+            self.operands.address.eq(written.address),
+            self.operands.lane.eq(written.lane),
+            self.operands.rows.eq(written.rows),
+            self.operands.data.eq(Cat(self.write_word[lane][:8] for lane in range(lanes))),
         ]
-        for name in ("features", "residual", "keys", "values"):
-            m.d.comb += getattr(self, f"write_{name}").eq(getattr(written, f"to_{name}"))
         return streams
 
     def _leave(self, m: Module, streams: DrainStreams, tag: Any) -> None:
@@ -429,7 +399,7 @@ class DrainStage(wiring.Component):
 
     def _count(self, m: Module, tags: dict[int, Any], output_left: Value) -> None:
         """Drained commands and tiles; for LOAD as early as its way to the memory allows."""
-        write = at_write(self._parameters)
+        write = drain_write(self._parameters)
         tag = tags[write - LOAD_LEAD]
         with m.If(tag.end_tile):
             m.d.sync += self.drained_tiles.eq(self.drained_tiles + 1)

@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.depths import queue_depth
 from hlsgen.rtl.format.jobs import group_lanes, output_word, tile_groups
+from hlsgen.rtl.format.ports import Reservations, ReservationsPorts
 from hlsgen.rtl.parts.pipeline import count_bits
 from hlsgen.rtl.parts.queues import Queue
 
@@ -27,15 +28,10 @@ class DrainStreams(wiring.Component):
     Members
     -------
     addends : In(stream), output : Out(stream)
-    addend_level : Out
-        Addends that are there and not reserved.
-    reserve_addends, reserve_output : In(1)
-        `reserved` entries are spoken for.
+    reservations : In(Reservations)
     take_addend : In(1)
         `addend` is used up.
     put_output : In(1), output_word : In
-    output_space : Out(1)
-        A whole tile's entries have a place.
     output_left : Out(1)
         Every reserved entry has left.
 
@@ -50,31 +46,25 @@ class DrainStreams(wiring.Component):
 
     addends: stream.Interface
     output: stream.Interface
-    addend_level: Signal
-    reserve_addends: Signal
-    reserve_output: Signal
-    reserved: Signal
+    reservations: ReservationsPorts
     take_addend: Signal
     addend: Signal
     put_output: Signal
     output_word: Any
-    output_space: Signal
     output_left: Signal
 
     def __init__(self, parameters: MachineParameters) -> None:
         self._parameters, bits = parameters, 16 * group_lanes(parameters)
-        flags = ("reserve_addends", "reserve_output", "take_addend", "put_output")
         super().__init__(
             {
                 "addends": In(stream.Signature(bits)),
                 "output": Out(stream.Signature(output_word(parameters))),
-                "addend_level": Out(count_bits(queue_depth(parameters))),
-                "reserved": In(count_bits(tile_groups(parameters))),
+                "reservations": In(Reservations(parameters)),
+                "take_addend": In(1),
                 "addend": Out(bits),
+                "put_output": In(1),
                 "output_word": In(output_word(parameters)),
-                "output_space": Out(1),
                 "output_left": Out(1),
-                **{name: In(1) for name in flags},
             }
         )
 
@@ -86,12 +76,12 @@ class DrainStreams(wiring.Component):
         wiring.connect(m, wiring.flipped(self.addends), waiting.i)
         level = Signal(count_bits(2 * depth))
         arrives = self.addends.valid & self.addends.ready
-        reserved = Signal.like(self.reserved)
-        with m.If(self.reserve_addends):
-            m.d.comb += reserved.eq(self.reserved)
+        reserved = Signal.like(self.reservations.groups)
+        with m.If(self.reservations.addends):
+            m.d.comb += reserved.eq(self.reservations.groups)
         m.d.sync += level.eq(level + arrives - reserved)
         m.d.comb += [
-            self.addend_level.eq(level),
+            self.reservations.level.eq(level),
             self.addend.eq(waiting.o.payload),
             waiting.o.ready.eq(self.take_addend),
         ]
@@ -103,12 +93,12 @@ class DrainStreams(wiring.Component):
         m.d.comb += [results.i.valid.eq(self.put_output), results.i.payload.eq(self.output_word)]
         wiring.connect(m, results.o, wiring.flipped(self.output))
         free = Signal(count_bits(depth), init=depth)
-        free_next, reserved = Signal.like(free), Signal.like(self.reserved)
+        free_next, reserved = Signal.like(free), Signal.like(self.reservations.groups)
         leaves = self.output.valid & self.output.ready
-        with m.If(self.reserve_output):
-            m.d.comb += reserved.eq(self.reserved)
+        with m.If(self.reservations.output):
+            m.d.comb += reserved.eq(self.reservations.groups)
         m.d.comb += [
             free_next.eq(free + leaves - reserved),
-            self.output_space.eq(free >= tile_groups(self._parameters)),
+            self.reservations.space.eq(free >= tile_groups(self._parameters)),
         ]
         m.d.sync += [free.eq(free_next), self.output_left.eq(free_next == depth)]

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An ECP5 board around the accelerator: clock, serial port, Image in block RAM."""
+"""What a board with an ECP5 has of its own: the clock's PLL, and where its blocks lie."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amaranth import C, Instance, Signal
+from amaranth import C, Instance, Module, Signal, Value
 
 from hlsgen.errors import Problem, UsageError
 
@@ -117,3 +117,19 @@ def pll_instance(pll: Pll, clock: Signal, output: Signal, locked: Signal) -> Ins
         o_CLKOP=output,
         o_LOCK=locked,
     )
+
+
+@dataclass(frozen=True)
+class PllClock:
+    """The core's clock from the loop."""
+
+    pll: Pll
+
+    @property
+    def mhz(self) -> float:
+        return self.pll.mhz
+
+    def make(self, m: Module, source: Signal) -> tuple[Value, Value]:
+        core, locked = Signal(), Signal()
+        m.submodules.pll = pll_instance(self.pll, source, core, locked)
+        return core, locked

@@ -15,10 +15,10 @@ from hlsgen.numerics import GATE_ONE, GateMode
 from hlsgen.rtl.arith.multiplier import Multiplier
 from hlsgen.rtl.arith.numerics import round_half_up
 from hlsgen.rtl.arith.reciprocal import Reciprocal
-from hlsgen.rtl.experts.queues import GATE_BITS
-from hlsgen.rtl.experts.select import READ_LATENCY, LogitWalk, best_list, logit_address_bits
+from hlsgen.rtl.experts.select import READ_LATENCY, LogitWalk, best_list
+from hlsgen.rtl.format.experts import GATE_BITS, logit_address_bits
 from hlsgen.rtl.format.jobs import FIELD_BITS
-from hlsgen.rtl.parts.memories import ram
+from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts, ram
 from hlsgen.rtl.parts.pipeline import address_bits, delay, register, total
 
 SUM_BITS = 32
@@ -30,6 +30,21 @@ def weighed_list(p: MachineParameters) -> data.StructLayout:
     return data.StructLayout(
         {"items": data.ArrayLayout(item, p.choices), "sum": SUM_BITS, "lowest": address_bits(p.experts)}
     )
+
+
+# A list of k = 2 experts, its own values added up:
+#
+#   cycle        0     1        2       3     6        7        8            9
+#   state        idle  chosen   chosen  idle
+#   best (held)        list
+#   index (registered)                        (4)
+#   values                                    first    second
+#   weighed                                            first    both
+#   complete                                                    1
+#   o_valid                                                                  1
+#
+# The next list is taken in cycle 3, but it ends, waiting in `hold`, only when this one has left: a list in 8
+# cycles at the least.
 
 
 class RouteSums(wiring.Component):
@@ -47,13 +62,13 @@ class RouteSums(wiring.Component):
     experts, choices, gate_mode : In
     read_address : Out, word : In
         The logit memory.
-    table_write, table_address, table_data : In
+    table : In(TableWrite)
         Four entries of the gate table.
     o_valid : Out(1), o : Out(weighed_list), o_ready : In(1)
 
     Throughput
     ----------
-    A token in k + 2 cycles, E / pace more where all experts' weights are added up.
+    A token in max(k + 1, 8) cycles; where all experts' weights are added up in max(k + 1 + E / pace, 8).
     """
 
     valid: Signal
@@ -65,9 +80,7 @@ class RouteSums(wiring.Component):
     gate_mode: Signal
     read_address: Signal
     word: Any
-    table_write: Signal
-    table_address: Signal
-    table_data: Signal
+    table: TableWritePorts
     o_valid: Signal
     o: Any
     o_ready: Signal
@@ -84,9 +97,7 @@ class RouteSums(wiring.Component):
                 **{name: In(FIELD_BITS[name]) for name in ("experts", "choices", "gate_mode")},
                 "read_address": Out(address),
                 "word": In(data.ArrayLayout(signed(p.logit_bits), p.columns)),
-                "table_write": In(1),
-                "table_address": In(p.logit_bits - 2),
-                "table_data": In(64),
+                "table": In(TableWrite(1 << p.logit_bits)),
                 "o_valid": Out(1),
                 "o": Out(weighed_list(p)),
                 "o_ready": In(1),
@@ -194,9 +205,9 @@ class RouteSums(wiring.Component):
         table = ram(m, "gates", 64, 1 << (p.logit_bits - 2))
         write, values = table.write_port(), []
         m.d.comb += [
-            write.en.eq(self.table_write),
-            write.addr.eq(self.table_address),
-            write.data.eq(self.table_data),
+            write.en.eq(self.table.valid),
+            write.addr.eq(self.table.address),
+            write.data.eq(self.table.data),
         ]
         for number, index in enumerate(indices):
             read = table.read_port()
@@ -204,6 +215,17 @@ class RouteSums(wiring.Component):
             part = register(m, index[:2], name=f"part_{number}")
             values.append(register(m, read.data.word_select(part, 16)[:GATE_BITS], name=f"value_{number}"))
         return values
+
+
+# A token with k = 2 entries:
+#
+#   cycle        0     1 .. 9  10       11     12     13     14  15  16     17     18
+#   state        idle  divide  divide   weigh  weigh  idle
+#   reciprocal   start         valid
+#   asks                                0      1
+#   product.p                                                0   1
+#   append                                                           0      1
+#   done                                                                    1
 
 
 class RouteGates(wiring.Component):

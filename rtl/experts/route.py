@@ -11,17 +11,25 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.rtl.experts.gates import RouteGates, RouteSums
-from hlsgen.rtl.experts.queues import queue_entry
-from hlsgen.rtl.experts.select import RouteSelect, logit_address_bits
-from hlsgen.rtl.format.jobs import FIELD_BITS, memory_bits, router_words
-from hlsgen.rtl.parts.memories import WordMemory, words_of
-from hlsgen.rtl.parts.pipeline import address_bits, count_bits
+from hlsgen.rtl.experts.select import RouteSelect
+from hlsgen.rtl.format.experts import (
+    QueueAppend,
+    QueueAppendPorts,
+    RouterLogits,
+    RouterLogitsPorts,
+    route_config,
+)
+from hlsgen.rtl.format.jobs import memory_bits, router_words
+from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts, WordMemory
+from hlsgen.rtl.parts.pipeline import count_bits
 
-
-def route_config(p: MachineParameters) -> data.StructLayout:
-    """What a router command says."""
-    names = ("experts", "choices", "gate_mode")
-    return data.StructLayout({name: FIELD_BITS[name] for name in names} | {"route_stride": memory_bits(p)})
+# Three tokens on their way, one in each part; times are those of `select` and `gates`:
+#
+#   logits.valid and token_end   t
+#   waiting != 0                 t+1      select takes the token, E / pace + 5 cycles to its list
+#   select.valid, sums.ready              sums takes the list, k + 7 cycles to its weights
+#   sums.o_valid, gates.ready             gates takes them, 16 cycles to the first append, k - 1 to `done`
+#   gates.done                            `left` falls; the next token's row is `route_stride` further
 
 
 class Route(wiring.Component):
@@ -36,17 +44,12 @@ class Route(wiring.Component):
 
     Members
     -------
-    begin : In(1), config : In
-        A router command's first row is on its way.
-    write : In(1), address, word : In
-        C logits; the words of a token lie side by side.
-    token_end, command_end : In(1)
-        With `write`: the token's, the command's last word.
-    table_write, table_address, table_data : In
+    logits : In(RouterLogits)
+    table : In(TableWrite)
         The gate table.
-    append : Out(1), append_expert, append_entry : Out
+    append : Out(QueueAppend)
     busy : Out(1)
-        From `begin` until every token is in its queues.
+        From `logits.begin` until every token is in its queues.
 
     Latency
     -------
@@ -57,38 +60,18 @@ class Route(wiring.Component):
     A token in max(E + k + 8, k + 20) cycles, or a little less.
     """
 
-    begin: Signal
-    config: Any
-    write: Signal
-    address: Signal
-    word: Any
-    token_end: Signal
-    command_end: Signal
-    table_write: Signal
-    table_address: Signal
-    table_data: Signal
-    append: Signal
-    append_expert: Signal
-    append_entry: Any
+    logits: RouterLogitsPorts
+    table: TableWritePorts
+    append: QueueAppendPorts
     busy: Signal
 
     def __init__(self, parameters: MachineParameters) -> None:
         p = self._parameters = parameters
         super().__init__(
             {
-                "begin": In(1),
-                "config": In(route_config(p)),
-                "write": In(1),
-                "address": In(logit_address_bits(p)),
-                "word": In(words_of(p.logit_bits, p.columns)),
-                "token_end": In(1),
-                "command_end": In(1),
-                "table_write": In(1),
-                "table_address": In(p.logit_bits - 2),
-                "table_data": In(64),
-                "append": Out(1),
-                "append_expert": Out(address_bits(p.experts)),
-                "append_entry": Out(queue_entry(p)),
+                "logits": In(RouterLogits(p)),
+                "table": In(TableWrite(1 << p.logit_bits)),
+                "append": Out(QueueAppend(p)),
                 "busy": Out(1),
             }
         )
@@ -97,27 +80,25 @@ class Route(wiring.Component):
         del platform
         m, p = Module(), self._parameters
         config = Signal(route_config(p), reset_less=True)
-        with m.If(self.begin):
-            m.d.sync += config.eq(self.config)
+        with m.If(self.logits.begin):
+            m.d.sync += config.eq(self.logits.config)
         m.submodules.select = select = RouteSelect(p)
         m.submodules.sums = sums = RouteSums(p)
         m.submodules.gates = gates = RouteGates(p)
         self._memory(m, select, sums)
-        for part, names in (
-            (select, ("experts",)),
-            (sums, ("experts", "choices", "gate_mode")),
-            (gates, ("choices", "gate_mode")),
-        ):
-            m.d.comb += [getattr(part, name).eq(getattr(config, name)) for name in names]
+        wiring.connect(m, wiring.flipped(self.table), sums.table)
         m.d.comb += [
-            select.clear.eq(self.begin),
+            select.experts.eq(config.experts),
+            sums.experts.eq(config.experts),
+            sums.choices.eq(config.choices),
+            sums.gate_mode.eq(config.gate_mode),
+            gates.choices.eq(config.choices),
+            gates.gate_mode.eq(config.gate_mode),
+            select.clear.eq(self.logits.begin),
             sums.valid.eq(select.valid),
             sums.best.eq(select.best),
             sums.address.eq(select.address),
             select.ready.eq(sums.ready),
-            sums.table_write.eq(self.table_write),
-            sums.table_address.eq(self.table_address),
-            sums.table_data.eq(self.table_data),
             gates.valid.eq(sums.o_valid),
             gates.weighed.eq(sums.o),
             sums.o_ready.eq(gates.ready),
@@ -130,9 +111,9 @@ class Route(wiring.Component):
         layout = data.ArrayLayout(signed(p.logit_bits), p.columns)
         m.submodules.logits = logits = WordMemory(layout.size, p.queue_tokens * router_words(p), readers=2)
         m.d.comb += [
-            logits.write.eq(self.write),
-            logits.write_address.eq(self.address),
-            logits.write_data.eq(self.word),
+            logits.write.eq(self.logits.valid),
+            logits.write_address.eq(self.logits.address),
+            logits.write_data.eq(self.logits.word),
         ]
         for index, part in enumerate((select, sums)):
             m.d.comb += [
@@ -145,23 +126,23 @@ class Route(wiring.Component):
         p = self._parameters
         waiting, left = Signal(count_bits(p.queue_tokens)), Signal(count_bits(p.queue_tokens))
         offset, more = Signal(memory_bits(p)), Signal()
-        comes = self.write & self.token_end
+        comes = self.logits.valid & self.logits.token_end
         m.d.sync += [
             waiting.eq(waiting + comes - select.taken),
             left.eq(left + comes - gates.done),
         ]
-        with m.If(self.write & self.command_end):
+        with m.If(self.logits.valid & self.logits.command_end):
             m.d.sync += more.eq(0)
         m.d.comb += [
             select.available.eq(waiting != 0),
             self.busy.eq(more | (left != 0)),
-            self.append.eq(gates.append),
-            self.append_expert.eq(gates.expert),
-            self.append_entry.offset.eq(offset),
-            self.append_entry.gate.eq(gates.gate),
-            self.append_entry.first.eq(gates.first),
+            self.append.valid.eq(gates.append),
+            self.append.expert.eq(gates.expert),
+            self.append.entry.offset.eq(offset),
+            self.append.entry.gate.eq(gates.gate),
+            self.append.entry.first.eq(gates.first),
         ]
         with m.If(gates.done):
             m.d.sync += offset.eq(offset + config.route_stride)
-        with m.If(self.begin):
+        with m.If(self.logits.begin):
             m.d.sync += [more.eq(1), offset.eq(0)]

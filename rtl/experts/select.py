@@ -11,16 +11,12 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.depths import route_pace
-from hlsgen.rtl.format.jobs import FIELD_BITS, router_words
+from hlsgen.rtl.format.experts import logit_address_bits
+from hlsgen.rtl.format.jobs import FIELD_BITS
 from hlsgen.rtl.parts.pipeline import address_bits, delay, register
 
 READ_LATENCY = 2
 """Cycles from an address to the logits."""
-
-
-def logit_address_bits(p: MachineParameters) -> int:
-    """Bits of a word's address in the logit memory."""
-    return address_bits(p.queue_tokens * router_words(p))
 
 
 def best_list(p: MachineParameters) -> data.StructLayout:
@@ -107,6 +103,18 @@ class LogitWalk(wiring.Component):
             self.expert.eq(delay(m, expert, READ_LATENCY, name="expert")),
         ]
         return m
+
+
+# A token, n = E / pace cycles of logits:
+#
+#   cycle             0     1 .. n    3 .. n+2  4 .. n+3    5 .. n+4  n+4   n+5   n+6
+#   state             idle  walk                                            hold  idle
+#   read_address            words
+#   walk.logit                        logits
+#   logit (register)                            compared
+#   best                                                    sorted
+#   done                                                              1
+#   valid                                                                   1
 
 
 class RouteSelect(wiring.Component):

@@ -9,22 +9,22 @@ from amaranth import C, Cat, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
-from hlsgen.machine.format.commands import COMMAND_BYTES, FIELD_BITS, LAYOUT, Target
+from hlsgen.machine.format.commands import COMMAND_BYTES, FIELD_BITS, FIELDS, Target
 from hlsgen.machine.format.interface import TRACE_PORTS
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits
 
 COMMAND_BITS = 8 * COMMAND_BYTES
-COMMAND = data.StructLayout({name: signed(bits) if is_signed else bits for name, bits, is_signed in LAYOUT})
+COMMAND = data.StructLayout({item.name: signed(item.bits) if item.signed else item.bits for item in FIELDS})
 
 
 def narrowed(p: MachineParameters, payload: Value) -> Any:
     """A command's fields, 0 beyond the bits that the machine has for them."""
     command = data.View(COMMAND, payload[: COMMAND.size])
-    kept = (Value.cast(getattr(command, name))[: p.field_bits[name]] for name, _, _ in LAYOUT)
+    kept = (Value.cast(command[item.name])[: p.field_bits[item.name]] for item in FIELDS)
     return data.View(
         COMMAND,
-        Cat(Cat(value, C(0, bits - len(value))) for value, (_, bits, _) in zip(kept, LAYOUT, strict=True)),
+        Cat(Cat(value, C(0, item.bits - len(value))) for value, item in zip(kept, FIELDS, strict=True)),
     )
 
 

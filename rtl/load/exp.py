@@ -10,8 +10,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.time.latency import EXP, denominator
 from hlsgen.rtl.load.row_unit import DENOMINATOR_BITS
-from hlsgen.rtl.parts.memories import Table, words_of
+from hlsgen.rtl.parts.memories import Table, TableWrite, TableWritePorts, words_of
 from hlsgen.rtl.parts.pipeline import delay, tree, without_reset
 
 
@@ -27,8 +28,7 @@ class ExpLoad(wiring.Component):
 
     Members
     -------
-    table_write, table_address, table_data : In
-        The exp table, eight entries at a time.
+    table : In(TableWrite)
     logits : In(C x signed logit)
     maximum : In(signed logit)
         The row's maximum.
@@ -52,10 +52,8 @@ class ExpLoad(wiring.Component):
     One word a cycle.
     """
 
-    latency = 1 + Table.latency
-    table_write: Signal
-    table_address: Signal
-    table_data: Signal
+    latency = EXP
+    table: TableWritePorts
     logits: Any
     maximum: Signal
     bank: Signal
@@ -69,13 +67,10 @@ class ExpLoad(wiring.Component):
 
     def __init__(self, parameters: MachineParameters, *, block: bool = False) -> None:
         self._columns, self._bits, self._block = parameters.columns, parameters.logit_bits, block
-        stages = (parameters.columns.bit_length() - 1 + 1) // 2
-        self.denominator_latency = self.latency + stages + 1
+        self.denominator_latency = denominator(parameters)
         super().__init__(
             {
-                "table_write": In(1),
-                "table_address": In(self._bits - 2),
-                "table_data": In(64),
+                "table": In(TableWrite(1 << self._bits)),
                 "logits": In(words_of(self._bits, self._columns)),
                 "maximum": In(signed(self._bits)),
                 "bank": In(1),
@@ -94,11 +89,7 @@ class ExpLoad(wiring.Component):
         del platform
         m = Module()
         m.submodules.table = table = Table(self._columns, 1 << self._bits, block=self._block)
-        m.d.comb += [
-            table.write.eq(self.table_write),
-            table.write_address.eq(self.table_address),
-            table.write_data.eq(self.table_data),
-        ]
+        wiring.connect(m, wiring.flipped(self.table), table.write)
         flags = delay(m, Cat(self.first, self.last, self.mask), self.latency, name="flags")
         valid = delay(m, self.valid, self.latency, name="valid")
         m.d.sync += table.bank.eq(self.bank)
@@ -110,6 +101,7 @@ class ExpLoad(wiring.Component):
 
     def _denominator(self, m: Module, valid: Value, first: Value, last: Value) -> None:
         word_sum, stages = tree(m, [self.word[lane] for lane in range(self._columns)], name="sum")
+        assert self.latency + stages + 1 == self.denominator_latency
         valid = delay(m, valid, stages, name="sum_valid")
         first = delay(m, first, stages, name="sum_first")
         last = delay(m, last, stages, name="sum_last")

@@ -10,6 +10,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.time.latency import CALL, CENTRE, MEMORY, MULTIPLIER, norm, statistics
 from hlsgen.rtl.arith.multiplier import Multiplier, MultiplierPlan
 from hlsgen.rtl.arith.numerics import saturate_bits
 from hlsgen.rtl.format.jobs import group_lanes, load_config, load_tag
@@ -57,7 +58,7 @@ class LayerNormLoad(wiring.Component):
 
     Latency
     -------
-    About 40 cycles from a row's last word to its first operand word.
+    `latency` cycles from a row's last word to its first operand word.
 
     Throughput
     ----------
@@ -96,6 +97,7 @@ class LayerNormLoad(wiring.Component):
         self._parameters, self._plan, self._pools = parameters, plan, pools
         self._delay = delay_in_memory if memory else delay
         self._tag = load_tag(parameters, trace)
+        self.latency = norm(parameters)
         columns = parameters.columns
         flags = {name: In(1) for name in ("pool", "pool_norm", "inner_first", "inner_last")}
         super().__init__(
@@ -126,7 +128,7 @@ class LayerNormLoad(wiring.Component):
         m.submodules.lanes = lanes = NormaliseLanes(p.columns, style=self._plan.normalise)
         pool_valid, pool_sums = self._pool(m)
         pooled = delay(m, pool_valid, 1 + lanes.shifted_latency, name="pooled")
-        pooled_tag = delay(m, self.tag, 1 + 1 + lanes.shifted_latency, name="pooled_tag")
+        pooled_tag = delay(m, self.tag, Pool.latency + 1 + lanes.shifted_latency, name="pooled_tag")
         to_norm = register(m, self.pool_norm, name="to_norm")
         row_valid = (self.valid & ~self.pool) | (pooled & to_norm)
         row_tag = Signal(self._tag)
@@ -138,8 +140,8 @@ class LayerNormLoad(wiring.Component):
         self._statistics(m, row_valid, row_word, row_tag)
         found, found_word, found_tag, starts = self._rows(m, row_valid, row_word, row_tag)
         self._normalise(m, lanes, found_word, starts, pool_valid, pool_sums)
-        out_tag = self._delay(m, found_tag, 4 + lanes.latency, name="o_tag")
-        out_valid = delay(m, found, 4 + lanes.latency, name="o_valid")
+        out_tag = self._delay(m, found_tag, CENTRE + lanes.latency, name="o_tag")
+        out_valid = delay(m, found, CENTRE + lanes.latency, name="o_valid")
         is_pool = pooled & ~to_norm
         m.d.comb += [self.o_valid.eq(out_valid | is_pool), self.o_tag.eq(Mux(is_pool, pooled_tag, out_tag))]
         for lane in range(p.columns):
@@ -171,15 +173,17 @@ class LayerNormLoad(wiring.Component):
         columns = self._parameters.columns
         squares = []
         for lane in range(columns):
-            square = Multiplier(16, 16, latency=3, style=self._plan.square)
+            square = Multiplier(16, 16, latency=MULTIPLIER, style=self._plan.square)
             m.submodules[f"square_{lane}"] = square
             m.d.comb += [square.a.eq(word[lane]), square.b.eq(word[lane])]
             squares.append(square.p.as_unsigned()[:31])
         word_squares, stages = tree(m, squares, name="squares")
-        word_sum = delay(m, total([word[lane] for lane in range(columns)]), 3 + stages, name="word_sum")
-        valid = delay(m, valid, 3 + stages, name="s_valid")
-        first = delay(m, first, 3 + stages, name="s_first")
-        last = delay(m, last, 3 + stages, name="s_last")
+        stages += MULTIPLIER
+        assert 1 + stages + 1 == statistics(self._parameters)
+        word_sum = delay(m, total([word[lane] for lane in range(columns)]), stages, name="word_sum")
+        valid = delay(m, valid, stages, name="s_valid")
+        first = delay(m, first, stages, name="s_first")
+        last = delay(m, last, stages, name="s_last")
         with m.If(valid):
             m.d.sync += [
                 self.sum.eq(Mux(first, 0, self.sum) + word_sum),
@@ -211,7 +215,7 @@ class LayerNormLoad(wiring.Component):
         m.d.sync += tail.eq(tail + valid)
         found = data.View(layout, waiting.read_data[0])
         starts = register(m, self.norm_valid, name="starts")
-        return delay(m, running, 2, name="running"), found.word, found.tag, starts
+        return delay(m, running, MEMORY, name="running"), found.word, found.tag, starts
 
     def _sums(self, m: Module) -> Value:
         """The sum of the row whose result is there."""
@@ -250,7 +254,7 @@ class LayerNormLoad(wiring.Component):
                 row.multiplier.eq(self.multiplier),
                 row.amount.eq(shift_amount(self.shift)),
             ]
-        at_centre = delay(m, starts, 4, name="at_centre")
+        at_centre = delay(m, starts, CALL + MULTIPLIER - 2, name="at_centre")
         with m.If(at_centre):
             m.d.sync += centre.eq(row)
         at_product = delay(m, at_centre, 1 + lanes.multiply_at, name="at_product")
@@ -260,7 +264,7 @@ class LayerNormLoad(wiring.Component):
         pool_amount = self.config.pool_shift + LEFT_BITS
         m.d.sync += lanes.amount.eq(Mux(pool_valid, pool_amount, centre.amount))
         for lane in range(self._parameters.columns):
-            product = Multiplier(16, 14, latency=3, style=self._plan.centre)
+            product = Multiplier(16, 14, latency=MULTIPLIER, style=self._plan.centre)
             m.submodules[f"centre_{lane}"] = product
             value = Signal(signed(VALUE_BITS), name=f"value_{lane}", reset_less=True)
             m.d.comb += [product.a.eq(word[lane]), product.b.eq(width), lanes.value[lane].eq(value)]

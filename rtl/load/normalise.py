@@ -9,6 +9,7 @@ from amaranth import C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.time.latency import MULTIPLIER, NORMALISE, SHIFTED
 from hlsgen.numerics import CENTRED_BITS, ROW_SHIFT
 from hlsgen.rtl.arith.multiplier import Multiplier
 from hlsgen.rtl.arith.numerics import (
@@ -65,9 +66,9 @@ class NormaliseLanes(wiring.Component):
     One word a cycle.
     """
 
-    multiply_at = 3
-    shifted_latency = 3
-    latency = 7
+    multiply_at = SHIFTED
+    shifted_latency = SHIFTED
+    latency = NORMALISE
     value: Any
     amount: Signal
     multiplier: Signal
@@ -99,7 +100,7 @@ class NormaliseLanes(wiring.Component):
             rounded = saturate_bits(round_half_up(fine), CENTRED_BITS)
             rounded = register(m, rounded, name=f"rounded_{lane}")
             clamped = self._clamp(rounded)
-            product = Multiplier(CENTRED_BITS, 17, latency=3, style=self._style)
+            product = Multiplier(CENTRED_BITS, 17, latency=MULTIPLIER, style=self._style)
             m.submodules[f"product_{lane}"] = product
             m.d.comb += [self.shifted[lane].eq(clamped), product.a.eq(clamped), product.b.eq(factor)]
             m.d.sync += self.result[lane].eq(saturate_bits(round_shift_constant(product.p, ROW_SHIFT), 8))

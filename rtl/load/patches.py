@@ -10,6 +10,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.time.latency import MEMORY, PATCHES
 from hlsgen.rtl.format.jobs import load_job, load_tag
 from hlsgen.rtl.load.patch_walk import PatchWalk
 from hlsgen.rtl.parts.memories import WordMemory
@@ -52,7 +53,7 @@ class PatchesLoad(wiring.Component):
     gcd(patch width, C) pixels a cycle.
     """
 
-    latency = 4
+    latency = PATCHES
     pixels: stream.Interface
     offered: Signal
     start: Signal
@@ -95,8 +96,8 @@ class PatchesLoad(wiring.Component):
             self.busy.eq(walk.busy),
             image.read_address[0].eq(walk.segment.address),
         ]
-        segment = delay(m, walk.segment, 2, name="found")
-        valid = delay(m, walk.valid, 2, name="found_valid")
+        segment = delay(m, walk.segment, MEMORY, name="found")
+        valid = delay(m, walk.valid, MEMORY, name="found_valid")
         self._gather(m, image.read_data[0], valid, segment)
         return m
 

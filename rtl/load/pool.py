@@ -9,6 +9,7 @@ from amaranth import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.time.latency import POOL
 from hlsgen.rtl.load.normalise import VALUE_BITS
 from hlsgen.rtl.parts.memories import words_of
 from hlsgen.rtl.parts.pipeline import total, without_reset
@@ -37,13 +38,14 @@ class Pool(wiring.Component):
 
     Latency
     -------
-    1 cycle from the last word.
+    `latency` cycles from the last word.
 
     Throughput
     ----------
     `row_width` words a cycle.
     """
 
+    latency = POOL
     valid: Signal
     first: Signal
     last: Signal

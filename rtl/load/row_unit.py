@@ -9,7 +9,15 @@ from amaranth import C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.time.depths import NORM_ROW_CYCLES
+from hlsgen.machine.time.latency import (
+    MEMORY,
+    MULTIPLIER,
+    NORM_ROW_CYCLES,
+    ROW_CONTEXT,
+    ROW_MANTISSA,
+    ROW_NORM,
+    ROW_NORMAL,
+)
 from hlsgen.numerics import MULTIPLIER_BITS, ROW_SHIFT
 from hlsgen.rtl.arith.multiplier import LIMB, PORT, Multiplier
 from hlsgen.rtl.arith.numerics import DROP_BITS, mantissa_table, round_shift_constant
@@ -70,8 +78,8 @@ class RowUnit(wiring.Component):
         "context_multiplier",
         "context_shift",
     )
-    context_latency = 14
-    norm_latency = context_latency + PRODUCTS + 4
+    context_latency = ROW_CONTEXT
+    norm_latency = ROW_NORM
 
     norm_width: Signal
     norm_epsilon: Signal
@@ -124,20 +132,20 @@ class RowUnit(wiring.Component):
         value = Mux(context, denominator, variance)
         stages = RowUnit._normalise(m, value, context)
         normal, shifted, is_context = stages
-        norm = delay(m, norm, 3, name="norm_normal")
+        norm = delay(m, norm, ROW_NORMAL, name="norm_normal")
         mantissa = self._mantissa(m, normal, is_context)
-        m.submodules.combine = combine = Multiplier(17, 16, latency=3, style=self._combine_style)
-        later = 6  # table 2, interpolation 3, mantissa 1
+        m.submodules.combine = combine = Multiplier(17, 16, latency=MULTIPLIER, style=self._combine_style)
+        later = ROW_MANTISSA
         combine_context = delay(m, is_context, later, name="combine_context")
         m.d.comb += [
             combine.a.eq(mantissa),
             combine.b.eq(Mux(combine_context, self.context_multiplier, self.norm_gain)),
         ]
         m.d.sync += self.multiplier.eq(round_shift_constant(combine.p, MULTIPLIER_BITS))
-        self._shift(m, delay(m, shifted, later + 3, name="shifted_end"), combine_context)
+        self._shift(m, delay(m, shifted, later + MULTIPLIER, name="shifted_end"), combine_context)
         m.d.comb += [
-            self.norm_valid.eq(delay(m, norm, later + 4, name="norm_end")),
-            self.context_valid.eq(delay(m, context, 3 + later + 4, name="context_end")),
+            self.norm_valid.eq(delay(m, norm, later + MULTIPLIER + 1, name="norm_end")),
+            self.context_valid.eq(delay(m, context, self.context_latency - 1, name="context_end")),
         ]
         return m
 
@@ -145,7 +153,7 @@ class RowUnit(wiring.Component):
         """The exponent is what the leading one did not have to be shifted."""
         exponent = C(VARIANCE_BITS - 1) - shifted
         half = C(VARIANCE_BITS // 2 - 1) - (shifted >> 1)
-        is_context = delay(m, combine_context, 3, name="shift_context")
+        is_context = delay(m, combine_context, MULTIPLIER, name="shift_context")
         m.d.sync += self.shift.eq(
             Mux(
                 is_context,
@@ -157,7 +165,7 @@ class RowUnit(wiring.Component):
     def _variance(self, m: Module) -> tuple[Value, Value]:
         """D*S2 - S1**2 + epsilon from products of 17-bit limbs, one a cycle; and its valid."""
         step = [register(m, self.norm_start, name="step_0")]
-        for index in range(1, PRODUCTS + 4):
+        for index in range(1, PRODUCTS + MULTIPLIER + 1):
             step.append(register(m, step[-1], name=f"step_{index}"))
         row_sum = Signal(signed(SUM_BITS), reset_less=True)
         squares = Signal(SQUARES_BITS, reset_less=True)
@@ -165,7 +173,9 @@ class RowUnit(wiring.Component):
             m.d.sync += [row_sum.eq(self.sum), squares.eq(self.squares)]
         size = register(m, Mux(row_sum < 0, -row_sum, row_sum)[:SUM_BITS], name="size")
         low, high = size[:LIMB], size[LIMB:]
-        m.submodules.product = product = Multiplier(PORT, PORT, latency=3, style=self._variance_style)
+        m.submodules.product = product = Multiplier(
+            PORT, PORT, latency=MULTIPLIER, style=self._variance_style
+        )
         operands = (
             (self.norm_width, squares[:LIMB]),
             (self.norm_width, squares[LIMB : 2 * LIMB]),
@@ -180,12 +190,12 @@ class RowUnit(wiring.Component):
         scaled = Signal(signed(VARIANCE_BITS), reset_less=True)
         shifts, p = (0, LIMB, 2 * LIMB, 0, LIMB + 1, 2 * LIMB), product.p
         for index, amount in enumerate(shifts):
-            with m.If(step[index + 3]):
+            with m.If(step[index + MULTIPLIER]):
                 m.d.sync += scaled.eq((p << amount) if index < 3 else -(p << amount))
         variance = Signal(VARIANCE_BITS, reset_less=True)
-        first = register(m, step[3], name="first")
+        first = register(m, step[MULTIPLIER], name="first")
         m.d.sync += variance.eq(Mux(first, self.norm_epsilon, variance) + scaled)
-        return variance, register(m, register(m, step[PRODUCTS + 2], name="last"), name="norm")
+        return variance, register(m, register(m, step[PRODUCTS + MULTIPLIER - 1], name="last"), name="norm")
 
     @staticmethod
     def _normalise(m: Module, value: Value, context: Value) -> tuple[Value, Value, Value]:
@@ -212,12 +222,12 @@ class RowUnit(wiring.Component):
         port = table.read_port()
         m.d.comb += port.addr.eq(Cat(top[8:], is_context))
         entry = register(m, port.data, name="entry")
-        fraction = delay(m, top[:8], 2, name="fraction")
+        fraction = delay(m, top[:8], MEMORY, name="fraction")
         m.submodules.interpolate = product = Multiplier(
-            DROP_BITS + 1, 9, latency=3, style=self._interpolate_style
+            DROP_BITS + 1, 9, latency=MULTIPLIER, style=self._interpolate_style
         )
         m.d.comb += [product.a.eq(entry[16:]), product.b.eq(fraction)]
-        base = delay(m, entry[:16], 3, name="base")
-        is_zero = delay(m, ~top[14:].any(), 5, name="is_zero")
+        base = delay(m, entry[:16], MULTIPLIER, name="base")
+        is_zero = delay(m, ~top[14:].any(), MEMORY + MULTIPLIER, name="is_zero")
         below = round_shift_constant(product.p, 8)
         return register(m, Mux(is_zero, 0, base - below)[:16], name="mantissa")

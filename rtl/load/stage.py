@@ -12,7 +12,9 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.format.commands import Depends, Load
 from hlsgen.machine.format.interface import TRACE_PORTS, Kind
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.time.latency import FIXED, MEMORY, scale_wait
 from hlsgen.rtl.arith.multiplier import MultiplierPlan
+from hlsgen.rtl.format.experts import QueueRead, QueueReadPorts
 from hlsgen.rtl.format.jobs import (
     CONTEXT_FIELDS,
     NORM_FIELDS,
@@ -22,22 +24,19 @@ from hlsgen.rtl.format.jobs import (
     load_job,
     load_tag,
     memory_bits,
-    queue_bits,
     score_words,
     slot_words,
     tile_groups,
     trace_signature,
 )
+from hlsgen.rtl.format.ports import ScaleWrite, ScaleWritePorts
 from hlsgen.rtl.load.exp import ExpLoad
 from hlsgen.rtl.load.layer_norm import LayerNormLoad
 from hlsgen.rtl.load.patches import PatchesLoad
 from hlsgen.rtl.load.row_unit import RowUnit
 from hlsgen.rtl.load.walk import RowWalk
-from hlsgen.rtl.parts.memories import delay_in_memory, words_of
+from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts, delay_in_memory, words_of
 from hlsgen.rtl.parts.pipeline import address_bits, delay, register, without_reset
-
-READ_LATENCY = 2
-"""Cycles from an address to a memory's data."""
 
 
 class _RowLane(NamedTuple):
@@ -62,11 +61,9 @@ class LoadStage(wiring.Component):
     parameters
         The machine's shape.
     plan
-        Multiplier styles.
+        Multiplier styles; the array's tells when DRAIN reads a context tile's first scale.
     block
         Exp tables lie in memory blocks: see `Table`. Words and tags wait in LUT memory.
-    slack
-        Cycles from `tile_done` to DRAIN's first read of a context row's scale.
     trace
         Show the words written.
 
@@ -79,12 +76,12 @@ class LoadStage(wiring.Component):
         A score tile has drained; MULTIPLY has read a slot's last step.
     feature_address, residual_address, score_address : Out
     features, residual, scores : In
-        Data `READ_LATENCY` cycles after the address.
+        Data `MEMORY` cycles after the address.
     maxima : In(2*R x signed logit)
         Row maxima of both score tiles.
-    queue_address : Out, queue_offset : In
-        Entries of the expert queues, see `RowWalk`; only in machines with experts.
-    table_write, table_address, table_data : In
+    queue : Out(QueueRead)
+        See `RowWalk`; only in machines with experts.
+    table : In(TableWrite)
         The exp table.
     tile_write : Out(W)
         Which rows of the group are written.
@@ -92,8 +89,7 @@ class LoadStage(wiring.Component):
         The group's number, the word within the slots, the rows' words.
     tile_done : Out(1)
         The oldest unfinished tile is complete.
-    scale_write, scale_slot, scale_row, scale_multiplier, scale_shift : Out
-        The multipliers and shifts of a group of context rows.
+    scale : Out(ScaleWrite)
     trace : Out(trace_signature)
 
     Latency
@@ -118,21 +114,14 @@ class LoadStage(wiring.Component):
     residual: Any
     scores: Any
     maxima: Any
-    table_write: Signal
-    table_address: Signal
-    table_data: Signal
+    table: TableWritePorts
     tile_write: Signal
     tile_lane: Signal
     tile_address: Signal
     tile_data: Signal
     tile_done: Signal
-    scale_write: Signal
-    scale_slot: Signal
-    scale_row: Signal
-    scale_multiplier: Any
-    scale_shift: Any
-    queue_address: Signal
-    queue_offset: Signal
+    scale: ScaleWritePorts
+    queue: QueueReadPorts
     trace: Any
 
     def __init__(
@@ -140,11 +129,10 @@ class LoadStage(wiring.Component):
         parameters: MachineParameters,
         plan: MultiplierPlan,
         *,
-        slack: int,
         block: bool = False,
         trace: bool = False,
     ) -> None:
-        self._parameters, self._plan, self._slack, self._trace = parameters, plan, slack, trace
+        self._parameters, self._plan, self._trace = parameters, plan, trace
         self._block, self._delay = block, delay_in_memory if block else delay
         p, self._tag, lanes = parameters, load_tag(parameters, trace), group_lanes(parameters)
         members: dict[str, Any] = {
@@ -161,22 +149,16 @@ class LoadStage(wiring.Component):
             "residual": In(words_of(16, lanes)),
             "scores": In(words_of(p.logit_bits, lanes)),
             "maxima": In(data.ArrayLayout(signed(p.logit_bits), 2 * p.rows)),
-            "table_write": In(1),
-            "table_address": In(p.logit_bits - 2),
-            "table_data": In(64),
+            "table": In(TableWrite(1 << p.logit_bits)),
             "tile_write": Out(p.row_width),
             "tile_lane": Out(self._tag.members["lane"]),
             "tile_address": Out(self._tag.members["word"]),
             "tile_data": Out(8 * lanes),
             "tile_done": Out(1),
-            "scale_write": Out(1),
-            "scale_slot": Out(1),
-            "scale_row": Out(address_bits(tile_groups(p))),
-            "scale_multiplier": Out(data.ArrayLayout(16, p.row_width)),
-            "scale_shift": Out(data.ArrayLayout(6, p.row_width)),
+            "scale": Out(ScaleWrite(p)),
         }
         if p.experts:
-            members |= {"queue_address": Out(queue_bits(p)), "queue_offset": In(memory_bits(p))}
+            members["queue"] = Out(QueueRead(p))
         if trace:
             members["trace"] = Out(trace_signature(p))
         super().__init__(members)
@@ -191,17 +173,14 @@ class LoadStage(wiring.Component):
         config = Signal(load_config(p), reset_less=True)
         wiring.connect(m, wiring.flipped(self.pixels), patches.pixels)
         if p.experts:
-            m.d.comb += [
-                self.queue_address.eq(walk.queue_address),
-                walk.queue_offset.eq(self.queue_offset),
-            ]
+            wiring.connect(m, walk.queue, wiring.flipped(self.queue))
         self._accept(m, walk, patches, config, lanes)
         self._read(m, walk.request)
         tags = [walk.request.tag]
-        for index in range(READ_LATENCY + ExpLoad.latency):
+        for index in range(FIXED):
             tags.append(register(m, tags[-1], name=f"tag_{index + 1}"))
         self._connect_exp(m, walk.request, lanes, tags)
-        self._connect_norm(m, walk.request, lanes, tags[READ_LATENCY])
+        self._connect_norm(m, walk.request, lanes, tags[MEMORY])
         for lane in lanes:
             unit = lane.unit
             m.d.comb += [getattr(unit, name).eq(getattr(config, name)) for name in unit.config_names]
@@ -295,46 +274,44 @@ class LoadStage(wiring.Component):
 
     def _connect_exp(self, m: Module, request: Any, lanes: list[_RowLane], tags: list[Any]) -> None:
         """Scores and their rows' maxima; the denominators' way to the scales."""
-        p, asked, found = self._parameters, tags[1], tags[READ_LATENCY]
+        p, asked, found = self._parameters, tags[1], tags[MEMORY]
         groups = tile_groups(p)
         group = Mux(asked.slot, asked.lane + groups, asked.lane)
         flags = {
-            "bank": delay(m, request.bank, READ_LATENCY, name="bank"),
-            "mask": delay(m, request.mask, READ_LATENCY, name="mask"),
-            "valid": delay(m, request.scores, READ_LATENCY, name="scores_valid"),
+            "bank": delay(m, request.bank, MEMORY, name="bank"),
+            "mask": delay(m, request.mask, MEMORY, name="mask"),
+            "valid": delay(m, request.scores, MEMORY, name="scores_valid"),
             "first": found.row_first,
             "last": found.row_last,
         }
         for index, lane in enumerate(lanes):
             exp, unit = lane.exp, lane.unit
             maxima = Array([self.maxima[entry * p.row_width + index] for entry in range(2 * groups)])
+            wiring.connect(m, wiring.flipped(self.table), exp.table)
             m.d.comb += [getattr(exp, name).eq(value) for name, value in flags.items()]
             m.d.comb += [
-                exp.table_write.eq(self.table_write),
-                exp.table_address.eq(self.table_address),
-                exp.table_data.eq(self.table_data),
                 exp.maximum.eq(register(m, maxima[group], name=f"maximum_{index}")),
                 unit.context_start.eq(exp.denominator_valid),
                 unit.denominator.eq(exp.denominator),
-                self.scale_multiplier[index].eq(unit.multiplier),
-                self.scale_shift[index].eq(unit.shift),
+                self.scale.multiplier[index].eq(unit.multiplier),
+                self.scale.shift[index].eq(unit.shift),
             ]
             m.d.comb += [exp.logits[c].eq(self.scores[index * p.columns + c]) for c in range(p.columns)]
         exp, unit = lanes[0].exp, lanes[0].unit
         later = exp.denominator_latency - exp.latency + unit.context_latency
         place = self._delay(m, Cat(tags[-1].slot, tags[-1].lane), later, name="place")
         m.d.comb += [
-            self.scale_write.eq(unit.context_valid),
-            self.scale_slot.eq(place[0]),
-            self.scale_row.eq(place[1:]),
+            self.scale.valid.eq(unit.context_valid),
+            self.scale.slot.eq(place[0]),
+            self.scale.row.eq(place[1:]),
         ]
 
     def _connect_norm(self, m: Module, request: Any, lanes: list[_RowLane], tag: Any) -> None:
         """Residual words to the layer norms, their sums to the row units and back."""
         columns = self._parameters.columns
         names = ("inner_first", "inner_last", "pool_rows")
-        flags = {name: delay(m, getattr(request, name), READ_LATENCY, name=name) for name in names}
-        valid = delay(m, request.residual, READ_LATENCY, name="residual_valid")
+        flags = {name: delay(m, getattr(request, name), MEMORY, name=name) for name in names}
+        valid = delay(m, request.residual, MEMORY, name="residual_valid")
         for index, (norm, _, unit) in enumerate(lanes):
             m.d.comb += [getattr(norm, name).eq(value) for name, value in flags.items()]
             m.d.comb += [
@@ -352,8 +329,8 @@ class LoadStage(wiring.Component):
 
     def _write(self, m: Module, request: Any, patches: PatchesLoad, lanes: list[_RowLane], tag: Any) -> None:
         """The write ports of the tile slots, one for each row of a group, and the trace of them."""
-        features = self._delay(m, self.features, ExpLoad.latency, name="row")
-        fixed = READ_LATENCY + ExpLoad.latency
+        features = self._delay(m, self.features, FIXED - MEMORY, name="row")
+        fixed = FIXED
         is_row = delay(m, request.features, fixed, name="row_valid")
         is_exp = delay(m, request.scores, fixed, name="exp_valid")
         late = fixed - patches.latency
@@ -381,9 +358,7 @@ class LoadStage(wiring.Component):
         m.d.comb += [self.tile_lane.eq(chosen.lane), self.tile_address.eq(chosen.word)]
         was_norm = register(m, norm.o_valid, name="was_norm")
         ended = written & chosen.tile_last
-        # A context row's scale must be there when DRAIN asks for it, `slack` cycles after `tile_done`.
-        scale_at = READ_LATENCY + lanes[0].exp.denominator_latency + RowUnit.context_latency
-        late = max(0, scale_at - (fixed + 1) - self._slack)
+        late = scale_wait(self._parameters, self._plan.array)
         fixed_done = delay(m, ended & ~was_norm, late, name="fixed_done")
         m.d.comb += self.tile_done.eq((ended & was_norm) | fixed_done)
         if self._trace:

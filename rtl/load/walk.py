@@ -12,13 +12,13 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.format.commands import Load
 from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.rtl.format.experts import QueueRead, QueueReadPorts
 from hlsgen.rtl.format.jobs import (
     field,
     groups_of,
     load_job,
     load_tag,
     memory_bits,
-    queue_bits,
     row_bits,
     rows_of_group,
     score_words,
@@ -67,8 +67,8 @@ class RowWalk(wiring.Component):
         The last word is being asked for.
     request : Out
         Registered; flags are 0 when there is none.
-    queue_address : Out, queue_offset : In
-        Where the row of a queue's entry lies; only in machines with experts. Two cycles apart.
+    queue : Out(QueueRead)
+        Where the row of a queue's entry lies; only in machines with experts.
 
     Latency
     -------
@@ -85,17 +85,10 @@ class RowWalk(wiring.Component):
     busy: Signal
     finishing: Signal
     request: Any
-    queue_address: Signal
-    queue_offset: Signal
+    queue: QueueReadPorts
 
     def __init__(self, parameters: MachineParameters, *, trace: bool = False) -> None:
         self._parameters, self._trace = parameters, trace
-        gather: dict[str, Any] = {}
-        if parameters.experts:
-            gather = {
-                "queue_address": Out(queue_bits(parameters)),
-                "queue_offset": In(memory_bits(parameters)),
-            }
         super().__init__(
             {
                 "start": In(1),
@@ -104,7 +97,7 @@ class RowWalk(wiring.Component):
                 "busy": Out(1),
                 "finishing": Out(1),
                 "request": Out(request_layout(parameters, trace)),
-                **(gather if parameters.experts else {}),
+                **({"queue": Out(QueueRead(parameters))} if parameters.experts else {}),
             }
         )
         without_reset(self, "request")
@@ -183,11 +176,11 @@ class RowWalk(wiring.Component):
 
         Rows are `PRODUCTS` cycles apart, and looking an entry up takes 4.
         """
-        row = register(m, (job.source + self.queue_offset)[: self._address_bits], name="gathered_row")
+        row = register(m, (job.source + self.queue.entry.offset)[: self._address_bits], name="gathered_row")
         with m.If(begins):
-            m.d.sync += self.queue_address.eq(self.queue_address + 1)
+            m.d.sync += self.queue.address.eq(self.queue.address + 1)
         with m.If(self.start & self.job.first):
-            m.d.sync += self.queue_address.eq(self.job.queue)
+            m.d.sync += self.queue.address.eq(self.job.queue)
         return Mux(job.gather & first, row, address)
 
     def _request(

@@ -9,9 +9,11 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.format.interface import COUNTERS, REASONS, Error
-from hlsgen.rtl.outside.registers import Settings, Status, settings
+from hlsgen.machine.format.interface import COUNTERS, Error, Register
+from hlsgen.rtl.format.ports import LEVELS
+from hlsgen.rtl.outside.registers import Settings, Status
 from hlsgen.rtl.parts.axi import ADDRESS_BITS
+from hlsgen.rtl.parts.ports import ports
 
 FLUSH_CYCLES = 64
 """Cycles of the core's reset, at least: longer than any of its pipelines."""
@@ -40,7 +42,8 @@ class Control(wiring.Component):
     enable
         The channels may read.
     core_done, core_progress, core_levels
-        The core's `done` and `progress`, and its levels of `REASONS`, in that order.
+        The core's `done` and `progress`, and its counter levels (`LEVELS`), in the order of `COUNTERS`
+        after `cycles`.
     finish, written
         To and from the writer: no more words come; all is written.
     read_error, late_read_error, write_error, bus_progress, bus_idle
@@ -68,7 +71,7 @@ class Control(wiring.Component):
     enable: Signal
     core_done: Signal
     core_progress: Signal
-    core_levels: Signal
+    core_levels: Any
     finish: Signal
     written: Signal
     read_error: Signal
@@ -80,7 +83,7 @@ class Control(wiring.Component):
     begin: Signal
 
     def __init__(self, address_bits: int = ADDRESS_BITS, *, streamed: bool = False) -> None:
-        self._address_bits, self._streamed = address_bits, streamed
+        self._address_bits = address_bits
         super().__init__(
             {
                 "start": In(1),
@@ -96,7 +99,7 @@ class Control(wiring.Component):
                 "enable": Out(1),
                 "core_done": In(1),
                 "core_progress": In(1),
-                "core_levels": In(len(REASONS)),
+                "core_levels": In(LEVELS),
                 "finish": Out(1),
                 "written": In(1),
                 "read_error": In(1),
@@ -222,17 +225,18 @@ class Control(wiring.Component):
         return flushed
 
     def _copy(self, m: Module, begin: Signal) -> None:
-        for register in settings(self._streamed):
-            value = getattr(self.settings, register.title)
-            if register.words == 2:  # a base
+        image = ports(self.image)
+        for name, value in ports(self.settings).items():
+            if Register[name.upper()].words == 2:  # a base
                 value = value[: self._address_bits]
             with m.If(begin):
-                m.d.sync += getattr(self.image, register.title).eq(value)
+                m.d.sync += image[name].eq(value)
 
     def _count(self, m: Module, begin: Signal) -> None:
         """Cycles while busy; the core's levels while it runs."""
-        counters = [getattr(self.status, counter.title) for counter in COUNTERS]
-        steps = Cat(self.status.busy, self.core_levels)
+        status = ports(self.status)
+        counters = [status[counter.title] for counter in COUNTERS]
+        steps = Cat(self.status.busy, self.core_levels.as_value())
         for index, counter in enumerate(counters):
             running = steps[index] if index == 0 else steps[index] & ~self.core_reset & ~self.finish
             with m.If(begin):

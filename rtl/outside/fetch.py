@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from amaranth import Const, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import stream, wiring
@@ -15,8 +15,10 @@ from hlsgen.machine.format.commands import COMMAND_BYTES
 from hlsgen.machine.format.constants import word_bytes
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters
 from hlsgen.machine.time.depths import CHANNELS, burst_bytes, channel_beats, outstanding
+from hlsgen.rtl.format.ports import Place, PlacePorts
 from hlsgen.rtl.format.streams import ADDRESS_UNITS, LENGTH_UNITS, UNIT_BITS, weight_parts
 from hlsgen.rtl.parts.axi import ADDRESS_BITS, RESPONSE_ERROR_BIT, AxiRead
+from hlsgen.rtl.parts.ports import Bundle
 from hlsgen.rtl.parts.resize import Resize
 
 HEADER, COMMANDS, PIXELS, WEIGHTS, CONSTANTS, ADDENDS, OPERANDS = range(len(CHANNELS))
@@ -49,8 +51,27 @@ def channel_shapes(parameters: MachineParameters, near: bool = False) -> tuple[C
     )
 
 
-class Open(wiring.Signature):
-    """Where a channel's data lie: `load` is high for one cycle."""
+class OpenPorts(wiring.PureInterface):
+    """An interface of `Open`."""
+
+    load: Signal
+    channel: Signal
+    address: Signal
+    units: Signal
+
+
+class Open(Bundle):
+    """Where one of the channels' data lie, from the header's check (`Out`); see `Place`.
+
+    load : Out(1)
+        High for one cycle.
+    channel : Out
+        Whose.
+    address, units : Out
+        In units of 64 bytes.
+    """
+
+    interface: ClassVar = OpenPorts
 
     def __init__(self) -> None:
         super().__init__(
@@ -61,6 +82,21 @@ class Open(wiring.Signature):
                 "units": Out(LENGTH_UNITS),
             }
         )
+
+
+# A section of two bursts, each granted at once:
+#
+#   cycle                   0     1     2     3      4     5     6      7
+#   place.load              1
+#   left, address                 all   all   all    rest  rest  rest   none
+#   size, sized                         1     1      0     1     1      0
+#   request                                   1      0     0     1      0
+#   grant                                     1                  1
+#   bus.arvalid (`Fetch`)                            1                  1
+#   place.spent                                                         1
+#
+# And back: rdata in cycle 0, `beat` and `write` (registers of `Fetch`) in cycle 1, `o` of a word as wide as
+# the bus in cycle 3.
 
 
 class Channel(wiring.Component):
@@ -81,14 +117,12 @@ class Channel(wiring.Component):
 
     Members
     -------
-    load, address, units
-        Set the section to read.
+    place : In(Place)
+        The section to read.
     enable
         Requests are made only while it is high.
     request, request_address, request_units, grant
         The next burst, aligned so that it crosses no multiple of `burst_bytes`; taken when `grant` is high.
-    spent
-        All of the section has been asked for: another one may be set.
     beat, write
         A beat for this channel.
     o
@@ -99,16 +133,13 @@ class Channel(wiring.Component):
     One request every three cycles; two cycles from a beat to `o` plus the width converter's.
     """
 
-    o: Any
-    load: Signal
-    address: Signal
-    units: Signal
+    o: stream.Interface
+    place: PlacePorts
     enable: Signal
     request: Signal
     request_address: Signal
     request_units: Signal
     grant: Signal
-    spent: Signal
     beat: Signal
     write: Signal
 
@@ -119,15 +150,12 @@ class Channel(wiring.Component):
         self._burst = burst // SECTION_ALIGN
         super().__init__(
             {
-                "load": In(1),
-                "address": In(ADDRESS_UNITS),
-                "units": In(LENGTH_UNITS),
+                "place": In(Place()),
                 "enable": In(1),
                 "request": Out(1),
                 "request_address": Out(ADDRESS_UNITS),
                 "request_units": Out(range(self._burst + 1)),
                 "grant": In(1),
-                "spent": Out(1),
                 "beat": In(8 * bus_bytes),
                 "write": In(1),
                 "o": Out(stream.Signature(shape.word_bits)),
@@ -161,15 +189,15 @@ class Channel(wiring.Component):
         m.d.comb += [
             aligned.eq(self._burst - (address & (self._burst - 1))),
             self.request.eq(ready),
-            self.spent.eq(left == 0),
+            self.place.spent.eq(left == 0),
             self.request_address.eq(address),
             self.request_units.eq(size),
         ]
         reserved = Signal.like(room)
         m.d.comb += reserved.eq(Mux(self.grant, size * beats, 0))
         m.d.sync += room.eq(room - reserved + taken)
-        with m.If(self.load):
-            m.d.sync += [address.eq(self.address), left.eq(self.units), sized.eq(0), ready.eq(0)]
+        with m.If(self.place.load):
+            m.d.sync += [address.eq(self.place.address), left.eq(self.place.units), sized.eq(0), ready.eq(0)]
         with m.Elif(self.grant):
             m.d.sync += [address.eq(address + size), left.eq(left - size), sized.eq(0), ready.eq(0)]
         with m.Else():
@@ -208,11 +236,10 @@ class Fetch(wiring.Component):
         Weights go before pixels; otherwise pixels before weights.
     header, commands, pixels, weights, constants, addends, operands
         Streams of words.
-    operands_open, operands_spent
-        Where keys or values lie, and whether all of them have been asked for; like `operands` only where
-        attention is streamed.
-    weights_open, weights_spent, constants_open, constants_spent
-        The same for the sections of commands, where commands may be skipped: `open` is then not for them.
+    operands_place : In(Place)
+        Where keys or values lie; like `operands` only where attention is streamed.
+    weights_place, constants_place : In(Place)
+        The sections of commands, where commands may be skipped: `open` is then not for them.
     progress
         A beat arrived.
     error, late_error
@@ -226,14 +253,17 @@ class Fetch(wiring.Component):
     """
 
     bus: Any
-    open: Any
-    header: Any
-    operands_open: Any
-    operands_spent: Signal
-    weights_open: Any
-    weights_spent: Signal
-    constants_open: Any
-    constants_spent: Signal
+    open: OpenPorts
+    header: stream.Interface
+    commands: stream.Interface
+    pixels: stream.Interface
+    weights: stream.Interface
+    constants: stream.Interface
+    addends: stream.Interface
+    operands: stream.Interface
+    operands_place: PlacePorts
+    weights_place: PlacePorts
+    constants_place: PlacePorts
     reset: Signal
     enable: Signal
     weights_first: Signal
@@ -250,13 +280,12 @@ class Fetch(wiring.Component):
         self._burst = burst_bytes(self._bus_bytes, near)
         self._outstanding = outstanding(self._bus_bytes, near)
         self._channels = CHANNELS[: len(self._shapes)]
-        opened = ["operands"] if parameters.streamed else []
-        opened += ["weights", "constants"] if parameters.planned else []
-        self._opened = tuple(opened)
+        self._streamed, self._planned = parameters.streamed, parameters.planned
+        placed = ("operands_place",) if parameters.streamed else ()
+        placed += ("weights_place", "constants_place") if parameters.planned else ()
         super().__init__(
             {
-                **{f"{name}_open": In(Open()) for name in opened},
-                **{f"{name}_spent": Out(1) for name in opened},
+                **{name: In(Place()) for name in placed},
                 "bus": Out(AxiRead(self._bus_bytes)),
                 "reset": In(1),
                 "open": In(Open()),
@@ -275,21 +304,22 @@ class Fetch(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
-        channels = []
-        for index, (name, shape) in enumerate(zip(self._channels, self._shapes, strict=True)):
+        channels, places = [], self._places()
+        words = (self.header, self.commands, self.pixels, self.weights, self.constants, self.addends)
+        words += (self.operands,) if self._streamed else ()
+        for index, (name, shape, out) in enumerate(zip(self._channels, self._shapes, words, strict=True)):
             channel = Channel(self._bus_bytes, shape, burst=self._burst, address_bits=self._address_bits)
             m.submodules[f"channel_{name}"] = ResetInserter(self.reset)(channel)
-            where = self.open
-            if name in self._opened:
-                where = getattr(self, f"{name}_open")
-                m.d.comb += getattr(self, f"{name}_spent").eq(channel.spent)
-            m.d.comb += [
-                channel.load.eq(where.load & (where.channel == index)),
-                channel.address.eq(where.address),
-                channel.units.eq(where.units),
-                channel.enable.eq(1 if index == HEADER else self.enable),
-            ]
-            wiring.connect(m, channel.o, wiring.flipped(getattr(self, name)))
+            if index in places:
+                wiring.connect(m, wiring.flipped(places[index]), channel.place)
+            else:
+                m.d.comb += [
+                    channel.place.load.eq(self.open.load & (self.open.channel == index)),
+                    channel.place.address.eq(self.open.address),
+                    channel.place.units.eq(self.open.units),
+                ]
+            m.d.comb += channel.enable.eq(1 if index == HEADER else self.enable)
+            wiring.connect(m, channel.o, wiring.flipped(out))
             channels.append(channel)
         width = (len(channels) - 1).bit_length()
         m.submodules.tags = tags = SyncFIFO(width=width, depth=self._outstanding)
@@ -297,12 +327,17 @@ class Fetch(wiring.Component):
         self._data(m, channels, tags)
         return m
 
+    def _places(self) -> dict[int, PlacePorts]:
+        """The channels whose places somebody else than the header's check says."""
+        places = {WEIGHTS: self.weights_place, CONSTANTS: self.constants_place} if self._planned else {}
+        return places | ({OPERANDS: self.operands_place} if self._streamed else {})
+
     def _address(self, m: Module, channels: list[Channel], tags: SyncFIFO) -> None:
         """Pick the next channel in turn and put its burst on AR."""
         bus, turn, count = self.bus, Signal(range(len(channels))), len(channels)
         free, chosen, some = Signal(), Signal(range(count)), Signal()
         m.d.comb += free.eq((~bus.arvalid | bus.arready) & tags.w_rdy & ~self.reset)
-        requests = [channel.request for channel in channels]
+        requests: list[Value] = [channel.request for channel in channels]
         pixels, weights = requests[PIXELS], requests[WEIGHTS]
         requests[PIXELS] = pixels & ~(weights & self.weights_first)
         requests[WEIGHTS] = weights & ~(pixels & ~self.weights_first)

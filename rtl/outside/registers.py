@@ -20,6 +20,7 @@ from hlsgen.machine.format.interface import (
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.rtl.parts.axi import AxiLite
 from hlsgen.rtl.parts.pipeline import address_bits
+from hlsgen.rtl.parts.ports import ports
 
 
 def settings(streamed: bool) -> list[Register]:
@@ -120,8 +121,8 @@ class Registers(wiring.Component):
             m.d.sync += bus.bvalid.eq(1)
             with m.Switch(bus.awaddr[2:]):
                 with m.Case(Register.CONTROL >> 2), m.If(bus.wstrb[0]):
-                    bits = Cat(getattr(self, bit.title) for bit in ControlBit)
-                    m.d.sync += bits.eq(bus.wdata[: len(ControlBit)])
+                    mine = ports(self)
+                    m.d.sync += Cat(mine[bit.title] for bit in ControlBit).eq(bus.wdata[: len(ControlBit)])
                 for offset, part in self._parts():
                     with m.Case(offset >> 2):
                         for byte in range(4):
@@ -131,9 +132,9 @@ class Registers(wiring.Component):
 
     def _parts(self) -> list[tuple[int, Signal]]:
         """Offset and 32-bit part of every setting."""
-        parts = []
+        parts, values = [], ports(self.settings)
         for register in settings(self._parameters.streamed):
-            value = getattr(self.settings, register.title)
+            value = values[register.title]
             parts += [(register + 4 * word, value.word_select(word, 32)) for word in range(register.words)]
         if self._parameters.experts:
             parts.append((Register.EXPERT, self.expert))
@@ -157,14 +158,15 @@ class Registers(wiring.Component):
     def _readable(self) -> list[tuple[int, object]]:
         """Offset and value of every register that reads as something."""
         p, status = self._parameters, self.status
+        values, mine = ports(status), ports(self)
         shape = p.rows | p.columns << 8 | p.depth << 16 | p.bus_bytes << 24
         experts = EXPERT_COUNTERS if p.experts else ()
         return [
-            (Register.STATUS, Cat(getattr(status, bit.title) for bit in StatusBit)),
+            (Register.STATUS, Cat(values[bit.title] for bit in StatusBit)),
             (Register.ERROR, status.code),
             *self._parts(),
             (Register.BUILD_ID, Const(p.build_id, 32)),
             (Register.SHAPE, Const(shape, 32)),
-            *((counter.register, getattr(status, counter.title)) for counter in COUNTERS),
-            *((counter.register, getattr(self, counter.title)) for counter in experts),
+            *((counter.register, values[counter.title]) for counter in COUNTERS),
+            *((counter.register, mine[counter.title]) for counter in experts),
         ]

@@ -6,25 +6,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from amaranth import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, ResetInserter, ResetSignal, Signal
+from amaranth import ClockDomain, ClockSignal, DomainRenamer, Module, ResetInserter, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from hlsgen.machine.format.interface import REASONS, TRACE_PORTS, TRACES
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.rtl.experts.counters import EVENTS, ExpertCounters
+from hlsgen.rtl.experts.counters import ExpertCounters
+from hlsgen.rtl.format.jobs import trace_signature
+from hlsgen.rtl.format.ports import PlacePorts, SectionsPorts
 from hlsgen.rtl.format.streams import UNIT_BITS
 from hlsgen.rtl.outside.control import Control
-from hlsgen.rtl.outside.fetch import CONSTANTS, OPERANDS, WEIGHTS, Fetch
+from hlsgen.rtl.outside.fetch import CONSTANTS, WEIGHTS, Fetch
 from hlsgen.rtl.outside.header import HeaderCheck
 from hlsgen.rtl.outside.registers import Registers
 from hlsgen.rtl.outside.write_back import WriteBack
-from hlsgen.rtl.parts.axi import ADDRESS_BITS, AxiLite, AxiRead, AxiWrite, connect_flat, flat_members
+from hlsgen.rtl.parts.axi import ADDRESS_BITS, AxiLite, AxiRead, AxiWrite
+from hlsgen.rtl.parts.ports import flat_members, pass_flat
 
 
 def _trace_members(p: MachineParameters) -> dict[str, wiring.Member]:
-    fields = (("valid", p.row_width), *TRACE_PORTS.items(), ("data", 16 * p.columns * p.row_width))
-    return {f"{trace}_{name}": Out(bits) for trace in TRACES for name, bits in fields}
+    shown = trace_signature(p)
+    return flat_members("trace_tile", shown) | flat_members("trace_drain", shown)
 
 
 class Top(wiring.Component):
@@ -35,7 +37,7 @@ class Top(wiring.Component):
     parameters
         The machine's shape.
     target
-        `generic`, or `ecp5` for its multiplier and memory blocks.
+        The kind of device, a key of `hlsgen.machine.format.multipliers.TARGETS`.
     trace
         Show every word that the core writes on the `trace_*` ports.
     address_bits
@@ -106,9 +108,9 @@ class Top(wiring.Component):
         m.submodules.header = ResetInserter(control.check_reset)(header)
         m.submodules.core = self._held(m, core, control.core_reset)
 
-        connect_flat(m, self, "s_axil", registers.bus)
-        connect_flat(m, self, "m_axi", fetch.bus)
-        connect_flat(m, self, "m_axi", writer.bus)
+        pass_flat(m, self, "s_axil", registers.bus)
+        pass_flat(m, self, "m_axi", fetch.bus)
+        pass_flat(m, self, "m_axi", writer.bus)
         self._connect_control(m, registers, control, header)
         self._connect_masters(m, control, header, fetch, writer)
         self._connect_core(m, control, header, fetch, writer, core)
@@ -133,15 +135,11 @@ class Top(wiring.Component):
         m.submodules.expert_counters = counters = ExpertCounters(self._parameters)
         m.d.comb += [
             counters.clear.eq(control.begin),
-            counters.expert.eq(registers.expert),
-            registers.expert_tokens.eq(counters.tokens),
-            registers.expert_waits.eq(counters.waits),
+            counters.counts.expert.eq(registers.expert),
+            registers.expert_tokens.eq(counters.counts.tokens),
+            registers.expert_waits.eq(counters.counts.waits),
         ]
-        for name in EVENTS:
-            m.d.comb += [
-                getattr(counters, name).eq(getattr(core, f"expert_{name}")),
-                getattr(counters, f"{name}_of").eq(getattr(core, f"expert_{name}_of")),
-            ]
+        wiring.connect(m, core.events, counters.events)
 
     def _connect_control(
         self, m: Module, registers: Registers, control: Control, header: HeaderCheck
@@ -180,21 +178,18 @@ class Top(wiring.Component):
 
     @staticmethod
     def _connect_sections(
-        m: Module, fetch: Fetch, header: HeaderCheck, core: Any, name: str, channel: int
+        m: Module, header: HeaderCheck, sections: SectionsPorts, place: PlacePorts, channel: int
     ) -> None:
         """The core opens one command's section after another; none of them reaches beyond the Image's."""
         begin, units = Signal.like(header.open.address), Signal.like(header.open.units)
         with m.If(header.open.load & (header.open.channel == channel)):
             m.d.sync += [begin.eq(header.open.address), units.eq(header.open.units)]
-        offset, size = getattr(core, f"{name}_offset"), getattr(core, f"{name}_units")
-        port = getattr(fetch, f"{name}_open")
         m.d.sync += [
-            port.load.eq(getattr(core, f"{name}_open") & (offset + size <= units)),
-            port.channel.eq(channel),
-            port.address.eq(begin + offset),
-            port.units.eq(size),
+            place.load.eq(sections.open & (sections.offset + sections.units <= units)),
+            place.address.eq(begin + sections.offset),
+            place.units.eq(sections.units),
         ]
-        m.d.comb += getattr(core, f"{name}_spent").eq(getattr(fetch, f"{name}_spent"))
+        m.d.comb += sections.spent.eq(place.spent)
 
     def _connect_core(
         self,
@@ -205,41 +200,42 @@ class Top(wiring.Component):
         writer: WriteBack,
         core: Any,
     ) -> None:
-        for name in ("commands", "constants", "weights", "addends", "pixels"):
-            wiring.connect(m, getattr(fetch, name), getattr(core, name))
+        wiring.connect(m, fetch.commands, core.commands)
+        wiring.connect(m, fetch.constants, core.constants)
+        wiring.connect(m, fetch.weights, core.weights)
+        wiring.connect(m, fetch.addends, core.addends)
+        wiring.connect(m, fetch.pixels, core.pixels)
         wiring.connect(m, core.output, writer.i)
         if self._parameters.streamed:
             self._connect_workspace(m, control, fetch, writer, core)
         if self._parameters.planned:
             m.d.comb += core.task.eq(control.image.task)
-            for name, channel in (("weights", WEIGHTS), ("constants", CONSTANTS)):
-                self._connect_sections(m, fetch, header, core, name, channel)
+            self._connect_sections(m, header, core.weights_sections, fetch.weights_place, WEIGHTS)
+            self._connect_sections(m, header, core.constants_sections, fetch.constants_place, CONSTANTS)
         m.d.comb += [
             fetch.weights_first.eq(core.weights_first),
             control.core_done.eq(core.done),
             control.core_progress.eq(core.progress),
-            control.core_levels.eq(Cat(getattr(core, reason.level) for reason in REASONS)),
+            control.core_levels.eq(core.levels),
         ]
         if not self._trace:
             return
-        for trace in TRACES:
-            for name in ("valid", *TRACE_PORTS, "data"):
-                port: Signal = getattr(self, f"{trace}_{name}")
-                m.d.sync += port.eq(getattr(getattr(core, trace), name))
+        pass_flat(m, self, "trace_tile", core.trace_tile, domain="sync")
+        pass_flat(m, self, "trace_drain", core.trace_drain, domain="sync")
 
     @staticmethod
     def _connect_workspace(m: Module, control: Control, fetch: Fetch, writer: WriteBack, core: Any) -> None:
         """Keys and values: where they are written and read again."""
         base = control.image.workspace_base[UNIT_BITS:]
         wiring.connect(m, fetch.operands, core.operands)
+        sections, place = core.operands_sections, fetch.operands_place
         m.d.sync += [
-            fetch.operands_open.load.eq(core.operands_load),
-            fetch.operands_open.channel.eq(OPERANDS),
-            fetch.operands_open.address.eq(base + core.operands_offset),
-            fetch.operands_open.units.eq(core.operands_units),
+            place.load.eq(sections.open),
+            place.address.eq(base + sections.offset),
+            place.units.eq(sections.units),
         ]
         m.d.comb += [
-            core.operands_spent.eq(fetch.operands_spent),
+            sections.spent.eq(place.spent),
             writer.workspace.eq(base),
             core.stored.eq(writer.stored),
         ]

@@ -27,6 +27,19 @@ def _beat(bus_bytes: int) -> data.StructLayout:
     return data.StructLayout({"data": 8 * bus_bytes, "store": 1, "values": 1, "first": 1})
 
 
+# The last word of a burst of n beats, as wide as the bus:
+#
+#   cycle            0     1       2     3       4 ..   n+2
+#   i                word
+#   buffer, full           1
+#   start                  1
+#   awvalid                        1
+#   owed                           n     n-1     ..     0
+#   move                           1     1       ..
+#   wvalid                               beat 0  ..     beat n-1
+#   wlast                                               1
+
+
 class WriteBack(wiring.Component):
     """Gathers output words into bursts; after `finish` it fills up with zeros to the given length.
 
@@ -70,7 +83,7 @@ class WriteBack(wiring.Component):
 
     Latency
     -------
-    Five cycles from a burst's last word, as wide as the bus, to W; one beat per cycle within a burst.
+    Three cycles from a burst's last word, as wide as the bus, to W; one beat per cycle within a burst.
     """
 
     bus: Any
@@ -163,26 +176,39 @@ class WriteBack(wiring.Component):
         m.d.comb += self.stored.eq(self.idle & ~stores.busy & (buffer.level == 0))
 
     def _send(self, m: Module, buffer: SyncFIFOBuffered, enough: Signal) -> None:
+        """Bursts to AW and W, answers from B, and what is told of them."""
+        bus, owed = self.bus, Signal(range(self._burst * self._beats + 1))
+        start, move, waiting = Signal(), Signal(), Signal(range(OUTSTANDING + 1))
+        free = (owed == 0) & ~bus.awvalid & (waiting != OUTSTANDING)
+        length, left = self._start(m, buffer, start, free)
+        self._move(m, buffer, owed, move, start, length)
+        answer = self._answer(m, start, waiting)
+        m.d.comb += self.idle.eq((owed == 0) & ~bus.awvalid & ~bus.wvalid & (waiting == 0))
+        m.d.sync += [
+            self.done.eq(self.idle & (left == 0) & enough),
+            self.progress.eq(start | move | answer),
+        ]
+
+    def _start(
+        self, m: Module, buffer: SyncFIFOBuffered, start: Signal, free: Value
+    ) -> tuple[Signal, Signal]:
+        """The next burst to AW once all its data are there; returns its units, and the output's left."""
         bus, beats = self.bus, self._beats
         unit_bits = self._address_bits - UNIT_BITS
         left, address = Signal(min(LENGTH_UNITS, unit_bits + 1)), Signal(unit_bits, reset_less=True)
         size, sized = Signal(range(self._burst + 1)), Signal()
-        owed, poison = Signal(range(self._burst * beats + 1)), Signal()
-        waiting, stale = Signal(range(OUTSTANDING + 1)), Signal(range(OUTSTANDING + 1))
         aligned = Signal(range(self._burst + 1))
         m.d.comb += aligned.eq(self._burst - (address & (self._burst - 1)))
         m.d.sync += [size.eq(Mux(left < aligned, left, aligned)), sized.eq(left != 0)]
-
-        start, move, stores, at = Signal(), Signal(), Signal(), Signal(unit_bits)
-        length = Signal.like(size)
+        stores, at, length = Signal(), Signal(unit_bits), Signal.like(size)
         m.d.comb += [at.eq(address), length.eq(size)]
         full = sized & (buffer.r_level >= size * beats)
         if self._parameters.streamed:
             full = self._store_burst(m, buffer, full, (stores, at, length), start)
         m.d.comb += [
-            start.eq(full & (owed == 0) & ~bus.awvalid & (waiting != OUTSTANDING) & ~self.reset & ~self.load),
-            move.eq((owed != 0) & (~bus.wvalid | bus.wready)),
-            buffer.r_en.eq(move & ~poison),
+            start.eq(full & free & ~self.reset & ~self.load),
+            bus.awsize.eq(Const(self._bus_bytes.bit_length() - 1)),
+            bus.awburst.eq(1),
         ]
         with m.If(bus.awready):
             m.d.sync += bus.awvalid.eq(0)
@@ -191,7 +217,6 @@ class WriteBack(wiring.Component):
                 bus.awvalid.eq(1),
                 bus.awaddr.eq(at << UNIT_BITS),
                 bus.awlen.eq(length * beats - 1),
-                owed.eq(length * beats),
             ]
         with m.If(start & ~stores):
             m.d.sync += [address.eq(address + size), left.eq(left - size), sized.eq(0)]
@@ -199,7 +224,25 @@ class WriteBack(wiring.Component):
             m.d.sync += [address.eq(self.address), left.eq(self.units), sized.eq(0)]
         with m.Elif(self.reset):
             m.d.sync += [left.eq(0), sized.eq(0)]
+        return length, left
 
+    def _move(
+        self,
+        m: Module,
+        buffer: SyncFIFOBuffered,
+        owed: Signal,
+        move: Signal,
+        start: Value,
+        length: Value,
+    ) -> None:
+        """The burst's beats to W, which owes the bus `owed` more; without their strobes after a reset."""
+        bus, poison = self.bus, Signal()
+        m.d.comb += [
+            move.eq((owed != 0) & (~bus.wvalid | bus.wready)),
+            buffer.r_en.eq(move & ~poison),
+        ]
+        with m.If(start):
+            m.d.sync += owed.eq(length * self._beats)
         with m.If(bus.wready):
             m.d.sync += bus.wvalid.eq(0)
         with m.If(move):
@@ -212,24 +255,17 @@ class WriteBack(wiring.Component):
             ]
         m.d.sync += poison.eq((poison | self.reset) & (owed != 0) & ~(move & (owed == 1)))
 
-        answer = Signal()
-        m.d.comb += [
-            bus.bready.eq(1),
-            answer.eq(bus.bvalid & (waiting != 0)),
-            bus.awsize.eq(Const(self._bus_bytes.bit_length() - 1)),
-            bus.awburst.eq(1),
-            self.idle.eq((owed == 0) & ~bus.awvalid & ~bus.wvalid & (waiting == 0)),
-        ]
-        m.d.sync += self.done.eq(self.idle & (left == 0) & enough)
+    def _answer(self, m: Module, start: Value, waiting: Signal) -> Signal:
+        """B: whether a burst's response comes; those of bursts before a reset are stale."""
+        bus, answer, stale = self.bus, Signal(), Signal.like(waiting)
+        m.d.comb += [bus.bready.eq(1), answer.eq(bus.bvalid & (waiting != 0))]
         m.d.sync += waiting.eq(waiting + start - answer)
         with m.If(self.reset):
             m.d.sync += stale.eq(waiting - answer)
         with m.Elif(answer & (stale != 0)):
             m.d.sync += stale.eq(stale - 1)
-        m.d.sync += [
-            self.progress.eq(start | move | answer),
-            self.error.eq(answer & (stale == 0) & bus.bresp[RESPONSE_ERROR_BIT] & ~self.reset),
-        ]
+        m.d.sync += self.error.eq(answer & (stale == 0) & bus.bresp[RESPONSE_ERROR_BIT] & ~self.reset)
+        return answer
 
     def _store_burst(
         self,

@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""AXI signatures, and the flat port names under which they leave the top."""
+"""AXI signatures."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from amaranth import Module
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Member, Out
+from amaranth.lib.wiring import In, Out
 
 ADDRESS_BITS = 64
 REGISTER_ADDRESS_BITS = 8
@@ -99,21 +96,3 @@ class AxiWrite(wiring.Signature):
                 "bready": Out(1),
             }
         )
-
-
-def flat_members(prefix: str, signature: Any) -> dict[str, Member]:
-    """Members `prefix_name` for every member of a signature: Verilog ports with the usual names of AXI."""
-    return {f"{prefix}_{name}": member for name, member in signature.members.items()}
-
-
-def connect_flat(m: Module, outer: wiring.Component, prefix: str, inner: object) -> None:
-    """Connect the ports `prefix_name` of `outer` with the interface `inner` of a submodule.
-
-    `inner` has the same signature as the flat ports of `outer`, whose direction decides who drives.
-    """
-    for name, member in outer.signature.members.items():
-        if not name.startswith(f"{prefix}_"):
-            continue
-        outside, inside = getattr(outer, name), getattr(inner, name.removeprefix(f"{prefix}_"), None)
-        if inside is not None:
-            m.d.comb += outside.eq(inside) if member.flow == Out else inside.eq(outside)

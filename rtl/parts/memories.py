@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from amaranth import C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
@@ -11,7 +11,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import ceil_div
+from hlsgen.machine.time.latency import MEMORY, TABLE
 from hlsgen.rtl.parts.pipeline import address_bits, delay, without_reset
+from hlsgen.rtl.parts.ports import Bundle
 
 
 def words_of(bits: int, columns: int) -> data.ArrayLayout:
@@ -29,7 +31,7 @@ def ram(
     return memory
 
 
-def _read(m: Module, memory: Memory, address: Value, name: str, latency: int = 2) -> Signal:
+def _read(m: Module, memory: Memory, address: Value, name: str, latency: int = MEMORY) -> Signal:
     """Data `latency` cycles after `address`: the memory's own register, then others."""
     port = memory.read_port()
     m.d.comb += port.addr.eq(address)
@@ -159,7 +161,7 @@ class LaneMemory(wiring.Component):
     read_data: Any
 
     def __init__(
-        self, *, lanes: int, columns: int, depth: int, words: int, block: bool = False, latency: int = 2
+        self, *, lanes: int, columns: int, depth: int, words: int, block: bool = False, latency: int = MEMORY
     ) -> None:
         self._block, self._latency = block, latency
         self._lanes, self._columns, self._depth = lanes, columns, depth
@@ -206,6 +208,36 @@ class LaneMemory(wiring.Component):
         return _read(m, memory, self.read_address[part_bits:], f"data_{lane}_{bank}", self._latency)
 
 
+class TableWritePorts(wiring.PureInterface):
+    """An interface of `TableWrite`."""
+
+    valid: Signal
+    address: Signal
+    data: Signal
+
+
+class TableWrite(Bundle):
+    """Entries of a table, 64 bits at a time, from the reader of the constant stream (`Out`).
+
+    valid : Out(1)
+    address : Out
+        Of two banks of byte entries: the bank, above an eighth of the index. Of one bank of 16 bits: a
+        quarter of the index.
+    data : Out(64)
+        Eight entries, or four.
+
+    Parameters
+    ----------
+    entries
+        Entries per bank.
+    """
+
+    interface: ClassVar = TableWritePorts
+
+    def __init__(self, entries: int) -> None:
+        super().__init__({"valid": Out(1), "address": Out(address_bits(entries) - 2), "data": Out(64)})
+
+
 class Table(wiring.Component):
     """C copies of a byte table with two banks, written eight entries at a time.
 
@@ -221,10 +253,7 @@ class Table(wiring.Component):
 
     Members
     -------
-    write : In(1)
-    write_address : In
-        Bank and eighth of an entry's index.
-    write_data : In(64)
+    write : In(TableWrite)
     index : In(C x entry index)
     bank : In(1)
     value : Out(C x 8)
@@ -238,10 +267,8 @@ class Table(wiring.Component):
     C entries a cycle.
     """
 
-    latency = 3
-    write: Signal
-    write_address: Signal
-    write_data: Signal
+    latency = TABLE
+    write: TableWritePorts
     index: Any
     bank: Signal
     value: Any
@@ -251,9 +278,7 @@ class Table(wiring.Component):
         self.index_bits = address_bits(entries)
         super().__init__(
             {
-                "write": In(1),
-                "write_address": In(self.index_bits - 2),
-                "write_data": In(64),
+                "write": In(TableWrite(entries)),
                 "index": In(data.ArrayLayout(self.index_bits, columns)),
                 "bank": In(1),
                 "value": Out(data.ArrayLayout(8, columns)),
@@ -273,13 +298,13 @@ class Table(wiring.Component):
         memory = ram(m, f"lane_{lane}", 64, self._entries // 4)
         write = memory.write_port()
         m.d.comb += [
-            write.en.eq(self.write),
-            write.addr.eq(self.write_address),
-            write.data.eq(self.write_data),
+            write.en.eq(self.write.valid),
+            write.addr.eq(self.write.address),
+            write.data.eq(self.write.data),
         ]
         index = Value.cast(self.index[lane])
         found = _read(m, memory, Cat(index[3:], self.bank), f"eight_{lane}")
-        return found.word_select(delay(m, index[:3], 2, name=f"part_{lane}"), 8)
+        return found.word_select(delay(m, index[:3], MEMORY, name=f"part_{lane}"), 8)
 
     def _read_entry(self, m: Module, lane: int) -> Value:
         """Eight ports of a byte, side by side: synthesis makes one wide port of them."""
@@ -287,8 +312,8 @@ class Table(wiring.Component):
         for place in range(8):
             write = memory.write_port()
             m.d.comb += [
-                write.en.eq(self.write),
-                write.addr.eq(Cat(C(place, 3), self.write_address)),
-                write.data.eq(self.write_data.word_select(place, 8)),
+                write.en.eq(self.write.valid),
+                write.addr.eq(Cat(C(place, 3), self.write.address)),
+                write.data.eq(self.write.data.word_select(place, 8)),
             ]
         return _read(m, memory, Cat(self.index[lane], self.bank), f"entry_{lane}")

@@ -9,6 +9,9 @@ from typing import Any
 
 from amaranth import Module, Mux, Signal, Value
 
+from hlsgen.machine.time.latency import ADDERS
+from hlsgen.rtl.parts.ports import ports
+
 
 def address_bits(depth: int) -> int:
     """Bits that address `depth` words, at least one."""
@@ -36,9 +39,10 @@ def delay(m: Module, value: Any, cycles: int, *, name: str) -> Any:
 
 def without_reset(interface: Any, *names: str) -> None:
     """Give members that hold data no reset: it would cost a route to every flip-flop."""
+    members = ports(interface)
     for name in names:
-        shape = getattr(interface, name).shape()
-        setattr(interface, name, Signal(shape, name=name, reset_less=True))
+        old: Any = Value.cast(members[name])
+        setattr(interface, name, Signal(members[name].shape(), name=old.name, reset_less=True))
 
 
 def total(values: Iterable[Value]) -> Value:
@@ -49,7 +53,7 @@ def total(values: Iterable[Value]) -> Value:
     return level[0]
 
 
-def tree(m: Module, values: Iterable[Value], *, name: str, levels: int = 2) -> tuple[Value, int]:
+def tree(m: Module, values: Iterable[Value], *, name: str, levels: int = ADDERS) -> tuple[Value, int]:
     """Sum as a tree with a register after every `levels` adders; returns the sum and its latency."""
     values, stages = list(values), 0
     while len(values) > 1:

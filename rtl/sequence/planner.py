@@ -10,18 +10,30 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.rtl.format.jobs import COMMAND, COMMAND_BITS, gather_bits, row_bits
-from hlsgen.rtl.format.streams import LENGTH_UNITS, segment
-from hlsgen.rtl.parts.pipeline import address_bits
+from hlsgen.rtl.format.experts import QueueSize, QueueSizePorts
+from hlsgen.rtl.format.jobs import COMMAND, COMMAND_BITS
+from hlsgen.rtl.format.ports import Planned, PlannedPorts
 
 SETTLE = 4
 """Cycles after a section was opened until `spent` speaks of it."""
-STREAMS = ("weights", "constants")
 
 
 def planned_command() -> data.StructLayout:
     """A command that runs, and its number in the program."""
     return data.StructLayout({"command": COMMAND_BITS, "number": 16})
+
+
+# A command with both sections, then the next one; `settle` counts down from SETTLE after each opening:
+#
+#   cycle                0     1        2 3 4 5    6          7     8     9     10       11
+#   state                take  weights  constants  constants  give  next  take  weights  weights
+#   settle               0     0        4 3 2 1    0          4     3     2     1        0
+#   weights.open               1                                                         1
+#   constants.open                                 1
+#   o.valid, retired                                          1
+#
+# Without a section its state takes one cycle. An expert's command looks its queue up between take and
+# weights: queue (until the routing is complete), look, size.
 
 
 class Planner(wiring.Component):
@@ -43,16 +55,12 @@ class Planner(wiring.Component):
     routing : In(1)
         A router command has drained its first row, and not all its tokens are in their queues.
     drained_commands : In(16)
-    expert : Out
-        Whose queue is asked for; `tiles` and `tail_rows`, In, are its size a cycle later.
+    queue : Out(QueueSize)
+        `routing` and `queue` only in machines with experts.
     o : Out(stream of planned_command)
     retired : Out(stream(1))
         For every command in order: whether it was skipped.
-    weights_open, constants_open : Out(1), ..._offset, ..._units : Out
-        The next section, in units of 64 bytes from the stream's begin.
-    weights_spent, constants_spent : In(1)
-        The section before has been asked for.
-    weights_segment, constants_segment : Out(stream of segment)
+    weights, constants : Out(Planned)
 
     Latency
     -------
@@ -63,11 +71,11 @@ class Planner(wiring.Component):
     task: Signal
     routing: Signal
     drained_commands: Signal
-    expert: Signal
-    tiles: Signal
-    tail_rows: Signal
+    queue: QueueSizePorts
     o: stream.Interface
     retired: stream.Interface
+    weights: PlannedPorts
+    constants: PlannedPorts
 
     def __init__(self, parameters: MachineParameters) -> None:
         p = self._parameters = parameters
@@ -77,22 +85,11 @@ class Planner(wiring.Component):
             "drained_commands": In(16),
             "o": Out(stream.Signature(planned_command())),
             "retired": Out(stream.Signature(1)),
+            "weights": Out(Planned()),
+            "constants": Out(Planned()),
         }
         if p.experts:
-            members |= {
-                "routing": In(1),
-                "expert": Out(address_bits(p.experts)),
-                "tiles": In(gather_bits(p)),
-                "tail_rows": In(row_bits(p)),
-            }
-        for name in STREAMS:
-            members |= {
-                f"{name}_open": Out(1),
-                f"{name}_offset": Out(LENGTH_UNITS),
-                f"{name}_units": Out(LENGTH_UNITS),
-                f"{name}_spent": In(1),
-                f"{name}_segment": Out(stream.Signature(segment())),
-            }
+            members |= {"routing": In(1), "queue": Out(QueueSize(p))}
         super().__init__(members)
 
     def elaborate(self, platform: Any) -> Module:
@@ -114,8 +111,12 @@ class Planner(wiring.Component):
                     m.next = "skip"
             if p.experts:
                 self._queue(m, command)
-            self._section(m, "weights", command, settle, "constants")
-            self._section(m, "constants", command, settle, "give")
+            weights = (command.weight_units, command.weight_words)
+            constants = (command.constant_units, command.constant_words)
+            with m.State("weights"):
+                self._section(m, self.weights, *weights, settle, "constants")
+            with m.State("constants"):
+                self._section(m, self.constants, *constants, settle, "give")
             with m.State("give"):
                 m.d.comb += [self.o.valid.eq(self.retired.ready), self.retired.valid.eq(self.o.ready)]
                 m.d.comb += leave.eq(self.o.ready & self.retired.ready)
@@ -132,14 +133,14 @@ class Planner(wiring.Component):
         self._give(m, command, number)
         with m.If(leave):
             m.d.sync += number.eq(number + 1)
-            for name, field in (("weights", "weight_units"), ("constants", "constant_units")):
-                offset = getattr(self, f"{name}_offset")
-                m.d.sync += offset.eq(offset + getattr(command, field))
+            for stream_of, (units, _) in ((self.weights, weights), (self.constants, constants)):
+                offset = stream_of.sections.offset
+                m.d.sync += offset.eq(offset + units)
         return m
 
     def _queue(self, m: Module, command: Any) -> None:
         """Wait for the routing before the first command of the first expert, then look the queue up."""
-        m.d.comb += self.expert.eq((command.expert - 1)[: len(self.expert)])
+        m.d.comb += self.queue.expert.eq((command.expert - 1)[: len(self.queue.expert)])
         with m.State("queue"):
             routed = (self.drained_commands > command.depends_on) & ~self.routing
             with m.If(~command.gather | routed):
@@ -148,27 +149,26 @@ class Planner(wiring.Component):
             m.next = "size"
         with m.State("size"):
             m.next = "weights"
-            with m.If(self.tiles == 0):
+            with m.If(self.queue.tiles == 0):
                 m.next = "skip"
 
-    def _section(self, m: Module, name: str, command: Any, settle: Signal, following: str) -> None:
-        """Open the command's section of a stream, if it has one."""
-        single = name.removesuffix("s")
-        units, words = getattr(command, f"{single}_units"), getattr(command, f"{single}_words")
-        opened, given = getattr(self, f"{name}_open"), getattr(self, f"{name}_segment")
+    @staticmethod
+    def _section(
+        m: Module, planned: PlannedPorts, units: Value, words: Value, settle: Signal, following: str
+    ) -> None:
+        """Open the command's section of a stream, if it has one, in this state."""
+        sections, segments = planned.sections, planned.segments
         m.d.comb += [
-            getattr(self, f"{name}_units").eq(units),
-            given.payload.words.eq(words),
-            given.payload.units.eq(units),
+            sections.units.eq(units),
+            segments.payload.words.eq(words),
+            segments.payload.units.eq(units),
         ]
-        with m.State(name):
-            ready: Value = getattr(self, f"{name}_spent") & (settle == 0)
-            with m.If(units == 0):
-                m.next = following
-            with m.Elif(ready & given.ready):
-                m.d.comb += [opened.eq(1), given.valid.eq(1)]
-                m.d.sync += settle.eq(SETTLE)
-                m.next = following
+        with m.If(units == 0):
+            m.next = following
+        with m.Elif(sections.spent & (settle == 0) & segments.ready):
+            m.d.comb += [sections.open.eq(1), segments.valid.eq(1)]
+            m.d.sync += settle.eq(SETTLE)
+            m.next = following
 
     def _give(self, m: Module, command: Any, number: Signal) -> None:
         """The command, on the rows of its queue if it is an expert's."""
@@ -176,5 +176,5 @@ class Planner(wiring.Component):
         m.d.comb += given.eq(command)
         if self._parameters.experts:
             with m.If(command.expert != 0):
-                m.d.comb += [given.tiles.eq(self.tiles), given.tail_rows.eq(self.tail_rows)]
+                m.d.comb += [given.tiles.eq(self.queue.tiles), given.tail_rows.eq(self.queue.tail_rows)]
         m.d.comb += [self.o.payload.command.eq(given), self.o.payload.number.eq(number)]

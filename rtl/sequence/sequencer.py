@@ -15,76 +15,49 @@ from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.rtl.format.jobs import (
     COMMAND_BITS,
     block_bits,
-    drain_bits,
     drain_job,
-    field,
     fill_job,
     load_job,
-    memory_bits,
     multiply_job,
     narrowed,
-    operand_bits,
     width_bits,
 )
 from hlsgen.rtl.parts.pipeline import register
-from hlsgen.rtl.sequence.fill import Place, fill_drain, fill_load, fill_multiply, settle
+from hlsgen.rtl.sequence.fill import Place, Settled, fill_drain, fill_load, fill_multiply, settle
+from hlsgen.rtl.sequence.walk import Position, Walk
 
-_WALKED = ("tile", "outer", "first_outer", "slot", "memory", "operand", "token", "block", "opens")
+
+class _Job:
+    """Registers of the job that is picked, and of how far the command is."""
+
+    def __init__(self, p: MachineParameters) -> None:
+        self.kind = Signal(2, name="kind")
+        self.blocks = Signal(block_bits(p), name="blocks")
+        self.last_tile, self.last_outer = Signal(name="last_tile"), Signal(name="last_outer")
+        self.closes, self.fresh = Signal(name="closes"), Signal(name="fresh")
+        self.scores_done = Signal(name="scores_done")
+        self.ahead = Signal(2, name="ahead")
+        """Score jobs handed on minus context jobs."""
+
+    @property
+    def is_context(self) -> Value:
+        return self.kind == Kind.CONTEXT
+
+    @property
+    def ended(self) -> Value:
+        return self.last_tile & self.last_outer
 
 
-class _Position:
-    """Registers of one walk through a command: outer (group or head), tile, and what runs along."""
-
-    def __init__(self, name: str, p: MachineParameters, trace: bool) -> None:
-        self.tile = Signal(field(p, "tiles"), name=f"{name}_tile")
-        self.outer = Signal(field(p, "groups", "heads"), name=f"{name}_outer")
-        self.first_outer = Signal(name=f"{name}_first_outer", init=1)
-        self.slot = Signal(name=f"{name}_slot")
-        self.memory = Signal(max(memory_bits(p), drain_bits(p)), name=f"{name}_memory")
-        self.operand = Signal(operand_bits(p), name=f"{name}_operand")
-        self.block = Signal(16, name=f"{name}_block")
-        self.token = Signal(16, name=f"{name}_token")
-        self.opens = Signal(name=f"{name}_opens")
-        self.pass_tile = Signal(field(p, "span"), name=f"{name}_pass_tile")
-        self._trace, self._rows, self._streamed = trace, p.rows, p.streamed
-        self._counts_tokens = trace or p.experts > 0
-
-    def start(self, memory: Value) -> list[Any]:
-        """Statements: to the command's first job."""
-        zeros = (self.tile, self.outer, self.slot, self.operand, self.block, self.token)
-        ones = (self.first_outer, self.opens)
-        return [
-            *(signal.eq(0) for signal in (*zeros, self.pass_tile)),
-            *(signal.eq(1) for signal in ones),
-            self.memory.eq(memory),
-        ]
-
-    def advance(
-        self, m: Module, last_tile: Value, closes: Value, memory: Value, operand: Value, blocks: Value
-    ) -> None:
-        """To the next job: tiles inner. `closes`: the next one uses the next reading of keys and values."""
-        if self._streamed:
-            m.d.sync += [self.opens.eq(closes), self.pass_tile.eq(Mux(closes, 0, self.pass_tile + 1))]
-            with m.If(closes):  # the two heads in the memories take turns
-                m.d.sync += self.operand.eq(Mux(self.operand == 0, operand, 0))
-        m.d.sync += self.slot.eq(~self.slot)
-        with m.If(last_tile):
-            m.d.sync += [
-                self.tile.eq(0),
-                self.outer.eq(self.outer + 1),
-                self.first_outer.eq(0),
-                self.memory.eq(self.memory + memory),
-            ]
-            if not self._streamed:
-                m.d.sync += self.operand.eq(self.operand + operand)
-            if self._counts_tokens:
-                m.d.sync += self.token.eq(0)
-            if self._trace:
-                m.d.sync += self.block.eq(self.block + blocks)
-        with m.Else():
-            m.d.sync += self.tile.eq(self.tile + 1)
-            if self._counts_tokens:
-                m.d.sync += self.token.eq(self.token + self._rows)
+# A command of two jobs; nothing is in the way:
+#
+#   cycle                  0      1     2      3     4      5      6
+#   state                  start  pick  push   pick  push   start  pick
+#   job (registers)                     0            1
+#   walk's place                  0     0      1     1
+#   load, multiply, drain               job 0        job 1
+#   commands.ready                                   1
+#
+# `room` in push is what the three queues' `ready` was a cycle before; without it push repeats.
 
 
 class Sequencer(wiring.Component):
@@ -140,71 +113,85 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         del platform
-        m = Module()
-        command = narrowed(self._parameters, self.commands.payload)
+        m, p = Module(), self._parameters
+        command = narrowed(p, self.commands.payload)
         attention = command.product == Product.ATTENTION
-        main, context = (_Position(name, self._parameters, self._trace) for name in ("main", "context"))
-        scores_done, ahead, handed = Signal(), Signal(2), Signal()
-        kind, fresh = Signal(2), Signal()
-        number = self.number if self._parameters.planned else Signal(16)
-        last_tile, last_outer, closes = Signal(), Signal(), Signal()
-        blocks = Signal(block_bits(self._parameters))
-        next_is_context = attention & (scores_done | (ahead == 2))
-        is_context, ended = kind == Kind.CONTEXT, last_tile & last_outer
+        main, context = (Walk(name, p, self._trace) for name in ("main", "context"))
+        job, handed = _Job(p), Signal()
+        number = self.number if p.planned else Signal(16)
         # Nobody else fills the queues: what had room while the job was picked has it still.
         room = Signal()
         m.d.sync += room.eq(self.load.ready & self.multiply.ready & self.drain.ready)
         with m.FSM():
             with m.State("start"):
-                begin = width_bits(self._parameters)
+                begin = width_bits(p)
                 m.d.sync += [
                     *main.start(command.source[begin:]),
                     *context.start(command.target_base[begin:]),
                 ]
-                m.d.sync += [fresh.eq(1), scores_done.eq(0), ahead.eq(0)]
+                m.d.sync += [job.fresh.eq(1), job.scores_done.eq(0), job.ahead.eq(0)]
                 with m.If(self.commands.valid & self._filling(m, command, attention)):
                     m.next = "pick"
             with m.State("pick"):
-                tile, outer, pass_tile = (
-                    Mux(next_is_context, *(getattr(at, name) for at in (context, main)))
-                    for name in ("tile", "outer", "pass_tile")
-                )
-                one_more = ~attention & (outer < command.extra)
-                m.d.sync += [
-                    kind.eq(Mux(attention, Mux(next_is_context, Kind.CONTEXT, Kind.SCORES), Kind.PLAIN)),
-                    last_tile.eq(tile + 1 == command.tiles),
-                    closes.eq((tile + 1 == command.tiles) | (pass_tile + 1 == command.span)),
-                    last_outer.eq(outer + 1 == Mux(attention, command.heads, command.groups)),
-                    blocks.eq(Mux(next_is_context, command.head_words, command.blocks + one_more)),
-                ]
+                self._pick(m, command, attention, job, main, context)
                 m.next = "push"
             with m.State("push"), m.If(room):
                 m.d.comb += handed.eq(1)
-                m.d.sync += [fresh.eq(0), ahead.eq(Mux(is_context, ahead - 1, ahead + 1))]
                 m.next = "pick"
-                with m.If(is_context):
-                    context.advance(m, last_tile, closes, command.head_words, command.value_stride, C(0))
-                with m.Else():
-                    main.advance(m, last_tile, closes, command.head_words, command.head_stride, blocks)
-                    m.d.sync += scores_done.eq(ended)
-                with m.If(ended & (kind != Kind.SCORES)):
+                self._advance(m, command, job, main, context)
+                with m.If(job.ended & (job.kind != Kind.SCORES)):
                     m.d.comb += self.commands.ready.eq(1)
-                    if not self._parameters.planned:
+                    if not p.planned:
                         m.d.sync += number.eq(number + 1)
                     m.next = "start"
-        settled = {
-            name: register(m, value, name=name) for name, value in settle(command, self._parameters).items()
-        }
-        walked = {name: Mux(is_context, *(getattr(at, name) for at in (context, main))) for name in _WALKED}
-        place = Place(
-            parameters=self._parameters, command=command, number=number, kind=kind, blocks=blocks,
-            fresh=fresh, last_tile=last_tile, last_outer=last_outer, closes=closes, **walked, **settled,
-        )  # fmt: skip
         m.d.comb += [port.valid.eq(handed) for port in (self.load, self.multiply, self.drain)]
+        self._fill_jobs(m, command, number, job, main.at.unless(job.is_context, context.at))
+        return m
+
+    @staticmethod
+    def _pick(m: Module, command: Any, attention: Value, job: _Job, main: Walk, context: Walk) -> None:
+        """Which walk the next job is of, and what it ends."""
+        next_is_context = attention & (job.scores_done | (job.ahead == 2))
+        at = main.at.unless(next_is_context, context.at)
+        one_more = ~attention & (at.outer < command.extra)
+        m.d.sync += [
+            job.kind.eq(Mux(attention, Mux(next_is_context, Kind.CONTEXT, Kind.SCORES), Kind.PLAIN)),
+            job.last_tile.eq(at.tile + 1 == command.tiles),
+            job.closes.eq((at.tile + 1 == command.tiles) | (at.pass_tile + 1 == command.span)),
+            job.last_outer.eq(at.outer + 1 == Mux(attention, command.heads, command.groups)),
+            job.blocks.eq(Mux(next_is_context, command.head_words, command.blocks + one_more)),
+        ]
+
+    @staticmethod
+    def _advance(m: Module, command: Any, job: _Job, main: Walk, context: Walk) -> None:
+        """The job is handed on: its walk goes on to the next one."""
+        m.d.sync += [
+            job.fresh.eq(0),
+            job.ahead.eq(Mux(job.is_context, job.ahead - 1, job.ahead + 1)),
+        ]
+        ends = (job.last_tile, job.closes, command.head_words)
+        with m.If(job.is_context):
+            context.advance(m, *ends, command.value_stride, C(0))
+        with m.Else():
+            main.advance(m, *ends, command.head_stride, job.blocks)
+            m.d.sync += job.scores_done.eq(job.ended)
+
+    def _fill_jobs(self, m: Module, command: Any, number: Value, job: _Job, at: Position) -> None:
+        """The job's fields, for all three stages."""
+        settled = Settled(
+            *(
+                register(m, value, name=name)
+                for name, value in settle(command, self._parameters)._asdict().items()
+            )
+        )
+        place = Place(
+            parameters=self._parameters, command=command, number=number, kind=job.kind, blocks=job.blocks,
+            fresh=job.fresh, last_tile=job.last_tile, last_outer=job.last_outer, closes=job.closes, at=at,
+            settled=settled,
+        )  # fmt: skip
         m.d.comb += fill_load(self.load.payload, place, trace=self._trace)
         m.d.comb += fill_multiply(self.multiply.payload, place)
         m.d.comb += fill_drain(self.drain.payload, place, trace=self._trace)
-        return m
 
     def _filling(self, m: Module, command: Any, attention: Value) -> Value:
         """Hands an attention command to the reader of keys and values; whether the walk may begin."""
@@ -214,6 +201,6 @@ class Sequencer(wiring.Component):
         names = fill_job(self._parameters).members
         m.d.comb += [
             fill.valid.eq(self.commands.valid & attention),
-            *(getattr(fill.payload, name).eq(getattr(command, name)) for name in names),
+            *(fill.payload[name].eq(command[name]) for name in names),
         ]
         return ~attention | fill.ready

@@ -121,7 +121,7 @@ void drain(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>*
     if (job.kind == Kind::plain) {
         fill_group<P>(progress, external, workspace, output, command, job);
         if constexpr (P::workspace_units > 0) {
-            const bool ends = job.first_row + job.rows == command.rows && at.word == command.head_words - 1;
+            const bool ends = job.first_row == (command.tiles - 1) * P::rows && at.word == command.head_words - 1;
             if (is_stored(command) && ends) {
                 end_head<P>(workspace, output);
             }
@@ -239,7 +239,6 @@ void run(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* e
 template <class P>
 Command with_rows(const Command& command, int count) {
     Command result = command;
-    result.rows = count;
     result.tiles = (count + P::rows - 1) / P::rows;
     result.tail_rows = count - (result.tiles - 1) * P::rows;
     return result;

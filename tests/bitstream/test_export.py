@@ -16,7 +16,9 @@ from support.graphs import TINY, Vit, integer_vit
 
 import hlsgen
 from hlsgen import Design
-from hlsgen.bitstream.export import build_bitstream, export, find_project
+from hlsgen.bitstream.build import build_bitstream
+from hlsgen.bitstream.export import export
+from hlsgen.bitstream.project import find_project
 from hlsgen.cli import main
 from hlsgen.errors import UsageError
 from hlsgen.store.files import sha256
@@ -161,8 +163,12 @@ def test_a_vivado_project_is_built_by_vivado(
     built = build_bitstream(place)
     assert built.path == place / "build/hlsgen.bit"
     assert built.used["DSP"] == (1040, 2520)
-    with pytest.raises(UsageError, match="seeds and jobs must be left out: Vivado chooses placements itself"):
-        build_bitstream(place, jobs=2)
+    with pytest.raises(UsageError) as caught:
+        build_bitstream(place, seeds=[1], jobs=2)
+    assert str(caught.value) == (
+        "seeds and jobs must be left out for Zynq UltraScale+\n"
+        "  why: Vivado, which builds its bitstreams, takes none"
+    )
     monkeypatch.setenv("PATH", str(tmp_path))
     assert main(["bitstream", str(place)]) == 6
     error = capsys.readouterr().err

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hlsgen.boards import known_boards, load_board, parse_board
-from hlsgen.boards.board import LARGEST
+from hlsgen.boards.read import LARGEST
 from hlsgen.emit.ecp5.project import ecp5_project
 from hlsgen.errors import UsageError
 
@@ -94,7 +94,7 @@ def test_no_text_of_a_board_is_an_option_or_several_words(hostile: str) -> None:
 
 def test_the_boards_of_the_test_are_right() -> None:
     assert parse_board("mine", ECP5).ports["clk"].attributes == {"IO_TYPE": "LVCMOS33", "PULLMODE": "UP"}
-    assert parse_board("mine", ZYNQ).board_part == "xilinx.com:zcu102:part0"
+    assert parse_board("mine", ZYNQ).options["board_part"] == "xilinx.com:zcu102:part0"
     assert len(list(_texts())) == 28
 
 
@@ -188,10 +188,10 @@ def test_files_that_are_no_board(tmp_path: Path) -> None:
          [f"defaults.array must be ROWSxCOLUMNSxDEPTH, not '{'9' * 76}..."]),
         ("lut = 24288", "lut = 100000001",
          ["resources.lut must be an integer in 0..100000000, not 100000001"]),
-        ("core_mhz = 50", "core_mhz = nan", ["core_mhz must be a number in 1..1000, not nan"]),
-        ("core_mhz = 50", "core_mhz = inf", ["core_mhz must be a number in 1..1000, not inf"]),
-        ("bus_bytes = 8", "bus_bytes = 8.0", ["bus_bytes must be one of 4, 8, 16, 32, 64, not 8.0"]),
-        ("bus_bytes = 8", '"a\\nb" = 8', ["bus_bytes is missing: it must be one of 4, 8, 16, 32, 64",
+        ("core_mhz = 50", "core_mhz = nan", ["defaults.core_mhz must be a number in 1..1000, not nan"]),
+        ("core_mhz = 50", "core_mhz = inf", ["defaults.core_mhz must be a number in 1..1000, not inf"]),
+        ("bus_bytes = 8", "bus_bytes = 8.0", ["memory.bus_bytes must be one of 4, 8, 16, 32, 64, not 8.0"]),
+        ("bus_bytes = 8", '"a\\nb" = 8', ["memory.bus_bytes is missing: it must be one of 4, 8, 16, 32, 64",
                                           "unknown key memory.'a\\nb'"]),
         ('direction = "in"', 'direction = "up"', ["ports.clk.direction must be one of in, out, not 'up'"]),
     ],

@@ -60,7 +60,6 @@ def test_ulx3s_pins() -> None:
     assert board.ports["uart_rx"].pins == ("M1",)
     assert board.ports["led"].pins == ("B2", "C2", "C1", "D2", "D1", "E2", "E1", "H3")
     assert board.ports["led"].attributes == {"IO_TYPE": "LVCMOS33", "DRIVE": "4"}
-    assert board.default_array == "4x4x8"
 
 
 def test_an_unknown_board_names_the_nearest() -> None:
@@ -90,10 +89,10 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(UsageError) as caught:
         parse_board("mine", text)
     assert sorted(problem.what for problem in caught.value.problems) == [
-        "board mine: bus_bytes must be one of 4, 8, 16, 32, 64, not 7",
         "board mine: clock.port must be a key of [ports], not 'clock'",
         "board mine: defaults.array must be ROWSxCOLUMNSxDEPTH, not '2x2'",
         "board mine: family must be one of ecp5, zynqmp, not 'spartan'",
+        "board mine: memory.bus_bytes must be one of 4, 8, 16, 32, 64, not 7",
         "board mine: pin P6 belongs to clk and to led",
         "board mine: resources.dsp must be an integer in 0..100000000, not -1",
         f"board mine: title is missing: it must be {TITLE}",
@@ -108,7 +107,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         ('"P6"', '"P6;rm"', r"ports.clk.pins must be pin names with spaces between them, not 'P6;rm'"),
         ('"LVCMOS33"', '"a b"', r"port_attributes.IO_TYPE must be a word of letters, digits and _, not"),
         ("[clock]", "[clock", r"board mine: not TOML: "),
-        ("core_mhz = 50", "core_mhz = 0.0", r"core_mhz must be a number in 1..1000, not 0.0"),
+        ("core_mhz = 50", "core_mhz = 0.0", r"defaults.core_mhz must be a number in 1..1000, not 0.0"),
     ],
 )
 def test_what_would_reach_a_tool_is_checked(old: str, new: str, message: str) -> None:

@@ -19,7 +19,7 @@ def test_no_op_lacks_a_place() -> None:
 
 
 def test_every_op_file_has_its_modes_and_every_mode_its_op() -> None:
-    stems = {path.stem for path in (ROOT / "hlsgen/ops").glob("*.py")} - {"__init__"}
+    stems = {path.stem for path in (ROOT / "hlsgen/ops").glob("*.py")} - {"__init__", "kinds", "norm"}
     assert set(coverage.USES) == stems
     used = {mode for modes in coverage.USES.values() for mode in modes}
     assert used == {mode.name for mode in coverage.MODES}
@@ -81,14 +81,68 @@ def test_a_new_op_is_missing_everywhere_until_it_is_there(tree: Path) -> None:
         "class Rotate:\n    def reference(self): ...\n\n\nclass IntegerRotate:\n    def golden(self): ...\n"
     )
     assert coverage.missing(coverage.matrix(tree)) == [
-        "rotate, front end: hlsgen/frontend/: nothing uses Rotate",
-        "rotate, quantizer: hlsgen/quantization/: nothing uses Rotate",
-        "rotate, quantizer: hlsgen/quantization/: nothing uses IntegerRotate",
+        "rotate, front end: hlsgen/frontend/rules/: no rule makes Rotate",
+        "rotate, quantizer: hlsgen/quantization/rules/: no rule for Rotate",
+        "rotate, quantizer: hlsgen/quantization/rules/: no rule makes IntegerRotate",
         "rotate, lowering: hlsgen/lower/: nothing uses IntegerRotate",
         "rotate, interpreter: hlsgen/cli/op_table.py: no modes for rotate",
         "rotate, test: tests/ops/: nothing uses Rotate",
         "rotate, test: tests/ops/: nothing uses IntegerRotate",
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "complaints"),
+    [
+        (
+            "frontend/rules/aten.py",
+            "at.emit(Mean(),",
+            "at.emit(Select(start=0, stop=1),",
+            ["mean, front end: hlsgen/frontend/rules/: no rule makes Mean"],
+        ),
+        (
+            "frontend/rules/attention.py",
+            "@rule(",
+            "@print(",
+            [
+                "context, front end: hlsgen/frontend/rules/: no rule makes Context",
+                "scores, front end: hlsgen/frontend/rules/: no rule makes Scores",
+                "softmax, front end: hlsgen/frontend/rules/: no rule makes Softmax",
+            ],
+        ),
+        (
+            "quantization/rules/norm.py",
+            "@rule(Norm)",
+            "",
+            ["layer_norm, quantizer: hlsgen/quantization/rules/: no rule for LayerNorm"],
+        ),
+        (
+            "quantization/rules/route.py",
+            "return IntegerRoute(",
+            "return dict(",
+            ["route, quantizer: hlsgen/quantization/rules/: no rule makes IntegerRoute"],
+        ),
+    ],
+)
+def test_an_op_that_no_rule_handles_is_missing(
+    tree: Path, path: str, old: str, new: str, complaints: list[str]
+) -> None:
+    """Naming the class is not enough: a rule must make it."""
+    text = (tree / path).read_text()
+    assert old in text
+    (tree / path).write_text(text.replace(old, new))
+    assert coverage.missing(coverage.matrix(tree)) == complaints
+
+
+def test_what_an_op_may_follow_is_its_own_grammar() -> None:
+    found = coverage.follows()
+    assert found["Linear"] == [
+        "a layer norm, attention, an activation, a mean over tokens or patches",
+    ]
+    assert found["Patches"] == ["the image"]
+    assert found["Scores"] == ["a linear layer", "a linear layer"]
+    text = coverage.text(coverage.matrix())
+    assert "\nSelect        the residual stream\n" in text
 
 
 def test_an_installed_package_has_no_test_column(tree: Path) -> None:

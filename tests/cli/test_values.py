@@ -12,8 +12,8 @@ import pytest
 from hlsgen.cli import main
 from hlsgen.cli.answer import for_terminal
 from hlsgen.errors import UsageError
+from hlsgen.fit.options import parse_array
 from hlsgen.lower.size import ArrayShape
-from hlsgen.pipeline import parse_array
 
 NINES = "9" * 5000
 TOO_LONG = "must be a path of at most 4095 bytes, each name of at most 255, not"

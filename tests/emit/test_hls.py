@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from support.graphs import AWKWARD, DIGITS, TINY, Vit, integer_vit
@@ -16,7 +17,8 @@ from hlsgen.emit.licence import LINE
 from hlsgen.errors import UsageError
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
-from hlsgen.machine.format.commands import LAYOUT, Command, Depends, Drain, Load, Product, Target
+from hlsgen.machine.format.commands import FIELDS, Command, Drain, Load, Product, Target
+from hlsgen.machine.format.fields import Field
 from hlsgen.machine.format.program import Program
 from hlsgen.version import __version__
 
@@ -71,32 +73,39 @@ def test_no_file_has_ragged_lines() -> None:
 # -- the command struct ------------------------------------------------------------------------------------
 
 
-def declarations() -> dict[str, tuple[str, str]]:
-    """Field -> (type, default) of the C++ struct."""
-    text = (folder() / "command.hpp").read_text()
-    body = text[text.index("struct Command {") :]
-    return {
-        name: (kind, default) for kind, name, default in re.findall(r"^    (\S+) (\w+) = (\S+);$", body, re.M)
-    }
+def struct() -> str:
+    return files(TINY)["hls/command.hpp"]
 
 
-def test_the_command_struct_is_the_layout() -> None:
-    expected = {}
-    for name, bits, signed in LAYOUT:
-        if name in module.ORDER_ONLY:
-            continue
-        default = getattr(Command(), name)
-        kind = type(default).__name__ if isinstance(default, Load | Product | Drain | Target) else ""
-        expected[name] = (kind or module._type(bits, signed), module._literal(default))
-    assert declarations() == expected
+def test_the_command_struct_has_every_field_but_those_that_order_stages() -> None:
+    body = struct()[struct().index("struct Command {") :]
+    found = re.findall(r"^    /// (.+)\n    (\S+) (\w+) = (\S+);$", body, re.M)
+    assert [(name, meaning) for meaning, _, name, _ in found] == [
+        (item.name, item.meaning) for item in FIELDS if not item.orders
+    ]
+    types = {name: (kind, default) for _, kind, name, default in found}
+    assert types["load"] == ("Load", "Load::rows")
+    assert types["low"] == ("std::int16_t", "-128")
+    assert types["tiles"] == ("std::uint16_t", "1")
+
+
+@pytest.mark.parametrize("item", [item for item in FIELDS if not item.orders], ids=lambda item: item.name)
+def test_a_member_holds_every_value_of_its_field(item: Field) -> None:
+    kind = module._type(item)
+    if item.enum is not None:
+        assert kind == item.enum.__name__
+        return
+    sign, width = re.fullmatch(r"std::(u?)int(\d+)_t", kind).groups()  # type: ignore[union-attr]
+    assert item.bits - item.signed <= int(width) - (not sign)
+    assert not item.signed or not sign
 
 
 @pytest.mark.parametrize("enum", [Load, Product, Drain, Target])
 def test_enumerations_are_the_same(enum: type[Load]) -> None:
-    text = (folder() / "command.hpp").read_text()
-    body = re.search(rf"enum class {enum.__name__} : std::uint8_t {{ (.*?) }};", text)
+    body = re.search(rf"/// (.*)\nenum class {enum.__name__} : std::uint8_t {{ (.*?) }};", struct())
     assert body is not None
-    assert body[1].split(", ") == [f"{item.name.lower()} = {item.value}" for item in enum]
+    assert body[1] == enum.__doc__
+    assert body[2].split(", ") == [f"{item.name.lower()} = {item.value}" for item in enum]
 
 
 # -- repeated layers ---------------------------------------------------------------------------------------
@@ -122,7 +131,7 @@ def expand(program: Program) -> list[Command]:
 )
 def test_sections_execute_the_program(model: Vit) -> None:
     program = lowered(model).program
-    order = {"last": 0, "depends": Depends.NONE, "depends_on": 0, "operand_depends_on": 0}
+    order: dict[str, Any] = {item.name: item.default for item in FIELDS if item.orders}
     assert expand(program) == [dataclasses.replace(command, **order) for command in program.commands]
 
 

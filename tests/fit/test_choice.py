@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.graphs import AWKWARD, DIGITS, Vit, integer_vit
 
-from hlsgen.boards.board import load_board
+from hlsgen.boards.read import load_board
 from hlsgen.fit.choice import RING_GAIN, USUAL_RING, WIDTH_GAIN, Choice, Chooser
 from hlsgen.fit.estimate import estimate
 from hlsgen.fit.settings import RINGS, WIDTHS, Settings

@@ -7,9 +7,10 @@ import pytest
 from support.graphs import DIGITS, Vit, integer_vit
 
 from hlsgen.boards import load_board
+from hlsgen.boards.families import ECP5, ZYNQMP
 from hlsgen.errors import DoesNotFit
-from hlsgen.fit.estimate import array_dsp, check_fit, estimate, fitting_arrays
-from hlsgen.fit.memories import Memory
+from hlsgen.fit.estimate import check_fit, estimate, fitting_arrays
+from hlsgen.fit.memories import RamShape
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
 
@@ -29,8 +30,9 @@ def lowered(shape: Vit, rows: int, columns: int, depth: int) -> Lowered:
 )  # fmt: skip
 def test_ram_blocks_are_those_of_the_tools(depth: int, width: int, blocks: int) -> None:
     """Counts as Yosys makes them for the ECP5."""
-    assert Memory(name="m", count=1, depth=depth, width=width).blocks == blocks
-    assert Memory(name="m", count=3, depth=depth, width=width).blocks == 3 * blocks
+    for count in (1, 3):
+        memory = RamShape(name="m", count=count, depth=depth, width=width, ram=ECP5.ram)
+        assert memory.blocks == count * blocks
 
 
 def test_the_digits_model_fits_its_default_board() -> None:
@@ -66,11 +68,11 @@ def test_suggested_arrays_fit_and_do_not_exceed_the_question() -> None:
     for lanes in (1, 7, 64, 1024):
         arrays = fitting_arrays(BOARD, lanes)
         assert arrays
-        assert all(array_dsp(*array) <= min(lanes, 143) for array in arrays)
+        assert all(ECP5.array_dsp(*array) <= min(lanes, 143) for array in arrays)
 
 
 def test_two_products_share_a_multiplier() -> None:
-    assert array_dsp(8, 16, 8, "zynqmp") == 512
-    assert array_dsp(3, 2, 4, "zynqmp") == 16
-    assert array_dsp(8, 16, 8) == 512
-    assert array_dsp(3, 1, 4) == 12
+    assert ZYNQMP.array_dsp(8, 16, 8) == 512
+    assert ZYNQMP.array_dsp(3, 2, 4) == 16
+    assert ECP5.array_dsp(8, 16, 8) == 512
+    assert ECP5.array_dsp(3, 1, 4) == 12

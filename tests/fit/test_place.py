@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from support.graphs import DIGITS, integer_vit
 
-from hlsgen.boards.board import load_board
+from hlsgen.boards.read import load_board
 from hlsgen.errors import DoesNotFit, UsageError
 from hlsgen.fit.estimate import estimate
 from hlsgen.fit.place import lower_for

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.graphs import Vit, integer_vit
 
-from hlsgen.boards.board import load_board
+from hlsgen.boards.read import load_board
 from hlsgen.errors import DoesNotFit, Problem, UnsupportedModel
 from hlsgen.fit.search import Search
 from hlsgen.fit.settings import Settings

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from hlsgen.bitstream.export import FORMAT
+from hlsgen.bitstream.project import FORMAT
 from hlsgen.boards import load_board
 from hlsgen.emit.ecp5.project import ecp5_project
 from hlsgen.host import processes

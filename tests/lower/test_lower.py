@@ -36,13 +36,14 @@ def test_queries_drain_last_before_their_attention() -> None:
 def test_only_the_last_command_is_marked_and_a_selected_token_waits_for_the_whole_command() -> None:
     commands = lower(integer_vit(DIGITS), ARRAY).program.commands
     assert [command.last for command in commands] == [0] * (len(commands) - 1) + [1]
-    assert (commands[-1].rows, commands[-1].depends) == (1, Depends.COMMAND)
+    assert (commands[-1].row_count(ARRAY.rows), commands[-1].depends) == (1, Depends.COMMAND)
     assert commands[-1].load is Load.LAYER_NORM
 
 
 def test_pooling_becomes_a_load_mode() -> None:
     commands = lower(integer_vit(AWKWARD), ARRAY).program.commands
-    assert (commands[-1].load, commands[-1].pool_rows, commands[-1].rows) == (Load.POOL_NORM, 9, 1)
+    last = commands[-1]
+    assert (last.load, last.pool_rows, last.row_count(ARRAY.rows)) == (Load.POOL_NORM, 9, 1)
 
 
 def test_heads_are_added_up_in_the_residual_memory_and_the_last_one_leaves() -> None:

@@ -16,7 +16,7 @@ from hlsgen import numerics
 from hlsgen.ir import evaluate
 from hlsgen.ops.activation import FUNCTIONS
 from hlsgen.quantization import quantize
-from hlsgen.quantization.rewrite import nearest
+from hlsgen.quantization.rules.rule import nearest
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "numerics.md"
 BEGIN, END = "<!-- figures: written by tests/quantization/figures.py -->", "<!-- end of figures -->"

@@ -9,8 +9,9 @@ from quantization.graphs import Vit, digits_vit, images, random_vit
 
 from hlsgen.ir import GraphBuilder, evaluate
 from hlsgen.ops import LayerNorm, Mean
+from hlsgen.ops.kinds import Kind
 from hlsgen.quantization.fold import fold
-from hlsgen.quantization.roles import Kind, kinds, streams
+from hlsgen.quantization.roles import kinds, streams
 
 POOLS = ("token", "mean_norm", "norm_mean", "mean", "token_plain")
 

@@ -146,7 +146,11 @@ _HERE = "can't be quantized here"
         ),
         (_strange, f"what: Strange {_HERE}", "Strange has no integer form"),
         (_image_as_rows, "image: the image can only be read as patches, not by %head (Linear)", ""),
-        (_negative_scale, f"scores: Scores {_HERE}", "its scale must be positive, not -1.0"),
+        (
+            _negative_scale,
+            f"scores: Scores {_HERE}",
+            "the attention scale must be positive and finite, not -1",
+        ),
     ],
 )
 def test_what_has_no_integer_form_is_refused(

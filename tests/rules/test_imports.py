@@ -60,6 +60,7 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("sequence",),
         ("core",),
         ("outside",),
+        ("board",),
         ("ecp5",),
     ),
 }

@@ -14,10 +14,11 @@ from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.fixed import fixed_machine
 from hlsgen.machine.time import cycles
+from hlsgen.machine.time.memory import ON_CHIP, ExternalMemory
 from hlsgen.sim import cosim
 
-CALM = cosim.Memory(latency=4)
-STALLED = cosim.Memory(latency=23, stall=0.4, seed=7)
+CALM = cosim.MemoryTiming(latency=4)
+STALLED = cosim.MemoryTiming(latency=23, stall=0.4, seed=7)
 MODELS = {"digits": DIGITS, "awkward": AWKWARD, "tiny": TINY, "distilled": DISTILLED}
 # Every relation of columns to depth and of tokens to rows, and a bus narrower and wider than a word.
 CASES = [
@@ -66,8 +67,8 @@ def test_every_tensor_equals_golden_and_the_cycle_model_holds(
         for picture, run in zip(pictures, runs, strict=True):
             cosim.check(program, run, evaluate(graph, picture))
     for latency in (4, 40):
-        run = harness.run(lowered.image.pack(), inputs[:1], memory=cosim.Memory(latency=latency))[0]
-        predicted = cycles.predict(program, lowered.image, cycles.Memory(latency=latency))
+        run = harness.run(lowered.image.pack(), inputs[:1], memory=cosim.MemoryTiming(latency=latency))[0]
+        predicted = cycles.predict(program, lowered.image, ExternalMemory(latency=latency))
         measured = run.counters["cycles"]
         assert abs(predicted.cycles - measured) <= 0.02 * measured, (predicted.cycles, measured, latency)
         assert predicted.multiply == run.counters["multiply"]
@@ -119,7 +120,7 @@ def test_packed_products_equal_golden(name: str, array: ArrayShape, tmp_path: Pa
         ):
             cosim.check(lowered.program, run, evaluate(graph, picture))
     run = harness.run(lowered.image.pack(), inputs[:1], memory=CALM)[0]
-    predicted = cycles.predict(lowered.program, lowered.image, cycles.Memory(latency=4))
+    predicted = cycles.predict(lowered.program, lowered.image, ExternalMemory(latency=4))
     assert abs(predicted.cycles - run.counters["cycles"]) <= 0.02 * run.counters["cycles"]
 
 
@@ -145,9 +146,9 @@ def test_a_machine_in_front_of_a_memory_on_the_chip(name: str, array: ArrayShape
             pictures, harness.run(lowered.image.pack(), inputs, memory=memory), strict=True
         ):
             cosim.check(program, run, evaluate(graph, picture))
-    for latency in (4, cycles.ON_CHIP.latency, 12):
-        run = harness.run(lowered.image.pack(), inputs[:1], memory=cosim.Memory(latency=latency))[0]
-        predicted = cycles.predict(program, lowered.image, cycles.Memory(latency=latency, near=True))
+    for latency in (4, ON_CHIP.latency, 12):
+        run = harness.run(lowered.image.pack(), inputs[:1], memory=cosim.MemoryTiming(latency=latency))[0]
+        predicted = cycles.predict(program, lowered.image, ExternalMemory(latency=latency, near=True))
         measured = run.counters["cycles"]
         assert abs(predicted.cycles - measured) <= 0.02 * measured, (predicted.cycles, measured, latency)
         assert predicted.multiply == run.counters["multiply"]

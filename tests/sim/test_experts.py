@@ -18,6 +18,7 @@ from hlsgen.machine.format.interface import REASONS
 from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.machine.run.trace import compare
 from hlsgen.machine.time import cycles
+from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.machine.time.plan import Routing
 from hlsgen.sim import cosim
 from hlsgen.sim.csim import CSim
@@ -170,7 +171,7 @@ def simulate(made: Made, folder: Path, array: tuple[int, int, int] = ARRAYS[0]) 
     found, p = lowered(made, array), lowered(made, array).program.parameters
     harness = cosim.build(p, folder, trace=True)
     inputs = [found.program.input.pack(image, p.columns) for image in made.images[:4]]
-    for memory in (cosim.Memory(latency=4), cosim.Memory(latency=40, stall=0.4, seed=3)):
+    for memory in (cosim.MemoryTiming(latency=4), cosim.MemoryTiming(latency=40, stall=0.4, seed=3)):
         runs = harness.run(found.image.pack(), inputs, memory=memory, task_step=1, watchdog=1 << 14)
         for index, run in enumerate(runs):
             task = index % made.graph.tasks
@@ -182,7 +183,7 @@ def simulate(made: Made, folder: Path, array: tuple[int, int, int] = ARRAYS[0]) 
                 continue
             loads = tuple(map(tuple, made.loads(golden(made, index, task))))
             predicted = cycles.predict(
-                found.program, found.image, cycles.Memory(latency=4), routing=Routing(task=task, loads=loads)
+                found.program, found.image, ExternalMemory(latency=4), routing=Routing(task=task, loads=loads)
             )
             # Of these few cycles most are latencies; at full size the model is within 1 %.
             assert abs(predicted.cycles / run.counters["cycles"] - 1) < 0.12

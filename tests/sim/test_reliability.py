@@ -21,8 +21,8 @@ from hlsgen.machine.format.interface import Error
 from hlsgen.sim import cosim
 from hlsgen.sim.cosim import Fault
 
-CALM = cosim.Memory(latency=64)
-STALLED = cosim.Memory(latency=23, stall=0.4, seed=3)
+CALM = cosim.MemoryTiming(latency=64)
+STALLED = cosim.MemoryTiming(latency=23, stall=0.4, seed=3)
 WATCHDOG = 3000
 BOUND = 1024
 """Cycles from a fault to the error code: what is under way (128 beats) comes back first, however slowly."""
@@ -41,7 +41,7 @@ class Rig:
     def image(self) -> bytes:
         return self.lowered.image.pack()
 
-    def run(self, fault: Fault, memory: cosim.Memory) -> tuple[cosim.Run, cosim.Run]:
+    def run(self, fault: Fault, memory: cosim.MemoryTiming) -> tuple[cosim.Run, cosim.Run]:
         """The faulty image and the one after it, whose every tensor must be right."""
         first, second = self.harness.run(
             self.image, self.inputs, memory=memory, fault=fault, watchdog=WATCHDOG, limit=100_000
@@ -61,11 +61,11 @@ def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(params=[CALM, STALLED], ids=["calm", "stalled"])
-def memory(request: pytest.FixtureRequest) -> cosim.Memory:
+def memory(request: pytest.FixtureRequest) -> cosim.MemoryTiming:
     return request.param
 
 
-def _beats(rig: Rig, memory: cosim.Memory) -> tuple[int, int, int]:
+def _beats(rig: Rig, memory: cosim.MemoryTiming) -> tuple[int, int, int]:
     """Beats read, beats written and cycles of an image without a fault."""
     run = rig.harness.run(rig.image, rig.inputs[:1], memory=memory)[0]
     assert run.error == 0
@@ -74,7 +74,7 @@ def _beats(rig: Rig, memory: cosim.Memory) -> tuple[int, int, int]:
 
 @pytest.mark.parametrize("response", [2, 3], ids=["slave-error", "decode-error"])
 @pytest.mark.parametrize("where", [0.0, 0.1, 0.5, 0.9, 1.0])
-def test_read_errors(rig: Rig, memory: cosim.Memory, where: float, response: int) -> None:
+def test_read_errors(rig: Rig, memory: cosim.MemoryTiming, where: float, response: int) -> None:
     reads, _, _ = _beats(rig, memory)
     first, _ = rig.run(Fault(read_error=round(where * (reads - 1)), response=response), memory)
     assert first.error == Error.READ
@@ -83,7 +83,7 @@ def test_read_errors(rig: Rig, memory: cosim.Memory, where: float, response: int
 
 @pytest.mark.parametrize("response", [2, 3], ids=["slave-error", "decode-error"])
 @pytest.mark.parametrize("where", [0.0, 0.5, 1.0])
-def test_write_errors(rig: Rig, memory: cosim.Memory, where: float, response: int) -> None:
+def test_write_errors(rig: Rig, memory: cosim.MemoryTiming, where: float, response: int) -> None:
     _, writes, _ = _beats(rig, memory)
     first, _ = rig.run(Fault(write_error=round(where * (writes - 1)), response=response), memory)
     assert first.error == Error.WRITE
@@ -91,7 +91,7 @@ def test_write_errors(rig: Rig, memory: cosim.Memory, where: float, response: in
 
 
 @pytest.mark.parametrize("where", [0.02, 0.3, 0.6, 0.95])
-def test_abort(rig: Rig, memory: cosim.Memory, where: float) -> None:
+def test_abort(rig: Rig, memory: cosim.MemoryTiming, where: float) -> None:
     _, _, elapsed = _beats(rig, memory)
     first, _ = rig.run(Fault(abort=round(where * elapsed)), memory)
     assert first.error == Error.ABORTED
@@ -99,14 +99,14 @@ def test_abort(rig: Rig, memory: cosim.Memory, where: float) -> None:
 
 
 @pytest.mark.parametrize("where", [0.02, 0.3, 0.6, 0.95])
-def test_reset_in_the_middle_of_an_image(rig: Rig, memory: cosim.Memory, where: float) -> None:
+def test_reset_in_the_middle_of_an_image(rig: Rig, memory: cosim.MemoryTiming, where: float) -> None:
     _, _, elapsed = _beats(rig, memory)
     first, _ = rig.run(Fault(reset=round(where * elapsed)), memory)
     assert (first.counters["status"], first.error) == (0, 0)  # idle, as after power-up
 
 
 @pytest.mark.parametrize("where", [0.02, 0.5, 0.95])
-def test_a_start_while_busy_is_ignored_and_shown(rig: Rig, memory: cosim.Memory, where: float) -> None:
+def test_a_start_while_busy_is_ignored_and_shown(rig: Rig, memory: cosim.MemoryTiming, where: float) -> None:
     _, _, elapsed = _beats(rig, memory)
     first, second = rig.run(Fault(restart=round(where * elapsed)), memory)
     assert first.counters["status"] == 2 | 8  # done, ignored
@@ -114,7 +114,7 @@ def test_a_start_while_busy_is_ignored_and_shown(rig: Rig, memory: cosim.Memory,
     assert second.counters["status"] == 2
 
 
-def test_a_memory_that_falls_silent(rig: Rig, memory: cosim.Memory) -> None:
+def test_a_memory_that_falls_silent(rig: Rig, memory: cosim.MemoryTiming) -> None:
     reads, _, _ = _beats(rig, memory)
     first, _ = rig.run(Fault(silent=reads // 2), memory)
     assert first.error == Error.WATCHDOG
@@ -139,20 +139,20 @@ def _patched(image: bytes, word: int, value: int) -> bytes:
     ],
     ids=["magic", "version", "foreign", "truncated", "section"],
 )
-def test_wrong_images(rig: Rig, memory: cosim.Memory, word: int, value: int, error: Error) -> None:
+def test_wrong_images(rig: Rig, memory: cosim.MemoryTiming, word: int, value: int, error: Error) -> None:
     first, _ = rig.run(Fault(image=_patched(rig.image, word, value)), memory)
     assert first.error == error
     assert first.counters["elapsed"] <= BOUND
 
 
-def test_a_truncated_image_in_the_register(rig: Rig, memory: cosim.Memory) -> None:
+def test_a_truncated_image_in_the_register(rig: Rig, memory: cosim.MemoryTiming) -> None:
     for size in (0, HEADER_BYTES - 1, len(rig.image) - 64):
         first, _ = rig.run(Fault(image_bytes=size), memory)
         assert first.error == Error.TRUNCATED
         assert first.counters["elapsed"] <= BOUND
 
 
-def test_addresses_that_can_not_be(rig: Rig, memory: cosim.Memory) -> None:
+def test_addresses_that_can_not_be(rig: Rig, memory: cosim.MemoryTiming) -> None:
     misaligned, _ = rig.run(Fault(image_offset=4), memory)
     assert misaligned.error == Error.ALIGNMENT
     below, _ = rig.run(Fault(image_offset=-64, window_bytes=1 << 31), memory)
@@ -167,7 +167,7 @@ def test_addresses_that_can_not_be(rig: Rig, memory: cosim.Memory) -> None:
         assert run.counters["elapsed"] <= BOUND
 
 
-def test_the_last_reads_are_waited_for(rig: Rig, memory: cosim.Memory) -> None:
+def test_the_last_reads_are_waited_for(rig: Rig, memory: cosim.MemoryTiming) -> None:
     """Padding at a section's end is read, but nothing needs it: its answers, too, come before `done`."""
     reads, _, _ = _beats(rig, memory)
     for left in range(1, 13):
@@ -178,7 +178,7 @@ def test_the_last_reads_are_waited_for(rig: Rig, memory: cosim.Memory) -> None:
         assert failed.error == Error.READ
 
 
-def test_the_limit_bounds_the_whole_image(rig: Rig, memory: cosim.Memory) -> None:
+def test_the_limit_bounds_the_whole_image(rig: Rig, memory: cosim.MemoryTiming) -> None:
     plain = rig.harness.run(rig.image, rig.inputs[:1], memory=memory)[0]
     exact, _ = rig.run(Fault(image_limit=plain.counters["cycles"]), memory)
     assert exact.error == 0

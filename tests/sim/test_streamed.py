@@ -16,6 +16,7 @@ from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.commands import Product
 from hlsgen.machine.format.interface import DRAIN
 from hlsgen.machine.time import cycles
+from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.machine.time.operand_stream import operand_bytes
 from hlsgen.sim import cosim
 
@@ -34,10 +35,10 @@ def _bytes_per_cycle(rows: int, folder: Path) -> float:
         lowered = lower(graph, array)
         program = lowered.program
         harness = cosim.build(program.parameters, folder / f"{rows}_{array.streamed}", trace=True)
-        memory = cosim.Memory(latency=64)
+        memory = cosim.MemoryTiming(latency=64)
         run = harness.run(lowered.image.pack(), [program.input.pack(picture, 4)], memory=memory)[0]
         cosim.check(program, run, evaluate(graph, picture))
-        predicted = cycles.predict(program, lowered.image, cycles.Memory(latency=64))
+        predicted = cycles.predict(program, lowered.image, ExternalMemory(latency=64))
         assert abs(predicted.cycles - run.counters["cycles"]) <= 0.02 * run.counters["cycles"]
         assert predicted.bytes_read == run.counters["read_beats"] * 16
         outputs.append(run.output)

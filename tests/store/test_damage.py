@@ -110,7 +110,7 @@ def test_each_file_damaged_in_each_way(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where crash files would be
     monkeypatch.setenv("PATH", str(tmp_path))  # no tool runs
-    monkeypatch.setattr("hlsgen.bitstream.export.rtl_text", _with_ports)
+    monkeypatch.setattr("hlsgen.bitstream.machine.rtl_text", _with_ports)
     place, tried = tmp_path / "b", 0
     shutil.copytree(folder, place)
     for path, data in held(folder).items():
@@ -176,7 +176,7 @@ def test_the_manifest_without_a_field_or_wrongly_nested(
         assert set(codes) == {2}
         assert len(set(errors)) == 1
         assert errors[0] == (
-            f"hlsgen: error: {place / MANIFEST} must be a JSON document of format 'hlsgen build folder 2'\n"
+            f"hlsgen: error: {place / MANIFEST} must be a JSON document of format 'hlsgen build folder 3'\n"
             f"  why: {field} must be of type {FIELDS[field].__name__}\n  fix: hlsgen compile again\n"
         )
 
@@ -184,13 +184,13 @@ def test_the_manifest_without_a_field_or_wrongly_nested(
 def test_a_folder_of_another_version_is_named_and_may_be_compiled_again(folder: Path, tmp_path: Path) -> None:
     place = tmp_path / "b"
     shutil.copytree(folder, place)
-    text = (place / MANIFEST).read_text().replace("hlsgen build folder 2", "hlsgen build folder 1")
+    text = (place / MANIFEST).read_text().replace("hlsgen build folder 3", "hlsgen build folder 2")
     (place / MANIFEST).write_text(text)
     with pytest.raises(UsageError) as caught:
         Design.load(place)
     assert str(caught.value) == (
-        f"{place / MANIFEST} must be a JSON document of format 'hlsgen build folder 2'\n"
-        "  why: its format is 'hlsgen build folder 1'\n  fix: hlsgen compile again"
+        f"{place / MANIFEST} must be a JSON document of format 'hlsgen build folder 3'\n"
+        "  why: its format is 'hlsgen build folder 2'\n  fix: hlsgen compile again"
     )
     assert Design.load(save(design(), place, verilog).directory or place).digest == design().digest
 

@@ -16,6 +16,10 @@ from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.rtl.arith.multiplier import STYLES, Multiplier, WideMultiplier, plan
 from hlsgen.rtl.arith.reciprocal import Reciprocal
 from hlsgen.rtl.array.array import Array
+from hlsgen.rtl.board.frames import Frames
+from hlsgen.rtl.board.image_rom import ImageRom, MemoryMap
+from hlsgen.rtl.board.register_host import RegisterHost
+from hlsgen.rtl.board.uart import UartReceiver, UartTransmitter
 from hlsgen.rtl.core.constants import ConstantReader
 from hlsgen.rtl.core.multiply import MultiplyStage
 from hlsgen.rtl.core.operand_fill import OperandFill
@@ -28,10 +32,6 @@ from hlsgen.rtl.drain.control import DrainControl
 from hlsgen.rtl.drain.requantize import Requantize
 from hlsgen.rtl.drain.stage import DrainStage
 from hlsgen.rtl.drain.streams import DrainStreams
-from hlsgen.rtl.ecp5.frames import Frames
-from hlsgen.rtl.ecp5.image_rom import ImageRom, MemoryMap
-from hlsgen.rtl.ecp5.register_host import RegisterHost
-from hlsgen.rtl.ecp5.uart import UartReceiver, UartTransmitter
 from hlsgen.rtl.experts.counters import ExpertCounters
 from hlsgen.rtl.experts.gates import RouteGates, RouteSums
 from hlsgen.rtl.experts.queues import ExpertQueues
@@ -70,7 +70,7 @@ WIDE = dataclasses.replace(PLAIN, columns=4, row_width=2)
 MAP = MemoryMap(image_bytes=256, input_bytes=64, output_bytes=64)
 IMAGE = bytes((7 * index + (index >> 4)) % 251 for index in range(MAP.image_bytes))
 
-WHOLE = {"Core", "Top", "Ecp5Top"}
+WHOLE = {"Core", "Top", "BoardTop", "Ecp5Top"}
 """Made of the others; the netlist of a whole board is simulated with images."""
 
 Cases = Mapping[str, Callable[[], wiring.Component]]
@@ -122,7 +122,7 @@ SLOW: Mapping[str, Cases] = {
     "load": {
         "row_unit": lambda: RowUnit(variance_style="ecp5", combine_style="ecp5", interpolate_style="ecp5"),
         "layer_norm": lambda: LayerNormLoad(PLAIN, plan(PLAIN, "ecp5"), memory=True),
-        "load": lambda: LoadStage(PLAIN, plan(PLAIN, "ecp5"), slack=2, block=True),
+        "load": lambda: LoadStage(PLAIN, plan(PLAIN, "ecp5"), block=True),
         "walk": lambda: RowWalk(PLAIN),
         "walk_experts": lambda: RowWalk(EXPERTS),
         "patch_walk": lambda: PatchWalk(PLAIN),
@@ -135,7 +135,7 @@ SLOW: Mapping[str, Cases] = {
         "address": lambda: DrainAddress(PLAIN),
         "control": lambda: DrainControl(PLAIN),
         "streams": lambda: DrainStreams(PLAIN),
-        "multiply": lambda: MultiplyStage(PLAIN, addend_depth=8),
+        "multiply": lambda: MultiplyStage(PLAIN),
         "fill": lambda: OperandFill(STREAMED),
         "store": lambda: StoreWords(STREAMED),
     },
@@ -175,8 +175,8 @@ GROUPS = {**FAST, **SLOW}
 def component_names() -> set[str]:
     """Every component that `rtl` defines."""
     found = set()
-    for item in pkgutil.iter_modules(hlsgen.rtl.__path__):
-        module = importlib.import_module(f"hlsgen.rtl.{item.name}")
+    for item in pkgutil.walk_packages(hlsgen.rtl.__path__, "hlsgen.rtl."):
+        module = importlib.import_module(item.name)
         found |= {
             name
             for name, value in vars(module).items()

@@ -116,7 +116,7 @@ class CoreBench:
     async def _watch(self, context: Any) -> None:
         while not context.get(self.core.done):
             for name in COUNTERS:
-                self._counters[name] += context.get(getattr(self.core, name))
+                self._counters[name] += context.get(self.core.levels[name])
             for which, shown in enumerate((self.core.trace_tile, self.core.trace_drain)):
                 valid = context.get(shown.valid)
                 rows = [row for row in range(self.parameters.row_width) if valid >> row & 1]

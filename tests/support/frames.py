@@ -10,7 +10,7 @@ from typing import Any
 from amaranth.sim import Simulator
 
 from hlsgen.machine.format.interface import REQUEST
-from hlsgen.rtl.ecp5.frames import Frames
+from hlsgen.rtl.board.frames import Frames
 
 CYCLES = 0x89ABCDEF
 

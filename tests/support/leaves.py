@@ -189,8 +189,10 @@ def _tables(m: Module, io: Leaves) -> None:
     leaf: Any
     for leaf in (activation, exp):
         m.d.comb += [
-            getattr(leaf, name).eq(io.pick(name))
-            for name in ("table_write", "table_address", "table_data", "bank")
+            leaf.table.valid.eq(io.pick("table_write")),
+            leaf.table.address.eq(io.pick("table_address")),
+            leaf.table.data.eq(io.pick("table_data")),
+            leaf.bank.eq(io.pick("bank")),
         ]
     row = io.pick("row")
     m.d.comb += [

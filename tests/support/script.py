@@ -104,7 +104,7 @@ class Script:
             {
                 "load": Load.ATTENTION, "product": Product.ATTENTION, "drain": Drain.ATTENTION,
                 "operand_depends_on": len(self.commands) - 1, "exp_bank": bank, "k_words": words,
-                "k_steps": ceil_div(size, p.depth), "head_steps": ceil_div(size, p.depth),
+                "k_steps": ceil_div(size, p.depth),
                 "blocks": self.words(keys), "source": 3, "source_stride": heads * words, "keys": keys,
                 "target_base": p.feature_words // 2, "target_stride": heads * words, "exp_steps": steps,
                 "exp_words": self.words(steps * p.depth), "logit_multiplier": logit[0],
@@ -121,7 +121,6 @@ class Script:
     def _append(self, rows: int, fields: dict[str, Any]) -> Command:
         before, tiles = len(self.commands) - 1, ceil_div(rows, self.parameters.rows)
         command = Command(
-            rows=rows,
             tiles=tiles,
             tail_rows=rows - (tiles - 1) * self.parameters.rows,
             depends=Depends.COMMAND if before >= 0 else Depends.NONE,

@@ -18,6 +18,7 @@ from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.format.program import pad
 from hlsgen.rtl.format.jobs import output_word
+from hlsgen.rtl.format.ports import LEVELS
 
 SOURCES = ("constants", "weights", "addends", "pixels")
 
@@ -92,9 +93,7 @@ class StubCore(wiring.Component):
     done: Signal
     progress: Signal
     weights_first: Signal
-    issue: Signal
-    wait_weights: Signal
-    idle: Signal
+    levels: Any
 
     def __init__(self, p: MachineParameters) -> None:
         c = p.columns
@@ -106,8 +105,8 @@ class StubCore(wiring.Component):
                 "addends": In(stream.Signature(c * 16)),
                 "pixels": In(stream.Signature(c * 8)),
                 "output": Out(stream.Signature(output_word(p))),
-                **{n: Out(1) for n in ("done", "progress", "weights_first", "issue")},
-                **{n: Out(1) for n in ("wait_tile", "wait_weights", "wait_drain", "idle")},
+                **{n: Out(1) for n in ("done", "progress", "weights_first")},
+                "levels": Out(LEVELS),
             }
         )
 
@@ -117,9 +116,9 @@ class StubCore(wiring.Component):
         count, width = command[16:32], len(self.output.payload.data)
         m.d.comb += [
             self.commands.ready.eq(~busy & ~self.done),
-            self.idle.eq(~busy),
-            self.issue.eq(busy & self.progress),
-            self.wait_weights.eq(busy & ~self.progress),
+            self.levels.idle.eq(~busy),
+            self.levels.issue.eq(busy & self.progress),
+            self.levels.wait_weights.eq(busy & ~self.progress),
         ]
         with m.If(self.commands.valid & self.commands.ready):
             m.d.sync += [command.eq(self.commands.payload), busy.eq(1)]

@@ -21,10 +21,11 @@ from hlsgen import Design, Samples
 from hlsgen.cli import main
 from hlsgen.emit.contents import contents
 from hlsgen.errors import ClippedInput, DoesNotFit, Mismatch, UsageError
+from hlsgen.fit.options import parse_array
 from hlsgen.frontend.inputs.images import load_data
 from hlsgen.ir import evaluate
 from hlsgen.machine.format.interface import REASONS
-from hlsgen.pipeline import KEPT, make_samples, parse_array
+from hlsgen.pipeline import KEPT, make_samples
 from hlsgen.store.paths import DERIVED, PLAIN, TRACED
 from hlsgen.store.samples import quantize_images
 
@@ -345,7 +346,7 @@ def test_images_from_a_file(folder: Path, tmp_path: Path, capsys: pytest.Capture
 
 
 def test_golden_runs_once_over_the_samples(design: Design, tmp_path: Path, monkeypatch: Any) -> None:
-    import hlsgen.design as module
+    import hlsgen.store.compiled as module
 
     seen: list[int] = []
 

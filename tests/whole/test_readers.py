@@ -29,7 +29,7 @@ from hlsgen.machine.format.interface import TRACE_PORTS, TRACES
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.format.program import OutputLayout, Program
 from hlsgen.machine.run.interpreter import Interpreter
-from hlsgen.rtl.ecp5.top import runs
+from hlsgen.rtl.board.top import runs
 
 SHAPE = Vit(image=(1, 6, 6), width=16, heads=2, blocks=1, hidden=16, classes=10)
 """10 tokens: at row width 4 the last group has 2."""

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import hlsgen
 from hlsgen.cli import VERBS
+from hlsgen.frontend.inputs.shipped import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -33,8 +35,11 @@ def test_the_example_runs(
     assert hlsgen.Design.load(tmp_path / "build/digits").board == "ulx3s-85f"
 
 
-def test_the_example_is_twelve_lines() -> None:
-    assert len([line for line in _example().splitlines() if line]) == 12
+@pytest.mark.parametrize("text", ["README.md", "compile", "inspect"])
+def test_every_shipped_example_is_named(text: str) -> None:
+    shown = README if text == "README.md" else import_module(f"hlsgen.cli.{text}").EPILOG
+    (named,) = re.findall(r"MODEL is a shipped example.*?(?:examples/vit|\n\n|\.\n)", shown, re.DOTALL)
+    assert [name for name in SHIPPED if not re.search(rf"(?<![\w-]){name}(?![\w-])", named)] == []
 
 
 def test_every_verb_stands_in_the_table_of_commands() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hlsgen.boards import Board
+from hlsgen.boards.families import ECP5
 from hlsgen.emit.device import Vectors, describe, pack_vectors
 from hlsgen.emit.ecp5.floorplan import place_multipliers, place_rams
 from hlsgen.emit.ecp5.memory_files import split_contents
@@ -129,12 +130,14 @@ def ecp5_accelerator(
     its self test. Raises `UsageError` when the board, its pins or the frequency don't suit.
     """
     from hlsgen.emit.rtl import convert
-    from hlsgen.rtl.ecp5.top import WEIGHT_RING, Ecp5Top, Serial
+    from hlsgen.rtl.board.top import Serial
+    from hlsgen.rtl.ecp5.top import WEIGHT_RING, Ecp5Top
 
     require_pins(board)
     serial, wanted = Serial(), core_mhz or board.core_mhz
     top = Ecp5Top(program, image.pack(), core_mhz=wanted, clock_mhz=board.clock_mhz, serial=serial)
-    rams = [f"{WEIGHT_RING}.0.{index}" for index in range(weight_ring(program.parameters).blocks)]
+    ring = weight_ring(program.parameters, board.family.ram)
+    rams = [f"{WEIGHT_RING}.0.{index}" for index in range(ring.blocks)]
     project = ecp5_project(
         board, convert(top, TOP), core_mhz=top.core_mhz, sums=top.sums, rams=rams, title=title, host=True
     )
@@ -150,7 +153,7 @@ def ecp5_accelerator(
 
 def require_pins(board: Board) -> None:
     """Raise `UsageError` unless a project can be made for the board."""
-    if board.family != "ecp5" or not board.has_pins:
+    if board.family is not ECP5 or not board.has_pins:
         raise UsageError(
             Problem(
                 f"an ECP5 project must be for an ECP5 board with pins, not {board.name}",

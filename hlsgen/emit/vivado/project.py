@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hlsgen.boards import Board
+from hlsgen.boards.families import ZYNQMP
 from hlsgen.emit.device import Vectors, describe, image_facts, pack_vectors
 from hlsgen.emit.licence import FILE, licence
 from hlsgen.emit.render import module_ports, plain_text, render, safe_name
@@ -15,8 +16,6 @@ from hlsgen.errors import Problem, UsageError
 from hlsgen.ir import Graph
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.program import Program
-
-__all__ = ["Vectors", "vivado_project"]
 
 FOLDER = "vivado"
 WRAPPER = "hlsgen_accelerator"
@@ -86,7 +85,7 @@ def vivado_project(
 
     Raises `UsageError` for another board or other ports.
     """
-    if board.family != "zynqmp":
+    if board.family is not ZYNQMP:
         raise UsageError(
             Problem(
                 f"a Vivado project must be for a Zynq UltraScale+ board, not {board.name}",

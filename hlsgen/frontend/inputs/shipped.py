@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from hlsgen.errors import Problem, ToolMissing, UsageError
 from hlsgen.frontend.read.bounds import printable
 
+WIDTH = 100
+"""Columns of a help text."""
 EXTRAS = {
     "torch": ("PyTorch", "torch"),
     "sklearn": ("scikit-learn", "examples"),
@@ -31,6 +34,8 @@ class Shipped:
     heldout: str
     shape: tuple[int, int, int]
     tasks: int = 1
+    trained: bool = True
+    """False: the weights are random."""
 
 
 _MODEL, _DATA = "hlsgen.examples.digits.model", "hlsgen.examples.digits.data"
@@ -40,14 +45,14 @@ def _vit(factory: str, calibration: str = "calibration") -> Shipped:
     """A model of `hlsgen.examples.vit`; all have the same images, a large one fewer to calibrate with."""
     place = "hlsgen.examples.vit"
     images = f"{place}.data:{calibration}", f"{place}.data:heldout"
-    return Shipped(f"{place}.model:{factory}", *images, (3, 224, 224))
+    return Shipped(f"{place}.model:{factory}", *images, (3, 224, 224), trained=False)
 
 
 def _m3vit(factory: str) -> Shipped:
     """A mixture-of-experts model of `hlsgen.examples.vit.moe`."""
     place = "hlsgen.examples.vit"
     images = f"{place}.data:street_calibration", f"{place}.data:street_heldout"
-    return Shipped(f"{place}.moe:{factory}", *images, (3, 128, 256), tasks=2)
+    return Shipped(f"{place}.moe:{factory}", *images, (3, 128, 256), tasks=2, trained=False)
 
 
 SHIPPED = {
@@ -69,6 +74,15 @@ SHIPPED = {
     "m3vit-tiny": _m3vit("m3vit_tiny"),
     "m3vit-tiny-even": _m3vit("m3vit_tiny_even"),
 }
+
+
+def about_models() -> str:
+    """What MODEL may be on the command line, in lines for a help text."""
+    names = ", ".join(name for name, example in SHIPPED.items() if example.trained)
+    others = ", ".join(name for name, example in SHIPPED.items() if not example.trained)
+    text = "MODEL is a shipped example, a .pt2 file of torch.export, or module:factory. "
+    text += f"Examples: {names}, and with random weights {others}."
+    return textwrap.fill(text, WIDTH, break_on_hyphens=False) + "\n"
 
 
 def shipped(name: str) -> Shipped:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A saved `torch.export` archive (.pt2) to `Program`, reading JSON and raw tensors only.
+"""A saved `torch.export` archive (.pt2) to `Export`, reading JSON and raw tensors only.
 
 `torch.export.load` unpickles parts of the archive without restriction and evaluates its symbolic expressions;
 neither happens here. What needs a pickle (custom objects, tensor subclasses) is refused by name.
@@ -15,7 +15,7 @@ import torch
 
 from hlsgen.errors import HlsgenError, Problem, UsageError, shown
 from hlsgen.frontend.read.bounds import MOST_ELEMENTS, Damaged, Members, allowance, reason, strict_json
-from hlsgen.frontend.read.export import GETITEM, Call, Constant, Input, Opaque, Program, Ref, logits_only
+from hlsgen.frontend.read.export import GETITEM, Call, Constant, Export, Input, Opaque, Ref, logits_only
 from hlsgen.frontend.read.foreign import refuse_pickle
 from hlsgen.frontend.read.places import clean, source
 
@@ -37,7 +37,7 @@ _FORMATS = {1: torch.contiguous_format, 2: torch.channels_last, 4: torch.preserv
 _PLAIN = ("as_int", "as_ints", "as_string", "as_strings", "as_bool", "as_bools", "as_int_lists")
 
 
-def load_archive(path: Path) -> Program:
+def load_archive(path: Path) -> Export:
     """Read an archive; raise `UsageError` when it is not one, or holds pickles.
 
     What is allocated is bounded by the file's size.
@@ -60,7 +60,7 @@ def load_archive(path: Path) -> Program:
         raise UsageError(problem) from error
 
 
-def _read(members: Members) -> Program:
+def _read(members: Members) -> Export:
     if members.compressed():
         raise Damaged("the archive is compressed")
     names = members.names
@@ -82,7 +82,7 @@ def _read(members: Members) -> Program:
             raise UsageError(Problem(f"the archive holds its {kind} in an old format", fix=_AGAIN))
         for name, item in strict_json(members.read(config))["config"].items():
             tensors[name] = stored.tensor(f"{root}data/{kind}/", name, item)
-    return _program(document["graph_module"], tensors)
+    return _from_module(document["graph_module"], tensors)
 
 
 class _Stored:
@@ -133,7 +133,7 @@ def _dtype(number: int) -> torch.dtype:
     return _DTYPES[number]
 
 
-def _program(module: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Program:
+def _from_module(module: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Export:
     graph, signature = module["graph"], module["signature"]
     inputs: list[Input | Opaque] = []
     constants: dict[str, Constant] = {}
@@ -157,7 +157,7 @@ def _program(module: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Progra
             mutations.append(clean(str(content["arg"]["name"])))
     shapes = {name: _shape(meta["sizes"]) for name, meta in graph["tensor_values"].items()}
     calls = tuple(call for node in graph["nodes"] for call in _calls(node, shapes))
-    return Program(tuple(inputs), constants, calls, _logits(module, outputs), tuple(mutations))
+    return Export(tuple(inputs), constants, calls, _logits(module, outputs), tuple(mutations))
 
 
 def _logits(module: dict[str, Any], outputs: list[Ref | Opaque]) -> tuple[Ref | Opaque, ...]:

@@ -62,7 +62,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Program:
+class Export:
     """One forward pass in the order of execution.
 
     `inputs` and `outputs` hold what is not a tensor as `Opaque`; `mutations` names what is written in place

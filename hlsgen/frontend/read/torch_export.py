@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`torch.export.ExportedProgram` to `Program`."""
+"""`torch.export.ExportedProgram` to `Export`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind, TensorArgument
 from torch.fx import Node, proxy
 
-from hlsgen.frontend.read.export import GETITEM, Call, Constant, Input, Opaque, Program, Ref, logits_only
+from hlsgen.frontend.read.export import GETITEM, Call, Constant, Export, Input, Opaque, Ref, logits_only
 from hlsgen.frontend.read.places import is_library, source
 
 
@@ -97,7 +97,7 @@ def _input(node: Node | None, name: str) -> Input | Opaque:
     return Input(name, shape, value.dtype)
 
 
-def from_exported(exported: ExportedProgram) -> Program:
+def from_exported(exported: ExportedProgram) -> Export:
     """Read an export; nothing is run."""
     nodes = {node.name: node for node in exported.graph.nodes}
     tensors: dict[str, Any] = {**exported.state_dict, **exported.constants}
@@ -119,7 +119,7 @@ def from_exported(exported: ExportedProgram) -> Program:
         else:
             outputs.append(Opaque(type(spec.arg).__name__))
     calls = tuple(_call(node) for node in exported.graph.nodes if node.op == "call_function")
-    return Program(tuple(inputs), constants, calls, _logits(exported, outputs), tuple(mutations))
+    return Export(tuple(inputs), constants, calls, _logits(exported, outputs), tuple(mutations))
 
 
 def _logits(exported: ExportedProgram, outputs: list[Ref | Opaque]) -> tuple[Ref | Opaque, ...]:

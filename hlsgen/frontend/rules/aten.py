@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from hlsgen.frontend.rules.rule import Step, array, computed, constant, rule
+from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rule
 from hlsgen.frontend.rules.terms import Mixture, Refusal, Term, Value
 from hlsgen.frontend.rules.tokens import match_patches, matrix, patch_linear
-from hlsgen.ops import Activation, Add, AddConstant, Combine, LayerNorm, Linear, Mean, Scores, Softmax
+from hlsgen.ops import Activation, Add, Combine, LayerNorm, Linear, Mean, Scores, Softmax
+from hlsgen.ops.kinds import FloatOp, Part
 
 _PATCHES_ONLY = "a patch embedding reads each pixel once; no other convolution has a place on the machine"
 
@@ -28,7 +29,7 @@ def _double(number: Any) -> torch.Tensor:
 
 @rule("aten.conv2d.default", "aten.conv2d.padding")
 def conv2d(
-    step: Step,
+    at: CallSite,
     x: Any,
     weight: Any,
     bias: Any = None,
@@ -51,14 +52,14 @@ def conv2d(
     if wrong:
         raise Refusal(f"convolution {'; '.join(wrong)}", why=_PATCHES_ONLY, intrinsic=True)
     x = computed(x, "the convolution's input")
-    _, height, width = step.image.shape
-    plain = x.term is step.image and x.scale == 1.0 and x.offset is None
+    _, height, width = at.image.shape
+    plain = x.term is at.image and x.scale == 1.0 and x.offset is None
     if not plain or not torch.equal(x.ids.flatten(), torch.arange(x.term.size)):
         raise Refusal("the convolution's input must be the image itself", why=_PATCHES_ONLY)
     if height % kernel[0] or width % kernel[1]:
         raise Refusal(f"image {height}x{width} must be divisible by the patch {kernel[0]}x{kernel[1]}")
-    name = step.name("patch_embed", parameter=1)
-    term = patch_linear(step.terms, step.image, kernel, array(weight.flatten(1)), name, step.call.source)
+    name = at.name("patch_embed", parameter=1)
+    term = patch_linear(at.terms, at.image, kernel, array(weight.flatten(1)), name, at.call.source)
     rows, columns = height // kernel[0], width // kernel[1]
     ids = torch.arange(rows * columns * len(weight)).reshape(1, rows, columns, -1).permute(0, 3, 1, 2)
     value = Value(term, ids)
@@ -66,45 +67,45 @@ def conv2d(
 
 
 @rule("aten.linear.default")
-def linear(step: Step, x: Any, weight: Any, bias: Any = None) -> Value:
+def linear(at: CallSite, x: Any, weight: Any, bias: Any = None) -> Value:
     """x @ weight.T + bias on tokens, or on patches of the image."""
     x, weight = computed(x, "the linear layer's input"), constant(weight, "the linear layer's weight")
     bias = None if bias is None else constant(bias, "the linear layer's bias")
-    if x.term is step.image:
-        return _linear_patches(step, x, weight, bias)
+    if x.term is at.image:
+        return _linear_patches(at, x, weight, bias)
     vector = np.zeros(len(weight), np.float32) if bias is None else array(bias)
     op = Linear(weight=array(weight), bias=vector)
-    name = step.name("linear", parameter=1)
-    return step.emit(op, (step.settle(x),), name, (*x.shape[:-1], len(weight)))
+    name = at.name("linear", parameter=1)
+    return at.emit(op, (at.settle(x),), name, (*x.shape[:-1], len(weight)))
 
 
-def _linear_patches(step: Step, x: Value, weight: torch.Tensor, bias: torch.Tensor | None) -> Value:
+def _linear_patches(at: CallSite, x: Value, weight: torch.Tensor, bias: torch.Tensor | None) -> Value:
     ids = matrix(x).ids.numpy()
-    found = match_patches(step.image, ids) if x.scale == 1.0 and x.offset is None else None
+    found = match_patches(at.image, ids) if x.scale == 1.0 and x.offset is None else None
     if found is None:
         raise Refusal(
             "a linear layer on the image must read patches in raster order",
             why="only non-overlapping patches of the whole, unchanged image enter the machine",
         )
     patch, order = found
-    name = step.name("patch_embed", parameter=1)
+    name = at.name("patch_embed", parameter=1)
     ordered = weight[:, torch.from_numpy(np.argsort(order))]
-    term = patch_linear(step.terms, step.image, patch, array(ordered), name, step.call.source)
-    value = step.terms.value(term, (*x.shape[:-1], len(weight)))
+    term = patch_linear(at.terms, at.image, patch, array(ordered), name, at.call.source)
+    value = at.terms.value(term, (*x.shape[:-1], len(weight)))
     return value if bias is None else value.plus(bias)
 
 
 @rule("aten.addmm.default")
-def addmm(step: Step, bias: Any, x: Any, weight: Any, *, beta: float = 1, alpha: float = 1) -> Value:
+def addmm(at: CallSite, bias: Any, x: Any, weight: Any, *, beta: float = 1, alpha: float = 1) -> Value:
     """Bias + x @ weight."""
     if beta != 1 or alpha != 1:
         raise Refusal(f"addmm alpha and beta must be 1, not {alpha!r} and {beta!r}")
-    return linear(step, x, constant(weight, "the weight").T, bias)
+    return linear(at, x, constant(weight, "the weight").T, bias)
 
 
 @rule("aten.layer_norm.default")
 def layer_norm(
-    step: Step,
+    at: CallSite,
     x: Any,
     shape: list[int],
     weight: Any = None,
@@ -119,28 +120,28 @@ def layer_norm(
     gamma = torch.ones(shape[0]) if weight is None else constant(weight, "the layer norm's weight")
     beta = torch.zeros(shape[0]) if bias is None else constant(bias, "the layer norm's bias")
     op = LayerNorm(gamma=array(gamma), beta=array(beta), eps=float(eps))
-    return step.emit(op, (step.settle(x),), step.name("layer_norm", parameter=2), x.shape)
+    return at.emit(op, (at.settle(x),), at.name("layer_norm", parameter=2), x.shape)
 
 
-def _activation(step: Step, x: Any, function: str) -> Value:
+def _activation(at: CallSite, x: Any, function: str) -> Value:
     x = computed(x, "the activation's input")
-    return step.emit(Activation(function=function), (step.settle(x),), step.name(function), x.shape)
+    return at.emit(Activation(function=function), (at.settle(x),), at.name(function), x.shape)
 
 
 @rule("aten.gelu.default", "aten.gelu_.default")
-def gelu(step: Step, x: Any, *, approximate: str = "none") -> Value:
+def gelu(at: CallSite, x: Any, *, approximate: str = "none") -> Value:
     """Exact or tanh GELU."""
-    return _activation(step, x, "gelu_tanh" if approximate == "tanh" else "gelu")
+    return _activation(at, x, "gelu_tanh" if approximate == "tanh" else "gelu")
 
 
 @rule("aten.relu.default", "aten.relu_.default")
-def relu(step: Step, x: Any) -> Value:
+def relu(at: CallSite, x: Any) -> Value:
     """ReLU."""
-    return _activation(step, x, "relu")
+    return _activation(at, x, "relu")
 
 
 @rule("aten.dropout.default", "aten.feature_dropout.default", "aten.dropout_.default")
-def dropout(_: Step, x: Any, p: float, train: bool) -> Any:
+def dropout(_: CallSite, x: Any, p: float, train: bool) -> Any:
     """Nothing in eval mode."""
     if train and p:
         raise Refusal(
@@ -153,17 +154,17 @@ def dropout(_: Step, x: Any, p: float, train: bool) -> Any:
 
 
 @rule("aten.add.Tensor", "aten.add_.Tensor", "aten.add.Scalar", "aten.add_.Scalar")
-def add(step: Step, x: Any, y: Any, *, alpha: float = 1) -> Value:
+def add(at: CallSite, x: Any, y: Any, *, alpha: float = 1) -> Value:
     """Residual addition, or a constant."""
     if isinstance(x, Value) and isinstance(y, Value):
         if alpha != 1:
             raise Refusal(f"add alpha must be 1, not {alpha!r}")
         if x.shape != y.shape:
             raise Refusal(f"added activations must have one shape, not {x.shape} and {y.shape}")
-        first, second = sorted((step.settle(x), step.settle(y)), key=_branch_last)
+        first, second = sorted((at.settle(x), at.settle(y)), key=_branch_last)
         if isinstance(second.op, Mixture):
-            return step.emit(Combine(), (first, *second.inputs), step.name("combine"), x.shape)
-        return step.emit(Add(), (first, second), step.name("add"), x.shape)
+            return at.emit(Combine(), (first, *second.inputs), at.name("combine"), x.shape)
+        return at.emit(Add(), (first, second), at.name("add"), x.shape)
     value, other = (x, y) if isinstance(x, Value) else (y, x)
     number = _double(other)
     if value is y:
@@ -171,34 +172,38 @@ def add(step: Step, x: Any, y: Any, *, alpha: float = 1) -> Value:
     return value.plus(number * alpha)
 
 
+def _part(term: Term) -> Part | None:
+    return term.op.part if isinstance(term.op, FloatOp) else None
+
+
 def _branch_last(term: Term) -> tuple[bool, bool, int]:
     """Sorts the residual stream before the branch that is added to it."""
     return (
-        not isinstance(term.op, Add | AddConstant | Combine),
-        isinstance(term.op, Linear | Mixture),
+        _part(term) is not Part.STREAM,
+        _part(term) in (Part.LINEAR, Part.MIXTURE),
         term.serial,
     )
 
 
 @rule("aten.sub.Tensor", "aten.sub.Scalar", "aten.sub_.Tensor")
-def sub(step: Step, x: Any, y: Any, *, alpha: float = 1) -> Value:
+def sub(at: CallSite, x: Any, y: Any, *, alpha: float = 1) -> Value:
     """A constant difference."""
     if isinstance(x, Value) and isinstance(y, Value):
         what = "the difference of two activations is not supported"
         raise Refusal(what, why="the machine only adds branches to the residual stream")
     if isinstance(y, Value):
-        return add(step, y.scaled(-float(alpha)), x)
-    return add(step, x, y, alpha=-alpha)
+        return add(at, y.scaled(-float(alpha)), x)
+    return add(at, x, y, alpha=-alpha)
 
 
 @rule("aten.neg.default")
-def neg(_: Step, x: Value) -> Value:
+def neg(_: CallSite, x: Value) -> Value:
     """A change of sign."""
     return x.scaled(-1.0)
 
 
 @rule("aten.mul.Tensor", "aten.mul.Scalar", "aten.mul_.Tensor", "aten.mul_.Scalar")
-def mul(step: Step, x: Any, y: Any) -> Value:
+def mul(at: CallSite, x: Any, y: Any) -> Value:
     """A constant factor, one for all or one per channel."""
     if isinstance(x, Value) and isinstance(y, Value):
         raise Refusal(
@@ -209,18 +214,18 @@ def mul(step: Step, x: Any, y: Any) -> Value:
     factor = _double(other)
     if factor.numel() == 1:
         return value.scaled(float(factor)).map(lambda ids: ids.expand(_broadcast(value, factor)))
-    return _multiply_columns(step, value, factor)
+    return _multiply_columns(at, value, factor)
 
 
 def _broadcast(value: Value, factor: torch.Tensor) -> tuple[int, ...]:
     return tuple(torch.broadcast_shapes(value.shape, tuple(factor.shape)))
 
 
-def _multiply_columns(step: Step, value: Value, factor: torch.Tensor) -> Value:
-    if _broadcast(value, factor) != value.shape or not isinstance(value.term.op, Linear | LayerNorm):
+def _multiply_columns(at: CallSite, value: Value, factor: torch.Tensor) -> Value:
+    if _broadcast(value, factor) != value.shape:
         raise Refusal(
             "multiplication by a constant tensor has no place here",
-            why="a factor per channel can only be part of a linear layer or a layer norm",
+            why="the factor must not make the tensor larger",
         )
     width = value.term.shape[-1]
     used = value.ids >= 0
@@ -232,21 +237,21 @@ def _multiply_columns(step: Step, value: Value, factor: torch.Tensor) -> Value:
             "a constant factor must be the same for every token",
             why="it becomes part of the weights of the layer before",
         )
-    term = step.terms.multiplied(value.term, factors.numpy())
+    term = at.terms.multiplied(value.term, factors.numpy())
     offset = None if value.offset is None else value.offset * factor
     return Value(term, value.ids, value.scale, offset)
 
 
 @rule("aten.div.Tensor", "aten.div.Scalar", "aten.div_.Tensor")
-def div(step: Step, x: Any, y: Any) -> Value:
+def div(at: CallSite, x: Any, y: Any) -> Value:
     """A constant divisor."""
     if isinstance(y, Value):
         raise Refusal("division by an activation is not supported", why="only softmax and layer norm divide")
-    return mul(step, x, 1.0 / _double(y))
+    return mul(at, x, 1.0 / _double(y))
 
 
 @rule("aten.mean.dim")
-def mean(step: Step, x: Value, dim: Any, keepdim: bool = False, *, dtype: Any = None) -> Value:
+def mean(at: CallSite, x: Value, dim: Any, keepdim: bool = False, *, dtype: Any = None) -> Value:
     """The mean over tokens."""
     if dtype not in (None, torch.float32):
         raise Refusal(f"mean must stay float32, not {dtype}")
@@ -259,26 +264,26 @@ def mean(step: Step, x: Value, dim: Any, keepdim: bool = False, *, dtype: Any = 
     shape = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
     if not keepdim:
         shape = tuple(x.shape[axis] for axis in rest)
-    return step.emit(Mean(), (step.settle(tokens),), step.name("mean"), shape)
+    return at.emit(Mean(), (at.settle(tokens),), at.name("mean"), shape)
 
 
 @rule("aten.sum.dim_IntList")
-def total(step: Step, x: Value, dim: Any, keepdim: bool = False, *, dtype: Any = None) -> Value:
+def total(at: CallSite, x: Value, dim: Any, keepdim: bool = False, *, dtype: Any = None) -> Value:
     """The sum over tokens: a mean, times their number."""
-    result = mean(step, x, dim, keepdim, dtype=dtype)
+    result = mean(at, x, dim, keepdim, dtype=dtype)
     return result.scaled(x.ids.numel() / result.ids.numel())
 
 
 @rule("aten.adaptive_avg_pool1d.default")
-def average_pool(step: Step, x: Value, size: list[int]) -> Value:
+def average_pool(at: CallSite, x: Value, size: list[int]) -> Value:
     """The mean over the last axis."""
     if list(size) != [1]:
         raise Refusal(f"adaptive pooling must be to size 1, not {size!r}")
-    return mean(step, x, [-1], keepdim=True)
+    return mean(at, x, [-1], keepdim=True)
 
 
 @rule("aten.masked_fill.Scalar", "aten.masked_fill.Tensor")
-def masked_fill(_: Step, x: Any, mask: Any, __: Any) -> Value:
+def masked_fill(_: CallSite, x: Any, mask: Any, __: Any) -> Value:
     """Nothing where the mask is constant and false."""
     if bool(constant(mask, "the mask").any()):
         what = "a mask that hides something is not supported"

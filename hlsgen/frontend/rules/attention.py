@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from hlsgen.frontend.rules.aten import linear
-from hlsgen.frontend.rules.rule import Step, computed, constant, rule
+from hlsgen.frontend.rules.rule import CallSite, computed, constant, rule
 from hlsgen.frontend.rules.terms import Refusal, Term, Unknown, Value
 from hlsgen.ops import Context, Scores, Softmax
 
@@ -25,13 +25,13 @@ def _heads(value: Value, what: str) -> Value:
     return value.map(lambda x: x.reshape(-1, *shape[-2:]))
 
 
-def _merged(step: Step, value: Value, role: str) -> Term:
+def _merged(at: CallSite, value: Value, role: str) -> Term:
     """The [T, H*d] term behind a value [H, T, d]; a part of a fused projection is named by its role."""
     rows = value.map(lambda x: x.permute(1, 0, 2).reshape(x.shape[1], -1))
-    return step.settle(rows, step.name(role))
+    return at.settle(rows, at.name(role))
 
 
-def _scores(step: Step, query: Value, key: Value) -> tuple[Term, Term, int, float]:
+def _scores(at: CallSite, query: Value, key: Value) -> tuple[Term, Term, int, float]:
     """Query and key terms, heads and the scale that lies on them."""
     heads = query.shape[0]
     if key.shape[0] == 1 and heads > 1:
@@ -43,21 +43,21 @@ def _scores(step: Step, query: Value, key: Value) -> tuple[Term, Term, int, floa
         query, key = (Value(value.term, value.ids) for value in (query, key))
     else:
         scale = 1.0
-    return _merged(step, query, "q"), _merged(step, key, "k"), heads, scale
+    return _merged(at, query, "q"), _merged(at, key, "k"), heads, scale
 
 
-def _context(step: Step, weights: Term, value: Value, v: Term, lead: tuple[int, ...]) -> Value:
+def _context(at: CallSite, weights: Term, value: Value, v: Term, lead: tuple[int, ...]) -> Value:
     """softmax @ v as a value of shape [*lead, H, T, d]."""
     heads, tokens, _ = weights.shape
     width = value.shape[2]
-    term = step.terms.make(Context(), (weights, v), step.name("context"), step.call.source)
+    term = at.terms.make(Context(), (weights, v), at.name("context"), at.call.source)
     ids = torch.arange(tokens * heads * width).reshape(tokens, heads, width).permute(1, 0, 2)
     return Value(term, ids.reshape(*lead, tokens, width))
 
 
 @rule("aten.scaled_dot_product_attention.default")
 def attention(
-    step: Step,
+    at: CallSite,
     query: Any,
     key: Any,
     value: Any,
@@ -83,11 +83,11 @@ def attention(
         groups = q.shape[0] // k.shape[0]
         k, v = (x.map(lambda ids: ids.repeat_interleave(groups, 0)) for x in (k, v))
     factor = 1 / math.sqrt(q.shape[2]) if scale is None else float(scale)
-    q_term, k_term, heads, inner = _scores(step, q, k)
-    v_term = _merged(step, v, "v")
-    scores = _make_scores(step, q_term, k_term, heads, factor * inner)
-    weights = step.terms.make(Softmax(), (scores,), step.name("softmax"), step.call.source)
-    return _context(step, weights, v, v_term, query.shape[:-2])
+    q_term, k_term, heads, inner = _scores(at, q, k)
+    v_term = _merged(at, v, "v")
+    scores = _make_scores(at, q_term, k_term, heads, factor * inner)
+    weights = at.terms.make(Softmax(), (scores,), at.name("softmax"), at.call.source)
+    return _context(at, weights, v, v_term, query.shape[:-2])
 
 
 def _check_mask(mask: Any) -> None:
@@ -96,18 +96,18 @@ def _check_mask(mask: Any) -> None:
         raise Refusal("an attention mask that hides or biases something is not supported", why=_MASK)
 
 
-def _make_scores(step: Step, q: Term, k: Term, heads: int, scale: float) -> Term:
+def _make_scores(at: CallSite, q: Term, k: Term, heads: int, scale: float) -> Term:
     op = Scores(heads=heads, scale=scale)
-    return step.terms.make(op, (q, k), step.name("scores"), step.call.source)
+    return at.terms.make(op, (q, k), at.name("scores"), at.call.source)
 
 
 @rule("aten.matmul.default", "aten.bmm.default", "aten.mm.default")
-def matmul(step: Step, x: Any, y: Any) -> Value:
+def matmul(at: CallSite, x: Any, y: Any) -> Value:
     """Query times key, softmax times value, or a linear layer with a constant matrix."""
     if isinstance(y, torch.Tensor):
         if y.dim() != 2:
             raise Refusal(f"a constant factor of a product must be a matrix, not {list(y.shape)}")
-        return linear(step, x, y.T)
+        return linear(at, x, y.T)
     left, right = computed(x, "the left factor"), computed(y, "the right factor")
     if isinstance(left.term.op, Unknown) or isinstance(right.term.op, Unknown):
         raise Refusal("a factor is unknown")
@@ -117,9 +117,9 @@ def matmul(step: Step, x: Any, y: Any) -> Value:
         _whole(a, "attention weights")
         if b.shape[0] == 1 and a.shape[0] > 1:
             b = b.map(lambda ids: ids.expand(a.shape[0], -1, -1))
-        return _context(step, step.terms.scaled(a.term, a.scale), b, _merged(step, b, "v"), lead)
-    q, k, heads, scale = _scores(step, a, b.map(lambda ids: ids.transpose(1, 2)))
-    return step.terms.value(_make_scores(step, q, k, heads, scale), (*lead, *a.shape[1:2], b.shape[2]))
+        return _context(at, at.terms.scaled(a.term, a.scale), b, _merged(at, b, "v"), lead)
+    q, k, heads, scale = _scores(at, a, b.map(lambda ids: ids.transpose(1, 2)))
+    return at.terms.value(_make_scores(at, q, k, heads, scale), (*lead, *a.shape[1:2], b.shape[2]))
 
 
 def _whole(value: Value, what: str) -> None:
@@ -131,7 +131,7 @@ def _whole(value: Value, what: str) -> None:
 
 
 @rule("aten.softmax.int")
-def softmax(step: Step, x: Value, dim: int, dtype: Any = None) -> Value:
+def softmax(at: CallSite, x: Value, dim: int, dtype: Any = None) -> Value:
     """Softmax over the keys."""
     if dtype not in (None, torch.float32):
         raise Refusal(f"softmax must stay float32, not {dtype}")
@@ -144,5 +144,5 @@ def softmax(step: Step, x: Value, dim: int, dtype: Any = None) -> Value:
     if dim % len(x.shape) != len(x.shape) - 1:
         raise Refusal(f"softmax must be over the last axis (the keys), not over axis {dim}")
     _whole(x, "attention scores")
-    scores = step.terms.scaled(x.term, x.scale)
-    return step.emit(Softmax(), (scores,), step.name("softmax"), x.shape)
+    scores = at.terms.scaled(x.term, x.scale)
+    return at.emit(Softmax(), (scores,), at.name("softmax"), x.shape)

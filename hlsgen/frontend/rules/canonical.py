@@ -3,101 +3,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from hlsgen.errors import Problem
-from hlsgen.frontend.rules.terms import Mixture, Term, Unknown, is_head_sum
+from hlsgen.frontend.rules.terms import Term, Unknown, is_head_sum
 from hlsgen.ir import Graph, GraphBuilder
-from hlsgen.ops import (
-    Activation,
-    Add,
-    AddConstant,
-    Choose,
-    Combine,
-    Context,
-    ExpertLinear,
-    LayerNorm,
-    Linear,
-    Mean,
-    Patches,
-    Route,
-    Scores,
-    Select,
-    Softmax,
-)
-
-_KINDS = {
-    Patches: "patches",
-    AddConstant: "the residual stream",
-    Add: "the residual stream",
-    Combine: "the residual stream",
-    Choose: "a choice by task",
-    ExpertLinear: "a layer of experts",
-    Mixture: "a mixture of experts",
-    Route: "a routing",
-    Activation: "an activation",
-    Context: "attention",
-    LayerNorm: "a layer norm",
-    Linear: "a linear layer",
-    Mean: "a mean over tokens",
-    Scores: "attention scores",
-    Select: "selected tokens",
-    Softmax: "softmax",
-}
-_STREAM, _LINEAR, _NORM = _KINDS[Add], _KINDS[Linear], _KINDS[LayerNorm]
-_INPUTS: dict[type, tuple[tuple[str, ...], ...]] = {
-    LayerNorm: ((_STREAM, _KINDS[Select], _KINDS[Mean]),),
-    Linear: ((_NORM, _KINDS[Context], _KINDS[Activation], _KINDS[Mean], _KINDS[Patches]),),
-    Activation: ((_LINEAR, _KINDS[ExpertLinear]),),
-    Combine: ((_STREAM,), (_KINDS[ExpertLinear],), (_KINDS[Route],)),
-    ExpertLinear: ((_NORM, _KINDS[Activation]), (_KINDS[Route],)),
-    Route: ((_LINEAR, _KINDS[Choose]),),
-    Scores: ((_LINEAR,), (_LINEAR,)),
-    Context: ((_KINDS[Softmax],), (_LINEAR,)),
-    Add: ((_STREAM,), (_LINEAR,)),
-    Mean: ((_NORM, _STREAM, _KINDS[Select]),),
-    Select: ((_STREAM,),),
-}
-_NAMES = {
-    LayerNorm: ("the input of a layer norm",),
-    Linear: ("the input of a linear layer",),
-    Activation: ("the input of an activation",),
-    Scores: ("attention queries", "attention keys"),
-    Context: ("attention weights", "attention values"),
-    Mean: ("what is averaged",),
-    Combine: ("what a mixture of experts is added to",),
-    ExpertLinear: ("the input of experts",),
-    Route: ("a router's input",),
-    Select: ("selected tokens",),
-}
-_ADVICE: dict[type, tuple[str, str]] = {
-    Add: (
-        "the residual stream has 16 bits, and only results of linear layers are added to it",
-        "use pre-norm blocks: x = x + attention(norm(x)); x = x + mlp(norm(x))",
-    ),
-    Linear: (
-        "linear layers read 8-bit features; the residual stream has 16 bits",
-        "put a LayerNorm in front of it",
-    ),
-    ExpertLinear: (
-        "experts read 8-bit features; the residual stream has 16 bits",
-        "put a LayerNorm in front of them",
-    ),
-    Combine: (
-        "experts' results are added to the 16-bit residual stream",
-        "use pre-norm blocks: x = x + moe(norm(x))",
-    ),
-    LayerNorm: ("layer norms read the 16-bit residual stream", "use pre-norm blocks"),
-    Activation: ("activations are applied as a linear layer's results leave the machine", ""),
-    Select: ("tokens are selected from the residual stream", ""),
-    Mean: ("tokens are averaged from the residual stream or a layer norm", ""),
-}
+from hlsgen.ops import Context, Linear
+from hlsgen.ops.kinds import FloatOp, Part, either
 
 
 def kind(term: Term) -> str:
     """What a term is, in words."""
-    return "the image" if term.op is None else _KINDS.get(type(term.op), type(term.op).__name__)
+    match term.op:
+        case None:
+            return "the image"
+        case FloatOp() as op:
+            return op.words()
+        case other:
+            return type(other).__name__
 
 
 def order(*outputs: Term) -> list[Term]:
@@ -132,10 +55,12 @@ def check(*outputs: Term) -> list[Problem]:
     for term in order(*outputs):
         if term in heads:
             continue
-        what = _misplaced(term, refused) or _bad_scale(term)
+        if not isinstance(term.op, FloatOp):
+            continue  # the image, and what was refused before
+        what = _misplaced(term.op, term, refused) or term.op.unfit()
         if what:
             refused.add(term)
-            why, fix = _ADVICE.get(type(term.op), ("", ""))
+            why, fix = term.op.advice
             problems.append(Problem(what, where=str(term.source), why=why, fix=fix))
     problems += [
         Problem(
@@ -156,33 +81,19 @@ def _head_sums(output: Term) -> set[Term]:
     return {output}.union(*(_head_sums(part) for part in output.inputs))
 
 
-def _misplaced(term: Term, refused: set[Term]) -> str:
+def _misplaced(op: FloatOp, term: Term, refused: set[Term]) -> str:
     """What is wrong with a term's inputs; behind a problem nothing is."""
-    allowed = _INPUTS.get(type(term.op), ())
-    known = [not isinstance(before.op, Unknown) and before not in refused for before in term.inputs]
-    wrong = [
-        index
-        for index, (kinds, before) in enumerate(zip(allowed, term.inputs, strict=False))
-        if known[index] and kind(before) not in kinds
-    ]
-    if not wrong:
-        return ""
-    if isinstance(term.op, Add):
-        first, second = map(kind, term.inputs)
-        return f"an addition must join {_STREAM} and {_LINEAR}, not {first} and {second}"
-    index = wrong[0]
-    return f"{_NAMES[type(term.op)][index]} must be {_either(allowed[index])}, not {kind(term.inputs[index])}"
-
-
-def _bad_scale(term: Term) -> str:
-    if isinstance(term.op, Scores) and not (term.op.scale > 0 and math.isfinite(term.op.scale)):
-        return f"the attention scale must be positive and finite, not {term.op.scale:g}"
+    for read, before in zip(op.reading(len(term.inputs)), term.inputs, strict=True):
+        if isinstance(before.op, Unknown) or before in refused or not read.parts:
+            continue
+        if isinstance(before.op, FloatOp) and before.op.part in read.parts:
+            continue
+        if op.misplaced:
+            return op.misplaced.format(*map(kind, term.inputs))
+        # Only the image's first layer reads patches.
+        shown = [part for part in read.parts if part is not Part.PATCHES]
+        return f"{read.name} must be {either(shown)}, not {kind(before)}"
     return ""
-
-
-def _either(kinds: Sequence[str]) -> str:
-    shown = [item for item in kinds if item != _KINDS[Patches]]
-    return " or ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else shown[0]
 
 
 def emit(*outputs: Term) -> Graph:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from hlsgen.frontend.read.export import GETITEM, Call, Program, Ref
+from hlsgen.frontend.read.export import GETITEM, Call, Export, Ref
 from hlsgen.ops.activation import FUNCTIONS
 
 OPERATOR = "hlsgen.moe.default"
@@ -27,25 +27,25 @@ _SOFTMAX = ("aten.softmax.int", "aten._softmax.default")
 _ZEROS = ("aten.zeros_like.default", "aten.zeros.default", "aten.new_zeros.default")
 
 
-def with_experts(program: Program) -> Program:
-    """The program with every dense mixture as one call, under the name of its last one."""
-    if not any(call.target == "aten.topk.default" for call in program.calls):
-        return program
-    reader = _Reader(program)
-    calls = tuple(reader.mixture(call) or call for call in program.calls)
-    return dataclasses.replace(program, calls=calls)
+def with_experts(export: Export) -> Export:
+    """The export with every dense mixture as one call, under the name of its last one."""
+    if not any(call.target == "aten.topk.default" for call in export.calls):
+        return export
+    mixtures = _Mixtures(export)
+    calls = tuple(mixtures.mixture(call) or call for call in export.calls)
+    return dataclasses.replace(export, calls=calls)
 
 
 class _Other(Exception):
     """It is something else."""
 
 
-class _Reader:
+class _Mixtures:
     """Follows a mixture from its last call back to the tokens."""
 
-    def __init__(self, program: Program) -> None:
-        self._calls = {call.name: call for call in program.calls}
-        self._constants = program.constants
+    def __init__(self, export: Export) -> None:
+        self._calls = {call.name: call for call in export.calls}
+        self._constants = export.constants
 
     def mixture(self, last: Call) -> Call | None:
         """The mixture that ends with this call, as one call."""

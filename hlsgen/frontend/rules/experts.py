@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
-from hlsgen.frontend.rules.rule import Step, array, computed, constant, rule
+from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rule
 from hlsgen.frontend.rules.terms import Mixture, Refusal, Task, Term, Value
 from hlsgen.ops import Activation, Choose, ExpertLinear, Linear, Route
 
 
 @rule("hlsgen.moe.default")
 def moe(
-    step: Step,
+    at: CallSite,
     x: Any,
     router_weight: Any,
     router_bias: Any,
@@ -29,31 +29,31 @@ def moe(
 ) -> Value:
     """A mixture of experts, which `add` joins to the residual stream."""
     x = computed(x, "the experts' input")
-    tokens = step.settle(x)
+    tokens = at.settle(x)
     weight = constant(router_weight, "the router's weight")
     bias = (
         torch.zeros(weight.shape[:2]) if router_bias is None else constant(router_bias, "the router's bias")
     )
-    logits = _routers(step, tokens, weight, bias, task)
-    route = _make(step, Route(k=k, convention=convention), (logits,), "route")
+    logits = _routers(at, tokens, weight, bias, task)
+    route = _make(at, Route(k=k, convention=convention), (logits,), "route")
     first = ExpertLinear(
         weight=array(constant(fc1_weight, "fc1_weight")), bias=array(constant(fc1_bias, "fc1_bias"))
     )
     second = ExpertLinear(
         weight=array(constant(fc2_weight, "fc2_weight")), bias=array(constant(fc2_bias, "fc2_bias"))
     )
-    hidden = _make(step, first, (tokens, route), "fc1")
-    active = _make(step, Activation(function=activation), (hidden,), activation)
-    results = _make(step, second, (active, route), "fc2")
-    mixed = _make(step, Mixture(), (results, route), "mixture")
-    return step.terms.value(mixed, x.shape)
+    hidden = _make(at, first, (tokens, route), "fc1")
+    active = _make(at, Activation(function=activation), (hidden,), activation)
+    results = _make(at, second, (active, route), "fc2")
+    mixed = _make(at, Mixture(), (results, route), "mixture")
+    return at.terms.value(mixed, x.shape)
 
 
-def _make(step: Step, op: Any, inputs: tuple[Term, ...], role: str) -> Term:
-    return step.terms.make(op, inputs, step.name(role), step.call.source)
+def _make(at: CallSite, op: Any, inputs: tuple[Term, ...], role: str) -> Term:
+    return at.terms.make(op, inputs, at.name(role), at.call.source)
 
 
-def _routers(step: Step, tokens: Term, weight: torch.Tensor, bias: torch.Tensor, task: Any) -> Term:
+def _routers(at: CallSite, tokens: Term, weight: torch.Tensor, bias: torch.Tensor, task: Any) -> Term:
     """The logits: of the only router, or of the task's."""
     if isinstance(task, torch.Tensor):
         index = int(task)
@@ -66,7 +66,7 @@ def _routers(step: Step, tokens: Term, weight: torch.Tensor, bias: torch.Tensor,
             fix="pass the model's second argument, an integer scalar tensor, to the experts as it is",
         )
     routers = [
-        _make(step, Linear(weight=array(w), bias=array(b)), (tokens,), f"router_{i}" if many else "router")
+        _make(at, Linear(weight=array(w), bias=array(b)), (tokens,), f"router_{i}" if many else "router")
         for i, (w, b) in enumerate(zip(weight, bias, strict=True))
     ]
-    return _make(step, Choose(), tuple(routers), "router") if many else routers[0]
+    return _make(at, Choose(), tuple(routers), "router") if many else routers[0]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from hlsgen.frontend.read.export import GETITEM, Call, Program, Ref, uses
+from hlsgen.frontend.read.export import GETITEM, Call, Export, Ref, uses
 from hlsgen.frontend.rules.terms import Refusal
 from hlsgen.frontend.rules.views import SAME, VIEWS
 
@@ -20,41 +20,41 @@ def _shares(call: Call) -> bool:
     return call.target == GETITEM or call.target in VIEWS or call.target in SAME or is_inplace(call.target)
 
 
-def _computed(program: Program) -> set[str]:
+def _computed(export: Export) -> set[str]:
     """Names of all values that depend on an input."""
-    found = {getattr(item, "name", "") for item in program.inputs}
-    for call in program.calls:
+    found = {getattr(item, "name", "") for item in export.inputs}
+    for call in export.calls:
         if found.intersection(uses(call)):
             found.add(call.name)
     return found
 
 
-def constant_writes(program: Program) -> set[str]:
+def constant_writes(export: Export) -> set[str]:
     """In-place calls among constants that forward itself makes: folding executes them as they stand."""
-    changeable = {call.name for call in program.calls} - _computed(program)
-    outside = set(program.constants)
-    for call in program.calls:
+    changeable = {call.name for call in export.calls} - _computed(export)
+    outside = set(export.constants)
+    for call in export.calls:
         first = call.args[0] if call.args else None
         if isinstance(first, Ref) and first.name in outside and _shares(call):
             outside.add(call.name)
-    return {call.name for call in program.calls if is_inplace(call.target)} & changeable - outside
+    return {call.name for call in export.calls if is_inplace(call.target)} & changeable - outside
 
 
-def overwritten(program: Program) -> dict[str, Refusal]:
+def overwritten(export: Export) -> dict[str, Refusal]:
     """In-place calls that can't be read as if they made a new value, by name."""
-    folded = constant_writes(program)
-    storage = {name: name for name in (*program.constants, *(getattr(i, "name", "") for i in program.inputs))}
+    folded = constant_writes(export)
+    storage = {name: name for name in (*export.constants, *(getattr(i, "name", "") for i in export.inputs))}
     outside = set(storage)
     last_use: dict[str, int] = {}
-    for position, call in enumerate(program.calls):
+    for position, call in enumerate(export.calls):
         for name in uses(call):
             last_use[name] = position
-    for output in program.outputs:
+    for output in export.outputs:
         if isinstance(output, Ref):
-            last_use[output.name] = len(program.calls)
+            last_use[output.name] = len(export.calls)
     refused: dict[str, Refusal] = {}
     members: dict[str, list[str]] = {name: [name] for name in storage}
-    for position, call in enumerate(program.calls):
+    for position, call in enumerate(export.calls):
         first = call.args[0] if call.args else None
         root = storage.get(first.name, "") if isinstance(first, Ref) and _shares(call) else ""
         root = root or call.name

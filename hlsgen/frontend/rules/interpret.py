@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read a `Program` call by call: every value becomes ids into terms, every problem is kept."""
+"""Read an `Export` call by call: every value becomes ids into terms, every problem is kept."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 import torch
 
 from hlsgen.errors import Problem, TypeMismatch
-from hlsgen.frontend.read.export import GETITEM, Call, Input, Opaque, Program, Ref, uses
+from hlsgen.frontend.read.export import GETITEM, Call, Export, Input, Opaque, Ref, uses
 from hlsgen.frontend.read.places import clean
 from hlsgen.frontend.rules import attention as _attention  # noqa: F401 - registers its rules
 from hlsgen.frontend.rules import experts as _experts  # noqa: F401 - registers its rule
 from hlsgen.frontend.rules.dense_experts import OPERATOR, with_experts
 from hlsgen.frontend.rules.inplace import constant_writes, overwritten
-from hlsgen.frontend.rules.rule import RULES, Step
+from hlsgen.frontend.rules.rule import RULES, CallSite
 from hlsgen.frontend.rules.terms import Refusal, Task, Term, Terms, Unknown, Value
 from hlsgen.frontend.rules.tokens import settle
 from hlsgen.frontend.rules.views import FOLDABLE, SAME, VIEWS, fold
@@ -85,33 +85,33 @@ def known(target: str) -> bool:
     return target in RULES or target in FOLDABLE or target in _CHECKS or target == GETITEM
 
 
-def live(program: Program) -> set[str]:
+def live(export: Export) -> set[str]:
     """Names of the values that the outputs may depend on."""
-    needed = {item.name for item in program.outputs if isinstance(item, Ref)} | constant_writes(program)
-    for call in reversed(program.calls):
+    needed = {item.name for item in export.outputs if isinstance(item, Ref)} | constant_writes(export)
+    for call in reversed(export.calls):
         if call.name in needed:
             needed.update(uses(call))
     return needed
 
 
-class Interpreter:
-    """Runs over one program; the input has been checked to be one static [1, C, H, W] float tensor."""
+class Reader:
+    """Runs over one export; the input has been checked to be one static [1, C, H, W] float tensor."""
 
-    def __init__(self, program: Program, image: Input) -> None:
+    def __init__(self, export: Export, image: Input) -> None:
         """Set up the environment with the image and all constants."""
-        self.program, self.reading, self.terms = with_experts(program), Reading(), Terms()
+        self.export, self.reading, self.terms = with_experts(export), Reading(), Terms()
         shape = tuple(int(size) for size in image.shape)
         self.image = self.terms.new(None, (), "image", Source(), TensorType(shape[1:]))
-        self.values: dict[str, Any] = {name: item.tensor for name, item in program.constants.items()}
+        self.values: dict[str, Any] = {name: item.tensor for name, item in export.constants.items()}
         self.values[image.name] = self.terms.value(self.image, shape)
-        for item in program.inputs[1:]:
+        for item in export.inputs[1:]:
             if isinstance(item, Input):
                 self.values[item.name] = Task()
 
     def run(self) -> Reading:
         """Read all calls that matter, then the output."""
-        needed, written = live(self.program), overwritten(self.program)
-        for call in self.program.calls:
+        needed, written = live(self.export), overwritten(self.export)
+        for call in self.export.calls:
             if call.name in written:
                 self._refuse(call, written[call.name])
             elif call.name not in needed:
@@ -182,9 +182,9 @@ class Interpreter:
             return fold(call.target, args, kwargs)
         if call.target not in RULES:
             raise unsupported(call.target)
-        function, step = RULES[call.target], Step(call, self.terms, self.image, self.program.constants)
+        function, at = RULES[call.target], CallSite(call, self.terms, self.image, self.export.constants)
         try:
-            bound = inspect.signature(function).bind(step, *args, **kwargs)
+            bound = inspect.signature(function).bind(at, *args, **kwargs)
         except TypeError as error:
             what = f"{call.target} has an argument that hlsgen doesn't know"
             raise Refusal(what, why=str(error)) from error
@@ -202,7 +202,7 @@ class Interpreter:
         return argument
 
     def _finish(self) -> None:
-        terms = [self._output(output) for output in self.program.outputs]
+        terms = [self._output(output) for output in self.export.outputs]
         choices = {len(term.inputs) for term in self.terms.made if isinstance(term.op, Choose)}
         tasks = max(choices, default=len(terms))
         if len(terms) == 1:
@@ -228,7 +228,7 @@ class Interpreter:
                 raise Refusal("the output must depend on the input")
             return settle(self.terms, value, "output")
         except Refusal as refusal:
-            where = next((str(call.source) for call in self.program.calls if Ref(call.name) == output), "")
+            where = next((str(call.source) for call in self.export.calls if Ref(call.name) == output), "")
             self.reading.problems.append(Problem(refusal.what, where=where, why=refusal.why, fix=refusal.fix))
             return None
 

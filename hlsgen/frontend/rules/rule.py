@@ -18,7 +18,7 @@ from hlsgen.ir import Op
 
 
 @dataclass(frozen=True)
-class Step:
+class CallSite:
     """One call being read, and where its results go."""
 
     call: Call
@@ -48,7 +48,7 @@ class Step:
 
 Rule = Callable[..., Any]
 RULES: dict[str, Rule] = {}
-"""Operator -> rule; a rule takes the `Step` and the operator's own arguments."""
+"""Operator -> rule; a rule takes the `CallSite` and the operator's own arguments."""
 
 
 def rule(*targets: str) -> Callable[[Rule], Rule]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,7 +20,8 @@ import torch
 from hlsgen.errors import HlsgenError
 from hlsgen.frontend.read.places import identifier
 from hlsgen.ir import Op, Source, TensorType
-from hlsgen.ops import Activation, Add, ExpertLinear, LayerNorm, Linear, Patches, Scores, Select
+from hlsgen.ops import Add, Linear, Patches, Select
+from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
 
 
 class Refusal(HlsgenError):
@@ -38,8 +40,12 @@ class Unknown(Op):
     """The result of a refused call: stands in so that the rest can be read."""
 
 
-class Mixture(Op):
+class Mixture(FloatOp):
     """Expert results [T*k, D] and a routing [T, 2k] -> [T, D]: becomes a `Combine` where it is added."""
+
+    part: ClassVar[Part] = Part.MIXTURE
+    reads: ClassVar[tuple[Input, ...]] = (Input(Kind.WIDE), Input(Kind.ROUTING))
+    gives: ClassVar[tuple[Kind, ...]] = ()
 
     def infer(self, *types: TensorType) -> TensorType:
         """[T, D]."""
@@ -163,7 +169,7 @@ class Terms:
             return term
 
         def build() -> Term:
-            if isinstance(term.op, LayerNorm | Linear | Activation) and not term.is_embedding:
+            if isinstance(term.op, FloatOp) and term.op.by_token and not term.is_embedding:
                 before = self.rows(term.inputs[0], start, stop)
                 return self.make(term.op, (before,), term.name, term.source)
             return self.make(Select(start=start, stop=stop), (term,), "select", term.source)
@@ -175,62 +181,49 @@ class Terms:
         op = term.op
         if op is None or factor == 1.0:
             return term
-        if isinstance(op, Linear | ExpertLinear):
-            new: Op = type(op)(weight=op.weight * factor, bias=op.bias * factor)
-        elif isinstance(op, Scores):
-            new = Scores(heads=op.heads, scale=op.scale * factor)
-        elif isinstance(op, Mixture):
-            results, route = term.inputs
-            part = self.scaled(results, factor)
-            return self.cached(
-                ("scaled", term, factor), lambda: self.make(op, (part, route), term.name, term.source)
-            )
+        inputs = term.inputs
+        if isinstance(op, Mixture):
+            new: Op | None = op
+            inputs = (self.scaled(inputs[0], factor), inputs[1])
         elif is_head_sum(term):
-            parts = tuple(self.scaled(part, factor) for part in term.inputs)
-            return self.cached(("scaled", term, factor), lambda: self.make(op, parts, term.name, term.source))
+            new, inputs = op, tuple(self.scaled(part, factor) for part in inputs)
         else:
+            new = op.times(factor) if isinstance(op, FloatOp) else None
+        if new is None:
             raise Refusal(
                 f"multiplication by {factor:g} has no place here",
                 why="a constant factor can only be part of a linear layer or of the attention scale",
                 fix="multiply the weights of the next or previous linear layer instead",
             )
-        return self.cached(
-            ("scaled", term, factor), lambda: self.make(new, term.inputs, term.name, term.source)
-        )
+        return self._instead(("scaled", term, factor), new, term, inputs)
 
     def shifted(self, term: Term, offset: torch.Tensor | None) -> Term:
         """The term plus an offset [T, N] that is the same for every token, folded into its bias."""
         if offset is None:
             return term
-        op, row = term.op, offset[0].numpy()
-        if isinstance(op, Linear | LayerNorm) and bool((offset == offset[0]).all()):
-            new: Op = (
-                Linear(weight=op.weight, bias=op.bias + row)
-                if isinstance(op, Linear)
-                else LayerNorm(gamma=op.gamma, beta=op.beta + row, eps=op.eps)
+        row = offset[0].numpy()
+        new = term.op.plus(row) if isinstance(term.op, FloatOp) else None
+        if new is None or not bool((offset == offset[0]).all()):
+            raise Refusal(
+                "a constant is added where no bias can hold it",
+                why="constants can be added to the patch embedding (positions, tokens) and, the same for "
+                "every token, to the result of a linear layer",
             )
-            key = ("shifted", term, row.tobytes())
-            return self.cached(key, lambda: self.make(new, term.inputs, term.name, term.source))
-        raise Refusal(
-            "a constant is added where no bias can hold it",
-            why="constants can be added to the patch embedding (positions, tokens) and, the same for every "
-            "token, to the result of a linear layer",
-        )
+        return self._instead(("shifted", term, row.tobytes()), new, term, term.inputs)
 
     def multiplied(self, term: Term, factors: np.ndarray) -> Term:
         """The term times one factor per column."""
-        op = term.op
-        if isinstance(op, Linear):
-            new: Op = Linear(weight=op.weight * factors[:, None], bias=op.bias * factors)
-        elif isinstance(op, LayerNorm):
-            new = LayerNorm(gamma=op.gamma * factors, beta=op.beta * factors, eps=op.eps)
-        else:
+        new = term.op.times_columns(factors) if isinstance(term.op, FloatOp) else None
+        if new is None:
             raise Refusal(
-                "multiplication by a constant vector has no place here",
+                "multiplication by a constant tensor has no place here",
                 why="a factor per channel can only be part of a linear layer or a layer norm",
             )
-        key = ("multiplied", term, factors.tobytes())
-        return self.cached(key, lambda: self.make(new, term.inputs, term.name, term.source))
+        return self._instead(("multiplied", term, factors.tobytes()), new, term, term.inputs)
+
+    def _instead(self, key: Hashable, op: Op, term: Term, inputs: tuple[Term, ...]) -> Term:
+        """The term made for `key`: `op` with the name and place of `term`."""
+        return self.cached(key, lambda: self.make(op, inputs, term.name, term.source))
 
 
 def is_head_sum(term: Term) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from hlsgen.frontend.read.bounds import MOST_ELEMENTS
-from hlsgen.frontend.rules.rule import Step, rule
+from hlsgen.frontend.rules.rule import CallSite, rule
 from hlsgen.frontend.rules.terms import Refusal, Value
 
 _VIEW = """
@@ -116,13 +116,13 @@ def _tensors(values: tuple[Any, ...]) -> list[torch.Tensor]:
 
 
 @rule(*VIEWS)
-def view(step: Step, x: Value, *args: Any, **kwargs: Any) -> Any:
+def view(at: CallSite, x: Value, *args: Any, **kwargs: Any) -> Any:
     """Run the operator on ids and offset."""
 
     def move(tensor: torch.Tensor) -> Any:
         # Ids are not laid out in memory as the model's tensor was: there, `view` was possible.
-        tensor = tensor.contiguous() if ".view." in step.call.target else tensor
-        return fold(step.call.target, (tensor, *args), kwargs)
+        tensor = tensor.contiguous() if ".view." in at.call.target else tensor
+        return fold(at.call.target, (tensor, *args), kwargs)
 
     ids = move(x.ids)
     if isinstance(ids, torch.Tensor):
@@ -132,13 +132,13 @@ def view(step: Step, x: Value, *args: Any, **kwargs: Any) -> Any:
 
 
 @rule(*SAME)
-def same(_: Step, x: Value, **__: Any) -> Value:
+def same(_: CallSite, x: Value, **__: Any) -> Value:
     """Nothing changes."""
     return x
 
 
 @rule(*CASTS)
-def cast(_: Step, x: Value, *args: Any, **kwargs: Any) -> Value:
+def cast(_: CallSite, x: Value, *args: Any, **kwargs: Any) -> Value:
     """Casts to float32 change nothing; no other type is supported."""
     for wanted in (*args, *kwargs.values()):
         dtype = wanted.dtype if isinstance(wanted, torch.Tensor) else wanted
@@ -153,7 +153,7 @@ def cast(_: Step, x: Value, *args: Any, **kwargs: Any) -> Value:
 
 
 @rule("aten.cat.default", "aten.stack.default")
-def join(step: Step, tensors: tuple[Any, ...], dim: int = 0) -> Value:
+def join(at: CallSite, tensors: tuple[Any, ...], dim: int = 0) -> Value:
     """Join parts of one term and constants; constants get the id -1."""
     values = [item for item in tensors if isinstance(item, Value)]
     first = values[0]
@@ -165,19 +165,19 @@ def join(step: Step, tensors: tuple[Any, ...], dim: int = 0) -> Value:
         )
     ids = [x.ids if isinstance(x, Value) else torch.full(x.shape, -1) for x in tensors]
     offsets = [_offset(x) for x in tensors]
-    joined, offset = (fold(step.call.target, (parts, dim), {}) for parts in (ids, offsets))
+    joined, offset = (fold(at.call.target, (parts, dim), {}) for parts in (ids, offsets))
     return Value(first.term, joined, first.scale, offset if bool(offset.any()) else None)
 
 
 @rule(*_names("zeros_like.default ones_like.default full_like.default"))
 @rule(*_names("new_zeros.default new_ones.default new_full.default"))
-def like(step: Step, x: Value, *args: Any, **kwargs: Any) -> torch.Tensor:
+def like(at: CallSite, x: Value, *args: Any, **kwargs: Any) -> torch.Tensor:
     """A constant of the value's shape."""
-    return fold(step.call.target, (torch.zeros(x.shape), *args), kwargs)
+    return fold(at.call.target, (torch.zeros(x.shape), *args), kwargs)
 
 
 @rule("aten.where.self")
-def where(_: Step, condition: Any, x: Any, y: Any) -> Value:
+def where(_: CallSite, condition: Any, x: Any, y: Any) -> Value:
     """One of both where the condition is constant and the same everywhere."""
     if isinstance(condition, torch.Tensor):
         chosen = x if bool(condition.all()) else y if not bool(condition.any()) else None

@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import Any
 
 from hlsgen.errors import UsageError
+from hlsgen.machine.format.fields import field, fields_of
 
 COMMAND_BYTES = 128
 
@@ -58,169 +59,108 @@ class Depends(IntEnum):
 
     NONE = 0
     COMMAND = 1  # command `depends_on` has drained completely
-    TILE = 2  # the tile of the same index of `depends_on`'s last group has drained
-
-
-# name, bits, signed; packed from bit 0 upwards in this order.
-LAYOUT: tuple[tuple[str, int, bool], ...] = (
-    ("load", 3, False),
-    ("product", 1, False),
-    ("drain", 3, False),
-    ("target", 3, False),
-    ("stream_addend", 1, False),
-    ("last", 1, False),
-    ("depends", 2, False),
-    ("activation_bank", 1, False),
-    ("exp_bank", 1, False),
-    ("reserved", 1, False),
-    ("depends_on", 16, False),
-    ("operand_depends_on", 16, False),
-    ("rows", 16, False),
-    ("tiles", 16, False),
-    ("tail_rows", 8, False),
-    ("k_words", 16, False),
-    ("k_steps", 16, False),
-    ("groups", 16, False),
-    ("blocks", 16, False),
-    ("extra", 16, False),
-    ("source", 20, False),
-    ("source_stride", 16, False),
-    ("target_base", 20, False),
-    ("target_stride", 16, False),
-    ("addend_base", 20, False),
-    ("low", 16, True),
-    ("high", 16, True),
-    ("norm_width", 13, False),
-    ("norm_epsilon", 48, False),
-    ("norm_gain", 15, False),
-    ("norm_gain_shift", 6, False),
-    ("pool_rows", 16, False),
-    ("pool_shift", 5, False),
-    ("heads", 8, False),
-    ("keys", 16, False),
-    ("head_words", 16, False),
-    ("head_stride", 20, False),
-    ("head_steps", 16, False),
-    ("value_stride", 20, False),
-    ("exp_words", 16, False),
-    ("exp_steps", 16, False),
-    ("logit_multiplier", 15, False),
-    ("logit_shift", 6, False),
-    ("context_multiplier", 15, False),
-    ("context_shift", 6, False),
-    ("patch_height", 8, False),
-    ("patch_width", 8, False),
-    ("patch_channels", 8, False),
-    ("patch_columns", 12, False),
-    ("patch_prefix", 8, False),
-    ("row_words", 12, False),
-    ("span", 16, False),
-    ("passes", 16, False),
-    ("head_units", 20, False),
-    ("tasks", 16, False),
-    ("expert", 7, False),
-    ("gather", 1, False),
-    ("queue_base", 20, False),
-    ("experts", 7, False),
-    ("choices", 7, False),
-    ("gate_mode", 2, False),
-    ("gate_shift", 4, False),
-    ("weight_units", 20, False),
-    ("weight_words", 24, False),
-    ("constant_units", 16, False),
-    ("constant_words", 16, False),
-)
-
-FIELD_BITS = {name: bits for name, bits, _ in LAYOUT}
-COUNT_BITS = FIELD_BITS["depends_on"]
-"""Bits of a number of commands."""
-
-_ENUMS: dict[str, type[IntEnum]] = {
-    "load": Load,
-    "product": Product,
-    "drain": Drain,
-    "target": Target,
-    "depends": Depends,
-}
+    TILE = 2  # the tile of the same index of `depends_on`'s last group, or last head, has drained
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """One command; the fields' meaning stands in docs/design.md, "Commands"."""
+    """One command. A field is a line here and nowhere else; `docs/commands.md` is the same as a table.
 
-    load: Load = Load.ROWS
-    product: Product = Product.WEIGHTS
-    drain: Drain = Drain.REQUANTIZE
-    target: Target = Target.FEATURES
-    stream_addend: int = 0
-    last: int = 0
-    depends: Depends = Depends.NONE
-    activation_bank: int = 0
-    exp_bank: int = 0
-    reserved: int = 0
-    depends_on: int = 0
-    operand_depends_on: int = 0
-    rows: int = 1
-    tiles: int = 1
-    tail_rows: int = 1
-    k_words: int = 1
-    k_steps: int = 1
-    groups: int = 1
-    blocks: int = 1
-    extra: int = 0
-    source: int = 0
-    source_stride: int = 0
-    target_base: int = 0
-    target_stride: int = 0
-    addend_base: int = 0
-    low: int = -128
-    high: int = 127
-    norm_width: int = 0
-    norm_epsilon: int = 0
-    norm_gain: int = 0
-    norm_gain_shift: int = 0
-    pool_rows: int = 0
-    pool_shift: int = 0
-    heads: int = 0
-    keys: int = 0
-    head_words: int = 0
-    head_stride: int = 0
-    head_steps: int = 0
-    value_stride: int = 0
-    exp_words: int = 0
-    exp_steps: int = 0
-    logit_multiplier: int = 0
-    logit_shift: int = 0
-    context_multiplier: int = 0
-    context_shift: int = 0
-    patch_height: int = 0
-    patch_width: int = 0
-    patch_channels: int = 0
-    patch_columns: int = 0
-    patch_prefix: int = 0
-    row_words: int = 0
-    span: int = 0
-    passes: int = 0
-    head_units: int = 0
-    tasks: int = 0
-    expert: int = 0
-    gather: int = 0
-    queue_base: int = 0
-    experts: int = 0
-    choices: int = 0
-    gate_mode: int = 0
-    gate_shift: int = 0
-    weight_units: int = 0
-    weight_words: int = 0
-    constant_units: int = 0
-    constant_words: int = 0
+    T are the rows of operands, R, C and D the array's rows, columns and depth. A field's bits follow those of
+    the line before it, from bit 0 on.
+    """
+
+    load: Load = field(3, Load.ROWS, "how LOAD makes operand rows")
+    product: Product = field(1, Product.WEIGHTS, "what MULTIPLY multiplies them by")
+    drain: Drain = field(3, Drain.REQUANTIZE, "what DRAIN does with an accumulator row")
+    target: Target = field(3, Target.FEATURES, "where DRAIN writes")
+    stream_addend: int = field(1, 0, "the addend comes from the addend stream (1) or the residual memory (0)")
+    last: int = field(1, 0, "the last command of a task", orders=True)
+    depends: Depends = field(2, Depends.NONE, "what LOAD of a tile waits for: see above", orders=True)
+    activation_bank: int = field(1, 0, "the activation table that is read", varies=True)
+    exp_bank: int = field(1, 0, "the exp table that is read", varies=True)
+    depends_on: int = field(16, 0, "the command that LOAD waits for", orders=True)
+    operand_depends_on: int = field(
+        16, 0, "MULTIPLY waits until this command, the last of keys and values, has drained", orders=True
+    )
+    tiles: int = field(16, 1, "tiles of T operand rows, ceil(T/R)")
+    tail_rows: int = field(8, 1, "rows of the last tile: T - (tiles-1)*R")
+    k_words: int = field(16, 1, "words that LOAD writes for a row; attention: for a query row")
+    k_steps: int = field(16, 1, "steps that MULTIPLY takes for a block; attention: for a block of scores")
+    groups: int = field(16, 1, "groups of column blocks; attention: 1")
+    blocks: int = field(16, 1, "column blocks of a group; attention: of a row of scores, ceil(keys/C)")
+    extra: int = field(16, 0, "the first groups, so many, have one block more")
+    source: int = field(
+        20,
+        0,
+        "row t, word w is read at source + t*source_stride + w; attention: + head*head_words",
+        varies=True,
+    )
+    source_stride: int = field(16, 0, "words from a row to the next one")
+    target_base: int = field(
+        20,
+        0,
+        "row t, block b goes to target_base + t*target_stride + b; contexts: + head*head_words",
+        varies=True,
+    )
+    target_stride: int = field(16, 0, "words from a row to the next one")
+    addend_base: int = field(
+        20, 0, "row t, block b is added from addend_base + t*target_stride + b", varies=True
+    )
+    low: int = field(16, -128, "least requantized value, before table or addition", signed=True, varies=True)
+    high: int = field(
+        16, 127, "largest requantized value, before table or addition", signed=True, varies=True
+    )
+    norm_width: int = field(13, 0, "elements of a normalised row")
+    norm_epsilon: int = field(48, 0, "epsilon of `numerics.layer_norm`", varies=True)
+    norm_gain: int = field(15, 0, "gain of `numerics.layer_norm`", varies=True)
+    norm_gain_shift: int = field(6, 0, "shift of the gain", varies=True)
+    pool_rows: int = field(16, 0, "rows that are added up, from `source` on")
+    pool_shift: int = field(
+        5, 0, "shift of the sum; pool saturates it to int8, pool_norm to int16", varies=True
+    )
+    heads: int = field(8, 0, "heads of queries, of keys or of values")
+    keys: int = field(16, 0, "keys of a head: of scores beyond them e is 0, and no maximum")
+    head_words: int = field(
+        16, 0, "words of a head; keys and values: block b is word b % head_words of a head"
+    )
+    head_stride: int = field(20, 0, "words of a key lane for a head")
+    value_stride: int = field(20, 0, "words of a value lane for a head")
+    exp_words: int = field(16, 0, "words that LOAD writes for a row of exp, ceil(exp_steps*D/C)")
+    exp_steps: int = field(16, 0, "steps of a block of contexts, ceil(keys/D)")
+    logit_multiplier: int = field(15, 0, "multiplier of scores, which have bias 0", varies=True)
+    logit_shift: int = field(6, 0, "shift of scores, which saturate to `logit_bits`", varies=True)
+    context_multiplier: int = field(15, 0, "multiplier of contexts, which have bias 0", varies=True)
+    context_shift: int = field(6, 0, "shift of contexts, which saturate to int8", varies=True)
+    patch_height: int = field(8, 0, "rows of pixels in a patch")
+    patch_width: int = field(8, 0, "pixels in a row of a patch")
+    patch_channels: int = field(8, 0, "channels of the image")
+    patch_columns: int = field(12, 0, "patches beside each other in the image")
+    patch_prefix: int = field(8, 0, "rows of zeros in front of the patches")
+    row_words: int = field(12, 0, "words of a row of one channel of the image")
+    span: int = field(16, 0, "streamed attention: query tiles of a reading; 0: resident")
+    passes: int = field(16, 0, "streamed attention: readings of a head")
+    head_units: int = field(20, 0, "streamed attention: 64-byte units of a head's keys, or of its values")
+    tasks: int = field(16, 0, "bit t: the command belongs to task t; 0: to all")
+    expert: int = field(7, 0, "1 + the expert whose queue gives the rows; 0: no expert's", varies=True)
+    gather: int = field(1, 0, "operand rows are those of the queue's tokens")
+    queue_base: int = field(20, 0, "first entry of the expert's queue", varies=True)
+    experts: int = field(7, 0, "router: number of experts")
+    choices: int = field(7, 0, "router: experts that a token goes to")
+    gate_mode: int = field(2, 0, "router: `numerics.GateMode`")
+    gate_shift: int = field(4, 0, "places of the gate that `numerics.gated_add` drops", varies=True)
+    weight_units: int = field(20, 0, "64-byte units of the command's weights; only where it may be skipped")
+    weight_words: int = field(24, 0, "ring words of the command's weights", orders=True)
+    constant_units: int = field(
+        16, 0, "64-byte units of its constants; only where it may be skipped", varies=True
+    )
+    constant_words: int = field(16, 0, "words of the command's constants", orders=True)
 
     def __post_init__(self) -> None:
-        for name, bits, signed in LAYOUT:
-            value = getattr(self, name)
-            low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
+        for item in FIELDS:
+            value, (low, high) = getattr(self, item.name), item.range
             if not low <= value <= high:
-                raise UsageError(f"command field {name} must be in {low}..{high}, not {value}")
+                raise UsageError(f"command field {item.name} must be in {low}..{high}, not {value}")
 
     def group_blocks(self, group: int) -> int:
         """Column blocks of a group: the first `extra` groups have one more."""
@@ -233,7 +173,11 @@ class Command:
     def with_rows(self, count: int, rows: int) -> Command:
         """The command on `count` rows of operands, on an array of `rows` rows."""
         tiles = -(-count // rows)
-        return dataclasses.replace(self, rows=count, tiles=tiles, tail_rows=count - (tiles - 1) * rows)
+        return dataclasses.replace(self, tiles=tiles, tail_rows=count - (tiles - 1) * rows)
+
+    def row_count(self, rows: int) -> int:
+        """Operand rows on an array of `rows` rows."""
+        return (self.tiles - 1) * rows + self.tail_rows
 
     @property
     def total_blocks(self) -> int:
@@ -244,34 +188,34 @@ class Command:
         return self.tail_rows if tile == self.tiles - 1 else rows
 
     def pack(self) -> bytes:
-        """128 bytes, little endian, fields from bit 0 upwards in the order of `LAYOUT`."""
+        """128 bytes, little endian, fields from bit 0 upwards in the order of `FIELDS`."""
         word, position = 0, 0
-        for name, bits, _ in LAYOUT:
-            word |= (int(getattr(self, name)) & ((1 << bits) - 1)) << position
-            position += bits
+        for item in FIELDS:
+            word |= (int(getattr(self, item.name)) & ((1 << item.bits) - 1)) << position
+            position += item.bits
         return word.to_bytes(COMMAND_BYTES, "little")
 
     @classmethod
     def unpack(cls, data: bytes) -> Command:
         """The inverse of `pack`."""
         word, values = int.from_bytes(data, "little"), {}
-        for name, bits, signed in LAYOUT:
-            value = word & ((1 << bits) - 1)
-            word >>= bits
-            values[name] = value - (1 << bits) if signed and value >> (bits - 1) else value
+        for item in FIELDS:
+            value = word & ((1 << item.bits) - 1)
+            word >>= item.bits
+            values[item.name] = value - (1 << item.bits) if value > item.range[1] else value
         return cls._typed(values)
 
     @classmethod
     def _typed(cls, values: dict[str, int]) -> Command:
-        typed: dict[str, Any] = {k: _ENUMS[k](v) if k in _ENUMS else v for k, v in values.items()}
+        typed: dict[str, Any] = {name: _NAMED[name].typed(value) for name, value in values.items()}
         return cls(**typed)
 
     def __str__(self) -> str:
         """Fields that differ from their defaults, `name=value`; enumerations by name."""
         parts = []
-        for item in dataclasses.fields(self):
+        for item in FIELDS:
             value = getattr(self, item.name)
-            if item.name in _ENUMS:
+            if item.enum is not None:
                 parts.append(f"{item.name}={value.name.lower()}")
             elif value != item.default:
                 parts.append(f"{item.name}={value}")
@@ -281,22 +225,32 @@ class Command:
     def parse(cls, text: str) -> Command:
         """The inverse of `str`."""
         values: dict[str, int] = {}
-        names = {item.name for item in dataclasses.fields(cls)}
         for part in text.split():
             name, _, value = part.partition("=")
-            if name not in names or not value:
+            if name not in _NAMED or not value:
                 raise UsageError(f"command text: {part!r} must be FIELD=VALUE")
+            enum = _NAMED[name].enum
             try:
-                values[name] = _ENUMS[name][value.upper()] if name in _ENUMS else int(value)
+                values[name] = int(value) if enum is None else enum[value.upper()]
             except (KeyError, ValueError):
                 raise UsageError(f"command text: {name} can't be {value!r}") from None
         return cls._typed(values)
+
+
+FIELDS = fields_of(Command)
+"""The fields of a command, packed from bit 0 upwards in this order."""
+_NAMED = {item.name: item for item in FIELDS}
+FIELD_BITS = {item.name: item.bits for item in FIELDS}
+COUNT_BITS = FIELD_BITS["depends_on"]
+"""Bits of a number of commands."""
 
 
 def used_bits(commands: Iterable[Command]) -> dict[str, int]:
     """The bits of each field that are not 0 in all of the commands; signed fields keep theirs."""
     commands = list(commands)
     return {
-        name: bits if signed else max(int(getattr(command, name)).bit_length() for command in commands)
-        for name, bits, signed in LAYOUT
+        item.name: item.bits
+        if item.signed
+        else max(int(getattr(command, item.name)).bit_length() for command in commands)
+        for item in FIELDS
     }

@@ -12,10 +12,6 @@ from hlsgen.errors import Problem, UsageError
 from hlsgen.machine.format.commands import COUNT_BITS, FIELD_BITS
 
 BUS_BYTES = (4, 8, 16, 32, 64)
-TARGETS = ("generic", "ecp5", "xilinx")
-"""What the RTL may be made for: any device, or one whose multiplier blocks it knows."""
-ECP5_BLOCKS = 140
-"""Multiplier blocks used at most: place and route of an 85F gets slow near its 156."""
 SECTION_ALIGN = 64
 """Bytes to which every section of an Image, the input and the output are padded."""
 

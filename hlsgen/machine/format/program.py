@@ -13,7 +13,7 @@ from hlsgen.errors import UsageError
 from hlsgen.machine.format.commands import Command
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 
-FORMAT = "hlsgen program 1"
+FORMAT = "hlsgen program 2"
 _T = TypeVar("_T")
 
 

@@ -60,8 +60,8 @@ class ExpertQueues:
             self.tokens[expert] += 1
 
     def queue(self, command: Command) -> list[Entry]:
-        """The queue of the command's expert."""
-        return self._queues[command.expert - 1]
+        """The queue of the command's expert, which begins at `queue_base`."""
+        return self._queues[command.queue_base // self._p.queue_tokens]
 
     def loads(self) -> tuple[int, ...]:
         """Tokens of each expert."""

@@ -12,15 +12,10 @@ CHANNELS = ("header", "commands", "pixels", "weights", "constants", "addends", "
 BEATS_UNDER_WAY = 128
 NEAR_BEATS = 16
 """Depth of the buffers, and beats under way, in front of a memory on the chip: its latency covered."""
-ROM_LATENCY = 6
-"""Cycles from a read's address to its first beat, of an Image in block RAM (`rtl/ecp5/image_rom.py`)."""
 WEIGHT_BEATS = 256
 SETTLED = 8
 """Cycles for which no write of keys and values may be on its way before anything of them is read: more than
 any register on that way."""
-
-NORM_ROW_CYCLES = 6
-"""Least cycles between two rows of layer norm: the products of a variance share a multiplier."""
 
 
 def burst_bytes(bus_bytes: int, near: bool = False) -> int:

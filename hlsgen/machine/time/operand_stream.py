@@ -11,9 +11,6 @@ from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.time.bus import Bus, Channel, beats_of
 
-WRITTEN = 28
-"""Last row drained to the last write's response, without the memory's latency."""
-
 
 def section_bytes(command: Command) -> int:
     """Bytes of a head's keys, or of its values."""

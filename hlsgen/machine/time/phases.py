@@ -45,7 +45,7 @@ def bytes_of(command: Command, program: Program) -> int:
     size = command.total_blocks * command.k_steps * p.columns * p.depth
     size += block_words(command.total_blocks) * word_bytes(p.columns)
     if command.stream_addend:
-        size += command.total_blocks * p.padded_rows(command.rows) * p.columns * 2
+        size += command.total_blocks * p.padded_rows(command.row_count(p.rows)) * p.columns * 2
     if command.load is Load.PATCHES:
         size += program.input.words * p.columns
     return size

@@ -40,7 +40,7 @@ class Plan:
         """
         p, sizes, routes = self.program.parameters, {"constants": 0, "weights": 0}, False
         for number, command in self.commands:
-            if routes and command.gather and number != index and number > index:
+            if routes and command.gather and number > index:
                 break
             routes = number >= index and (routes or command.target is Target.QUEUES)
             sizes["constants"] += command.constant_words * word_bytes(p.columns)
@@ -71,7 +71,7 @@ def make_plan(program: Program, image: Image, routing: Routing) -> Plan:
         if not command.runs_for(routing.task):
             continue
         if command.target is Target.QUEUES:
-            load = loads.pop(0) if loads else _even(command)
+            load = loads.pop(0) if loads else _even(command, command.row_count(p.rows))
         if command.expert:
             if not load[command.expert - 1]:
                 continue
@@ -85,7 +85,7 @@ def make_plan(program: Program, image: Image, routing: Routing) -> Plan:
     return Plan(program, routing.task, tuple(commands), b"".join(constants), words * p.columns * p.depth)
 
 
-def _even(command: Command) -> tuple[int, ...]:
+def _even(command: Command, tokens: int) -> tuple[int, ...]:
     """As many tokens for every expert as can be."""
-    total, count = command.rows * command.choices, command.experts
+    total, count = tokens * command.choices, command.experts
     return tuple(total // count + (index < total % count) for index in range(count))

@@ -92,6 +92,6 @@ def test_no_word_counts_that_is_read_while_it_is_written(tmp_path: Path) -> None
     batch = images(AWKWARD, 4)
     golden = evaluate(graph, batch)
     inputs = [program.input.pack(image, program.parameters.columns) for image in batch]
-    for memory in (cosim.Memory(), cosim.Memory(stall=0.4, seed=7)):
+    for memory in (cosim.MemoryTiming(), cosim.MemoryTiming(stall=0.4, seed=7)):
         for index, run in enumerate(harness.run(lowered.image.pack(), inputs, memory=memory)):
             cosim.check(program, run, {name: values[index] for name, values in golden.items()})

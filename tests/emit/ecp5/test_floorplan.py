@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hlsgen.bitstream.ecp5 import FIX, TOOLS
+from hlsgen.bitstream.ecp5.build import FIX, TOOLS
 from hlsgen.bitstream.tools import find_tools
 from hlsgen.boards import Board, load_board
 from hlsgen.emit.ecp5.floorplan import place_multipliers, place_rams

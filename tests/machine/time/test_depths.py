@@ -10,8 +10,9 @@ from support.graphs import TINY, integer_vit
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.parameters import BUS_BYTES
-from hlsgen.machine.time import cycles
+from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.machine.time.plan import Routing, make_plan
+from hlsgen.machine.time.streams import Streams
 from hlsgen.rtl.drain.streams import DrainStreams
 from hlsgen.rtl.outside.fetch import Fetch
 
@@ -24,9 +25,9 @@ def _lowered(rows: int, width: int, bus_bytes: int = 16, streamed: bool = False)
     return lower(integer_vit(TINY), shape)
 
 
-def _model(found: Lowered, near: bool = False) -> cycles._Streams:
+def _model(found: Lowered, near: bool = False) -> Streams:
     plan = make_plan(found.program, found.image, Routing())
-    return cycles._Streams(plan, found.image, cycles.Memory(near=near), cycles.Timing())
+    return Streams(plan, found.image, ExternalMemory(near=near))
 
 
 @pytest.mark.parametrize(("rows", "width"), SHAPES)

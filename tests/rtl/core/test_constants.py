@@ -46,22 +46,23 @@ def _read(columns: int, data: bytes, *, stall: float = 0.0, wanted: int, entries
             context.set(reader.words.valid, 0)
 
     async def watch(context: Any) -> None:
-        names = ("activation", "exp", "gate")
-        writes = [getattr(reader, f"{name}_{part}") for name in names for part in ("write", "address")]
+        tables = {"activation": reader.activation, "exp": reader.exp, "gate": reader.gate}
+        writes = [value for table in tables.values() for value in (table.valid, table.address, table.data)]
         for cycle in range(4000):
             if (len(seen.constants), len(seen.tables)) == (wanted, entries):
                 return
             context.set(reader.constants.ready, random.random() >= stall)
             ports = (reader.constants.valid, reader.constants.ready, reader.constants.payload)
-            *_, valid, ready, block, table, wa, aa, we, ae, wg, ag = await context.tick().sample(
-                *ports, reader.table_data, *writes
+            *_, valid, ready, block, wa, aa, da, we, ae, de, wg, ag, dg = await context.tick().sample(
+                *ports, *writes
             )
             if valid and ready:
                 seen.constants.append([(each.bias, each.multiplier, each.shift) for each in block])
                 seen.cycles.append(cycle)
-            for name, write, address in zip(names, (wa, we, wg), (aa, ae, ag), strict=True):
+            parts = ((wa, aa, da), (we, ae, de), (wg, ag, dg))
+            for name, (write, address, entries_of) in zip(tables, parts, strict=True):
                 if write:
-                    seen.tables.append((name, address, table))
+                    seen.tables.append((name, address, entries_of))
         raise AssertionError(f"only {len(seen.constants)} blocks and {len(seen.tables)} parts came")
 
     simulator = Simulator(reader)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from support.graphs import TINY
 import hlsgen.sim
 from hlsgen.emit.rtl import verilog
 from hlsgen.machine.format.fixed import fixed_machine
+from hlsgen.machine.format.multipliers import TARGETS
 from hlsgen.machine.run.trace import rebuild
-from hlsgen.rtl.arith import multiplier
+from hlsgen.rtl.arith.multiplier import plan
 from hlsgen.sim import cosim, icarus
 
 MODELS = sorted(Path(hlsgen.sim.__file__).with_name("models").glob("*.v"))
+TARGET = TARGETS["ecp5"]
 REQUANTIZE_AND_ROW = 2 * 2 + 1
 """Blocks beyond the array's that a core of two columns needs for these two."""
 LOGIC = {"normalise", "combine", "centre", "square", "interpolate"}
@@ -27,9 +30,9 @@ LOGIC = {"normalise", "combine", "centre", "square", "interpolate"}
 @pytest.mark.parametrize(
     ("array", "spare", "soft"),
     [
-        ((2, 2, 2), multiplier.ECP5_BLOCKS, set()),
+        ((2, 2, 2), TARGET.blocks or 0, set()),
         ((1, 2, 4), REQUANTIZE_AND_ROW, LOGIC),
-        ((2, 1, 2), multiplier.ECP5_BLOCKS, set()),
+        ((2, 1, 2), TARGET.blocks or 0, set()),
     ],
     ids=["blocks", "blocks-and-logic", "one-column"],
 )
@@ -39,8 +42,8 @@ def test_every_word_equals_the_interpreter(
     lowered, pixels, expected = case(TINY, array)
     parameters = fixed_machine(lowered.program)
     blocks = parameters.lanes // min(2, parameters.columns)
-    monkeypatch.setattr(multiplier, "ECP5_BLOCKS", blocks + spare)
-    styles = vars(multiplier.plan(parameters, "ecp5"))
+    monkeypatch.setitem(TARGETS, "ecp5", dataclasses.replace(TARGET, blocks=blocks + spare))
+    styles = vars(plan(parameters, "ecp5"))
     assert {name for name, style in styles.items() if style == "soft"} == soft
     text = verilog(parameters, "ecp5", trace=True)
     assert text.count("MULT18X18D ") >= blocks

@@ -22,8 +22,9 @@ from hlsgen.lower import lower
 from hlsgen.lower.lower import Lowered
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.parameters import ceil_div
+from hlsgen.rtl.board.top import Serial, memory_map
 from hlsgen.rtl.ecp5.pll import find_pll
-from hlsgen.rtl.ecp5.top import Ecp5Top, Serial, memory_map
+from hlsgen.rtl.ecp5.top import Ecp5Top
 from hlsgen.sim.runner import simulate
 
 SMALL = Vit(image=(1, 4, 4), width=8, heads=2, blocks=1, hidden=8, classes=5, seed=6)

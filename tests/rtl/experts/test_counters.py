@@ -21,18 +21,20 @@ def test_counts_every_event_and_forgets_at_once(experts: int) -> None:
         for cycle in range(600):
             clear = cycle % 200 == 199
             context.set(counters.clear, clear)
-            for name, counts in wanted.items():
+            for port, counts in zip(
+                (counters.events.token, counters.events.wait), wanted.values(), strict=True
+            ):
                 who, event = random.randrange(experts), random.random() < 0.8
-                context.set(getattr(counters, name), event)
-                context.set(getattr(counters, f"{name}_of"), who)
+                context.set(port.valid, event)
+                context.set(port.expert, who)
                 counts[who] += event
             await context.tick()
             if clear:
                 wanted = {name: [0] * experts for name in wanted}
             asked = random.randrange(experts)
-            context.set(counters.expert, asked)
-            assert context.get(counters.tokens) == wanted["token"][asked]
-            assert context.get(counters.waits) == wanted["wait"][asked]
+            context.set(counters.counts.expert, asked)
+            assert context.get(counters.counts.tokens) == wanted["token"][asked]
+            assert context.get(counters.counts.waits) == wanted["wait"][asked]
 
     simulator = Simulator(counters)
     simulator.add_clock(1e-6)

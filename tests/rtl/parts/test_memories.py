@@ -64,11 +64,11 @@ def test_tables_are_written_by_eight_entries_and_read_by_one(entries: int, block
 
     async def bench(context: Any) -> None:
         for eighth in range(entries // 4):
-            context.set(table.write, 1)
-            context.set(table.write_address, eighth)
-            context.set(table.write_data, int.from_bytes(held[8 * eighth : 8 * eighth + 8], "little"))
+            context.set(table.write.valid, 1)
+            context.set(table.write.address, eighth)
+            context.set(table.write.data, int.from_bytes(held[8 * eighth : 8 * eighth + 8], "little"))
             await context.tick()
-        context.set(table.write, 0)
+        context.set(table.write.valid, 0)
         for step in range(len(asked) + Table.latency - 1):
             if step < len(asked):  # the bank is one for all lanes
                 context.set(table.bank, asked[step][0] // entries)

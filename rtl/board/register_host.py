@@ -11,7 +11,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.interface import CYCLES, ControlBit, Register, StatusBit
-from hlsgen.rtl.ecp5.image_rom import MemoryMap
+from hlsgen.rtl.board.image_rom import MemoryMap
 from hlsgen.rtl.parts.axi import AxiLite
 
 ENDED = (StatusBit.DONE, StatusBit.ERROR)
@@ -19,15 +19,15 @@ ENDED = (StatusBit.DONE, StatusBit.ERROR)
 
 
 @dataclass(frozen=True)
-class Step:
-    """One register access; `goal` says where what was read goes, or `wait` for the end, or `write`."""
+class Access:
+    """An access to a register; `goal` says where what was read goes, or `wait` for the end, or `write`."""
 
     goal: str
     address: int
     data: int = 0
 
 
-def steps(memory_map: MemoryMap, limit: int) -> tuple[Step, ...]:
+def accesses(memory_map: MemoryMap, limit: int) -> tuple[Access, ...]:
     """The accesses of one image, which may take `limit` cycles, in order."""
     settings = {
         Register.IMAGE_BASE: 0,
@@ -39,12 +39,12 @@ def steps(memory_map: MemoryMap, limit: int) -> tuple[Step, ...]:
         Register.LIMIT: limit,
     }
     return (
-        *(Step("write", register, value) for register, value in settings.items()),
-        Step("write", Register.CONTROL, ControlBit.START.mask),
-        Step("wait", Register.STATUS),
-        Step("code", Register.ERROR),
-        Step("cycles", CYCLES.register),
-        Step("write", Register.CONTROL, ControlBit.CLEAR.mask),
+        *(Access("write", register, value) for register, value in settings.items()),
+        Access("write", Register.CONTROL, ControlBit.START.mask),
+        Access("wait", Register.STATUS),
+        Access("code", Register.ERROR),
+        Access("cycles", CYCLES.register),
+        Access("write", Register.CONTROL, ControlBit.CLEAR.mask),
     )
 
 
@@ -77,13 +77,13 @@ class RegisterHost(wiring.Component):
     cycles: Signal
 
     def __init__(self, memory_map: MemoryMap, limit: int) -> None:
-        self._steps = steps(memory_map, limit)
+        self._accesses = accesses(memory_map, limit)
         members = {"start": In(1), "done": Out(1), "code": Out(8), "cycles": Out(32)}
         super().__init__({"bus": Out(AxiLite()), **members})
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
-        bus, step, found = self.bus, Signal(range(len(self._steps) + 1)), Signal(32)
+        bus, step, found = self.bus, Signal(range(len(self._accesses) + 1)), Signal(32)
         m.d.comb += [bus.wstrb.eq(0xF), bus.bready.eq(1), bus.rready.eq(1)]
         m.d.sync += self.done.eq(0)
         with m.FSM(name="host"):
@@ -114,7 +114,7 @@ class RegisterHost(wiring.Component):
     def _issue(self, m: Module, step: Signal) -> None:
         bus = self.bus
         with m.Switch(step):
-            for index, item in enumerate(self._steps):
+            for index, item in enumerate(self._accesses):
                 with m.Case(index):
                     if item.goal == "write":
                         m.d.sync += [bus.awaddr.eq(item.address), bus.wdata.eq(item.data)]
@@ -128,10 +128,11 @@ class RegisterHost(wiring.Component):
                 m.next = "IDLE"
 
     def _take(self, m: Module, step: Signal, found: Signal) -> None:
+        goals = {"code": self.code, "cycles": self.cycles}
         with m.Switch(step):
-            for index, item in enumerate(self._steps):
+            for index, item in enumerate(self._accesses):
                 with m.Case(index):
                     if item.goal == "wait":
                         m.d.sync += step.eq(step + Cat(found[bit] for bit in ENDED).any())
                     elif item.goal != "write":
-                        m.d.sync += [getattr(self, item.goal).eq(found), step.eq(step + 1)]
+                        m.d.sync += [goals[item.goal].eq(found), step.eq(step + 1)]

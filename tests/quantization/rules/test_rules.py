@@ -29,7 +29,7 @@ from hlsgen.ops import (
 from hlsgen.ops.activation import FUNCTIONS
 from hlsgen.quantization import Quantized, quantize
 from hlsgen.quantization.observers import MinMax
-from hlsgen.quantization.rewrite import BIAS_LIMIT, LARGEST_RATIO, dead_ratio, linear, weight_scales
+from hlsgen.quantization.rules.linear import BIAS_LIMIT, LARGEST_RATIO, dead_ratio, linear, weight_scales
 
 _T = TypeVar("_T")
 SHAPE = Vit(pool="mean_norm")

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from support.graphs import TINY, integer_vit
 
-from hlsgen.bitstream.vivado import build_vivado
+from hlsgen.bitstream.vivado.build import build_vivado
 from hlsgen.boards import load_board
 from hlsgen.emit.vivado.project import Vectors, vivado_project
 from hlsgen.errors import ToolFailed, ToolMissing, UsageError
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
 
-MOCKS = Path(__file__).parents[1] / "mock_tools"
+MOCKS = Path(__file__).parents[2] / "mock_tools"
 needs_tcl = pytest.mark.skipif(
     shutil.which("tclsh") is None or shutil.which("make") is None, reason="needs tclsh and make"
 )

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from hlsgen.bitstream.ecp5 import FIX, TOOLS, build_ecp5
+from hlsgen.bitstream.ecp5.build import FIX, TOOLS, build_ecp5
 from hlsgen.bitstream.tools import find_tools
 from hlsgen.boards import load_board
 from hlsgen.emit.ecp5.project import ecp5_project
 from hlsgen.errors import ToolFailed, ToolMissing, UsageError
 
-MOCKS = Path(__file__).parents[1] / "mock_tools"
+MOCKS = Path(__file__).parents[2] / "mock_tools"
 VERILOG = """module ecp5_top(clk25, led);
   input clk25;
   output [7:0] led;

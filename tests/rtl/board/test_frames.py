@@ -12,7 +12,7 @@ from support.frames import CYCLES, answer
 
 from hlsgen.machine.format.interface import ANSWER
 from hlsgen.machine.format.parameters import ceil_div
-from hlsgen.rtl.ecp5.frames import Frames
+from hlsgen.rtl.board.frames import Frames
 
 
 @pytest.mark.parametrize(

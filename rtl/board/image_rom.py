@@ -45,8 +45,12 @@ class MemoryMap:
     output_bytes: int
 
     def __post_init__(self) -> None:
-        for name in ("image_bytes", "input_bytes", "output_bytes"):
-            size = getattr(self, name)
+        sizes = {
+            "image_bytes": self.image_bytes,
+            "input_bytes": self.input_bytes,
+            "output_bytes": self.output_bytes,
+        }
+        for name, size in sizes.items():
             if size <= 0 or size % SECTION_ALIGN:
                 raise ValueError(f"{name} must be a positive multiple of {SECTION_ALIGN}, not {size!r}")
 

@@ -16,29 +16,12 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from hlsgen.bitstream.result import Verification
+from hlsgen.bitstream.result import Verification, Wanted
 from hlsgen.errors import Mismatch, Problem, UsageError
 
-IMAGES = 8
-"""How many of the project's images run if nothing else is said."""
 IMAGE_SECONDS = 3600.0
 """How long the host waits for an answer: the simulation takes some seconds an image."""
 HOST, DESIGN, VECTORS = "host/hlsgen_host.py", "host/design.json", "host/vectors.npz"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What to verify with: the first `images` of the self test, at most all; `progress` is told of each."""
-
-    images: int | None = None
-    progress: Callable[[str], None] = lambda _: None
-
-    def count(self, stored: int) -> int:
-        """How many of the images that there are; raises `UsageError` for more."""
-        count = min(IMAGES, stored) if self.images is None else self.images
-        if not 1 <= count <= stored:
-            raise UsageError(f"images to verify must be from 1 to the {stored} of the self test, not {count}")
-        return count
 
 
 @dataclass(frozen=True)

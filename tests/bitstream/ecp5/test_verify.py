@@ -16,20 +16,23 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 import hlsgen
-from hlsgen.bitstream.ecp5 import FIX, LIMIT_SECONDS, TOOLS
-from hlsgen.bitstream.export import FORMAT, build_bitstream, export
+from hlsgen.bitstream.build import build_bitstream
+from hlsgen.bitstream.ecp5.build import FIX, LIMIT_SECONDS, TOOLS
+from hlsgen.bitstream.ecp5.verify import verify
+from hlsgen.bitstream.export import export
+from hlsgen.bitstream.project import FORMAT
+from hlsgen.bitstream.result import Wanted
 from hlsgen.bitstream.tools import find_tools, make
-from hlsgen.bitstream.verify import Wanted, verify
 from hlsgen.boards import load_board
 from hlsgen.cli import main
 from hlsgen.emit.ecp5.project import ecp5_project
 from hlsgen.emit.render import render
 from hlsgen.emit.rtl import convert
-from hlsgen.rtl.ecp5.frames import Frames
+from hlsgen.rtl.board.frames import Frames
+from hlsgen.rtl.board.uart import UartReceiver, UartTransmitter
 from hlsgen.rtl.ecp5.pll import find_pll, pll_instance
-from hlsgen.rtl.ecp5.uart import UartReceiver, UartTransmitter
 
-MOCKS = Path(__file__).parents[1] / "mock_tools"
+MOCKS = Path(__file__).parents[2] / "mock_tools"
 BAUD, CORE_MHZ, KEY = 1_000_000, 10.0, 0x5A
 IMAGES = np.array([[1, 2, 3, 4], [-5, 6, 127, -128], [0, 0, 0, 0]], np.int8).reshape(3, 1, 2, 2)
 LOGITS = (IMAGES.view(np.uint8) ^ KEY).view("<i2").reshape(3, 1, 2)
@@ -188,7 +191,7 @@ def test_only_the_netlist_of_an_ecp5_is_simulated(tmp_path: Path, capsys: pytest
     note = {"format": FORMAT, "board": "zcu102", "family": "zynqmp", "design": "", "files": {}}
     (tmp_path / "project.json").write_text(json.dumps(note))
     assert main(["bitstream", str(tmp_path), "--verify"]) == 2
-    assert "verify must be left out: only an ECP5's netlist can be simulated" in capsys.readouterr().err
+    assert "verification must be left out for Zynq UltraScale+" in capsys.readouterr().err
 
 
 @pytest.mark.slow

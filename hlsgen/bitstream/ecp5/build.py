@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from hlsgen.bitstream.placements import Placement, cores, place
-from hlsgen.bitstream.result import Attempt, Bitstream
+from hlsgen.bitstream.ecp5.placements import Placement, cores, place
+from hlsgen.bitstream.ecp5.verify import digest, require_verifiable, verify
+from hlsgen.bitstream.result import Attempt, Bitstream, Wanted
 from hlsgen.bitstream.tools import find_tools, make
-from hlsgen.bitstream.verify import Wanted, digest, require_verifiable, verify
 from hlsgen.errors import Mismatch, ToolFailed, UsageError
 
 TOOLS = {

@@ -13,7 +13,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 from amaranth.sim import Simulator
 
-from hlsgen.rtl.ecp5.uart import UartReceiver, UartTransmitter
+from hlsgen.rtl.board.uart import UartReceiver, UartTransmitter
 
 
 class Loop(wiring.Component):

@@ -14,7 +14,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from hlsgen.emit.rtl import convert
-from hlsgen.rtl.ecp5.image_rom import DECODE_ERROR, OKAY, SLAVE_ERROR, ImageRom, MemoryMap
+from hlsgen.rtl.board.image_rom import DECODE_ERROR, OKAY, SLAVE_ERROR, ImageRom, MemoryMap
 
 SIZES = [
     (4, 64, 64, 64),

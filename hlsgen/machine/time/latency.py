@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long every pipeline of the RTL is, in cycles: components take it from here, the cycle model adds it up.
+
+A latency counts from the cycle in which an input stands at a component's ports to the cycle in which its
+output does. Depths of queues and buffers are in `hlsgen/machine/time/depths.py`.
+`tests/machine/time/test_latency.py` measures each at the component's ports.
+"""
+
+from __future__ import annotations
+
+from hlsgen.machine.format.multipliers import BLOCKS, PAIRED_COLUMNS, PAIRED_ROWS, PLAIN
+from hlsgen.machine.format.parameters import MachineParameters, ceil_div
+
+# -- parts and arithmetic --------------------------------------------------------------------------------
+
+MEMORY = 2
+"""A memory's address to its data."""
+TABLE = MEMORY + 1
+"""An index to the table's value: a memory, then the choice of a byte."""
+QUEUE = 2
+"""A word through an empty queue."""
+MULTIPLIER = 3
+"""Operands, partial products and their sum in registers: the longer one of the two kinds."""
+SHORT_MULTIPLIER = 2
+"""Without the register between partial products and sum."""
+WIDE_MULTIPLIER = MULTIPLIER
+ADDERS = 2
+"""Levels of adders between two registers of a sum, unless a family's adders are too slow for it."""
+RECIPROCAL = 10
+
+
+def tree(count: int, levels: int = ADDERS) -> int:
+    """Registers on the way through a sum of `count` values, one behind every `levels` levels of adders."""
+    return ceil_div((count - 1).bit_length(), levels)
+
+
+# -- array -----------------------------------------------------------------------------------------------
+
+STEP = 2
+"""MULTIPLY issues a step: to its weights at the array."""
+DOTS = {PLAIN: 2, BLOCKS: 2, PAIRED_ROWS: 3, PAIRED_COLUMNS: 5}
+"""By style, weights to sums of products, without the adders: each level of those comes with a register."""
+
+
+def dots(p: MachineParameters, style: str) -> int:
+    """Weights to the dot products of `depth` elements."""
+    return DOTS[style] + p.depth.bit_length() - 1
+
+
+def array(p: MachineParameters, style: str) -> int:
+    """Weights of a block's last step to `captured`."""
+    return dots(p, style) + 1
+
+
+# -- LOAD ------------------------------------------------------------------------------------------------
+
+NORM_ROW_CYCLES = 6
+"""Least cycles between two rows of layer norm: the products of a variance share a multiplier."""
+REQUEST = 1
+"""A group of words is asked for: to the memories' addresses."""
+EXP = 1 + TABLE
+"""A score to its exp: the difference, the table."""
+PATCHES = MEMORY + 2
+"""A segment's address to the operand word: the memory, turned, put together."""
+POOL = 1
+"""A sum's last word to the sum."""
+SHIFTED = 3
+"""A centred value to the shifted one: coarse, fine, rounded."""
+NORMALISE = SHIFTED + MULTIPLIER + 1
+"""A centred value to the operand: shifted, times the row's multiplier, saturated."""
+ROW_NORMAL = 3
+"""A row's variance or denominator to its leading one at the top."""
+ROW_MANTISSA = MEMORY + MULTIPLIER + 1
+"""A normal number to its reciprocal's mantissa: the table, the slope between two entries, the difference."""
+ROW_CONTEXT = 1 + ROW_NORMAL + ROW_MANTISSA + MULTIPLIER + 1
+"""A denominator to the row's multiplier and shift."""
+ROW_NORM = ROW_CONTEXT + NORM_ROW_CYCLES + 4
+"""A row's sums to its multiplier and shift: its variance takes a product of limbs a cycle."""
+CENTRE = MULTIPLIER + 1
+"""A waiting word to the centred value: times the width, minus the row's sum."""
+CALL = 1 + MEMORY
+"""A row's multiplier to its first word out of the memory where it waits."""
+TILE_WRITE = 1
+"""An operand word to its write port of the tile slots."""
+FIXED = MEMORY + EXP
+"""LOAD's addresses to the operand word of rows, exp and patches: all are as late as the longest of them."""
+
+
+def denominator(p: MachineParameters) -> int:
+    """A row's last score to the sum of its exps."""
+    return EXP + tree(p.columns) + 1
+
+
+def statistics(p: MachineParameters) -> int:
+    """A row's last word to its sum and its sum of squares."""
+    return 1 + MULTIPLIER + tree(p.columns) + 1
+
+
+def norm(p: MachineParameters) -> int:
+    """A row's last word to its first operand word."""
+    return statistics(p) + ROW_NORM + CALL + CENTRE + NORMALISE
+
+
+def pool() -> int:
+    """A column's last word to its operand word."""
+    return POOL + 1 + SHIFTED
+
+
+def scale_slack(p: MachineParameters, style: str) -> int:
+    """A tile is handed over: until DRAIN may ask for the first scale of a row of it."""
+    return STEP + array(p, style) + 1
+
+
+def scale_wait(p: MachineParameters, style: str) -> int:
+    """The last operand word's write to the hand-over: a context row's scale must be there when DRAIN asks."""
+    scale = MEMORY + denominator(p) + ROW_CONTEXT
+    return max(0, scale - (FIXED + TILE_WRITE) - scale_slack(p, style))
+
+
+# -- DRAIN -----------------------------------------------------------------------------------------------
+
+SELECT = 1
+"""`captured` to the block's first group of rows."""
+SELECTED = 1
+"""A group is selected: to its accumulators and constants at `Requantize`."""
+QUEUE_ENTRY = 2
+"""A group is selected: to its entry of the expert queues."""
+REQUANTIZE = WIDE_MULTIPLIER + 4
+"""Accumulator to result: product, shifted coarse and fine, rounded, saturated."""
+GATE = MULTIPLIER + 3
+"""A result to the one weighted by its token's gate, in machines with experts."""
+ACTIVATION = TABLE
+ADD = 2
+WRITE = 1
+"""The transformed word to its write."""
+CONTEXT_SCALE = 1
+ADDEND_LEAD = MEMORY
+"""An addend's address to its use."""
+MAXIMUM_LEAD = 5
+"""A score tile counts as drained this many cycles before its maxima are in use, but not before this cycle."""
+DRAINED = 1
+"""A group's tag to the count of what has drained."""
+LOAD_LEAD = 3
+"""A row's write comes that much after the last tag that LOAD may see `drained`: it reads 4 cycles later."""
+OPERAND_LEAD = 1
+"""The same for MULTIPLY, which reads 2 cycles later."""
+
+
+def row_maxima(p: MachineParameters) -> int:
+    """A row of logits to its running maximum: the mask, a comparison a level, the maximum."""
+    return 1 + (p.columns - 1).bit_length() + 1
+
+
+def drain_result(p: MachineParameters) -> int:
+    """A group is selected: to its results, saturated and, in machines with experts, weighted."""
+    return SELECTED + REQUANTIZE + (GATE if p.experts else 0)
+
+
+def drain_write(p: MachineParameters) -> int:
+    """A group is selected: to its write."""
+    return drain_result(p) + ACTIVATION + WRITE
+
+
+def scores_drained(p: MachineParameters) -> int:
+    """A score tile's last group is selected: to `scores_drained`."""
+    return max(MAXIMUM_LEAD, drain_result(p) + row_maxima(p) - MAXIMUM_LEAD)
+
+
+# -- between the stages ----------------------------------------------------------------------------------
+
+SEQUENCE = 2
+"""A command to its first job."""
+ACCEPT = 2
+"""What LOAD's next job waits for is there: to its first read asked for."""
+DECODE = SEQUENCE + QUEUE + ACCEPT
+"""A command to its first job's first read asked for."""
+TILE_COUNT = 1
+"""LOAD hands a tile over: to its first step."""
+OPERANDS_THERE = 1
+"""MULTIPLY sees keys and values written: to its first step with them."""
+PATCH_ROW = 1
+"""A patch is begun: to its first segment asked for."""
+PATCH_MEASURE = 1
+"""A pass over the image is begun, without a cycle for every channel and row of a patch."""
+PIXEL = 1
+"""A word of pixels comes: to the patch that it completes being begun."""
+
+# -- outside ---------------------------------------------------------------------------------------------
+
+START = 44
+"""The start register to the channels' first requests, without the memory's latency for the header."""
+BEAT = 6
+"""A beat from memory to the word that it completes, where the machine uses it."""
+PLAN = 16
+"""A routing is complete: to the first expert's command at the sequencer."""
+ROUTE = 36
+"""A token's last logit is written: to its last queue entry, beyond a token's time."""
+WRITTEN = 28
+"""The last row's write to the last response of external memory, without that memory's latency."""
+FINISH = 18
+"""The last row's write to done, without the output's beats and the memory's latency."""
+IMAGE_ROM = 6
+"""A read's address to its first beat, of an Image in block RAM."""

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Image's and the input's streams in the cycle model: when the machine has what it waits for."""
+
+from __future__ import annotations
+
+import math
+
+from hlsgen.machine.format.commands import COMMAND_BYTES
+from hlsgen.machine.format.constants import constant_offsets, word_bytes
+from hlsgen.machine.format.image import HEADER_BYTES, Image
+from hlsgen.machine.time.bus import Bus, Channel, beats_of
+from hlsgen.machine.time.depths import channel_beats, queue_depth
+from hlsgen.machine.time.latency import BEAT, START
+from hlsgen.machine.time.memory import ExternalMemory
+from hlsgen.machine.time.operand_stream import OperandStream, operand_channel
+from hlsgen.machine.time.plan import Plan
+
+
+def _sections(image: Image) -> dict[str, tuple[int, int]]:
+    """Offset and bytes of what each channel reads; Image and input begin at multiples of a burst."""
+    sections, offset = {"pixels": (0, image.input_bytes)}, HEADER_BYTES
+    parts = (image.program, image.constants, image.weights, image.addends)
+    for name, data in zip(("commands", "constants", "weights", "addends"), parts, strict=True):
+        sections[name] = (offset, len(data))
+        offset += -(-len(data) // 64) * 64
+    return sections
+
+
+class Streams:
+    """The Image's and the input's streams, in units of what the machine takes from them."""
+
+    def __init__(self, plan: Plan, image: Image, memory: ExternalMemory) -> None:
+        program = plan.program
+        p = self._p = program.parameters
+        buffers = channel_beats(p, memory.near)
+        self.offsets, ranges = constant_offsets(plan.constants, p.columns)
+        passing = tuple((begin / p.bus_bytes, end / p.bus_bytes) for begin, end in ranges)
+
+        def channel(name: str, ring: int, ranges: tuple[tuple[float, float], ...] = ()) -> Channel:
+            offset, size = sections[name]
+            beats = beats_of(-(-size // 64) * 64, p.bus_bytes)
+            return Channel(beats, buffers[name], ring / p.bus_bytes, ranges, offset // p.bus_bytes)
+
+        sections = _sections(image)
+        for name, size in (("constants", len(plan.constants)), ("weights", plan.weight_bytes)):
+            sections[name] = (sections[name][0], size)
+        constants = p.constant_words * word_bytes(p.columns)
+        addends = queue_depth(p) * p.row_width * p.columns * 2
+        found = {
+            "commands": channel("commands", 2 * COMMAND_BYTES),
+            "pixels": channel("pixels", image.input_bytes),
+            "weights": channel("weights", p.ring_words * p.columns * p.depth),
+            "constants": channel("constants", constants, passing),
+            "addends": channel("addends", addends),
+        }
+        if p.streamed:
+            found["operands"] = operand_channel(program, buffers["operands"])
+        channels = {name: found[name] for name in buffers if name in found}  # in the order of their turns
+        if p.planned:
+            channels["weights"].gates, channels["constants"].gates = [], []
+        header = START + memory.latency + HEADER_BYTES // p.bus_bytes
+        self.bus = Bus(channels, p.bus_bytes, memory.latency, memory.cycles_per_beat, header, memory.near)
+        self.taken = dict.fromkeys(channels, 0)
+        self.operands = OperandStream(p, self.bus, BEAT)
+
+    def wait(self, name: str, size: int) -> int:
+        """When `size` bytes in all of a stream are words in the machine."""
+        return math.ceil(self.bus.arrival(name, beats_of(size, self._p.bus_bytes))) + BEAT
+
+    def take(self, name: str, size: int, time: int) -> None:
+        """The machine lets go of `size` more bytes of a stream at `time`."""
+        self.taken[name] += size
+        self.bus.channels[name].free(time, self.taken[name] / self._p.bus_bytes)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all norms of tokens have in common: the affine part behind them, and their place in a model."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+
+from hlsgen.errors import RangeOverflow
+from hlsgen.ir import Op, TensorType
+from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class IntegerNorm(Op):
+    """int16 [T, D] -> int8 [T, D] without gamma and beta (they are folded into the next linear layer).
+
+    `epsilon` is eps in units of (input scale / D)**2, rounded; the result's scale is 2**gain_shift / gain.
+    """
+
+    epsilon: int
+    gain: int
+    gain_shift: int
+
+    def infer(self, *types: TensorType) -> TensorType:
+        (x,) = types
+        low, high = x.integer_range
+        if low < -(1 << 15) or high >= 1 << 15:
+            raise RangeOverflow(f"{self.stem}: input {low}..{high} must fit 16 bits")
+        width = x.shape[-1]
+        if width * width * (1 << 30) + self.epsilon >= 1 << 62 or width > 4096:
+            raise RangeOverflow(f"{self.stem}: width {width} must be at most 4096, epsilon below 2**48")
+        return TensorType(x.shape, -128, 127, 2.0**self.gain_shift / self.gain)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Norm(FloatOp):
+    """Float: [T, D] -> [T, D], each token normalised, times gamma [D], plus beta [D]."""
+
+    part: ClassVar[Part] = Part.NORM
+    reads: ClassVar[tuple[Input, ...]] = (
+        Input(Kind.WIDE, (Part.STREAM, Part.SELECTED, Part.MEAN), "the input of a layer norm"),
+    )
+    gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW,)
+    advice: ClassVar[tuple[str, str]] = (
+        "layer norms read the 16-bit residual stream",
+        "use pre-norm blocks",
+    )
+    by_token: ClassVar[bool] = True
+    integer: ClassVar[type[IntegerNorm]]
+    """The norm in integers."""
+
+    gamma: np.ndarray
+    beta: np.ndarray
+    eps: float
+
+    def infer(self, *types: TensorType) -> TensorType:
+        return TensorType(types[0].shape)
+
+    def plain(self) -> Self:
+        """The norm without gamma and beta."""
+        ones, zeros = np.ones(len(self.gamma)), np.zeros(len(self.beta))
+        return dataclasses.replace(self, gamma=ones, beta=zeros)
+
+    def times_columns(self, factors: np.ndarray) -> Self:
+        return dataclasses.replace(self, gamma=self.gamma * factors, beta=self.beta * factors)
+
+    def plus(self, row: np.ndarray) -> Self:
+        return dataclasses.replace(self, beta=self.beta + row)

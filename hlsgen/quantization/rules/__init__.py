@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How each op is quantized: its scale and its integer op, one file for each kind of op."""
+
+from hlsgen.quantization.rules import (
+    activation,
+    add,
+    attention,
+    combine,
+    experts,
+    linear,
+    mean,
+    moves,
+    norm,
+    route,
+)
+
+__all__ = [
+    "activation",
+    "add",
+    "attention",
+    "combine",
+    "experts",
+    "linear",
+    "mean",
+    "moves",
+    "norm",
+    "route",
+]

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attention: logits, softmax numerators, contexts."""
+
+from __future__ import annotations
+
+from hlsgen import numerics
+from hlsgen.ops import Context, IntegerContext, IntegerExp, IntegerScores, Scores, Softmax
+from hlsgen.quantization.rules.rule import (
+    INT8,
+    LARGEST_RATIO,
+    RATIO_LIMIT,
+    SMALLEST_SCALE,
+    Rule,
+    Site,
+    rule,
+)
+
+
+@rule(Scores)
+class ScoresRule(Rule[Scores]):
+    """Logits of `logit_width` bits."""
+
+    def scale(self, op: Scores, site: Site) -> float:
+        levels = (1 << (site.config.logit_width - 1)) - 1
+        unit = site.sources[0] * site.sources[1] * op.scale
+        floor, ceiling = (max(unit * ratio, SMALLEST_SCALE) for ratio in (RATIO_LIMIT, LARGEST_RATIO))
+        return min(max(site.model.observed(site.node.name, levels, site.config.logits), floor), ceiling)
+
+    def integer(self, op: Scores, site: Site) -> IntegerScores:
+        query, key = site.sources
+        multiplier, shift = numerics.dyadic(query * key * op.scale / site.scale)
+        width = site.config.logit_width
+        return IntegerScores(
+            heads=op.heads, multiplier=multiplier, shift=shift, width=width, scale=site.scale
+        )
+
+
+@rule(Softmax)
+class SoftmaxRule(Rule[Softmax]):
+    """The numerator alone; the context divides."""
+
+    def scale(self, op: Softmax, site: Site) -> float:
+        del op, site
+        return 1.0 / numerics.EXP_ONE
+
+    def integer(self, op: Softmax, site: Site) -> IntegerExp:
+        del op
+        return IntegerExp(table=numerics.exp_table(site.sources[0], site.config.logit_width))
+
+
+@rule(Context)
+class ContextRule(Rule[Context]):
+    """The values' scale over the result's, and one reciprocal per row."""
+
+    def scale(self, op: Context, site: Site) -> float:
+        del op
+        values = site.sources[1]
+        return min(max(site.narrow(), values * RATIO_LIMIT), values * LARGEST_RATIO) or 1.0 / INT8
+
+    def integer(self, op: Context, site: Site) -> IntegerContext:
+        del op
+        multiplier, shift = numerics.dyadic(site.sources[1] / site.scale)
+        return IntegerContext(multiplier=multiplier, shift=shift, scale=site.scale)

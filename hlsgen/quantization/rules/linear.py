@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Linear layers: int8 weights with one scale per output channel."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hlsgen import numerics
+from hlsgen.ops import Choose, Context, IntegerLinear, Linear, Scores
+from hlsgen.ops.kinds import Kind
+from hlsgen.ops.scores import SMALLEST_WEIGHT
+from hlsgen.quantization.config import QuantizeConfig
+from hlsgen.quantization.observers import Observer
+from hlsgen.quantization.rules.rule import INT8, INT16, RATIO_LIMIT, Rule, Site, nearest, rule, rule_of
+
+SMALLEST_UNIT = 1e-280
+"""A channel of smaller weights has none: their quotients would leave float64."""
+BIAS_LIMIT = (1 << (numerics.BIAS_BITS - 1)) - 1
+SMALLEST_RATIO = 2.0**-30
+"""Smallest scale ratio of a channel: keeps its shift below 46. Smaller weights become zero: all they can add
+lies below half a unit of the result."""
+LARGEST_RATIO = 2.0**14
+"""Largest scale ratio of a channel: its shift is 0. Larger weights are cut off at 2**21 units of the result,
+a larger bias at 2**32, far beyond where results saturate."""
+
+
+@rule(Linear)
+class LinearRule(Rule[Linear]):
+    """Results of 8 bits, of 16 bits, or of a router's width."""
+
+    weighted = True
+
+    def scale(self, op: Linear, site: Site) -> float:
+        if site.kind is Kind.ROUTER:
+            return _router(site)
+        if site.kind is Kind.OUTPUT:
+            scale = site.model.largest(site.node.name) * site.config.output_headroom / INT16
+            return max(scale, self.floor(op, site)) or 1.0
+        return max(site.narrow(), self.floor(op, site)) or 1.0 / INT8
+
+    def integer(self, op: Linear, site: Site) -> IntegerLinear:
+        low, high = result_range(site.kind, site.config)
+        low = SMALLEST_WEIGHT if _is_weight(site) else low
+        return linear(op, site.sources[0], site.scale, low, high, site.weights)
+
+    def floor(self, op: Linear, site: Site) -> float:
+        return product_floor(op.weight, site)
+
+
+def product_floor(weight: np.ndarray, site: Site) -> float:
+    """The smallest result scale at which a linear layer's multipliers have a dyadic form."""
+    largest = float(np.abs(weight).max(initial=0.0))
+    return site.model.largest(site.node.inputs[0]) * largest / INT8**2 * RATIO_LIMIT
+
+
+def _router(site: Site) -> float:
+    """Routers of which the task chooses one share a scale: the largest."""
+    model = site.model
+    choices = [user for user in site.users if isinstance(user.op, Choose)]
+    names = choices[0].inputs if choices else (site.node.name,)
+    levels = (1 << (site.config.logit_width - 1)) - 1
+    scales = [model.observed(name, levels, site.config.logits) for name in names]
+    nodes = [model.graph.node(name) for name in names]
+    floors = [rule_of(node).floor(node.op, model.site(node)) for node in nodes]
+    return max(scales + floors) or 1.0
+
+
+def _is_weight(site: Site) -> bool:
+    """Whether the array multiplies by the result: keys and values."""
+    name = site.node.name
+    return any(isinstance(user.op, Scores | Context) and user.inputs[1] == name for user in site.users)
+
+
+def result_range(kind: Kind, config: QuantizeConfig) -> tuple[int, int]:
+    """Smallest and largest value of a linear layer's result."""
+    if kind is Kind.NARROW:
+        return -128, 127
+    half = 1 << (config.logit_width - 1 if kind is Kind.ROUTER else 15)
+    return -half, half - 1
+
+
+def linear(op: Linear, source: float, scale: float, low: int, high: int, observer: Observer) -> IntegerLinear:
+    """Weights to nearest int8 with one scale per output channel, the bias in the accumulator's unit."""
+    units = weight_scales(op, source, scale, high, observer)
+    weight = nearest(np.clip(op.weight / units[:, None], -INT8, INT8))
+    bias = nearest(np.clip(op.bias / (source * units), -BIAS_LIMIT, BIAS_LIMIT))
+    pairs = np.array([numerics.dyadic(ratio) for ratio in source * units / scale], np.int64)
+    return IntegerLinear(
+        weight=weight, bias=bias, multiplier=pairs[:, 0], shift=pairs[:, 1], low=low, high=high, scale=scale
+    )
+
+
+def weight_scales(op: Linear, source: float, scale: float, high: int, observer: Observer) -> np.ndarray:
+    """Weight scale by output channel [N]: the observer's, but such that bias and shift fit."""
+    units = observer.row_scales(op.weight, INT8)
+    units = np.where(units > 0, units, np.abs(op.weight).max(-1) / INT8)
+    units = np.where(units > SMALLEST_UNIT, units, dead_ratio(high) * scale / source)
+    units = np.minimum(units, LARGEST_RATIO * scale / source)
+    least = np.clip(np.abs(op.bias) / BIAS_LIMIT, SMALLEST_RATIO * scale, LARGEST_RATIO * scale)
+    return np.maximum(units, least / source)
+
+
+def dead_ratio(high: int) -> float:
+    """Scale ratio of a channel without weights, nothing but its bias, where `high` is its largest result.
+
+    As fine as the bias's bits allow for every result that is not saturated: 11 bits below the result's unit
+    for int8, 3 for int16. A power of two, so that the multiplier is exact and the bias's rounding, at most a
+    16th of a unit, is all that is lost; a finer ratio would have to grow for large int16 results, and the
+    multiplier's rounding then costs them up to a whole unit.
+    """
+    return (high + 1) / (BIAS_LIMIT + 1)

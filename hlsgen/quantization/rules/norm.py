@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All norms: the fold has taken gamma and beta."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from hlsgen import numerics
+from hlsgen.ops.norm import IntegerNorm, Norm
+from hlsgen.quantization.rules.rule import RATIO_LIMIT, Rule, Site, nearest, rule
+
+EPSILON_LIMIT = 1 << 47
+"""Largest epsilon of an integer norm that scales are chosen for."""
+
+
+@rule(Norm)
+class NormRule(Rule[Norm]):
+    """A gain that turns normalised rows into the result's units."""
+
+    def scale(self, op: Norm, site: Site) -> float:
+        """Exactly `2**shift / multiplier`."""
+        del op
+        multiplier, shift = numerics.dyadic(1.0 / max(site.narrow(), RATIO_LIMIT))
+        return 2.0**shift / multiplier
+
+    def integer(self, op: Norm, site: Site) -> IntegerNorm:
+        gain, gain_shift = numerics.dyadic(1.0 / site.scale)
+        epsilon = int(nearest(np.array(op.eps * (site.width / site.sources[0]) ** 2)))
+        return op.integer(epsilon=epsilon, gain=gain, gain_shift=gain_shift)
+
+    def input_floor(self, op: Norm, site: Site) -> float:
+        """The smallest input scale at which the integer norm can hold its epsilon."""
+        return math.sqrt(op.eps / EPSILON_LIMIT) * site.width
