@@ -17,7 +17,7 @@ from benchmarks.phases import Phase, measured_phases
 from hlsgen.frontend.inputs.images import load_data
 from hlsgen.frontend.inputs.model import load_model
 from hlsgen.frontend.inputs.shipped import shipped
-from hlsgen.ir import Graph, evaluate
+from hlsgen.ir import Graph, evaluate, quantize_images
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.interface import REASONS
@@ -28,7 +28,6 @@ from hlsgen.machine.time.plan import Routing, make_plan
 from hlsgen.pipeline import capture, quantize
 from hlsgen.report.experts import loads
 from hlsgen.sim import cosim
-from hlsgen.store.samples import quantize_images
 
 HARNESSES = Path("build/benchmarks")
 _T = TypeVar("_T")
