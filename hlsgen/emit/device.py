@@ -44,6 +44,7 @@ def describe(graph: Graph, program: Program, image: Image) -> dict[str, Any]:
         "input_low": low,
         "input_high": high,
         "clipped_share": CLIPPED_SHARE,
+        "input_axes": list(program.input.AXES),
         "row_elements": program.input.row_words * columns,
         "input_words_bytes": program.input.words * columns,
         "input_bytes": image.input_bytes,

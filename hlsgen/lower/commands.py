@@ -223,9 +223,8 @@ class CommandBuilder:
             table = step.table.op.table
             return {"activation_bank": self.constants.table(Item.ACTIVATION_TABLE, table, index)}
         if step.constant is not None and isinstance(step.constant.op, IntegerAddConstant):
-            sizes = [groups.blocks + (i < groups.extra) for i in range(groups.count)]
             value, p = step.constant.op.value, self._parameters
-            self.addends.append(pack_addends(value, sizes, p))
+            self.addends.append(pack_addends(value, groups.count, p))
             return {"stream_addend": 1}
         if step.addend is not None:
             return {"addend_base": self._regions[step.addend].base}
