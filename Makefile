@@ -16,7 +16,7 @@ help:
 	@echo "make types       pyright"
 	@echo "make ci          lint, types and tests, as CI runs them"
 	@echo "make format      rewrite the sources with ruff"
-	@echo "make table       rewrite README.md's op table, docs/commands.md and docs/registers.md"
+	@echo "make table       rewrite the generated parts of README.md and docs/"
 	@echo "make dist        the source distribution and the wheel, the same bytes for the same commit"
 	@echo "make clean       remove what was generated, but not .venv"
 
@@ -58,6 +58,7 @@ format:
 
 table:
 	@$(BIN)/python scripts/table.py
+	@set -e; for page in map api tutorial; do $(BIN)/python -m scripts.$$page; done
 
 dist:
 	@$(SETUP) all,dev

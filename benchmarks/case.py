@@ -72,7 +72,7 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What came of a case. Cycles are counted by the RTL from start to done; seconds are wall time.
+    """The result of a case. The RTL counts cycles from start to done; seconds are wall time.
 
     ideal: cycles if every multiplier did useful work; multiply: cycles in which MULTIPLY issued a step. What
     lies between the two is padding. peak_memory: of this process and of its largest child, in MiB.
@@ -152,7 +152,7 @@ def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
     memory = ExternalMemory(latency=case.latency)
     routing = Routing(task=case.task, loads=loads(graph, golden))
     plan = make_plan(program, lowered.image, routing)
-    predicted = timed("predict", lambda: cycles.predict(program, lowered.image, memory, routing=routing))
+    predicted = timed("predict", lambda: cycles.predict(program, lowered.image, memory, routing, case.target))
     harness = timed(
         "build", lambda: cosim.build(program.parameters, HARNESSES, target=case.target, trace=True)
     )

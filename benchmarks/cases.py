@@ -114,4 +114,4 @@ MOE_PEERS = (
         "arXiv 2305.18691 and its sources: 34.64 ms, 2,520 DSP",
     ),
 )
-"""In the order of their cycles."""
+"""Published accelerators, in the order of their cycles."""

@@ -34,9 +34,9 @@ from benchmarks.odd_values import MODULE
 from hlsgen.cli.values import natural, positive
 
 SECONDS, MEGABYTES = 60, 500
-"""Of processor time, and of memory, that a case may take."""
+"""Most processor time of a case, in seconds, and most memory, in MB."""
 PATIENCE = 10
-"""How many times as long it may take on a machine with other work."""
+"""A case may take so many times `SECONDS` on a machine with other work."""
 PER_PROCESS = 100
 ADDRESS_SPACE = 6 << 30
 """Bytes that a process of cases may map beyond what it has at its start."""

@@ -49,7 +49,7 @@ RECORD = (*(field.name for field in TRACE_RECORD if field.name != "cycle"), "dat
 
 @dataclass
 class Tally:
-    """What came of damaged Images. slowest: cycles to the latest answer, and its bit; strays: beats written
+    """The results of damaged Images. slowest: cycles to the latest answer, and its bit; strays: beats written
     where nothing may be; caught: wrong results whose checksum differs. unanswered, silent: the bits of those
     without an answer, and of wrong results with neither an error code nor another checksum.
     """

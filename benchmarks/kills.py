@@ -103,10 +103,10 @@ class Compilation:
 
 @dataclass
 class Tally:
-    """What came of the kills."""
+    """The results of the kills."""
 
     states: Counter[str] = field(default_factory=Counter)
-    """By signal and what was found: the old build, the new one, or that the compilation had ended before."""
+    """Count by signal and result: the old build, the new one, or a compilation that had ended before."""
     phases: Counter[str] = field(default_factory=Counter)
     interrupted: int = 0
     """Folders in which a replacement had been begun or decided, and not finished."""

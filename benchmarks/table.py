@@ -54,7 +54,7 @@ def line(result: Result) -> str:
 
 
 def _expert_lines(result: Result) -> list[str]:
-    """Of a mixture of experts: task, experts, bytes, roofline."""
+    """A mixture of experts: task, experts, bytes, roofline."""
     if not result.used:
         return []
     return [
@@ -66,7 +66,7 @@ def _expert_lines(result: Result) -> list[str]:
 
 
 def _block_lines(result: Result) -> list[str]:
-    """Of a case whose DSP48E2 blocks were counted: how many, and what each of them does."""
+    """Number of DSP48E2 blocks of a case, and the useful products of each per cycle; empty if not counted."""
     if not result.blocks:
         return []
     return [

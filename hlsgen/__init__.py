@@ -21,9 +21,21 @@ if TYPE_CHECKING:
     from hlsgen.errors import HlsgenError
     from hlsgen.ir import Graph
     from hlsgen.pipeline import build, capture, compile, inspect, quantize  # noqa: A004
+    from hlsgen.quantization import QuantizeConfig
     from hlsgen.store.samples import Samples
 
-__all__ = ["Design", "Graph", "HlsgenError", "Samples", "build", "capture", "compile", "inspect", "quantize"]
+__all__ = [
+    "Design",
+    "Graph",
+    "HlsgenError",
+    "QuantizeConfig",
+    "Samples",
+    "build",
+    "capture",
+    "compile",
+    "inspect",
+    "quantize",
+]
 
 _HOME = {
     "Design": "hlsgen.design",

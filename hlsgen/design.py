@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `hlsgen.compile` returns: a compiled model, and all that can be done with it."""
+"""`Design`: a compiled model with every verb. `hlsgen.compile` returns it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class Design(Compiled):
-    """What `compile` returns. Every level computes the same integers."""
+    """A compiled model with every verb. `compile`, `build` and `Design.load` return it."""
 
     @classmethod
     def of(cls, compiled: Compiled) -> Self:
-        """The same compiled model, with the verbs."""
+        """The same compiled model with the verbs."""
         return cls(**{item.name: getattr(compiled, item.name) for item in dataclasses.fields(compiled)})
 
     def simulate(
@@ -34,10 +34,24 @@ class Design(Compiled):
         task: int = 0,
         labels: np.ndarray | None = None,
     ) -> Simulation:
-        """Run images at `level` (program, csim or rtl) and compare every tensor with golden.
+        """Run images at a level and compare every tensor with golden.
 
-        samples: how many of the stored ones, or real images [N, C, H, W] as for `predict`, with their
-        `labels` [N] if they are known. Raises `Mismatch` with the first difference.
+        Parameters
+        ----------
+        level
+            `program` (the interpreter), `csim` (the C++) or `rtl` (the Verilog).
+        simulator
+            For level rtl: `verilator` or `icarus`.
+        samples
+            How many of the stored samples, or real images [N, C, H, W] as for `predict`; None: as many stored
+            samples as take seconds.
+        task
+            Number of the model's output.
+        labels
+            Classes [N] of given images, if they are known.
+
+        Raises `Mismatch` with the first difference, `UsageError` for values that are not possible,
+        `ToolMissing` and `ToolFailed` for compilers and simulators.
         """
         from hlsgen.sim.levels import simulate
 
@@ -60,9 +74,19 @@ class Design(Compiled):
         directory: str | Path | None = None,
         clock: float | None = None,
     ) -> Path:
-        """Write the board's bitstream project; returns its folder, by default DIR/boards/BOARD.
+        """Write the board's bitstream project; returns its folder.
 
-        clock: the accelerator's, in MHz, by default the board's.
+        Parameters
+        ----------
+        board
+            Name or TOML file; by default the board that the design was compiled for.
+        directory
+            The project's folder; by default DIR/boards/BOARD in the build folder DIR.
+        clock
+            The accelerator's clock in MHz; by default the board's.
+
+        Raises `DoesNotFit`, and `UsageError` for a board with a narrower bus or without a project of its own,
+        and for a clock that the board can't make.
         """
         from hlsgen.bitstream.export import export
 
@@ -75,14 +99,17 @@ class Design(Compiled):
         return make_report(self)
 
     def save(self, directory: str | Path) -> Self:
-        """Write the build folder; returns the design that lives there. Equal designs give equal bytes."""
+        """Write the build folder, whole or not at all; returns the design that lives there.
+
+        Equal designs give equal bytes. Raises `UsageError` when `directory` holds something else.
+        """
         from hlsgen.emit.contents import save
 
         return save(self, Path(directory))
 
     @classmethod
     def load(cls, directory: str | Path) -> Self:
-        """The design of a build folder; raises `UsageError` when it is none or damaged."""
+        """The design of a build folder; raises `UsageError` for another or a damaged folder."""
         from hlsgen.store.folder import load
 
         return cls.of(load(Path(directory)))

@@ -18,6 +18,8 @@ from hlsgen.errors import UsageError
 from hlsgen.ops.activation import FUNCTIONS
 from hlsgen.ops.route import CONVENTIONS
 
+__all__ = ["MoE", "register"]
+
 _M = TypeVar("_M", bound=nn.Module)
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -35,11 +37,11 @@ class MoE(nn.Module):
     Parameters
     ----------
     width, hidden
-        Of a token, and of an expert's middle layer.
+        Elements of a token, and of an expert's middle layer.
     experts, k
         How many there are, and how many each token uses.
     tasks
-        Routers; the experts are shared.
+        Number of routers; all tasks share the experts.
     convention
         Gate weights: `softmax_all` (softmax over all experts, not renormalised, as M3ViT), `renormalised`,
         `softmax_topk`, `sigmoid`.
@@ -47,6 +49,8 @@ class MoE(nn.Module):
         `gelu`, `gelu_tanh` or `relu`.
     router_bias
         Whether routers have a bias.
+
+    Raises `UsageError` for sizes and names that are not possible.
 
     state_dict: `router_weight` [tasks, experts, width], `router_bias` [tasks, experts], `fc1_weight`
     [experts, hidden, width], `fc1_bias` [experts, hidden], `fc2_weight` [experts, width, hidden], `fc2_bias`
@@ -82,7 +86,10 @@ class MoE(nn.Module):
         self.fc2_bias = nn.Parameter(torch.zeros(experts, width))
 
     def forward(self, x: Tensor, task: Tensor | int | None = None) -> Tensor:
-        """Tokens [B, T, width] and, with several routers, the task (an integer scalar) -> [B, T, width]."""
+        """Tokens [B, T, width] -> [B, T, width]; `task` is an integer scalar.
+
+        Raises `UsageError` without a task when there are several routers.
+        """
         if task is None:
             if self.tasks > 1:
                 raise UsageError(f"task must be given: there are {self.tasks} routers")
@@ -100,15 +107,16 @@ class MoE(nn.Module):
         )  # fmt: skip
 
     def logits(self, x: Tensor, task: int = 0) -> Tensor:
-        """The router's logits [B, T, experts], for a balancing loss."""
+        """A router's logits [B, T, experts] for tokens [B, T, width]: for a balancing loss."""
         bias = None if self.router_bias is None else self.router_bias[task]
         return functional.linear(x, self.router_weight[task], bias)
 
 
 def register(cls: type[_M]) -> Callable[[Callable[[_M], MoE]], Callable[[_M], MoE]]:
-    """Decorate a function that makes an `MoE` of a module of `cls`: `capture` then reads that instead.
+    """Decorate a function that makes an `MoE` of a module of `cls`: `capture` then reads the `MoE` instead.
 
-    The `MoE` is called with the module's own arguments, tokens and, if any, the task.
+    `capture` calls the `MoE` with the module's own arguments: the tokens and, if any, the task. It raises
+    `UsageError` where the function returns something else.
     """
 
     def remember(convert: Callable[[_M], MoE]) -> Callable[[_M], MoE]:

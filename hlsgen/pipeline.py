@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way through: capture, quantize, compile. Each step is one call; `build` makes them all."""
+"""The way through: capture, quantize, compile. Each is one call; `build` makes them all."""
 
 from __future__ import annotations
 
@@ -35,8 +35,15 @@ _NO_CALIBRATION = Problem(
 def capture(model: Any, example_inputs: Any = None) -> Graph:
     """The float Graph of a PyTorch module in eval mode, or of a saved export.
 
-    `example_inputs` is one image [1, C, H, W]; only its shape matters. Raises `UnsupportedModel` with every
-    problem, each with the user's module path and source line.
+    Parameters
+    ----------
+    model
+        An `nn.Module`, or an `ExportedProgram` of `torch.export`.
+    example_inputs
+        For an `nn.Module` one image [1, C, H, W], a tensor or an array. Only its shape matters. A model of
+        several tasks takes a tuple: the image and the number of a task.
+
+    Raises `UnsupportedModel` with every problem, each with the user's module path and source line.
     """
     from hlsgen.frontend.capture import capture as capture_torch
 
@@ -45,9 +52,20 @@ def capture(model: Any, example_inputs: Any = None) -> Graph:
 
 
 def quantize(graph: Graph, calibration: np.ndarray, config: QuantizeConfig | None = None) -> Quantized:
-    """The integer Graph and a report, with ranges from `calibration`, real images [N, C, H, W].
+    """The integer Graph with a report of its errors.
 
-    Raises `CalibrationError` when the images won't do.
+    Parameters
+    ----------
+    graph
+        What `capture` returned.
+    calibration
+        Real images [N, C, H, W], preprocessed as for the model: integer ranges come from them. Some
+        hundred are enough.
+    config
+        Observers and widths; without it the defaults.
+
+    Raises `UnsupportedModel` for a graph without an integer form, and `CalibrationError` when the images
+    won't do. Warns with `QuantizationWarning`.
     """
     from hlsgen.quantization import QuantizeConfig
     from hlsgen.quantization import quantize as quantize_graph
@@ -80,18 +98,18 @@ def compile(  # noqa: A001 the step's name in the command line and the documenta
         Rows that LOAD and DRAIN handle in a cycle: a power of two that divides the array's rows. More than 1
         costs multipliers and memory ports; it pays where rows exceed `row_width` * head dimension / depth.
     ring_bytes
-        The weight ring's budget.
+        The weight ring's budget in bytes.
     attention
         Where keys and values lie: `resident` in the machine, `streamed` in external memory with two heads at
         a time in the machine.
     span
         Streamed: tiles of queries for which a head's keys and values are read once; 0: all of them.
 
-    Ring, row width and span that are None, and attention `auto`, are chosen by the cycle model within the
-    board's memory (`hlsgen.fit.choice`); the design's `notes["choice"]` says what was
-    chosen, and what was tried.
+    The cycle model chooses ring and row width where they are None, and attention where it is `auto`, within
+    the board's memory (`hlsgen.fit.choice`). The design's `notes["choice"]` says what was chosen and tried.
 
-    Raises `UnsupportedModel` with every node that has no place, and `DoesNotFit`.
+    Raises `UsageError` for a board, an array or settings that are not possible, `UnsupportedModel` with every
+    node that no command computes, and `DoesNotFit`.
     """
     from hlsgen.fit.place import lower_for
 
@@ -154,9 +172,12 @@ def build(
     shape
         [C, H, W] when the factory returns no example input; else that of the calibration images.
     progress
-        Is told what begins.
+        Called with the name of each stage as it begins.
     options
         As for `compile`.
+
+    Raises what `capture`, `quantize`, `compile` and `Design.save` raise, `CalibrationError` for missing or
+    unusable images, and `UsageError` for a MODEL that can't be found.
     """
     from hlsgen.emit.contents import save
     from hlsgen.emit.rtl_cache import Generator
@@ -205,9 +226,16 @@ def _with_clipping(design: Design, images: np.ndarray) -> Design:
 
 
 def inspect(model: str, shape: tuple[int, ...] | None = None) -> InspectReport:
-    """Every op of the model that MODEL stands for, with its support and all problems at once.
+    """Every operator of a model, with its support and all problems at once.
 
-    `shape` is [C, H, W] of an image, for factories that return no example input.
+    Parameters
+    ----------
+    model
+        As for `build`.
+    shape
+        [C, H, W] of an image, for a factory that returns no example input.
+
+    Problems are listed, not raised. Raises `UsageError` for a MODEL that can't be found.
     """
     from hlsgen.frontend.inputs.model import load_model
     from hlsgen.frontend.inspect import inspect as inspect_torch

@@ -71,7 +71,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Run:
-    """What came of one image: `output` bytes, registers and counters by name, trace records if asked for.
+    """The result of one image: `output` bytes, registers and counters by name, trace records if asked for.
 
     The counter `strays` has beats written where nothing may be written. experts: tokens and waits of each
     expert, from the registers.

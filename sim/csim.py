@@ -30,7 +30,7 @@ SOURCES = ("top.cpp", "tb.cpp")
 
 @dataclass(frozen=True)
 class Result:
-    """What the C++ left for each input.
+    """The results of the C++ for each input.
 
     outputs is int64 [inputs, rows, columns]; records holds one array of trace records per input, empty
     arrays when nothing was traced; tokens is [inputs, experts], what the machine counted of each expert.

@@ -70,12 +70,16 @@ class Verilog:
 
 @dataclass(frozen=True, kw_only=True)
 class Simulation:
-    """What came of it; there is no Simulation when anything differs."""
+    """The figures of a simulation whose tensors all equal golden; a difference raises `Mismatch`."""
 
     level: str
+    """`program`, `csim` or `rtl`."""
     simulator: str
+    """`verilator` or `icarus`; empty at the other levels."""
     images: int
+    """Images that ran."""
     task: int
+    """Number of the model's output."""
     tensors: tuple[str, ...]
     """Names of the tensors that were compared."""
     elements: int
@@ -87,13 +91,13 @@ class Simulation:
     counters: tuple[Mapping[str, int], ...] = ()
     """Registers of the RTL for each image: cycles, and why MULTIPLY waited."""
     ends: Mapping[int, int] = field(default_factory=dict)
-    """Of each command of the slowest image the cycle of its last result; RTL only."""
+    """The cycle of each command's last result, for the slowest image; RTL only."""
     macs: int
     """Useful multiply-accumulates per image."""
     lanes: int
     """Multiply-accumulates per cycle of the array."""
     verilog: Verilog | None = None
-    """What ties the RTL that ran to `rtl/top.v`; nothing at the other levels."""
+    """How the RTL that ran is tied to `rtl/top.v`; None at the other levels."""
 
     @property
     def correct(self) -> int:
@@ -107,7 +111,7 @@ class Simulation:
 
     @property
     def measured(self) -> Measured:
-        """What a report keeps of it; RTL only."""
+        """The part that a report keeps; RTL only."""
         slowest = max(self.counters, key=lambda item: item[CYCLES.title])
         return Measured(simulator=self.simulator, images=self.images, counters=slowest, ends=self.ends)
 
@@ -318,7 +322,7 @@ def _rtl_outcome(program: Program, run: Run, task: int) -> Outcome:
 
 
 def _verilog(design: Compiled) -> tuple[Verilog, str | None]:
-    """What the simulation speaks for; and the delivered text, if that has to run itself."""
+    """The Verilog that the simulation stands for; and the delivered text, if that has to run itself."""
     fresh = rtl_text(design.program.parameters, design.rtl_target)
     delivered = sources(design, "rtl").get(PLAIN, fresh)
     itself = delivered != fresh

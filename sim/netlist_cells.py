@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a simulation knows of the ECP5's cells: pins, and the parameters that the models stand for."""
+"""The ECP5's cells in a simulation: pins, and the parameters that the models stand for."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the trace ports of the traced top show, as records; for cocotb."""
+"""The words at the trace ports of the traced top, as records; for cocotb."""
 
 from __future__ import annotations
 

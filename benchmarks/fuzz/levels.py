@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One batch on every level: what came of each case."""
+"""One batch on every level, with the result of each case."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WATCHDOG, LIMIT = 1 << 14, 1 << 24
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a case: `level` is where it ended; text says more unless all is equal."""
+    """The result of a case: `level` is where it ended; `text` says more unless all is equal."""
 
     index: int
     kind: str

@@ -27,7 +27,7 @@ class Attention(nn.Module):
         self.proj = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, T, D] -> [B, T, D]."""
+        """[B, T, width] -> [B, T, width]."""
         batch, tokens, width = x.shape
         qkv = self.qkv(x).reshape(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         q, k, v = qkv.unbind(0)
@@ -47,7 +47,7 @@ class MLP(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, T, D] -> [B, T, D]."""
+        """[B, T, width] -> [B, T, width]."""
         return self.drop(self.fc2(self.act(self.fc1(x))))
 
 
@@ -63,7 +63,7 @@ class Block(nn.Module):
         self.mlp = MLP(width, hidden, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, T, D] -> [B, T, D]."""
+        """[B, T, width] -> [B, T, width]."""
         x = x + self.attn(self.norm1(x))
         return x + self.mlp(self.norm2(x))
 
@@ -119,7 +119,7 @@ class HandAttention(nn.Module):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, T, D] -> [B, T, D]."""
+        """[B, T, width] -> [B, T, width]."""
         q, k, v = self._split(self.query(x)), self._split(self.key(x)), self._split(self.value(x))
         logits = (q @ k.transpose(-2, -1)) * self.scale
         return self.out((logits.softmax(dim=-1) @ v).transpose(1, 2).flatten(2))

@@ -30,7 +30,7 @@ class ExpertBlock(nn.Module):
         self.moe = MoE(width, hidden, EXPERTS, CHOICES, tasks=2)
 
     def forward(self, x: Tensor, task: Tensor | int) -> Tensor:
-        """[B, T, D] -> [B, T, D]."""
+        """[B, T, width] -> [B, T, width]."""
         x = x + self.attn(self.norm1(x))
         return x + self.moe(self.norm2(x), task)
 

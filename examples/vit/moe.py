@@ -40,7 +40,7 @@ class MoEBlock(nn.Module):
         self.moe = MoE(width, HIDDEN, EXPERTS, CHOICES, tasks=tasks, router_bias=True)
 
     def forward(self, x: Tensor, task: Tensor | int) -> Tensor:
-        """[B, T, D] -> [B, T, D]."""
+        """[B, T, width] -> [B, T, width]."""
         x = x + self.attn(self.norm1(x))
         return x + self.moe(self.norm2(x), task)
 

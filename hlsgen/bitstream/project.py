@@ -98,7 +98,7 @@ def _read(place: Path, rule: str) -> dict[str, Any]:
 def _changed(path: Path, digest: object) -> str:
     """Why a file is not the exported one, or nothing."""
     try:
-        return "" if sha256(read_bytes(path)) == digest else "it was changed"
+        return "" if sha256(read_bytes(path)) == digest else "the file was changed"
     except UsageError as error:
         return error.problems[0].why.lower() or "it can't be read"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a build came to: clocks, resources, the placements that were tried; and what it was to verify."""
+"""The result of a build: clocks, resources, placements tried; and the images that a user asks to verify."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Clock:
-    """A clock's frequency as placed and routed, against what was asked for."""
+    """A clock's frequency in MHz as placed and routed, against the wanted one."""
 
     name: str
     achieved_mhz: float
@@ -67,10 +67,10 @@ class Verification:
 
     netlist: str
     sha256: str
-    """Of the netlist: place and route was given the same."""
+    """SHA-256 of the netlist: place and route was given the same."""
     images: int
     cycles: tuple[int, ...]
-    """From start to done of each image, as the board tells them."""
+    """Cycles of each image from start to done, as the board tells them."""
     build_seconds: float
     run_seconds: float
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a verb answers, and how errors read."""
+"""A verb's answer, and the text of errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Answer:
     text: str
     exit_code: int = EXIT_OK
     warnings: tuple[str, ...] = ()
-    """What the user should know although all went well: lines of stderr, a list in `--json`."""
+    """Warnings of a verb that went well: lines of stderr, a list in `--json`."""
 
 
 def for_terminal(text: str, encoding: str | None = None) -> str:

@@ -22,7 +22,7 @@ was missed.
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """DIR, and an ECP5's placements."""
+    """The build folder or project, the placements of an ECP5, the check of its netlist."""
     parser.add_argument("directory", metavar="DIR", type=path, help="project or build folder")
     parser.add_argument(
         "--seeds", metavar="N", nargs="+", type=natural, help="placements to try (default 1 2 3)"

@@ -26,7 +26,7 @@ example:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """MODEL and where it goes."""
+    """MODEL, its data, the machine and the build folder."""
     parser.add_argument("model", metavar="MODEL", type=path)
     parser.add_argument(
         "--calibration",

@@ -18,7 +18,7 @@ EPILOG = "Exits with 6 when something that hlsgen needs is missing."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Take no options of its own."""
+    """No options but those of every verb."""
     parser.set_defaults()
 
 

@@ -16,7 +16,7 @@ EPILOG = """example:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """DIR and the board."""
+    """The build folder, the board and the clock."""
     parser.add_argument("directory", metavar="DIR", type=path, help="build folder")
     parser.add_argument(
         "--board", type=path, help="board's name or TOML file (default: that of the compilation)"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is installed, which version, what it is for, and what to do about what is missing."""
+"""Each installed part with its version and purpose, and how to install a missing one."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ EPILOG = f"""{about_models()}Exits with 3 when the model can't be compiled.
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """MODEL."""
+    """MODEL and its input shape."""
     parser.add_argument("model", metavar="MODEL", type=path)
     parser.add_argument(
         "--shape", metavar="CxHxW", type=shape, help="the model's input, if the factory returns none"

@@ -17,34 +17,14 @@ from typing import Any
 
 from hlsgen import ops
 from hlsgen.ir import REGISTRY
+from hlsgen.machine.modes.table import UNITS
 from hlsgen.ops.kinds import FloatOp, Kind, either
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
-@dataclass(frozen=True)
-class Mode:
-    """A load or drain mode: its C++ header, a name that its interpretation uses, and its RTL component."""
-
-    name: str
-    interpreter: str
-    rtl: str
-
-
-MODES = (
-    Mode("load_rows", "_rows", "load/walk"),
-    Mode("load_layer_norm", "_normalise", "load/layer_norm"),
-    Mode("load_patches", "_load_patches", "load/patches"),
-    Mode("load_pool", "POOL", "load/pool"),
-    Mode("load_exp", "_load_exp", "load/exp"),
-    Mode("drain_requantize", "requantize", "drain/requantize"),
-    Mode("drain_activation", "ACTIVATION", "drain/activation"),
-    Mode("drain_add", "ADD", "drain/add"),
-    Mode("drain_combine", "_combine", "drain/combine"),
-    Mode("drain_route", "QUEUES", "experts/route"),
-    Mode("drain_scores", "_drain_scores", "drain/attention"),
-    Mode("drain_context", "_drain_context", "drain/attention"),
-)
+MODES = tuple(unit for unit in UNITS.values() if unit.name.startswith(("load_", "drain_")))
+"""What LOAD and DRAIN do, by the machine's own table: each has a file of its name in `machine/modes`."""
 
 USES = {
     "activation": ("drain_activation",),
@@ -110,6 +90,7 @@ def missing(rows: tuple[Row, ...]) -> list[str]:
 def _row(package: Path, path: Path) -> Row:
     floats, integers = _classes(path)
     stem, modes = path.stem, USES.get(path.stem, ())
+    used = [unit for unit in MODES if unit.name in modes]
     both = (*floats, *(name for name in integers if name not in floats))
     found = {
         "front end": [
@@ -119,8 +100,8 @@ def _row(package: Path, path: Path) -> Row:
         "golden": () if integers else (f"hlsgen/ops/{stem}.py: no class with a golden method",),
         "lowering": _named(package, "lower", integers, _bases(path)),
         "interpreter": _interpreted(package, stem, modes),
-        "HLS C++": _absent(package, "templates", [f"hls/{mode}.hpp" for mode in modes]),
-        "RTL": _absent(package, "rtl", [f"{mode.rtl}.py" for mode in MODES if mode.name in modes]),
+        "HLS C++": _absent(package, "templates", [f"hls/{unit.cpp}.hpp" for unit in used]),
+        "RTL": _absent(package, "rtl", [f"{unit.rtl}.py" for unit in used]),
     }
     if (package.parent / "tests").is_dir():
         found["test"] = _named(package.parent, "tests/ops", both)
@@ -253,13 +234,10 @@ def _named(
 def _interpreted(package: Path, stem: str, modes: tuple[str, ...]) -> list[str]:
     if not modes:
         return [f"hlsgen/cli/op_table.py: no modes for {stem}"]
-    names = _names(package / "machine/run/interpreter.py")
-    wanted = {mode.name: mode.interpreter for mode in MODES}
-    return [
-        f"hlsgen/machine/run/interpreter.py: no {wanted[mode]} ({mode})"
-        for mode in modes
-        if wanted[mode] not in names
-    ]
+    known = {unit.name for unit in MODES}
+    wrong = [f"hlsgen/machine/modes/table.py: no mode has {mode}" for mode in modes if mode not in known]
+    paths = [f"machine/modes/{mode}.py" for mode in modes]
+    return wrong + [f"hlsgen/{path}" for path in paths if not (package / path).is_file()]
 
 
 def _absent(package: Path, folder: str, paths: list[str]) -> list[str]:

@@ -14,7 +14,7 @@ EPILOG = (
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Take the form only."""
+    """The form of the table."""
     parser.add_argument("--markdown", action="store_true", help="print the table of README.md")
 
 

@@ -16,7 +16,7 @@ EPILOG = """example:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """DIR and the page."""
+    """The build folder and the page to write."""
     parser.add_argument("directory", metavar="DIR", type=path, help="build folder")
     parser.add_argument(
         "-o", "--output", metavar="FILE", type=path, help="the page (default: DIR/report.html)"

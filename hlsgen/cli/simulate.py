@@ -27,7 +27,7 @@ SHOWN = 16
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """DIR and the level."""
+    """The build folder, the level, the simulator and the samples."""
     parser.add_argument("directory", metavar="DIR", type=path, help="build folder")
     parser.add_argument(
         "--level", choices=("program", "csim", "rtl"), default="program", help="(default: %(default)s)"

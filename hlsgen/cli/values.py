@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values of options."""
+"""Values of options, as the command line takes them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def path(text: str) -> str:
 
 
 def shape(text: str) -> tuple[int, int, int]:
-    """CxHxW."""
+    """Channels, height and width of an image, written CxHxW."""
     from hlsgen.frontend.read.bounds import MOST_ELEMENTS
 
     match = re.fullmatch(r"([1-9][0-9]{0,8})x([1-9][0-9]{0,8})x([1-9][0-9]{0,8})", text)

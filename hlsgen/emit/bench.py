@@ -17,7 +17,7 @@ from hlsgen.machine.format.program import Program
 # -O1: -O2 makes it some 15 % faster, but takes a third more of the build. Verilator's library is not hot.
 MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1 OPT_GLOBAL=-O0"
 COCOTB_ARGUMENTS = ("-O3", "--no-timing", "-Wno-fatal", "-Wno-lint")
-"""Of Verilator under cocotb, in `hlsgen.sim` and in the bench of a build folder."""
+"""Options of Verilator under cocotb, in `hlsgen.sim` and in the bench of a build folder."""
 FOLDER = "sim"
 PACKAGE = f"{FOLDER}/hlsgen_bench"
 SHARED = {
@@ -49,7 +49,7 @@ def bench(program: Program) -> dict[str, str]:
 
 
 def describe(program: Program) -> dict[str, Any]:
-    """What the bench has to know, ready for JSON."""
+    """Shapes and layouts that the bench reads, ready for JSON."""
     p, words = program.parameters, program.input.words
     # The bench runs the first task; which rows an expert gets, only golden's routing tells.
     views = [

@@ -73,7 +73,7 @@ class Choice:
     open: tuple[str, ...]
 
     def data(self) -> dict[str, Any]:
-        """For a design's notes: what was open, what was chosen, what else was tried, the fastest first."""
+        """For a design's notes: open settings, the chosen machine, the other trials, the fastest first."""
         chosen = [trial.data() for trial in self.trials if trial.array == self.array]
         others = [trial.data() for trial in self.trials if trial.array != self.array]
         others.sort(key=lambda item: (item["cycles"], item["ram_blocks"], item["dsp"]))
@@ -191,7 +191,7 @@ class Chooser:
         cycles = steps = 0
         for task in range(short.graph.tasks):
             routing = Routing(task=task)
-            prediction = predict(lowered.program, lowered.image, memory, routing=routing)
+            prediction = predict(lowered.program, lowered.image, memory, routing, self._board.rtl_target)
             more = _layer(short, make_plan(lowered.program, lowered.image, routing), prediction)
             cycles += prediction.cycles + short.dropped * more[0]
             steps += prediction.multiply + short.dropped * more[1]

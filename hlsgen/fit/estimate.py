@@ -43,7 +43,7 @@ class Fit:
 
 
 def estimate(parameters: MachineParameters, board: Board, image_bytes: int = 0) -> Fit:
-    """What a machine needs; `image_bytes` counts where the board keeps the Image on the chip."""
+    """The blocks that a machine needs; `image_bytes` counts where the board keeps the Image on the chip."""
     p, family = parameters, board.family
     items = memories(p, family.ram)
     if board.image == "on_chip":

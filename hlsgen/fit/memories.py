@@ -62,7 +62,7 @@ def memories(p: MachineParameters, ram: BlockRam) -> tuple[RamShape, ...]:
 
 
 def weight_ring(p: MachineParameters, ram: BlockRam) -> RamShape:
-    """The weights of a group, a step to the word."""
+    """The weights of sweeps, one step to the word."""
     return next(memory for memory in memories(p, ram) if memory.name == WEIGHT_RING)
 
 

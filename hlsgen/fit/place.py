@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From an integer Graph to a Program and an Image that fit a board, with what is left open chosen."""
+"""From an integer Graph to a Program and an Image that fit a board; open settings are chosen."""
 
 from __future__ import annotations
 

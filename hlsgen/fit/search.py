@@ -57,7 +57,7 @@ class Search:
         return found
 
     def text(self, option: Option) -> str:
-        """Options of `hlsgen compile` that differ from what was asked, and what they use, or use at least."""
+        """Options of `hlsgen compile` that differ from the user's, and the least that they use."""
         a, asked, settings = option.array, self._asked, self._settings
         parts = [f"--board {option.board.name}"] if option.board.name != self._board.name else []
         if parts or shape_of(a) != shape_of(asked):
@@ -115,7 +115,7 @@ class Search:
         return shape[0] * shape[1] * shape[2]
 
     def _fitting(self, board: Board, arrays: list[ArrayShape]) -> Iterator[Option]:
-        """Of each array the first schedule and ring that fit; the ring as asked for comes first."""
+        """The first schedule and ring that fit, for each array; the ring that was asked for comes first."""
         schedules = (False, True) if board.image == "external" else (False,)
         asked = self._asked.ring_bytes  # the least, where it is open
         rings = [asked, *(size for size in _RINGS if size < asked)]
@@ -133,7 +133,7 @@ class Search:
                     break
 
     def _fit(self, board: Board, array: ArrayShape) -> Fit | None:
-        """What an array takes of a board, or nothing where it does not fit."""
+        """The parts of a board that an array takes, or None where it does not fit."""
         try:
             parameters = self._sizer.parameters(array)
             fit = estimate(parameters, board, self._weights)

@@ -23,7 +23,7 @@ WIDTHS = (1, 2, 4)
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the user says of ring, row width, attention and span; None and `auto` leave it open.
+    """The user's ring, row width, attention and span; None and `auto` leave them open.
 
     ring_bytes: the weight ring's budget. row_width: rows that LOAD and DRAIN handle in a cycle. attention:
     where keys and values lie. span: streamed, tiles of queries that share a reading of them; 0: all, which
@@ -56,13 +56,13 @@ class Settings:
 
     @property
     def open(self) -> tuple[str, ...]:
-        """What is left to the cycle model."""
+        """Names of the settings that the cycle model chooses."""
         left = (("ring", self.ring_bytes), ("row width", self.row_width))
         names = [name for name, value in left if value is None]
         return (*names, *(["attention"] if self.attention == "auto" else []))
 
     def schedules(self, board: Board) -> tuple[bool, ...]:
-        """Whether attention is streamed: what there is to choose from, the first first."""
+        """The choices for attention, the preferred one first: True is streamed, False is resident."""
         if board.image != "external":
             return (False,)
         return {"auto": (False, True), "resident": (False,), "streamed": (True,)}[self.attention]

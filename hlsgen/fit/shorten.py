@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hlsgen.ir import Graph
 
 KEPT = 3
-"""Layers that stay: the first ones differ by what came before them, from then on each is like the last."""
+"""Layers that stay. The first ones follow other operations; from the third on each is like the one before."""
 _Signature = tuple[object, ...]
 
 
@@ -52,7 +52,7 @@ def weights_of(graph: Graph) -> int:
 
 
 def _signatures(graph: Graph) -> list[_Signature]:
-    """Of each node its operation, its shape, and how far before it each of its inputs is."""
+    """Each node's operation, its shape, and how far before it each of its inputs is."""
     places = {graph.input: -1} | {node.name: i for i, node in enumerate(graph.nodes)}
     return [
         (type(node.op), node.type.shape, node.type.bits, *(i - places[name] for name in node.inputs))

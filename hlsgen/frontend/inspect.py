@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What hlsgen makes of a model: every operator of the export, and all problems at once."""
+"""Every operator of a model's export with its support, and all problems at once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class OpUse:
     places: tuple[tuple[str, str], ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Plain data for JSON."""
         places = [{"module": module, "location": location} for module, location in self.places]
         return {
             "op": self.op,
@@ -46,11 +46,14 @@ class OpUse:
 
 @dataclass(frozen=True)
 class InspectReport:
-    """All operators by first appearance, all problems, and the graph when there is none."""
+    """All operators of a model, and all problems."""
 
     ops: tuple[OpUse, ...]
+    """Each operator with its count, support and places, by first appearance."""
     problems: tuple[Problem, ...]
+    """All that stands in the way; empty for a supported model."""
     graph: Graph | None
+    """The float Graph of a supported model."""
 
     @property
     def supported(self) -> bool:
@@ -58,7 +61,7 @@ class InspectReport:
         return self.graph is not None
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Plain data for JSON."""
         keys = ("what", "where", "why", "fix")
         return {
             "supported": self.supported,

@@ -80,7 +80,7 @@ class ConstantStream:
         return units, size // self._word
 
     def forget(self) -> None:
-        """What the banks hold is not known from here on: a command that loads may be skipped."""
+        """Forget the contents of all banks: a command that loads may be skipped."""
         self._held.clear()
 
     def reserve(self, kind: Item, entries: np.ndarray, user: int) -> Table:

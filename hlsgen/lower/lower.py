@@ -66,7 +66,7 @@ class Machine:
 
 
 def prepare(graph: Graph) -> Prepared:
-    """What all arrays have in common; raises `UnsupportedModel` with every node that has no place."""
+    """The steps of a graph on any array; raises `UnsupportedModel` with every node that no step covers."""
     if not graph.input_type.is_integer:
         raise UsageError("lower: the graph must be quantized first")
     steps = Matcher(graph).steps()

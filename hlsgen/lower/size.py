@@ -79,7 +79,7 @@ def joint(machines: Sequence[MachineParameters]) -> MachineParameters:
 
 @dataclass(frozen=True, kw_only=True)
 class Groups:
-    """Column blocks cut evenly: the first `extra` of `count` groups have `blocks` + 1."""
+    """Column blocks cut evenly into sweeps: the first `extra` of `count` have `blocks` + 1."""
 
     count: int
     blocks: int
@@ -87,7 +87,7 @@ class Groups:
 
 
 def cut(total: int, steps: int, ring_words: int) -> Groups:
-    """The fewest even groups of which the ring holds two (one in use, the next arriving)."""
+    """The fewest equal sweeps such that the ring holds two: one in use, the next one arriving."""
     most = max(1, ring_words // (2 * steps))
     count = ceil_div(total, most)
     return Groups(count=count, blocks=total // count, extra=total % count)
@@ -98,7 +98,7 @@ def ring_words(
 ) -> int:
     """Ring depth: two whole commands if the budget allows, at least two blocks of every command.
 
-    Of `whole`, groups that can't be cut, two have a place as well.
+    Two sweeps of `whole`, which can't be cut, have room as well.
     """
     word = array.columns * array.depth
     wanted = max([2 * blocks * steps for blocks, steps in blocks_and_steps] or [2])

@@ -18,7 +18,7 @@ class Sizer:
 
     @property
     def graph(self) -> Graph:
-        """What is sized."""
+        """The integer Graph that is sized."""
         return self._prepared.graph
 
     def parameters(self, array: ArrayShape) -> MachineParameters:

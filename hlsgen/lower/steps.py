@@ -152,7 +152,7 @@ class Matcher:
         return _queries_last(result)
 
     def _check_memories(self, steps: list[Step]) -> None:
-        """Refuse what lies in another memory than the one it is read from: int8 features, int16 residual."""
+        """Refuse a tensor that lies in another memory than its reader's: int8 features, int16 residual."""
         homes = {
             step.result: step.target if isinstance(step, LinearStep) else Target.FEATURES for step in steps
         }

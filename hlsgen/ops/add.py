@@ -42,7 +42,7 @@ class Add(FloatOp):
 
 @op
 class AddConstant(FloatOp):
-    """Float: x + value; value [T, D] holds positions, class token and the patch embedding's bias."""
+    """Float: x + value; value [T, N] holds positions, class token and the patch embedding's bias."""
 
     part: ClassVar[Part] = Part.STREAM
     reads: ClassVar[tuple[Input, ...]] = (Input(Kind.WIDE, (Part.LINEAR,), "what a constant is added to"),)
@@ -76,7 +76,7 @@ class IntegerAdd(Op):
 
 @op
 class IntegerAddConstant(Op):
-    """int16 + constant int16 [T, D] of the same scale, saturated to 16 bits."""
+    """int16 + constant int16 [T, N] of the same scale, saturated to 16 bits."""
 
     value: np.ndarray
 

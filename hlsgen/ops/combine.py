@@ -23,7 +23,7 @@ def _check(x: TensorType, results: TensorType, route: TensorType) -> None:
 
 @op
 class Combine(FloatOp):
-    """Float: x [T, D], expert results [T*k, D], routing [T, 2k] -> x + sum of gate * result, [T, D]."""
+    """Float: x [T, N], expert results [T*k, N], routing [T, 2k] -> x + sum of gate * result, [T, N]."""
 
     part: ClassVar[Part] = Part.STREAM
     reads: ClassVar[tuple[Input, ...]] = (

@@ -15,7 +15,7 @@ from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
 
 @op
 class Mean(FloatOp):
-    """Float: [T, D] -> [1, D], the mean over tokens."""
+    """Float: [T, N] -> [1, N], the mean over tokens."""
 
     part: ClassVar[Part] = Part.MEAN
     reads: ClassVar[tuple[Input, ...]] = (
@@ -33,7 +33,7 @@ class Mean(FloatOp):
 
 @op
 class IntegerMean(Op):
-    """int16 [T, D] -> [1, D]: saturate(round_shift(sum over tokens, shift)) to low..high.
+    """int16 [T, N] -> [1, N]: saturate(round_shift(sum over tokens, shift)) to low..high.
 
     A shift, not a division: the rest of 1/T lies in the result's scale, input scale * 2**shift / T.
     """
@@ -45,7 +45,7 @@ class IntegerMean(Op):
     def infer(self, *types: TensorType) -> TensorType:
         (x,) = types
         if x.scale is None or len(x.shape) != 2:
-            raise TypeMismatch(f"mean: an integer [T, D] is needed, not {x}")
+            raise TypeMismatch(f"mean: an integer [T, N] is needed, not {x}")
         return TensorType((1, x.shape[1]), self.low, self.high, x.scale * 2.0**self.shift / x.shape[0])
 
     def golden(self, *arrays: np.ndarray) -> np.ndarray:

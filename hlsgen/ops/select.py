@@ -14,7 +14,7 @@ from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
 
 @op
 class Select(FloatOp):
-    """[T, D] -> [stop - start, D]: tokens start..stop-1; floats and integers alike."""
+    """[T, N] -> [stop - start, N]: tokens start..stop-1; floats and integers alike."""
 
     part: ClassVar[Part] = Part.SELECTED
     reads: ClassVar[tuple[Input, ...]] = (Input(None, (Part.STREAM,), "selected tokens"),)

@@ -32,7 +32,7 @@ Data = ArrayLike | Iterable[ArrayLike]
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the data showed: extremes and histograms by tensor, the kept sample and warnings."""
+    """Extremes and histograms of each tensor, the kept sample of images, and warnings."""
 
     growth: dict[str, Growth]
     histograms: dict[str, Histogram]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user may choose about quantization."""
+"""`QuantizeConfig`: a user's choice of observers and widths."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ class QuantizeConfig:
 
     An observer is written `min-max`, `percentile`, `percentile:99.9` or `mse` (least mean square error).
     `overrides` and `weight_overrides` map a glob over tensor names to an observer; the first match wins.
+    Raises `UsageError` with every value that is not possible.
     """
 
     image: str = "mse"
@@ -35,9 +36,9 @@ class QuantizeConfig:
     residual_bits: int = 16
     """Bits that the residual stream uses, of the 16 it has (9..16)."""
     residual_headroom: float = 1.25
-    """Largest residual value represented, over the largest one observed."""
+    """Largest residual value represented, over the largest one observed (1..64)."""
     output_headroom: float = 2.0
-    """The same for the output."""
+    """Largest output value represented, over the largest one observed (1..64)."""
     batch: int = 64
     """Images evaluated at once; fewer when their tensors are large."""
     measured_images: int = 256

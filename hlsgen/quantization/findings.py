@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user should know of a quantized model, as sentences: each says what, why and what to try."""
+"""Warnings about a quantized model: each sentence says what, why and what to try."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NAMED = 5
 def output_warnings(
     rows: Sequence[TensorReport], output: str, golden: np.ndarray, reference: np.ndarray
 ) -> list[str]:
-    """Of one output: integers and floats of all measured images, [N, tokens, classes]."""
+    """Integers and floats of one output for all measured images, [N, tokens, classes]."""
     last = next(row for row in rows if row.name == output)
     constant = _constant(output, golden, reference)
     found = (

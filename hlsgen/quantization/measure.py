@@ -16,7 +16,7 @@ from hlsgen.quantization.report import Report, TensorReport
 from hlsgen.quantization.routing import RoutingCount, RoutingReport, experts_of, routed_by, same_choices
 
 ROUNDING = 1e-11
-"""What is left of a sum of squares when the mean is taken away counts as nothing below this share of it."""
+"""A sum of squares without its mean counts as zero below this share of the whole sum."""
 
 
 class _Centred:
@@ -136,7 +136,7 @@ class _Measurement:
         }
         self.routing: dict[tuple[str, int], RoutingCount] = {}
         self.outputs: list[tuple[list[np.ndarray], list[np.ndarray]]] = [([], []) for _ in integer.outputs]
-        """By task: the output's integers and floats, batch by batch."""
+        """The output's integers and floats by task, batch by batch."""
 
     def run(self, most: int) -> Report:
         size, sample = batch_size(self.reference, most), self.seen.sample

@@ -33,13 +33,20 @@ class Quantized:
     reference: Graph
     """The float Graph with the same tensor names: layer norms without gamma and beta, see `fold`."""
     report: Report
+    """Range, scale, saturation and noise of every tensor."""
 
     def quantize_input(self, images: ArrayLike) -> np.ndarray:
-        """Real images [N, C, H, W], or one, as int8: see `hlsgen.ir.quantize_images`."""
+        """Real images [N, C, H, W], or one, as int8: see `hlsgen.ir.quantize_images`.
+
+        Raises `UsageError` for another shape or values that are not finite numbers.
+        """
         return quantize_images(images, self.graph.input_type)
 
     def dequantize(self, name: str, array: ArrayLike) -> np.ndarray:
-        """Integers of tensor `name` -> floats; rows of a softmax are divided by their sums."""
+        """Integers of tensor `name` -> floats; rows of a softmax are divided by their sums.
+
+        Raises `UsageError` for a name that the graph has not.
+        """
         ops = {node.name: node.op for node in self.graph}
         if name not in ops and name != self.graph.input:
             raise UsageError(f"tensor must be one of {', '.join([self.graph.input, *ops])}, not {name!r}")

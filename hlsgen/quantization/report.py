@@ -32,10 +32,12 @@ class TensorReport:
 
 @dataclass(frozen=True)
 class Report:
-    """All tensors in graph order, and warnings about the calibration."""
+    """The errors of a quantization; `str` is a table of all tensors."""
 
     tensors: tuple[TensorReport, ...]
+    """One row for each tensor, in graph order."""
     warnings: tuple[str, ...]
+    """Sentences that a user should read, each with a thing to try."""
     images: int
     """Calibration images seen."""
     measured: int

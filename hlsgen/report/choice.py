@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""In the report's text: what the cycle model chose, and what else there was."""
+"""Lines of a report: the machine that the cycle model chose, and the next best ones."""
 
 from __future__ import annotations
 

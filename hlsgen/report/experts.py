@@ -26,7 +26,7 @@ SAMPLE = 0
 
 
 def choices(graph: Graph, golden: Mapping[str, np.ndarray]) -> dict[str, tuple[int, np.ndarray]]:
-    """Of each routing in the golden tensors of one image: how many experts, and those chosen [tokens, k]."""
+    """Each routing in the golden tensors of one image: number of experts, and those chosen [tokens, k]."""
     found = {}
     for node in graph:
         if isinstance(node.op, IntegerRoute) and node.name in golden:
@@ -56,7 +56,7 @@ def _golden(design: Compiled, task: int) -> dict[str, np.ndarray]:
 
 
 def expert_figures(design: Compiled) -> dict[str, Any] | None:
-    """What the page shows of experts and tasks, ready for JSON; nothing where the model has neither."""
+    """The page's figures of experts and tasks, ready for JSON; empty where the model has neither."""
     if not design.program.parameters.planned:
         return None
     routings, tasks = [], []
@@ -84,7 +84,7 @@ def _patches(program: Program) -> dict[str, int]:
 
 def _task(design: Compiled, routing: Routing) -> dict[str, Any]:
     """Cycles, their bound, and bytes of the sample for one task."""
-    prediction = predict(design.program, design.image, routing=routing)
+    prediction = predict(design.program, design.image, routing=routing, target=design.rtl_target)
     plan = make_plan(design.program, design.image, routing)
     least = least_cycles([command for _, command in plan.commands], design.program)
     once, each = expert_bytes(plan)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a report stands on: the design, its accuracy, its predicted time, its size."""
+"""The facts of a report: the design, its accuracy, its predicted time, its size."""
 
 from __future__ import annotations
 
@@ -35,17 +35,21 @@ class Facts:
     """A compiled model, and what to expect of it."""
 
     design: Compiled
+    """The design that the figures are of."""
     accuracy: Accuracy
+    """Its accuracy on its samples."""
     prediction: Prediction
+    """Cycles of an image with an external memory, as the cycle model predicts them."""
     fit: Fit
+    """Multiplier and RAM blocks that it needs of its board, estimated."""
     board_cycles: int | None
-    """Predicted on the board itself, where its Image lies on the chip and not in an external memory."""
+    """Cycles predicted for a board that has the Image on the chip; None for other boards."""
     routing: Routing
     """The task and the queues that were predicted: those of the first stored sample."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What its user should know, of calibration and of the stored samples."""
+        """Warnings of the calibration and of the stored samples."""
         return (*self.design.quantization.get("warnings", ()), *self._differing())
 
     def _differing(self) -> list[str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the report's page shows, as plain data for JSON."""
+"""The figures of the report's page, as plain data for JSON."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def command_names(program: Program) -> list[str]:
 def command_rows(
     program: Program, prediction: Prediction, ran: Mapping[int, Command]
 ) -> list[dict[str, Any]]:
-    """Of each command that ran: name, phase, and when each stage worked on it."""
+    """Each command's name and phase, and when each stage worked on it; skipped commands are left out."""
     names, before, rows = command_names(program), None, []
     times: dict[int, list[JobTimes]] = {index: [] for index in ran}
     for job in prediction.jobs:

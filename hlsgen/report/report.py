@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a design is and what to expect of it: accuracy, size, predicted cycles."""
+"""A design's figures: accuracy, size, predicted cycles."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WORTH = 0.01
 
 
 class Report(Facts):
-    """The figures; `str` is the text, `data` is for JSON, `html` the page."""
+    """A design's figures; `str` is the text, `data` is for JSON, `html` the page."""
 
     @property
     def data(self) -> dict[str, Any]:
@@ -112,11 +112,12 @@ def make_report(design: Compiled) -> Report:
 
     board, routing = load_board(design.board), sample_routing(design)
     program, image, memory = design.program, design.image, board_memory(board.image)
-    on_board = predict(program, image, memory, routing=routing).cycles if memory.near else None
+    target = design.rtl_target
+    on_board = predict(program, image, memory, routing, target).cycles if memory.near else None
     return Report(
         design=design,
         accuracy=measure(design),
-        prediction=predict(program, image, routing=routing),
+        prediction=predict(program, image, routing=routing, target=target),
         board_cycles=on_board,
         routing=routing,
         fit=estimate(program.parameters, board, image.size),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A compiled model: golden model, program and Image, and what follows from them alone."""
+"""A compiled model: golden model, program and Image, and all that follows from these alone."""
 
 from __future__ import annotations
 
@@ -23,36 +23,26 @@ from hlsgen.store.samples import Samples, warn_of_clipped
 
 @dataclass(frozen=True, eq=False)
 class Compiled:
-    """A compiled model. Every level computes the same integers.
-
-    Attributes
-    ----------
-    graph
-        The integer Graph: golden.
-    program, image
-        What the accelerator executes.
-    board
-        Name of the board it was compiled for.
-    samples
-        Images to simulate, with labels and float logits where they are known.
-    notes
-        Facts of the compilation for the report, ready for JSON.
-    quantization
-        The quantizer's report, ready for JSON: range, saturation and noise of every tensor.
-    directory
-        The build folder, once saved or loaded.
-    """
+    """A compiled model. Every level computes the same integers."""
 
     graph: Graph
+    """The integer Graph: golden."""
     program: Program
+    """The commands that the accelerator executes, and its memory map."""
     image: Image
+    """The bytes that the accelerator reads, input apart."""
     board: str
+    """Name of the board it was compiled for."""
     samples: Samples
+    """Images to simulate, with labels and float logits where they are known."""
     notes: Mapping[str, Any]
+    """Facts of the compilation for the report, ready for JSON."""
     quantization: Mapping[str, Any] = field(default_factory=dict)
+    """The quantizer's report, ready for JSON: range, saturation and noise of every tensor."""
     directory: Path | None = None
+    """The build folder, once saved or loaded."""
     _known: dict[str, Any] = field(default_factory=dict, repr=False)
-    """What was worked out before, with what it was made of: copies share it."""
+    """Results worked out before, each with the objects that it was made of: copies share them."""
 
     def __repr__(self) -> str:
         p = self.program.parameters
@@ -63,9 +53,10 @@ class Compiled:
         )
 
     def quantize_input(self, images: np.ndarray) -> np.ndarray:
-        """Real images [N, C, H, W], or one, as the integers [N, C, H, W] that the accelerator reads.
+        """Real images [N, C, H, W], or one [C, H, W], as the integers that the accelerator reads.
 
-        Warns with `hlsgen.errors.ClippedInput` when many pixels are saturated, as `predict` and `trace` do.
+        The result is int8 [N, C, H, W]. Raises `UsageError` for another shape or values that are not finite.
+        Warns with `ClippedInput` when many pixels are saturated, as `predict` and `trace` do.
         """
         kind = self.graph.input_type
         integers = quantize_images(images, kind).reshape(-1, *kind.shape)
@@ -75,23 +66,27 @@ class Compiled:
     def predict(self, images: np.ndarray, task: int = 0) -> np.ndarray:
         """The golden model's logits [N, classes] for real images [N, C, H, W], as real numbers.
 
-        They are the accelerator's integers times the output's scale, so equality between levels is exact. Of
-        several tasks `task` is asked for; results for each token follow one another.
+        They are the accelerator's integers times the output's scale, so equality between levels is exact.
+        `task` is the number of the model's output. An output with a row for each token has all rows one
+        after another. Raises `UsageError` for images of another shape, and for a task that is not there.
         """
         name = self.graph.for_task(task).output
         return self.logits(self.quantize_input(images), task) * (self.graph.type_of(name).scale or 1.0)
 
     def logits(self, integers: np.ndarray, task: int = 0) -> np.ndarray:
-        """The golden model's integer logits [N, classes] for quantized images."""
+        """The golden model's integer logits [N, classes] for quantized images [N, C, H, W].
+
+        Raises `UsageError` without images.
+        """
         if not len(integers):
             raise UsageError("at least one image is needed")
         return outputs(self.graph, integers, task=task).reshape(len(integers), -1)
 
     @property
     def sample_golden(self) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
-        """The first task's integer logits [N, classes] of all samples, and every tensor of the first one.
+        """The first task's integer logits [N, classes] of all samples, and every tensor of the first sample.
 
-        They are worked out once, for the design and those that `dataclasses.replace` makes of it.
+        They are worked out once, for the design and for its copies by `dataclasses.replace`.
         """
         known = self._known.get("golden")
         if known is None or known[0] is not self.graph or known[1] is not self.samples:
@@ -111,12 +106,12 @@ class Compiled:
 
     @property
     def rtl_target(self) -> str:
-        """What the RTL is made for: the board's kind of device."""
+        """The kind of device that the RTL is made for: `generic`, `ecp5` or `xilinx`."""
         return load_board(self.board).family.rtl_target
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of graph, program and Image, in hexadecimal: what tells one design from another."""
+        """SHA-256 of graph, program and Image, in hexadecimal: equal designs have equal digests."""
         return design_digest(graph_file.digest(self.graph), str(self.program).encode(), self.packed_image)
 
     @cached_property

@@ -124,7 +124,7 @@ def _read(directory: Path, document: Mapping[str, Any], paths: Sequence[str]) ->
     for path in paths:
         try:
             files[path] = read_bytes(directory / path)
-            why = "" if sha256(files[path]) == document["files"].get(path) else "it was changed"
+            why = "" if sha256(files[path]) == document["files"].get(path) else "the file was changed"
         except UsageError as error:
             why = error.problems[0].why.lower() or "it can't be read"
         if why:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the last RTL simulation of a build folder counted, kept there for the report."""
+"""The counters of a build folder's last RTL simulation, kept there for the report."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Measured:
     counters: Mapping[str, int]
     """Those of `interface.COUNTERS`, by title."""
     ends: Mapping[int, int]
-    """Of each command that ran the cycle of its last result, from the start."""
+    """The cycle of each command's last result, from the start; skipped commands are left out."""
 
 
 def command_ends(records: np.ndarray) -> dict[int, int]:
-    """Of each command in an image's trace the cycle of its last result."""
+    """The cycle of each command's last result, from an image's trace."""
     drained = records[records["which"] == DRAIN]
     commands, place = np.unique(drained["command"], return_inverse=True)
     ends = np.zeros(len(commands), np.int64)
@@ -78,7 +78,7 @@ def load(directory: Path | None, build_id: int, task: int = 0) -> Measured | Non
 
 
 def _tasks(directory: Path, build_id: int) -> dict[str, Any]:
-    """By task; nothing where the file is missing, or another machine's. Raises `UsageError` when damaged."""
+    """The counters by task; empty without a file of this machine. Raises `UsageError` when damaged."""
     path = directory / MEASURED
     if not path.exists():
         return {}

@@ -5,6 +5,6 @@ MANIFEST = "manifest.json"
 PLAIN, TRACED = "rtl/top.v", "rtl/top_trace.v"
 """The accelerator's Verilog, and the same with trace ports, for simulation only."""
 MEASURED = "measured.json"
-"""What the last RTL simulation counted."""
+"""The counters of the last RTL simulation."""
 DERIVED = (TRACED, MEASURED)
-"""What a simulation adds; the manifest doesn't list it."""
+"""Files that a simulation adds; the manifest doesn't list them."""

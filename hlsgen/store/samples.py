@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images that travel with a design, so that every execution can be tried on real input."""
+"""Images that travel with a design, so that every level can run real input."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ CLIPPED_SHARE = 0.01
 
 @dataclass(frozen=True)
 class Samples:
-    """Quantized images [N, C, H, W] int8; labels [N] and the float model's logits [N, classes] if known."""
+    """Quantized images with labels and float logits; raises `UsageError` where their numbers differ."""
 
     images: np.ndarray
+    """int8 [N, C, H, W], as `Design.quantize_input` makes them."""
     labels: np.ndarray | None = None
+    """Classes [N], if they are known."""
     reference: np.ndarray | None = None
+    """The float model's logits [N, classes], if they are known."""
 
     def __post_init__(self) -> None:
         for name, value in (("labels", self.labels), ("reference", self.reference)):
@@ -32,7 +35,7 @@ class Samples:
         return len(self.images)
 
     def first(self, count: int) -> Samples:
-        """The first `count` images and what belongs to them."""
+        """The first `count` images with their labels and logits."""
         cut = [None if value is None else value[:count] for value in (self.labels, self.reference)]
         return Samples(self.images[:count], *cut)
 

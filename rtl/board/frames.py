@@ -51,7 +51,7 @@ class Frames(wiring.Component):
     start, done, code, cycles
         To and from the host of the registers.
     busy, complete, error
-        Levels: an image runs or is answered; the last one was answered; the last answer was an error.
+        Levels: an image runs or is answered; the board has answered an image; its last answer was an error.
     label
         The last class.
     """

@@ -142,8 +142,8 @@ class BoardTop(wiring.Component):
     uart_rx : In(1), uart_tx : Out(1)
         Serial port.
     led : Out(8)
-        Bit 0 beats as long as there is a clock, 1 an image runs, 2 the last one was answered, 3 the last
-        answer was an error, 4..7 the low bits of the last class.
+        Bit 0 beats as long as there is a clock, 1 an image runs, 2 the board has answered an image, 3
+        its last answer was an error, 4..7 the low bits of the last class.
     """
 
     uart_rx: Signal

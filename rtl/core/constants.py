@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -86,70 +86,97 @@ class ConstantReader(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m = Module()
-        word = self.words.payload
-        left, after, is_exp, bank = Signal(16), Signal(16), Signal(), Signal()
-        parts = word_bytes(self._columns) // PART_BYTES
-        part, address = Signal(range(max(2, parts))), Signal(self._exp_bits - 2)
-        is_gate = Signal()
-        high, place = Signal(8 * GROUP * self._columns, reset_less=True), Signal(range(GROUP))
-        for column in range(self._columns):
-            record = Cat(word[32 * column : 32 * column + 32], high[8 * column : 8 * column + 8])
-            m.d.comb += self.constants.payload[column].eq(record)
-        writing = Signal()
-        entries = Signal(8 * PART_BYTES, reset_less=True)
-        m.d.sync += [
-            self.activation.valid.eq(writing & ~is_exp & ~is_gate),
-            self.activation.address.eq(Cat(address[:5], bank)),
-            self.exp.valid.eq(writing & is_exp),
-            self.exp.address.eq(Cat(address[:-1], bank)),
-            self.gate.valid.eq(writing & is_gate),
-            self.gate.address.eq(address),
-            entries.eq(word.word_select(part, 8 * PART_BYTES)),
-        ]
-        m.d.comb += [table.data.eq(entries) for table in (self.activation, self.exp, self.gate)]
+        word, left, after = self.words.payload, Signal(16), Signal(16)
+        at, writing = _TablePart(self._columns, self._exp_bits), Signal()
         with m.FSM():
             with m.State("header"):
                 m.d.comb += self.words.ready.eq(1)
-                m.d.sync += [
-                    is_exp.eq(word[:8] == Item.EXP_TABLE),
-                    is_gate.eq(word[:8] == Item.GATE_TABLE),
-                    bank.eq(word[8]),
-                    left.eq(word[32:48]),
-                    after.eq(word[48:64]),
-                    part.eq(0),
-                    address.eq(0),
-                ]
+                m.d.sync += [*at.begin(word), left.eq(word[32:48]), after.eq(word[48:64])]
                 with m.If(self.words.valid & (word[32:48] != 0)):
                     m.next = "wait"
                     with m.If(word[:8] == Item.CONSTANTS):
                         m.next = "high"
-            with m.State("high"):
-                m.d.comb += self.words.ready.eq(1)
-                m.d.sync += [high.eq(word), place.eq(0)]
-                with m.If(self.words.valid):
-                    m.next = "constants"
-            with m.State("constants"):
-                m.d.comb += [
-                    self.constants.valid.eq(self.words.valid),
-                    self.words.ready.eq(self.constants.ready),
-                ]
-                with m.If(self.words.valid & self.words.ready):
-                    m.d.sync += [left.eq(left - 1), place.eq(place + 1), high.eq(high >> 8 * self._columns)]
-                    with m.If(place == GROUP - 1):
-                        m.next = "high"
-                    with m.If(left == 1):
-                        m.next = "header"
+            self._read_constants(m, left)
             with m.State("wait"), m.If((after == NO_COMMAND) | (self.drained_commands > after)):
                 m.next = "table"
             with m.State("table"), m.If(self.words.valid):
                 ends = left <= PART_BYTES
-                m.d.comb += [writing.eq(1), self.words.ready.eq(ends | (part == parts - 1))]
-                m.d.sync += [left.eq(left - PART_BYTES), address.eq(address + 1), part.eq(part + 1)]
+                m.d.comb += [writing.eq(1), self.words.ready.eq(ends | at.is_last)]
+                m.d.sync += [left.eq(left - PART_BYTES), *at.advance()]
                 with m.If(self.words.ready):
-                    m.d.sync += part.eq(0)
+                    m.d.sync += at.part.eq(0)
                 with m.If(ends):
                     m.next = "header"
+        self._write_table(m, at, writing)
         return m
+
+    def _read_constants(self, m: Module, left: Signal) -> None:
+        """States: a word with the high bytes of four blocks, then each block's own; `left` of them in all."""
+        word, constants = self.words.payload, self.constants
+        high, place = Signal(8 * GROUP * self._columns, reset_less=True), Signal(range(GROUP))
+        for column in range(self._columns):
+            record = Cat(word[32 * column : 32 * column + 32], high[8 * column : 8 * column + 8])
+            m.d.comb += constants.payload[column].eq(record)
+        with m.State("high"):
+            m.d.comb += self.words.ready.eq(1)
+            m.d.sync += [high.eq(word), place.eq(0)]
+            with m.If(self.words.valid):
+                m.next = "constants"
+        with m.State("constants"):
+            m.d.comb += [constants.valid.eq(self.words.valid), self.words.ready.eq(constants.ready)]
+            with m.If(self.words.valid & self.words.ready):
+                m.d.sync += [left.eq(left - 1), place.eq(place + 1), high.eq(high >> 8 * self._columns)]
+                with m.If(place == GROUP - 1):
+                    m.next = "high"
+                with m.If(left == 1):
+                    m.next = "header"
+
+    def _write_table(self, m: Module, at: _TablePart, writing: Value) -> None:
+        """The part to the table that the item is for, from registers."""
+        entries = Signal(8 * PART_BYTES, reset_less=True)
+        m.d.sync += [
+            self.activation.valid.eq(writing & ~at.is_exp & ~at.is_gate),
+            self.activation.address.eq(Cat(at.address[:5], at.bank)),
+            self.exp.valid.eq(writing & at.is_exp),
+            self.exp.address.eq(Cat(at.address[:-1], at.bank)),
+            self.gate.valid.eq(writing & at.is_gate),
+            self.gate.address.eq(at.address),
+            entries.eq(self.words.payload.word_select(at.part, 8 * PART_BYTES)),
+        ]
+        m.d.comb += [table.data.eq(entries) for table in (self.activation, self.exp, self.gate)]
+
+
+class _TablePart:
+    """Registers: which table is written, which part of it, and where that stands in the word."""
+
+    def __init__(self, columns: int, exp_bits: int) -> None:
+        self._parts = word_bytes(columns) // PART_BYTES
+        self.is_exp, self.is_gate, self.bank = (
+            Signal(name="is_exp"),
+            Signal(name="is_gate"),
+            Signal(name="bank"),
+        )
+        self.part = Signal(range(max(2, self._parts)), name="part")
+        self.address = Signal(exp_bits - 2, name="address")
+
+    @property
+    def is_last(self) -> Value:
+        """The word's last part."""
+        return self.part == self._parts - 1
+
+    def begin(self, header: Value) -> list[Any]:
+        """Statements: to the first part of the item with this header."""
+        return [
+            self.is_exp.eq(header[:8] == Item.EXP_TABLE),
+            self.is_gate.eq(header[:8] == Item.GATE_TABLE),
+            self.bank.eq(header[8]),
+            self.part.eq(0),
+            self.address.eq(0),
+        ]
+
+    def advance(self) -> list[Any]:
+        """Statements: to the next part."""
+        return [self.address.eq(self.address + 1), self.part.eq(self.part + 1)]
 
 
 def ring_bits(columns: int) -> int:

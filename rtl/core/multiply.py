@@ -62,9 +62,9 @@ class MultiplyStage(wiring.Component):
     reserve_weight, reserve_constant : Out(1)
     take_constant : Out(1)
     first_pass, last_pass : Out(1)
-        The first, last tile of a group.
+        The first, last tile of a sweep.
     weights_first : Out(1)
-        A group's first tile is there and its weights are being taken as they come.
+        A sweep's first tile is there and its weights are being taken as they come.
     ends_pass : Out(1)
         With `issue`: a job's last step.
     keys, values : In(Heads)
@@ -138,15 +138,31 @@ class MultiplyStage(wiring.Component):
         del platform
         m = Module()
         job, active = Signal(multiply_job(self._parameters), reset_less=True), Signal()
-        steps, blocks = Signal.like(job.steps, reset_less=True), Signal.like(job.blocks, reset_less=True)
-        block_last = Signal(reset_less=True)
-        plain, fresh = Signal(), Signal()
-        m.d.comb += [self.ends_pass.eq(self.issue & self.last & block_last)]
-        load = Signal()
+        plain, fresh, load, new = Signal(), Signal(), Signal(), self.jobs.payload
         m.d.comb += [
             load.eq(self.jobs.valid & (~active | self.ends_pass)),
             self.jobs.ready.eq(~active | self.ends_pass),
         ]
+        with m.If(self.ends_pass):
+            m.d.sync += active.eq(0)
+        with m.If(load):
+            m.d.sync += [
+                active.eq(1),
+                job.eq(new),
+                plain.eq(new.kind == Kind.PLAIN),
+                fresh.eq((new.kind == Kind.PLAIN) & new.first_pass),
+            ]
+        self._count(m, job, load)
+        self._decide(m, job, active, fresh, load)
+        self._addresses(m, job, load)
+        self._tell(m, job, plain, fresh)
+        return m
+
+    def _count(self, m: Module, job: Any, load: Value) -> None:
+        """Steps of the block and blocks of the job that are left; which step is a block's, a job's last."""
+        steps, blocks = Signal.like(job.steps, reset_less=True), Signal.like(job.blocks, reset_less=True)
+        block_last, new = Signal(reset_less=True), self.jobs.payload
+        m.d.comb += self.ends_pass.eq(self.issue & self.last & block_last)
         with m.If(self.issue):
             m.d.sync += [steps.eq(steps - 1), self.first.eq(self.last), self.last.eq(steps == 2)]
             with m.If(self.last):
@@ -156,39 +172,33 @@ class MultiplyStage(wiring.Component):
                     blocks.eq(blocks - 1),
                     block_last.eq(blocks == 2),
                 ]
-        with m.If(self.ends_pass):
-            m.d.sync += active.eq(0)
-        new = self.jobs.payload
         with m.If(load):
             m.d.sync += [
-                active.eq(1),
-                job.eq(new),
-                plain.eq(new.kind == Kind.PLAIN),
-                fresh.eq((new.kind == Kind.PLAIN) & new.first_pass),
                 steps.eq(new.steps),
                 blocks.eq(new.blocks),
                 self.first.eq(1),
                 self.last.eq(new.steps == 1),
                 block_last.eq(new.blocks == 1),
             ]
-        self._decide(m, job, active, fresh, load)
-        self._addresses(m, job, load)
+
+    def _tell(self, m: Module, job: Any, plain: Value, fresh: Value) -> None:
+        """What a step takes and reserves; `plain`: of weights and constants, `fresh`: for the first time."""
+        ends = self.issue & self.last
         m.d.comb += [
             self.kind.eq(job.kind),
             self.first_pass.eq(job.first_pass),
             self.last_pass.eq(job.last_pass),
             self.take_weight.eq(self.issue & plain),
             self.reserve_weight.eq(self.issue & fresh),
-            self.take_constant.eq(self.issue & self.last & plain),
-            self.reserve_constant.eq(self.issue & self.last & fresh),
-            self.reservations.addends.eq(self.issue & self.last & job.addends),
-            self.reservations.output.eq(self.issue & self.last & job.output),
+            self.take_constant.eq(ends & plain),
+            self.reserve_constant.eq(ends & fresh),
+            self.reservations.addends.eq(ends & job.addends),
+            self.reservations.output.eq(ends & job.output),
             self.reservations.groups.eq(job.row_groups),
             self.slot_freed.eq(self.ends_pass),
         ]
         if self._parameters.experts:
             m.d.comb += self.expert.eq(job.expert)
-        return m
 
     def _decide(self, m: Module, job: Any, active: Value, takes: Value, load: Value) -> None:
         """Whether there is a step this cycle, and if not, why; `takes`: the job's words are new."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The weight ring: a group's weights stay while its tiles pass."""
+"""The weight ring: a sweep's weights stay while its tiles pass."""
 
 from __future__ import annotations
 

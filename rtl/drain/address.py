@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where DRAIN's rows go: running sums over rows, blocks, tiles and groups."""
+"""Where DRAIN's rows go: running sums over rows, blocks, tiles and sweeps."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class DrainAddress(wiring.Component):
             m.d.sync += [self.lane.eq(start_lane), begin_lane.eq(start_lane)]
 
     def _blocks(self, m: Module, base: Signal) -> None:
-        """Blocks within a job; the next group starts where this one's last tile ended."""
+        """Blocks within a job; the next sweep starts where this one's last tile ended."""
         new, word = self.new, Signal.like(self.job.head_words)
         group, group_word = Signal.like(base), Signal.like(word)
         next_group, next_word = Signal.like(base), Signal.like(word)

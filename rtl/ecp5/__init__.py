@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a board with an ECP5 has of its own: the clock's PLL, and where its blocks lie."""
+"""Parts of an ECP5 board only: the clock's PLL, and the paths of the blocks that get sites."""

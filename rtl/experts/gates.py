@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Array, C, Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, wiring
+from amaranth import Array, C, Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
@@ -15,20 +15,27 @@ from hlsgen.numerics import GATE_ONE, GateMode
 from hlsgen.rtl.arith.multiplier import Multiplier
 from hlsgen.rtl.arith.numerics import round_half_up
 from hlsgen.rtl.arith.reciprocal import Reciprocal
-from hlsgen.rtl.experts.select import READ_LATENCY, LogitWalk, best_list
-from hlsgen.rtl.format.experts import GATE_BITS, logit_address_bits
+from hlsgen.rtl.experts.select import (
+    READ_LATENCY,
+    LogitRead,
+    LogitReadPorts,
+    LogitWalk,
+    best_list,
+    chosen_list,
+)
+from hlsgen.rtl.format.experts import GATE_BITS, expert_bits
 from hlsgen.rtl.format.jobs import FIELD_BITS
 from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts, ram
-from hlsgen.rtl.parts.pipeline import address_bits, delay, register, total
+from hlsgen.rtl.parts.pipeline import delay, register, total
 
 SUM_BITS = 32
 
 
 def weighed_list(p: MachineParameters) -> data.StructLayout:
     """The chosen experts with their table values, and what those are divided by."""
-    item = data.StructLayout({"expert": address_bits(p.experts), "value": GATE_BITS})
+    item = data.StructLayout({"expert": expert_bits(p), "value": GATE_BITS})
     return data.StructLayout(
-        {"items": data.ArrayLayout(item, p.choices), "sum": SUM_BITS, "lowest": address_bits(p.experts)}
+        {"items": data.ArrayLayout(item, p.choices), "sum": SUM_BITS, "lowest": expert_bits(p)}
     )
 
 
@@ -41,7 +48,7 @@ def weighed_list(p: MachineParameters) -> data.StructLayout:
 #   values                                    first    second
 #   weighed                                            first    both
 #   complete                                                    1
-#   o_valid                                                                  1
+#   o.valid                                                                  1
 #
 # The next list is taken in cycle 3, but it ends, waiting in `hold`, only when this one has left: a list in 8
 # cycles at the least.
@@ -57,50 +64,34 @@ class RouteSums(wiring.Component):
 
     Members
     -------
-    valid : In(1), best, address : In, ready : Out(1)
-        A list, and its token's first word of logits.
+    i : In(stream of chosen_list), o : Out(stream of weighed_list)
     experts, choices, gate_mode : In
-    read_address : Out, word : In
-        The logit memory.
+    read : Out(LogitRead)
     table : In(TableWrite)
         Four entries of the gate table.
-    o_valid : Out(1), o : Out(weighed_list), o_ready : In(1)
 
     Throughput
     ----------
     A token in max(k + 1, 8) cycles; where all experts' weights are added up in max(k + 1 + E / pace, 8).
     """
 
-    valid: Signal
-    best: Any
-    address: Signal
-    ready: Signal
+    i: stream.Interface
+    o: stream.Interface
     experts: Signal
     choices: Signal
     gate_mode: Signal
-    read_address: Signal
-    word: Any
+    read: LogitReadPorts
     table: TableWritePorts
-    o_valid: Signal
-    o: Any
-    o_ready: Signal
 
     def __init__(self, parameters: MachineParameters) -> None:
         p = self._parameters = parameters
-        address = logit_address_bits(p)
         super().__init__(
             {
-                "valid": In(1),
-                "best": In(best_list(p)),
-                "address": In(address),
-                "ready": Out(1),
+                "i": In(stream.Signature(chosen_list(p))),
+                "o": Out(stream.Signature(weighed_list(p))),
                 **{name: In(FIELD_BITS[name]) for name in ("experts", "choices", "gate_mode")},
-                "read_address": Out(address),
-                "word": In(data.ArrayLayout(signed(p.logit_bits), p.columns)),
+                "read": Out(LogitRead(p)),
                 "table": In(TableWrite(1 << p.logit_bits)),
-                "o_valid": Out(1),
-                "o": Out(weighed_list(p)),
-                "o_ready": In(1),
             }
         )
 
@@ -110,20 +101,17 @@ class RouteSums(wiring.Component):
         m.submodules.walk = walk = LogitWalk(p)
         best, number = Signal(best_list(p), reset_less=True), Signal(FIELD_BITS["choices"])
         asks, ends, waiting = Signal(), Signal(), Signal(2)
-        address = Signal.like(self.address, reset_less=True)
-        m.d.comb += [
-            walk.experts.eq(self.experts),
-            walk.address.eq(address),
-            walk.word.eq(self.word),
-            self.read_address.eq(walk.read_address),
-        ]
+        given = self.i.payload
+        address = Signal.like(given.address, reset_less=True)
+        m.d.comb += [walk.experts.eq(self.experts), walk.address.eq(address)]
+        wiring.connect(m, walk.read, wiring.flipped(self.read))
         sums_all = self.gate_mode == GateMode.ALL
         with m.FSM(name="sums"):
             with m.State("idle"):
                 # The list before is in its buffer before the first value of this one comes.
-                m.d.comb += self.ready.eq(waiting <= 1)
-                m.d.sync += [best.eq(self.best), address.eq(self.address), number.eq(0)]
-                with m.If(self.valid & self.ready):
+                m.d.comb += self.i.ready.eq(waiting <= 1)
+                m.d.sync += [best.eq(given.best), address.eq(given.address), number.eq(0)]
+                with m.If(self.i.valid & self.i.ready):
                     m.next = "chosen"
             with m.State("chosen"):
                 m.d.comb += asks.eq(1)
@@ -153,11 +141,11 @@ class RouteSums(wiring.Component):
 
     def _buffer(self, m: Module, weighed: Any, complete: Value, ends: Value, waiting: Signal) -> None:
         """The finished list, until it is taken; `waiting`: lists that are in it or on their way."""
-        takes = self.o_valid & self.o_ready
+        takes = self.o.valid & self.o.ready
         with m.If(complete):
-            m.d.sync += [self.o.eq(weighed), self.o_valid.eq(1)]
+            m.d.sync += [self.o.payload.eq(weighed), self.o.valid.eq(1)]
         with m.Elif(takes):
-            m.d.sync += self.o_valid.eq(0)
+            m.d.sync += self.o.valid.eq(0)
         m.d.sync += waiting.eq(waiting + ends - takes)
 
     def _look_up(self, m: Module, best: Any, number: Signal, asks: Signal, walk: LogitWalk) -> Any:
@@ -238,7 +226,7 @@ class RouteGates(wiring.Component):
 
     Members
     -------
-    valid : In(1), weighed : In(weighed_list), ready : Out(1)
+    i : In(stream of weighed_list)
     choices, gate_mode : In
     append : Out(1), expert, gate, first : Out
     done : Out(1)
@@ -249,9 +237,7 @@ class RouteGates(wiring.Component):
     A token in k + 11 cycles.
     """
 
-    valid: Signal
-    weighed: Any
-    ready: Signal
+    i: stream.Interface
     choices: Signal
     gate_mode: Signal
     append: Signal
@@ -264,12 +250,10 @@ class RouteGates(wiring.Component):
         p = self._parameters = parameters
         super().__init__(
             {
-                "valid": In(1),
-                "weighed": In(weighed_list(p)),
-                "ready": Out(1),
+                "i": In(stream.Signature(weighed_list(p))),
                 **{name: In(FIELD_BITS[name]) for name in ("choices", "gate_mode")},
                 "append": Out(1),
-                "expert": Out(address_bits(p.experts)),
+                "expert": Out(expert_bits(p)),
                 "gate": Out(GATE_BITS),
                 "first": Out(1),
                 "done": Out(1),
@@ -283,12 +267,12 @@ class RouteGates(wiring.Component):
         held = Signal(weighed_list(p), reset_less=True)
         number, asks = Signal(FIELD_BITS["choices"]), Signal()
         last = number + 1 == self.choices
-        m.d.comb += reciprocal.x.eq(self.weighed.sum)
+        m.d.comb += reciprocal.x.eq(self.i.payload.sum)
         with m.FSM(name="gates"):
             with m.State("idle"):
-                m.d.comb += self.ready.eq(1)
-                m.d.sync += [held.eq(self.weighed), number.eq(0)]
-                with m.If(self.valid):
+                m.d.comb += self.i.ready.eq(1)
+                m.d.sync += [held.eq(self.i.payload), number.eq(0)]
+                with m.If(self.i.valid):
                     m.d.comb += reciprocal.start.eq(1)
                     m.next = "divide"
             with m.State("divide"), m.If(reciprocal.valid):
@@ -298,7 +282,12 @@ class RouteGates(wiring.Component):
                 m.d.sync += number.eq(number + 1)
                 with m.If(last):
                     m.next = "idle"
-        items = Array([held.items[index] for index in range(p.choices)])
+        self._divide(m, held, number, asks, reciprocal)
+        return m
+
+    def _divide(self, m: Module, held: Any, number: Signal, asks: Value, reciprocal: Reciprocal) -> None:
+        """The entry of the expert with this number, five cycles later."""
+        items = Array([held.items[index] for index in range(self._parameters.choices)])
         item = items[number]
         m.submodules.product = product = Multiplier(GATE_BITS + 1, 17, latency=3)
         m.d.comb += [
@@ -315,6 +304,5 @@ class RouteGates(wiring.Component):
             self.expert.eq(delay(m, item.expert, 4, name="expert")),
             self.first.eq(delay(m, item.expert == held.lowest, 4, name="first")),
             self.append.eq(delay(m, asks, 4, name="asks")),
-            self.done.eq(delay(m, asks & last, 4, name="last")),
+            self.done.eq(delay(m, asks & (number + 1 == self.choices), 4, name="last")),
         ]
-        return m

@@ -27,8 +27,8 @@ from hlsgen.rtl.parts.pipeline import count_bits
 #
 #   logits.valid and token_end   t
 #   waiting != 0                 t+1      select takes the token, E / pace + 5 cycles to its list
-#   select.valid, sums.ready              sums takes the list, k + 7 cycles to its weights
-#   sums.o_valid, gates.ready             gates takes them, 16 cycles to the first append, k - 1 to `done`
+#   select.o                              sums takes the list, k + 7 cycles to its weights
+#   sums.o                                gates takes them, 16 cycles to the first append, k - 1 to `done`
 #   gates.done                            `left` falls; the next token's row is `route_stride` further
 
 
@@ -87,6 +87,8 @@ class Route(wiring.Component):
         m.submodules.gates = gates = RouteGates(p)
         self._memory(m, select, sums)
         wiring.connect(m, wiring.flipped(self.table), sums.table)
+        wiring.connect(m, select.o, sums.i)
+        wiring.connect(m, sums.o, gates.i)
         m.d.comb += [
             select.experts.eq(config.experts),
             sums.experts.eq(config.experts),
@@ -95,13 +97,6 @@ class Route(wiring.Component):
             gates.choices.eq(config.choices),
             gates.gate_mode.eq(config.gate_mode),
             select.clear.eq(self.logits.begin),
-            sums.valid.eq(select.valid),
-            sums.best.eq(select.best),
-            sums.address.eq(select.address),
-            select.ready.eq(sums.ready),
-            gates.valid.eq(sums.o_valid),
-            gates.weighed.eq(sums.o),
-            sums.o_ready.eq(gates.ready),
         ]
         self._tokens(m, select, gates, config)
         return m
@@ -117,8 +112,8 @@ class Route(wiring.Component):
         ]
         for index, part in enumerate((select, sums)):
             m.d.comb += [
-                logits.read_address[index].eq(part.read_address),
-                part.word.as_value().eq(logits.read_data[index]),
+                logits.read_address[index].eq(part.read.address),
+                part.read.word.as_value().eq(logits.read_data[index]),
             ]
 
     def _tokens(self, m: Module, select: RouteSelect, gates: RouteGates, config: Any) -> None:

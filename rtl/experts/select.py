@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from amaranth import Array, C, Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.depths import route_pace
-from hlsgen.rtl.format.experts import logit_address_bits
+from hlsgen.rtl.format.experts import expert_bits, logit_address_bits
 from hlsgen.rtl.format.jobs import FIELD_BITS
+from hlsgen.rtl.parts.memories import words_of
 from hlsgen.rtl.parts.pipeline import address_bits, delay, register
+from hlsgen.rtl.parts.ports import Bundle
 
 READ_LATENCY = 2
 """Cycles from an address to the logits."""
@@ -21,8 +23,36 @@ READ_LATENCY = 2
 
 def best_list(p: MachineParameters) -> data.StructLayout:
     """The best experts of a token, best first."""
-    item = data.StructLayout({"logit": signed(p.logit_bits), "expert": address_bits(p.experts)})
+    item = data.StructLayout({"logit": signed(p.logit_bits), "expert": expert_bits(p)})
     return data.StructLayout({"items": data.ArrayLayout(item, p.choices)})
+
+
+def chosen_list(p: MachineParameters) -> data.StructLayout:
+    """A finished list, and its token's first word of logits."""
+    return data.StructLayout({"best": best_list(p), "address": logit_address_bits(p)})
+
+
+class LogitReadPorts(wiring.PureInterface):
+    """An interface of `LogitRead`."""
+
+    address: Signal
+    word: Any
+
+
+class LogitRead(Bundle):
+    """A reader of the logit memory (`Out`).
+
+    address : Out
+    word : In(C x signed logit)
+        `READ_LATENCY` cycles after the address.
+    """
+
+    interface: ClassVar = LogitReadPorts
+
+    def __init__(self, p: MachineParameters) -> None:
+        super().__init__(
+            {"address": Out(logit_address_bits(p)), "word": In(words_of(p.logit_bits, p.columns))}
+        )
 
 
 class LogitWalk(wiring.Component):
@@ -33,8 +63,7 @@ class LogitWalk(wiring.Component):
     start : In(1), address : In
         The token's first word.
     experts : In
-    read_address : Out, word : In
-        Data `READ_LATENCY` cycles after the address.
+    read : Out(LogitRead)
     next_address : Out
         The word after the token's last, from `finishing` on.
     finishing : Out(1)
@@ -48,8 +77,7 @@ class LogitWalk(wiring.Component):
     start: Signal
     address: Signal
     experts: Signal
-    read_address: Signal
-    word: Any
+    read: LogitReadPorts
     next_address: Signal
     finishing: Signal
     valid: Signal
@@ -65,13 +93,12 @@ class LogitWalk(wiring.Component):
                 "start": In(1),
                 "address": In(address),
                 "experts": In(FIELD_BITS["experts"]),
-                "read_address": Out(address),
-                "word": In(data.ArrayLayout(signed(p.logit_bits), p.columns)),
+                "read": Out(LogitRead(p)),
                 "next_address": Out(address),
                 "finishing": Out(1),
                 "valid": Out(route_pace(p)),
                 "last": Out(1),
-                "expert": Out(address_bits(p.experts)),
+                "expert": Out(expert_bits(p)),
                 "logit": Out(data.ArrayLayout(signed(p.logit_bits), route_pace(p))),
             }
         )
@@ -87,15 +114,15 @@ class LogitWalk(wiring.Component):
         with m.If(running):
             m.d.sync += [expert.eq(expert + step), lane.eq(Mux(wraps, 0, lane + step))]
             with m.If(wraps | last):
-                m.d.sync += self.read_address.eq(self.read_address + 1)
+                m.d.sync += self.read.address.eq(self.read.address + 1)
             with m.If(last):
                 m.d.sync += running.eq(0)
         with m.If(self.start):
-            m.d.sync += [running.eq(1), expert.eq(0), lane.eq(0), self.read_address.eq(self.address)]
-        m.d.comb += [self.finishing.eq(running & last), self.next_address.eq(self.read_address)]
+            m.d.sync += [running.eq(1), expert.eq(0), lane.eq(0), self.read.address.eq(self.address)]
+        m.d.comb += [self.finishing.eq(running & last), self.next_address.eq(self.read.address)]
         found = delay(m, lane, READ_LATENCY, name="lane")
         for index in range(step):
-            places = [self.word[(first + index) % p.columns] for first in range(p.columns)]
+            places = [self.read.word[(first + index) % p.columns] for first in range(p.columns)]
             m.d.comb += self.logit[index].eq(Array(places)[found])
         m.d.comb += [
             self.valid.eq(delay(m, real, READ_LATENCY, name="valid")),
@@ -109,12 +136,12 @@ class LogitWalk(wiring.Component):
 #
 #   cycle             0     1 .. n    3 .. n+2  4 .. n+3    5 .. n+4  n+4   n+5   n+6
 #   state             idle  walk                                            hold  idle
-#   read_address            words
+#   read.address            words
 #   walk.logit                        logits
 #   logit (register)                            compared
 #   best                                                    sorted
 #   done                                                              1
-#   valid                                                                   1
+#   o.valid                                                                 1
 
 
 class RouteSelect(wiring.Component):
@@ -134,11 +161,8 @@ class RouteSelect(wiring.Component):
     experts : In
     taken : Out(1)
         A token of those available is begun.
-    read_address : Out, word : In
-        The logit memory.
-    valid : Out(1), best : Out, address : Out
-        A finished list, and the token's first word.
-    ready : In(1)
+    read : Out(LogitRead)
+    o : Out(stream of chosen_list)
 
     Throughput
     ----------
@@ -149,28 +173,19 @@ class RouteSelect(wiring.Component):
     available: Signal
     experts: Signal
     taken: Signal
-    read_address: Signal
-    word: Any
-    valid: Signal
-    best: Any
-    address: Signal
-    ready: Signal
+    read: LogitReadPorts
+    o: stream.Interface
 
     def __init__(self, parameters: MachineParameters) -> None:
         p = self._parameters = parameters
-        address = logit_address_bits(p)
         super().__init__(
             {
                 "clear": In(1),
                 "available": In(1),
                 "experts": In(FIELD_BITS["experts"]),
                 "taken": Out(1),
-                "read_address": Out(address),
-                "word": In(data.ArrayLayout(signed(p.logit_bits), p.columns)),
-                "valid": Out(1),
-                "best": Out(best_list(p)),
-                "address": Out(address),
-                "ready": In(1),
+                "read": Out(LogitRead(p)),
+                "o": Out(stream.Signature(chosen_list(p))),
             }
         )
 
@@ -178,24 +193,23 @@ class RouteSelect(wiring.Component):
         del platform
         m = Module()
         m.submodules.walk = walk = LogitWalk(self._parameters)
-        following, done = Signal.like(self.address), Signal()
+        following, done = Signal.like(self.o.payload.address), Signal()
         m.d.comb += [
             walk.experts.eq(self.experts),
             walk.address.eq(following),
-            walk.word.eq(self.word),
-            self.read_address.eq(walk.read_address),
         ]
+        wiring.connect(m, walk.read, wiring.flipped(self.read))
         with m.FSM(name="select"):
             with m.State("idle"), m.If(self.available):
                 m.d.comb += [walk.start.eq(1), self.taken.eq(1)]
-                m.d.sync += self.address.eq(following)
+                m.d.sync += self.o.payload.address.eq(following)
                 m.next = "walk"
             with m.State("walk"), m.If(done):
                 m.d.sync += following.eq(walk.next_address)
                 m.next = "hold"
             with m.State("hold"):
-                m.d.comb += self.valid.eq(1)
-                with m.If(self.ready):
+                m.d.comb += self.o.valid.eq(1)
+                with m.If(self.o.ready):
                     m.next = "idle"
         with m.If(self.clear):
             m.d.sync += following.eq(0)
@@ -204,19 +218,18 @@ class RouteSelect(wiring.Component):
 
     def _insert(self, m: Module, walk: LogitWalk) -> Value:
         """More logits in the list, which is empty at first; returns when the last one is in."""
-        p = self._parameters
+        p, best = self._parameters, self.o.payload.best
         valid = register(m, walk.valid, name="valid_1")
         expert = register(m, walk.expert, name="expert_1")
         used = Signal(p.choices)
         items: list[tuple[Value, Value, Value]] = [
-            (used[index], self.best.items[index].logit, self.best.items[index].expert)
-            for index in range(p.choices)
+            (used[index], best.items[index].logit, best.items[index].expert) for index in range(p.choices)
         ]
         for index in range(route_pace(p)):
             logit = register(m, walk.logit[index], name=f"logit_{index}")
             items = self._inserted(items, valid[index], logit, expert + index)
         for index, (taken, logit, number) in enumerate(items):
-            item = self.best.items[index]
+            item = best.items[index]
             m.d.sync += [used[index].eq(taken), item.logit.eq(logit), item.expert.eq(number)]
         with m.If(self.taken):
             m.d.sync += used.eq(0)

@@ -34,7 +34,7 @@ def field(p: MachineParameters, *names: str) -> int:
 
 
 def block_bits(p: MachineParameters) -> int:
-    """Bits of a job's number of blocks: of a group, of a row of scores, or of a head's words."""
+    """Bits of a job's number of blocks: of a sweep, of a row of scores, or of a head's words."""
     bits = p.field_bits["blocks"] + (p.field_bits["extra"] > 0)
     return min(FIELD_BITS["blocks"], max(bits, field(p, "head_words")))
 
@@ -183,7 +183,7 @@ def load_job(p: MachineParameters, trace: bool) -> data.StructLayout:
 
 
 def multiply_job(p: MachineParameters) -> data.StructLayout:
-    """One tile against the blocks of a group, of all keys, or of a head's values."""
+    """One tile against the blocks of a sweep, of all keys, or of a head's values."""
     address = operand_bits(p)
     return data.StructLayout(
         {

@@ -60,7 +60,7 @@ class Top(wiring.Component):
 
     Latency
     -------
-    Throughput is the core's; docs/design.md describes it.
+    Throughput is the core's; docs/machine.md describes it.
     """
 
     irq: Signal

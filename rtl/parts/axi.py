@@ -8,8 +8,6 @@ from amaranth.lib.wiring import In, Out
 
 ADDRESS_BITS = 64
 REGISTER_ADDRESS_BITS = 8
-MAX_BURST_BYTES = 4096
-"""No burst crosses an address that is a multiple of this."""
 RESPONSE_ERROR_BIT = 1
 """Bit of rresp and bresp that tells an error (SLVERR, DECERR) from a success."""
 

@@ -75,9 +75,9 @@ class Queue(wiring.Component):
 class Ring(wiring.Component):
     """A ring of words that may be read over and over before they are given back.
 
-    A reader first reserves a word on its first pass over a group, and takes words in order; on the last
-    word of a pass it either rewinds to the group's first word or commits the next one as such. Reserving
-    and taking may be some cycles apart.
+    A reader first reserves a word on its first pass over a sweep's words, and takes words in order. On the
+    last word of a pass it either rewinds to the sweep's first word or commits the next one as such.
+    Reserving and taking may be some cycles apart.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class Ring(wiring.Component):
     release : In(1)
         With `take`: the word may be overwritten.
     rewind, commit : In(1)
-        With `take`: back to the group's first word; the next word is a group's first.
+        With `take`: back to the sweep's first word; the next word is a sweep's first.
     data : Out(bits)
         The word last taken.
 
@@ -183,7 +183,7 @@ class Ring(wiring.Component):
         return Mux(address == self._depth - 1, 0, address + 1)
 
     def _move(self, m: Module, position: Signal) -> None:
-        """Where the next word lies, and where the group began."""
+        """Where the next word lies, and where the sweep began."""
         first, following = Signal.like(position), Signal.like(position)
         m.d.comb += following.eq(self._next(position))
         with m.If(self.take):

@@ -96,11 +96,12 @@ class Planner(wiring.Component):
         del platform
         m, p = Module(), self._parameters
         command = data.View(COMMAND, self.commands.payload[: COMMAND.size])
-        number, settle = Signal(16), Signal(range(SETTLE + 1))
+        number, settle, leave = Signal(16), Signal(range(SETTLE + 1)), Signal()
         mine = (command.tasks == 0) | Array(command.tasks[bit] for bit in range(16))[self.task]
         with m.If(settle != 0):
             m.d.sync += settle.eq(settle - 1)
-        leave = Signal()
+        weights = (command.weight_units, command.weight_words)
+        constants = (command.constant_units, command.constant_words)
         with m.FSM(name="plan"):
             with m.State("take"), m.If(self.commands.valid):
                 m.next = "weights"
@@ -111,32 +112,33 @@ class Planner(wiring.Component):
                     m.next = "skip"
             if p.experts:
                 self._queue(m, command)
-            weights = (command.weight_units, command.weight_words)
-            constants = (command.constant_units, command.constant_words)
             with m.State("weights"):
                 self._section(m, self.weights, *weights, settle, "constants")
             with m.State("constants"):
                 self._section(m, self.constants, *constants, settle, "give")
-            with m.State("give"):
-                m.d.comb += [self.o.valid.eq(self.retired.ready), self.retired.valid.eq(self.o.ready)]
-                m.d.comb += leave.eq(self.o.ready & self.retired.ready)
-                with m.If(leave):
-                    m.next = "next"
-            with m.State("skip"):
-                m.d.comb += [self.retired.valid.eq(1), self.retired.payload.eq(1)]
-                m.d.comb += leave.eq(self.retired.ready)
-                with m.If(leave):
-                    m.next = "next"
-            with m.State("next"):
-                m.next = "take"
+            self._leave(m, leave)
         m.d.comb += self.commands.ready.eq(leave)
         self._give(m, command, number)
         with m.If(leave):
             m.d.sync += number.eq(number + 1)
-            for stream_of, (units, _) in ((self.weights, weights), (self.constants, constants)):
-                offset = stream_of.sections.offset
-                m.d.sync += offset.eq(offset + units)
+            for planned, (units, _) in ((self.weights, weights), (self.constants, constants)):
+                m.d.sync += planned.sections.offset.eq(planned.sections.offset + units)
         return m
+
+    def _leave(self, m: Module, leave: Signal) -> None:
+        """States at a command's end: it is given on or skipped, and DRAIN is told which."""
+        with m.State("give"):
+            m.d.comb += [self.o.valid.eq(self.retired.ready), self.retired.valid.eq(self.o.ready)]
+            m.d.comb += leave.eq(self.o.ready & self.retired.ready)
+            with m.If(leave):
+                m.next = "next"
+        with m.State("skip"):
+            m.d.comb += [self.retired.valid.eq(1), self.retired.payload.eq(1)]
+            m.d.comb += leave.eq(self.retired.ready)
+            with m.If(leave):
+                m.next = "next"
+        with m.State("next"):
+            m.next = "take"
 
     def _queue(self, m: Module, command: Any) -> None:
         """Wait for the routing before the first command of the first expert, then look the queue up."""

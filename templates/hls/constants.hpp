@@ -75,14 +75,14 @@ inline Constant split_record(UInt<32> low, UInt<8> high) {
     return result;
 }
 
-/// Reads the constants of `count` column blocks: a word of high bytes before each group of four blocks.
+/// Reads the constants of `count` column blocks: a word of high bytes before each quad of blocks.
 template <class P>
 void read_block_constants(Memory<P>& memory, Progress& progress, const Beat<P>* image, int count) {
     UInt<8> high[constant_bytes<P>];
 #pragma HLS ARRAY_PARTITION variable=high complete
     const int words = count + (count + constant_group - 1) / constant_group;
     int block = 0;
-    int place = constant_group;  // in the group; the word of high bytes comes next
+    int place = constant_group;  // in the quad; the word of high bytes comes next
     for (int word = 0; word < words; ++word) {
 #pragma HLS PIPELINE II=1
         UInt<8> bytes[constant_bytes<P>];

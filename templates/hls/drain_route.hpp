@@ -75,7 +75,7 @@ void append_token(Memory<P>& memory, const Command& command, int token,
     }
 }
 
-/// Keeps a block's logits of row `row`; with the last block of the last group the token goes to its queues.
+/// Keeps a block's logits of row `row`; with the last block of the last sweep the token goes to its queues.
 template <class P>
 void drain_route(Memory<P>& memory, const Command& command, const Job& job, int row, int block,
                  const Int<16> (&result)[P::columns]) {

@@ -129,7 +129,7 @@ void drain(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>*
     }
 }
 
-/// One tile against the column blocks of one group.
+/// One tile against the column blocks of one sweep.
 template <class P>
 void run_job(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Beat<P>* workspace,
              Output<P>& output, const Command& command, const Job& job) {
@@ -161,7 +161,7 @@ Job tile_job(const Progress& progress, const Command& command, Kind kind, int ti
     return job;
 }
 
-/// Groups of column blocks, and for each group all tiles: every weight is read once.
+/// Sweeps, and for each sweep all tiles: every weight is read once.
 template <class P>
 void run_plain(Memory<P>& memory, Progress& progress, const Beat<P>* image, Beat<P>* external, Beat<P>* workspace,
                Output<P>& output, const Command& command) {

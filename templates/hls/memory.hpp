@@ -3,7 +3,7 @@
 //
 // P is the machine's shape: a struct of static constexpr int, one per machine parameter (rows, columns,
 // depth, bus_bytes, tile_slots, ..._words, logit_bits, accumulator_bits). A word is `columns` elements;
-// addresses are in words and are those of docs/design.md.
+// addresses are in words and are those of docs/machine.md.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +46,7 @@ struct Queues {
     static constexpr int choices = P::choices > 0 ? P::choices : 1;
     static constexpr int entries = P::experts > 0 ? P::experts * P::queue_tokens : 1;
     static constexpr int words = (experts + P::columns - 1) / P::columns;
-    /// Rows of logits at a time: a router of several blocks may have several groups, with all tiles between them.
+    /// Rows of logits at a time: a router of several blocks may have several sweeps, with all tiles between them.
     static constexpr int rows = words > 1 ? P::queue_tokens : 1;
     QueueEntry entry[entries];
     int count[experts];
@@ -77,7 +77,7 @@ struct Memory {
 struct Progress {
     int command = 0;
     int tile_slot = 0;
-    int ring = 0;             // ring word that the next group begins at
+    int ring = 0;             // ring word that the next sweep begins at
     int constants_beat = 0;   // first beat of each section of the Image
     int weights_beat = 0;
     int addends_beat = 0;
@@ -92,7 +92,7 @@ struct Progress {
 
 enum class Kind { plain = 0, scores = 1, context = 2 };
 
-/// One tile of operand rows against the column blocks of one group.
+/// One tile of operand rows against the column blocks of one sweep.
 struct Job {
     Kind kind = Kind::plain;
     int command = 0;
@@ -103,8 +103,8 @@ struct Job {
     int rows = 0;         // valid rows of the tile
     int tile_slot = 0;
     int score_slot = 0;
-    int ring = 0;         // plain: ring word of the group's first block
-    int first_block = 0;  // plain: the group's first block
+    int ring = 0;         // plain: ring word of the sweep's first block
+    int first_block = 0;  // plain: the sweep's first block
     int blocks = 0;
     int steps = 0;        // steps of a block
 };

@@ -110,7 +110,7 @@ void read_input(Memory<P>& memory, const Beat<P>* input, int words) {
     }
 }
 
-/// Fills the weight ring with one group's words, from ring word `ring` on.
+/// Fills the weight ring with one sweep's words, from ring word `ring` on.
 template <class P>
 void read_weights(Memory<P>& memory, Progress& progress, const Beat<P>* image, int ring, int words) {
     int to = ring;

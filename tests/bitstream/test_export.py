@@ -233,7 +233,7 @@ def test_a_changed_project_is_not_built(small: Design, tmp_path: Path) -> None:
         build_bitstream(place)
     assert [(problem.what, problem.why) for problem in caught.value.problems] == [
         (f"{place}/driver/image.bin must be as it was exported", "no such file or directory"),
-        (f"{place}/top.v must be as it was exported", "it was changed"),
+        (f"{place}/top.v must be as it was exported", "the file was changed"),
     ]
     assert "`make bitstream` in the project builds it as it is" in caught.value.problems[0].fix
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures that docs/numerics.md states; `PYTHONPATH=tests python -m quantize.figures` writes them."""
+"""The figures that docs/numerics.md states; `PYTHONPATH=tests python -m quantization.figures` writes them."""
 
 from __future__ import annotations
 

@@ -90,7 +90,9 @@ def test_the_load_is_that_of_the_calibration(design: Design, document: str) -> N
 def test_bytes_with_and_without_the_order_of_experts(design: Design, document: str) -> None:
     for row in cells(document, "tasks"):
         task, cycles, least, _, once, anew, experts = (text.replace(",", "") for text in row)
-        prediction = predict(design.program, design.image, routing=sample_routing(design, int(task)))
+        prediction = predict(
+            design.program, design.image, routing=sample_routing(design, int(task)), target=design.rtl_target
+        )
         assert (int(cycles), int(once)) == (prediction.cycles, prediction.bytes_read)
         assert int(least) <= int(cycles)
         # Every token has two experts a layer, each of which has as many bytes as any other.
@@ -103,7 +105,9 @@ def test_phases_say_which_bound_holds(design: Design, document: str) -> None:
     rows = cells(document, "phases")
     assert {row[7] for row in rows[:-1]} <= {"compute", "memory"}
     assert {"router", "experts 1", "experts 2"} <= {html.unescape(row[0]) for row in rows}
-    prediction = predict(design.program, design.image, routing=sample_routing(design))
+    prediction = predict(
+        design.program, design.image, routing=sample_routing(design), target=design.rtl_target
+    )
     assert rows[-1][1] == f"{prediction.cycles:,}"
     assert rows[-1][3] == f"{prediction.multiply:,}"
 

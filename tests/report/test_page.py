@@ -45,7 +45,7 @@ def document(design: Design, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_the_page_shows_the_report_s_figures(design: Design, document: str) -> None:
-    prediction, program = predict(design.program, design.image), design.program
+    prediction, program = predict(design.program, design.image, target=design.rtl_target), design.program
     values = [html.unescape(value) for value in re.findall(r"<dd>(.*?)</dd>", document)]
     assert f"{prediction.cycles:,}" in values
     assert f"{prediction.useful:.1%}" in values
@@ -114,7 +114,7 @@ def test_measured_counters_stand_beside_the_prediction(design: Design, tmp_path:
     place.write_text(saved.report().html(), "utf-8")
     document = dom(place)
     rows, phases = cells(document, "measured"), cells(document, "measured-phases")
-    prediction = predict(design.program, design.image)
+    prediction = predict(design.program, design.image, target=design.rtl_target)
     slowest = max(result.counters, key=lambda item: item["cycles"])
     assert rows[0][:3] == ["whole image", f"{prediction.cycles:,}", f"{slowest['cycles']:,}"]
     assert rows[1][:3] == ["multiplying", f"{prediction.multiply:,}", f"{slowest['multiply']:,}"]

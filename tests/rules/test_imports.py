@@ -49,7 +49,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 """Parts that import less than their floor allows."""
 
 CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "machine": (("format",), ("run",), ("time",)),
+    "machine": (("format",), ("modes",), ("run",), ("time",)),
     "frontend": (("read",), ("rules",), ("capture",), ("inspect",), ("inputs",)),
     "rtl": (
         ("parts",),

@@ -68,6 +68,7 @@ def test_the_links_point_to_the_top_level_folders() -> None:
 
 OTHER_TESTS = {
     "benchmarks": "of the campaigns in benchmarks/",
+    "docs": "of the pages in docs/, README.md and CONTRIBUTING.md",
     "golden": "texts that tests compare with",
     "mock_tools": "stubs of tools that are not here",
     "rules": "of the tree itself",

@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+from amaranth import Value
 from amaranth.sim import Simulator
 
 from hlsgen.lower import lower
@@ -27,15 +28,22 @@ from support.graphs import Vit, images, integer_vit
 STREAMS = ("commands", "constants", "weights", "addends", "pixels")
 COUNTERS = tuple(reason.level for reason in REASONS)
 
+EVENTS = ("command", "start", "tile_done", "step", "captured")
+"""A command offered, LOAD's start of a job, a tile handed over, a step, a block's sums complete."""
+
 
 @dataclass(frozen=True)
 class CoreRun:
-    """What the core did: cycles until `done`, counters, output bytes, trace records."""
+    """What the core did: cycles until `done`, counters, output bytes, trace records.
+
+    events: by name of a stage's event the cycles in which it was, see `EVENTS`.
+    """
 
     cycles: int
     counters: dict[str, int]
     output: bytes
     records: np.ndarray
+    events: dict[str, list[int]]
 
 
 def case(vit: Vit, array: tuple[int, int, int]) -> tuple[Lowered, bytes, Execution]:
@@ -58,7 +66,11 @@ class CoreBench:
     def __init__(self, parameters: MachineParameters) -> None:
         self.parameters = parameters
         self.core: Any = Core(parameters, trace=True)
-        self._simulator, self._used = Simulator(self.core), False
+        module = self.core.elaborate(None)
+        self._events = _events(
+            self.core, {name: part for name, (part, _) in module._named_submodules.items()}
+        )
+        self._simulator, self._used = Simulator(module), False
         self._simulator.add_clock(1e-6)
         for name in STREAMS:
             self._simulator.add_testbench(self._source(name), background=True)
@@ -81,13 +93,14 @@ class CoreBench:
         self._output: list[bytes] = []
         self._records: list[np.ndarray] = []
         self._counters: dict[str, int] = dict.fromkeys(COUNTERS, 0)
+        self._found: dict[str, list[int]] = {name: [] for name in EVENTS}
         self._cycle = 0
         if self._used:  # a reset makes the benches anew, and those made first must have run
             self._simulator.reset()
         self._used = True
         self._simulator.run()
         records = np.concatenate(self._records)
-        return CoreRun(self._cycle, self._counters, b"".join(self._output), records)
+        return CoreRun(self._cycle, self._counters, b"".join(self._output), records, self._found)
 
     def _source(self, name: str) -> Callable[[Any], Any]:
         port = getattr(self.core, name)
@@ -117,6 +130,9 @@ class CoreBench:
         while not context.get(self.core.done):
             for name in COUNTERS:
                 self._counters[name] += context.get(self.core.levels[name])
+            for name, event in self._events.items():
+                if context.get(event):
+                    self._found[name].append(self._cycle)
             for which, shown in enumerate((self.core.trace_tile, self.core.trace_drain)):
                 valid = context.get(shown.valid)
                 rows = [row for row in range(self.parameters.row_width) if valid >> row & 1]
@@ -136,6 +152,13 @@ class CoreBench:
         words = data & ((1 << 16 * columns) - 1)
         record["data"] = np.frombuffer(words.to_bytes(2 * columns, "little"), "<i2")
         return record
+
+
+def _events(core: Any, stages: dict[str, Any]) -> dict[str, Value]:
+    """`EVENTS`, read off the stages' ports."""
+    load, jobs = stages["load"], stages["load"].jobs
+    found = (core.commands.valid, jobs.valid & jobs.ready, load.tile_done, core.levels.issue)
+    return dict(zip(EVENTS, (*found, stages["array"].captured), strict=True))
 
 
 def _words(data: bytes, size: int) -> list[int]:

@@ -173,7 +173,7 @@ def test_a_changed_or_foreign_folder_is_refused(design: Design, tmp_path: Path) 
         Design.load(copy)
     assert [(Path(p.what.split()[0]).name, p.why) for p in caught.value.problems] == [
         ("graph.safetensors", "no such file or directory"),
-        ("program.txt", "it was changed"),
+        ("program.txt", "the file was changed"),
     ]
     design.save(copy)
     assert str(Design.load(copy).program) == str(design.program)
@@ -280,7 +280,7 @@ def test_what_lies_in_the_folder_is_what_runs(design: Design, tmp_path: Path, ca
     assert main(command) == 2
     assert capsys.readouterr().err == (
         f"hlsgen: error: {source} must be as it was compiled\n"
-        "  why: it was changed\n  fix: hlsgen compile again\n"
+        "  why: the file was changed\n  fix: hlsgen compile again\n"
     )
     sign(place)
     assert main(command) == 5

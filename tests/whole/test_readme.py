@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""README.md: its example runs, its commands exist, its links lead somewhere."""
+"""README.md: its example runs, and it has every verb."""
 
 from __future__ import annotations
 
@@ -44,25 +44,3 @@ def test_every_shipped_example_is_named(text: str) -> None:
 
 def test_every_verb_stands_in_the_table_of_commands() -> None:
     assert re.findall(r"^\| `hlsgen (\w+)", README, re.MULTILINE) == list(VERBS)
-
-
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
-def test_links_and_paths_exist(document: str) -> None:
-    text = (ROOT / document).read_text()
-    links = re.findall(r"\]\(([^)#]+)\)", text)
-    paths = re.findall(r"`((?:hlsgen|rtl|sim|templates|tests|docs|examples)/[\w./-]+)`", text)
-    named = [path for path in paths if not re.search(r"MODE|NAME", path)]
-    assert [path for path in (*links, *named) if not (ROOT / path).exists()] == []
-
-
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
-def test_every_make_target_exists(document: str) -> None:
-    text = (ROOT / document).read_text()
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    folder = set(
-        re.findall(r"^([a-z ]+):", (ROOT / "templates/folder/Makefile.j2").read_text(), re.MULTILINE)
-    )
-    known = targets | {name for line in folder for name in line.split()}
-    named = re.findall(r"(?:`|^)make ([a-z-]+)", text, re.MULTILINE)
-    assert named
-    assert set(named) <= known

@@ -20,7 +20,7 @@ from hlsgen.errors import ToolFailed, ToolTimedOut
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """One seed's placement: what it came to, the folder of its files, and how it failed if it did."""
+    """One seed's placement: its clocks, the folder of its files, and its failure if there was one."""
 
     attempt: Attempt
     folder: Path

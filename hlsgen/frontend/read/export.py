@@ -77,7 +77,7 @@ class Export:
 
 
 def logits_only(outputs: list[Ref | Opaque], keys: object, leaves: Sequence[int]) -> tuple[Ref | Opaque, ...]:
-    """Of a mapping with the key `logits`, as `transformers` returns it, the logits; else all outputs.
+    """The logits of a mapping with the key `logits`, as `transformers` returns it; else all outputs.
 
     `keys` are the mapping's, or whatever describes another kind of result; `leaves` counts each value's
     outputs.

@@ -82,7 +82,7 @@ def _head_sums(output: Term) -> set[Term]:
 
 
 def _misplaced(op: FloatOp, term: Term, refused: set[Term]) -> str:
-    """What is wrong with a term's inputs; behind a problem nothing is."""
+    """Problems of a term's inputs. An input that has a problem itself raises no second one."""
     for read, before in zip(op.reading(len(term.inputs)), term.inputs, strict=True):
         if isinstance(before.op, Unknown) or before in refused or not read.parts:
             continue

@@ -70,7 +70,7 @@ class _Mixtures:
         return self._constants[_ref(argument).name].tensor
 
     def _combination(self, last: Call) -> tuple[Any, Any]:
-        """Gates [..., E] and results [..., E, D] of their weighted sum."""
+        """Gates [..., E] and results [..., E, N] of their weighted sum."""
         if last.target == _EINSUM:
             return self._product(last)
         product = self._call(last.args[0], _MUL)
@@ -95,7 +95,7 @@ class _Mixtures:
         return a, b
 
     def _layers(self, results: Any) -> tuple[Any, tuple[torch.Tensor, ...], str]:
-        """The tokens, weights [E, H, D] and biases of both layers, and the activation between."""
+        """The tokens, weights [E, H, K] and biases of both layers, and the activation between."""
         second, second_bias = self._biased(results)
         (inner, weight), out, (hidden, name) = _equation(second)
         tokens, expert, middle = inner[:-2], inner[-2], inner[-1]

@@ -27,7 +27,7 @@ class CallSite:
     constants: dict[str, Constant]
 
     def settle(self, value: Value, name: str = "") -> Term:
-        """See `tokens.settle`."""
+        """The term that equals `value` seen as tokens [T, N]; `name` is for a new part of a linear layer."""
         return settle(self.terms, value, name)
 
     def name(self, role: str, *, parameter: int | None = None) -> str:

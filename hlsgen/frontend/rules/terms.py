@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Terms and values: what the front end knows about each tensor while it reads an export.
 
-A *term* is a node of the graph to be: one op on whole [T, D] (or [H, T, S]) tensors. A *value* is what a
+A *term* is a node of the graph to be: one op on whole [T, N] (or [H, T, S]) tensors. A *value* is what a
 tensor of the export is made of: every element is `scale * term[id] + offset`, or only `offset` where the id
 is -1. Reshapes, permutations, splits and concatenations just rearrange the ids, so any spelling of the same
 data movement ends as the same ids.
@@ -41,14 +41,14 @@ class Unknown(Op):
 
 
 class Mixture(FloatOp):
-    """Expert results [T*k, D] and a routing [T, 2k] -> [T, D]: becomes a `Combine` where it is added."""
+    """Expert results [T*k, N] and a routing [T, 2k] -> [T, N]: becomes a `Combine` where it is added."""
 
     part: ClassVar[Part] = Part.MIXTURE
     reads: ClassVar[tuple[Input, ...]] = (Input(Kind.WIDE), Input(Kind.ROUTING))
     gives: ClassVar[tuple[Kind, ...]] = ()
 
     def infer(self, *types: TensorType) -> TensorType:
-        """[T, D]."""
+        """A row for each token, as wide as a result."""
         results, route = types
         return TensorType((route.shape[0], results.shape[-1]))
 

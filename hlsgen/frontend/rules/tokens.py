@@ -17,12 +17,12 @@ _LAYOUT = "the elements do not lie in token order here"
 
 
 def matrix(value: Value) -> Value:
-    """The value as [T, D]: every axis but the last is tokens."""
+    """The value as [T, N]: every axis but the last is tokens."""
     return value.map(lambda x: x.reshape(-1, x.shape[-1]))
 
 
 def settle(terms: Terms, value: Value, name: str = "") -> Term:
-    """The term that equals `value` seen as [T, D]; `name` is for a new part of a split linear layer."""
+    """The term that equals `value` seen as [T, N]; `name` is for a new part of a split linear layer."""
     value = matrix(value)
     if isinstance(value.term.op, Unknown):
         return replace(value.term, type=TensorType(value.shape))
@@ -41,7 +41,7 @@ def settle(terms: Terms, value: Value, name: str = "") -> Term:
 
 
 def _part(terms: Terms, term: Term, ids: np.ndarray, name: str) -> Term:
-    """The columns and the range of tokens that the ids [T, D] pick."""
+    """The columns and the range of tokens that the ids [T, N] pick."""
     width = term.shape[-1]
     start = int(ids[0, 0]) // width
     columns = ids[0] - start * width
@@ -62,7 +62,7 @@ def _part(terms: Terms, term: Term, ids: np.ndarray, name: str) -> Term:
 
 
 def embedding(terms: Terms, value: Value) -> Term:
-    """patches -> linear -> add_constant for tokens [T, D]: constant prefix tokens, then all patches."""
+    """patches -> linear -> add_constant for tokens [T, N]: constant prefix tokens, then all patches."""
     linear, ids = value.term, value.ids
     rows, width = ids.shape
     prefix = int((ids < 0).all(-1).sum())

@@ -59,7 +59,7 @@ class Depends(IntEnum):
 
     NONE = 0
     COMMAND = 1  # command `depends_on` has drained completely
-    TILE = 2  # the tile of the same index of `depends_on`'s last group, or last head, has drained
+    TILE = 2  # the tile of the same index of `depends_on`'s last sweep, or last head, has drained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +87,9 @@ class Command:
     tail_rows: int = field(8, 1, "rows of the last tile: T - (tiles-1)*R")
     k_words: int = field(16, 1, "words that LOAD writes for a row; attention: for a query row")
     k_steps: int = field(16, 1, "steps that MULTIPLY takes for a block; attention: for a block of scores")
-    groups: int = field(16, 1, "groups of column blocks; attention: 1")
-    blocks: int = field(16, 1, "column blocks of a group; attention: of a row of scores, ceil(keys/C)")
-    extra: int = field(16, 0, "the first groups, so many, have one block more")
+    groups: int = field(16, 1, "sweeps: column blocks whose weights lie in the ring together; attention: 1")
+    blocks: int = field(16, 1, "column blocks of a sweep; attention: of a row of scores, ceil(keys/C)")
+    extra: int = field(16, 0, "so many sweeps, the first ones, have one block more")
     source: int = field(
         20,
         0,
@@ -163,12 +163,16 @@ class Command:
                 raise UsageError(f"command field {item.name} must be in {low}..{high}, not {value}")
 
     def group_blocks(self, group: int) -> int:
-        """Column blocks of a group: the first `extra` groups have one more."""
+        """Column blocks of a sweep: the first `extra` sweeps have one more."""
         return self.blocks + (group < self.extra)
 
     def runs_for(self, task: int) -> bool:
         """Whether the command belongs to `task`; bit t of `tasks` stands for task t, 0 for all."""
         return not self.tasks or bool(self.tasks >> task & 1)
+
+    def counts(self, key: Any) -> Any:
+        """Whether a key exists, or for each of an array: what lies beyond `keys` does not count."""
+        return key < self.keys
 
     def with_rows(self, count: int, rows: int) -> Command:
         """The command on `count` rows of operands, on an array of `rows` rows."""

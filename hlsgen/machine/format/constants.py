@@ -4,9 +4,9 @@
 The stream is words of `word_bytes(C)` bytes, little endian. An item is a header word, then its payload:
 
 - constants: a record of 40 bits for each block and column, bias in bits 0..18, multiplier in 19..33, shift in
-  34..39. Blocks come in groups of four, the last group with what is left. A group is a word with the records'
-  bits 32..39, that of block b and column c in byte b*C + c, then for each block a word with bits 0..31 of its
-  columns, that of column c from byte 4*c on. What a word holds beyond that is zero.
+  34..39. Four blocks are a quad; the last quad has the blocks that are left. A quad is one word with bits
+  32..39 of its records, that of block b and column c in byte b*C + c. One word for each block follows, with
+  bits 0..31 of its records, that of column c from byte 4*c on. The other bytes of a word are zero.
 - a table: its entries, padded to whole words.
 """
 

@@ -13,7 +13,7 @@ MOST_CYCLES = (1 << 32) - 1
 
 
 def cycle_limit(predicted: int, watchdog: int = WATCHDOG_CYCLES) -> int:
-    """What a host writes to the register `limit`: cycles after which an image ends with an error.
+    """The value of the register `limit`: cycles after which an image ends with an error.
 
     One stall that the watchdog bears fits in beside the factor. Never 0, which stands for 2**32 cycles.
     """

@@ -33,7 +33,7 @@ def ceil_div(a: int, b: int) -> int:
 class MachineParameters:
     """Everything the generated hardware is made from; equal parameters give equal hardware.
 
-    A *word* is `columns` elements. Depths are in words of the memory concerned; see docs/design.md.
+    A *word* is `columns` elements. Depths are in words of the memory concerned; see docs/machine.md.
     """
 
     rows: int

@@ -83,7 +83,7 @@ class InputLayout:
 
 @dataclass(frozen=True, kw_only=True)
 class OutputLayout:
-    """The output tensor [rows, columns] as int16 words in drain order: group, tile, block, row.
+    """The output tensor [rows, columns] as int16 words in drain order: sweep, tile, block, row.
 
     The last tile has whole groups of rows; rows beyond the tensor are zero.
     """
@@ -101,7 +101,7 @@ class OutputLayout:
     def pieces(self, parameters: MachineParameters) -> list[tuple[int, int, int, int]]:
         """What lies one after another in the output: of each piece (row, rows, column, columns).
 
-        A piece is int16 [blocks, rows, lanes]: a tile's rows of one group of blocks of columns. Its rows and
+        A piece is int16 [blocks, rows, lanes]: a tile's rows of the blocks of one sweep. Its rows and
         columns may go beyond the tensor's. Every reader of an output takes this list, or `places`.
         """
         lanes, total = parameters.columns, ceil_div(self.columns, parameters.columns)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cycle model: predicts the RTL's cycles for one image of a Program, in milliseconds.
 
-It follows the machine's rules (docs/design.md, "Hazards") job by job and block by block, never cycle by
+It follows the machine's rules (docs/machine.md, "Hazards") job by job and block by block, never cycle by
 cycle: when a tile is loaded, when its weights are there, when its accumulators are free, when its results
 have drained. The latencies are the RTL's, of `hlsgen/machine/time/latency.py`; tests hold the prediction
 against measured runs.
@@ -12,23 +12,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hlsgen.machine.format.commands import COMMAND_BYTES, Command, Depends, Load, Product, Target
+from hlsgen.machine.format.commands import COMMAND_BYTES, Command, Depends
 from hlsgen.machine.format.constants import block_words, word_bytes
 from hlsgen.machine.format.image import HEADER_BYTES, Image
 from hlsgen.machine.format.interface import CONTEXT, SCORES
-from hlsgen.machine.format.parameters import ceil_div
 from hlsgen.machine.format.program import Program
-from hlsgen.machine.run.jobs import Job, jobs
+from hlsgen.machine.modes.jobs import Job
+from hlsgen.machine.modes.table import LOADS, PRODUCTS, TARGETS
 from hlsgen.machine.time.bus import beats_of
-from hlsgen.machine.time.depths import SETTLED, route_pace
-from hlsgen.machine.time.latency import ACCEPT, DECODE, FINISH, OPERANDS_THERE, PIXEL, PLAN, ROUTE, WRITTEN
-from hlsgen.machine.time.load import load_time, norm_setting, patch_reads, pixel_words
+from hlsgen.machine.time.depths import SETTLED
+from hlsgen.machine.time.latency import ACCEPT, DECODE, FINISH, OPERANDS_THERE, PLAN, WRITTEN
 from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.machine.time.operand_stream import operand_bytes
 from hlsgen.machine.time.plan import Plan, Routing, make_plan
 from hlsgen.machine.time.stages import stage_times
 from hlsgen.machine.time.streams import Streams
-from hlsgen.numerics import GateMode
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def predict(
 
 @dataclass
 class _Progress:
-    """When the last row of each tile of a command's last group, and the command's last row, were written."""
+    """When the last row of each tile of a command's last sweep, and the command's last row, were written."""
 
     tiles: list[int]
     done: int = 0
@@ -100,7 +98,7 @@ class _Model:
         self.progress: list[_Progress] = []
         self.load_free = self.load_done = self.multiply_free = 0
         self.last_step, self.last_rows = -(1 << 30), 0
-        self.norm: tuple[int, ...] | None = None
+        self.setting: tuple[int, ...] = ()
         self.issued = self.words = self.addends = self.constants = 0
         self.slots: list[int] = []  # when MULTIPLY had read each job's slot
         self.scores_done: dict[int, int] = {}
@@ -128,35 +126,27 @@ class _Model:
             depends = self.progress[command.operand_depends_on].done
             written = depends + WRITTEN + self.memory.latency + SETTLED
             self.streams.operands.open(command, max(written, ready))
-        for job in jobs(command):
+        product = PRODUCTS[command.product]
+        for job in product.jobs(command):
             rows = command.tile_rows(job.tile, self.p.rows)
-            start, end = self._load(command, job, rows, ready)
+            start, end = self._load(command, job, ready)
             if job.tile == 0:
                 base = self.words
             first = self._multiply(command, job, rows, end, base, constants)
             done = self.last_step + self.t.drain + self.p.row_groups(rows) - 1
             if job.kind == SCORES:
                 self.scores_done[job.slot] = done
-            if command.product is Product.WEIGHTS and job.tile == command.tiles - 1:
+            if product.weighted and job.tile == command.tiles - 1:
                 self._release(command, job)
-            if self._final(command, job):
+            if product.is_final(command, job):
                 progress.tiles.append(done)
             self.times.append(JobTimes(index, job, start, end, first, self.multiply_free, done))
         self.streams.take(
             "commands", (index + 1) * COMMAND_BYTES - self.streams.taken["commands"], self.load_free
         )
         progress.done = done
-        if command.target is Target.QUEUES:
-            self.routed = self._route(command, progress)
-
-    def _route(self, command: Command, progress: _Progress) -> int:
-        """When the last token of a router command is in its queues."""
-        walk = ceil_div(command.experts, route_pace(self.p))
-        sums = command.choices + 2 + (walk if command.gate_mode == GateMode.ALL else 0)
-        token, done = max(walk + 6, sums, command.choices + 11), 0
-        for index, drained in enumerate(progress.tiles):
-            done = max(done, drained) + command.tile_rows(index, self.p.rows) * token
-        return done + ROUTE + command.choices
+        if routed := TARGETS[command.target].routed(self.p, self.t, command, progress.tiles):
+            self.routed = routed
 
     def _open(self, index: int) -> None:
         """Everything up to the next routing may be read as soon as this one is complete."""
@@ -167,15 +157,9 @@ class _Model:
             if gates is not None:
                 gates.append((beats_of(size, self.p.bus_bytes), self.routed + PLAN))
 
-    def _final(self, command: Command, job: Job) -> bool:
-        """Whether the job belongs to the command's last group or head."""
-        if command.product is Product.WEIGHTS:
-            return job.first_block + job.blocks == command.total_blocks
-        return job.kind == CONTEXT and job.head == command.heads - 1
-
     def _constants(self, command: Command) -> int:
         """Bytes of the constant stream before this command's constant words."""
-        if command.product is Product.WEIGHTS:
+        if PRODUCTS[command.product].weighted:
             self.constants = self.streams.offsets.pop(0)
         return self.constants
 
@@ -184,7 +168,7 @@ class _Model:
         return offset + block_words(blocks) * word_bytes(self.p.columns)
 
     def _release(self, command: Command, job: Job) -> None:
-        """A group's weights and constants leave their rings."""
+        """A sweep's weights and constants leave their rings."""
         size = job.blocks * command.k_steps
         self.words += size
         self.streams.take("weights", size * self.p.columns * self.p.depth, self.multiply_free)
@@ -192,22 +176,23 @@ class _Model:
 
     # -- LOAD --------------------------------------------------------------------------------------------
 
-    def _load(self, command: Command, job: Job, rows: int, ready: int) -> tuple[int, int]:
+    def _load(self, command: Command, job: Job, ready: int) -> tuple[int, int]:
         """When the tile's reads began and when it was handed over."""
-        norm = norm_setting(command, job)
+        mode = LOADS[command.load]
+        setting = mode.setting(command, job)
         start = max(self.load_free, ready, self._wait(command, job))
-        if norm != self.norm or command.load in (Load.POOL, Load.POOL_NORM):
+        if setting != self.setting or mode.alone:
             # another pipeline: the tiles before must be complete
             start = max(start, self.load_done + ACCEPT)
-        self.norm = norm
+        self.setting = setting
         number = len(self.slots)
         if number >= self.p.tile_slots:
             start = max(start, self.slots[number - self.p.tile_slots] + ACCEPT)
-        time = load_time(self.p, self.t, command, job, rows)
+        time = mode.time(self.p, self.t, command, job)
         end = start + time.reads
-        if command.load is Load.PATCHES:
-            size = pixel_words(self.p, command, job, rows) * self.p.columns
-            end = max(end, self.streams.wait("pixels", size) + PIXEL + patch_reads(self.p, command))
+        if time.pixels:
+            came = self.streams.wait("pixels", time.pixels * self.p.columns)
+            end = max(end, came + time.after_pixels)
         self.load_free, self.load_done = end, end + time.there
         return start, end + time.there
 
@@ -227,8 +212,7 @@ class _Model:
     def _multiply(self, command: Command, job: Job, rows: int, loaded: int, base: int, constants: int) -> int:
         """Issue all blocks of a job; returns its first step."""
         start = max(self.multiply_free, loaded)
-        steps = command.exp_steps if job.kind == CONTEXT else command.k_steps
-        weighted = command.product is Product.WEIGHTS
+        steps, weighted = job.steps, PRODUCTS[command.product].weighted
         if job.opens:
             start = max(start, self.streams.operands.there(job.reading, job.kind == CONTEXT) + 2)
         elif not weighted and not command.span:
@@ -267,8 +251,7 @@ class _Model:
     def finish(self) -> Prediction:
         """The prediction for everything so far."""
         cycles = self.progress[-1].done + FINISH + self.memory.latency
-        if self.plan.commands[-1][1].target is Target.OUTPUT:
-            cycles += ceil_div(self.image.output_bytes, self.p.bus_bytes)
+        cycles += TARGETS[self.plan.commands[-1][1].target].leaving(self.p, self.image.output_bytes)
         size = HEADER_BYTES + self.image.input_bytes + self.plan.image_bytes(self.image)
         size += operand_bytes(self.program)
         useful = self.program.task_macs[self.plan.task] / (cycles * self.p.lanes)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from hlsgen.machine.format.commands import Command, Product
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters
 from hlsgen.machine.format.program import Program
+from hlsgen.machine.modes.table import PRODUCTS
 from hlsgen.machine.time.bus import Bus, Channel, beats_of
 
 
@@ -19,8 +20,8 @@ def section_bytes(command: Command) -> int:
 
 def operand_bytes(program: Program) -> int:
     """What attention reads of keys and values for one image."""
-    attention = (c for c in program.commands if c.product is Product.ATTENTION)
-    return sum(2 * c.heads * c.passes * section_bytes(c) for c in attention)
+    attention, p = PRODUCTS[Product.ATTENTION], program.parameters
+    return sum(attention.traffic(p, c) for c in program.commands if c.product is Product.ATTENTION)
 
 
 def operand_channel(program: Program, buffer: int) -> Channel:

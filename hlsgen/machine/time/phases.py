@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 from hlsgen.machine.format.commands import Command, Drain, Load, Product, Target
-from hlsgen.machine.format.constants import block_words, word_bytes
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.format.program import Program
-from hlsgen.machine.time.operand_stream import section_bytes
+from hlsgen.machine.modes.table import LOADS, PRODUCTS
 
 
 def phase_of(command: Command, before: Command | None) -> str:
@@ -31,21 +30,15 @@ def phase_of(command: Command, before: Command | None) -> str:
 
 def steps_of(command: Command) -> int:
     """Steps that MULTIPLY issues for a command."""
-    if command.product is Product.ATTENTION:
-        each = command.blocks * command.k_steps + command.head_words * command.exp_steps
-        return command.heads * command.tiles * each
-    return command.total_blocks * command.tiles * command.k_steps
+    return PRODUCTS[command.product].steps(command)
 
 
 def bytes_of(command: Command, program: Program) -> int:
     """Bytes a command takes from outside: weights, constants, addends, pixels, keys and values."""
     p: MachineParameters = program.parameters
-    if command.product is Product.ATTENTION:
-        return 2 * command.heads * command.passes * section_bytes(command)
-    size = command.total_blocks * command.k_steps * p.columns * p.depth
-    size += block_words(command.total_blocks) * word_bytes(p.columns)
+    size = PRODUCTS[command.product].traffic(p, command)
     if command.stream_addend:
         size += command.total_blocks * p.padded_rows(command.row_count(p.rows)) * p.columns * 2
-    if command.load is Load.PATCHES:
+    if LOADS[command.load].takes_input:
         size += program.input.words * p.columns
     return size

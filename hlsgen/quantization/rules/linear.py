@@ -54,7 +54,7 @@ def product_floor(weight: np.ndarray, site: Site) -> float:
 
 
 def _router(site: Site) -> float:
-    """Routers of which the task chooses one share a scale: the largest."""
+    """The routers among which the task chooses share a scale: the largest."""
     model = site.model
     choices = [user for user in site.users if isinstance(user.op, Choose)]
     names = choices[0].inputs if choices else (site.node.name,)

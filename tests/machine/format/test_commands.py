@@ -15,7 +15,7 @@ from hlsgen.machine.format.commands import COMMAND_BYTES, FIELDS, Command, Depen
 from hlsgen.machine.format.fields import Field
 
 ROOT = Path(__file__).resolve().parents[3]
-INTERPRETER = ("hlsgen/machine/run", "hlsgen/machine/format/commands.py")
+INTERPRETER = ("hlsgen/machine/run", "hlsgen/machine/modes", "hlsgen/machine/format/commands.py")
 CPP = ("templates/hls",)
 RTL = ("rtl",)
 HOLDERS = frozenset({"command", "job", "config", "self"})

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DRAIN, mode activation: requantize to int8, then the activation table."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hlsgen.machine.format.commands import Command, Drain
+from hlsgen.machine.modes.drain_requantize import REQUANTIZE, requantize
+from hlsgen.machine.modes.jobs import Job
+from hlsgen.machine.modes.memories import Memories
+from hlsgen.machine.modes.mode import DrainMode, Unit
+
+ACTIVATION = Unit(
+    name="drain_activation",
+    cpp="drain_activation",
+    rtl="drain/activation",
+    reads=("activation_bank",),
+)
+
+
+class Activation(DrainMode):
+    """table[requantize(acc) + 128]."""
+
+    code = Drain.ACTIVATION
+    title = "requantize to int8, then the activation table"
+    units = (REQUANTIZE, ACTIVATION)
+
+    def result(
+        self, m: Memories, command: Command, job: Job, row: np.ndarray, block: int, acc: np.ndarray
+    ) -> np.ndarray:
+        del job, row
+        return m.activation[command.activation_bank][requantize(m, command, block, acc) + 128]

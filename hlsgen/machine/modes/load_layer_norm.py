@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""LOAD, mode layer_norm: normalised rows of the residual memory."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hlsgen import numerics
+from hlsgen.machine.format.commands import Command, Load
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.modes.jobs import Job
+from hlsgen.machine.modes.memories import Memories
+from hlsgen.machine.modes.mode import LoadMode, Unit
+from hlsgen.machine.modes.times import LoadTime, StageTimes
+
+LAYER_NORM = Unit(
+    name="load_layer_norm",
+    cpp="load_layer_norm",
+    rtl="load/layer_norm",
+    reads=(
+        "source", "source_stride", "k_words", "gather", "queue_base",
+        "norm_width", "norm_epsilon", "norm_gain", "norm_gain_shift",
+    ),
+)  # fmt: skip
+
+
+def normalise(command: Command, words: np.ndarray) -> np.ndarray:
+    """Rows of words [rows, k_words, C], normalised; what lies beyond a row's elements is 0."""
+    flat = words.reshape(len(words), -1)
+    result = np.zeros_like(flat)
+    width = command.norm_width
+    result[:, :width] = numerics.layer_norm(
+        flat[:, :width], command.norm_epsilon, command.norm_gain, command.norm_gain_shift
+    )
+    return result.reshape(words.shape)
+
+
+def norm_setting(command: Command) -> tuple[int, ...]:
+    """What the layer norm pipeline must be set to."""
+    return command.norm_width, command.norm_epsilon, command.norm_gain, command.norm_gain_shift
+
+
+class LayerNorm(LoadMode):
+    """Normalised residual rows, of an expert's first layer those of its queue's tokens."""
+
+    code = Load.LAYER_NORM
+    title = "normalised rows of the residual memory"
+    units = (LAYER_NORM,)
+
+    def tile(self, m: Memories, command: Command, job: Job, row: np.ndarray) -> np.ndarray:
+        del job
+        if command.gather:
+            queue = m.experts.queue(command)
+            row = np.array([queue[index].token for index in row])
+        return normalise(command, m.operand_rows(m.residual, command, row))
+
+    def time(self, p: MachineParameters, t: StageTimes, command: Command, job: Job) -> LoadTime:
+        words, groups = command.k_words, p.row_groups(command.tile_rows(job.tile, p.rows))
+        spacing = max(words, t.row_spacing)
+        return LoadTime(groups * spacing, t.norm + 2 * words - spacing - 1)
+
+    def setting(self, command: Command, job: Job) -> tuple[int, ...]:
+        del job
+        return norm_setting(command)

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The machine's memories while it executes one image: what modes read and write."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hlsgen.errors import UsageError
+from hlsgen.machine.format.commands import Command
+from hlsgen.machine.format.constants import ConstantItem, Item, unpack_constants
+from hlsgen.machine.format.image import Image
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.modes.queues import ExpertQueues
+from hlsgen.machine.modes.streams import Streams
+from hlsgen.machine.modes.workspace import Workspace
+
+
+class Memories:
+    """Every memory, integers as they are in the machine; a word is the last axis, C elements.
+
+    Parameters
+    ----------
+    parameters
+        The machine's shape.
+    image
+        Its sections are the streams.
+    pixels
+        The input as `InputLayout.pack` makes it.
+    """
+
+    def __init__(self, parameters: MachineParameters, image: Image, pixels: bytes) -> None:
+        p = self.p = parameters
+        c, d = p.columns, p.depth
+        self.streams = Streams(p, image)
+        self.residual = np.zeros((p.residual_words, c), np.int64)
+        self.features = np.zeros((p.feature_words, c), np.int64)
+        self.keys = np.zeros((p.key_words, c, c), np.int64)
+        """Keys [address, lane, element]: a lane is a key."""
+        self.values = np.zeros((p.value_words, d, c), np.int64)
+        """Values [address, lane, element]: a lane is a key."""
+        self.workspace = Workspace(p)
+        self.experts = ExpertQueues(p)
+        self.scores = np.zeros((2, p.rows, p.score_words, c), np.int64)
+        self.maxima = np.zeros((2, p.rows), np.int64)
+        self.row_scale = np.zeros((2, p.rows, 2), np.int64)
+        self.activation = np.zeros((2, 256), np.int64)
+        self.exp = np.zeros((2, 1 << p.logit_bits), np.int64)
+        self.pixels = np.zeros((p.image_words, c), np.int64)
+        words = np.frombuffer(pixels, np.int8)
+        words = words[: len(words) // c * c].reshape(-1, c)[: p.image_words]
+        self.pixels[: len(words)] = words
+        self.constants = ConstantItem(*(np.zeros((0, c), np.int64) for _ in range(3)))
+        """The constants of the command with weights that runs, [blocks, C]."""
+        self.weights = np.zeros((0, 0, c), np.int64)
+        """The weights of the sweep that runs, [blocks, elements, C]."""
+        self.output: list[bytes] = []
+
+    def load_constants(self) -> None:
+        """A command's constants from their stream, after the tables before them."""
+        while True:
+            kind, bank, count, payload = self.streams.item()
+            match kind:
+                case Item.CONSTANTS:
+                    self.constants = unpack_constants(payload, count, self.p.columns)
+                    return
+                case Item.ACTIVATION_TABLE:
+                    self.activation[bank] = np.frombuffer(payload[:count], np.int8)
+                case Item.EXP_TABLE:
+                    self.exp[bank, :count] = np.frombuffer(payload[:count], np.uint8)
+                case Item.GATE_TABLE:
+                    self.experts.table[: count // 2] = np.frombuffer(payload[:count], "<u2")
+                case _:
+                    raise UsageError(f"Image: unknown constant item {kind}")
+
+    def operand_rows(
+        self, memory: np.ndarray, command: Command, row: np.ndarray, offset: int = 0
+    ) -> np.ndarray:
+        """Rows of the residual or the feature memory as the command addresses them, [rows, k_words, C]."""
+        address = command.source + row[:, None] * command.source_stride + offset + np.arange(command.k_words)
+        return memory[address]
+
+    def write_operands(
+        self, command: Command, place: int, row: np.ndarray, word: int, value: np.ndarray, *, keys: bool
+    ) -> None:
+        """Word `word` of rows of the head at `place`, [rows, C], in the key or the value memory."""
+        lanes, memory, stride = (
+            (self.p.columns, self.keys, command.head_stride)
+            if keys
+            else (self.p.depth, self.values, command.value_stride)
+        )
+        memory[place * stride + row // lanes * command.head_words + word, row % lanes] = value

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MULTIPLY, product attention: scores by the keys, contexts by the values.
+
+j counts (head, tile), heads outer. The jobs are S(0), then S(j+1) and C(j) for each j: the exp of a score
+tile is made while the next scores are multiplied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from hlsgen.machine.format.commands import Command, Product, Target
+from hlsgen.machine.format.interface import Kind
+from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters
+from hlsgen.machine.modes.jobs import Job
+from hlsgen.machine.modes.memories import Memories
+from hlsgen.machine.modes.mode import ProductMode, Unit
+
+ATTENTION = Unit(
+    name="product_attention",
+    cpp="multiply",
+    rtl="core/multiply",
+    reads=(
+        "tiles", "tail_rows", "k_steps", "blocks", "heads", "keys", "head_words", "head_stride",
+        "value_stride", "exp_steps", "span", "passes", "head_units",
+    ),
+)  # fmt: skip
+
+
+class Attention(ProductMode):
+    """The key memory, then the value memory."""
+
+    code = Product.ATTENTION
+    title = "the key memory for scores, the value memory for contexts"
+    units = (ATTENTION,)
+    weighted = False
+
+    def jobs(self, command: Command) -> Iterator[Job]:
+        count = command.heads * command.tiles
+        for j in range(-1, count):
+            if j + 1 < count:
+                yield self._job(command, Kind.SCORES, j + 1)
+            if j >= 0:
+                yield self._job(command, Kind.CONTEXT, j)
+
+    def _job(self, command: Command, kind: Kind, j: int) -> Job:
+        """Job S(j) or C(j)."""
+        head, tile = divmod(j, command.tiles)
+        blocks, steps = (
+            (command.blocks, command.k_steps)
+            if kind == Kind.SCORES
+            else (command.head_words, command.exp_steps)
+        )
+        if not command.span:
+            return Job(kind, tile, head, head, slot=j % 2, blocks=blocks, steps=steps)
+        reading = head * command.passes + tile // command.span
+        opens = tile % command.span == 0
+        closes = tile == command.tiles - 1 or tile % command.span == command.span - 1
+        place = reading % 2
+        return Job(kind, tile, head, place, reading, opens, closes, j % 2, blocks=blocks, steps=steps)
+
+    def steps(self, command: Command) -> int:
+        each = command.blocks * command.k_steps + command.head_words * command.exp_steps
+        return command.heads * command.tiles * each
+
+    def traffic(self, p: MachineParameters, command: Command) -> int:
+        """Keys and values, as often as they are read, where they are streamed."""
+        del p
+        return 2 * command.heads * command.passes * command.head_units * SECTION_ALIGN
+
+    def is_final(self, command: Command, job: Job) -> bool:
+        return job.kind == Kind.CONTEXT and job.head == command.heads - 1
+
+    def begin(self, m: Memories, command: Command) -> None:
+        """Attention has no constants and no weights."""
+
+    def open(self, m: Memories, command: Command, job: Job) -> None:
+        """Keys, or values, of a head from external memory to the place that the job reads."""
+        if not job.opens:
+            return
+        keys = job.kind == Kind.SCORES
+        rows = m.workspace.read(Target.KEYS if keys else Target.VALUES, command, job.head)
+        for word in range(command.head_words):
+            m.write_operands(command, job.place, np.arange(len(rows)), word, rows[:, word], keys=keys)
+
+    def block(self, m: Memories, command: Command, job: Job, block: int) -> np.ndarray:
+        c, d = m.p.columns, m.p.depth
+        if job.kind == Kind.SCORES:
+            start = job.place * command.head_stride + block * command.head_words
+            lanes = m.keys[start : start + command.head_words]  # word, lane, element
+            return lanes.transpose(0, 2, 1).reshape(command.head_words * c, c)
+        start = job.place * command.value_stride + block
+        lanes = m.values[start : start + command.exp_steps * command.head_words : command.head_words]
+        return lanes.reshape(command.exp_steps * d, c)

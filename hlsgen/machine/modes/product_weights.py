@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MULTIPLY, product weights: for each sweep all tiles, so that each weight is read once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from hlsgen.machine.format.commands import Command, Product
+from hlsgen.machine.format.constants import block_words, word_bytes
+from hlsgen.machine.format.interface import Kind
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.modes.jobs import Job
+from hlsgen.machine.modes.memories import Memories
+from hlsgen.machine.modes.mode import ProductMode, Unit
+
+WEIGHTS = Unit(
+    name="product_weights",
+    cpp="multiply",
+    rtl="core/multiply",
+    reads=("tiles", "tail_rows", "k_steps", "groups", "blocks", "extra"),
+)
+
+
+class Weights(ProductMode):
+    """The weight ring."""
+
+    code = Product.WEIGHTS
+    title = "the weight ring"
+    units = (WEIGHTS,)
+    weighted = True
+
+    def jobs(self, command: Command) -> Iterator[Job]:
+        block = 0
+        for group in range(command.groups):
+            blocks = command.group_blocks(group)
+            for tile in range(command.tiles):
+                yield Job(Kind.PLAIN, tile, first_block=block, blocks=blocks, steps=command.k_steps)
+            block += blocks
+
+    def steps(self, command: Command) -> int:
+        return command.total_blocks * command.tiles * command.k_steps
+
+    def traffic(self, p: MachineParameters, command: Command) -> int:
+        weights = command.total_blocks * command.k_steps * p.columns * p.depth
+        return weights + block_words(command.total_blocks) * word_bytes(p.columns)
+
+    def is_final(self, command: Command, job: Job) -> bool:
+        return job.first_block + job.blocks == command.total_blocks
+
+    def begin(self, m: Memories, command: Command) -> None:
+        del command
+        m.load_constants()
+
+    def open(self, m: Memories, command: Command, job: Job) -> None:
+        del command
+        if job.tile == 0:
+            m.weights = m.streams.weights(job.blocks, job.steps)
+
+    def block(self, m: Memories, command: Command, job: Job, block: int) -> np.ndarray:
+        del command, job
+        return m.weights[block]

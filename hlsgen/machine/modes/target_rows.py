@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DRAIN to rows of the feature or the residual memory."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hlsgen.machine.format.commands import Command, Target
+from hlsgen.machine.modes.jobs import Job
+from hlsgen.machine.modes.memories import Memories
+from hlsgen.machine.modes.mode import TargetMode, Unit
+
+ROWS = Unit(
+    name="target_rows",
+    cpp="store",
+    rtl="drain/address",
+    reads=("target_base", "target_stride", "head_words"),
+)
+
+
+def _address(command: Command, job: Job, row: np.ndarray, block: int) -> np.ndarray:
+    """Of a context job the words are those of its head."""
+    return command.target_base + row * command.target_stride + job.head * command.head_words + block
+
+
+class Features(TargetMode):
+    """int8."""
+
+    code = Target.FEATURES
+    title = "int8 rows of the feature memory"
+    units = (ROWS,)
+
+    def write(
+        self, m: Memories, command: Command, job: Job, row: np.ndarray, block: int, value: np.ndarray
+    ) -> None:
+        m.features[_address(command, job, row, block)] = value
+
+
+class Residual(TargetMode):
+    """int16."""
+
+    code = Target.RESIDUAL
+    title = "int16 rows of the residual memory"
+    units = (ROWS,)
+
+    def write(
+        self, m: Memories, command: Command, job: Job, row: np.ndarray, block: int, value: np.ndarray
+    ) -> None:
+        m.residual[_address(command, job, row, block)] = value
