@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Yosys' JSON netlist of an ECP5 as flat Verilog that Verilator builds fast.
+"""Yosys' JSON netlist of a device as flat Verilog that Verilator builds fast.
 
 Tables and multiplexers become one expression each, flip-flops with the same controls one register; what is
 left are instances of the models beside this file.
@@ -15,8 +15,12 @@ from fractions import Fraction
 from typing import Any
 
 from hlsgen.errors import Problem, UsageError
-from hlsgen.sim.netlist_cells import KINDS, MODELS, Cell, cell_problems, read_cell
-from hlsgen.sim.netlist_logic import expression, net_name, registers
+from hlsgen.sim.netlist_cells import Cell, Family, cell_problems, read_cell
+from hlsgen.sim.netlist_ecp5 import ECP5
+from hlsgen.sim.netlist_logic import net_name, registers
+
+_PLACES = ("$scopeinfo",)
+"""What is no cell, but says which module was where."""
 
 
 @dataclass(frozen=True)
@@ -30,21 +34,15 @@ class Netlist:
     module: str
     cells: Counter[str]
     clock_ratio: Fraction
+    family: Family
 
     @property
     def text(self) -> str:
         """The module and the models that it needs."""
-        return self.module + model_text(self.cells)
+        return self.module + self.family.models(self.cells)
 
 
-def model_text(cells: Iterable[str] = tuple(KINDS)) -> str:
-    """Verilog of the models of some types of cells."""
-    return "".join(
-        MODELS.joinpath(KINDS[cell].model).read_text() for cell in sorted(cells) if KINDS[cell].model
-    )
-
-
-def read_netlist(document: str | bytes, top: str, name: str | None = None) -> Netlist:
+def read_netlist(document: str | bytes, top: str, name: str | None = None, family: Family = ECP5) -> Netlist:
     """The netlist that Yosys' `write_json` wrote, as a module `name`, by default `top`.
 
     Raises `UsageError` with every cell, pin and parameter that the models don't stand for.
@@ -53,24 +51,29 @@ def read_netlist(document: str | bytes, top: str, name: str | None = None) -> Ne
         module = json.loads(document)["modules"][top]
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"the netlist must be Yosys' JSON with a module {top}: {error!r}") from None
-    cells = [read_cell(cell, found) for cell, found in module["cells"].items()]
-    _refuse(module["ports"], cells)
+    cells = [
+        read_cell(cell, found, family.kinds)
+        for cell, found in module["cells"].items()
+        if found["type"] not in _PLACES
+    ]
+    _refuse(module["ports"], cells, family)
     lines = [*_ports(name or top, module["ports"]), *_nets(cells)]
     for index, cell in enumerate(cells):
-        lines += _instance(index, cell) if cell.kind.model else _logic(cell)
-    lines += registers([cell for cell in cells if cell.type == "TRELLIS_FF"], _order(module))
+        if cell.kind.model:
+            lines += _instance(index, cell)
+        elif cell.type not in family.flip_flops:
+            lines += _logic(cell, family)
+    lines += registers(cells, _order(module), family)
     module_text = "\n".join([*lines, "endmodule", ""])
-    return Netlist(module_text, Counter(cell.type for cell in cells), _ratio(cells))
+    return Netlist(module_text, Counter(cell.type for cell in cells), _ratio(cells), family)
 
 
-def _refuse(ports: Mapping[str, Any], cells: Sequence[Cell]) -> None:
+def _refuse(ports: Mapping[str, Any], cells: Sequence[Cell], family: Family) -> None:
     """Raise `UsageError` unless the models stand for all cells and every net has a driver."""
     constants: dict[int | str, str] = {"0": "0", "1": "1"}
     for cell in cells:
-        value = constants.get(cell.pin("CLKI"))
-        if cell.type == "DCCA" and value is not None and cell.pin("CE") == "1":
-            constants[cell.pin("CLKO")] = value
-    problems = [problem for cell in cells for problem in cell_problems(cell, constants)]
+        constants |= [constant] if (constant := family.constant(cell, constants)) else []
+    problems = [problem for cell in cells for problem in cell_problems(cell, constants, family)]
     if problems:
         raise UsageError(problems)
     directions = {name: port["direction"] for name, port in ports.items()}
@@ -125,27 +128,12 @@ def _nets(cells: Iterable[Cell]) -> Iterator[str]:
             yield f"wire {', '.join(map(net_name, nets))};"
 
 
-def _logic(cell: Cell) -> Iterator[str]:
-    """A cell that is an expression; nothing for a flip-flop."""
-    pins = {pin: net_name(cell.pin(pin)) for pin in cell.kind.inputs}
-    match cell.type:
-        case "LUT4":
-            value = expression(int(cell.parameters["INIT"]), [pins[pin] for pin in "ABCD"])
-        case "PFUMX":
-            value = f"{pins['C0']} ? {pins['ALUT']} : {pins['BLUT']}"
-        case "L6MUX21":
-            value = f"{pins['SD']} ? {pins['D1']} : {pins['D0']}"
-        case "DCCA":
-            value = f"{pins['CLKI']} & {pins['CE']}"
-        case _:
-            return
-    (output,) = cell.kind.outputs
-    if output in cell.pins:
-        yield f"assign {net_name(cell.pin(output))} = {value};"
-
-
-def _literal(value: str | int, bits: str) -> str:
-    return f'"{value}"' if isinstance(value, str) else f"{len(bits)}'b{bits}"
+def _logic(cell: Cell, family: Family) -> Iterator[str]:
+    """A cell that is expressions."""
+    for output, bit, value in family.values(cell):
+        nets = cell.pins.get(output, ())
+        if bit < len(nets) and isinstance(nets[bit], int):
+            yield f"assign {net_name(nets[bit])} = {value};"
 
 
 def _instance(index: int, cell: Cell) -> Iterator[str]:

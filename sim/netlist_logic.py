@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from hlsgen.sim.netlist_cells import Cell
+from hlsgen.sim.netlist_cells import Cell, Controls, Family
 
 ZERO, ONE = "1'b0", "1'b1"
 REGISTER_BITS = 64
@@ -44,36 +44,25 @@ def expression(table: int, inputs: Sequence[str]) -> str:
     return f"({last} ? {expression(high, others)} : {expression(low, others)})"
 
 
-def registers(cells: Iterable[Cell], order: Mapping[int | str, int]) -> Iterator[str]:
+def registers(cells: Iterable[Cell], order: Mapping[int | str, int], family: Family) -> Iterator[str]:
     """Flip-flops as registers; `order` of their outputs puts bits of a word side by side."""
-    groups: dict[tuple[str, ...], list[Cell]] = defaultdict(list)
-    for cell in sorted(cells, key=lambda cell: order.get(cell.pin("Q"), 0)):
-        groups[_controls(cell)].append(cell)
+    groups: dict[Controls, list[Cell]] = defaultdict(list)
+    flip_flops = [cell for cell in cells if cell.type in family.flip_flops]
+    for cell in sorted(flip_flops, key=lambda cell: order.get(cell.pin("Q"), 0)):
+        groups[family.controls(cell)].append(cell)
     parts = [
         (controls, group[start : start + REGISTER_BITS])
         for controls, group in groups.items()
         for start in range(0, len(group), REGISTER_BITS)
     ]
-    for index, ((clock, enable, reset, value), part) in enumerate(parts):
-        data = ", ".join(net_name(cell.pin("DI")) for cell in reversed(part))
-        initial = f"{{{len(part)}{{{value}}}}}"
+    for index, ((clock, enable, reset, value, initial), part) in enumerate(parts):
+        data = ", ".join(net_name(cell.pin(family.flip_flops[cell.type])) for cell in reversed(part))
         change = f"r{index} <= {{{data}}};"
         if enable != ONE:
             change = f"if ({enable}) {change}"
         if reset != ZERO:
-            change = f"if ({reset}) r{index} <= {initial}; else {change}"
-        yield f"reg [{len(part) - 1}:0] r{index} = {initial};"
+            change = f"if ({reset}) r{index} <= {{{len(part)}{{{value}}}}}; else {change}"
+        yield f"reg [{len(part) - 1}:0] r{index} = {{{len(part)}{{{initial}}}}};"
         yield f"always @(posedge {clock}) {change}"
         for bit, cell in enumerate(part):
             yield f"assign {net_name(cell.pin('Q'))} = r{index}[{bit}];"
-
-
-def _controls(cell: Cell) -> tuple[str, ...]:
-    """Clock, enable, reset, and the value that it has at the start and after a reset."""
-    enable, reset = net_name(cell.pin("CE")), net_name(cell.pin("LSR"))
-    mode = cell.parameters.get("CEMUX", "1")
-    enable = ONE if mode == "1" else f"~{enable}" if mode == "INV" else enable
-    if cell.parameters.get("LSRMUX") == "INV":
-        reset = f"~{reset}"
-    value = ONE if cell.parameters.get("REGSET") == "SET" else ZERO
-    return net_name(cell.pin("CLK")), enable, reset, value

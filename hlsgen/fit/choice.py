@@ -191,7 +191,9 @@ class Chooser:
         cycles = steps = 0
         for task in range(short.graph.tasks):
             routing = Routing(task=task)
-            prediction = predict(lowered.program, lowered.image, memory, routing, self._board.rtl_target)
+            prediction = predict(
+                lowered.program, lowered.image, memory, routing, self._board.family.rtl_target
+            )
             more = _layer(short, make_plan(lowered.program, lowered.image, routing), prediction)
             cycles += prediction.cycles + short.dropped * more[0]
             steps += prediction.multiply + short.dropped * more[1]

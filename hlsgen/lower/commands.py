@@ -7,10 +7,11 @@ import dataclasses
 from typing import Any
 
 from hlsgen.errors import Problem, UnsupportedModel
-from hlsgen.ir import Graph
+from hlsgen.ir import Graph, Node
 from hlsgen.lower.constants import ConstantStream, block_constants, pack_addends, pack_weights
 from hlsgen.lower.experts import ExpertTables
 from hlsgen.lower.layout import Layout
+from hlsgen.lower.refuse import must_be
 from hlsgen.lower.size import ArrayShape, Groups, cut, head_units
 from hlsgen.lower.steps import AttentionStep, LinearStep, Step
 from hlsgen.machine.format.commands import Command, Depends, Drain, Load, Product, Target
@@ -20,7 +21,6 @@ from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, c
 from hlsgen.machine.format.program import Region, View
 from hlsgen.ops import (
     IntegerAddConstant,
-    IntegerCombine,
     IntegerContext,
     IntegerExp,
     IntegerLayerNorm,
@@ -141,11 +141,22 @@ class CommandBuilder:
 
     def _rows_fields(self, step: LinearStep, rows: int) -> dict[str, Any]:
         """What LOAD needs: source, dependency and the transform's parameters."""
-        fields: dict[str, Any] = {}
         if step.rows.patches is not None:
-            return self._patch_fields(step)
-        name = step.rows.region
-        stride = self._layouts[name].words
+            return self._patch_fields(step, step.rows.patches)
+        self._check_first_row(step)
+        name, stride = step.rows.region, self._layouts[step.rows.region].words
+        fields: dict[str, Any] = {
+            "source": self._regions[name].base + step.rows.first * stride,
+            "source_stride": stride,
+        }
+        fields |= self._dependency(step, rows)
+        if step.rows.norm is not None:
+            fields |= _norm_fields(step.rows.norm)
+        if step.rows.pool is not None:
+            fields |= self._pool_fields(step.rows.pool)
+        return fields
+
+    def _check_first_row(self, step: LinearStep) -> None:
         if step.rows.first % self._parameters.row_width:
             raise UnsupportedModel(
                 Problem(
@@ -155,34 +166,31 @@ class CommandBuilder:
                     fix="compile with row width 1",
                 )
             )
-        fields["source"] = self._regions[name].base + step.rows.first * stride
-        fields["source_stride"] = stride
-        aligned = step.rows.first == 0 and step.rows.pool is None
-        aligned = aligned and (step.expert > 0 or self._graph.type_of(name).shape[0] == rows)
-        producer = self._commands[self._producer[name]]
-        aligned = aligned and producer.drain is not Drain.COMBINE
-        fields["depends"] = Depends.TILE if aligned else Depends.COMMAND
-        fields["depends_on"] = self._producer[name]
+
+    def _dependency(self, step: LinearStep, rows: int) -> dict[str, Any]:
+        """The command that LOAD waits for, all of it or tile by tile."""
+        name = step.rows.region
+        before = self._producer[name]
         if step.expert and step.rows.norm is not None:
             # The queues are there, so the rows are: the machine waits for them before it begins the command.
-            fields["depends"], fields["depends_on"] = Depends.NONE, self._experts.router(step)
-        elif step.addend is not None and self._producer[step.addend] == len(self._commands) - 1:
+            return {"depends": Depends.NONE, "depends_on": self._experts.router(step)}
+        if step.addend is not None and self._producer[step.addend] == len(self._commands) - 1:
             # The addend is read while DRAIN may still hold its last rows: wait for all of it.
-            fields["depends"], fields["depends_on"] = Depends.COMMAND, self._producer[step.addend]
-        if step.rows.norm is not None and isinstance(step.rows.norm.op, IntegerLayerNorm):
-            norm = step.rows.norm
-            fields["norm_width"] = norm.type.shape[-1]
-            fields["norm_epsilon"] = step.rows.norm.op.epsilon
-            fields["norm_gain"] = step.rows.norm.op.gain
-            fields["norm_gain_shift"] = step.rows.norm.op.gain_shift
-        if step.rows.pool is not None and isinstance(step.rows.pool.op, IntegerMean):
-            fields["pool_rows"] = self._graph.type_of(step.rows.pool.inputs[0]).shape[0]
-            fields["pool_shift"] = step.rows.pool.op.shift
-        return fields
+            return {"depends": Depends.COMMAND, "depends_on": self._producer[step.addend]}
+        whole = step.expert > 0 or self._graph.type_of(name).shape[0] == rows
+        aligned = step.rows.first == 0 and step.rows.pool is None and whole
+        aligned = aligned and self._commands[before].drain is not Drain.COMBINE
+        return {"depends": Depends.TILE if aligned else Depends.COMMAND, "depends_on": before}
 
-    def _patch_fields(self, step: LinearStep) -> dict[str, Any]:
-        node = step.rows.patches
-        if node is None or not isinstance(node.op, Patches) or node.inputs[0] != self._graph.input:
+    def _pool_fields(self, node: Node) -> dict[str, Any]:
+        match node.op:
+            case IntegerMean(shift=shift):
+                return {"pool_rows": self._graph.type_of(node.inputs[0]).shape[0], "pool_shift": shift}
+            case _:
+                raise must_be(node, "a mean")
+
+    def _patch_fields(self, step: LinearStep, node: Node) -> dict[str, Any]:
+        if not isinstance(node.op, Patches) or node.inputs[0] != self._graph.input:
             raise UnsupportedModel(
                 Problem(
                     f"{step.linear.name}: patches must come from the input image",
@@ -210,25 +218,39 @@ class CommandBuilder:
         lanes = p.columns if step.target is Target.KEYS else p.depth
         stride = ceil_div(rows, lanes) * result.head_words
         name = "head_stride" if step.target is Target.KEYS else "value_stride"
-        return {"heads": step.heads, "head_words": result.head_words, name: stride}
+        return {"head_words": result.head_words, name: stride}
 
     def _drain_fields(self, step: LinearStep, index: int, groups: Groups) -> dict[str, Any]:
         if step.target is Target.OUTPUT:
             self.output_groups[step.result] = groups.count
-        if step.expert and step.combine is not None and isinstance(step.combine.op, IntegerCombine):
+        if step.expert and step.combine is not None:
             return {"addend_base": self._regions[str(step.addend)].base}
         if step.expert:
             return {}  # the bank is the routing's: see ExpertTables
-        if step.table is not None and isinstance(step.table.op, IntegerTable):
-            table = step.table.op.table
-            return {"activation_bank": self.constants.table(Item.ACTIVATION_TABLE, table, index)}
-        if step.constant is not None and isinstance(step.constant.op, IntegerAddConstant):
-            value, p = step.constant.op.value, self._parameters
-            self.addends.append(pack_addends(value, groups.count, p))
+        if step.table is not None:
+            return {"activation_bank": self._table(Item.ACTIVATION_TABLE, step.table, index)}
+        if step.constant is not None:
+            self.addends.append(self._constant_rows(step.constant, groups))
             return {"stream_addend": 1}
         if step.addend is not None:
             return {"addend_base": self._regions[step.addend].base}
         return {}
+
+    def _table(self, item: Item, node: Node, user: int) -> int:
+        """The bank of a node's table, which is loaded before the constants of command `user`."""
+        match node.op:
+            case IntegerTable(table=table) | IntegerExp(table=table):
+                return self.constants.table(item, table, user)
+            case _:
+                raise must_be(node, "a table")
+
+    def _constant_rows(self, node: Node, groups: Groups) -> bytes:
+        """The addend stream's part for a constant that is added."""
+        match node.op:
+            case IntegerAddConstant(value=value):
+                return pack_addends(value, groups.count, self._parameters)
+            case _:
+                raise must_be(node, "the addition of a constant")
 
     def _linear_views(self, step: LinearStep, index: int, source: Layout, result: Layout, rows: int) -> None:
         operand = step.rows.operand or (step.rows.pool.name if step.rows.pool else None)
@@ -256,8 +278,7 @@ class CommandBuilder:
 
     def _exp_table(self, step: AttentionStep, user: int) -> None:
         """Load the exp table before the constants of an earlier command, so that it is there in time."""
-        if isinstance(step.exp.op, IntegerExp):
-            self._exp_banks[step.exp.name] = self.constants.table(Item.EXP_TABLE, step.exp.op.table, user)
+        self._exp_banks[step.exp.name] = self._table(Item.EXP_TABLE, step.exp, user)
 
     def _attention(self, step: AttentionStep) -> Command:
         index, p = len(self._commands), self._parameters
@@ -329,3 +350,17 @@ class CommandBuilder:
                     head_first=first,
                 )
             )
+
+
+def _norm_fields(node: Node) -> dict[str, Any]:
+    match node.op:
+        case IntegerLayerNorm(epsilon=epsilon, gain=gain, gain_shift=shift):
+            width = node.type.shape[-1]
+            return {
+                "norm_width": width,
+                "norm_epsilon": epsilon,
+                "norm_gain": gain,
+                "norm_gain_shift": shift,
+            }
+        case _:
+            raise must_be(node, "a layer norm")

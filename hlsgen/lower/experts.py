@@ -9,6 +9,7 @@ from typing import Any
 
 from hlsgen.errors import UnsupportedModel
 from hlsgen.lower.constants import ConstantStream, Table
+from hlsgen.lower.refuse import must_be
 from hlsgen.lower.size import ArrayShape
 from hlsgen.lower.steps import LinearStep, Step
 from hlsgen.machine.format.constants import Item
@@ -85,12 +86,14 @@ class ExpertTables:
         fields: dict[str, Any] = {
             "expert": step.expert,
             "queue_base": (step.expert - 1) * parameters.queue_tokens,
-            "depends_on": self.router(step),
         }
-        if step.combine is not None and isinstance(step.combine.op, IntegerCombine):
-            del fields["depends_on"]
-            return fields | {"gate_shift": GATE_BITS - step.combine.op.left}
-        return fields | {"gather": 1, "activation_bank": activation.bank}
+        if step.combine is None:
+            return fields | {"gather": 1, "depends_on": self.router(step), "activation_bank": activation.bank}
+        match step.combine.op:
+            case IntegerCombine(left=left):
+                return fields | {"gate_shift": GATE_BITS - left}
+            case _:
+                raise must_be(step.combine, "a combination of experts")
 
     def _router_fields(
         self, step: LinearStep, following: Sequence[Step], constants: ConstantStream, index: int, bits: int

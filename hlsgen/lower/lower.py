@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hlsgen.errors import Problem, UnsupportedModel, UsageError
-from hlsgen.ir import Graph
+from hlsgen.ir import Graph, Node
 from hlsgen.lower.allocate import Request, allocate, memory_words
 from hlsgen.lower.commands import CommandBuilder
 from hlsgen.lower.experts import interleave
@@ -26,7 +27,7 @@ from hlsgen.machine.format.commands import Target
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.format.program import InputLayout, OutputLayout, Program, Region
-from hlsgen.ops import Patches
+from hlsgen.ops import IntegerContext, IntegerExpertLinear, IntegerLinear, IntegerScores, Patches
 
 
 @dataclass(frozen=True)
@@ -242,18 +243,22 @@ def source_layout(step: LinearStep, graph: Graph, layouts: dict[str, Layout], co
 
 def useful_macs(graph: Graph) -> int:
     """Multiply-accumulates of the mathematical model: no padding, no zero rows for class tokens."""
-    total = 0
     prefix = {node.name: node.op.prefix for node in graph if isinstance(node.op, Patches)}
-    for node in graph:
-        kind = type(node.op).__name__
-        if kind == "IntegerExpertLinear":
-            total += node.type.shape[0] * graph.type_of(node.inputs[0]).shape[-1] * node.type.shape[-1]
-        elif kind == "IntegerLinear":
+    return sum(_macs(node, graph, prefix) for node in graph)
+
+
+def _macs(node: Node, graph: Graph, prefix: Mapping[str, int]) -> int:
+    """A node's; what has no product has none."""
+    match node.op:
+        case IntegerExpertLinear():
+            return node.type.shape[0] * graph.type_of(node.inputs[0]).shape[-1] * node.type.shape[-1]
+        case IntegerLinear():
             rows = node.type.shape[0] - prefix.get(node.inputs[0], 0)
-            total += rows * graph.type_of(node.inputs[0]).shape[-1] * node.type.shape[-1]
-        elif kind == "IntegerScores":
+            return rows * graph.type_of(node.inputs[0]).shape[-1] * node.type.shape[-1]
+        case IntegerScores():
             _, queries, keys = node.type.shape
-            total += queries * keys * graph.type_of(node.inputs[0]).shape[-1]
-        elif kind == "IntegerContext":
-            total += node.type.shape[0] * graph.type_of(node.inputs[0]).shape[-1] * node.type.shape[1]
-    return total
+            return queries * keys * graph.type_of(node.inputs[0]).shape[-1]
+        case IntegerContext():
+            return node.type.shape[0] * graph.type_of(node.inputs[0]).shape[-1] * node.type.shape[1]
+        case _:
+            return 0

@@ -27,10 +27,12 @@ from hlsgen.rtl.core.multiply import MultiplyStage
 from hlsgen.rtl.core.operand_fill import OperandFill
 from hlsgen.rtl.core.weight_ring import weight_ring
 from hlsgen.rtl.drain.stage import DrainStage
+from hlsgen.rtl.format.command import COMMAND_BITS
 from hlsgen.rtl.format.experts import ExpertEventsPorts
-from hlsgen.rtl.format.jobs import COMMAND_BITS, group_lanes, output_word, trace_signature
+from hlsgen.rtl.format.jobs import output_word, trace_signature
 from hlsgen.rtl.format.ports import LEVELS, OperandWritePorts, Sections, SectionsPorts
 from hlsgen.rtl.format.streams import weight_parts
+from hlsgen.rtl.format.widths import group_lanes
 from hlsgen.rtl.load.stage import LoadStage
 from hlsgen.rtl.parts.pipeline import delay, register
 from hlsgen.rtl.parts.queues import Queue, Ring

@@ -7,14 +7,14 @@ from typing import Any
 
 from amaranth import Cat, Module, Mux
 
-from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.modes.jobs import Kind
 from hlsgen.machine.time.latency import STEP
 from hlsgen.rtl.array.array import Array
 from hlsgen.rtl.core.multiply import MultiplyStage
 from hlsgen.rtl.drain.stage import DrainStage
-from hlsgen.rtl.format.jobs import bank_words, score_words, slot_words, tile_groups
 from hlsgen.rtl.format.ports import OperandWritePorts
+from hlsgen.rtl.format.widths import bank_words, score_words, slot_words, tile_groups
 from hlsgen.rtl.load.stage import LoadStage
 from hlsgen.rtl.parts.memories import LaneMemory, WordMemory
 from hlsgen.rtl.parts.pipeline import delay, register

@@ -9,10 +9,12 @@ from amaranth import Array, C, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.format.interface import Kind
+from hlsgen.machine.format.commands import FIELD_BITS
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.rtl.format.jobs import FIELD_BITS, multiply_job, operand_bits, slot_steps, tile_groups
+from hlsgen.machine.modes.jobs import Kind
+from hlsgen.rtl.format.jobs import multiply_job
 from hlsgen.rtl.format.ports import Heads, HeadsPorts, Reservations, ReservationsPorts
+from hlsgen.rtl.format.widths import operand_bits, slot_steps, tile_groups
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits
 
 # A job of one block of three steps, and the next one without a gap; A: `Array.latency`:

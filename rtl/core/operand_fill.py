@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters
 from hlsgen.machine.time.depths import SETTLED
-from hlsgen.rtl.format.jobs import fill_job, group_lanes, groups_of, rows_of_group, tile_groups
+from hlsgen.rtl.format.jobs import fill_job
 from hlsgen.rtl.format.ports import (
     Heads,
     HeadsPorts,
@@ -21,6 +21,7 @@ from hlsgen.rtl.format.ports import (
     SectionsPorts,
 )
 from hlsgen.rtl.format.streams import LENGTH_UNITS
+from hlsgen.rtl.format.widths import group_lanes, groups_of, rows_of_group, tile_groups
 from hlsgen.rtl.parts.pipeline import count_bits
 
 # A job whose operands have drained, in front of empty places; n: words of a section:

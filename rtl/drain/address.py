@@ -9,9 +9,10 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.rtl.format.jobs import drain_bits, drain_job, score_words, write_lane_bits
+from hlsgen.machine.modes.jobs import Kind
+from hlsgen.rtl.format.jobs import drain_job
+from hlsgen.rtl.format.widths import drain_bits, score_words, write_lane_bits
 from hlsgen.rtl.parts.pipeline import without_reset
 
 

@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.latency import CONTEXT_SCALE, row_maxima
-from hlsgen.rtl.format.jobs import tile_groups
+from hlsgen.rtl.format.widths import tile_groups
 from hlsgen.rtl.parts.memories import ram, words_of
 from hlsgen.rtl.parts.pipeline import address_bits, delay, maximum, register, without_reset
 

@@ -10,18 +10,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.commands import Drain, Target
-from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.modes.jobs import Kind
 from hlsgen.rtl.drain.address import DrainAddress
-from hlsgen.rtl.format.jobs import (
-    drain_job,
-    drain_tag,
-    groups_of,
-    queue_bits,
-    rows_of_group,
-    tile_groups,
-    width_bits,
-)
+from hlsgen.rtl.format.jobs import drain_job, drain_tag
+from hlsgen.rtl.format.widths import groups_of, queue_bits, rows_of_group, tile_groups, width_bits
 from hlsgen.rtl.parts.pipeline import address_bits, without_reset
 
 

@@ -9,8 +9,9 @@ from amaranth import Array, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.format.interface import TRACE_PORTS, Kind
+from hlsgen.machine.format.interface import TRACE_PORTS
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.modes.jobs import Kind
 from hlsgen.machine.time.latency import (
     ACTIVATION,
     ADD,
@@ -30,6 +31,7 @@ from hlsgen.rtl.drain.control import DrainControl
 from hlsgen.rtl.drain.requantize import Requantize
 from hlsgen.rtl.drain.streams import DrainStreams
 from hlsgen.rtl.drain.tags import drain_tags
+from hlsgen.rtl.format.command import field
 from hlsgen.rtl.format.experts import (
     QueueRead,
     QueueReadPorts,
@@ -37,17 +39,7 @@ from hlsgen.rtl.format.experts import (
     RouterLogitsPorts,
     route_config,
 )
-from hlsgen.rtl.format.jobs import (
-    drain_bits,
-    drain_job,
-    field,
-    group_lanes,
-    memory_bits,
-    output_word,
-    score_words,
-    tile_groups,
-    trace_signature,
-)
+from hlsgen.rtl.format.jobs import drain_job, output_word, trace_signature
 from hlsgen.rtl.format.ports import (
     OperandWrite,
     OperandWritePorts,
@@ -57,6 +49,7 @@ from hlsgen.rtl.format.ports import (
     ScaleWritePorts,
 )
 from hlsgen.rtl.format.streams import constant_word
+from hlsgen.rtl.format.widths import drain_bits, group_lanes, memory_bits, score_words, tile_groups
 from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts, words_of
 from hlsgen.rtl.parts.pipeline import address_bits, delay, register, without_reset
 

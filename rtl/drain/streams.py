@@ -11,8 +11,9 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.depths import queue_depth
-from hlsgen.rtl.format.jobs import group_lanes, output_word, tile_groups
+from hlsgen.rtl.format.jobs import output_word
 from hlsgen.rtl.format.ports import Reservations, ReservationsPorts
+from hlsgen.rtl.format.widths import group_lanes, tile_groups
 from hlsgen.rtl.parts.pipeline import count_bits
 from hlsgen.rtl.parts.queues import Queue
 

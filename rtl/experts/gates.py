@@ -9,6 +9,7 @@ from amaranth import Array, C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.format.commands import FIELD_BITS
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.depths import route_pace
 from hlsgen.numerics import GATE_ONE, GateMode
@@ -24,7 +25,6 @@ from hlsgen.rtl.experts.select import (
     chosen_list,
 )
 from hlsgen.rtl.format.experts import GATE_BITS, expert_bits
-from hlsgen.rtl.format.jobs import FIELD_BITS
 from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts, ram
 from hlsgen.rtl.parts.pipeline import delay, register, total
 

@@ -19,7 +19,7 @@ from hlsgen.rtl.format.experts import (
     QueueSizePorts,
     queue_entry,
 )
-from hlsgen.rtl.format.jobs import gather_bits, queue_bits, row_bits
+from hlsgen.rtl.format.widths import gather_bits, queue_bits, row_bits
 from hlsgen.rtl.parts.memories import WordMemory
 
 LOAD, DRAIN = range(2)

@@ -19,7 +19,7 @@ from hlsgen.rtl.format.experts import (
     RouterLogitsPorts,
     route_config,
 )
-from hlsgen.rtl.format.jobs import memory_bits, router_words
+from hlsgen.rtl.format.widths import memory_bits, router_words
 from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts, WordMemory
 from hlsgen.rtl.parts.pipeline import count_bits
 

@@ -9,10 +9,10 @@ from amaranth import Array, C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.format.commands import FIELD_BITS
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.depths import route_pace
 from hlsgen.rtl.format.experts import expert_bits, logit_address_bits
-from hlsgen.rtl.format.jobs import FIELD_BITS
 from hlsgen.rtl.parts.memories import words_of
 from hlsgen.rtl.parts.pipeline import address_bits, delay, register
 from hlsgen.rtl.parts.ports import Bundle

@@ -9,8 +9,9 @@ from amaranth import Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.format.commands import FIELD_BITS
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.rtl.format.jobs import FIELD_BITS, gather_bits, memory_bits, queue_bits, router_words, row_bits
+from hlsgen.rtl.format.widths import gather_bits, memory_bits, queue_bits, router_words, row_bits
 from hlsgen.rtl.parts.memories import words_of
 from hlsgen.rtl.parts.pipeline import address_bits
 from hlsgen.rtl.parts.ports import Bundle

@@ -1,143 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the sequencer tells the stages: layouts of commands and jobs."""
+"""Layouts of jobs and of what travels with words: what the sequencer tells the stages."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from amaranth import C, Cat, Value, signed
+from amaranth import signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
-from hlsgen.machine.format.commands import COMMAND_BYTES, FIELD_BITS, FIELDS, Target
+from hlsgen.machine.format.commands import FIELDS, Target
 from hlsgen.machine.format.interface import TRACE_PORTS
-from hlsgen.machine.format.parameters import MachineParameters, ceil_div
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.modes.load_exp import EXP
+from hlsgen.machine.modes.load_layer_norm import LAYER_NORM
+from hlsgen.machine.modes.load_pool import POOL
+from hlsgen.machine.modes.mode import Unit
+from hlsgen.machine.modes.table import LOADS
+from hlsgen.rtl.format.command import field
+from hlsgen.rtl.format.widths import (
+    block_bits,
+    drain_bits,
+    group_lanes,
+    memory_bits,
+    operand_bits,
+    queue_bits,
+    row_bits,
+    slot_words,
+    step_bits,
+    tile_groups,
+    write_lane_bits,
+)
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits
 
-COMMAND_BITS = 8 * COMMAND_BYTES
-COMMAND = data.StructLayout({item.name: signed(item.bits) if item.signed else item.bits for item in FIELDS})
+WALKED = frozenset({"source", "source_stride", "k_words", "exp_words", "head_words", "gather", "queue_base"})
+"""Fields that a LOAD job has under names of its own: the sequencer's walk works them out."""
+STARTING = frozenset({"pool_rows", "keys", "exp_bank"})
+"""Fields that LOAD reads where a tile starts, not in its pipelines."""
 
 
-def narrowed(p: MachineParameters, payload: Value) -> Any:
-    """A command's fields, 0 beyond the bits that the machine has for them."""
-    command = data.View(COMMAND, payload[: COMMAND.size])
-    kept = (Value.cast(command[item.name])[: p.field_bits[item.name]] for item in FIELDS)
-    return data.View(
-        COMMAND,
-        Cat(Cat(value, C(0, item.bits - len(value))) for value, item in zip(kept, FIELDS, strict=True)),
-    )
+def _read_by(reads: frozenset[str]) -> tuple[str, ...]:
+    return tuple(item.name for item in FIELDS if item.name in reads)
 
 
-def field(p: MachineParameters, *names: str) -> int:
-    """Bits that hold any of these fields of a command."""
-    return max(1, *(p.field_bits[name] for name in names))
+def _kept(*units: Unit) -> tuple[str, ...]:
+    """The fields that the pipelines of some units need long after a job has started."""
+    return _read_by(frozenset(name for unit in units for name in unit.reads) - WALKED - STARTING)
 
 
-def block_bits(p: MachineParameters) -> int:
-    """Bits of a job's number of blocks: of a sweep, of a row of scores, or of a head's words."""
-    bits = p.field_bits["blocks"] + (p.field_bits["extra"] > 0)
-    return min(FIELD_BITS["blocks"], max(bits, field(p, "head_words")))
-
-
-def step_bits(p: MachineParameters) -> int:
-    """Bits of a block's number of steps."""
-    return field(p, "k_steps", "exp_steps")
-
-
-def row_bits(p: MachineParameters) -> int:
-    """Bits of a row count 0..R."""
-    return count_bits(p.rows)
-
-
-def tile_groups(p: MachineParameters) -> int:
-    """Groups of `row_width` rows in a whole tile."""
-    return p.rows // p.row_width
-
-
-def group_lanes(p: MachineParameters) -> int:
-    """Elements that LOAD and DRAIN handle in a cycle: a word of each row of a group."""
-    return p.columns * p.row_width
-
-
-def width_bits(p: MachineParameters) -> int:
-    """log2 of the row width."""
-    return p.row_width.bit_length() - 1
-
-
-def groups_of(p: MachineParameters, rows: Value) -> Value:
-    """Groups that hold `rows` rows."""
-    return rows if p.row_width == 1 else (rows + (p.row_width - 1))[width_bits(p) :]
-
-
-def rows_of_group(p: MachineParameters, rows: Value, last: Value) -> Value:
-    """A bit for each row of a group: those of the last group end with row `rows` - 1."""
-    if p.row_width == 1:
-        return C(1, 1)
-    final = (rows - 1)[: width_bits(p)]
-    return Cat(~last | (index <= final) for index in range(p.row_width))
-
-
-def bank_words(p: MachineParameters, words: int) -> int:
-    """Words of one of the `row_width` banks of a row memory."""
-    return ceil_div(words, p.row_width)
-
-
-def memory_bits(p: MachineParameters) -> int:
-    """Bits of an address in the residual or the feature memory."""
-    return address_bits(max(bank_words(p, p.residual_words), bank_words(p, p.feature_words)))
-
-
-def score_words(p: MachineParameters) -> int:
-    """Words of one bank of both score tiles."""
-    return 2 * tile_groups(p) * p.score_words
-
-
-def router_words(p: MachineParameters) -> int:
-    """Words of logits that a token has at most."""
-    return ceil_div(max(1, p.experts), p.columns)
-
-
-def queue_bits(p: MachineParameters) -> int:
-    """Bits of a place in the expert queues."""
-    return address_bits(p.experts * p.queue_tokens)
-
-
-def gather_bits(p: MachineParameters) -> int:
-    """Bits of a queue's tiles."""
-    return count_bits(ceil_div(max(1, p.queue_tokens), p.rows))
-
-
-def drain_bits(p: MachineParameters) -> int:
-    """Bits of any address that DRAIN writes."""
-    logits = p.queue_tokens * router_words(p)
-    return max(memory_bits(p), address_bits(max(p.key_words, p.value_words, score_words(p), logits)))
-
-
-def key_part_bits(p: MachineParameters) -> int:
-    """log2 of steps per word (positive) or of words per step (negative)."""
-    return p.columns.bit_length() - p.depth.bit_length()
-
-
-def operand_bits(p: MachineParameters) -> int:
-    """Bits of a key step's or a value word's address."""
-    steps = ceil_div(p.key_words * p.columns, p.depth) + 1
-    return address_bits(max(steps, p.value_words, p.key_words))
-
-
-def write_lane_bits(p: MachineParameters) -> int:
-    """Bits of a key or value lane's number within its bank."""
-    return address_bits(max(p.columns, p.depth) // p.row_width)
-
-
-def slot_steps(p: MachineParameters) -> int:
-    """Steps that a tile slot takes; its words are `slot_words`."""
-    return slot_words(p) * p.columns // p.depth
-
-
-def slot_words(p: MachineParameters) -> int:
-    """Words between tile slots: the words of a row, up to whole steps."""
-    per_step = max(1, p.depth // p.columns)
-    return ceil_div(p.tile_words, per_step) * per_step
+LOAD_FIELDS = _read_by(frozenset(name for mode in LOADS.values() for name in mode.reads) - WALKED)
+"""The fields of LOAD's modes that its jobs have as the command has them."""
+NORM_FIELDS = ("words", *_kept(LAYER_NORM, POOL))
+CONTEXT_FIELDS = _kept(EXP)
 
 
 def output_word(p: MachineParameters) -> data.StructLayout:
@@ -171,9 +85,7 @@ def load_job(p: MachineParameters, trace: bool) -> data.StructLayout:
         "source": address,
         "source_stride": address,
     }
-    names = ["load", "depends", "depends_on", "norm_width", "norm_epsilon", "norm_gain", "norm_gain_shift"]
-    names += ["pool_rows", "pool_shift", "keys", "context_multiplier", "context_shift", "exp_bank"]
-    names += ["patch_height", "patch_width", "patch_channels", "patch_columns", "patch_prefix", "row_words"]
+    names = ("load", "depends", "depends_on", *LOAD_FIELDS)
     fields |= {name: field(p, name) for name in names}
     if p.experts:
         fields |= {"gather": 1, "queue": queue_bits(p)}
@@ -243,10 +155,6 @@ def drain_job(p: MachineParameters, trace: bool) -> data.StructLayout:
     if trace:
         fields |= {"command": 16, "head": 8, "token": 16, "block": 16}
     return data.StructLayout(fields)
-
-
-NORM_FIELDS = ("words", "norm_width", "norm_epsilon", "norm_gain", "norm_gain_shift", "pool_shift")
-CONTEXT_FIELDS = ("context_multiplier", "context_shift")
 
 
 def load_config(p: MachineParameters) -> data.StructLayout:

@@ -13,8 +13,8 @@ from hlsgen.machine.format.interface import REASONS
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.depths import queue_depth
 from hlsgen.numerics import MULTIPLIER_BITS, SHIFT_BITS
-from hlsgen.rtl.format.jobs import drain_bits, group_lanes, tile_groups, write_lane_bits
 from hlsgen.rtl.format.streams import ADDRESS_UNITS, LENGTH_UNITS, segment
+from hlsgen.rtl.format.widths import drain_bits, group_lanes, tile_groups, write_lane_bits
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits
 from hlsgen.rtl.parts.ports import Bundle
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 from amaranth import signed
 from amaranth.lib import data
 
+from hlsgen.machine.format.commands import FIELD_BITS
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters
 from hlsgen.numerics import BIAS_BITS, MULTIPLIER_BITS, SHIFT_BITS
-from hlsgen.rtl.format.jobs import FIELD_BITS
 from hlsgen.rtl.parts.axi import ADDRESS_BITS
 
 UNIT_BITS = SECTION_ALIGN.bit_length() - 1

@@ -13,7 +13,8 @@ from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.latency import CALL, CENTRE, MEMORY, MULTIPLIER, norm, statistics
 from hlsgen.rtl.arith.multiplier import Multiplier, MultiplierPlan
 from hlsgen.rtl.arith.numerics import saturate_bits
-from hlsgen.rtl.format.jobs import group_lanes, load_config, load_tag
+from hlsgen.rtl.format.jobs import load_config, load_tag
+from hlsgen.rtl.format.widths import group_lanes
 from hlsgen.rtl.load.normalise import LEFT_BITS, VALUE_BITS, NormaliseLanes, shift_amount
 from hlsgen.rtl.load.pool import Pool
 from hlsgen.rtl.load.row_unit import SQUARES_BITS, SUM_BITS

@@ -9,9 +9,11 @@ from amaranth import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.rtl.format.jobs import field, load_job, load_tag, slot_words, width_bits
+from hlsgen.machine.modes.jobs import Kind
+from hlsgen.rtl.format.command import field
+from hlsgen.rtl.format.jobs import load_job, load_tag
+from hlsgen.rtl.format.widths import slot_words, width_bits
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits, without_reset
 
 

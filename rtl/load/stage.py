@@ -10,26 +10,23 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.commands import Depends, Load
-from hlsgen.machine.format.interface import TRACE_PORTS, Kind
+from hlsgen.machine.format.interface import TRACE_PORTS
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.modes.jobs import Kind
 from hlsgen.machine.time.latency import FIXED, MEMORY, scale_wait
 from hlsgen.rtl.arith.multiplier import MultiplierPlan
+from hlsgen.rtl.format.command import field
 from hlsgen.rtl.format.experts import QueueRead, QueueReadPorts
 from hlsgen.rtl.format.jobs import (
     CONTEXT_FIELDS,
     NORM_FIELDS,
-    field,
-    group_lanes,
     load_config,
     load_job,
     load_tag,
-    memory_bits,
-    score_words,
-    slot_words,
-    tile_groups,
     trace_signature,
 )
 from hlsgen.rtl.format.ports import ScaleWrite, ScaleWritePorts
+from hlsgen.rtl.format.widths import group_lanes, memory_bits, score_words, slot_words, tile_groups
 from hlsgen.rtl.load.exp import ExpLoad
 from hlsgen.rtl.load.layer_norm import LayerNormLoad
 from hlsgen.rtl.load.patches import PatchesLoad

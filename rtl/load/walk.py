@@ -10,14 +10,13 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.commands import Load
-from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.modes.jobs import Kind
+from hlsgen.rtl.format.command import field
 from hlsgen.rtl.format.experts import QueueRead, QueueReadPorts
-from hlsgen.rtl.format.jobs import (
-    field,
+from hlsgen.rtl.format.jobs import load_job, load_tag
+from hlsgen.rtl.format.widths import (
     groups_of,
-    load_job,
-    load_tag,
     memory_bits,
     row_bits,
     rows_of_group,

@@ -10,7 +10,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters
-from hlsgen.rtl.format.jobs import group_lanes, output_word
+from hlsgen.rtl.format.jobs import output_word
+from hlsgen.rtl.format.widths import group_lanes
 from hlsgen.rtl.parts.resize import Resize
 
 _FLAGS = 2

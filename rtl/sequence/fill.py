@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from amaranth import C, Cat, Mux, Value
 
 from hlsgen.machine.format.commands import Drain, Target
-from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.rtl.format.jobs import COMMAND, groups_of, key_part_bits, width_bits
+from hlsgen.machine.modes.jobs import Kind
+from hlsgen.rtl.format.command import COMMAND
+from hlsgen.rtl.format.widths import groups_of, key_part_bits, width_bits
 from hlsgen.rtl.sequence.walk import Position
 
 

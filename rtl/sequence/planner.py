@@ -10,8 +10,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.rtl.format.command import COMMAND, COMMAND_BITS
 from hlsgen.rtl.format.experts import QueueSize, QueueSizePorts
-from hlsgen.rtl.format.jobs import COMMAND, COMMAND_BITS
 from hlsgen.rtl.format.ports import Planned, PlannedPorts
 
 SETTLE = 4

@@ -10,18 +10,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.commands import Product
-from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.rtl.format.jobs import (
-    COMMAND_BITS,
-    block_bits,
-    drain_job,
-    fill_job,
-    load_job,
-    multiply_job,
-    narrowed,
-    width_bits,
-)
+from hlsgen.machine.modes.jobs import Kind
+from hlsgen.rtl.format.command import COMMAND_BITS, narrowed
+from hlsgen.rtl.format.jobs import drain_job, fill_job, load_job, multiply_job
+from hlsgen.rtl.format.widths import block_bits, width_bits
 from hlsgen.rtl.parts.pipeline import register
 from hlsgen.rtl.sequence.fill import Place, Settled, fill_drain, fill_load, fill_multiply, settle
 from hlsgen.rtl.sequence.walk import Position, Walk

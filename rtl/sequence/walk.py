@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from amaranth import Module, Mux, Signal, Value
 
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.rtl.format.jobs import drain_bits, field, memory_bits, operand_bits
+from hlsgen.rtl.format.command import field
+from hlsgen.rtl.format.widths import drain_bits, memory_bits, operand_bits
 
 
 class Position(NamedTuple):

@@ -37,7 +37,7 @@ def chosen(
 
 def cycles(graph: Graph | Sizer, array: ArrayShape) -> int:
     lowered = graph.outline(array) if isinstance(graph, Sizer) else lower(graph, array)
-    return predict(lowered.program, lowered.image, target=load_board("zcu102").rtl_target).cycles
+    return predict(lowered.program, lowered.image, target=load_board("zcu102").family.rtl_target).cycles
 
 
 def test_vit_base_keeps_its_array_busy() -> None:

@@ -15,7 +15,7 @@ def test_the_keywords_are_the_fields() -> None:
     fields = [field.name for field in dataclasses.fields(CompileOptions)]
     assert sorted(Asked.__annotations__) == sorted(fields)
     with pytest.raises(TypeError, match="unexpected keyword argument 'rows'"):
-        CompileOptions(**{"rows": 4})
+        CompileOptions(rows=4)  # pyright: ignore[reportCallIssue]
 
 
 def test_an_array_may_be_text_or_the_boards() -> None:

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from hlsgen.errors import UsageError
-from hlsgen.sim.netlist import model_text, read_netlist
-from hlsgen.sim.netlist_cells import KINDS
+from hlsgen.sim.netlist import read_netlist
+from hlsgen.sim.netlist_cells import Family
+from hlsgen.sim.netlist_ecp5 import ECP5, KINDS
 from hlsgen.sim.netlist_logic import ONE, ZERO, expression
+from hlsgen.sim.netlist_xilinx import XILINX
 
 FLIP_FLOP = {"GSR": "AUTO", "CEMUX": "1 ", "CLKMUX": "CLK", "LSRMUX": "LSR", "REGSET": "RESET"}
 
@@ -198,10 +200,11 @@ def test_an_output_without_a_driver_is_refused() -> None:
     assert "net 5 must have one driver, not 0\n  where: q" in refusal(netlist())
 
 
-def test_every_model_has_its_cells_pins_and_parameters() -> None:
-    for name, kind in KINDS.items():
+@pytest.mark.parametrize("family", [ECP5, XILINX], ids=["ecp5", "xilinx"])
+def test_every_model_has_its_cells_pins_and_parameters(family: Family) -> None:
+    for name, kind in family.kinds.items():
         if kind.model:
-            text = model_text([name])
+            text = family.models([name])
             assert f"\nmodule {name} (" in text
             assert kind.inputs
             assert kind.outputs

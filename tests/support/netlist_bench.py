@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Components and what the ECP5's synthesis script makes of them, side by side in Verilator."""
+"""Components and what synthesis makes of them for a device, side by side in Verilator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.emit.ecp5.memory_files import split_contents
 from hlsgen.emit.ecp5.project import synthesis_scripts
 from hlsgen.sim import verilator
-from hlsgen.sim.netlist import Netlist, model_text
+from hlsgen.sim.netlist import Netlist
 
 EPOCH = 64
 """Cycles for which the stimulus of a port keeps its character."""
@@ -43,6 +43,15 @@ class Field:
     name: str
     start: int
     bits: int
+
+
+@dataclass(frozen=True)
+class Records:
+    """The ports of two modules side by side: words of 32 bits, and what stands in them."""
+
+    inputs: list[Field]
+    outputs: list[Field]
+    words: Mapping[Any, int]
 
 
 class Group(wiring.Component):
@@ -118,7 +127,9 @@ def stimulus(fields: list[Field], words: int, cycles: int, seed: int) -> np.ndar
     return np.packbits(bits, axis=1, bitorder="little")
 
 
-def differences(group: Group, netlist: Netlist, text: str, folder: Path, *, cycles: int) -> dict[str, int]:
+def differences(
+    group: Group | Records, netlist: Netlist, text: str, folder: Path, *, cycles: int
+) -> dict[str, int]:
     """Output to the first cycle in which the netlist's differs from the RTL's; none if all are equal.
 
     Asserts that the stimulus makes most outputs move: a protocol that noise does not speak keeps some still.
@@ -141,7 +152,7 @@ def differences(group: Group, netlist: Netlist, text: str, folder: Path, *, cycl
     return wrong
 
 
-def _build(group: Group, netlist: Netlist, text: str, folder: Path) -> Path:
+def _build(group: Group | Records, netlist: Netlist, text: str, folder: Path) -> Path:
     """The simulator of the RTL `text` and the netlist."""
     inputs, outputs = 32 * group.words[In] - 1, 32 * group.words[Out] - 1
     bench = f"""module bench(input clk, input rst, input [{inputs}:0] stimulus,
@@ -150,7 +161,9 @@ def _build(group: Group, netlist: Netlist, text: str, folder: Path) -> Path:
       net n(.clk(clk), .rst(rst), .stimulus(stimulus), .response(netlist));
     endmodule
     """
-    (folder / "bench.v").write_text(bench + text + netlist.module + model_text())
+    (folder / "bench.v").write_text(
+        bench + text + netlist.module + netlist.family.models(netlist.family.kinds)
+    )
     shutil.copy(Path(__file__).with_suffix(".cpp"), folder / "main.cpp")
     environ = verilator.environment()
     environ["MAKEFLAGS"] += " VM_PARALLEL_BUILDS=0 OPT_FAST=-O0"  # the build takes longer than the run

@@ -119,7 +119,7 @@ class Command:
     pool_shift: int = field(
         5, 0, "shift of the sum; pool saturates it to int8, pool_norm to int16", varies=True
     )
-    heads: int = field(8, 0, "heads of queries, of keys or of values")
+    heads: int = field(8, 0, "heads of queries")
     keys: int = field(16, 0, "keys of a head: of scores beyond them e is 0, and no maximum")
     head_words: int = field(
         16, 0, "words of a head; keys and values: block b is word b % head_words of a head"

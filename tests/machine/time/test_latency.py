@@ -14,8 +14,8 @@ import pytest
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
-from hlsgen.machine.format.multipliers import array_style
-from hlsgen.machine.format.parameters import TARGETS, MachineParameters
+from hlsgen.machine.format.multipliers import TARGETS
+from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time import latency
 from hlsgen.rtl.arith.multiplier import Multiplier, WideMultiplier, plan
 from hlsgen.rtl.arith.reciprocal import Reciprocal
@@ -217,7 +217,7 @@ def test_layer_norm(p: MachineParameters) -> None:
 def test_array(depth: int, target: str) -> None:
     """Products of the last step are in what is held from the cycle after `captured` on."""
     p = dataclasses.replace(P, columns=2, depth=depth)
-    style = array_style(p.rows, p.columns, target)
+    style = TARGETS[target].array_style(p.rows, p.columns)
     step = {"valid": 1, "first": 1, "last": 1, "weights.0": 3}
     for watched, later in (("captured", 0), ("held.0", 1)):
         case = Case(lambda: Array(p, style=style), {"operands.0": 7}, step, watched, later)

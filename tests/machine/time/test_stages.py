@@ -7,8 +7,6 @@ import dataclasses
 from functools import cache
 
 import pytest
-from hlsgen.machine.run.jobs import Job, jobs
-from hlsgen.machine.time.load import load_time
 from support.core_bench import CoreRun, core_bench
 from support.script import DEEP, WIDE, Script
 
@@ -16,9 +14,12 @@ from hlsgen import numerics
 from hlsgen.machine.format.commands import Command, Depends, Load, Target
 from hlsgen.machine.format.interface import CONTEXT, DRAIN, SCORES
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.modes.jobs import Job
+from hlsgen.machine.modes.table import LOADS, jobs
+from hlsgen.machine.modes.times import StageTimes
 from hlsgen.machine.time.latency import ACCEPT, DECODE, TILE_COUNT
 from hlsgen.machine.time.phases import steps_of
-from hlsgen.machine.time.stages import StageTimes, stage_times
+from hlsgen.machine.time.stages import stage_times
 
 BROAD = MachineParameters(
     rows=2, columns=8, depth=1, tile_words=8, residual_words=128, feature_words=128, image_words=64,
@@ -66,9 +67,8 @@ def _times(script: Script) -> StageTimes:
 def _last_steps(script: Script, run: CoreRun) -> list[int]:
     """The last step of each job."""
     found, count = [], 0
-    for _, command, job in _jobs(script):
-        steps = command.exp_steps if job.kind == CONTEXT else command.k_steps
-        count += job.blocks * steps
+    for _, _, job in _jobs(script):
+        count += job.blocks * job.steps
         found.append(run.events["step"][count - 1])
     assert count == sum(map(steps_of, script.commands)) == len(run.events["step"])
     return found
@@ -88,7 +88,7 @@ def test_a_tile_is_there_when_the_model_says(name: str) -> None:
     starts, done = run.events["start"], run.events["tile_done"]
     for (index, command, job), start, there in zip(_jobs(script), starts, done, strict=True):
         begin = max(free, start + ACCEPT - 1)
-        time = load_time(p, t, command, job, command.tile_rows(job.tile, p.rows))
+        time = LOADS[command.load].time(p, t, command, job)
         free = begin + time.reads
         assert there + TILE_COUNT == free + time.there, (index, command.load, job)
 
@@ -110,8 +110,7 @@ def test_who_waits_for_a_write_goes_on_when_the_model_says(name: str) -> None:
     assert run.events["start"][0] == run.events["command"][0] + DECODE - (ACCEPT - 1)
     steps, before, scores = iter(run.events["step"]), 0, {}
     for number, (index, command, job) in enumerate(every):
-        count = job.blocks * (command.exp_steps if job.kind == CONTEXT else command.k_steps)
-        first, *_ = [next(steps) for _ in range(count)]
+        first, *_ = [next(steps) for _ in range(job.blocks * job.steps)]
         start = run.events["start"][number] + ACCEPT - 1
         if job.kind == SCORES:
             scores[job.slot] = written[number]
