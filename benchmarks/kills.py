@@ -205,7 +205,7 @@ class Campaign:
 
         def files_only(pipe: int) -> int:
             try:
-                with signals_end():
+                with signals_end(last=True):
                     save(self._designs[build], self.folder, progress=lambda name: _tell(pipe, name))
             except Ended as ended:
                 return ended.exit_code

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from hlsgen.cli import main
+from hlsgen.cli import entry
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hlsgen.emit.rtl import verilog
 from hlsgen.emit.rtl_cache import generator_digest
 from hlsgen.errors import Mismatch, Problem, UsageError
 from hlsgen.machine.format.image import Image
@@ -22,6 +22,7 @@ from hlsgen.machine.format.program import Program
 from hlsgen.machine.run import trace
 from hlsgen.sim import verilator
 from hlsgen.sim.place import build_place
+from hlsgen.store.cache import kept_file, key
 from hlsgen.version import __version__
 
 _SEEN = ("read_beats", "write_beats", "records", "elapsed", "fault", "strays")
@@ -242,36 +243,32 @@ def build(
     without it the generator makes it. Raises `ToolMissing` or `ToolFailed`.
     """
     sources = _sources()
-    digest = hashlib.sha256(f"{parameters} {target} {trace} {near} {verilator.version()}".encode())
-    digest.update("".join(sources.values()).encode() + Path(__file__).read_bytes())
-    digest.update((text if text is not None else generator_digest()).encode())
-    folder = build_place(folder)
-    place = folder / f"harness-{digest.hexdigest()[:16]}"
-    harness = Harness(place / "harness", parameters, trace)
-    if harness.executable.exists():
-        return harness
-    if text is None:
-        from hlsgen.emit.rtl import verilog
+    made_from = text if text is not None else generator_digest()
+    machine = f"{parameters} {target} {trace} {near} {verilator.version()}"
+    name = key(machine, "".join(sources.values()), Path(__file__).read_bytes(), made_from)
 
-        text = verilog(parameters, target, trace, near)
+    def compile_in(work: Path) -> None:
+        (work / "top.v").write_text(text if text is not None else verilog(parameters, target, trace, near))
+        for file, content in sources.items():
+            (work / file).write_text(content)
+        _verilate(work, parameters, trace)
+
+    executable = kept_file(build_place(folder) / f"harness-{name}" / "harness", compile_in)
+    return Harness(executable, parameters, trace)
+
+
+def _verilate(work: Path, parameters: MachineParameters, trace: bool) -> None:
+    """Build `harness` from the sources in a folder."""
     shape = {
         "BUS_BYTES": parameters.bus_bytes,
         "COLUMNS": parameters.columns,
         "ROW_WIDTH": parameters.row_width,
     }
     defines = " ".join(f"-D{name}={value}" for name, value in {**shape, "TRACE": int(trace)}.items())
-    with tempfile.TemporaryDirectory(dir=folder, prefix="building-") as name:
-        work = Path(name)
-        for file, content in {**sources, "top.v": text}.items():
-            (work / file).write_text(content)
-        options = [*_VERILATOR, *_QUIET, "-CFLAGS", defines, "-Mdir", "obj", "-o", "../harness"]
-        environ = verilator.environment()
-        found = shutil.which("verilator", path=environ["PATH"]) or "verilator"
-        verilator.run([found, *options, "--top-module", "top", "top.v", "harness.cpp"], work, environ)
-        shutil.rmtree(work / "obj")
-        place.mkdir(exist_ok=True)
-        (work / "harness").replace(harness.executable)
-    return harness
+    options = [*_VERILATOR, *_QUIET, "-CFLAGS", defines, "-Mdir", "obj", "-o", "../harness"]
+    environ = verilator.environment()
+    found = shutil.which("verilator", path=environ["PATH"]) or "verilator"
+    verilator.run([found, *options, "--top-module", "top", "top.v", "harness.cpp"], work, environ)
 
 
 def check(program: Program, run: Run, golden: Mapping[str, np.ndarray], task: int = 0) -> None:

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +19,13 @@ from hlsgen.machine.format.interface import record_type
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.run import trace
 from hlsgen.sim.place import build_place
+from hlsgen.store.cache import kept_file, key
 
 FLAGS = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
 SANITIZE = ("-O1", "-g", "-DHLSGEN_CHECK", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 TRACE = ("-DHLSGEN_TRACE",)
-SOURCES = ("top.cpp", "tb.cpp")
+SOURCES, NAME = ("top.cpp", "tb.cpp"), "tb"
+"""What is compiled, and into what."""
 
 
 @dataclass(frozen=True)
@@ -100,18 +100,15 @@ class CSim:
         if compiler is None:
             raise ToolMissing(f"{self._compiler} must be installed to compile the generated C++")
         self._folder = build_place(self._folder, plain=False)
-        binary = self._binary = self._folder / self._digest(compiler) / "tb"
-        if binary.exists():
-            return binary
-        with tempfile.TemporaryDirectory(dir=self._folder) as name:
-            work = Path(name)
+
+        def compile_in(work: Path) -> None:
             for path, text in self._files.items():
                 (work / path).write_text(text, "utf-8")
-            command = [compiler, *self._flags, "-o", "tb", *SOURCES]
+            command = [compiler, *self._flags, "-o", NAME, *SOURCES]
             _run(command, work, seconds, "the generated C++ did not compile")
-            binary.parent.mkdir(exist_ok=True)
-            (work / "tb").replace(binary)
-        return binary
+
+        self._binary = kept_file(self._folder / self._key(compiler) / NAME, compile_in)
+        return self._binary
 
     def run(self, images: np.ndarray, seconds: float = 600, task: int = 0) -> Result:
         """Run int8 images [inputs, channels, height, width]; raises `ToolFailed` when the C++ fails."""
@@ -168,12 +165,9 @@ class CSim:
             raise ToolFailed(f"the generated C++ must write {count * size} bytes, not {len(data)}")
         return np.stack([layout.unpack(data[i * size : (i + 1) * size], parameters) for i in range(count)])
 
-    def _digest(self, compiler: str) -> str:
-        version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
-        digest = hashlib.sha256()
-        for part in (version, *self._flags, *(f"{k}\0{v}" for k, v in sorted(self._files.items()))):
-            digest.update(part.encode() + b"\0")
-        return digest.hexdigest()[:16]
+    def _key(self, compiler: str) -> str:
+        version = processes.run([compiler, "--version"], self._folder)[1]
+        return key(version, *self._flags, *(part for item in sorted(self._files.items()) for part in item))
 
 
 def _split(records: np.ndarray, count: int) -> list[np.ndarray]:
@@ -193,9 +187,4 @@ def _run(command: Sequence[str], work: Path, seconds: float, failure: str) -> No
     """Run a command; its output is only shown when it fails."""
     # Leak detection needs ptrace, which containers often forbid; the C++ allocates nothing but vectors.
     environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}
-    try:
-        code, output = processes.run(command, work, environ=environment, seconds=seconds)
-    except processes.OutOfTime:
-        raise ToolFailed(f"{failure}: it took more than {seconds:g} s", command) from None
-    if code:
-        raise ToolFailed(f"{failure} (exit code {code})", command, output)
+    processes.run_tool(command, work, environ=environment, seconds=seconds, failure=failure)

@@ -133,46 +133,25 @@ def simulate(
 
     Without `samples` as many run as take seconds. Raises `ToolMissing` and `ToolFailed` for its tools.
     """
-    if level not in LEVELS:
-        raise UsageError(f"level must be one of {', '.join(LEVELS)}, not {level!r}")
-    if simulator not in SIMULATORS:
-        raise UsageError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
-    output = design.graph.for_task(task).output
-    count = DEFAULT_SAMPLES[level, simulator if level == "rtl" else ""] if samples is None else samples
-    stored = len(design.samples)
-    if not (samples is None or 1 <= samples <= stored):
-        raise UsageError(f"samples must be in 1..{stored}, the number in the build folder, not {samples}")
-    images = design.samples.images[: min(count, stored) or stored]
+    _check_request(level, simulator, samples, len(design.samples))
+    tensors = _tensors(design, task)
+    used = simulator if level == "rtl" else ""
+    count = DEFAULT_SAMPLES[level, used] if samples is None else samples
+    images = design.samples.images[: count or len(design.samples)]
     verilog, delivered = _verilog(design) if level == "rtl" else (None, None)
-    outcomes = _outcomes(design, level, simulator, images, task, delivered)
-    elements, classes, counters = 0, [], []
-    slowest: Outcome | None = None
-    size = batch_size(design.graph, BATCH)
-    for start in range(0, len(images), size):
-        batch = images[start : start + size]
-        golden = evaluate(design.graph, batch, task)
-        for offset, outcome in zip(range(len(batch)), outcomes, strict=False):
-            tensors = {name: values[offset] for name, values in golden.items()}
-            elements += _compare(design, start + offset, outcome, tensors, task)
-            if len(outcome.output) == 1:  # else there is a result for each token
-                classes.append(int(outcome.output.argmax()))
-            counters.append(outcome.counters)
-            if slowest is None or outcome.cycles > slowest.cycles:
-                slowest = outcome
+    found = _run(design, images, _outcomes(design, level, simulator, images, task, delivered), task)
     labels = design.samples.labels if task == 0 else None  # labels are the first task's
-    names = {node.name for node in design.graph.for_task(task)}
-    views = [view.tensor for view in design.program.views if view.tensor in names]
     result = Simulation(
         level=level,
-        simulator=simulator if level == "rtl" else "",
+        simulator=used,
         images=len(images),
         task=task,
-        tensors=tuple(dict.fromkeys([*views, output])),
-        elements=elements,
-        classes=tuple(classes),
+        tensors=tensors,
+        elements=found.elements,
+        classes=tuple(found.classes),
         labels=() if labels is None else tuple(int(label) for label in labels[: len(images)]),
-        counters=tuple(counters) if level == "rtl" else (),
-        ends=command_ends(slowest.records) if level == "rtl" and slowest else {},
+        counters=tuple(found.counters) if level == "rtl" else (),
+        ends=command_ends(found.slowest.records) if level == "rtl" and found.slowest else {},
         macs=design.program.task_macs[task],
         lanes=design.program.parameters.lanes,
         verilog=verilog,
@@ -180,6 +159,55 @@ def simulate(
     if result.counters and design.directory is not None and _writable(design.directory):
         measured.store(design.directory, design.program.parameters.build_id, task, result.measured)
     return result
+
+
+def _check_request(level: str, simulator: str, samples: int | None, stored: int) -> None:
+    """Raise `UsageError` unless there is such a level and simulator, and as many samples."""
+    if level not in LEVELS:
+        raise UsageError(f"level must be one of {', '.join(LEVELS)}, not {level!r}")
+    if simulator not in SIMULATORS:
+        raise UsageError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
+    if not (samples is None or 1 <= samples <= stored):
+        raise UsageError(f"samples must be in 1..{stored}, the number in the build folder, not {samples}")
+
+
+@dataclass
+class _Found:
+    """What came of the images so far."""
+
+    elements: int = 0
+    classes: list[int] = field(default_factory=list)
+    counters: list[Mapping[str, int]] = field(default_factory=list)
+    slowest: Outcome | None = None
+
+    def add(self, outcome: Outcome, elements: int) -> None:
+        """One image more, of which `elements` were compared."""
+        self.elements += elements
+        self.counters.append(outcome.counters)
+        if len(outcome.output) == 1:  # else there is a result for each token
+            self.classes.append(int(outcome.output.argmax()))
+        if self.slowest is None or outcome.cycles > self.slowest.cycles:
+            self.slowest = outcome
+
+
+def _run(design: Compiled, images: np.ndarray, outcomes: Iterator[Outcome], task: int) -> _Found:
+    """Compare each image's outcome with golden, batch by batch; raises `Mismatch`."""
+    found, size = _Found(), batch_size(design.graph, BATCH)
+    for start in range(0, len(images), size):
+        batch = images[start : start + size]
+        golden = evaluate(design.graph, batch, task)
+        for offset, outcome in zip(range(len(batch)), outcomes, strict=False):
+            tensors = {name: values[offset] for name, values in golden.items()}
+            found.add(outcome, _compare(design, start + offset, outcome, tensors, task))
+    return found
+
+
+def _tensors(design: Compiled, task: int) -> tuple[str, ...]:
+    """Names of the tensors that are compared for a task, its output last."""
+    graph = design.graph.for_task(task)
+    names = {node.name for node in graph}
+    views = [view.tensor for view in design.program.views if view.tensor in names]
+    return tuple(dict.fromkeys([*views, graph.output]))
 
 
 def _compare(
@@ -338,10 +366,11 @@ def _traced(design: Compiled) -> str:
 
 
 def build_folder(design: Compiled) -> Path:
-    """Where compiled simulators are kept: `build` in the build folder if it can be, else the user's cache."""
-    if design.directory is not None and _writable(design.directory):
-        return design.directory / "build"
-    return cache_folder()
+    """Where compiled simulators are kept: in the build folder, or in the user's cache if there is none.
+
+    `build_place` finds another place where that can't be written.
+    """
+    return cache_folder() if design.directory is None else design.directory / "build"
 
 
 def _writable(directory: Path) -> bool:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -20,6 +19,7 @@ from hlsgen.errors import Mismatch, Problem, ToolFailed, ToolMissing, UsageError
 from hlsgen.host import processes
 from hlsgen.sim import verilator
 from hlsgen.sim.place import build_place
+from hlsgen.store.cache import key
 
 SIMULATORS = ("verilator", "icarus")
 TIMESCALE = ("1ns", "1ps")
@@ -115,8 +115,7 @@ def simulate(
     """
     if simulator not in SIMULATORS:
         raise UsageError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
-    digest = hashlib.sha256(f"{simulator} {top} {text}".encode()).hexdigest()[:16]
-    place = build_place(folder) / f"cocotb-{simulator}-{digest}"
+    place = build_place(folder) / f"cocotb-{simulator}-{key(simulator, top, text)}"
     place.mkdir(parents=True, exist_ok=True)
     (place / "top.v").write_text(text)
     access = place / "access.vlt"

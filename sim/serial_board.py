@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
-import tempfile
 import threading
 import tty
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ from pathlib import Path
 from hlsgen.errors import Mismatch
 from hlsgen.sim import verilator
 from hlsgen.sim.netlist import Netlist
+from hlsgen.store.cache import kept_file, key
 
 NAME = "board"
 """The module's name."""
@@ -81,27 +80,15 @@ def build_board(netlist: Netlist, bit_cycles: float, folder: Path) -> SerialBoar
     Raises `ToolMissing` or `ToolFailed`.
     """
     source = Path(__file__).with_suffix(".cpp")
-    digest = hashlib.sha256(f"{_OPTIONS} {verilator.version()}".encode())
-    digest.update(source.read_bytes() + netlist.text.encode())
-    place = folder.resolve() / f"netlist-{digest.hexdigest()[:16]}"
-    executable, checksum = place / NAME, place / "sha256"
-    if executable.is_file() and checksum.is_file() and checksum.read_text() == _sha256(executable):
-        return SerialBoard(executable, bit_cycles)
-    folder.mkdir(parents=True, exist_ok=True)
-    environ = verilator.environment()
-    found = shutil.which("verilator", path=environ["PATH"]) or "verilator"
-    with tempfile.TemporaryDirectory(dir=folder, prefix="building-") as name:
-        work = Path(name)
+    name = key(f"{_OPTIONS} {verilator.version()}", source.read_bytes(), netlist.text)
+
+    def compile_in(work: Path) -> None:
+        environ = verilator.environment()
+        found = shutil.which("verilator", path=environ["PATH"]) or "verilator"
         (work / f"{NAME}.v").write_text(netlist.text)
         shutil.copy(source, work)
         names = ["--prefix", f"V{NAME}", "--top-module", NAME, f"{NAME}.v", source.name]
         verilator.run([found, *_OPTIONS, *_QUIET, "-Mdir", "obj", "-o", f"../{NAME}", *names], work, environ)
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(exist_ok=True)  # somebody else may build the same
-        (work / NAME).replace(executable)
-    checksum.write_text(_sha256(executable))
+
+    executable = kept_file(folder.resolve() / f"netlist-{name}" / NAME, compile_in)
     return SerialBoard(executable, bit_cycles)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

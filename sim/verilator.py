@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hlsgen.emit.bench import MAKE_FLAGS
-from hlsgen.errors import Problem, ToolFailed, ToolMissing
+from hlsgen.errors import Problem, ToolMissing
 from hlsgen.host import processes
 
 
@@ -61,7 +61,4 @@ def lint(text: str, top: str = "top") -> list[str]:
 
 def run(command: Sequence[str], folder: Path, environ: Mapping[str, str] | None = None) -> str:
     """Run a tool in a folder and return what it printed; raises `ToolFailed` with its last lines."""
-    code, output = processes.run(command, folder, environ=environ)
-    if code:
-        raise ToolFailed(f"{Path(command[0]).name} failed ({code})", command, output)
-    return output
+    return processes.run_tool(command, folder, environ=environ)

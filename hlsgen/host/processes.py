@@ -14,6 +14,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn
 
+from hlsgen.errors import ToolFailed, ToolMissing, ToolTimedOut
+
 POLL_SECONDS = 0.2
 """How often a running tool looks whether it is to stop."""
 GRACE_SECONDS = 2.0
@@ -38,10 +40,11 @@ class OutOfTime(Exception):
 
 
 @contextmanager
-def signals_end() -> Iterator[None]:
+def signals_end(*, last: bool = False) -> Iterator[None]:
     """Let SIGTERM and SIGHUP raise `Ended` in the main thread, so that everything is cleaned up on the way.
 
-    Signals that the caller ignores (`nohup`) or handles stay as they are.
+    Signals that the caller ignores (`nohup`) or handles stay as they are. last: the process does nothing
+    afterwards; it ignores the signals then, SIGINT too, and ends with the exit code of what it has done.
     """
     found = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
     main = threading.current_thread() is threading.main_thread()
@@ -58,7 +61,36 @@ def signals_end() -> Iterator[None]:
         yield
     finally:
         for number in mine:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, signal.SIG_IGN if last else signal.SIG_DFL)
+        if last and main:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def run_tool(
+    command: Sequence[str],
+    folder: Path,
+    *,
+    environ: Mapping[str, str] | None = None,
+    seconds: float | None = None,
+    stop: threading.Event | None = None,
+    failure: str = "",
+) -> str:
+    """What a command printed.
+
+    Raises `ToolMissing` where it isn't there, `ToolFailed` when it fails, `ToolTimedOut` when it takes longer
+    than `seconds`, and `Stopped` once another thread has set `stop`. failure: how its failure reads.
+    """
+    name = Path(command[0]).name
+    try:
+        code, output = run(command, folder, environ=environ, seconds=seconds, stop=stop)
+    except FileNotFoundError:
+        raise ToolMissing(f"{command[0]} not found") from None
+    except OutOfTime:
+        late = f"it took more than {seconds:g} s"
+        raise ToolTimedOut(f"{failure}: {late}" if failure else f"{name} failed: {late}", command) from None
+    if code:
+        raise ToolFailed(f"{failure or f'{name} failed'} (exit code {code})", command, output)
+    return output
 
 
 def run(

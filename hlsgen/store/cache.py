@@ -1,10 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The user's cache: what can be made again, kept between designs."""
+"""What can be made again, kept by a digest of what it is made from: made apart, then moved into its place.
+
+Nobody ever sees half an entry; one that was damaged since is made anew.
+"""
 
 from __future__ import annotations
 
 import os
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
+
+PART_SECONDS = 3600
+"""After this time what a killed process left half-written is removed."""
+SEAL = "sha256"
+"""The file beside what was made, with its digest."""
 
 
 def cache_folder() -> Path:
@@ -13,3 +26,69 @@ def cache_folder() -> Path:
         return Path(own)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "hlsgen"
+
+
+def key(*parts: str | bytes) -> str:
+    """A name for what is made from these parts: 16 hexadecimal digits of a digest of them all, in order."""
+    digests = (sha256(part.encode() if isinstance(part, str) else part).digest() for part in parts)
+    return sha256(b"".join(digests)).hexdigest()[:16]
+
+
+def kept_file(place: Path, make: Callable[[Path], None]) -> Path:
+    """The file at `place`, a folder of its own below one that can be written.
+
+    Where it is missing or damaged, `make` is given an empty folder, and leaves a file of that name in it.
+    """
+    seal = place.with_name(SEAL)
+    with suppress(OSError):
+        if seal.read_text() == _digest(place):
+            return place
+    above = place.parent.parent
+    above.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=above, prefix="building-") as name:
+        work = Path(name)
+        make(work)
+        (work / SEAL).write_text(_digest(work / place.name))
+        place.parent.mkdir(exist_ok=True)  # somebody else may make the same
+        (work / place.name).replace(place)
+        (work / SEAL).replace(seal)
+    return place
+
+
+def _digest(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def kept_text(place: Path) -> str | None:
+    """The text of an entry; nothing where there is none, or one that is damaged or another's."""
+    try:
+        first, _, text = place.read_bytes().partition(b"\n")
+        return text.decode() if first.decode() == text_seal(place, text) else None
+    except (OSError, ValueError):
+        return None
+
+
+def text_seal(place: Path, text: bytes) -> str:
+    """The first line of an entry, a comment of C and Verilog: a digest of its name and its text."""
+    return f"// sha256 {sha256(place.stem.encode() + text).hexdigest()}"
+
+
+def keep_text(place: Path, text: str, most: int) -> str:
+    """Put a text into the cache, if that can be written; returns the text.
+
+    most: entries in its folder that are kept, the newest ones.
+    """
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        data = text.encode()
+        with tempfile.NamedTemporaryFile(dir=place.parent, suffix=".part", delete=False) as file:
+            file.write(f"{text_seal(place, data)}\n".encode() + data)
+        Path(file.name).replace(place)
+        kept = sorted(place.parent.glob(f"*{place.suffix}"), key=lambda item: item.stat().st_mtime)
+        too_old = time.time() - PART_SECONDS
+        parts = [item for item in place.parent.glob("*.part") if item.stat().st_mtime < too_old]
+        for old in (*kept[:-most], *parts):
+            old.unlink(missing_ok=True)
+    except OSError:
+        return text  # a cache that can't be written only costs time
+    return text

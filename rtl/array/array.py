@@ -26,6 +26,14 @@ def block_sums(parameters: MachineParameters, style: str) -> list[list[str]]:
     return DOTS[style](parameters).blocks
 
 
+# The last two steps of a block and the next block's first; L is the latency of the products:
+#
+#   cycle            0       1       2       L       L+1     L+2      L+3
+#   valid, weights   step 0  step 1  step 2                                    operands `late` cycles later
+#   products' sums                           step 0  step 1  step 2
+#   accumulator                                      step 0  0 and 1  step 2
+#   captured                                                 1
+#   held                                                              block    until the next one
 class Array(wiring.Component):
     """Output-stationary array with a second accumulator set that drains while the first one works.
 

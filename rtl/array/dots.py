@@ -61,6 +61,14 @@ class Dots(ABC):
         return Mux(first, 0, kept) + found
 
 
+# Eight elements; with two levels of adders a register, one cycle is left over, in which operands wait:
+#
+#   cycle               0     1     2     3     4     5
+#   operands, weights   step
+#   delayed                   step  step
+#   products                              step
+#   sums of four                                step
+#   found                                             step
 class PlainDots(Dots):
     """The `*` operator: operand registers shared by a row, weight registers by a column.
 

@@ -13,6 +13,14 @@ from hlsgen.rtl.array.dots import OPERAND_BITS, Dots, Sums
 from hlsgen.rtl.parts.pipeline import tree
 
 
+# Four elements:
+#
+#   cycle               0     1     2     3     4
+#   operands, weights   step
+#   in the blocks             step
+#   products                        step
+#   sums of two                           step
+#   found                                       step
 class BlockDots(Dots):
     """Blocks with their own registers at operands and result, an adder a stage behind them."""
 

@@ -58,6 +58,15 @@ def unpack(m: Module, total: Value, *, name: str) -> tuple[Signal, Signal]:
     )
 
 
+# Eight elements:
+#
+#   cycle               0     1     2     3     4     5     6
+#   operands, weights   step
+#   packed, weight            step
+#   packed products                 step
+#   sums of two, four                     step  step
+#   taken apart                                       step         both rows'
+#   found                                                   step
 class PackedRows(Dots):
     """Rows in pairs that share their multipliers; the last row of an odd number has a zero beside it."""
 

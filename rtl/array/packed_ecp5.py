@@ -60,6 +60,16 @@ def low_product(m: Module, weight: Value, operand: Value, *, name: str) -> Signa
     return register(m, Cat(first[:2], (first[2:] + upper)[: OVERLAP - 2]), name=f"low_{name}")
 
 
+# Two elements; the operands come when the weights have been packed:
+#
+#   cycle            0     1     2     3     4     5     6
+#   weights          step
+#   weight, packed         step  step
+#   operands                     step
+#   in the blocks                      step
+#   products, low                            step               low: in logic, beside the blocks
+#   sums of two                                    step         of tops, bottoms and overlaps
+#   found                                                step   put together, both columns'
 class PackedColumns(Dots):
     """Columns (at least 2) in pairs that share their multiplier blocks, weights in [-127, 127].
 

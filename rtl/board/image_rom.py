@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from amaranth import C, Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
@@ -13,7 +12,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import SECTION_ALIGN, ceil_div
-from hlsgen.rtl.parts.axi import ADDRESS_BITS, AxiRead, AxiWrite
+from hlsgen.machine.time.latency import IMAGE_ROM
+from hlsgen.rtl.parts.axi import ADDRESS_BITS, AxiRead, AxiReadPorts, AxiWrite, AxiWritePorts
 from hlsgen.rtl.parts.pipeline import address_bits, delay
 from hlsgen.rtl.parts.queues import Queue
 
@@ -117,16 +117,17 @@ class ImageRom(wiring.Component):
 
     Latency
     -------
-    Six cycles from AR to the first beat when nothing is under way; a write responds one cycle after its last
-    beat.
+    `latency` cycles from AR to the first beat when nothing is under way; a write responds one cycle after its
+    last beat.
 
     Throughput
     ----------
     One beat a cycle, from one read burst to the next as well; between write bursts three cycles pass.
     """
 
-    read: Any
-    write: Any
+    latency = IMAGE_ROM
+    read: AxiReadPorts
+    write: AxiWritePorts
     input_write: Signal
     input_address: Signal
     input_data: Signal

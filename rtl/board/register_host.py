@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
@@ -12,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.interface import CYCLES, ControlBit, Register, StatusBit
 from hlsgen.rtl.board.image_rom import MemoryMap
-from hlsgen.rtl.parts.axi import AxiLite
+from hlsgen.rtl.parts.axi import AxiLite, AxiLitePorts
 
 ENDED = (StatusBit.DONE, StatusBit.ERROR)
 """Bits of the status register that tell the end."""
@@ -70,7 +69,7 @@ class RegisterHost(wiring.Component):
         The error register and the cycle counter of the last image.
     """
 
-    bus: Any
+    bus: AxiLitePorts
     start: Signal
     done: Signal
     code: Signal

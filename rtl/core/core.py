@@ -202,10 +202,8 @@ class Core(wiring.Component):
             wiring.connect(m, queue.o, stage.jobs)
         wiring.connect(m, multiply.reservations, drain.reservations)
         wiring.connect(m, load.scale, drain.scale)
+        wiring.connect(m, drain.drained, load.drained)
         m.d.comb += [
-            load.drained_commands.eq(drain.drained_commands),
-            load.drained_tiles.eq(drain.drained_tiles),
-            load.scores_drained.eq(drain.scores_drained),
             load.slot_freed.eq(multiply.slot_freed),
             multiply.tile_done.eq(load.tile_done),
             multiply.drained_commands.eq(drain.operand_commands),
@@ -286,5 +284,5 @@ class Core(wiring.Component):
         ]
         ports = (self.commands, self.constants, self.weights, self.addends, self.pixels, self.output)
         moved = [port.valid & port.ready for port in ports]
-        moves = register(m, Cat(multiply.issue, load.tile_write, *moved), name="moves")
+        moves = register(m, Cat(multiply.issue, load.tile.rows, *moved), name="moves")
         m.d.sync += self.progress.eq(moves.any())

@@ -33,21 +33,21 @@ def connect_row_memories(m: Module, p: MachineParameters, load: LoadStage, drain
         m.submodules[f"residual_{index}"] = residual
         m.submodules[f"features_{index}"] = features
         m.submodules[f"scores_{index}"] = scores
-        here, real = range(index * p.columns, (index + 1) * p.columns), drain.write_rows[index]
+        here, real = range(index * p.columns, (index + 1) * p.columns), drain.rows.rows[index]
         m.d.comb += [
-            residual.write.eq(drain.write_residual & real),
-            residual.write_address.eq(drain.write_address),
-            residual.write_data.eq(Cat(drain.write_word[lane] for lane in here)),
-            residual.read_address[0].eq(load.residual_address),
-            residual.read_address[1].eq(drain.addend_address),
-            features.write.eq(drain.write_features & real),
-            features.write_address.eq(drain.write_address),
+            residual.write.eq(drain.rows.residual & real),
+            residual.write_address.eq(drain.rows.address),
+            residual.write_data.eq(Cat(drain.rows.word[lane] for lane in here)),
+            residual.read_address[0].eq(load.residual.address),
+            residual.read_address[1].eq(drain.addend.address),
+            features.write.eq(drain.rows.features & real),
+            features.write_address.eq(drain.rows.address),
             features.write_data.eq(drain.operands.data.word_select(index, 8 * p.columns)),
-            features.read_address[0].eq(load.feature_address),
-            scores.write.eq(drain.score_write),
-            scores.write_address.eq(drain.score_address),
-            scores.write_data.eq(Cat(drain.score_word[lane] for lane in here)),
-            scores.read_address[0].eq(load.score_address),
+            features.read_address[0].eq(load.features.address),
+            scores.write.eq(drain.scores.valid),
+            scores.write_address.eq(drain.scores.address),
+            scores.write_data.eq(Cat(drain.scores.word[lane] for lane in here)),
+            scores.read_address[0].eq(load.scores.address),
         ]
         for port, found in (
             (load.residual, residual.read_data[0]),
@@ -55,7 +55,7 @@ def connect_row_memories(m: Module, p: MachineParameters, load: LoadStage, drain
             (load.features, features.read_data[0]),
             (load.scores, scores.read_data[0]),
         ):
-            m.d.comb += port.as_value().word_select(index, len(found)).eq(found)
+            m.d.comb += port.data.as_value().word_select(index, len(found)).eq(found)
 
 
 def connect_tiles(
@@ -74,10 +74,10 @@ def connect_tiles(
         )
         m.submodules[f"tiles_{index}"] = slots
         m.d.comb += [
-            slots.write.eq(load.tile_write[index]),
-            slots.write_lane.eq(load.tile_lane),
-            slots.write_address.eq(load.tile_address),
-            slots.write_data.eq(load.tile_data.word_select(index, 8 * p.columns)),
+            slots.write.eq(load.tile.rows[index]),
+            slots.write_lane.eq(load.tile.lane),
+            slots.write_address.eq(load.tile.address),
+            slots.write_data.eq(load.tile.data.word_select(index, 8 * p.columns)),
             slots.read_address.eq(address),
         ]
         tiles.append(slots.read_data)

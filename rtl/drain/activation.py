@@ -15,6 +15,10 @@ from hlsgen.rtl.parts.memories import Table, TableWrite, TableWritePorts, words_
 ENTRIES = 256
 
 
+#   cycle           0    2    3
+#   x, bank         row
+#   eight entries        row        out of memory
+#   result                    row   one of the eight
 class Activation(wiring.Component):
     """table[x + 128] for C lanes.
 

@@ -15,6 +15,10 @@ from hlsgen.rtl.parts.memories import words_of
 from hlsgen.rtl.parts.pipeline import register, without_reset
 
 
+#   cycle       0    1    2
+#   x, addend   row
+#   both             row        the sum, a bit wider
+#   result                row   saturated
 class AddRows(wiring.Component):
     """saturate16(x + addend) for C lanes.
 

@@ -16,6 +16,20 @@ from hlsgen.rtl.format.widths import drain_bits, score_words, write_lane_bits
 from hlsgen.rtl.parts.pipeline import without_reset
 
 
+# Rows within a block, blocks within a job, tiles, groups of blocks: all places are sums that run along, none
+# is a product. A plain job of two blocks on two groups of rows, and the next tile's:
+#
+#   cycle    0       1        2        3        4        5
+#   load     tile 0                             tile 1
+#   row              group 0  group 1  group 0  group 1  group 0
+#   offset           begin    second   begin    second   tile
+#   base             block 0  block 0  block 1  block 1  block 0
+#   tile                      known    saved    saved
+#
+# `begin` is where every block of a tile starts, `tile` where the next tile will: behind the first block's
+# last row. It is known in the cycle in which that row drains, and the register `saved` keeps it. A job of one
+# block ends in that very cycle, in which the next job is loaded; so `load` reads `tile`, which has the new
+# value already, not the register. `next_group` and its register `group` are the same for groups of blocks.
 class DrainAddress(wiring.Component):
     """Address and lane of the group of rows that drains this cycle.
 

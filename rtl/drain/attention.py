@@ -11,11 +11,20 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.latency import CONTEXT_SCALE, row_maxima
+from hlsgen.rtl.format.ports import ScaleWrite, ScaleWritePorts
 from hlsgen.rtl.format.widths import tile_groups
 from hlsgen.rtl.parts.memories import ram, words_of
 from hlsgen.rtl.parts.pipeline import address_bits, delay, maximum, register, without_reset
 
 
+# A row of four columns in two blocks of scores:
+#
+#   cycle             0        1        2        3        4        5
+#   logits            block 0  block 1                                    the first with `restart`
+#   masked                     block 0  block 1
+#   largest of two                      block 0  block 1
+#   largest of four                              block 0  block 1
+#   maxima                                                block 0  both
 class RowMaxima(wiring.Component):
     """The running maximum of one row of every group of both score tiles, over the columns that are keys.
 
@@ -94,20 +103,27 @@ class RowMaxima(wiring.Component):
         return m
 
 
+# LOAD's write, and DRAIN's read of it as soon as it can be:
+#
+#   cycle               0      1      2
+#   write               group
+#   slot, row                  group
+#   multiplier, shift                 group
 class ContextScales(wiring.Component):
-    """Multiplier and shift of every row of both context tiles.
+    """Multiplier and shift of every row of both context tiles, a group of rows to the word.
 
     Parameters
     ----------
-    rows
-        R.
+    parameters
+        The machine's shape.
 
     Members
     -------
-    write, write_slot, write_row, write_multiplier, write_shift : In
+    write : In(ScaleWrite)
     slot, row : In
-    multiplier : Out(16)
-    shift : Out(6)
+        Whose scales: the tile, the group's number in it.
+    multiplier : Out(W x 16)
+    shift : Out(W x 6)
 
     Latency
     -------
@@ -115,33 +131,26 @@ class ContextScales(wiring.Component):
 
     Throughput
     ----------
-    One row a cycle.
+    One group a cycle.
     """
 
     latency = CONTEXT_SCALE
-    write: Signal
-    write_slot: Signal
-    write_row: Signal
-    write_multiplier: Signal
-    write_shift: Signal
+    write: ScaleWritePorts
     slot: Signal
     row: Signal
-    multiplier: Signal
-    shift: Signal
+    multiplier: Any
+    shift: Any
 
-    def __init__(self, rows: int) -> None:
-        self._bits = address_bits(rows)
+    def __init__(self, parameters: MachineParameters) -> None:
+        scale = ScaleWrite(parameters)
+        self._bits = address_bits(tile_groups(parameters))
         super().__init__(
             {
-                "write": In(1),
-                "write_slot": In(1),
-                "write_row": In(self._bits),
-                "write_multiplier": In(16),
-                "write_shift": In(6),
+                "write": In(scale),
                 "slot": In(1),
                 "row": In(self._bits),
-                "multiplier": Out(16),
-                "shift": Out(6),
+                "multiplier": Out(scale.members["multiplier"].shape),
+                "shift": Out(scale.members["shift"].shape),
             }
         )
         without_reset(self, "multiplier", "shift")
@@ -149,12 +158,13 @@ class ContextScales(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m = Module()
-        scales = ram(m, "scales", 22, 2 << self._bits)
+        word = Cat(self.write.multiplier, self.write.shift)
+        scales = ram(m, "scales", len(word), 2 << self._bits)
         write, read = scales.write_port(), scales.read_port(domain="comb")
         m.d.comb += [
-            write.en.eq(self.write),
-            write.addr.eq(Cat(self.write_row, self.write_slot)),
-            write.data.eq(Cat(self.write_multiplier, self.write_shift)),
+            write.en.eq(self.write.valid),
+            write.addr.eq(Cat(self.write.row, self.write.slot)),
+            write.data.eq(word),
             read.addr.eq(Cat(self.row, self.slot)),
         ]
         m.d.sync += Cat(self.multiplier, self.shift).eq(read.data)

@@ -19,6 +19,11 @@ GATED_BITS = 18
 """Width of a weighted result: two bits more than the sum saturates to, so clamping it changes no sum."""
 
 
+#   cycle            0    3    4    5    6
+#   x, gate, shift   row
+#   product.p             row
+#   coarse, fine               row  row        the shift, in two stages
+#   result                               row   rounded, or x as it was
 class GateRows(wiring.Component):
     """round_shift(x * gate, shift) for C lanes, or x itself.
 

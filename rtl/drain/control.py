@@ -18,6 +18,15 @@ from hlsgen.rtl.format.widths import groups_of, queue_bits, rows_of_group, tile_
 from hlsgen.rtl.parts.pipeline import address_bits, without_reset
 
 
+# A job of two blocks of two groups, captured four cycles apart, and the next job:
+#
+#   cycle      0        1        2        4        5        6        7
+#   jobs       job 0                                        job 1
+#   captured   block 0                    block 1
+#   job                 job 0    job 0    job 0    job 0    job 0    job 1
+#   row, tag            group 0  group 1           group 0  group 1
+#   ends.row                     1                          1
+#   ends.job                                                1
 class DrainControl(wiring.Component):
     """Walks over the groups of captured blocks; jobs follow one another without a gap.
 
@@ -171,16 +180,16 @@ class DrainControl(wiring.Component):
             ]
         for target in Target:
             chosen = row.valid & ~scores & (job.target == target)
-            m.d.comb += getattr(tag, f"to_{target.name.lower()}").eq(chosen)
+            m.d.comb += tag.to[target.name.lower()].eq(chosen)
         if self._trace:
             block = Signal(16)
             m.d.sync += block.eq(Mux(row.valid & ends.row, block + 1, block))
             with m.If(self.jobs.ready):
                 m.d.sync += block.eq(self.jobs.payload.block)
             m.d.comb += [
-                tag.trace_command.eq(job.command),
-                tag.trace_kind.eq(job.kind),
-                tag.trace_head.eq(job.head),
-                tag.trace_row.eq(job.token + (row.index << width_bits(p))),
-                tag.trace_word.eq(block),
+                tag.trace.command.eq(job.command),
+                tag.trace.kind.eq(job.kind),
+                tag.trace.head.eq(job.head),
+                tag.trace.row.eq(job.token + (row.index << width_bits(p))),
+                tag.trace.word.eq(block),
             ]

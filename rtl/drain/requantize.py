@@ -26,6 +26,12 @@ from hlsgen.rtl.parts.pipeline import delay, register, without_reset
 RESULT_BITS = 16
 
 
+#   cycle               0    3    4    5    6    7
+#   accumulator, bias   row                            with multiplier, shift, low and high
+#   product.p                row
+#   coarse, fine                  row  row             the shift, in two stages
+#   rounded                                 row        and saturated to 16 bits
+#   result                                       row   between low and high
 class Requantize(wiring.Component):
     """`numerics.requantize(accumulator + bias, multiplier, shift, low, high)` for C lanes.
 

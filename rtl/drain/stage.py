@@ -9,7 +9,6 @@ from amaranth import Array, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.format.interface import TRACE_PORTS
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Kind
 from hlsgen.machine.time.latency import (
@@ -18,20 +17,20 @@ from hlsgen.machine.time.latency import (
     ADDEND_LEAD,
     GATE,
     LOAD_LEAD,
-    OPERAND_LEAD,
     drain_result,
     drain_write,
     scores_drained,
 )
 from hlsgen.rtl.drain.activation import ENTRIES, Activation
 from hlsgen.rtl.drain.add import AddRows
-from hlsgen.rtl.drain.attention import ContextScales, RowMaxima
+from hlsgen.rtl.drain.attention import ContextScales
 from hlsgen.rtl.drain.combine import GATED_BITS, GateRows
 from hlsgen.rtl.drain.control import DrainControl
+from hlsgen.rtl.drain.progress import DrainProgress
 from hlsgen.rtl.drain.requantize import Requantize
+from hlsgen.rtl.drain.scores import DrainScores
 from hlsgen.rtl.drain.streams import DrainStreams
 from hlsgen.rtl.drain.tags import drain_tags
-from hlsgen.rtl.format.command import field
 from hlsgen.rtl.format.experts import (
     QueueRead,
     QueueReadPorts,
@@ -39,7 +38,7 @@ from hlsgen.rtl.format.experts import (
     RouterLogitsPorts,
     route_config,
 )
-from hlsgen.rtl.format.jobs import drain_job, output_word, trace_signature
+from hlsgen.rtl.format.jobs import drain_job, output_word, show, trace_signature
 from hlsgen.rtl.format.ports import (
     OperandWrite,
     OperandWritePorts,
@@ -48,12 +47,33 @@ from hlsgen.rtl.format.ports import (
     ScaleWrite,
     ScaleWritePorts,
 )
+from hlsgen.rtl.format.rows import (
+    Drained,
+    DrainedPorts,
+    RowRead,
+    RowReadPorts,
+    RowWrite,
+    RowWritePorts,
+    ScoreWrite,
+    ScoreWritePorts,
+)
 from hlsgen.rtl.format.streams import constant_word
-from hlsgen.rtl.format.widths import drain_bits, group_lanes, memory_bits, score_words, tile_groups
+from hlsgen.rtl.format.widths import group_lanes, memory_bits
 from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts, words_of
-from hlsgen.rtl.parts.pipeline import address_bits, delay, register, without_reset
+from hlsgen.rtl.parts.pipeline import delay, register, without_reset
 
 
+# A plain block of groups 0 and 1, from `captured` on; with experts, `GateRows` lies behind 9:
+#
+#   cycle            0      1  2  3  9  10  12  13  14
+#   captured         block
+#   held, row               0  1
+#   accumulators               0  1                      with the block's constants
+#   requantized                      0  1                `drain_result` after the selection
+#   scores                           0  1
+#   addend.data                      0  1                address from 7 on
+#   transformed                             0   1        table or sum
+#   rows, operands                              0   1    `drain_write` after the selection
 class DrainStage(wiring.Component):
     """Requantizes, transforms and writes what the array has captured.
 
@@ -78,24 +98,18 @@ class DrainStage(wiring.Component):
     held : In(R*C x signed accumulator)
     constants : In(C x bias, multiplier, shift)
         The block's, from two cycles after `captured` on.
-    drained_commands, drained_tiles, operand_commands : Out
+    drained : Out(Drained), operand_commands : Out
         For LOAD; the commands for MULTIPLY and the tables.
-    scores_drained : Out(1)
     scale : In(ScaleWrite)
     maxima : Out(2*R x signed logit)
     table : In(TableWrite)
         The activation table.
     addends : In(stream), output : Out(stream), output_left : Out(1), reservations : In(Reservations)
         See `DrainStreams`.
-    addend_address : Out, addend : In
-        Residual memory, data 2 cycles after the address.
-    write_features, write_residual : Out(1), write_address : Out
-    write_rows : Out(W)
-        Which rows of the group are real.
-    write_word : Out(W*C x signed 16)
-    operands : Out(OperandWrite)
-        The same word for the key or value memory.
-    score_write, score_address, score_word : Out
+    addend : Out(RowRead)
+        Of the residual memory.
+    rows : Out(RowWrite), operands : Out(OperandWrite), scores : Out(ScoreWrite)
+        Results for the row memories, and as bytes for the key or value memory; logits.
     done : Out(1)
         The program's last command has drained and its output has left.
     retired : In(stream(1))
@@ -117,10 +131,8 @@ class DrainStage(wiring.Component):
     captured: Signal
     held: Any
     constants: Any
-    drained_commands: Signal
-    drained_tiles: Signal
+    drained: DrainedPorts
     operand_commands: Signal
-    scores_drained: Signal
     scale: ScaleWritePorts
     maxima: Any
     table: TableWritePorts
@@ -128,17 +140,10 @@ class DrainStage(wiring.Component):
     output: stream.Interface
     output_left: Signal
     reservations: ReservationsPorts
-    addend_address: Signal
-    addend: Any
-    write_features: Signal
-    write_residual: Signal
-    write_address: Signal
-    write_rows: Signal
-    write_word: Any
+    addend: RowReadPorts
+    rows: RowWritePorts
     operands: OperandWritePorts
-    score_write: Signal
-    score_address: Signal
-    score_word: Any
+    scores: ScoreWritePorts
     done: Signal
     retired: stream.Interface
     queue: QueueReadPorts
@@ -155,10 +160,8 @@ class DrainStage(wiring.Component):
             "captured": In(1),
             "held": In(data.ArrayLayout(signed(p.accumulator_bits), p.rows * columns)),
             "constants": In(data.ArrayLayout(constant_word(), columns)),
-            "drained_commands": Out(p.command_count_bits),
-            "drained_tiles": Out(field(p, "tiles")),
+            "drained": Out(Drained(p)),
             "operand_commands": Out(p.command_count_bits),
-            "scores_drained": Out(1),
             "scale": In(ScaleWrite(p)),
             "maxima": Out(data.ArrayLayout(signed(p.logit_bits), 2 * p.rows)),
             "table": In(TableWrite(ENTRIES)),
@@ -166,17 +169,10 @@ class DrainStage(wiring.Component):
             "output": Out(stream.Signature(output_word(p))),
             "output_left": Out(1),
             "reservations": In(Reservations(p)),
-            "addend_address": Out(memory_bits(p)),
-            "addend": In(words_of(16, lanes)),
-            "write_features": Out(1),
-            "write_residual": Out(1),
-            "write_address": Out(drain_bits(p)),
-            "write_rows": Out(p.row_width),
-            "write_word": Out(words_of(16, lanes)),
+            "addend": Out(RowRead(memory_bits(p), words_of(16, lanes))),
+            "rows": Out(RowWrite(p)),
             "operands": Out(OperandWrite(p)),
-            "score_write": Out(1),
-            "score_address": Out(address_bits(score_words(p))),
-            "score_word": Out(words_of(p.logit_bits, lanes)),
+            "scores": Out(ScoreWrite(p)),
             "done": Out(1),
         }
         if p.planned:
@@ -186,7 +182,7 @@ class DrainStage(wiring.Component):
         if trace:
             members["trace"] = Out(trace_signature(p))
         super().__init__(members)
-        without_reset(self, "write_word")
+        without_reset(self.rows, "word")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
@@ -201,9 +197,11 @@ class DrainStage(wiring.Component):
             result = self._gate(m, control, tags, result)
         self._scores(m, tags, result)
         streams = self._finish(m, tags, result)
-        self._count(m, tags, streams.output_left)
+        self._progress(m, tags, streams.output_left)
         if self._trace:
-            self._show(m, tags[drain_write(p)])
+            tag = tags[drain_write(p)]
+            m.d.comb += [self.trace.valid.eq(Mux(tag.valid, tag.rows, 0)), self.trace.data.eq(self.rows.word)]
+            m.d.comb += show(self.trace, tag.trace)
         return m
 
     # -- experts -----------------------------------------------------------------------------------------
@@ -236,7 +234,7 @@ class DrainStage(wiring.Component):
             self.queue.address.eq(control.queue_address),
             self.logits.begin.eq(control.begins_route),
             *(self.logits.config[name].eq(job[name]) for name in route_config(p).members),
-            self.logits.valid.eq(last.to_queues),
+            self.logits.valid.eq(last.to.queues),
             self.logits.token_end.eq(last.token_end),
             self.logits.command_end.eq(last.end_command),
             self.logits.address.eq(last.address),
@@ -255,7 +253,9 @@ class DrainStage(wiring.Component):
         m.submodules.requantize = requantize = Requantize(
             lanes, p.accumulator_bits, style=style, memory=self._block
         )
-        scales = [self._scales(m, job, row, index) for index in range(p.row_width)]
+        m.submodules.scales = scales = ContextScales(p)
+        wiring.connect(m, wiring.flipped(self.scale), scales.write)
+        m.d.comb += [scales.slot.eq(job.slot), scales.row.eq(row.index)]
         held = self.held
         groups = [range(first, first + lanes) for first in range(0, p.rows * p.columns, lanes)]
         rows = Array([Cat(held[cell] for cell in group) for group in groups])
@@ -266,8 +266,8 @@ class DrainStage(wiring.Component):
             requantize.low.eq(register(m, job.low, name="low")),
             requantize.high.eq(register(m, job.high, name="high")),
         ]
-        multipliers = [Mux(scores, fixed[:15], scale.multiplier) for scale in scales]
-        shifts = [Mux(scores, fixed[15:], scale.shift) for scale in scales]
+        multipliers = [Mux(scores, fixed[:15], scales.multiplier[index]) for index in range(p.row_width)]
+        shifts = [Mux(scores, fixed[15:], scales.shift[index]) for index in range(p.row_width)]
         for lane in range(lanes):
             index, column = divmod(lane, p.columns)
             constant = self.constants[column]
@@ -278,48 +278,16 @@ class DrainStage(wiring.Component):
             ]
         return requantize.result
 
-    def _scales(self, m: Module, job: Any, row: Any, index: int) -> ContextScales:
-        """The scales of one row of every group."""
-        scales = ContextScales(tile_groups(self._parameters))
-        m.submodules[f"scales_{index}"] = scales
-        m.d.comb += [
-            scales.write.eq(self.scale.valid),
-            scales.write_slot.eq(self.scale.slot),
-            scales.write_row.eq(self.scale.row),
-            scales.write_multiplier.eq(self.scale.multiplier[index]),
-            scales.write_shift.eq(self.scale.shift[index]),
-            scales.slot.eq(job.slot),
-            scales.row.eq(row.index),
-        ]
-        return scales
-
     def _scores(self, m: Module, tags: dict[int, Any], result: Any) -> None:
         """Logits leave the pipeline as soon as they are saturated."""
-        p, tag = self._parameters, tags[drain_result(self._parameters)]
-        m.d.comb += [self.score_write.eq(tag.scores), self.score_address.eq(tag.address)]
-        for index in range(p.row_width):
-            first = index * p.columns
-            logits = [result[first + lane][: p.logit_bits].as_signed() for lane in range(p.columns)]
-            self._maxima(m, tag, index, logits)
-            m.d.comb += [self.score_word[first + lane].eq(logit) for lane, logit in enumerate(logits)]
-        m.d.comb += self.scores_drained.eq(tags[scores_drained(p)].end_scores)
-
-    def _maxima(self, m: Module, tag: Any, index: int, logits: list[Value]) -> None:
-        """The maxima of one row of every group."""
         p = self._parameters
-        maxima = RowMaxima(p)
-        m.submodules[f"maxima_{index}"] = maxima
+        m.submodules.scores = scores = DrainScores(p, trace=self._trace)
+        wiring.connect(m, scores.write, wiring.flipped(self.scores))
         m.d.comb += [
-            maxima.valid.eq(tag.scores),
-            maxima.mask.eq(tag.mask),
-            maxima.restart.eq(tag.restart),
-            maxima.slot.eq(tag.slot),
-            maxima.row.eq(tag.row),
-        ]
-        m.d.comb += [maxima.logits[lane].eq(logit) for lane, logit in enumerate(logits)]
-        m.d.comb += [
-            self.maxima[group * p.row_width + index].eq(maxima.maxima[group])
-            for group in range(2 * tile_groups(p))
+            scores.tag.eq(tags[drain_result(p)]),
+            scores.result.eq(result),
+            self.maxima.eq(scores.maxima),
+            self.drained.scores.eq(tags[scores_drained(p)].end_scores),
         ]
 
     def _finish(self, m: Module, tags: dict[int, Any], result: Any) -> DrainStreams:
@@ -333,9 +301,9 @@ class DrainStage(wiring.Component):
         m.d.comb += [
             activation.bank.eq(tag.bank),
             *(activation.x[lane].eq(result[lane]) for lane in range(lanes)),
-            self.addend_address.eq(tags[drain_result(p) - ADDEND_LEAD].addend_address),
+            self.addend.address.eq(tags[drain_result(p) - ADDEND_LEAD].addend_address),
             add.x.eq(result),
-            add.addend.eq(Mux(tag.add, Mux(tag.stream, streams.addend, self.addend.as_value()), 0)),
+            add.addend.eq(Mux(tag.add, Mux(tag.stream, streams.addend, self.addend.data.as_value()), 0)),
             streams.take_addend.eq(tag.stream),
             self.output_left.eq(streams.output_left),
         ]
@@ -347,21 +315,21 @@ class DrainStage(wiring.Component):
         added = delay(m, add.result, ACTIVATION - ADD, name="added")
         with m.If(last.activation):
             for lane in range(lanes):
-                m.d.sync += self.write_word[lane].eq(activation.result[lane])
+                m.d.sync += self.rows.word[lane].eq(activation.result[lane])
         with m.Else():
-            m.d.sync += self.write_word.eq(added)
+            m.d.sync += self.rows.word.eq(added)
         written = tags[drain_write(p)]
         m.d.comb += [
-            self.write_features.eq(written.to_features),
-            self.write_residual.eq(written.to_residual),
-            self.write_address.eq(written.address),
-            self.write_rows.eq(written.rows),
-            self.operands.keys.eq(written.to_keys),
-            self.operands.values.eq(written.to_values),
+            self.rows.features.eq(written.to.features),
+            self.rows.residual.eq(written.to.residual),
+            self.rows.address.eq(written.address),
+            self.rows.rows.eq(written.rows),
+            self.operands.keys.eq(written.to.keys),
+            self.operands.values.eq(written.to.values),
             self.operands.address.eq(written.address),
             self.operands.lane.eq(written.lane),
             self.operands.rows.eq(written.rows),
-            self.operands.data.eq(Cat(self.write_word[lane][:8] for lane in range(lanes))),
+            self.operands.data.eq(Cat(self.rows.word[lane][:8] for lane in range(lanes))),
         ]
         return streams
 
@@ -369,15 +337,15 @@ class DrainStage(wiring.Component):
         """Results that go to external memory."""
         word, real, lanes = streams.output_word, self._real_rows(tag.rows), group_lanes(self._parameters)
         if not self._parameters.streamed:
-            m.d.comb += [streams.put_output.eq(tag.to_output), word.data.eq(real)]
+            m.d.comb += [streams.put_output.eq(tag.to.output), word.data.eq(real)]
             return
-        store = tag.to_keys | tag.to_values
+        store = tag.to.keys | tag.to.values
         narrow = Cat(real.word_select(lane, 16)[:8] for lane in range(lanes))
         m.d.comb += [
-            streams.put_output.eq(tag.to_output | store),
+            streams.put_output.eq(tag.to.output | store),
             word.data.eq(Mux(store, narrow, real)),
             word.store.eq(store),
-            word.values.eq(tag.to_values),
+            word.values.eq(tag.to.values),
             word.first.eq(tag.store_first),
             word.head_end.eq(tag.head_end),
         ]
@@ -385,43 +353,25 @@ class DrainStage(wiring.Component):
     def _real_rows(self, rows: Value) -> Value:
         """The written words, zero where a group has no row."""
         if self._parameters.row_width == 1:
-            return self.write_word.as_value()
+            return self.rows.word.as_value()
         size = 16 * self._parameters.columns
-        words = [self.write_word.as_value().word_select(index, size) for index in range(len(rows))]
+        words = [self.rows.word.as_value().word_select(index, size) for index in range(len(rows))]
         return Cat(Mux(rows[index], word, 0) for index, word in enumerate(words))
 
-    def _count(self, m: Module, tags: dict[int, Any], output_left: Value) -> None:
-        """Drained commands and tiles; for LOAD as early as its way to the memory allows."""
-        write = drain_write(self._parameters)
-        tag = tags[write - LOAD_LEAD]
-        with m.If(tag.end_tile):
-            m.d.sync += self.drained_tiles.eq(self.drained_tiles + 1)
-        with m.If(tag.end_command):
-            m.d.sync += self.drained_tiles.eq(0)
-        with m.If(self._retires(m, tag.end_command)):
-            m.d.sync += self.drained_commands.eq(self.drained_commands + 1)
-        operand = delay(m, self.drained_commands, LOAD_LEAD - OPERAND_LEAD, name="operand")
-        m.d.comb += self.operand_commands.eq(operand)
-        ended = Signal()
-        with m.If(tags[write].end_program):
-            m.d.sync += ended.eq(1)
-        m.d.sync += self.done.eq(ended & output_left)
-
-    def _retires(self, m: Module, ends: Value) -> Value:
-        """Whether one more command of the program is over: drained, or skipped after those before it."""
-        if not self._parameters.planned:
-            return ends
-        waiting, over = Signal(4), Signal()
-        skipped = self.retired.payload
+    def _progress(self, m: Module, tags: dict[int, Any], output_left: Value) -> None:
+        """Tells LOAD and MULTIPLY what has drained."""
+        p = self._parameters
+        m.submodules.progress = progress = DrainProgress(p)
+        early, written = tags[drain_write(p) - LOAD_LEAD], tags[drain_write(p)]
         m.d.comb += [
-            over.eq(self.retired.valid & (skipped | ends | (waiting != 0))),
-            self.retired.ready.eq(over),
+            progress.end_tile.eq(early.end_tile),
+            progress.end_command.eq(early.end_command),
+            progress.end_program.eq(written.end_program),
+            progress.output_left.eq(output_left),
+            self.drained.commands.eq(progress.drained_commands),
+            self.drained.tiles.eq(progress.drained_tiles),
+            self.operand_commands.eq(progress.operand_commands),
+            self.done.eq(progress.done),
         ]
-        m.d.sync += waiting.eq(waiting + ends - (over & ~skipped))
-        return over
-
-    def _show(self, m: Module, tag: Any) -> None:
-        shown = self.trace
-        m.d.comb += [shown.valid.eq(Mux(tag.valid, tag.rows, 0)), shown.data.eq(self.write_word)]
-        for name in TRACE_PORTS:
-            m.d.comb += getattr(shown, name).eq(getattr(tag, f"trace_{name}"))
+        if p.planned:
+            wiring.connect(m, wiring.flipped(self.retired), progress.retired)

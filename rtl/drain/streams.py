@@ -18,6 +18,19 @@ from hlsgen.rtl.parts.pipeline import count_bits
 from hlsgen.rtl.parts.queues import Queue
 
 
+# An addend comes, is reserved with a block's last step, and taken when its group is there; a result leaves:
+#
+#   cycle                  0      1  2      3      n
+#   addends                group
+#   reservations.level     0      1  1      0
+#   reservations.addends             1
+#   addend                           group  group  group
+#   take_addend                                    1
+#
+#   cycle         0      1  2      3
+#   put_output    group
+#   output                  group
+#   output_left                    1   every reserved one has left
 class DrainStreams(wiring.Component):
     """Addends in, results out.
 

@@ -32,6 +32,7 @@ from hlsgen.rtl.format.widths import (
     write_lane_bits,
 )
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits
+from hlsgen.rtl.parts.ports import ports
 
 WALKED = frozenset({"source", "source_stride", "k_words", "exp_words", "head_words", "gather", "queue_base"})
 """Fields that a LOAD job has under names of its own: the sequencer's walk works them out."""
@@ -166,7 +167,7 @@ def load_config(p: MachineParameters) -> data.StructLayout:
 
 def load_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
     """What travels with a group's words through LOAD: where they go, which rows are real, what they end."""
-    fields = {
+    fields: dict[str, Any] = {
         "lane": address_bits(tile_groups(p)),
         "rows": p.row_width,
         "word": address_bits(p.tile_slots * slot_words(p)),
@@ -176,7 +177,7 @@ def load_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
         "slot": 1,
     }
     if trace:
-        fields |= {f"trace_{name}": bits for name, bits in TRACE_PORTS.items()}
+        fields["trace"] = data.StructLayout(TRACE_PORTS)
     return data.StructLayout(fields)
 
 
@@ -184,10 +185,11 @@ def drain_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
     """What travels with a group of rows through DRAIN: how it is treated, where it goes, what it ends."""
     flags = ["valid", "scores", "activation", "add", "stream", "bank", "restart", "slot"]
     flags += ["end_scores", "end_tile", "end_command", "end_program"]
-    flags += [f"to_{target.name.lower()}" for target in Target]
     flags += ["store_first", "head_end"] if p.streamed else []
     flags += ["combine", "token_end"] if p.experts else []
-    fields = dict.fromkeys(flags, 1) | {
+    targets = data.StructLayout({target.name.lower(): 1 for target in Target})
+    fields: dict[str, Any] = dict.fromkeys(flags, 1) | {
+        "to": targets,
         "address": drain_bits(p),
         "lane": write_lane_bits(p),
         "addend_address": memory_bits(p),
@@ -199,7 +201,7 @@ def drain_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
         fields |= {"gate": 15, "gate_shift": field(p, "gate_shift")}
         fields |= {"addend_offset": memory_bits(p)}
     if trace:
-        fields |= {f"trace_{name}": bits for name, bits in TRACE_PORTS.items()}
+        fields["trace"] = data.StructLayout(TRACE_PORTS)
     return data.StructLayout(fields)
 
 
@@ -215,3 +217,9 @@ def trace_signature(p: MachineParameters) -> wiring.Signature:
             "data": Out(16 * group_lanes(p)),
         }
     )
+
+
+def show(shown: Any, trace: Any) -> list[Any]:
+    """Statements: whose words a `trace_signature` shows, as their tag's `trace` says."""
+    port = ports(shown)
+    return [port[name].eq(trace[name]) for name in TRACE_PORTS]

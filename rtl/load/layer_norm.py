@@ -14,10 +14,9 @@ from hlsgen.machine.time.latency import CALL, CENTRE, MEMORY, MULTIPLIER, norm, 
 from hlsgen.rtl.arith.multiplier import Multiplier, MultiplierPlan
 from hlsgen.rtl.arith.numerics import saturate_bits
 from hlsgen.rtl.format.jobs import load_config, load_tag
-from hlsgen.rtl.format.widths import group_lanes
 from hlsgen.rtl.load.normalise import LEFT_BITS, VALUE_BITS, NormaliseLanes, shift_amount
 from hlsgen.rtl.load.pool import Pool
-from hlsgen.rtl.load.row_unit import SQUARES_BITS, SUM_BITS
+from hlsgen.rtl.load.ports import SUM_BITS, Column, ColumnPorts, NormRow, NormRowPorts, Words, WordsPorts
 from hlsgen.rtl.parts.memories import WordMemory, delay_in_memory, ram, words_of
 from hlsgen.rtl.parts.pipeline import address_bits, delay, register, total, tree, without_reset
 
@@ -25,6 +24,26 @@ ROWS_UNDER_WAY = 8
 """Rows between their last word and their first normalised word, at most."""
 
 
+# A row of two words of two to four columns, on to the row unit:
+#
+#   cycle              0       1       2       5       6       7
+#   i                  word 0  word 1
+#   x                          word 0  word 1
+#   a word's sums                              word 0  word 1        more cycles for more columns
+#   row.sum, squares                                   word 0  row   `row.start` with the row's
+#
+# From its answer on; beside it a column of pooling, whose last group came in cycle 4:
+#
+#   cycle           0    1  3  4  5    6    7  8  9    10  11  14  15
+#   row.valid       row
+#   running              0                                              the word's address where words wait
+#   found                   0  1
+#   lanes.value                             0  1                        centred
+#   lanes.shifted                                      0   1
+#   o                                                          0   1
+#   pool.sum                      sum
+#   lanes.value                        sum
+#   lanes.shifted                                 sum                   `o`, or a row's word
 class LayerNormLoad(wiring.Component):
     """Residual words of one row of a group to normalised operand words.
 
@@ -45,16 +64,13 @@ class LayerNormLoad(wiring.Component):
     -------
     config : In
         Holds while words are under way.
-    valid, word, tag : In
-        A residual word; rows at least `PRODUCTS` cycles apart.
-    pool, pool_norm, inner_first, inner_last : In
-        Words are to be added up; the sum goes on as a row's word; the column's first, last group.
-    pool_words, pool_rows : In
-        The words of all rows of the group, and which of them count.
-    norm_start, sum, squares : Out
-    norm_valid, multiplier, shift : In
-        The row unit.
-    o_valid, o_word, o_tag : Out
+    i : In(Words)
+        Residual words; rows at least `PRODUCTS` cycles apart.
+    column : In(Column)
+        For pooling.
+    row : Out(NormRow)
+        To the row unit.
+    o : Out(Words)
         Operand words.
 
     Latency
@@ -67,24 +83,10 @@ class LayerNormLoad(wiring.Component):
     """
 
     config: Any
-    valid: Signal
-    word: Any
-    tag: Any
-    pool: Signal
-    pool_norm: Signal
-    inner_first: Signal
-    inner_last: Signal
-    pool_words: Any
-    pool_rows: Signal
-    norm_start: Signal
-    sum: Signal
-    squares: Signal
-    norm_valid: Signal
-    multiplier: Signal
-    shift: Signal
-    o_valid: Signal
-    o_word: Any
-    o_tag: Any
+    i: WordsPorts
+    column: ColumnPorts
+    row: NormRowPorts
+    o: WordsPorts
 
     def __init__(
         self,
@@ -100,28 +102,16 @@ class LayerNormLoad(wiring.Component):
         self._tag = load_tag(parameters, trace)
         self.latency = norm(parameters)
         columns = parameters.columns
-        flags = {name: In(1) for name in ("pool", "pool_norm", "inner_first", "inner_last")}
         super().__init__(
             {
                 "config": In(load_config(parameters)),
-                "valid": In(1),
-                "word": In(words_of(16, columns)),
-                "tag": In(self._tag),
-                **flags,
-                "pool_words": In(words_of(16, group_lanes(parameters))),
-                "pool_rows": In(parameters.row_width),
-                "norm_start": Out(1),
-                "sum": Out(signed(SUM_BITS)),
-                "squares": Out(SQUARES_BITS),
-                "norm_valid": In(1),
-                "multiplier": In(16),
-                "shift": In(signed(8)),
-                "o_valid": Out(1),
-                "o_word": Out(words_of(8, columns)),
-                "o_tag": Out(self._tag),
+                "i": In(Words(parameters, words_of(16, columns), trace)),
+                "column": In(Column(parameters)),
+                "row": Out(NormRow()),
+                "o": Out(Words(parameters, words_of(8, columns), trace)),
             }
         )
-        without_reset(self, "sum", "squares")
+        without_reset(self.row, "sum", "squares")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
@@ -129,25 +119,25 @@ class LayerNormLoad(wiring.Component):
         m.submodules.lanes = lanes = NormaliseLanes(p.columns, style=self._plan.normalise)
         pool_valid, pool_sums = self._pool(m)
         pooled = delay(m, pool_valid, 1 + lanes.shifted_latency, name="pooled")
-        pooled_tag = delay(m, self.tag, Pool.latency + 1 + lanes.shifted_latency, name="pooled_tag")
-        to_norm = register(m, self.pool_norm, name="to_norm")
-        row_valid = (self.valid & ~self.pool) | (pooled & to_norm)
+        pooled_tag = delay(m, self.i.tag, Pool.latency + 1 + lanes.shifted_latency, name="pooled_tag")
+        to_norm = register(m, self.column.to_norm, name="to_norm")
+        row_valid = (self.i.valid & ~self.column.pools) | (pooled & to_norm)
         row_tag = Signal(self._tag)
         row_word = Signal(words_of(16, p.columns))
-        m.d.comb += row_tag.eq(Mux(pooled, pooled_tag, self.tag))
+        m.d.comb += row_tag.eq(Mux(pooled, pooled_tag, self.i.tag))
         for lane in range(p.columns):
             mean = saturate_bits(lanes.shifted[lane], 16)
-            m.d.comb += row_word[lane].eq(Mux(pooled, mean, self.word[lane]))
+            m.d.comb += row_word[lane].eq(Mux(pooled, mean, self.i.word[lane]))
         self._statistics(m, row_valid, row_word, row_tag)
         found, found_word, found_tag, starts = self._rows(m, row_valid, row_word, row_tag)
         self._normalise(m, lanes, found_word, starts, pool_valid, pool_sums)
         out_tag = self._delay(m, found_tag, CENTRE + lanes.latency, name="o_tag")
         out_valid = delay(m, found, CENTRE + lanes.latency, name="o_valid")
         is_pool = pooled & ~to_norm
-        m.d.comb += [self.o_valid.eq(out_valid | is_pool), self.o_tag.eq(Mux(is_pool, pooled_tag, out_tag))]
+        m.d.comb += [self.o.valid.eq(out_valid | is_pool), self.o.tag.eq(Mux(is_pool, pooled_tag, out_tag))]
         for lane in range(p.columns):
             mean = saturate_bits(lanes.shifted[lane], 8)
-            m.d.comb += self.o_word[lane].eq(Mux(is_pool, mean, lanes.result[lane]))
+            m.d.comb += self.o.word[lane].eq(Mux(is_pool, mean, lanes.result[lane]))
         return m
 
     def _pool(self, m: Module) -> tuple[Value, list[Value]]:
@@ -157,11 +147,11 @@ class LayerNormLoad(wiring.Component):
             return C(0, 1), [C(0, signed(VALUE_BITS))] * p.columns
         m.submodules.pool = pool = Pool(p.columns, p.row_width)
         m.d.comb += [
-            pool.valid.eq(self.valid & self.pool),
-            pool.first.eq(self.inner_first),
-            pool.last.eq(self.inner_last),
-            pool.rows.eq(self.pool_rows),
-            pool.word.eq(self.pool_words),
+            pool.valid.eq(self.i.valid & self.column.pools),
+            pool.first.eq(self.column.first),
+            pool.last.eq(self.column.last),
+            pool.rows.eq(self.column.rows),
+            pool.word.eq(self.column.words),
         ]
         return pool.o_valid, [pool.sum[lane] for lane in range(p.columns)]
 
@@ -187,10 +177,10 @@ class LayerNormLoad(wiring.Component):
         last = delay(m, last, stages, name="s_last")
         with m.If(valid):
             m.d.sync += [
-                self.sum.eq(Mux(first, 0, self.sum) + word_sum),
-                self.squares.eq(Mux(first, 0, self.squares) + word_squares),
+                self.row.sum.eq(Mux(first, 0, self.row.sum) + word_sum),
+                self.row.squares.eq(Mux(first, 0, self.row.squares) + word_squares),
             ]
-        m.d.sync += self.norm_start.eq(valid & last)
+        m.d.sync += self.row.start.eq(valid & last)
 
     def _rows(self, m: Module, valid: Value, word: Any, tag: Any) -> tuple[Value, Any, Any, Value]:
         """Words wait for their row's result: valid, word and tag two cycles after they are called."""
@@ -205,7 +195,7 @@ class LayerNormLoad(wiring.Component):
         running = Signal()
         with m.If(running):
             m.d.sync += [head.eq(head + 1), left.eq(left - 1), running.eq(left != 1)]
-        with m.If(self.norm_valid):
+        with m.If(self.row.valid):
             m.d.sync += [left.eq(self.config.words), running.eq(1)]
         m.d.comb += [
             waiting.write.eq(valid),
@@ -215,7 +205,7 @@ class LayerNormLoad(wiring.Component):
         ]
         m.d.sync += tail.eq(tail + valid)
         found = data.View(layout, waiting.read_data[0])
-        starts = register(m, self.norm_valid, name="starts")
+        starts = register(m, self.row.valid, name="starts")
         return delay(m, running, MEMORY, name="running"), found.word, found.tag, starts
 
     def _sums(self, m: Module) -> Value:
@@ -224,12 +214,12 @@ class LayerNormLoad(wiring.Component):
         write, read = memory.write_port(), memory.read_port(domain="comb")
         tail, head = Signal(address_bits(ROWS_UNDER_WAY)), Signal(address_bits(ROWS_UNDER_WAY))
         m.d.comb += [
-            write.en.eq(self.norm_start),
+            write.en.eq(self.row.start),
             write.addr.eq(tail),
-            write.data.eq(self.sum),
+            write.data.eq(self.row.sum),
             read.addr.eq(head),
         ]
-        m.d.sync += [tail.eq(tail + self.norm_start), head.eq(head + self.norm_valid)]
+        m.d.sync += [tail.eq(tail + self.row.start), head.eq(head + self.row.valid)]
         return read.data
 
     def _normalise(
@@ -249,11 +239,11 @@ class LayerNormLoad(wiring.Component):
         sums = self._sums(m)
         layout = data.StructLayout({"sum": signed(SUM_BITS), "multiplier": 16, "amount": 6})
         row, centre = Signal(layout, reset_less=True), Signal(layout, reset_less=True)
-        with m.If(self.norm_valid):
+        with m.If(self.row.valid):
             m.d.sync += [
                 row.sum.eq(sums),
-                row.multiplier.eq(self.multiplier),
-                row.amount.eq(shift_amount(self.shift)),
+                row.multiplier.eq(self.row.multiplier),
+                row.amount.eq(shift_amount(self.row.shift)),
             ]
         at_centre = delay(m, starts, CALL + MULTIPLIER - 2, name="at_centre")
         with m.If(at_centre):

@@ -35,6 +35,16 @@ def shift_amount(shift: Value) -> Value:
     return Mux(amount > 63, 63, amount)[:AMOUNT_BITS]
 
 
+# One word; the row's multiplier is wanted only when the word has been shifted:
+#
+#   cycle           0     1     2     3      6     7
+#   value, amount   word
+#   coarse                word                            shifted by a multiple of 8
+#   fine                        word
+#   shifted                           word                rounded, clamped
+#   multiplier                        row's
+#   product.p                                word
+#   result                                         word
 class NormaliseLanes(wiring.Component):
     """`numerics.normalise` for a word, and its first half for pooling.
 

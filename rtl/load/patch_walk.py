@@ -70,6 +70,14 @@ class _Place:
         ]
 
 
+# A tile of two patches of two segments, whose pixels are there:
+#
+#   cycle            0     1    2       3       4    5       6       7
+#   offered, start   tile
+#   state            idle  row  gather  gather  row  gather  gather  idle
+#   segment                             a 0     a 1          b 0     b 1    with `valid`
+#
+# A command's first tile passes the state "measure" before its first row.
 class PatchWalk(wiring.Component):
     """Walks over the patches of a tile: channel, row, segment; the first rows of a pass may be blank.
 
@@ -267,9 +275,9 @@ class PatchWalk(wiring.Component):
         if self._trace:
             tag = segment.tag
             m.d.sync += [
-                tag.trace_command.eq(job.command),
-                tag.trace_kind.eq(Kind.PLAIN),
-                tag.trace_head.eq(0),
-                tag.trace_row.eq(job.token + (at.lane[width:] << width)),
-                tag.trace_word.eq(at.index),
+                tag.trace.command.eq(job.command),
+                tag.trace.kind.eq(Kind.PLAIN),
+                tag.trace.head.eq(0),
+                tag.trace.row.eq(job.token + (at.lane[width:] << width)),
+                tag.trace.word.eq(at.index),
             ]

@@ -13,10 +13,18 @@ from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.latency import MEMORY, PATCHES
 from hlsgen.rtl.format.jobs import load_job, load_tag
 from hlsgen.rtl.load.patch_walk import PatchWalk
+from hlsgen.rtl.load.ports import Words, WordsPorts
 from hlsgen.rtl.parts.memories import WordMemory
 from hlsgen.rtl.parts.pipeline import count_bits, delay, register, without_reset
 
 
+# A word of two segments, as `PatchWalk` asks for them:
+#
+#   cycle          0          1          2          3          4          5
+#   walk.segment   segment 0  segment 1
+#   image's data                         segment 0  segment 1
+#   turned                                          segment 0  segment 1         rotated to its lanes
+#   o.word                                                     segment 0  both   `o.valid` with both
 class PatchesLoad(wiring.Component):
     """Fills the image memory from the input stream and gathers operand rows from it.
 
@@ -39,10 +47,8 @@ class PatchesLoad(wiring.Component):
         Gather the offered tile; only while not busy.
     busy : Out(1)
         Segments are still to be read.
-    valid : Out(1)
-    word : Out(C x 8)
-    tag : Out
-        An operand word.
+    o : Out(Words)
+        Operand words.
 
     Latency
     -------
@@ -60,9 +66,7 @@ class PatchesLoad(wiring.Component):
     job: Any
     slot_word: Signal
     busy: Signal
-    valid: Signal
-    word: Any
-    tag: Any
+    o: WordsPorts
 
     def __init__(self, parameters: MachineParameters, *, trace: bool = False) -> None:
         self._parameters, self._trace = parameters, trace
@@ -75,12 +79,10 @@ class PatchesLoad(wiring.Component):
                 "job": In(load_job(parameters, trace)),
                 "slot_word": In(tag.members["word"]),
                 "busy": Out(1),
-                "valid": Out(1),
-                "word": Out(data.ArrayLayout(8, parameters.columns)),
-                "tag": Out(tag),
+                "o": Out(Words(parameters, data.ArrayLayout(8, parameters.columns), trace)),
             }
         )
-        without_reset(self, "word", "tag")
+        without_reset(self.o, "word", "tag")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
@@ -124,8 +126,9 @@ class PatchesLoad(wiring.Component):
         turned = register(m, turned, name="turned")
         segment = register(m, segment, name="segment")
         valid = register(m, valid, name="turned_valid")
-        m.d.sync += [self.valid.eq(valid & segment.complete), self.tag.eq(segment.tag)]
+        m.d.sync += [self.o.valid.eq(valid & segment.complete), self.o.tag.eq(segment.tag)]
         with m.If(valid):
             for lane in range(columns):
-                kept = Mux(segment.begins, 0, self.word[lane])
-                m.d.sync += self.word[lane].eq(Mux(segment.keep[lane], turned[8 * lane : 8 * lane + 8], kept))
+                kept = Mux(segment.begins, 0, self.o.word[lane])
+                found = turned[8 * lane : 8 * lane + 8]
+                m.d.sync += self.o.word[lane].eq(Mux(segment.keep[lane], found, kept))

@@ -15,6 +15,11 @@ from hlsgen.rtl.parts.memories import words_of
 from hlsgen.rtl.parts.pipeline import total, without_reset
 
 
+# A column of two groups, then the next column:
+#
+#   cycle   0        1        2        3
+#   word    group 0  group 1  group 0
+#   sum              group 0  both     group 0   `o_valid` with both
 class Pool(wiring.Component):
     """Adds up words.
 

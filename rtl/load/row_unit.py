@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth import C, Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.time.latency import (
@@ -21,20 +21,43 @@ from hlsgen.machine.time.latency import (
 from hlsgen.numerics import MULTIPLIER_BITS, ROW_SHIFT
 from hlsgen.rtl.arith.multiplier import LIMB, PORT, Multiplier
 from hlsgen.rtl.arith.numerics import DROP_BITS, mantissa_table, round_shift_constant
+from hlsgen.rtl.load.ports import SQUARES_BITS, SUM_BITS, ContextRow, ContextRowPorts, NormRow, NormRowPorts
 from hlsgen.rtl.parts.memories import ram
 from hlsgen.rtl.parts.pipeline import delay, register, without_reset
 
-SUM_BITS = 28
-"""Sum of up to 4096 int16, signed."""
-SQUARES_BITS = 43
-"""Sum of up to 4096 squares of int16."""
-DENOMINATOR_BITS = 24
-"""Sum of up to 65535 exp values."""
 VARIANCE_BITS = 64
 PRODUCTS = NORM_ROW_CYCLES
 """Products of limbs that make a variance; as many cycles between two rows."""
+ROW_CONFIG = data.StructLayout(
+    {
+        "norm_width": 13,
+        "norm_epsilon": 48,
+        "norm_gain": 15,
+        "norm_gain_shift": 6,
+        "context_multiplier": 15,
+        "context_shift": 6,
+    }
+)
+"""What a job says of its rows."""
 
 
+# A row of layer norm. A context row's denominator is the value in cycle 1, its scale is there in cycle 14.
+#
+#   cycle        0    1 .. 6  4 .. 9  5 .. 10  6 .. 11
+#   norm.start   row
+#   a, b              0 .. 5                             products of limbs
+#   p                         0 .. 5
+#   scaled                            0 .. 5
+#   variance                                   0 .. 5    complete in 11
+#
+#   cycle               11   14   16   19   20   23   24
+#   value               row
+#   normal                   row                            leading one at the top
+#   entry                         row                       of the mantissas' table
+#   product.p                          row                  interpolated
+#   mantissa                                row
+#   combine.p                                    row        times gain or multiplier
+#   multiplier, valid                                 row
 class RowUnit(wiring.Component):
     """`combine(rsqrt(D*S2 - S1**2 + epsilon), gain)` and `context_scale(denominator, ...)`.
 
@@ -49,17 +72,11 @@ class RowUnit(wiring.Component):
 
     Members
     -------
-    norm_width, norm_epsilon, norm_gain, norm_gain_shift : In
-    context_multiplier, context_shift : In
-        Configuration.
-    norm_start : In(1)
-        `sum` and `squares` belong to a complete row.
-    context_start : In(1)
-        `denominator` belongs to a complete row.
-    norm_valid, context_valid : Out(1)
-    multiplier : Out(16)
-    shift : Out(signed(8))
-        Of a layer norm lane (negative: to the left), of a context row.
+    config : In(ROW_CONFIG)
+    norm : In(NormRow)
+    context : In(ContextRow)
+    context_valid : Out(1), multiplier : Out(16), shift : Out(signed 8)
+        A context row's; `norm` has its own answer.
 
     Latency
     -------
@@ -70,29 +87,12 @@ class RowUnit(wiring.Component):
     A layer norm row every `PRODUCTS` cycles, a context row every cycle.
     """
 
-    config_names = (
-        "norm_width",
-        "norm_epsilon",
-        "norm_gain",
-        "norm_gain_shift",
-        "context_multiplier",
-        "context_shift",
-    )
     context_latency = ROW_CONTEXT
     norm_latency = ROW_NORM
 
-    norm_width: Signal
-    norm_epsilon: Signal
-    norm_gain: Signal
-    norm_gain_shift: Signal
-    context_multiplier: Signal
-    context_shift: Signal
-    norm_start: Signal
-    sum: Signal
-    squares: Signal
-    context_start: Signal
-    denominator: Signal
-    norm_valid: Signal
+    config: Any
+    norm: NormRowPorts
+    context: ContextRowPorts
     context_valid: Signal
     multiplier: Signal
     shift: Signal
@@ -104,18 +104,9 @@ class RowUnit(wiring.Component):
         self._interpolate_style = interpolate_style
         super().__init__(
             {
-                "norm_width": In(13),
-                "norm_epsilon": In(48),
-                "norm_gain": In(15),
-                "norm_gain_shift": In(6),
-                "context_multiplier": In(15),
-                "context_shift": In(6),
-                "norm_start": In(1),
-                "sum": In(signed(SUM_BITS)),
-                "squares": In(SQUARES_BITS),
-                "context_start": In(1),
-                "denominator": In(DENOMINATOR_BITS),
-                "norm_valid": Out(1),
+                "config": In(ROW_CONFIG),
+                "norm": In(NormRow()),
+                "context": In(ContextRow()),
                 "context_valid": Out(1),
                 "multiplier": Out(16),
                 "shift": Out(signed(8)),
@@ -126,9 +117,10 @@ class RowUnit(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m = Module()
+        config = self.config
         variance, norm = self._variance(m)
-        context = register(m, self.context_start, name="context_1")
-        denominator = register(m, self.denominator, name="denominator_1")
+        context = register(m, self.context.start, name="context_1")
+        denominator = register(m, self.context.denominator, name="denominator_1")
         value = Mux(context, denominator, variance)
         stages = RowUnit._normalise(m, value, context)
         normal, shifted, is_context = stages
@@ -139,12 +131,14 @@ class RowUnit(wiring.Component):
         combine_context = delay(m, is_context, later, name="combine_context")
         m.d.comb += [
             combine.a.eq(mantissa),
-            combine.b.eq(Mux(combine_context, self.context_multiplier, self.norm_gain)),
+            combine.b.eq(Mux(combine_context, config.context_multiplier, config.norm_gain)),
         ]
         m.d.sync += self.multiplier.eq(round_shift_constant(combine.p, MULTIPLIER_BITS))
         self._shift(m, delay(m, shifted, later + MULTIPLIER, name="shifted_end"), combine_context)
         m.d.comb += [
-            self.norm_valid.eq(delay(m, norm, later + MULTIPLIER + 1, name="norm_end")),
+            self.norm.multiplier.eq(self.multiplier),
+            self.norm.shift.eq(self.shift),
+            self.norm.valid.eq(delay(m, norm, later + MULTIPLIER + 1, name="norm_end")),
             self.context_valid.eq(delay(m, context, self.context_latency - 1, name="context_end")),
         ]
         return m
@@ -157,29 +151,29 @@ class RowUnit(wiring.Component):
         m.d.sync += self.shift.eq(
             Mux(
                 is_context,
-                exponent + self.context_shift + 1,
-                half + self.norm_gain_shift + (1 - ROW_SHIFT),
+                exponent + self.config.context_shift + 1,
+                half + self.config.norm_gain_shift + (1 - ROW_SHIFT),
             )
         )
 
     def _variance(self, m: Module) -> tuple[Value, Value]:
         """D*S2 - S1**2 + epsilon from products of 17-bit limbs, one a cycle; and its valid."""
-        step = [register(m, self.norm_start, name="step_0")]
+        step = [register(m, self.norm.start, name="step_0")]
         for index in range(1, PRODUCTS + MULTIPLIER + 1):
             step.append(register(m, step[-1], name=f"step_{index}"))
         row_sum = Signal(signed(SUM_BITS), reset_less=True)
         squares = Signal(SQUARES_BITS, reset_less=True)
-        with m.If(self.norm_start):
-            m.d.sync += [row_sum.eq(self.sum), squares.eq(self.squares)]
+        with m.If(self.norm.start):
+            m.d.sync += [row_sum.eq(self.norm.sum), squares.eq(self.norm.squares)]
         size = register(m, Mux(row_sum < 0, -row_sum, row_sum)[:SUM_BITS], name="size")
         low, high = size[:LIMB], size[LIMB:]
         m.submodules.product = product = Multiplier(
             PORT, PORT, latency=MULTIPLIER, style=self._variance_style
         )
         operands = (
-            (self.norm_width, squares[:LIMB]),
-            (self.norm_width, squares[LIMB : 2 * LIMB]),
-            (self.norm_width, squares[2 * LIMB :]),
+            (self.config.norm_width, squares[:LIMB]),
+            (self.config.norm_width, squares[LIMB : 2 * LIMB]),
+            (self.config.norm_width, squares[2 * LIMB :]),
             (low, low),
             (low, high),
             (high, high),
@@ -194,7 +188,7 @@ class RowUnit(wiring.Component):
                 m.d.sync += scaled.eq((p << amount) if index < 3 else -(p << amount))
         variance = Signal(VARIANCE_BITS, reset_less=True)
         first = register(m, step[MULTIPLIER], name="first")
-        m.d.sync += variance.eq(Mux(first, self.norm_epsilon, variance) + scaled)
+        m.d.sync += variance.eq(Mux(first, self.config.norm_epsilon, variance) + scaled)
         return variance, register(m, register(m, step[PRODUCTS + MULTIPLIER - 1], name="last"), name="norm")
 
     @staticmethod

@@ -10,12 +10,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.commands import Depends, Load
-from hlsgen.machine.format.interface import TRACE_PORTS
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Kind
 from hlsgen.machine.time.latency import FIXED, MEMORY, scale_wait
 from hlsgen.rtl.arith.multiplier import MultiplierPlan
-from hlsgen.rtl.format.command import field
 from hlsgen.rtl.format.experts import QueueRead, QueueReadPorts
 from hlsgen.rtl.format.jobs import (
     CONTEXT_FIELDS,
@@ -23,14 +21,16 @@ from hlsgen.rtl.format.jobs import (
     load_config,
     load_job,
     load_tag,
+    show,
     trace_signature,
 )
 from hlsgen.rtl.format.ports import ScaleWrite, ScaleWritePorts
+from hlsgen.rtl.format.rows import Drained, DrainedPorts, RowRead, RowReadPorts, TileWrite, TileWritePorts
 from hlsgen.rtl.format.widths import group_lanes, memory_bits, score_words, slot_words, tile_groups
 from hlsgen.rtl.load.exp import ExpLoad
 from hlsgen.rtl.load.layer_norm import LayerNormLoad
 from hlsgen.rtl.load.patches import PatchesLoad
-from hlsgen.rtl.load.row_unit import RowUnit
+from hlsgen.rtl.load.row_unit import ROW_CONFIG, RowUnit
 from hlsgen.rtl.load.walk import RowWalk
 from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts, delay_in_memory, words_of
 from hlsgen.rtl.parts.pipeline import address_bits, delay, register, without_reset
@@ -44,6 +44,28 @@ class _RowLane(NamedTuple):
     unit: RowUnit
 
 
+class _Operand(NamedTuple):
+    """Operand words of a group from one of the units."""
+
+    valid: Value
+    word: Value
+    tag: Any
+
+
+# A tile of one row of two words, of eight columns or more:
+#
+#   cycle           0      1  2  3  4  5  8  9  10  17  18
+#   jobs            taken
+#   walk asks              0  1
+#   address                   0  1
+#   features.data                   0  1
+#   operand                               0  1                 `FIXED` after the address
+#   tile                                     0  1              written
+#   tile_done                                       1          `scale_wait` after the last write
+#   MULTIPLY                                            step
+#
+# Exps take the same way; so does a patch, of which the last segment is asked for where a word is here. Rows
+# of layer norm come `latency.norm` after their last word's data; their tile is done with its last write.
 class LoadStage(wiring.Component):
     """Takes jobs, waits for what they depend on and for a tile slot, and fills the slot.
 
@@ -68,22 +90,17 @@ class LoadStage(wiring.Component):
     -------
     jobs : In(stream)
     pixels : In(stream of words)
-    drained_commands, drained_tiles : In
-    scores_drained, slot_freed : In(1)
-        A score tile has drained; MULTIPLY has read a slot's last step.
-    feature_address, residual_address, score_address : Out
-    features, residual, scores : In
-        Data `MEMORY` cycles after the address.
+    drained : In(Drained)
+    slot_freed : In(1)
+        MULTIPLY has read a slot's last step.
+    features, residual, scores : Out(RowRead)
     maxima : In(2*R x signed logit)
         Row maxima of both score tiles.
     queue : Out(QueueRead)
         See `RowWalk`; only in machines with experts.
     table : In(TableWrite)
         The exp table.
-    tile_write : Out(W)
-        Which rows of the group are written.
-    tile_lane, tile_address, tile_data : Out
-        The group's number, the word within the slots, the rows' words.
+    tile : Out(TileWrite)
     tile_done : Out(1)
         The oldest unfinished tile is complete.
     scale : Out(ScaleWrite)
@@ -100,22 +117,14 @@ class LoadStage(wiring.Component):
 
     jobs: stream.Interface
     pixels: stream.Interface
-    drained_commands: Signal
-    drained_tiles: Signal
-    scores_drained: Signal
+    drained: DrainedPorts
     slot_freed: Signal
-    feature_address: Signal
-    residual_address: Signal
-    score_address: Signal
-    features: Any
-    residual: Any
-    scores: Any
+    features: RowReadPorts
+    residual: RowReadPorts
+    scores: RowReadPorts
     maxima: Any
     table: TableWritePorts
-    tile_write: Signal
-    tile_lane: Signal
-    tile_address: Signal
-    tile_data: Signal
+    tile: TileWritePorts
     tile_done: Signal
     scale: ScaleWritePorts
     queue: QueueReadPorts
@@ -135,22 +144,14 @@ class LoadStage(wiring.Component):
         members: dict[str, Any] = {
             "jobs": In(stream.Signature(load_job(p, trace))),
             "pixels": In(stream.Signature(8 * p.columns)),
-            "drained_commands": In(p.command_count_bits),
-            "drained_tiles": In(field(p, "tiles")),
-            "scores_drained": In(1),
+            "drained": In(Drained(p)),
             "slot_freed": In(1),
-            "feature_address": Out(memory_bits(p)),
-            "residual_address": Out(memory_bits(p)),
-            "score_address": Out(address_bits(score_words(p))),
-            "features": In(words_of(8, lanes)),
-            "residual": In(words_of(16, lanes)),
-            "scores": In(words_of(p.logit_bits, lanes)),
+            "features": Out(RowRead(memory_bits(p), words_of(8, lanes))),
+            "residual": Out(RowRead(memory_bits(p), words_of(16, lanes))),
+            "scores": Out(RowRead(address_bits(score_words(p)), words_of(p.logit_bits, lanes))),
             "maxima": In(data.ArrayLayout(signed(p.logit_bits), 2 * p.rows)),
             "table": In(TableWrite(1 << p.logit_bits)),
-            "tile_write": Out(p.row_width),
-            "tile_lane": Out(self._tag.members["lane"]),
-            "tile_address": Out(self._tag.members["word"]),
-            "tile_data": Out(8 * lanes),
+            "tile": Out(TileWrite(p)),
             "tile_done": Out(1),
             "scale": Out(ScaleWrite(p)),
         }
@@ -159,7 +160,7 @@ class LoadStage(wiring.Component):
         if trace:
             members["trace"] = Out(trace_signature(p))
         super().__init__(members)
-        without_reset(self, "tile_data")
+        without_reset(self.tile, "data")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
@@ -178,11 +179,10 @@ class LoadStage(wiring.Component):
             tags.append(register(m, tags[-1], name=f"tag_{index + 1}"))
         self._connect_exp(m, walk.request, lanes, tags)
         self._connect_norm(m, walk.request, lanes, tags[MEMORY])
-        for lane in lanes:
-            unit = lane.unit
-            m.d.comb += [getattr(unit, name).eq(getattr(config, name)) for name in unit.config_names]
-            m.d.comb += lane.norm.config.eq(config)
-        self._write(m, walk.request, patches, lanes, tags[-1])
+        for norm, _, unit in lanes:
+            m.d.comb += [unit.config[name].eq(config[name]) for name in ROW_CONFIG.members]
+            m.d.comb += norm.config.eq(config)
+        self._write(m, self._operands(m, walk.request, patches, lanes, tags[-1]))
         return m
 
     def _row_lane(self, m: Module, index: int) -> _RowLane:
@@ -193,8 +193,9 @@ class LoadStage(wiring.Component):
             ExpLoad(p, block=self._block),
             RowUnit(variance_style=plan.row, combine_style=plan.combine, interpolate_style=plan.interpolate),
         )
-        for name in ("norm", "exp", "unit"):
-            m.submodules[f"{name}_{index}"] = getattr(lane, name)
+        m.submodules[f"norm_{index}"] = lane.norm
+        m.submodules[f"exp_{index}"] = lane.exp
+        m.submodules[f"unit_{index}"] = lane.unit
         return lane
 
     # -- jobs --------------------------------------------------------------------------------------------
@@ -224,7 +225,7 @@ class LoadStage(wiring.Component):
             m.d.sync += slot.eq(Mux(slot == p.tile_slots - 1, 0, slot + 1))
             m.d.sync += [pool.eq(is_pool | is_pool_norm), pool_norm.eq(is_pool_norm)]
         for lane in lanes:
-            m.d.comb += [lane.norm.pool.eq(pool), lane.norm.pool_norm.eq(pool_norm)]
+            m.d.comb += [lane.norm.column.pools.eq(pool), lane.norm.column.to_norm.eq(pool_norm)]
         slot_word = Array(
             [C(index * slot_words(p), walk.slot_word.shape()) for index in range(p.tile_slots)]
         )[slot]
@@ -237,9 +238,9 @@ class LoadStage(wiring.Component):
         """What the job reads has drained."""
         score_tiles = Signal(2)
         is_context = job.kind == Kind.CONTEXT
-        m.d.sync += score_tiles.eq(score_tiles + self.scores_drained - (start & is_context))
-        past = self.drained_commands > job.depends_on
-        tile = (self.drained_commands == job.depends_on) & (self.drained_tiles > job.tile)
+        m.d.sync += score_tiles.eq(score_tiles + self.drained.scores - (start & is_context))
+        past = self.drained.commands > job.depends_on
+        tile = (self.drained.commands == job.depends_on) & (self.drained.tiles > job.tile)
         drained = (job.depends == Depends.NONE) | past | ((job.depends == Depends.TILE) & tile)
         return Mux(is_context, score_tiles != 0, drained)
 
@@ -249,13 +250,13 @@ class LoadStage(wiring.Component):
         is_pool = (job.load == Load.POOL) | (job.load == Load.POOL_NORM)
         is_context = job.kind == Kind.CONTEXT
         was_norm = Signal()
-        same = {name: getattr(job, name) == getattr(config, name) for name in NORM_FIELDS + CONTEXT_FIELDS}
+        same = {name: job[name] == config[name] for name in NORM_FIELDS + CONTEXT_FIELDS}
         with m.If(start):
             m.d.sync += was_norm.eq(is_norm | is_pool)
             with m.If(is_norm | is_pool):
-                m.d.sync += [getattr(config, name).eq(getattr(job, name)) for name in NORM_FIELDS]
+                m.d.sync += [config[name].eq(job[name]) for name in NORM_FIELDS]
             with m.If(is_context):
-                m.d.sync += [getattr(config, name).eq(getattr(job, name)) for name in CONTEXT_FIELDS]
+                m.d.sync += [config[name].eq(job[name]) for name in CONTEXT_FIELDS]
         norm_same = was_norm & ~pool & Cat(same[name] for name in NORM_FIELDS).all()
         context_same = Cat(same[name] for name in CONTEXT_FIELDS).all()
         return Mux(is_norm | is_pool, norm_same & ~is_pool, ~was_norm & (context_same | ~is_context))
@@ -264,9 +265,9 @@ class LoadStage(wiring.Component):
 
     def _read(self, m: Module, request: Any) -> None:
         m.d.comb += [
-            self.feature_address.eq(request.address),
-            self.residual_address.eq(request.address),
-            self.score_address.eq(request.score_address),
+            self.features.address.eq(request.address),
+            self.residual.address.eq(request.address),
+            self.scores.address.eq(request.score_address),
         ]
 
     def _connect_exp(self, m: Module, request: Any, lanes: list[_RowLane], tags: list[Any]) -> None:
@@ -274,26 +275,26 @@ class LoadStage(wiring.Component):
         p, asked, found = self._parameters, tags[1], tags[MEMORY]
         groups = tile_groups(p)
         group = Mux(asked.slot, asked.lane + groups, asked.lane)
-        flags = {
-            "bank": delay(m, request.bank, MEMORY, name="bank"),
-            "mask": delay(m, request.mask, MEMORY, name="mask"),
-            "valid": delay(m, request.scores, MEMORY, name="scores_valid"),
-            "first": found.row_first,
-            "last": found.row_last,
-        }
-        for index, lane in enumerate(lanes):
-            exp, unit = lane.exp, lane.unit
+        bank = delay(m, request.bank, MEMORY, name="bank")
+        mask = delay(m, request.mask, MEMORY, name="mask")
+        valid = delay(m, request.scores, MEMORY, name="scores_valid")
+        for index, (_, exp, unit) in enumerate(lanes):
+            scores = exp.scores
             maxima = Array([self.maxima[entry * p.row_width + index] for entry in range(2 * groups)])
             wiring.connect(m, wiring.flipped(self.table), exp.table)
-            m.d.comb += [getattr(exp, name).eq(value) for name, value in flags.items()]
+            wiring.connect(m, exp.row, unit.context)
             m.d.comb += [
-                exp.maximum.eq(register(m, maxima[group], name=f"maximum_{index}")),
-                unit.context_start.eq(exp.denominator_valid),
-                unit.denominator.eq(exp.denominator),
+                scores.bank.eq(bank),
+                scores.mask.eq(mask),
+                scores.valid.eq(valid),
+                scores.first.eq(found.row_first),
+                scores.last.eq(found.row_last),
+                scores.maximum.eq(register(m, maxima[group], name=f"maximum_{index}")),
                 self.scale.multiplier[index].eq(unit.multiplier),
                 self.scale.shift[index].eq(unit.shift),
             ]
-            m.d.comb += [exp.logits[c].eq(self.scores[index * p.columns + c]) for c in range(p.columns)]
+            words = self.scores.data
+            m.d.comb += [scores.logits[c].eq(words[index * p.columns + c]) for c in range(p.columns)]
         exp, unit = lanes[0].exp, lanes[0].unit
         later = exp.denominator_latency - exp.latency + unit.context_latency
         place = self._delay(m, Cat(tags[-1].slot, tags[-1].lane), later, name="place")
@@ -306,67 +307,80 @@ class LoadStage(wiring.Component):
     def _connect_norm(self, m: Module, request: Any, lanes: list[_RowLane], tag: Any) -> None:
         """Residual words to the layer norms, their sums to the row units and back."""
         columns = self._parameters.columns
-        names = ("inner_first", "inner_last", "pool_rows")
-        flags = {name: delay(m, getattr(request, name), MEMORY, name=name) for name in names}
+        first = delay(m, request.inner_first, MEMORY, name="inner_first")
+        last = delay(m, request.inner_last, MEMORY, name="inner_last")
+        rows = delay(m, request.pool_rows, MEMORY, name="pool_rows")
         valid = delay(m, request.residual, MEMORY, name="residual_valid")
+        words = self.residual.data
         for index, (norm, _, unit) in enumerate(lanes):
-            m.d.comb += [getattr(norm, name).eq(value) for name, value in flags.items()]
+            wiring.connect(m, norm.row, unit.norm)
             m.d.comb += [
-                norm.valid.eq(valid),
-                norm.pool_words.eq(self.residual),
-                norm.tag.eq(tag),
-                unit.norm_start.eq(norm.norm_start),
-                unit.sum.eq(norm.sum),
-                unit.squares.eq(norm.squares),
-                norm.norm_valid.eq(unit.norm_valid),
-                norm.multiplier.eq(unit.multiplier),
-                norm.shift.eq(unit.shift),
+                norm.i.valid.eq(valid),
+                norm.i.tag.eq(tag),
+                norm.column.first.eq(first),
+                norm.column.last.eq(last),
+                norm.column.rows.eq(rows),
+                norm.column.words.eq(words),
             ]
-            m.d.comb += [norm.word[c].eq(self.residual[index * columns + c]) for c in range(columns)]
+            m.d.comb += [norm.i.word[c].eq(words[index * columns + c]) for c in range(columns)]
 
-    def _write(self, m: Module, request: Any, patches: PatchesLoad, lanes: list[_RowLane], tag: Any) -> None:
+    def _operands(
+        self, m: Module, request: Any, patches: PatchesLoad, lanes: list[_RowLane], tag: Any
+    ) -> list[_Operand]:
+        """What the units give for a group: exps, rows and patches as late as the latest of them, then norms.
+
+        `tag` is the requested words', so late.
+        """
+        row, exp, late = FIXED - MEMORY, FIXED - MEMORY - ExpLoad.latency, FIXED - PatchesLoad.latency
+        exps, norm, patch = Cat(lane.exp.word for lane in lanes), lanes[0].norm.o, patches.o
+        valid, word = lanes[0].exp.valid, delay(m, patch.word, late, name="patch")
+        return [
+            _Operand(delay(m, valid, exp, name="exp_valid"), delay(m, exps, exp, name="exp"), tag),
+            _Operand(
+                delay(m, request.features, FIXED, name="row_valid"),
+                self._delay(m, self.features.data, row, name="row"),
+                tag,
+            ),
+            _Operand(
+                delay(m, patch.valid, late, name="patch_valid"),
+                word.as_value().replicate(len(lanes)),
+                delay(m, patch.tag, late, name="patch_tag"),
+            ),
+            _Operand(norm.valid, Cat(lane.norm.o.word for lane in lanes), norm.tag),
+        ]
+
+    def _write(self, m: Module, operands: list[_Operand]) -> None:
         """The write ports of the tile slots, one for each row of a group, and the trace of them."""
-        features = self._delay(m, self.features, FIXED - MEMORY, name="row")
-        fixed = FIXED
-        is_row = delay(m, request.features, fixed, name="row_valid")
-        is_exp = delay(m, request.scores, fixed, name="exp_valid")
-        late = fixed - patches.latency
-        is_patch = delay(m, patches.valid, late, name="patch_valid")
-        patch = delay(m, patches.word, late, name="patch")
-        patch_tag = delay(m, patches.tag, late, name="patch_tag")
-        norm = lanes[0].norm
+        exp, row, patch, norm = operands
         written, chosen, next_tag = Signal(), Signal(self._tag, reset_less=True), Signal(self._tag)
         word = Signal(8 * group_lanes(self._parameters))
-        with m.If(norm.o_valid):
-            m.d.comb += [word.eq(Cat(lane.norm.o_word for lane in lanes)), next_tag.eq(norm.o_tag)]
-        with m.Elif(is_patch):
-            m.d.comb += [word.eq(patch.as_value().replicate(len(lanes))), next_tag.eq(patch_tag)]
+        with m.If(norm.valid):
+            m.d.comb += [word.eq(norm.word), next_tag.eq(norm.tag)]
+        with m.Elif(patch.valid):
+            m.d.comb += [word.eq(patch.word), next_tag.eq(patch.tag)]
         with m.Else():
-            exp = Cat(lane.exp.word for lane in lanes)
-            m.d.comb += [word.eq(Mux(is_exp, exp, features)), next_tag.eq(tag)]
-        valid = is_row | is_exp | is_patch | norm.o_valid
-        rows = next_tag.rows if len(lanes) > 1 else C(1, 1)
+            m.d.comb += [word.eq(Mux(exp.valid, exp.word, row.word)), next_tag.eq(row.tag)]
+        valid = exp.valid | row.valid | patch.valid | norm.valid
+        rows = next_tag.rows if self._parameters.row_width > 1 else C(1, 1)
         m.d.sync += [
             written.eq(valid),
-            self.tile_write.eq(Mux(valid, rows, 0)),
-            self.tile_data.eq(word),
+            self.tile.rows.eq(Mux(valid, rows, 0)),
+            self.tile.data.eq(word),
             chosen.eq(next_tag),
         ]
-        m.d.comb += [self.tile_lane.eq(chosen.lane), self.tile_address.eq(chosen.word)]
-        was_norm = register(m, norm.o_valid, name="was_norm")
+        m.d.comb += [self.tile.lane.eq(chosen.lane), self.tile.address.eq(chosen.word)]
+        was_norm = register(m, norm.valid, name="was_norm")
         ended = written & chosen.tile_last
         late = scale_wait(self._parameters, self._plan.array)
         fixed_done = delay(m, ended & ~was_norm, late, name="fixed_done")
         m.d.comb += self.tile_done.eq((ended & was_norm) | fixed_done)
         if self._trace:
-            self._show(m, chosen, register(m, is_exp, name="was_exp"))
+            self._show(m, chosen, register(m, exp.valid, name="was_exp"))
 
     def _show(self, m: Module, tag: Any, is_exp: Value) -> None:
         shown = self.trace
-        m.d.comb += shown.valid.eq(self.tile_write)
-        for name in TRACE_PORTS:
-            m.d.comb += getattr(shown, name).eq(getattr(tag, f"trace_{name}"))
+        m.d.comb += [shown.valid.eq(self.tile.rows), *show(shown, tag.trace)]
         for lane in range(group_lanes(self._parameters)):
-            byte = self.tile_data[8 * lane : 8 * lane + 8]
+            byte = self.tile.data[8 * lane : 8 * lane + 8]
             extended = Mux(is_exp, byte, byte.as_signed())
             m.d.comb += shown.data[16 * lane : 16 * lane + 16].eq(extended)

@@ -47,6 +47,17 @@ def request_layout(p: MachineParameters, trace: bool) -> data.StructLayout:
     )
 
 
+# A job of one row of two words, another one behind it:
+#
+#   cycle       0      1       2       3       4
+#   start       job 0          job 1
+#   busy               job 0   job 0   job 1
+#   asks               word 0  word 1  word 0
+#   finishing                  1
+#   request                    word 0  word 1  word 0   registers
+#
+# In layer norm two groups' first words are `PRODUCTS` cycles apart; so they are in a job that gathers, where
+# a row's place is there 4 cycles after `queue.address` has moved on.
 class RowWalk(wiring.Component):
     """Walks over the words of a tile: group by group, or for pooling word by word with groups inner.
 
@@ -244,9 +255,9 @@ class RowWalk(wiring.Component):
         ]
         if self._trace:
             m.d.sync += [
-                tag.trace_command.eq(job.command),
-                tag.trace_kind.eq(job.kind),
-                tag.trace_head.eq(job.head),
-                tag.trace_row.eq(job.token + (lane << width_bits(p))),
-                tag.trace_word.eq(index),
+                tag.trace.command.eq(job.command),
+                tag.trace.kind.eq(job.kind),
+                tag.trace.head.eq(job.head),
+                tag.trace.row.eq(job.token + (lane << width_bits(p))),
+                tag.trace.word.eq(index),
             ]

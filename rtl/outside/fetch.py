@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from amaranth import Const, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import stream, wiring
@@ -17,7 +17,7 @@ from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters
 from hlsgen.machine.time.depths import CHANNELS, burst_bytes, channel_beats, outstanding
 from hlsgen.rtl.format.ports import Place, PlacePorts
 from hlsgen.rtl.format.streams import ADDRESS_UNITS, LENGTH_UNITS, UNIT_BITS, weight_parts
-from hlsgen.rtl.parts.axi import ADDRESS_BITS, RESPONSE_ERROR_BIT, AxiRead
+from hlsgen.rtl.parts.axi import ADDRESS_BITS, RESPONSE_ERROR_BIT, AxiRead, AxiReadPorts
 from hlsgen.rtl.parts.ports import Bundle
 from hlsgen.rtl.parts.resize import Resize
 
@@ -252,7 +252,7 @@ class Fetch(wiring.Component):
     Three cycles from R to a word as wide as the bus; one beat per cycle, `rready` is always high.
     """
 
-    bus: Any
+    bus: AxiReadPorts
     open: OpenPorts
     header: stream.Interface
     commands: stream.Interface

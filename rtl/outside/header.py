@@ -13,7 +13,7 @@ from hlsgen.machine.format.image import HEADER_BYTES, MAGIC, VERSION
 from hlsgen.machine.format.interface import Error, Header
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters
 from hlsgen.rtl.format.streams import UNIT_BITS
-from hlsgen.rtl.outside.fetch import ADDENDS, COMMANDS, CONSTANTS, HEADER, PIXELS, WEIGHTS, Open
+from hlsgen.rtl.outside.fetch import ADDENDS, COMMANDS, CONSTANTS, HEADER, PIXELS, WEIGHTS, Open, OpenPorts
 from hlsgen.rtl.outside.registers import Settings
 
 COMMAND_UNITS = 2
@@ -63,8 +63,8 @@ class HeaderCheck(wiring.Component):
     """
 
     settings: Any
-    words: Any
-    open: Any
+    words: stream.Interface
+    open: OpenPorts
     output_load: Signal
     done: Signal
     code: Signal

@@ -18,7 +18,7 @@ from hlsgen.machine.format.interface import (
     StatusBit,
 )
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.rtl.parts.axi import AxiLite
+from hlsgen.rtl.parts.axi import AxiLite, AxiLitePorts
 from hlsgen.rtl.parts.pipeline import address_bits
 from hlsgen.rtl.parts.ports import ports
 
@@ -79,7 +79,7 @@ class Registers(wiring.Component):
     A write responds two cycles after its address and data are valid, a read two cycles after its address.
     """
 
-    bus: Any
+    bus: AxiLitePorts
     settings: Any
     status: Any
     start: Signal

@@ -42,8 +42,8 @@ class StoreWords(wiring.Component):
     A narrow word, or a beat, a cycle.
     """
 
-    i: Any
-    o: Any
+    i: stream.Interface
+    o: stream.Interface
     busy: Signal
 
     def __init__(self, parameters: MachineParameters) -> None:

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from amaranth import Const, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
@@ -15,7 +13,7 @@ from hlsgen.machine.time.depths import burst_bytes
 from hlsgen.rtl.format.jobs import output_word
 from hlsgen.rtl.format.streams import ADDRESS_UNITS, LENGTH_UNITS, UNIT_BITS
 from hlsgen.rtl.outside.store_words import StoreWords
-from hlsgen.rtl.parts.axi import ADDRESS_BITS, RESPONSE_ERROR_BIT, AxiWrite
+from hlsgen.rtl.parts.axi import ADDRESS_BITS, RESPONSE_ERROR_BIT, AxiWrite, AxiWritePorts
 from hlsgen.rtl.parts.resize import Resize
 
 OUTSTANDING = 15
@@ -86,8 +84,8 @@ class WriteBack(wiring.Component):
     Three cycles from a burst's last word, as wide as the bus, to W; one beat per cycle within a burst.
     """
 
-    bus: Any
-    i: Any
+    bus: AxiWritePorts
+    i: stream.Interface
     reset: Signal
     workspace: Signal
     stored: Signal
@@ -173,7 +171,8 @@ class WriteBack(wiring.Component):
                 stores.o.ready.eq(buffer.w_rdy),
                 resize.o.ready.eq(0),
             ]
-        m.d.comb += self.stored.eq(self.idle & ~stores.busy & (buffer.level == 0))
+        level: Value = buffer.level  # pyright: ignore[reportAttributeAccessIssue]  # not in the stubs
+        m.d.comb += self.stored.eq(self.idle & ~stores.busy & (level == 0))
 
     def _send(self, m: Module, buffer: SyncFIFOBuffered, enough: Signal) -> None:
         """Bursts to AW and W, answers from B, and what is told of them."""

@@ -3,8 +3,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from amaranth import Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
+from hlsgen.rtl.parts.ports import Bundle
 
 ADDRESS_BITS = 64
 REGISTER_ADDRESS_BITS = 8
@@ -12,8 +17,32 @@ RESPONSE_ERROR_BIT = 1
 """Bit of rresp and bresp that tells an error (SLVERR, DECERR) from a success."""
 
 
-class AxiLite(wiring.Signature):
+class AxiLitePorts(wiring.PureInterface):
+    """An interface of `AxiLite`."""
+
+    awaddr: Signal
+    awvalid: Signal
+    awready: Signal
+    wdata: Signal
+    wstrb: Signal
+    wvalid: Signal
+    wready: Signal
+    bresp: Signal
+    bvalid: Signal
+    bready: Signal
+    araddr: Signal
+    arvalid: Signal
+    arready: Signal
+    rdata: Signal
+    rresp: Signal
+    rvalid: Signal
+    rready: Signal
+
+
+class AxiLite(Bundle):
     """AXI4-Lite with 8-bit addresses and 32-bit data, seen from the master."""
+
+    interface: ClassVar = AxiLitePorts
 
     def __init__(self) -> None:
         super().__init__(
@@ -39,7 +68,23 @@ class AxiLite(wiring.Signature):
         )
 
 
-class AxiRead(wiring.Signature):
+class AxiReadPorts(wiring.PureInterface):
+    """An interface of `AxiRead`."""
+
+    araddr: Signal
+    arlen: Signal
+    arsize: Signal
+    arburst: Signal
+    arvalid: Signal
+    arready: Signal
+    rdata: Signal
+    rresp: Signal
+    rlast: Signal
+    rvalid: Signal
+    rready: Signal
+
+
+class AxiRead(Bundle):
     """The read channels of AXI4 without identifiers, seen from the master.
 
     Parameters
@@ -47,6 +92,8 @@ class AxiRead(wiring.Signature):
     bus_bytes
         Bytes per beat.
     """
+
+    interface: ClassVar = AxiReadPorts
 
     def __init__(self, bus_bytes: int) -> None:
         super().__init__(
@@ -66,7 +113,26 @@ class AxiRead(wiring.Signature):
         )
 
 
-class AxiWrite(wiring.Signature):
+class AxiWritePorts(wiring.PureInterface):
+    """An interface of `AxiWrite`."""
+
+    awaddr: Signal
+    awlen: Signal
+    awsize: Signal
+    awburst: Signal
+    awvalid: Signal
+    awready: Signal
+    wdata: Signal
+    wstrb: Signal
+    wlast: Signal
+    wvalid: Signal
+    wready: Signal
+    bresp: Signal
+    bvalid: Signal
+    bready: Signal
+
+
+class AxiWrite(Bundle):
     """The write channels of AXI4 without identifiers, seen from the master.
 
     Parameters
@@ -74,6 +140,8 @@ class AxiWrite(wiring.Signature):
     bus_bytes
         Bytes per beat.
     """
+
+    interface: ClassVar = AxiWritePorts
 
     def __init__(self, bus_bytes: int) -> None:
         super().__init__(

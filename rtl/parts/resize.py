@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -33,8 +31,8 @@ class Resize(wiring.Component):
     cycle passes after a wide word.
     """
 
-    i: Any
-    o: Any
+    i: stream.Interface
+    o: stream.Interface
 
     def __init__(self, source_bits: int, sink_bits: int, *, apart: bool = False) -> None:
         wide, narrow = max(source_bits, sink_bits), min(source_bits, sink_bits)

@@ -9,11 +9,12 @@ import pytest
 from support.graphs import TINY, integer_vit
 
 from hlsgen.emit.rtl import verilog
-from hlsgen.emit.rtl_cache import Generator, _seal, rtl_text
+from hlsgen.emit.rtl_cache import Generator, rtl_text
 from hlsgen.errors import ToolFailed
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.store.cache import text_seal
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_another_process_gives_the_same_text_and_keeps_it(
 
 def _mark(entry: Path, text: str) -> None:
     """Put another text into an entry, with the right digest."""
-    entry.write_text(f"{_seal(entry, text.encode())}\n{text}")
+    entry.write_text(f"{text_seal(entry, text.encode())}\n{text}")
 
 
 def test_a_damaged_or_foreign_entry_is_made_anew(

@@ -139,3 +139,35 @@ def test_a_signal_to_hlsgen_bitstream_ends_its_tools(tmp_path: Path, name: str, 
     assert errors.splitlines()[-1] == f"hlsgen: {'interrupted' if name == 'SIGINT' else f'ended by {name}'}"
     assert "Traceback" not in errors
     _until(lambda: not _left(mark), 5)
+
+
+ENTRY = """
+import os, signal, sys, hlsgen.cli as cli
+from hlsgen.cli.answer import Answer
+{body}
+cli._answer = answer
+sys.argv = ["hlsgen", "ops"]
+cli.entry()
+"""
+BEFORE = "def answer(_):\n    os.kill(os.getpid(), signal.{name})\n    return Answer({{}}, 'done')"
+AFTER = """
+import atexit
+def late():
+    os.kill(os.getpid(), signal.{name})
+    print("late")
+atexit.register(late)
+def answer(_):
+    return Answer({{}}, 'done')
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
+def test_a_signal_ends_the_command_until_its_work_is_done(name: str, code: int) -> None:
+    for body, expected, shown in ((BEFORE, code, ""), (AFTER, 0, "done\nlate\n")):
+        script = ENTRY.format(body=body.format(name=name))
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, preexec_fn=_default_signals
+        )
+        assert (done.returncode, done.stdout) == (expected, shown), done.stderr
+        assert "Traceback" not in done.stderr

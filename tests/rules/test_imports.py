@@ -73,6 +73,7 @@ OWNERS = {
     "cocotb": ("sim",),
     "cocotb_tools": ("sim",),
     "jinja2": ("emit",),
+    "packaging": ("cli",),
     "sklearn": ("examples",),
     "threadpoolctl": ("quantization",),
     "transformers": ("examples",),

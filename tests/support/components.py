@@ -29,7 +29,9 @@ from hlsgen.rtl.drain.address import DrainAddress
 from hlsgen.rtl.drain.attention import ContextScales, RowMaxima
 from hlsgen.rtl.drain.combine import GateRows
 from hlsgen.rtl.drain.control import DrainControl
+from hlsgen.rtl.drain.progress import DrainProgress
 from hlsgen.rtl.drain.requantize import Requantize
+from hlsgen.rtl.drain.scores import DrainScores
 from hlsgen.rtl.drain.stage import DrainStage
 from hlsgen.rtl.drain.streams import DrainStreams
 from hlsgen.rtl.experts.counters import ExpertCounters
@@ -114,7 +116,7 @@ SLOW: Mapping[str, Cases] = {
         "activation": lambda: Activation(2, block=True),
         "exp": lambda: ExpLoad(PLAIN, block=True),
         "maxima": lambda: RowMaxima(PLAIN),
-        "scales": lambda: ContextScales(4),
+        "scales": lambda: ContextScales(WIDE),
         "add": lambda: AddRows(2),
         "gates": lambda: GateRows(2, style="ecp5"),
         "pool": lambda: Pool(2, 2),
@@ -134,6 +136,8 @@ SLOW: Mapping[str, Cases] = {
         "drain_experts": lambda: DrainStage(EXPERTS, style="ecp5", block=True),
         "address": lambda: DrainAddress(PLAIN),
         "control": lambda: DrainControl(PLAIN),
+        "scores": lambda: DrainScores(PLAIN),
+        "progress": lambda: DrainProgress(EXPERTS),
         "streams": lambda: DrainStreams(PLAIN),
         "multiply": lambda: MultiplyStage(PLAIN),
         "fill": lambda: OperandFill(STREAMED),

@@ -16,7 +16,7 @@ from hlsgen.rtl.drain.add import AddRows
 from hlsgen.rtl.drain.requantize import Requantize
 from hlsgen.rtl.load.exp import ExpLoad
 from hlsgen.rtl.load.normalise import NormaliseLanes, shift_amount
-from hlsgen.rtl.load.row_unit import RowUnit
+from hlsgen.rtl.load.row_unit import ROW_CONFIG, RowUnit
 from hlsgen.rtl.parts.pipeline import delay
 from support.leaf_bench import LeafBench, Leaves, build, packed
 
@@ -163,11 +163,14 @@ def _normalise(m: Module, io: Leaves, style: str) -> None:
 def _row_unit(m: Module, io: Leaves, style: str) -> None:
     leaf = RowUnit(variance_style=style, combine_style=style, interpolate_style=style)
     m.submodules += leaf
-    names = [*RowUnit.config_names, "sum", "squares", "context_start", "denominator"]
-    m.d.comb += [getattr(leaf, name).eq(io.pick(name)) for name in names]
+    m.d.comb += [leaf.config[name].eq(io.pick(name)) for name in ROW_CONFIG.members]
     m.d.comb += [
-        leaf.norm_start.eq(io.pick("norm_start")[0] & io.first),
-        io.put(f"row_{style}_valid", leaf.norm_valid | leaf.context_valid << 1),
+        leaf.norm.sum.eq(io.pick("sum")),
+        leaf.norm.squares.eq(io.pick("squares")),
+        leaf.context.start.eq(io.pick("context_start")),
+        leaf.context.denominator.eq(io.pick("denominator")),
+        leaf.norm.start.eq(io.pick("norm_start")[0] & io.first),
+        io.put(f"row_{style}_valid", leaf.norm.valid | leaf.context_valid << 1),
         io.put(f"row_{style}_multiplier", leaf.multiplier),
         io.put(f"row_{style}_shift", leaf.shift),
     ]
@@ -192,20 +195,23 @@ def _tables(m: Module, io: Leaves) -> None:
             leaf.table.valid.eq(io.pick("table_write")),
             leaf.table.address.eq(io.pick("table_address")),
             leaf.table.data.eq(io.pick("table_data")),
-            leaf.bank.eq(io.pick("bank")),
         ]
     row = io.pick("row")
     m.d.comb += [
-        exp.maximum.eq(io.pick("maximum")),
-        exp.mask.eq(io.pick("mask")),
-        *(port.eq(row[bit]) for bit, port in enumerate((exp.valid, exp.first, exp.last))),
-        io.put("denominator_valid", exp.denominator_valid),
-        io.put("denominator", exp.denominator),
+        exp.scores.maximum.eq(io.pick("maximum")),
+        exp.scores.mask.eq(io.pick("mask")),
+        exp.scores.bank.eq(io.pick("bank")),
+        exp.scores.valid.eq(row[0]),
+        exp.scores.first.eq(row[1]),
+        exp.scores.last.eq(row[2]),
+        activation.bank.eq(io.pick("bank")),
+        io.put("denominator_valid", exp.row.start),
+        io.put("denominator", exp.row.denominator),
     ]
     for lane in range(LANES):
         m.d.comb += [
             activation.x[lane].eq(io.pick("index", lane)),
-            exp.logits[lane].eq(io.pick("index", lane)),
+            exp.scores.logits[lane].eq(io.pick("index", lane)),
             io.put("activation", activation.result[lane], lane),
             io.put("exp", exp.word[lane], lane),
         ]

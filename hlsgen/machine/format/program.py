@@ -187,32 +187,49 @@ class Program:
         lines = text.splitlines()
         if not lines or lines[0] != FORMAT:
             raise UsageError(f"program text: the first line must be {FORMAT!r}")
-        single: dict[str, Any] = {}
-        regions, views, commands, outputs = [], [], [], []
+        found: dict[str, list[Any]] = {key: [] for key in (*_NEEDED, *_LISTED)}
         for number, line in enumerate(lines[1:], 2):
             key, _, rest = line.partition(" ")
-            if key == "parameters":
-                single[key] = _parse(MachineParameters, rest, number)
-            elif key == "input":
-                single[key] = _parse(InputLayout, rest, number)
-            elif key == "output":
-                outputs.append(_parse(OutputLayout, rest, number))
-            elif key == "macs" and rest.replace(" ", "").isdigit():
-                single["task_macs"] = tuple(map(int, rest.split()))
-            elif key == "region":
-                regions.append(_parse(Region, rest, number))
-            elif key == "view":
-                views.append(_parse(View, rest, number))
-            elif key == "command":
-                commands.append(Command.parse(rest.partition(": ")[2]))
+            if key in found:
+                found[key].append(_value(key, rest, number))
             elif line:
                 raise UsageError(f"program text: line {number}: unknown {key!r}")
-        single["outputs"] = tuple(outputs)
-        names = {"parameters": "parameters", "input": "input", "outputs": "output", "task_macs": "macs"}
-        missing = [text for name, text in names.items() if not single.get(name)]
+        missing = sorted(key for key in _NEEDED if not found[key])
         if missing:
-            raise UsageError(f"program text: missing {', '.join(sorted(missing))}")
-        return cls(commands=tuple(commands), regions=tuple(regions), views=tuple(views), **single)
+            raise UsageError(f"program text: missing {', '.join(missing)}")
+        return cls(
+            parameters=found["parameters"][-1],
+            input=found["input"][-1],
+            outputs=tuple(found["output"]),
+            task_macs=found["macs"][-1],
+            commands=tuple(found["command"]),
+            regions=tuple(found["region"]),
+            views=tuple(found["view"]),
+        )
+
+
+_NEEDED = ("parameters", "input", "output", "macs")
+"""Kinds of lines of `program.txt` of which there must be one."""
+_LISTED = ("region", "view", "command")
+_RECORDS: dict[str, type] = {
+    "parameters": MachineParameters,
+    "input": InputLayout,
+    "output": OutputLayout,
+    "region": Region,
+    "view": View,
+}
+"""Kinds of lines that hold the fields of a record."""
+
+
+def _value(key: str, text: str, number: int) -> Any:
+    """What a line holds behind its kind."""
+    if key == "command":
+        return Command.parse(text.partition(": ")[2])
+    if key == "macs":
+        if not text.replace(" ", "").isdigit():
+            raise UsageError(f"program text: line {number}: macs must be integers, not {text!r}")
+        return tuple(map(int, text.split()))
+    return _parse(_RECORDS[key], text, number)
 
 
 def _fields(value: Any) -> str:

@@ -109,17 +109,9 @@ class _Model:
 
     def command(self, index: int, command: Command) -> None:
         """All jobs of one command."""
-        ready = self.streams.wait("commands", (index + 1) * COMMAND_BYTES) + DECODE
-        while len(self.progress) < index:  # what is skipped is over with what came before it
-            self.progress.append(self.progress[-1] if self.progress else _Progress([]))
+        ready = self._begin(index, command)
         progress = _Progress([])
         self.progress.append(progress)
-        if command.gather:
-            if self.routed:
-                self._open(index)
-            ready = max(ready, self.routed + PLAN)
-            self.opened, self.routed = max(self.opened, self.routed), 0
-            ready = max(ready, self.opened + PLAN)
         constants = self._constants(command)
         base = done = 0
         if command.span:
@@ -147,6 +139,19 @@ class _Model:
         progress.done = done
         if routed := TARGETS[command.target].routed(self.p, self.t, command, progress.tiles):
             self.routed = routed
+
+    def _begin(self, index: int, command: Command) -> int:
+        """When the command can begin: it has come, and where it gathers, its tokens' queues are known."""
+        ready = self.streams.wait("commands", (index + 1) * COMMAND_BYTES) + DECODE
+        while len(self.progress) < index:  # what is skipped is over with what came before it
+            self.progress.append(self.progress[-1] if self.progress else _Progress([]))
+        if command.gather:
+            if self.routed:
+                self._open(index)
+            ready = max(ready, self.routed + PLAN)
+            self.opened, self.routed = max(self.opened, self.routed), 0
+            ready = max(ready, self.opened + PLAN)
+        return ready
 
     def _open(self, index: int) -> None:
         """Everything up to the next routing may be read as soon as this one is complete."""
@@ -211,16 +216,8 @@ class _Model:
 
     def _multiply(self, command: Command, job: Job, rows: int, loaded: int, base: int, constants: int) -> int:
         """Issue all blocks of a job; returns its first step."""
-        start = max(self.multiply_free, loaded)
+        first = start = self._first_step(command, job, loaded)
         steps, weighted = job.steps, PRODUCTS[command.product].weighted
-        if job.opens:
-            start = max(start, self.streams.operands.there(job.reading, job.kind == CONTEXT) + 2)
-        elif not weighted and not command.span:
-            written = self.progress[command.operand_depends_on].done
-            start = max(start, written + self.t.operands_drained)
-            if job.kind == SCORES and job.tile == job.head == 0:
-                start = max(start, self.multiply_free + OPERANDS_THERE)
-        first = start
         if weighted and job.tile == 0:
             self.streams.bus.weights_first(first)
         word, groups = self.p.columns * self.p.depth, self.p.row_groups(rows)
@@ -247,6 +244,18 @@ class _Model:
         self.multiply_free = start
         self.slots.append(start)
         return first
+
+    def _first_step(self, command: Command, job: Job, loaded: int) -> int:
+        """When a job's first step can be issued: its rows are loaded, and keys or values are there."""
+        start = max(self.multiply_free, loaded)
+        if job.opens:
+            start = max(start, self.streams.operands.there(job.reading, job.kind == CONTEXT) + 2)
+        elif not PRODUCTS[command.product].weighted and not command.span:
+            written = self.progress[command.operand_depends_on].done
+            start = max(start, written + self.t.operands_drained)
+            if job.kind == SCORES and job.tile == job.head == 0:
+                start = max(start, self.multiply_free + OPERANDS_THERE)
+        return start
 
     def finish(self) -> Prediction:
         """The prediction for everything so far."""

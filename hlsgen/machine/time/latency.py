@@ -82,7 +82,7 @@ CALL = 1 + MEMORY
 """A row's multiplier to its first word out of the memory where it waits."""
 TILE_WRITE = 1
 """An operand word to its write port of the tile slots."""
-FIXED = MEMORY + EXP
+FIXED = max(MEMORY, MEMORY + EXP, PATCHES)
 """LOAD's addresses to the operand word of rows, exp and patches: all are as late as the longest of them."""
 
 
@@ -199,5 +199,5 @@ WRITTEN = 28
 """The last row's write to the last response of external memory, without that memory's latency."""
 FINISH = 18
 """The last row's write to done, without the output's beats and the memory's latency."""
-IMAGE_ROM = 6
-"""A read's address to its first beat, of an Image in block RAM."""
+IMAGE_ROM = QUEUE + 1 + MEMORY + 1
+"""A read's address to its first beat, of an Image in block RAM: queue, walk over its words, memory, R."""

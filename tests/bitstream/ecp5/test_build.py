@@ -132,7 +132,7 @@ def test_a_tool_that_fails_shows_its_last_lines(project: Path, mocks: pytest.Mon
 
 def test_a_tool_that_never_ends_is_ended(project: Path, mocks: pytest.MonkeyPatch) -> None:
     mocks.setenv("MOCK_MHZ", "hang hang hang")
-    with pytest.raises(ToolFailed, match=r"make must end within 0\.5 s"):
+    with pytest.raises(ToolFailed, match=r"make failed: it took more than 0\.5 s"):
         build_ecp5(project, limit=0.5)
 
 

@@ -95,8 +95,9 @@ def _named(**cases: Case) -> list[Any]:
     return [pytest.param(case, id=name) for name, case in cases.items()]
 
 
+_FOUR = dataclasses.replace(P, rows=4)
 _TABLE = ({"write.valid": 1, "write.data": 0x0807060504030201},)
-_ROW = {"norm_width": 4, "norm_gain": 1 << 14, "context_multiplier": 1 << 14}
+_ROW = {"config.norm_width": 4, "config.norm_gain": 1 << 14, "config.context_multiplier": 1 << 14}
 PARTS = _named(
     memory=Case(
         lambda: WordMemory(8, 16), {}, {"read_address.0": 3}, "read_data.0", latency.MEMORY,
@@ -131,13 +132,13 @@ PARTS = _named(
         latency.NORMALISE - latency.SHIFTED,
     ),
     row_context=Case(
-        RowUnit, _ROW, {"context_start": 1, "denominator": 99}, "context_valid", latency.ROW_CONTEXT
+        RowUnit, _ROW, {"context.start": 1, "context.denominator": 99}, "context_valid", latency.ROW_CONTEXT
     ),
-    row_norm=Case(RowUnit, _ROW, {"norm_start": 1, "squares": 99}, "norm_valid", latency.ROW_NORM),
+    row_norm=Case(RowUnit, _ROW, {"norm.start": 1, "norm.squares": 99}, "norm.valid", latency.ROW_NORM),
     pool=Case(lambda: Pool(2), {}, {"valid": 1, "last": 1}, "o_valid", latency.POOL),
     pooled=Case(
-        lambda: LayerNormLoad(P, plan(P, "generic")), {"pool": 1, "pool_rows": 1},
-        {"valid": 1, "inner_first": 1, "inner_last": 1}, "o_valid", latency.pool(),
+        lambda: LayerNormLoad(P, plan(P, "generic")), {"column.pools": 1, "column.rows": 1},
+        {"i.valid": 1, "column.first": 1, "column.last": 1}, "o.valid", latency.pool(),
     ),
     requantize=Case(
         lambda: Requantize(2, 20), {"multiplier.1": 1 << 15, "high": 99}, {"accumulator.1": 5}, "result.1",
@@ -156,8 +157,8 @@ PARTS = _named(
     gate=Case(lambda: GateRows(2), {"weighs": 1, "gate": 1 << 14}, {"x.1": 5}, "result.1", latency.GATE),
     not_gated=Case(lambda: GateRows(2), {}, {"x.1": 5}, "result.1", latency.GATE),
     context_scale=Case(
-        lambda: ContextScales(4), {}, {"row": 2}, "multiplier", latency.CONTEXT_SCALE,
-        ({"write": 1, "write_row": 2, "write_multiplier": 7},),
+        lambda: ContextScales(_FOUR), {}, {"row": 2}, "multiplier.0", latency.CONTEXT_SCALE,
+        ({"write.valid": 1, "write.row": 2, "write.multiplier.0": 7},),
     ),
 )  # fmt: skip
 
@@ -172,18 +173,18 @@ def test_parts_whose_latency_depends_on_the_columns(p: MachineParameters) -> Non
     lanes = {f"logits.{lane}": -5 for lane in range(p.columns)}
     row = {"valid": 1, "restart": 1, "mask": 1} | lanes
     assert measured(Case(lambda: RowMaxima(p), {}, row, "maxima.0", 0)) == latency.row_maxima(p)
-    row = {"valid": 1, "first": 1, "last": 1, "mask": 1}
-    found = measured(Case(lambda: ExpLoad(p), {}, row, "denominator_valid", 0))
+    row = {f"scores.{name}": 1 for name in ("valid", "first", "last", "mask")}
+    found = measured(Case(lambda: ExpLoad(p), {}, row, "row.start", 0))
     assert found == latency.denominator(p)
-    word = {"valid": 1, "tag.row_first": 1, "tag.row_last": 1}
-    assert measured(Case(lambda: LayerNormLoad(p, plan(p, "generic")), {}, word, "norm_start", 0)) == (
+    word = {"i.valid": 1, "i.tag.row_first": 1, "i.tag.row_last": 1}
+    assert measured(Case(lambda: LayerNormLoad(p, plan(p, "generic")), {}, word, "row.start", 0)) == (
         latency.statistics(p)
     )
 
 
 def test_a_score_is_exp_as_late_as_every_operand_word() -> None:
     filled = ({"table.valid": 1, "table.data": 0x0807060504030201},)
-    case = Case(lambda: ExpLoad(P), {"mask": 15}, {"maximum": 3}, "word.1", 0, filled)
+    case = Case(lambda: ExpLoad(P), {"scores.mask": 15}, {"scores.maximum": 3}, "word.1", 0, filled)
     assert measured(case) == latency.EXP == latency.FIXED - latency.MEMORY
 
 
@@ -195,14 +196,14 @@ def test_layer_norm(p: MachineParameters) -> None:
     async def drive(context: Any) -> None:
         context.set(unit.config.words, 1)
         await context.tick().repeat(SETTLED)
-        for port in (unit.valid, unit.tag.row_first, unit.tag.row_last):
+        for port in (unit.i.valid, unit.i.tag.row_first, unit.i.tag.row_last):
             context.set(port, 1)
         await context.tick()
-        context.set(unit.valid, 0)
+        context.set(unit.i.valid, 0)
         answer = latency.statistics(p) + latency.ROW_NORM
         for cycle in range(1, LIMIT):
-            context.set(unit.norm_valid, cycle == answer)
-            found.extend([cycle] * context.get(unit.o_valid))
+            context.set(unit.row.valid, cycle == answer)
+            found.extend([cycle] * context.get(unit.o.valid))
             await context.tick()
 
     simulator = Simulator(unit)

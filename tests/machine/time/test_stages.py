@@ -15,7 +15,7 @@ from hlsgen.machine.format.commands import Command, Depends, Load, Target
 from hlsgen.machine.format.interface import CONTEXT, DRAIN, SCORES
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Job
-from hlsgen.machine.modes.table import LOADS, jobs
+from hlsgen.machine.modes.table import LOADS, PRODUCTS
 from hlsgen.machine.modes.times import StageTimes
 from hlsgen.machine.time.latency import ACCEPT, DECODE, TILE_COUNT
 from hlsgen.machine.time.phases import steps_of
@@ -57,7 +57,11 @@ def _run(name: str) -> tuple[Script, CoreRun]:
 
 
 def _jobs(script: Script) -> list[tuple[int, Command, Job]]:
-    return [(index, command, job) for index, command in enumerate(script.commands) for job in jobs(command)]
+    return [
+        (index, command, job)
+        for index, command in enumerate(script.commands)
+        for job in PRODUCTS[command.product].jobs(command)
+    ]
 
 
 def _times(script: Script) -> StageTimes:
