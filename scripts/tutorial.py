@@ -24,9 +24,10 @@ from hlsgen.examples.digits.model import digits
 from hlsgen.ir import evaluate
 from hlsgen.machine.format.commands import Command, Product
 from hlsgen.machine.format.constants import HEADER, Item, payload_words, unpack_constants, word_bytes
+from hlsgen.machine.format.interface import CONTEXT, DRAIN, PLAIN, SCORES, TILE
 from hlsgen.machine.modes.table import jobs
 from hlsgen.machine.run.interpreter import Execution, Interpreter
-from hlsgen.machine.run.trace import CONTEXT, DRAIN, PLAIN, SCORES, TILE, compare
+from hlsgen.machine.run.trace import compare
 from scripts.blocks import rewrite
 
 BOARD, ARRAY = "ulx3s-85f", "4x4x8"
