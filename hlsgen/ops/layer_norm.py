@@ -25,6 +25,7 @@ class LayerNorm(Norm):
     """Float: [T, D] -> [T, D], (x - mean) / sqrt(var + eps) * gamma + beta; gamma and beta [D]."""
 
     integer: ClassVar[type[IntegerNorm]] = IntegerLayerNorm
+    units: ClassVar[tuple[str, ...]] = ("load_layer_norm",)
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
         x = arrays[0]

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from hlsgen.machine.format.commands import COMMAND_BYTES, Command, Depends
 from hlsgen.machine.format.constants import block_words, word_bytes
 from hlsgen.machine.format.image import HEADER_BYTES, Image
+from hlsgen.machine.format.interface import CONTEXT, SCORES
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.table import LOADS, PRODUCTS, TARGETS
-from hlsgen.machine.run.trace import CONTEXT, SCORES
 from hlsgen.machine.time.bus import beats_of
 from hlsgen.machine.time.depths import SETTLED
 from hlsgen.machine.time.latency import ACCEPT, DECODE, FINISH, OPERANDS_THERE, PLAN, WRITTEN
