@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from hlsgen.cli import command_table
-from hlsgen.cli.op_table import markdown, matrix
+from hlsgen.cli.op_table import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -17,7 +17,7 @@ TABLE = re.compile(r"(?<=\n## Ops\n\n).*?(?=\n\n`make table`)", re.DOTALL)
 
 def main() -> None:
     """Replace README.md's op table and the page of commands."""
-    text, count = TABLE.subn(lambda _: markdown(matrix()), README.read_text())
+    text, count = TABLE.subn(lambda _: markdown(), README.read_text())
     if count != 1:
         raise SystemExit("README.md must hold one op table below '## Ops'")
     README.write_text(text)
