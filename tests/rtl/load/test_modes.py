@@ -13,8 +13,8 @@ from support.script import DEEP, WIDE, Script, equal
 
 from hlsgen import numerics
 from hlsgen.machine.format.commands import Command, Depends, Load, Target
+from hlsgen.machine.format.interface import CONTEXT, TILE
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.machine.run.trace import CONTEXT, TILE
 
 RUNS = [(DEEP, 0.0), (WIDE, 0.4)]
 
