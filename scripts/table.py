@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from hlsgen.cli import command_table
-from hlsgen.cli.op_table import markdown, matrix
+from hlsgen.cli.op_table import markdown
 from hlsgen.emit.registers_page import registers_page
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,7 +18,7 @@ TABLE = re.compile(r"(?<=\n## Ops\n\n).*?(?=\n\n`make table`)", re.DOTALL)
 
 def main() -> None:
     """Replace README.md's op table, the page of commands and that of registers."""
-    text, count = TABLE.subn(lambda _: markdown(matrix()), README.read_text("utf-8"))
+    text, count = TABLE.subn(lambda _: markdown(), README.read_text("utf-8"))
     if count != 1:
         raise SystemExit("README.md must hold one op table below '## Ops'")
     README.write_text(text, "utf-8")

@@ -274,12 +274,16 @@ def follows() -> dict[str, list[str]]:
     }
 
 
-def markdown(rows: tuple[Row, ...]) -> str:
-    """The table of README.md."""
-    places = tuple(rows[0].missing)
-    lines = [f"| op | {' | '.join(places)} | modes |", f"|---{'|---' * (len(places) + 1)}|"]
-    for row in rows:
-        cells = ["no" if row.missing[place] else "yes" for place in places]
-        modes = ", ".join(f"`{mode}`" for mode in row.modes)
-        lines.append(f"| `{row.stem}` | {' | '.join(cells)} | {modes} |")
+def markdown() -> str:
+    """The table of README.md: what a model may be made of, part by part."""
+    lines = ["| part of a model | op | may follow |", "|---|---|---|"]
+    for name, inputs in follows().items():
+        lines.append(f"| {_float_op(name).words()} | `{name}` | {'; '.join(inputs)} |")
     return "\n".join(lines)
+
+
+def _float_op(name: str) -> type[FloatOp]:
+    found = REGISTRY[name]
+    if not issubclass(found, FloatOp):
+        raise TypeError(f"{name} must be an op of float graphs")
+    return found

@@ -195,7 +195,7 @@ def test_what_only_looks_like_one_is_refused(function: Callable[[Tensor], Tensor
 
 def test_over_several_axes_is_refused() -> None:
     with pytest.raises(UnsupportedModel, match="RMS norm must be over the channels, not over 2 axes"):
-        hlsgen.capture(_model(nn.RMSNorm((9, WIDTH))), torch.randn(1, 1, 6, 6))
+        hlsgen.capture(_model(nn.RMSNorm([9, WIDTH])), torch.randn(1, 1, 6, 6))
 
 
 def test_a_norm_of_features_is_refused_by_its_name() -> None:
