@@ -161,8 +161,8 @@ def layer_norm(
 ) -> Integers:
     """Normalised rows times `gain * 2**-gain_shift`, saturated to [low, high].
 
-    rows is [..., D], signed 16 bits. With S1 and S2 the row's sum and sum of squares, the centred value
-    D*r - S1 and D*S2 - S1**2 + epsilon are exact integers (epsilon in units of scale**2 / D**2).
+    rows is [..., N], signed 16 bits. With S1 and S2 the row's sum and sum of squares, the centred value
+    N*r - S1 and N*S2 - S1**2 + epsilon are exact integers (epsilon in units of scale**2 / N**2).
     Not `centred`, S1 is 0 instead: the root mean square takes the standard deviation's place.
     """
     rows = np.asarray(rows, np.int64)

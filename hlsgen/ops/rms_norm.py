@@ -24,7 +24,7 @@ class IntegerRMSNorm(IntegerNorm):
 
 @op
 class RMSNorm(Norm):
-    """Float: [T, D] -> [T, D], x / sqrt(mean of x**2 + eps) * gamma + beta; gamma and beta [D]."""
+    """Float: [T, N] -> [T, N], x / sqrt(mean of x**2 + eps) * gamma + beta; gamma and beta [N]."""
 
     title: ClassVar[str] = "an RMS norm"
     reads: ClassVar[tuple[Input, ...]] = (replace(Norm.reads[0], name="the input of an RMS norm"),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Const, Module, Signal
+from amaranth import Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -155,7 +155,7 @@ class Registers(wiring.Component):
                     with m.Case(offset >> 2):
                         m.d.sync += bus.rdata.eq(value)
 
-    def _readable(self) -> list[tuple[int, object]]:
+    def _readable(self) -> list[tuple[int, Value]]:
         """Offset and value of every register that reads as something."""
         p, status = self._parameters, self.status
         values, mine = ports(status), ports(self)

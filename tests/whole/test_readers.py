@@ -117,24 +117,24 @@ def design_json(width: int) -> dict[str, Any]:
     return json.loads(json.dumps(describe(graph, lowered.program, lowered.image)))
 
 
-def by_the_layout(width: int, task: int, _: Path) -> np.ndarray:
+def by_the_layout(width: int, task: int, _folder: Path) -> np.ndarray:
     """The owner; it also makes the bytes of the tensor."""
-    _, lowered = made(width)
-    output, golden, _ = written(width, task)
+    lowered = made(width)[1]
+    output, golden = written(width, task)[:2]
     layout, parameters = lowered.program.outputs[task], lowered.program.parameters
     assert layout.pack(golden, parameters) == output
     assert len(output) == layout.size(parameters)
     return layout.unpack(output, parameters)
 
 
-def by_the_driver(width: int, task: int, _: Path) -> np.ndarray:
+def by_the_driver(width: int, task: int, _folder: Path) -> np.ndarray:
     device = host_program(DRIVER).Accelerator.__new__(host_program(DRIVER).Accelerator)
     device.design = design_json(width)
     data = written(width, task)[0].ljust(device.design["output_bytes"], b"\xff")  # left by another task
     return device._unpack(data, device.design["tasks"][task])
 
 
-def by_the_board(width: int, task: int, _: Path) -> np.ndarray:
+def by_the_board(width: int, task: int, _folder: Path) -> np.ndarray:
     """RTL and host program of the serial port; where the largest int16 lies between the runs, too.
 
     No machine leaves something there, but the class must not depend on it.
