@@ -123,11 +123,12 @@ def pool_rms_norm(script: Script) -> Command:
 
 
 def rms_norm_between_layer_norms(script: Script) -> Command:
-    """They differ in nothing but the mean, and wait for nothing but each other's rows."""
+    """They differ in nothing but the mean; only the first one waits for what it reads."""
     elements = 2 * script.parameters.columns - 1
     place, norm = _residual(script, 7, elements), _norm(script, elements)
-    fields = {"load": Load.LAYER_NORM, "depends": Depends.NONE, **place, **norm}
+    fields = {"load": Load.LAYER_NORM, **place, **norm}
     script.linear(7, elements, **fields)
+    fields["depends"] = Depends.NONE
     command = script.linear(7, elements, norm_rms=1, **fields)
     script.linear(7, elements, **fields)
     return command
