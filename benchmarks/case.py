@@ -17,9 +17,10 @@ from benchmarks.phases import Phase, measured_phases
 from hlsgen.frontend.inputs.images import load_data
 from hlsgen.frontend.inputs.model import load_model
 from hlsgen.frontend.inputs.shipped import shipped
-from hlsgen.ir import Graph, evaluate
+from hlsgen.ir import Graph, evaluate, quantize_images
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
+from hlsgen.machine.format.interface import REASONS
 from hlsgen.machine.time import cycles
 from hlsgen.machine.time.bounds import least_cycles
 from hlsgen.machine.time.memory import ExternalMemory
@@ -27,7 +28,6 @@ from hlsgen.machine.time.plan import Routing, make_plan
 from hlsgen.pipeline import capture, quantize
 from hlsgen.report.experts import loads
 from hlsgen.sim import cosim
-from hlsgen.store.samples import quantize_images
 
 HARNESSES = Path("build/benchmarks")
 _T = TypeVar("_T")
@@ -172,7 +172,7 @@ def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
         predicted=predicted.cycles,
         ideal=program.task_macs[case.task] / program.parameters.lanes,
         multiply=counters["multiply"],
-        waits={name: counters[name] for name in ("wait_tile", "wait_weights", "wait_drain", "idle")},
+        waits={reason.title: counters[reason.title] for reason in REASONS[1:]},
         phases=measured_phases(program, answer.records, plan.commands),
         read_bytes=counters["read_beats"] * case.memory,
         least_bytes=predicted.bytes_read,

@@ -30,9 +30,9 @@ from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.commands import COMMAND_BYTES, FIELDS
 from hlsgen.machine.format.image import HEADER_BYTES
+from hlsgen.machine.format.interface import TRACE_RECORD, Error, Header
 from hlsgen.machine.format.limits import cycle_limit
 from hlsgen.machine.time import cycles
-from hlsgen.rtl.outside.header import Error
 from hlsgen.sim import cosim
 
 MACHINES = {"resident": (False, False), "streamed": (False, True), "experts": (True, False)}
@@ -43,9 +43,8 @@ WATCHDOG = 1 << 12
 STOP = 1024
 """Cycles from the limit to the answer where the memory answers: what is under way comes back first."""
 FIELDS_END = sum(item.bits for item in FIELDS)
-RECORD = ("which", "kind", "head", "command", "row", "word", "data")
+RECORD = (*(field.name for field in TRACE_RECORD if field.name != "cycle"), "data")
 """What of a record of the trace is not time."""
-_CHECKSUM_WORD = 14
 
 
 @dataclass
@@ -162,7 +161,7 @@ def flipped(image: bytes, bit: int) -> bytes:
 
 def checksum_differs(image: bytes) -> bool:
     """What a host sees before the first start: the body is not what the header's checksum says."""
-    (stated,) = struct.unpack_from("<I", image, 4 * _CHECKSUM_WORD)
+    (stated,) = struct.unpack_from("<I", image, 4 * Header.CRC)
     return zlib.crc32(image[HEADER_BYTES:]) != stated
 
 

@@ -23,13 +23,12 @@ from hlsgen.emit.rtl import TOP, verilog
 from hlsgen.errors import HlsgenError, Mismatch
 from hlsgen.fit.options import parse_array
 from hlsgen.frontend.inputs.images import load_data
-from hlsgen.ir import Graph, evaluate
+from hlsgen.ir import Graph, evaluate, quantize_images
 from hlsgen.lower import lower
 from hlsgen.lower.lower import Lowered
 from hlsgen.sim import cosim
 from hlsgen.sim.netlist import read_netlist
 from hlsgen.sim.netlist_xilinx import XILINX
-from hlsgen.store.samples import quantize_images
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hlsgen.machine.format.commands import Command
+from hlsgen.machine.format.interface import DRAIN
 from hlsgen.machine.format.program import Program
-from hlsgen.machine.run import trace
 from hlsgen.machine.time.phases import phase_of, steps_of
 
 
@@ -36,7 +36,7 @@ def measured_phases(
     The first begins at the start register, the last ends with its last result: writing the output is not
     part of any. commands: those that ran, with their numbers, if not all did.
     """
-    drained = records[records["which"] == trace.DRAIN]
+    drained = records[records["which"] == DRAIN]
     found: dict[str, list[int]] = {}
     begin, before = 0, None
     for index, command in commands or tuple(enumerate(program.commands)):

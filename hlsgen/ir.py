@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hlsgen.errors import RangeOverflow, TypeMismatch, UsageError
 
@@ -54,6 +55,23 @@ class TensorType:
         if not self.is_integer:
             return f"float[{shape}]"
         return f"int[{shape}] {self.low}..{self.high} scale {self.scale:.9g}"
+
+
+def quantize_images(images: ArrayLike, kind: TensorType) -> np.ndarray:
+    """Real images [N, C, H, W], or one [C, H, W], as the integers of `kind`: nearest, half up, saturated.
+
+    The result is int8 of the same shape, uint8 where `kind` has no sign. The hosts' programs do the same
+    (templates/device/input.py.j2). Raises `UsageError` for another shape, and for what is no finite number.
+    """
+    array = np.asarray(images)
+    if kind.shape not in (array.shape, array.shape[1:]):
+        wanted = ", ".join(map(str, kind.shape))
+        raise UsageError(f"images must have shape [N, {wanted}], not {list(array.shape)}")
+    if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+        raise UsageError("images must be finite real numbers")
+    low, high = kind.integer_range
+    steps = np.floor(array.astype(np.float64) / (kind.scale or 1.0) + 0.5)
+    return np.clip(steps, low, high).astype(np.int8 if low < 0 else np.uint8)
 
 
 @dataclass(frozen=True)

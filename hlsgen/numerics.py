@@ -150,16 +150,24 @@ def combine(mantissa: ArrayLike, multiplier: ArrayLike) -> Integers:
 
 
 def layer_norm(
-    rows: ArrayLike, epsilon: int, gain: int, gain_shift: int, low: int = -128, high: int = 127
+    rows: ArrayLike,
+    epsilon: int,
+    gain: int,
+    gain_shift: int,
+    low: int = -128,
+    high: int = 127,
+    *,
+    centred: bool = True,
 ) -> Integers:
     """Normalised rows times `gain * 2**-gain_shift`, saturated to [low, high].
 
-    rows is [..., D], signed 16 bits. With S1 and S2 the row's sum and sum of squares, the centred value
-    D*r - S1 and D*S2 - S1**2 + epsilon are exact integers (epsilon in units of scale**2 / D**2).
+    rows is [..., N], signed 16 bits. With S1 and S2 the row's sum and sum of squares, the centred value
+    N*r - S1 and N*S2 - S1**2 + epsilon are exact integers (epsilon in units of scale**2 / N**2).
+    Not `centred`, S1 is 0 instead: the root mean square takes the standard deviation's place.
     """
     rows = np.asarray(rows, np.int64)
     width = rows.shape[-1]
-    total = rows.sum(-1, keepdims=True)
+    total = rows.sum(-1, keepdims=True) * centred
     squares = (rows * rows).sum(-1, keepdims=True)
     mantissa, half = rsqrt(width * squares - total * total + epsilon)
     row_multiplier = combine(mantissa, gain)

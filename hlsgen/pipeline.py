@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from hlsgen.design import Design
-from hlsgen.errors import CalibrationError, ClippedInput, Problem, QuantizationWarning, UsageError
+from hlsgen.errors import CalibrationError, Problem, QuantizationWarning, UsageError
 from hlsgen.fit.options import Asked, CompileOptions
 from hlsgen.host.collector import collector_paused
-from hlsgen.ir import Graph, outputs
-from hlsgen.store.samples import Samples, quantize_images
+from hlsgen.ir import Graph, outputs, quantize_images
+from hlsgen.store.samples import Samples
 
 if TYPE_CHECKING:
     from hlsgen.frontend.inputs.images import Data
@@ -142,10 +142,8 @@ def make_samples(float_graph: Graph, graph: Graph, data: Data) -> Samples:
         raise UsageError(f"images must have shape [N, {wanted}], not {list(images.shape)}")
     reference = outputs(float_graph, images).reshape(len(images), -1)
     labels = None if data.labels is None else np.asarray(data.labels[:KEPT], np.int64)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ClippedInput)  # `build` says it of the samples as a whole
-        integers = quantize_images(images, graph.input_type)
-    return Samples(integers, labels, reference)
+    # Nothing is said of clipped pixels here: `build` says it of the samples as a whole.
+    return Samples(quantize_images(images, graph.input_type), labels, reference)
 
 
 def build(

@@ -24,9 +24,10 @@ from hlsgen.examples.digits.model import digits
 from hlsgen.ir import evaluate
 from hlsgen.machine.format.commands import Command, Product
 from hlsgen.machine.format.constants import HEADER, Item, payload_words, unpack_constants, word_bytes
+from hlsgen.machine.format.program import View
 from hlsgen.machine.modes.table import jobs
 from hlsgen.machine.run.interpreter import Execution, Interpreter
-from hlsgen.machine.run.trace import CONTEXT, DRAIN, PLAIN, SCORES, TILE, compare
+from hlsgen.machine.run.trace import compare
 from scripts.blocks import rewrite
 
 BOARD, ARRAY = "ulx3s-85f", "4x4x8"
@@ -72,31 +73,31 @@ class Walk:
             raise Mismatch(str(difference))
         return execution
 
+    def view(self, tensor: str, command: int | None = None) -> View:
+        """The first view of `tensor`, or the one of a command."""
+        views = (view for view in self.design.program.views if view.tensor == tensor)
+        return next(view for view in views if command in (None, view.command))
+
     def command_of(self, tensor: str) -> tuple[int, Command]:
         """The first command that shows `tensor`."""
-        view = next(view for view in self.design.program.views if view.tensor == tensor)
-        return view.command, self.design.program.commands[view.command]
+        index = self.view(tensor).command
+        return index, self.design.program.commands[index]
 
-    def words(self, command: int, which: int, kind: int, row: int, head: int = 0) -> list[list[int]]:
-        """The words that a command wrote for a row, in order."""
-        r = self.execution.records
-        mine = (r["command"] == command) & (r["which"] == which) & (r["kind"] == kind)
-        mine &= (r["row"] == row) & (r["head"] == head)
-        return [list(map(int, word)) for word in r["data"][mine]]
+    def row(self, tensor: str, row: int = TOKEN, command: int | None = None) -> np.ndarray:
+        """A row of `tensor` as the machine wrote it, of head 0: all words one after another."""
+        view, r = self.view(tensor, command), self.execution.records
+        mine = (r["command"] == view.command) & (r["which"] == view.which) & (r["kind"] == view.kind)
+        return r["data"][mine & (r["row"] == row) & (r["head"] == 0)].astype(np.int64).reshape(-1)
 
-    def operand(self, command: int) -> np.ndarray:
-        """The operand row of `TOKEN` as LOAD made it."""
-        return np.array(self.words(command, TILE, PLAIN, TOKEN)).reshape(-1)
-
-    def weights(self, command: int) -> np.ndarray:
-        """What a command multiplies that row by for `CHANNEL`: from the Image's ring words, block 0."""
+    def weights(self, command: int, count: int) -> np.ndarray:
+        """The first `count` weights of `CHANNEL` in a command: from the Image's ring words, block 0."""
         p, at = self.design.program.parameters, 0
         for each in self.design.program.commands[:command]:
             if each.product is Product.WEIGHTS:
                 at += each.total_blocks * each.k_steps * p.depth * p.columns
         steps = self.design.program.commands[command].k_steps
         words = np.frombuffer(self.design.image.weights, np.int8)[at : at + steps * p.depth * p.columns]
-        return words.reshape(steps * p.depth, p.columns)[: len(self.operand(command)), CHANNEL].astype(int)
+        return words.reshape(steps * p.depth, p.columns)[:count, CHANNEL].astype(np.int64)
 
     def constants(self, command: int) -> tuple[int, int, int]:
         """Bias, multiplier and shift of `CHANNEL` in a command, from the Image's constant stream, block 0."""
@@ -196,7 +197,7 @@ def patch(walk: Walk) -> Lines:
     yield _line("its pixels", " / ".join(str(list(map(int, line))) for line in cut))
     yield _line(f"first tile of command {index}", "a word for each row of a tile slot:")
     for number in range(walk.design.program.parameters.rows):
-        (word,) = walk.words(index, TILE, PLAIN, number)
+        word = list(map(int, walk.row("patches", number)))
         name = "class token: zeros" if number < prefix else f"patch {number - prefix}"
         yield _line(f"  row {number}", f"{word!s:24}{name}")
 
@@ -220,7 +221,8 @@ def job(walk: Walk) -> Lines:
 def embedding(walk: Walk) -> Lines:
     """One element of the patch embedding: requantized, plus the addend of the stream."""
     index, command = walk.command_of("patches")
-    operand, weights = walk.operand(index), walk.weights(index)
+    operand = walk.row("patches")
+    weights = walk.weights(index, len(operand))
     acc = int(operand @ weights)
     bias, multiplier, shift = walk.constants(index)
     value = int(numerics.requantize(acc + bias, multiplier, shift, command.low, command.high))
@@ -251,7 +253,8 @@ def program(walk: Walk) -> Lines:
 def requantize(walk: Walk) -> Lines:
     """One element of a query: accumulator, bias, multiplier, shift."""
     index, command = walk.command_of("blocks_0_attn_q")
-    operand, weights = walk.operand(index), walk.weights(index)
+    operand = walk.row("blocks_0_norm1", command=index)
+    weights = walk.weights(index, len(operand))
     acc = int(operand @ weights)
     bias, multiplier, shift = walk.constants(index)
     product = (acc + bias) * multiplier
@@ -272,22 +275,22 @@ def requantize(walk: Walk) -> Lines:
 
 def order(walk: Walk) -> Lines:
     """The jobs of an attention command with n = 3."""
-    del walk
-    rows: dict[int, dict[int, int]] = {}
+    score = walk.view("blocks_0_attn_scores").kind
+    rows: dict[int, dict[bool, int]] = {}
     for each in jobs(Command(product=Product.ATTENTION, heads=1, tiles=3)):
-        j = each.tile - 1 if each.kind == SCORES else each.tile
-        rows.setdefault(j, {})[each.kind] = each.tile
+        scores = each.kind == score
+        rows.setdefault(each.tile - scores, {})[scores] = each.tile
     yield _line("j", f"{'scores of the next tile':<26}context of this tile")
     for j, found in rows.items():
-        scores = f"S({found[SCORES]})" if SCORES in found else "-"
-        context = f"C({found[CONTEXT]})" if CONTEXT in found else "-"
-        yield _line(str(j), f"{scores:<26}{context}")
+        left = f"S({found[True]})" if True in found else "-"
+        right = f"C({found[False]})" if False in found else "-"
+        yield _line(str(j), f"{left:<26}{right}")
 
 
 def scores(walk: Walk) -> Lines:
     """One row of head 0: logits by integer products."""
     index, command = walk.command_of("blocks_0_attn_scores")
-    query = np.array(walk.words(index, TILE, SCORES, TOKEN)).reshape(-1)
+    query = walk.row("blocks_0_attn_q", command=index)
     key = walk.golden["blocks_0_attn_k"][0, : len(query)]
     acc = int(query @ key)
     bits = walk.design.program.parameters.logit_bits
@@ -305,9 +308,9 @@ def scores(walk: Walk) -> Lines:
 
 def context(walk: Walk) -> Lines:
     """The same row: exp, sum, one element of the context."""
-    p, (index, command) = walk.design.program.parameters, walk.command_of("blocks_0_attn_context")
-    logits = np.array(walk.words(index, DRAIN, SCORES, TOKEN)).reshape(-1)[: command.keys]
-    exp = np.array(walk.words(index, TILE, CONTEXT, TOKEN)).reshape(-1)[: command.keys]
+    p, (_, command) = walk.design.program.parameters, walk.command_of("blocks_0_attn_context")
+    logits = walk.row("blocks_0_attn_scores")[: command.keys]
+    exp = walk.row("blocks_0_attn_softmax")[: command.keys]
     acc = int(exp @ walk.golden["blocks_0_attn_v"][:, CHANNEL])
     scale = command.context_multiplier, command.context_shift
     multiplier, shift = map(int, numerics.context_scale(int(exp.sum()), *scale))

@@ -15,6 +15,7 @@ from hlsgen.emit.rtl import verilog
 from hlsgen.emit.rtl_cache import generator_digest
 from hlsgen.errors import Mismatch, Problem, UsageError
 from hlsgen.machine.format.image import Image
+from hlsgen.machine.format.interface import COUNTERS, EXPERT_COUNTERS, error_text, record_type
 from hlsgen.machine.format.limits import WATCHDOG_CYCLES
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.format.program import Program
@@ -22,9 +23,11 @@ from hlsgen.machine.run import trace
 from hlsgen.sim import verilator
 from hlsgen.sim.place import build_place
 from hlsgen.store.cache import kept_file, key
+from hlsgen.version import __version__
 
-COUNTERS = ("cycles", "multiply", "wait_tile", "wait_weights", "wait_drain", "idle")
-_ROW = ("status", "error", *COUNTERS, "read_beats", "write_beats", "records", "elapsed", "fault", "strays")
+_SEEN = ("read_beats", "write_beats", "records", "elapsed", "fault", "strays")
+_ROW = ("status", "error", *(counter.title for counter in COUNTERS), *_SEEN)
+"""What the harness writes of each image, in order."""
 _VERILATOR = ("--cc", "--exe", "--build", "-j", "2", "-O3", "--no-timing", "--no-assert")
 _QUIET = ("-Wno-fatal", "-Wno-lint", "--quiet")
 
@@ -189,13 +192,14 @@ class Harness:
         outputs = np.fromfile(folder / "outputs", np.uint8).reshape(samples, -1)
         records = None
         if self.trace:
-            records = np.fromfile(folder / "trace", trace.record_type(self.parameters.columns))
+            records = np.fromfile(folder / "trace", record_type(self.parameters.columns))
         runs, start = [], 0
         for row, output in zip(rows, outputs, strict=True):
             counters = {name: int(value) for name, value in zip(_ROW, row, strict=False)}
             end = start + counters["records"]
             mine = None if records is None else records[start:end]
-            experts = tuple((int(tokens), int(waits)) for tokens, waits in row[len(_ROW) :].reshape(-1, 2))
+            counted = row[len(_ROW) :].reshape(-1, len(EXPERT_COUNTERS))
+            experts = tuple((int(tokens), int(waits)) for tokens, waits in counted)
             runs.append(Run(output.tobytes(), counters, mine, experts))
             start = end
         return runs
@@ -211,6 +215,15 @@ def _fault_options(fault: Fault | None, folder: Path) -> dict[str, int | str]:
         (folder / "other").write_bytes(fault.image)
         options["other_image"] = "other"
     return options | {"faults": 1}
+
+
+def _sources() -> dict[str, str]:
+    """The harness, and the headers of the machine's interface beside it."""
+    from hlsgen.emit.render import render
+
+    headers = {"interface.hpp": "hls/interface.hpp", "registers.hpp": "sim/registers.hpp"}
+    files = {name: render(template, {"version": __version__}) for name, template in headers.items()}
+    return {"harness.cpp": Path(__file__).with_name("harness.cpp").read_text("utf-8"), **files}
 
 
 def build(
@@ -229,14 +242,15 @@ def build(
     near: the machine is made for a memory on the chip. text: the top's Verilog, with trace ports if `trace`;
     without it the generator makes it. Raises `ToolMissing` or `ToolFailed`.
     """
-    source = Path(__file__).with_name("harness.cpp")
+    sources = _sources()
     made_from = text if text is not None else generator_digest()
     machine = f"{parameters} {target} {trace} {near} {verilator.version()}"
-    name = key(machine, source.read_bytes(), Path(__file__).read_bytes(), made_from)
+    name = key(machine, "".join(sources.values()), Path(__file__).read_bytes(), made_from)
 
     def compile_in(work: Path) -> None:
         (work / "top.v").write_text(text if text is not None else verilog(parameters, target, trace, near))
-        shutil.copy(source, work / "harness.cpp")
+        for file, content in sources.items():
+            (work / file).write_text(content)
         _verilate(work, parameters, trace)
 
     executable = kept_file(build_place(folder) / f"harness-{name}" / "harness", compile_in)
@@ -260,7 +274,7 @@ def _verilate(work: Path, parameters: MachineParameters, trace: bool) -> None:
 def check(program: Program, run: Run, golden: Mapping[str, np.ndarray], task: int = 0) -> None:
     """Compare every traced tensor and the output with golden; `Mismatch` names the first difference."""
     if run.error:
-        raise Mismatch(f"the machine stopped with error {run.error}")
+        raise Mismatch(f"the machine stopped with error {run.error}: {error_text(run.error)}")
     if run.records is None:
         raise UsageError("the harness must be built with trace=True to compare tensors")
     difference = trace.compare(program, run.records, golden, task)

@@ -15,6 +15,7 @@ import numpy as np
 
 from hlsgen.errors import ToolFailed, ToolMissing, UsageError
 from hlsgen.host import processes
+from hlsgen.machine.format.interface import record_type
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.run import trace
 from hlsgen.sim.place import build_place
@@ -148,7 +149,7 @@ class CSim:
 
     @property
     def _record_type(self) -> np.dtype:
-        return trace.record_type(self._columns)
+        return record_type(self._columns)
 
     def _no_records(self) -> np.ndarray:
         return np.zeros(0, self._record_type)

@@ -20,9 +20,9 @@
 //   damaged                                   file of Images, each as large as `image`: every one of them is run on
 //                                             the first input, without a trace, and after it the right one
 //
-// `counters` gets per image: status, error, the six counters, beats read and written, trace records, cycles from the
-// start to the interrupt and to the fault, and beats written where nothing may be written; 14 words of 64 bits; then
-// tokens and waits of each of `experts`. Of a damaged Image without an answer within the limit, which is then
+// `counters` gets per image, in words of 64 bits: status, error, the machine's counters, beats read and written, trace
+// records, cycles from the start to the interrupt and to the fault, and beats written where nothing may be written;
+// then the counters of each of `experts`. Of a damaged Image without an answer within the limit, which is then
 // aborted, the status is 0.
 // Exit code 3: no interrupt within the limit; 4: the top broke a rule of AXI.
 
@@ -37,6 +37,8 @@
 #include <vector>
 
 #include "Vtop.h"
+#include "interface.hpp"
+#include "registers.hpp"
 #include "verilated.h"
 
 namespace {
@@ -319,15 +321,23 @@ private:
     }
 
 #if TRACE
-    void record(uint8_t which, uint16_t command, uint8_t kind, uint8_t head, uint16_t row, uint16_t word,
-                const void* data) {
-        uint8_t bytes[16 + 2 * COLUMNS] = {which, kind, head, 0};
-        const uint16_t places[4] = {command, row, word, 0};
-        const uint32_t when = static_cast<uint32_t>(cycle - started);
-        std::memcpy(bytes + 4, places, 8);
-        std::memcpy(bytes + 12, &when, 4);
-        std::memcpy(bytes + 16, data, 2 * COLUMNS);
-        std::fwrite(bytes, sizeof bytes, 1, trace);
+    using TraceRecord = hlsgen::TraceRecord;
+    // What the ports show of a word, without which port it was.
+#define SHOWN(port) shown(top_->port##_command, top_->port##_kind, top_->port##_head, top_->port##_row, top_->port##_word)
+    static TraceRecord shown(uint32_t command, uint32_t kind, uint32_t head, uint32_t row, uint32_t word) {
+        TraceRecord record = {};
+        record.command = command, record.kind = kind, record.head = head, record.row = row, record.word = word;
+        return record;
+    }
+    // Row i of a group.
+    void write_record(TraceRecord record, int which, unsigned i, const void* data) {
+        record.which = static_cast<uint32_t>(which);
+        record.row += i;
+        record.cycle = static_cast<uint32_t>(cycle - started);
+        unsigned char head[hlsgen::trace_head_bytes];
+        pack(record, head);
+        std::fwrite(head, sizeof head, 1, trace);
+        std::fwrite(data, 2, COLUMNS, trace);
         ++records;
     }
     // Row i of a group's words.
@@ -339,12 +349,10 @@ private:
         if (!trace) return;
         for (unsigned i = 0; i < ROW_WIDTH; ++i)
             if (top_->trace_tile_valid >> i & 1)
-                record(0, top_->trace_tile_command, top_->trace_tile_kind, top_->trace_tile_head,
-                       top_->trace_tile_row + i, top_->trace_tile_word, word(top_->trace_tile_data, i));
+                write_record(SHOWN(trace_tile), hlsgen::trace_tile_word, i, word(top_->trace_tile_data, i));
         for (unsigned i = 0; i < ROW_WIDTH; ++i)
             if (top_->trace_drain_valid >> i & 1)
-                record(1, top_->trace_drain_command, top_->trace_drain_kind, top_->trace_drain_head,
-                       top_->trace_drain_row + i, top_->trace_drain_word, word(top_->trace_drain_data, i));
+                write_record(SHOWN(trace_drain), hlsgen::trace_drain_word, i, word(top_->trace_drain_data, i));
     }
 #else
     void sampleTrace() {}
@@ -369,18 +377,18 @@ void start(Machine& machine, const Options& o) {
     const Fault& fault = machine.fault;
     const size_t size = machine.regions[0].data.size();
     machine.readBeats = machine.writeBeats = machine.records = machine.faulted = machine.strays = 0;
-    machine.write64(0x10, kImage + static_cast<uint64_t>(fault.imageOffset));
-    machine.write(0x18, static_cast<uint32_t>(fault.imageBytes < 0 ? size : fault.imageBytes));
-    machine.write64(0x1C, kInput);
-    machine.write64(0x24, kOutput);
-    machine.write64(0x2C, kImage);
-    machine.write(0x34, static_cast<uint32_t>(fault.windowBytes));
-    if (machine.regions.size() > 3) machine.write64(0x60, kWorkspace);
-    machine.write(0x38, static_cast<uint32_t>(o.number("watchdog", 1 << 20)));
-    machine.write(0x3C, static_cast<uint32_t>(fault.imageLimit < 0 ? o.number("image_limit", 0) : fault.imageLimit));
+    machine.write64(hlsgen::register_image_base, kImage + static_cast<uint64_t>(fault.imageOffset));
+    machine.write(hlsgen::register_image_bytes, static_cast<uint32_t>(fault.imageBytes < 0 ? size : fault.imageBytes));
+    machine.write64(hlsgen::register_input_base, kInput);
+    machine.write64(hlsgen::register_output_base, kOutput);
+    machine.write64(hlsgen::register_window_base, kImage);
+    machine.write(hlsgen::register_window_bytes, static_cast<uint32_t>(fault.windowBytes));
+    if (machine.regions.size() > 3) machine.write64(hlsgen::register_workspace_base, kWorkspace);
+    machine.write(hlsgen::register_watchdog, static_cast<uint32_t>(o.number("watchdog", hlsgen::watchdog_cycles)));
+    machine.write(hlsgen::register_limit, static_cast<uint32_t>(fault.imageLimit < 0 ? o.number("image_limit", 0) : fault.imageLimit));
     const int64_t task = o.number("task", 0) + machine.images++ * o.number("task_step", 0);
-    machine.write(0x0C, static_cast<uint32_t>(task % o.number("tasks", 1 << 16)));
-    machine.write(0x00, 1);
+    machine.write(hlsgen::register_task, static_cast<uint32_t>(task % o.number("tasks", 1 << 16)));
+    machine.write(hlsgen::register_control, hlsgen::control_start);
     machine.started = machine.cycle;
 }
 
@@ -392,9 +400,9 @@ bool wait(Machine& machine, const Options& o) {
         const int64_t passed = static_cast<int64_t>(machine.cycle - machine.started);
         if (fault.abort >= 0 && passed >= fault.abort && !aborted) {
             machine.markFault();
-            machine.write(0x00, 2), aborted = true;
+            machine.write(hlsgen::register_control, hlsgen::control_abort), aborted = true;
         } else if (fault.restart >= 0 && passed >= fault.restart && !restarted) {
-            machine.write(0x00, 1), restarted = true;
+            machine.write(hlsgen::register_control, hlsgen::control_start), restarted = true;
         } else if (fault.reset >= 0 && passed >= fault.reset) {
             machine.markFault();
             machine.reset();
@@ -409,7 +417,7 @@ bool wait(Machine& machine, const Options& o) {
 
 // The host gives up; the machine must come back.
 void abort(Machine& machine, uint64_t limit) {
-    machine.write(0x00, 2);
+    machine.write(hlsgen::register_control, hlsgen::control_abort);
     for (uint64_t left = limit; !machine.interrupt(); --left) {
         if (!left) fail(3, "no answer to an abort after " + std::to_string(limit) + " cycles");
         machine.tick();
@@ -435,21 +443,21 @@ void runOne(Machine& machine, const Options& o, const Case& what, FILE* outputs,
     if (!answered && !what.damaged) fail(3, "no answer after " + std::to_string(limit) + " cycles");
     if (!answered) abort(machine, limit);
     machine.fault = Fault();
-    uint64_t row[14] = {answered ? machine.read(0x04) : 0, machine.read(0x08)};
-    for (unsigned i = 0; i < 6; ++i) row[2 + i] = machine.read(0x48 + 4 * i);
-    row[8] = machine.readBeats;
-    row[9] = machine.writeBeats;
-    row[10] = machine.records;
-    row[11] = took;
-    row[12] = machine.faulted ? machine.faulted - machine.started : 0;
-    row[13] = machine.strays;
-    std::fwrite(row, sizeof row, 1, counters);
+    std::vector<uint64_t> row = {answered ? machine.read(hlsgen::register_status) : 0,
+                                 machine.read(hlsgen::register_error)};
+    for (unsigned address : hlsgen::counters) row.push_back(machine.read(address));
+    const uint64_t fault = machine.faulted ? machine.faulted - machine.started : 0;
+    for (uint64_t seen : {machine.readBeats, machine.writeBeats, machine.records, took, fault, machine.strays})
+        row.push_back(seen);
+    std::fwrite(row.data(), sizeof row[0], row.size(), counters);
     for (int64_t expert = 0; expert < o.number("experts", 0); ++expert) {
-        machine.write(0x68, static_cast<uint32_t>(expert));
-        const uint64_t counted[2] = {machine.read(0x6C), machine.read(0x70)};
-        std::fwrite(counted, sizeof counted, 1, counters);
+        machine.write(hlsgen::register_expert, static_cast<uint32_t>(expert));
+        for (unsigned address : hlsgen::expert_counters) {
+            const uint64_t counted = machine.read(address);
+            std::fwrite(&counted, sizeof counted, 1, counters);
+        }
     }
-    machine.write(0x00, 4);
+    machine.write(hlsgen::register_control, hlsgen::control_clear);
     std::fwrite(machine.regions[2].data.data(), 1, output, outputs);
 }
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from hlsgen.machine.format.image import Image
+from hlsgen.machine.format.interface import COUNTERS
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.sim.cosim import COUNTERS, Run
+from hlsgen.sim.cosim import Run
 from hlsgen.sim.runner import simulate
 
 
@@ -47,5 +48,5 @@ def run(
 
 def _run(results: np.lib.npyio.NpzFile, index: int) -> Run:
     error, *counters = (int(value) for value in results[f"registers_{index}"])
-    registers = {"error": error, **dict(zip(COUNTERS, counters, strict=True))}
+    registers = {"error": error, **dict(zip([counter.title for counter in COUNTERS], counters, strict=True))}
     return Run(results[f"output_{index}"].tobytes(), registers, results[f"records_{index}"])

@@ -14,6 +14,7 @@ import numpy as np
 from hlsgen.emit.rtl_cache import rtl_text
 from hlsgen.errors import Mismatch, Problem, UsageError
 from hlsgen.ir import batch_size, evaluate
+from hlsgen.machine.format.interface import COUNTERS, CYCLES, error_text
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.run import trace
 from hlsgen.store import measured
@@ -31,7 +32,6 @@ LEVELS = ("program", "csim", "rtl")
 SIMULATORS = ("verilator", "icarus")
 DEFAULT_SAMPLES = {("program", ""): 16, ("csim", ""): 0, ("rtl", "verilator"): 16, ("rtl", "icarus"): 1}
 """Samples that run when the user does not say: what takes seconds; 0 is all of them."""
-COUNTERS = ("cycles", "multiply", "wait_tile", "wait_weights", "wait_drain", "idle")
 BATCH = 32
 """Images whose trace records are in memory at once."""
 
@@ -47,7 +47,7 @@ class Outcome:
     @property
     def cycles(self) -> int:
         """Cycles of the image; 0 where it was not RTL."""
-        return self.counters.get("cycles", 0)
+        return self.counters.get(CYCLES.title, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,12 +107,12 @@ class Simulation:
     @property
     def cycles(self) -> int:
         """Most cycles of any image, from the RTL's register; 0 at the other levels."""
-        return max((item["cycles"] for item in self.counters), default=0)
+        return max((item[CYCLES.title] for item in self.counters), default=0)
 
     @property
     def measured(self) -> Measured:
         """The part that a report keeps; RTL only."""
-        slowest = max(self.counters, key=lambda item: item["cycles"])
+        slowest = max(self.counters, key=lambda item: item[CYCLES.title])
         return Measured(simulator=self.simulator, images=self.images, counters=slowest, ends=self.ends)
 
     @property
@@ -339,13 +339,13 @@ def _rtl_outcome(program: Program, run: Run, task: int) -> Outcome:
     if run.error:
         raise Mismatch(
             Problem(
-                f"the RTL stopped with error {run.error}",
-                why="golden has no such error; docs/design.md lists the codes under Registers",
+                f"the RTL stopped with error {run.error}: {error_text(run.error)}",
+                why="golden has no such error; docs/registers.md lists the codes",
             )
         )
     if run.records is None:
         raise UsageError("the RTL must be simulated with its trace")
-    counters = {name: run.counters[name] for name in COUNTERS}
+    counters = {counter.title: run.counters[counter.title] for counter in COUNTERS}
     return Outcome(program.outputs[task].unpack(run.output, program.parameters), run.records, counters)
 
 

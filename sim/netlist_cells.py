@@ -62,11 +62,11 @@ class Cell:
 
 
 UNKNOWN = Kind()
-"""Of a cell that the family does not have."""
+"""The kind of a cell that the family does not have."""
 
 
 class Controls(NamedTuple):
-    """Of a flip-flop, as Verilog: `value` is what a reset gives, `initial` what it begins with."""
+    """The controls of a flip-flop, as Verilog: a reset gives `value`, the first cycle has `initial`."""
 
     clock: str
     enable: str

@@ -13,9 +13,8 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from hlsgen.machine.run.trace import record_type
-
-from .testbench import COUNTER_NAMES, Bench
+from .interface import COUNTERS
+from .testbench import Bench
 from .trace_recorder import Recorder
 
 LIMIT = 1_000_000_000
@@ -31,11 +30,11 @@ async def record(dut: Any) -> None:
     await bench.start()
     found: dict[str, np.ndarray] = {}
     for index, data in enumerate(inputs):
-        recorder = Recorder(dut, record_type(columns))
+        recorder = Recorder(dut, columns)
         watching = cocotb.start_soon(recorder.run())
         result = await bench.run(image, data.tobytes(), output_bytes, limit=LIMIT, task=task)
         watching.cancel()
-        registers = [result.error, *(result.counters[name] for name in COUNTER_NAMES)]
+        registers = [result.error, *(result.counters[counter.title] for counter in COUNTERS)]
         found[f"output_{index}"] = np.frombuffer(result.output, np.uint8)
         found[f"registers_{index}"] = np.array(registers, np.uint64)
         found[f"records_{index}"] = recorder.records()

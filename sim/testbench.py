@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cocotb bench of the whole accelerator: clock, reset, memory and host; and a test of recorded images.
 
-Needs cocotb and NumPy only, and `memory_model.py` beside it. The test `recorded_images` takes its data from
-the file that HLSGEN_VECTORS names: an .npz with `image`, `inputs` [n, bytes] and `outputs` [n, bytes].
+Needs cocotb and NumPy only, and `memory_model.py` and `interface.py` beside it. The test `recorded_images`
+takes its data from the file that HLSGEN_VECTORS names: an .npz with `image`, `inputs` [n, bytes] and
+`outputs` [n, bytes].
 """
 
 from __future__ import annotations
@@ -17,15 +18,10 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
+from .interface import COUNTERS, ControlBit, Header, Register
 from .memory_model import AxiLiteMaster, AxiMemory, Regions, Timing
 
 IMAGE_BASE, INPUT_BASE, OUTPUT_BASE, WORKSPACE_BASE = (index << 32 for index in range(1, 5))
-CONTROL, STATUS, ERROR, IMAGE, IMAGE_BYTES, INPUT, OUTPUT = 0x00, 0x04, 0x08, 0x10, 0x18, 0x1C, 0x24
-WINDOW, WINDOW_BYTES, WATCHDOG, BUILD_ID, SHAPE, COUNTERS = 0x2C, 0x34, 0x38, 0x40, 0x44, 0x48
-WORKSPACE, WORKSPACE_WORD, TASK, LIMIT = 0x60, 15, 0x0C, 0x3C
-START, ABORT, CLEAR = 1, 2, 4
-BUSY, DONE, FAILED, IGNORED = 1, 2, 4, 8
-COUNTER_NAMES = ("cycles", "multiply", "wait_tile", "wait_weights", "wait_drain", "idle")
 PERIOD_NS = 10
 
 
@@ -75,19 +71,19 @@ class Bench:
         self.memory.add(IMAGE_BASE, image)
         self.memory.add(INPUT_BASE, data)
         self.memory.add(OUTPUT_BASE, b"\xee" * output_bytes, writable=True)
-        workspace = int.from_bytes(image[4 * WORKSPACE_WORD :][:4], "little")
+        workspace = int.from_bytes(image[4 * Header.WORKSPACE_BYTES :][:4], "little")
         if workspace:
             self.memory.add(WORKSPACE_BASE, b"\xdd" * workspace, writable=True)
         self.bus.written.clear()
 
     async def configure(self, image_bytes: int) -> None:
         """Write the addresses of what `place` put there."""
-        await self.host.write64(IMAGE, IMAGE_BASE)
-        await self.host.write(IMAGE_BYTES, image_bytes)
-        await self.host.write64(INPUT, INPUT_BASE)
-        await self.host.write64(OUTPUT, OUTPUT_BASE)
+        await self.host.write64(Register.IMAGE_BASE, IMAGE_BASE)
+        await self.host.write(Register.IMAGE_BYTES, image_bytes)
+        await self.host.write64(Register.INPUT_BASE, INPUT_BASE)
+        await self.host.write64(Register.OUTPUT_BASE, OUTPUT_BASE)
         if WORKSPACE_BASE in self.memory.regions:
-            await self.host.write64(WORKSPACE, WORKSPACE_BASE)
+            await self.host.write64(Register.WORKSPACE_BASE, WORKSPACE_BASE)
 
     async def wait(self, limit: int = 1_000_000) -> int:
         """Cycles until the interrupt; raises `TimeoutError` after `limit`."""
@@ -99,11 +95,11 @@ class Bench:
 
     async def result(self) -> Result:
         """Read the registers and the output, and clear done and error."""
-        status, error = await self.host.read(STATUS), await self.host.read(ERROR)
+        status, error = await self.host.read(Register.STATUS), await self.host.read(Register.ERROR)
         counters = {}
-        for index, name in enumerate(COUNTER_NAMES):
-            counters[name] = await self.host.read(COUNTERS + 4 * index)
-        await self.host.write(CONTROL, CLEAR)
+        for counter in COUNTERS:
+            counters[counter.title] = await self.host.read(counter.register)
+        await self.host.write(Register.CONTROL, ControlBit.CLEAR.mask)
         return Result(status, error, bytes(self.memory.regions[OUTPUT_BASE]), counters)
 
     async def run(
@@ -112,8 +108,8 @@ class Bench:
         """Run one Image on one input."""
         self.place(image, data, output_bytes)
         await self.configure(len(image))
-        await self.host.write(TASK, task)
-        await self.host.write(CONTROL, START)
+        await self.host.write(Register.TASK, task)
+        await self.host.write(Register.CONTROL, ControlBit.START.mask)
         await self.wait(limit)
         return await self.result()
 

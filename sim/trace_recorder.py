@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from cocotb.triggers import FallingEdge
 
-TRACES = ("trace_tile", "trace_drain")
-FIELDS = ("kind", "head", "command", "row", "word")
+from .interface import TRACE_PORTS, TRACES, record_type
 
 
 class Recorder:
@@ -21,12 +20,12 @@ class Recorder:
     ----------
     dut
         The traced top.
-    kind
-        Type of a record: `which`, `cycle`, the fields above, and `data` of one word.
+    columns
+        Elements of a word.
     """
 
-    def __init__(self, dut: Any, kind: np.dtype) -> None:
-        self._dut, self._type = dut, kind
+    def __init__(self, dut: Any, columns: int) -> None:
+        self._dut, self._type = dut, record_type(columns)
         self._records: list[np.ndarray] = []
         self._valids = [getattr(dut, f"{name}_valid") for name in TRACES]
 
@@ -50,7 +49,7 @@ class Recorder:
         """Row `index` of the group that is shown."""
         record = np.zeros((), self._type)
         record["which"], record["cycle"] = which, cycle
-        for name in FIELDS:
+        for name in TRACE_PORTS:
             record[name] = int(getattr(self._dut, f"{TRACES[which]}_{name}").value)
         data = getattr(self._dut, f"{TRACES[which]}_data").value
         words = np.frombuffer(int(data).to_bytes(len(data) // 8, "little"), "<i2")

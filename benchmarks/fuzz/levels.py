@@ -20,6 +20,7 @@ from benchmarks.fuzz.generated import Programs
 from hlsgen.errors import EXIT_INTERNAL, HlsgenError, Mismatch
 from hlsgen.ir import evaluate
 from hlsgen.lower import Lowered
+from hlsgen.machine.format.interface import Error
 from hlsgen.machine.run import trace
 from hlsgen.machine.run.interpreter import Execution, Interpreter
 from hlsgen.sim import cosim
@@ -31,8 +32,6 @@ SECONDS = 120
 """A level of a case that takes longer hangs."""
 WATCHDOG, LIMIT = 1 << 14, 1 << 24
 """Cycles without progress after which the RTL reports an error; cycles after which the simulator stops."""
-_NO_PROGRESS = 10
-"""The error code of the watchdog: docs/design.md, "Registers"."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +211,7 @@ def _rtl(batch: Batch, alive: Sequence[_Running], folder: Path) -> Check:
         )
         for number, run in enumerate(runs):
             task, image = number % tasks, number % len(item.inputs)
-            if run.error == _NO_PROGRESS:
+            if run.error == Error.WATCHDOG:
                 raise _Hang(f"task {task}, image {image}: the machine made no progress")
             if run.error:
                 raise Mismatch(f"task {task}, image {image}: the machine stopped with error {run.error}")

@@ -21,6 +21,7 @@ from hlsgen.ops import (
     IntegerLayerNorm,
     IntegerLinear,
     IntegerMean,
+    IntegerRMSNorm,
     IntegerRoute,
     IntegerScores,
     IntegerTable,
@@ -210,7 +211,8 @@ class _Drawing:
     def norm(self, name: str, x: str) -> str:
         gain, shift = self.dyadic(0, 8)
         epsilon = self.v.pick(0, 1, self.v.integer(0, 5000), self.v.integer(0, (1 << 47) - 1))
-        return self.g.add(name, IntegerLayerNorm(epsilon=epsilon, gain=gain, gain_shift=shift), [x])
+        kind = self.s.pick(IntegerLayerNorm, IntegerLayerNorm, IntegerRMSNorm)
+        return self.g.add(name, kind(epsilon=epsilon, gain=gain, gain_shift=shift), [x])
 
     def narrow(self) -> tuple[int, int]:
         """A range of int8."""

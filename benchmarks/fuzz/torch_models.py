@@ -30,10 +30,27 @@ def draw_quantized(shapes: Draw, values: Draw, limits: Limits) -> Graph:
     return hlsgen.quantize(graph, images, QuantizeConfig(logit_width=limits.logit_bits)).graph
 
 
+class _WrittenRMSNorm(nn.Module):
+    """As most models write it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        normal = x.float() * torch.rsqrt(x.float().pow(2).mean(-1, keepdim=True) + 1e-6)
+        return self.weight * normal.type_as(x)
+
+
+def _norm(shapes: Draw, width: int) -> nn.Module:
+    kind = shapes.pick(nn.LayerNorm, nn.LayerNorm, nn.RMSNorm, _WrittenRMSNorm)
+    return kind(width)
+
+
 class _Block(nn.Module):
     def __init__(self, shapes: Draw, heads: int, width: int, tasks: int, experts: bool) -> None:
         super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.norm1, self.norm2 = _norm(shapes, width), _norm(shapes, width)
         self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
         hidden, self.experts = shapes.integer(1, 16), experts
         if experts:
@@ -73,7 +90,7 @@ class _Model(nn.Module):
         self.blocks = nn.ModuleList(
             _Block(s, heads, width, self.tasks, experts) for _ in range(s.pick(1, 1, 2))
         )
-        self.norm = nn.LayerNorm(width)
+        self.norm = _norm(s, width)
         self.readouts = [s.pick("token", "all", "mean") for _ in range(self.tasks)]
         self.heads = nn.ModuleList(nn.Linear(width, s.integer(1, 9)) for _ in range(self.tasks))
         with torch.no_grad():

@@ -31,7 +31,7 @@ class Group:
     end: Place
     pin: str
     loads: int
-    """Of the last net."""
+    """Inputs that the path's last net drives."""
 
     def __str__(self) -> str:
         levels = f"{self.luts}+{self.carries}" if self.carries else f"{self.luts}"

@@ -26,24 +26,6 @@ PACKAGE = Path(__file__).resolve().parents[1]
 MODES = tuple(unit for unit in UNITS.values() if unit.name.startswith(("load_", "drain_")))
 """What LOAD and DRAIN do, by the machine's own table: each has a file of its name in `machine/modes`."""
 
-USES = {
-    "activation": ("drain_activation",),
-    "add": ("drain_add",),
-    "choose": ("drain_route",),
-    "combine": ("drain_combine",),
-    "context": ("load_exp", "drain_context"),
-    "experts": ("load_layer_norm", "load_rows", "drain_requantize", "drain_activation"),
-    "layer_norm": ("load_layer_norm",),
-    "linear": ("load_rows", "drain_requantize"),
-    "mean": ("load_pool",),
-    "patches": ("load_patches",),
-    "route": ("drain_route",),
-    "scores": ("load_rows", "drain_scores"),
-    "select": ("load_rows",),
-    "softmax": ("load_exp",),
-}
-"""The modes that an op's file needs; an op without an entry is reported as missing."""
-
 
 @dataclass(frozen=True)
 class Row:
@@ -89,7 +71,7 @@ def missing(rows: tuple[Row, ...]) -> list[str]:
 
 def _row(package: Path, path: Path) -> Row:
     floats, integers = _classes(path)
-    stem, modes = path.stem, USES.get(path.stem, ())
+    stem, modes = path.stem, _units(path)
     used = [unit for unit in MODES if unit.name in modes]
     both = (*floats, *(name for name in integers if name not in floats))
     found = {
@@ -119,6 +101,17 @@ def _bases(path: Path) -> dict[str, set[str]]:
         node.name: {item.id for item in node.bases if isinstance(item, ast.Name)}
         for node in _class_nodes(path)
     }
+
+
+def _units(path: Path) -> tuple[str, ...]:
+    """The machine's units that a file's classes name, in order."""
+    named = [
+        item.value
+        for node in _class_nodes(path)
+        for item in node.body
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and item.target.id == "units"
+    ]
+    return tuple(dict.fromkeys(name for value in named if value for name in ast.literal_eval(value)))
 
 
 @cache
@@ -233,7 +226,7 @@ def _named(
 
 def _interpreted(package: Path, stem: str, modes: tuple[str, ...]) -> list[str]:
     if not modes:
-        return [f"hlsgen/cli/op_table.py: no modes for {stem}"]
+        return [f"hlsgen/ops/{stem}.py: no class names its units of the machine"]
     known = {unit.name for unit in MODES}
     wrong = [f"hlsgen/machine/modes/table.py: no mode has {mode}" for mode in modes if mode not in known]
     paths = [f"machine/modes/{mode}.py" for mode in modes]
@@ -281,12 +274,16 @@ def follows() -> dict[str, list[str]]:
     }
 
 
-def markdown(rows: tuple[Row, ...]) -> str:
-    """The table of README.md."""
-    places = tuple(rows[0].missing)
-    lines = [f"| op | {' | '.join(places)} | modes |", f"|---{'|---' * (len(places) + 1)}|"]
-    for row in rows:
-        cells = ["no" if row.missing[place] else "yes" for place in places]
-        modes = ", ".join(f"`{mode}`" for mode in row.modes)
-        lines.append(f"| `{row.stem}` | {' | '.join(cells)} | {modes} |")
+def markdown() -> str:
+    """The table of README.md: what a model may be made of, part by part."""
+    lines = ["| part of a model | op | may follow |", "|---|---|---|"]
+    for name, inputs in follows().items():
+        lines.append(f"| {_float_op(name).words()} | `{name}` | {'; '.join(inputs)} |")
     return "\n".join(lines)
+
+
+def _float_op(name: str) -> type[FloatOp]:
+    found = REGISTRY[name]
+    if not issubclass(found, FloatOp):
+        raise TypeError(f"{name} must be an op of float graphs")
+    return found

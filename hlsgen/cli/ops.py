@@ -24,4 +24,4 @@ def run(options: argparse.Namespace) -> Answer:
 
     rows = matrix()
     data = {"rows": [row.data for row in rows], "follows": follows()}
-    return Answer(data, markdown(rows) if options.markdown else text(rows))
+    return Answer(data, markdown() if options.markdown else text(rows))

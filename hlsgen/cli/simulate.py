@@ -119,6 +119,8 @@ def _classes(result: Simulation) -> str:
 
 
 def _cycles(result: Simulation) -> list[str]:
+    from hlsgen.machine.format.interface import REASONS
+
     slowest = max(result.counters, key=lambda item: item["cycles"])
     spread = Counter(item["cycles"] for item in result.counters)
     among = "" if len(spread) == 1 else f" (slowest of {min(spread)}..{max(spread)})"
@@ -128,13 +130,7 @@ def _cycles(result: Simulation) -> list[str]:
         f"utilisation {100 * result.utilisation:.1f} % = {work}",
         "where the cycles went:",
     ]
-    names = {
-        "multiply": "multiplying",
-        "wait_tile": "waiting for operand rows",
-        "wait_weights": "waiting for weights or constants",
-        "wait_drain": "waiting for accumulators or results",
-        "idle": "no job",
-    }
-    for key, label in names.items():
-        lines.append(f"  {label:35} {slowest[key]:9} {100 * slowest[key] / slowest['cycles']:5.1f} %")
+    for reason in REASONS:
+        cycles = slowest[reason.title]
+        lines.append(f"  {reason.label:35} {cycles:9} {100 * cycles / slowest['cycles']:5.1f} %")
     return lines

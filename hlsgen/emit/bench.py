@@ -20,8 +20,11 @@ COCOTB_ARGUMENTS = ("-O3", "--no-timing", "-Wno-fatal", "-Wno-lint")
 """Options of Verilator under cocotb, in `hlsgen.sim` and in the bench of a build folder."""
 FOLDER = "sim"
 PACKAGE = f"{FOLDER}/hlsgen_bench"
-SHARED = ("memory_model.py", "testbench.py", "trace_recorder.py")
-"""Modules of `hlsgen.sim` that need cocotb and NumPy alone: the bench takes them as they are."""
+SHARED = {
+    "hlsgen.machine.format": ("interface.py",),
+    "hlsgen.sim": ("memory_model.py", "testbench.py", "trace_recorder.py"),
+}
+"""Modules that need cocotb and NumPy alone: the bench takes them as they are."""
 TEMPLATES = {
     f"{FOLDER}/bench.py": "bench/bench.py",
     f"{PACKAGE}/test_top.py": "bench/test_top.py",
@@ -37,8 +40,9 @@ def bench(program: Program) -> dict[str, str]:
     """
     flags = {"make_flags": MAKE_FLAGS, "arguments": json.dumps(COCOTB_ARGUMENTS)}
     project = {path: render(template, flags) for path, template in TEMPLATES.items()}
-    for name in SHARED:
-        project[f"{PACKAGE}/{name}"] = files("hlsgen.sim").joinpath(name).read_text("utf-8")
+    for package, names in SHARED.items():
+        for name in names:
+            project[f"{PACKAGE}/{name}"] = files(package).joinpath(name).read_text("utf-8")
     project[f"{PACKAGE}/__init__.py"] = f'# {LINE}\n"""Bus models and tests of the accelerator."""\n'
     project[f"{FOLDER}/design.json"] = json.dumps(describe(program), indent=1) + "\n"
     return dict(sorted(project.items()))

@@ -12,25 +12,11 @@ import numpy as np
 
 from hlsgen.ir import Graph
 from hlsgen.machine.format.image import HEADER_BYTES, Image
+from hlsgen.machine.format.interface import Header
 from hlsgen.machine.format.limits import cycle_limit
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.time.cycles import predict
 from hlsgen.store.samples import CLIPPED_SHARE
-
-HEADER_NAMES = (
-    "magic number",
-    "format version",
-    "build id",
-    "total size",
-    "program's offset",
-    "number of commands",
-    *(f"{name}' {what}" for name in ("constants", "weights", "addends") for what in ("offset", "size")),
-    "input size",
-    "output size",
-    "CRC-32",
-    "workspace size",
-)
-"""What the words of an Image's header are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +44,7 @@ def describe(graph: Graph, program: Program, image: Image) -> dict[str, Any]:
         "input_low": low,
         "input_high": high,
         "clipped_share": CLIPPED_SHARE,
+        "input_axes": list(program.input.AXES),
         "row_elements": program.input.row_words * columns,
         "input_words_bytes": program.input.words * columns,
         "input_bytes": image.input_bytes,
@@ -81,7 +68,7 @@ def describe(graph: Graph, program: Program, image: Image) -> dict[str, Any]:
 def image_facts(packed: bytes) -> dict[str, Any]:
     """What a packed Image must be, ready for JSON: size, words of the header, and what these are."""
     header = struct.unpack_from(f"<{HEADER_BYTES // 4}I", packed)
-    return {"bytes": len(packed), "header": list(header), "names": list(HEADER_NAMES)}
+    return {"bytes": len(packed), "header": list(header), "names": [word.meaning for word in Header]}
 
 
 def pack_vectors(vectors: Vectors, program: Program) -> bytes:

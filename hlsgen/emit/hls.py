@@ -19,8 +19,8 @@ from hlsgen.errors import Problem, UsageError
 from hlsgen.machine.format.commands import FIELDS, Command, Drain, Load, Product, Target
 from hlsgen.machine.format.fields import Field
 from hlsgen.machine.format.image import HEADER_BYTES, Image
+from hlsgen.machine.format.interface import DRAIN, SCORES, Header
 from hlsgen.machine.format.program import Program
-from hlsgen.machine.run.trace import DRAIN, SCORES
 from hlsgen.version import __version__
 
 FOLDER = "hls"
@@ -29,6 +29,7 @@ TOP = "hlsgen_top"
 DEFAULT_PART = "xck26-sfvc784-2LV-c"
 TEMPLATES = (
     "command.hpp",
+    "interface.hpp",
     "parameters.hpp",
     "top.hpp",
     "top.cpp",
@@ -203,9 +204,9 @@ def _layout(program: Program, image: Image) -> Layout:
         input_bytes=image.input_bytes,
         input_words=min(program.input.words, program.parameters.image_words),
         output_bytes=image.output_bytes,
-        constants_beat=words[6] // bus,
-        weights_beat=words[8] // bus,
-        addends_beat=words[10] // bus,
+        constants_beat=words[Header.CONSTANTS] // bus,
+        weights_beat=words[Header.WEIGHTS] // bus,
+        addends_beat=words[Header.ADDENDS] // bus,
         header=words,
     )
 

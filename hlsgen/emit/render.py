@@ -10,10 +10,14 @@ from typing import Any
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:
-    """Text of `templates/{template}.j2`; an unknown variable is an error."""
+    """Text of `templates/{template}.j2`; an unknown variable is an error.
+
+    Every template sees `interface`: the registers, codes and layouts of `hlsgen.machine.format.interface`.
+    """
     import jinja2
 
     import hlsgen.templates
+    from hlsgen.machine.format import interface
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(next(iter(hlsgen.templates.__path__)))),
@@ -22,6 +26,7 @@ def render(template: str, context: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["interface"] = interface
     return environment.get_template(f"{template}.j2").render(context)
 
 

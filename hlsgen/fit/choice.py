@@ -22,7 +22,7 @@ from hlsgen.fit.settings import Settings
 from hlsgen.fit.shorten import Shortened, shorten, weights_of
 from hlsgen.lower.size import ArrayShape
 from hlsgen.lower.sizer import Sizer
-from hlsgen.machine.run.trace import DRAIN
+from hlsgen.machine.format.interface import DRAIN
 from hlsgen.machine.time.cycles import Prediction, predict
 from hlsgen.machine.time.memory import board_memory
 from hlsgen.machine.time.phases import steps_of

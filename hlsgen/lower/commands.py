@@ -16,20 +16,21 @@ from hlsgen.lower.size import ArrayShape, Groups, cut, head_units
 from hlsgen.lower.steps import AttentionStep, LinearStep, Step
 from hlsgen.machine.format.commands import Command, Depends, Drain, Load, Product, Target
 from hlsgen.machine.format.constants import Item
+from hlsgen.machine.format.interface import CONTEXT, DRAIN, PLAIN, SCORES, TILE
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 from hlsgen.machine.format.program import Region, View
-from hlsgen.machine.run.trace import CONTEXT, DRAIN, PLAIN, SCORES, TILE
 from hlsgen.ops import (
     IntegerAddConstant,
     IntegerContext,
     IntegerExp,
-    IntegerLayerNorm,
     IntegerLinear,
     IntegerMean,
+    IntegerRMSNorm,
     IntegerScores,
     IntegerTable,
     Patches,
 )
+from hlsgen.ops.norm import IntegerNorm
 
 
 class CommandBuilder:
@@ -248,8 +249,7 @@ class CommandBuilder:
         """The addend stream's part for a constant that is added."""
         match node.op:
             case IntegerAddConstant(value=value):
-                sizes = [groups.blocks + (i < groups.extra) for i in range(groups.count)]
-                return pack_addends(value, sizes, self._parameters)
+                return pack_addends(value, groups.count, self._parameters)
             case _:
                 raise must_be(node, "the addition of a constant")
 
@@ -355,13 +355,14 @@ class CommandBuilder:
 
 def _norm_fields(node: Node) -> dict[str, Any]:
     match node.op:
-        case IntegerLayerNorm(epsilon=epsilon, gain=gain, gain_shift=shift):
+        case IntegerNorm(epsilon=epsilon, gain=gain, gain_shift=shift) as op:
             width = node.type.shape[-1]
             return {
                 "norm_width": width,
                 "norm_epsilon": epsilon,
                 "norm_gain": gain,
                 "norm_gain_shift": shift,
+                "norm_rms": int(isinstance(op, IntegerRMSNorm)),
             }
         case _:
-            raise must_be(node, "a layer norm")
+            raise must_be(node, "a norm")

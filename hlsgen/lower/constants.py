@@ -10,6 +10,7 @@ import numpy as np
 from hlsgen.lower.layout import Layout
 from hlsgen.machine.format.constants import NO_COMMAND, Item, item, pack_constants, word_bytes
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div
+from hlsgen.machine.format.program import OutputLayout
 from hlsgen.ops import IntegerLinear
 
 
@@ -31,20 +32,11 @@ def block_constants(op: IntegerLinear, result: Layout, columns: int) -> np.ndarr
     return fields.reshape(3, result.words, columns)
 
 
-def pack_addends(value: np.ndarray, groups: list[int], parameters: MachineParameters) -> bytes:
-    """Words of C int16 in drain order: sweep, tile, block, row; tiles in whole groups of rows."""
-    p, total = parameters, ceil_div(value.shape[1], parameters.columns)
-    rows = p.padded_rows(value.shape[0])
-    padded = np.zeros((rows, total * p.columns), "<i2")
-    padded[: value.shape[0], : value.shape[1]] = value
-    words = padded.reshape(rows, total, p.columns)
-    parts, block = [], 0
-    for count in groups:
-        for first in range(0, rows, p.rows):
-            tile = words[first : first + p.rows, block : block + count]
-            parts.append(np.ascontiguousarray(tile.transpose(1, 0, 2)).tobytes())
-        block += count
-    return b"".join(parts)
+def pack_addends(value: np.ndarray, groups: int, parameters: MachineParameters) -> bytes:
+    """Addends [T, D] of a command with so many groups: int16 in the order of an output of that shape."""
+    rows, columns = value.shape
+    layout = OutputLayout(tensor="", rows=rows, columns=columns, groups=groups)
+    return layout.drained(value, parameters).tobytes()
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,9 @@ from hlsgen.lower.limits import check_holds, check_limits
 from hlsgen.lower.size import (
     ArrayShape,
     accumulator_bits,
-    attention_memories,
-    expert_memories,
-    image_words,
     linear_shape,
     ring_words,
+    step_needs,
 )
 from hlsgen.lower.steps import AttentionStep, LinearStep, Matcher, Step
 from hlsgen.machine.format.commands import Target
@@ -217,13 +215,11 @@ def size_machine(
         tile_words=tile,
         residual_words=memory_words(regions, "residual"),
         feature_words=memory_words(regions, "features"),
-        image_words=image_words(steps, graph, array.columns),
         ring_words=ring_words(array, [(shape.blocks, shape.k_steps) for shape in shapes], whole),
         constant_words=2 * max([shape.blocks for shape in shapes] or [1]),
         accumulator_bits=accumulator,
         tasks=graph.tasks,
-        **expert_memories(steps),
-        **attention_memories(steps, array, head_words),
+        **step_needs(steps, graph, array, head_words),
     )
 
 

@@ -13,12 +13,13 @@ from hlsgen.lower.layout import Layout
 from hlsgen.lower.steps import AttentionStep, LinearStep, Step
 from hlsgen.machine.format.commands import Load, Target
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div, is_power_of_two
+from hlsgen.ops import IntegerRMSNorm
 
 LARGER = frozenset(
     {
         "tile_words", "residual_words", "feature_words", "image_words", "key_words", "value_words",
         "score_words", "ring_words", "constant_words", "accumulator_bits", "experts", "choices",
-        "queue_tokens", "workspace_units", "logit_bits",
+        "queue_tokens", "workspace_units", "logit_bits", "rms_norms",
     }
 )  # fmt: skip
 """Parameters that may be larger than a model needs; those of a model with logits have just its bits."""
@@ -122,6 +123,18 @@ def linear_shape(step: LinearStep, array: ArrayShape, source: Layout, result: La
     rows = step.linear.type.shape[0]
     elements = source.words * array.columns if source.heads else source.size
     return Shape(rows, ceil_div(elements, array.columns), ceil_div(elements, array.depth), result.words)
+
+
+def step_needs(
+    steps: list[Step], graph: Graph, array: ArrayShape, head_words: dict[str, int]
+) -> dict[str, int]:
+    """Parameters that follow from what the steps do: of experts, of attention, of patches, of norms."""
+    return {
+        "image_words": image_words(steps, graph, array.columns),
+        "rms_norms": int(any(isinstance(node.op, IntegerRMSNorm) for node in graph)),
+        **expert_memories(steps),
+        **attention_memories(steps, array, head_words),
+    }
 
 
 def attention_memories(steps: list[Step], array: ArrayShape, head_words: dict[str, int]) -> dict[str, int]:

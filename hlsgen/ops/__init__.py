@@ -11,6 +11,7 @@ from hlsgen.ops.layer_norm import IntegerLayerNorm, LayerNorm
 from hlsgen.ops.linear import IntegerLinear, Linear
 from hlsgen.ops.mean import IntegerMean, Mean
 from hlsgen.ops.patches import Patches
+from hlsgen.ops.rms_norm import IntegerRMSNorm, RMSNorm
 from hlsgen.ops.route import IntegerRoute, Route
 from hlsgen.ops.scores import IntegerScores, Scores
 from hlsgen.ops.select import Select
@@ -33,6 +34,7 @@ __all__ = [
     "IntegerLayerNorm",
     "IntegerLinear",
     "IntegerMean",
+    "IntegerRMSNorm",
     "IntegerRoute",
     "IntegerScores",
     "IntegerTable",
@@ -40,6 +42,7 @@ __all__ = [
     "Linear",
     "Mean",
     "Patches",
+    "RMSNorm",
     "Route",
     "Scores",
     "Select",

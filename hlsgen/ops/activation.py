@@ -35,6 +35,7 @@ class Activation(FloatOp):
         Input(Kind.NARROW, (Part.LINEAR, Part.EXPERTS), "the input of an activation"),
     )
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW,)
+    units: ClassVar[tuple[str, ...]] = ("drain_activation",)
     by_token: ClassVar[bool] = True
     advice: ClassVar[tuple[str, str]] = (
         "activations are applied as a linear layer's results leave the machine",

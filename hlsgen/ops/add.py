@@ -22,6 +22,7 @@ class Add(FloatOp):
     part: ClassVar[Part] = Part.STREAM
     reads: ClassVar[tuple[Input, ...]] = (Input(Kind.WIDE, (Part.STREAM,)), Input(Kind.WIDE, (Part.LINEAR,)))
     gives: ClassVar[tuple[Kind, ...]] = (Kind.WIDE, Kind.OUTPUT)
+    units: ClassVar[tuple[str, ...]] = ("drain_add",)
     shares: ClassVar[tuple[int, ...]] = (0, 1)
     advice: ClassVar[tuple[str, str]] = (
         "the residual stream has 16 bits, and only results of linear layers are added to it",

@@ -21,6 +21,7 @@ class Choose(FloatOp):
     part: ClassVar[Part] = Part.CHOICE
     reads: ClassVar[tuple[Input, ...]] = (Input(None, (Part.LINEAR,), "what the task chooses"),)
     gives: ClassVar[tuple[Kind, ...]] = (Kind.ROUTER,)
+    units: ClassVar[tuple[str, ...]] = ("drain_route",)
     shares: ClassVar[tuple[int, ...]] = (0,)
 
     chooses: ClassVar[bool] = True

@@ -32,6 +32,7 @@ class Combine(FloatOp):
         Input(Kind.ROUTING, (Part.ROUTING,), "a mixture's weights"),
     )
     gives: ClassVar[tuple[Kind, ...]] = (Kind.WIDE,)
+    units: ClassVar[tuple[str, ...]] = ("drain_combine",)
     shares: ClassVar[tuple[int, ...]] = (0,)
     advice: ClassVar[tuple[str, str]] = (
         "experts' results are added to the 16-bit residual stream",

@@ -36,6 +36,7 @@ class Context(FloatOp):
         Input(Kind.NARROW, (Part.LINEAR,), "attention values"),
     )
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW,)
+    units: ClassVar[tuple[str, ...]] = ("load_exp", "drain_context")
 
     def infer(self, *types: TensorType) -> TensorType:
         return TensorType(_shape(*types))

@@ -56,6 +56,12 @@ class ExpertLinear(FloatOp):
         Input(Kind.ROUTING, (Part.ROUTING,), "the routing of experts"),
     )
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.WIDE)
+    units: ClassVar[tuple[str, ...]] = (
+        "load_layer_norm",
+        "load_rows",
+        "drain_requantize",
+        "drain_activation",
+    )
     advice: ClassVar[tuple[str, str]] = (
         "experts read 8-bit features; the residual stream has 16 bits",
         "put a LayerNorm in front of them",

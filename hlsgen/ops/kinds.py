@@ -77,6 +77,8 @@ class FloatOp(Op):
     """The inputs of which the result has the scale."""
     by_token: ClassVar[bool] = False
     """Whether a token's result depends on that token alone, so that tokens can be selected before it."""
+    units: ClassVar[tuple[str, ...]] = ()
+    """The units of the machine that execute it, by their names in `machine/modes`: for `hlsgen ops`."""
     advice: ClassVar[tuple[str, str]] = ("", "")
     """Why an input of another part is refused, and what to do."""
     misplaced: ClassVar[str] = ""

@@ -22,9 +22,10 @@ class IntegerLayerNorm(IntegerNorm):
 
 @op
 class LayerNorm(Norm):
-    """Float: [T, D] -> [T, D], (x - mean) / sqrt(var + eps) * gamma + beta; gamma and beta [D]."""
+    """Float: [T, N] -> [T, N], (x - mean) / sqrt(var + eps) * gamma + beta; gamma and beta [N]."""
 
     integer: ClassVar[type[IntegerNorm]] = IntegerLayerNorm
+    units: ClassVar[tuple[str, ...]] = ("load_layer_norm",)
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
         x = arrays[0]

@@ -22,6 +22,7 @@ class Mean(FloatOp):
         Input(Kind.WIDE, (Part.NORM, Part.STREAM, Part.SELECTED), "what is averaged"),
     )
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.WIDE)
+    units: ClassVar[tuple[str, ...]] = ("load_pool",)
     advice: ClassVar[tuple[str, str]] = ("tokens are averaged from the residual stream or a layer norm", "")
 
     def infer(self, *types: TensorType) -> TensorType:

@@ -16,7 +16,7 @@ from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class IntegerNorm(Op):
-    """int16 [T, D] -> int8 [T, D] without gamma and beta (they are folded into the next linear layer).
+    """int16 [T, N] -> int8 [T, N] without gamma and beta (they are folded into the next linear layer).
 
     `epsilon` is eps in units of (input scale / D)**2, rounded; the result's scale is 2**gain_shift / gain.
     """
@@ -38,7 +38,7 @@ class IntegerNorm(Op):
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Norm(FloatOp):
-    """Float: [T, D] -> [T, D], each token normalised, times gamma [D], plus beta [D]."""
+    """Float: [T, N] -> [T, N], each token normalised, times gamma [N], plus beta [N]."""
 
     part: ClassVar[Part] = Part.NORM
     reads: ClassVar[tuple[Input, ...]] = (

@@ -23,6 +23,7 @@ class Patches(FloatOp):
     part: ClassVar[Part] = Part.PATCHES
     reads: ClassVar[tuple[Input, ...]] = (Input(Kind.IMAGE),)
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW,)
+    units: ClassVar[tuple[str, ...]] = ("load_patches",)
     shares: ClassVar[tuple[int, ...]] = (0,)
 
     patch: tuple[int, int]

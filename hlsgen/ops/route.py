@@ -46,6 +46,7 @@ class Route(FloatOp):
     part: ClassVar[Part] = Part.ROUTING
     reads: ClassVar[tuple[Input, ...]] = (Input(Kind.ROUTER, (Part.LINEAR, Part.CHOICE), "a router's input"),)
     gives: ClassVar[tuple[Kind, ...]] = (Kind.ROUTING,)
+    units: ClassVar[tuple[str, ...]] = ("drain_route",)
 
     k: int
     convention: str

@@ -51,6 +51,7 @@ class Scores(FloatOp):
         Input(Kind.NARROW, (Part.LINEAR,), "attention keys"),
     )
     gives: ClassVar[tuple[Kind, ...]] = (Kind.LOGITS,)
+    units: ClassVar[tuple[str, ...]] = ("load_rows", "drain_scores")
 
     heads: int
     scale: float

@@ -19,6 +19,7 @@ class Select(FloatOp):
     part: ClassVar[Part] = Part.SELECTED
     reads: ClassVar[tuple[Input, ...]] = (Input(None, (Part.STREAM,), "selected tokens"),)
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.WIDE)
+    units: ClassVar[tuple[str, ...]] = ("load_rows",)
     shares: ClassVar[tuple[int, ...]] = (0,)
     advice: ClassVar[tuple[str, str]] = ("tokens are selected from the residual stream", "")
 

@@ -20,6 +20,7 @@ class Softmax(FloatOp):
     part: ClassVar[Part] = Part.SOFTMAX
     reads: ClassVar[tuple[Input, ...]] = (Input(Kind.LOGITS, (Part.SCORES,), "the input of softmax"),)
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NUMERATOR,)
+    units: ClassVar[tuple[str, ...]] = ("load_exp",)
 
     def infer(self, *types: TensorType) -> TensorType:
         return TensorType(types[0].shape)

@@ -37,9 +37,10 @@ def _norm_problems(graph: Graph, node: Node) -> list[Problem]:
         names.append("the model's output")
     if not names:
         return []
+    _, name = node.op.words().split(" ", 1)
     return [
         Problem(
-            f"{node.name}: layer norm must be followed by linear layers only, not by {', '.join(names)}",
+            f"{node.name}: {name} must be followed by linear layers only, not by {', '.join(names)}",
             where=str(node.source),
             why="its gamma and beta are folded into the weights of the linear layers behind it",
             fix="use pre-norm transformer blocks, with a linear layer behind every norm",

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from hlsgen.ir import Graph, TensorType, batch_size, walk
+from hlsgen.ir import Graph, TensorType, batch_size, quantize_images, walk
 from hlsgen.ops import Choose, IntegerExp, IntegerRoute
 from hlsgen.ops.route import GATE_BITS, split
 from hlsgen.quantization import findings
@@ -103,11 +103,6 @@ def _ratio(signal: float, noise: float) -> float:
     return 10.0 * math.log10(signal / noise) if signal else -math.inf
 
 
-def quantize_images(images: np.ndarray, scale: float) -> np.ndarray:
-    """Floats to the nearest int8 values, halves up, saturated; int64."""
-    return np.clip(np.floor(np.asarray(images, np.float64) / scale + 0.5), -128, 127).astype(np.int64)
-
-
 def dequantize(op: object, kind: TensorType, array: np.ndarray) -> np.ndarray:
     """Integers of one tensor to floats, in a new array.
 
@@ -175,10 +170,9 @@ class _Measurement:
         return tuple(dict.fromkeys(text for text in found if text))
 
     def _batch(self, images: np.ndarray, task: int) -> None:
-        scale = self.integer.input_type.scale or 1.0
         routes: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         both = zip(
-            walk(self.integer, quantize_images(images, scale), task),
+            walk(self.integer, quantize_images(images, self.integer.input_type), task),
             walk(self.reference, images, task),
             strict=True,
         )

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hlsgen.errors import QuantizationWarning, UsageError
-from hlsgen.ir import Graph
+from hlsgen.ir import Graph, quantize_images
 from hlsgen.quantization.calibrate import Data, observe, sample_size
 from hlsgen.quantization.config import QuantizeConfig
 from hlsgen.quantization.fold import fold
-from hlsgen.quantization.measure import dequantize, measure, quantize_images
+from hlsgen.quantization.measure import dequantize, measure
 from hlsgen.quantization.report import Report
 from hlsgen.quantization.rewrite import rewrite
 from hlsgen.quantization.roles import kinds
@@ -36,18 +36,11 @@ class Quantized:
     """Range, scale, saturation and noise of every tensor."""
 
     def quantize_input(self, images: ArrayLike) -> np.ndarray:
-        """Float image [C, H, W] or images [..., C, H, W] -> int8 values as int64.
+        """Real images [N, C, H, W], or one, as int8: see `hlsgen.ir.quantize_images`.
 
         Raises `UsageError` for another shape or values that are not finite numbers.
         """
-        array = np.asarray(images)
-        shape = self.graph.input_type.shape
-        if array.dtype.kind not in "fiub" or array.shape[-3:] != shape:
-            wanted = ", ".join(map(str, shape))
-            raise UsageError(f"images must be numbers [..., {wanted}], not {array.dtype} {list(array.shape)}")
-        if not np.isfinite(array).all():
-            raise UsageError("images must be finite, not NaN or infinite")
-        return quantize_images(array, self.graph.input_type.scale or 1.0)
+        return quantize_images(images, self.graph.input_type)
 
     def dequantize(self, name: str, array: ArrayLike) -> np.ndarray:
         """Integers of tensor `name` -> floats; rows of a softmax are divided by their sums.

@@ -5,19 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hlsgen.machine.format.interface import CYCLES, REASONS, Register
 from hlsgen.machine.time.phases import phase_of
 from hlsgen.store.measured import Measured, load
 
 if TYPE_CHECKING:
     from hlsgen.report.facts import Facts
-
-REASONS = {
-    "multiply": "multiplying",
-    "wait_tile": "waiting for operand rows",
-    "wait_weights": "waiting for weights or constants",
-    "wait_drain": "waiting for accumulators or results",
-    "idle": "no job",
-}
 
 
 def measured_figures(report: Facts, predicted: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -27,14 +20,18 @@ def measured_figures(report: Facts, predicted: list[dict[str, Any]]) -> dict[str
     if found is None:
         return None
     cycles = phase_cycles(report, found)
-    known = {"multiply": report.prediction.multiply}
+    known = {Register.MULTIPLY: report.prediction.multiply}
     return {
         "simulator": found.simulator,
         "images": found.images,
-        "cycles": [report.prediction.cycles, found.counters["cycles"]],
+        "cycles": [report.prediction.cycles, found.counters[CYCLES.title]],
         "reasons": [
-            {"name": label, "predicted": known.get(key), "measured": found.counters[key]}
-            for key, label in REASONS.items()
+            {
+                "name": reason.label,
+                "predicted": known.get(reason.register),
+                "measured": found.counters[reason.title],
+            }
+            for reason in REASONS
         ],
         "phases": [
             {"name": row["name"], "predicted": row["cycles"], "measured": cycles.get(row["name"], 0)}

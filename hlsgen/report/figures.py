@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hlsgen.machine.format.commands import Command
+from hlsgen.machine.format.interface import DRAIN, SCORES
 from hlsgen.machine.format.program import Program
-from hlsgen.machine.run.trace import DRAIN, SCORES
 from hlsgen.machine.time.bounds import Bound, least_cycles
 from hlsgen.machine.time.phases import bytes_of, phase_of, steps_of
 from hlsgen.machine.time.plan import make_plan

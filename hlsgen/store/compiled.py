@@ -14,11 +14,11 @@ import numpy as np
 
 from hlsgen.boards.read import load_board
 from hlsgen.errors import UsageError
-from hlsgen.ir import Graph, evaluate, outputs
+from hlsgen.ir import Graph, evaluate, outputs, quantize_images
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.program import Program
 from hlsgen.store import graph_file
-from hlsgen.store.samples import Samples, quantize_images
+from hlsgen.store.samples import Samples, warn_of_clipped
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,10 @@ class Compiled:
         The result is int8 [N, C, H, W]. Raises `UsageError` for another shape or values that are not finite.
         Warns with `ClippedInput` when many pixels are saturated, as `predict` and `trace` do.
         """
-        return quantize_images(images, self.graph.input_type)
+        kind = self.graph.input_type
+        integers = quantize_images(images, kind).reshape(-1, *kind.shape)
+        warn_of_clipped(np.asarray(images), kind)
+        return integers
 
     def predict(self, images: np.ndarray, task: int = 0) -> np.ndarray:
         """The golden model's logits [N, classes] for real images [N, C, H, W], as real numbers.

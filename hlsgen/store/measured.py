@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hlsgen.errors import UsageError
-from hlsgen.machine.run import trace
+from hlsgen.machine.format.interface import COUNTERS, DRAIN
 from hlsgen.store.files import write
 from hlsgen.store.paths import MEASURED
 from hlsgen.store.read import DAMAGE, damaged, parse_document, read_bytes
@@ -28,14 +28,14 @@ class Measured:
     simulator: str
     images: int
     counters: Mapping[str, int]
-    """The RTL's registers: cycles, steps issued, cycles waited by reason."""
+    """Those of `interface.COUNTERS`, by title."""
     ends: Mapping[int, int]
     """The cycle of each command's last result, from the start; skipped commands are left out."""
 
 
 def command_ends(records: np.ndarray) -> dict[int, int]:
     """The cycle of each command's last result, from an image's trace."""
-    drained = records[records["which"] == trace.DRAIN]
+    drained = records[records["which"] == DRAIN]
     commands, place = np.unique(drained["command"], return_inverse=True)
     ends = np.zeros(len(commands), np.int64)
     np.maximum.at(ends, place, drained["cycle"])
@@ -70,7 +70,7 @@ def load(directory: Path | None, build_id: int, task: int = 0) -> Measured | Non
         return Measured(
             simulator=str(found["simulator"]),
             images=int(found["images"]),
-            counters={name: int(value) for name, value in found["counters"].items()},
+            counters={item.title: int(found["counters"][item.title]) for item in COUNTERS},
             ends={int(command): int(end) for command, end in found["ends"].items()},
         )
     except DAMAGE as error:

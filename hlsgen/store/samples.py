@@ -40,29 +40,20 @@ class Samples:
         return Samples(self.images[:count], *cut)
 
 
-def quantize_images(images: np.ndarray, input_type: TensorType) -> np.ndarray:
-    """Real images [N, C, H, W] as the design's integers: nearest, half up, saturated.
+def warn_of_clipped(images: np.ndarray, kind: TensorType) -> None:
+    """Warn with `ClippedInput` when `quantize_images` saturates more than `CLIPPED_SHARE` of the pixels.
 
-    One image [C, H, W] is taken too. Raises `UsageError` for another shape or values that are not finite, and
-    warns with `ClippedInput` when more than `CLIPPED_SHARE` of the pixels are saturated.
+    The warning names the line that called the caller.
     """
-    array = np.asarray(images)
-    array = array[None] if array.shape == input_type.shape else array
-    if array.shape[1:] != input_type.shape or array.ndim != len(input_type.shape) + 1:
-        wanted = ", ".join(map(str, input_type.shape))
-        raise UsageError(f"images must have shape [N, {wanted}], not {list(np.shape(images))}")
-    if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
-        raise UsageError("images must be finite real numbers")
-    low, high = input_type.integer_range
-    scale = input_type.scale or 1.0
-    scaled = np.floor(array.astype(np.float64) / scale + 0.5)
-    clipped = ((scaled < low) | (scaled > high)).mean() if scaled.size else 0.0
-    if clipped > CLIPPED_SHARE:
+    scale = kind.scale or 1.0
+    low, high = (end * scale for end in kind.integer_range)
+    outside = (images < low - scale / 2) | (images >= high + scale / 2)
+    share = outside.mean() if outside.size else 0.0
+    if share > CLIPPED_SHARE:
         warnings.warn(
-            f"{clipped:.1%} of the pixels are clipped: they lie outside "
-            f"{low * scale:.4g}..{high * scale:.4g}, the range of the calibration images; "
+            f"{share:.1%} of the pixels are clipped: they lie outside {low:.4g}..{high:.4g}, "
+            "the range of the calibration images; "
             "give the images the same preprocessing (0..1 or 0..255, mean, deviation)",
             ClippedInput,
             stacklevel=3,
         )
-    return np.clip(scaled, low, high).astype(np.int8 if low < 0 else np.uint8)

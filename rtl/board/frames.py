@@ -3,43 +3,30 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 from amaranth import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.format.interface import ANSWER, REQUEST, FrameError
 from hlsgen.machine.format.parameters import is_power_of_two
 from hlsgen.rtl.parts.pipeline import address_bits
 
-REQUEST, ANSWER = 0xA5, 0x5A
-"""First byte of what the host sends, and of what the board sends."""
 OUTPUT_LATENCY = 4
 """Cycles from an output address to its byte, the address's own register included."""
-
-
-class FrameError(IntEnum):
-    """The board's own codes; lower ones are those of the accelerator's error register."""
-
-    FRAMING = 0x80
-    TIMEOUT = 0x81
-    OVERRUN = 0x82
-    NO_REQUEST = 0x83
 
 
 class Frames(wiring.Component):
     """Takes requests, has the accelerator run, and sends answers.
 
-    Request: 0xA5, then the input's bytes in the machine's order, an exact number of them.
+    Request: the byte `REQUEST`, then the input's bytes in the machine's order, an exact number of them.
 
-    Answer: 0x5A, a code; if the code is 0 also the class (16 bits), the logits (int16 each) and the cycles
-    from start to done (32 bits), all little endian. The class is that of the largest logit, the first of
-    equals.
+    Answer: the byte `ANSWER`, a code; if the code is 0 also the class (16 bits), the logits (int16 each) and
+    the cycles from start to done (32 bits), all little endian. The class is that of the largest logit, the
+    first of equals.
 
-    Codes other than 0: those of the accelerator; 0x80 a byte without its stop bit, 0x81 no byte came for the
-    time limit within a request, 0x82 bytes came before the answer was complete and are lost, 0x83 a request
-    did not begin with 0xA5. The board reports 0x80..0x83 once the line has been quiet for the time limit; the
-    next byte then begins a request. So whatever went wrong, a host that waits that long is in step again.
+    Codes other than 0 are those of the accelerator and of `FrameError`. The board reports its own once the
+    line has been quiet for the time limit; the next byte then begins a request. So whatever went wrong, a
+    host that waits that long is in step again.
 
     Parameters
     ----------

@@ -5,17 +5,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amaranth import Module, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.format.interface import CYCLES, ControlBit, Register, StatusBit
 from hlsgen.rtl.board.image_rom import MemoryMap
-from hlsgen.rtl.outside.registers import CONTROL, COUNTERS, ERROR, SETTINGS, STATUS
 from hlsgen.rtl.parts.axi import AxiLite, AxiLitePorts
 
-START, CLEAR = 1, 4
-ENDED = slice(1, 3)
-"""Bits of the status register that tell the end: done and error."""
+ENDED = (StatusBit.DONE, StatusBit.ERROR)
+"""Bits of the status register that tell the end."""
 
 
 @dataclass(frozen=True)
@@ -29,23 +28,22 @@ class Access:
 
 def accesses(memory_map: MemoryMap, limit: int) -> tuple[Access, ...]:
     """The accesses of one image, which may take `limit` cycles, in order."""
-    offsets = {name: offset for name, _, offset, _ in SETTINGS}
     settings = {
-        "image_base": 0,
-        "image_bytes": memory_map.image_bytes,
-        "input_base": memory_map.input_base,
-        "output_base": memory_map.output_base,
-        "window_base": 0,
-        "window_bytes": memory_map.end,
-        "limit": limit,
+        Register.IMAGE_BASE: 0,
+        Register.IMAGE_BYTES: memory_map.image_bytes,
+        Register.INPUT_BASE: memory_map.input_base,
+        Register.OUTPUT_BASE: memory_map.output_base,
+        Register.WINDOW_BASE: 0,
+        Register.WINDOW_BYTES: memory_map.end,
+        Register.LIMIT: limit,
     }
     return (
-        *(Access("write", offsets[name], value) for name, value in settings.items()),
-        Access("write", CONTROL, START),
-        Access("wait", STATUS),
-        Access("code", ERROR),
-        Access("cycles", COUNTERS),
-        Access("write", CONTROL, CLEAR),
+        *(Access("write", register, value) for register, value in settings.items()),
+        Access("write", Register.CONTROL, ControlBit.START.mask),
+        Access("wait", Register.STATUS),
+        Access("code", Register.ERROR),
+        Access("cycles", CYCLES.register),
+        Access("write", Register.CONTROL, ControlBit.CLEAR.mask),
     )
 
 
@@ -134,6 +132,6 @@ class RegisterHost(wiring.Component):
             for index, item in enumerate(self._accesses):
                 with m.Case(index):
                     if item.goal == "wait":
-                        m.d.sync += step.eq(step + found[ENDED].any())
+                        m.d.sync += step.eq(step + Cat(found[bit] for bit in ENDED).any())
                     elif item.goal != "write":
                         m.d.sync += [goals[item.goal].eq(found), step.eq(step + 1)]

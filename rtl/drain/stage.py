@@ -285,7 +285,7 @@ class DrainStage(wiring.Component):
         wiring.connect(m, scores.write, wiring.flipped(self.scores))
         m.d.comb += [
             scores.tag.eq(tags[drain_result(p)]),
-            scores.result.eq(result),
+            *(scores.result[lane].eq(result[lane]) for lane in range(group_lanes(p))),
             self.maxima.eq(scores.maxima),
             self.drained.scores.eq(tags[scores_drained(p)].end_scores),
         ]

@@ -10,6 +10,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
 from hlsgen.machine.format.commands import FIELDS, Target
+from hlsgen.machine.format.interface import TRACE_PORTS
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.load_exp import EXP
 from hlsgen.machine.modes.load_layer_norm import LAYER_NORM
@@ -31,8 +32,7 @@ from hlsgen.rtl.format.widths import (
     write_lane_bits,
 )
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits
-
-TRACE_FIELDS = {"command": 16, "kind": 2, "head": 8, "row": 16, "word": 16}
+from hlsgen.rtl.parts.ports import ports
 
 WALKED = frozenset({"source", "source_stride", "k_words", "exp_words", "head_words", "gather", "queue_base"})
 """Fields that a LOAD job has under names of its own: the sequencer's walk works them out."""
@@ -53,6 +53,11 @@ LOAD_FIELDS = _read_by(frozenset(name for mode in LOADS.values() for name in mod
 """The fields of LOAD's modes that its jobs have as the command has them."""
 NORM_FIELDS = ("words", *_kept(LAYER_NORM, POOL))
 CONTEXT_FIELDS = _kept(EXP)
+
+
+def present(p: MachineParameters, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The fields without those of options that the machine doesn't have: no command sets them."""
+    return tuple(name for name in names if name != "norm_rms" or p.field_bits[name])
 
 
 def output_word(p: MachineParameters) -> data.StructLayout:
@@ -86,7 +91,7 @@ def load_job(p: MachineParameters, trace: bool) -> data.StructLayout:
         "source": address,
         "source_stride": address,
     }
-    names = ("load", "depends", "depends_on", *LOAD_FIELDS)
+    names = ("load", "depends", "depends_on", *present(p, LOAD_FIELDS))
     fields |= {name: field(p, name) for name in names}
     if p.experts:
         fields |= {"gather": 1, "queue": queue_bits(p)}
@@ -161,7 +166,7 @@ def drain_job(p: MachineParameters, trace: bool) -> data.StructLayout:
 def load_config(p: MachineParameters) -> data.StructLayout:
     """The part of a LOAD job that its pipelines need long after it has started."""
     widths = {"words": count_bits(p.tile_words)}
-    names = NORM_FIELDS + CONTEXT_FIELDS
+    names = present(p, NORM_FIELDS + CONTEXT_FIELDS)
     return data.StructLayout({name: widths.get(name) or field(p, name) for name in names})
 
 
@@ -177,7 +182,7 @@ def load_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
         "slot": 1,
     }
     if trace:
-        fields["trace"] = data.StructLayout(TRACE_FIELDS)
+        fields["trace"] = data.StructLayout(TRACE_PORTS)
     return data.StructLayout(fields)
 
 
@@ -201,7 +206,7 @@ def drain_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
         fields |= {"gate": 15, "gate_shift": field(p, "gate_shift")}
         fields |= {"addend_offset": memory_bits(p)}
     if trace:
-        fields["trace"] = data.StructLayout(TRACE_FIELDS)
+        fields["trace"] = data.StructLayout(TRACE_PORTS)
     return data.StructLayout(fields)
 
 
@@ -213,7 +218,7 @@ def trace_signature(p: MachineParameters) -> wiring.Signature:
     return wiring.Signature(
         {
             "valid": Out(p.row_width),
-            **{name: Out(bits) for name, bits in TRACE_FIELDS.items()},
+            **{name: Out(bits) for name, bits in TRACE_PORTS.items()},
             "data": Out(16 * group_lanes(p)),
         }
     )
@@ -221,10 +226,5 @@ def trace_signature(p: MachineParameters) -> wiring.Signature:
 
 def show(shown: Any, trace: Any) -> list[Any]:
     """Statements: whose words a `trace_signature` shows, as their tag's `trace` says."""
-    return [
-        shown.command.eq(trace.command),
-        shown.kind.eq(trace.kind),
-        shown.head.eq(trace.head),
-        shown.row.eq(trace.row),
-        shown.word.eq(trace.word),
-    ]
+    port = ports(shown)
+    return [port[name].eq(trace[name]) for name in TRACE_PORTS]

@@ -9,6 +9,7 @@ from amaranth import Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.format.interface import REASONS
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.depths import queue_depth
 from hlsgen.numerics import MULTIPLIER_BITS, SHIFT_BITS
@@ -17,7 +18,7 @@ from hlsgen.rtl.format.widths import drain_bits, group_lanes, tile_groups, write
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits
 from hlsgen.rtl.parts.ports import Bundle
 
-LEVELS = data.StructLayout(dict.fromkeys(("issue", "wait_tile", "wait_weights", "wait_drain", "idle"), 1))
+LEVELS = data.StructLayout({reason.level: 1 for reason in REASONS})
 """What MULTIPLY does in a cycle: one of these is 1 until the core is done."""
 
 

@@ -175,6 +175,9 @@ class LayerNormLoad(wiring.Component):
         valid = delay(m, valid, stages, name="s_valid")
         first = delay(m, first, stages, name="s_first")
         last = delay(m, last, stages, name="s_last")
+        if self._parameters.field_bits["norm_rms"]:
+            # An RMS norm leaves the row's mean where it is: its sum counts as 0.
+            word_sum = Mux(self.config.norm_rms, 0, word_sum)
         with m.If(valid):
             m.d.sync += [
                 self.row.sum.eq(Mux(first, 0, self.row.sum) + word_sum),

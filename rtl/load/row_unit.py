@@ -59,7 +59,7 @@ ROW_CONFIG = data.StructLayout(
 #   combine.p                                    row        times gain or multiplier
 #   multiplier, valid                                 row
 class RowUnit(wiring.Component):
-    """`combine(rsqrt(D*S2 - S1**2 + epsilon), gain)` and `context_scale(denominator, ...)`.
+    """`combine(rsqrt(N*S2 - S1**2 + epsilon), gain)` and `context_scale(denominator, ...)`.
 
     Only one of the two uses may be under way at a time; the configuration must hold meanwhile.
 
@@ -157,7 +157,7 @@ class RowUnit(wiring.Component):
         )
 
     def _variance(self, m: Module) -> tuple[Value, Value]:
-        """D*S2 - S1**2 + epsilon from products of 17-bit limbs, one a cycle; and its valid."""
+        """N*S2 - S1**2 + epsilon from products of 17-bit limbs, one a cycle; and its valid."""
         step = [register(m, self.norm.start, name="step_0")]
         for index in range(1, PRODUCTS + MULTIPLIER + 1):
             step.append(register(m, step[-1], name=f"step_{index}"))

@@ -21,6 +21,7 @@ from hlsgen.rtl.format.jobs import (
     load_config,
     load_job,
     load_tag,
+    present,
     show,
     trace_signature,
 )
@@ -250,14 +251,15 @@ class LoadStage(wiring.Component):
         is_pool = (job.load == Load.POOL) | (job.load == Load.POOL_NORM)
         is_context = job.kind == Kind.CONTEXT
         was_norm = Signal()
-        same = {name: job[name] == config[name] for name in NORM_FIELDS + CONTEXT_FIELDS}
+        norms = present(self._parameters, NORM_FIELDS)
+        same = {name: job[name] == config[name] for name in norms + CONTEXT_FIELDS}
         with m.If(start):
             m.d.sync += was_norm.eq(is_norm | is_pool)
             with m.If(is_norm | is_pool):
-                m.d.sync += [config[name].eq(job[name]) for name in NORM_FIELDS]
+                m.d.sync += [config[name].eq(job[name]) for name in norms]
             with m.If(is_context):
                 m.d.sync += [config[name].eq(job[name]) for name in CONTEXT_FIELDS]
-        norm_same = was_norm & ~pool & Cat(same[name] for name in NORM_FIELDS).all()
+        norm_same = was_norm & ~pool & Cat(same[name] for name in norms).all()
         context_same = Cat(same[name] for name in CONTEXT_FIELDS).all()
         return Mux(is_norm | is_pool, norm_same & ~is_pool, ~was_norm & (context_same | ~is_context))
 

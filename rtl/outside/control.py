@@ -9,9 +9,9 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hlsgen.machine.format.interface import COUNTERS, Error, Register
 from hlsgen.rtl.format.ports import LEVELS
-from hlsgen.rtl.outside.header import Error
-from hlsgen.rtl.outside.registers import COUNTER_NAMES, Settings, Status
+from hlsgen.rtl.outside.registers import Settings, Status
 from hlsgen.rtl.parts.axi import ADDRESS_BITS
 from hlsgen.rtl.parts.ports import ports
 
@@ -42,8 +42,8 @@ class Control(wiring.Component):
     enable
         The channels may read.
     core_done, core_progress, core_levels
-        The core's `done` and `progress`, and its counter levels (`LEVELS`), which are those of
-        `COUNTER_NAMES` after `cycles`.
+        The core's `done` and `progress`, and its counter levels (`LEVELS`), in the order of `COUNTERS`
+        after `cycles`.
     finish, written
         To and from the writer: no more words come; all is written.
     read_error, late_read_error, write_error, bus_progress, bus_idle
@@ -227,7 +227,7 @@ class Control(wiring.Component):
     def _copy(self, m: Module, begin: Signal) -> None:
         image = ports(self.image)
         for name, value in ports(self.settings).items():
-            if name.endswith("_base"):
+            if Register[name.upper()].words == 2:  # a base
                 value = value[: self._address_bits]
             with m.If(begin):
                 m.d.sync += image[name].eq(value)
@@ -235,7 +235,7 @@ class Control(wiring.Component):
     def _count(self, m: Module, begin: Signal) -> None:
         """Cycles while busy; the core's levels while it runs."""
         status = ports(self.status)
-        counters = [status[name] for name in COUNTER_NAMES]
+        counters = [status[counter.title] for counter in COUNTERS]
         steps = Cat(self.status.busy, self.core_levels.as_value())
         for index, counter in enumerate(counters):
             running = steps[index] if index == 0 else steps[index] & ~self.core_reset & ~self.finish

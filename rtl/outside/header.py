@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import Any
 
 from amaranth import Cat, Module, Signal, Value
@@ -11,6 +10,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.image import HEADER_BYTES, MAGIC, VERSION
+from hlsgen.machine.format.interface import Error, Header
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters
 from hlsgen.rtl.format.streams import UNIT_BITS
 from hlsgen.rtl.outside.fetch import ADDENDS, COMMANDS, CONSTANTS, HEADER, PIXELS, WEIGHTS, Open, OpenPorts
@@ -18,27 +18,16 @@ from hlsgen.rtl.outside.registers import Settings
 
 COMMAND_UNITS = 2
 """Units of 64 bytes in a command."""
-_LAST_SECTION = 12
-"""The word behind the last section's size."""
-
-
-class Error(IntEnum):
-    """Error codes, as docs/design.md lists them."""
-
-    NONE = 0
-    MAGIC = 1
-    VERSION = 2
-    BUILD = 3
-    TRUNCATED = 4
-    SECTION = 5
-    WINDOW = 6
-    READ = 7
-    WRITE = 8
-    WATCHDOG = 10
-    ALIGNMENT = 11
-    ABORTED = 12
-    TASK = 13
-    LIMIT = 14
+_CHANNELS = {
+    Header.PROGRAM: COMMANDS,
+    Header.CONSTANTS: CONSTANTS,
+    Header.WEIGHTS: WEIGHTS,
+    Header.ADDENDS: ADDENDS,
+}
+"""Words with a section's offset, the size in the word behind it, and the channels that load the sections."""
+_AFTER_SIZE = 2
+"""From the word with a section's offset to the one behind its size."""
+_LAST_SECTION = Header.ADDENDS + _AFTER_SIZE
 
 
 class HeaderCheck(wiring.Component):
@@ -143,32 +132,32 @@ class HeaderCheck(wiring.Component):
         word = self.words.payload
         with m.Switch(index):
             for position, expected, code in (
-                (0, MAGIC, Error.MAGIC),
-                (1, VERSION, Error.VERSION),
-                (2, self._build_id, Error.BUILD),
+                (Header.MAGIC, MAGIC, Error.MAGIC),
+                (Header.VERSION, VERSION, Error.VERSION),
+                (Header.BUILD_ID, self._build_id, Error.BUILD),
             ):
                 with m.Case(position), m.If(word != expected):
                     self._fail(m, code)
-            with m.Case(3):
+            with m.Case(Header.TOTAL):
                 m.d.sync += total.eq(word)
                 m.next = "TOTAL"
-            with m.Case(4, 6, 8, 10), m.If(word != following << UNIT_BITS):
+            with m.Case(*_CHANNELS), m.If(word != following << UNIT_BITS):
                 self._fail(m, Error.SECTION)
-            with m.Case(5):
+            with m.Case(Header.COMMANDS):
                 m.d.sync += size.eq(word * COMMAND_UNITS)
                 m.next = "SECTION"
                 with m.If(word == 0):
                     self._fail(m, Error.SECTION)
-            with m.Case(7, 9, 11):
+            with m.Case(Header.CONSTANTS_BYTES, Header.WEIGHTS_BYTES, Header.ADDENDS_BYTES):
                 m.d.sync += size.eq(_units(word))
                 m.next = "SECTION"
-            with m.Case(12):
+            with m.Case(Header.INPUT_BYTES):
                 m.d.sync += [base.eq(self.settings.input_base), size.eq(word)]
                 m.next = "RANGE"
-            with m.Case(13):
+            with m.Case(Header.OUTPUT_BYTES):
                 m.d.sync += [base.eq(self.settings.output_base), size.eq(word)]
                 m.next = "RANGE"
-            with m.Case(15):
+            with m.Case(Header.WORKSPACE_BYTES):
                 m.next = "DONE"
                 if self._streamed:
                     m.d.sync += [base.eq(self.settings.workspace_base), size.eq(word)]
@@ -192,12 +181,12 @@ class HeaderCheck(wiring.Component):
             with m.Else():
                 m.next = "WORD"
                 with m.Switch(index):
-                    with m.Case(0):
+                    with m.Case(Header.MAGIC):  # none was read yet
                         m.d.sync += self.open.units.eq(HEADER_BYTES // SECTION_ALIGN)
                         m.d.sync += [self.open.load.eq(1), self.open.channel.eq(HEADER)]
-                    with m.Case(13):
+                    with m.Case(Header.INPUT_BYTES + 1):
                         m.d.sync += [self.open.load.eq(1), self.open.channel.eq(PIXELS)]
-                    with m.Case(14):
+                    with m.Case(Header.OUTPUT_BYTES + 1):
                         m.d.sync += self.output_load.eq(1)
                     with m.Default():  # the workspace: the core says when it is read and written
                         m.next = "DONE"
@@ -219,8 +208,8 @@ class HeaderCheck(wiring.Component):
                 m.next = "WORD"
                 m.d.sync += [self.open.load.eq(1), following.eq(end)]
                 with m.Switch(index):
-                    for word, channel in ((6, COMMANDS), (8, CONSTANTS), (10, WEIGHTS), (12, ADDENDS)):
-                        with m.Case(word):
+                    for word, channel in _CHANNELS.items():
+                        with m.Case(word + _AFTER_SIZE):
                             m.d.sync += self.open.channel.eq(channel)
 
 

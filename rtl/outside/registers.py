@@ -5,40 +5,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Const, Module, Signal
+from amaranth import Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.format.limits import WATCHDOG_CYCLES
+from hlsgen.machine.format.interface import (
+    COUNTERS,
+    EXPERT_COUNTERS,
+    STREAMED,
+    ControlBit,
+    Register,
+    StatusBit,
+)
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.rtl.parts.axi import AxiLite, AxiLitePorts
 from hlsgen.rtl.parts.pipeline import address_bits
 from hlsgen.rtl.parts.ports import ports
 
-CONTROL, STATUS, ERROR, BUILD_ID, SHAPE, COUNTERS = 0x00, 0x04, 0x08, 0x40, 0x44, 0x48
-COUNTER_NAMES = ("cycles", "multiply", "wait_tile", "wait_weights", "wait_drain", "idle")
 
-# name, bits, offset, reset value; 64-bit settings take two registers, low first.
-SETTINGS: tuple[tuple[str, int, int, int], ...] = (
-    ("task", 32, 0x0C, 0),
-    ("image_base", 64, 0x10, 0),
-    ("image_bytes", 32, 0x18, 0),
-    ("input_base", 64, 0x1C, 0),
-    ("output_base", 64, 0x24, 0),
-    ("window_base", 64, 0x2C, 0),
-    ("window_bytes", 32, 0x34, 0),
-    ("watchdog", 32, 0x38, WATCHDOG_CYCLES),
-    ("limit", 32, 0x3C, 0),
-)
-STREAMED_SETTINGS = (("workspace_base", 64, 0x60, 0),)
-"""Those that only machines with streamed attention have."""
-EXPERT, EXPERT_TOKENS, EXPERT_WAITS = 0x68, 0x6C, 0x70
-"""Only in machines with experts: which expert's counters are shown, and these."""
-
-
-def settings(streamed: bool) -> tuple[tuple[str, int, int, int], ...]:
+def settings(streamed: bool) -> list[Register]:
     """The settings that a machine has."""
-    return SETTINGS + STREAMED_SETTINGS if streamed else SETTINGS
+    return [register for register in Register if register.setting and (streamed or register.only != STREAMED)]
 
 
 class Settings(wiring.Signature):
@@ -46,8 +33,9 @@ class Settings(wiring.Signature):
 
     def __init__(self, streamed: bool = False) -> None:
         members = {}
-        for name, bits, _, init in settings(streamed):
-            members[name] = Out(bits, init=init)  # pyright: ignore[reportCallIssue]
+        for register in settings(streamed):
+            bits = 32 * register.words
+            members[register.title] = Out(bits, init=register.reset)  # pyright: ignore[reportCallIssue]
         super().__init__(members)
 
 
@@ -55,13 +43,13 @@ class Status(wiring.Signature):
     """What the host reads back, driven by the control."""
 
     def __init__(self) -> None:
-        members = {name: Out(1) for name in ("busy", "done", "error", "ignored")}
-        super().__init__(members | {"code": Out(8)} | {name: Out(32) for name in COUNTER_NAMES})
+        members = {bit.title: Out(1) for bit in StatusBit} | {"code": Out(8)}
+        super().__init__(members | {counter.title: Out(32) for counter in COUNTERS})
 
 
 def expert_members(p: MachineParameters) -> dict[str, Any]:
     """The registers' side of the counters of experts."""
-    shown = {name: In(32) for name in ("expert_tokens", "expert_waits")}
+    shown = {counter.title: In(32) for counter in EXPERT_COUNTERS}
     return {"expert": Out(address_bits(p.experts)), **shown}
 
 
@@ -132,8 +120,9 @@ class Registers(wiring.Component):
         with m.If(accept):
             m.d.sync += bus.bvalid.eq(1)
             with m.Switch(bus.awaddr[2:]):
-                with m.Case(CONTROL >> 2), m.If(bus.wstrb[0]):
-                    m.d.sync += Cat(self.start, self.abort, self.clear).eq(bus.wdata[:3])
+                with m.Case(Register.CONTROL >> 2), m.If(bus.wstrb[0]):
+                    mine = ports(self)
+                    m.d.sync += Cat(mine[bit.title] for bit in ControlBit).eq(bus.wdata[: len(ControlBit)])
                 for offset, part in self._parts():
                     with m.Case(offset >> 2):
                         for byte in range(4):
@@ -144,11 +133,11 @@ class Registers(wiring.Component):
     def _parts(self) -> list[tuple[int, Signal]]:
         """Offset and 32-bit part of every setting."""
         parts, values = [], ports(self.settings)
-        for name, bits, offset, _ in settings(self._parameters.streamed):
-            value = values[name]
-            parts += [(offset + low // 8, value[low : low + 32]) for low in range(0, bits, 32)]
+        for register in settings(self._parameters.streamed):
+            value = values[register.title]
+            parts += [(register + 4 * word, value.word_select(word, 32)) for word in range(register.words)]
         if self._parameters.experts:
-            parts.append((EXPERT, self.expert))
+            parts.append((Register.EXPERT, self.expert))
         return parts
 
     def _read(self, m: Module) -> None:
@@ -166,17 +155,18 @@ class Registers(wiring.Component):
                     with m.Case(offset >> 2):
                         m.d.sync += bus.rdata.eq(value)
 
-    def _readable(self) -> list[tuple[int, object]]:
+    def _readable(self) -> list[tuple[int, Value]]:
         """Offset and value of every register that reads as something."""
         p, status = self._parameters, self.status
-        values = ports(status)
+        values, mine = ports(status), ports(self)
         shape = p.rows | p.columns << 8 | p.depth << 16 | p.bus_bytes << 24
+        experts = EXPERT_COUNTERS if p.experts else ()
         return [
-            (STATUS, Cat(status.busy, status.done, status.error, status.ignored)),
-            (ERROR, status.code),
+            (Register.STATUS, Cat(values[bit.title] for bit in StatusBit)),
+            (Register.ERROR, status.code),
             *self._parts(),
-            (BUILD_ID, Const(p.build_id, 32)),
-            (SHAPE, Const(shape, 32)),
-            *((COUNTERS + 4 * index, values[name]) for index, name in enumerate(COUNTER_NAMES)),
-            *([(EXPERT_TOKENS, self.expert_tokens), (EXPERT_WAITS, self.expert_waits)] if p.experts else []),
+            (Register.BUILD_ID, Const(p.build_id, 32)),
+            (Register.SHAPE, Const(shape, 32)),
+            *((counter.register, values[counter.title]) for counter in COUNTERS),
+            *((counter.register, mine[counter.title]) for counter in experts),
         ]

@@ -50,7 +50,7 @@ class Top(wiring.Component):
     Members
     -------
     s_axil_*
-        AXI4-Lite slave: the registers of docs/design.md.
+        AXI4-Lite slave: the registers of docs/registers.md.
     m_axi_*
         AXI4 master: bursts of at most `fetch.burst_bytes`, aligned so that none crosses 4 KiB.
     irq

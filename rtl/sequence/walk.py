@@ -32,7 +32,7 @@ class Position(NamedTuple):
 
 
 class Walk:
-    """Registers of one walk through a command: outer (group or head), tile, and what runs along."""
+    """Registers of one walk through a command: outer (sweep or head), tile, and what runs along."""
 
     def __init__(self, name: str, p: MachineParameters, trace: bool) -> None:
         self.at = Position(

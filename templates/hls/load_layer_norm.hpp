@@ -24,6 +24,17 @@ void add_word(RowSums& sums, const Int<16> (&elements)[P::columns]) {
     }
 }
 
+/// Sets the sum to 0 where the row's mean stays where it is: an RMS norm.
+template <class P>
+void drop_total(const Command& command, RowSums& sums) {
+#pragma HLS INLINE
+    if constexpr (P::rms_norms > 0) {
+        if (command.norm_rms != 0) {
+            sums.total = 0;
+        }
+    }
+}
+
 template <class P>
 RowScale norm_scale(const Command& command, const RowSums& sums) {
     return row_scale(sums.total, sums.squares, UInt<13>(command.norm_width), UInt<48>(command.norm_epsilon),
@@ -61,6 +72,7 @@ void load_layer_norm(Memory<P>& memory, const Command& command, const Job& job) 
 #pragma HLS PIPELINE II=1
             add_word<P>(sums, memory.residual[source + word]);
         }
+        drop_total<P>(command, sums);
         const RowScale scale = norm_scale<P>(command, sums);
         for (int word = 0; word < command.k_words; ++word) {
 #pragma HLS PIPELINE II=1

@@ -57,6 +57,7 @@ void load_pool_norm(Memory<P>& memory, const Command& command, const Job& job) {
         pool_word<P>(memory, command, word, -32768, 32767, mean[word]);
         add_word<P>(sums, mean[word]);
     }
+    drop_total<P>(command, sums);
     const RowScale scale = norm_scale<P>(command, sums);
     for (int word = 0; word < command.k_words; ++word) {
 #pragma HLS PIPELINE II=1

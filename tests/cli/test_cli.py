@@ -165,7 +165,7 @@ def test_ops_prints_the_matrix(run: Any) -> None:
     assert rows["softmax"]["classes"] == ["Softmax", "IntegerExp"]
     assert rows["layer_norm"]["places"]["HLS C++"] is True
     assert run("ops")[1].splitlines()[0].startswith("op ")
-    assert run("ops", "--markdown")[1].startswith("| op | front end |")
+    assert run("ops", "--markdown")[1].startswith("| part of a model | op | may follow |")
 
 
 def test_a_warning_is_a_line_without_a_place_in_our_code(

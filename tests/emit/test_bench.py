@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.bench_package import module_of
 from support.graphs import DIGITS, TINY, images, integer_vit
 
 from hlsgen.emit.bench import COCOTB_ARGUMENTS, MAKE_FLAGS, bench
@@ -197,12 +198,7 @@ def test_records_are_compared_as_the_compiler_compares_them(tmp_path: Path) -> N
     """The bench's own comparison against `hlsgen.machine.run.trace.compare`, on a real program's trace."""
     graph = integer_vit(DIGITS)
     lowered = lower(graph, ArrayShape(rows=4, columns=4, depth=8))
-    write(tmp_path, bench(lowered.program))
-    spec = importlib.util.spec_from_file_location("records", tmp_path / "sim/hlsgen_bench/records.py")
-    assert spec is not None
-    assert spec.loader is not None
-    records = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(records)
+    records = module_of(bench(lowered.program), tmp_path, "records")
     views = json.loads((tmp_path / "sim/design.json").read_text())["views"]
     image = np.random.default_rng(1).integers(-128, 128, (1, 8, 8))
     golden = evaluate(graph, image)

@@ -37,7 +37,9 @@ def test_program_text(golden: Callable[[str, str], None]) -> None:
     golden("hls_top", text.replace(f"hlsgen {__version__}.", "hlsgen VERSION."))
 
 
-@pytest.mark.parametrize("name", ["run_hls.tcl", "hls_config.cfg", "Makefile", "parameters.hpp", "top.hpp"])
+@pytest.mark.parametrize(
+    "name", ["run_hls.tcl", "hls_config.cfg", "Makefile", "interface.hpp", "parameters.hpp", "top.hpp"]
+)
 def test_project_text(golden: Callable[[str, str], None], name: str) -> None:
     text = files(TINY, part="xczu9eg-ffvb1156-2-e", clock_mhz=300.0)[f"hls/{name}"]
     golden(f"hls_{name.replace('.', '_').lower()}", text.replace(f"hlsgen {__version__}.", "hlsgen VERSION."))

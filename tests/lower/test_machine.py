@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 import pytest
-from support.graphs import AWKWARD, DIGITS, TINY, Vit, images, integer_vit
+from support.graphs import AWKWARD, DIGITS, RMS, TINY, Vit, images, integer_vit
 
 from hlsgen.errors import DoesNotFit
 from hlsgen.ir import evaluate
@@ -19,6 +19,8 @@ from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.machine.run.trace import compare
 
+BUILD_ID = 3769460380
+"""That of `machine(False)`."""
 MODELS = {"digits": DIGITS, "awkward": AWKWARD, "tiny": TINY}
 
 
@@ -52,7 +54,11 @@ def test_a_model_runs_on_a_larger_machine(model: Vit, streamed: bool) -> None:
     np.testing.assert_array_equal(output, golden[graph.output])
 
 
-@pytest.mark.parametrize("name", sorted(LARGER - {"experts", "choices", "queue_tokens", "workspace_units"}))
+ABSENT = {"experts", "choices", "queue_tokens", "rms_norms", "workspace_units"}
+"""What this model does not need."""
+
+
+@pytest.mark.parametrize("name", sorted(LARGER - ABSENT))
 def test_a_memory_that_is_too_small_is_named(name: str) -> None:
     needed = lower(integer_vit(AWKWARD), array(False)).program.parameters
     value = getattr(needed, name)
@@ -62,6 +68,27 @@ def test_a_memory_that_is_too_small_is_named(name: str) -> None:
     text = f"the machine's {name} must be at least {value}, not {value - 1}"
     with pytest.raises(DoesNotFit, match=re.escape(text)):
         lower(integer_vit(AWKWARD), array(False), small)
+
+
+def test_a_machine_for_rms_norms_executes_layer_norms_but_not_the_other_way_round() -> None:
+    graph = integer_vit(RMS)
+    needed = lower(graph, array(False)).program.parameters
+    assert needed.rms_norms == 1
+    layer = integer_vit(dataclasses.replace(RMS, norms="layer"))
+    found = lower(layer, array(False), needed)
+    assert not any(command.norm_rms for command in found.program.commands)
+    picture = images(RMS, 1)[0]
+    done = Interpreter(needed, found.image.pack()).run(found.program.input.pack(picture, 4))
+    assert compare(found.program, done.records, dict(evaluate(layer, picture))) is None
+    without = dataclasses.replace(needed, rms_norms=0)
+    with pytest.raises(DoesNotFit, match="the machine's rms_norms must be at least 1, not 0"):
+        lower(graph, array(False), without)
+
+
+def test_a_machine_without_rms_norms_keeps_its_build_id() -> None:
+    """Its hardware is the same as before there were any."""
+    assert machine(False).build_id == BUILD_ID
+    assert dataclasses.replace(machine(False), rms_norms=1).build_id != BUILD_ID
 
 
 def test_all_that_a_machine_lacks_is_said_at_once() -> None:

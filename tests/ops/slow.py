@@ -57,7 +57,16 @@ RSQRT = [round(65535 * math.sqrt(64 / i)) for i in range(64, 257)]
 
 def layer_norm(row: Row, epsilon: int, gain: int, gain_shift: int) -> list[int]:
     """The row's root from the table, then one multiplication per element."""
-    width, total = len(row), sum(row)
+    return _norm(row, sum(row), epsilon, gain, gain_shift)
+
+
+def rms_norm(row: Row, epsilon: int, gain: int, gain_shift: int) -> list[int]:
+    """The same where the row's mean stays."""
+    return _norm(row, 0, epsilon, gain, gain_shift)
+
+
+def _norm(row: Row, total: int, epsilon: int, gain: int, gain_shift: int) -> list[int]:
+    width = len(row)
     variance = width * sum(x * x for x in row) - total * total + epsilon
     if variance == 0:
         return [0] * width

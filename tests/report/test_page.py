@@ -15,6 +15,7 @@ from support.page import cells, dom
 
 from hlsgen.cli import main
 from hlsgen.design import Design
+from hlsgen.machine.format.interface import REASONS
 from hlsgen.machine.time.cycles import predict
 from hlsgen.pipeline import compile as compile_graph
 
@@ -117,8 +118,7 @@ def test_measured_counters_stand_beside_the_prediction(design: Design, tmp_path:
     slowest = max(result.counters, key=lambda item: item["cycles"])
     assert rows[0][:3] == ["whole image", f"{prediction.cycles:,}", f"{slowest['cycles']:,}"]
     assert rows[1][:3] == ["multiplying", f"{prediction.multiply:,}", f"{slowest['multiply']:,}"]
-    waits = ("multiply", "wait_tile", "wait_weights", "wait_drain", "idle")
-    assert [row[2] for row in rows[1:]] == [f"{slowest[key]:,}" for key in waits]
+    assert [row[2] for row in rows[1:]] == [f"{slowest[reason.title]:,}" for reason in REASONS]
     assert [row[0] for row in phases] == [row[0] for row in cells(document, "phases")[:-1]]
     measured = sum(int(row[2].replace(",", "")) for row in phases)
     assert measured == max(result.ends.values())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.graphs import AWKWARD, DIGITS, DISTILLED, TINY, Vit, images, integer_vit
+from support.graphs import AWKWARD, DIGITS, DISTILLED, MIXED, RMS, TINY, Vit, images, integer_vit
 
 from hlsgen.ir import evaluate
 from hlsgen.lower import Lowered, lower
@@ -19,7 +19,14 @@ from hlsgen.sim import cosim
 
 CALM = cosim.MemoryTiming(latency=4)
 STALLED = cosim.MemoryTiming(latency=23, stall=0.4, seed=7)
-MODELS = {"digits": DIGITS, "awkward": AWKWARD, "tiny": TINY, "distilled": DISTILLED}
+MODELS = {
+    "digits": DIGITS,
+    "awkward": AWKWARD,
+    "tiny": TINY,
+    "distilled": DISTILLED,
+    "rms": RMS,
+    "mixed": MIXED,
+}
 # Every relation of columns to depth and of tokens to rows, and a bus narrower and wider than a word.
 CASES = [
     ("digits", ArrayShape(rows=4, columns=4, depth=8)),
@@ -34,6 +41,8 @@ CASES = [
     ("awkward", ArrayShape(rows=4, columns=4, depth=8, bus_bytes=8, streamed=True, span=1)),
     ("digits", ArrayShape(rows=5, columns=2, depth=8, bus_bytes=64, ring_bytes=1024, streamed=True, span=2)),
     ("awkward", ArrayShape(rows=6, columns=8, depth=2, bus_bytes=32, row_width=2, streamed=True)),
+    ("rms", ArrayShape(rows=4, columns=4, depth=8, row_width=2)),
+    ("mixed", ArrayShape(rows=3, columns=4, depth=4, bus_bytes=8)),
 ]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.graphs import AWKWARD, DIGITS, DISTILLED, TINY, Vit, images, integer_vit
+from support.graphs import AWKWARD, DIGITS, DISTILLED, MIXED, RMS, TINY, Vit, images, integer_vit
 
 from hlsgen import numerics
 from hlsgen.emit.hls import hls
@@ -66,6 +66,8 @@ def check(graph: Graph, result: Lowered, machine: CSim, inputs: np.ndarray) -> N
         (TINY, (1, 1, 8), 8, 1),
         (DISTILLED, (4, 4, 8), 16, 1),
         (dataclasses.replace(DISTILLED, prefix=3, ends=3), (2, 8, 2), 16, 1),
+        (RMS, (4, 4, 8), 16, 2),
+        (MIXED, (3, 4, 2), 4, 1),
     ],
     ids=[
         "digits-4x4x8",
@@ -76,6 +78,8 @@ def check(graph: Graph, result: Lowered, machine: CSim, inputs: np.ndarray) -> N
         "tiny-1x1x8",
         "distilled-4x4x8",
         "three-heads-2x8x2",
+        "rms-4x4x8w2",
+        "mixed-3x4x2",
     ],
 )
 def test_every_tensor_equals_golden(
@@ -236,7 +240,7 @@ def test_equal_cpp_is_compiled_once(tiny: Lowered, cpp_folder: Path) -> None:
     files = hls(tiny.program, tiny.image)
     changed = files | {"hls/top.cpp": files["hls/top.cpp"] + "// changed\n"}
     assert CSim(tiny.program, tiny.image.pack(), changed, cpp_folder)._key("g++") != binary.parent.name
-    assert csim(tiny, cpp_folder, tracing=True)._digest("g++") != csim(tiny, cpp_folder)._key("g++")
+    assert csim(tiny, cpp_folder, tracing=True)._key("g++") != csim(tiny, cpp_folder)._key("g++")
 
 
 # -- the project as a user gets it -------------------------------------------------------------------------

@@ -15,12 +15,11 @@ pytest.importorskip("sklearn")
 import hlsgen
 from hlsgen.emit.hls import hls
 from hlsgen.examples.digits import data, model
-from hlsgen.ir import evaluate
+from hlsgen.ir import evaluate, quantize_images
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.run import trace
 from hlsgen.sim.csim import CSim
-from hlsgen.store.samples import quantize_images
 
 Labelled = tuple[np.ndarray, np.ndarray]
 

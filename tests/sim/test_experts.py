@@ -14,6 +14,7 @@ from hlsgen.ir import evaluate
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.commands import Target
+from hlsgen.machine.format.interface import REASONS
 from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.machine.run.trace import compare
 from hlsgen.machine.time import cycles
@@ -68,7 +69,8 @@ def check_counters(found: Lowered, made: Made, index: int, task: int, run: cosim
     """What the host reads of each expert: exactly its tokens; waits are a part of all that there are."""
     assert [count for count, _ in run.experts] == tokens(made, index, task)
     waits = [count for _, count in run.experts]
-    assert sum(waits) <= sum(run.counters[name] for name in ("wait_tile", "wait_weights", "wait_drain"))
+    reasons = [reason.title for reason in REASONS if reason.level.startswith("wait")]
+    assert sum(waits) <= sum(run.counters[reason] for reason in reasons)
     unused = [wait for count, wait in run.experts if not count]
     assert not any(unused)
     assert len(run.experts) == found.program.parameters.experts

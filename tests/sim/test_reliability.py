@@ -17,7 +17,7 @@ from hlsgen.ir import evaluate
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.image import HEADER_BYTES, VERSION
-from hlsgen.rtl.outside.header import Error
+from hlsgen.machine.format.interface import Error
 from hlsgen.sim import cosim
 from hlsgen.sim.cosim import Fault
 

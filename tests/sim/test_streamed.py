@@ -14,7 +14,7 @@ from hlsgen.ir import evaluate
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.commands import Product
-from hlsgen.machine.run.trace import DRAIN
+from hlsgen.machine.format.interface import DRAIN
 from hlsgen.machine.time import cycles
 from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.machine.time.operand_stream import operand_bytes

@@ -18,6 +18,7 @@ from hlsgen import Design
 from hlsgen.cli import main
 from hlsgen.emit.contents import save
 from hlsgen.errors import UsageError
+from hlsgen.machine.format.interface import COUNTERS
 from hlsgen.store.folder import FIELDS
 from hlsgen.store.measured import load
 from hlsgen.store.paths import MANIFEST, MEASURED
@@ -80,7 +81,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _counters() -> dict[str, int]:
-    return dict.fromkeys(("cycles", "multiply", "wait_tile", "wait_weights", "wait_drain", "idle"), 7)
+    return dict.fromkeys((counter.title for counter in COUNTERS), 7)
 
 
 def _with_ports(*_: object) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, Edge, FallingEdge, First, Timer
 
-from hlsgen.rtl.board.frames import ANSWER, REQUEST, FrameError
+from hlsgen.machine.format.interface import ANSWER, REQUEST, FrameError
 
 CLOCK_NS = 40
 NOT_AN_IMAGE = 1

@@ -13,14 +13,15 @@ import cocotb
 from cocotb.triggers import ClockCycles
 
 from hlsgen.machine.format import image
+from hlsgen.machine.format.interface import REASONS, ControlBit, Error, Header, Register, StatusBit
+from hlsgen.machine.format.limits import WATCHDOG_CYCLES
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.sim import testbench as tb
 from hlsgen.sim.memory_model import Timing
 from hlsgen.sim.testbench import Bench
 from support.stub_core import StubCase, stub_case
 
-MAGIC, VERSION, BUILD, TRUNCATED, SECTION, WINDOW, READ, WRITE = range(1, 9)
-WATCHDOG, ALIGNMENT, ABORTED = 10, 11, 12
+START, ABORT, CLEAR = (bit.mask for bit in ControlBit)
 
 
 def parameters() -> MachineParameters:
@@ -42,9 +43,9 @@ async def good(b: Bench, seed: int = 7) -> int:
     """The next image must be right, and nothing outside the output may be written; its cycles."""
     example = case(seed)
     result = await b.run(example.blob, example.data, len(example.output))
-    assert (result.status, result.error) == (tb.DONE, 0)
+    assert (result.status, result.error) == (StatusBit.DONE.mask, 0)
     assert result.output == example.output
-    counts = [result.counters[name] for name in tb.COUNTER_NAMES[1:]]
+    counts = [result.counters[reason.title] for reason in REASONS]
     assert 0 < sum(counts) < result.counters["cycles"]
     end = tb.OUTPUT_BASE + len(example.output)
     assert b.bus.written == set(range(tb.OUTPUT_BASE, end))
@@ -56,10 +57,10 @@ async def bad(b: Bench, blob: bytes, code: int, example: StubCase, limit: int = 
     """An image that must end with an error code within a bounded number of cycles."""
     b.place(blob, example.data, len(example.output))
     await b.configure(size or len(blob))
-    await b.host.write(tb.CONTROL, tb.START)
+    await b.host.write(Register.CONTROL, START)
     await b.wait(limit)
     result = await b.result()
-    assert (result.status, result.error) == (tb.FAILED, code), (result.status, result.error, code)
+    assert (result.status, result.error) == (StatusBit.ERROR.mask, code), (result.status, result.error, code)
 
 
 def patched(blob: bytes, word: int, value: int) -> bytes:
@@ -99,29 +100,29 @@ async def header_errors(dut: Any) -> None:
     b, example = await bench(dut), case()
     blob, total = example.blob, len(example.blob)
     for word, value, code in (
-        (0, 0x12345678, MAGIC),
-        (1, image.VERSION + 1, VERSION),
-        (1, image.VERSION - 1, VERSION),
-        (2, example.image.build_id ^ 1, BUILD),
-        (3, total + 1, TRUNCATED),
-        (3, 0, TRUNCATED),
-        (4, 0, SECTION),
-        (4, 64 + 4, SECTION),
-        (5, 0, SECTION),
-        (5, 0xFFFFFFFF, SECTION),
-        (5, total // 128 + 1, SECTION),
-        (6, total, SECTION),
-        (7, 0xFFFFFFFF, SECTION),
-        (8, 0xFFFFFFC0, SECTION),
-        (10, total - 64 + 1, SECTION),
-        (11, total, SECTION),
+        (Header.MAGIC, 0x12345678, Error.MAGIC),
+        (Header.VERSION, image.VERSION + 1, Error.VERSION),
+        (Header.VERSION, image.VERSION - 1, Error.VERSION),
+        (Header.BUILD_ID, example.image.build_id ^ 1, Error.BUILD),
+        (Header.TOTAL, total + 1, Error.TRUNCATED),
+        (Header.TOTAL, 0, Error.TRUNCATED),
+        (Header.PROGRAM, 0, Error.SECTION),
+        (Header.PROGRAM, 64 + 4, Error.SECTION),
+        (Header.COMMANDS, 0, Error.SECTION),
+        (Header.COMMANDS, 0xFFFFFFFF, Error.SECTION),
+        (Header.COMMANDS, total // 128 + 1, Error.SECTION),
+        (Header.CONSTANTS, total, Error.SECTION),
+        (Header.CONSTANTS_BYTES, 0xFFFFFFFF, Error.SECTION),
+        (Header.WEIGHTS, 0xFFFFFFC0, Error.SECTION),
+        (Header.ADDENDS, total - 64 + 1, Error.SECTION),
+        (Header.ADDENDS_BYTES, total, Error.SECTION),
     ):
         before = b.bus.read_beats
         await bad(b, patched(blob, word, value), code, example, limit=300)
         assert b.bus.read_beats - before == 64 // b.bus.bus_bytes
         assert not b.bus.written
-    await bad(b, blob, TRUNCATED, example, size=len(blob) - 1)
-    await bad(b, blob, TRUNCATED, example, size=63)
+    await bad(b, blob, Error.TRUNCATED, example, size=len(blob) - 1)
+    await bad(b, blob, Error.TRUNCATED, example, size=63)
     await good(b)
 
 
@@ -130,16 +131,16 @@ async def alignment(dut: Any) -> None:
     """Base addresses must be multiples of 64."""
     b, example = await bench(dut), case()
     for register, base in (
-        (tb.IMAGE, tb.IMAGE_BASE + 4),
-        (tb.INPUT, tb.INPUT_BASE + 1),
-        (tb.OUTPUT, tb.OUTPUT_BASE + 32),
+        (Register.IMAGE_BASE, tb.IMAGE_BASE + 4),
+        (Register.INPUT_BASE, tb.INPUT_BASE + 1),
+        (Register.OUTPUT_BASE, tb.OUTPUT_BASE + 32),
     ):
         b.place(example.blob, example.data, len(example.output))
         await b.configure(len(example.blob))
         await b.host.write64(register, base)
-        await b.host.write(tb.CONTROL, tb.START)
+        await b.host.write(Register.CONTROL, START)
         await b.wait(100)
-        assert (await b.result()).error == ALIGNMENT
+        assert (await b.result()).error == Error.ALIGNMENT
         assert b.bus.read_beats == 0
     await good(b)
 
@@ -150,7 +151,7 @@ async def window(dut: Any) -> None:
     b, example = await bench(dut), case()
     base, span = 0x5_0000_0000, 0x40000
     sizes = {"image": len(example.blob), "input": len(example.data), "output": len(example.output)}
-    registers = {"image": tb.IMAGE, "input": tb.INPUT, "output": tb.OUTPUT}
+    registers = {"image": Register.IMAGE_BASE, "input": Register.INPUT_BASE, "output": Register.OUTPUT_BASE}
     inside = {"image": base, "input": base + 0x10000, "output": base + 0x20000}
     for moved in ("none", *sizes):
         for place in ("below", "end", "beyond", "far"):
@@ -168,17 +169,17 @@ async def window(dut: Any) -> None:
             b.bus.written.clear()
             for name, register in registers.items():
                 await b.host.write64(register, where[name])
-            await b.host.write(tb.IMAGE_BYTES, len(example.blob))
-            await b.host.write64(tb.WINDOW, base)
-            await b.host.write(tb.WINDOW_BYTES, span)
-            await b.host.write(tb.CONTROL, tb.START)
+            await b.host.write(Register.IMAGE_BYTES, len(example.blob))
+            await b.host.write64(Register.WINDOW_BASE, base)
+            await b.host.write(Register.WINDOW_BYTES, span)
+            await b.host.write(Register.CONTROL, START)
             await b.wait()
-            assert await b.host.read(tb.ERROR) == (0 if legal else WINDOW), (moved, place)
-            await b.host.write(tb.CONTROL, tb.CLEAR)
+            assert await b.host.read(Register.ERROR) == (0 if legal else Error.WINDOW), (moved, place)
+            await b.host.write(Register.CONTROL, CLEAR)
             output = b.memory.regions[where["output"]]
             assert output == (example.output if legal else bytes(len(output)))
             assert legal or not b.bus.written
-    await b.host.write(tb.WINDOW_BYTES, 0)
+    await b.host.write(Register.WINDOW_BYTES, 0)
     await good(b)
 
 
@@ -187,14 +188,16 @@ async def read_errors(dut: Any) -> None:
     """A failing read ends the image wherever it comes, and the next image is right."""
     b, example = await bench(dut, Timing(latency=9, stall=0.1)), case()
     sections = struct.unpack_from("<16I", example.blob)
+    inside = min(64 * 5, (sections[Header.WEIGHTS_BYTES] - 1) // 64 * 64)
+    middle = tb.IMAGE_BASE + sections[Header.WEIGHTS] + inside
     for address in (
         tb.IMAGE_BASE,
-        *(tb.IMAGE_BASE + sections[word] for word in (4, 6, 8, 10)),
-        tb.IMAGE_BASE + sections[8] + min(64 * 5, (sections[9] - 1) // 64 * 64),
+        *(tb.IMAGE_BASE + sections[word] for word, _ in image.SECTIONS),
+        middle,
         tb.INPUT_BASE,
     ):
         b.bus.read_fails = lambda beat, address=address: beat == address
-        await bad(b, example.blob, READ, example)
+        await bad(b, example.blob, Error.READ, example)
         b.bus.read_fails = lambda beat: False  # noqa: ARG005
         await good(b)
 
@@ -205,7 +208,7 @@ async def write_errors(dut: Any) -> None:
     b, example = await bench(dut, Timing(latency=5)), case()
     for address in (tb.OUTPUT_BASE, tb.OUTPUT_BASE + len(example.output) - b.bus.bus_bytes):
         b.bus.write_fails = lambda beat, address=address: beat == address
-        await bad(b, example.blob, WRITE, example, limit=10_000)
+        await bad(b, example.blob, Error.WRITE, example, limit=10_000)
         b.bus.write_fails = lambda beat: False  # noqa: ARG005
         await good(b)
 
@@ -218,10 +221,10 @@ async def reset_in_the_middle(dut: Any) -> None:
     for _ in range(6):
         b.place(example.blob, example.data, len(example.output))
         await b.configure(len(example.blob))
-        await b.host.write(tb.CONTROL, tb.START)
+        await b.host.write(Register.CONTROL, START)
         await ClockCycles(dut.clk, random.randrange(5, cycles))
         await b.reset()
-        assert await b.host.read(tb.STATUS) == 0
+        assert await b.host.read(Register.STATUS) == 0
         await good(b)
 
 
@@ -233,18 +236,18 @@ async def abort(dut: Any) -> None:
     for _ in range(8):
         b.place(example.blob, example.data, len(example.output))
         await b.configure(len(example.blob))
-        await b.host.write(tb.CONTROL, tb.START)
+        await b.host.write(Register.CONTROL, START)
         await ClockCycles(dut.clk, random.randrange(1, cycles * 3 // 4))
-        await b.host.write(tb.CONTROL, tb.ABORT)
+        await b.host.write(Register.CONTROL, ABORT)
         await b.wait(2000)
-        assert (await b.result()).error == ABORTED
+        assert (await b.result()).error == Error.ABORTED
         assert b.bus.idle
         end = tb.OUTPUT_BASE + len(example.output)
         assert all(tb.OUTPUT_BASE <= address < end for address in b.bus.written)
         await good(b)
-    await b.host.write(tb.CONTROL, tb.ABORT)
-    await b.host.write(tb.CONTROL, tb.ABORT | tb.START)
-    assert await b.host.read(tb.STATUS) == 0
+    await b.host.write(Register.CONTROL, ABORT)
+    await b.host.write(Register.CONTROL, ABORT | START)
+    assert await b.host.read(Register.STATUS) == 0
 
 
 @cocotb.test()
@@ -253,16 +256,17 @@ async def start_while_busy(dut: Any) -> None:
     b, example = await bench(dut, Timing(latency=20)), case()
     b.place(example.blob, example.data, len(example.output))
     await b.configure(len(example.blob))
-    await b.host.write(tb.CONTROL, tb.START)
-    for register in (tb.IMAGE, tb.INPUT, tb.OUTPUT):
+    await b.host.write(Register.CONTROL, START)
+    for register in (Register.IMAGE_BASE, Register.INPUT_BASE, Register.OUTPUT_BASE):
         await b.host.write64(register, 0xDEAD0000)
-    await b.host.write(tb.IMAGE_BYTES, 1)
-    await b.host.write(tb.CONTROL, tb.START)
-    assert await b.host.read(tb.STATUS) == tb.BUSY | tb.IGNORED
+    await b.host.write(Register.IMAGE_BYTES, 1)
+    await b.host.write(Register.CONTROL, START)
+    assert await b.host.read(Register.STATUS) == StatusBit.BUSY.mask | StatusBit.IGNORED.mask
     await b.wait()
     result = await b.result()
-    assert (result.status, result.error, result.output) == (tb.DONE | tb.IGNORED, 0, example.output)
-    assert await b.host.read(tb.STATUS) == 0
+    status = StatusBit.DONE.mask | StatusBit.IGNORED.mask
+    assert (result.status, result.error, result.output) == (status, 0, example.output)
+    assert await b.host.read(Register.STATUS) == 0
     await good(b)
 
 
@@ -270,8 +274,8 @@ async def start_while_busy(dut: Any) -> None:
 async def watchdog(dut: Any) -> None:
     """A core that hangs is stopped after as many cycles as the register says."""
     b, example = await bench(dut), case(hang=True)
-    await b.host.write(tb.WATCHDOG, 500)
-    await bad(b, example.blob, WATCHDOG, example, limit=2000)
+    await b.host.write(Register.WATCHDOG, 500)
+    await bad(b, example.blob, Error.WATCHDOG, example, limit=2000)
     await good(b)
 
 
@@ -279,16 +283,16 @@ async def watchdog(dut: Any) -> None:
 async def dead_memory(dut: Any) -> None:
     """A memory that stops answering ends the image; what it sends when it wakes up belongs to nobody."""
     b, example, random = await bench(dut, Timing(latency=8)), case(), Random(5)
-    await b.host.write(tb.WATCHDOG, 200)
+    await b.host.write(Register.WATCHDOG, 200)
     cycles = await good(b)
     for _ in range(6):
         b.place(example.blob, example.data, len(example.output))
         await b.configure(len(example.blob))
-        await b.host.write(tb.CONTROL, tb.START)
+        await b.host.write(Register.CONTROL, START)
         await ClockCycles(dut.clk, random.randrange(20, cycles * 3 // 4))
         b.bus.frozen = True
         await b.wait(1000)
-        assert (await b.result()).error == WATCHDOG
+        assert (await b.result()).error == Error.WATCHDOG
         b.bus.frozen = False
         b.bus.written.clear()
         await good(b)
@@ -298,24 +302,24 @@ async def dead_memory(dut: Any) -> None:
 async def registers(dut: Any) -> None:
     """Settings read back, with byte strobes; the rest is read-only or reads zero."""
     b, p = await bench(dut), parameters()
-    assert await b.host.read(tb.WATCHDOG) == 1 << 20
-    assert await b.host.read(tb.BUILD_ID) == p.build_id
+    assert await b.host.read(Register.WATCHDOG) == WATCHDOG_CYCLES
+    assert await b.host.read(Register.BUILD_ID) == p.build_id
     shape = p.rows | p.columns << 8 | p.depth << 16 | p.bus_bytes << 24
-    assert await b.host.read(tb.SHAPE) == shape
-    assert await b.host.read(tb.LIMIT) == 0
-    settings = range(0x0C, tb.LIMIT + 4, 4)
+    assert await b.host.read(Register.SHAPE) == shape
+    assert await b.host.read(Register.LIMIT) == 0
+    settings = range(Register.TASK, Register.LIMIT + 4, 4)
     for address in settings:
         await b.host.write(address, 0x01010101 * (address + 1))
     for address in settings:
         assert await b.host.read(address) == 0x01010101 * (address + 1)
-    await b.host.write(0x10, 0xAABBCCDD, strobes=0b0101)
-    assert await b.host.read(0x10) == 0x11BB11DD
-    for address in (tb.STATUS, tb.ERROR, *range(tb.COUNTERS, 0x100, 4)):
+    await b.host.write(Register.IMAGE_BASE, 0xAABBCCDD, strobes=0b0101)
+    assert await b.host.read(Register.IMAGE_BASE) == 0x11BB11DD
+    for address in (Register.STATUS, Register.ERROR, *range(Register.CYCLES, 0x100, 4)):
         await b.host.write(address, 0xFFFFFFFF)
         assert await b.host.read(address) == 0
-    assert await b.host.read(tb.CONTROL) == 0
-    await b.host.write(tb.CONTROL, tb.START, strobes=0b1110)
-    assert await b.host.read(tb.STATUS) == 0
+    assert await b.host.read(Register.CONTROL) == 0
+    await b.host.write(Register.CONTROL, START, strobes=0b1110)
+    assert await b.host.read(Register.STATUS) == 0
 
 
 @cocotb.test()
@@ -325,7 +329,7 @@ async def output_limit(dut: Any) -> None:
     blob = replace(example.image, output_bytes=100).pack()
     b.place(blob, example.data, len(example.output))
     await b.configure(len(blob))
-    await b.host.write(tb.CONTROL, tb.START)
+    await b.host.write(Register.CONTROL, START)
     await b.wait()
     assert (await b.result()).output[:128] == example.output[:128]
     assert b.bus.written == set(range(tb.OUTPUT_BASE, tb.OUTPUT_BASE + 128))

@@ -66,6 +66,7 @@ PLAIN = MachineParameters(
     key_words=8, value_words=8, score_words=8, ring_words=8, constant_words=8, accumulator_bits=20,
 )  # fmt: skip
 SMALL = dataclasses.replace(PLAIN, rows=1, depth=2)
+RMS = dataclasses.replace(PLAIN, rms_norms=1)
 EXPERTS = dataclasses.replace(PLAIN, experts=4, choices=2, queue_tokens=8, tasks=2)
 STREAMED = dataclasses.replace(PLAIN, workspace_units=4)
 WIDE = dataclasses.replace(PLAIN, columns=4, row_width=2)
@@ -124,6 +125,7 @@ SLOW: Mapping[str, Cases] = {
     "load": {
         "row_unit": lambda: RowUnit(variance_style="ecp5", combine_style="ecp5", interpolate_style="ecp5"),
         "layer_norm": lambda: LayerNormLoad(PLAIN, plan(PLAIN, "ecp5"), memory=True),
+        "rms_norm": lambda: LayerNormLoad(RMS, plan(RMS, "ecp5"), memory=True),
         "load": lambda: LoadStage(PLAIN, plan(PLAIN, "ecp5"), block=True),
         "walk": lambda: RowWalk(PLAIN),
         "walk_experts": lambda: RowWalk(EXPERTS),

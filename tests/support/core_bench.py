@@ -19,14 +19,14 @@ from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.commands import COMMAND_BYTES, Command
 from hlsgen.machine.format.constants import word_bytes
 from hlsgen.machine.format.image import Image
+from hlsgen.machine.format.interface import REASONS, TRACE_PORTS, record_type
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.run.interpreter import Execution, Interpreter
-from hlsgen.machine.run.trace import record_type
 from hlsgen.rtl.core.core import Core
 from support.graphs import Vit, images, integer_vit
 
 STREAMS = ("commands", "constants", "weights", "addends", "pixels")
-COUNTERS = ("issue", "wait_tile", "wait_weights", "wait_drain", "idle")
+COUNTERS = tuple(reason.level for reason in REASONS)
 
 EVENTS = ("command", "start", "tile_done", "step", "captured")
 """A command offered, LOAD's start of a job, a tile handed over, a step, a block's sums complete."""
@@ -145,7 +145,7 @@ class CoreBench:
         columns = self.parameters.columns
         record = np.zeros(1, record_type(columns))
         record["which"], record["cycle"] = which, self._cycle
-        for name in ("command", "kind", "head", "row", "word"):
+        for name in TRACE_PORTS:
             record[name] = context.get(getattr(shown, name))
         record["row"] += row
         data = context.get(shown.data) >> (16 * columns * row)

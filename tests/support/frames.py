@@ -9,7 +9,8 @@ from typing import Any
 
 from amaranth.sim import Simulator
 
-from hlsgen.rtl.board.frames import REQUEST, Frames
+from hlsgen.machine.format.interface import REQUEST
+from hlsgen.rtl.board.frames import Frames
 
 CYCLES = 0x89ABCDEF
 

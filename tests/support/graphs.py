@@ -17,6 +17,7 @@ from hlsgen.ops import (
     IntegerLayerNorm,
     IntegerLinear,
     IntegerMean,
+    IntegerRMSNorm,
     IntegerScores,
     IntegerTable,
     Patches,
@@ -40,6 +41,8 @@ class Vit:
     ends: int = 1
     """Tokens with a head of their own; the output is the sum of the heads."""
     logit_bits: int = 10
+    norms: str = "layer"
+    """layer, rms, or both: mixed."""
     seed: int = 0
 
 
@@ -48,6 +51,8 @@ AWKWARD = Vit(
     image=(2, 9, 6), patch=(3, 2), prefix=0, width=15, heads=3, hidden=22, classes=7, pool="mean", seed=1
 )
 DISTILLED = Vit(prefix=2, ends=2, classes=37, blocks=1, seed=3)
+RMS = Vit(image=(1, 6, 4), width=15, heads=3, blocks=1, hidden=9, classes=5, norms="rms", seed=4)
+MIXED = Vit(image=(1, 4, 6), prefix=0, width=8, heads=2, hidden=9, pool="mean", norms="mixed", seed=5)
 TINY = Vit(image=(1, 2, 2), patch=(2, 2), prefix=0, width=4, heads=1, blocks=1, hidden=3, classes=2, seed=2)
 
 
@@ -133,7 +138,9 @@ class _Builder:
     def norm(self, name: str, x: str) -> str:
         gain, shift = numerics.dyadic(31.7)
         epsilon = int(self.random.integers(0, 5000))
-        return self.graph.add(name, IntegerLayerNorm(epsilon=epsilon, gain=gain, gain_shift=shift), [x])
+        rms = self.shape.norms == "rms" or (self.shape.norms == "mixed" and not name.endswith("norm2"))
+        op = (IntegerRMSNorm if rms else IntegerLayerNorm)(epsilon=epsilon, gain=gain, gain_shift=shift)
+        return self.graph.add(name, op, [x])
 
     def linear(
         self, name: str, x: str, size: int, spread: float, residual: bool = False, weights: bool = False

@@ -13,9 +13,9 @@ from hlsgen.lower.constants import ConstantStream
 from hlsgen.machine.format.commands import Command, Depends, Drain, Load, Product, Target
 from hlsgen.machine.format.constants import Item
 from hlsgen.machine.format.image import Image
+from hlsgen.machine.format.interface import DRAIN, TILE
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.run.interpreter import Execution, Interpreter
-from hlsgen.machine.run.trace import DRAIN, TILE
 
 DEEP = MachineParameters(
     rows=2, columns=2, depth=8, tile_words=8, residual_words=128, feature_words=128, image_words=64,

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from hlsgen.frontend.read.export import GETITEM, Call, Export, Ref
+from hlsgen.frontend.rules.rule import rewrite
 from hlsgen.ops.activation import FUNCTIONS
 
 OPERATOR = "hlsgen.moe.default"
@@ -27,6 +28,7 @@ _SOFTMAX = ("aten.softmax.int", "aten._softmax.default")
 _ZEROS = ("aten.zeros_like.default", "aten.zeros.default", "aten.new_zeros.default")
 
 
+@rewrite
 def with_experts(export: Export) -> Export:
     """The export with every dense mixture as one call, under the name of its last one."""
     if not any(call.target == "aten.topk.default" for call in export.calls):

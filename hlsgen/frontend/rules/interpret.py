@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,18 +13,20 @@ from typing import Any
 import torch
 
 from hlsgen.errors import Problem, TypeMismatch
+from hlsgen.frontend import rules
 from hlsgen.frontend.read.export import GETITEM, Call, Export, Input, Opaque, Ref, uses
 from hlsgen.frontend.read.places import clean
-from hlsgen.frontend.rules import attention as _attention  # noqa: F401 - registers its rules
-from hlsgen.frontend.rules import experts as _experts  # noqa: F401 - registers its rule
-from hlsgen.frontend.rules.dense_experts import OPERATOR, with_experts
+from hlsgen.frontend.rules.dense_experts import OPERATOR
 from hlsgen.frontend.rules.inplace import constant_writes, overwritten
-from hlsgen.frontend.rules.rule import RULES, CallSite
+from hlsgen.frontend.rules.rule import REWRITES, RULES, CallSite
 from hlsgen.frontend.rules.terms import Refusal, Task, Term, Terms, Unknown, Value
 from hlsgen.frontend.rules.tokens import settle
 from hlsgen.frontend.rules.views import FOLDABLE, SAME, VIEWS, fold
 from hlsgen.ir import Source, TensorType
 from hlsgen.ops import Choose
+
+for _module in pkgutil.iter_modules(rules.__path__):
+    importlib.import_module(f"{rules.__name__}.{_module.name}")  # each registers its rules
 
 MAPPED, FOLDED, UNUSED, REFUSED, BLOCKED = "mapped", "folded", "unused", "refused", "blocked"
 """What became of a call: a node of the graph, folded away, unused, a problem, or behind a problem."""
@@ -99,7 +103,10 @@ class Reader:
 
     def __init__(self, export: Export, image: Input) -> None:
         """Set up the environment with the image and all constants."""
-        self.export, self.reading, self.terms = with_experts(export), Reading(), Terms()
+        self.reading, self.terms = Reading(), Terms()
+        for rewrite in REWRITES:
+            export = rewrite(export)
+        self.export = export
         shape = tuple(int(size) for size in image.shape)
         self.image = self.terms.new(None, (), "image", Source(), TensorType(shape[1:]))
         self.values: dict[str, Any] = {name: item.tensor for name, item in export.constants.items()}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hlsgen.frontend.read.export import Call, Constant, Ref
+from hlsgen.frontend.read.export import Call, Constant, Export, Ref
 from hlsgen.frontend.read.places import identifier
 from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Value, named
 from hlsgen.frontend.rules.tokens import settle
@@ -59,6 +59,17 @@ def rule(*targets: str) -> Callable[[Rule], Rule]:
         return function
 
     return register
+
+
+Rewrite = Callable[[Export], Export]
+REWRITES: list[Rewrite] = []
+"""What an export goes through before it is read: each puts one call in the place of many."""
+
+
+def rewrite(function: Rewrite) -> Rewrite:
+    """Register a function for all exports."""
+    REWRITES.append(function)
+    return function
 
 
 def array(tensor: torch.Tensor) -> np.ndarray:

@@ -155,6 +155,7 @@ class Command:
         16, 0, "64-byte units of its constants; only where it may be skipped", varies=True
     )
     constant_words: int = field(16, 0, "words of the command's constants", orders=True)
+    norm_rms: int = field(1, 0, "`numerics.layer_norm` leaves a row's mean where it is: an RMS norm")
 
     def __post_init__(self) -> None:
         for item in FIELDS:

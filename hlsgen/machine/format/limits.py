@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-WATCHDOG_CYCLES = 1 << 20
+from hlsgen.machine.format.interface import Register
+
+WATCHDOG_CYCLES = Register.WATCHDOG.reset
 """Cycles without progress that end an image, unless the host says otherwise."""
 LIMIT_FACTOR = 64
 """An image may take so many times its predicted cycles: so much slower than the model's may a memory be."""

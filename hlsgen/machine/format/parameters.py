@@ -16,7 +16,9 @@ SECTION_ALIGN = 64
 """Bytes to which every section of an Image, the input and the output are padded."""
 
 
-_MAY_BE_ZERO = ("workspace_units", "experts", "choices", "queue_tokens")
+_MAY_BE_ZERO = ("workspace_units", "experts", "choices", "queue_tokens", "rms_norms")
+_NEWER = ("rms_norms",)
+"""Parameters that do not count for the build id while they are 0: machines from before them keep theirs."""
 
 
 def is_power_of_two(value: int) -> bool:
@@ -75,6 +77,8 @@ class MachineParameters:
     """Tasks that the host may choose from (1..16)."""
     workspace_units: int = 0
     """Units of 64 bytes that keys take in external memory, and values behind them; 0: both stay inside."""
+    rms_norms: int = 0
+    """1: LOAD can normalise rows whose mean stays where it is; 0: it takes every row's mean away."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -94,6 +98,7 @@ class MachineParameters:
                 ("experts", self.experts <= 64, "at most 64"),
                 ("choices", self.choices <= self.experts, "at most the number of experts"),
                 ("tasks", self.tasks <= 16, "at most 16"),
+                ("rms_norms", self.rms_norms <= 1, "0 or 1"),
                 ("row_width", not self.experts or self.row_width == 1, "1 in a machine with experts"),
                 ("accumulator_bits", 16 <= self.accumulator_bits <= 32, "in 16..32"),
             )
@@ -137,7 +142,7 @@ class MachineParameters:
     @property
     def field_bits(self) -> Mapping[str, int]:
         """Bits that the fields of commands may have."""
-        return FIELD_BITS
+        return FIELD_BITS if self.rms_norms else FIELD_BITS | {"norm_rms": 0}
 
     @property
     def pools(self) -> bool:
@@ -165,6 +170,10 @@ class MachineParameters:
     @property
     def build_id(self) -> int:
         """32 bits that an Image must repeat to be accepted: a digest of all parameters."""
-        names = sorted(item.name for item in dataclasses.fields(MachineParameters))
+        names = sorted(
+            item.name
+            for item in dataclasses.fields(MachineParameters)
+            if item.name not in _NEWER or getattr(self, item.name)
+        )
         text = ",".join(f"{name}={getattr(self, name)}" for name in names)
         return zlib.crc32(text.encode())

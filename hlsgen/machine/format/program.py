@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -64,6 +64,9 @@ class InputLayout:
     width: int
     row_words: int
 
+    AXES: ClassVar[tuple[int, int, int]] = (1, 0, 2)
+    """Axes of an image [channels, height, width], the slowest one first."""
+
     @property
     def words(self) -> int:
         return self.height * self.channels * self.row_words
@@ -74,7 +77,7 @@ class InputLayout:
         if image.shape != shape:
             raise UsageError(f"input image must have shape {shape}, not {image.shape}")
         rows = np.zeros((self.height, self.channels, self.row_words * columns), np.int8)
-        rows[..., : self.width] = image.transpose(1, 0, 2)
+        rows[..., : self.width] = image.transpose(self.AXES)
         return pad(rows.tobytes())
 
 
@@ -124,9 +127,14 @@ class OutputLayout:
 
     def pack(self, value: np.ndarray, parameters: MachineParameters) -> bytes:
         """The bytes that the machine writes for the tensor `value`: the inverse of `unpack`."""
-        words = np.zeros(self.size(parameters) // 2, "<i2")
+        return pad(self.drained(value, parameters).tobytes())
+
+    def drained(self, value: np.ndarray, parameters: MachineParameters) -> np.ndarray:
+        """int16 in drain order without padding at their end: of an output, and of a command's addends."""
+        columns = ceil_div(self.columns, parameters.columns) * parameters.columns
+        words = np.zeros(parameters.padded_rows(self.rows) * columns, "<i2")
         words[self.places(parameters)] = value.reshape(self.rows, self.columns)
-        return words.tobytes()
+        return words
 
     def unpack(self, data: bytes, parameters: MachineParameters) -> np.ndarray:
         """int64 [rows, columns] from the bytes that the machine wrote."""

@@ -7,8 +7,9 @@ import numpy as np
 
 from hlsgen import numerics
 from hlsgen.machine.format.commands import Command, Drain
+from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.modes.drain_scores import SCORES, scores
-from hlsgen.machine.modes.jobs import Job, Kind
+from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import DrainMode, Unit
 

@@ -4,15 +4,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 
-
-class Kind(IntEnum):
-    """A job's kind, as the trace shows it."""
-
-    PLAIN = 0
-    SCORES = 1
-    CONTEXT = 2
+from hlsgen.machine.format.interface import Kind
 
 
 @dataclass(frozen=True)

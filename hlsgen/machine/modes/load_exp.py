@@ -7,8 +7,9 @@ import numpy as np
 
 from hlsgen import numerics
 from hlsgen.machine.format.commands import Command, Load
+from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.machine.modes.jobs import Job, Kind
+from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.load_rows import ROWS, rows_time
 from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import LoadMode, Unit

@@ -19,7 +19,7 @@ LAYER_NORM = Unit(
     rtl="load/layer_norm",
     reads=(
         "source", "source_stride", "k_words", "gather", "queue_base",
-        "norm_width", "norm_epsilon", "norm_gain", "norm_gain_shift",
+        "norm_width", "norm_epsilon", "norm_gain", "norm_gain_shift", "norm_rms",
     ),
 )  # fmt: skip
 
@@ -30,14 +30,24 @@ def normalise(command: Command, words: np.ndarray) -> np.ndarray:
     result = np.zeros_like(flat)
     width = command.norm_width
     result[:, :width] = numerics.layer_norm(
-        flat[:, :width], command.norm_epsilon, command.norm_gain, command.norm_gain_shift
+        flat[:, :width],
+        command.norm_epsilon,
+        command.norm_gain,
+        command.norm_gain_shift,
+        centred=not command.norm_rms,
     )
     return result.reshape(words.shape)
 
 
 def norm_setting(command: Command) -> tuple[int, ...]:
     """What the layer norm pipeline must be set to."""
-    return command.norm_width, command.norm_epsilon, command.norm_gain, command.norm_gain_shift
+    return (
+        command.norm_width,
+        command.norm_epsilon,
+        command.norm_gain,
+        command.norm_gain_shift,
+        command.norm_rms,
+    )
 
 
 class LayerNorm(LoadMode):

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from hlsgen.machine.format.commands import Command, Product, Target
+from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters
-from hlsgen.machine.modes.jobs import Job, Kind
+from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import ProductMode, Unit
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from hlsgen.machine.format.commands import Command, Product
 from hlsgen.machine.format.constants import block_words, word_bytes
+from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.machine.modes.jobs import Job, Kind
+from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import ProductMode, Unit
 

@@ -19,7 +19,7 @@ ROWS = Unit(
 
 
 def _address(command: Command, job: Job, row: np.ndarray, block: int) -> np.ndarray:
-    """Of a context job the words are those of its head."""
+    """Addresses of a block's words; a context job has the words of its head."""
     return command.target_base + row * command.target_stride + job.head * command.head_words + block
 
 

@@ -8,29 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hlsgen.machine.format.interface import trace_places
 from hlsgen.machine.format.program import Program, View
-from hlsgen.machine.modes.jobs import Kind
-
-TILE, DRAIN = 0, 1
-PLAIN, SCORES, CONTEXT = Kind
-
-
-def record_type(columns: int) -> np.dtype:
-    """One record: a word of `columns` elements with its place."""
-    return np.dtype(
-        [
-            ("which", "u1"),
-            ("kind", "u1"),
-            ("head", "u1"),
-            ("zero", "u1"),
-            ("command", "<u2"),
-            ("row", "<u2"),
-            ("word", "<u2"),
-            ("zero2", "<u2"),
-            ("cycle", "<u4"),
-            ("data", "<i2", (columns,)),
-        ]
-    )
 
 
 @dataclass(frozen=True)
@@ -55,25 +34,6 @@ class Difference:
             f"{self.tensor}{list(self.index)}: golden {self.golden}, got {self.got} "
             f"(command {self.command}{when}; {self.differing} elements differ)"
         )
-
-
-def _indices(view: View, records: np.ndarray, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Flat index into the tensor for every element of every record, and which of them are no padding."""
-    word = records["word"].astype(np.int64)[:, None]
-    row = records["row"].astype(np.int64)[:, None]
-    lane = np.arange(columns)[None, :]
-    if view.heads == 0:
-        column = word * columns + lane
-        return row * view.columns + column, column < view.columns
-    if view.kind == PLAIN:
-        head, word = word // view.head_words, word % view.head_words
-    else:
-        head = records["head"].astype(np.int64)[:, None]
-    column = word * columns + lane
-    real = column < view.columns
-    if view.head_first:
-        return (head * view.rows + row) * view.columns + column, real
-    return row * (view.heads * view.columns) + head * view.columns + column, real
 
 
 def tensor_shape(view: View) -> tuple[int, ...]:
@@ -107,7 +67,7 @@ def rebuild(
         if view.expert or (golden is not None and view.tensor not in golden):
             continue
         chosen = _select(records, view)
-        flat, real = _indices(view, chosen, program.parameters.columns)
+        flat, real = trace_places(view, chosen)
         tensor = np.zeros(int(np.prod(tensor_shape(view))), np.int64)
         tensor[flat[real]] = chosen["data"][real]
         tensors[view.tensor] = tensor.reshape(tensor_shape(view))
@@ -125,19 +85,17 @@ def compare(
     for view in program.views:
         if not program.commands[view.command].runs_for(task):
             continue
-        difference = _compare_view(program, _select(records, view), view, golden)
+        difference = _compare_view(_select(records, view), view, golden)
         if difference is not None:
             return difference
     return None
 
 
-def _compare_view(
-    program: Program, chosen: np.ndarray, view: View, golden: Mapping[str, np.ndarray]
-) -> Difference | None:
+def _compare_view(chosen: np.ndarray, view: View, golden: Mapping[str, np.ndarray]) -> Difference | None:
     rows = routed_rows(view, golden) if view.expert else np.arange(view.rows)
     if view.expert:
         chosen = _placed(chosen, rows, view.rows)
-    flat, real = _indices(view, chosen, program.parameters.columns)
+    flat, real = trace_places(view, chosen)
     expected = golden[view.tensor].reshape(-1)
     inside = real & (flat >= 0) & (flat < expected.size)
     wrong = real & ~inside

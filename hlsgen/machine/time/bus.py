@@ -57,14 +57,14 @@ class Channel:
         return min(burst - (self.offset + self.asked) % burst, self.beats - self.asked)
 
     def ready(self, burst: int) -> float | None:
-        """From when on the next burst may be asked for; None while nobody knows, infinite after the last."""
+        """The earliest cycle of the next burst's request; None: unknown yet, infinite: there is none."""
         if self._known is None:
             size = self.size(burst)
             self._known = self._when(self.asked + size) if size else math.inf
         return self._known
 
     def _when(self, end: int) -> float | None:
-        """From when on beats up to `end` may be asked for. `end` never falls, so each search goes on."""
+        """The earliest cycle of a request for beats up to `end`. `end` never falls: each search goes on."""
         gate = 0.0
         if self.gates is not None:
             self._gate = _first(self.gates, self._gate, end, 0)
@@ -88,7 +88,7 @@ class Channel:
         self._known = None
 
     def _passed(self, beats: int) -> float:
-        """Of the first `beats`, those that take no room in the ring."""
+        """How many of the first `beats` take no room in the ring."""
         index = bisect_left(self._begins, beats) - 1
         if index < 0:
             return 0.0
@@ -113,7 +113,7 @@ class Bus:
     bus_bytes
         Bytes per beat.
     latency, cycles_per_beat
-        Of the memory.
+        The memory's: from a request to its first beat, and on average between beats.
     start
         When the channels are opened.
     near
@@ -136,7 +136,7 @@ class Bus:
         self._order = list(channels.values())
         self._turn = len(channels) - 1
         self._turns = [[*range(turn + 1, len(channels)), *range(turn + 1)] for turn in range(len(channels))]
-        """By whose turn it was last: whose it is next, in order."""
+        """The channels in order of their next turns, by the channel whose turn it was last."""
         names = list(channels)
         self._rivals = tuple(names.index(name) if name in channels else -1 for name in ("pixels", "weights"))
         self._request = float(start)
@@ -145,12 +145,12 @@ class Bus:
         self._weights_end: list[float] = []
 
     def weights_first(self, begin: float) -> None:
-        """From `begin` on weights go before pixels, until `pixels_first`."""
+        """Weights go before pixels from cycle `begin` on, until `pixels_first`."""
         self._weights_begin.append(begin)
         self._weights_end.append(math.inf)
 
     def pixels_first(self, begin: float) -> None:
-        """From `begin` on pixels go before weights."""
+        """Pixels go before weights from cycle `begin` on."""
         self._weights_end[-1] = begin
 
     def arrival(self, name: str, beats: int) -> float:

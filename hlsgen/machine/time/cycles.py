@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cycle model: predicts the RTL's cycles for one image of a Program, in milliseconds.
 
-It follows the machine's rules (docs/design.md, "Hazards") job by job and block by block, never cycle by
+It follows the machine's rules (docs/machine.md, "Hazards") job by job and block by block, never cycle by
 cycle: when a tile is loaded, when its weights are there, when its accumulators are free, when its results
 have drained. The latencies are the RTL's, of `hlsgen/machine/time/latency.py`; tests hold the prediction
 against measured runs.
@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from hlsgen.machine.format.commands import COMMAND_BYTES, Command, Depends
 from hlsgen.machine.format.constants import block_words, word_bytes
 from hlsgen.machine.format.image import HEADER_BYTES, Image
+from hlsgen.machine.format.interface import CONTEXT, SCORES
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.table import LOADS, PRODUCTS, TARGETS
-from hlsgen.machine.run.trace import CONTEXT, SCORES
 from hlsgen.machine.time.bus import beats_of
 from hlsgen.machine.time.depths import SETTLED
 from hlsgen.machine.time.latency import ACCEPT, DECODE, FINISH, OPERANDS_THERE, PLAN, WRITTEN

@@ -22,6 +22,7 @@ from hlsgen.emit.render import render
 from hlsgen.ir import evaluate
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
+from hlsgen.machine.format.interface import ANSWER, REQUEST, Error
 from hlsgen.machine.run.interpreter import Interpreter
 
 GRAPH = integer_vit(DIGITS)
@@ -54,7 +55,7 @@ class Fake:
                     data += os.read(self.file, 1 + size - len(data))
             except OSError:
                 return
-            assert data[0] == 0xA5
+            assert data[0] == REQUEST
             if self.code:
                 os.write(self.file, bytes([0x5A, self.code]))
                 continue
@@ -62,7 +63,7 @@ class Fake:
             logits = list(LOWERED.program.output.unpack(output, LOWERED.program.parameters)[0])
             label = int(np.argmax(logits))
             logits[3] ^= self.fault
-            os.write(self.file, b"\x5a\0" + struct.pack(f"<H{CLASSES}hI", label, *logits, 12345))
+            os.write(self.file, bytes([ANSWER, 0]) + struct.pack(f"<H{CLASSES}hI", label, *logits, 12345))
 
 
 @pytest.fixture
@@ -114,10 +115,10 @@ def test_real_images(board: Fake, folder: Path) -> None:
 
 
 def test_errors(board: Fake, folder: Path) -> None:
-    board.code = 10
+    board.code = Error.WATCHDOG
     code, _, error = run(folder, board.port)
     assert code == 1
-    assert error == "hlsgen_host: error 0xa: no progress: the watchdog ended the image\n"
+    assert error == f"hlsgen_host: error 0xa: {Error.WATCHDOG.text}\n"
     code, _, error = run(folder)
     assert code == 2
     assert "python hlsgen_host.py /dev/ttyUSB0 images.npy" in error

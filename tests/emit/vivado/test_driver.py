@@ -20,12 +20,14 @@ from support.graphs import AWKWARD, DIGITS, Vit, images, integer_vit
 from hlsgen.boards import load_board
 from hlsgen.emit.vivado.project import Vectors, vivado_project
 from hlsgen.errors import ClippedInput
-from hlsgen.ir import Graph, evaluate
+from hlsgen.ir import Graph, evaluate, quantize_images
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
+from hlsgen.machine.format.image import VERSION
+from hlsgen.machine.format.interface import ControlBit, Error, Register, StatusBit
 from hlsgen.machine.format.program import pad
 from hlsgen.machine.run.interpreter import Interpreter
-from hlsgen.store.samples import quantize_images
+from hlsgen.store.samples import warn_of_clipped
 from tests.support.experts import Shape, make
 
 TOP = "".join(
@@ -53,7 +55,8 @@ class Device:
     """Registers in front of the interpreter; everything outside the window is an error."""
 
     def __init__(self, lowered: Lowered) -> None:
-        self._lowered, self.registers = lowered, {0x40: lowered.program.parameters.build_id}
+        self._lowered = lowered
+        self.registers: dict[int, int] = {Register.BUILD_ID: lowered.program.parameters.build_id}
         self.buffer = np.zeros(0, np.uint8).view(Buffer)
         self.answer: Callable[[bytes], bytes] = lambda output: output
         self.hangs = False
@@ -64,16 +67,17 @@ class Device:
         return self.buffer
 
     def read(self, offset: int) -> int:
-        if offset == 0x6C:
-            return self.experts[self.registers[0x68]]
+        if offset == Register.EXPERT_TOKENS:
+            return self.experts[self.registers[Register.EXPERT]]
         return self.registers.get(offset, 0)
 
     def write(self, offset: int, value: int) -> None:
         assert 0 <= value < 1 << 32
         self.registers[offset] = value
-        if offset == 0 and value & 4:
-            self.registers[4] = self.registers[8] = 0
-        if offset == 0 and value & 1 and not self.hangs:
+        control = offset == Register.CONTROL
+        if control and value & ControlBit.CLEAR.mask:
+            self.registers[Register.STATUS] = self.registers[Register.ERROR] = 0
+        if control and value & ControlBit.START.mask and not self.hangs:
             self._start()
 
     def _base(self, offset: int) -> int:
@@ -81,18 +85,23 @@ class Device:
         return address - BASE
 
     def _start(self) -> None:
-        size, image = self.registers[0x18], self._lowered.image
-        start, data, output = (self._base(offset) for offset in (0x10, 0x1C, 0x24))
-        assert self._base(0x2C) == 0
-        if max(start + size, data + image.input_bytes, output + image.output_bytes) > self.registers[0x34]:
-            self.registers |= {4: 4, 8: 6}
+        size, image = self.registers[Register.IMAGE_BYTES], self._lowered.image
+        bases = (Register.IMAGE_BASE, Register.INPUT_BASE, Register.OUTPUT_BASE)
+        start, data, output = (self._base(register) for register in bases)
+        assert self._base(Register.WINDOW_BASE) == 0
+        end = max(start + size, data + image.input_bytes, output + image.output_bytes)
+        if end > self.registers[Register.WINDOW_BYTES]:
+            self.fail(Error.WINDOW)
             return
         machine = Interpreter(self._lowered.program.parameters, bytes(self.buffer[start : start + size]))
         pixels = bytes(self.buffer[data : data + image.input_bytes])
-        done = machine.run(pixels, task=self.registers[0x0C])
+        done = machine.run(pixels, task=self.registers[Register.TASK])
         self.experts, result = done.expert_tokens, self.answer(done.output)
         self.buffer[output : output + len(result)] = np.frombuffer(result, np.uint8)
-        self.registers |= {4: 2, 0x48: 4321, 0x5C: 7}
+        self.registers |= {Register.STATUS: StatusBit.DONE.mask, Register.CYCLES: 4321, Register.IDLE: 7}
+
+    def fail(self, code: int) -> None:
+        self.registers |= {Register.STATUS: StatusBit.ERROR.mask, Register.ERROR: code}
 
 
 def build(shape: Vit, folder: Path) -> tuple[Graph, Lowered, ModuleType]:
@@ -173,8 +182,8 @@ def test_differences_and_errors_are_told(tmp_path: Path) -> None:
     device.hangs = True
     with pytest.raises(TimeoutError, match=r"must be done within 0\.01 s"):
         accelerator.run(np.zeros((1, 8, 8), np.int8), timeout=0.01)
-    assert device.registers[0] == 2
-    device.registers |= {4: 4, 8: 7}
+    assert device.registers[Register.CONTROL] == ControlBit.ABORT.mask
+    device.fail(Error.READ)
     with pytest.raises(driver.DeviceError, match="error 7: a read got an error response"):
         accelerator._wait(1.0)
 
@@ -182,10 +191,10 @@ def test_differences_and_errors_are_told(tmp_path: Path) -> None:
 def test_foreign_hardware_and_images_are_refused(tmp_path: Path) -> None:
     _, lowered, driver = build(DIGITS, tmp_path)
     device = Device(lowered)
-    device.registers[0x40] ^= 1
+    device.registers[Register.BUILD_ID] ^= 1
     with pytest.raises(driver.DeviceError, match="the hardware must have build id"):
         driver.Accelerator(device, device.allocate, tmp_path)
-    device.registers[0x40] ^= 1
+    device.registers[Register.BUILD_ID] ^= 1
 
 
 class Untouched(Device):
@@ -237,7 +246,7 @@ def test_an_image_error_says_what_differs(tmp_path: Path) -> None:
     build_id = lowered.program.parameters.build_id
     for at, wanted in (
         (0, "image.bin's magic number (word 0) must be 0x47534c48, not 0x47534c49: "),
-        (4, "image.bin's format version (word 1) must be 0x2, not 0x3: "),
+        (4, f"image.bin's format version (word 1) must be {VERSION:#x}, not {VERSION ^ 1:#x}: "),
         (8, f"image.bin's build id (word 2) must be {build_id:#x}, not {build_id ^ 1:#x}: "),
     ):
         place.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
@@ -275,8 +284,9 @@ def test_clipped_pixels_are_told(factor: float, tmp_path: Path) -> None:
     assert warned[0].filename == __file__
     with pytest.warns(driver.ClippedInput, match="of the pixels are clipped"):
         integers = accelerator.quantize(real * factor)
+    np.testing.assert_array_equal(quantize_images(real * factor, graph.input_type), integers)
     with pytest.warns(ClippedInput, match=wanted):
-        np.testing.assert_array_equal(quantize_images(real * factor, graph.input_type), integers)
+        warn_of_clipped(real * factor, graph.input_type)
     np.testing.assert_array_equal(got, evaluate(graph, integers)[graph.output])
 
 
@@ -289,11 +299,11 @@ def test_a_few_clipped_pixels_are_usual(tmp_path: Path) -> None:
     assert driver.clipped(real, design) == ""
     real[1:17, 0, 0, 0] = (127.5 / 64, np.nextafter(-128.5 / 64, -3)) * 8
     assert driver.clipped(real, design) == ""
-    quantize_images(real, graph.input_type)
+    warn_of_clipped(real, graph.input_type)
     real[17, 0, 0, 0] = 9
     assert driver.clipped(real, design).startswith("1.1% of the pixels are clipped")
     with pytest.warns(ClippedInput, match=r"1\.1% of the pixels"):
-        quantize_images(real, graph.input_type)
+        warn_of_clipped(real, graph.input_type)
 
 
 def command(folder: Path, *arguments: str, setup: str = "") -> tuple[int, str]:

@@ -15,8 +15,8 @@ from support.graphs import DIGITS, TINY, Vit, integer_vit
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.commands import FIELD_BITS, Command, Drain, Load, Product, Target
+from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.modes import table
-from hlsgen.machine.modes.jobs import Kind
 from hlsgen.machine.modes.mode import Mode, Unit
 
 ROOT = Path(__file__).resolve().parents[3]

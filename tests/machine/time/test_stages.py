@@ -12,11 +12,11 @@ from support.script import DEEP, WIDE, Script
 
 from hlsgen import numerics
 from hlsgen.machine.format.commands import Command, Depends, Load, Target
+from hlsgen.machine.format.interface import CONTEXT, DRAIN, SCORES
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.table import LOADS, PRODUCTS
 from hlsgen.machine.modes.times import StageTimes
-from hlsgen.machine.run.trace import CONTEXT, DRAIN, SCORES
 from hlsgen.machine.time.latency import ACCEPT, DECODE, TILE_COUNT
 from hlsgen.machine.time.phases import steps_of
 from hlsgen.machine.time.stages import stage_times

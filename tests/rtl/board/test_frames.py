@@ -10,8 +10,9 @@ from random import Random
 import pytest
 from support.frames import CYCLES, answer
 
+from hlsgen.machine.format.interface import ANSWER
 from hlsgen.machine.format.parameters import ceil_div
-from hlsgen.rtl.board.frames import ANSWER, Frames
+from hlsgen.rtl.board.frames import Frames
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import pytest
 from support.core_bench import CoreRun, case, core_bench
 from support.graphs import AWKWARD, TINY, Vit
 
+from hlsgen.machine.format.interface import DRAIN, TILE
 from hlsgen.machine.format.program import Program, pad
 from hlsgen.machine.run.interpreter import Execution
-from hlsgen.machine.run.trace import DRAIN, TILE, compare, rebuild
+from hlsgen.machine.run.trace import compare, rebuild
 
 SMALL = dataclasses.replace(AWKWARD, blocks=1, logit_bits=8)
 TOKENS = Vit(image=(1, 6, 6), width=16, heads=2, blocks=1, hidden=20, classes=5, seed=5)

@@ -12,8 +12,8 @@ from support.core_bench import core_bench
 from support.script import DEEP, WIDE, Script, equal
 
 from hlsgen.machine.format.commands import Command, Drain, Target
+from hlsgen.machine.format.interface import DRAIN, PLAIN
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.machine.run.trace import DRAIN, PLAIN
 
 RUNS = [(WIDE, 0.0), (DEEP, 0.4)]
 ROWS = 7

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -11,9 +12,9 @@ from support.core_bench import core_bench
 from support.script import DEEP, WIDE, Script, equal
 
 from hlsgen import numerics
-from hlsgen.machine.format.commands import Command, Load, Target
+from hlsgen.machine.format.commands import Command, Depends, Load, Target
+from hlsgen.machine.format.interface import CONTEXT, TILE
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.machine.run.trace import CONTEXT, TILE
 
 RUNS = [(DEEP, 0.0), (WIDE, 0.4)]
 
@@ -106,6 +107,40 @@ MODES = [
     rows, one_word_rows, layer_norm, narrow_layer_norm, pool, pool_that_saturates, pool_norm, patches_odd,
     patches_even, patches_whole_words, exp, exp_of_one_key,
 ]  # fmt: skip
+
+
+def rms_norm(script: Script) -> Command:
+    elements = 3 * script.parameters.columns - 1
+    place = _residual(script, 7, elements)
+    return script.linear(7, elements, load=Load.LAYER_NORM, norm_rms=1, **place, **_norm(script, elements))
+
+
+def pool_rms_norm(script: Script) -> Command:
+    elements = 2 * script.parameters.columns - 1
+    place = _residual(script, 5, elements)
+    fields = {"pool_rows": 5, "pool_shift": 3, "norm_rms": 1, **place, **_norm(script, elements)}
+    return script.linear(1, elements, load=Load.POOL_NORM, **fields)
+
+
+def rms_norm_between_layer_norms(script: Script) -> Command:
+    """They differ in nothing but the mean, and wait for nothing but each other's rows."""
+    elements = 2 * script.parameters.columns - 1
+    place, norm = _residual(script, 7, elements), _norm(script, elements)
+    fields = {"load": Load.LAYER_NORM, "depends": Depends.NONE, **place, **norm}
+    script.linear(7, elements, **fields)
+    command = script.linear(7, elements, norm_rms=1, **fields)
+    script.linear(7, elements, **fields)
+    return command
+
+
+@pytest.mark.parametrize(("parameters", "stall"), RUNS, ids=["full-speed", "stalled"])
+@pytest.mark.parametrize(
+    "mode", [rms_norm, pool_rms_norm, rms_norm_between_layer_norms], ids=lambda mode: mode.__name__
+)
+def test_operand_words_of_a_machine_with_rms_norms(
+    mode: Callable[[Script], Command], parameters: MachineParameters, stall: float
+) -> None:
+    test_operand_words(mode, dataclasses.replace(parameters, rms_norms=1), stall)
 
 
 @pytest.mark.parametrize(("parameters", "stall"), RUNS, ids=["full-speed", "stalled"])

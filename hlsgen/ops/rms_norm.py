@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Root mean square normalisation over the last axis: a layer norm that leaves the mean where it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+
+from hlsgen import numerics
+from hlsgen.ir import op
+from hlsgen.ops.kinds import Input
+from hlsgen.ops.norm import IntegerNorm, Norm
+
+
+@op
+class IntegerRMSNorm(IntegerNorm):
+    """An `IntegerNorm` of rows as they are; see `numerics.layer_norm`, not centred."""
+
+    def golden(self, *arrays: np.ndarray) -> np.ndarray:
+        return numerics.layer_norm(arrays[0], self.epsilon, self.gain, self.gain_shift, centred=False)
+
+
+@op
+class RMSNorm(Norm):
+    """Float: [T, N] -> [T, N], x / sqrt(mean of x**2 + eps) * gamma + beta; gamma and beta [N]."""
+
+    title: ClassVar[str] = "an RMS norm"
+    reads: ClassVar[tuple[Input, ...]] = (replace(Norm.reads[0], name="the input of an RMS norm"),)
+    integer: ClassVar[type[IntegerNorm]] = IntegerRMSNorm
+    units: ClassVar[tuple[str, ...]] = ("load_layer_norm",)
+    advice: ClassVar[tuple[str, str]] = (
+        "RMS norms read the 16-bit residual stream",
+        "use pre-norm blocks",
+    )
+
+    def reference(self, *arrays: np.ndarray) -> np.ndarray:
+        x = arrays[0]
+        result = x / np.sqrt((x * x).mean(-1, keepdims=True) + self.eps)
+        result *= self.gamma
+        result += self.beta
+        return result
