@@ -57,8 +57,8 @@ def test_a_changed_text_is_refused_by_every_verb(saved: Design, capsys: pytest.C
     (place / PLAIN).write_text(_invert(text))
     for verb in (["simulate"], ["simulate", "--level", "rtl"], ["export"], ["report"]):
         assert main([*verb, str(place)]) == 2
-        text = f"{place}/{PLAIN} must be as it was compiled\n  why: the file was changed"
-        assert text in capsys.readouterr().err
+        wanted = f"{place}/{PLAIN} must be as it was compiled\n  why: the file was changed"
+        assert wanted in capsys.readouterr().err
     with pytest.raises(UsageError, match=r"rtl/top\.v must be as it was compiled"):
         saved.export()  # it was loaded before
     with pytest.raises(UsageError, match=r"rtl/top\.v must be as it was compiled"):
