@@ -26,7 +26,7 @@ from hlsgen.machine.time.bounds import least_cycles
 from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.machine.time.plan import Routing, make_plan
 from hlsgen.pipeline import capture, quantize
-from hlsgen.report.experts import loads
+from hlsgen.report.routing import loads
 from hlsgen.sim import cosim
 
 HARNESSES = Path("build/benchmarks")

@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 from hlsgen.errors import Problem, UsageError
-from hlsgen.sim.netlist_cells import Cell, Family, cell_problems, read_cell
+from hlsgen.sim.netlist_cells import Cell, CellLibrary, cell_problems, read_cell
 from hlsgen.sim.netlist_ecp5 import ECP5
 from hlsgen.sim.netlist_logic import net_name, registers
 
@@ -34,7 +34,7 @@ class Netlist:
     module: str
     cells: Counter[str]
     clock_ratio: Fraction
-    family: Family
+    family: CellLibrary
 
     @property
     def text(self) -> str:
@@ -42,7 +42,9 @@ class Netlist:
         return self.module + self.family.models(self.cells)
 
 
-def read_netlist(document: str | bytes, top: str, name: str | None = None, family: Family = ECP5) -> Netlist:
+def read_netlist(
+    document: str | bytes, top: str, name: str | None = None, family: CellLibrary = ECP5
+) -> Netlist:
     """The netlist that Yosys' `write_json` wrote, as a module `name`, by default `top`.
 
     Raises `UsageError` with every cell, pin and parameter that the models don't stand for.
@@ -68,7 +70,7 @@ def read_netlist(document: str | bytes, top: str, name: str | None = None, famil
     return Netlist(module_text, Counter(cell.type for cell in cells), _ratio(cells), family)
 
 
-def _refuse(ports: Mapping[str, Any], cells: Sequence[Cell], family: Family) -> None:
+def _refuse(ports: Mapping[str, Any], cells: Sequence[Cell], family: CellLibrary) -> None:
     """Raise `UsageError` unless the models stand for all cells and every net has a driver."""
     constants: dict[int | str, str] = {"0": "0", "1": "1"}
     for cell in cells:
@@ -128,7 +130,7 @@ def _nets(cells: Iterable[Cell]) -> Iterator[str]:
             yield f"wire {', '.join(map(net_name, nets))};"
 
 
-def _logic(cell: Cell, family: Family) -> Iterator[str]:
+def _logic(cell: Cell, family: CellLibrary) -> Iterator[str]:
     """A cell that is expressions."""
     for output, bit, value in family.values(cell):
         nets = cell.pins.get(output, ())

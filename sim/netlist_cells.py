@@ -76,7 +76,7 @@ class Controls(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Family:
+class CellLibrary:
     """A kind of device.
 
     value: the expression of a cell without a model; flip_flops: type to its data input; controls: of a
@@ -127,7 +127,7 @@ def _rule(allowed: tuple[str | int, ...]) -> str:
     return f"one of {', '.join(map(str, allowed))}" if allowed else "left out"
 
 
-def cell_problems(cell: Cell, constants: Mapping[int | str, str], family: Family) -> list[Problem]:
+def cell_problems(cell: Cell, constants: Mapping[int | str, str], family: CellLibrary) -> list[Problem]:
     """What the models don't stand for: the type, parameters, pins. `constants`: nets with a known value."""
     kind = cell.kind
     if kind is UNKNOWN:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from hlsgen.sim.netlist_cells import ANY, Cell, Controls, Family, Kind, modelled
+from hlsgen.sim.netlist_cells import ANY, Cell, CellLibrary, Controls, Kind, modelled
 from hlsgen.sim.netlist_logic import ONE, ZERO, expression, net_name
 
 
@@ -140,7 +140,7 @@ def _constant(cell: Cell, constants: Mapping[int | str, str]) -> tuple[int | str
     return (cell.pin("CLKO"), value) if passed and value is not None else None
 
 
-ECP5 = Family(
+ECP5 = CellLibrary(
     kinds=KINDS,
     values=_values,
     flip_flops={"TRELLIS_FF": "DI"},

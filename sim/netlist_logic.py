@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from hlsgen.sim.netlist_cells import Cell, Controls, Family
+from hlsgen.sim.netlist_cells import Cell, CellLibrary, Controls
 
 ZERO, ONE = "1'b0", "1'b1"
 REGISTER_BITS = 64
@@ -44,7 +44,7 @@ def expression(table: int, inputs: Sequence[str]) -> str:
     return f"({last} ? {expression(high, others)} : {expression(low, others)})"
 
 
-def registers(cells: Iterable[Cell], order: Mapping[int | str, int], family: Family) -> Iterator[str]:
+def registers(cells: Iterable[Cell], order: Mapping[int | str, int], family: CellLibrary) -> Iterator[str]:
     """Flip-flops as registers; `order` of their outputs puts bits of a word side by side."""
     groups: dict[Controls, list[Cell]] = defaultdict(list)
     flip_flops = [cell for cell in cells if cell.type in family.flip_flops]

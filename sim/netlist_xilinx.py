@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from hlsgen.sim.netlist_cells import ANY, Cell, Controls, Family, Kind, modelled
+from hlsgen.sim.netlist_cells import ANY, Cell, CellLibrary, Controls, Kind, modelled
 from hlsgen.sim.netlist_logic import ONE, ZERO, expression, net_name
 
 _STRAIGHT = (0,)
@@ -182,7 +182,7 @@ def _constant(cell: Cell, constants: Mapping[int | str, str]) -> tuple[int | str
     return (cell.pin("O"), value) if cell.type == "BUFG" and value is not None else None
 
 
-XILINX = Family(
+XILINX = CellLibrary(
     kinds=KINDS,
     values=_values,
     flip_flops={"FDRE": "D", "FDSE": "D"},

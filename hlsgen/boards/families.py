@@ -15,7 +15,7 @@ from typing import Any
 from hlsgen.boards.rules import NAME, Rule, matching, one_of
 from hlsgen.boards.tools import Command, Package
 from hlsgen.errors import Problem, UsageError
-from hlsgen.machine.format.multipliers import TARGETS, Target
+from hlsgen.machine.format.multipliers import TARGETS, RtlTarget
 from hlsgen.machine.format.parameters import ceil_div
 
 
@@ -76,7 +76,7 @@ class Family:
     commands: tuple[Command, ...] = ()
 
     @property
-    def target(self) -> Target:
+    def target(self) -> RtlTarget:
         """The kind of device that projects are made for."""
         return TARGETS[self.project_target]
 

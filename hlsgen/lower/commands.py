@@ -9,7 +9,7 @@ from typing import Any
 from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.ir import Graph, Node
 from hlsgen.lower.constants import ConstantStream, block_constants, pack_addends, pack_weights
-from hlsgen.lower.experts import ExpertTables
+from hlsgen.lower.interleave import ExpertTables
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.refuse import must_be
 from hlsgen.lower.size import ArrayShape, Groups, cut, head_units

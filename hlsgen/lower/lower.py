@@ -10,7 +10,7 @@ from hlsgen.errors import Problem, UnsupportedModel, UsageError
 from hlsgen.ir import Graph, Node
 from hlsgen.lower.allocate import Request, allocate, memory_words
 from hlsgen.lower.commands import CommandBuilder
-from hlsgen.lower.experts import interleave
+from hlsgen.lower.interleave import interleave
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.limits import check_holds, check_limits
 from hlsgen.lower.size import (

@@ -15,7 +15,7 @@ from hlsgen.machine.time.bounds import Bound, least_cycles
 from hlsgen.machine.time.phases import bytes_of, phase_of, steps_of
 from hlsgen.machine.time.plan import make_plan
 from hlsgen.report.comparison import measured_figures
-from hlsgen.report.experts import expert_figures
+from hlsgen.report.routing import expert_figures
 
 if TYPE_CHECKING:
     from hlsgen.machine.time.cycles import JobTimes, Prediction

@@ -108,7 +108,7 @@ def _percent(part: int, whole: int) -> str:
 
 def make_report(design: Compiled) -> Report:
     """The figures of a design; runs golden on its samples and the cycle model."""
-    from hlsgen.report.experts import sample_routing
+    from hlsgen.report.routing import sample_routing
 
     board, routing = load_board(design.board), sample_routing(design)
     program, image, memory = design.program, design.image, board_memory(board.image)

@@ -16,13 +16,13 @@ from hlsgen.machine.time.latency import STEP
 from hlsgen.rtl.arith.multiplier import plan
 from hlsgen.rtl.array.array import Array
 from hlsgen.rtl.core.constants import ConstantReader, ring_bits
-from hlsgen.rtl.core.experts import connect_experts, plan_ahead, plan_members, report_events
 from hlsgen.rtl.core.memories import (
     connect_row_memories,
     connect_steps,
     connect_tiles,
     connect_weights,
 )
+from hlsgen.rtl.core.mixture import connect_experts, plan_ahead, plan_members, report_events
 from hlsgen.rtl.core.multiply import MultiplyStage
 from hlsgen.rtl.core.operand_fill import OperandFill
 from hlsgen.rtl.core.weight_ring import weight_ring

@@ -13,7 +13,7 @@ import pytest
 
 from hlsgen.errors import UsageError
 from hlsgen.sim.netlist import read_netlist
-from hlsgen.sim.netlist_cells import Family
+from hlsgen.sim.netlist_cells import CellLibrary
 from hlsgen.sim.netlist_ecp5 import ECP5, KINDS
 from hlsgen.sim.netlist_logic import ONE, ZERO, expression
 from hlsgen.sim.netlist_xilinx import XILINX
@@ -201,7 +201,7 @@ def test_an_output_without_a_driver_is_refused() -> None:
 
 
 @pytest.mark.parametrize("family", [ECP5, XILINX], ids=["ecp5", "xilinx"])
-def test_every_model_has_its_cells_pins_and_parameters(family: Family) -> None:
+def test_every_model_has_its_cells_pins_and_parameters(family: CellLibrary) -> None:
     for name, kind in family.kinds.items():
         if kind.model:
             text = family.models([name])

@@ -14,7 +14,7 @@ PAIRED_ROWS, PAIRED_COLUMNS = "xilinx_packed", "ecp5_packed"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class RtlTarget:
     """A kind of device."""
 
     name: str
@@ -42,20 +42,20 @@ class Target:
         return rows * columns * depth
 
 
-TARGETS: dict[str, Target] = {
+TARGETS: dict[str, RtlTarget] = {
     target.name: target
     for target in (
-        Target(name="generic"),
+        RtlTarget(name="generic"),
         # Place and route of an 85F gets slow near its 156 blocks.
-        Target(name="ecp5", single=BLOCKS, column_pairs=PAIRED_COLUMNS, blocks=140, block_rams=True),
+        RtlTarget(name="ecp5", single=BLOCKS, column_pairs=PAIRED_COLUMNS, blocks=140, block_rams=True),
         # A block of 27 x 18 bits serves two rows.
-        Target(name="xilinx", row_pairs=PAIRED_ROWS),
+        RtlTarget(name="xilinx", row_pairs=PAIRED_ROWS),
     )
 }
 """By name."""
 
 
-def find_target(name: str) -> Target:
+def find_target(name: str) -> RtlTarget:
     """The target called `name`; raises `ValueError`."""
     if name not in TARGETS:
         raise ValueError(f"target must be one of {', '.join(TARGETS)}, not {name!r}")

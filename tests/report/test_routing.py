@@ -18,7 +18,7 @@ from hlsgen.ir import evaluate
 from hlsgen.machine.time.cycles import predict
 from hlsgen.ops.route import split
 from hlsgen.pipeline import compile as compile_graph
-from hlsgen.report.experts import choices, sample_routing
+from hlsgen.report.routing import choices, sample_routing
 from hlsgen.store.samples import Samples
 
 SHAPE = Shape(experts=4, k=2, tasks=2, blocks=2)
