@@ -33,7 +33,7 @@ def _step(name: str) -> Callable[[Any, Node], Any]:
 @pytest.mark.parametrize(
     ("model", "has", "change", "what"),
     [
-        (DIGITS, lambda step: step.rows.norm, _rows("norm"), "a layer norm"),
+        (DIGITS, lambda step: step.rows.norm, _rows("norm"), "a norm"),
         (AWKWARD, lambda step: step.rows.pool, _rows("pool"), "a mean"),
         (DIGITS, lambda step: step.table, _step("table"), "a table"),
         (DIGITS, lambda step: step.constant, _step("constant"), "the addition of a constant"),

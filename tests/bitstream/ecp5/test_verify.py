@@ -28,6 +28,7 @@ from hlsgen.cli import main
 from hlsgen.emit.ecp5.project import ecp5_project
 from hlsgen.emit.render import render
 from hlsgen.emit.rtl import convert
+from hlsgen.machine.format.program import InputLayout
 from hlsgen.rtl.board.frames import Frames
 from hlsgen.rtl.board.uart import UartReceiver, UartTransmitter
 from hlsgen.rtl.ecp5.pll import find_pll, pll_instance
@@ -97,6 +98,7 @@ def project(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Path:
         "baud": BAUD,
         "quiet_seconds": 0.01,
         "input_shape": [1, 2, 2],
+        "input_axes": list(InputLayout.AXES),
         "row_elements": 2,
         "output_shape": [1, 2],
     }
