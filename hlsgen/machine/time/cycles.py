@@ -21,7 +21,7 @@ from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.table import LOADS, PRODUCTS, TARGETS
 from hlsgen.machine.time.bus import beats_of
 from hlsgen.machine.time.depths import SETTLED
-from hlsgen.machine.time.latency import ACCEPT, DECODE, FINISH, OPERANDS_THERE, PLAN, WRITTEN
+from hlsgen.machine.time.latency import ACCEPT, DECODE, FINISH, NEAR_FINISH, OPERANDS_THERE, PLAN, WRITTEN
 from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.machine.time.operand_stream import operand_bytes
 from hlsgen.machine.time.plan import Plan, Routing, make_plan
@@ -259,7 +259,8 @@ class _Model:
 
     def finish(self) -> Prediction:
         """The prediction for everything so far."""
-        cycles = self.progress[-1].done + FINISH + self.memory.latency
+        finish = NEAR_FINISH if self.memory.near else FINISH
+        cycles = self.progress[-1].done + finish + self.memory.latency
         cycles += TARGETS[self.plan.commands[-1][1].target].leaving(self.p, self.image.output_bytes)
         size = HEADER_BYTES + self.image.input_bytes + self.plan.image_bytes(self.image)
         size += operand_bytes(self.program)

@@ -187,8 +187,9 @@ PIXEL = 1
 
 # -- outside ---------------------------------------------------------------------------------------------
 
-START = 44
-"""The start register to the channels' first requests, without the memory's latency for the header."""
+START, NEAR_START = 44, 36
+"""The start register to the channels' first requests, without the memory's latency for the header; calibrated
+by whole runs, apart for machines in front of a memory on the chip."""
 BEAT = 6
 """A beat from memory to the word that it completes, where the machine uses it."""
 PLAN = 16
@@ -197,7 +198,7 @@ ROUTE = 36
 """A token's last logit is written: to its last queue entry, beyond a token's time."""
 WRITTEN = 28
 """The last row's write to the last response of external memory, without that memory's latency."""
-FINISH = 18
+FINISH, NEAR_FINISH = 18, 12
 """The last row's write to done, without the output's beats and the memory's latency."""
 IMAGE_ROM = QUEUE + 1 + MEMORY + 1
 """A read's address to its first beat, of an Image in block RAM: queue, walk over its words, memory, R."""

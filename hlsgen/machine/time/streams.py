@@ -10,7 +10,7 @@ from hlsgen.machine.format.constants import constant_offsets, word_bytes
 from hlsgen.machine.format.image import HEADER_BYTES, Image
 from hlsgen.machine.time.bus import Bus, Channel, beats_of
 from hlsgen.machine.time.depths import channel_beats, queue_depth
-from hlsgen.machine.time.latency import BEAT, START
+from hlsgen.machine.time.latency import BEAT, NEAR_START, START
 from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.machine.time.operand_stream import OperandStream, operand_channel
 from hlsgen.machine.time.plan import Plan
@@ -58,7 +58,8 @@ class Streams:
         channels = {name: found[name] for name in buffers if name in found}  # in the order of their turns
         if p.planned:
             channels["weights"].gates, channels["constants"].gates = [], []
-        header = START + memory.latency + HEADER_BYTES // p.bus_bytes
+        start = NEAR_START if memory.near else START
+        header = start + memory.latency + HEADER_BYTES // p.bus_bytes
         self.bus = Bus(channels, p.bus_bytes, memory.latency, memory.cycles_per_beat, header, memory.near)
         self.taken = dict.fromkeys(channels, 0)
         self.operands = OperandStream(p, self.bus, BEAT)
