@@ -90,7 +90,7 @@ def test_a_loop_over_experts_is_refused_with_three_ways_out() -> None:
     text = "\n".join(f"{p.what} {p.where} {p.fix}" for p in caught.value.problems)
     for way in ("hlsgen.nn.MoE", "hlsgen.nn.register", "every expert on every token"):
         assert way in text
-    assert "test_experts.py" in text
+    assert "test_mixture.py" in text
 
 
 def test_a_registered_module_is_read_as_its_conversion() -> None:
