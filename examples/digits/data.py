@@ -37,7 +37,7 @@ def _split() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return images, labels, np.argsort(share, kind="stable")
 
 
-def _hash(number: int) -> bytes:
+def _hash(number: np.intp) -> bytes:
     return hashlib.sha256(f"hlsgen digits {number}".encode()).digest()
 
 

@@ -101,11 +101,13 @@ def _aim(model: M3ViT, images: Tensor, task: int, queue: Tensor, random: torch.G
             mean = (queue / queue.mean()).clamp(min=0.05).log()
             mean = torch.where(queue > 0, mean, NEVER)[torch.randperm(EXPERTS, generator=random)]
             h = block.norm2(x + block.attn(block.norm1(x)))
-            block.moe.router_bias[task] = 0.0
+            bias = block.moe.router_bias
+            assert bias is not None  # MoEBlock asks for it
+            bias[task] = 0.0
             found = block.moe.logits(h, task).flatten(0, -2)
             gain = SPREAD / found.std(0)
             block.moe.router_weight[task] *= gain[:, None]
-            block.moe.router_bias[task] = mean - gain * found.mean(0)
+            bias[task] = mean - gain * found.mean(0)
             x = block(x, task)
         else:
             x = block(x)

@@ -34,7 +34,7 @@ def kept_sum(m: Module, kept: Value, keep: Value, found: Value, *, name: str) ->
 def _chain(m: Module, table: int, bits: Sequence[Inputs], name: str) -> Value:
     """One cell for two bits; a missing last one adds zeros."""
     carry: Value = C(0, 1)
-    found: list[Signal] = []
+    found: list[Value] = []
     unused: Inputs = (C(0, 1), C(0, 1), C(0, 1), C(0, 1))
     for first in range(0, len(bits), 2):
         halves = [bits[first], bits[first + 1] if first + 1 < len(bits) else unused]
