@@ -10,14 +10,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.constants import GROUP, NO_COMMAND, Item, word_bytes
+from hlsgen.machine.time.latency import TABLE_ENTRIES
 from hlsgen.rtl.drain.activation import ENTRIES
 from hlsgen.rtl.format.streams import constant_word
 from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts
 from hlsgen.rtl.parts.pipeline import without_reset
-
-PART_BYTES = 8
-"""Bytes of a table that are written in a cycle."""
-
 
 # Constants of five blocks, then a table whose command has drained; two parts of it to a word:
 #
@@ -100,9 +97,9 @@ class ConstantReader(wiring.Component):
             with m.State("wait"), m.If((after == NO_COMMAND) | (self.drained_commands > after)):
                 m.next = "table"
             with m.State("table"), m.If(self.words.valid):
-                ends = left <= PART_BYTES
+                ends = left <= TABLE_ENTRIES
                 m.d.comb += [writing.eq(1), self.words.ready.eq(ends | at.is_last)]
-                m.d.sync += [left.eq(left - PART_BYTES), *at.advance()]
+                m.d.sync += [left.eq(left - TABLE_ENTRIES), *at.advance()]
                 with m.If(self.words.ready):
                     m.d.sync += at.part.eq(0)
                 with m.If(ends):
@@ -133,7 +130,7 @@ class ConstantReader(wiring.Component):
 
     def _write_table(self, m: Module, at: _TablePart, writing: Value) -> None:
         """The part to the table that the item is for, from registers."""
-        entries = Signal(8 * PART_BYTES, reset_less=True)
+        entries = Signal(8 * TABLE_ENTRIES, reset_less=True)
         m.d.sync += [
             self.activation.valid.eq(writing & ~at.is_exp & ~at.is_gate),
             self.activation.address.eq(Cat(at.address[:5], at.bank)),
@@ -141,7 +138,7 @@ class ConstantReader(wiring.Component):
             self.exp.address.eq(Cat(at.address[:-1], at.bank)),
             self.gate.valid.eq(writing & at.is_gate),
             self.gate.address.eq(at.address),
-            entries.eq(self.words.payload.word_select(at.part, 8 * PART_BYTES)),
+            entries.eq(self.words.payload.word_select(at.part, 8 * TABLE_ENTRIES)),
         ]
         m.d.comb += [table.data.eq(entries) for table in (self.activation, self.exp, self.gate)]
 
@@ -150,7 +147,7 @@ class _TablePart:
     """Registers: which table is written, which part of it, and where that stands in the word."""
 
     def __init__(self, columns: int, exp_bits: int) -> None:
-        self._parts = word_bytes(columns) // PART_BYTES
+        self._parts = word_bytes(columns) // TABLE_ENTRIES
         self.is_exp, self.is_gate, self.bank = (
             Signal(name="is_exp"),
             Signal(name="is_gate"),

@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.format.constants import word_bytes
 from hlsgen.machine.format.multipliers import find_target
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.time.depths import JOBS_AHEAD
 from hlsgen.machine.time.latency import STEP
 from hlsgen.rtl.arith.multiplier import plan
 from hlsgen.rtl.array.array import Array
@@ -37,9 +38,6 @@ from hlsgen.rtl.load.stage import LoadStage
 from hlsgen.rtl.parts.pipeline import delay, register
 from hlsgen.rtl.parts.queues import Queue, Ring
 from hlsgen.rtl.sequence.sequencer import Sequencer
-
-JOBS_AHEAD = 8
-"""Jobs that wait for a stage."""
 
 
 def operand_members(p: MachineParameters) -> dict[str, Any]:

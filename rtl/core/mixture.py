@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.constants import word_bytes
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.time.depths import COMMANDS_AHEAD
 from hlsgen.rtl.core.constants import ConstantReader
 from hlsgen.rtl.core.multiply import MultiplyStage
 from hlsgen.rtl.drain.stage import DrainStage
@@ -24,8 +25,6 @@ from hlsgen.rtl.sequence.planner import Planner, planned_command
 from hlsgen.rtl.sequence.segments import Segments
 from hlsgen.rtl.sequence.sequencer import Sequencer
 
-COMMANDS_AHEAD = 8
-"""Commands that wait for the sequencer, their sections asked for; where commands may be skipped."""
 RETIRED = 256
 """Commands that may be under way or skipped before DRAIN has taken notice."""
 

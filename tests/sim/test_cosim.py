@@ -93,7 +93,8 @@ def test_every_tensor_equals_golden_and_the_cycle_model_holds(
         run = harness.run(lowered.image.pack(), inputs[:1], memory=cosim.MemoryTiming(latency=latency))[0]
         predicted = cycles.predict(program, lowered.image, ExternalMemory(latency=latency))
         measured = run.counters["cycles"]
-        assert abs(predicted.cycles - measured) <= 0.02 * measured, (predicted.cycles, measured, latency)
+        within = (0.02 if array.streamed else 0.005) * measured
+        assert abs(predicted.cycles - measured) <= within, (predicted.cycles, measured, latency)
         assert predicted.multiply == run.counters["multiply"]
 
 
@@ -144,7 +145,7 @@ def test_packed_products_equal_golden(name: str, array: ArrayShape, tmp_path: Pa
             cosim.check(lowered.program, run, evaluate(graph, picture))
     run = harness.run(lowered.image.pack(), inputs[:1], memory=CALM)[0]
     predicted = cycles.predict(lowered.program, lowered.image, ExternalMemory(latency=4))
-    assert abs(predicted.cycles - run.counters["cycles"]) <= 0.02 * run.counters["cycles"]
+    assert abs(predicted.cycles - run.counters["cycles"]) <= 0.01 * run.counters["cycles"]
 
 
 @pytest.mark.parametrize(

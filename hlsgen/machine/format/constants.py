@@ -15,6 +15,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -105,13 +106,31 @@ def unpack_constants(payload: bytes, blocks: int, columns: int) -> ConstantItem:
     )
 
 
-def constant_offsets(stream: bytes, columns: int) -> tuple[list[int], list[tuple[int, int]]]:
+class Table(NamedTuple):
+    """A table in the constant stream: its byte, its entries, and the command that must have drained first."""
+
+    at: int
+    entries: int
+    after: int
+
+
+class ConstantMap(NamedTuple):
     """Bytes of the constant stream: where each weight command's words begin; ranges that no ring keeps."""
+
+    offsets: list[int]
+    passing: list[tuple[int, int]]
+    tables: list[Table]
+    """Those that wait for a command."""
+
+
+def constant_map(stream: bytes, columns: int) -> ConstantMap:
+    """What lies where in a constant stream."""
     word, at = word_bytes(columns), 0
     offsets: list[int] = []
     passing: list[tuple[int, int]] = []
+    tables: list[Table] = []
     while at < len(stream):
-        kind, _, _, count, _ = HEADER.unpack_from(stream, at)
+        kind, _, _, count, after = HEADER.unpack_from(stream, at)
         size = payload_words(kind, count, columns) * word
         if kind == Item.CONSTANTS:
             offsets.append(at + word)
@@ -120,8 +139,10 @@ def constant_offsets(stream: bytes, columns: int) -> tuple[list[int], list[tuple
             passing += [(high, high + word) for high in groups]
         else:
             passing.append((at, at + word + size))
+            if after != NO_COMMAND:
+                tables.append(Table(at, count, after))
         at += word + size
-    return offsets, passing
+    return ConstantMap(offsets, passing, tables)
 
 
 def _checked(name: str, values: ArrayLike, low: int, high: int) -> Integers:

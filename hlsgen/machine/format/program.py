@@ -95,8 +95,12 @@ class OutputLayout:
 
     def size(self, parameters: MachineParameters) -> int:
         """Bytes, padded to 64."""
+        return ceil_div(self.drained_size(parameters), SECTION_ALIGN) * SECTION_ALIGN
+
+    def drained_size(self, parameters: MachineParameters) -> int:
+        """Bytes that DRAIN gives, without padding at their end."""
         words = parameters.padded_rows(self.rows) * ceil_div(self.columns, parameters.columns)
-        return ceil_div(words * parameters.columns * 2, SECTION_ALIGN) * SECTION_ALIGN
+        return words * parameters.columns * 2
 
     def pieces(self, parameters: MachineParameters) -> list[tuple[int, int, int, int]]:
         """What lies one after another in the output: of each piece (row, rows, column, columns).

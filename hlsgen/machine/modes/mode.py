@@ -149,8 +149,3 @@ class TargetMode(Mode[Target]):
         """When all tokens of tiles that were `drained` then are in the queues; 0: it routes none."""
         del p, t, command, drained
         return 0
-
-    def leaving(self, p: MachineParameters, output_bytes: int) -> int:
-        """Cycles in which a last command's results leave the machine."""
-        del p, output_bytes
-        return 0

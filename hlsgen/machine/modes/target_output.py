@@ -6,7 +6,6 @@ from __future__ import annotations
 import numpy as np
 
 from hlsgen.machine.format.commands import Command, Target
-from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import TargetMode, Unit
@@ -28,6 +27,3 @@ class Output(TargetMode):
         words = np.zeros((m.p.padded_rows(len(value)), m.p.columns), "<i2")
         words[: len(value)] = value
         m.output.append(words.tobytes())
-
-    def leaving(self, p: MachineParameters, output_bytes: int) -> int:
-        return ceil_div(output_bytes, p.bus_bytes)

@@ -17,6 +17,7 @@ class StageTimes:
     patch_measure: before a pass over the image. patch_row: before a patch.
     pixel: a word of pixels to the patch that it completes.
     route: a token's last logit to its last queue entry, beyond a token's time. route_pace: logits a cycle.
+    select: a block's last step to its first group's selection, which takes a constant word.
     drain: a block's last step to its first group's write.
     read_drained: a tile's last write to LOAD's first read of it. read_scores: the same for scores, from the
     write that a tile of rows would have. operands_drained: a command's last write to MULTIPLY's first step
@@ -33,6 +34,7 @@ class StageTimes:
     pixel: int
     route: int
     route_pace: int
+    select: int
     drain: int
     read_drained: int
     read_scores: int

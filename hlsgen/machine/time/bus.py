@@ -16,8 +16,7 @@ from itertools import accumulate
 
 from hlsgen.machine.format.parameters import ceil_div
 from hlsgen.machine.time.depths import burst_bytes, outstanding
-
-REQUEST_CYCLES = 2
+from hlsgen.machine.time.latency import REQUESTS, ROOM, SECTIONS, SLOT
 
 
 @dataclass
@@ -39,6 +38,14 @@ class Channel:
     """When the ring had let go of how many beats in all, in order."""
     arrived: list[tuple[int, float]] = field(default_factory=list)
     """Beats in all after each burst, and when its last beat came."""
+    stops: Sequence[int] = ()
+    """Beats in all at the ends of sections, in order: no burst goes beyond one."""
+    held: Sequence[float] = ()
+    """Beats, in order, that stay in the buffer with all behind them until they are `let`."""
+    let: list[float] = field(default_factory=list)
+    """From when on the first of `held` may leave, the second, and so on: those that are known."""
+    requested: float = -math.inf
+    """When the last burst was asked for."""
     gates: list[tuple[int, float]] | None = None
     """How many beats in all may be asked for from when on, in order; None: all of them from the start."""
 
@@ -53,14 +60,20 @@ class Channel:
         self.freed.append((time, beats))
 
     def size(self, burst: int) -> int:
-        """Beats of the next burst, up to a multiple of `burst`."""
-        return min(burst - (self.offset + self.asked) % burst, self.beats - self.asked)
+        """Beats of the next burst, up to a multiple of `burst` and the end of its section."""
+        stop = bisect_right(self.stops, self.asked)
+        end = self.stops[stop] if stop < len(self.stops) else self.beats
+        return min(burst - (self.offset + self.asked) % burst, end - self.asked)
 
     def ready(self, burst: int) -> float | None:
         """The earliest cycle of the next burst's request; None: unknown yet, infinite: there is none."""
         if self._known is None:
             size = self.size(burst)
-            self._known = self._when(self.asked + size) if size else math.inf
+            time = self._when(self.asked + size) if size else math.inf
+            before = bisect_right(self.stops, self.asked) - 1
+            begins = before >= 0 and self.stops[before] == self.asked
+            apart = SECTIONS if begins else REQUESTS
+            self._known = None if time is None else max(time, self.requested + apart)
         return self._known
 
     def _when(self, end: int) -> float | None:
@@ -75,15 +88,22 @@ class Channel:
         if left <= 0:
             return gate
         came = self.arrived[bisect_left(self.arrived, (left, 0.0))][1]
+        if holds := bisect_left(self.held, left):
+            if holds > len(self.let):
+                return None
+            came = max(came, self.let[holds - 1])
         kept = left - self._passed(left) - self.ring
         if kept <= 0:
-            return max(came, gate)
+            return max(came + ROOM, gate)
         self._room = _first(self.freed, self._room, kept, 1)
-        return None if self._room == len(self.freed) else max(came, self.freed[self._room][0], gate)
+        if self._room == len(self.freed):
+            return None
+        return max(max(came, self.freed[self._room][0]) + ROOM, gate)
 
-    def arrive(self, size: int, end: float) -> None:
-        """A burst was asked for whose last beat comes at `end`."""
+    def arrive(self, size: int, request: float, end: float) -> None:
+        """A burst was asked for at `request`; its last beat comes the cycle before `end`."""
         self.asked += size
+        self.requested = request
         self.arrived.append((self.asked, end))
         self._known = None
 
@@ -171,7 +191,7 @@ class Bus:
     def _next(self) -> bool:
         """Read one more burst; False when every channel waits for a consumer."""
         if len(self._ends) > self._outstanding:
-            self._request = max(self._request, self._ends[-self._outstanding])
+            self._request = max(self._request, self._ends[-self._outstanding] + SLOT)
         times = [
             math.inf if (time := channel.ready(self._burst)) is None else time for channel in self._order
         ]
@@ -195,10 +215,10 @@ class Bus:
         size = channel.size(self._burst)
         begin = max(self._request + self._latency, self._ends[-1])
         end = begin + size * self._beat
-        channel.arrive(size, end)
+        channel.arrive(size, self._request, end)
         self._ends.append(end)
         self._turn = turn
-        self._request += REQUEST_CYCLES
+        self._request += 1
 
 
 def beats_of(size: int, bus_bytes: int) -> int:

@@ -9,24 +9,30 @@ against measured runs.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from hlsgen.machine.format.commands import COMMAND_BYTES, Command, Depends
 from hlsgen.machine.format.constants import block_words, word_bytes
 from hlsgen.machine.format.image import HEADER_BYTES, Image
 from hlsgen.machine.format.interface import CONTEXT, SCORES
+from hlsgen.machine.format.parameters import SECTION_ALIGN, ceil_div
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.table import LOADS, PRODUCTS, TARGETS
 from hlsgen.machine.time.bus import beats_of
-from hlsgen.machine.time.depths import SETTLED
-from hlsgen.machine.time.latency import ACCEPT, DECODE, FINISH, NEAR_FINISH, OPERANDS_THERE, PLAN, WRITTEN
+from hlsgen.machine.time.depths import JOBS_AHEAD, SETTLED, burst_bytes
+from hlsgen.machine.time.latency import ACCEPT, DECODE, FINISH, OPERANDS_THERE, PLAN, WRITTEN
 from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.machine.time.operand_stream import operand_bytes
 from hlsgen.machine.time.plan import Plan, Routing, make_plan
 from hlsgen.machine.time.stages import stage_times
 from hlsgen.machine.time.streams import Streams
+
+AHEAD = JOBS_AHEAD + 2
+"""Jobs that a stage's queue holds, one of them in its output's register."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,11 @@ class _Model:
         self.setting: tuple[int, ...] = ()
         self.issued = self.words = self.addends = self.constants = 0
         self.slots: list[int] = []  # when MULTIPLY had read each job's slot
+        ends = accumulate(sum(1 for _ in PRODUCTS[c.product].jobs(c)) for _, c in plan.commands)
+        bytes_to = ((index + 1) * COMMAND_BYTES for index, _ in plan.commands)
+        self.ahead = deque(zip(ends, bytes_to, strict=True))
+        """Commands that the sequencer has not let go of: jobs and bytes up to each one's end."""
+        self._sequence()
         self.scores_done: dict[int, int] = {}
         self.times: list[JobTimes] = []
         self.opened = 0
@@ -116,7 +127,8 @@ class _Model:
         base = done = 0
         if command.span:
             depends = self.progress[command.operand_depends_on].done
-            written = depends + WRITTEN + self.memory.latency + SETTLED
+            burst = 2 * beats_of(SECTION_ALIGN, self.p.bus_bytes)
+            written = depends + WRITTEN + burst + self.memory.latency + SETTLED
             self.streams.operands.open(command, max(written, ready))
         product = PRODUCTS[command.product]
         for job in product.jobs(command):
@@ -129,14 +141,13 @@ class _Model:
             if job.kind == SCORES:
                 self.scores_done[job.slot] = done
             if product.weighted and job.tile == command.tiles - 1:
-                self._release(command, job)
+                self.words += job.blocks * command.k_steps
             if product.is_final(command, job):
                 progress.tiles.append(done)
             self.times.append(JobTimes(index, job, start, end, first, self.multiply_free, done))
-        self.streams.take(
-            "commands", (index + 1) * COMMAND_BYTES - self.streams.taken["commands"], self.load_free
-        )
+            self._sequence()
         progress.done = done
+        self.streams.drained(index, done)
         if routed := TARGETS[command.target].routed(self.p, self.t, command, progress.tiles):
             self.routed = routed
 
@@ -162,6 +173,17 @@ class _Model:
             if gates is not None:
                 gates.append((beats_of(size, self.p.bus_bytes), self.routed + PLAN))
 
+    def _sequence(self) -> None:
+        """The sequencer lets go of a command when its last job has room in the stages' queues.
+
+        The queues hold the jobs behind the one that MULTIPLY is at.
+        """
+        while self.ahead and self.ahead[0][0] <= len(self.slots) + AHEAD:
+            jobs, size = self.ahead.popleft()
+            before = jobs - AHEAD - 1
+            time = self.slots[before] if before >= 0 else 0
+            self.streams.take("commands", size - self.streams.taken["commands"], time)
+
     def _constants(self, command: Command) -> int:
         """Bytes of the constant stream before this command's constant words."""
         if PRODUCTS[command.product].weighted:
@@ -172,12 +194,10 @@ class _Model:
         """Bytes of the constant stream up to the last of some blocks, whose words begin at `offset`."""
         return offset + block_words(blocks) * word_bytes(self.p.columns)
 
-    def _release(self, command: Command, job: Job) -> None:
-        """A sweep's weights and constants leave their rings."""
-        size = job.blocks * command.k_steps
-        self.words += size
-        self.streams.take("weights", size * self.p.columns * self.p.depth, self.multiply_free)
-        self.streams.take("constants", job.blocks * word_bytes(self.p.columns), self.multiply_free)
+    def _release(self, steps: int, end: int) -> None:
+        """A block's weights and constants leave their rings: the last tile has taken them."""
+        self.streams.take("weights", steps * self.p.columns * self.p.depth, end)
+        self.streams.take("constants", word_bytes(self.p.columns), end + self.t.select)
 
     # -- LOAD --------------------------------------------------------------------------------------------
 
@@ -234,6 +254,8 @@ class _Model:
             end = max(end, self.last_step + self.last_rows)
             if command.stream_addend:
                 self.streams.take("addends", addend_bytes, end + self.t.drain)
+            if weighted and job.tile == command.tiles - 1:
+                self._release(steps, end)
             self.last_step, self.last_rows = end, groups
             self.issued += steps
             start = end + 1
@@ -259,11 +281,17 @@ class _Model:
 
     def finish(self) -> Prediction:
         """The prediction for everything so far."""
-        finish = NEAR_FINISH if self.memory.near else FINISH
-        cycles = self.progress[-1].done + finish + self.memory.latency
-        cycles += TARGETS[self.plan.commands[-1][1].target].leaving(self.p, self.image.output_bytes)
+        cycles = self.progress[-1].done + FINISH + self._leaving() + self.memory.latency
         size = HEADER_BYTES + self.image.input_bytes + self.plan.image_bytes(self.image)
         size += operand_bytes(self.program)
         useful = self.program.task_macs[self.plan.task] / (cycles * self.p.lanes)
         arrivals = {name: tuple(channel.arrived) for name, channel in self.streams.bus.channels.items()}
         return Prediction(cycles, self.issued, useful, size, tuple(self.times), arrivals)
+
+    def _leaving(self) -> int:
+        """Cycles in which zeros fill up the output, a word or a beat each, and its last burst leaves."""
+        p, size = self.p, self.image.output_bytes
+        drained = self.program.outputs[self.plan.task].drained_size(p) if self.program.outputs else size
+        padding = ceil_div(size - drained, min(p.bus_bytes, 2 * p.columns * p.row_width))
+        burst = burst_bytes(p.bus_bytes, self.memory.near)
+        return padding + beats_of(size - (ceil_div(size, burst) - 1) * burst if size else 0, p.bus_bytes)

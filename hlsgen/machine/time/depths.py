@@ -13,6 +13,10 @@ BEATS_UNDER_WAY = 128
 NEAR_BEATS = 16
 """Depth of the buffers, and beats under way, in front of a memory on the chip: its latency covered."""
 WEIGHT_BEATS = 256
+JOBS_AHEAD = 8
+"""Jobs that wait for a stage."""
+COMMANDS_AHEAD = 8
+"""Commands that wait for the sequencer, their sections asked for; where commands may be skipped."""
 SETTLED = 8
 """Cycles for which no write of keys and values may be on its way before anything of them is read: more than
 any register on that way."""

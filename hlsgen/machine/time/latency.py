@@ -187,18 +187,31 @@ PIXEL = 1
 
 # -- outside ---------------------------------------------------------------------------------------------
 
-START, NEAR_START = 44, 36
-"""The start register to the channels' first requests, without the memory's latency for the header; calibrated
-by whole runs, apart for machines in front of a memory on the chip."""
+START = 46
+"""The start register to the first request for a command, without the memory's latency for the header: the
+header's check takes its words one by one, and longer than any bus brings them."""
+REQUESTS = 3
+"""Least cycles between two requests of a channel."""
+SECTIONS = 6
+"""Least cycles from the last request of a section of keys or values to the first one of the next section."""
+SLOT = 1
+"""A burst's end to the request that takes its place among the bursts under way."""
+ROOM = 5
+"""A burst's end, or a ring's word that is free, to the request for which its buffer has room then."""
 BEAT = 6
 """A beat from memory to the word that it completes, where the machine uses it."""
+TABLE_WAIT = 2
+"""A command has drained: to a table that waited for it leaving the constants' buffer."""
+TABLE_ENTRIES = 8
+"""Entries of a table that are written in a cycle."""
 PLAN = 16
 """A routing is complete: to the first expert's command at the sequencer."""
 ROUTE = 36
 """A token's last logit is written: to its last queue entry, beyond a token's time."""
-WRITTEN = 28
-"""The last row's write to the last response of external memory, without that memory's latency."""
-FINISH, NEAR_FINISH = 18, 12
-"""The last row's write to done, without the output's beats and the memory's latency."""
+WRITTEN = 8
+"""The last row's write to the last response of external memory, without that memory's latency and without
+the 64 bytes of the last burst, which are gathered and then sent."""
+FINISH = 13
+"""The last row's write to done, without the output's padding, its last burst and the memory's latency."""
 IMAGE_ROM = QUEUE + 1 + MEMORY + 1
 """A read's address to its first beat, of an Image in block RAM: queue, walk over its words, memory, R."""

@@ -58,6 +58,10 @@ class OperandStream:
     _prefix: int = 0
     _prefix_time: int = 0
 
+    def __post_init__(self) -> None:
+        if "operands" in self.bus.channels:
+            self.bus.channels["operands"].stops = self.ends
+
     def open(self, command: Command, written: int) -> None:
         """A command's sections may be asked for once everything before was `written`."""
         self._begin = len(self.ends)

@@ -22,6 +22,7 @@ def stage_times(p: MachineParameters, target: str = "generic") -> StageTimes:
         pool=read + latency.pool() + latency.TILE_WRITE,
         pool_norm=read + latency.pool() + latency.norm(p) + latency.TILE_WRITE,
         row_spacing=latency.NORM_ROW_CYCLES,
+        select=latency.STEP + latency.array(p, style) + latency.SELECT,
         drain=latency.STEP + latency.array(p, style) + latency.SELECT + write,
         patch_measure=latency.PATCH_MEASURE,
         patch_row=latency.PATCH_ROW,

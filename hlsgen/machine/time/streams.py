@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections import deque
 
 from hlsgen.machine.format.commands import COMMAND_BYTES
-from hlsgen.machine.format.constants import constant_offsets, word_bytes
+from hlsgen.machine.format.constants import constant_map, word_bytes
 from hlsgen.machine.format.image import HEADER_BYTES, Image
+from hlsgen.machine.format.parameters import ceil_div
 from hlsgen.machine.time.bus import Bus, Channel, beats_of
-from hlsgen.machine.time.depths import channel_beats, queue_depth
-from hlsgen.machine.time.latency import BEAT, NEAR_START, START
+from hlsgen.machine.time.depths import COMMANDS_AHEAD, channel_beats, queue_depth
+from hlsgen.machine.time.latency import BEAT, QUEUE, START, TABLE_ENTRIES, TABLE_WAIT
 from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.machine.time.operand_stream import OperandStream, operand_channel
 from hlsgen.machine.time.plan import Plan
@@ -33,8 +36,10 @@ class Streams:
         program = plan.program
         p = self._p = program.parameters
         buffers = channel_beats(p, memory.near)
-        self.offsets, ranges = constant_offsets(plan.constants, p.columns)
+        self.offsets, ranges, tables = constant_map(plan.constants, p.columns)
         passing = tuple((begin / p.bus_bytes, end / p.bus_bytes) for begin, end in ranges)
+        self.tables = deque(tables)
+        self._written: list[tuple[int, int]] = []
 
         def channel(name: str, ring: int, ranges: tuple[tuple[float, float], ...] = ()) -> Channel:
             offset, size = sections[name]
@@ -47,7 +52,7 @@ class Streams:
         constants = p.constant_words * word_bytes(p.columns)
         addends = queue_depth(p) * p.row_width * p.columns * 2
         found = {
-            "commands": channel("commands", 2 * COMMAND_BYTES),
+            "commands": channel("commands", COMMAND_BYTES * (1 + (COMMANDS_AHEAD if p.planned else 0))),
             "pixels": channel("pixels", image.input_bytes),
             "weights": channel("weights", p.ring_words * p.columns * p.depth),
             "constants": channel("constants", constants, passing),
@@ -55,18 +60,29 @@ class Streams:
         }
         if p.streamed:
             found["operands"] = operand_channel(program, buffers["operands"])
+        found["constants"].held = [table.at / p.bus_bytes for table in tables]
         channels = {name: found[name] for name in buffers if name in found}  # in the order of their turns
         if p.planned:
             channels["weights"].gates, channels["constants"].gates = [], []
-        start = NEAR_START if memory.near else START
-        header = start + memory.latency + HEADER_BYTES // p.bus_bytes
-        self.bus = Bus(channels, p.bus_bytes, memory.latency, memory.cycles_per_beat, header, memory.near)
+        start = START + memory.latency
+        self.bus = Bus(channels, p.bus_bytes, memory.latency, memory.cycles_per_beat, start, memory.near)
         self.taken = dict.fromkeys(channels, 0)
         self.operands = OperandStream(p, self.bus, BEAT)
 
     def wait(self, name: str, size: int) -> int:
         """When `size` bytes in all of a stream are words in the machine."""
-        return math.ceil(self.bus.arrival(name, beats_of(size, self._p.bus_bytes))) + BEAT
+        came = math.ceil(self.bus.arrival(name, beats_of(size, self._p.bus_bytes))) + BEAT
+        if name == "constants" and (before := bisect_left(self._written, (size, 0))):
+            came = max(came, self._written[before - 1][1])
+        return came
+
+    def drained(self, command: int, time: int) -> None:
+        """A command has drained: the tables that waited for it are written."""
+        while self.tables and self.tables[0].after <= command:
+            table = self.tables.popleft()
+            self.bus.channels["constants"].let.append(time + TABLE_WAIT)
+            end = time + TABLE_WAIT + ceil_div(table.entries, TABLE_ENTRIES) + QUEUE
+            self._written.append((table.at + 1, end))
 
     def take(self, name: str, size: int, time: int) -> None:
         """The machine lets go of `size` more bytes of a stream at `time`."""

@@ -13,7 +13,7 @@ from hlsgen.machine.format.constants import (
     RECORD_BITS,
     Item,
     block_words,
-    constant_offsets,
+    constant_map,
     item,
     pack_constants,
     unpack_constants,
@@ -95,11 +95,22 @@ def test_the_cycle_model_finds_the_items(columns: int) -> None:
     stream.constants(*extremes(5, columns))
     stream.table(Item.ACTIVATION_TABLE, np.arange(256), 1)
     stream.constants(*extremes(4, columns))
-    offsets, passing = constant_offsets(stream.pack(), columns)
+    offsets, passing, tables = constant_map(stream.pack(), columns)
     end = 9 * word + 256  # the table's
     assert offsets == [word, end + word]
     words = [(0, word), (word, 2 * word), (6 * word, 7 * word)]  # a header, two words of high bytes
     assert passing == [*words, (8 * word, end), (end, end + word), (end + word, end + 2 * word)]
+    assert tables == []
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_a_table_waits_for_the_last_user_of_its_bank(columns: int) -> None:
+    stream = ConstantStream(columns)
+    for user in (3, 5, 8):
+        stream.table(Item.ACTIVATION_TABLE, np.arange(256) ^ user, user)
+    first, second = len(stream.pack()) // 3, 2 * len(stream.pack()) // 3
+    assert first * 3 == len(stream.pack())
+    assert constant_map(stream.pack(), columns).tables == [(second, 256, 3)]
 
 
 def test_a_table_is_padded_to_whole_words() -> None:
