@@ -53,8 +53,8 @@ class Control(wiring.Component):
         for the next image.
     hold
         The check must not open a channel, but the header's.
-    checked, check_waits, check_code
-        The header check's `done`, `waits` and `code`.
+    checked, check_waits, check_placed, check_code
+        The header check's `done`, `waits`, `placed` and `code`.
     enable
         The channels may read.
     core_done, core_progress, core_levels
@@ -90,6 +90,7 @@ class Control(wiring.Component):
     hold: Signal
     checked: Signal
     check_waits: Signal
+    check_placed: Signal
     check_code: Signal
     enable: Signal
     core_done: Signal
@@ -134,6 +135,7 @@ class Control(wiring.Component):
                 "hold": Out(1),
                 "checked": In(1),
                 "check_waits": In(1),
+                "check_placed": In(1),
                 "check_code": In(8),
                 "enable": Out(1),
                 "core_done": In(1),
@@ -231,7 +233,10 @@ class Control(wiring.Component):
             with m.Else():
                 self._stop(m)
         with m.Elif(self.check_waits & ~self._opened & self._quiet & self.reads_idle):
-            m.d.sync += [self.renew_reads.eq(1), self._opened.eq(1), self.enable.eq(1)]
+            m.d.sync += [self.renew_reads.eq(1), self._opened.eq(1)]
+        with m.Elif(self.check_placed):
+            # All channels at once, so that they share the bus from the first burst on.
+            m.d.sync += self.enable.eq(1)
 
     def _done(self, m: Module) -> None:
         m.d.sync += [self.status.done.eq(1), self.status.completed.eq(self.status.completed + 1)]

@@ -54,8 +54,9 @@ class HeaderCheck(wiring.Component):
         Loads `open.address` and `open.units` into the writer.
     hold, waits
         While `hold` is high, no section's channel is loaded; high where the check stands still for that.
-    writing
-        The writer is not free for the next output yet.
+    writing, placed
+        The writer is not free for the next output yet; high where the check stands still for that, with all
+        channels loaded.
     done
         All is well and every channel is loaded (level).
     code
@@ -73,6 +74,7 @@ class HeaderCheck(wiring.Component):
     hold: Signal
     waits: Signal
     writing: Signal
+    placed: Signal
     done: Signal
     code: Signal
 
@@ -88,6 +90,7 @@ class HeaderCheck(wiring.Component):
                 "hold": In(1),
                 "waits": Out(1),
                 "writing": In(1),
+                "placed": Out(1),
                 "done": Out(1),
                 "code": Out(8),
             }
@@ -188,7 +191,9 @@ class HeaderCheck(wiring.Component):
             outside = far | (end > s.window_bytes)
             with m.If((s.window_bytes != 0) & outside):
                 self._fail(m, Error.WINDOW)
-            with m.Elif(~self.writing | (index != Header.OUTPUT_BYTES + 1)):
+            with m.Elif(self.writing & (index == Header.OUTPUT_BYTES + 1)):
+                m.d.comb += self.placed.eq(1)
+            with m.Else():
                 m.next = "WORD"
                 with m.Switch(index):
                     with m.Case(Header.MAGIC):  # none was read yet

@@ -158,6 +158,7 @@ class Top(wiring.Component):
             header.hold.eq(control.hold),
             header.writing.eq(control.finish | control.renew_writer),
             control.check_waits.eq(header.waits),
+            control.check_placed.eq(header.placed),
             control.checked.eq(header.done),
             control.check_code.eq(header.code),
         ]
