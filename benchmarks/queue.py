@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.queue [MODEL] --array RxCxD --images N`: images that wait in the accelerator's queue.
+"""`python -m benchmarks.queue [MODEL] --array RxCxD --images N`: images that wait in the queue.
 
-The RTL runs one image alone, then N images queued, of a mixture of experts for each task in turn. Every tensor
-of every image is compared with golden. The gap is the time that a queued image takes beyond one that runs
-alone: (cycles of N queued images - cycles of one) / (N - 1) - cycles of one. The pause is what lies between an
-image's last result and the next one's first.
+The RTL runs N images queued, then each of them but the first alone; of a mixture of experts for each task in
+turn. Every tensor of every image is compared with golden. The gap is the time that a queued image takes
+beyond the same image alone: (cycles of N queued images - cycles of the first) / (N - 1) - cycles of one. The
+pause is what lies between an image's last result and the next one's first.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,10 @@ from hlsgen.sim import cosim
 
 @dataclass(frozen=True, kw_only=True)
 class Queued:
-    """Cycles of queued images. alone: of one image of the same task and input, alone; queued: from one image's
-    end to the next one's; pause: from an image's last result to the next one's first. The last two and the gap
-    are means over all images but the first.
+    """Cycles of queued images, as means over all but the first.
+
+    alone: of the same images, each alone; queued: from one image's end to the next one's; pause: from an
+    image's last result to the next one's first.
     """
 
     images: int
@@ -69,16 +71,13 @@ def measure(case: Case, graph: Graph, pictures: np.ndarray, folder: Path = HARNE
     golden = [evaluate(graph, picture, task) for picture, task in zip(pictures, tasks, strict=True)]
     for run, values, task in zip(queue.runs, golden, tasks, strict=True):
         cosim.check(program, run, values, task)
-    # The first one ends as if it ran alone; the others are run alone.
     alone = harness.run(image, inputs[1:], memory=memory, task=tasks[1], task_step=1)
     drained = [_drained(run) for run in queue.runs]
     return Queued(
         images=len(inputs),
         alone=float(np.mean([run.counters["cycles"] for run in alone])),
         queued=float(np.mean(np.diff(queue.ends))),
-        pause=float(
-            np.mean([after[0] - before[1] for before, after in zip(drained, drained[1:], strict=False)])
-        ),
+        pause=float(np.mean([after[0] - before[1] for before, after in pairwise(drained)])),
     )
 
 

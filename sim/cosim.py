@@ -51,8 +51,8 @@ class Fault:
     """What goes wrong with the first image; -1 is never.
 
     read_error, write_error: number of the beat that gets `response` (2 slave error, 3 decode error). silent:
-    number of the first read beat that never comes. abort, restart, reset: cycles from the start to the host's
-    abort, to a second start, to a reset. image_offset: bytes added to the Image's address. image_bytes,
+    number of the first read beat that never comes. abort, reset: cycles from the start to the host's abort,
+    to a reset. image_offset: bytes added to the Image's address. image_bytes,
     image_limit, window_bytes: registers. image: what lies in memory in the Image's place.
     """
 
@@ -61,7 +61,6 @@ class Fault:
     response: int = 2
     silent: int = -1
     abort: int = -1
-    restart: int = -1
     reset: int = -1
     image_offset: int = 0
     image_bytes: int = -1
@@ -93,9 +92,9 @@ class Run:
 class QueueRun:
     """The result of images that waited in the machine's queue.
 
-    runs: those that were completed, in order; their counters have `error` alone. whole: counters of all of them
-    together, with the code of what ended the queue. ends: cycle from the first start to each image's end.
-    outputs: of all images, also of those that were not completed.
+    runs: those that were completed, in order; their counters have `error` alone. whole: counters of all of
+    them together, with the code of what ended the queue. ends: cycle from the first start to each image's
+    end. outputs: of all images, also of those that were not completed.
     """
 
     runs: tuple[Run, ...]
@@ -154,8 +153,7 @@ class Harness:
     ) -> QueueRun:
         """Run one Image on padded inputs that all wait in the machine's queue; otherwise as `run`.
 
-        Of the fault only bus errors, silence and `abort` count from the first start; `restart` and `reset` have
-        no effect.
+        Of the fault, beats and `abort` count from the first start, and `reset` has no effect.
         """
         options: dict[str, int | str] = {"task": task, "task_step": task_step, "limit": limit, "queue": 1}
         options |= {"watchdog": watchdog, "image_limit": image_limit, "samples": len(inputs)}

@@ -10,7 +10,7 @@
 //   stall, seed                               chance in 1024 that a ready or valid is held back in a cycle
 //   read_error, write_error, response         beats before the one that gets this error response, -1 for none
 //   silent                                    beats after which reads are no longer answered
-//   abort, restart, reset                     cycles from the start to that bit of the host, or to a reset
+//   abort, reset                              cycles from the start to the host's abort, or to a reset
 //   image_offset, image_bytes, window_bytes,
 //   faulty_limit                              what the host writes instead of the right addresses
 //   other_image                               file of the Image that lies in memory instead of the right one
@@ -129,7 +129,7 @@ struct Throttle {
 
 // What goes wrong with an image, and when; -1: nothing.
 struct Fault {
-    int64_t readError = -1, writeError = -1, silent = -1, abort = -1, restart = -1, reset = -1;
+    int64_t readError = -1, writeError = -1, silent = -1, abort = -1, reset = -1;
     int64_t imageOffset = 0, imageBytes = -1, imageLimit = -1, windowBytes = 0;
     unsigned response = kSlaveError;
 
@@ -137,7 +137,7 @@ struct Fault {
         Fault f;
         f.readError = o.number("read_error", -1), f.writeError = o.number("write_error", -1);
         f.silent = o.number("silent", -1), f.abort = o.number("abort", -1);
-        f.restart = o.number("restart", -1), f.reset = o.number("reset", -1);
+        f.reset = o.number("reset", -1);
         f.imageOffset = o.number("image_offset", 0), f.imageBytes = o.number("image_bytes", -1);
         f.windowBytes = o.number("window_bytes", 0), f.imageLimit = o.number("faulty_limit", -1);
         f.response = static_cast<unsigned>(o.number("response", kSlaveError));
@@ -409,13 +409,11 @@ void start(Machine& machine, const Options& o, uint64_t input = kInput, uint64_t
 bool wait(Machine& machine, const Options& o) {
     const Fault& fault = machine.fault;
     const uint64_t limit = o.number("limit", 1ll << 40);
-    for (bool aborted = false, restarted = false; !machine.interrupt();) {
+    for (bool aborted = false; !machine.interrupt();) {
         const int64_t passed = static_cast<int64_t>(machine.cycle - machine.started);
         if (fault.abort >= 0 && passed >= fault.abort && !aborted) {
             machine.markFault();
             machine.write(hlsgen::register_control, hlsgen::control_abort), aborted = true;
-        } else if (fault.restart >= 0 && passed >= fault.restart && !restarted) {
-            machine.write(hlsgen::register_control, hlsgen::control_start), restarted = true;
         } else if (fault.reset >= 0 && passed >= fault.reset) {
             machine.markFault();
             machine.reset();

@@ -222,7 +222,7 @@ async def write_errors_while_the_next_begins(dut: Any) -> None:
 
 @cocotb.test()
 async def abort_and_reset(dut: Any) -> None:
-    """At random moments of a queue: what was counted is right, what waited is forgotten, the next is right."""
+    """At random moments of a queue: what was counted is right, what waited is forgotten."""
     b, random = await bench(dut, Timing(latency=50, stall=0.1)), Random(6)
     alone = await good(b)
     for turn in range(10):

@@ -124,7 +124,10 @@ class StatusBit(_Bit):
 
 @dataclass(frozen=True)
 class Counter:
-    """A counter of the last image; `label` for people, `level`: the signal that it counts the cycles of."""
+    """A counter of all images since an idle machine's last start.
+
+    label: for people. level: the signal that it counts the cycles of.
+    """
 
     register: Register
     label: str
