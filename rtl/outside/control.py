@@ -71,7 +71,8 @@ class Control(wiring.Component):
 
     Latency
     -------
-    Two cycles from `start` to the check; two from the last response to `done`.
+    Four cycles from `start` to the check, three where one image is held; two from the last response to
+    `done`.
     """
 
     settings: Any
@@ -159,7 +160,7 @@ class Control(wiring.Component):
         m = Module()
         m.submodules.starts = starts = self._starts
         failure, outcome = Signal(8), Signal(8)
-        self._accept(m, starts)
+        fresh = self._accept(m, starts)
         expired, late, settle = self._watchdog(m)
         flushed = self._flushed(m)
         m.d.comb += failure.eq(self._failure(m, expired, late))
@@ -167,7 +168,9 @@ class Control(wiring.Component):
         m.d.sync += self._quiet.eq(self.finish & ~self.enable & self.reads_idle)
         m.d.sync += [pulse.eq(0) for pulse in (self.renew_check, self.renew_reads, self.renew_writer)]
         with m.FSM(name="control"):
-            with m.State("IDLE"), m.If(starts.put | starts.held):
+            with m.State("IDLE"), m.If(starts.held):
+                m.d.comb += self.begin.eq(fresh)
+                m.d.sync += fresh.eq(0)
                 m.d.sync += [self.check_reset.eq(0), self._active.eq(1), starts.became.eq(1), outcome.eq(0)]
                 m.next = "CHECK"
             with m.State("CHECK"):
@@ -180,7 +183,7 @@ class Control(wiring.Component):
                 with m.If(self.core_done):
                     m.d.sync += [self.finish.eq(1), self.core_reset.eq(1), self.enable.eq(0)]
                     m.next = "FINISH"
-                with m.Elif(starts.held & ~self._ahead):
+                with m.Elif(starts.held & ~self._ahead if self._images > 1 else 0):
                     m.d.sync += [self._ahead.eq(1), self.renew_check.eq(1)]
                 self._stop_on(m, failure, outcome)
             with m.State("FINISH"):
@@ -191,18 +194,17 @@ class Control(wiring.Component):
         self._count(m)
         return m
 
-    def _accept(self, m: Module, starts: Starts) -> None:
-        """Starts that have room, and what the host sees of them."""
-        status, room = self.status, Signal.like(starts.room)
+    def _accept(self, m: Module, starts: Starts) -> Signal:
+        """Starts that have room, and what the host sees; returns whether one found the machine idle."""
+        status, room, fresh = self.status, Signal.like(starts.room), Signal()
         for name in ("image", "current"):
             wiring.connect(m, getattr(starts, name), wiring.flipped(getattr(self, name)))
         wiring.connect(m, wiring.flipped(self.settings), starts.settings)
-        busy = self._active | starts.held
+        busy = self._active | starts.held | starts.waiting
         free = starts.room if self._images > 1 else ~busy
         m.d.comb += [
             room.eq(Mux(status.error, 0, free)),
             starts.put.eq(self.start & ~self.abort & (room != 0)),
-            self.begin.eq(starts.put & ~busy),
             self.hold.eq(self._ahead & ~self._opened),
             self.irq.eq(status.done | status.error),
             status.busy.eq(busy),
@@ -210,12 +212,15 @@ class Control(wiring.Component):
             status.room.eq(room),
         ]
         m.d.sync += starts.became.eq(self._switch)
-        with m.If(self.clear | self.begin):
+        with m.If(starts.put & ~busy):
+            m.d.sync += fresh.eq(1)
+        with m.If(self.clear | (starts.put & ~busy)):
             m.d.sync += [status.done.eq(0), status.code.eq(0), status.ignored.eq(0)]
         with m.If(self.acknowledge):
             m.d.sync += status.done.eq(0)
         with m.If(self.start & ~self.abort & ~starts.put):
             m.d.sync += status.ignored.eq(1)
+        return fresh
 
     def _finish(self, m: Module) -> None:
         """The last words are written; where the next image's check waits, it goes on meanwhile."""
@@ -232,7 +237,7 @@ class Control(wiring.Component):
                 m.next = "CHECK"
             with m.Else():
                 self._stop(m)
-        with m.Elif(self.check_waits & ~self._opened & self._quiet & self.reads_idle):
+        with m.Elif(self._ahead & self.check_waits & ~self._opened & self._quiet & self.reads_idle):
             m.d.sync += [self.renew_reads.eq(1), self._opened.eq(1)]
         with m.Elif(self.check_placed):
             # All channels at once, so that they share the bus from the first burst on.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -33,21 +33,23 @@ class Running(wiring.Signature):
         super().__init__({name: Out(bits) for name, bits in running_settings(streamed).items()})
 
 
-# Two starts, each for two cycles' work, in front of an empty queue:
+# Two starts in front of an empty queue of n places in the memory:
 #
-#   cycle       0    1    2      3    4
-#   put         a         b
-#   image            a    a      a    b      from the settings, or from the memory
-#   held             1    1      1    1
-#   taken                        1           `image` runs: its place is free
-#   current               a      a    a      the cycle after `became`
-#   became           1
-#   room        n    n-1  n-1    n-2  n-1    n: places of `image` and of the memory
+#   cycle       0    1    2    3    4    5    6
+#   put         a              b
+#   level       0    1    0    0    1    1    0
+#   image                 a    a    a    a    b
+#   held                  1    1    1         1
+#   taken                           1               `image` runs: its place is free
+#   became                     1
+#   current                         a    a    a
+#   room        n    n-1  n    n    n-1  n-1  n
 class Starts(wiring.Component):
     """Settings of up to `images` images, in the order of their starts.
 
     One image runs, with its settings in `current`; the next one is in `image`, where its header is checked;
-    the others wait in a memory. With one image there is neither memory nor `current`.
+    the others wait in a memory, which every start passes. With one or two images there is no memory, with one
+    `current` is `image`.
 
     Parameters
     ----------
@@ -69,6 +71,8 @@ class Starts(wiring.Component):
         `image` is the oldest one now: `current` follows.
     drop : In(1)
         Forget all that waits.
+    waiting : Out(1)
+        Starts are in the memory.
     held : Out(1)
         `image` holds settings that were not taken yet.
     room : Out
@@ -77,7 +81,8 @@ class Starts(wiring.Component):
 
     Latency
     -------
-    A start is in `image` a cycle later, if that is free; one from the memory a cycle after `taken`.
+    A start is in `image` two cycles later, if that is free, or two cycles after `taken`; without the memory
+    one cycle.
 
     Throughput
     ----------
@@ -89,6 +94,7 @@ class Starts(wiring.Component):
     taken: Signal
     became: Signal
     drop: Signal
+    waiting: Signal
     held: Signal
     room: Signal
     image: Any
@@ -104,8 +110,9 @@ class Starts(wiring.Component):
             {
                 **{name: In(1) for name in controls},
                 "settings": In(Settings(streamed)),
+                "waiting": Out(1),
                 "held": Out(1),
-                "room": Out(count_bits(self._places + 1)),
+                "room": Out(count_bits(max(1, self._places))),
                 "image": Out(Settings(streamed)),
                 "current": Out(Running(streamed)),
             }
@@ -114,19 +121,23 @@ class Starts(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
         layout, image = self._layout(), ports(self.image)
-        new, following, load = Signal(layout), Signal(layout), Signal()
+        new, load = Signal(layout), Signal()
         m.d.comb += [new[name].eq(ports(self.settings)[name]) for name in layout.members]
         if self._places:
-            self._wait(m, new, following, load)
+            following = self._wait(m, new, load)
         else:
-            m.d.comb += [following.eq(new), load.eq(self.put), self.room.eq(~self.held)]
+            following = new
+            m.d.comb += [load.eq(self.put), self.room.eq(~self.held)]
         with m.If(load):
             m.d.sync += [image[name].eq(following[name]) for name in layout.members]
         m.d.sync += self.held.eq((self.held | load) & ~self.taken & ~self.drop)
         running = ports(self.current)
-        domain = "sync" if self._images > 1 else "comb"
-        with m.If(self.became if self._images > 1 else 1):
-            m.d[domain] += [running[name].eq(image[name]) for name in running]
+        copied = [running[name].eq(image[name]) for name in running]
+        if self._images == 1:
+            m.d.comb += copied
+        else:
+            with m.If(self.became):
+                m.d.sync += copied
         return m
 
     def _layout(self) -> data.StructLayout:
@@ -137,25 +148,22 @@ class Starts(wiring.Component):
             fields[name] = min(len(value), self._address_bits) if is_base else len(value)
         return data.StructLayout(fields)
 
-    def _wait(self, m: Module, new: Any, following: Any, load: Signal) -> None:
-        """What comes while `image` is held waits in a memory, and goes there as soon as it is free."""
+    def _wait(self, m: Module, new: Any, load: Signal) -> Any:
+        """Starts wait in a memory until `image` is free; returns the oldest of them."""
         memory = ram(m, "entries", self._layout(), self._places)
         write, read = memory.write_port(), memory.read_port(domain="comb")
         head, tail = Signal(address_bits(self._places)), Signal(address_bits(self._places))
-        level, some = Signal(count_bits(self._places)), Signal()
-        push, pop = Signal(), Signal()
+        level = Signal(count_bits(self._places))
         m.d.comb += [
-            some.eq(level != 0),
-            pop.eq(some & ~self.held),
-            push.eq(self.put & (some | self.held)),
-            load.eq(pop | (self.put & ~push)),
-            following.eq(Mux(some, read.data, new)),
-            write.en.eq(push),
+            load.eq((level != 0) & ~self.held),
+            write.en.eq(self.put),
             write.addr.eq(tail),
             write.data.eq(new),
             read.addr.eq(head),
-            self.room.eq(self._places - level + ~(some | self.held)),
+            self.waiting.eq(level != 0),
+            self.room.eq(self._places - level),
         ]
-        m.d.sync += [level.eq(level + push - pop), tail.eq(tail + push), head.eq(head + pop)]
+        m.d.sync += [level.eq(level + self.put - load), tail.eq(tail + self.put), head.eq(head + load)]
         with m.If(self.drop):
             m.d.sync += [level.eq(0), head.eq(0), tail.eq(0)]
+        return read.data

@@ -213,12 +213,14 @@ class Top(wiring.Component):
     ) -> None:
         for name in ("commands", "constants", "weights", "addends", "pixels"):
             # What was read for the next image waits until the core is there for it.
-            words, taken = getattr(fetch, name), getattr(core, name)
+            words, gate = getattr(fetch, name), ~control.core_reset
+            held = words.signature.create()
             m.d.comb += [
-                taken.payload.eq(words.payload),
-                taken.valid.eq(words.valid & ~control.core_reset),
-                words.ready.eq(taken.ready & ~control.core_reset),
+                held.payload.eq(words.payload),
+                held.valid.eq(words.valid & gate),
+                words.ready.eq(held.ready & gate),
             ]
+            wiring.connect(m, held, getattr(core, name))
         wiring.connect(m, core.output, writer.i)
         if self._parameters.streamed:
             self._connect_workspace(m, control, fetch, writer, core)

@@ -121,7 +121,7 @@ def test_many_images_queued(rig: Rig, memory: cosim.MemoryTiming) -> None:
     found = _queue(rig, Fault(), memory, 0)
     assert len(found.runs) == 9
     alone = rig.harness.run(rig.image, rig.inputs, memory=memory)
-    assert found.ends[-1] == found.whole.counters["cycles"]
+    assert 0 < found.ends[-1] - found.whole.counters["cycles"] < 4  # from the start to its begin
     if memory is STALLED:
         return
     # The bar is 1 % of an image; reading and checking the next header meanwhile makes more than that good.
