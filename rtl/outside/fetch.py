@@ -291,20 +291,13 @@ class Fetch(wiring.Component):
             {
                 **{name: In(Place()) for name in placed},
                 "bus": Out(AxiRead(self._bus_bytes)),
-                "reset": In(1),
-                "renew": In(1),
+                **{name: In(1) for name in ("reset", "renew", "enable", "weights_first")},
                 "open": In(Open()),
-                "enable": In(1),
-                "weights_first": In(1),
                 **{
                     name: Out(stream.Signature(shape.word_bits))
                     for name, shape in zip(self._channels, self._shapes, strict=True)
                 },
-                "progress": Out(1),
-                "error": Out(1),
-                "late_error": Out(1),
-                "header_error": Out(1),
-                "idle": Out(1),
+                **{name: Out(1) for name in ("progress", "error", "late_error", "header_error", "idle")},
             }
         )
 

@@ -95,9 +95,9 @@ async def drain(b: Bench, limit: int = 20_000) -> int:
 async def queued(dut: Any) -> None:
     """More images than the queue holds, sent as there is room; each output is there when it is counted."""
     b = await bench(dut)
-    for timing in (Timing(latency=1), Timing(latency=64), Timing(latency=9, stall=0.4, seed=5)):
+    for count, timing in ((8, Timing(latency=64)), (4, Timing(latency=1)), (5, Timing(stall=0.4, seed=5))):
         b.bus.set_timing(timing)
-        todo = entries(b, 9, 3, (20, 3, 40))
+        todo = entries(b, count, 3, (20, 3, 30))
         before, sent, seen = await completed(b), 0, 0
         while seen < len(todo):
             if sent < len(todo) and await b.host.read(Register.ROOM):
@@ -135,7 +135,7 @@ async def starts_at_every_moment(dut: Any) -> None:
     """The second start comes at any time around the first image's end: early, too late to go ahead, after."""
     b = await bench(dut, Timing(latency=30))
     alone = await good(b)
-    for delay in (0, 60, *range(alone - 230, alone + 30, 13)):
+    for delay in (0, *range(alone - 220, alone + 30, 27)):
         todo, before = entries(b, 2, delay + 1000), await completed(b)
         await put(b, todo[0])
         await ClockCycles(dut.clk, max(1, delay - 60))
@@ -224,11 +224,11 @@ async def abort_and_reset(dut: Any) -> None:
     """At random moments of a queue: what was counted is right, what waited is forgotten."""
     b, random = await bench(dut, Timing(latency=50, stall=0.1)), Random(6)
     alone = await good(b)
-    for turn in range(10):
-        todo, before = entries(b, 4), await completed(b)
+    for turn in range(6):
+        todo, before = entries(b, 4, words=(12,)), await completed(b)
         for entry in todo:
             await put(b, entry)
-        await ClockCycles(dut.clk, random.randrange(1, 3 * alone))
+        await ClockCycles(dut.clk, random.randrange(1, 2 * alone))
         if turn % 3 == 2:
             await b.reset()
             assert (await status(b), await completed(b)) == (0, 0)
