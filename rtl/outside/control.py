@@ -197,8 +197,8 @@ class Control(wiring.Component):
     def _accept(self, m: Module, starts: Starts) -> Signal:
         """Starts that have room, and what the host sees; returns whether one found the machine idle."""
         status, room, fresh = self.status, Signal.like(starts.room), Signal()
-        for name in ("image", "current"):
-            wiring.connect(m, getattr(starts, name), wiring.flipped(getattr(self, name)))
+        wiring.connect(m, starts.image, wiring.flipped(self.image))
+        wiring.connect(m, starts.current, wiring.flipped(self.current))
         wiring.connect(m, wiring.flipped(self.settings), starts.settings)
         busy = self._active | starts.held | starts.waiting
         free = starts.room if self._images > 1 else ~busy

@@ -202,6 +202,25 @@ class Top(wiring.Component):
         ]
         m.d.comb += sections.spent.eq(place.spent)
 
+    @staticmethod
+    def _connect_words(m: Module, control: Control, fetch: Fetch, core: Any) -> None:
+        """What was read for the next image waits until the core is there for it."""
+        gate = ~control.core_reset
+        for words, taken in (
+            (fetch.commands, core.commands),
+            (fetch.constants, core.constants),
+            (fetch.weights, core.weights),
+            (fetch.addends, core.addends),
+            (fetch.pixels, core.pixels),
+        ):
+            held = words.signature.create()
+            m.d.comb += [
+                held.payload.eq(words.payload),
+                held.valid.eq(words.valid & gate),
+                words.ready.eq(held.ready & gate),
+            ]
+            wiring.connect(m, held, taken)
+
     def _connect_core(
         self,
         m: Module,
@@ -211,16 +230,7 @@ class Top(wiring.Component):
         writer: WriteBack,
         core: Any,
     ) -> None:
-        for name in ("commands", "constants", "weights", "addends", "pixels"):
-            # What was read for the next image waits until the core is there for it.
-            words, gate = getattr(fetch, name), ~control.core_reset
-            held = words.signature.create()
-            m.d.comb += [
-                held.payload.eq(words.payload),
-                held.valid.eq(words.valid & gate),
-                words.ready.eq(held.ready & gate),
-            ]
-            wiring.connect(m, held, getattr(core, name))
+        self._connect_words(m, control, fetch, core)
         wiring.connect(m, core.output, writer.i)
         if self._parameters.streamed:
             self._connect_workspace(m, control, fetch, writer, core)
