@@ -51,8 +51,8 @@ class Fault:
     """What goes wrong with the first image; -1 is never.
 
     read_error, write_error: number of the beat that gets `response` (2 slave error, 3 decode error). silent:
-    number of the first read beat that never comes. abort, restart, reset: cycles from the start to the host's
-    abort, to a second start, to a reset. image_offset: bytes added to the Image's address. image_bytes,
+    number of the first read beat that never comes. abort, reset: cycles from the start to the host's abort,
+    to a reset. image_offset: bytes added to the Image's address. image_bytes,
     image_limit, window_bytes: registers. image: what lies in memory in the Image's place.
     """
 
@@ -61,7 +61,6 @@ class Fault:
     response: int = 2
     silent: int = -1
     abort: int = -1
-    restart: int = -1
     reset: int = -1
     image_offset: int = 0
     image_bytes: int = -1
@@ -87,6 +86,21 @@ class Run:
     def error(self) -> int:
         """The machine's error code, 0 for none."""
         return self.counters["error"]
+
+
+@dataclass(frozen=True)
+class QueueRun:
+    """The result of images that waited in the machine's queue.
+
+    runs: those that were completed, in order; their counters have `error` alone. whole: counters of all of
+    them together, with the code of what ended the queue. ends: cycle from the first start to each image's
+    end. outputs: of all images, also of those that were not completed.
+    """
+
+    runs: tuple[Run, ...]
+    whole: Run
+    ends: tuple[int, ...]
+    outputs: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
@@ -123,6 +137,31 @@ class Harness:
             folder = Path(name)
             options |= {"samples": len(inputs), "limit": limit, **_fault_options(fault, folder)}
             return self._execute(folder, image, inputs, memory or MemoryTiming(), options)
+
+    def run_queue(
+        self,
+        image: bytes,
+        inputs: Sequence[bytes],
+        *,
+        memory: MemoryTiming | None = None,
+        fault: Fault | None = None,
+        task: int = 0,
+        task_step: int = 0,
+        watchdog: int = WATCHDOG_CYCLES,
+        image_limit: int = 0,
+        limit: int = 1 << 40,
+    ) -> QueueRun:
+        """Run one Image on padded inputs that all wait in the machine's queue; otherwise as `run`.
+
+        Of the fault, beats and `abort` count from the first start, and `reset` has no effect.
+        """
+        options: dict[str, int | str] = {"task": task, "task_step": task_step, "limit": limit, "queue": 1}
+        options |= {"watchdog": watchdog, "image_limit": image_limit, "samples": len(inputs)}
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            options |= _fault_options(fault, folder)
+            self._call(folder, image, inputs, memory or MemoryTiming(), options)
+            return self._queue_results(folder, len(inputs))
 
     def run_damaged(
         self,
@@ -167,6 +206,18 @@ class Harness:
         runs: int = 0,
     ) -> list[Run]:
         """The harness with `options` and all that every call has; what came of `runs`, else of each input."""
+        self._call(folder, image, inputs, memory, options)
+        return self._results(folder, runs or len(inputs))
+
+    def _call(
+        self,
+        folder: Path,
+        image: bytes,
+        inputs: Sequence[bytes],
+        memory: MemoryTiming,
+        options: Mapping[str, int | str],
+    ) -> None:
+        """Files of a call in `folder`, then the call."""
         sections = Image.unpack(image)
         (folder / "image").write_bytes(image)
         (folder / "inputs").write_bytes(b"".join(inputs))
@@ -185,24 +236,46 @@ class Harness:
             **options,
         }
         verilator.run([str(self.executable), *(f"{key}={value}" for key, value in given.items())], folder)
-        return self._results(folder, runs or len(inputs))
 
     def _results(self, folder: Path, samples: int) -> list[Run]:
         rows = np.fromfile(folder / "counters", "<u8").reshape(samples, -1)
         outputs = np.fromfile(folder / "outputs", np.uint8).reshape(samples, -1)
-        records = None
-        if self.trace:
-            records = np.fromfile(folder / "trace", record_type(self.parameters.columns))
+        records = self._records(folder)
         runs, start = [], 0
         for row, output in zip(rows, outputs, strict=True):
-            counters = {name: int(value) for name, value in zip(_ROW, row, strict=False)}
+            counters, experts = _counted(row)
             end = start + counters["records"]
             mine = None if records is None else records[start:end]
-            counted = row[len(_ROW) :].reshape(-1, len(EXPERT_COUNTERS))
-            experts = tuple((int(tokens), int(waits)) for tokens, waits in counted)
             runs.append(Run(output.tobytes(), counters, mine, experts))
             start = end
         return runs
+
+    def _queue_results(self, folder: Path, samples: int) -> QueueRun:
+        found = np.fromfile(folder / "counters", "<u8")
+        outputs = np.fromfile(folder / "outputs", np.uint8).reshape(samples, -1)
+        records, size = self._records(folder), len(_ROW) + len(EXPERT_COUNTERS) * self.parameters.experts
+        counters, experts = _counted(found[:size])
+        seen = found[size + 1 :].reshape(int(found[size]), 2)
+        runs, start = [], 0
+        for output, (_, end) in zip(outputs, seen.tolist(), strict=False):
+            mine = None if records is None else records[start:end]
+            runs.append(Run(output.tobytes(), {"error": 0}, mine))
+            start = end
+        whole, ends = Run(b"", counters, records, experts), tuple(seen[:, 0].tolist())
+        return QueueRun(tuple(runs), whole, ends, tuple(output.tobytes() for output in outputs))
+
+    def _records(self, folder: Path) -> np.ndarray | None:
+        """The trace, if there is one."""
+        if not self.trace:
+            return None
+        return np.fromfile(folder / "trace", record_type(self.parameters.columns))
+
+
+def _counted(row: np.ndarray) -> tuple[dict[str, int], tuple[tuple[int, int], ...]]:
+    """The counters of a row of the harness, by name, and those of each expert."""
+    counters = {name: int(value) for name, value in zip(_ROW, row, strict=False)}
+    experts = row[len(_ROW) :].reshape(-1, len(EXPERT_COUNTERS))
+    return counters, tuple((int(tokens), int(waits)) for tokens, waits in experts)
 
 
 def _fault_options(fault: Fault | None, folder: Path) -> dict[str, int | str]:

@@ -10,20 +10,23 @@
 //   stall, seed                               chance in 1024 that a ready or valid is held back in a cycle
 //   read_error, write_error, response         beats before the one that gets this error response, -1 for none
 //   silent                                    beats after which reads are no longer answered
-//   abort, restart, reset                     cycles from the start to that bit of the host, or to a reset
+//   abort, reset                              cycles from the start to the host's abort, or to a reset
 //   image_offset, image_bytes, window_bytes,
 //   faulty_limit                              what the host writes instead of the right addresses
 //   other_image                               file of the Image that lies in memory instead of the right one
 //   faults                                    images, from the first, that all this is for (default: all)
 //   watchdog, image_limit                     cycles: the machine's registers
 //   limit                                     cycles until the harness gives up
+//   queue                                     1: all samples wait in the machine's queue, as far as it has room, each with
+//                                             an output of its own
 //   damaged                                   file of Images, each as large as `image`: every one of them is run on
 //                                             the first input, without a trace, and after it the right one
 //
 // `counters` gets per image, in words of 64 bits: status, error, the machine's counters, beats read and written, trace
 // records, cycles from the start to the interrupt and to the fault, and beats written where nothing may be written;
-// then the counters of each of `experts`. Of a damaged Image without an answer within the limit, which is then
-// aborted, the status is 0.
+// then the counters of each of `experts`. Of a queue: the same once, for all of it, then the images that were completed,
+// and of each of these the cycle from the first start and the trace records so far. Of a damaged Image without an answer
+// within the limit, which is then aborted, the status is 0.
 // Exit code 3: no interrupt within the limit; 4: the top broke a rule of AXI.
 
 #include <cstdint>
@@ -126,7 +129,7 @@ struct Throttle {
 
 // What goes wrong with an image, and when; -1: nothing.
 struct Fault {
-    int64_t readError = -1, writeError = -1, silent = -1, abort = -1, restart = -1, reset = -1;
+    int64_t readError = -1, writeError = -1, silent = -1, abort = -1, reset = -1;
     int64_t imageOffset = 0, imageBytes = -1, imageLimit = -1, windowBytes = 0;
     unsigned response = kSlaveError;
 
@@ -134,7 +137,7 @@ struct Fault {
         Fault f;
         f.readError = o.number("read_error", -1), f.writeError = o.number("write_error", -1);
         f.silent = o.number("silent", -1), f.abort = o.number("abort", -1);
-        f.restart = o.number("restart", -1), f.reset = o.number("reset", -1);
+        f.reset = o.number("reset", -1);
         f.imageOffset = o.number("image_offset", 0), f.imageBytes = o.number("image_bytes", -1);
         f.windowBytes = o.number("window_bytes", 0), f.imageLimit = o.number("faulty_limit", -1);
         f.response = static_cast<unsigned>(o.number("response", kSlaveError));
@@ -172,6 +175,11 @@ public:
     uint64_t cycle = 0, readBeats = 0, writeBeats = 0, records = 0, started = 0, faulted = 0, strays = 0;
     int64_t images = 0;
     Fault fault;
+    // What was seen at each rise of the interrupt.
+    struct Completion {
+        uint64_t cycle, records;
+    };
+    std::vector<Completion> completions;
 
     void markFault() {
         if (!faulted) faulted = cycle;
@@ -269,6 +277,8 @@ private:
         }
         sampleWrite();
         sampleTrace();
+        if (top_->irq && !interrupted_) completions.push_back({cycle - started, records});
+        interrupted_ = top_->irq;
     }
 
     void sampleWrite() {
@@ -368,19 +378,23 @@ private:
     Throttle readRate_, writeRate_;
     std::unique_ptr<Vtop> top_;
     HostSample hostSample_{};
-    bool readTaken_ = false, answerTaken_ = false;
+    bool readTaken_ = false, answerTaken_ = false, interrupted_ = false;
     std::deque<Burst> reads_, writes_, answers_;  // an answer's `beats` is its response
 };
 
+void forget(Machine& machine) {
+    machine.readBeats = machine.writeBeats = machine.records = machine.faulted = machine.strays = 0;
+    machine.completions.clear();
+}
+
 // The host's registers for one image, and its start.
-void start(Machine& machine, const Options& o) {
+void start(Machine& machine, const Options& o, uint64_t input = kInput, uint64_t output = kOutput) {
     const Fault& fault = machine.fault;
     const size_t size = machine.regions[0].data.size();
-    machine.readBeats = machine.writeBeats = machine.records = machine.faulted = machine.strays = 0;
     machine.write64(hlsgen::register_image_base, kImage + static_cast<uint64_t>(fault.imageOffset));
     machine.write(hlsgen::register_image_bytes, static_cast<uint32_t>(fault.imageBytes < 0 ? size : fault.imageBytes));
-    machine.write64(hlsgen::register_input_base, kInput);
-    machine.write64(hlsgen::register_output_base, kOutput);
+    machine.write64(hlsgen::register_input_base, input);
+    machine.write64(hlsgen::register_output_base, output);
     machine.write64(hlsgen::register_window_base, kImage);
     machine.write(hlsgen::register_window_bytes, static_cast<uint32_t>(fault.windowBytes));
     if (machine.regions.size() > 3) machine.write64(hlsgen::register_workspace_base, kWorkspace);
@@ -389,20 +403,17 @@ void start(Machine& machine, const Options& o) {
     const int64_t task = o.number("task", 0) + machine.images++ * o.number("task_step", 0);
     machine.write(hlsgen::register_task, static_cast<uint32_t>(task % o.number("tasks", 1 << 16)));
     machine.write(hlsgen::register_control, hlsgen::control_start);
-    machine.started = machine.cycle;
 }
 
 // Until the interrupt, or until the reset that the fault asks for; whether there was one of the two in time.
 bool wait(Machine& machine, const Options& o) {
     const Fault& fault = machine.fault;
     const uint64_t limit = o.number("limit", 1ll << 40);
-    for (bool aborted = false, restarted = false; !machine.interrupt();) {
+    for (bool aborted = false; !machine.interrupt();) {
         const int64_t passed = static_cast<int64_t>(machine.cycle - machine.started);
         if (fault.abort >= 0 && passed >= fault.abort && !aborted) {
             machine.markFault();
             machine.write(hlsgen::register_control, hlsgen::control_abort), aborted = true;
-        } else if (fault.restart >= 0 && passed >= fault.restart && !restarted) {
-            machine.write(hlsgen::register_control, hlsgen::control_start), restarted = true;
         } else if (fault.reset >= 0 && passed >= fault.reset) {
             machine.markFault();
             machine.reset();
@@ -424,6 +435,22 @@ void abort(Machine& machine, uint64_t limit) {
     }
 }
 
+// Status, error and counters of what ended, which is then cleared.
+void report(Machine& machine, const Options& o, uint64_t took, bool answered, FILE* counters) {
+    std::vector<uint64_t> row = {answered ? machine.read(hlsgen::register_status) : 0,
+                                 machine.read(hlsgen::register_error)};
+    for (unsigned address : hlsgen::counters) row.push_back(machine.read(address));
+    const uint64_t fault = machine.faulted ? machine.faulted - machine.started : 0;
+    for (uint64_t seen : {machine.readBeats, machine.writeBeats, machine.records, took, fault, machine.strays})
+        row.push_back(seen);
+    for (int64_t expert = 0; expert < o.number("experts", 0); ++expert) {
+        machine.write(hlsgen::register_expert, static_cast<uint32_t>(expert));
+        for (unsigned address : hlsgen::expert_counters) row.push_back(machine.read(address));
+    }
+    machine.write(hlsgen::register_control, hlsgen::control_clear);
+    std::fwrite(row.data(), sizeof row[0], row.size(), counters);
+}
+
 // What lies in memory for one run, and whether the machine may leave it without an answer.
 struct Case {
     const std::vector<uint8_t>& image;
@@ -436,28 +463,16 @@ void runOne(Machine& machine, const Options& o, const Case& what, FILE* outputs,
     machine.regions[0].data = what.image;
     std::memcpy(machine.regions[1].data.data(), what.input, input);
     std::fill(machine.regions[2].data.begin(), machine.regions[2].data.end(), 0xEE);
+    forget(machine);
     start(machine, o);
+    machine.started = machine.cycle;
     const bool answered = wait(machine, o);
     const uint64_t took = machine.cycle - machine.started;
     const uint64_t limit = o.number("limit", 1ll << 40);
     if (!answered && !what.damaged) fail(3, "no answer after " + std::to_string(limit) + " cycles");
     if (!answered) abort(machine, limit);
     machine.fault = Fault();
-    std::vector<uint64_t> row = {answered ? machine.read(hlsgen::register_status) : 0,
-                                 machine.read(hlsgen::register_error)};
-    for (unsigned address : hlsgen::counters) row.push_back(machine.read(address));
-    const uint64_t fault = machine.faulted ? machine.faulted - machine.started : 0;
-    for (uint64_t seen : {machine.readBeats, machine.writeBeats, machine.records, took, fault, machine.strays})
-        row.push_back(seen);
-    std::fwrite(row.data(), sizeof row[0], row.size(), counters);
-    for (int64_t expert = 0; expert < o.number("experts", 0); ++expert) {
-        machine.write(hlsgen::register_expert, static_cast<uint32_t>(expert));
-        for (unsigned address : hlsgen::expert_counters) {
-            const uint64_t counted = machine.read(address);
-            std::fwrite(&counted, sizeof counted, 1, counters);
-        }
-    }
-    machine.write(hlsgen::register_control, hlsgen::control_clear);
+    report(machine, o, took, answered, counters);
     std::fwrite(machine.regions[2].data.data(), 1, output, outputs);
 }
 
@@ -472,6 +487,43 @@ void runSamples(Machine& machine, const Options& o, const std::vector<uint8_t>& 
         machine.fault = faulty ? Fault::of(o) : Fault();
         runOne(machine, o, {faulty ? other : image, inputs.data() + index * input, false}, outputs, counters);
     }
+}
+
+// All samples in the machine's queue, until the last one is done or one of them fails.
+void runQueue(Machine& machine, const Options& o, const std::vector<uint8_t>& inputs, FILE* outputs, FILE* counters) {
+    const uint64_t samples = o.number("samples", 1), input = o.number("input_bytes", 0), output = o.number("output_bytes", 0);
+    machine.regions[0].data = load(o.text("image"));
+    machine.regions[1].data = inputs;
+    machine.regions[2].data.assign(samples * output, 0xEE);
+    machine.fault = Fault::of(o);
+    forget(machine);
+    const uint32_t before = machine.read(hlsgen::register_completed);
+    uint64_t sent = 0, done = 0, asked = 0, status = 0;
+    bool aborted = false;
+    while (done < samples && !(status & hlsgen::status_error)) {
+        const int64_t passed = static_cast<int64_t>(machine.cycle - machine.started);
+        if (machine.interrupt()) {
+            machine.write(hlsgen::register_control, hlsgen::control_acknowledge);
+            status = machine.read(hlsgen::register_status);
+            done = static_cast<uint32_t>(machine.read(hlsgen::register_completed) - before);
+            asked = 0;
+        } else if (sent && machine.fault.abort >= 0 && passed >= machine.fault.abort && !aborted) {
+            machine.write(hlsgen::register_control, hlsgen::control_abort), aborted = true;
+        } else if (sent < samples && machine.cycle >= asked && machine.read(hlsgen::register_room)) {
+            start(machine, o, kInput + sent * input, kOutput + sent * output);
+            if (!sent++) machine.started = machine.cycle;
+        } else {
+            if (machine.cycle >= asked) asked = machine.cycle + 64;
+            machine.tick();
+        }
+        if (sent && passed > o.number("limit", 1ll << 40)) fail(3, "no answer within the limit");
+    }
+    machine.fault = Fault();
+    const std::vector<Machine::Completion> completions(machine.completions.begin(), machine.completions.begin() + done);
+    report(machine, o, machine.completions.back().cycle, true, counters);
+    std::fwrite(&done, sizeof done, 1, counters);
+    std::fwrite(completions.data(), sizeof completions[0], completions.size(), counters);
+    std::fwrite(machine.regions[2].data.data(), 1, samples * output, outputs);
 }
 
 void runDamaged(Machine& machine, const Options& o, const std::vector<uint8_t>& inputs, FILE* outputs, FILE* counters) {
@@ -507,7 +559,8 @@ int main(int argc, char** argv) {
     FILE* outputs = create(o.text("outputs"));
     FILE* counters = create(o.text("counters"));
     if (!o.text("trace").empty()) machine.trace = create(o.text("trace"));
-    (o.text("damaged").empty() ? runSamples : runDamaged)(machine, o, inputs, outputs, counters);
+    auto* const way = o.number("queue", 0) ? runQueue : o.text("damaged").empty() ? runSamples : runDamaged;
+    way(machine, o, inputs, outputs, counters);
     std::fclose(outputs);
     std::fclose(counters);
     if (machine.trace) std::fclose(machine.trace);

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.format.interface import COUNTERS, Error, Register
+from hlsgen.machine.format.interface import COUNTERS, Error
 from hlsgen.rtl.format.ports import LEVELS
 from hlsgen.rtl.outside.registers import Settings, Status
+from hlsgen.rtl.outside.starts import Running, Starts
 from hlsgen.rtl.parts.axi import ADDRESS_BITS
 from hlsgen.rtl.parts.ports import ports
 
@@ -20,10 +21,18 @@ FLUSH_CYCLES = 64
 
 
 class Control(wiring.Component):
-    """Takes an image through check, run, finish and stop, and reports what came of it.
+    """Takes an image through check, run, finish and stop, and reports what came of it; then the next one.
 
     The settings are copied at start, so that the host may write the next image's while the machine is busy;
-    of the bases only the low `address_bits`.
+    of the bases only the low `address_bits`. Starts wait in a queue (`Starts`).
+
+    While an image runs, the header of the next one is read and checked as far as it says where the first
+    section lies. Once the core is done and no read is on its way, the channels are emptied, the check goes on
+    and the next image's first words are read, while the last output words are written. Where the next start
+    comes too late for that, everything is reset between the two images, as after a single one.
+
+    An error ends the image and forgets the starts behind it; so does an abort. What a read for the next image
+    meets is that image's error.
     Whatever happens, the machine comes back: the watchdog ends a run without progress, the limit one that
     takes too long, and `stop` gives up on outstanding transfers that show no progress for as long as the
     watchdog. What then still arrives is dropped. An image is done when its last read, too, has been answered
@@ -31,14 +40,21 @@ class Control(wiring.Component):
 
     Members
     -------
-    start, abort, clear, settings, status
+    start, abort, clear, acknowledge, settings, status
         The registers' side.
     image
         The copied settings, for the header check.
+    current
+        Those of the image that runs, for the core and its memory.
     check_reset, core_reset
         Resets for everything that belongs to an image, and for the core.
-    checked, check_code
-        The header check's `done` and `code`.
+    renew_check, renew_reads, renew_writer
+        High for one cycle: resets of the header check, of all channels but the header's, and of the writer,
+        for the next image.
+    hold
+        The check must not open a channel, but the header's.
+    checked, check_waits, check_placed, check_code
+        The header check's `done`, `waits`, `placed` and `code`.
     enable
         The channels may read.
     core_done, core_progress, core_levels
@@ -46,16 +62,17 @@ class Control(wiring.Component):
         after `cycles`.
     finish, written
         To and from the writer: no more words come; all is written.
-    read_error, late_read_error, write_error, bus_progress, bus_idle
-        From the masters; late ones are those of reads that `check_reset` has given up.
+    read_error, late_read_error, header_error, write_error, bus_progress, reads_idle, bus_idle
+        From the masters; late ones are those of reads that `check_reset` has given up, the header's apart.
     irq
         High while done or error is set.
     begin
-        An image begins.
+        An idle machine starts.
 
     Latency
     -------
-    Two cycles from `start` to the check; two from the last response to `done`.
+    Four cycles from `start` to the check, three where one image is held; two from the last response to
+    `done`.
     """
 
     settings: Any
@@ -64,9 +81,17 @@ class Control(wiring.Component):
     start: Signal
     abort: Signal
     clear: Signal
+    acknowledge: Signal
+    current: Any
     check_reset: Signal
     core_reset: Signal
+    renew_check: Signal
+    renew_reads: Signal
+    renew_writer: Signal
+    hold: Signal
     checked: Signal
+    check_waits: Signal
+    check_placed: Signal
     check_code: Signal
     enable: Signal
     core_done: Signal
@@ -76,25 +101,42 @@ class Control(wiring.Component):
     written: Signal
     read_error: Signal
     late_read_error: Signal
+    header_error: Signal
     write_error: Signal
     bus_progress: Signal
+    reads_idle: Signal
     bus_idle: Signal
     irq: Signal
     begin: Signal
 
-    def __init__(self, address_bits: int = ADDRESS_BITS, *, streamed: bool = False) -> None:
-        self._address_bits = address_bits
+    def __init__(self, address_bits: int = ADDRESS_BITS, *, streamed: bool = False, images: int = 1) -> None:
+        self._starts = Starts(images, address_bits, streamed=streamed)
+        self._images = images
+        self._active = Signal(name="active")
+        """An image is on its way from start to done."""
+        self._ahead = Signal(name="ahead")
+        """The header's check is the next image's."""
+        self._opened, self._quiet = Signal(name="opened"), Signal(name="quiet")
+        """The channels are the next image's; this one has no read under way."""
+        self._switch = Signal(name="switch")
+        """The next image becomes the oldest one."""
         super().__init__(
             {
                 "start": In(1),
                 "abort": In(1),
                 "clear": In(1),
+                "acknowledge": In(1),
                 "settings": In(Settings(streamed)),
                 "status": Out(Status()),
                 "image": Out(Settings(streamed)),
+                "current": Out(Running(streamed)),
                 "check_reset": Out(1, init=1),  # pyright: ignore[reportCallIssue]
                 "core_reset": Out(1, init=1),  # pyright: ignore[reportCallIssue]
+                **{f"renew_{name}": Out(1) for name in ("check", "reads", "writer")},
+                "hold": Out(1),
                 "checked": In(1),
+                "check_waits": In(1),
+                "check_placed": In(1),
                 "check_code": In(8),
                 "enable": Out(1),
                 "core_done": In(1),
@@ -104,8 +146,10 @@ class Control(wiring.Component):
                 "written": In(1),
                 "read_error": In(1),
                 "late_read_error": In(1),
+                "header_error": In(1),
                 "write_error": In(1),
                 "bus_progress": In(1),
+                "reads_idle": In(1),
                 "bus_idle": In(1),
                 "irq": Out(1),
                 "begin": Out(1),
@@ -114,52 +158,110 @@ class Control(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
-        status, failure, begin, outcome = self.status, Signal(8), self.begin, Signal(8)
+        m.submodules.starts = starts = self._starts
+        failure, outcome = Signal(8), Signal(8)
+        fresh = self._accept(m, starts)
         expired, late, settle = self._watchdog(m)
         flushed = self._flushed(m)
-        m.d.comb += [
-            failure.eq(self._failure(m, expired, late)),
-            self.irq.eq(status.done | status.error),
-            status.error.eq(status.code != 0),
-        ]
-        with m.If(self.clear | begin):
-            m.d.sync += [status.done.eq(0), status.code.eq(0), status.ignored.eq(0)]
+        m.d.comb += failure.eq(self._failure(m, expired, late))
+        # A read that was granted in the cycle after `enable` fell shows in `reads_idle` a cycle later.
+        m.d.sync += self._quiet.eq(self.finish & ~self.enable & self.reads_idle)
+        m.d.sync += [pulse.eq(0) for pulse in (self.renew_check, self.renew_reads, self.renew_writer)]
         with m.FSM(name="control"):
-            with m.State("IDLE"), m.If(self.start & ~self.abort):
-                m.d.comb += begin.eq(1)
-                m.d.sync += [self.check_reset.eq(0), status.busy.eq(1), outcome.eq(0)]
+            with m.State("IDLE"), m.If(starts.held):
+                m.d.comb += self.begin.eq(fresh)
+                m.d.sync += fresh.eq(0)
+                m.d.sync += [self.check_reset.eq(0), self._active.eq(1), starts.became.eq(1), outcome.eq(0)]
                 m.next = "CHECK"
             with m.State("CHECK"):
                 with m.If(self.checked & flushed):
                     m.d.sync += [self.core_reset.eq(0), self.enable.eq(1)]
+                    m.d.comb += starts.taken.eq(1)
                     m.next = "RUN"
                 self._stop_on(m, failure, outcome)
             with m.State("RUN"):
                 with m.If(self.core_done):
-                    m.d.sync += self.finish.eq(1)
+                    m.d.sync += [self.finish.eq(1), self.core_reset.eq(1), self.enable.eq(0)]
                     m.next = "FINISH"
+                with m.Elif(starts.held & ~self._ahead if self._images > 1 else 0):
+                    m.d.sync += [self._ahead.eq(1), self.renew_check.eq(1)]
                 self._stop_on(m, failure, outcome)
             with m.State("FINISH"):
-                with m.If(self.written & self.finish):
-                    self._stop(m)
+                self._finish(m)
                 self._stop_on(m, failure, outcome)
             with m.State("STOP"):
-                final = self._final(m, outcome)
-                with m.If((self.bus_idle | expired) & settle[-1]):
-                    m.d.sync += [status.busy.eq(0), status.done.eq(final == 0), status.code.eq(final)]
-                    m.next = "IDLE"
-        with m.If(self.start & status.busy):
-            m.d.sync += status.ignored.eq(1)
-        self._copy(m, begin)
-        self._count(m, begin)
+                self._end(m, self._final(m, outcome), (self.bus_idle | expired) & settle[-1])
+        self._count(m)
         return m
+
+    def _accept(self, m: Module, starts: Starts) -> Signal:
+        """Starts that have room, and what the host sees; returns whether one found the machine idle."""
+        status, room, fresh = self.status, Signal.like(starts.room), Signal()
+        wiring.connect(m, starts.image, wiring.flipped(self.image))
+        wiring.connect(m, starts.current, wiring.flipped(self.current))
+        wiring.connect(m, wiring.flipped(self.settings), starts.settings)
+        busy = self._active | starts.held | starts.waiting
+        free = starts.room if self._images > 1 else ~busy
+        m.d.comb += [
+            room.eq(Mux(status.error, 0, free)),
+            starts.put.eq(self.start & ~self.abort & (room != 0)),
+            self.hold.eq(self._ahead & ~self._opened),
+            self.irq.eq(status.done | status.error),
+            status.busy.eq(busy),
+            status.error.eq(status.code != 0),
+            status.room.eq(room),
+        ]
+        m.d.sync += starts.became.eq(self._switch)
+        with m.If(starts.put & ~busy):
+            m.d.sync += fresh.eq(1)
+        with m.If(self.clear | (starts.put & ~busy)):
+            m.d.sync += [status.done.eq(0), status.code.eq(0), status.ignored.eq(0)]
+        with m.If(self.acknowledge):
+            m.d.sync += status.done.eq(0)
+        with m.If(self.start & ~self.abort & ~starts.put):
+            m.d.sync += status.ignored.eq(1)
+        return fresh
+
+    def _finish(self, m: Module) -> None:
+        """The last words are written; where the next image's check waits, it goes on meanwhile."""
+        with m.If(self.written & self.finish):
+            with m.If(self._opened):
+                m.d.comb += self._switch.eq(1)
+                m.d.sync += [
+                    self.finish.eq(0),
+                    self.renew_writer.eq(1),
+                    self._ahead.eq(0),
+                    self._opened.eq(0),
+                ]
+                self._done(m)
+                m.next = "CHECK"
+            with m.Else():
+                self._stop(m)
+        with m.Elif(self._ahead & self.check_waits & ~self._opened & self._quiet & self.reads_idle):
+            m.d.sync += [self.renew_reads.eq(1), self._opened.eq(1)]
+        with m.Elif(self.check_placed):
+            # All channels at once, so that they share the bus from the first burst on.
+            m.d.sync += self.enable.eq(1)
+
+    def _done(self, m: Module) -> None:
+        m.d.sync += [self.status.done.eq(1), self.status.completed.eq(self.status.completed + 1)]
+
+    def _end(self, m: Module, final: Signal, ended: Value) -> None:
+        """An image's end without the next one's begin."""
+        with m.If(ended):
+            m.d.sync += self._active.eq(0)
+            m.next = "IDLE"
+            with m.If(final == 0):
+                self._done(m)
+            with m.Else():
+                m.d.sync += self.status.code.eq(final)
+                m.d.comb += self._starts.drop.eq(1)
 
     def _stop(self, m: Module) -> None:
         m.d.sync += [
             self.check_reset.eq(1),
             self.core_reset.eq(1),
-            self.enable.eq(0),
-            self.finish.eq(0),
+            *(level.eq(0) for level in (self.enable, self.finish, self._ahead, self._opened)),
         ]
         m.next = "STOP"
 
@@ -182,14 +284,21 @@ class Control(wiring.Component):
 
     def _failure(self, m: Module, expired: Signal, late: Signal) -> Signal:
         """The error of this cycle, the most telling one first."""
-        code = Signal(8)
-        with m.If(self.read_error):
+        code, early, aborted = Signal(8), Signal(), Signal()
+        # Reads for the next image fail early; the error is that image's own.
+        with m.If(self.check_reset):
+            m.d.sync += early.eq(0)
+        with m.Elif((self.read_error & self._opened) | (self.header_error & self._ahead)):
+            m.d.sync += early.eq(1)
+        # An abort between two images ends the next one.
+        m.d.sync += aborted.eq((aborted | self.abort) & self.status.busy & ~self._starts.drop)
+        with m.If((self.read_error & ~self._opened) | ((self.header_error | early) & ~self._ahead)):
             m.d.comb += code.eq(Error.READ)
         with m.Elif(self.write_error):
             m.d.comb += code.eq(Error.WRITE)
-        with m.Elif(self.check_code != 0):
+        with m.Elif((self.check_code != 0) & ~self._ahead):
             m.d.comb += code.eq(self.check_code)
-        with m.Elif(self.abort):
+        with m.Elif(self.abort | aborted):
             m.d.comb += code.eq(Error.ABORTED)
         with m.Elif(expired):
             m.d.comb += code.eq(Error.WATCHDOG)
@@ -201,16 +310,17 @@ class Control(wiring.Component):
         """Too many cycles without progress; too many in all; and the reset, delayed until all has settled."""
         timer, expired, late, settle = Signal(32), Signal(), Signal(), Signal(3)
         progress = self.core_progress | self.bus_progress
-        was_reset = Signal()
+        was_reset, left = Signal(), Signal(32)
+        became = self._starts.became
+        counts = self._active & ~self._switch & ~became
         m.d.sync += was_reset.eq(self.check_reset)
-        # A phase begins where the reset changes: each one has the whole limit.
-        with m.If(~self.status.busy | progress | (was_reset != self.check_reset)):
+        # A phase begins where the reset or the image changes: each one has the whole limit.
+        with m.If(~self._active | progress | became | (was_reset != self.check_reset)):
             m.d.sync += [timer.eq(0), expired.eq(0)]
         with m.Else():
-            m.d.sync += [timer.eq(timer + 1), expired.eq(timer >= self.image.watchdog)]
-        # In an image's first cycle the counter is 0, and again after 2**32: so long is a limit of 0.
-        running = self.status.busy & (was_reset == self.check_reset)
-        m.d.sync += late.eq(running & (self.status.cycles == self.image.limit))
+            m.d.sync += [timer.eq(timer + 1), expired.eq(timer >= self.current.watchdog)]
+        # `left` is the limit in the image's second cycle; of a limit of 0 it becomes 1 after 2**32.
+        m.d.sync += [left.eq(Mux(became, self.image.limit, left - 1)), late.eq(counts & (left == 1))]
         m.d.sync += settle.eq((settle << 1) | self.check_reset)
         return expired, late, settle
 
@@ -224,22 +334,14 @@ class Control(wiring.Component):
             m.d.sync += held.eq(held + 1)
         return flushed
 
-    def _copy(self, m: Module, begin: Signal) -> None:
-        image = ports(self.image)
-        for name, value in ports(self.settings).items():
-            if Register[name.upper()].words == 2:  # a base
-                value = value[: self._address_bits]
-            with m.If(begin):
-                m.d.sync += image[name].eq(value)
-
-    def _count(self, m: Module, begin: Signal) -> None:
-        """Cycles while busy; the core's levels while it runs."""
+    def _count(self, m: Module) -> None:
+        """Cycles while busy; the core's levels while it runs. An idle machine's start clears them."""
         status = ports(self.status)
         counters = [status[counter.title] for counter in COUNTERS]
         steps = Cat(self.status.busy, self.core_levels.as_value())
         for index, counter in enumerate(counters):
             running = steps[index] if index == 0 else steps[index] & ~self.core_reset & ~self.finish
-            with m.If(begin):
+            with m.If(self.begin):
                 m.d.sync += counter.eq(0)
             with m.Elif(running):
                 m.d.sync += counter.eq(counter + 1)

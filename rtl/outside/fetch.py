@@ -228,6 +228,8 @@ class Fetch(wiring.Component):
         AXI4 read master.
     reset
         Empties the channels and stops requests; outstanding reads are then drained and dropped.
+    renew
+        Empties all channels but the header's; only while they have no read outstanding.
     open
         Sets a channel's section.
     enable
@@ -242,8 +244,8 @@ class Fetch(wiring.Component):
         The sections of commands, where commands may be skipped: `open` is then not for them.
     progress
         A beat arrived.
-    error, late_error
-        A beat arrived with an error response; late: it was dropped.
+    error, late_error, header_error
+        A beat arrived with an error response; late: it was dropped. The header's beats have their own.
     idle
         No read is outstanding.
 
@@ -265,11 +267,13 @@ class Fetch(wiring.Component):
     weights_place: PlacePorts
     constants_place: PlacePorts
     reset: Signal
+    renew: Signal
     enable: Signal
     weights_first: Signal
     progress: Signal
     error: Signal
     late_error: Signal
+    header_error: Signal
     idle: Signal
 
     def __init__(
@@ -287,18 +291,13 @@ class Fetch(wiring.Component):
             {
                 **{name: In(Place()) for name in placed},
                 "bus": Out(AxiRead(self._bus_bytes)),
-                "reset": In(1),
+                **{name: In(1) for name in ("reset", "renew", "enable", "weights_first")},
                 "open": In(Open()),
-                "enable": In(1),
-                "weights_first": In(1),
                 **{
                     name: Out(stream.Signature(shape.word_bits))
                     for name, shape in zip(self._channels, self._shapes, strict=True)
                 },
-                "progress": Out(1),
-                "error": Out(1),
-                "late_error": Out(1),
-                "idle": Out(1),
+                **{name: Out(1) for name in ("progress", "error", "late_error", "header_error", "idle")},
             }
         )
 
@@ -309,7 +308,8 @@ class Fetch(wiring.Component):
         words += (self.operands,) if self._streamed else ()
         for index, (name, shape, out) in enumerate(zip(self._channels, self._shapes, words, strict=True)):
             channel = Channel(self._bus_bytes, shape, burst=self._burst, address_bits=self._address_bits)
-            m.submodules[f"channel_{name}"] = ResetInserter(self.reset)(channel)
+            reset = self.reset if index == HEADER else self.reset | self.renew
+            m.submodules[f"channel_{name}"] = ResetInserter(reset)(channel)
             if index in places:
                 wiring.connect(m, wiring.flipped(places[index]), channel.place)
             else:
@@ -384,6 +384,7 @@ class Fetch(wiring.Component):
         with m.Elif(ended & (drop != 0)):
             m.d.sync += drop.eq(drop - 1)
         failed = bus.rvalid & tags.r_rdy & bus.rresp[RESPONSE_ERROR_BIT]
+        header = tags.r_data == HEADER
         beat, write = Signal(8 * self._bus_bytes, reset_less=True), Signal()
         owner = Signal(len(tags.r_data), reset_less=True)
         m.d.sync += [
@@ -391,8 +392,9 @@ class Fetch(wiring.Component):
             write.eq(keep),
             owner.eq(tags.r_data),
             self.progress.eq(bus.rvalid),
-            self.error.eq(failed & keep),
-            self.late_error.eq(failed & ~keep),
+            self.error.eq(failed & keep & ~header),
+            self.late_error.eq(failed & ~keep & ~header),
+            self.header_error.eq(failed & keep & header),
         ]
         for index, channel in enumerate(channels):
             m.d.comb += [channel.beat.eq(beat), channel.write.eq(write & (owner == index))]

@@ -52,6 +52,11 @@ class HeaderCheck(wiring.Component):
         Channels to be loaded; the header's makes the header come.
     output_load
         Loads `open.address` and `open.units` into the writer.
+    hold, waits
+        While `hold` is high, no section's channel is loaded; high where the check stands still for that.
+    writing, placed
+        The writer is not free for the next output yet; high where the check stands still for that, with all
+        channels loaded.
     done
         All is well and every channel is loaded (level).
     code
@@ -66,6 +71,10 @@ class HeaderCheck(wiring.Component):
     words: stream.Interface
     open: OpenPorts
     output_load: Signal
+    hold: Signal
+    waits: Signal
+    writing: Signal
+    placed: Signal
     done: Signal
     code: Signal
 
@@ -78,6 +87,10 @@ class HeaderCheck(wiring.Component):
                 "words": In(stream.Signature(32)),
                 "open": Out(Open()),
                 "output_load": Out(1),
+                "hold": In(1),
+                "waits": Out(1),
+                "writing": In(1),
+                "placed": Out(1),
                 "done": Out(1),
                 "code": Out(8),
             }
@@ -178,6 +191,8 @@ class HeaderCheck(wiring.Component):
             outside = far | (end > s.window_bytes)
             with m.If((s.window_bytes != 0) & outside):
                 self._fail(m, Error.WINDOW)
+            with m.Elif(self.writing & (index == Header.OUTPUT_BYTES + 1)):
+                m.d.comb += self.placed.eq(1)
             with m.Else():
                 m.next = "WORD"
                 with m.Switch(index):
@@ -204,6 +219,8 @@ class HeaderCheck(wiring.Component):
         with m.State("SECTION_CHECK"):
             with m.If((end > units) | ((index == _LAST_SECTION) & (end != units))):
                 self._fail(m, Error.SECTION)
+            with m.Elif(self.hold):
+                m.d.comb += self.waits.eq(1)
             with m.Else():
                 m.next = "WORD"
                 m.d.sync += [self.open.load.eq(1), following.eq(end)]

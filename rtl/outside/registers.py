@@ -22,6 +22,9 @@ from hlsgen.rtl.parts.axi import AxiLite, AxiLitePorts
 from hlsgen.rtl.parts.pipeline import address_bits
 from hlsgen.rtl.parts.ports import ports
 
+ROOM_BITS = 4
+"""Of the register `room`: more starts never wait."""
+
 
 def settings(streamed: bool) -> list[Register]:
     """The settings that a machine has."""
@@ -44,6 +47,7 @@ class Status(wiring.Signature):
 
     def __init__(self) -> None:
         members = {bit.title: Out(1) for bit in StatusBit} | {"code": Out(8)}
+        members |= {Register.COMPLETED.title: Out(32), Register.ROOM.title: Out(ROOM_BITS)}
         super().__init__(members | {counter.title: Out(32) for counter in COUNTERS})
 
 
@@ -65,7 +69,7 @@ class Registers(wiring.Component):
     -------
     bus
         The host's AXI4-Lite master.
-    start, abort, clear
+    start, abort, clear, acknowledge
         High for one cycle when the host writes a one to the bit of `control`.
     settings
         The host's settings.
@@ -85,6 +89,7 @@ class Registers(wiring.Component):
     start: Signal
     abort: Signal
     clear: Signal
+    acknowledge: Signal
     expert: Signal
     expert_tokens: Signal
     expert_waits: Signal
@@ -94,9 +99,7 @@ class Registers(wiring.Component):
         super().__init__(
             {
                 "bus": In(AxiLite()),
-                "start": Out(1),
-                "abort": Out(1),
-                "clear": Out(1),
+                **{bit.title: Out(1) for bit in ControlBit},
                 "settings": Out(Settings(parameters.streamed)),
                 "status": In(Status()),
                 **(expert_members(parameters) if parameters.experts else {}),
@@ -111,7 +114,8 @@ class Registers(wiring.Component):
 
     def _write(self, m: Module) -> None:
         bus, accept = self.bus, Signal()
-        m.d.sync += [accept.eq(0), self.start.eq(0), self.abort.eq(0), self.clear.eq(0)]
+        mine = ports(self)
+        m.d.sync += [accept.eq(0), *(mine[bit.title].eq(0) for bit in ControlBit)]
         m.d.comb += [bus.awready.eq(accept), bus.wready.eq(accept)]
         with m.If(bus.bready):
             m.d.sync += bus.bvalid.eq(0)
@@ -121,7 +125,6 @@ class Registers(wiring.Component):
             m.d.sync += bus.bvalid.eq(1)
             with m.Switch(bus.awaddr[2:]):
                 with m.Case(Register.CONTROL >> 2), m.If(bus.wstrb[0]):
-                    mine = ports(self)
                     m.d.sync += Cat(mine[bit.title] for bit in ControlBit).eq(bus.wdata[: len(ControlBit)])
                 for offset, part in self._parts():
                     with m.Case(offset >> 2):
@@ -168,5 +171,6 @@ class Registers(wiring.Component):
             (Register.BUILD_ID, Const(p.build_id, 32)),
             (Register.SHAPE, Const(shape, 32)),
             *((counter.register, values[counter.title]) for counter in COUNTERS),
+            *((register, values[register.title]) for register in (Register.COMPLETED, Register.ROOM)),
             *((counter.register, mine[counter.title]) for counter in experts),
         ]

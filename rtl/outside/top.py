@@ -11,6 +11,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.time.depths import images_held
 from hlsgen.rtl.experts.counters import ExpertCounters
 from hlsgen.rtl.format.jobs import trace_signature
 from hlsgen.rtl.format.ports import PlacePorts, SectionsPorts
@@ -100,12 +101,14 @@ class Top(wiring.Component):
         m = Module()
         m.submodules.registers = registers = Registers(self._parameters)
         m.submodules.control = control = Control(
-            self._bus["address_bits"], streamed=self._parameters.streamed
+            self._bus["address_bits"],
+            streamed=self._parameters.streamed,
+            images=images_held(near=self._bus["near"]),
         )
         m.submodules.fetch = fetch = Fetch(self._parameters, **self._bus)
         m.submodules.write_back = writer = WriteBack(self._parameters, **self._bus)
         header, core = HeaderCheck(self._parameters), self._core()
-        m.submodules.header = ResetInserter(control.check_reset)(header)
+        m.submodules.header = ResetInserter(control.check_reset | control.renew_check)(header)
         m.submodules.core = self._held(m, core, control.core_reset)
 
         pass_flat(m, self, "s_axil", registers.bus)
@@ -151,6 +154,11 @@ class Top(wiring.Component):
             control.start.eq(registers.start),
             control.abort.eq(registers.abort),
             control.clear.eq(registers.clear),
+            control.acknowledge.eq(registers.acknowledge),
+            header.hold.eq(control.hold),
+            header.writing.eq(control.finish | control.renew_writer),
+            control.check_waits.eq(header.waits),
+            control.check_placed.eq(header.placed),
             control.checked.eq(header.done),
             control.check_code.eq(header.code),
         ]
@@ -162,8 +170,9 @@ class Top(wiring.Component):
         wiring.connect(m, header.open, fetch.open)
         m.d.comb += [
             fetch.reset.eq(control.check_reset),
+            fetch.renew.eq(control.renew_reads),
             fetch.enable.eq(control.enable),
-            writer.reset.eq(control.check_reset),
+            writer.reset.eq(control.check_reset | control.renew_writer),
             writer.load.eq(header.output_load),
             writer.address.eq(header.open.address),
             writer.units.eq(header.open.units),
@@ -171,8 +180,10 @@ class Top(wiring.Component):
             control.written.eq(writer.done),
             control.read_error.eq(fetch.error),
             control.late_read_error.eq(fetch.late_error),
+            control.header_error.eq(fetch.header_error),
             control.write_error.eq(writer.error),
             control.bus_progress.eq(fetch.progress | writer.progress),
+            control.reads_idle.eq(fetch.idle),
             control.bus_idle.eq(fetch.idle & writer.idle),
         ]
 
@@ -191,6 +202,25 @@ class Top(wiring.Component):
         ]
         m.d.comb += sections.spent.eq(place.spent)
 
+    @staticmethod
+    def _connect_words(m: Module, control: Control, fetch: Fetch, core: Any) -> None:
+        """What was read for the next image waits until the core is there for it."""
+        gate = ~control.core_reset
+        for words, taken in (
+            (fetch.commands, core.commands),
+            (fetch.constants, core.constants),
+            (fetch.weights, core.weights),
+            (fetch.addends, core.addends),
+            (fetch.pixels, core.pixels),
+        ):
+            held = words.signature.create()
+            m.d.comb += [
+                held.payload.eq(words.payload),
+                held.valid.eq(words.valid & gate),
+                words.ready.eq(held.ready & gate),
+            ]
+            wiring.connect(m, held, taken)
+
     def _connect_core(
         self,
         m: Module,
@@ -200,16 +230,12 @@ class Top(wiring.Component):
         writer: WriteBack,
         core: Any,
     ) -> None:
-        wiring.connect(m, fetch.commands, core.commands)
-        wiring.connect(m, fetch.constants, core.constants)
-        wiring.connect(m, fetch.weights, core.weights)
-        wiring.connect(m, fetch.addends, core.addends)
-        wiring.connect(m, fetch.pixels, core.pixels)
+        self._connect_words(m, control, fetch, core)
         wiring.connect(m, core.output, writer.i)
         if self._parameters.streamed:
             self._connect_workspace(m, control, fetch, writer, core)
         if self._parameters.planned:
-            m.d.comb += core.task.eq(control.image.task)
+            m.d.comb += core.task.eq(control.current.task)
             self._connect_sections(m, header, core.weights_sections, fetch.weights_place, WEIGHTS)
             self._connect_sections(m, header, core.constants_sections, fetch.constants_place, CONSTANTS)
         m.d.comb += [
@@ -226,7 +252,7 @@ class Top(wiring.Component):
     @staticmethod
     def _connect_workspace(m: Module, control: Control, fetch: Fetch, writer: WriteBack, core: Any) -> None:
         """Keys and values: where they are written and read again."""
-        base = control.image.workspace_base[UNIT_BITS:]
+        base = control.current.workspace_base[UNIT_BITS:]
         wiring.connect(m, fetch.operands, core.operands)
         sections, place = core.operands_sections, fetch.operands_place
         m.d.sync += [

@@ -188,6 +188,18 @@ def simulate(made: Made, folder: Path, array: tuple[int, int, int] = ARRAYS[0]) 
             # Of these few cycles most are latencies; at full size the model is within 1 %.
             assert abs(predicted.cycles / run.counters["cycles"] - 1) < 0.12
             assert predicted.multiply == run.counters["multiply"]
+        queued(found, made, harness.run_queue(found.image.pack(), inputs, memory=memory, task_step=1))
+
+
+def queued(found: Lowered, made: Made, queue: cosim.QueueRun) -> None:
+    """Each image of a queue is for another task; the counters of experts are those of all of them."""
+    tasks = [index % made.graph.tasks for index in range(len(queue.runs))]
+    assert (queue.whole.error, len(tasks)) == (0, 4)
+    for index, (run, task) in enumerate(zip(queue.runs, tasks, strict=True)):
+        assert run.records is not None
+        check(found, made, index, task, run.output, run.records)
+    each = [tokens(made, index, task) for index, task in enumerate(tasks)]
+    assert [count for count, _ in queue.whole.experts] == np.sum(each, 0).tolist()
 
 
 @pytest.fixture(scope="module")

@@ -105,13 +105,51 @@ def test_reset_in_the_middle_of_an_image(rig: Rig, memory: cosim.MemoryTiming, w
     assert (first.counters["status"], first.error) == (0, 0)  # idle, as after power-up
 
 
-@pytest.mark.parametrize("where", [0.02, 0.5, 0.95])
-def test_a_start_while_busy_is_ignored_and_shown(rig: Rig, memory: cosim.MemoryTiming, where: float) -> None:
+def _queue(rig: Rig, fault: Fault, memory: cosim.MemoryTiming, error: int) -> cosim.QueueRun:
+    """Nine images in the queue, of which every one that was completed is right in every tensor."""
+    inputs = [rig.inputs[index % 2] for index in range(9)]
+    found = rig.harness.run_queue(
+        rig.image, inputs, memory=memory, fault=fault, watchdog=WATCHDOG, limit=1_000_000
+    )
+    assert found.whole.error == error
+    for index, run in enumerate(found.runs):
+        cosim.check(rig.lowered.program, run, rig.golden[index % 2])
+    return found
+
+
+def test_many_images_queued(rig: Rig, memory: cosim.MemoryTiming) -> None:
+    found = _queue(rig, Fault(), memory, 0)
+    assert len(found.runs) == 9
+    alone = rig.harness.run(rig.image, rig.inputs, memory=memory)
+    assert 0 < found.ends[-1] - found.whole.counters["cycles"] < 4  # from the start to its begin
+    if memory is STALLED:
+        return
+    # The bar is 1 % of an image; reading and checking the next header meanwhile makes more than that good.
+    one = alone[0].counters["cycles"]
+    assert found.ends[0] <= one + 16  # the next header's read may be in the way of another
+    assert (found.ends[-1] - found.ends[0]) / 8 <= one - 100
+
+
+@pytest.mark.parametrize("where", [0.0, 1.0, 2.5, 3.99])
+def test_errors_within_a_queue(rig: Rig, memory: cosim.MemoryTiming, where: float) -> None:
+    """The images before the error are complete, those behind it were not begun, and the next run is right."""
+    reads, writes, _ = _beats(rig, memory)
+    for fault, error in (
+        (Fault(read_error=round(where * reads)), Error.READ),
+        (Fault(write_error=min(round(where * writes), 4 * writes - 1)), Error.WRITE),
+    ):
+        found = _queue(rig, fault, memory, error)
+        assert abs(len(found.runs) - where) <= 1.1
+        assert all(set(output) == {0xEE} for output in found.outputs[len(found.runs) + 1 :])
+        again = rig.harness.run_queue(rig.image, rig.inputs, memory=memory)
+        assert len(again.runs) == 2
+
+
+@pytest.mark.parametrize("where", [0.02, 1.01, 1.98, 2.5])
+def test_abort_within_a_queue(rig: Rig, memory: cosim.MemoryTiming, where: float) -> None:
     _, _, elapsed = _beats(rig, memory)
-    first, second = rig.run(Fault(restart=round(where * elapsed)), memory)
-    assert first.counters["status"] == 2 | 8  # done, ignored
-    cosim.check(rig.lowered.program, first, rig.golden[0])
-    assert second.counters["status"] == 2
+    found = _queue(rig, Fault(abort=round(where * elapsed)), memory, Error.ABORTED)
+    assert abs(len(found.runs) - where) <= 1.1
 
 
 def test_a_memory_that_falls_silent(rig: Rig, memory: cosim.MemoryTiming) -> None:
@@ -176,6 +214,12 @@ def test_the_last_reads_are_waited_for(rig: Rig, memory: cosim.MemoryTiming) -> 
         assert silent.counters["elapsed"] - silent.counters["fault"] <= 2 * WATCHDOG + BOUND
         failed, _ = rig.run(Fault(read_error=reads - left), memory)
         assert failed.error == Error.READ
+
+
+def test_a_memory_that_falls_silent_within_a_queue(rig: Rig, memory: cosim.MemoryTiming) -> None:
+    reads, _, _ = _beats(rig, memory)
+    found = _queue(rig, Fault(silent=round(2.5 * reads)), memory, Error.WATCHDOG)
+    assert len(found.runs) == 2
 
 
 def test_the_limit_bounds_the_whole_image(rig: Rig, memory: cosim.MemoryTiming) -> None:

@@ -52,6 +52,7 @@ from hlsgen.rtl.outside.control import Control
 from hlsgen.rtl.outside.fetch import Channel, ChannelShape, Fetch
 from hlsgen.rtl.outside.header import HeaderCheck
 from hlsgen.rtl.outside.registers import Registers
+from hlsgen.rtl.outside.starts import Starts
 from hlsgen.rtl.outside.store_words import StoreWords
 from hlsgen.rtl.outside.write_back import WriteBack
 from hlsgen.rtl.parts.memories import LaneMemory, Table, WordMemory
@@ -151,6 +152,8 @@ SLOW: Mapping[str, Cases] = {
         "write_back": lambda: WriteBack(PLAIN, address_bits=20, near=True),
         "header": lambda: HeaderCheck(PLAIN),
         "control": lambda: Control(20),
+        "control_queue": lambda: Control(20, images=4),
+        "starts": lambda: Starts(4, 20),
         "registers": lambda: Registers(PLAIN),
         "sequencer": lambda: Sequencer(PLAIN),
         "sequencer_experts": lambda: Sequencer(EXPERTS),

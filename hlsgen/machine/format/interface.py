@@ -52,7 +52,7 @@ class Register(IntEnum):
     LIMIT = 0x3C, "RW", "cycles after which an image ends whatever it does; 0: 2^32"
     BUILD_ID = 0x40, "R", "which machine this is: an Image states the one that it is for"
     SHAPE = 0x44, "R", "rows, columns, depth and bus bytes, a byte each from bit 0"
-    CYCLES = 0x48, "R", "cycles of the last image from start to done"
+    CYCLES = 0x48, "R", "cycles from start to done, of all images of the queue"
     MULTIPLY = 0x4C, "R", "cycles in which MULTIPLY issued a step"
     WAIT_TILE = 0x50, "R", "cycles in which MULTIPLY waited for LOAD"
     WAIT_WEIGHTS = 0x54, "R", "cycles in which it waited for the weight ring, constants or addends"
@@ -60,7 +60,7 @@ class Register(IntEnum):
     IDLE = 0x5C, "R", "cycles in which it had no job"
     WORKSPACE_BASE = 0x60, "RW", "address of the memory for keys and values", 2, 0, STREAMED
     EXPERT = 0x68, "RW", "whose counters the next two registers show", 1, 0, EXPERTS
-    EXPERT_TOKENS = 0x6C, "R", "tokens of the last image that went to the expert, all layers", 1, 0, EXPERTS
+    EXPERT_TOKENS = 0x6C, "R", "tokens that went to the expert, all layers", 1, 0, EXPERTS
     EXPERT_WAITS = (
         0x70,
         "R",
@@ -69,6 +69,8 @@ class Register(IntEnum):
         0,
         EXPERTS,
     )
+    COMPLETED = 0x74, "R", "images that ended without an error since the reset, modulo 2^32"
+    ROOM = 0x78, "R", "starts that would be taken now"
 
     @property
     def title(self) -> str:
@@ -105,23 +107,27 @@ class _Bit(IntEnum):
 class ControlBit(_Bit):
     """Bits of the register `control`, which act when a one is written."""
 
-    START = 0, "run an image with the settings as they are"
-    ABORT = 1, "stop the image and reset the machine"
+    START = 0, "run an image with the settings as they are, after those that wait"
+    ABORT = 1, "stop the image, forget those that wait, and reset the machine"
     CLEAR = 2, "clear done, error and ignored"
+    ACKNOWLEDGE = 3, "clear done alone"
 
 
 class StatusBit(_Bit):
     """Bits of the register `status`."""
 
-    BUSY = 0, "an image runs"
-    DONE = 1, "the last image ended, its output is in memory"
+    BUSY = 0, "an image runs or waits"
+    DONE = 1, "an image ended, its output is in memory"
     ERROR = 2, "the last image ended with an error"
-    IGNORED = 3, "a start was ignored because the machine was busy"
+    IGNORED = 3, "a start was ignored: there was no room, or an error was not cleared"
 
 
 @dataclass(frozen=True)
 class Counter:
-    """A counter of the last image; `label` for people, `level`: the signal that it counts the cycles of."""
+    """A counter of all images since an idle machine's last start.
+
+    label: for people. level: the signal that it counts the cycles of.
+    """
 
     register: Register
     label: str

@@ -47,6 +47,14 @@ def channel_beats(p: MachineParameters, near: bool = False) -> Mapping[str, int]
     return dict(zip(CHANNELS[: 7 if p.streamed else 6], beats, strict=False))
 
 
+def images_held(near: bool = False) -> int:
+    """Images that the machine holds: one that runs, one whose header is checked, and those that wait.
+
+    A board whose memory is on the chip runs one image after another.
+    """
+    return 1 if near else 6
+
+
 def queue_depth(p: MachineParameters) -> int:
     """Groups of rows in DRAIN's addend and output queues: four blocks of whole tiles, at least 16."""
     return max(16, 4 << (p.row_groups(p.rows) - 1).bit_length())

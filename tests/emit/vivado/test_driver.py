@@ -27,6 +27,7 @@ from hlsgen.machine.format.image import VERSION
 from hlsgen.machine.format.interface import ControlBit, Error, Register, StatusBit
 from hlsgen.machine.format.program import pad
 from hlsgen.machine.run.interpreter import Interpreter
+from hlsgen.machine.time.depths import images_held
 from hlsgen.store.samples import warn_of_clipped
 from tests.support.experts import Shape, make
 
@@ -61,6 +62,7 @@ class Device:
         self.answer: Callable[[bytes], bytes] = lambda output: output
         self.hangs = False
         self.experts: tuple[int, ...] = ()
+        self.registers[Register.ROOM] = images_held()
 
     def allocate(self, size: int) -> Buffer:
         self.buffer = np.zeros(size, np.uint8).view(Buffer)
@@ -99,6 +101,7 @@ class Device:
         self.experts, result = done.expert_tokens, self.answer(done.output)
         self.buffer[output : output + len(result)] = np.frombuffer(result, np.uint8)
         self.registers |= {Register.STATUS: StatusBit.DONE.mask, Register.CYCLES: 4321, Register.IDLE: 7}
+        self.registers[Register.COMPLETED] = (self.registers.get(Register.COMPLETED, 0) + 1) & 0xFFFFFFFF
 
     def fail(self, code: int) -> None:
         self.registers |= {Register.STATUS: StatusBit.ERROR.mask, Register.ERROR: code}
