@@ -21,6 +21,7 @@ from hlsgen.emit.device import Vectors, describe, image_facts
 from hlsgen.emit.driver import c_driver, memory_bytes
 from hlsgen.emit.rtl_cache import rtl_text
 from hlsgen.errors import Mismatch, Problem, ToolFailed, ToolMissing
+from hlsgen.host import processes
 from hlsgen.ir import Graph, evaluate
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.interface import COUNTERS, EXPERT_COUNTERS
@@ -28,7 +29,6 @@ from hlsgen.machine.format.program import Program
 from hlsgen.sim import verilator
 from hlsgen.sim.place import build_place
 from hlsgen.store.cache import kept_file, key
-from hlsgen.version import __version__
 
 FOLDER = Path(__file__).with_name("system")
 COMPILER = "riscv64-unknown-elf-gcc"
@@ -41,7 +41,7 @@ _BOARD = ("board.c", "start.S", "hlsgen.c", "hlsgen_design.c", "hlsgen_data.S")
 SPARE_BYTES = 1 << 17
 """For firmware and stack."""
 CYCLES_PER_RUN, CYCLES_PER_BYTE = 1 << 21, 128
-"""Of the processor: for the driver's work on an image, and for each byte of the Image, its CRC for example."""
+"""Of the processor: for the driver's work on an image, and for each byte of the Image, its CRC say."""
 
 
 @dataclass(frozen=True)
@@ -71,24 +71,19 @@ class System:
             folder = Path(name)
             words = np.frombuffer(firmware.ljust(-(-len(firmware) // 4) * 4, b"\0"), "<u4")
             (folder / "firmware.hex").write_text("".join(f"{word:08x}\n" for word in words))
-            script = f'"{self.executable.resolve()}" +firmware=firmware.hex words {limit} >text 2>errors; echo $?'
-            code = int(verilator.run(["sh", "-c", script], folder).strip() or -1)
-            text = (folder / "text").read_text("ascii", errors="replace")
+            command = [str(self.executable.resolve()), "+firmware=firmware.hex", "words", str(limit)]
+            code, text = processes.run(command, folder)
             if code == 1:
-                raise Mismatch(
-                    Problem(
-                        f"the firmware failed: {text.strip()} {(folder / 'errors').read_text().strip()}",
-                        why="the C driver on the simulated RTL did not give what golden gives",
-                    )
-                )
+                why = "the C driver, on the simulated RTL, did not get what golden gives"
+                raise Mismatch(Problem(f"the firmware failed: {text.strip()}", why=why))
             if code:
-                raise ToolFailed(f"the system failed with code {code}", (), (folder / "errors").read_text())
+                raise ToolFailed(f"the system failed (exit code {code})", command, text)
             return Result(np.fromfile(folder / "words", "<i4"), text)
 
 
 @dataclass(frozen=True)
 class Run:
-    """An image of a plan for a task: int8 [channels, height, width], and the output [rows, columns] it must give."""
+    """An image of a plan, int8 [channels, height, width], its task, and the output that it must give."""
 
     image: np.ndarray
     task: int
@@ -128,15 +123,15 @@ def compiler() -> str:
 
 
 def memory_words(shared_bytes: int, data_bytes: int) -> int:
-    """Words of the system's memory: what is shared, the firmware's data, and code and stack; a power of two."""
+    """Words of the system's memory: what is shared, the firmware's data, code and stack; a power of two."""
     needed = shared_bytes + data_bytes + SPARE_BYTES
     return 1 << (needed // 4 - 1).bit_length()
 
 
 def build(text: str, bus_bytes: int, words: int, folder: Path) -> System:
-    """The simulator of a system with the top whose Verilog is `text`, from `folder` if it was built there before.
+    """The simulator of a system with the top whose Verilog is `text`.
 
-    Raises `ToolMissing` or `ToolFailed`.
+    It comes from `folder` if it was built there before. Raises `ToolMissing` or `ToolFailed`.
     """
     sources = {"top.v": text, "picorv32.v": processor().read_text("utf-8")}
     sources |= {name: (FOLDER / name).read_text("utf-8") for name in ("system.v", "main.cpp")}
@@ -194,16 +189,25 @@ def plan(graph: Graph, images: np.ndarray, tasks: Sequence[int]) -> list[Run]:
 
 
 def run_plan(
-    graph: Graph, program: Program, image: Image, runs: Sequence[Run], folder: Path, text: str | None = None
+    graph: Graph,
+    program: Program,
+    image: Image,
+    runs: Sequence[Run],
+    folder: Path,
+    *,
+    text: str | None = None,
+    words: int = 0,
 ) -> list[Done]:
     """Run a plan in the system, one image after the other, every output compared by the firmware.
 
-    text: the top's Verilog; without it the generator makes it. Raises `Mismatch`, `ToolMissing`, `ToolFailed`.
+    text: the top's Verilog; without it the generator makes it. words: of the memory; without them as few as
+    will do. Raises `Mismatch`, `ToolMissing` or
+    `ToolFailed`.
     """
     compiler()  # before minutes of other work
     packed, p = pack_plan(runs), program.parameters
     facts = describe(graph, program, image) | {"image": image_facts(image.pack())}
-    words = memory_words(memory_bytes(facts), len(packed))
+    words = words or memory_words(memory_bytes(facts), len(packed))
     files = c_driver(graph, program, image, Vectors(images=np.zeros(0), outputs=np.zeros(0)))
     sources = {"images.c": (FOLDER / "images.c").read_text("utf-8")}
     code = firmware(files, sources, words, packed)
@@ -223,7 +227,9 @@ def _parse(program: Program, runs: Sequence[Run], words: np.ndarray) -> Iterator
     for run in runs:
         layout = program.outputs[run.task]
         output = take(layout.rows * layout.columns).reshape(layout.rows, layout.columns)
-        counters = dict(zip([counter.title for counter in COUNTERS], map(int, take(len(COUNTERS))), strict=True))
+        counters = dict(
+            zip([counter.title for counter in COUNTERS], map(int, take(len(COUNTERS))), strict=True)
+        )
         counted = take(program.parameters.experts * len(EXPERT_COUNTERS)).reshape(-1, len(EXPERT_COUNTERS))
         experts = tuple((int(tokens), int(waits)) for tokens, waits in counted)
         yield Done(output, counters, experts, int(take(1)[0]))

@@ -53,7 +53,7 @@ def test_a_wrong_weight_is_found_in_the_first_tensor_it_touches(design: Design) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"level": "gates"}, "level must be one of program, csim, rtl, not 'gates'"),
+        ({"level": "gates"}, "level must be one of program, csim, rtl, soc, not 'gates'"),
         ({"simulator": "x"}, "simulator must be one of verilator, icarus, not 'x'"),
         ({"samples": 398}, "samples must be in 1..397, the number in the build folder, not 398"),
         ({"samples": 0}, "samples must be in 1..397, the number in the build folder, not 0"),

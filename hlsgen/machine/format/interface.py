@@ -212,10 +212,22 @@ class FrameError(_Code):
 class DriverError(_Code):
     """Codes of the C driver beside those of its accelerator: what it finds before a start and behind one."""
 
-    HARDWARE = 0x40, "the hardware has another build id than the design", "load the bitstream of the same export"
-    MEMORY = 0x41, "the shared memory is too small or not aligned", "give HLSGEN_MEMORY_BYTES, aligned to 64 bytes"
+    HARDWARE = (
+        0x40,
+        "the hardware has another build id than the design",
+        "load the bitstream of the same export",
+    )
+    MEMORY = (
+        0x41,
+        "the shared memory is too small or not aligned",
+        "give HLSGEN_MEMORY_BYTES at a multiple of 64",
+    )
     IMAGE_SIZE = 0x42, "the Image has another size than the design's", "copy all files of the export again"
-    IMAGE_HEADER = 0x43, "a word of the Image's header is not the design's", "copy all files of the export again"
+    IMAGE_HEADER = (
+        0x43,
+        "a word of the Image's header is not the design's",
+        "copy all files of the export again",
+    )
     IMAGE_CRC = 0x44, "the Image's CRC-32 is wrong", "copy all files of the export again, check the memory"
     NOT_LOADED = 0x45, "no sound Image was loaded", "call hlsgen_load first"
     ARGUMENT = 0x46, "the model has no such task or expert", "count them from 0 to one below the design's"
