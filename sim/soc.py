@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -206,7 +207,7 @@ def run_plan(
     """
     compiler()  # before minutes of other work
     packed, p = pack_plan(runs), program.parameters
-    facts = describe(graph, program, image) | {"image": image_facts(image.pack())}
+    facts: dict[str, Any] = describe(graph, program, image) | {"image": image_facts(image.pack())}
     words = words or memory_words(memory_bytes(facts), len(packed))
     files = c_driver(graph, program, image, Vectors(images=np.zeros(0), outputs=np.zeros(0)))
     sources = {"images.c": (FOLDER / "images.c").read_text("utf-8")}

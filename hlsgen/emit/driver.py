@@ -53,7 +53,7 @@ def c_driver(graph: Graph, program: Program, image: Image, vectors: Vectors) -> 
         "vectors_size": len(stored),
         "memory_bytes": memory_bytes(facts),
         "input_elements": int(np.prod(graph.input_type.shape)),
-        "output_elements": max(task["shape"][0] * task["shape"][1] for task in facts["tasks"]),
+        "output_elements": max(layout.rows * layout.columns for layout in program.outputs),
     }
     texts: dict[str, str | bytes] = {name: render(f"driver/{name}", context) for name in FILES}
     return texts | {IMAGE: image.pack(), VECTORS: stored}

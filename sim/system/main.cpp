@@ -31,6 +31,7 @@ int main(int argc, char** argv) {
         system.eval();
     }
     std::fclose(words);
+    std::fflush(stdout);
     if (system.code) std::fprintf(stderr, "system: ended with code %u\n", unsigned(system.code));
     return system.code != 0;
 }

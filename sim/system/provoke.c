@@ -310,9 +310,6 @@ int main(void)
     uint32_t at;
     int code = begin();
 
-    erase(0, design.image_bytes);
-    if (code == HLSGEN_OK)
-        code = hlsgen_load(&device, hlsgen_image, (size_t)(hlsgen_image_end - hlsgen_image));
     if (code == HLSGEN_OK)
         code = self_test();
     if (code != HLSGEN_OK)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import shutil
 import struct
@@ -142,12 +143,12 @@ def test_caches_are_kept_up_to_date(digits: Case, tmp_path: Path) -> None:
 def test_counters(experts: Case, tmp_path: Path) -> None:
     driver, device = opened(experts, tmp_path)
     driver.run(experts.images[0], 0, experts.golden(0, 0).shape)
-    counters = (np.ctypeslib.ctypes.c_uint32 * len(COUNTERS))()
+    counters = (ctypes.c_uint32 * len(COUNTERS))()
     driver.call("count", counters)
     assert dict(zip([item.title for item in COUNTERS], counters, strict=True)) | {"cycles": 4321} == {
         item.title: device.registers.get(item.register, 0) for item in COUNTERS
     }
-    expert = (np.ctypeslib.ctypes.c_uint32 * 2)()
+    expert = (ctypes.c_uint32 * 2)()
     for number in range(4):
         assert driver.call("count_expert", number, expert) == 0
         assert expert[0] == device.experts[number]

@@ -20,9 +20,11 @@ from hlsgen.ir import evaluate
 from hlsgen.machine.format.interface import DriverError, Error
 from hlsgen.pipeline import build
 from hlsgen.sim import soc
+from hlsgen.sim.levels import build_folder
 
 pytestmark = pytest.mark.skipif(shutil.which(soc.COMPILER) is None, reason="RISC-V's compiler is missing")
-WORDS = 1 << 17
+WORDS = 1 << 16
+"""Of the memory, as `hlsgen simulate` chooses it for this design: one simulator serves all tests."""
 PROVOKE = {"provoke.c": (soc.FOLDER / "provoke.c").read_text()}
 IMAGES = 8
 
@@ -34,10 +36,20 @@ def design(tmp_path_factory: pytest.TempPathFactory) -> Design:
 
 
 @pytest.fixture(scope="module")
-def system(design: Design) -> soc.System:
+def text(design: Design) -> str:
     assert design.directory is not None
-    text = (design.directory / "rtl/top.v").read_text()
-    return soc.build(text, design.program.parameters.bus_bytes, WORDS, design.directory / "build")
+    return (design.directory / "rtl/top.v").read_text()
+
+
+@pytest.fixture(scope="module")
+def system(design: Design, text: str) -> soc.System:
+    return soc.build(text, design.program.parameters.bus_bytes, WORDS, build_folder(design))
+
+
+def run(design: Design, text: str, runs: list[soc.Run]) -> list[soc.Done]:
+    """The system is built once: its name is that of text and words."""
+    place = build_folder(design)
+    return soc.run_plan(design.graph, design.program, design.image, runs, place, text=text, words=WORDS)
 
 
 def vectors(design: Design, count: int) -> Vectors:
@@ -46,20 +58,17 @@ def vectors(design: Design, count: int) -> Vectors:
     return Vectors(images=found.images[:count], outputs=found.outputs[:count], others=others)
 
 
-def test_digits_for_two_tasks_in_turn(design: Design, system: soc.System) -> None:
+def test_digits_for_two_tasks_in_turn(design: Design, text: str) -> None:
     """One firmware, sixteen runs: every integer, and the tokens of each expert, are golden's."""
-    del system  # it is the one that run_plan finds
-    assert design.directory is not None
     runs = soc.plan(design.graph, design.samples.images[:IMAGES], (0, 1))
-    place = design.directory / "build"
-    done = soc.run_plan(design.graph, design.program, design.image, runs, place, words=WORDS)
+    done = run(design, text, runs)
     assert len(done) == len(runs) == 2 * IMAGES
-    for index, (run, item) in enumerate(zip(runs, done, strict=True)):
+    for index, (one, item) in enumerate(zip(runs, done, strict=True)):
         golden = evaluate(design.graph, design.samples.images[index // 2], index % 2)
         np.testing.assert_array_equal(
             item.output, golden[design.graph.outputs[index % 2]].reshape(item.output.shape)
         )
-        assert run.task == index % 2
+        assert one.task == index % 2
         tokens = sum(count for count, _ in item.experts)
         assert tokens == 2 * 2 * 17  # two choices of each token in two layers
         assert 0 < item.counters["cycles"] < item.processor_cycles
@@ -72,18 +81,13 @@ def test_every_code_is_provoked_and_the_next_image_is_right(design: Design, syst
     assert provoked == {int(error) for error in (*Error, *DriverError)} - {0}
 
 
-def test_a_wrong_output_is_told(design: Design, system: soc.System) -> None:
-    del system
-    assert design.directory is not None
-    (run,) = soc.plan(design.graph, design.samples.images[:1], (1,))
-    wrong = run.expected.copy()
+def test_a_wrong_output_is_told(design: Design, text: str) -> None:
+    (one,) = soc.plan(design.graph, design.samples.images[:1], (1,))
+    wrong = one.expected.copy()
     wrong[..., 3, 2] += 1
-    runs = [replace(run, expected=wrong)]
     message = rf"the firmware failed: run 0, output 11 must be {wrong[..., 3, 2].item()}, not "
     with pytest.raises(Mismatch, match=message):
-        soc.run_plan(
-            design.graph, design.program, design.image, runs, design.directory / "build", words=WORDS
-        )
+        run(design, text, [replace(one, expected=wrong)])
 
 
 def test_a_driver_that_forgets_its_cache_is_caught(design: Design, system: soc.System) -> None:

@@ -231,7 +231,7 @@ class DriverError(_Code):
     IMAGE_CRC = 0x44, "the Image's CRC-32 is wrong", "copy all files of the export again, check the memory"
     NOT_LOADED = 0x45, "no sound Image was loaded", "call hlsgen_load first"
     ARGUMENT = 0x46, "the model has no such task or expert", "count them from 0 to one below the design's"
-    BUSY = 0x47, "an image runs", "call hlsgen_wait or hlsgen_abort"
+    BUSY = 0x47, "the last image has not ended yet", "call hlsgen_wait or hlsgen_abort"
     IDLE = 0x48, "no image was started", "call hlsgen_start first"
     TIMEOUT = 0x49, "the image was not done in time and was aborted", "allow more time, or check the memory"
     STUCK = 0x4A, "the accelerator did not stop when it was told to", "reset it, and check the memory"
