@@ -101,7 +101,7 @@ def test_a_driver_that_forgets_its_cache_is_caught(design: Design, system: soc.S
         "flush(device, device->input, device->output - device->input)",
     ):
         assert f"{hook};" in text
-        forgetful = files | {"hlsgen.c": text.replace(f"{hook};", ";")}
+        forgetful = files | {"hlsgen.c": text.replace(f"{hook};", "(void)device;")}
         code = soc.firmware(forgetful, SELF_TEST, WORDS)
         with pytest.raises(Mismatch, match=r"ended with code (1|76)\n"):
             system.run(code, 40_000_000)
