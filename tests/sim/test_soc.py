@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A RISC-V processor drives the RTL with the C driver: digits for two tasks, every error code."""
+"""A RISC-V processor drives the RTL with the C driver: images for two tasks, every error code."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from hlsgen.emit.driver import c_driver
 from hlsgen.errors import Mismatch, ToolFailed, ToolMissing
 from hlsgen.ir import evaluate
 from hlsgen.machine.format.interface import DriverError, Error
-from hlsgen.pipeline import build
 from hlsgen.sim import soc
 from hlsgen.sim.levels import build_folder
+from tests.support.tasks_design import CHOICES, TOKENS, tasks_design
 
 pytestmark = pytest.mark.skipif(shutil.which(soc.COMPILER) is None, reason="RISC-V's compiler is missing")
 WORDS = 1 << 16
@@ -31,8 +31,8 @@ IMAGES = 8
 
 @pytest.fixture(scope="module")
 def design(tmp_path_factory: pytest.TempPathFactory) -> Design:
-    """A mixture of experts with two tasks on the digits."""
-    return build("digits-moe", tmp_path_factory.mktemp("soc") / "moe", board="zcu102", array="4x4x8")
+    """A mixture of experts with two tasks; the slow tests of `tests/whole` run the digits."""
+    return tasks_design(IMAGES).save(tmp_path_factory.mktemp("soc") / "moe")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def vectors(design: Design, count: int) -> Vectors:
     return Vectors(images=found.images[:count], outputs=found.outputs[:count], others=others)
 
 
-def test_digits_for_two_tasks_in_turn(design: Design, text: str) -> None:
+def test_images_for_two_tasks_in_turn(design: Design, text: str) -> None:
     """One firmware, sixteen runs: every integer, and the tokens of each expert, are golden's."""
     runs = soc.plan(design.graph, design.samples.images[:IMAGES], (0, 1))
     done = run(design, text, runs)
@@ -70,7 +70,7 @@ def test_digits_for_two_tasks_in_turn(design: Design, text: str) -> None:
         )
         assert one.task == index % 2
         tokens = sum(count for count, _ in item.experts)
-        assert tokens == 2 * 2 * 17  # two choices of each token in two layers
+        assert tokens == CHOICES * TOKENS
         assert 0 < item.counters["cycles"] < item.processor_cycles
 
 
@@ -84,8 +84,10 @@ def test_every_code_is_provoked_and_the_next_image_is_right(design: Design, syst
 def test_a_wrong_output_is_told(design: Design, text: str) -> None:
     (one,) = soc.plan(design.graph, design.samples.images[:1], (1,))
     wrong = one.expected.copy()
-    wrong[..., 3, 2] += 1
-    message = rf"the firmware failed: run 0, output 11 must be {wrong[..., 3, 2].item()}, not "
+    wrong[..., 1, 2] += 1
+    message = (
+        rf"the firmware failed: run 0, output {wrong.shape[-1] + 2} must be {wrong[..., 1, 2].item()}, not "
+    )
     with pytest.raises(Mismatch, match=message):
         run(design, text, [replace(one, expected=wrong)])
 
@@ -130,7 +132,7 @@ def test_the_command_line(design: Design, capsys: pytest.CaptureFixture[str]) ->
     command = ["simulate", str(design.directory), "--level", "soc", "--samples", "1", "--task", "0"]
     assert main(command) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith("task 0\nsoc: 1 images, the output of each, 10 elements, all equal to golden\n")
+    assert shown.startswith("task 0\nsoc: 1 images, the output of each, 3 elements, all equal to golden\n")
     assert "it ran itself, driven by the C driver on a RISC-V processor" in shown
     assert "with the driver, from image to integers: " in shown
 
