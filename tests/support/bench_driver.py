@@ -20,7 +20,7 @@ from hlsgen.machine.format.interface import ControlBit, Error, Header, Register,
 from hlsgen.sim.pynq_model import Buffer, SimulatedTime, installed
 from hlsgen.sim.testbench import Bench
 
-WATCHDOG = 3000
+WATCHDOG = 600
 Script = Callable[[Any, Any, Bench], None]
 """What is done with the driver's module, an accelerator, the bench."""
 
@@ -202,8 +202,12 @@ async def time_out(dut: Any) -> None:
         accelerator.start(image)
         refused(driver, lambda: accelerator.start(image), "an image runs")
         np.testing.assert_array_equal(accelerator.wait(), outputs[0])
-        with attribute(bench.bus, "frozen", True):
+        with attribute(bench.bus, "frozen", True), attribute(driver, "ABORT_READS", 64):
             accelerator.start(image)
-            refused(driver, lambda: accelerator.wait(timeout=1e-6), "the accelerator must stop within")
+            refused(
+                driver,
+                lambda: accelerator.wait(timeout=1e-6),
+                "the accelerator must stop within 64 reads of status",
+            )
 
     await drive(dut, script)
