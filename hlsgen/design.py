@@ -15,7 +15,7 @@ from hlsgen.store.samples import Samples
 
 if TYPE_CHECKING:
     from hlsgen.report.report import Report
-    from hlsgen.sim.levels import Simulation
+    from hlsgen.sim.result import Simulation
 
 
 class Design(Compiled):
@@ -39,7 +39,8 @@ class Design(Compiled):
         Parameters
         ----------
         level
-            `program` (the interpreter), `csim` (the C++) or `rtl` (the Verilog).
+            `program` (the interpreter), `csim` (the C++), `rtl` (the Verilog) or `soc` (the Verilog in a
+            system whose processor runs the C driver: outputs alone are compared).
         simulator
             For level rtl: `verilator` or `icarus`.
         samples

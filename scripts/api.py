@@ -21,7 +21,7 @@ from hlsgen.frontend.inspect import InspectReport
 from hlsgen.quantization import Quantized
 from hlsgen.quantization.report import Report as QuantizationReport
 from hlsgen.report import Report
-from hlsgen.sim.levels import Simulation
+from hlsgen.sim.result import Simulation
 from scripts.blocks import rewrite
 
 FUNCTIONS = ("capture", "quantize", "compile", "build", "inspect")

@@ -14,7 +14,7 @@ from shlex import quote
 import hlsgen
 from hlsgen.cli.answer import error_text
 from hlsgen.cli.simulate import text
-from hlsgen.sim.levels import Simulation
+from hlsgen.sim.result import Simulation
 
 IMAGES = 16
 BOARD, ARRAY = "ulx3s-85f", "4x4x8"

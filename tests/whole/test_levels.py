@@ -53,7 +53,7 @@ def test_a_wrong_weight_is_found_in_the_first_tensor_it_touches(design: Design) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"level": "gates"}, "level must be one of program, csim, rtl, not 'gates'"),
+        ({"level": "gates"}, "level must be one of program, csim, rtl, soc, not 'gates'"),
         ({"simulator": "x"}, "simulator must be one of verilator, icarus, not 'x'"),
         ({"samples": 398}, "samples must be in 1..397, the number in the build folder, not 398"),
         ({"samples": 0}, "samples must be in 1..397, the number in the build folder, not 0"),
@@ -108,7 +108,7 @@ def test_the_rtl_equals_golden(folder: Path, capsys: pytest.CaptureFixture[str])
     document = json.loads(capsys.readouterr().out)
     assert document["images"] == 16
     digest = json.loads((folder / "manifest.json").read_text())["files"][PLAIN]
-    assert document["verilog"] == {"sha256": digest, "itself": False}
+    assert document["verilog"] == {"sha256": digest, "itself": False, "alone": False}
     assert "trace_tile_valid" in (folder / TRACED).read_text()
     assert "trace_tile_valid" not in (folder / PLAIN).read_text()
     counters = document["counters"][0]
@@ -116,6 +116,17 @@ def test_the_rtl_equals_golden(folder: Path, capsys: pytest.CaptureFixture[str])
     assert document["utilisation"] == document["macs"] / (
         max(c["cycles"] for c in document["counters"]) * 128
     )
+
+
+@pytest.mark.slow
+def test_a_processor_runs_the_digits_with_the_c_driver(folder: Path, capsys: Any) -> None:
+    assert main(["simulate", str(folder), "--level", "soc", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["images"], document["elements"], document["classes"]) == (8, 80, document["labels"])
+    digest = json.loads((folder / "manifest.json").read_text())["files"][PLAIN]
+    assert document["verilog"] == {"sha256": digest, "itself": False, "alone": True}
+    cycles = [counters["cycles"] for counters in document["counters"]]
+    assert all(a < b for a, b in zip(cycles, document["processor_cycles"], strict=True))
 
 
 def test_images_of_the_user_s_are_simulated_too(design: Design) -> None:

@@ -55,9 +55,10 @@ def test_every_expert_is_used_and_routing_agrees() -> None:
         assert load.min() > 0
 
 
-@pytest.mark.parametrize("level", ["program", "csim", "rtl"])
+@pytest.mark.parametrize("level", ["program", "csim", "rtl", pytest.param("soc", marks=pytest.mark.slow)])
 def test_both_tasks_at_every_level(design: Design, level: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["simulate", str(design.directory), "--level", level, "--samples", "2"]) == 0
+    samples = "8" if level == "soc" else "2"
+    assert main(["simulate", str(design.directory), "--level", level, "--samples", samples]) == 0
     shown = capsys.readouterr().out
     assert shown.count("all equal to golden") == 2
     assert shown.startswith("task 0")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Vivado project for Zynq UltraScale+: block design, IP packaging, constraints and a PYNQ driver."""
+"""The Vivado project for Zynq UltraScale+: block design, IP packaging, constraints, drivers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hlsgen.boards import Board
 from hlsgen.boards.families import ZYNQMP
 from hlsgen.emit.device import Vectors, describe, image_facts, pack_vectors
+from hlsgen.emit.driver import c_driver
 from hlsgen.emit.licence import FILE, licence
 from hlsgen.emit.render import module_ports, plain_text, render, safe_name
 from hlsgen.errors import Problem, UsageError
@@ -19,6 +20,7 @@ from hlsgen.machine.format.program import Program
 
 FOLDER = "vivado"
 WRAPPER = "hlsgen_accelerator"
+C_DRIVER = "driver/c"
 REGISTER_ADDRESS_BITS = 12
 """4 KiB, the smallest range of a block design; the registers repeat within it."""
 PORT_BITS = (32, 64, 128)
@@ -121,6 +123,8 @@ def vivado_project(
         "driver/image.bin": packed,
         "driver/vectors.npz": pack_vectors(vectors, program),
     }
+    driver = c_driver(graph, program, image, vectors)
+    project |= {f"{C_DRIVER}/{path}": data for path, data in driver.items()}
     return {f"{FOLDER}/{path}": data for path, data in sorted(project.items())}
 
 

@@ -215,6 +215,36 @@ class FrameError(_Code):
     NO_REQUEST = 0x83, f"a request did not begin with 0x{REQUEST:02X}", "check the rate, then ask again"
 
 
+class DriverError(_Code):
+    """Codes of the C driver beside those of its accelerator: what it finds before a start and behind one."""
+
+    HARDWARE = (
+        0x40,
+        "the hardware has another build id than the design",
+        "load the bitstream of the same export",
+    )
+    MEMORY = (
+        0x41,
+        "the shared memory is too small or not aligned",
+        "give HLSGEN_MEMORY_BYTES at a multiple of 64",
+    )
+    IMAGE_SIZE = 0x42, "the Image has another size than the design's", "copy all files of the export again"
+    IMAGE_HEADER = (
+        0x43,
+        "a word of the Image's header is not the design's",
+        "copy all files of the export again",
+    )
+    IMAGE_CRC = 0x44, "the Image's CRC-32 is wrong", "copy all files of the export again, check the memory"
+    NOT_LOADED = 0x45, "no sound Image was loaded", "call hlsgen_load first"
+    ARGUMENT = 0x46, "the model has no such task or expert", "count them from 0 to one below the design's"
+    BUSY = 0x47, "the last image has not ended yet", "call hlsgen_wait or hlsgen_abort"
+    IDLE = 0x48, "no image was started", "call hlsgen_start first"
+    TIMEOUT = 0x49, "the image was not done in time and was aborted", "allow more time, or check the memory"
+    STUCK = 0x4A, "the accelerator did not stop when it was told to", "reset it, and check the memory"
+    VECTORS = 0x4B, "the stored images are damaged or another design's", "copy all files of the export again"
+    DIFFERENT = 0x4C, "an output is not the stored one", "check clock, memory and cache maintenance"
+
+
 class Header(IntEnum):
     """Words of the 64-byte header of an Image, 32 bits each, little endian."""
 

@@ -15,6 +15,7 @@ import pytest
 from support.graphs import TINY, integer_vit
 
 from hlsgen.boards import load_board
+from hlsgen.emit.driver import FILES
 from hlsgen.emit.render import module_ports
 from hlsgen.emit.vivado.project import WRAPPER, Vectors, vivado_project
 from hlsgen.errors import UsageError
@@ -79,6 +80,7 @@ def named(calls: list[list[str]], name: str) -> list[list[str]]:
 def test_files() -> None:
     assert sorted(project()) == [
         "vivado/LICENSE", "vivado/Makefile", "vivado/README.md", "vivado/constraints.xdc",
+        *(f"vivado/driver/c/{name}" for name in sorted([*FILES, "image.bin", "vectors.bin"])),
         "vivado/driver/design.json",
         "vivado/driver/hlsgen_driver.py", "vivado/driver/image.bin", "vivado/driver/vectors.npz",
         "vivado/hlsgen_accelerator.v", "vivado/package_ip.tcl", "vivado/project.tcl", "vivado/top.v",
