@@ -15,7 +15,7 @@ from hlsgen.machine.modes.jobs import Kind
 from hlsgen.rtl.format.jobs import multiply_job
 from hlsgen.rtl.format.ports import Heads, HeadsPorts, Reservations, ReservationsPorts
 from hlsgen.rtl.format.widths import operand_bits, slot_steps, tile_groups
-from hlsgen.rtl.parts.pipeline import address_bits, count_bits
+from hlsgen.rtl.parts.pipeline import address_bits, count_bits, some_left
 
 # A job of one block of three steps, and the next one without a gap; A: `Array.latency`:
 #
@@ -205,8 +205,9 @@ class MultiplyStage(wiring.Component):
     def _decide(self, m: Module, job: Any, active: Value, takes: Value, load: Value) -> None:
         """Whether there is a step this cycle, and if not, why; `takes`: the job's words are new."""
         p = self._parameters
-        tiles = Signal(range(p.tile_slots + 1))
+        tiles, tile = Signal(range(p.tile_slots + 1)), Signal()
         m.d.sync += tiles.eq(tiles + self.tile_done - self.slot_freed)
+        m.d.sync += tile.eq(some_left(tiles, self.tile_done, self.slot_freed))
         operands, gap, free = Signal(), Signal(count_bits(tile_groups(p))), Signal(init=1)
         there = self._operands_there(m, job)
         with m.If(load):
@@ -218,18 +219,21 @@ class MultiplyStage(wiring.Component):
         with m.Elif(~free):
             m.d.sync += [gap.eq(gap - 1), free.eq(gap == 1)]
         # Computed a cycle ahead: void in the cycle after a block has ended, since then its counts are stale.
+        # What the job does not need is there.
         addends, output = Signal(), Signal()
-        fresh = ~(self.issue & self.last) & ~load
+        fresh = ~(self.issue & self.last)
         m.d.sync += [
-            addends.eq(fresh & (self.reservations.level >= job.row_groups)),
-            output.eq(fresh & self.reservations.space),
+            addends.eq(~job.addends | (fresh & (self.reservations.level >= job.row_groups))),
+            output.eq(~job.output | (fresh & self.reservations.space)),
         ]
-        tile = tiles != 0
+        with m.If(load):
+            new = self.jobs.payload
+            m.d.sync += [addends.eq(~new.addends), output.eq(~new.output)]
         m.d.sync += self.weights_first.eq(active & tile & takes)
         weights = ~takes | self.weight_available
         constants = ~takes | self.constant_available
-        streams = weights & (~self.last | (constants & (addends | ~job.addends)))
-        drain = operands & (~self.last | (free & (output | ~job.output)))
+        streams = weights & (~self.last | (constants & addends))
+        drain = operands & (~self.last | (free & output))
         m.d.comb += [
             self.issue.eq(active & tile & streams & drain),
             self.idle.eq(~active),

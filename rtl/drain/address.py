@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -102,44 +102,60 @@ class DrainAddress(wiring.Component):
         """Rows within a block; the next tile starts where this one's first block ended."""
         new = self.new
         begin, begin_lane, first_block = Signal.like(offset), Signal.like(self.lane), Signal()
-        wraps = self.lane == self.job.lane_last
+        # Whether the lane is the last one is known a cycle ahead; `begin_wraps`: whether `begin_lane` is.
+        wraps, begin_wraps, continues = Signal(), Signal(), Signal()
         following = offset + Mux(wraps, self.job.row_step, 0)
         lane = Mux(wraps, 0, self.lane + 1)
         saved, saved_lane = Signal.like(offset), Signal.like(self.lane)
         tile, tile_lane = Signal.like(saved), Signal.like(saved_lane)
         m.d.comb += [tile.eq(saved), tile_lane.eq(saved_lane)]
+        m.d.comb += continues.eq(self.row & self.row_last & first_block & (self.job.kind != Kind.SCORES))
         m.d.sync += [saved.eq(tile), saved_lane.eq(tile_lane)]
         with m.If(self.row):
-            m.d.sync += [offset.eq(following), self.lane.eq(lane)]
+            m.d.sync += [offset.eq(following), self.lane.eq(lane), wraps.eq(lane == self.job.lane_last)]
         with m.If(self.row & self.row_last):
-            m.d.sync += [offset.eq(begin), self.lane.eq(begin_lane), first_block.eq(0)]
-            with m.If(first_block & (self.job.kind != Kind.SCORES)):
-                m.d.comb += [tile.eq(following), tile_lane.eq(lane)]
+            m.d.sync += [offset.eq(begin), self.lane.eq(begin_lane), wraps.eq(begin_wraps), first_block.eq(0)]
+        with m.If(continues):
+            m.d.comb += [tile.eq(following), tile_lane.eq(lane)]
         restart = (new.kind == Kind.SCORES) | new.first_tile
         start, start_lane = Mux(restart, 0, tile), Mux(restart, 0, tile_lane)
         with m.If(self.load):
             m.d.sync += [offset.eq(start), begin.eq(start), first_block.eq(1)]
             m.d.sync += [self.lane.eq(start_lane), begin_lane.eq(start_lane)]
+            goes_on = Mux(continues, lane == new.lane_last, saved_lane == new.lane_last)
+            start_wraps = Mux(restart, new.lane_last == 0, goes_on)
+            m.d.sync += [wraps.eq(start_wraps), begin_wraps.eq(start_wraps)]
 
     def _blocks(self, m: Module, base: Signal) -> None:
         """Blocks within a job; the next sweep starts where this one's last tile ended."""
         new, word = self.new, Signal.like(self.job.head_words)
         group, group_word = Signal.like(base), Signal.like(word)
         next_group, next_word = Signal.like(base), Signal.like(word)
-        head_ends = word + 1 == self.job.head_words
+        # Whether the word is a head's last one is known a cycle ahead.
+        head_ends, ends_group = Signal(), Signal()
         following = (base + Mux(head_ends, self.job.head_jump, 1))[: len(base)]
         following_word = Mux(head_ends, 0, word + 1)[: len(word)]
         m.d.comb += [next_group.eq(group), next_word.eq(group_word)]
         m.d.sync += [group.eq(next_group), group_word.eq(next_word)]
         with m.If(self.row & self.row_last):
             m.d.sync += [base.eq(following), word.eq(following_word)]
-            with m.If(self.block_last & self.job.last_tile & (self.job.kind == Kind.PLAIN)):
-                m.d.comb += [next_group.eq(following), next_word.eq(following_word)]
+            m.d.sync += head_ends.eq(_is_last(head_ends, word, self.job.head_words))
+            m.d.comb += ends_group.eq(self.block_last & self.job.last_tile & (self.job.kind == Kind.PLAIN))
+        with m.If(ends_group):
+            m.d.comb += [next_group.eq(following), next_word.eq(following_word)]
         second = score_words(self._parameters) // 2
         plain, scores = new.kind == Kind.PLAIN, new.kind == Kind.SCORES
         again = plain & ~new.fresh
         begin = Mux(scores, Mux(new.slot, second, 0), Mux(again, next_group, new.base))
         with m.If(self.load):
             m.d.sync += [base.eq(begin), word.eq(Mux(again, next_word, 0))]
+            same, first = group_word + 1 == new.head_words, new.head_words == 1
+            goes_on = Mux(ends_group, _is_last(head_ends, word, new.head_words), same)
+            m.d.sync += head_ends.eq(Mux(again, goes_on, first))
             with m.If(plain & new.fresh):
                 m.d.sync += [group.eq(new.base), group_word.eq(0)]
+
+
+def _is_last(ends: Value, word: Value, words: Value) -> Value:
+    """Whether the word behind this one, a head's first where this one `ends` a head, is a head's last."""
+    return Mux(ends, words == 1, word + 2 == words)

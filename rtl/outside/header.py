@@ -86,10 +86,13 @@ class HeaderCheck(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
         s, index = self.settings, Signal(5)
+        self._found = Signal(8, name="found")
         total, size = Signal(32), Signal(34)
         following = Signal(32 - UNIT_BITS, init=HEADER_BYTES // SECTION_ALIGN)  # unit of the next section
         base = Signal(64)
         m.d.sync += [self.open.load.eq(0), self.output_load.eq(0)]
+        with m.If(self.code == 0):
+            m.d.sync += self.code.eq(self._found)
         with m.FSM(name="header"):
             with m.State("BASES"):
                 bases = [s.image_base, s.input_base, s.output_base]
@@ -117,13 +120,11 @@ class HeaderCheck(wiring.Component):
             self._section(m, index, total, following, size)
             with m.State("DONE"):
                 m.d.comb += self.done.eq(1)
-            with m.State("FAILED"):
-                pass
         return m
 
     def _fail(self, m: Module, code: Error) -> None:
-        m.d.sync += self.code.eq(code)
-        m.next = "FAILED"
+        """Told a cycle later: the state does not wait for a comparison. The first error counts."""
+        m.d.sync += self._found.eq(code)
 
     def _word(
         self, m: Module, index: Signal, total: Signal, following: Signal, size: Signal, base: Signal

@@ -10,7 +10,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.rtl.parts.memories import ram
-from hlsgen.rtl.parts.pipeline import address_bits, count_bits, register, without_reset
+from hlsgen.rtl.parts.pipeline import address_bits, count_bits, register, some_left, without_reset
 
 
 class Queue(wiring.Component):
@@ -202,12 +202,7 @@ class Ring(wiring.Component):
         m.d.comb += self.words.ready.eq(has_place)
         m.d.sync += [
             unread.eq(unread + push - self.reserve),
-            self.available.eq(_some_left(unread, push, self.reserve)),
+            self.available.eq(some_left(unread, push, self.reserve)),
             free.eq(free + released - push),
-            has_place.eq(_some_left(free, released, push)),
+            has_place.eq(some_left(free, released, push)),
         ]
-
-
-def _some_left(count: Value, more: Value, less: Value) -> Value:
-    """Whether `count` + `more` - `less` is not 0, without a sum; none is taken where there is none."""
-    return (count > 1) | more | ((count == 1) & ~less)
