@@ -88,21 +88,22 @@ class ConstantReader(wiring.Component):
         m = Module()
         word, left, after = self.words.payload, Signal(16), Signal(16)
         at, writing = _TablePart(self._columns, self._exp_bits), Signal()
+        ends, one_left = Signal(), Signal()  # `left` is a part at most; one block
         with m.FSM():
             with m.State("header"):
                 m.d.comb += self.words.ready.eq(1)
                 m.d.sync += [*at.begin(word), left.eq(word[32:48]), after.eq(word[48:64])]
+                m.d.sync += [ends.eq(word[32:48] <= PART_BYTES), one_left.eq(word[32:48] == 1)]
                 with m.If(self.words.valid & (word[32:48] != 0)):
                     m.next = "wait"
                     with m.If(word[:8] == Item.CONSTANTS):
                         m.next = "high"
-            self._read_constants(m, left)
+            self._read_constants(m, left, one_left)
             with m.State("wait"), m.If((after == NO_COMMAND) | (self.drained_commands > after)):
                 m.next = "table"
             with m.State("table"), m.If(self.words.valid):
-                ends = left <= PART_BYTES
                 m.d.comb += [writing.eq(1), self.words.ready.eq(ends | at.is_last)]
-                m.d.sync += [left.eq(left - PART_BYTES), *at.advance()]
+                m.d.sync += [left.eq(left - PART_BYTES), ends.eq(left <= 2 * PART_BYTES), *at.advance()]
                 with m.If(self.words.ready):
                     m.d.sync += at.part.eq(0)
                 with m.If(ends):
@@ -110,7 +111,7 @@ class ConstantReader(wiring.Component):
         self._write_table(m, at, writing)
         return m
 
-    def _read_constants(self, m: Module, left: Signal) -> None:
+    def _read_constants(self, m: Module, left: Signal, one_left: Signal) -> None:
         """States: a word with the high bytes of four blocks, then each block's own; `left` of them in all."""
         word, constants = self.words.payload, self.constants
         high, place = Signal(8 * GROUP * self._columns, reset_less=True), Signal(range(GROUP))
@@ -128,7 +129,8 @@ class ConstantReader(wiring.Component):
                 m.d.sync += [left.eq(left - 1), place.eq(place + 1), high.eq(high >> 8 * self._columns)]
                 with m.If(place == GROUP - 1):
                     m.next = "high"
-                with m.If(left == 1):
+                m.d.sync += one_left.eq(left == 2)
+                with m.If(one_left):
                     m.next = "header"
 
     def _write_table(self, m: Module, at: _TablePart, writing: Value) -> None:

@@ -164,15 +164,19 @@ class MultiplyStage(wiring.Component):
         """Steps of the block and blocks of the job that are left; which step is a block's, a job's last."""
         steps, blocks = Signal.like(job.steps, reset_less=True), Signal.like(job.blocks, reset_less=True)
         block_last, new = Signal(reset_less=True), self.jobs.payload
-        m.d.comb += self.ends_pass.eq(self.issue & self.last & block_last)
+        # `final`: last of the last block; `single`: a block has one step.
+        final, single = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.comb += self.ends_pass.eq(self.issue & final)
         with m.If(self.issue):
             m.d.sync += [steps.eq(steps - 1), self.first.eq(self.last), self.last.eq(steps == 2)]
+            m.d.sync += final.eq((steps == 2) & block_last)
             with m.If(self.last):
                 m.d.sync += [
                     steps.eq(job.steps),
-                    self.last.eq(job.steps == 1),
+                    self.last.eq(single),
                     blocks.eq(blocks - 1),
                     block_last.eq(blocks == 2),
+                    final.eq(single & (blocks == 2)),
                 ]
         with m.If(load):
             m.d.sync += [
@@ -181,6 +185,8 @@ class MultiplyStage(wiring.Component):
                 self.first.eq(1),
                 self.last.eq(new.steps == 1),
                 block_last.eq(new.blocks == 1),
+                final.eq((new.steps == 1) & (new.blocks == 1)),
+                single.eq(new.steps == 1),
             ]
 
     def _tell(self, m: Module, job: Any, plain: Value, fresh: Value) -> None:

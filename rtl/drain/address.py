@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal, Value
+from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -128,34 +128,28 @@ class DrainAddress(wiring.Component):
 
     def _blocks(self, m: Module, base: Signal) -> None:
         """Blocks within a job; the next sweep starts where this one's last tile ended."""
-        new, word = self.new, Signal.like(self.job.head_words)
-        group, group_word = Signal.like(base), Signal.like(word)
-        next_group, next_word = Signal.like(base), Signal.like(word)
-        # Whether the word is a head's last one is known a cycle ahead.
-        head_ends, ends_group = Signal(), Signal()
-        following = (base + Mux(head_ends, self.job.head_jump, 1))[: len(base)]
-        following_word = Mux(head_ends, 0, word + 1)[: len(word)]
-        m.d.comb += [next_group.eq(group), next_word.eq(group_word)]
-        m.d.sync += [group.eq(next_group), group_word.eq(next_word)]
+        # `left`: words of the head that are left; `ends`: it is 1. Without heads it is never 1.
+        new, left, ends = self.new, Signal.like(self.job.head_words), Signal()
+        group, group_left, group_ends = Signal.like(base), Signal.like(left), Signal()
+        next_group, next_left, next_ends = Signal.like(base), Signal.like(left), Signal()
+        ends_group = Signal()
+        following = (base + Mux(ends, self.job.head_jump, 1))[: len(base)]
+        following_left = Mux(ends, self.job.head_words, left - 1)[: len(left)]
+        following_ends = Mux(ends, self.job.head_words == 1, left == 2)
+        m.d.comb += [next_group.eq(group), next_left.eq(group_left), next_ends.eq(group_ends)]
+        m.d.sync += [group.eq(next_group), group_left.eq(next_left), group_ends.eq(next_ends)]
         with m.If(self.row & self.row_last):
-            m.d.sync += [base.eq(following), word.eq(following_word)]
-            m.d.sync += head_ends.eq(_is_last(head_ends, word, self.job.head_words))
+            m.d.sync += [base.eq(following), left.eq(following_left), ends.eq(following_ends)]
             m.d.comb += ends_group.eq(self.block_last & self.job.last_tile & (self.job.kind == Kind.PLAIN))
         with m.If(ends_group):
-            m.d.comb += [next_group.eq(following), next_word.eq(following_word)]
+            m.d.comb += [next_group.eq(following), next_left.eq(following_left), next_ends.eq(following_ends)]
         second = score_words(self._parameters) // 2
         plain, scores = new.kind == Kind.PLAIN, new.kind == Kind.SCORES
         again = plain & ~new.fresh
         begin = Mux(scores, Mux(new.slot, second, 0), Mux(again, next_group, new.base))
         with m.If(self.load):
-            m.d.sync += [base.eq(begin), word.eq(Mux(again, next_word, 0))]
-            same, first = group_word + 1 == new.head_words, new.head_words == 1
-            goes_on = Mux(ends_group, _is_last(head_ends, word, new.head_words), same)
-            m.d.sync += head_ends.eq(Mux(again, goes_on, first))
+            m.d.sync += [base.eq(begin), left.eq(Mux(again, next_left, new.head_words))]
+            m.d.sync += ends.eq(Mux(again, next_ends, new.head_words == 1))
             with m.If(plain & new.fresh):
-                m.d.sync += [group.eq(new.base), group_word.eq(0)]
-
-
-def _is_last(ends: Value, word: Value, words: Value) -> Value:
-    """Whether the word behind this one, a head's first where this one `ends` a head, is a head's last."""
-    return Mux(ends, words == 1, word + 2 == words)
+                m.d.sync += [group.eq(new.base), group_left.eq(new.head_words)]
+                m.d.sync += group_ends.eq(new.head_words == 1)

@@ -107,12 +107,10 @@ class DrainStreams(wiring.Component):
         m.d.comb += [results.i.valid.eq(self.put_output), results.i.payload.eq(self.output_word)]
         wiring.connect(m, results.o, wiring.flipped(self.output))
         free = Signal(count_bits(depth), init=depth)
-        free_next, reserved = Signal.like(free), Signal.like(self.reservations.groups)
+        reserved = Signal.like(self.reservations.groups)
         leaves = self.output.valid & self.output.ready
         with m.If(self.reservations.output):
             m.d.comb += reserved.eq(self.reservations.groups)
-        m.d.comb += [
-            free_next.eq(free + leaves - reserved),
-            self.reservations.space.eq(free >= tile_groups(self._parameters)),
-        ]
-        m.d.sync += [free.eq(free_next), self.output_left.eq(free_next == depth)]
+        m.d.comb += self.reservations.space.eq(free >= tile_groups(self._parameters))
+        left = (free == depth) | (leaves & (free == depth - 1))
+        m.d.sync += [free.eq(free + leaves - reserved), self.output_left.eq(left & ~self.reservations.output)]

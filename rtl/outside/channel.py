@@ -89,8 +89,9 @@ class Channel(wiring.Component):
         The section to read.
     enable
         Requests are made only while it is high.
-    request, request_address, request_units, grant
+    request, request_address, request_more, grant
         The next burst, aligned so that it crosses no multiple of `burst_bytes`; taken when `grant` is high.
+        `request_more`: units beyond the first one.
     beat, write
         A beat for this channel.
     o
@@ -106,7 +107,7 @@ class Channel(wiring.Component):
     enable: Signal
     request: Signal
     request_address: Signal
-    request_units: Signal
+    request_more: Signal
     grant: Signal
     beat: Signal
     write: Signal
@@ -122,7 +123,7 @@ class Channel(wiring.Component):
                 "enable": In(1),
                 "request": Out(1),
                 "request_address": Out(ADDRESS_UNITS),
-                "request_units": Out(range(self._burst + 1)),
+                "request_more": Out(range(self._burst)),
                 "grant": In(1),
                 "beat": In(8 * bus_bytes),
                 "write": In(1),
@@ -165,7 +166,7 @@ class Channel(wiring.Component):
             self.request.eq(ready),
             self.place.spent.eq(left == 0),
             self.request_address.eq(address),
-            self.request_units.eq(size),
+            self.request_more.eq(size - 1),
         ]
         # What a burst reserves counts a cycle late: its next look at the room comes later still.
         reserved, freed = Signal(range(self._shape.depth + 1)), Signal()

@@ -7,7 +7,7 @@ from functools import reduce
 from operator import or_
 from typing import ClassVar
 
-from amaranth import C, Cat, Const, Module, Mux, ResetInserter, Signal, Value
+from amaranth import C, Cat, Const, Module, ResetInserter, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -194,8 +194,7 @@ class Fetch(wiring.Component):
         requests[PIXELS] = pixels & ~(weights & self.weights_first)
         requests[WEIGHTS] = weights & ~(pixels & ~self.weights_first)
         wanted, chosen = Signal(count), Signal(count)
-        behind = wanted & later
-        m.d.comb += [wanted.eq(Cat(requests)), chosen.eq(Mux(behind.any(), _first(behind), _first(wanted)))]
+        m.d.comb += [wanted.eq(Cat(requests)), chosen.eq(_next(wanted, later))]
         beats = SECTION_ALIGN // self._bus_bytes
         with m.If(bus.arready):
             m.d.sync += bus.arvalid.eq(0)
@@ -210,8 +209,8 @@ class Fetch(wiring.Component):
         m.d.comb += [channel.grant.eq(free & chosen[index]) for index, channel in enumerate(channels)]
         with m.If(free):
             address = _one_of(chosen, [channel.request_address for channel in channels])
-            size = _one_of(chosen, [channel.request_units for channel in channels])
-            m.d.sync += [bus.araddr.eq(address << UNIT_BITS), bus.arlen.eq(size * beats - 1)]
+            size = _one_of(chosen, [channel.request_more for channel in channels])
+            m.d.sync += [bus.araddr.eq(address << UNIT_BITS), bus.arlen.eq(size * beats + (beats - 1))]
 
     def _data(self, m: Module, channels: list[Channel], tags: SyncFIFO) -> None:
         """Register R and hand it to the channel whose burst it is, or drop it."""
@@ -243,9 +242,17 @@ class Fetch(wiring.Component):
             m.d.comb += [channel.beat.eq(beat), channel.write.eq(write & (owner == index))]
 
 
-def _first(flags: Value) -> Value:
-    """The lowest flag alone."""
-    return Cat(flags[index] & ~flags[:index].any() for index in range(len(flags)))
+def _next(wanted: Value, later: Value) -> Value:
+    """A flag for whoever is next: the first one that wants among the `later` ones, or else among all."""
+
+    def before(other: int, index: int) -> Value:
+        return later[other] | ~later[index] if other < index else later[other] & ~later[index]
+
+    others = range(len(wanted))
+    return Cat(
+        wanted[index] & ~Cat(wanted[other] & before(other, index) for other in others if other != index).any()
+        for index in others
+    )
 
 
 def _one_of(flags: Value, values: list[Value]) -> Value:

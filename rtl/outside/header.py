@@ -105,8 +105,7 @@ class HeaderCheck(wiring.Component):
                     self._fail(m, Error.TRUNCATED)
                 with m.Elif((s.task >= self._tasks) if self._tasks else 0):
                     self._fail(m, Error.TASK)
-                with m.Else():
-                    m.next = "RANGE"
+                m.next = "RANGE"
             self._range(m, base, size, index)
             with m.State("WORD"):
                 m.d.comb += self.words.ready.eq(1)
@@ -119,7 +118,7 @@ class HeaderCheck(wiring.Component):
                     self._fail(m, Error.TRUNCATED)
             self._section(m, index, total, following, size)
             with m.State("DONE"):
-                m.d.comb += self.done.eq(1)
+                m.d.comb += self.done.eq(self._found == 0)
         return m
 
     def _fail(self, m: Module, code: Error) -> None:
@@ -175,22 +174,24 @@ class HeaderCheck(wiring.Component):
             m.d.sync += [end.eq(distance[:32] + size), far.eq(distance[32:].any())]
             m.d.sync += [self.open.address.eq(base[UNIT_BITS:]), self.open.units.eq(size[UNIT_BITS:])]
             m.next = "RANGE_CHECK"
+        limited = Signal()
+        m.d.sync += limited.eq(s.window_bytes != 0)
         with m.State("RANGE_CHECK"):
-            outside = far | (end > s.window_bytes)
-            with m.If((s.window_bytes != 0) & outside):
+            outside = limited & (far | (end > s.window_bytes))
+            well = (self._found == 0) & ~outside
+            with m.If(outside):
                 self._fail(m, Error.WINDOW)
-            with m.Else():
-                m.next = "WORD"
-                with m.Switch(index):
-                    with m.Case(Header.MAGIC):  # none was read yet
-                        m.d.sync += self.open.units.eq(HEADER_BYTES // SECTION_ALIGN)
-                        m.d.sync += [self.open.load.eq(1), self.open.channel.eq(HEADER)]
-                    with m.Case(Header.INPUT_BYTES + 1):
-                        m.d.sync += [self.open.load.eq(1), self.open.channel.eq(PIXELS)]
-                    with m.Case(Header.OUTPUT_BYTES + 1):
-                        m.d.sync += self.output_load.eq(1)
-                    with m.Default():  # the workspace: the core says when it is read and written
-                        m.next = "DONE"
+            m.next = "WORD"
+            with m.Switch(index):
+                with m.Case(Header.MAGIC):  # none was read yet
+                    m.d.sync += self.open.units.eq(HEADER_BYTES // SECTION_ALIGN)
+                    m.d.sync += [self.open.load.eq(well), self.open.channel.eq(HEADER)]
+                with m.Case(Header.INPUT_BYTES + 1):
+                    m.d.sync += [self.open.load.eq(well), self.open.channel.eq(PIXELS)]
+                with m.Case(Header.OUTPUT_BYTES + 1):
+                    m.d.sync += self.output_load.eq(well)
+                with m.Default():  # the workspace: the core says when it is read and written
+                    m.next = "DONE"
 
     def _section(self, m: Module, index: Signal, total: Signal, following: Signal, size: Signal) -> None:
         """Check that `size` units from `following` lie in the Image; then load their channel."""
@@ -203,15 +204,15 @@ class HeaderCheck(wiring.Component):
             ]
             m.next = "SECTION_CHECK"
         with m.State("SECTION_CHECK"):
-            with m.If((end > units) | ((index == _LAST_SECTION) & (end != units))):
+            wrong = (end > units) | ((index == _LAST_SECTION) & (end != units))
+            with m.If(wrong):
                 self._fail(m, Error.SECTION)
-            with m.Else():
-                m.next = "WORD"
-                m.d.sync += [self.open.load.eq(1), following.eq(end)]
-                with m.Switch(index):
-                    for word, channel in _CHANNELS.items():
-                        with m.Case(word + _AFTER_SIZE):
-                            m.d.sync += self.open.channel.eq(channel)
+            m.next = "WORD"
+            m.d.sync += [self.open.load.eq((self._found == 0) & ~wrong), following.eq(end)]
+            with m.Switch(index):
+                for word, channel in _CHANNELS.items():
+                    with m.Case(word + _AFTER_SIZE):
+                        m.d.sync += self.open.channel.eq(channel)
 
 
 def _units(size: Value) -> Value:

@@ -54,17 +54,21 @@ class Queue(wiring.Component):
         write, read = memory.write_port(), memory.read_port(domain="comb")
         head, tail = Signal(address_bits(self._depth)), Signal(address_bits(self._depth))
         level = Signal(count_bits(self._depth))
-        push, pop = Signal(), Signal()
+        push, pop, some, full = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq(level != self._depth),
+            self.i.ready.eq(~full),
             push.eq(self.i.valid & self.i.ready),
-            pop.eq((level != 0) & (~self.o.valid | self.o.ready)),
+            pop.eq(some & (~self.o.valid | self.o.ready)),
             write.en.eq(push),
             write.addr.eq(tail),
             write.data.eq(self.i.payload),
             read.addr.eq(head),
         ]
-        m.d.sync += [level.eq(level + push - pop), tail.eq(tail + push), head.eq(head + pop)]
+        m.d.sync += [tail.eq(tail + push), head.eq(head + pop)]
+        # Sums first, then the choice: the sink's `ready` comes late.
+        m.d.sync += level.eq(Mux(pop, Mux(push, level, level - 1), Mux(push, level + 1, level)))
+        m.d.sync += some.eq(some_left(level, push, pop))
+        m.d.sync += full.eq(~pop & ((level == self._depth) | (push & (level == self._depth - 1))))
         with m.If(pop):
             m.d.sync += [self.o.payload.eq(read.data), self.o.valid.eq(1)]
         with m.Elif(self.o.ready):
