@@ -15,7 +15,7 @@ from hlsgen.machine.modes.jobs import Kind
 from hlsgen.rtl.format.jobs import multiply_job
 from hlsgen.rtl.format.ports import Heads, HeadsPorts, Reservations, ReservationsPorts
 from hlsgen.rtl.format.widths import operand_bits, slot_steps, tile_groups
-from hlsgen.rtl.parts.pipeline import address_bits, count_bits, some_left
+from hlsgen.rtl.parts.pipeline import address_bits, count_bits, moved, some_left
 
 # A job of one block of three steps, and the next one without a gap; A: `Array.latency`:
 #
@@ -141,15 +141,11 @@ class MultiplyStage(wiring.Component):
         m = Module()
         job, active = Signal(multiply_job(self._parameters), reset_less=True), Signal()
         plain, fresh, load, new = Signal(), Signal(), Signal(), self.jobs.payload
-        m.d.comb += [
-            load.eq(self.jobs.valid & (~active | self.ends_pass)),
-            self.jobs.ready.eq(~active | self.ends_pass),
-        ]
-        with m.If(self.ends_pass):
-            m.d.sync += active.eq(0)
+        # What `jobs` shows is loaded whether it is a job or not: only `active` waits for that.
+        m.d.comb += [load.eq(~active | self.ends_pass), self.jobs.ready.eq(load)]
         with m.If(load):
             m.d.sync += [
-                active.eq(1),
+                active.eq(self.jobs.valid),
                 job.eq(new),
                 plain.eq(new.kind == Kind.PLAIN),
                 fresh.eq((new.kind == Kind.PLAIN) & new.first_pass),
@@ -212,7 +208,7 @@ class MultiplyStage(wiring.Component):
         """Whether there is a step this cycle, and if not, why; `takes`: the job's words are new."""
         p = self._parameters
         tiles, tile = Signal(range(p.tile_slots + 1)), Signal()
-        m.d.sync += tiles.eq(tiles + self.tile_done - self.slot_freed)
+        m.d.sync += tiles.eq(moved(tiles, self.tile_done, self.slot_freed))
         m.d.sync += tile.eq(some_left(tiles, self.tile_done, self.slot_freed))
         operands, gap, free = Signal(), Signal(count_bits(tile_groups(p))), Signal(init=1)
         there = self._operands_there(m, job)

@@ -142,7 +142,7 @@ class PatchWalk(wiring.Component):
         m = Module()
         job = Signal(load_job(self._parameters, self._trace), reset_less=True)
         at, blanks = _Place(self._parameters, self._bits), Signal.like(job.patch_prefix)
-        row_step, band_step = Signal(self._bits), Signal(self._bits)
+        row_step, band_step, blank = Signal(self._bits), Signal(self._bits), Signal()
         row_ends, tile_ends, size = Signal(), Signal(), Signal(count_bits(self._parameters.columns))
         m.d.comb += tile_ends.eq(row_ends & at.lane_last)
         m.d.sync += self.valid.eq(0)
@@ -153,7 +153,7 @@ class PatchWalk(wiring.Component):
                     m.d.sync += size.eq(self._segment(self.job.patch_width))
                     with m.If(self.job.first):
                         m.d.sync += [*at.begin_pass(self.job), blanks.eq(self.job.patch_prefix)]
-                        m.d.sync += at.band_end.eq(band_step)
+                        m.d.sync += [at.band_end.eq(band_step), blank.eq(self.job.patch_prefix != 0)]
                 with m.If(self.start):
                     m.d.sync += self.busy.eq(1)
                     m.next = "row"
@@ -164,8 +164,8 @@ class PatchWalk(wiring.Component):
                 m.next = "row"
             with m.State("row"):
                 m.d.sync += at.begin_row(job, size)
-                with m.If(blanks != 0):
-                    m.d.sync += blanks.eq(blanks - 1)
+                with m.If(blank):
+                    m.d.sync += [blanks.eq(blanks - 1), blank.eq(blanks != 1)]
                     m.next = "blank"
                 with m.Elif(self.written >= at.band_end):
                     m.next = "gather"

@@ -200,8 +200,9 @@ class RowUnit(wiring.Component):
         current = register(m, value[:VARIANCE_BITS], name="normal_0")
         bytes_of = range(0, VARIANCE_BITS, 8)
         empty = register(m, Cat(~value[first : first + 8].any() for first in bytes_of), name="empty")
+        half = register(m, ~value[VARIANCE_BITS // 2 : VARIANCE_BITS].any(), name="empty_half")
         context = register(m, context, name="normal_context_0")
-        coarse = _leading(list(reversed(empty)))
+        coarse = _leading(list(reversed(empty)), half)
         current = register(m, (current << Cat(C(0, 3), coarse))[:VARIANCE_BITS], name="normal_1")
         coarse = register(m, coarse, name="shifted_1")
         context = register(m, context, name="normal_context_1")
@@ -229,10 +230,13 @@ class RowUnit(wiring.Component):
         return register(m, Mux(is_zero, 0, base - below)[:16], name="mantissa")
 
 
-def _leading(flags: list[Value]) -> Value:
-    """How many of the flags in front are high, at most all but one; their number is a power of two."""
+def _leading(flags: list[Value], front: Value | None = None) -> Value:
+    """How many of the flags in front are high, at most all but one; their number is a power of two.
+
+    front: whether the first half of them is high, if that is known.
+    """
     if len(flags) == 2:
         return flags[0]
     half = len(flags) // 2
-    all_high = Cat(flags[:half]).all()
+    all_high = Cat(flags[:half]).all() if front is None else front
     return Cat(Mux(all_high, _leading(flags[half:]), _leading(flags[:half])), all_high)

@@ -71,7 +71,7 @@ class RowWalk(wiring.Component):
     Members
     -------
     start : In(1)
-        With `job` and `slot_word`; only while idle or finishing.
+        With `job` and `slot_word`; only while idle or finishing. Then registers take note of both anyhow.
     busy : Out(1)
     finishing : Out(1)
         The last word is being asked for.
@@ -111,6 +111,7 @@ class RowWalk(wiring.Component):
             }
         )
         without_reset(self, "request")
+        self._loads = Signal(name="loads")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
@@ -151,12 +152,11 @@ class RowWalk(wiring.Component):
         saved = Signal(self._address_bits)
         saved_next = Mux(issue & inner_last & ~context, following, saved)
         m.d.sync += saved.eq(saved_next)
-        with m.If(self.finishing):
-            m.d.sync += self.busy.eq(0)
-        with m.If(self.start):
+        self._start(m)
+        with m.If(self._loads):
             is_pool = (self.job.load == Load.POOL) | (self.job.load == Load.POOL_NORM)
             begin = self._begin(saved_next)
-            m.d.sync += [job.eq(self.job), slot_word.eq(self.slot_word), self.busy.eq(1)]
+            m.d.sync += [job.eq(self.job), slot_word.eq(self.slot_word)]
             m.d.sync += [pool.eq(is_pool), context.eq(self.job.kind == Kind.CONTEXT)]
             m.d.sync += [address.eq(begin), row_address.eq(begin), first.eq(1), outer_first.eq(1)]
             inner_size = Mux(is_pool, groups_of(p, self.job.pool_rows), self.job.words)
@@ -167,6 +167,14 @@ class RowWalk(wiring.Component):
         self._request(m, job, issue, place, context, first, inner_last)
         self._tag(m, job, slot_word, issue, pool, outer_first, inner_last, outer_last)
         return m
+
+    def _start(self, m: Module) -> None:
+        """The next job's registers are loaded before it starts: only `busy` waits for that."""
+        m.d.comb += self._loads.eq(~self.busy | self.finishing)
+        with m.If(self.finishing):
+            m.d.sync += self.busy.eq(0)
+        with m.If(self.start):
+            m.d.sync += self.busy.eq(1)
 
     def _gap(self, m: Module, opens: Value) -> Signal:
         """Whether the next group of layer norm comes too soon; `opens`: this word is a group's first."""
@@ -217,7 +225,7 @@ class RowWalk(wiring.Component):
             m.d.sync += left.eq(Mux(left > columns, left - columns, 0))
             with m.If(inner_last):
                 m.d.sync += left.eq(job.keys)
-        with m.If(self.start):
+        with m.If(self._loads):
             m.d.sync += left.eq(self.job.keys)
         m.d.sync += [
             self.request.features.eq(issue & features),
@@ -250,7 +258,7 @@ class RowWalk(wiring.Component):
             m.d.sync += [word.eq(word + 1), index.eq(index + 1), first.eq(0)]
             with m.If(inner_last & ~pool):
                 m.d.sync += [word.eq(slot_word), index.eq(0), lane.eq(lane + 1), first.eq(1)]
-        with m.If(self.start):
+        with m.If(self._loads):
             m.d.sync += [word.eq(self.slot_word), index.eq(0), lane.eq(0), first.eq(1)]
         m.d.sync += [
             tag.lane.eq(lane),

@@ -17,6 +17,7 @@ from hlsgen.machine.time.depths import channel_beats
 from hlsgen.rtl.format.ports import Place, PlacePorts
 from hlsgen.rtl.format.streams import ADDRESS_UNITS, LENGTH_UNITS, UNIT_BITS, weight_parts
 from hlsgen.rtl.parts.axi import ADDRESS_BITS
+from hlsgen.rtl.parts.pipeline import moved
 from hlsgen.rtl.parts.ready import ReadyStage
 from hlsgen.rtl.parts.resize import Resize
 
@@ -54,14 +55,14 @@ def channel_shapes(parameters: MachineParameters, near: bool = False) -> tuple[C
 
 # A section of two bursts, each granted at once:
 #
-#   cycle                   0     1     2     3      4     5     6      7
+#   cycle                   0     1     2     3     4     5     6     7     8     9
 #   place.load              1
-#   left, address                 all   all   all    rest  rest  rest   none
-#   size, sized                         1     1      0     1     1      0
-#   request                                   1      0     0     1      0
-#   grant                                     1                  1
-#   bus.arvalid (`Fetch`)                            1                  1
-#   place.spent                                                         1
+#   left, address                 all   all   all   all   rest  rest  rest  rest  none
+#   size, sized                         1     1     0     0     1     1     0     0
+#   request                                   1     0     0     0     1     0     0
+#   grant                                     1                       1
+#   bus.arvalid (`Fetch`)                           1                       1
+#   place.spent                                                                   1
 #
 # And back: rdata in cycle 0, `beat` and `write` (registers of `Fetch`) in cycle 1, `o` of a word as wide as
 # the bus in cycle 3.
@@ -99,7 +100,7 @@ class Channel(wiring.Component):
 
     Latency
     -------
-    One request every three cycles; two cycles from a beat to `o` plus the width converter's.
+    One request every four cycles; two cycles from a beat to `o` plus the width converter's.
     """
 
     o: stream.Interface
@@ -168,14 +169,16 @@ class Channel(wiring.Component):
             self.request_address.eq(address),
             self.request_more.eq(size - 1),
         ]
-        # What a burst reserves counts a cycle late: its next look at the room comes later still.
-        reserved, freed = Signal(range(self._shape.depth + 1)), Signal()
-        m.d.sync += [reserved.eq(Mux(self.grant, size * beats, 0)), freed.eq(taken)]
-        m.d.sync += room.eq(room - reserved + freed)
+        # All but `ready` learn of a grant a cycle later: the next look at the room comes later still.
+        granted, freed = Signal(), Signal()
+        m.d.sync += [granted.eq(self.grant), freed.eq(taken)]
+        m.d.sync += room.eq(moved(room, freed, granted, size * beats))
         with m.If(self.place.load):
             m.d.sync += [address.eq(self.place.address), left.eq(self.place.units), sized.eq(0), ready.eq(0)]
         with m.Elif(self.grant):
-            m.d.sync += [address.eq(address + size), left.eq(left - size), sized.eq(0), ready.eq(0)]
+            m.d.sync += [sized.eq(0), ready.eq(0)]
+        with m.Elif(granted):
+            m.d.sync += [address.eq(address + size), left.eq(left - size)]
         with m.Else():
             m.d.sync += [size.eq(Mux(left < aligned, left, aligned)), sized.eq(left != 0)]
             m.d.sync += ready.eq(sized & self.enable & (room >= size * beats))

@@ -81,6 +81,12 @@ def maximum(a: Value, b: Value) -> Value:
     return Mux(a > b, a, b)
 
 
+def moved(count: Value, up: Value, down: Value, size: Value | int = 1) -> Value:
+    """`count`, one higher where `up`, `size` lower where `down`: all sums are ready when those two come."""
+    less = Mux(up, count + 1 - size, count - size)
+    return Mux(down, less, Mux(up, count + 1, count))[: len(count)]
+
+
 def some_left(count: Value, more: Value, less: Value) -> Value:
     """Whether `count` + `more` - `less` is not 0, without a sum; none is taken where there is none."""
     return (count > 1) | more | ((count == 1) & ~less)

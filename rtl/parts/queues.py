@@ -10,7 +10,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.rtl.parts.memories import ram
-from hlsgen.rtl.parts.pipeline import address_bits, count_bits, register, some_left, without_reset
+from hlsgen.rtl.parts.pipeline import address_bits, count_bits, moved, register, some_left, without_reset
 
 
 class Queue(wiring.Component):
@@ -65,8 +65,7 @@ class Queue(wiring.Component):
             read.addr.eq(head),
         ]
         m.d.sync += [tail.eq(tail + push), head.eq(head + pop)]
-        # Sums first, then the choice: the sink's `ready` comes late.
-        m.d.sync += level.eq(Mux(pop, Mux(push, level, level - 1), Mux(push, level + 1, level)))
+        m.d.sync += level.eq(moved(level, push, pop))
         m.d.sync += some.eq(some_left(level, push, pop))
         m.d.sync += full.eq(~pop & ((level == self._depth) | (push & (level == self._depth - 1))))
         with m.If(pop):
@@ -205,8 +204,8 @@ class Ring(wiring.Component):
             m.d.comb += released.eq(self.take & self.release)
         m.d.comb += self.words.ready.eq(has_place)
         m.d.sync += [
-            unread.eq(unread + push - self.reserve),
+            unread.eq(moved(unread, push, self.reserve)),
             self.available.eq(some_left(unread, push, self.reserve)),
-            free.eq(free + released - push),
+            free.eq(moved(free, released, push)),
             has_place.eq(some_left(free, released, push)),
         ]
