@@ -26,11 +26,12 @@ from hlsgen.rtl.parts.resize import Resize
 class ChannelShape:
     """Word width in bits and buffer depth in beats of one channel.
 
-    loose: no path leads from the words' `ready` to the buffer.
+    apart: as for `Resize`, where it widens. loose: the words' `ready` does not reach the buffer.
     """
 
     word_bits: int
     depth: int
+    apart: bool = False
     loose: bool = False
 
 
@@ -47,9 +48,10 @@ def channel_shapes(parameters: MachineParameters, near: bool = False) -> tuple[C
         "operands": word * p.row_width,
     }
     # Whoever takes these words looks at them first. A machine in front of a near memory has a slower clock.
-    loose = ("commands",) if near else ("commands", "constants", "header")
+    loose = () if near else ("constants", "header")
     return tuple(
-        ChannelShape(bits[name], depth, loose=name in loose) for name, depth in channel_beats(p, near).items()
+        ChannelShape(bits[name], depth, apart=name == "commands", loose=name in loose)
+        for name, depth in channel_beats(p, near).items()
     )
 
 
@@ -134,24 +136,28 @@ class Channel(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
-        m.submodules.buffer = buffer = SyncFIFOBuffered(width=8 * self._bus_bytes, depth=self._shape.depth)
-        widens = self._shape.word_bits > 8 * self._bus_bytes
+        bus_bits, word_bits = 8 * self._bus_bytes, self._shape.word_bits
+        m.submodules.buffer = buffer = SyncFIFOBuffered(width=bus_bits, depth=self._shape.depth)
         m.submodules.resize = resize = Resize(
-            8 * self._bus_bytes, self._shape.word_bits, apart=self._shape.loose and widens
+            bus_bits, word_bits, apart=self._shape.apart and word_bits > bus_bits
         )
+        beats, words = resize.i, resize.o
+        if self._shape.loose:  # on the narrower side
+            m.submodules.ready = stage = ReadyStage(min(bus_bits, word_bits))
+            if word_bits > bus_bits:
+                wiring.connect(m, stage.o, beats)
+                beats = stage.i
+            else:
+                wiring.connect(m, words, stage.i)
+                words = stage.o
+        wiring.connect(m, words, wiring.flipped(self.o))
         m.d.comb += [
             buffer.w_data.eq(self.beat),
             buffer.w_en.eq(self.write),
-            resize.i.payload.eq(buffer.r_data),
-            resize.i.valid.eq(buffer.r_rdy),
-            buffer.r_en.eq(resize.i.ready),
+            beats.payload.eq(buffer.r_data),
+            beats.valid.eq(buffer.r_rdy),
+            buffer.r_en.eq(beats.ready),
         ]
-        words = resize.o
-        if self._shape.loose and not widens:
-            m.submodules.ready = stage = ReadyStage(self._shape.word_bits)
-            wiring.connect(m, words, stage.i)
-            words = stage.o
-        wiring.connect(m, words, wiring.flipped(self.o))
         self._requests(m, buffer.r_rdy & buffer.r_en)
         return m
 

@@ -150,7 +150,8 @@ SLOW: Mapping[str, Cases] = {
     },
     "outside": {
         "channel": lambda: Channel(8, ChannelShape(64, 16), burst=4, address_bits=32),
-        "channel_loose": lambda: Channel(8, ChannelShape(32, 16, loose=True), burst=4, address_bits=32),
+        "channel_cut": lambda: Channel(8, ChannelShape(32, 16, loose=True), burst=4, address_bits=32),
+        "channel_wide": lambda: Channel(8, ChannelShape(128, 16, loose=True), burst=4, address_bits=32),
         "fetch": lambda: Fetch(PLAIN, address_bits=20, near=True),
         "write_back": lambda: WriteBack(PLAIN, address_bits=20, near=True),
         "header": lambda: HeaderCheck(PLAIN),
