@@ -20,11 +20,14 @@ hierarchy -top {{top}}
 proc
 select -set registers {_REGISTERS} %u %u %u %u %co1:+[Q] w:* %i
 setattr -set {REGISTER} 1 @registers
+select -set kept w:* a:keep %i %ci1:+[Q] c:* %i
+setattr -set keep 1 @kept
 select -clear
 synth_xilinx -family xcup -flatten -noiopad -noclkbuf -top {{top}}
 write_json {{top}}.json
 """
-"""Yosys' script. Registers are marked before flattening makes all names of a net equal."""
+"""Yosys' script. Registers are marked before flattening makes all names of a net equal. Those whose net has
+the attribute `keep` stay as they are, as in Vivado; Yosys looks at the cell's attribute."""
 
 
 def map_netlist(verilog: str, top: str, folder: Path | None = None) -> bytes:

@@ -7,7 +7,10 @@ These are the pieces between two registers; the pipelines made from them (`drain
 
 from __future__ import annotations
 
-from amaranth import Array, C, Cat, Mux, Value
+from typing import Any
+
+from amaranth import Array, C, Cat, Mux, Value, signed
+from amaranth.lib import data
 
 from hlsgen.numerics import RECIPROCAL_BASE, RECIPROCAL_DROP, RSQRT_BASE, RSQRT_DROP
 
@@ -22,11 +25,11 @@ def doubled(value: Value) -> Value:
     return Cat(C(0, 1), value).as_signed()
 
 
-def shift_coarse(value: Value, amount: Value, bits: int) -> Value:
-    """First stage of an arithmetic right shift: by the multiple of 8 in `amount`.
+def shift_coarse(value: Value, amount: Value, bits: int) -> Any:
+    """First stage of an arithmetic right shift to `bits` signed bits: by the multiple of 8 in `amount`.
 
-    The result is clamped, so far that rounding after the second stage, then clamping to `bits` signed bits,
-    gives what it would have given.
+    What is kept is narrow; of the bits above it there is a flag for each eight: whether one of them differs
+    from the sign. `shift_fine` asks those flags, so no choice here waits for a look at all bits.
     """
     kept, coarse = bits + (1 << FINE_BITS), amount[FINE_BITS:]
     places = [index << FINE_BITS for index in range(1 << len(coarse))]
@@ -35,15 +38,27 @@ def shift_coarse(value: Value, amount: Value, bits: int) -> Value:
     windows = Array(
         [(value[place : place + kept] if place < len(value) else sign).as_signed() for place in places]
     )
-    beyond = [value[place + kept - 1 :] for place in places]
-    fits = Array([Mux(sign, upper.all(), ~upper.any()) if len(upper) > 1 else C(1) for upper in beyond])
-    limit = Cat((~sign).replicate(kept - 1), sign).as_signed()
-    return Mux(fits[coarse], windows[coarse], limit)
+    window = Value.cast(windows[coarse])
+    window = Cat(window, window[-1].replicate(kept - len(window)))
+    above = [
+        value[first : first + (1 << FINE_BITS)] for first in range(kept - 1, len(value) - 1, 1 << FINE_BITS)
+    ]
+    flags = Cat(Mux(sign, ~part.all(), part.any()) for part in above)
+    layout = data.StructLayout({"value": signed(kept), "sign": 1, "above": len(flags)})
+    return data.View(layout, Cat(window, sign, flags))
 
 
-def shift_fine(value: Value, amount: Value) -> Value:
-    """Second stage of an arithmetic right shift: by the low three bits of `amount`."""
-    return value >> amount[:FINE_BITS]
+def shift_fine(coarse: Any, amount: Value) -> Any:
+    """Second stage of an arithmetic right shift: by the low three bits of `amount`; whether bits are lost."""
+    value, above = coarse.value, coarse.above
+    over = Cat(above[index] & (amount[FINE_BITS:] <= index) for index in range(len(above))).any()
+    layout = data.StructLayout({"value": value.shape(), "sign": 1, "over": 1})
+    return data.View(layout, Cat((value >> amount[:FINE_BITS])[: len(value)], coarse.sign, over))
+
+
+def shift_round(fine: Any, bits: int) -> Value:
+    """Third stage: drop the bit behind the point, rounded half up, and clamp to `bits` signed bits."""
+    return saturate_bits(round_half_up(fine.value), bits, fine.sign, fine.over)
 
 
 def round_half_up(value: Value) -> Value:
@@ -65,12 +80,13 @@ def saturate(value: Value, low: Value | int, high: Value | int, bits: int) -> Va
     return Mux(value > high, high, Mux(value < low, low, value))[:bits].as_signed()
 
 
-def saturate_bits(value: Value, bits: int) -> Value:
-    """Clamp to the range of `bits` signed bits."""
+def saturate_bits(value: Value, bits: int, sign: Value | None = None, over: Value | int = 0) -> Value:
+    """Clamp to the range of `bits` signed bits; where `over`, to the limit on the side of `sign`."""
     if len(value) <= bits:
         return value
-    sign, upper = value[-1], value[bits - 1 : -1]
-    fits = Mux(sign, upper.all(), ~upper.any())
+    mine, upper = value[-1], value[bits - 1 : -1]
+    sign = mine if sign is None else sign
+    fits = Mux(mine, upper.all(), ~upper.any()) & ~Value.cast(over)
     limit = Cat((~sign).replicate(bits - 1), sign)
     return Mux(fits, value[:bits], limit).as_signed()
 

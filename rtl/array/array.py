@@ -9,16 +9,19 @@ from amaranth import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.time import latency
 from hlsgen.rtl.array.dots import OPERAND_BITS, Dots, PlainDots
 from hlsgen.rtl.array.dots_ecp5 import BlockDots
 from hlsgen.rtl.array.packed import PackedRows
 from hlsgen.rtl.array.packed_ecp5 import PackedColumns
-from hlsgen.rtl.parts.pipeline import delay
+from hlsgen.rtl.parts.pipeline import copies, delay
 
 DOTS: dict[str, type[Dots]] = {dots.style: dots for dots in (PlainDots, BlockDots, PackedColumns, PackedRows)}
 """How cells multiply: any device, a MULT18X18D for one or two products, a DSP48E2 for two."""
+
+COLUMNS_TOGETHER = 4
+"""Columns of a row whose cells share the registers of their controls: a net to all cells is too slow."""
 
 
 def block_sums(parameters: MachineParameters, style: str) -> list[list[str]]:
@@ -95,19 +98,27 @@ class Array(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m, p, waits = Module(), self._parameters, self.latency - 1
-        step = delay(m, self.valid, waits, name="valid")
-        first = delay(m, self.first, waits, name="first")
+        step = delay(m, self.valid, waits - 1, name="valid")
+        first = delay(m, self.first, waits - 1, name="first")
         last = delay(m, self.valid & self.last, waits, name="last")
         m.d.sync += self.captured.eq(last)
+        groups = p.rows * ceil_div(p.columns, COLUMNS_TOGETHER)
+        steps, firsts, captures = (
+            copies(m, value, groups, name=name)
+            for value, name in ((step, "valid_here"), (first, "first_here"), (last, "captured_here"))
+        )
         sums = self._dots.sums(m, self.operands, self.weights)
         for cell in range(p.rows * p.columns):
-            found = sums(*divmod(cell, p.columns))
+            row, column = divmod(cell, p.columns)
+            group = row * (groups // p.rows) + column // COLUMNS_TOGETHER
+            found = sums(row, column)
             accumulator = Signal(signed(p.accumulator_bits), name=f"accumulator_{cell}", reset_less=True)
             held = Signal(signed(p.accumulator_bits), name=f"held_{cell}", reset_less=True)
-            with m.If(step):
+            with m.If(steps[group]):
+                first = firsts[group]
                 total = self._dots.accumulate(m, accumulator, first, found, name=f"accumulate_{cell}")
                 m.d.sync += accumulator.eq(total)
-            with m.If(self.captured):
+            with m.If(captures[group]):
                 m.d.sync += held.eq(accumulator)
             m.d.comb += self.held[cell].eq(held)
         return m

@@ -85,48 +85,58 @@ class ConstantReader(wiring.Component):
         m = Module()
         word, left, after = self.words.payload, Signal(16), Signal(16)
         at, writing = _TablePart(self._columns, self._exp_bits), Signal()
-        with m.FSM():
-            with m.State("header"):
-                m.d.comb += self.words.ready.eq(1)
-                m.d.sync += [*at.begin(word), left.eq(word[32:48]), after.eq(word[48:64])]
-                with m.If(self.words.valid & (word[32:48] != 0)):
-                    m.next = "wait"
-                    with m.If(word[:8] == Item.CONSTANTS):
-                        m.next = "high"
-            self._read_constants(m, left)
-            with m.State("wait"), m.If((after == NO_COMMAND) | (self.drained_commands > after)):
-                m.next = "table"
-            with m.State("table"), m.If(self.words.valid):
-                ends = left <= TABLE_ENTRIES
-                m.d.comb += [writing.eq(1), self.words.ready.eq(ends | at.is_last)]
-                m.d.sync += [left.eq(left - TABLE_ENTRIES), *at.advance()]
-                with m.If(self.words.ready):
-                    m.d.sync += at.part.eq(0)
-                with m.If(ends):
-                    m.next = "header"
+        ends, one_left = Signal(), Signal()  # `left` is a part at most; one block
+        # A register for each state: `ready` has a long way to go.
+        header, table = Signal(init=1), Signal()
+        high, blocks, waits = Signal(), Signal(), Signal()
+        moves = self.words.valid & self.words.ready
+        m.d.comb += self.words.ready.eq(
+            header | high | (blocks & self.constants.ready) | (table & (ends | at.is_last))
+        )
+        with m.If(header):
+            m.d.sync += [*at.begin(word), left.eq(word[32:48]), after.eq(word[48:64])]
+            m.d.sync += [ends.eq(word[32:48] <= TABLE_ENTRIES), one_left.eq(word[32:48] == 1)]
+            with m.If(self.words.valid & (word[32:48] != 0)):
+                is_constants = word[:8] == Item.CONSTANTS
+                m.d.sync += [header.eq(0), high.eq(is_constants), waits.eq(~is_constants)]
+        self._read_constants(m, (left, one_left), (header, high, blocks), moves)
+        with m.If(waits & ((after == NO_COMMAND) | (self.drained_commands > after))):
+            m.d.sync += [waits.eq(0), table.eq(1)]
+        with m.If(table & self.words.valid):
+            m.d.comb += writing.eq(1)
+            m.d.sync += [left.eq(left - TABLE_ENTRIES), ends.eq(left <= 2 * TABLE_ENTRIES), *at.advance()]
+            with m.If(ends | at.is_last):
+                m.d.sync += at.part.eq(0)
+            with m.If(ends):
+                m.d.sync += [table.eq(0), header.eq(1)]
         self._write_table(m, at, writing)
         return m
 
-    def _read_constants(self, m: Module, left: Signal) -> None:
-        """States: a word with the high bytes of four blocks, then each block's own; `left` of them in all."""
+    def _read_constants(
+        self, m: Module, count: tuple[Signal, Signal], states: tuple[Signal, Signal, Signal], moves: Value
+    ) -> None:
+        """A word with the high bytes of four blocks, then each block's own.
+
+        count: blocks left, whether it is one. states: header, high, blocks.
+        """
+        (left, one_left), (header, high, blocks) = count, states
         word, constants = self.words.payload, self.constants
-        high, place = Signal(8 * GROUP * self._columns, reset_less=True), Signal(range(GROUP))
+        upper, place = Signal(8 * GROUP * self._columns, reset_less=True), Signal(range(GROUP))
         for column in range(self._columns):
-            record = Cat(word[32 * column : 32 * column + 32], high[8 * column : 8 * column + 8])
+            record = Cat(word[32 * column : 32 * column + 32], upper[8 * column : 8 * column + 8])
             m.d.comb += constants.payload[column].eq(record)
-        with m.State("high"):
-            m.d.comb += self.words.ready.eq(1)
-            m.d.sync += [high.eq(word), place.eq(0)]
+        m.d.comb += constants.valid.eq(blocks & self.words.valid)
+        with m.If(high):
+            m.d.sync += [upper.eq(word), place.eq(0)]
             with m.If(self.words.valid):
-                m.next = "constants"
-        with m.State("constants"):
-            m.d.comb += [constants.valid.eq(self.words.valid), self.words.ready.eq(constants.ready)]
-            with m.If(self.words.valid & self.words.ready):
-                m.d.sync += [left.eq(left - 1), place.eq(place + 1), high.eq(high >> 8 * self._columns)]
-                with m.If(place == GROUP - 1):
-                    m.next = "high"
-                with m.If(left == 1):
-                    m.next = "header"
+                m.d.sync += [high.eq(0), blocks.eq(1)]
+        with m.If(blocks & moves):
+            m.d.sync += [left.eq(left - 1), place.eq(place + 1), upper.eq(upper >> 8 * self._columns)]
+            m.d.sync += one_left.eq(left == 2)
+            with m.If(place == GROUP - 1):
+                m.d.sync += [blocks.eq(0), high.eq(1)]
+            with m.If(one_left):
+                m.d.sync += [blocks.eq(0), high.eq(0), header.eq(1)]
 
     def _write_table(self, m: Module, at: _TablePart, writing: Value) -> None:
         """The part to the table that the item is for, from registers."""

@@ -17,7 +17,7 @@ from hlsgen.rtl.format.ports import OperandWritePorts
 from hlsgen.rtl.format.widths import bank_words, score_words, slot_words, tile_groups
 from hlsgen.rtl.load.stage import LoadStage
 from hlsgen.rtl.parts.memories import LaneMemory, WordMemory
-from hlsgen.rtl.parts.pipeline import delay, register
+from hlsgen.rtl.parts.pipeline import delay
 from hlsgen.rtl.parts.queues import Ring
 
 
@@ -101,7 +101,7 @@ def connect_weights(
 ) -> None:
     """The array's weights: the ring's, or keys or values, as they are `written`."""
     width, keys, values = p.row_width, [], []
-    shape: dict[str, Any] = {"columns": p.columns, "block": block, "latency": STEP - 1}
+    shape: dict[str, Any] = {"columns": p.columns, "block": block, "latency": STEP}
     for index in range(width):
         key = LaneMemory(lanes=p.columns // width, words=p.key_words, depth=p.depth, **shape)
         value = LaneMemory(lanes=p.depth // width, words=p.value_words, depth=p.columns, **shape)
@@ -118,16 +118,15 @@ def connect_weights(
             ]
         keys.append(key.read_data)
         values.append(value.read_data)
-    asked = register(m, multiply.kind, name="asked")
-    kind = register(m, asked, name="kind")
+    kind = delay(m, multiply.kind, STEP, name="kind")
     for column in range(p.columns):
         for d in range(p.depth):
             index = d * p.columns + column
             plain = ring.data[8 * index : 8 * index + 8]
             key = keys[column % width][column // width][8 * d : 8 * d + 8]
             value = values[d % width][d // width][8 * column : 8 * column + 8]
-            kept = register(m, Mux(asked == Kind.SCORES, key, value), name=f"kept_{column}_{d}")
-            chosen = Mux(kind == Kind.PLAIN, plain, kept)
+            # Each memory's word comes from a register of its own, which a block RAM has inside.
+            chosen = Mux(kind == Kind.PLAIN, plain, Mux(kind == Kind.SCORES, key, value))
             m.d.comb += array.weights[column * p.depth + d].eq(chosen)
 
 

@@ -15,7 +15,7 @@ from hlsgen.machine.modes.jobs import Kind
 from hlsgen.rtl.format.jobs import multiply_job
 from hlsgen.rtl.format.ports import Heads, HeadsPorts, Reservations, ReservationsPorts
 from hlsgen.rtl.format.widths import operand_bits, slot_steps, tile_groups
-from hlsgen.rtl.parts.pipeline import address_bits, count_bits
+from hlsgen.rtl.parts.pipeline import address_bits, count_bits, moved, some_left
 
 # A job of one block of three steps, and the next one without a gap; A: `Array.latency`:
 #
@@ -141,15 +141,11 @@ class MultiplyStage(wiring.Component):
         m = Module()
         job, active = Signal(multiply_job(self._parameters), reset_less=True), Signal()
         plain, fresh, load, new = Signal(), Signal(), Signal(), self.jobs.payload
-        m.d.comb += [
-            load.eq(self.jobs.valid & (~active | self.ends_pass)),
-            self.jobs.ready.eq(~active | self.ends_pass),
-        ]
-        with m.If(self.ends_pass):
-            m.d.sync += active.eq(0)
+        # What `jobs` shows is loaded whether it is a job or not: only `active` waits for that.
+        m.d.comb += [load.eq(~active | self.ends_pass), self.jobs.ready.eq(load)]
         with m.If(load):
             m.d.sync += [
-                active.eq(1),
+                active.eq(self.jobs.valid),
                 job.eq(new),
                 plain.eq(new.kind == Kind.PLAIN),
                 fresh.eq((new.kind == Kind.PLAIN) & new.first_pass),
@@ -164,15 +160,19 @@ class MultiplyStage(wiring.Component):
         """Steps of the block and blocks of the job that are left; which step is a block's, a job's last."""
         steps, blocks = Signal.like(job.steps, reset_less=True), Signal.like(job.blocks, reset_less=True)
         block_last, new = Signal(reset_less=True), self.jobs.payload
-        m.d.comb += self.ends_pass.eq(self.issue & self.last & block_last)
+        # `final`: last of the last block; `single`: a block has one step.
+        final, single = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.comb += self.ends_pass.eq(self.issue & final)
         with m.If(self.issue):
             m.d.sync += [steps.eq(steps - 1), self.first.eq(self.last), self.last.eq(steps == 2)]
+            m.d.sync += final.eq((steps == 2) & block_last)
             with m.If(self.last):
                 m.d.sync += [
                     steps.eq(job.steps),
-                    self.last.eq(job.steps == 1),
+                    self.last.eq(single),
                     blocks.eq(blocks - 1),
                     block_last.eq(blocks == 2),
+                    final.eq(single & (blocks == 2)),
                 ]
         with m.If(load):
             m.d.sync += [
@@ -181,6 +181,8 @@ class MultiplyStage(wiring.Component):
                 self.first.eq(1),
                 self.last.eq(new.steps == 1),
                 block_last.eq(new.blocks == 1),
+                final.eq((new.steps == 1) & (new.blocks == 1)),
+                single.eq(new.steps == 1),
             ]
 
     def _tell(self, m: Module, job: Any, plain: Value, fresh: Value) -> None:
@@ -205,8 +207,9 @@ class MultiplyStage(wiring.Component):
     def _decide(self, m: Module, job: Any, active: Value, takes: Value, load: Value) -> None:
         """Whether there is a step this cycle, and if not, why; `takes`: the job's words are new."""
         p = self._parameters
-        tiles = Signal(range(p.tile_slots + 1))
-        m.d.sync += tiles.eq(tiles + self.tile_done - self.slot_freed)
+        tiles, tile = Signal(range(p.tile_slots + 1)), Signal()
+        m.d.sync += tiles.eq(moved(tiles, self.tile_done, self.slot_freed))
+        m.d.sync += tile.eq(some_left(tiles, self.tile_done, self.slot_freed))
         operands, gap, free = Signal(), Signal(count_bits(tile_groups(p))), Signal(init=1)
         there = self._operands_there(m, job)
         with m.If(load):
@@ -218,18 +221,21 @@ class MultiplyStage(wiring.Component):
         with m.Elif(~free):
             m.d.sync += [gap.eq(gap - 1), free.eq(gap == 1)]
         # Computed a cycle ahead: void in the cycle after a block has ended, since then its counts are stale.
+        # What the job does not need is there.
         addends, output = Signal(), Signal()
-        fresh = ~(self.issue & self.last) & ~load
+        fresh = ~(self.issue & self.last)
         m.d.sync += [
-            addends.eq(fresh & (self.reservations.level >= job.row_groups)),
-            output.eq(fresh & self.reservations.space),
+            addends.eq(~job.addends | (fresh & (self.reservations.level >= job.row_groups))),
+            output.eq(~job.output | (fresh & self.reservations.space)),
         ]
-        tile = tiles != 0
+        with m.If(load):
+            new = self.jobs.payload
+            m.d.sync += [addends.eq(~new.addends), output.eq(~new.output)]
         m.d.sync += self.weights_first.eq(active & tile & takes)
         weights = ~takes | self.weight_available
         constants = ~takes | self.constant_available
-        streams = weights & (~self.last | (constants & (addends | ~job.addends)))
-        drain = operands & (~self.last | (free & (output | ~job.output)))
+        streams = weights & (~self.last | (constants & addends))
+        drain = operands & (~self.last | (free & output))
         m.d.comb += [
             self.issue.eq(active & tile & streams & drain),
             self.idle.eq(~active),

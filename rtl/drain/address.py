@@ -102,44 +102,54 @@ class DrainAddress(wiring.Component):
         """Rows within a block; the next tile starts where this one's first block ended."""
         new = self.new
         begin, begin_lane, first_block = Signal.like(offset), Signal.like(self.lane), Signal()
-        wraps = self.lane == self.job.lane_last
+        # Whether the lane is the last one is known a cycle ahead; `begin_wraps`: whether `begin_lane` is.
+        wraps, begin_wraps, continues = Signal(), Signal(), Signal()
         following = offset + Mux(wraps, self.job.row_step, 0)
         lane = Mux(wraps, 0, self.lane + 1)
         saved, saved_lane = Signal.like(offset), Signal.like(self.lane)
         tile, tile_lane = Signal.like(saved), Signal.like(saved_lane)
         m.d.comb += [tile.eq(saved), tile_lane.eq(saved_lane)]
+        m.d.comb += continues.eq(self.row & self.row_last & first_block & (self.job.kind != Kind.SCORES))
         m.d.sync += [saved.eq(tile), saved_lane.eq(tile_lane)]
         with m.If(self.row):
-            m.d.sync += [offset.eq(following), self.lane.eq(lane)]
+            m.d.sync += [offset.eq(following), self.lane.eq(lane), wraps.eq(lane == self.job.lane_last)]
         with m.If(self.row & self.row_last):
-            m.d.sync += [offset.eq(begin), self.lane.eq(begin_lane), first_block.eq(0)]
-            with m.If(first_block & (self.job.kind != Kind.SCORES)):
-                m.d.comb += [tile.eq(following), tile_lane.eq(lane)]
+            m.d.sync += [offset.eq(begin), self.lane.eq(begin_lane), wraps.eq(begin_wraps), first_block.eq(0)]
+        with m.If(continues):
+            m.d.comb += [tile.eq(following), tile_lane.eq(lane)]
         restart = (new.kind == Kind.SCORES) | new.first_tile
         start, start_lane = Mux(restart, 0, tile), Mux(restart, 0, tile_lane)
         with m.If(self.load):
             m.d.sync += [offset.eq(start), begin.eq(start), first_block.eq(1)]
             m.d.sync += [self.lane.eq(start_lane), begin_lane.eq(start_lane)]
+            goes_on = Mux(continues, lane == new.lane_last, saved_lane == new.lane_last)
+            start_wraps = Mux(restart, new.lane_last == 0, goes_on)
+            m.d.sync += [wraps.eq(start_wraps), begin_wraps.eq(start_wraps)]
 
     def _blocks(self, m: Module, base: Signal) -> None:
         """Blocks within a job; the next sweep starts where this one's last tile ended."""
-        new, word = self.new, Signal.like(self.job.head_words)
-        group, group_word = Signal.like(base), Signal.like(word)
-        next_group, next_word = Signal.like(base), Signal.like(word)
-        head_ends = word + 1 == self.job.head_words
-        following = (base + Mux(head_ends, self.job.head_jump, 1))[: len(base)]
-        following_word = Mux(head_ends, 0, word + 1)[: len(word)]
-        m.d.comb += [next_group.eq(group), next_word.eq(group_word)]
-        m.d.sync += [group.eq(next_group), group_word.eq(next_word)]
+        # `left`: words of the head that are left; `ends`: it is 1. Without heads it is never 1.
+        new, left, ends = self.new, Signal.like(self.job.head_words), Signal()
+        group, group_left, group_ends = Signal.like(base), Signal.like(left), Signal()
+        next_group, next_left, next_ends = Signal.like(base), Signal.like(left), Signal()
+        ends_group = Signal()
+        following = (base + Mux(ends, self.job.head_jump, 1))[: len(base)]
+        following_left = Mux(ends, self.job.head_words, left - 1)[: len(left)]
+        following_ends = Mux(ends, self.job.head_words == 1, left == 2)
+        m.d.comb += [next_group.eq(group), next_left.eq(group_left), next_ends.eq(group_ends)]
+        m.d.sync += [group.eq(next_group), group_left.eq(next_left), group_ends.eq(next_ends)]
         with m.If(self.row & self.row_last):
-            m.d.sync += [base.eq(following), word.eq(following_word)]
-            with m.If(self.block_last & self.job.last_tile & (self.job.kind == Kind.PLAIN)):
-                m.d.comb += [next_group.eq(following), next_word.eq(following_word)]
+            m.d.sync += [base.eq(following), left.eq(following_left), ends.eq(following_ends)]
+            m.d.comb += ends_group.eq(self.block_last & self.job.last_tile & (self.job.kind == Kind.PLAIN))
+        with m.If(ends_group):
+            m.d.comb += [next_group.eq(following), next_left.eq(following_left), next_ends.eq(following_ends)]
         second = score_words(self._parameters) // 2
         plain, scores = new.kind == Kind.PLAIN, new.kind == Kind.SCORES
         again = plain & ~new.fresh
         begin = Mux(scores, Mux(new.slot, second, 0), Mux(again, next_group, new.base))
         with m.If(self.load):
-            m.d.sync += [base.eq(begin), word.eq(Mux(again, next_word, 0))]
+            m.d.sync += [base.eq(begin), left.eq(Mux(again, next_left, new.head_words))]
+            m.d.sync += ends.eq(Mux(again, next_ends, new.head_words == 1))
             with m.If(plain & new.fresh):
-                m.d.sync += [group.eq(new.base), group_word.eq(0)]
+                m.d.sync += [group.eq(new.base), group_left.eq(new.head_words)]
+                m.d.sync += group_ends.eq(new.head_words == 1)

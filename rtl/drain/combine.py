@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.time.latency import GATE, MULTIPLIER
 from hlsgen.rtl.arith.multiplier import Multiplier
-from hlsgen.rtl.arith.numerics import doubled, round_half_up, saturate_bits, shift_coarse, shift_fine
+from hlsgen.rtl.arith.numerics import doubled, shift_coarse, shift_fine, shift_round
 from hlsgen.rtl.parts.memories import words_of
 from hlsgen.rtl.parts.pipeline import delay, register, without_reset
 
@@ -84,7 +84,7 @@ class GateRows(wiring.Component):
             coarse = shift_coarse(doubled(product.p), coarse_shift, GATED_BITS)
             fine = shift_fine(register(m, coarse, name=f"coarse_{lane}"), fine_shift)
             fine = register(m, fine, name=f"fine_{lane}")
-            rounded = saturate_bits(round_half_up(fine), GATED_BITS)
+            rounded = shift_round(fine, GATED_BITS)
             plain = delay(m, self.x[lane], self.latency - 1, name=f"plain_{lane}")
             m.d.sync += self.result[lane].eq(Mux(weighs, rounded, plain))
         return m

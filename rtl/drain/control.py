@@ -98,19 +98,29 @@ class DrainControl(wiring.Component):
         blocks, has_job = Signal.like(job.blocks), Signal()
         ends = Signal(data.StructLayout({"row": 1, "block": 1, "job": 1, "last_block": 1}))
         # What ends with a row is known a cycle ahead.
-        row_last, block_last = Signal(), Signal()
+        row_last, block_last, job_last = Signal(), Signal(), Signal()
         m.d.comb += [
             ends.row.eq(row_last),
             ends.block.eq(block_last),
             ends.last_block.eq(block_last),
-            ends.job.eq(row.valid & ends.row & ends.block),
+            ends.job.eq(row.valid & job_last),
             self.jobs.ready.eq(~has_job | ends.job),
         ]
         with m.If(row.valid):
-            m.d.sync += [row.index.eq(row.index + 1), row_last.eq(row.index + 2 == groups_of(p, job.rows))]
+            row_next = row.index + 2 == groups_of(p, job.rows)
+            m.d.sync += [
+                row.index.eq(row.index + 1),
+                row_last.eq(row_next),
+                job_last.eq(row_next & block_last),
+            ]
             with m.If(ends.row):
                 m.d.sync += [row.valid.eq(0), row.index.eq(0), row.block_first.eq(0), blocks.eq(blocks - 1)]
-                m.d.sync += [row_last.eq(groups_of(p, job.rows) == 1), block_last.eq(blocks == 2)]
+                one_row = groups_of(p, job.rows) == 1
+                m.d.sync += [
+                    row_last.eq(one_row),
+                    block_last.eq(blocks == 2),
+                    job_last.eq(one_row & (blocks == 2)),
+                ]
         with m.If(self.captured):
             m.d.sync += row.valid.eq(1)
         with m.If(self.jobs.ready):
@@ -122,6 +132,7 @@ class DrainControl(wiring.Component):
                 row.block_first.eq(1),
                 row_last.eq(groups_of(p, new.rows) == 1),
                 block_last.eq(new.blocks == 1),
+                job_last.eq((groups_of(p, new.rows) == 1) & (new.blocks == 1)),
             ]
         return ends
 

@@ -14,11 +14,10 @@ from hlsgen.numerics import BIAS_BITS, SHIFT_BITS
 from hlsgen.rtl.arith.multiplier import WideMultiplier
 from hlsgen.rtl.arith.numerics import (
     doubled,
-    round_half_up,
     saturate,
-    saturate_bits,
     shift_coarse,
     shift_fine,
+    shift_round,
 )
 from hlsgen.rtl.parts.memories import delay_in_memory, words_of
 from hlsgen.rtl.parts.pipeline import delay, register, without_reset
@@ -109,7 +108,6 @@ class Requantize(wiring.Component):
             doubled_product, amount = doubled(product.p), coarse_shift[lane]
             coarse = register(m, shift_coarse(doubled_product, amount, RESULT_BITS), name=f"coarse_{lane}")
             fine = register(m, shift_fine(coarse, fine_shift[lane]), name=f"fine_{lane}")
-            rounded = saturate_bits(round_half_up(fine), RESULT_BITS)
-            rounded = register(m, rounded, name=f"rounded_{lane}")
+            rounded = register(m, shift_round(fine, RESULT_BITS), name=f"rounded_{lane}")
             m.d.sync += self.result[lane].eq(saturate(rounded, low, high, RESULT_BITS))
         return m

@@ -14,7 +14,7 @@ from hlsgen.machine.time.depths import queue_depth
 from hlsgen.rtl.format.jobs import output_word
 from hlsgen.rtl.format.ports import Reservations, ReservationsPorts
 from hlsgen.rtl.format.widths import group_lanes, tile_groups
-from hlsgen.rtl.parts.pipeline import count_bits
+from hlsgen.rtl.parts.pipeline import count_bits, moved
 from hlsgen.rtl.parts.queues import Queue
 
 
@@ -89,11 +89,8 @@ class DrainStreams(wiring.Component):
         m.submodules.waiting = waiting = Queue(bits, depth)
         wiring.connect(m, wiring.flipped(self.addends), waiting.i)
         level = Signal(count_bits(2 * depth))
-        arrives = self.addends.valid & self.addends.ready
-        reserved = Signal.like(self.reservations.groups)
-        with m.If(self.reservations.addends):
-            m.d.comb += reserved.eq(self.reservations.groups)
-        m.d.sync += level.eq(level + arrives - reserved)
+        arrives, groups = self.addends.valid & self.addends.ready, self.reservations.groups
+        m.d.sync += level.eq(moved(level, arrives, self.reservations.addends, groups))
         m.d.comb += [
             self.reservations.level.eq(level),
             self.addend.eq(waiting.o.payload),
@@ -107,12 +104,8 @@ class DrainStreams(wiring.Component):
         m.d.comb += [results.i.valid.eq(self.put_output), results.i.payload.eq(self.output_word)]
         wiring.connect(m, results.o, wiring.flipped(self.output))
         free = Signal(count_bits(depth), init=depth)
-        free_next, reserved = Signal.like(free), Signal.like(self.reservations.groups)
         leaves = self.output.valid & self.output.ready
-        with m.If(self.reservations.output):
-            m.d.comb += reserved.eq(self.reservations.groups)
-        m.d.comb += [
-            free_next.eq(free + leaves - reserved),
-            self.reservations.space.eq(free >= tile_groups(self._parameters)),
-        ]
-        m.d.sync += [free.eq(free_next), self.output_left.eq(free_next == depth)]
+        m.d.comb += self.reservations.space.eq(free >= tile_groups(self._parameters))
+        left = (free == depth) | (leaves & (free == depth - 1))
+        groups, reserves = self.reservations.groups, self.reservations.output
+        m.d.sync += [free.eq(moved(free, leaves, reserves, groups)), self.output_left.eq(left & ~reserves)]

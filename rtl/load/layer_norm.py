@@ -18,7 +18,7 @@ from hlsgen.rtl.load.normalise import LEFT_BITS, VALUE_BITS, NormaliseLanes, shi
 from hlsgen.rtl.load.pool import Pool
 from hlsgen.rtl.load.ports import SUM_BITS, Column, ColumnPorts, NormRow, NormRowPorts, Words, WordsPorts
 from hlsgen.rtl.parts.memories import WordMemory, delay_in_memory, ram, words_of
-from hlsgen.rtl.parts.pipeline import address_bits, delay, register, total, tree, without_reset
+from hlsgen.rtl.parts.pipeline import address_bits, delay, register, tree, without_reset
 
 ROWS_UNDER_WAY = 8
 """Rows between their last word and their first normalised word, at most."""
@@ -171,7 +171,8 @@ class LayerNormLoad(wiring.Component):
         word_squares, stages = tree(m, squares, name="squares")
         stages += MULTIPLIER
         assert 1 + stages + 1 == statistics(self._parameters)
-        word_sum = delay(m, total([word[lane] for lane in range(columns)]), stages, name="word_sum")
+        word_sum, early = tree(m, [word[lane] for lane in range(columns)], name="sums")
+        word_sum = delay(m, word_sum, stages - early, name="word_sum")
         valid = delay(m, valid, stages, name="s_valid")
         first = delay(m, first, stages, name="s_first")
         last = delay(m, last, stages, name="s_last")

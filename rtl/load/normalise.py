@@ -14,11 +14,11 @@ from hlsgen.numerics import CENTRED_BITS, ROW_SHIFT
 from hlsgen.rtl.arith.multiplier import Multiplier
 from hlsgen.rtl.arith.numerics import (
     doubled,
-    round_half_up,
     round_shift_constant,
     saturate_bits,
     shift_coarse,
     shift_fine,
+    shift_round,
 )
 from hlsgen.rtl.parts.pipeline import register, without_reset
 
@@ -107,8 +107,7 @@ class NormaliseLanes(wiring.Component):
             value = doubled(Cat(C(0, LEFT_BITS), self.value[lane]).as_signed())
             coarse = register(m, shift_coarse(value, self.amount, CENTRED_BITS), name=f"coarse_{lane}")
             fine = register(m, shift_fine(coarse, fine_amount), name=f"fine_{lane}")
-            rounded = saturate_bits(round_half_up(fine), CENTRED_BITS)
-            rounded = register(m, rounded, name=f"rounded_{lane}")
+            rounded = register(m, shift_round(fine, CENTRED_BITS), name=f"rounded_{lane}")
             clamped = self._clamp(rounded)
             product = Multiplier(CENTRED_BITS, 17, latency=MULTIPLIER, style=self._style)
             m.submodules[f"product_{lane}"] = product

@@ -42,7 +42,7 @@ class _Place:
         self.patch, self.left, self.band = Signal(columns), Signal(columns + width), Signal(bits)
         self.x, self.y = Signal(width), Signal(field(p, "patch_height"))
         self.channel = Signal(field(p, "patch_channels"))
-        self.line, self.plane = Signal(bits), Signal(bits)
+        self.line, self.plane, self.band_end = Signal(bits), Signal(bits), Signal(bits)
         self.x_last, self.y_last, self.channel_last = Signal(), Signal(), Signal()
         self.patch_last, self.lane_last, self.index_last = Signal(), Signal(), Signal()
 
@@ -142,30 +142,32 @@ class PatchWalk(wiring.Component):
         m = Module()
         job = Signal(load_job(self._parameters, self._trace), reset_less=True)
         at, blanks = _Place(self._parameters, self._bits), Signal.like(job.patch_prefix)
-        row_step, band_step = Signal(self._bits), Signal(self._bits)
+        row_step, band_step, blank = Signal(self._bits), Signal(self._bits), Signal()
         row_ends, tile_ends, size = Signal(), Signal(), Signal(count_bits(self._parameters.columns))
         m.d.comb += tile_ends.eq(row_ends & at.lane_last)
         m.d.sync += self.valid.eq(0)
-        with m.FSM() as fsm:
-            m.d.comb += self.busy.eq(~fsm.ongoing("idle"))
+        with m.FSM():
             with m.State("idle"):
                 with m.If(self.offered):
                     m.d.sync += [job.eq(self.job), *at.begin_tile(self.job, self.slot_word)]
                     m.d.sync += size.eq(self._segment(self.job.patch_width))
                     with m.If(self.job.first):
                         m.d.sync += [*at.begin_pass(self.job), blanks.eq(self.job.patch_prefix)]
+                        m.d.sync += [at.band_end.eq(band_step), blank.eq(self.job.patch_prefix != 0)]
                 with m.If(self.start):
+                    m.d.sync += self.busy.eq(1)
                     m.next = "row"
                     with m.If(self.job.fresh):
                         m.next = "measure"
             with m.State("measure"), m.If(self._measure(m, job, row_step, band_step)):
+                m.d.sync += at.band_end.eq(band_step)
                 m.next = "row"
             with m.State("row"):
                 m.d.sync += at.begin_row(job, size)
-                with m.If(blanks != 0):
-                    m.d.sync += blanks.eq(blanks - 1)
+                with m.If(blank):
+                    m.d.sync += [blanks.eq(blanks - 1), blank.eq(blanks != 1)]
                     m.next = "blank"
-                with m.Elif(self.written >= at.band + band_step):
+                with m.Elif(self.written >= at.band_end):
                     m.next = "gather"
             with m.State("blank"):
                 m.d.comb += row_ends.eq(at.index_last)
@@ -180,11 +182,11 @@ class PatchWalk(wiring.Component):
                 self._leave(m, row_ends, tile_ends)
         return m
 
-    @staticmethod
-    def _leave(m: Module, row_ends: Value, tile_ends: Value) -> None:
+    def _leave(self, m: Module, row_ends: Value, tile_ends: Value) -> None:
         with m.If(row_ends):
             m.next = "row"
         with m.If(tile_ends):
+            m.d.sync += self.busy.eq(0)
             m.next = "idle"
 
     @staticmethod
@@ -224,7 +226,8 @@ class PatchWalk(wiring.Component):
             m.d.sync += [at.patch.eq(at.patch + 1), at.left.eq(at.left + width)]
             m.d.sync += at.patch_last.eq(at.patch + 2 == job.patch_columns)
             with m.If(at.patch_last):
-                m.d.sync += [at.patch.eq(0), at.left.eq(0), at.band.eq(at.band + band_step)]
+                m.d.sync += [at.patch.eq(0), at.left.eq(0), at.band.eq(at.band_end)]
+                m.d.sync += at.band_end.eq(at.band_end + band_step)
                 m.d.sync += at.patch_last.eq(job.patch_columns == 1)
         return ends
 

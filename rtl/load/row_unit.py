@@ -193,21 +193,24 @@ class RowUnit(wiring.Component):
 
     @staticmethod
     def _normalise(m: Module, value: Value, context: Value) -> tuple[Value, Value, Value]:
-        """Shift the leading one up, for square roots by an even amount; normal, shift, is context."""
-        bits = VARIANCE_BITS
-        current, shifted = value, C(0, 0)
-        for stage, amounts in enumerate(((32, 16), (8, 4), (2, 1))):
-            flags = []
-            for amount in amounts:
-                empty = ~current[bits - amount : bits].any()
-                if amount == 1:
-                    empty &= context
-                current = Mux(empty, Cat(C(0, amount), current[: bits - amount]), current[:bits])
-                flags.append(empty)
-            current = register(m, current, name=f"normal_{stage}")
-            shifted = register(m, Cat(*reversed(flags), shifted), name=f"shifted_{stage}")
-            context = register(m, context, name=f"normal_context_{stage}")
-        return current, shifted, context
+        """Shift the leading one up, for square roots by an even amount; normal, shift, is context.
+
+        First a flag for each empty byte, then a shift by bytes, then one by bits.
+        """
+        current = register(m, value[:VARIANCE_BITS], name="normal_0")
+        bytes_of = range(0, VARIANCE_BITS, 8)
+        empty = register(m, Cat(~value[first : first + 8].any() for first in bytes_of), name="empty")
+        half = register(m, ~value[VARIANCE_BITS // 2 : VARIANCE_BITS].any(), name="empty_half")
+        context = register(m, context, name="normal_context_0")
+        coarse = _leading(list(reversed(empty)), half)
+        current = register(m, (current << Cat(C(0, 3), coarse))[:VARIANCE_BITS], name="normal_1")
+        coarse = register(m, coarse, name="shifted_1")
+        context = register(m, context, name="normal_context_1")
+        fine = _leading([~bit for bit in reversed(current[-8:])])
+        fine = Cat(fine[0] & context, fine[1:])
+        current = register(m, (current << fine)[:VARIANCE_BITS], name="normal_2")
+        shifted = register(m, Cat(fine, coarse), name="shifted_2")
+        return current, shifted, register(m, context, name="normal_context_2")
 
     def _mantissa(self, m: Module, normal: Value, is_context: Value) -> Value:
         """Table entry minus the drop's share, 0 for 0."""
@@ -225,3 +228,15 @@ class RowUnit(wiring.Component):
         is_zero = delay(m, ~top[14:].any(), MEMORY + MULTIPLIER, name="is_zero")
         below = round_shift_constant(product.p, 8)
         return register(m, Mux(is_zero, 0, base - below)[:16], name="mantissa")
+
+
+def _leading(flags: list[Value], front: Value | None = None) -> Value:
+    """How many of the flags in front are high, at most all but one; their number is a power of two.
+
+    front: whether the first half of them is high, if that is known.
+    """
+    if len(flags) == 2:
+        return flags[0]
+    half = len(flags) // 2
+    all_high = Cat(flags[:half]).all() if front is None else front
+    return Cat(Mux(all_high, _leading(flags[half:]), _leading(flags[:half])), all_high)

@@ -34,7 +34,7 @@ from hlsgen.rtl.load.patches import PatchesLoad
 from hlsgen.rtl.load.row_unit import ROW_CONFIG, RowUnit
 from hlsgen.rtl.load.walk import RowWalk
 from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts, delay_in_memory, words_of
-from hlsgen.rtl.parts.pipeline import address_bits, delay, register, without_reset
+from hlsgen.rtl.parts.pipeline import address_bits, delay, moved, register, without_reset
 
 
 class _RowLane(NamedTuple):
@@ -218,8 +218,8 @@ class LoadStage(wiring.Component):
         compatible = self._compatible(m, job, start, config, pool) | (under_way == 0)
         m.d.sync += [
             ready.eq(self.jobs.valid & ~start & usable & compatible),
-            free.eq(free + self.slot_freed - start),
-            under_way.eq(under_way + start - self.tile_done),
+            free.eq(moved(free, self.slot_freed, start)),
+            under_way.eq(moved(under_way, start, self.tile_done)),
         ]
         slot = Signal(range(p.tile_slots))
         with m.If(start):
@@ -239,7 +239,7 @@ class LoadStage(wiring.Component):
         """What the job reads has drained."""
         score_tiles = Signal(2)
         is_context = job.kind == Kind.CONTEXT
-        m.d.sync += score_tiles.eq(score_tiles + self.drained.scores - (start & is_context))
+        m.d.sync += score_tiles.eq(moved(score_tiles, self.drained.scores, start & is_context))
         past = self.drained.commands > job.depends_on
         tile = (self.drained.commands == job.depends_on) & (self.drained.tiles > job.tile)
         drained = (job.depends == Depends.NONE) | past | ((job.depends == Depends.TILE) & tile)

@@ -71,7 +71,7 @@ class RowWalk(wiring.Component):
     Members
     -------
     start : In(1)
-        With `job` and `slot_word`; only while idle or finishing.
+        With `job` and `slot_word`; only while idle or finishing. Then registers take note of both anyhow.
     busy : Out(1)
     finishing : Out(1)
         The last word is being asked for.
@@ -111,6 +111,7 @@ class RowWalk(wiring.Component):
             }
         )
         without_reset(self, "request")
+        self._loads = Signal(name="loads")
 
     def elaborate(self, platform: Any) -> Module:
         del platform
@@ -120,14 +121,12 @@ class RowWalk(wiring.Component):
         bits = max(count_bits(p.tile_words), row_bits(p), field(p, "pool_rows"))
         outer, inner = Signal(bits), Signal(bits)
         address, row_address = Signal(self._address_bits), Signal(self._address_bits)
-        gap, first, outer_first = Signal(range(PRODUCTS)), Signal(), Signal()
+        first, outer_first = Signal(), Signal()
         inner_last, outer_last, issue = Signal(), Signal(), Signal()
-        m.d.comb += [
-            issue.eq(self.busy & ~(first & (gap != 0))),
-            self.finishing.eq(issue & inner_last & outer_last),
-        ]
-        norm = job.load == Load.LAYER_NORM
-        m.d.sync += gap.eq(Mux(issue & first & norm, PRODUCTS - 1, Mux(gap != 0, gap - 1, 0)))
+        # What decides about a job's end is known a cycle ahead: LOAD's next job starts in that cycle.
+        final, single = Signal(), Signal()
+        waits = self._gap(m, issue & first & (job.load == Load.LAYER_NORM))
+        m.d.comb += [issue.eq(self.busy & ~(first & waits)), self.finishing.eq(issue & final)]
         stride = Mux(context, p.score_words, job.source_stride)
         following, size = (
             row_address + Mux(pool, 1, stride),
@@ -136,14 +135,16 @@ class RowWalk(wiring.Component):
         place = self._gathered(m, job, issue & first, first, address) if p.experts else address
         with m.If(issue):
             m.d.sync += [inner.eq(inner - 1), inner_last.eq(inner == 2), first.eq(0)]
+            m.d.sync += final.eq((inner == 2) & outer_last)
             m.d.sync += [address.eq(place + Mux(pool, stride, 1))]
             with m.If(inner_last):
                 m.d.sync += [
                     outer.eq(outer - 1),
                     outer_last.eq(outer == 2),
+                    final.eq(single & (outer == 2)),
                     outer_first.eq(0),
                     inner.eq(size),
-                    inner_last.eq(size == 1),
+                    inner_last.eq(single),
                     first.eq(1),
                     address.eq(following),
                     row_address.eq(following),
@@ -151,24 +152,39 @@ class RowWalk(wiring.Component):
         saved = Signal(self._address_bits)
         saved_next = Mux(issue & inner_last & ~context, following, saved)
         m.d.sync += saved.eq(saved_next)
-        with m.If(self.finishing):
-            m.d.sync += self.busy.eq(0)
-        with m.If(self.start):
+        self._start(m)
+        with m.If(self._loads):
             is_pool = (self.job.load == Load.POOL) | (self.job.load == Load.POOL_NORM)
             begin = self._begin(saved_next)
-            m.d.sync += [job.eq(self.job), slot_word.eq(self.slot_word), self.busy.eq(1)]
+            m.d.sync += [job.eq(self.job), slot_word.eq(self.slot_word)]
             m.d.sync += [pool.eq(is_pool), context.eq(self.job.kind == Kind.CONTEXT)]
             m.d.sync += [address.eq(begin), row_address.eq(begin), first.eq(1), outer_first.eq(1)]
             inner_size = Mux(is_pool, groups_of(p, self.job.pool_rows), self.job.words)
             outer_size = Mux(is_pool, self.job.words, groups_of(p, self.job.rows))
-            m.d.sync += [inner.eq(inner_size), inner_last.eq(inner_size == 1)]
+            m.d.sync += [inner.eq(inner_size), inner_last.eq(inner_size == 1), single.eq(inner_size == 1)]
             m.d.sync += [outer.eq(outer_size), outer_last.eq(outer_size == 1)]
-            if p.experts:  # the first row's place has to be looked up
-                with m.If(self.job.gather):
-                    m.d.sync += gap.eq(PRODUCTS - 1)
+            m.d.sync += final.eq((inner_size == 1) & (outer_size == 1))
         self._request(m, job, issue, place, context, first, inner_last)
         self._tag(m, job, slot_word, issue, pool, outer_first, inner_last, outer_last)
         return m
+
+    def _start(self, m: Module) -> None:
+        """The next job's registers are loaded before it starts: only `busy` waits for that."""
+        m.d.comb += self._loads.eq(~self.busy | self.finishing)
+        with m.If(self.finishing):
+            m.d.sync += self.busy.eq(0)
+        with m.If(self.start):
+            m.d.sync += self.busy.eq(1)
+
+    def _gap(self, m: Module, opens: Value) -> Signal:
+        """Whether the next group of layer norm comes too soon; `opens`: this word is a group's first."""
+        gap, waits = Signal(range(PRODUCTS)), Signal()
+        m.d.sync += gap.eq(Mux(opens, PRODUCTS - 1, Mux(gap != 0, gap - 1, 0)))
+        m.d.sync += waits.eq(opens | (gap > 1))
+        if self._parameters.experts:  # the first row's place has to be looked up
+            with m.If(self.start & self.job.gather):
+                m.d.sync += [gap.eq(PRODUCTS - 1), waits.eq(1)]
+        return waits
 
     @property
     def _address_bits(self) -> int:
@@ -209,7 +225,7 @@ class RowWalk(wiring.Component):
             m.d.sync += left.eq(Mux(left > columns, left - columns, 0))
             with m.If(inner_last):
                 m.d.sync += left.eq(job.keys)
-        with m.If(self.start):
+        with m.If(self._loads):
             m.d.sync += left.eq(self.job.keys)
         m.d.sync += [
             self.request.features.eq(issue & features),
@@ -242,7 +258,7 @@ class RowWalk(wiring.Component):
             m.d.sync += [word.eq(word + 1), index.eq(index + 1), first.eq(0)]
             with m.If(inner_last & ~pool):
                 m.d.sync += [word.eq(slot_word), index.eq(0), lane.eq(lane + 1), first.eq(1)]
-        with m.If(self.start):
+        with m.If(self._loads):
             m.d.sync += [word.eq(self.slot_word), index.eq(0), lane.eq(0), first.eq(1)]
         m.d.sync += [
             tag.lane.eq(lane),

@@ -3,52 +3,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import ClassVar
 
-from amaranth import Const, Module, Mux, ResetInserter, Signal, Value
+from amaranth import C, Cat, Const, Module, ResetInserter, Signal, Value
 from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.format.commands import COMMAND_BYTES
-from hlsgen.machine.format.constants import word_bytes
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters
-from hlsgen.machine.time.depths import CHANNELS, burst_bytes, channel_beats, outstanding
+from hlsgen.machine.time.depths import CHANNELS, burst_bytes, outstanding
 from hlsgen.rtl.format.ports import Place, PlacePorts
-from hlsgen.rtl.format.streams import ADDRESS_UNITS, LENGTH_UNITS, UNIT_BITS, weight_parts
+from hlsgen.rtl.format.streams import ADDRESS_UNITS, LENGTH_UNITS, UNIT_BITS
+from hlsgen.rtl.outside.channel import Channel, channel_shapes
 from hlsgen.rtl.parts.axi import ADDRESS_BITS, RESPONSE_ERROR_BIT, AxiRead, AxiReadPorts
 from hlsgen.rtl.parts.ports import Bundle
-from hlsgen.rtl.parts.resize import Resize
 
 HEADER, COMMANDS, PIXELS, WEIGHTS, CONSTANTS, ADDENDS, OPERANDS = range(len(CHANNELS))
-
-
-@dataclass(frozen=True)
-class ChannelShape:
-    """Word width in bits and buffer depth in beats of one channel; `apart` as for `Resize`."""
-
-    word_bits: int
-    depth: int
-    apart: bool = False
-
-
-def channel_shapes(parameters: MachineParameters, near: bool = False) -> tuple[ChannelShape, ...]:
-    """The channels' shapes in the order of `CHANNELS`."""
-    p, word = parameters, parameters.columns * 8
-    bits = {
-        "header": 32,
-        "commands": 8 * COMMAND_BYTES,
-        "pixels": word,
-        "weights": word * p.depth // weight_parts(p, near),
-        "constants": 8 * word_bytes(p.columns),
-        "addends": 2 * word * p.row_width,
-        "operands": word * p.row_width,
-    }
-    return tuple(
-        ChannelShape(bits[name], depth, apart=near and name == "commands")
-        for name, depth in channel_beats(p, near).items()
-    )
 
 
 class OpenPorts(wiring.PureInterface):
@@ -82,127 +54,6 @@ class Open(Bundle):
                 "units": Out(LENGTH_UNITS),
             }
         )
-
-
-# A section of two bursts, each granted at once:
-#
-#   cycle                   0     1     2     3      4     5     6      7
-#   place.load              1
-#   left, address                 all   all   all    rest  rest  rest   none
-#   size, sized                         1     1      0     1     1      0
-#   request                                   1      0     0     1      0
-#   grant                                     1                  1
-#   bus.arvalid (`Fetch`)                            1                  1
-#   place.spent                                                         1
-#
-# And back: rdata in cycle 0, `beat` and `write` (registers of `Fetch`) in cycle 1, `o` of a word as wide as
-# the bus in cycle 3.
-
-
-class Channel(wiring.Component):
-    """One sequential reader: asks for bursts as far as its buffer has room, and buffers what comes.
-
-    Room is taken when a burst is asked for, so that its data can never find the buffer full.
-
-    Parameters
-    ----------
-    bus_bytes
-        Bytes per beat.
-    shape
-        Word width and buffer depth.
-    burst
-        Bytes of the largest burst.
-    address_bits
-        Bits of addresses that are used.
-
-    Members
-    -------
-    place : In(Place)
-        The section to read.
-    enable
-        Requests are made only while it is high.
-    request, request_address, request_units, grant
-        The next burst, aligned so that it crosses no multiple of `burst_bytes`; taken when `grant` is high.
-    beat, write
-        A beat for this channel.
-    o
-        Words in address order.
-
-    Latency
-    -------
-    One request every three cycles; two cycles from a beat to `o` plus the width converter's.
-    """
-
-    o: stream.Interface
-    place: PlacePorts
-    enable: Signal
-    request: Signal
-    request_address: Signal
-    request_units: Signal
-    grant: Signal
-    beat: Signal
-    write: Signal
-
-    def __init__(
-        self, bus_bytes: int, shape: ChannelShape, *, burst: int, address_bits: int = ADDRESS_BITS
-    ) -> None:
-        self._bus_bytes, self._shape, self._address_bits = bus_bytes, shape, address_bits
-        self._burst = burst // SECTION_ALIGN
-        super().__init__(
-            {
-                "place": In(Place()),
-                "enable": In(1),
-                "request": Out(1),
-                "request_address": Out(ADDRESS_UNITS),
-                "request_units": Out(range(self._burst + 1)),
-                "grant": In(1),
-                "beat": In(8 * bus_bytes),
-                "write": In(1),
-                "o": Out(stream.Signature(shape.word_bits)),
-            }
-        )
-
-    def elaborate(self, platform: object) -> Module:  # noqa: ARG002
-        m = Module()
-        m.submodules.buffer = buffer = SyncFIFOBuffered(width=8 * self._bus_bytes, depth=self._shape.depth)
-        m.submodules.resize = resize = Resize(
-            8 * self._bus_bytes, self._shape.word_bits, apart=self._shape.apart
-        )
-        m.d.comb += [
-            buffer.w_data.eq(self.beat),
-            buffer.w_en.eq(self.write),
-            resize.i.payload.eq(buffer.r_data),
-            resize.i.valid.eq(buffer.r_rdy),
-            buffer.r_en.eq(resize.i.ready),
-        ]
-        wiring.connect(m, resize.o, wiring.flipped(self.o))
-        self._requests(m, buffer.r_rdy & buffer.r_en)
-        return m
-
-    def _requests(self, m: Module, taken: Value) -> None:
-        beats = SECTION_ALIGN // self._bus_bytes
-        unit_bits = self._address_bits - UNIT_BITS
-        left, address = Signal(min(LENGTH_UNITS, unit_bits + 1)), Signal(unit_bits, reset_less=True)
-        room = Signal(range(self._shape.depth + 1), init=self._shape.depth)
-        size, sized, ready = Signal(range(self._burst + 1)), Signal(), Signal()
-        aligned = Signal(range(self._burst + 1))
-        m.d.comb += [
-            aligned.eq(self._burst - (address & (self._burst - 1))),
-            self.request.eq(ready),
-            self.place.spent.eq(left == 0),
-            self.request_address.eq(address),
-            self.request_units.eq(size),
-        ]
-        reserved = Signal.like(room)
-        m.d.comb += reserved.eq(Mux(self.grant, size * beats, 0))
-        m.d.sync += room.eq(room - reserved + taken)
-        with m.If(self.place.load):
-            m.d.sync += [address.eq(self.place.address), left.eq(self.place.units), sized.eq(0), ready.eq(0)]
-        with m.Elif(self.grant):
-            m.d.sync += [address.eq(address + size), left.eq(left - size), sized.eq(0), ready.eq(0)]
-        with m.Else():
-            m.d.sync += [size.eq(Mux(left < aligned, left, aligned)), sized.eq(left != 0)]
-            m.d.sync += ready.eq(sized & self.enable & (room >= size * beats))
 
 
 class Fetch(wiring.Component):
@@ -333,40 +184,33 @@ class Fetch(wiring.Component):
         return places | ({OPERANDS: self.operands_place} if self._streamed else {})
 
     def _address(self, m: Module, channels: list[Channel], tags: SyncFIFO) -> None:
-        """Pick the next channel in turn and put its burst on AR."""
-        bus, turn, count = self.bus, Signal(range(len(channels))), len(channels)
-        free, chosen, some = Signal(), Signal(range(count)), Signal()
+        """Pick the next channel in turn and put its burst on AR: a flag for each channel all the way."""
+        bus, count = self.bus, len(channels)
+        later = Signal(count, init=(1 << count) - 2)  # channels behind the last one served: they come first
+        free = Signal()
         m.d.comb += free.eq((~bus.arvalid | bus.arready) & tags.w_rdy & ~self.reset)
         requests: list[Value] = [channel.request for channel in channels]
         pixels, weights = requests[PIXELS], requests[WEIGHTS]
         requests[PIXELS] = pixels & ~(weights & self.weights_first)
         requests[WEIGHTS] = weights & ~(pixels & ~self.weights_first)
-        with m.Switch(turn):
-            for last in range(count):
-                with m.Case(last):  # the channel after the last one served comes first
-                    for index in [(last + 1 + step) % count for step in reversed(range(count))]:
-                        with m.If(requests[index]):
-                            m.d.comb += [chosen.eq(index), some.eq(1)]
+        wanted, chosen = Signal(count), Signal(count)
+        m.d.comb += [wanted.eq(Cat(requests)), chosen.eq(_next(wanted, later))]
         beats = SECTION_ALIGN // self._bus_bytes
         with m.If(bus.arready):
             m.d.sync += bus.arvalid.eq(0)
-        with m.If(free & some):
-            m.d.sync += [bus.arvalid.eq(1), turn.eq(chosen)]
+        with m.If(free & wanted.any()):
+            m.d.sync += [bus.arvalid.eq(1), later.eq(Cat(chosen[:index].any() for index in range(count)))]
         m.d.comb += [
-            tags.w_en.eq(free & some),
-            tags.w_data.eq(chosen),
+            tags.w_en.eq(free & wanted.any()),
+            tags.w_data.eq(_one_of(chosen, [C(index, range(count)) for index in range(count)])),
             bus.arsize.eq(Const(self._bus_bytes.bit_length() - 1)),
             bus.arburst.eq(1),
         ]
-        with m.Switch(chosen):
-            for index, channel in enumerate(channels):
-                with m.Case(index):
-                    m.d.comb += channel.grant.eq(free & some)
-                    with m.If(free):
-                        m.d.sync += [
-                            bus.araddr.eq(channel.request_address << UNIT_BITS),
-                            bus.arlen.eq(channel.request_units * beats - 1),
-                        ]
+        m.d.comb += [channel.grant.eq(free & chosen[index]) for index, channel in enumerate(channels)]
+        with m.If(free):
+            address = _one_of(chosen, [channel.request_address for channel in channels])
+            size = _one_of(chosen, [channel.request_more for channel in channels])
+            m.d.sync += [bus.araddr.eq(address << UNIT_BITS), bus.arlen.eq(size * beats + (beats - 1))]
 
     def _data(self, m: Module, channels: list[Channel], tags: SyncFIFO) -> None:
         """Register R and hand it to the channel whose burst it is, or drop it."""
@@ -398,3 +242,22 @@ class Fetch(wiring.Component):
         ]
         for index, channel in enumerate(channels):
             m.d.comb += [channel.beat.eq(beat), channel.write.eq(write & (owner == index))]
+
+
+def _next(wanted: Value, later: Value) -> Value:
+    """A flag for whoever is next: the first one that wants among the `later` ones, or else among all."""
+
+    def before(other: int, index: int) -> Value:
+        return later[other] | ~later[index] if other < index else later[other] & ~later[index]
+
+    others = range(len(wanted))
+    return Cat(
+        wanted[index] & ~Cat(wanted[other] & before(other, index) for other in others if other != index).any()
+        for index in others
+    )
+
+
+def _one_of(flags: Value, values: list[Value]) -> Value:
+    """The value whose flag is high; 0 without one."""
+    kept = [value & flags[index].replicate(len(value)) for index, value in enumerate(values)]
+    return reduce(or_, kept)

@@ -99,10 +99,17 @@ class HeaderCheck(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
         s, index = self.settings, Signal(5)
+        self._found, self._take = Signal(8, name="found"), Signal(name="take")
         total, size = Signal(32), Signal(34)
         following = Signal(32 - UNIT_BITS, init=HEADER_BYTES // SECTION_ALIGN)  # unit of the next section
         base = Signal(64)
         m.d.sync += [self.open.load.eq(0), self.output_load.eq(0)]
+        with m.If(self.code == 0):
+            m.d.sync += self.code.eq(self._found)
+        m.d.comb += self.words.ready.eq(self._take)
+        with m.If(self._take & self.words.valid):
+            m.d.sync += index.eq(index + 1)
+            self._word(m, index, total, following, size, base)
         with m.FSM(name="header"):
             with m.State("BASES"):
                 bases = [s.image_base, s.input_base, s.output_base]
@@ -115,28 +122,23 @@ class HeaderCheck(wiring.Component):
                     self._fail(m, Error.TRUNCATED)
                 with m.Elif((s.task >= self._tasks) if self._tasks else 0):
                     self._fail(m, Error.TASK)
-                with m.Else():
-                    m.next = "RANGE"
+                m.next = "RANGE"
             self._range(m, base, size, index)
-            with m.State("WORD"):
-                m.d.comb += self.words.ready.eq(1)
-                with m.If(self.words.valid):
-                    m.d.sync += index.eq(index + 1)
-                    self._word(m, index, total, following, size, base)
+            with m.State("WORD"), m.If(self.words.valid):
+                self._leave(m, index)
             with m.State("TOTAL"):
+                m.d.sync += self._take.eq(1)
                 m.next = "WORD"
                 with m.If((total > s.image_bytes) | (total < HEADER_BYTES)):
                     self._fail(m, Error.TRUNCATED)
             self._section(m, index, total, following, size)
             with m.State("DONE"):
-                m.d.comb += self.done.eq(1)
-            with m.State("FAILED"):
-                pass
+                m.d.comb += self.done.eq(self._found == 0)
         return m
 
     def _fail(self, m: Module, code: Error) -> None:
-        m.d.sync += self.code.eq(code)
-        m.next = "FAILED"
+        """Told a cycle later: the state does not wait for a comparison. The first error counts."""
+        m.d.sync += self._found.eq(code)
 
     def _word(
         self, m: Module, index: Signal, total: Signal, following: Signal, size: Signal, base: Signal
@@ -153,28 +155,34 @@ class HeaderCheck(wiring.Component):
                     self._fail(m, code)
             with m.Case(Header.TOTAL):
                 m.d.sync += total.eq(word)
-                m.next = "TOTAL"
             with m.Case(*_CHANNELS), m.If(word != following << UNIT_BITS):
                 self._fail(m, Error.SECTION)
             with m.Case(Header.COMMANDS):
                 m.d.sync += size.eq(word * COMMAND_UNITS)
-                m.next = "SECTION"
                 with m.If(word == 0):
                     self._fail(m, Error.SECTION)
             with m.Case(Header.CONSTANTS_BYTES, Header.WEIGHTS_BYTES, Header.ADDENDS_BYTES):
                 m.d.sync += size.eq(_units(word))
-                m.next = "SECTION"
             with m.Case(Header.INPUT_BYTES):
                 m.d.sync += [base.eq(self.settings.input_base), size.eq(word)]
-                m.next = "RANGE"
             with m.Case(Header.OUTPUT_BYTES):
                 m.d.sync += [base.eq(self.settings.output_base), size.eq(word)]
-                m.next = "RANGE"
             with m.Case(Header.WORKSPACE_BYTES):
-                m.next = "DONE"
                 if self._streamed:
                     m.d.sync += [base.eq(self.settings.workspace_base), size.eq(word)]
-                    m.next = "RANGE"
+
+    def _leave(self, m: Module, index: Signal) -> None:
+        """What follows a header word; no other one is taken before that is over."""
+        with m.Switch(index):
+            for words, state in (
+                ((Header.TOTAL,), "TOTAL"),
+                (tuple(word + 1 for word in _CHANNELS), "SECTION"),
+                ((Header.INPUT_BYTES, Header.OUTPUT_BYTES), "RANGE"),
+                ((Header.WORKSPACE_BYTES,), "RANGE" if self._streamed else "DONE"),
+            ):
+                with m.Case(*words):
+                    m.d.sync += self._take.eq(0)
+                    m.next = state
 
     def _range(self, m: Module, base: Signal, size: Signal, index: Signal) -> None:
         """Check that `size` bytes from `base`, padded, lie in the window; then load what lies there."""
@@ -187,23 +195,28 @@ class HeaderCheck(wiring.Component):
             m.d.sync += [end.eq(distance[:32] + size), far.eq(distance[32:].any())]
             m.d.sync += [self.open.address.eq(base[UNIT_BITS:]), self.open.units.eq(size[UNIT_BITS:])]
             m.next = "RANGE_CHECK"
+        limited = Signal()
+        m.d.sync += limited.eq(s.window_bytes != 0)
         with m.State("RANGE_CHECK"):
-            outside = far | (end > s.window_bytes)
-            with m.If((s.window_bytes != 0) & outside):
+            outside = limited & (far | (end > s.window_bytes))
+            well = (self._found == 0) & ~outside
+            with m.If(outside):
                 self._fail(m, Error.WINDOW)
-            with m.Elif(self.writing & (index == Header.OUTPUT_BYTES + 1)):
-                m.d.comb += self.placed.eq(1)
+            with m.If(self.writing & (index == Header.OUTPUT_BYTES + 1) & (self._found == 0)):
+                m.d.comb += self.placed.eq(~outside)
             with m.Else():
+                m.d.sync += self._take.eq(1)
                 m.next = "WORD"
                 with m.Switch(index):
                     with m.Case(Header.MAGIC):  # none was read yet
                         m.d.sync += self.open.units.eq(HEADER_BYTES // SECTION_ALIGN)
-                        m.d.sync += [self.open.load.eq(1), self.open.channel.eq(HEADER)]
+                        m.d.sync += [self.open.load.eq(well), self.open.channel.eq(HEADER)]
                     with m.Case(Header.INPUT_BYTES + 1):
-                        m.d.sync += [self.open.load.eq(1), self.open.channel.eq(PIXELS)]
+                        m.d.sync += [self.open.load.eq(well), self.open.channel.eq(PIXELS)]
                     with m.Case(Header.OUTPUT_BYTES + 1):
-                        m.d.sync += self.output_load.eq(1)
+                        m.d.sync += self.output_load.eq(well)
                     with m.Default():  # the workspace: the core says when it is read and written
+                        m.d.sync += self._take.eq(0)
                         m.next = "DONE"
 
     def _section(self, m: Module, index: Signal, total: Signal, following: Signal, size: Signal) -> None:
@@ -217,13 +230,18 @@ class HeaderCheck(wiring.Component):
             ]
             m.next = "SECTION_CHECK"
         with m.State("SECTION_CHECK"):
-            with m.If((end > units) | ((index == _LAST_SECTION) & (end != units))):
+            wrong = (end > units) | ((index == _LAST_SECTION) & (end != units))
+            with m.If(wrong):
                 self._fail(m, Error.SECTION)
-            with m.Elif(self.hold):
-                m.d.comb += self.waits.eq(1)
+            with m.If(self.hold & (self._found == 0)):
+                m.d.comb += self.waits.eq(~wrong)
             with m.Else():
                 m.next = "WORD"
-                m.d.sync += [self.open.load.eq(1), following.eq(end)]
+                m.d.sync += [
+                    self.open.load.eq((self._found == 0) & ~wrong),
+                    following.eq(end),
+                    self._take.eq(1),
+                ]
                 with m.Switch(index):
                     for word, channel in _CHANNELS.items():
                         with m.Case(word + _AFTER_SIZE):

@@ -176,13 +176,13 @@ class WriteBack(wiring.Component):
 
     def _send(self, m: Module, buffer: SyncFIFOBuffered, enough: Signal) -> None:
         """Bursts to AW and W, answers from B, and what is told of them."""
-        bus, owed = self.bus, Signal(range(self._burst * self._beats + 1))
+        bus, owed, owes = self.bus, Signal(range(self._burst * self._beats + 1)), Signal()
         start, move, waiting = Signal(), Signal(), Signal(range(OUTSTANDING + 1))
-        free = (owed == 0) & ~bus.awvalid & (waiting != OUTSTANDING)
+        free = ~owes & ~bus.awvalid & (waiting != OUTSTANDING)
         length, left = self._start(m, buffer, start, free)
-        self._move(m, buffer, owed, move, start, length)
+        self._move(m, buffer, (owed, owes), move, start, length)
         answer = self._answer(m, start, waiting)
-        m.d.comb += self.idle.eq((owed == 0) & ~bus.awvalid & ~bus.wvalid & (waiting == 0))
+        m.d.comb += self.idle.eq(~owes & ~bus.awvalid & ~bus.wvalid & (waiting == 0))
         m.d.sync += [
             self.done.eq(self.idle & (left == 0) & enough),
             self.progress.eq(start | move | answer),
@@ -201,7 +201,9 @@ class WriteBack(wiring.Component):
         m.d.sync += [size.eq(Mux(left < aligned, left, aligned)), sized.eq(left != 0)]
         stores, at, length = Signal(), Signal(unit_bits), Signal.like(size)
         m.d.comb += [at.eq(address), length.eq(size)]
-        full = sized & (buffer.r_level >= size * beats)
+        there = Signal()
+        m.d.sync += there.eq(sized & ~start & (buffer.r_level >= size * beats))
+        full = sized & there
         if self._parameters.streamed:
             full = self._store_burst(m, buffer, full, (stores, at, length), start)
         m.d.comb += [
@@ -229,19 +231,22 @@ class WriteBack(wiring.Component):
         self,
         m: Module,
         buffer: SyncFIFOBuffered,
-        owed: Signal,
+        debt: tuple[Signal, Signal],
         move: Signal,
         start: Value,
         length: Value,
     ) -> None:
-        """The burst's beats to W, which owes the bus `owed` more; without their strobes after a reset."""
-        bus, poison = self.bus, Signal()
+        """The burst's beats to W; without their strobes after a reset.
+
+        debt: how many more the bus gets, and whether it gets any.
+        """
+        bus, poison, (owed, owes) = self.bus, Signal(), debt
         m.d.comb += [
-            move.eq((owed != 0) & (~bus.wvalid | bus.wready)),
+            move.eq(owes & (~bus.wvalid | bus.wready)),
             buffer.r_en.eq(move & ~poison),
         ]
         with m.If(start):
-            m.d.sync += owed.eq(length * self._beats)
+            m.d.sync += [owed.eq(length * self._beats), owes.eq(1)]
         with m.If(bus.wready):
             m.d.sync += bus.wvalid.eq(0)
         with m.If(move):
@@ -251,8 +256,9 @@ class WriteBack(wiring.Component):
                 bus.wstrb.eq(Mux(poison | self.reset, 0, (1 << self._bus_bytes) - 1)),
                 bus.wlast.eq(owed == 1),
                 owed.eq(owed - 1),
+                owes.eq(owed != 1),
             ]
-        m.d.sync += poison.eq((poison | self.reset) & (owed != 0) & ~(move & (owed == 1)))
+        m.d.sync += poison.eq((poison | self.reset) & owes & ~(move & (owed == 1)))
 
     def _answer(self, m: Module, start: Value, waiting: Signal) -> Signal:
         """B: whether a burst's response comes; those of bursts before a reset are stale."""

@@ -37,6 +37,16 @@ def delay(m: Module, value: Any, cycles: int, *, name: str) -> Any:
     return value
 
 
+def copies(m: Module, value: Value, count: int, *, name: str) -> list[Signal]:
+    """`value` one cycle later in registers of equal contents, which synthesis must not make one again."""
+    found = []
+    for index in range(count):
+        copy = Signal(value.shape(), name=f"{name}_{index}", reset_less=True, attrs={"keep": "true"})
+        m.d.sync += copy.eq(value)
+        found.append(copy)
+    return found
+
+
 def without_reset(interface: Any, *names: str) -> None:
     """Give members that hold data no reset: it would cost a route to every flip-flop."""
     members = ports(interface)
@@ -69,3 +79,14 @@ def tree(m: Module, values: Iterable[Value], *, name: str, levels: int = ADDERS)
 def maximum(a: Value, b: Value) -> Value:
     """The larger of two values of one shape."""
     return Mux(a > b, a, b)
+
+
+def moved(count: Value, up: Value, down: Value, size: Value | int = 1) -> Value:
+    """`count`, one higher where `up`, `size` lower where `down`: all sums are ready when those two come."""
+    less = Mux(up, count + 1 - size, count - size)
+    return Mux(down, less, Mux(up, count + 1, count))[: len(count)]
+
+
+def some_left(count: Value, more: Value, less: Value) -> Value:
+    """Whether `count` + `more` - `less` is not 0, without a sum; none is taken where there is none."""
+    return (count > 1) | more | ((count == 1) & ~less)

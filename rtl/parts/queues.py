@@ -10,7 +10,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.rtl.parts.memories import ram
-from hlsgen.rtl.parts.pipeline import address_bits, count_bits, register, without_reset
+from hlsgen.rtl.parts.pipeline import address_bits, count_bits, moved, register, some_left, without_reset
 
 
 class Queue(wiring.Component):
@@ -54,17 +54,20 @@ class Queue(wiring.Component):
         write, read = memory.write_port(), memory.read_port(domain="comb")
         head, tail = Signal(address_bits(self._depth)), Signal(address_bits(self._depth))
         level = Signal(count_bits(self._depth))
-        push, pop = Signal(), Signal()
+        push, pop, some, full = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq(level != self._depth),
+            self.i.ready.eq(~full),
             push.eq(self.i.valid & self.i.ready),
-            pop.eq((level != 0) & (~self.o.valid | self.o.ready)),
+            pop.eq(some & (~self.o.valid | self.o.ready)),
             write.en.eq(push),
             write.addr.eq(tail),
             write.data.eq(self.i.payload),
             read.addr.eq(head),
         ]
-        m.d.sync += [level.eq(level + push - pop), tail.eq(tail + push), head.eq(head + pop)]
+        m.d.sync += [tail.eq(tail + push), head.eq(head + pop)]
+        m.d.sync += level.eq(moved(level, push, pop))
+        m.d.sync += some.eq(some_left(level, push, pop))
+        m.d.sync += full.eq(~pop & ((level == self._depth) | (push & (level == self._depth - 1))))
         with m.If(pop):
             m.d.sync += [self.o.payload.eq(read.data), self.o.valid.eq(1)]
         with m.Elif(self.o.ready):
@@ -201,13 +204,8 @@ class Ring(wiring.Component):
             m.d.comb += released.eq(self.take & self.release)
         m.d.comb += self.words.ready.eq(has_place)
         m.d.sync += [
-            unread.eq(unread + push - self.reserve),
-            self.available.eq(_some_left(unread, push, self.reserve)),
-            free.eq(free + released - push),
-            has_place.eq(_some_left(free, released, push)),
+            unread.eq(moved(unread, push, self.reserve)),
+            self.available.eq(some_left(unread, push, self.reserve)),
+            free.eq(moved(free, released, push)),
+            has_place.eq(some_left(free, released, push)),
         ]
-
-
-def _some_left(count: Value, more: Value, less: Value) -> Value:
-    """Whether `count` + `more` - `less` is not 0, without a sum; none is taken where there is none."""
-    return (count > 1) | more | ((count == 1) & ~less)

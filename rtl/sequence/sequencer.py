@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import C, Module, Mux, Signal, Value
+from amaranth import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -145,13 +145,23 @@ class Sequencer(wiring.Component):
     def _pick(m: Module, command: Any, attention: Value, job: _Job, main: Walk, context: Walk) -> None:
         """Which walk the next job is of, and what it ends."""
         next_is_context = attention & (job.scores_done | (job.ahead == 2))
-        at = main.at.unless(next_is_context, context.at)
-        one_more = ~attention & (at.outer < command.extra)
+        one_more = ~attention & (main.at.outer < command.extra)
+        # Both walks look whether they are at their last; then one of them is picked.
+        outers = Mux(attention, command.heads, command.groups)
+        ends = [
+            Cat(
+                at.tile + 1 == command.tiles,
+                at.pass_tile + 1 == command.span,
+                at.outer + 1 == outers,
+            )
+            for at in (main.at, context.at)
+        ]
+        last_tile, last_pass, last_outer = Mux(next_is_context, ends[1], ends[0])
         m.d.sync += [
             job.kind.eq(Mux(attention, Mux(next_is_context, Kind.CONTEXT, Kind.SCORES), Kind.PLAIN)),
-            job.last_tile.eq(at.tile + 1 == command.tiles),
-            job.closes.eq((at.tile + 1 == command.tiles) | (at.pass_tile + 1 == command.span)),
-            job.last_outer.eq(at.outer + 1 == Mux(attention, command.heads, command.groups)),
+            job.last_tile.eq(last_tile),
+            job.closes.eq(last_tile | last_pass),
+            job.last_outer.eq(last_outer),
             job.blocks.eq(Mux(next_is_context, command.head_words, command.blocks + one_more)),
         ]
 

@@ -48,8 +48,9 @@ from hlsgen.rtl.load.pool import Pool
 from hlsgen.rtl.load.row_unit import RowUnit
 from hlsgen.rtl.load.stage import LoadStage
 from hlsgen.rtl.load.walk import RowWalk
+from hlsgen.rtl.outside.channel import Channel, ChannelShape
 from hlsgen.rtl.outside.control import Control
-from hlsgen.rtl.outside.fetch import Channel, ChannelShape, Fetch
+from hlsgen.rtl.outside.fetch import Fetch
 from hlsgen.rtl.outside.header import HeaderCheck
 from hlsgen.rtl.outside.registers import Registers
 from hlsgen.rtl.outside.starts import Starts
@@ -57,6 +58,7 @@ from hlsgen.rtl.outside.store_words import StoreWords
 from hlsgen.rtl.outside.write_back import WriteBack
 from hlsgen.rtl.parts.memories import LaneMemory, Table, WordMemory
 from hlsgen.rtl.parts.queues import Queue, Ring
+from hlsgen.rtl.parts.ready import ReadyStage
 from hlsgen.rtl.parts.resize import Resize
 from hlsgen.rtl.sequence.planner import Planner
 from hlsgen.rtl.sequence.segments import Segments
@@ -94,6 +96,7 @@ FAST: Mapping[str, Cases] = {
         "resize_up": lambda: Resize(16, 64),
         "resize_down": lambda: Resize(64, 16),
         "resize_apart": lambda: Resize(64, 256, apart=True),
+        "ready": lambda: ReadyStage(8),
     },
     "arithmetic": {
         **{
@@ -148,6 +151,8 @@ SLOW: Mapping[str, Cases] = {
     },
     "outside": {
         "channel": lambda: Channel(8, ChannelShape(64, 16), burst=4, address_bits=32),
+        "channel_cut": lambda: Channel(8, ChannelShape(32, 16, loose=True), burst=4, address_bits=32),
+        "channel_wide": lambda: Channel(8, ChannelShape(128, 16, loose=True), burst=4, address_bits=32),
         "fetch": lambda: Fetch(PLAIN, address_bits=20, near=True),
         "write_back": lambda: WriteBack(PLAIN, address_bits=20, near=True),
         "header": lambda: HeaderCheck(PLAIN),

@@ -113,7 +113,7 @@ def _helpers(m: Module, io: Leaves) -> None:
     byte, amount = io.pick("a")[:8].as_signed(), io.pick("b")[:6]
     coarse = numerics.shift_coarse(numerics.doubled(byte), amount, 8)
     m.d.comb += [
-        io.put("round_shift", numerics.round_half_up(numerics.shift_fine(coarse, amount))),
+        io.put("round_shift", numerics.shift_round(numerics.shift_fine(coarse, amount), 8)),
         io.put("saturate_bits", numerics.saturate_bits(io.pick("a")[:16].as_signed(), 8)),
         io.put("saturate", numerics.saturate(io.pick("a"), io.pick("low"), io.pick("high"), 16)),
     ]
