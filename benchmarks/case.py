@@ -37,7 +37,8 @@ _T = TypeVar("_T")
 class Case:
     """What is measured. memory: bytes per cycle; latency: cycles to a burst's first beat.
 
-    target: kind of device; of "xilinx" the DSP48E2 blocks are counted too.
+    norm_parts: cycles that LOAD takes to normalise a word; 0 means 1. target: kind of device; of "xilinx" the
+    DSP48E2 blocks are counted too.
     """
 
     model: str
@@ -48,6 +49,7 @@ class Case:
     latency: int = 64
     streamed: bool = False
     span: int = 0
+    norm_parts: int = 0
     target: str = "generic"
     task: int = 0
 
@@ -63,6 +65,7 @@ class Case:
             row_width=self.row_width,
             streamed=self.streamed,
             span=self.span,
+            norm_parts=self.norm_parts,
         )
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -123,7 +123,7 @@ class RowWalk(wiring.Component):
         gap, first, outer_first = Signal(range(PRODUCTS)), Signal(), Signal()
         inner_last, outer_last, issue = Signal(), Signal(), Signal()
         m.d.comb += [
-            issue.eq(self.busy & ~(first & (gap != 0))),
+            issue.eq(self.busy & ~(first & (gap != 0)) & ~self._spaced(m, issue, job)),
             self.finishing.eq(issue & inner_last & outer_last),
         ]
         norm = job.load == Load.LAYER_NORM
@@ -169,6 +169,16 @@ class RowWalk(wiring.Component):
         self._request(m, job, issue, place, context, first, inner_last)
         self._tag(m, job, slot_word, issue, pool, outer_first, inner_last, outer_last)
         return m
+
+    def _spaced(self, m: Module, issue: Value, job: Any) -> Value:
+        """The next word has to wait: words that go to the layer norm in parts are as many cycles apart."""
+        parts = self._parameters.norm_parts or 1
+        if parts == 1:
+            return C(0, 1)
+        wait = Signal(range(parts))
+        norms = (job.load == Load.LAYER_NORM) | (job.load == Load.POOL) | (job.load == Load.POOL_NORM)
+        m.d.sync += wait.eq(Mux(issue & norms, parts - 1, Mux(wait != 0, wait - 1, 0)))
+        return wait != 0
 
     @property
     def _address_bits(self) -> int:
