@@ -14,6 +14,8 @@ import numpy as np
 
 from benchmarks.blocks import blocks
 from benchmarks.phases import Phase, measured_phases
+from benchmarks.sized import mapped_size
+from benchmarks.timing.size import Size
 from hlsgen.frontend.inputs.images import load_data
 from hlsgen.frontend.inputs.model import load_model
 from hlsgen.frontend.inputs.shipped import shipped
@@ -38,7 +40,8 @@ class Case:
     """What is measured. memory: bytes per cycle; latency: cycles to a burst's first beat.
 
     norm_parts: cycles that LOAD takes to normalise a word; 0 means 1. target: kind of device; of "xilinx" the
-    DSP48E2 blocks are counted too.
+    DSP48E2 blocks are counted too. sized: Yosys maps it whole, which takes ten minutes or more, and tables
+    are counted.
     """
 
     model: str
@@ -50,6 +53,7 @@ class Case:
     streamed: bool = False
     span: int = 0
     norm_parts: int = 0
+    sized: bool = False
     target: str = "generic"
     task: int = 0
 
@@ -103,6 +107,8 @@ class Result:
     peak_memory: float
     blocks: int = 0
     """DSP48E2 blocks of the accelerator; 0 where they were not counted."""
+    size: Size | None = None
+    """Cells of the netlist, where the case asks for them."""
 
     @property
     def useful(self) -> float:
@@ -186,6 +192,7 @@ def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
         seconds=seconds,
         peak_memory=_peak_memory(),
         blocks=sum(found.values()),
+        size=timed("map", lambda: mapped_size(program.parameters)) if case.sized else None,
     )
 
 

@@ -272,11 +272,13 @@ class LayerNormLoad(wiring.Component):
         at_product = delay(m, at_centre, 1 + lanes.multiply_at, name="at_product")
         with m.If(at_product):
             m.d.sync += lanes.multiplier.eq(centre.multiplier)
-        width = self.config.norm_width
+        # No row is longer than a row of a tile slot.
+        longest = self._parameters.tile_words * self._parameters.columns
+        width = self.config.norm_width[: longest.bit_length()]
         pool_amount = self.config.pool_shift + LEFT_BITS
         m.d.sync += lanes.amount.eq(Mux(pool_valid, pool_amount, centre.amount))
         for lane in range(self._parameters.norm_lanes):
-            product = Multiplier(16, 14, latency=MULTIPLIER, style=self._plan.centre)
+            product = Multiplier(16, len(width) + 1, latency=MULTIPLIER, style=self._plan.centre)
             m.submodules[f"centre_{lane}"] = product
             value = Signal(signed(VALUE_BITS), name=f"value_{lane}", reset_less=True)
             m.d.comb += [product.a.eq(word[lane]), product.b.eq(width), lanes.value[lane].eq(value)]

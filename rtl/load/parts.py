@@ -70,11 +70,10 @@ class Split(Component):
         place = Signal(range(self._parts))
         waits = place != 0
         tag, word = Signal(self._tag, reset_less=True), Signal(self._word, reset_less=True)
-        with m.If(self.valid):
+        with m.If(self.valid & ~waits):
             m.d.sync += [tag.eq(self.tag), word.eq(self.word), place.eq(1)]
-        with m.Elif(waits):
-            m.d.sync += place.eq(Mux(place == self._parts - 1, 0, place + 1))
         with m.If(waits):
+            m.d.sync += place.eq(Mux(place == self._parts - 1, 0, place + 1))
             m.d.comb += [
                 self.part.eq(word.as_value().word_select(place, len(self.part.as_value()))),
                 self.o_tag.eq(tag),
