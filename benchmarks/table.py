@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.case import Result
 from benchmarks.cases import MOE_PEERS, PEERS, Bar
+from benchmarks.timing.size import PEERS as SIZE_PEERS
 
 HEADER = """# Benchmarks
 
@@ -32,6 +33,9 @@ the Image that is needed is read once."""
 BLOCKS = """Per cycle and DSP: useful multiply-accumulates per cycle and DSP48E2 block, of all blocks that
 Yosys makes of the whole accelerator; `python -m benchmarks.dsp MODEL` says where they are. Such a machine has
 the multipliers of Xilinx devices in its RTL, the others plain products."""
+SIZE = """Tables (LUT) and DSP48E2 blocks of whole accelerators: ours as Yosys maps them to UltraScale+, the
+published ones on a ZCU102, which has 274,080 tables and 2,520 blocks. A product a cycle is one that the array
+could start; a useful one is one of the model's."""
 OTHERS = """Published figures, counted the same way where the paper allows it. They are of boards, ours are of
 simulation."""
 
@@ -114,6 +118,25 @@ def _cycles(results: Sequence[tuple[Result, Bar]]) -> str:
     return _table(head, rows)
 
 
+def _size(results: Sequence[tuple[Result, Bar]]) -> str:
+    """Tables and blocks, beside what others take."""
+    head = ["who", "LUT", "DSP", "LUT per DSP", "LUT per product a cycle", "LUT per useful product a cycle"]
+    rows: list[Sequence[object]] = []
+    for result, _ in results:
+        if result.size:
+            lut, dsp = result.size.lut, result.size.dsp
+            rate = result.macs / result.cycles
+            name = f"hlsgen, {result.case.model} {result.case.array_text} @{result.case.memory}"
+            each = [f"{lut / part:.1f}" for part in (dsp, result.size.macs, rate)]
+            rows.append([name, f"{lut:,}", f"{dsp:,}", *each, "simulation"])
+    rates = {peer.name: peer.macs_per_block for peer in MOE_PEERS}
+    for peer in SIZE_PEERS:
+        useful = f"{peer.lut / (rates[peer.name] * peer.dsp):.0f}"
+        each = [f"{peer.lut / peer.dsp:.1f}", "", useful]
+        rows.append([peer.name, f"{peer.lut:,}", f"{peer.dsp:,}", *each, peer.source])
+    return _table([*head, "source"], rows)
+
+
 def _losses(results: Sequence[tuple[Result, Bar]]) -> str:
     names = list(dict.fromkeys(phase.name for result, _ in results for phase in result.phases))
     rows = []
@@ -178,6 +201,9 @@ def page(results: Sequence[tuple[Result, Bar]]) -> str:
         "## Cycles",
         _cycles(results),
         BLOCKS,
+        "## Size",
+        SIZE,
+        _size(results),
         "## Where the rest went",
         LOSSES,
         _losses(results),

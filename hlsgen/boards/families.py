@@ -92,10 +92,12 @@ class Family:
     def dsp(self, rows: int, columns: int, depth: int, row_width: int = 1) -> int:
         """Multiplier blocks of a machine: the array's, and those of LOAD and DRAIN.
 
-        LOAD and DRAIN take two to requantize and three to normalise a column, and three for the row. Where
-        the RTL has a limit, they take only what the array leaves of it; the rest is made of logic.
+        LOAD and DRAIN take two to requantize and one to normalise a column, one each to centre and to square
+        it unless those are in tables, and three for the row. Where the RTL has a limit, they take only what
+        the array leaves of it; the rest is made of logic.
         """
-        array, wanted = self.array_dsp(rows, columns, depth), row_width * (3 + 5 * columns)
+        lane = 3 + sum(place not in self.target.tables for place in ("centre", "square"))
+        array, wanted = self.array_dsp(rows, columns, depth), row_width * (3 + lane * columns)
         left = wanted if self.most_dsp is None else max(0, self.most_dsp - array)
         return array + min(wanted, left)
 

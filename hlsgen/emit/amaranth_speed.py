@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -43,25 +42,8 @@ def source_digest(function: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-_FIRST_WORD = re.compile(
-    r"^(  reg \[\d+:0\] (\\\S+ |\S+) \[(\d+):0\];\n  initial begin\n    \2\[)0(\] = \d+'[hd]0+;\n)(?=  end$)",
-    re.MULTILINE,
-)
-
-
-def with_zeros(text: str) -> str:
-    """Verilog with all words of each memory of which `faster` has kept the first, a zero."""
-    return _FIRST_WORD.sub(_words, text)
-
-
-def _words(match: re.Match[str]) -> str:
-    """A memory's declaration and its words; each after the first is what Yosys wrote for that."""
-    start, name, last, zero = match.groups()
-    return f"{start}0{zero}" + "".join([f"    {name}[{word}{zero}" for word in range(1, int(last) + 1)])
-
-
 def _emit_memory(self: Any, cell_idx: int, cell: Any) -> None:
-    """`ModuleEmitter.emit_memory`, but of a memory of zeros only the first: Yosys reads them slowly."""
+    """`ModuleEmitter.emit_memory`, but of a memory of zeros only the first: `with_loops` knows the others."""
     init = cell.init if any(cell.init) else cell.init[:1]
     mask = (1 << cell.width) - 1
     bits = "".join([f"{word & mask:0{cell.width}b}" for word in reversed(init)])

@@ -111,7 +111,7 @@ def _serve() -> None:
 def generator_digest() -> str:
     """SHA-256 of every source that the generated Verilog depends on, besides the parameters."""
     package, rtl = Path(hlsgen.numerics.__file__).parent, Path(hlsgen.rtl.__file__).parent
-    emit = [package / "emit" / name for name in ("rtl.py", "amaranth_speed.py", "licence.py")]
+    emit = [package / "emit" / name for name in ("rtl.py", "amaranth_speed.py", "licence.py", "zeros.py")]
     named = {f"rtl/{source.relative_to(rtl)}": source for source in rtl.rglob("*.py")}
     others = [package / "numerics.py", *emit, *(package / "machine").rglob("*.py")]
     named |= {str(source.relative_to(package)): source for source in others}

@@ -30,7 +30,7 @@ class ArrayShape:
     """The user's choice: array, bus, the ring's budget in bytes, rows that LOAD and DRAIN move at once.
 
     streamed: keys and values lie in external memory. span: query tiles for which a head's keys and values are
-    read once; 0 for all of them.
+    read once; 0 for all of them. norm_parts: cycles that LOAD takes to normalise a word; 0 means 1.
     """
 
     rows: int
@@ -41,6 +41,7 @@ class ArrayShape:
     row_width: int = 1
     streamed: bool = False
     span: int = 0
+    norm_parts: int = 0
 
     def __post_init__(self) -> None:
         problems = [
@@ -68,6 +69,7 @@ class ArrayShape:
             depth=self.depth,
             bus_bytes=self.bus_bytes,
             row_width=self.row_width,
+            norm_parts=self.norm_parts,
             **memories,
         )
 

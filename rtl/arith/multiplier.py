@@ -10,16 +10,18 @@ from amaranth import C, Cat, ClockSignal, Instance, Module, Mux, Signal, Value, 
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.format.multipliers import BLOCKS, PLAIN, SOFT, find_target
+from hlsgen.machine.format.multipliers import BLOCKS, PLAIN, SOFT, TABLES, find_target
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.latency import MULTIPLIER, SHORT_MULTIPLIER, WIDE_MULTIPLIER
 from hlsgen.rtl.parts.pipeline import delay, register, total
 
-STYLES = (PLAIN, BLOCKS, SOFT)
+STYLES = (PLAIN, BLOCKS, SOFT, TABLES)
 PORT = 18
 """Width of an ECP5 multiplier port."""
 LIMB = PORT - 1
 """Unsigned bits that a signed port holds."""
+DIGITS = 4
+"""Digits that one cycle adds up, where multiplication is by tables."""
 
 
 class Multiplier(wiring.Component):
@@ -33,7 +35,8 @@ class Multiplier(wiring.Component):
         2 or 3 cycles.
     style
         "plain": the `*` operator. "ecp5": one MULT18X18D with its own registers, a third one between its
-        partial products and their sum. "soft": rows of partial products in logic (latency 3 only).
+        partial products and their sum. "soft": rows of partial products in logic (latency 3 only). "tables":
+        the magnitude of b in digits of two bits, in logic (latency 3 only).
 
     Members
     -------
@@ -59,7 +62,7 @@ class Multiplier(wiring.Component):
         if style not in STYLES:
             raise ValueError(f"style must be one of {STYLES}, not {style!r}")
         short, long = SHORT_MULTIPLIER, MULTIPLIER
-        if latency not in (short, long) or (style == SOFT and latency != long):
+        if latency not in (short, long) or (style in (SOFT, TABLES) and latency != long):
             raise ValueError(
                 f"latency must be {short} or {long}, for soft multipliers {long}, not {latency!r}"
             )
@@ -73,7 +76,7 @@ class Multiplier(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m = Module()
-        {PLAIN: self._plain, BLOCKS: self._block, SOFT: self._soft}[self._style](m)
+        {PLAIN: self._plain, BLOCKS: self._block, SOFT: self._soft, TABLES: self._tables}[self._style](m)
         return m
 
     def _plain(self, m: Module) -> None:
@@ -95,6 +98,31 @@ class Multiplier(wiring.Component):
         ports |= {f"p_REG_{name}_CLK": "CLK0" for name in registers}
         m.submodules.block = Instance("MULT18X18D", **ports)
         m.d.comb += self.p.eq(product[a_pad + b_pad :].as_signed())
+
+    def _tables(self, m: Module) -> None:
+        """A digit d of two bits adds d * a: that bit of 0, a, 2 * a or 3 * a and the sum's so far are six.
+
+        So a digit takes a table for each bit of a, and no other logic. `a * b` is `(-a) * (-b)` where b is
+        negative; -b has as many bits as b, unsigned.
+        """
+        negative, bits = self.b[-1], len(self.b)
+        a = Mux(negative, -self.a, self.a).as_signed()
+        digits = register(m, Mux(negative, -self.b, self.b)[:bits], name="digits")
+        triple, a = register(m, a + (a << 1), name="triple"), register(m, a, name="a_q")
+        rows = [
+            Mux(digits[i : i + 2][-1] & (i + 1 < bits), Mux(digits[i], triple, a << 1), Mux(digits[i], a, 0))
+            for i in range(0, bits, 2)
+        ]
+        groups = []
+        for first in range(0, len(rows), DIGITS):
+            found: Value = rows[first].as_signed()
+            for index, row in enumerate(rows[first + 1 : first + DIGITS], start=1):
+                # Synthesis would join the additions, and put rows into tables of their own.
+                kept = Signal(found.shape(), name=f"sum_{first}_{index}", attrs={"keep": "true"})
+                m.d.comb += kept.eq(found)
+                found = kept + (row.as_signed() << (2 * index))
+            groups.append(register(m, found, name=f"group_{first}") << (2 * first))
+        m.d.comb += self.p.eq(register(m, total(groups)[: len(self.p)].as_signed(), name="p_q"))
 
     def _soft(self, m: Module) -> None:
         """Rows of partial products, four to a group; then the groups."""
@@ -165,7 +193,12 @@ class WideMultiplier(wiring.Component):
 
 @dataclass(frozen=True, kw_only=True)
 class MultiplierPlan:
-    """How each place multiplies: `Multiplier` styles, for the array `Array` styles."""
+    """How each place multiplies: `Multiplier` styles, for the array `Array` styles.
+
+    combine: a row's mantissa times its gain. centre: a layer norm's elements times the width. square: their
+    squares. interpolate: between two entries of the mantissas' table. gate: an expert's results times their
+    token's gate.
+    """
 
     array: str
     requantize: str
@@ -175,6 +208,7 @@ class MultiplierPlan:
     centre: str
     square: str
     interpolate: str
+    gate: str
 
 
 def plan(parameters: MachineParameters, target: str) -> MultiplierPlan:
@@ -186,6 +220,7 @@ def plan(parameters: MachineParameters, target: str) -> MultiplierPlan:
     p, chosen = parameters, find_target(target)
     styles = dict.fromkeys(MultiplierPlan.__dataclass_fields__, PLAIN)
     styles["array"] = chosen.array_style(p.rows, p.columns)
+    styles |= dict.fromkeys(chosen.tables, TABLES)
     if chosen.blocks is None:
         return MultiplierPlan(**styles)
     columns = p.columns * p.row_width

@@ -153,7 +153,11 @@ class Core(wiring.Component):
         m.submodules.load = load = LoadStage(p, self._plan, block=self._blocks, trace=self._trace)
         m.submodules.multiply = multiply = MultiplyStage(p)
         m.submodules.drain = drain = DrainStage(
-            p, style=self._plan.requantize, block=self._blocks, trace=self._trace
+            p,
+            style=self._plan.requantize,
+            gate_style=self._plan.gate,
+            block=self._blocks,
+            trace=self._trace,
         )
         m.submodules.weight_ring = ring = weight_ring(p, short=self._blocks, near=self._near)
         m.submodules.constant_ring = constant_ring = Ring(

@@ -83,8 +83,8 @@ class DrainStage(wiring.Component):
     ----------
     parameters
         The machine's shape.
-    style
-        `Multiplier` style.
+    style, gate_style
+        `Multiplier` styles of `Requantize` and of `GateRows`.
     block
         The activation's tables lie in memory blocks: see `Table`.
     trace
@@ -151,9 +151,16 @@ class DrainStage(wiring.Component):
     trace: Any
 
     def __init__(
-        self, parameters: MachineParameters, *, style: str = "plain", block: bool = False, trace: bool = False
+        self,
+        parameters: MachineParameters,
+        *,
+        style: str = "plain",
+        gate_style: str = "plain",
+        block: bool = False,
+        trace: bool = False,
     ) -> None:
         self._parameters, self._style, self._block, self._trace = parameters, style, block, trace
+        self._gate_style = gate_style
         p, columns, lanes = parameters, parameters.columns, group_lanes(parameters)
         members: dict[str, Any] = {
             "jobs": In(stream.Signature(drain_job(p, trace))),
@@ -223,7 +230,7 @@ class DrainStage(wiring.Component):
         """Weighted results; logits of a router to `Route`."""
         p = self._parameters
         tag = tags[drain_result(p) - GATE]
-        m.submodules.gate = gate = GateRows(group_lanes(p))
+        m.submodules.gate = gate = GateRows(group_lanes(p), style=self._gate_style)
         job = control.job
         last = tags[drain_result(p)]
         m.d.comb += [

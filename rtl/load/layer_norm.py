@@ -15,6 +15,7 @@ from hlsgen.rtl.arith.multiplier import Multiplier, MultiplierPlan
 from hlsgen.rtl.arith.numerics import saturate_bits
 from hlsgen.rtl.format.jobs import load_config, load_tag
 from hlsgen.rtl.load.normalise import LEFT_BITS, VALUE_BITS, NormaliseLanes, shift_amount
+from hlsgen.rtl.load.parts import Join, Split
 from hlsgen.rtl.load.pool import Pool
 from hlsgen.rtl.load.ports import SUM_BITS, Column, ColumnPorts, NormRow, NormRowPorts, Words, WordsPorts
 from hlsgen.rtl.parts.memories import WordMemory, delay_in_memory, ram, words_of
@@ -116,35 +117,43 @@ class LayerNormLoad(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m, p = Module(), self._parameters
-        m.submodules.lanes = lanes = NormaliseLanes(p.columns, style=self._plan.normalise)
-        pool_valid, pool_sums = self._pool(m)
+        m.submodules.lanes = lanes = NormaliseLanes(p.norm_lanes, style=self._plan.normalise)
+        m.submodules.split = split = Split(p.norm_parts or 1, words_of(16, p.columns), self._tag)
+        m.submodules.join = join = Join(p.norm_parts or 1, words_of(8, p.columns))
+        m.d.comb += [
+            split.valid.eq(self.i.valid & ~self.column.pools),
+            split.word.eq(self.i.word),
+            split.tag.eq(self.i.tag),
+        ]
+        pool_valid, pool_sums, pool_tag = self._pool(m)
         pooled = delay(m, pool_valid, 1 + lanes.shifted_latency, name="pooled")
-        pooled_tag = delay(m, self.i.tag, Pool.latency + 1 + lanes.shifted_latency, name="pooled_tag")
+        pooled_tag = delay(m, pool_tag, 1 + lanes.shifted_latency, name="pooled_tag")
         to_norm = register(m, self.column.to_norm, name="to_norm")
-        row_valid = (self.i.valid & ~self.column.pools) | (pooled & to_norm)
+        row_valid = split.o_valid | (pooled & to_norm)
         row_tag = Signal(self._tag)
-        row_word = Signal(words_of(16, p.columns))
-        m.d.comb += row_tag.eq(Mux(pooled, pooled_tag, self.i.tag))
-        for lane in range(p.columns):
+        row_word = Signal(words_of(16, p.norm_lanes))
+        m.d.comb += row_tag.eq(Mux(pooled, pooled_tag, split.o_tag))
+        for lane in range(p.norm_lanes):
             mean = saturate_bits(lanes.shifted[lane], 16)
-            m.d.comb += row_word[lane].eq(Mux(pooled, mean, self.i.word[lane]))
+            m.d.comb += row_word[lane].eq(Mux(pooled, mean, split.part[lane]))
         self._statistics(m, row_valid, row_word, row_tag)
         found, found_word, found_tag, starts = self._rows(m, row_valid, row_word, row_tag)
         self._normalise(m, lanes, found_word, starts, pool_valid, pool_sums)
         out_tag = self._delay(m, found_tag, CENTRE + lanes.latency, name="o_tag")
         out_valid = delay(m, found, CENTRE + lanes.latency, name="o_valid")
         is_pool = pooled & ~to_norm
-        m.d.comb += [self.o.valid.eq(out_valid | is_pool), self.o.tag.eq(Mux(is_pool, pooled_tag, out_tag))]
-        for lane in range(p.columns):
+        m.d.comb += [join.valid.eq(out_valid | is_pool), self.o.tag.eq(Mux(is_pool, pooled_tag, out_tag))]
+        for lane in range(p.norm_lanes):
             mean = saturate_bits(lanes.shifted[lane], 8)
-            m.d.comb += self.o.word[lane].eq(Mux(is_pool, mean, lanes.result[lane]))
+            m.d.comb += join.part[lane].eq(Mux(is_pool, mean, lanes.result[lane]))
+        m.d.comb += [self.o.valid.eq(join.o_valid), self.o.word.eq(join.word)]
         return m
 
-    def _pool(self, m: Module) -> tuple[Value, list[Value]]:
-        """Sums over rows, where they are wanted."""
+    def _pool(self, m: Module) -> tuple[Value, Any, Any]:
+        """Sums over rows, where they are wanted: valid, sums and tag of a part of a word."""
         p = self._parameters
         if not self._pools:
-            return C(0, 1), [C(0, signed(VALUE_BITS))] * p.columns
+            return C(0, 1), [C(0, signed(VALUE_BITS))] * p.norm_lanes, Signal(self._tag)
         m.submodules.pool = pool = Pool(p.columns, p.row_width)
         m.d.comb += [
             pool.valid.eq(self.i.valid & self.column.pools),
@@ -153,7 +162,14 @@ class LayerNormLoad(wiring.Component):
             pool.rows.eq(self.column.rows),
             pool.word.eq(self.column.words),
         ]
-        return pool.o_valid, [pool.sum[lane] for lane in range(p.columns)]
+        sums = data.ArrayLayout(signed(VALUE_BITS), p.columns)
+        m.submodules.split_sums = split = Split(p.norm_parts or 1, sums, self._tag)
+        m.d.comb += [
+            split.valid.eq(pool.o_valid),
+            split.word.eq(pool.sum),
+            split.tag.eq(delay(m, self.i.tag, Pool.latency, name="pool_tag")),
+        ]
+        return split.o_valid, split.part, split.o_tag
 
     def _statistics(self, m: Module, valid: Value, word: Any, tag: Any) -> None:
         """Sum and sum of squares of a row, then the row unit's start."""
@@ -161,7 +177,7 @@ class LayerNormLoad(wiring.Component):
         first = register(m, tag.row_first, name="x_first")
         last = register(m, tag.row_last, name="x_last")
         word = register(m, word, name="x")
-        columns = self._parameters.columns
+        columns = self._parameters.norm_lanes
         squares = []
         for lane in range(columns):
             square = Multiplier(16, 16, latency=MULTIPLIER, style=self._plan.square)
@@ -170,7 +186,7 @@ class LayerNormLoad(wiring.Component):
             squares.append(square.p.as_unsigned()[:31])
         word_squares, stages = tree(m, squares, name="squares")
         stages += MULTIPLIER
-        assert 1 + stages + 1 == statistics(self._parameters)
+        assert 1 + stages + 1 + (self._parameters.norm_parts or 1) - 1 == statistics(self._parameters)
         word_sum, early = tree(m, [word[lane] for lane in range(columns)], name="sums")
         word_sum = delay(m, word_sum, stages - early, name="word_sum")
         valid = delay(m, valid, stages, name="s_valid")
@@ -189,18 +205,20 @@ class LayerNormLoad(wiring.Component):
     def _rows(self, m: Module, valid: Value, word: Any, tag: Any) -> tuple[Value, Any, Any, Value]:
         """Words wait for their row's result: valid, word and tag two cycles after they are called."""
         p = self._parameters
-        depth = 1 << address_bits(p.tile_words + 64)
-        layout = data.StructLayout({"word": words_of(16, p.columns), "tag": self._tag})
+        parts = p.norm_parts or 1
+        depth = 1 << address_bits(parts * p.tile_words + 64)
+        layout = data.StructLayout({"word": words_of(16, p.norm_lanes), "tag": self._tag})
         m.submodules.waiting = waiting = WordMemory(layout.size, depth)
         entry = Signal(layout)
         m.d.comb += [entry.word.eq(word), entry.tag.eq(tag)]
         tail, head = Signal(address_bits(depth)), Signal(address_bits(depth))
-        left = Signal.like(self.config.words)
+        words = self.config.words << (parts.bit_length() - 1)
+        left = Signal(len(words))
         running = Signal()
         with m.If(running):
             m.d.sync += [head.eq(head + 1), left.eq(left - 1), running.eq(left != 1)]
         with m.If(self.row.valid):
-            m.d.sync += [left.eq(self.config.words), running.eq(1)]
+            m.d.sync += [left.eq(words), running.eq(1)]
         m.d.comb += [
             waiting.write.eq(valid),
             waiting.write_address.eq(tail),
@@ -233,7 +251,7 @@ class LayerNormLoad(wiring.Component):
         word: Any,
         starts: Value,
         pool_valid: Value,
-        pool_sums: list[Value],
+        pool_sums: Any,
     ) -> None:
         """Row parameters are copied from stage to stage as the row's first word passes.
 
@@ -255,11 +273,13 @@ class LayerNormLoad(wiring.Component):
         at_product = delay(m, at_centre, 1 + lanes.multiply_at, name="at_product")
         with m.If(at_product):
             m.d.sync += lanes.multiplier.eq(centre.multiplier)
-        width = self.config.norm_width
+        # No row is longer than a row of a tile slot.
+        longest = self._parameters.tile_words * self._parameters.columns
+        width = self.config.norm_width[: longest.bit_length()]
         pool_amount = self.config.pool_shift + LEFT_BITS
         m.d.sync += lanes.amount.eq(Mux(pool_valid, pool_amount, centre.amount))
-        for lane in range(self._parameters.columns):
-            product = Multiplier(16, 14, latency=MULTIPLIER, style=self._plan.centre)
+        for lane in range(self._parameters.norm_lanes):
+            product = Multiplier(16, len(width) + 1, latency=MULTIPLIER, style=self._plan.centre)
             m.submodules[f"centre_{lane}"] = product
             value = Signal(signed(VALUE_BITS), name=f"value_{lane}", reset_less=True)
             m.d.comb += [product.a.eq(word[lane]), product.b.eq(width), lanes.value[lane].eq(value)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -126,7 +126,10 @@ class RowWalk(wiring.Component):
         # What decides about a job's end is known a cycle ahead: LOAD's next job starts in that cycle.
         final, single = Signal(), Signal()
         waits = self._gap(m, issue & first & (job.load == Load.LAYER_NORM))
-        m.d.comb += [issue.eq(self.busy & ~(first & waits)), self.finishing.eq(issue & final)]
+        m.d.comb += [
+            issue.eq(self.busy & ~(first & waits) & ~self._spaced(m, issue, job)),
+            self.finishing.eq(issue & final),
+        ]
         stride = Mux(context, p.score_words, job.source_stride)
         following, size = (
             row_address + Mux(pool, 1, stride),
@@ -185,6 +188,16 @@ class RowWalk(wiring.Component):
             with m.If(self.start & self.job.gather):
                 m.d.sync += [gap.eq(PRODUCTS - 1), waits.eq(1)]
         return waits
+
+    def _spaced(self, m: Module, issue: Value, job: Any) -> Value:
+        """The next word has to wait: words that go to the layer norm in parts are as many cycles apart."""
+        parts = self._parameters.norm_parts or 1
+        if parts == 1:
+            return C(0, 1)
+        wait = Signal(range(parts))
+        norms = (job.load == Load.LAYER_NORM) | (job.load == Load.POOL) | (job.load == Load.POOL_NORM)
+        m.d.sync += wait.eq(Mux(issue & norms, parts - 1, Mux(wait != 0, wait - 1, 0)))
+        return wait != 0
 
     @property
     def _address_bits(self) -> int:

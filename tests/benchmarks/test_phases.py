@@ -12,6 +12,7 @@ from support.graphs import TINY, images, integer_vit
 from benchmarks import table
 from benchmarks.case import Case, Result, run
 from benchmarks.cases import Bar
+from benchmarks.timing.size import Size
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,17 @@ def test_products_per_block(result: Result) -> None:
     assert f"| {counted.useful_per_block:.2f} (8) |" in table.page([(counted, Bar())])
     assert not Bar(useful_per_block=0.001).met(result)
     assert not Bar(useful_per_block=counted.useful_per_block + 0.001).met(counted)
+
+
+def test_the_page_tells_tables_beside_blocks(result: Result) -> None:
+    cells = Size(logic=900, lut_ram=80, shift=20, ff=0, carry=0, dsp=40, ram_blocks=0, macs=16)
+    page = table.page([(dataclasses.replace(result, size=cells), Bar()), (result, Bar())])
+    useful = f"{1000 * result.cycles / result.macs:.1f}"
+    who = f"hlsgen, tiny {result.case.array_text} @{result.case.memory}"
+    assert f"| {who} | 1,000 | 40 | 25.0 | 62.5 | {useful} | simulation |" in page
+    assert page.count("| hlsgen, tiny ") == 1
+    assert "| CoQMoE | 156,100 | 1,754 | 89.0 |  | 387 | arXiv 2506.08496 |" in page
+    assert "| UbiMoE | 123,400 | 1,850 | 66.7 |  | 1213 | arXiv 2502.05602 |" in page
 
 
 def test_the_page_has_a_row_for_every_case(result: Result) -> None:

@@ -39,9 +39,11 @@ from hlsgen.rtl.experts.gates import RouteGates, RouteSums
 from hlsgen.rtl.experts.queues import ExpertQueues
 from hlsgen.rtl.experts.route import Route
 from hlsgen.rtl.experts.select import LogitWalk, RouteSelect
+from hlsgen.rtl.format.jobs import load_tag
 from hlsgen.rtl.load.exp import ExpLoad
 from hlsgen.rtl.load.layer_norm import LayerNormLoad
 from hlsgen.rtl.load.normalise import NormaliseLanes
+from hlsgen.rtl.load.parts import Join, Split
 from hlsgen.rtl.load.patch_walk import PatchWalk
 from hlsgen.rtl.load.patches import PatchesLoad
 from hlsgen.rtl.load.pool import Pool
@@ -56,7 +58,7 @@ from hlsgen.rtl.outside.registers import Registers
 from hlsgen.rtl.outside.starts import Starts
 from hlsgen.rtl.outside.store_words import StoreWords
 from hlsgen.rtl.outside.write_back import WriteBack
-from hlsgen.rtl.parts.memories import LaneMemory, Table, WordMemory
+from hlsgen.rtl.parts.memories import LaneMemory, Table, WordMemory, words_of
 from hlsgen.rtl.parts.queues import Queue, Ring
 from hlsgen.rtl.parts.ready import ReadyStage
 from hlsgen.rtl.parts.resize import Resize
@@ -70,6 +72,7 @@ PLAIN = MachineParameters(
 )  # fmt: skip
 SMALL = dataclasses.replace(PLAIN, rows=1, depth=2)
 RMS = dataclasses.replace(PLAIN, rms_norms=1)
+PARTS = dataclasses.replace(PLAIN, norm_parts=2)
 EXPERTS = dataclasses.replace(PLAIN, experts=4, choices=2, queue_tokens=8, tasks=2)
 STREAMED = dataclasses.replace(PLAIN, workspace_units=4)
 WIDE = dataclasses.replace(PLAIN, columns=4, row_width=2)
@@ -130,6 +133,9 @@ SLOW: Mapping[str, Cases] = {
         "row_unit": lambda: RowUnit(variance_style="ecp5", combine_style="ecp5", interpolate_style="ecp5"),
         "layer_norm": lambda: LayerNormLoad(PLAIN, plan(PLAIN, "ecp5"), memory=True),
         "rms_norm": lambda: LayerNormLoad(RMS, plan(RMS, "ecp5"), memory=True),
+        "layer_norm_in_parts": lambda: LayerNormLoad(PARTS, plan(PARTS, "ecp5"), memory=True),
+        "split": lambda: Split(2, words_of(16, 4), load_tag(PLAIN, False)),
+        "join": lambda: Join(2, words_of(8, 4)),
         "load": lambda: LoadStage(PLAIN, plan(PLAIN, "ecp5"), block=True),
         "walk": lambda: RowWalk(PLAIN),
         "walk_experts": lambda: RowWalk(EXPERTS),

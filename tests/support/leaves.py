@@ -22,7 +22,7 @@ from support.leaf_bench import LeafBench, Leaves, build, packed
 
 LANES = 4
 LOGIT_BITS = 8
-MULTIPLIERS = [(style, latency) for style in STYLES for latency in (2, 3) if (style, latency) != ("soft", 2)]
+MULTIPLIERS = [(style, 3) for style in STYLES] + [(style, 2) for style in ("plain", "ecp5")]
 CONSTANT_SHIFTS = range(10)
 DENOMINATOR_LATER = 2
 """Cycles from a row's last exp word to its sum: an adder tree for four lanes, an accumulator."""

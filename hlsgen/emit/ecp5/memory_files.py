@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Contents of memories in files of their own: Yosys reads a file many times sooner than assignments."""
+"""Contents of memories in files of their own: Yosys reads those much sooner than assignments or loops."""
 
 from __future__ import annotations
 
 import re
+
+from hlsgen.emit.zeros import LOOPS
 
 FOLDER = "memories"
 LEAST_WORDS = 64
@@ -16,7 +18,8 @@ _ASSIGNMENTS = re.compile(
 def split_contents(verilog: str) -> tuple[str, dict[str, str]]:
     """The text with `$readmemh` for the contents of memories, and name to text of the files that it reads.
 
-    Takes Verilog as Amaranth writes it. Memories of fewer than `LEAST_WORDS` words keep their assignments.
+    Takes Verilog as `rtl.convert` writes it. Memories of fewer than `LEAST_WORDS` words stay as they are, and
+    all of one number of zeros read one file.
     """
     files: dict[str, str] = {}
 
@@ -28,6 +31,19 @@ def split_contents(verilog: str) -> tuple[str, dict[str, str]]:
         name = f"{FOLDER}/{len(files)}_{re.sub(r'[^A-Za-z0-9_]', '', memory)}.hex"
         values = (int(digits, {"h": 16, "d": 10}[base]) for *_, base, digits in words)
         files[name] = "".join(f"{value:x}\n" for value in values)
-        return f'  initial $readmemh("{name}", {memory} , 0, {len(words) - 1});\n'
+        return _read(name, memory, len(words))
 
-    return _ASSIGNMENTS.sub(replace, verilog), files
+    def zeros(match: re.Match[str]) -> str:
+        words = int(match["words"])
+        if words < LEAST_WORDS:
+            return match[0]
+        name = f"{FOLDER}/zeros_{words}.hex"
+        files[name] = "0\n" * words
+        return _read(name, match["memory"], words)
+
+    text = _ASSIGNMENTS.sub(replace, verilog)
+    return LOOPS.sub(zeros, text), files
+
+
+def _read(name: str, memory: str, words: int) -> str:
+    return f'  initial $readmemh("{name}", {memory} , 0, {words - 1});\n'

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from hlsgen.machine.format.parameters import ceil_div
 
-PLAIN, SOFT, BLOCKS = "plain", "soft", "ecp5"
-"""Styles of a multiplier: the `*` operator, logic, a MULT18X18D."""
+PLAIN, SOFT, BLOCKS, TABLES = "plain", "soft", "ecp5", "tables"
+"""Styles of a multiplier: the `*` operator, logic, a MULT18X18D, logic of tables with six inputs."""
 PAIRED_ROWS, PAIRED_COLUMNS = "xilinx_packed", "ecp5_packed"
 """Styles of the array, beside `PLAIN` and `BLOCKS`: a DSP48E2 for two rows, a MULT18X18D for two columns."""
 
@@ -24,6 +24,8 @@ class RtlTarget:
     """The array's style with a multiplier for two rows, if there is one."""
     column_pairs: str = ""
     """The array's style with a multiplier for two columns, if there is one."""
+    tables: tuple[str, ...] = ()
+    """Places that multiply in tables though there are blocks: see `MultiplierPlan` in `rtl/arith`."""
     blocks: int | None = None
     """Multiplier blocks that the RTL names as such, at most; None: synthesis maps all products."""
     block_rams: bool = False
@@ -48,8 +50,9 @@ TARGETS: dict[str, RtlTarget] = {
         RtlTarget(name="generic"),
         # Place and route of an 85F gets slow near its 156 blocks.
         RtlTarget(name="ecp5", single=BLOCKS, column_pairs=PAIRED_COLUMNS, blocks=140, block_rams=True),
-        # A block of 27 x 18 bits serves two rows.
-        RtlTarget(name="xilinx", row_pairs=PAIRED_ROWS),
+        # A block of 27 x 18 bits serves two rows. A lane's narrow product would leave half of a block idle,
+        # and a machine takes a larger share of such a device's blocks than of its tables.
+        RtlTarget(name="xilinx", row_pairs=PAIRED_ROWS, tables=("centre", "square", "gate")),
     )
 }
 """By name."""

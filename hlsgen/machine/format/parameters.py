@@ -16,8 +16,8 @@ SECTION_ALIGN = 64
 """Bytes to which every section of an Image, the input and the output are padded."""
 
 
-_MAY_BE_ZERO = ("workspace_units", "experts", "choices", "queue_tokens", "rms_norms")
-_NEWER = ("rms_norms",)
+_MAY_BE_ZERO = ("workspace_units", "experts", "choices", "queue_tokens", "rms_norms", "norm_parts")
+_NEWER = ("rms_norms", "norm_parts")
 """Parameters that do not count for the build id while they are 0: machines from before them keep theirs."""
 
 
@@ -79,6 +79,8 @@ class MachineParameters:
     """Units of 64 bytes that keys take in external memory, and values behind them; 0: both stay inside."""
     rms_norms: int = 0
     """1: LOAD can normalise rows whose mean stays where it is; 0: it takes every row's mean away."""
+    norm_parts: int = 0
+    """Parts in which LOAD normalises a word, one a cycle: a power of two; 0 means 1."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -99,6 +101,12 @@ class MachineParameters:
                 ("choices", self.choices <= self.experts, "at most the number of experts"),
                 ("tasks", self.tasks <= 16, "at most 16"),
                 ("rms_norms", self.rms_norms <= 1, "0 or 1"),
+                (
+                    "norm_parts",
+                    self.norm_parts <= 0
+                    or (is_power_of_two(self.norm_parts) and self.norm_parts <= max(1, self.columns)),
+                    "0 or a power of two, at most columns",
+                ),
                 ("row_width", not self.experts or self.row_width == 1, "1 in a machine with experts"),
                 ("accumulator_bits", 16 <= self.accumulator_bits <= 32, "in 16..32"),
             )
@@ -143,6 +151,11 @@ class MachineParameters:
     def field_bits(self) -> Mapping[str, int]:
         """Bits that the fields of commands may have."""
         return FIELD_BITS if self.rms_norms else FIELD_BITS | {"norm_rms": 0}
+
+    @property
+    def norm_lanes(self) -> int:
+        """Elements that LOAD normalises in a cycle, for each of its `row_width` rows."""
+        return self.columns // (self.norm_parts or 1)
 
     @property
     def pools(self) -> bool:

@@ -65,9 +65,11 @@ class LayerNorm(LoadMode):
         return normalise(command, m.operand_rows(m.residual, command, row))
 
     def time(self, p: MachineParameters, t: StageTimes, command: Command, job: Job) -> LoadTime:
-        words, groups = command.k_words, p.row_groups(command.tile_rows(job.tile, p.rows))
-        spacing = max(words, t.row_spacing)
-        return LoadTime(groups * spacing, t.norm + 2 * words - spacing - 1)
+        parts, groups = p.norm_parts or 1, p.row_groups(command.tile_rows(job.tile, p.rows))
+        spacing = max(parts * command.k_words, t.row_spacing)
+        # From a row's first read to its last one, and from its first operand word to its last one.
+        way = (command.k_words - 1) * parts
+        return LoadTime(groups * spacing, t.norm + 2 * way + 1 - spacing)
 
     def setting(self, command: Command, job: Job) -> tuple[int, ...]:
         del job

@@ -43,7 +43,7 @@ class Pool(LoadMode):
 
     def time(self, p: MachineParameters, t: StageTimes, command: Command, job: Job) -> LoadTime:
         del job
-        return LoadTime(p.row_groups(command.pool_rows) * command.k_words, t.pool)
+        return LoadTime(p.row_groups(command.pool_rows) * command.k_words * (p.norm_parts or 1), t.pool)
 
     def setting(self, command: Command, job: Job) -> tuple[int, ...]:
         del job
@@ -64,7 +64,9 @@ class PoolNorm(LoadMode):
 
     def time(self, p: MachineParameters, t: StageTimes, command: Command, job: Job) -> LoadTime:
         del job
-        return LoadTime(p.row_groups(command.pool_rows) * command.k_words, t.pool_norm + command.k_words - 1)
+        parts = p.norm_parts or 1
+        reads = p.row_groups(command.pool_rows) * command.k_words * parts
+        return LoadTime(reads, t.pool_norm + (command.k_words - 2) * parts + 1)
 
     def setting(self, command: Command, job: Job) -> tuple[int, ...]:
         del job

@@ -93,16 +93,16 @@ def denominator(p: MachineParameters) -> int:
 
 def statistics(p: MachineParameters) -> int:
     """A row's last word to its sum and its sum of squares."""
-    return 1 + MULTIPLIER + tree(p.columns) + 1
+    return 1 + (p.norm_parts or 1) - 1 + MULTIPLIER + tree(p.norm_lanes) + 1
 
 
 def norm(p: MachineParameters) -> int:
-    """A row's last word to its first operand word."""
-    return statistics(p) + ROW_NORM + CALL + CENTRE + NORMALISE
+    """A row's last word to its first operand word, whose last part is the last to come."""
+    return statistics(p) + ROW_NORM + CALL + CENTRE + NORMALISE + (p.norm_parts or 1) - 1
 
 
 def pool() -> int:
-    """A column's last word to its operand word."""
+    """A column's last word to the first part of its operand word."""
     return POOL + 1 + SHIFTED
 
 

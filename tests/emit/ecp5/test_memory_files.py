@@ -21,13 +21,13 @@ from hlsgen.emit.rtl import convert
 BENCH = """module bench;
   reg clk = 0;
   reg [9:0] address = 0;
-  wire [39:0] value;
+  wire [40:0] value;
   tables dut(.clk(clk), .rst(1'b0), .address(address), .value(value));
   integer i;
   initial for (i = 0; i < 600; i = i + 1) begin
     #1 address = i;
     #1 clk = 1;
-    #1 $display("%h", value);
+    #1 $display("%b", value);
     clk = 0;
   end
 endmodule
@@ -35,21 +35,22 @@ endmodule
 
 
 class Tables(wiring.Component):
-    """Three memories that are read at one address: wide, of zeros, and small."""
+    """Four memories that are read at one address: wide, of zeros, and two small ones."""
 
     address: Signal
     value: Signal
 
     def __init__(self) -> None:
-        super().__init__({"address": In(10), "value": Out(40)})
+        super().__init__({"address": In(10), "value": Out(41)})
 
     def elaborate(self, platform: object) -> Module:
         del platform
         m, place = Module(), 0
         for name, bits, depth, init in (
             ("wide", 33, 600, [(1 << 32) - 7 * i for i in range(600)]),
-            ("zeros", 5, LEAST_WORDS, []),
+            ("zeros", 5, 600, []),
             ("small", 2, LEAST_WORDS - 1, [3, 1]),
+            ("few", 1, LEAST_WORDS - 1, []),
         ):
             m.submodules[name] = memory = Memory(shape=bits, depth=depth, init=init)
             port = memory.read_port()
@@ -62,7 +63,7 @@ def test_only_large_memories_are_split_off() -> None:
     text, files = split_contents(convert(Tables(), "tables"))
     wide, zeros = sorted(files)
     assert files[wide].splitlines() == [f"{(1 << 32) - 7 * i:x}" for i in range(600)]
-    assert files[zeros] == "0\n" * LEAST_WORDS
+    assert (zeros, files[zeros]) == ("memories/zeros_600.hex", "0\n" * 600)
     assert text.count("$readmemh") == 2
     assert len(text.splitlines()) < 250
     assert split_contents(text) == (text, {})
@@ -82,6 +83,9 @@ def test_the_words_are_the_same(tmp_path: Path) -> None:
         seen.append(subprocess.run(["vvp", "-n", name], check=True, cwd=tmp_path, capture_output=True).stdout)
     assert seen[0] == seen[1]
     assert len(set(seen[0].split())) > 500
+    values = seen[0].decode().split()
+    assert all(value[-38:-33] == "00000" for value in values)
+    assert all(value[0] == "0" for value in values[: LEAST_WORDS - 1])
 
 
 def test_a_project_carries_them() -> None:

@@ -37,7 +37,10 @@ from hlsgen.rtl.parts.queues import Queue
 SETTLED, LIMIT = 40, 80
 """Cycles before the change, and until an output must have changed."""
 P = MachineParameters(rows=2, columns=4, depth=4, logit_bits=8)
-SHAPES = [dataclasses.replace(P, columns=columns) for columns in (1, 2, 4, 8, 16)]
+SHAPES = [
+    *(dataclasses.replace(P, columns=columns) for columns in (1, 2, 4, 8, 16)),
+    *(dataclasses.replace(P, columns=8, norm_parts=parts) for parts in (1, 2, 8)),
+]
 Values = dict[str, Any]
 """Values of ports, by their path from the component: names and indices."""
 
@@ -117,6 +120,10 @@ PARTS = _named(
         lambda: Multiplier(9, 8, latency=latency.MULTIPLIER, style="soft"), {"a": 3}, {"b": 5}, "p",
         latency.MULTIPLIER,
     ),
+    multiplier_tables=Case(
+        lambda: Multiplier(9, 8, latency=latency.MULTIPLIER, style="tables"), {"a": 3}, {"b": 5}, "p",
+        latency.MULTIPLIER,
+    ),
     multiplier_short=Case(lambda: Multiplier(9, 8), {"a": 3}, {"b": 5}, "p", latency.SHORT_MULTIPLIER),
     wide_multiplier=Case(WideMultiplier, {"a": 3}, {"b": 5}, "p", latency.WIDE_MULTIPLIER),
     reciprocal=Case(Reciprocal, {}, {"start": 1, "x": 77}, "valid", latency.RECIPROCAL),
@@ -168,7 +175,7 @@ def test_parts(case: Case) -> None:
     assert measured(case) == case.cycles
 
 
-@pytest.mark.parametrize("p", SHAPES, ids=lambda p: f"c{p.columns}")
+@pytest.mark.parametrize("p", SHAPES, ids=lambda p: f"c{p.columns}n{p.norm_parts}")
 def test_parts_whose_latency_depends_on_the_columns(p: MachineParameters) -> None:
     lanes = {f"logits.{lane}": -5 for lane in range(p.columns)}
     row = {"valid": 1, "restart": 1, "mask": 1} | lanes
@@ -188,7 +195,7 @@ def test_a_score_is_exp_as_late_as_every_operand_word() -> None:
     assert measured(case) == latency.EXP == latency.FIXED - latency.MEMORY
 
 
-@pytest.mark.parametrize("p", SHAPES[1:4], ids=lambda p: f"c{p.columns}")
+@pytest.mark.parametrize("p", [*SHAPES[1:4], *SHAPES[-2:]], ids=lambda p: f"c{p.columns}n{p.norm_parts}")
 def test_layer_norm(p: MachineParameters) -> None:
     """A row's only word to its operand word; the answer is as late as a real one's."""
     unit, found = LayerNormLoad(p, plan(p, "generic")), []

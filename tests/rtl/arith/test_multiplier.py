@@ -73,14 +73,16 @@ def test_impossible_multipliers(options: dict[str, Any], message: str) -> None:
 
 def test_the_plan_spends_the_blocks_on_the_array_first() -> None:
     small, large = (MachineParameters(rows=rows, columns=4, depth=8) for rows in (4, 8))
-    assert set(vars(plan(small, "ecp5")).values()) == {"ecp5", "ecp5_packed"}
+    assert set((vars(plan(small, "ecp5")) | {"gate": "ecp5"}).values()) == {"ecp5", "ecp5_packed"}
     chosen = plan(large, "ecp5")
     blocks = {"array": large.lanes // 2, "requantize": 8, "normalise": 4, "row": 1, "combine": 1}
-    blocks |= {"centre": 4, "square": 4, "interpolate": 1}
+    blocks |= {"centre": 4, "square": 4, "interpolate": 1, "gate": 0}
     most = TARGETS["ecp5"].blocks
     assert most is not None
     assert sum(blocks[name] for name, style in vars(chosen).items() if style != "soft") <= most
     assert (chosen.array, chosen.requantize, chosen.square) == ("ecp5_packed", "ecp5", "soft")
     assert set(vars(plan(large, "generic")).values()) == {"plain"}
+    xilinx = vars(plan(large, "xilinx"))
+    assert {name for name, style in xilinx.items() if style == "tables"} == {"centre", "square", "gate"}
     with pytest.raises(ValueError, match="target must be"):
         plan(large, "asic")

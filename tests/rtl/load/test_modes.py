@@ -144,6 +144,16 @@ def test_operand_words_of_a_machine_with_rms_norms(
     test_operand_words(mode, dataclasses.replace(parameters, rms_norms=1), stall)
 
 
+@pytest.mark.parametrize("stall", [0.0, 0.4])
+@pytest.mark.parametrize(
+    "mode",
+    [layer_norm, narrow_layer_norm, pool, pool_that_saturates, pool_norm, rms_norm_between_layer_norms],
+    ids=lambda mode: mode.__name__,
+)
+def test_operand_words_normalised_in_parts(mode: Callable[[Script], Command], stall: float) -> None:
+    test_operand_words(mode, dataclasses.replace(WIDE, norm_parts=2, rms_norms=1), stall)
+
+
 @pytest.mark.parametrize(("parameters", "stall"), RUNS, ids=["full-speed", "stalled"])
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.__name__)
 def test_operand_words(
