@@ -21,8 +21,8 @@ from hlsgen.machine.run import trace
 from hlsgen.sim.place import build_place
 from hlsgen.store.cache import kept_file, key
 
-FLAGS = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
-SANITIZE = ("-O1", "-g", "-DHLSGEN_CHECK", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+FLAGS = ("-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
+SANITIZE = ("-O0", "-g1", "-DHLSGEN_CHECK", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 TRACE = ("-DHLSGEN_TRACE",)
 SOURCES, NAME = ("top.cpp", "tb.cpp"), "tb"
 """What is compiled, and into what."""
