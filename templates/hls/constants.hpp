@@ -135,33 +135,41 @@ private:
         }
     }
 
-    /// An entry of the table; the next one follows in the next iteration.
+    void copy(int at, UInt<8> (&bytes)[table_entries]) const {
+#pragma HLS INLINE
+        for (int i = 0; i < table_entries; ++i) {
+#pragma HLS UNROLL
+            bytes[i] = word.bytes[(at + i) % size];
+        }
+    }
+
+    /// Entries of the table, in machines with experts one gate; the next ones follow in the next iteration.
     void give_entry(Stream<ConstantWord<P>>& constants, Stream<TableWord>& tables) {
 #pragma HLS INLINE
         const int at = entry % size;
+        const bool gate = kind == gate_item;
+        const int index = gate ? entry / 2 : entry / table_entries;
         if (kind == exp_item) {
             TableWord out;
             out.after = after;
             out.bank = bank;
-            out.index = entry;
-            out.value = word.bytes[at];
+            out.index = index;
+            copy(at, out.bytes);
             if (entry < Derived<P>::exp_entries) {
                 tables.write(out);
             }
-            entry += 1;
         } else {
-            const bool gate = kind == gate_item;
             ConstantWord<P> out;
             out.kind = gate ? Entry::gate : Entry::activation;
             out.after = after;
             out.bank = bank;
-            out.index = gate ? entry / 2 : entry;
-            out.value = gate ? join(word.bytes[at], word.bytes[at + 1]) : UInt<16>(word.bytes[at]);
-            if (out.index < (gate ? Derived<P>::exp_entries : 256)) {
+            out.index = index;
+            copy(at, out.bytes);
+            if (gate ? index < Derived<P>::exp_entries : entry < 256) {
                 constants.write(out);
             }
-            entry += gate ? 2 : 1;
         }
+        entry += gate ? 2 : table_entries;
         held = entry % size != 0 && entry < count;
         if (entry >= count) {
             kind = 0;

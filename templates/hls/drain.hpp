@@ -26,6 +26,7 @@ struct DrainStage {
     DrainStage() {
 #pragma HLS ARRAY_RESHAPE variable=constants complete dim=2
 #pragma HLS ARRAY_PARTITION variable=activation complete dim=1
+#pragma HLS ARRAY_RESHAPE variable=activation complete dim=3
 #pragma HLS ARRAY_PARTITION variable=result complete
     }
 
@@ -61,7 +62,7 @@ private:
 
     Settled<Filled> written;
     Constant constants[P::constant_words][P::columns];
-    Int<8> activation[P::columns][2 * 256];  // a copy a lane; bank * 256 + index
+    Int<8> activation[P::columns][2 * 256 / table_entries][table_entries];  // a copy a lane; bank, index
     RowScale scale[P::rows];
     Int<16> maximum[P::rows];
     int token[Derived<P>::queue_entries];
@@ -104,14 +105,17 @@ private:
             if (word.kind == Entry::activation) {
                 for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
-                    activation[c][word.bank * 256 + word.index] = as_signed<8>(UInt<8>(word.value));
+                    for (int i = 0; i < table_entries; ++i) {
+#pragma HLS UNROLL
+                        activation[c][word.bank * (256 / table_entries) + word.index][i] = as_signed<8>(word.bytes[i]);
+                    }
                 }
                 held = false;
             } else if (!gate_waits) {
                 gate_waits = true;
                 held = false;
                 gate_index = word.index;
-                gate_value = word.value;
+                gate_value = join(word.bytes[0], word.bytes[1]);
             }
         }
         (void)sizeof...(more);

@@ -6,15 +6,15 @@
 
 namespace hlsgen {
 
-/// The table has a copy for each lane; bank * 256 + index.
+/// The table has a copy for each lane: bank * 256 + index, `table_entries` of them a word.
 template <class P>
-void drain_activation(const Command& command, const Int<8> (&table)[P::columns][2 * 256],
+void drain_activation(const Command& command, const Int<8> (&table)[P::columns][2 * 256 / table_entries][table_entries],
                       Int<16> (&result)[P::columns]) {
 #pragma HLS INLINE
     for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
-        const int index = result[c] + 128;
-        result[c] = table[c][command.activation_bank * 256 + index];
+        const int index = command.activation_bank * 256 + result[c] + 128;
+        result[c] = table[c][index / table_entries][index % table_entries];
     }
 }
 

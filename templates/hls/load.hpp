@@ -139,7 +139,11 @@ private:
         } else if (table_held && table_free(table.after, written.now.commands)) {
             for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
-                memory.exponential[c][table.bank * Derived<P>::exp_entries + table.index] = table.value;
+                for (int i = 0; i < table_entries; ++i) {
+#pragma HLS UNROLL
+                    const int word = table.bank * (Derived<P>::exp_entries / table_entries) + table.index;
+                    memory.exponential[c][word][i] = table.bytes[i];
+                }
             }
             table_held = false;
         }

@@ -20,7 +20,8 @@ void load_exp(const LoadMemory<P>& memory, const Command& command, const Job& jo
         const int key = at.word * P::columns + c;
         if (key < command.keys) {
             const int difference = maximum - memory.scores[row * P::score_words + at.word][c];
-            e = memory.exponential[c][command.exp_bank * Derived<P>::exp_entries + difference];
+            const int index = command.exp_bank * Derived<P>::exp_entries + difference;
+            e = memory.exponential[c][index / table_entries][index % table_entries];
         }
         word[c] = Int<16>(static_cast<int>(e));
         sum = sum + e;

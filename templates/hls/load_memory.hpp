@@ -23,7 +23,8 @@ struct LoadMemory {
     Int<8> image[P::image_words][P::columns];
     Int<P::logit_bits> scores[2 * P::rows * P::score_words][P::columns];
     Int<16> maximum[2 * P::rows];
-    UInt<8> exponential[P::columns][2 * Derived<P>::exp_entries];  // a copy a lane; bank * entries + index
+    // a copy a lane: bank * entries + index, `table_entries` of them a word
+    UInt<8> exponential[P::columns][2 * Derived<P>::exp_entries / table_entries][table_entries];
     int token[Derived<P>::queue_entries];
     bool first[Derived<P>::queue_entries];
 
@@ -36,6 +37,7 @@ struct LoadMemory {
 #pragma HLS ARRAY_RESHAPE variable=image complete dim=2
 #pragma HLS ARRAY_RESHAPE variable=scores complete dim=2
 #pragma HLS ARRAY_PARTITION variable=exponential complete dim=1
+#pragma HLS ARRAY_RESHAPE variable=exponential complete dim=3
     }
 };
 

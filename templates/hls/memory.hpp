@@ -198,6 +198,9 @@ struct SumsRow {
     Int<P::accumulator_bits> data[P::columns];
 };
 
+/// Entries of a table that lie in one word of its memory, and are written at once.
+constexpr int table_entries = 8;
+
 /// Of the constant stream: the constants of a block, an entry of a table, or the end of a command's part.
 enum class Entry : std::uint8_t { constants, activation, gate, exp, end };
 template <class P>
@@ -206,15 +209,15 @@ struct ConstantWord {
     Constant constants[P::columns];
     int after = 0;  // tables: the command that must have drained before
     int bank = 0;
-    int index = 0;
-    UInt<16> value = 0;
+    int index = 0;  // of the table's words; gates have an entry each
+    UInt<8> bytes[table_entries];
 };
 struct TableWord {
     Entry kind = Entry::exp;
     int after = 0;
     int bank = 0;
     int index = 0;
-    UInt<8> value = 0;
+    UInt<8> bytes[table_entries];
 };
 struct ConstantsJob {
     int words = 0;

@@ -70,15 +70,15 @@ void run_model(Network& network) {
         quiet = now == before ? quiet + 1 : 0;
         before = now;
         if (quiet > silence) {
+            network.print(stderr);
             std::fprintf(stderr, "hlsgen: the processes wait for each other in cycle %lld\n",
                          static_cast<long long>(cycle));
-            network.print(stderr);
             std::abort();
         }
     }
     if (!network.drained()) {
-        std::fprintf(stderr, "hlsgen: the processes must leave no word in their FIFOs\n");
         network.print(stderr);
+        std::fprintf(stderr, "hlsgen: the processes must leave no word in their FIFOs\n");
         std::abort();
     }
 #ifdef HLSGEN_SCHEDULE

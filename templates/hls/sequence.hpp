@@ -153,7 +153,7 @@ private:
         if (work.job.command_ends) {
             busy = false;
             scores = s.scores;
-            readings += s.reading;
+            readings += command.heads * command.passes;
             walk.advance(true);
         }
     }
