@@ -19,11 +19,13 @@ from hlsgen.machine.format.interface import record_type
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.run import trace
 from hlsgen.sim.place import build_place
+from hlsgen.sim.schedule import Schedule, read
 from hlsgen.store.cache import kept_file, key
 
-FLAGS = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
-SANITIZE = ("-O1", "-g", "-DHLSGEN_CHECK", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+FLAGS = ("-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
+SANITIZE = ("-O0", "-g1", "-DHLSGEN_CHECK", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 TRACE = ("-DHLSGEN_TRACE",)
+SCHEDULE = ("-DHLSGEN_SCHEDULE",)
 SOURCES, NAME = ("top.cpp", "tb.cpp"), "tb"
 """What is compiled, and into what."""
 
@@ -33,13 +35,15 @@ class Result:
     """The results of the C++ for each input.
 
     outputs is int64 [inputs, rows, columns]; records holds one array of trace records per input, empty
-    arrays when nothing was traced; tokens is [inputs, experts], what the machine counted of each expert.
+    arrays when nothing was traced; tokens is [inputs, experts], what the machine counted of each expert;
+    schedules has one entry per input where the C++ was built to tell them.
     """
 
     program: Program
     outputs: np.ndarray
     records: tuple[np.ndarray, ...]
     tokens: np.ndarray
+    schedules: tuple[Schedule, ...] = ()
 
     @cached_property
     def tensors(self) -> tuple[dict[str, np.ndarray], ...]:
@@ -67,6 +71,10 @@ class CSim:
         Check every integer's range and run under the address and undefined-behaviour sanitizers.
     compiler
         Name or path of g++ or a compiler with the same options.
+    scheduled
+        Tell the cycles of each input, by the model of the processes.
+    flags
+        Options for the compiler, behind all others.
     """
 
     def __init__(
@@ -79,13 +87,17 @@ class CSim:
         tracing: bool = False,
         sanitize: bool = False,
         compiler: str = "g++",
+        scheduled: bool = False,
+        flags: Sequence[str] = (),
     ) -> None:
         self.program = program
         self.tracing = tracing
         self._image = image
         self._files = {PurePosixPath(path).name: text for path, text in files.items()}
         self._folder = folder
-        self._flags = (*FLAGS, *(SANITIZE if sanitize else ()), *(TRACE if tracing else ()))
+        self._scheduled = scheduled
+        chosen = ((SANITIZE, sanitize), (TRACE, tracing), (SCHEDULE, scheduled))
+        self._flags = (*FLAGS, *(flag for some, wanted in chosen if wanted for flag in some), *flags)
         self._compiler = compiler
         self._binary: Path | None = None
 
@@ -139,9 +151,11 @@ class CSim:
             records = np.fromfile(work / traced, self._record_type) if self.tracing else self._no_records()
             data = (work / "outputs.bin").read_bytes()
             tokens = self._tokens(work / "tokens.bin", len(inputs))
+            schedules = read((work / "schedule.txt").read_text("utf-8")) if self._scheduled else ()
         planned = self.program.parameters.planned and self.tracing
         parts = _split_at_starts(records) if planned else _split(records, len(inputs))
-        return Result(self.program, self._outputs(data, len(inputs), task), tuple(parts), tokens)
+        outputs = self._outputs(data, len(inputs), task)
+        return Result(self.program, outputs, tuple(parts), tokens, schedules)
 
     @property
     def _columns(self) -> int:

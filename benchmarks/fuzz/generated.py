@@ -20,7 +20,7 @@ FLAGS = (
 """Every value is held against its width, every index against its array; compiling costs more than running."""
 _INCLUDE = re.compile(r"^#(include .*|pragma once)\n", re.MULTILINE)
 _SYSTEM = re.compile(r"^#include <.*>\n", re.MULTILINE)
-_HEADERS = ("image.hpp", "machine.hpp", "trace.hpp")
+_HEADERS = ("dataflow.hpp", "image.hpp", "trace.hpp")
 _MAIN = """
 #include <cstring>
 int main(int argc, char** argv) {{

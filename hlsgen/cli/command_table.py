@@ -19,8 +19,8 @@ A command is {COMMAND_BYTES} bytes, little endian. Its fields follow one another
 behind the last one are zero. T is the number of operand rows; R, C and D are the array's rows, columns and
 depth. [glossary.md](glossary.md) defines sweep, block and step; [machine.md](machine.md) has the machine.
 
-A field with *orders* only orders stages that overlap. The RTL and the cycle model read it; the generated C++
-does not have it. A field that no mode reads concerns every command: the order of stages, tasks, experts.
+A field with *orders* only orders stages that overlap. The RTL, the C++ and the cycle model read it; the
+interpreter does not. A field that no mode reads concerns every command: the order of stages, tasks, experts.
 
 What LOAD of tile i waits for is the value of `depends`:
 

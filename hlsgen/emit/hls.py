@@ -13,14 +13,19 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from hlsgen.emit import dataflow
 from hlsgen.emit.render import render
 from hlsgen.emit.repeats import Section, find_repeats
 from hlsgen.errors import Problem, UsageError
-from hlsgen.machine.format.commands import FIELDS, Command, Drain, Load, Product, Target
+from hlsgen.machine.format.commands import FIELDS, Command, Depends, Drain, Load, Product, Target
+from hlsgen.machine.format.constants import command_words
 from hlsgen.machine.format.fields import Field
 from hlsgen.machine.format.image import HEADER_BYTES, Image
 from hlsgen.machine.format.interface import DRAIN, SCORES, Header
+from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.format.program import Program
+from hlsgen.machine.modes.table import PRODUCTS
+from hlsgen.machine.time.hls import schedule
 from hlsgen.version import __version__
 
 FOLDER = "hls"
@@ -29,8 +34,10 @@ TOP = "hlsgen_top"
 DEFAULT_PART = "xck26-sfvc784-2LV-c"
 TEMPLATES = (
     "command.hpp",
+    "dataflow.hpp",
     "interface.hpp",
     "parameters.hpp",
+    "schedule.hpp",
     "top.hpp",
     "top.cpp",
     "tb.cpp",
@@ -39,9 +46,7 @@ TEMPLATES = (
     "hls_config.cfg",
 )
 
-MEMBERS = tuple(item for item in FIELDS if not item.orders)
-"""The fields that the C++ has: it runs its stages one after the other."""
-ENUMS = (Load, Product, Drain, Target)
+ENUMS = (Load, Product, Drain, Target, Depends)
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,13 @@ class SectionText:
 
     count: int
     commands: tuple[CommandText, ...]
+    first: int = 0
+    """Number of its first command among the printed ones."""
+
+    @property
+    def last(self) -> int:
+        """Number of its last command."""
+        return self.first + len(self.commands) - 1
 
 
 @dataclass(frozen=True)
@@ -136,6 +148,7 @@ def hls(
     Raises `UsageError` with every argument that can't be used.
     """
     _check(part, clock_mhz, data)
+    sections = section_texts(_sized(program, image))
     context = {
         "version": __version__,
         "top": TOP,
@@ -144,7 +157,6 @@ def hls(
         "data": data,
         "parameters": [Assignment(*item) for item in dataclasses.asdict(program.parameters).items()],
         "bus_bytes": program.parameters.bus_bytes,
-        "step_words": max(1, program.parameters.depth // program.parameters.columns),
         "layout": _layout(program, image),
         "workspace_bytes": image.workspace_bytes,
         "enumerations": enumerations(),
@@ -152,11 +164,38 @@ def hls(
         "planned": program.parameters.planned,
         "experts": program.parameters.experts,
         "commands": len(program.commands),
-        "sections": section_texts(program),
+        "sections": sections,
+        "listed": [command for section in sections for command in section.commands],
+        **_processes(program.parameters),
     }
     files = {f"{FOLDER}/{path.name}": path.read_text("utf-8") for path in sorted(folder().glob("*.hpp"))}
     files |= {f"{FOLDER}/{name}": render(f"{FOLDER}/{name}", context) for name in TEMPLATES}
     return dict(sorted(files.items()))
+
+
+def _processes(parameters: MachineParameters) -> dict[str, Any]:
+    """What the templates print of the processes."""
+    plan, names = schedule(parameters), dataflow.ports(parameters)
+    return {
+        "schedule": plan,
+        "processes": dataflow.process_texts(parameters, plan),
+        "channels": dataflow.channels(parameters, plan),
+        "ports": names,
+        "region": dataflow.region(names),
+    }
+
+
+def _sized(program: Program, image: Image) -> Program:
+    """The program whose commands say how many words of constants they take, as FETCH must know it."""
+    if program.parameters.planned:
+        return program
+    sizes = iter(command_words(image.constants, program.parameters.columns))
+    counts = [next(sizes) if PRODUCTS[command.product].weighted else 0 for command in program.commands]
+    commands = tuple(
+        dataclasses.replace(command, constant_words=count)
+        for command, count in zip(program.commands, counts, strict=True)
+    )
+    return dataclasses.replace(program, commands=commands)
 
 
 def enumerations() -> tuple[Enumeration, ...]:
@@ -173,7 +212,7 @@ def enumerations() -> tuple[Enumeration, ...]:
 
 def members() -> tuple[Member, ...]:
     """The members of the C++ struct of commands."""
-    return tuple(Member(_type(item), item.name, _literal(item.default), item.meaning) for item in MEMBERS)
+    return tuple(Member(_type(item), item.name, _literal(item.default), item.meaning) for item in FIELDS)
 
 
 def folder() -> Path:
@@ -215,7 +254,7 @@ def section_texts(program: Program) -> tuple[SectionText, ...]:
     """The program as sections of named commands, repeated layers rolled up."""
     names = _result_names(program)
     taken: set[str] = set()
-    texts = []
+    texts: list[SectionText] = []
     for section in find_repeats([_shape(command) for command in program.commands]):
         commands = []
         stop = section.start + section.period * section.count
@@ -223,7 +262,8 @@ def section_texts(program: Program) -> tuple[SectionText, ...]:
             indices = range(section.start + offset, stop, section.period)
             name = _unique(identifier(common_name([names[i] for i in indices])), taken)
             commands.append(_command_text(name, section, indices, [program.commands[i] for i in indices]))
-        texts.append(SectionText(section.count, tuple(commands)))
+        first = sum(len(text.commands) for text in texts)
+        texts.append(SectionText(section.count, tuple(commands), first))
     return tuple(texts)
 
 
@@ -238,13 +278,13 @@ def _result_names(program: Program) -> list[str]:
 
 def _shape(command: Command) -> tuple[Any, ...]:
     """What must be equal in all repeats of a layer."""
-    same = tuple(getattr(command, item.name) for item in MEMBERS if not item.varies)
-    return (command.last, *same)
+    same = tuple(getattr(command, item.name) for item in FIELDS if not (item.varies or item.orders))
+    return (command.last, command.depends, *same)
 
 
 def _command_text(name: str, section: Section, indices: range, commands: Sequence[Command]) -> CommandText:
     fields, tables = [], []
-    for item in MEMBERS:
+    for item in FIELDS:
         values = tuple(getattr(command, item.name) for command in commands)
         if set(values) == {item.default}:
             continue

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The constant stream: constants of the weight commands, with the tables in between.
+// CONSTANTS: takes the constant stream apart. Constants and tables of DRAIN go to DRAIN, tables of exp to LOAD.
+//
+// A command takes as many words and gives as many constants as its job says, whatever the words hold: a
+// damaged Image ends with an error, not with processes that wait for each other.
 #pragma once
 
-#include "memory.hpp"
 #include "streams.hpp"
+#include "stream.hpp"
 
 namespace hlsgen {
 
@@ -16,55 +19,6 @@ constexpr int gate_item = 4;
 /// Blocks of constants whose high bytes share a word.
 constexpr int constant_group = 4;
 
-/// Bytes of a word of the stream.
-template <class P>
-constexpr int constant_bytes = P::columns > 2 ? constant_group * P::columns : 8;
-
-template <class P>
-void read_constant_word(Progress& progress, const Beat<P>* image, UInt<8> (&bytes)[constant_bytes<P>]) {
-#pragma HLS INLINE
-    read_word<P, constant_bytes<P>>(image, progress.constants_beat, progress.constants, bytes);
-    progress.constants += 1;
-}
-
-/// Fills one bank of a table, in every lane's copy.
-template <class P>
-void read_table(Memory<P>& memory, Progress& progress, const Beat<P>* image, int kind, int bank, int count) {
-    for (int first = 0; first < count; first += constant_bytes<P>) {
-        UInt<8> bytes[constant_bytes<P>];
-        read_constant_word<P>(progress, image, bytes);
-        for (int i = 0; i < constant_bytes<P>; ++i) {
-#pragma HLS PIPELINE II=1
-            const int entry = first + i;
-            for (int c = 0; c < P::columns; ++c) {
-#pragma HLS UNROLL
-                if (kind == activation_item && entry < 256) {
-                    memory.activation[c][bank * 256 + entry] = as_signed<8>(bytes[i]);
-                }
-                if (kind == exp_item && entry < Derived<P>::exp_entries) {
-                    memory.exponential[c][bank * Derived<P>::exp_entries + entry] = bytes[i];
-                }
-            }
-        }
-    }
-}
-
-/// Fills the gate table: entries of two bytes.
-template <class P>
-void read_gates(Memory<P>& memory, Progress& progress, const Beat<P>* image, int count) {
-    for (int first = 0; first < count; first += constant_bytes<P>) {
-        UInt<8> bytes[constant_bytes<P>];
-        read_constant_word<P>(progress, image, bytes);
-        for (int i = 0; i < constant_bytes<P>; i += 2) {
-#pragma HLS PIPELINE II=1
-            const int entry = (first + i) / 2;
-            if (entry < Derived<P>::exp_entries) {
-                memory.queues.table[entry] = join(bytes[i], bytes[i + 1]);
-            }
-        }
-    }
-}
-
 /// A column's record of 40 bits: bias in 0..18, multiplier in 19..33, shift in 34..39.
 inline Constant split_record(UInt<32> low, UInt<8> high) {
 #pragma HLS INLINE
@@ -75,64 +29,152 @@ inline Constant split_record(UInt<32> low, UInt<8> high) {
     return result;
 }
 
-/// Reads the constants of `count` column blocks: a word of high bytes before each quad of blocks.
 template <class P>
-void read_block_constants(Memory<P>& memory, Progress& progress, const Beat<P>* image, int count) {
-    UInt<8> high[constant_bytes<P>];
+struct Constants {
+    static constexpr int size = constant_bytes<P>;
+    bool done = false;
+    bool bad = false;  // the stream is not this program's
+
+    Constants() {
 #pragma HLS ARRAY_PARTITION variable=high complete
-    const int words = count + (count + constant_group - 1) / constant_group;
-    int block = 0;
+    }
+
+    void tick(Stream<ConstantsJob>& jobs, Stream<Bytes<size>>& words, Stream<ConstantWord<P>>& constants,
+              Stream<TableWord>& tables) {
+#pragma HLS INLINE
+        if (!active) {
+            begin(jobs);
+        } else if (held) {
+            give_entry(constants, tables);
+        } else if (left > 0) {
+            if (!words.empty()) {
+                left -= 1;
+                word = words.read();
+                take(constants);
+            }
+        } else if (blocks < job.blocks) {
+            bad = true;
+            blocks += 1;
+            constants.write(ConstantWord<P>());
+        } else {
+            TableWord end;
+            end.kind = Entry::end;
+            tables.write(end);
+            active = false;
+        }
+    }
+
+private:
+    ConstantsJob job;
+    bool active = false;
+    int left = 0;    // words of the command that have not come
+    int blocks = 0;  // whose constants have left
+    int kind = 0;    // of the item; 0: a header comes next
+    int bank = 0;
+    int after = 0;
+    int count = 0;   // bytes of the table
+    int entry = 0;   // bytes of it that have left
+    Bytes<size> word;
+    bool held = false;  // `word` holds entries that have not left
+    UInt<8> high[size];
     int place = constant_group;  // in the quad; the word of high bytes comes next
-    for (int word = 0; word < words; ++word) {
-#pragma HLS PIPELINE II=1
-        UInt<8> bytes[constant_bytes<P>];
-#pragma HLS ARRAY_PARTITION variable=bytes complete
-        read_constant_word<P>(progress, image, bytes);
-        if (place == constant_group) {
-            for (int i = 0; i < constant_bytes<P>; ++i) {
+
+    void begin(Stream<ConstantsJob>& jobs) {
+#pragma HLS INLINE
+        if (!jobs.empty()) {
+            job = jobs.read();
+            active = !job.ends;
+            done = job.ends;
+            left = job.words;
+            blocks = 0;
+            kind = 0;
+        }
+    }
+
+    void take(Stream<ConstantWord<P>>& constants) {
+#pragma HLS INLINE
+        if (bad) {
+            return;
+        }
+        if (kind == 0) {
+            open_item();
+        } else if (kind != constants_item) {
+            held = true;
+        } else if (place == constant_group) {
+            for (int i = 0; i < size; ++i) {
 #pragma HLS UNROLL
-                high[i] = bytes[i];
+                high[i] = word.bytes[i];
             }
             place = 0;
-        } else {
+        } else if (blocks < job.blocks) {
+            ConstantWord<P> out;
             for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
                 const int at = 4 * c;
-                const UInt<32> low = join(bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]);
-                memory.constants[block][c] = split_record(low, high[place * P::columns + c]);
+                const UInt<32> low = join(word.bytes[at], word.bytes[at + 1], word.bytes[at + 2], word.bytes[at + 3]);
+                out.constants[c] = split_record(low, high[place * P::columns + c]);
             }
+            constants.write(out);
             ++place;
-            ++block;
+            ++blocks;
         }
     }
-}
 
-/// Reads the constants of a command with `blocks` column blocks, and the tables that come before them.
-///
-/// The tables' `after` needs no attention here: every earlier command has drained.
-template <class P>
-void read_constants(Memory<P>& memory, Progress& progress, const Beat<P>* image, int blocks) {
-    bool tables = !progress.bad_constants;
-    while (tables) {
-        UInt<8> header[constant_bytes<P>];
-        read_constant_word<P>(progress, image, header);
-        const int kind = header[0];
-        const int bank = header[1];
-        const int count = join(header[4], header[5]);
-        if (kind == activation_item || kind == exp_item) {
-            read_table<P>(memory, progress, image, kind, bank & 1, count);
-        } else if (P::experts > 0 && kind == gate_item) {
-            if constexpr (P::experts > 0) {
-                read_gates<P>(memory, progress, image, count);
+    void open_item() {
+#pragma HLS INLINE
+        kind = static_cast<int>(word.bytes[0]);
+        bank = static_cast<int>(word.bytes[1]) & 1;
+        count = static_cast<int>(join(word.bytes[4], word.bytes[5]));
+        after = static_cast<int>(join(word.bytes[6], word.bytes[7]));
+        entry = 0;
+        place = constant_group;
+        const bool table = kind == activation_item || kind == exp_item || (P::experts > 0 && kind == gate_item);
+        bad = !table && (kind != constants_item || count != job.blocks);
+        if (table && count == 0) {
+            kind = 0;
+        }
+    }
+
+    void copy(int at, UInt<8> (&bytes)[table_entries]) const {
+#pragma HLS INLINE
+        for (int i = 0; i < table_entries; ++i) {
+#pragma HLS UNROLL
+            bytes[i] = word.bytes[(at + i) % size];
+        }
+    }
+
+    /// Entries of the table, in machines with experts one gate; the next ones follow in the next iteration.
+    void give_entry(Stream<ConstantWord<P>>& constants, Stream<TableWord>& tables) {
+#pragma HLS INLINE
+        const int at = entry % size;
+        const bool gate = kind == gate_item;
+        const int index = gate ? entry / 2 : entry / table_entries;
+        if (kind == exp_item) {
+            TableWord out;
+            out.after = after;
+            out.bank = bank;
+            out.index = index;
+            copy(at, out.bytes);
+            if (entry < Derived<P>::exp_entries) {
+                tables.write(out);
             }
         } else {
-            tables = false;
-            progress.bad_constants = kind != constants_item || count != blocks;
+            ConstantWord<P> out;
+            out.kind = gate ? Entry::gate : Entry::activation;
+            out.after = after;
+            out.bank = bank;
+            out.index = index;
+            copy(at, out.bytes);
+            if (gate ? index < Derived<P>::exp_entries : entry < 256) {
+                constants.write(out);
+            }
+        }
+        entry += gate ? 2 : table_entries;
+        held = entry % size != 0 && entry < count;
+        if (entry >= count) {
+            kind = 0;
         }
     }
-    if (!progress.bad_constants) {
-        read_block_constants<P>(memory, progress, image, blocks);
-    }
-}
+};
 
 }  // namespace hlsgen

@@ -2,21 +2,19 @@
 // DRAIN, mode activation: requantize to int8, then the activation table.
 #pragma once
 
-#include "command.hpp"
-#include "drain_requantize.hpp"
 #include "memory.hpp"
 
 namespace hlsgen {
 
+/// The table has a copy for each lane: bank * 256 + index, `table_entries` of them a word.
 template <class P>
-void drain_activation(const Memory<P>& memory, const Command& command, int block,
-                      const Int<P::accumulator_bits> (&sums)[P::columns], Int<16> (&result)[P::columns]) {
+void drain_activation(const Command& command, const Int<8> (&table)[P::columns][2 * 256 / table_entries][table_entries],
+                      Int<16> (&result)[P::columns]) {
 #pragma HLS INLINE
-    drain_requantize<P>(memory, command, block, sums, result);
     for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
-        const int index = result[c] + 128;
-        result[c] = memory.activation[c][command.activation_bank * 256 + index];
+        const int index = command.activation_bank * 256 + result[c] + 128;
+        result[c] = table[c][index / table_entries][index % table_entries];
     }
 }
 

@@ -7,10 +7,9 @@
 namespace hlsgen {
 
 template <class P>
-void drain_context(const Memory<P>& memory, const Job& job, int row,
-                   const Int<P::accumulator_bits> (&sums)[P::columns], Int<16> (&result)[P::columns]) {
+void drain_context(const RowScale& scale, const Int<P::accumulator_bits> (&sums)[P::columns],
+                   Int<16> (&result)[P::columns]) {
 #pragma HLS INLINE
-    const RowScale scale = memory.row_scale[score_row<P>(job, row)];
     for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
         result[c] = requantize(sums[c], scale.multiplier, scale.shift, -128, 127);

@@ -1,53 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
-// LOAD, attention contexts: exp of the score tile, and each row's denominator turned into its scale.
+// LOAD, attention contexts: exp of the score tile, and each row's denominator, which becomes its scale.
 #pragma once
 
-#include "command.hpp"
-#include "tile.hpp"
+#include "load_memory.hpp"
 
 namespace hlsgen {
 
-/// An unsigned byte with the same bits as a tile element; MULTIPLY takes context operands as unsigned.
-inline Int<8> tile_byte(UInt<8> value) { return as_signed<8>(value); }
-
-/// One word of exp for one row; elements beyond the keys are zero.
+/// One word of exp; elements beyond the keys are zero. Their sum is added to the denominator.
 template <class P>
-void exp_word(const Memory<P>& memory, const Command& command, int from, int word, UInt<8> (&e)[P::columns]) {
+void load_exp(const LoadMemory<P>& memory, const Command& command, const Job& job, const Cursor& at,
+              Int<16> (&word)[P::columns], RowSums& sums) {
 #pragma HLS INLINE
-    const int maximum = memory.row_maximum[from];
+    const int row = score_row<P>(job, at.row);
+    const int maximum = memory.maximum[row];
+    UInt<32> sum = 0;
     for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
-        e[c] = 0;
-        if (word * P::columns + c < command.keys) {
-            const int difference = maximum - memory.scores[from][word][c];
-            e[c] = memory.exponential[c][command.exp_bank * Derived<P>::exp_entries + difference];
+        UInt<8> e = 0;
+        const int key = at.word * P::columns + c;
+        if (key < command.keys) {
+            const int difference = maximum - memory.scores[row * P::score_words + at.word][c];
+            const int index = command.exp_bank * Derived<P>::exp_entries + difference;
+            e = memory.exponential[c][index / table_entries][index % table_entries];
         }
+        word[c] = Int<16>(static_cast<int>(e));
+        sum = sum + e;
     }
+    sums.denominator = sums.denominator + sum;
 }
 
-template <class P>
-void load_exp(Memory<P>& memory, const Command& command, const Job& job) {
-    for (int row = 0; row < job.rows; ++row) {
-        const int from = score_row<P>(job, row);
-        UInt<32> denominator = 0;
-        for (int word = 0; word < command.exp_words; ++word) {
-#pragma HLS PIPELINE II=1
-            UInt<8> e[P::columns];
-            Int<8> elements[P::columns];
-#pragma HLS ARRAY_PARTITION variable=e complete
-#pragma HLS ARRAY_PARTITION variable=elements complete
-            exp_word<P>(memory, command, from, word, e);
-            for (int c = 0; c < P::columns; ++c) {
-#pragma HLS UNROLL
-                denominator = denominator + e[c];
-                elements[c] = tile_byte(e[c]);
-                memory.tile[row][job.tile_slot * Derived<P>::tile_words + word][c] = elements[c];
-            }
-            trace_tile(job, row, word, e);
-        }
-        memory.row_scale[from] =
-            context_scale(denominator, UInt<15>(command.context_multiplier), command.context_shift);
-    }
+/// What a row's scale is made of, but for its sums.
+inline ScaleRequest exp_request(const Command& command) {
+#pragma HLS INLINE
+    ScaleRequest request;
+    request.is_exp = true;
+    request.gain = UInt<15>(command.context_multiplier);
+    request.shift = command.context_shift;
+    return request;
 }
+
+/// Words that LOAD writes for a row.
+inline int exp_words(const Command& command) { return command.exp_words; }
 
 }  // namespace hlsgen

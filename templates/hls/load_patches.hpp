@@ -3,13 +3,16 @@
 // kernel), elements in the order (channel, y, x).
 #pragma once
 
-#include "command.hpp"
-#include "tile.hpp"
+#include "load_memory.hpp"
 
 namespace hlsgen {
 
-/// The element of a patch that the gather is at.
-struct PatchElement {
+/// The patch that a row is, and the element of it that comes next.
+struct PatchPlace {
+    int prefix = 0;  // rows of zeros that come before the first patch
+    int line = 0;    // the patch's first row of pixels, and its first pixel in it
+    int left = 0;
+    int column = 0;  // patches that stand left of it
     int channel = 0;
     int y = 0;
     int x = 0;
@@ -18,75 +21,79 @@ struct PatchElement {
 /// Pixels that lie in one image word whatever the patch: the greatest common divisor of the patch width
 /// and the columns, which are a power of two.
 template <class P>
-int segment_pixels(int patch_width) {
+int segment_pixels(const Command& command) {
+#pragma HLS INLINE
     int pixels = P::columns;
-    while (patch_width % pixels != 0) {
-        pixels /= 2;
+    for (int size = P::columns; size > 1; size /= 2) {
+#pragma HLS UNROLL
+        if (command.patch_width % size != 0) {
+            pixels = size / 2;
+        }
     }
     return pixels;
 }
 
-/// Moves `count` pixels on; a segment never crosses a patch line.
-inline void advance(PatchElement& element, const Command& command, int count) {
+/// Words of the image that have come when the patch is there.
+inline int patch_pixels(const Command& command, const PatchPlace& at) {
 #pragma HLS INLINE
-    element.x += count;
-    if (element.x == command.patch_width) {
-        element.x = 0;
-        element.y += 1;
-        if (element.y == command.patch_height) {
-            element.y = 0;
-            element.channel += 1;
+    return at.prefix > 0 ? 0 : (at.line + command.patch_height) * command.patch_channels * command.row_words;
+}
+
+/// To the first row of a sweep.
+inline void first_patch(const Command& command, PatchPlace& at) {
+#pragma HLS INLINE
+    at = PatchPlace();
+    at.prefix = command.patch_prefix;
+}
+
+/// To the next row.
+inline void next_patch(const Command& command, PatchPlace& at) {
+#pragma HLS INLINE
+    at.channel = at.y = at.x = 0;
+    if (at.prefix > 0) {
+        at.prefix -= 1;
+    } else if (at.column + 1 == command.patch_columns) {
+        at.column = at.left = 0;
+        at.line += command.patch_height;
+    } else {
+        at.column += 1;
+        at.left += command.patch_width;
+    }
+}
+
+/// Moves `count` pixels on; a segment never crosses a patch line.
+inline void next_segment(const Command& command, PatchPlace& at, int count) {
+#pragma HLS INLINE
+    at.x += count;
+    if (at.x == command.patch_width) {
+        at.x = 0;
+        at.y += 1;
+        if (at.y == command.patch_height) {
+            at.y = 0;
+            at.channel += 1;
         }
     }
 }
 
-/// Copies a segment of `count` pixels from the image to lanes to.. of an operand word.
+/// Puts a segment of `count` pixels into its place in `word`, of which it is part `part`.
 template <class P>
-void copy_segment(const Memory<P>& memory, int address, int from, int to, int count, Int<8> (&word)[P::columns]) {
+void load_patches(const LoadMemory<P>& memory, const Command& command, const PatchPlace& at, int part, int count,
+                  Int<16> (&word)[P::columns]) {
 #pragma HLS INLINE
+    const bool real = at.prefix == 0 && at.channel < command.patch_channels;
+    const int x = at.left + at.x;
+    const int line = (at.line + at.y) * command.patch_channels + at.channel;
+    const int address = real ? line * command.row_words + x / P::columns : 0;
+    const int from = x % P::columns, to = part * count;
     for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
         if (c >= to && c < to + count) {
-            word[c] = memory.image[address][from + c - to];
+            word[c] = real ? Int<16>(memory.image[address][from + c - to]) : Int<16>(0);
         }
     }
 }
 
-/// Gathers one patch into row `row` of the tile; `line` and `column` are its first image row and pixel.
-template <class P>
-void load_patch(Memory<P>& memory, const Command& command, const Job& job, int row, bool real, int line, int column) {
-    const int pixels = segment_pixels<P>(command.patch_width);
-    PatchElement at;
-    for (int word = 0; word < command.k_words; ++word) {
-        Int<8> elements[P::columns];
-#pragma HLS ARRAY_PARTITION variable=elements complete
-        for (int c = 0; c < P::columns; ++c) {
-#pragma HLS UNROLL
-            elements[c] = 0;
-        }
-        for (int lane = 0; lane < P::columns; lane += pixels) {
-#pragma HLS PIPELINE II=1
-            if (real && at.channel < command.patch_channels) {
-                const int x = column + at.x;
-                const int image_line = (line + at.y) * command.patch_channels + at.channel;
-                const int address = image_line * command.row_words + x / P::columns;
-                copy_segment<P>(memory, address, x % P::columns, lane, pixels, elements);
-            }
-            advance(at, command, pixels);
-        }
-        write_tile<P>(memory, job, row, word, elements);
-    }
-}
-
-template <class P>
-void load_patches(Memory<P>& memory, const Command& command, const Job& job) {
-    for (int row = 0; row < job.rows; ++row) {
-        const int patch = job.first_row + row - command.patch_prefix;
-        const bool real = patch >= 0;
-        const int line = real ? patch / command.patch_columns * command.patch_height : 0;
-        const int column = real ? patch % command.patch_columns * command.patch_width : 0;
-        load_patch<P>(memory, command, job, row, real, line, column);
-    }
-}
+/// Words that LOAD writes for a row.
+inline int patch_words(const Command& command) { return command.k_words; }
 
 }  // namespace hlsgen

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The machine's memories and the job that its stages work on.
+// The machine's shape, the jobs of its stages, and the words that its processes hand on.
 //
 // P is the machine's shape: a struct of static constexpr int, one per machine parameter (rows, columns,
 // depth, bus_bytes, tile_slots, ..._words, logit_bits, accumulator_bits). A word is `columns` elements;
-// addresses are in words and are those of docs/machine.md.
+// addresses are in words and are those of docs/machine.md. Each memory belongs to one process.
 #pragma once
 
 #include <cstdint>
 
+#include "command.hpp"
 #include "integers.hpp"
 #include "numerics.hpp"
 
@@ -15,9 +16,9 @@ namespace hlsgen {
 
 /// Bias, multiplier and shift of one column of a block.
 struct Constant {
-    Int<19> bias;
-    UInt<15> multiplier;
-    UInt<6> shift;
+    Int<19> bias = 0;
+    UInt<15> multiplier = 0;
+    UInt<6> shift = 0;
 };
 
 /// Sizes that follow from the shape.
@@ -30,89 +31,237 @@ struct Derived {
     static constexpr int exp_entries = 1 << P::logit_bits;
     static constexpr int lowest_logit = -(1 << (P::logit_bits - 1));
     static constexpr int highest_logit = (1 << (P::logit_bits - 1)) - 1;
-};
-
-/// A token in an expert's queue; `first`: no expert before this one has it.
-struct QueueEntry {
-    int token = 0;
-    UInt<15> gate = 0;
-    bool first = false;
-};
-
-/// What a router command leaves for the experts' commands.
-template <class P>
-struct Queues {
     static constexpr int experts = P::experts > 0 ? P::experts : 1;
     static constexpr int choices = P::choices > 0 ? P::choices : 1;
-    static constexpr int entries = P::experts > 0 ? P::experts * P::queue_tokens : 1;
-    static constexpr int words = (experts + P::columns - 1) / P::columns;
-    /// Rows of logits at a time: a router of several blocks may have several sweeps, with all tiles between them.
-    static constexpr int rows = words > 1 ? P::queue_tokens : 1;
-    QueueEntry entry[entries];
-    int count[experts];
-    std::uint32_t tokens[experts];  // of each expert since the image began, over all layers
-    UInt<15> table[P::experts > 0 ? 1 << P::logit_bits : 1];
-    Int<P::logit_bits> logits[rows][words * P::columns];  // of a router command's tokens
+    static constexpr int queue_entries = P::experts > 0 ? P::experts * P::queue_tokens : 1;
 };
 
-template <class P>
-struct Memory {
-    Int<16> residual[P::residual_words][P::columns];
-    Int<8> features[P::feature_words][P::columns];
-    Int<8> image[P::image_words][P::columns];
-    Int<8> keys[P::columns][P::key_words][P::columns];   // lane, word
-    Int<8> values[P::depth][P::value_words][P::columns];  // lane, word
-    Int<P::logit_bits> scores[2 * P::rows][P::score_words][P::columns];  // slot * rows + row, word
-    Int<P::logit_bits> row_maximum[2 * P::rows];
-    RowScale row_scale[2 * P::rows];
-    Int<8> tile[P::rows][P::tile_slots * Derived<P>::tile_words][P::columns];  // lane, word
-    Int<8> ring[P::ring_words][P::depth][P::columns];
-    Queues<P> queues;
-    Constant constants[P::constant_words][P::columns];
-    Int<8> activation[P::columns][2 * 256];                        // a copy per lane; bank * 256 + index
-    UInt<8> exponential[P::columns][2 * Derived<P>::exp_entries];  // a copy per lane; bank * entries + index
+/// Iterations between a write of a memory and the first read that may ask for it. The counts that allow reads
+/// are that late (`Settled`), so the DEPENDENCE pragmas' distance is a fact of the text.
+constexpr int settle = 4;
+
+/// A value as it was `settle` iterations ago.
+template <class T>
+struct Settled {
+    T now;
+    T before[settle];
+
+    void shift() {
+#pragma HLS INLINE
+        for (int i = settle - 1; i > 0; --i) {
+#pragma HLS UNROLL
+            before[i] = before[i - 1];
+        }
+        before[0] = now;
+    }
+    const T& seen() const { return before[settle - 1]; }
 };
 
-/// Where in the program and in its streams the machine is.
-struct Progress {
-    int command = 0;
-    int tile_slot = 0;
-    int ring = 0;             // ring word that the next sweep begins at
-    int constants_beat = 0;   // first beat of each section of the Image
-    int weights_beat = 0;
-    int addends_beat = 0;
-    int constants = 0;        // words consumed of each section
-    int weights = 0;
-    int addends = 0;
-    int constants_unit = 0;   // where commands may be skipped: units of 64 bytes to the next one's sections
-    int weights_unit = 0;
-    bool last = false;        // the task's last command has run
-    bool bad_constants = false;
-};
-
-enum class Kind { plain = 0, scores = 1, context = 2 };
+enum class Kind : std::uint8_t { plain = 0, scores = 1, context = 2, skipped = 3, end = 4 };
 
 /// One tile of operand rows against the column blocks of one sweep.
 struct Job {
     Kind kind = Kind::plain;
     int command = 0;
+    int number = 0;       // of the job
     int head = 0;
     int place = 0;        // attention: which of the heads in the key and value memories
-    bool opens = false;   // streamed attention: the head's keys or values have to be read first
+    int reading = 0;      // streamed attention: readings of keys, or of values, up to this one
+    bool opens = false;   // streamed attention: the first job of its reading, the last one
+    bool closes = false;
+    int tile = 0;
     int first_row = 0;
     int rows = 0;         // valid rows of the tile
-    int tile_slot = 0;
     int score_slot = 0;
-    int ring = 0;         // plain: ring word of the sweep's first block
+    int scores = 0;       // attention: score tiles up to this one
     int first_block = 0;  // plain: the sweep's first block
     int blocks = 0;
     int steps = 0;        // steps of a block
+    int weighted = 0;     // commands with weights before this one
+    int routed = 0;       // queue entries that there have been
+    bool sweep_ends = false;
+    bool final = false;   // its results are the tile's last ones
+    bool command_ends = false;
 };
 
-/// Index into row_maximum, row_scale and the rows of scores.
+/// A job and its command.
+struct Work {
+    Command command;
+    Job job;
+};
+
+/// Index of a row of a score tile.
 template <class P>
 int score_row(const Job& job, int row) {
+#pragma HLS INLINE
     return job.score_slot * P::rows + row;
 }
+
+// -- words between processes -------------------------------------------------------------------------------
+
+struct Token {};
+
+template <int N>
+struct Bytes {
+    UInt<8> bytes[N];
+};
+
+/// A word of int16: an addend, a result on its way out.
+template <class P>
+struct Word {
+    Int<16> data[P::columns];
+    bool ends = false;  // the last one of the program, without data
+};
+
+/// What DRAIN tells LOAD for each row: a word for one of its memories, and how far DRAIN is.
+enum class Where : std::uint8_t { nowhere, features, residual, scores };
+template <class P>
+struct Store {
+    Where where = Where::nowhere;
+    int address = 0;
+    Int<16> data[P::columns];
+    int row = 0;          // scores: the row's index
+    Int<16> maximum = 0;  // scores: the largest of the row so far
+    bool addend = false;  // an addend of the residual memory was taken
+    bool final = false;   // the last row of a tile's last results, of a score tile, of a command
+    bool scored = false;
+    bool command_ends = false;
+    int command = 0;
+    bool ends = false;
+};
+
+/// A word of keys or values.
+template <class P>
+struct Operand {
+    bool keys = false;
+    int lane = 0;
+    int address = 0;
+    Int<8> data[P::columns];
+    bool written = true;        // false: padding of streamed attention, or nothing but marks
+    bool begins = false;        // streamed: the first word of a tensor, the last one of a head
+    bool head_ends = false;
+    bool done = false;          // the last word of a command, or of a reading
+    int command = 0;
+    bool ends = false;
+};
+
+/// An operand word on its way from LOAD to the tile slots, before the norm.
+template <class P>
+struct Raw {
+    Int<16> data[P::columns];
+    int row = 0;
+    int word = 0;
+    int address = 0;         // in the lane of the row
+    bool normalised = false; // waits for the scale of its row
+    bool is_exp = false;     // unsigned bytes
+    bool row_ends = false;
+    bool tile_ends = false;
+    bool ends = false;
+#ifdef HLSGEN_TRACE
+    Job job;
+#endif
+};
+
+/// An operand word for a tile slot.
+template <class P>
+struct TileWord {
+    Int<8> data[P::columns];
+    int row = 0;
+    int address = 0;
+    bool tile_ends = false;
+};
+
+/// What a row's scale is made of: sums of a norm, or the denominator of a softmax.
+struct RowSums {
+    Int<30> total = 0;
+    UInt<44> squares = 0;
+    UInt<32> denominator = 0;
+};
+struct ScaleRequest {
+    RowSums sums;
+    bool is_exp = false;
+    UInt<13> width = 0;
+    UInt<48> epsilon = 0;
+    UInt<15> gain = 0;
+    int shift = 0;
+    bool ends = false;
+};
+struct NormScale {
+    RowScale scale;
+    Int<30> total = 0;
+    UInt<13> width = 0;
+};
+
+/// A row of accumulators.
+template <class P>
+struct SumsRow {
+    Int<P::accumulator_bits> data[P::columns];
+};
+
+/// Entries of a table that lie in one word of its memory, and are written at once.
+constexpr int table_entries = 8;
+
+/// Of the constant stream: the constants of a block, an entry of a table, or the end of a command's part.
+enum class Entry : std::uint8_t { constants, activation, gate, exp, end };
+template <class P>
+struct ConstantWord {
+    Entry kind = Entry::constants;
+    Constant constants[P::columns];
+    int after = 0;  // tables: the command that must have drained before
+    int bank = 0;
+    int index = 0;  // of the table's words; gates have an entry each
+    UInt<8> bytes[table_entries];
+};
+struct TableWord {
+    Entry kind = Entry::exp;
+    int after = 0;
+    int bank = 0;
+    int index = 0;
+    UInt<8> bytes[table_entries];
+};
+struct ConstantsJob {
+    int words = 0;
+    int blocks = 0;
+    bool ends = false;
+};
+
+/// `after` of a table that waits for nothing.
+constexpr int no_command = 0xFFFF;
+
+/// Whether a table may be written when so many commands have drained.
+inline bool table_free(int after, int drained) {
+#pragma HLS INLINE
+    return after == no_command || drained > after;
+}
+
+// -- experts -----------------------------------------------------------------------------------------------
+
+/// A token in an expert's queue; `first`: no expert before this one has it.
+struct QueueEntry {
+    int place = 0;  // in the queues' memory
+    int token = 0;
+    UInt<15> gate = 0;
+    bool first = false;
+};
+
+/// The tokens of each expert after a routing.
+template <class P>
+struct Counts {
+    int count[Derived<P>::experts];
+    int entries = 0;
+};
+
+/// A row of router logits, or an entry of the gate table, or the end.
+template <class P>
+struct Logits {
+    Int<16> data[P::columns];
+    Work work;
+    int token = 0;
+    int block = 0;
+    bool table = false;
+    int index = 0;
+    UInt<16> value = 0;
+    bool ends = false;
+};
 
 }  // namespace hlsgen

@@ -1,80 +1,318 @@
 // SPDX-License-Identifier: Apache-2.0
-// MULTIPLY: rows x columns accumulators, `depth` products each per step.
+// MULTIPLY: rows x columns accumulators, `depth` products each per step. It owns the tile slots, the weight
+// ring, keys and values, and fills them while it multiplies. It never waits for a full FIFO: DRAIN says how many
+// rows it has taken, so `depth_sums` bounds what is under way.
 #pragma once
 
-#include "command.hpp"
-#include "memory.hpp"
+#include "packed.hpp"
+#include "schedule.hpp"
+#include "stream.hpp"
+#include "streams.hpp"
 
 namespace hlsgen {
 
+template <class P>
+struct Factors {
+    Int<8> tile[P::rows][P::tile_slots * Derived<P>::tile_words][P::columns];  // lane, word
+    Int<8> keys[P::columns][P::key_words][P::columns];                        // lane, word
+    Int<8> values[P::depth][P::value_words][P::columns];                      // lane, word
+    Int<8> ring[P::ring_words][P::depth][P::columns];
+
+    Factors() {
+        // A lane is a memory of its own, and an address of it holds the words of a step.
+        constexpr int step_words = Derived<P>::step_words;
+        (void)step_words;
+#pragma HLS ARRAY_PARTITION variable=tile complete dim=1
+#pragma HLS ARRAY_RESHAPE variable=tile complete dim=3
+#pragma HLS ARRAY_RESHAPE variable=tile cyclic factor=step_words dim=2
+#pragma HLS ARRAY_PARTITION variable=keys complete dim=1
+#pragma HLS ARRAY_RESHAPE variable=keys complete dim=3
+#pragma HLS ARRAY_RESHAPE variable=keys cyclic factor=step_words dim=2
+#pragma HLS ARRAY_PARTITION variable=values complete dim=1
+#pragma HLS ARRAY_RESHAPE variable=values complete dim=3
+#pragma HLS ARRAY_RESHAPE variable=ring complete dim=2
+#pragma HLS ARRAY_RESHAPE variable=ring complete dim=3
+    }
+};
+
+/// Element `step * depth + d` of a row of words that begins at `address`. The words that a step may touch are
+/// read with an index that the step gives, the element with one that the text gives.
+template <class P, int N>
+Int<8> step_element(const Int<8> (&lane)[N][P::columns], int address, int step, int d) {
+#pragma HLS INLINE
+    if constexpr (P::depth >= P::columns) {
+        return lane[address + step * Derived<P>::step_words + d / P::columns][d % P::columns];
+    } else {
+        constexpr int steps = P::columns / P::depth;  // of a word
+        return lane[address + step / steps][step % steps * P::depth + d];
+    }
+}
+
 /// The depth x columns factors of one step: weights from the ring, keys or values.
 template <class P>
-void read_factors(const Memory<P>& memory, const Command& command, const Job& job, int block, int step,
-                  Int<8> (&factors)[P::depth][P::columns]) {
+void read_factors(const Factors<P>& memory, const Command& command, const Job& job, int ring, int block, int step,
+                  Int<8> (&factors)[P::columns][P::depth]) {
 #pragma HLS INLINE
-    const int offset = job.ring + block * job.steps + step;
-    const int ring = offset >= P::ring_words ? offset - P::ring_words : offset;
     const int key = job.place * command.head_stride + block * command.head_words;
     const int value = job.place * command.value_stride + step * command.head_words + block;
     for (int d = 0; d < P::depth; ++d) {
 #pragma HLS UNROLL
-        const int element = step * P::depth + d;
         for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
             if (job.kind == Kind::plain) {
-                factors[d][c] = memory.ring[ring][d][c];
+                factors[c][d] = memory.ring[ring][d][c];
             } else if (job.kind == Kind::scores) {
-                factors[d][c] = memory.keys[c][key + element / P::columns][element % P::columns];
+                factors[c][d] = step_element<P>(memory.keys[c], key, step, d);
             } else {
-                factors[d][c] = memory.values[d][value][c];
+                factors[c][d] = memory.values[d][value][c];
             }
         }
     }
 }
 
-/// The operand elements of one row for one step; exp operands are unsigned bytes.
+/// One step of all cells; exp operands are unsigned bytes.
 template <class P>
-void read_operand(const Memory<P>& memory, const Job& job, int row, int step, Int<9> (&operand)[P::depth]) {
+void multiply(const Factors<P>& memory, const Job& job, int slot, int step,
+              const Int<8> (&factors)[P::columns][P::depth], Int<P::accumulator_bits> (&sums)[P::rows][P::columns]) {
 #pragma HLS INLINE
-    for (int d = 0; d < P::depth; ++d) {
+    Int<9> operand[P::rows][P::depth];
+#pragma HLS ARRAY_PARTITION variable=operand complete dim=0
+    for (int row = 0; row < P::rows; ++row) {
 #pragma HLS UNROLL
-        const int element = step * P::depth + d;
-        const int word = job.tile_slot * Derived<P>::tile_words + element / P::columns;
-        const int value = memory.tile[row][word][element % P::columns];
-        operand[d] = job.kind == Kind::context ? value & 255 : value;
+        for (int d = 0; d < P::depth; ++d) {
+#pragma HLS UNROLL
+            // rows beyond the tile's hold what an earlier tile left there; nobody reads their sums
+            const Int<8> value = step_element<P>(memory.tile[row], slot * Derived<P>::tile_words, step, d);
+            operand[row][d] = row >= job.rows ? Int<9>(0)
+                              : job.kind == Kind::context ? Int<9>(static_cast<int>(value) & 255)
+                                                          : Int<9>(value);
+        }
     }
-}
-
-/// All steps of one column block.
-template <class P>
-void multiply(const Memory<P>& memory, const Command& command, const Job& job, int block,
-              Int<P::accumulator_bits> (&sums)[P::rows][P::columns]) {
-    for (int step = 0; step < job.steps; ++step) {
-#pragma HLS PIPELINE II=1
-        Int<8> factors[P::depth][P::columns];
-#pragma HLS ARRAY_PARTITION variable=factors complete dim=0
-        read_factors<P>(memory, command, job, block, step, factors);
+    constexpr int paired = pack_rows ? P::rows / 2 * 2 : 0;
+    for (int c = 0; c < P::columns; ++c) {
+#pragma HLS UNROLL
         for (int row = 0; row < P::rows; ++row) {
 #pragma HLS UNROLL
-            if (row < job.rows) {
-                Int<9> operand[P::depth];
-#pragma HLS ARRAY_PARTITION variable=operand complete
-                read_operand<P>(memory, job, row, step, operand);
-                for (int c = 0; c < P::columns; ++c) {
-#pragma HLS UNROLL
-                    Int<P::accumulator_bits> sum = 0;
-                    if (step > 0) {
-                        sum = sums[row][c];
-                    }
-                    for (int d = 0; d < P::depth; ++d) {
-#pragma HLS UNROLL
-                        sum = sum + operand[d] * factors[d][c];
-                    }
-                    sums[row][c] = sum;
-                }
+            if (step == 0) {
+                sums[row][c] = 0;
             }
+        }
+        for (int row = 0; row < paired; row += 2) {
+#pragma HLS UNROLL
+            packed_dots(operand[row], operand[row + 1], factors[c], sums[row][c], sums[row + 1][c]);
+        }
+        for (int row = paired; row < P::rows; ++row) {
+#pragma HLS UNROLL
+            plain_dot(operand[row], factors[c], sums[row][c]);
         }
     }
 }
+
+template <class P>
+struct MultiplyStage {
+    bool done = false;
+
+    MultiplyStage() {
+#pragma HLS ARRAY_PARTITION variable=sums complete dim=0
+#pragma HLS ARRAY_PARTITION variable=captured complete dim=0
+    }
+
+    /// More: readings that are over, where attention is streamed.
+    template <class... More>
+    void tick(Stream<Work>& works, Stream<TileWord<P>>& tiles, Stream<Bytes<P::depth * P::columns>>& weights,
+              Stream<Operand<P>>& operands, Stream<Token>& taken, Stream<Token>& slots, Stream<SumsRow<P>>& rows,
+              More&... more) {
+#pragma HLS INLINE
+#pragma HLS DEPENDENCE variable=memory.tile type=inter direction=RAW distance=4 true
+#pragma HLS DEPENDENCE variable=memory.keys type=inter direction=RAW distance=4 true
+#pragma HLS DEPENDENCE variable=memory.values type=inter direction=RAW distance=4 true
+#pragma HLS DEPENDENCE variable=memory.ring type=inter direction=RAW distance=4 true
+        written.shift();
+        take_tile(tiles);
+        take_weights(weights);
+        take_operand(operands);
+        if (!taken.empty()) {
+            taken.read();
+            rows_free += 1;
+        }
+        if (!active && !ending && !works.empty()) {
+            work = works.read();
+            ending = work.job.kind == Kind::end;
+            active = !ending;
+        }
+        give_row(rows);
+        const bool steps = active && ready();
+        if (steps) {
+            issue(slots, more...);
+        }
+        done = ending && ended && rows_free == depth_sums;
+    }
+
+private:
+    struct Filled {
+        int tiles = 0;    // tiles that are complete
+        int weights = 0;  // ring words, in all
+        int operands = 0; // the command whose keys and values are complete, plus 1
+        int keys = 0;     // streamed: readings that have come
+        int values = 0;
+    };
+
+    Factors<P> memory;
+    Settled<Filled> written;
+    int ring_write = 0;
+    int ring_freed = 0;  // ring words that are over, in all
+    bool ended = false;  // the operands have
+
+    Work work;
+    bool active = false, ending = false;
+    int block = 0, step = 0;
+    int slot = 0;
+    int tiles_used = 0;
+    int ring_sweep = 0;  // ring word of the sweep's first block, and of the next step
+    int ring_read = 0;
+    int words = 0;       // of the sweep, up to the next step
+    Int<P::accumulator_bits> sums[P::rows][P::columns];
+
+    Int<P::accumulator_bits> captured[P::rows][P::columns];  // a block that leaves row by row
+    int left = 0;  // rows of it that have not left
+    int rows_free = depth_sums;
+
+    void take_tile(Stream<TileWord<P>>& tiles) {
+#pragma HLS INLINE
+        if (!tiles.empty()) {
+            const TileWord<P> word = tiles.read();
+            for (int c = 0; c < P::columns; ++c) {
+#pragma HLS UNROLL
+                memory.tile[word.row][word.address][c] = word.data[c];
+            }
+            written.now.tiles += word.tile_ends ? 1 : 0;
+        }
+    }
+
+    void take_weights(Stream<Bytes<P::depth * P::columns>>& weights) {
+#pragma HLS INLINE
+        if (written.now.weights - ring_freed < P::ring_words && !weights.empty()) {
+            const Bytes<P::depth * P::columns> word = weights.read();
+            for (int d = 0; d < P::depth; ++d) {
+#pragma HLS UNROLL
+                for (int c = 0; c < P::columns; ++c) {
+#pragma HLS UNROLL
+                    memory.ring[ring_write][d][c] = as_signed<8>(word.bytes[d * P::columns + c]);
+                }
+            }
+            ring_write = ring_write + 1 == P::ring_words ? 0 : ring_write + 1;
+            written.now.weights += 1;
+        }
+    }
+
+    void take_operand(Stream<Operand<P>>& operands) {
+#pragma HLS INLINE
+        if (operands.empty()) {
+            return;
+        }
+        const Operand<P> word = operands.read();
+        for (int c = 0; c < P::columns; ++c) {
+#pragma HLS UNROLL
+            if (word.written && word.keys) {
+                memory.keys[word.lane][word.address][c] = word.data[c];
+            } else if (word.written) {
+                memory.values[word.lane][word.address][c] = word.data[c];
+            }
+        }
+        if (word.done) {
+            written.now.operands = word.command + 1;
+            written.now.keys += word.keys ? 1 : 0;
+            written.now.values += word.keys ? 0 : 1;
+        }
+        ended = ended || word.ends;
+    }
+
+    /// A row of the last block leaves.
+    void give_row(Stream<SumsRow<P>>& rows) {
+#pragma HLS INLINE
+        if (left == 0 || rows_free == 0) {
+            return;
+        }
+        SumsRow<P> out;
+        for (int c = 0; c < P::columns; ++c) {
+#pragma HLS UNROLL
+            out.data[c] = captured[0][c];
+            for (int row = 0; row + 1 < P::rows; ++row) {
+#pragma HLS UNROLL
+                captured[row][c] = captured[row + 1][c];
+            }
+        }
+        rows.write(out);
+        left -= 1;
+        rows_free -= 1;
+    }
+
+    /// Whether what the next step reads is there, and a place for what it makes.
+    bool ready() const {
+#pragma HLS INLINE
+        const Filled& seen = written.seen();
+        bool factors = false;
+        if (work.job.kind == Kind::plain) {
+            factors = seen.weights - ring_freed > words;
+        } else if (P::workspace_units > 0) {
+            factors = (work.job.kind == Kind::scores ? seen.keys : seen.values) >= work.job.reading;
+        } else {
+            factors = seen.operands > work.command.operand_depends_on;
+        }
+        const bool last = step + 1 == work.job.steps;
+        return seen.tiles > tiles_used && factors && (!last || left == 0);
+    }
+
+    template <class... More>
+    void issue(Stream<Token>& slots, More&... more) {
+#pragma HLS INLINE
+        Int<8> factors[P::columns][P::depth];
+#pragma HLS ARRAY_PARTITION variable=factors complete dim=0
+        read_factors<P>(memory, work.command, work.job, ring_read, block, step, factors);
+        multiply<P>(memory, work.job, slot, step, factors, sums);
+        ring_read = ring_read + 1 == P::ring_words ? 0 : ring_read + 1;
+        words += 1;
+        step += 1;
+        if (step == work.job.steps) {
+            for (int row = 0; row < P::rows; ++row) {
+#pragma HLS UNROLL
+                for (int c = 0; c < P::columns; ++c) {
+#pragma HLS UNROLL
+                    captured[row][c] = sums[row][c];
+                }
+            }
+            left = work.job.rows;
+            step = 0;
+            block += 1;
+            if (block == work.job.blocks) {
+                end_job(slots, more...);
+            }
+        }
+    }
+
+    template <class... More>
+    void end_job(Stream<Token>& slots, More&... more) {
+#pragma HLS INLINE
+        if (work.job.kind == Kind::plain && work.job.sweep_ends) {
+            ring_freed += words;
+            ring_sweep = ring_read;
+        }
+        ring_read = ring_sweep;
+        words = 0;
+        block = 0;
+        active = false;
+        tiles_used += 1;
+        slot = slot + 1 == P::tile_slots ? 0 : slot + 1;
+        slots.write(Token());
+        (close(more), ...);
+    }
+
+    void close(Stream<Work>& readings) {
+#pragma HLS INLINE
+        if (work.job.kind != Kind::plain && work.job.closes) {
+            readings.write(work);
+        }
+    }
+};
 
 }  // namespace hlsgen

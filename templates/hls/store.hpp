@@ -1,64 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where DRAIN writes its results: features, keys, values, residual or the output.
+// Where DRAIN sends its results: to LOAD's memories, to MULTIPLY's, to external memory.
 #pragma once
 
-#include "command.hpp"
 #include "memory.hpp"
-#include "streams.hpp"
-#include "workspace.hpp"
 
 namespace hlsgen {
 
-/// What is the same for all rows of one column block.
-struct BlockPlace {
-    int head = 0;  // of keys and values
-    int word = 0;
-    int base = 0;  // of features and residual: address of row 0
-};
-
-inline BlockPlace place(const Command& command, const Job& job, int block) {
-    BlockPlace result;
-    if (command.target == Target::keys || command.target == Target::values) {
-        result.head = block / command.head_words;
-        result.word = block % command.head_words;
-    }
-    result.base = command.target_base + block;
-    if (job.kind == Kind::context) {
-        result.base += job.head * command.head_words;
-    }
-    return result;
+/// Whether the command makes keys or values.
+inline bool is_stored(const Command& command) {
+    return command.target == Target::keys || command.target == Target::values;
 }
 
-/// Writes the result word of operand row `t`.
-template <class P>
-void store(Memory<P>& memory, const Command& command, const BlockPlace& at, int t, Beat<P>* external,
-           Beat<P>* workspace, Output<P>& output, const Int<16> (&result)[P::columns]) {
+/// The head, and the word of a head, that a block of keys or values is.
+struct HeadWord {
+    int head = 0;
+    int word = 0;
+
+    void advance(const Command& command) {
 #pragma HLS INLINE
-    if (command.target == Target::output) {
-        write_output<P>(external, output, result);
-        return;
+        const bool last = word + 1 == command.head_words;
+        word = last ? 0 : word + 1;
+        head += last ? 1 : 0;
     }
-    if constexpr (P::workspace_units > 0) {
-        if (command.target == Target::keys || command.target == Target::values) {
-            write_workspace<P>(workspace, output, result);
-            return;
-        }
+};
+
+/// A result word of row `t` for LOAD's memories.
+template <class P>
+void store(const Command& command, const Job& job, int t, int block, Store<P>& out) {
+#pragma HLS INLINE
+    if (command.target == Target::features || command.target == Target::residual) {
+        out.where = command.target == Target::features ? Where::features : Where::residual;
+        const int head = job.kind == Kind::context ? job.head * command.head_words : 0;
+        out.address = command.target_base + head + t * command.target_stride + block;
     }
-    const int row = at.base + t * command.target_stride;
-    const int key = at.head * command.head_stride + t / P::columns * command.head_words + at.word;
-    const int value = at.head * command.value_stride + t / P::depth * command.head_words + at.word;
-    for (int c = 0; c < P::columns; ++c) {
-#pragma HLS UNROLL
-        if (command.target == Target::features) {
-            memory.features[row][c] = result[c];
-        } else if (command.target == Target::residual) {
-            memory.residual[row][c] = result[c];
-        } else if (command.target == Target::keys) {
-            memory.keys[t % P::columns][key][c] = result[c];
-        } else {
-            memory.values[t % P::depth][value][c] = result[c];
-        }
-    }
+}
+
+/// The place of a word of keys or values: of row `t`, in a head that begins at key word and value word 0.
+template <class P>
+void operand_place(const Command& command, int head, int word, int t, Operand<P>& out) {
+#pragma HLS INLINE
+    out.lane = out.keys ? t % P::columns : t % P::depth;
+    out.address = out.keys ? head * command.head_stride + t / P::columns * command.head_words + word
+                           : head * command.value_stride + t / P::depth * command.head_words + word;
 }
 
 }  // namespace hlsgen

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// External memory: the Image's sections, read in order, and the output, written in order.
+// Beats of external memory, and the words that they hold.
 #pragma once
 
-#include "integers.hpp"
 #include "memory.hpp"
 
 namespace hlsgen {
@@ -12,30 +11,6 @@ template <class P>
 struct Beat {
     UInt<8> bytes[P::bus_bytes];
 };
-
-/// Word `index` of N bytes, N a power of two, of the section that begins at beat `first`.
-template <class P, int N>
-void read_word(const Beat<P>* memory, int first, int index, UInt<8> (&bytes)[N]) {
-#pragma HLS INLINE
-    if constexpr (N >= P::bus_bytes) {
-        constexpr int beats = N / P::bus_bytes;
-        for (int b = 0; b < beats; ++b) {
-            const Beat<P> beat = memory[first + index * beats + b];
-            for (int i = 0; i < P::bus_bytes; ++i) {
-#pragma HLS UNROLL
-                bytes[b * P::bus_bytes + i] = beat.bytes[i];
-            }
-        }
-    } else {
-        constexpr int parts = P::bus_bytes / N;
-        const Beat<P> beat = memory[first + index / parts];
-        const int part = index % parts;
-        for (int i = 0; i < N; ++i) {
-#pragma HLS UNROLL
-            bytes[i] = beat.bytes[part * N + i];
-        }
-    }
-}
 
 /// The unsigned number of 2 bytes, least significant first.
 inline UInt<16> join(UInt<8> byte0, UInt<8> byte1) {
@@ -50,99 +25,75 @@ inline UInt<32> join(UInt<8> byte0, UInt<8> byte1, UInt<8> byte2, UInt<8> byte3)
 /// The low byte of a value in two's complement.
 inline UInt<8> low_byte(Int<16> value) { return UInt<8>(static_cast<int>(value) & 255); }
 
-/// Collects bytes into beats and writes them one after another.
-template <class P>
-struct Writer {
+/// Where some words of N bytes lie: the beats that hold them, and the first word's place in its beat.
+struct Span {
+    int beat = 0;
+    int beats = 0;
+    int part = 0;
+};
+
+/// Words `first`.. of a section that begins at beat `base`; N is a power of two.
+template <class P, int N>
+Span span(int base, int first, int words) {
+#pragma HLS INLINE
+    if constexpr (N >= P::bus_bytes) {
+        constexpr int beats = N / P::bus_bytes;
+        return Span{base + first * beats, words * beats, 0};
+    } else {
+        constexpr int parts = P::bus_bytes / N;
+        const int part = first % parts;
+        return Span{base + first / parts, (part + words + parts - 1) / parts, part};
+    }
+}
+
+/// Makes words of N bytes of beats, a beat or a word in an iteration.
+template <class P, int N>
+struct Unpack {
+    static constexpr int beats = N > P::bus_bytes ? N / P::bus_bytes : 1;
+    static constexpr int parts = N < P::bus_bytes ? P::bus_bytes / N : 1;
+    Bytes<N> word;
     Beat<P> beat;
-    int bytes = 0;  // bytes of `beat` that are filled
-    int beats = 0;  // the beat in memory that comes next
-};
+    int at = 0;  // beats that the word has, or words that the beat has given
+    bool loaded = false;
 
-/// What the machine writes to external memory: its output, and keys and values where they are streamed.
-template <class P>
-struct Output {
-    Writer<P> result;
-    Writer<P> workspace;
-};
-
-template <class P>
-void write_byte(Beat<P>* memory, Writer<P>& writer, UInt<8> byte) {
+    void start(int part) {
 #pragma HLS INLINE
-    writer.beat.bytes[writer.bytes] = byte;
-    writer.bytes += 1;
-    if (writer.bytes == P::bus_bytes) {
-        memory[writer.beats] = writer.beat;
-        writer.beats += 1;
-        writer.bytes = 0;
+        at = part;
+        loaded = false;
     }
-}
 
-/// An output word: `columns` int16.
-template <class P>
-void write_output(Beat<P>* memory, Output<P>& output, const Int<16> (&word)[P::columns]) {
+    /// Whether the next iteration takes a beat.
+    bool takes() const { return parts == 1 || !loaded; }
+
+    /// The beat is there if it is taken; whether `word` is complete then.
+    bool step() {
 #pragma HLS INLINE
-    for (int c = 0; c < P::columns; ++c) {
-        write_byte<P>(memory, output.result, low_byte(word[c]));
-        write_byte<P>(memory, output.result, low_byte(Int<16>(word[c] >> 8)));
-    }
-}
-
-/// Fills the last beat up with zeros.
-template <class P>
-void flush_output(Beat<P>* memory, Output<P>& output) {
-    while (output.result.bytes != 0) {
-        write_byte<P>(memory, output.result, 0);
-    }
-}
-
-/// Fills the image memory, in address order.
-template <class P>
-void read_input(Memory<P>& memory, const Beat<P>* input, int words) {
-    for (int i = 0; i < words; ++i) {
-#pragma HLS PIPELINE II=1
-        UInt<8> bytes[P::columns];
-#pragma HLS ARRAY_PARTITION variable=bytes complete
-        read_word<P, P::columns>(input, 0, i, bytes);
-        for (int c = 0; c < P::columns; ++c) {
+        if constexpr (parts == 1) {
+            for (int b = 0; b < beats; ++b) {
 #pragma HLS UNROLL
-            memory.image[i][c] = as_signed<8>(bytes[c]);
-        }
-    }
-}
-
-/// Fills the weight ring with one sweep's words, from ring word `ring` on.
-template <class P>
-void read_weights(Memory<P>& memory, Progress& progress, const Beat<P>* image, int ring, int words) {
-    int to = ring;
-    for (int i = 0; i < words; ++i) {
-#pragma HLS PIPELINE II=1
-        UInt<8> bytes[P::depth * P::columns];
-#pragma HLS ARRAY_PARTITION variable=bytes complete
-        read_word<P, P::depth * P::columns>(image, progress.weights_beat, progress.weights + i, bytes);
-        for (int d = 0; d < P::depth; ++d) {
+                for (int i = 0; i < P::bus_bytes; ++i) {
 #pragma HLS UNROLL
-            for (int c = 0; c < P::columns; ++c) {
-#pragma HLS UNROLL
-                memory.ring[to][d][c] = as_signed<8>(bytes[d * P::columns + c]);
+                    if (b == at) {
+                        word.bytes[b * P::bus_bytes + i] = beat.bytes[i];
+                    }
+                }
             }
-        }
-        to = to + 1 == P::ring_words ? 0 : to + 1;
-    }
-    progress.weights += words;
-}
-
-/// The next word of the addend section: `columns` int16.
-template <class P>
-void read_addend(Progress& progress, const Beat<P>* image, Int<16> (&addend)[P::columns]) {
-#pragma HLS INLINE
-    UInt<8> bytes[2 * P::columns];
-#pragma HLS ARRAY_PARTITION variable=bytes complete
-    read_word<P, 2 * P::columns>(image, progress.addends_beat, progress.addends, bytes);
-    progress.addends += 1;
-    for (int c = 0; c < P::columns; ++c) {
+            at = at + 1 == beats ? 0 : at + 1;
+            return at == 0;
+        } else {
+            for (int i = 0; i < N; ++i) {
 #pragma HLS UNROLL
-        addend[c] = as_signed<16>(join(bytes[2 * c], bytes[2 * c + 1]));
+                word.bytes[i] = beat.bytes[at * N + i];
+            }
+            loaded = at + 1 != parts;
+            at = at + 1 == parts ? 0 : at + 1;
+            return true;
+        }
     }
-}
+};
+
+/// Bytes of a word of the constant stream.
+template <class P>
+constexpr int constant_bytes = P::columns > 2 ? 4 * P::columns : 8;
 
 }  // namespace hlsgen

@@ -145,6 +145,19 @@ def constant_map(stream: bytes, columns: int) -> ConstantMap:
     return ConstantMap(offsets, passing, tables)
 
 
+def command_words(stream: bytes, columns: int) -> list[int]:
+    """Words of the constant stream that each weight command takes: its tables and its constants."""
+    word, at, begin = word_bytes(columns), 0, 0
+    result = []
+    while at < len(stream):
+        kind, _, _, count, _ = HEADER.unpack_from(stream, at)
+        at += word + payload_words(kind, count, columns) * word
+        if kind == Item.CONSTANTS:
+            result.append((at - begin) // word)
+            begin = at
+    return result
+
+
 def _checked(name: str, values: ArrayLike, low: int, high: int) -> Integers:
     """The values as integers of 64 bits; the ops' type rules have refused others before."""
     result = np.asarray(values, np.int64)

@@ -26,8 +26,8 @@ class Field:
     meaning: str
     signed: bool = False
     orders: bool = False
-    """Only stages that overlap need it: the RTL and the cycle model. Interpreter and C++ run one after the
-    other, and the C++ has no such member."""
+    """Only stages that overlap need it: the RTL, the C++ and the cycle model. The interpreter runs one after
+    the other. The repeats of a layer may differ in it."""
     varies: bool = False
     """The repeats of a layer may differ in it."""
 

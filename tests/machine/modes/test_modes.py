@@ -87,10 +87,10 @@ def test_a_unit_reads_fields_that_exist(unit: Unit) -> None:
 
 @pytest.mark.parametrize("unit", OWN_HEADER, ids=_label)
 def test_the_cpp_reads_the_same_fields(unit: Unit) -> None:
-    """`machine.hpp` looks a queue's entry up before it calls the unit."""
+    """LOAD counts the words of a row for those of its modes that have no number of their own."""
     found = _members(f"{unit.cpp}.hpp")
     assert found <= set(unit.reads)
-    assert set(unit.reads) - found <= {"queue_base"} & _members("machine.hpp")
+    assert set(unit.reads) - found <= {"k_words"} & _members("load.hpp")
 
 
 @pytest.mark.parametrize("unit", table.UNITS.values(), ids=_label)

@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: Apache-2.0
+// DRAIN: what becomes of a row of accumulators, one row in an iteration, and where it goes.
+//
+// It tells LOAD of every row, so that LOAD knows what has been written, and which addends are used up.
+#pragma once
+
+#include "drain_activation.hpp"
+#include "drain_add.hpp"
+#include "drain_combine.hpp"
+#include "drain_context.hpp"
+#include "drain_requantize.hpp"
+#include "drain_route.hpp"
+#include "drain_scores.hpp"
+#include "schedule.hpp"
+#include "sequence.hpp"
+#include "store.hpp"
+#include "streams.hpp"
+#include "trace.hpp"
+
+namespace hlsgen {
+
+template <class P>
+struct DrainStage {
+    bool done = false;
+
+    DrainStage() {
+#pragma HLS ARRAY_RESHAPE variable=constants complete dim=2
+#pragma HLS ARRAY_PARTITION variable=activation complete dim=1
+#pragma HLS ARRAY_RESHAPE variable=activation complete dim=3
+#pragma HLS ARRAY_PARTITION variable=result complete
+    }
+
+    /// More: router logits on their way, and queue entries, in machines with experts.
+    template <class... More>
+    void tick(Stream<Work>& works, Stream<SumsRow<P>>& rows, Stream<ConstantWord<P>>& words,
+              Stream<RowScale>& scales, Stream<Word<P>>& addends, Stream<Bytes<2 * P::columns>>& image_addends,
+              Stream<Store<P>>& stores, Stream<Token>& taken, Stream<Operand<P>>& operands, Stream<Word<P>>& outputs,
+              More&... more) {
+#pragma HLS INLINE
+#pragma HLS DEPENDENCE variable=constants type=inter direction=RAW distance=4 true
+#pragma HLS DEPENDENCE variable=activation type=inter direction=RAW distance=4 true
+        written.shift();
+        take_constants(words, more...);
+        (take_entry(more), ...);
+        if (!active && !works.empty()) {
+            work = works.read();
+            begin(stores, operands, outputs, more...);
+        }
+        if (active && ready(rows, scales, addends, image_addends)) {
+            if (row < work.job.rows) {
+                taken.write(Token());
+            }
+            drain_row(rows, scales, addends, image_addends, stores, operands, outputs, more...);
+        }
+    }
+
+private:
+    struct Filled {
+        int blocks = 0;  // of constants, in all
+        int routed = 0;  // queue entries, in all
+    };
+
+    Settled<Filled> written;
+    Constant constants[P::constant_words][P::columns];
+    Int<8> activation[P::columns][2 * 256 / table_entries][table_entries];  // a copy a lane; bank, index
+    RowScale scale[P::rows];
+    Int<16> maximum[P::rows];
+    int token[Derived<P>::queue_entries];
+    UInt<15> weight[Derived<P>::queue_entries];
+
+    ConstantWord<P> word;
+    bool held = false;
+    int constants_write = 0, constants_freed = 0;
+    int constants_sweep = 0, constants_read = 0;  // of the sweep's first block, of this one
+    int commands = 0;                             // that have drained
+
+    Work work;
+    bool active = false;
+    int total = 0;  // rows of a block, those that fill a group included
+    int block = 0, row = 0;
+    HeadWord sweep_place, at;
+    Int<16> result[P::columns];
+
+    template <class... More>
+    void take_constants(Stream<ConstantWord<P>>& words, More&... more) {
+#pragma HLS INLINE
+        if (!held && !words.empty()) {
+            word = words.read();
+            held = true;
+        }
+        if (!held) {
+            return;
+        }
+        if (word.kind == Entry::constants) {
+            if (written.now.blocks - constants_freed < P::constant_words) {
+                for (int c = 0; c < P::columns; ++c) {
+#pragma HLS UNROLL
+                    constants[constants_write][c] = word.constants[c];
+                }
+                constants_write = constants_write + 1 == P::constant_words ? 0 : constants_write + 1;
+                written.now.blocks += 1;
+                held = false;
+            }
+        } else if (table_free(word.after, commands)) {
+            if (word.kind == Entry::activation) {
+                for (int c = 0; c < P::columns; ++c) {
+#pragma HLS UNROLL
+                    for (int i = 0; i < table_entries; ++i) {
+#pragma HLS UNROLL
+                        activation[c][word.bank * (256 / table_entries) + word.index][i] = as_signed<8>(word.bytes[i]);
+                    }
+                }
+                held = false;
+            } else if (!gate_waits) {
+                gate_waits = true;
+                held = false;
+                gate_index = word.index;
+                gate_value = join(word.bytes[0], word.bytes[1]);
+            }
+        }
+        (void)sizeof...(more);
+    }
+
+    int logits_free = depth_logits;
+    bool gate_waits = false;  // an entry of the gate table is on its way to ROUTE
+    int gate_index = 0;
+    UInt<16> gate_value = 0;
+
+    void take_entry(Stream<QueueEntry>& entries) {
+#pragma HLS INLINE
+        if (!entries.empty()) {
+            const QueueEntry entry = entries.read();
+            token[entry.place] = entry.token;
+            weight[entry.place] = entry.gate;
+            written.now.routed += 1;
+        }
+    }
+    /// Logits leave after the entries of the gate table that came before.
+    void take_entry(Stream<Logits<P>>& logits) {
+#pragma HLS INLINE
+        if (gate_waits && logits_free > 0) {
+            gate_waits = false;
+            logits_free -= 1;
+            Logits<P> out;
+            out.table = true;
+            out.index = gate_index;
+            out.value = gate_value;
+            logits.write(out);
+            gate_sent = true;
+        } else {
+            gate_sent = false;
+        }
+    }
+    void take_entry(Stream<Token>& taken) {
+#pragma HLS INLINE
+        if (!taken.empty()) {
+            taken.read();
+            logits_free += 1;
+        }
+    }
+    bool gate_sent = false;
+
+    template <class... More>
+    void begin(Stream<Store<P>>& stores, Stream<Operand<P>>& operands, Stream<Word<P>>& outputs, More&... more) {
+#pragma HLS INLINE
+        const Job& job = work.job;
+        active = job.kind != Kind::skipped && job.kind != Kind::end;
+        if (!active) {
+            Store<P> mark;
+            mark.command_ends = job.kind == Kind::skipped;
+            mark.command = job.command;
+            mark.ends = job.kind == Kind::end;
+            stores.write(mark);
+            commands = mark.command_ends ? job.command + 1 : commands;
+            if (mark.ends) {
+                end(operands, outputs, more...);
+            }
+            return;
+        }
+        const Command& command = work.command;
+        const bool fills = job.kind == Kind::plain &&
+                           (command.stream_addend != 0 || command.target == Target::output ||
+                            (P::workspace_units > 0 && is_stored(command)));
+        total = fills ? (job.rows + P::row_width - 1) / P::row_width * P::row_width : job.rows;
+        block = row = 0;
+        if (job.tile == 0 && job.first_block == 0) {
+            sweep_place = HeadWord();
+        }
+        at = sweep_place;
+        constants_read = constants_sweep;
+    }
+
+    template <class... More>
+    void end(Stream<Operand<P>>& operands, Stream<Word<P>>& outputs, More&... more) {
+#pragma HLS INLINE
+        done = true;
+        Operand<P> operand;
+        operand.ends = true;
+        operand.written = false;
+        operands.write(operand);
+        Word<P> output;
+        output.ends = true;
+        outputs.write(output);
+        (end_logits(more), ...);
+    }
+    void end_logits(Stream<Logits<P>>& logits) {
+#pragma HLS INLINE
+        Logits<P> out;
+        out.ends = true;
+        logits.write(out);
+    }
+    template <class T>
+    void end_logits(Stream<T>&) {
+#pragma HLS INLINE
+    }
+
+    /// Whether all that the row needs is there.
+    bool ready(Stream<SumsRow<P>>& rows, Stream<RowScale>& scales, Stream<Word<P>>& addends,
+               Stream<Bytes<2 * P::columns>>& image_addends) {
+#pragma HLS INLINE
+        const Command& command = work.command;
+        const bool sums = row >= work.job.rows || !rows.empty();
+        bool more = true;
+        if (work.job.kind == Kind::context) {
+            more = block > 0 || !scales.empty();
+        } else if (work.job.kind == Kind::plain) {
+            more = written.seen().blocks - constants_freed > block && written.seen().routed >= work.job.routed;
+            if (adds_residual(command)) {
+                more = more && !addends.empty();
+            } else if (command.drain == Drain::add) {
+                more = more && !image_addends.empty();
+            }
+            more = more && (P::experts == 0 || command.target != Target::queues ||
+                            (!gate_sent && !gate_waits && logits_free > 0));
+        }
+        return sums && more;
+    }
+
+    template <class... More>
+    void drain_row(Stream<SumsRow<P>>& rows, Stream<RowScale>& scales, Stream<Word<P>>& addends,
+                   Stream<Bytes<2 * P::columns>>& image_addends, Stream<Store<P>>& stores,
+                   Stream<Operand<P>>& operands, Stream<Word<P>>& outputs, More&... more) {
+#pragma HLS INLINE
+        const Job& job = work.job;
+        const bool real = row < job.rows;
+        int t = job.first_row + row;
+        Store<P> note;
+        SumsRow<P> sums;
+        if (real) {
+            sums = rows.read();
+        }
+        if (job.kind == Kind::scores) {
+            score(sums, note);
+        } else if (job.kind == Kind::context) {
+            if (block == 0) {
+                scale[row] = scales.read();
+            }
+            drain_context<P>(scale[row], sums.data, result);
+        } else {
+            plain(sums, addends, image_addends, real, t, note);
+        }
+        if (!real) {
+            for (int c = 0; c < P::columns; ++c) {
+#pragma HLS UNROLL
+                result[c] = 0;
+            }
+        }
+        const int number = job.first_block + block;
+        if (real) {
+            trace_drain(job, row, number, result);
+        }
+        if (job.kind != Kind::scores) {
+            leave(real, t, number, note, operands, outputs, more...);
+        }
+        finish_row(note, stores);
+    }
+
+    void score(const SumsRow<P>& sums, Store<P>& note) {
+#pragma HLS INLINE
+        Int<16> most;
+        drain_scores<P>(work.command, block, sums.data, result, most);
+        if (block > 0 && maximum[row] > most) {
+            most = maximum[row];
+        }
+        maximum[row] = most;
+        note.where = Where::scores;
+        note.row = score_row<P>(work.job, row);
+        note.address = note.row * P::score_words + block;
+        note.maximum = most;
+        for (int c = 0; c < P::columns; ++c) {
+#pragma HLS UNROLL
+            note.data[c] = result[c];
+        }
+    }
+
+    void plain(const SumsRow<P>& sums, Stream<Word<P>>& addends, Stream<Bytes<2 * P::columns>>& image_addends,
+               bool real, int& t, Store<P>& note) {
+#pragma HLS INLINE
+        const Command& command = work.command;
+        Int<16> addend[P::columns];
+#pragma HLS ARRAY_PARTITION variable=addend complete
+        if (command.drain == Drain::add && streams_addend(command)) {
+            const Bytes<2 * P::columns> in = image_addends.read();
+            for (int c = 0; c < P::columns; ++c) {
+#pragma HLS UNROLL
+                addend[c] = as_signed<16>(join(in.bytes[2 * c], in.bytes[2 * c + 1]));
+            }
+        } else if (adds_residual(command) && real) {
+            const Word<P> in = addends.read();
+            note.addend = true;
+            for (int c = 0; c < P::columns; ++c) {
+#pragma HLS UNROLL
+                addend[c] = in.data[c];
+            }
+        }
+        if (!real) {
+            return;
+        }
+        drain_requantize<P>(command, constants[constants_read], sums.data, result);
+        if (command.drain == Drain::activation) {
+            drain_activation<P>(command, activation, result);
+        } else if (command.drain == Drain::add) {
+            drain_add<P>(addend, result);
+        } else if (P::experts > 0 && command.drain == Drain::combine) {
+            const int entry = combine_entry(command, t);
+            drain_combine<P>(command, weight[entry], addend, result);
+            t = token[entry];
+        }
+    }
+
+    /// The result goes to its target.
+    template <class... More>
+    void leave(bool real, int t, int number, Store<P>& note, Stream<Operand<P>>& operands, Stream<Word<P>>& outputs,
+               More&... more) {
+#pragma HLS INLINE
+        const Command& command = work.command;
+        if (command.target == Target::output) {
+            Word<P> out;
+            for (int c = 0; c < P::columns; ++c) {
+#pragma HLS UNROLL
+                out.data[c] = result[c];
+            }
+            outputs.write(out);
+        } else if (is_stored(command)) {
+            operands.write(operand(real, t, number));
+        } else if (command.target == Target::queues) {
+            (route(number, more), ...);
+        } else {
+            store<P>(command, work.job, t, number, note);
+            for (int c = 0; c < P::columns; ++c) {
+#pragma HLS UNROLL
+                note.data[c] = result[c];
+            }
+        }
+    }
+
+    Operand<P> operand(bool real, int t, int number) const {
+#pragma HLS INLINE
+        const Job& job = work.job;
+        const bool last_row = row + 1 == total, last_tile = job.tile + 1 == work.command.tiles;
+        Operand<P> out;
+        out.keys = work.command.target == Target::keys;
+        operand_place<P>(work.command, at.head, at.word, t, out);
+        for (int c = 0; c < P::columns; ++c) {
+#pragma HLS UNROLL
+            out.data[c] = Int<8>(result[c]);
+        }
+        out.written = real;
+        out.begins = number == 0 && t == 0;
+        out.head_ends = last_row && last_tile && at.word + 1 == work.command.head_words;
+        out.done = last_row && job.command_ends && block + 1 == job.blocks;
+        out.command = job.command;
+        return out;
+    }
+
+    void route(int number, Stream<Logits<P>>& logits) {
+#pragma HLS INLINE
+        Logits<P> out;
+        for (int c = 0; c < P::columns; ++c) {
+#pragma HLS UNROLL
+            out.data[c] = result[c];
+        }
+        out.work = work;
+        out.token = work.job.first_row + row;
+        out.block = number;
+        logits.write(out);
+        logits_free -= 1;
+    }
+    template <class T>
+    void route(int, Stream<T>&) {
+#pragma HLS INLINE
+    }
+
+    /// LOAD is told, and the next row comes.
+    void finish_row(Store<P>& note, Stream<Store<P>>& stores) {
+#pragma HLS INLINE
+        const Job& job = work.job;
+        const bool block_ends = row + 1 == total, job_ends = block_ends && block + 1 == job.blocks;
+        note.final = job_ends && job.final;
+        note.scored = job_ends && job.kind == Kind::scores;
+        note.command_ends = job_ends && job.command_ends;
+        note.command = job.command;
+        stores.write(note);
+        commands = note.command_ends ? job.command + 1 : commands;
+        row = block_ends ? 0 : row + 1;
+        if (!block_ends) {
+            return;
+        }
+        block += 1;
+        at.advance(work.command);
+        constants_read = constants_read + 1 == P::constant_words ? 0 : constants_read + 1;
+        if (job_ends) {
+            active = false;
+            if (job.kind == Kind::plain && job.sweep_ends) {
+                sweep_place = at;
+                constants_sweep = constants_read;
+                constants_freed += job.blocks;
+            }
+        }
+    }
+};
+
+}  // namespace hlsgen

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// The memories that LOAD reads and owns, and the place in a tile that it is at.
+#pragma once
+
+#include "memory.hpp"
+
+namespace hlsgen {
+
+/// What has been written to LOAD's memories.
+struct Written {
+    int commands = 0;  // that have drained
+    int tiles = 0;     // that have drained in the last sweep of the command in progress
+    int scores = 0;    // score tiles, in all
+    int pixels = 0;    // words of the image
+    int weighted = 0;  // commands with weights whose tables have come
+    int routed = 0;    // queue entries, in all
+};
+
+template <class P>
+struct LoadMemory {
+    Int<16> residual[P::residual_words][P::columns];
+    Int<8> features[P::feature_words][P::columns];
+    Int<8> image[P::image_words][P::columns];
+    Int<P::logit_bits> scores[2 * P::rows * P::score_words][P::columns];
+    Int<16> maximum[2 * P::rows];
+    // a copy a lane: bank * entries + index, `table_entries` of them a word
+    UInt<8> exponential[P::columns][2 * Derived<P>::exp_entries / table_entries][table_entries];
+    int token[Derived<P>::queue_entries];
+    bool first[Derived<P>::queue_entries];
+
+    LoadMemory() {
+        // A word is read or written at once; lanes are memories of their own. The residual memory has a second
+        // port to read, for addends.
+#pragma HLS ARRAY_RESHAPE variable=residual complete dim=2
+#pragma HLS BIND_STORAGE variable=residual type=ram_1wnr
+#pragma HLS ARRAY_RESHAPE variable=features complete dim=2
+#pragma HLS ARRAY_RESHAPE variable=image complete dim=2
+#pragma HLS ARRAY_RESHAPE variable=scores complete dim=2
+#pragma HLS ARRAY_PARTITION variable=exponential complete dim=1
+#pragma HLS ARRAY_RESHAPE variable=exponential complete dim=3
+    }
+};
+
+/// Where in a tile LOAD is: `part` counts the reads that make a word.
+struct Cursor {
+    int row = 0;
+    int word = 0;
+    int part = 0;
+};
+
+}  // namespace hlsgen
