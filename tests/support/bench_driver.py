@@ -135,7 +135,8 @@ def silence(accelerator: Any, bench: Bench) -> Iterator[None]:
 @contextmanager
 def misaligned(accelerator: Any) -> Iterator[None]:
     """Another reader of the input's address than the driver."""
-    with attribute(accelerator, "_input", accelerator._input + 4):
+    first, *others = accelerator._inputs
+    with attribute(accelerator, "_inputs", [first + 4, *others]):
         yield
 
 
