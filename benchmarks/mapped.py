@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.blocks import WORK
-from hlsgen.emit.ecp5.memory_files import split_contents
+from hlsgen.emit.serial.memory_files import split_contents
 from hlsgen.errors import ToolFailed
 
 REGISTER = "hlsgen_register"

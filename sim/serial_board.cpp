@@ -3,6 +3,8 @@
 // A board that rests waits for the host, so time goes on only while there is something to do.
 //
 //   board BIT LIMIT    cycles of a bit; cycles that a board may be busy without moving its line
+//
+// Built with CLOCK, the port of the board's clock, and BUSY, an expression of its lights.
 #include <poll.h>
 #include <unistd.h>
 
@@ -15,7 +17,6 @@ namespace {
 
 constexpr int kTerminal = 0, kHostMilliseconds = 300000, kAnswerMilliseconds = 5000;
 constexpr int kDataBits = 8, kRestBits = 20;
-constexpr int kBusyLight = 1;  // on while an image runs or is answered
 enum Exit { kHostGone = 0, kUsage = 2, kNoAnswer = 3, kNoStopBit = 4 };
 
 struct Line {
@@ -33,9 +34,9 @@ public:
             if (!host_.left && at_ == queued_ && rests() && !wait_for_host()) return ended_;
             if (cycle_ > active_ + limit_) return kNoAnswer;
             send();
-            pins_.clk25 = 0;
+            pins_.CLOCK = 0;
             pins_.eval();
-            pins_.clk25 = 1;
+            pins_.CLOCK = 1;
             pins_.eval();
             if (!receive()) return ended_;
         }
@@ -43,7 +44,7 @@ public:
 
 private:
     bool rests() const {
-        return !board_.left && !(pins_.led >> kBusyLight & 1) && cycle_ > active_ + kRestBits * bit_;
+        return !board_.left && !(pins_.BUSY & 1) && cycle_ > active_ + kRestBits * bit_;
     }
 
     bool wait_for_host() {
