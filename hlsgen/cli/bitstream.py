@@ -28,9 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--seeds", metavar="N", nargs="+", type=natural, help="placements to try (default 1 2 3)"
     )
     parser.add_argument("--jobs", metavar="N", type=positive, help="how many at a time (default: processors)")
-    parser.add_argument(
-        "--verify", action="store_true", help="simulate the netlist before nextpnr places it"
-    )
+    parser.add_argument("--verify", action="store_true", help="simulate the netlist before nextpnr places it")
     parser.add_argument("--images", metavar="N", type=positive, help="to verify with (default 8)")
 
 

@@ -60,7 +60,7 @@ def read_delays(path: Path) -> Delays:
 
 def _cells(text: str) -> list[tuple[int, int]]:
     starts = [match.start() for match in re.finditer(r"\(CELL\b", text)]
-    return list(zip(starts, [*starts[1:], len(text)], strict=True))
+    return list(zip(starts, [*starts, len(text)][1:], strict=True))
 
 
 def outside(delays: Delays) -> dict[str, int]:
