@@ -4,7 +4,7 @@
 //
 //   board BIT LIMIT    cycles of a bit; cycles that a board may be busy without moving its line
 //
-// Built with CLOCK, the port of the board's clock, and BUSY, an expression of its lights.
+// Built with CLOCK and LIGHTS, the board's ports, and LOW, 1 where a 0 lights a light.
 #include <poll.h>
 #include <unistd.h>
 
@@ -17,6 +17,7 @@ namespace {
 
 constexpr int kTerminal = 0, kHostMilliseconds = 300000, kAnswerMilliseconds = 5000;
 constexpr int kDataBits = 8, kRestBits = 20;
+constexpr int kBusyLight = 1;  // on while an image runs or is answered
 enum Exit { kHostGone = 0, kUsage = 2, kNoAnswer = 3, kNoStopBit = 4 };
 
 struct Line {
@@ -44,7 +45,7 @@ public:
 
 private:
     bool rests() const {
-        return !board_.left && !(pins_.BUSY & 1) && cycle_ > active_ + kRestBits * bit_;
+        return !board_.left && !((pins_.LIGHTS >> kBusyLight ^ LOW) & 1) && cycle_ > active_ + kRestBits * bit_;
     }
 
     bool wait_for_host() {

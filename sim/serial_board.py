@@ -24,8 +24,6 @@ LIMIT_CYCLES = 4_000_000
 """How long a board may be busy without moving its serial line; its watchdog ends an image sooner."""
 _OPTIONS = ("--cc", "--exe", "--build", "-j", "2", "-O3", "--no-timing", "--no-assert", "-Wno-fatal")
 _QUIET = ("-Wno-lint", "--quiet")
-BUSY_LIGHT = 1
-"""The light that is on while an image runs or is answered."""
 _ENDS = {
     3: f"the netlist must answer a request within {LIMIT_CYCLES} cycles: it did not",
     4: "the netlist must send every byte with its stop bit: it did not",
@@ -97,12 +95,11 @@ def build_board(netlist: Netlist, bit_cycles: float, folder: Path) -> SerialBoar
 
 
 def _pins(netlist: Netlist) -> str:
-    """The board's own names, for the simulator: its clock, and its busy light, which may be lit by 0."""
+    """The board's own names, for the simulator: of its clock and its lights, which a 0 may light."""
     ports = netlist.ports
     clocks = [name for name, way in ports.items() if way == "input" and name != "uart_rx"]
     lights = [name for name in ("led", "led_n") if ports.get(name) == "output"]
     if ports.get("uart_rx") != "input" or ports.get("uart_tx") != "output" or len(clocks) != 1 or not lights:
         rule = "a clock, uart_rx, uart_tx, and led or led_n"
         raise UsageError(f"the board's ports must be {rule}, not {', '.join(ports)}")
-    inverted = " ^ 1" if lights[0] == "led_n" else ""
-    return f"'-DCLOCK={clocks[0]}' '-DBUSY={lights[0]} >> {BUSY_LIGHT}{inverted}'"
+    return f"-DCLOCK={clocks[0]} -DLIGHTS={lights[0]} -DLOW={int(lights[0] == 'led_n')}"

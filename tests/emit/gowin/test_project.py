@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 
 import pytest
+from support.board_case import lowered
+from support.graphs import TINY, images, integer_vit
 
 from hlsgen.boards import load_board
 from hlsgen.boards.families import GOWIN
-from hlsgen.emit.gowin.project import CELL_COST, gowin_project
+from hlsgen.emit.device import Vectors
+from hlsgen.emit.gowin.project import CELL_COST, gowin_accelerator, gowin_project
 from hlsgen.errors import UsageError
+from hlsgen.ir import evaluate
 
 BOARD = load_board("tang-nano-20k")
 VERILOG = """module gowin_top(clk27, uart_rx, uart_tx, led_n);
@@ -80,3 +86,18 @@ def test_boards_of_other_families_are_refused() -> None:
     )
     with pytest.raises(UsageError, match="port led_n must be an output of at most 6 bits"):
         gowin_project(BOARD, VERILOG.replace("[5:0]", "[6:0]"))
+
+
+def test_the_project_of_an_accelerator_holds_board_and_host() -> None:
+    graph, found = integer_vit(TINY), lowered(TINY, 1, 2, 2, 8)
+    pixels = images(TINY, 2)
+    vectors = Vectors(images=pixels, outputs=evaluate(graph, pixels)[found.program.output.tensor])
+    given = (graph, found.program, found.image)
+    project = gowin_accelerator(BOARD, *given, vectors=vectors)
+    assert {"host/hlsgen_host.py", "host/design.json", "host/vectors.npz", "gowin_top.v"} <= project.keys()
+    assert json.loads(project["host/design.json"])["baud"] == 1_000_000
+    assert "`host/`" in str(project["README.md"])
+    assert "rPLL" in str(project["gowin_top.v"])
+    outside = dataclasses.replace(BOARD, image="external")
+    with pytest.raises(UsageError, match=r"memory\.image must be on_chip for a Gowin project, not external"):
+        gowin_accelerator(outside, *given, vectors=vectors)
