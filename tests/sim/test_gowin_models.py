@@ -77,8 +77,11 @@ INFERRED = {
     "bits_18": two_ports(18, 1024, PLAIN),
     "bytes_2": two_ports(18, 1024, BYTES.format(2), 2),
     "bytes_4": two_ports(36, 512, BYTES.format(4), 4),
-    **{f"narrow_read_{width}": narrow_read(width, 4096 // width) for width in (1, 2, 4, 8, 9)},
-    **{f"narrow_write_{width}": narrow_write(width, 4096 // width) for width in (2, 4, 9)},
+    **{f"narrow_read_{width}": narrow_read(width, 4096 // width) for width in (1, 2, 4, 8)},
+    **{f"narrow_write_{width}": narrow_write(width, 4096 // width) for width in (2, 4)},
+    # As many words as there are addresses: of others Verilog and a block differ.
+    "narrow_read_9": narrow_read(9, 512),
+    "narrow_write_9": narrow_write(9, 512),
     "rom": Case({"en": 1, "b": 9}, {"q": 30}, memory(30, 512, "always @(posedge clk) if (en) r <= m[b];")),
     "product_9": Case({"a": 9, "b": 9}, {"p": 18}, "assign p = $signed(a) * $signed(b);"),
     "product_9_unsigned": Case({"a": 9, "b": 9}, {"p": 18}, "assign p = a * b;"),

@@ -19,7 +19,9 @@ VERILOG = """module gowin_top(clk27, uart_rx, led_n);
   input uart_rx;
   output [5:0] led_n;
   reg [23:0] count = 0;
-  reg [35:0] words [0:511], word = 0, rom [0:511];
+  (* ram_style = "block" *) reg [35:0] words [0:511];
+  (* rom_style = "block" *) reg [35:0] rom [0:511];
+  reg [35:0] word = 0;
   integer i;
   initial for (i = 0; i < 512; i = i + 1) begin words[i] = 0; rom[i] = i * 40503; end
   reg [35:0] seen = 0;
