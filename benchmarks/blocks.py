@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.yosys import WORK, run
-from hlsgen.emit.ecp5.memory_files import split_contents
 from hlsgen.emit.rtl import verilog
+from hlsgen.emit.serial.memory_files import split_contents
 from hlsgen.machine.format.parameters import MachineParameters
 
 BLOCK = "DSP48E2"

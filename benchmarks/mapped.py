@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.yosys import WORK, run
-from hlsgen.emit.ecp5.memory_files import split_contents
+from hlsgen.emit.serial.memory_files import split_contents
 
 REGISTER = "hlsgen_register"
 """Attribute of the nets that were a register's output before the design was flattened."""

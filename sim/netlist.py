@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -28,13 +28,14 @@ class Netlist:
     """A netlist for simulation.
 
     module: Verilog, without the models. cells: how many of each type. clock_ratio: what the PLL makes of its
-    input's frequency, 1 without a PLL; the model of it makes 1 of any.
+    input's frequency, 1 without a PLL; the model of it makes 1 of any. ports: name to `input` or `output`.
     """
 
     module: str
     cells: Counter[str]
     clock_ratio: Fraction
     family: CellLibrary
+    ports: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -67,7 +68,9 @@ def read_netlist(
             lines += _logic(cell, family)
     lines += registers(cells, _order(module), family)
     module_text = "\n".join([*lines, "endmodule", ""])
-    return Netlist(module_text, Counter(cell.type for cell in cells), _ratio(cells), family)
+    directions = {name: port["direction"] for name, port in module["ports"].items()}
+    ratio = _ratio(cells, family)
+    return Netlist(module_text, Counter(cell.type for cell in cells), ratio, family, directions)
 
 
 def _refuse(ports: Mapping[str, Any], cells: Sequence[Cell], family: CellLibrary) -> None:
@@ -166,10 +169,9 @@ def _order(module: Mapping[str, Any]) -> dict[int | str, int]:
     return order
 
 
-def _ratio(cells: Iterable[Cell]) -> Fraction:
+def _ratio(cells: Iterable[Cell], family: CellLibrary) -> Fraction:
     """Output frequency by input frequency of the PLL."""
-    plls = [cell.parameters for cell in cells if cell.type == "EHXPLLL"]
-    if len(plls) > 1:
-        raise UsageError(f"the netlist must have at most one EHXPLLL, not {len(plls)}")
-    (values,) = plls or [{}]
-    return Fraction(int(values.get("CLKFB_DIV", 1)), int(values.get("CLKI_DIV", 1)))
+    found = [family.plls[cell.type](cell) for cell in cells if cell.type in family.plls]
+    if len(found) > 1:
+        raise UsageError(f"the netlist must have at most one {' or '.join(family.plls)}, not {len(found)}")
+    return found[0] if found else Fraction(1)

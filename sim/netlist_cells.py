@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,7 +82,7 @@ class CellLibrary:
 
     value: the expression of a cell without a model; flip_flops: type to its data input; controls: of a
     flip-flop; problems: what no rule of `Kind` says; constant: output and value of a cell whose output is
-    constant, by the nets with a known value.
+    constant, by the nets with a known value; plls: type to output frequency by input frequency.
     """
 
     kinds: Mapping[str, Kind]
@@ -90,6 +91,7 @@ class CellLibrary:
     controls: Callable[[Cell], Controls]
     problems: Callable[[Cell, Mapping[int | str, str]], list[str]]
     constant: Callable[[Cell, Mapping[int | str, str]], tuple[int | str, str] | None]
+    plls: Mapping[str, Callable[[Cell], Fraction]] = field(default_factory=dict)
 
     def models(self, cells: Iterable[str]) -> str:
         """Verilog of the models of some types of cells."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 
 from hlsgen.sim.netlist_cells import ANY, Cell, CellLibrary, Controls, Kind, modelled
 from hlsgen.sim.netlist_logic import ONE, ZERO, expression, net_name
@@ -140,6 +141,10 @@ def _constant(cell: Cell, constants: Mapping[int | str, str]) -> tuple[int | str
     return (cell.pin("CLKO"), value) if passed and value is not None else None
 
 
+def _ratio(cell: Cell) -> Fraction:
+    return Fraction(int(cell.parameters.get("CLKFB_DIV", 1)), int(cell.parameters.get("CLKI_DIV", 1)))
+
+
 ECP5 = CellLibrary(
     kinds=KINDS,
     values=_values,
@@ -147,4 +152,5 @@ ECP5 = CellLibrary(
     controls=_controls,
     problems=_problems,
     constant=_constant,
+    plls={"EHXPLLL": _ratio},
 )

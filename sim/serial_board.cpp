@@ -3,6 +3,8 @@
 // A board that rests waits for the host, so time goes on only while there is something to do.
 //
 //   board BIT LIMIT    cycles of a bit; cycles that a board may be busy without moving its line
+//
+// Built with CLOCK and LIGHTS, the board's ports, and LOW, 1 where a 0 lights a light.
 #include <poll.h>
 #include <unistd.h>
 
@@ -33,9 +35,9 @@ public:
             if (!host_.left && at_ == queued_ && rests() && !wait_for_host()) return ended_;
             if (cycle_ > active_ + limit_) return kNoAnswer;
             send();
-            pins_.clk25 = 0;
+            pins_.CLOCK = 0;
             pins_.eval();
-            pins_.clk25 = 1;
+            pins_.CLOCK = 1;
             pins_.eval();
             if (!receive()) return ended_;
         }
@@ -43,7 +45,7 @@ public:
 
 private:
     bool rests() const {
-        return !board_.left && !(pins_.led >> kBusyLight & 1) && cycle_ > active_ + kRestBits * bit_;
+        return !board_.left && !((pins_.LIGHTS >> kBusyLight ^ LOW) & 1) && cycle_ > active_ + kRestBits * bit_;
     }
 
     bool wait_for_host() {

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hlsgen.errors import Mismatch
+from hlsgen.errors import Mismatch, UsageError
 from hlsgen.sim import verilator
 from hlsgen.sim.netlist import Netlist
 from hlsgen.store.cache import kept_file, key
@@ -77,10 +77,10 @@ def _raise_end(code: int | None) -> None:
 def build_board(netlist: Netlist, bit_cycles: float, folder: Path) -> SerialBoard:
     """The simulator of a netlist whose module is `NAME`, from `folder` if it was built there before.
 
-    Raises `ToolMissing` or `ToolFailed`.
+    Raises `ToolMissing`, `ToolFailed`, or `UsageError` for ports that are not a board's.
     """
-    source = Path(__file__).with_suffix(".cpp")
-    name = key(f"{_OPTIONS} {verilator.version()}", source.read_bytes(), netlist.text)
+    source, options = Path(__file__).with_suffix(".cpp"), [*_OPTIONS, "-CFLAGS", _pins(netlist)]
+    name = key(f"{options} {verilator.version()}", source.read_bytes(), netlist.text)
 
     def compile_in(work: Path) -> None:
         environ = verilator.environment()
@@ -88,7 +88,18 @@ def build_board(netlist: Netlist, bit_cycles: float, folder: Path) -> SerialBoar
         (work / f"{NAME}.v").write_text(netlist.text)
         shutil.copy(source, work)
         names = ["--prefix", f"V{NAME}", "--top-module", NAME, f"{NAME}.v", source.name]
-        verilator.run([found, *_OPTIONS, *_QUIET, "-Mdir", "obj", "-o", f"../{NAME}", *names], work, environ)
+        verilator.run([found, *options, *_QUIET, "-Mdir", "obj", "-o", f"../{NAME}", *names], work, environ)
 
     executable = kept_file(folder.resolve() / f"netlist-{name}" / NAME, compile_in)
     return SerialBoard(executable, bit_cycles)
+
+
+def _pins(netlist: Netlist) -> str:
+    """The board's own names, for the simulator: of its clock and its lights, which a 0 may light."""
+    ports = netlist.ports
+    clocks = [name for name, way in ports.items() if way == "input" and name != "uart_rx"]
+    lights = [name for name in ("led", "led_n") if ports.get(name) == "output"]
+    if ports.get("uart_rx") != "input" or ports.get("uart_tx") != "output" or len(clocks) != 1 or not lights:
+        rule = "a clock, uart_rx, uart_tx, and led or led_n"
+        raise UsageError(f"the board's ports must be {rule}, not {', '.join(ports)}")
+    return f"-DCLOCK={clocks[0]} -DLIGHTS={lights[0]} -DLOW={int(lights[0] == 'led_n')}"

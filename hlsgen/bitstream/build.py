@@ -25,8 +25,8 @@ def build_bitstream(
 
     A build folder without a project is exported first, for its own board.
 
-    seeds: of an ECP5's placements, tried in this order. jobs: how many of them at a time, by default one for
-    each processor. verification: simulates an ECP5's netlist before it is placed; raises `Mismatch`. Raises
+    seeds: of nextpnr's placements, tried in this order. jobs: how many of them at a time, by default one for
+    each processor. verification: simulates the netlist before it is placed; raises `Mismatch`. Raises
     `UsageError` where the project's tools have no use for them, and for a project that was changed, or is of
     another design than the build folder it lies in.
     """

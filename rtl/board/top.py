@@ -26,7 +26,6 @@ from hlsgen.rtl.board.uart import MIN_DIVISOR, UartReceiver, UartTransmitter
 from hlsgen.rtl.outside.top import Top
 from hlsgen.rtl.parts.ports import join_flat, ports
 
-LEDS = 8
 RESET_CYCLES = 64
 """Cycles from the clock's lock to the end of reset."""
 BAUD_TOLERANCE = 0.02
@@ -56,6 +55,15 @@ class SameClock:
         core, locked = Signal(), Signal()
         m.d.comb += [core.eq(source), locked.eq(1)]
         return core, locked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lights:
+    """A board's lights: the name of their port, how many, and whether a 0 lights them."""
+
+    port: str = "led"
+    count: int = 8
+    low: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +142,8 @@ class BoardTop(wiring.Component):
         Rate and time limit of the serial port.
     target
         The accelerator's target: a family, or `generic` to simulate without models of the family's cells.
+    lights
+        The board's.
 
     Members
     -------
@@ -141,14 +151,13 @@ class BoardTop(wiring.Component):
         The board's clock.
     uart_rx : In(1), uart_tx : Out(1)
         Serial port.
-    led : Out(8)
-        Bit 0 beats as long as there is a clock, 1 an image runs, 2 the board has answered an image, 3
-        its last answer was an error, 4..7 the low bits of the last class.
+    (lights.port) : Out(lights.count)
+        As many of eight bits: 0 beats as long as there is a clock, 1 an image runs, 2 the board has answered
+        an image, 3 its last answer was an error, 4..7 the low bits of the last class.
     """
 
     uart_rx: Signal
     uart_tx: Signal
-    led: Signal
 
     def __init__(
         self,
@@ -159,8 +168,9 @@ class BoardTop(wiring.Component):
         clock_pin: str,
         serial: Serial,
         target: str = "generic",
+        lights: Lights | None = None,
     ) -> None:
-        self._program, self._target = program, target
+        self._program, self._target, self._lit = program, target, lights or Lights()
         self._machine = fixed_machine(program)
         self._map = memory_map(program, image)
         self._image = image.ljust(self._map.image_bytes, b"\0")
@@ -169,7 +179,8 @@ class BoardTop(wiring.Component):
         self.core_mhz = clock.mhz
         self._divisor = serial.divisor(self.core_mhz)
         self._timeout = self._divisor * serial.timeout_bits
-        super().__init__({clock_pin: In(1), "uart_rx": In(1), "uart_tx": Out(1), "led": Out(LEDS)})
+        pins = {clock_pin: In(1), "uart_rx": In(1), "uart_tx": Out(1)}
+        super().__init__(pins | {self._lit.port: Out(self._lit.count)})
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
@@ -229,7 +240,5 @@ class BoardTop(wiring.Component):
     def _lights(self, m: Module, frames: Frames) -> None:
         period = round(self.core_mhz * 1e6).bit_length() - 1
         beat = Signal(period)
-        m.d.sync += [
-            beat.eq(beat + 1),
-            self.led.eq(Cat(beat[-1], frames.busy, frames.complete, frames.error, frames.label[:4])),
-        ]
+        lit = Cat(beat[-1], frames.busy, frames.complete, frames.error, frames.label[:4])[: self._lit.count]
+        m.d.sync += [beat.eq(beat + 1), ports(self)[self._lit.port].eq(~lit if self._lit.low else lit)]

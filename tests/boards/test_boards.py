@@ -42,11 +42,12 @@ IO_TYPE = "LVCMOS33"
 
 
 def test_shipped_boards() -> None:
-    assert known_boards() == ("kv260", "lfe5u-85f", "ulx3s-85f", "zcu102")
+    assert known_boards() == ("kv260", "lfe5u-85f", "tang-nano-20k", "ulx3s-85f", "zcu102")
     parts = {name: load_board(name).part for name in known_boards()}
     assert parts == {
         "kv260": "xck26-sfvc784-2LV-c",
         "lfe5u-85f": "LFE5U-85F-6BG381C",
+        "tang-nano-20k": "GW2AR-LV18QN88C8",
         "ulx3s-85f": "LFE5U-85F-6BG381C",
         "zcu102": "xczu9eg-ffvb1156-2-e",
     }
@@ -66,7 +67,8 @@ def test_an_unknown_board_names_the_nearest() -> None:
     with pytest.raises(UsageError) as caught:
         load_board("ulx3s")
     assert str(caught.value) == (
-        "board must be one of kv260, lfe5u-85f, ulx3s-85f, zcu102, or the path of a TOML file, not 'ulx3s'\n"
+        "board must be one of kv260, lfe5u-85f, tang-nano-20k, ulx3s-85f, zcu102, or the path of a "
+        "TOML file, not 'ulx3s'\n"
         "  fix: did you mean ulx3s-85f? see `hlsgen/boards/*.toml` for how a board is described"
     )
     with pytest.raises(UsageError, match=r"not 'qqq'\n  fix: see"):
@@ -91,7 +93,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     assert sorted(problem.what for problem in caught.value.problems) == [
         "board mine: clock.port must be a key of [ports], not 'clock'",
         "board mine: defaults.array must be ROWSxCOLUMNSxDEPTH, not '2x2'",
-        "board mine: family must be one of ecp5, zynqmp, not 'spartan'",
+        "board mine: family must be one of ecp5, zynqmp, gowin, not 'spartan'",
         "board mine: memory.bus_bytes must be one of 4, 8, 16, 32, 64, not 7",
         "board mine: pin P6 belongs to clk and to led",
         "board mine: resources.dsp must be an integer in 0..100000000, not -1",

@@ -104,7 +104,7 @@ def test_a_third_family_has_blocks_of_its_own(third: str) -> None:
 def test_an_unknown_family_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     why = "why: the family says what the device's blocks are, and which tools build its projects"
     fix = "fix: choose one of them; a new family is a record in hlsgen/boards/families.py"
-    rule = "family must be one of ecp5, zynqmp, not 'third'"
+    rule = "family must be one of ecp5, zynqmp, gowin, not 'third'"
     with pytest.raises(UsageError) as caught:
         find_family("third", where="somewhere")
     assert str(caught.value) == f"{rule}\n  where: somewhere\n  {why}\n  {fix}"

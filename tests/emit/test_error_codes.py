@@ -32,7 +32,7 @@ def test_the_driver_knows_every_code() -> None:
 def test_the_host_at_a_serial_port_knows_every_code_of_machine_and_board() -> None:
     board = {int(error): error.text for error in FrameError}
     assert not board.keys() & CODES.keys()
-    assert _errors("ecp5/hlsgen_host.py") == CODES | board
+    assert _errors("serial/hlsgen_host.py") == CODES | board
 
 
 @pytest.mark.parametrize("error", [*(error for error in Error if error), *FrameError, *DriverError])

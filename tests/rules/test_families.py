@@ -16,10 +16,13 @@ SOURCES = ("hlsgen", "rtl", "sim", "benchmarks", "scripts")
 OWN = (
     "hlsgen/boards/families.py",
     "hlsgen/emit/ecp5/",
+    "hlsgen/emit/gowin/",
     "hlsgen/emit/vivado/",
     "hlsgen/bitstream/ecp5/",
+    "hlsgen/bitstream/gowin/",
     "hlsgen/bitstream/vivado/",
     "rtl/ecp5/",
+    "rtl/gowin/",
 )
 TARGETS = "hlsgen/machine/format/multipliers.py"
 """What the RTL may be made for, some of which are called like a family."""
@@ -57,4 +60,4 @@ def test_nothing_else_names_a_family(family: str) -> None:
 
 def test_the_machines_parameters_know_no_chip() -> None:
     text = (ROOT / "hlsgen/machine/format/parameters.py").read_text().lower()
-    assert [word for word in ("ecp5", "zynq", "xilinx", "mult18", "dsp48") if word in text] == []
+    assert [word for word in ("ecp5", "gowin", "zynq", "xilinx", "mult18", "dsp48") if word in text] == []

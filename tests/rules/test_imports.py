@@ -61,7 +61,7 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("core",),
         ("outside",),
         ("board",),
-        ("ecp5",),
+        ("ecp5", "gowin"),
     ),
 }
 """Folders of a part, in the order in which they may import each other."""

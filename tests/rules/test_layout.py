@@ -175,9 +175,11 @@ SOURCES = (
         "*.tcl",
         "*.cfg",
         "*.lpf",
+        "*.cst",
+        "*.sdc",
         "*.xdc",
     ),
-    *("Makefile", "setup", "run", "yosys", "vivado", "nextpnr-ecp5", "ecppack", "MANIFEST.in"),
+    *("Makefile", "setup", "run", "yosys", "vivado", "nextpnr-ecp5", "ecppack", "gowin_pack", "MANIFEST.in"),
 )
 
 

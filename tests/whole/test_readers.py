@@ -107,7 +107,7 @@ def host_program(template: str) -> ModuleType:
     return module
 
 
-DRIVER, BOARD = "vivado/hlsgen_driver.py", "ecp5/hlsgen_host.py"
+DRIVER, BOARD = "vivado/hlsgen_driver.py", "serial/hlsgen_host.py"
 
 
 @cache

@@ -3,18 +3,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from hlsgen.boards import Board
 from hlsgen.boards.families import ECP5
-from hlsgen.emit.device import Vectors, describe, pack_vectors
+from hlsgen.emit.device import Vectors
 from hlsgen.emit.ecp5.floorplan import place_multipliers, place_rams
-from hlsgen.emit.ecp5.memory_files import split_contents
 from hlsgen.emit.licence import FILE, licence
 from hlsgen.emit.render import module_ports, plain_text, render
-from hlsgen.errors import Problem, UsageError
+from hlsgen.emit.serial.host import host_files
+from hlsgen.emit.serial.memory_files import split_contents
+from hlsgen.emit.serial.pins import place_ports
+from hlsgen.emit.serial.pins import require_pins as require_pins_of
 from hlsgen.fit.memories import weight_ring
 from hlsgen.ir import Graph
 from hlsgen.machine.format.image import Image
@@ -27,15 +27,6 @@ TEMPLATES = {
     "README.md": "ecp5/README.md",
 }
 SCRIPTS = ("constants.v", "registers.v", "synthesis.ys")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pin:
-    """One bit of a port at its site."""
-
-    port: str
-    site: str
-    attributes: tuple[tuple[str, str], ...]
 
 
 def ecp5_project(
@@ -141,47 +132,10 @@ def ecp5_accelerator(
     project = ecp5_project(
         board, convert(top, TOP), core_mhz=top.core_mhz, sums=top.sums, rams=rams, title=title, host=True
     )
-    facts = describe(graph, program, image)
-    facts |= {"baud": serial.baud, "quiet_seconds": serial.timeout_bits / serial.baud}
-    files: dict[str, str | bytes] = {
-        "hlsgen_host.py": render("ecp5/hlsgen_host.py", {}),
-        "design.json": json.dumps(facts, indent=1) + "\n",
-        "vectors.npz": pack_vectors(vectors, program),
-    }
-    return dict(sorted((project | {f"{FOLDER}/host/{name}": data for name, data in files.items()}).items()))
+    files = host_files(graph, program, image, serial, vectors)
+    return dict(sorted((project | {f"{FOLDER}/{name}": data for name, data in files.items()}).items()))
 
 
 def require_pins(board: Board) -> None:
     """Raise `UsageError` unless a project can be made for the board."""
-    if board.family is not ECP5 or not board.has_pins:
-        raise UsageError(
-            Problem(
-                f"an ECP5 project must be for an ECP5 board with pins, not {board.name}",
-                fix="export for ulx3s-85f, or describe your board in a TOML file like it",
-            )
-        )
-
-
-def place_ports(board: Board, ports: Mapping[str, tuple[str, int]]) -> list[Pin]:
-    """A site for every bit of every port; `UsageError` names all ports that the board doesn't have."""
-    pins, problems = [], []
-    for name, (direction, width) in ports.items():
-        port = board.ports.get(name)
-        if port is None:
-            known = ", ".join(board.ports)
-            problems.append(Problem(f"port {name} must be one of the ports of {board.name}: {known}"))
-        elif port.direction != direction or width > len(port.pins):
-            problems.append(
-                Problem(
-                    f"port {name} must be an {port.direction}put of at most {len(port.pins)} bits "
-                    f"on {board.name}, not an {direction}put of {width}"
-                )
-            )
-        else:
-            attributes = tuple(port.attributes.items())
-            for bit in range(width):
-                label = name if width == 1 else f"{name}[{bit}]"
-                pins.append(Pin(port=label, site=port.pins[bit], attributes=attributes))
-    if problems:
-        raise UsageError(problems)
-    return pins
+    require_pins_of(board, ECP5, "an", "ulx3s-85f")

@@ -17,9 +17,9 @@ from amaranth.lib.wiring import In, Out
 
 import hlsgen
 from hlsgen.bitstream.build import build_bitstream
-from hlsgen.bitstream.ecp5.build import FIX, LIMIT_SECONDS, TOOLS
-from hlsgen.bitstream.ecp5.verify import verify
+from hlsgen.bitstream.ecp5.build import FIX, FLOW, TOOLS
 from hlsgen.bitstream.export import export
+from hlsgen.bitstream.nextpnr.verify import verify
 from hlsgen.bitstream.project import FORMAT
 from hlsgen.bitstream.result import Wanted
 from hlsgen.bitstream.tools import find_tools, make
@@ -103,7 +103,7 @@ def project(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Path:
         "output_shape": [1, 2],
     }
     (folder / "host/design.json").write_text(json.dumps(facts))
-    (folder / "host/hlsgen_host.py").write_text(render("ecp5/hlsgen_host.py", {}))
+    (folder / "host/hlsgen_host.py").write_text(render("serial/hlsgen_host.py", {}))
     np.savez(folder / "host/vectors.npz", images=IMAGES, outputs=LOGITS)
     note = {"format": FORMAT, "board": "ulx3s-85f", "family": "ecp5", "design": "", "files": {}}
     (folder / "project.json").write_text(json.dumps(note))
@@ -202,9 +202,9 @@ def test_the_digits_accelerator_as_it_is_placed(tmp_path: Path) -> None:
     """The shipped board's whole netlist, with blocks whose output registers the script has filled."""
     design = hlsgen.build("digits", tmp_path / "digits", board="ulx3s-85f", array="4x4x8")
     project = export(design)
-    make(project, ["synthesis", *find_tools(TOOLS, FIX)], LIMIT_SECONDS)
+    make(project, ["synthesis", *find_tools(TOOLS, FIX)], FLOW.limit)
     cells = json.loads((project / "build/ecp5_top.json").read_text())["modules"]["ecp5_top"]["cells"].values()
     assert sum(cell["parameters"].get("REGMODE_B") == "OUTREG" for cell in cells) > 40
-    found = verify(project, Wanted(images=8))
+    found = verify(project, Wanted(images=8), FLOW.board)
     assert found.images == 8
     assert len(set(found.cycles)) == 1

@@ -6,37 +6,26 @@ from __future__ import annotations
 import dataclasses
 import re
 import shutil
-from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pytest
-from support.graphs import TINY, Vit, images, integer_vit
+from support.board_case import FAST, board_case, lowered
+from support.graphs import TINY, Vit
 
 from hlsgen.boards import load_board
 from hlsgen.emit.ecp5.project import ecp5_project
 from hlsgen.emit.rtl import convert
 from hlsgen.errors import UsageError
-from hlsgen.ir import evaluate
-from hlsgen.lower import lower
 from hlsgen.lower.lower import Lowered
-from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.parameters import ceil_div
-from hlsgen.rtl.board.top import Serial, memory_map
+from hlsgen.rtl.board.top import Lights, Serial, memory_map
 from hlsgen.rtl.ecp5.pll import find_pll
-from hlsgen.rtl.ecp5.top import Ecp5Top
+from hlsgen.rtl.ecp5.top import CLOCK_PIN, Ecp5Top
 from hlsgen.sim.runner import simulate
 
 SMALL = Vit(image=(1, 4, 4), width=8, heads=2, blocks=1, hidden=8, classes=5, seed=6)
 WIDE = dataclasses.replace(TINY, classes=9)
 """Logits in several blocks: with row width 2 or 4 they don't lie together."""
-FAST = Serial(baud=6_250_000, timeout_bits=40)
-
-
-@cache
-def lowered(vit: Vit, rows: int, columns: int, depth: int, bus: int, width: int = 1) -> Lowered:
-    shape = ArrayShape(rows=rows, columns=columns, depth=depth, bus_bytes=bus, row_width=width)
-    return lower(integer_vit(vit), shape)
 
 
 def board_text(found: Lowered, *, damaged: bool) -> str:
@@ -63,22 +52,10 @@ def test_images_over_the_serial_port(
     vit: Vit, array: tuple[int, ...], tests: tuple[str, ...], tmp_path: Path
 ) -> None:
     found = lowered(vit, *array)
-    pixels = images(vit, 2)
-    golden = evaluate(integer_vit(vit), pixels)
-    layout, columns = found.program.input, array[1]
-    size = layout.words * columns
-    inputs = [layout.pack(image, columns)[:size] for image in pixels]
-    np.savez(
-        tmp_path / "case.npz",
-        inputs=np.frombuffer(b"".join(inputs), np.uint8).reshape(len(inputs), size),
-        logits=golden[found.program.output.tensor].reshape(len(inputs), -1),
-        divisor=FAST.divisor(25.0),
-        timeout_bits=FAST.timeout_bits,
-    )
-    environ = {"ECP5_CASE": str(tmp_path / "case.npz")}
+    environ = board_case(vit, found, tmp_path, serial=FAST, mhz=25.0, clock=CLOCK_PIN, lights=Lights())
     passed = simulate(
         board_text(found, damaged="damaged" in tests),
-        "support.bench_ecp5_top",
+        "support.bench_board_top",
         tmp_path,
         top="ecp5_top",
         simulator="icarus",

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Placements of an ECP5 project, several at a time; the earliest seed that meets timing wins."""
+"""Placements of a project, several at a time; the earliest seed that meets timing wins."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import threading
 import time
@@ -67,9 +68,14 @@ def _route(
         make(folder, ["route", f"SEED={seed}", f"PLACEMENT={inside}", *variables], limit, stop)
     except ToolFailed as error:
         failure = error
-    report = folder / inside / "report.json"
+    report, log = folder / inside / "report.json", folder / inside / "nextpnr.log"
     clocks = read_clocks(report) if report.is_file() else ()
-    attempt = Attempt(seed=seed, clocks=clocks, seconds=time.monotonic() - started)
+    attempt = Attempt(
+        seed=seed,
+        clocks=clocks,
+        seconds=time.monotonic() - started,
+        hold_violations=read_hold_violations(log) if log.is_file() else 0,
+    )
     missed = isinstance(failure, ToolTimedOut) or (clocks and not attempt.met)
     if failure is not None and not missed:
         raise failure
@@ -82,3 +88,9 @@ def read_clocks(report: Path) -> tuple[Clock, ...]:
         Clock(name=name, achieved_mhz=float(entry["achieved"]), constraint_mhz=float(entry["constraint"]))
         for name, entry in sorted(json.loads(report.read_text())["fmax"].items())
     )
+
+
+def read_hold_violations(log: Path) -> int:
+    """How many paths are too short, from nextpnr's log: its report does not tell."""
+    found = re.findall(r"(\d+) Hold/min time violations", log.read_text(errors="replace"))
+    return max(map(int, found), default=0)

@@ -80,7 +80,7 @@ def folder(tmp_path: Path) -> Path:
     facts = describe(GRAPH, LOWERED.program, LOWERED.image) | {"baud": 1_000_000, "quiet_seconds": 0.01}
     (tmp_path / "design.json").write_text(json.dumps(facts))
     (tmp_path / "vectors.npz").write_bytes(pack_vectors(vectors, LOWERED.program))
-    (tmp_path / "hlsgen_host.py").write_text(render("ecp5/hlsgen_host.py", {}))
+    (tmp_path / "hlsgen_host.py").write_text(render("serial/hlsgen_host.py", {}))
     return tmp_path
 
 

@@ -14,9 +14,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.boards import load_board
-from hlsgen.emit.ecp5.memory_files import LEAST_WORDS, split_contents
 from hlsgen.emit.ecp5.project import ecp5_project
 from hlsgen.emit.rtl import convert
+from hlsgen.emit.serial.memory_files import LEAST_WORDS, split_contents
 
 BENCH = """module bench;
   reg clk = 0;

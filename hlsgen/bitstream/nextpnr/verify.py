@@ -5,19 +5,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
 
 from hlsgen.bitstream.result import Verification, Wanted
 from hlsgen.errors import Mismatch, Problem, UsageError
+
+if TYPE_CHECKING:
+    from hlsgen.sim.netlist_cells import CellLibrary
 
 IMAGE_SECONDS = 3600.0
 """How long the host waits for an answer: the simulation takes some seconds an image."""
@@ -32,21 +34,28 @@ class Vectors:
     logits: np.ndarray
 
 
-def netlist_path(folder: Path) -> Path:
-    """The netlist that the project's Makefile gives to place and route."""
-    found = sorted(folder.glob("*.lpf"))
-    if len(found) != 1:
-        raise UsageError(f"{folder} must have one .lpf file, not {len(found)}")
-    return folder / "build" / f"{found[0].stem}.json"
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """How a family's boards are simulated.
 
+    constraints: ending of the project's one file of pins, which is called like its netlist. clock_mhz: the
+    frequency of the board's clock, from that file. cells: the family's cell library.
+    """
 
-def clock_mhz(folder: Path) -> float:
-    """Frequency of the board's clock, from the constraints that place and route is given."""
-    (constraints,) = folder.glob("*.lpf")
-    found = re.search(r'^FREQUENCY PORT "\w+" ([\d.]+) MHZ;', constraints.read_text(), re.MULTILINE)
-    if found is None:
-        raise UsageError(f"{constraints} must have a line FREQUENCY PORT with the clock's MHz")
-    return float(found[1])
+    constraints: str
+    clock_mhz: Callable[[Path], float]
+    cells: Callable[[], CellLibrary]
+
+    def file(self, folder: Path) -> Path:
+        """The file of pins."""
+        found = sorted(folder.glob(f"*{self.constraints}"))
+        if len(found) != 1:
+            raise UsageError(f"{folder} must have one {self.constraints} file, not {len(found)}")
+        return found[0]
+
+    def netlist(self, folder: Path) -> Path:
+        """The netlist that the project's Makefile gives to place and route."""
+        return folder / "build" / f"{self.file(folder).stem}.json"
 
 
 def digest(netlist: Path) -> str:
@@ -71,7 +80,7 @@ def require_verifiable(folder: Path, wanted: Wanted) -> None:
     verilator.environment()
 
 
-def verify(folder: Path, wanted: Wanted) -> Verification:
+def verify(folder: Path, wanted: Wanted, kind: Board) -> Verification:
     """Run images of the self test on the netlist of a synthesised project.
 
     Raises `Mismatch` with the first integer that differs from golden, and `UsageError` for a netlist with
@@ -80,14 +89,14 @@ def verify(folder: Path, wanted: Wanted) -> Verification:
     from hlsgen.sim.netlist import read_netlist
     from hlsgen.sim.serial_board import NAME, build_board
 
-    netlist, started = netlist_path(folder), time.monotonic()
+    netlist, started = kind.netlist(folder), time.monotonic()
     vectors, host, progress = _vectors(folder), _host_program(folder / HOST), wanted.progress
     images = wanted.count(len(vectors.images))
     data = netlist.read_bytes()
-    found = read_netlist(data, netlist.stem, NAME)
+    found = read_netlist(data, netlist.stem, NAME, kind.cells())
     sha256 = hashlib.sha256(data).hexdigest()
     progress(f"netlist {sha256[:16]}: {sum(found.cells.values())} cells; building its simulator (minutes)")
-    hertz, baud = clock_mhz(folder) * 1e6 * float(found.clock_ratio), _baud(folder)
+    hertz, baud = kind.clock_mhz(kind.file(folder)) * 1e6 * float(found.clock_ratio), _baud(folder)
     board = build_board(found, hertz / baud, folder / "build" / "verify")
     built = time.monotonic()
     progress(f"built in {built - started:.0f} s; {images} images at {baud} baud")
