@@ -69,7 +69,8 @@ class Split(Component):
             return m
         place = Signal(range(self._parts))
         waits = place != 0
-        tag, word = Signal(self._tag, reset_less=True), Signal(self._word, reset_less=True)
+        tag: Any = Signal(self._tag, reset_less=True)
+        word = Signal(self._word, reset_less=True)
         with m.If(self.valid & ~waits):
             m.d.sync += [tag.eq(self.tag), word.eq(self.word), place.eq(1)]
         with m.If(waits):
