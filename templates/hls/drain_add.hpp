@@ -2,7 +2,7 @@
 // DRAIN, mode add: requantize, then add a residual row or the addend stream, saturated to 16 bits.
 #pragma once
 
-#include "load_memory.hpp"
+#include "row_store.hpp"
 
 namespace hlsgen {
 

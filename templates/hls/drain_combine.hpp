@@ -2,7 +2,7 @@
 // DRAIN, mode combine: requantize, weight by the gate, add to the token's residual row.
 #pragma once
 
-#include "load_memory.hpp"
+#include "row_store.hpp"
 
 namespace hlsgen {
 

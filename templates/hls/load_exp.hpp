@@ -2,7 +2,7 @@
 // LOAD, attention contexts: exp of the score tile, and each row's denominator, which becomes its scale.
 #pragma once
 
-#include "load_memory.hpp"
+#include "row_store.hpp"
 
 namespace hlsgen {
 

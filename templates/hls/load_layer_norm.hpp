@@ -3,7 +3,7 @@
 // their scale; NORMALISE takes them from there. So rows follow each other without a gap.
 #pragma once
 
-#include "load_memory.hpp"
+#include "row_store.hpp"
 
 namespace hlsgen {
 

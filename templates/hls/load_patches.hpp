@@ -3,7 +3,7 @@
 // kernel), elements in the order (channel, y, x).
 #pragma once
 
-#include "load_memory.hpp"
+#include "row_store.hpp"
 
 namespace hlsgen {
 

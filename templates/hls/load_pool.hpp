@@ -2,7 +2,7 @@
 // LOAD, modes pool and pool_norm: one row, the mean over residual rows, as int8 or to be normalised.
 #pragma once
 
-#include "load_memory.hpp"
+#include "row_store.hpp"
 
 namespace hlsgen {
 

@@ -2,7 +2,7 @@
 // LOAD, mode rows: int8 rows of the feature memory; attention's query rows are those of one head.
 #pragma once
 
-#include "load_memory.hpp"
+#include "row_store.hpp"
 
 namespace hlsgen {
 
