@@ -295,8 +295,9 @@ def _sources() -> dict[str, str]:
     from hlsgen.emit.render import render
 
     headers = {"interface.hpp": "hls/interface.hpp", "registers.hpp": "sim/registers.hpp"}
-    files = {name: render(template, {"version": __version__}) for name, template in headers.items()}
-    return {"harness.cpp": Path(__file__).with_name("harness.cpp").read_text("utf-8"), **files}
+    made = {name: render(template, {"version": __version__}) for name, template in headers.items()}
+    folder = Path(__file__).with_name("harness")
+    return {path.name: path.read_text("utf-8") for path in sorted(folder.iterdir())} | made
 
 
 def build(
@@ -341,7 +342,7 @@ def _verilate(work: Path, parameters: MachineParameters, trace: bool) -> None:
     options = [*_VERILATOR, *_QUIET, "-CFLAGS", defines, "-Mdir", "obj", "-o", "../harness"]
     environ = verilator.environment()
     found = shutil.which("verilator", path=environ["PATH"]) or "verilator"
-    verilator.run([found, *options, "--top-module", "top", "top.v", "harness.cpp"], work, environ)
+    verilator.run([found, *options, "--top-module", "top", "top.v", "main.cpp"], work, environ)
 
 
 def check(program: Program, run: Run, golden: Mapping[str, np.ndarray], task: int = 0) -> None:

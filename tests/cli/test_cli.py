@@ -58,7 +58,8 @@ def test_every_verb_has_help_and_json(run: Any, verb: str) -> None:
         (("compile", "digits"), ("hlsgen: error: the following arguments are required: -o/--output\n"
                                 "  fix: hlsgen compile --help shows what it takes\n")),
         (("simulate", "x", "--level", "gates"),
-         ("hlsgen: error: argument --level: invalid choice: 'gates' (choose from 'program', 'csim', 'rtl', 'soc')\n"
+         ("hlsgen: error: argument --level: invalid choice: 'gates' "
+          "(choose from 'program', 'csim', 'rtl', 'soc')\n"
          "  fix: hlsgen simulate --help shows what it takes\n")),
         (("simulate", "x", "--samples", "0"),
          ("hlsgen: error: argument --samples: must be a positive integer, not '0'\n"

@@ -72,7 +72,7 @@ def test_equal_trees_give_equal_wheels_with_links_and_without(tmp_path: Path, sd
     with zipfile.ZipFile(first) as one, zipfile.ZipFile(_build(sdist, "wheel", tmp_path / "out3")) as three:
         assert sorted(one.namelist()) == sorted(three.namelist())
         names = one.namelist()
-    assert {"hlsgen/rtl/outside/top.py", "hlsgen/templates/licence.md.j2", "hlsgen/sim/harness.cpp"} <= {
+    assert {"hlsgen/rtl/outside/top.py", "hlsgen/templates/licence.md.j2", "hlsgen/sim/harness/main.cpp"} <= {
         *names
     }
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
