@@ -277,13 +277,13 @@ class Core(wiring.Component):
         running = ~drain.done
         m.d.comb += [
             self.done.eq(drain.done),
-            self.weights_first.eq(multiply.weights_first),
             self.levels.issue.eq(multiply.issue),
             self.levels.wait_tile.eq(multiply.wait_tile),
             self.levels.wait_weights.eq(multiply.wait_weights),
             self.levels.wait_drain.eq(multiply.wait_drain),
             self.levels.idle.eq(multiply.idle & running),
         ]
+        m.d.sync += self.weights_first.eq(multiply.weights_first)  # far from the bus, and never urgent
         ports = (self.commands, self.constants, self.weights, self.addends, self.pixels, self.output)
         moved = [port.valid & port.ready for port in ports]
         moves = register(m, Cat(multiply.issue, load.tile.rows, *moved), name="moves")
