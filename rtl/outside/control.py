@@ -53,7 +53,7 @@ class Control(wiring.Component):
         for the next image.
     hold
         The check must not open a channel, but the header's.
-    checked, check_waits, check_placed, check_code
+    checked, check_waits, check_placed, check_code, check_faulty
         The header check's `done`, `waits`, `placed` and `code`.
     enable
         The channels may read.
@@ -93,6 +93,7 @@ class Control(wiring.Component):
     check_waits: Signal
     check_placed: Signal
     check_code: Signal
+    check_faulty: Signal
     enable: Signal
     core_done: Signal
     core_progress: Signal
@@ -138,6 +139,7 @@ class Control(wiring.Component):
                 "check_waits": In(1),
                 "check_placed": In(1),
                 "check_code": In(8),
+                "check_faulty": In(1),
                 "enable": Out(1),
                 "core_done": In(1),
                 "core_progress": In(1),
@@ -296,7 +298,7 @@ class Control(wiring.Component):
             m.d.comb += code.eq(Error.READ)
         with m.Elif(self.write_error):
             m.d.comb += code.eq(Error.WRITE)
-        with m.Elif((self.check_code != 0) & ~self._ahead):
+        with m.Elif(self.check_faulty & ~self._ahead):
             m.d.comb += code.eq(self.check_code)
         with m.Elif(self.abort | aborted):
             m.d.comb += code.eq(Error.ABORTED)

@@ -59,8 +59,8 @@ class HeaderCheck(wiring.Component):
         channels loaded.
     done
         All is well and every channel is loaded (level).
-    code
-        An error code, or 0 (level).
+    code, faulty
+        An error code, or 0 (level); whether there is one.
 
     Latency
     -------
@@ -77,6 +77,7 @@ class HeaderCheck(wiring.Component):
     placed: Signal
     done: Signal
     code: Signal
+    faulty: Signal
 
     def __init__(self, parameters: MachineParameters) -> None:
         self._build_id, self._streamed = parameters.build_id, parameters.streamed
@@ -93,6 +94,7 @@ class HeaderCheck(wiring.Component):
                 "placed": Out(1),
                 "done": Out(1),
                 "code": Out(8),
+                "faulty": Out(1),
             }
         )
 
@@ -104,8 +106,8 @@ class HeaderCheck(wiring.Component):
         following = Signal(32 - UNIT_BITS, init=HEADER_BYTES // SECTION_ALIGN)  # unit of the next section
         base = Signal(64)
         m.d.sync += [self.open.load.eq(0), self.output_load.eq(0)]
-        with m.If(self.code == 0):
-            m.d.sync += self.code.eq(self._found)
+        with m.If(~self.faulty):
+            m.d.sync += [self.code.eq(self._found), self.faulty.eq(self._found != 0)]
         m.d.comb += self.words.ready.eq(self._take)
         with m.If(self._take & self.words.valid):
             m.d.sync += index.eq(index + 1)

@@ -161,6 +161,7 @@ class Top(wiring.Component):
             control.check_placed.eq(header.placed),
             control.checked.eq(header.done),
             control.check_code.eq(header.code),
+            control.check_faulty.eq(header.faulty),
         ]
 
     def _connect_masters(
