@@ -54,7 +54,7 @@ class Control(wiring.Component):
     hold
         The check must not open a channel, but the header's.
     checked, check_waits, check_placed, check_code, check_faulty
-        The header check's `done`, `waits`, `placed` and `code`.
+        The header check's `done`, `waits`, `placed`, `code` and `faulty`.
     enable
         The channels may read.
     core_done, core_progress, core_levels
