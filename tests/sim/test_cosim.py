@@ -93,7 +93,7 @@ def test_every_tensor_equals_golden_and_the_cycle_model_holds(
         run = harness.run(lowered.image.pack(), inputs[:1], memory=cosim.MemoryTiming(latency=latency))[0]
         predicted = cycles.predict(program, lowered.image, ExternalMemory(latency=latency))
         measured = run.counters["cycles"]
-        within = (0.02 if array.streamed else 0.005) * measured
+        within = (0.02 if array.streamed else 0.01) * measured
         assert abs(predicted.cycles - measured) <= within, (predicted.cycles, measured, latency)
         assert predicted.multiply == run.counters["multiply"]
 
