@@ -128,14 +128,15 @@ class DrainAddress(wiring.Component):
 
     def _blocks(self, m: Module, base: Signal) -> None:
         """Blocks within a job; the next sweep starts where this one's last tile ended."""
-        # `left`: words of the head that are left; `ends`: it is 1. Without heads it is never 1.
-        new, left, ends = self.new, Signal.like(self.job.head_words), Signal()
+        # `left`: words of the head that are left; `ends`: it is 1. Without heads `left` runs from 0
+        # downwards, and would come to 1 where its register is narrow: `headed` says that it counts.
+        new, left, ends, headed = self.new, Signal.like(self.job.head_words), Signal(), Signal()
         group, group_left, group_ends = Signal.like(base), Signal.like(left), Signal()
         next_group, next_left, next_ends = Signal.like(base), Signal.like(left), Signal()
         ends_group = Signal()
         following = (base + Mux(ends, self.job.head_jump, 1))[: len(base)]
         following_left = Mux(ends, self.job.head_words, left - 1)[: len(left)]
-        following_ends = Mux(ends, self.job.head_words == 1, left == 2)
+        following_ends = headed & Mux(ends, self.job.head_words == 1, left == 2)
         m.d.comb += [next_group.eq(group), next_left.eq(group_left), next_ends.eq(group_ends)]
         m.d.sync += [group.eq(next_group), group_left.eq(next_left), group_ends.eq(next_ends)]
         with m.If(self.row & self.row_last):
@@ -149,7 +150,7 @@ class DrainAddress(wiring.Component):
         begin = Mux(scores, Mux(new.slot, second, 0), Mux(again, next_group, new.base))
         with m.If(self.load):
             m.d.sync += [base.eq(begin), left.eq(Mux(again, next_left, new.head_words))]
-            m.d.sync += ends.eq(Mux(again, next_ends, new.head_words == 1))
+            m.d.sync += [ends.eq(Mux(again, next_ends, new.head_words == 1)), headed.eq(new.head_words != 0)]
             with m.If(plain & new.fresh):
                 m.d.sync += [group.eq(new.base), group_left.eq(new.head_words)]
                 m.d.sync += group_ends.eq(new.head_words == 1)
