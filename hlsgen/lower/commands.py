@@ -256,7 +256,10 @@ class CommandBuilder:
     def _linear_views(self, step: LinearStep, index: int, source: Layout, result: Layout, rows: int) -> None:
         operand = step.rows.operand or (step.rows.pool.name if step.rows.pool else None)
         routed = {"expert": step.expert, "route": step.route.name if step.expert and step.route else ""}
-        if operand or step.rows.first == 0:
+        whole = step.rows.first == 0 and (
+            step.expert or self._graph.type_of(step.rows.tensor).shape[0] == rows
+        )
+        if operand or whole:
             # A tile that only copies a stored tensor shows it again: compared as well.
             self.views.append(self._view(operand or step.rows.tensor, index, TILE, source, rows, **routed))
         final = int(step.combine is not None)

@@ -149,7 +149,7 @@ class Matcher:
                 self._refuse(node, "no command executes this node in this place")
         if self.problems:
             raise UnsupportedModel(self.problems)
-        return _queries_last(result)
+        return _operands_last(_ordered(result))
 
     def _check_memories(self, steps: list[Step]) -> None:
         """Refuse a tensor that lies in another memory than its reader's: int8 features, int16 residual."""
@@ -368,15 +368,44 @@ def _expert_layer(layer: Node, expert: int, tokens: int) -> Node:
     return dataclasses.replace(layer, name=f"{layer.name}_{expert}", op=linear, type=kind)
 
 
-def _queries_last(steps: list[Step]) -> list[Step]:
-    """Move each query projection right before its attention, behind keys and values.
+def _ordered(steps: list[Step]) -> list[Step]:
+    """The same steps; what a step reads and only later ones make comes right before it."""
+    makers: dict[str, Step] = {}
+    for step in steps:
+        makers.setdefault(step.result, step)  # experts make one tensor together
+    done: dict[int, Step] = {}
 
-    Attention starts with a tile of queries but needs all keys, so the queries should drain last.
+    def visit(step: Step) -> None:
+        if id(step) not in done:
+            for name in sources(step):
+                if name in makers and makers[name] is not step:
+                    visit(makers[name])
+            done[id(step)] = step
+
+    for step in steps:
+        visit(step)
+    return list(done.values())
+
+
+def sources(step: Step) -> tuple[str, ...]:
+    """The tensors that a step reads."""
+    if isinstance(step, AttentionStep):
+        return (*step.scores.inputs, step.context.inputs[1])
+    return (step.rows.tensor, *([step.addend] if step.addend else []))
+
+
+def _operands_last(steps: list[Step]) -> list[Step]:
+    """Move each attention's keys, values and queries right before it, the queries last.
+
+    Keys and values lie in memories of their own, which hold those of one attention. Attention starts with a
+    tile of queries but needs all keys, so the queries should drain last.
     """
     result = list(steps)
     for step in steps:
         if isinstance(step, AttentionStep):
-            query = next(s for s in result if s.result == step.scores.inputs[0])
-            result.remove(query)
-            result.insert(result.index(step), query)
+            query, key, value = *step.scores.inputs, step.context.inputs[1]
+            made = {other.result: other for other in result}
+            for name in (*(name for name in made if name in (key, value)), query):
+                result.remove(made[name])
+                result.insert(result.index(step), made[name])
     return result

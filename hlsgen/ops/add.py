@@ -47,7 +47,7 @@ class AddConstant(FloatOp):
 
     part: ClassVar[Part] = Part.STREAM
     reads: ClassVar[tuple[Input, ...]] = (Input(Kind.WIDE, (Part.LINEAR,), "what a constant is added to"),)
-    gives: ClassVar[tuple[Kind, ...]] = (Kind.WIDE,)
+    gives: ClassVar[tuple[Kind, ...]] = (Kind.WIDE, Kind.OUTPUT)
     shares: ClassVar[tuple[int, ...]] = (0,)
 
     value: np.ndarray

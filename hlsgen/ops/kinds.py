@@ -48,6 +48,19 @@ class Part(enum.Enum):
     SCORES = "attention scores"
     SELECTED = "selected tokens"
     SOFTMAX = "softmax"
+    CAST = "an 8-bit form"
+
+
+TOKENS = (
+    Part.STREAM,
+    Part.SELECTED,
+    Part.LINEAR,
+    Part.NORM,
+    Part.ATTENTION,
+    Part.ACTIVATION,
+    Part.MEAN,
+)
+"""What is a row of values for each token: wherever one of them is read, any other may stand as well."""
 
 
 @dataclass(frozen=True)
