@@ -132,10 +132,7 @@ class _Legaliser:
 
     def _own(self, node: Node) -> list[Demand]:
         """The forms in which the node itself stands in the new graph: those asked for that it gives."""
-        asked = list(self.demands[node.name])
-        return (
-            asked if _is_linear(node.op) else list(dict.fromkeys(self._basis(node, want) for want in asked))
-        )
+        return list(dict.fromkeys(self._basis(node, want) for want in self.demands[node.name]))
 
     def _basis(self, node: Node, want: Demand) -> Demand:
         """The form of the node itself that `want` is made from."""
