@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -15,6 +16,9 @@ from benchmarks.zoo.entry import ABSENT, Entry, NotHere
 from hlsgen.frontend.capture import examine
 from hlsgen.frontend.read.export import Export
 
+_NAMED = re.compile("(?<!fl)att|msa|mhsa|gpsa|xca|former|vit|encoder", re.IGNORECASE)
+"""A published model with attention has a module whose class says so; `Flatten` is none."""
+_PUBLISHED = ("transformers", "timm")
 _ATTENTION = ("scaled_dot_product_attention", "aten.softmax.int", "aten._softmax", "multi_head_attention")
 
 
@@ -24,6 +28,10 @@ def exported(entry: Entry) -> dict[str, Any]:
         model, example = entry.make()
     except NotHere as reason:
         return {"kind": ABSENT, "reason": str(reason)}
+    if entry.library in _PUBLISHED and not any(
+        _NAMED.search(type(part).__name__) for part in model.modules()
+    ):
+        return {"kind": "", "attention": False}  # no need to trace it
     result = examine(model, example)
     attention = _attends(model, result.export)
     shape = next(iter(example.values())).shape if isinstance(example, Mapping) else example.shape
