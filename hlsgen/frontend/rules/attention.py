@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from hlsgen.frontend.rules.aten import linear
+from hlsgen.frontend.rules.layers import linear
 from hlsgen.frontend.rules.rule import CallSite, computed, constant, rule
 from hlsgen.frontend.rules.terms import Refusal, Term, Unknown, Value
 from hlsgen.ops import Context, Scores, Softmax
@@ -38,8 +38,9 @@ def _scores(at: CallSite, query: Value, key: Value) -> tuple[Term, Term, int, fl
         key = key.map(lambda x: x.expand(heads, -1, -1))
     if key.shape[0] != heads or key.shape[2] != query.shape[2]:
         raise Refusal(f"queries {query.shape} and keys {key.shape} must have the same heads and channels")
-    if query.offset is None and key.offset is None:
-        scale = query.scale * key.scale
+    scales = (query.scale, key.scale)
+    if query.offset is None and key.offset is None and not any(isinstance(s, torch.Tensor) for s in scales):
+        scale = query.factor() * key.factor()
         query, key = (Value(value.term, value.ids) for value in (query, key))
     else:
         scale = 1.0
@@ -117,7 +118,7 @@ def matmul(at: CallSite, x: Any, y: Any) -> Value:
         _whole(a, "attention weights")
         if b.shape[0] == 1 and a.shape[0] > 1:
             b = b.map(lambda ids: ids.expand(a.shape[0], -1, -1))
-        return _context(at, at.terms.scaled(a.term, a.scale), b, _merged(at, b, "v"), lead)
+        return _context(at, at.terms.scaled(a.term, a.factor()), b, _merged(at, b, "v"), lead)
     q, k, heads, scale = _scores(at, a, b.map(lambda ids: ids.transpose(1, 2)))
     return at.terms.value(_make_scores(at, q, k, heads, scale), (*lead, *a.shape[1:2], b.shape[2]))
 
@@ -144,5 +145,5 @@ def softmax(at: CallSite, x: Value, dim: int, dtype: Any = None) -> Value:
     if dim % len(x.shape) != len(x.shape) - 1:
         raise Refusal(f"softmax must be over the last axis (the keys), not over axis {dim}")
     _whole(x, "attention scores")
-    scores = at.terms.scaled(x.term, x.scale)
+    scores = at.terms.scaled(x.term, x.factor())
     return at.emit(Softmax(), (scores,), at.name("softmax"), x.shape)

@@ -6,13 +6,14 @@ Both are executed by torch itself: views on element ids, the rest on the constan
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
 
 from hlsgen.frontend.read.bounds import MOST_ELEMENTS
 from hlsgen.frontend.rules.rule import CallSite, rule
-from hlsgen.frontend.rules.terms import Refusal, Value
+from hlsgen.frontend.rules.terms import Refusal, Term, Value
 
 _VIEW = """
 view.default view_copy.default reshape.default flatten.using_ints unflatten.int transpose.int
@@ -126,9 +127,8 @@ def view(at: CallSite, x: Value, *args: Any, **kwargs: Any) -> Any:
 
     ids = move(x.ids)
     if isinstance(ids, torch.Tensor):
-        return Value(x.term, ids, x.scale, None if x.offset is None else move(x.offset))
-    offsets = [None] * len(ids) if x.offset is None else move(x.offset)
-    return tuple(Value(x.term, part, x.scale, offset) for part, offset in zip(ids, offsets, strict=True))
+        return x.map(move)
+    return tuple(x.map(lambda tensor, i=i: move(tensor)[i]) for i in range(len(ids)))
 
 
 @rule(*SAME)
@@ -156,17 +156,29 @@ def cast(_: CallSite, x: Value, *args: Any, **kwargs: Any) -> Value:
 def join(at: CallSite, tensors: tuple[Any, ...], dim: int = 0) -> Value:
     """Join parts of one term and constants; constants get the id -1."""
     values = [item for item in tensors if isinstance(item, Value)]
-    first = values[0]
-    if any(item.term is not first.term or item.scale != first.scale for item in values):
-        raise Refusal(
-            "results of different layers are joined",
-            why="only constant tokens can be joined to the patches",
-            fix="use one linear layer for what is joined, or add instead of concatenating",
-        )
-    ids = [x.ids if isinstance(x, Value) else torch.full(x.shape, -1) for x in tensors]
-    offsets = [_offset(x) for x in tensors]
-    joined, offset = (fold(at.call.target, (parts, dim), {}) for parts in (ids, offsets))
-    return Value(first.term, joined, first.scale, offset if bool(offset.any()) else None)
+    terms = tuple(dict.fromkeys(item.term for item in values))
+    whole = terms[0] if len(terms) == 1 else at.terms.join(terms)
+    starts = dict(zip(terms, itertools.accumulate((term.size for term in terms), initial=0), strict=False))
+    ids = [_placed(x, starts) if isinstance(x, Value) else torch.full(x.shape, -1) for x in tensors]
+    joined, offset, scale = (
+        fold(at.call.target, (parts, dim), {})
+        for parts in (ids, [_offset(x) for x in tensors], [_scale(x) for x in tensors])
+    )
+    first = values[0].scale
+    if not any(isinstance(x.scale, torch.Tensor) or x.scale != first for x in values):
+        scale = first
+    return Value(whole, joined, scale, offset if bool(offset.any()) else None)
+
+
+def _placed(x: Value, starts: dict[Term, int]) -> torch.Tensor:
+    """The value's ids among the elements of all terms that are joined."""
+    return torch.where(x.ids < 0, -1, x.ids + starts[x.term])
+
+
+def _scale(x: Any) -> torch.Tensor:
+    """The value's factors, 1 for constants."""
+    scale = x.scale if isinstance(x, Value) else 1.0
+    return torch.as_tensor(scale, dtype=torch.float64).expand(x.shape)
 
 
 @rule(*_names("zeros_like.default ones_like.default full_like.default"))
