@@ -11,6 +11,7 @@ import torch
 from hlsgen.frontend.rules.layers import linear
 from hlsgen.frontend.rules.rule import CallSite, computed, constant, rule
 from hlsgen.frontend.rules.terms import Refusal, Term, Unknown, Value
+from hlsgen.frontend.rules.views import stacked
 from hlsgen.ops import Context, Scores, Softmax
 
 _MASK = "every token attends to every token on the machine"
@@ -105,10 +106,11 @@ def _make_scores(at: CallSite, q: Term, k: Term, heads: int, scale: float) -> Te
 @rule("aten.matmul.default", "aten.bmm.default", "aten.mm.default")
 def matmul(at: CallSite, x: Any, y: Any) -> Value:
     """Query times key, softmax times value, or a linear layer with a constant matrix."""
+    if isinstance(x, torch.Tensor) and isinstance(y, Value):
+        turned = matmul(at, y.map(lambda ids: ids.transpose(-1, -2)), x.transpose(-1, -2))
+        return turned.map(lambda ids: ids.transpose(-1, -2))
     if isinstance(y, torch.Tensor):
-        if y.dim() != 2:
-            raise Refusal(f"a constant factor of a product must be a matrix, not {list(y.shape)}")
-        return linear(at, x, y.T)
+        return _by_matrix(at, computed(x, "the left factor"), y)
     left, right = computed(x, "the left factor"), computed(y, "the right factor")
     if isinstance(left.term.op, Unknown) or isinstance(right.term.op, Unknown):
         raise Refusal("a factor is unknown")
@@ -121,6 +123,22 @@ def matmul(at: CallSite, x: Any, y: Any) -> Value:
         return _context(at, at.terms.scaled(a.term, a.factor()), b, _merged(at, b, "v"), lead)
     q, k, heads, scale = _scores(at, a, b.map(lambda ids: ids.transpose(1, 2)))
     return at.terms.value(_make_scores(at, q, k, heads, scale), (*lead, *a.shape[1:2], b.shape[2]))
+
+
+def _by_matrix(at: CallSite, x: Value, matrix: torch.Tensor) -> Value:
+    """The product with a constant matrix, or with one for each of the leading indices."""
+    if matrix.dim() == 1:
+        return linear(at, x, matrix[None]).map(lambda ids: ids[..., 0])
+    lead = tuple(torch.broadcast_shapes(x.shape[:-2], tuple(matrix.shape[:-2])))
+    if math.prod(matrix.shape[:-2]) == 1:
+        result = linear(at, x, matrix.reshape(matrix.shape[-2:]).T)
+        return result.map(lambda ids: ids.reshape(*lead, *ids.shape[-2:])) if lead else result
+    count = math.prod(lead)
+    rows = x.expand((*lead, *x.shape[-2:])).map(lambda ids: ids.reshape(count, *x.shape[-2:]))
+    matrices = matrix.expand(*lead, *matrix.shape[-2:]).reshape(count, *matrix.shape[-2:])
+    parts = [linear(at, rows.map(lambda ids, i=i: ids[i]), matrices[i].T) for i in range(count)]
+    joined = stacked(at, parts)
+    return joined.map(lambda ids: ids.reshape(*lead, *ids.shape[-2:]))
 
 
 def _whole(value: Value, what: str) -> None:

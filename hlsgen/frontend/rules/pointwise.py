@@ -254,7 +254,7 @@ def _register() -> None:
 
         @rule(f"aten.{operator}.default", f"aten.{name}.other")
         def extreme(at: CallSite, x: Any, y: Any, *, name: str = name) -> Value:
-            return _required(together(at, name, x, y), f"the {operator} of two activations is taken")
+            return _required(together(at, name, x, y), f"the {name} of two activations is taken")
 
 
 def _required(found: Value | None, what: str) -> Value:
@@ -331,3 +331,17 @@ def softplus(at: CallSite, x: Any, beta: float = 1.0, threshold: float = 20.0) -
     inner = f"mul({float(beta)!r}, x)"
     soft = f"div(log1p(exp(min({inner}, {float(threshold)!r}))), {float(beta)!r})"
     return applied(at, x, f"where(gt({inner}, {float(threshold)!r}), x, {soft})")
+
+
+@rule("aten.where.self", "aten.where.ScalarOther", "aten.where.ScalarSelf", "aten.where.Scalar")
+def where(at: CallSite, condition: Any, x: Any, y: Any) -> Value:
+    """One of both where the condition is constant and the same everywhere, or a function of one layer."""
+    if isinstance(condition, torch.Tensor):
+        chosen = x if bool(condition.all()) else y if not bool(condition.any()) else None
+        if isinstance(chosen, Value):
+            other = y if chosen is x else x
+            shapes = [tuple(getattr(part, "shape", ())) for part in (condition, other)]
+            return chosen.expand(tuple(torch.broadcast_shapes(chosen.shape, *shapes)))
+    elif (found := together(at, "where", condition, x, y)) is not None:
+        return found
+    raise Refusal("a mask that hides something is not supported", why="every token attends to every token")
