@@ -11,7 +11,9 @@ from typing import Any
 
 import torch
 
+from hlsgen.frontend.rules.experts import combined
 from hlsgen.frontend.rules.pointwise import copied, together
+from hlsgen.frontend.rules.routing import Gated, over_total, product
 from hlsgen.frontend.rules.rule import CallSite, computed, constant, rule
 from hlsgen.frontend.rules.terms import Mixture, Refusal, Term, Value
 from hlsgen.frontend.rules.tokens import Operand, operand
@@ -80,10 +82,24 @@ def _summand(at: CallSite, value: Value) -> Operand:
 
 def _chain(at: CallSite, first: Term, second: Term) -> Term:
     """The sum of two terms, branch by branch."""
-    if isinstance(second.op, Add) and not is_stream(second):
-        for part in second.inputs:
-            first = _chain(at, first, part)
-        return first
+    branches = _branches(second)
+    if is_stream(first) and (gated := [part for part in branches if isinstance(part.op, Gated)]):
+        first = combined(at, first, gated)
+        branches = [part for part in branches if not isinstance(part.op, Gated)]
+    for branch in branches:
+        first = _plus(at, first, branch)
+    return first
+
+
+def _branches(term: Term) -> list[Term]:
+    """What a sum adds up, in order; a residual stream is one part."""
+    if not isinstance(term.op, Add) or is_stream(term):
+        return [term]
+    return [part for before in term.inputs for part in _branches(before)]
+
+
+def _plus(at: CallSite, first: Term, second: Term) -> Term:
+    """The sum of two terms; the second is no sum."""
     if isinstance(second.op, Mixture) and is_stream(first):
         return at.terms.make(Combine(), (first, *second.inputs), at.name("combine"), at.call.source)
     if isinstance(second.op, FloatOp) and second.op.part in _copied(first):
@@ -138,8 +154,9 @@ def neg(_: CallSite, x: Value) -> Value:
 def mul(at: CallSite, x: Any, y: Any) -> Value:
     """A constant factor for each element, or a function of one layer's elements."""
     if isinstance(x, Value) and isinstance(y, Value):
-        if (found := together(at, "mul", x, y)) is not None:
-            return found
+        for found in (product(at, x, y), together(at, "mul", x, y)):
+            if found is not None:
+                return found
         raise Refusal(
             "the product of two activations, element by element, is not supported",
             why="the machine multiplies activations by weights and, in attention, queries by keys",
@@ -163,8 +180,9 @@ def times(value: Value, factor: torch.Tensor) -> Value:
 def div(at: CallSite, x: Any, y: Any) -> Value:
     """A constant divisor, or a function of one layer's elements."""
     if isinstance(y, Value):
-        if (found := together(at, "div", x, y)) is not None:
-            return found
+        for found in (over_total(at, x, y), together(at, "div", x, y)):
+            if found is not None:
+                return found
         raise Refusal("division by an activation is not supported", why="only softmax and layer norm divide")
     return times(x, 1.0 / _double(y))
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import torch
 
+from hlsgen.frontend.rules.experts import chances
 from hlsgen.frontend.rules.layers import linear
+from hlsgen.frontend.rules.routing import Best, other
 from hlsgen.frontend.rules.rule import CallSite, computed, constant, rule
 from hlsgen.frontend.rules.terms import Refusal, Term, Unknown, Value
 from hlsgen.frontend.rules.views import stacked
-from hlsgen.ops import Context, Scores, Softmax
+from hlsgen.ops import Context, Linear, Scores, Softmax
 
 _MASK = "every token attends to every token on the machine"
 
@@ -154,6 +156,11 @@ def softmax(at: CallSite, x: Value, dim: int, dtype: Any = None) -> Value:
     """Softmax over the keys."""
     if dtype not in (None, torch.float32):
         raise Refusal(f"softmax must stay float32, not {dtype}")
+    last = dim % len(x.shape) == len(x.shape) - 1
+    if isinstance(x.term.op, Best) and x.term.op.convention == "logits" and last and x.factor() == 1.0:
+        return other(at, x, "softmax_topk")
+    if at.routed and last and isinstance(x.term.op, Linear) and len(x.term.shape) == 2:
+        return chances(at, x)
     if not isinstance(x.term.op, Scores):
         raise Refusal(
             "softmax is only supported on attention scores",

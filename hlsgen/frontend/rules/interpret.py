@@ -68,6 +68,7 @@ _FIXES = {
     "cond": "use torch.where, or decide outside the model: hardware runs one fixed program",
 }
 _POISON = object()
+_CHOICES = ("aten.topk.default", "aten.max.dim", "aten.argmax.default", "aten.sort.default")
 
 
 @dataclass
@@ -113,6 +114,7 @@ class Reader:
         self.export = export
         shape = tuple(int(size) for size in image.shape)
         self.image = self.terms.new(None, (), "image", Source(), TensorType(shape[1:]))
+        self.routed = any(call.target in _CHOICES for call in export.calls)
         self.values: dict[str, Any] = {name: item.tensor for name, item in export.constants.items()}
         self.values[image.name] = self.terms.value(self.image, shape)
         for item in export.inputs[1:]:
@@ -197,7 +199,8 @@ class Reader:
         if target not in RULES:
             return self._parts(dataclasses.replace(call, target=target), args, kwargs)
         function = RULES[target]
-        at = CallSite(dataclasses.replace(call, target=target), self.terms, self.image, self.export.constants)
+        site = dataclasses.replace(call, target=target)
+        at = CallSite(site, self.terms, self.image, self.export.constants, self.routed)
         try:
             bound = inspect.signature(function).bind(at, *args, **kwargs)
         except TypeError as error:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hlsgen.frontend.rules.routing import Best, other
 from hlsgen.frontend.rules.rule import CallSite, computed, rule
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Unknown, Value
 from hlsgen.frontend.rules.tokens import source
@@ -146,6 +147,13 @@ def applied(at: CallSite, x: Any, text: str) -> Value:
     x = computed(x, "the activation's input")
     if isinstance(x.term.op, Unknown):
         raise Refusal("the activation's input is unknown")
+    if (
+        isinstance(x.term.op, Best)
+        and x.term.op.convention == "logits"
+        and text == "sigmoid"
+        and x.scale == 1.0
+    ):
+        return other(at, x, "sigmoid")
     found = root(at.terms, x)
     return emitted(at, found, _composed(_text(text), found.whole))
 

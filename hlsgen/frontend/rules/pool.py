@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from hlsgen.frontend.rules.affine import add
+from hlsgen.frontend.rules.routing import Routing, summed
 from hlsgen.frontend.rules.rule import CallSite, computed, constant, rule
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Value
 from hlsgen.frontend.rules.tokens import operand
@@ -81,6 +82,9 @@ def total(at: CallSite, x: Value, dim: Any, keepdim: bool = False, *, dtype: Any
     """The sum over tokens: a mean, times their number."""
     if not dim:
         dim = list(range(len(x.shape)))
+    if isinstance(x.term.op, Routing):
+        (axis,) = dim if isinstance(dim, list | tuple) else (dim,)
+        return summed(at, x, axis % len(x.shape), keepdim=keepdim)
     result = mean(at, x, dim, keepdim, dtype=dtype)
     return result.scaled(x.ids.numel() / result.ids.numel())
 

@@ -226,9 +226,9 @@ class Terms:
         if op is None or factor == 1.0:
             return term
         inputs = term.inputs
-        if isinstance(op, Mixture):
+        if isinstance(op, FloatOp) and op.part is Part.MIXTURE:
             new: Op | None = op
-            inputs = (self.scaled(inputs[0], factor), inputs[1])
+            inputs = (self.scaled(inputs[0], factor), *inputs[1:])
         elif is_head_sum(term):
             new, inputs = op, tuple(self.scaled(part, factor) for part in inputs)
         else:

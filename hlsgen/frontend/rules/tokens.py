@@ -12,6 +12,7 @@ from hlsgen.frontend.read.places import identifier
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Unknown, Value
 from hlsgen.ir import Source, TensorType
 from hlsgen.ops import AddConstant, Linear, Patches, Scores
+from hlsgen.ops.kinds import FloatOp
 
 _LAYOUT = "the elements do not lie in token order here"
 
@@ -94,6 +95,12 @@ def source(terms: Terms, value: Value) -> Value:
             "the image is used outside the patch embedding",
             why="pixels enter the machine as patches of one convolution (or one linear layer on patches)",
             fix="use a convolution with stride equal to its kernel",
+        )
+    if not isinstance(op, FloatOp | Unknown):
+        raise Refusal(
+            "a router's choice is used outside a mixture of experts",
+            why="its gates weigh the results of experts, nothing else",
+            fix="use hlsgen.nn.MoE, or leave out a softmax over classes: the largest logit is the same class",
         )
     if isinstance(op, Scores) or len(value.term.shape) == 3:
         raise Refusal("attention scores are used outside softmax and the product with the values")
