@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from hlsgen.errors import Problem, UnsupportedModel, UsageError
+from hlsgen.frontend.read.decisions import decided
 from hlsgen.frontend.read.export import Export, Input, Opaque
 from hlsgen.frontend.read.places import clean, raised_at
 from hlsgen.frontend.read.torch_export import from_exported, quiet_export
@@ -162,10 +164,24 @@ def _export(
         converted(model)
     try:
         with quiet_export():
-            return from_exported(torch.export.export(model, args, kwargs))
+            return from_exported(_traced(model, args, kwargs))
     except Exception as error:  # noqa: BLE001 - the user's forward can raise anything
         problems.append(_failure(error))
         return None
+
+
+def _traced(model: nn.Module, args: tuple[torch.Tensor, ...], kwargs: dict[str, Any]) -> ExportedProgram:
+    """The export; where a number of a tensor decides what is done, with the numbers of constants."""
+    try:
+        return torch.export.export(model, args, kwargs)
+    except Exception:
+        with contextlib.suppress(Exception), decided(model, args, kwargs):
+            return torch.export.export(model, args, kwargs)
+        raise
+
+
+def _is_undecided(error: Exception) -> bool:
+    return "DataDependent" in type(error).__name__ or "data-dependent" in str(error)
 
 
 def _training(model: nn.Module) -> list[Problem]:
@@ -180,7 +196,7 @@ def _training(model: nn.Module) -> list[Problem]:
 def _failure(error: Exception) -> Problem:
     """An export that failed: control flow that depends on data, or an error of the model itself."""
     where, text = raised_at(error.__traceback__), clean(str(error).strip().partition("\n")[0])
-    if "DataDependent" in type(error).__name__ or "data-dependent" in str(error):
+    if _is_undecided(error):
         return Problem(
             "control flow must not depend on the input's values",
             where=where,

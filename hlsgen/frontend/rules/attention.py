@@ -8,10 +8,13 @@ from typing import Any
 
 import torch
 
-from hlsgen.frontend.rules.aten import linear
+from hlsgen.frontend.rules.experts import chances
+from hlsgen.frontend.rules.layers import linear
+from hlsgen.frontend.rules.routing import Best, other
 from hlsgen.frontend.rules.rule import CallSite, computed, constant, rule
 from hlsgen.frontend.rules.terms import Refusal, Term, Unknown, Value
-from hlsgen.ops import Context, Scores, Softmax
+from hlsgen.frontend.rules.views import stacked
+from hlsgen.ops import Context, Linear, Scores, Softmax
 
 _MASK = "every token attends to every token on the machine"
 
@@ -38,8 +41,9 @@ def _scores(at: CallSite, query: Value, key: Value) -> tuple[Term, Term, int, fl
         key = key.map(lambda x: x.expand(heads, -1, -1))
     if key.shape[0] != heads or key.shape[2] != query.shape[2]:
         raise Refusal(f"queries {query.shape} and keys {key.shape} must have the same heads and channels")
-    if query.offset is None and key.offset is None:
-        scale = query.scale * key.scale
+    scales = (query.scale, key.scale)
+    if query.offset is None and key.offset is None and not any(isinstance(s, torch.Tensor) for s in scales):
+        scale = query.factor() * key.factor()
         query, key = (Value(value.term, value.ids) for value in (query, key))
     else:
         scale = 1.0
@@ -104,10 +108,11 @@ def _make_scores(at: CallSite, q: Term, k: Term, heads: int, scale: float) -> Te
 @rule("aten.matmul.default", "aten.bmm.default", "aten.mm.default")
 def matmul(at: CallSite, x: Any, y: Any) -> Value:
     """Query times key, softmax times value, or a linear layer with a constant matrix."""
+    if isinstance(x, torch.Tensor) and isinstance(y, Value):
+        turned = matmul(at, y.map(lambda ids: ids.transpose(-1, -2)), x.transpose(-1, -2))
+        return turned.map(lambda ids: ids.transpose(-1, -2))
     if isinstance(y, torch.Tensor):
-        if y.dim() != 2:
-            raise Refusal(f"a constant factor of a product must be a matrix, not {list(y.shape)}")
-        return linear(at, x, y.T)
+        return _by_matrix(at, computed(x, "the left factor"), y)
     left, right = computed(x, "the left factor"), computed(y, "the right factor")
     if isinstance(left.term.op, Unknown) or isinstance(right.term.op, Unknown):
         raise Refusal("a factor is unknown")
@@ -117,9 +122,25 @@ def matmul(at: CallSite, x: Any, y: Any) -> Value:
         _whole(a, "attention weights")
         if b.shape[0] == 1 and a.shape[0] > 1:
             b = b.map(lambda ids: ids.expand(a.shape[0], -1, -1))
-        return _context(at, at.terms.scaled(a.term, a.scale), b, _merged(at, b, "v"), lead)
+        return _context(at, at.terms.scaled(a.term, a.factor()), b, _merged(at, b, "v"), lead)
     q, k, heads, scale = _scores(at, a, b.map(lambda ids: ids.transpose(1, 2)))
     return at.terms.value(_make_scores(at, q, k, heads, scale), (*lead, *a.shape[1:2], b.shape[2]))
+
+
+def _by_matrix(at: CallSite, x: Value, matrix: torch.Tensor) -> Value:
+    """The product with a constant matrix, or with one for each of the leading indices."""
+    if matrix.dim() == 1:
+        return linear(at, x, matrix[None]).map(lambda ids: ids[..., 0])
+    lead = tuple(torch.broadcast_shapes(x.shape[:-2], tuple(matrix.shape[:-2])))
+    if math.prod(matrix.shape[:-2]) == 1:
+        result = linear(at, x, matrix.reshape(matrix.shape[-2:]).T)
+        return result.map(lambda ids: ids.reshape(*lead, *ids.shape[-2:])) if lead else result
+    count = math.prod(lead)
+    rows = x.expand((*lead, *x.shape[-2:])).map(lambda ids: ids.reshape(count, *x.shape[-2:]))
+    matrices = matrix.expand(*lead, *matrix.shape[-2:]).reshape(count, *matrix.shape[-2:])
+    parts = [linear(at, rows.map(lambda ids, i=i: ids[i]), matrices[i].T) for i in range(count)]
+    joined = stacked(at, parts)
+    return joined.map(lambda ids: ids.reshape(*lead, *ids.shape[-2:]))
 
 
 def _whole(value: Value, what: str) -> None:
@@ -135,6 +156,11 @@ def softmax(at: CallSite, x: Value, dim: int, dtype: Any = None) -> Value:
     """Softmax over the keys."""
     if dtype not in (None, torch.float32):
         raise Refusal(f"softmax must stay float32, not {dtype}")
+    last = dim % len(x.shape) == len(x.shape) - 1
+    if isinstance(x.term.op, Best) and x.term.op.convention == "logits" and last and x.factor() == 1.0:
+        return other(at, x, "softmax_topk")
+    if at.routed and last and isinstance(x.term.op, Linear) and len(x.term.shape) == 2:
+        return chances(at, x)
     if not isinstance(x.term.op, Scores):
         raise Refusal(
             "softmax is only supported on attention scores",
@@ -144,5 +170,5 @@ def softmax(at: CallSite, x: Value, dim: int, dtype: Any = None) -> Value:
     if dim % len(x.shape) != len(x.shape) - 1:
         raise Refusal(f"softmax must be over the last axis (the keys), not over axis {dim}")
     _whole(x, "attention scores")
-    scores = at.terms.scaled(x.term, x.scale)
+    scores = at.terms.scaled(x.term, x.factor())
     return at.emit(Softmax(), (scores,), at.name("softmax"), x.shape)

@@ -4,16 +4,11 @@
 from __future__ import annotations
 
 from hlsgen.frontend.read.export import GETITEM, Call, Export, Ref, uses
+from hlsgen.frontend.rules.constants import is_inplace
 from hlsgen.frontend.rules.terms import Refusal
 from hlsgen.frontend.rules.views import SAME, VIEWS
 
 _FIX = "write x = x + y instead of x += y, and inplace=False"
-
-
-def is_inplace(target: str) -> bool:
-    """Whether an operator's name says so: `aten.add_.Tensor`."""
-    parts = target.split(".")
-    return len(parts) == 3 and parts[1].endswith("_") and not parts[1].startswith("_")
 
 
 def _shares(call: Call) -> bool:

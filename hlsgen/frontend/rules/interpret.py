@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import pkgutil
@@ -16,12 +17,14 @@ from hlsgen.errors import Problem, TypeMismatch
 from hlsgen.frontend import rules
 from hlsgen.frontend.read.export import GETITEM, Call, Export, Input, Opaque, Ref, uses
 from hlsgen.frontend.read.places import clean
+from hlsgen.frontend.rules.constants import fold, foldable, functional, is_check
+from hlsgen.frontend.rules.decompose import decomposable, parts
 from hlsgen.frontend.rules.dense_experts import OPERATOR
 from hlsgen.frontend.rules.inplace import constant_writes, overwritten
 from hlsgen.frontend.rules.rule import REWRITES, RULES, CallSite
 from hlsgen.frontend.rules.terms import Refusal, Task, Term, Terms, Unknown, Value
 from hlsgen.frontend.rules.tokens import settle
-from hlsgen.frontend.rules.views import FOLDABLE, SAME, VIEWS, fold
+from hlsgen.frontend.rules.views import SAME, VIEWS
 from hlsgen.ir import Source, TensorType
 from hlsgen.ops import Choose
 
@@ -31,7 +34,6 @@ for _module in pkgutil.iter_modules(rules.__path__):
 MAPPED, FOLDED, UNUSED, REFUSED, BLOCKED = "mapped", "folded", "unused", "refused", "blocked"
 """What became of a call: a node of the graph, folded away, unused, a problem, or behind a problem."""
 
-_CHECKS = ("aten._assert_tensor_metadata.default", "aten._assert_async.msg")
 _MALFORMED = (
     ArithmeticError,
     AssertionError,
@@ -66,6 +68,7 @@ _FIXES = {
     "cond": "use torch.where, or decide outside the model: hardware runs one fixed program",
 }
 _POISON = object()
+_CHOICES = ("aten.topk.default", "aten.max.dim", "aten.argmax.default", "aten.sort.default")
 
 
 @dataclass
@@ -85,8 +88,10 @@ def unsupported(target: str) -> Refusal:
 
 
 def known(target: str) -> bool:
-    """Whether there is a rule for an operator, at least on constants."""
-    return target in RULES or target in FOLDABLE or target in _CHECKS or target == GETITEM
+    """Whether there is a rule for an operator, or for what torch defines it by."""
+    if target in RULES or functional(target) in RULES or is_check(target) or target == GETITEM:
+        return True
+    return decomposable(functional(target))
 
 
 def live(export: Export) -> set[str]:
@@ -109,6 +114,7 @@ class Reader:
         self.export = export
         shape = tuple(int(size) for size in image.shape)
         self.image = self.terms.new(None, (), "image", Source(), TensorType(shape[1:]))
+        self.routed = any(call.target in _CHOICES for call in export.calls)
         self.values: dict[str, Any] = {name: item.tensor for name, item in export.constants.items()}
         self.values[image.name] = self.terms.value(self.image, shape)
         for item in export.inputs[1:]:
@@ -142,7 +148,9 @@ class Reader:
         self.reading.status[call.name] = BLOCKED
 
     def _read(self, call: Call) -> None:
-        if not known(call.target):
+        given = [self.values.get(name) for name in uses(call)]
+        fixed = not any(item is _POISON for item in given) and not _has_value(given)
+        if not known(call.target) and not (fixed and foldable(call.target)):
             self._refuse(call, unsupported(call.target))
         elif any(self.values.get(name) is _POISON for name in uses(call)):
             self._block(call)
@@ -174,7 +182,7 @@ class Reader:
         kwargs = {key: self._resolve(item) for key, item in call.kwargs.items()}
         if call.target == GETITEM:
             return args[0][args[1]]
-        if call.target in _CHECKS:
+        if is_check(call.target):
             return None
         if call.target != OPERATOR and any(isinstance(x, Task) for x in (*args, *kwargs.values())):
             raise Refusal(
@@ -184,18 +192,31 @@ class Reader:
                 intrinsic=True,
             )
         if not _has_value((*args, *kwargs.values())):
-            if call.target not in FOLDABLE:
+            if not foldable(call.target):
                 raise unsupported(call.target)
             return fold(call.target, args, kwargs)
-        if call.target not in RULES:
-            raise unsupported(call.target)
-        function, at = RULES[call.target], CallSite(call, self.terms, self.image, self.export.constants)
+        target = call.target if call.target in RULES else functional(call.target)
+        if target not in RULES:
+            return self._parts(dataclasses.replace(call, target=target), args, kwargs)
+        function = RULES[target]
+        site = dataclasses.replace(call, target=target)
+        at = CallSite(site, self.terms, self.image, self.export.constants, self.routed)
         try:
             bound = inspect.signature(function).bind(at, *args, **kwargs)
         except TypeError as error:
             what = f"{call.target} has an argument that hlsgen doesn't know"
             raise Refusal(what, why=str(error)) from error
         return function(*bound.args, **bound.kwargs)
+
+    def _parts(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What the smaller operators give that torch defines an operator by."""
+        calls, values = parts(call, args, kwargs)
+        if not calls:
+            raise unsupported(call.target)
+        self.values.update(values)
+        for part in calls:
+            self.values[part.name] = self._apply(part)
+        return self.values[call.name]
 
     def _resolve(self, argument: Any) -> Any:
         if isinstance(argument, Ref):
