@@ -7,9 +7,10 @@ import math
 from collections.abc import Callable
 
 import torch
-from support.variants import HEAD, HEADS, TOKENS, WIDTH, Tiny
 from torch import Tensor, nn
 from torch.nn import functional
+
+from support.variants import HEAD, HEADS, TOKENS, WIDTH, Tiny
 
 Function = Callable[[Tensor], Tensor]
 
@@ -43,7 +44,7 @@ FUNCTIONS: dict[str, Function] = {
 }
 
 
-class Function_(Tiny):
+class Activated(Tiny):
     def __init__(self, function: Function) -> None:
         super().__init__()
         self.function = function
@@ -222,7 +223,7 @@ class Pooled(Tiny):
 
 
 SPELLINGS: dict[str, Callable[[], Tiny]] = {
-    **{name: (lambda f=f: Function_(f)) for name, f in FUNCTIONS.items()},
+    **{name: (lambda f=f: Activated(f)) for name, f in FUNCTIONS.items()},
     **{
         one.__name__: one
         for one in (

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from hlsgen.frontend.rules.experts import combined
+from hlsgen.frontend.rules.gated import combined
 from hlsgen.frontend.rules.pointwise import copied, together
 from hlsgen.frontend.rules.routing import Gated, over_total, product
 from hlsgen.frontend.rules.rule import CallSite, computed, constant, rule

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
 import torch
 
+from hlsgen.frontend.rules.affine import add, mul
 from hlsgen.frontend.rules.experts import chances
 from hlsgen.frontend.rules.layers import linear
-from hlsgen.frontend.rules.routing import Best, other
+from hlsgen.frontend.rules.routing import Best, Gates, other
 from hlsgen.frontend.rules.rule import CallSite, computed, constant, rule
 from hlsgen.frontend.rules.terms import Refusal, Term, Unknown, Value
 from hlsgen.frontend.rules.views import stacked
@@ -114,6 +116,8 @@ def matmul(at: CallSite, x: Any, y: Any) -> Value:
     if isinstance(y, torch.Tensor):
         return _by_matrix(at, computed(x, "the left factor"), y)
     left, right = computed(x, "the left factor"), computed(y, "the right factor")
+    if isinstance(left.term.op, Gates):
+        return _gated(at, left, right)
     if isinstance(left.term.op, Unknown) or isinstance(right.term.op, Unknown):
         raise Refusal("a factor is unknown")
     lead = left.shape[:-2]
@@ -125,6 +129,19 @@ def matmul(at: CallSite, x: Any, y: Any) -> Value:
         return _context(at, at.terms.scaled(a.term, a.factor()), b, _merged(at, b, "v"), lead)
     q, k, heads, scale = _scores(at, a, b.map(lambda ids: ids.transpose(1, 2)))
     return at.terms.value(_make_scores(at, q, k, heads, scale), (*lead, *a.shape[1:2], b.shape[2]))
+
+
+def _gated(at: CallSite, gates: Value, results: Value) -> Value:
+    """Dense gates times the experts' results: their sum, expert by expert."""
+    parts = (
+        mul(
+            at,
+            gates.map(lambda ids, i=i: ids[..., i, None]),
+            results.map(lambda ids, i=i: ids[..., i, None, :]),
+        )
+        for i in range(gates.shape[-1])
+    )
+    return functools.reduce(lambda total, part: add(at, total, part), parts)
 
 
 def _by_matrix(at: CallSite, x: Value, matrix: torch.Tensor) -> Value:

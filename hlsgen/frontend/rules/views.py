@@ -26,7 +26,7 @@ adjoint.default moveaxis.int moveaxis.intlist atleast_2d.default atleast_3d.defa
 """
 _COPY = """
 narrow_copy.default expand_copy.default permute_copy.default pixel_unshuffle.default pixel_shuffle.default
-channel_shuffle.default index.Tensor _unsafe_index.Tensor take_along_dim.default
+channel_shuffle.default _unsafe_index.Tensor take_along_dim.default
 """
 _SAME = """
 contiguous.default clone.default alias.default detach.default lift_fresh_copy.default positive.default
