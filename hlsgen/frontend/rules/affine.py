@@ -20,7 +20,8 @@ from hlsgen.frontend.rules.tokens import Operand, operand
 from hlsgen.ops import Add, Combine
 from hlsgen.ops.kinds import FloatOp, Part
 
-_COPIED = (Part.ATTENTION, Part.ACTIVATION, Part.MEAN)
+_COPIED = (Part.ATTENTION, Part.ACTIVATION, Part.MEAN, Part.NORM)
+"""What has 8 bits: a linear layer copies it to 16, where a residual stream begins or it is added to one."""
 
 
 def _double(number: Any) -> torch.Tensor:
@@ -102,14 +103,11 @@ def _plus(at: CallSite, first: Term, second: Term) -> Term:
     """The sum of two terms; the second is no sum."""
     if isinstance(second.op, Mixture) and is_stream(first):
         return at.terms.make(Combine(), (first, *second.inputs), at.name("combine"), at.call.source)
-    if isinstance(second.op, FloatOp) and second.op.part in _copied(first):
+    if _part(first) in _COPIED:
+        first = copied(at.terms, first)
+    if _part(second) in _COPIED:
         second = copied(at.terms, second)
     return at.terms.make(Add(), (first, second), at.name("add"), at.call.source)
-
-
-def _copied(first: Term) -> tuple[Part, ...]:
-    """What is added by a linear layer that copies it: a norm only to a residual stream."""
-    return (*_COPIED, Part.NORM) if is_stream(first) else _COPIED
 
 
 def _part(term: Term) -> Part | None:
