@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from hlsgen.frontend.rules.gated import combined
-from hlsgen.frontend.rules.pointwise import copied, together
-from hlsgen.frontend.rules.routing import Gated, over_total, product
+from hlsgen.frontend.rules.pointwise import together
+from hlsgen.frontend.rules.routing import THREE_WAYS, Gated, Routing, over_total, product
 from hlsgen.frontend.rules.rule import CallSite, computed, constant, rule
 from hlsgen.frontend.rules.terms import Mixture, Refusal, Term, Value
 from hlsgen.frontend.rules.tokens import Operand, operand
@@ -42,9 +42,9 @@ def add(at: CallSite, x: Any, y: Any, alpha: Any = 1) -> Value:
 
 def _sum(at: CallSite, x: Value, y: Value) -> Value:
     if x.shape != y.shape:
-        shape = tuple(torch.broadcast_shapes(x.shape, y.shape))
         if x.ids.numel() != y.ids.numel():
             raise Refusal(f"added activations must have one shape, not {x.shape} and {y.shape}")
+        shape = tuple(torch.broadcast_shapes(x.shape, y.shape))
         x, y = x.map(lambda ids: ids.reshape(shape)), y.map(lambda ids: ids.reshape(shape))
     if x.term is y.term and torch.equal(x.ids, y.ids):
         total = Value(x.term, x.ids, x.scale + y.scale)
@@ -104,9 +104,9 @@ def _plus(at: CallSite, first: Term, second: Term) -> Term:
     if isinstance(second.op, Mixture) and is_stream(first):
         return at.terms.make(Combine(), (first, *second.inputs), at.name("combine"), at.call.source)
     if _part(first) in _COPIED:
-        first = copied(at.terms, first)
+        first = at.terms.copied(first)
     if _part(second) in _COPIED:
-        second = copied(at.terms, second)
+        second = at.terms.copied(second)
     return at.terms.make(Add(), (first, second), at.name("add"), at.call.source)
 
 
@@ -155,6 +155,12 @@ def mul(at: CallSite, x: Any, y: Any) -> Value:
         for found in (product(at, x, y), together(at, "mul", x, y)):
             if found is not None:
                 return found
+        if isinstance(x.term.op, Routing) or isinstance(y.term.op, Routing):
+            raise Refusal(
+                "gates are multiplied by what is neither an expert's result nor a mask of the chosen",
+                why="the machine weighs each expert's result by its gate",
+                fix=THREE_WAYS,
+            )
         raise Refusal(
             "the product of two activations, element by element, is not supported",
             why="the machine multiplies activations by weights and, in attention, queries by keys",

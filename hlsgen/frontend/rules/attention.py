@@ -13,7 +13,7 @@ import torch
 from hlsgen.frontend.rules.affine import add, mul
 from hlsgen.frontend.rules.experts import chances
 from hlsgen.frontend.rules.layers import linear
-from hlsgen.frontend.rules.routing import Best, Gates, other
+from hlsgen.frontend.rules.routing import THREE_WAYS, Best, Gates, other
 from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rule
 from hlsgen.frontend.rules.terms import Refusal, Term, Unknown, Value
 from hlsgen.frontend.rules.views import stacked
@@ -197,10 +197,10 @@ def _whole(value: Value, what: str) -> None:
         raise Refusal(f"{what} are cut or reordered")
 
 
-@rule("aten.softmax.int")
+@rule("aten.softmax.int", "aten._softmax.default")
 def softmax(at: CallSite, x: Value, dim: int, dtype: Any = None) -> Value:
     """Softmax over the keys."""
-    if dtype not in (None, torch.float32):
+    if dtype not in (None, False, torch.float32):
         raise Refusal(f"softmax must stay float32, not {dtype}")
     last = dim % len(x.shape) == len(x.shape) - 1
     if isinstance(x.term.op, Best) and x.term.op.convention == "logits" and last and x.factor() == 1.0:
@@ -211,7 +211,9 @@ def softmax(at: CallSite, x: Value, dim: int, dtype: Any = None) -> Value:
         raise Refusal(
             "softmax is only supported on attention scores",
             why="it is computed between the query-key and the value product",
-            fix="leave out a softmax over classes: the largest logit is the same class",
+            fix=THREE_WAYS
+            if at.routed
+            else "leave out a softmax over classes: the largest logit is the same class",
         )
     if dim % len(x.shape) != len(x.shape) - 1:
         raise Refusal(f"softmax must be over the last axis (the keys), not over axis {dim}")

@@ -9,6 +9,7 @@ import torch
 
 from hlsgen.frontend.rules.affine import add
 from hlsgen.frontend.rules.routing import (
+    THREE_WAYS,
     Best,
     Chance,
     Gates,
@@ -40,7 +41,8 @@ def topk(
 ) -> tuple[Value, Value]:
     """The k best experts, in any order."""
     if dim % len(x.shape) != len(x.shape) - 1 or not largest:
-        raise Refusal("the best experts must be the largest along the last axis")
+        what = "the best experts must be the largest along the last axis"
+        raise Refusal(what, why="the machine chooses experts for each token", fix=THREE_WAYS)
     return chosen(at, x, k)
 
 

@@ -10,7 +10,6 @@ import torch
 
 from hlsgen.frontend.rules.affine import add
 from hlsgen.frontend.rules.patches import embedded, image_linear
-from hlsgen.frontend.rules.pointwise import copied
 from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rule
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Value
 from hlsgen.frontend.rules.tokens import Operand, matrix, of_input, operand, owners
@@ -124,6 +123,14 @@ def layer_norm(
     return normalised(at, op, x, at.name("layer_norm", parameter=2))
 
 
+@rule("aten.native_layer_norm.default")
+def native_layer_norm(
+    at: CallSite, x: Any, shape: list[int], weight: Any, bias: Any, eps: float
+) -> tuple[Value, None, None]:
+    """What torch decomposes a layer norm to."""
+    return layer_norm(at, x, shape, weight, bias, eps), None, None
+
+
 def normalised(at: CallSite, op: Norm, x: Value, name: str) -> Value:
     """A norm of tokens: a factor in front of it changes only its eps, or its sign."""
     found = operand(at.terms, x)
@@ -134,5 +141,5 @@ def normalised(at: CallSite, op: Norm, x: Value, name: str) -> Value:
         op = op.of_scaled(found.factor)
     before = found.term.op
     narrow = isinstance(before, FloatOp) and before.part in (Part.NORM, Part.ATTENTION, Part.ACTIVATION)
-    term = copied(at.terms, found.term) if narrow else found.term
+    term = at.terms.copied(found.term) if narrow else found.term
     return at.emit(op, (term,), name, x.shape)

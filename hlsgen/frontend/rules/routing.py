@@ -18,6 +18,12 @@ from hlsgen.ir import Op, Source, TensorType
 from hlsgen.ops import Activation, Linear
 from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
 
+THREE_WAYS = (
+    "for a loop over experts: use hlsgen.nn.MoE; or register your module with hlsgen.nn.register; "
+    "or run every expert on every token, times a gate that is zero where it was not chosen: topk of the "
+    "router's softmax, scatter into zeros, the sum of gate times expert"
+)
+"""What to write in place of a mixture that is not read."""
 SMALLEST = 1e-9
 """What is added to a sum of gates against a division by zero; it is nothing beside gates."""
 
@@ -149,7 +155,7 @@ def chosen(at: CallSite, value: Value, k: int) -> tuple[Value, Value]:
         raise Refusal(
             "the largest elements are chosen of what is no router's result",
             why="the machine chooses experts by a linear layer's logits, their softmax or sigmoid",
-            fix="use hlsgen.nn.MoE for a mixture of experts",
+            fix=THREE_WAYS,
         )
     logits, convention = found
     shape = (logits.shape[0], k)
@@ -274,7 +280,7 @@ def _gated(at: CallSite, value: Value, gates: Value) -> Value:
         inside = owner == index
         part = of_input(value, index) if joined else value
         terms[index] = _one(at, terms[index], part.ids[inside], gates.ids[inside], gates.term)
-    term = at.terms.join(tuple(terms)) if joined else terms[0]
+    term = at.terms.join(tuple(terms), value.term.source) if joined else terms[0]
     return Value(term, value.ids, value.scale).scaled(gates.factor())
 
 
@@ -304,7 +310,7 @@ def picked(mask: Value) -> tuple[Picked, Picked]:
     raise Refusal(
         "positions are searched by what the image holds",
         why="hardware runs one fixed program for every image",
-        fix="use hlsgen.nn.MoE for a mixture of experts",
+        fix=THREE_WAYS,
     )
 
 

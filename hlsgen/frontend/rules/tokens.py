@@ -88,6 +88,7 @@ def source(terms: Terms, value: Value) -> Value:
                 "results of different layers are joined",
                 why="a linear layer can read them, and adds up what each of them gives",
                 fix="put a linear layer right behind the join, or add instead of concatenating",
+                source=value.term.source,
             )
         return source(terms, of_input(value, found[0]))
     if op is None:
