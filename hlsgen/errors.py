@@ -42,6 +42,10 @@ class Problem:
         return "\n".join(lines)
 
 
+class CaptureWarning(UserWarning):
+    """What the front end changed in a model on the way in."""
+
+
 class QuantizationWarning(UserWarning):
     """Something about a model's quantization that its user should know; the graph is valid."""
 

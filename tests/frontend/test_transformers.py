@@ -151,9 +151,14 @@ def test_full_size_factories(factory: str, tokens: int, parameters: int) -> None
 
 def test_checks_of_a_model_that_is_refused_are_supported() -> None:
     module = copy.deepcopy(model("vit", "eager", "small"))
-    module.classifier = nn.Sequential(module.classifier, nn.Tanh())  # type: ignore[arg-type]
+    module.classifier = nn.Sequential(module.classifier, Sums())  # type: ignore[arg-type]
     report = inspect(module, images("small", 1))
-    assert [use.op for use in report.ops if not use.supported] == ["aten.tanh.default"]
+    assert [use.op for use in report.ops if not use.supported] == ["aten.cumsum.default"]
+
+
+class Sums(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cumsum(x, -1)
 
 
 def beit() -> nn.Module:
@@ -166,14 +171,7 @@ def swin() -> nn.Module:
 
 
 ALL_TOKENS = "an attention mask that hides or biases something is not supported"
-WINDOWS = [
-    "aten.pad.default is not supported",
-    "query must be [1, heads, tokens, channels], not [16, 2, 16, 8]",
-    "the elements do not lie in token order here",
-    ALL_TOKENS,
-    "the elements do not lie in token order here",
-    "query must be [1, heads, tokens, channels], not [4, 4, 16, 8]",
-]
+WINDOWS = ["the elements do not lie in token order here"] * 4
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ import math
 from collections.abc import Callable
 
 import torch
-from support.variants import HEAD, HEADS, TOKENS, WIDTH, Tiny
 from torch import Tensor, nn
 from torch.nn import functional
+
+from support.variants import HEAD, HEADS, TOKENS, WIDTH, Tiny
 
 Function = Callable[[Tensor], Tensor]
 
@@ -43,7 +44,7 @@ FUNCTIONS: dict[str, Function] = {
 }
 
 
-class Function_(Tiny):
+class Activated(Tiny):
     def __init__(self, function: Function) -> None:
         super().__init__()
         self.function = function
@@ -221,13 +222,50 @@ class Pooled(Tiny):
         return self.head(torch.tanh(self.proj(x[:, 0])))
 
 
+class LearnedQuery(Tiny):
+    """A learned query pools the tokens, as in SigLIP; then an MLP beside its result."""
+
+    def __init__(self, *, weights: bool = True) -> None:
+        super().__init__()
+        self.probe = nn.Parameter(torch.zeros(1, 1, WIDTH))
+        self.attention = nn.MultiheadAttention(WIDTH, HEADS, batch_first=True)
+        self.weights = weights
+
+    def pool(self, x: Tensor) -> Tensor:
+        x = self.norm(x)
+        y = self.attention(self.probe, x, x, need_weights=self.weights)[0]
+        y = y + self.mlp(self.norm2(y))
+        return self.head(y[:, 0])
+
+
+class PostNorm(Tiny):
+    """Norms behind the additions; the stream starts with a norm, as in CLIP."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.norm(self.embed(image))
+        x = self.norm1(x + self.attend(x))
+        x = x + self.mlp(self.norm2(x))
+        return self.pool(x)
+
+
+class Autocast(Tiny):
+    """Autocast that is off around a part, gradients that are on."""
+
+    def mlp(self, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", enabled=False):
+            a, b = self.up(x).chunk(2, -1)
+        with torch.enable_grad():
+            return self.down(functional.relu(torch.cat((b, a), -1)))
+
+
 SPELLINGS: dict[str, Callable[[], Tiny]] = {
-    **{name: (lambda f=f: Function_(f)) for name, f in FUNCTIONS.items()},
+    "learned_query_fused": lambda: LearnedQuery(weights=False),
+    **{name: (lambda f=f: Activated(f)) for name, f in FUNCTIONS.items()},
     **{
         one.__name__: one
         for one in (
             Parallel, Scaled, Shapes, Grid, GridMean, Normalised, Frames, TwoLayers, Joined, NoProjection,
-            PerHead, Folded, Pooled,
+            PerHead, Folded, Pooled, LearnedQuery, PostNorm, Autocast,
         )
     },
 }  # fmt: skip

@@ -73,16 +73,23 @@ class _Replay(TorchFunctionMode):
     def __init__(self, taken: list[tuple[str, Any]]) -> None:
         super().__init__()
         self._taken: Iterator[tuple[str, Any]] = iter(taken)
+        self._items: list[Any] = []
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         del types
         name = getattr(func, "__name__", "")
+        if name == "item" and self._items:
+            return self._items.pop(0)
         if name in _TAKERS and args:
             wanted, result = next(self._taken, ("", None))
             if name == wanted:
                 return result
+            if (name, wanted) == ("item", "tolist"):
+                # An export takes a list apart, element by element.
+                self._items = tree_leaves(result)
+                return self._items.pop(0)
         return func(*args, **(kwargs or {}))
 
 

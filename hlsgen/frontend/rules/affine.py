@@ -11,16 +11,17 @@ from typing import Any
 
 import torch
 
-from hlsgen.frontend.rules.experts import combined
-from hlsgen.frontend.rules.pointwise import copied, together
-from hlsgen.frontend.rules.routing import Gated, over_total, product
+from hlsgen.frontend.rules.gated import combined
+from hlsgen.frontend.rules.pointwise import together
+from hlsgen.frontend.rules.routing import THREE_WAYS, Gated, Routing, over_total, product
 from hlsgen.frontend.rules.rule import CallSite, computed, constant, rule
 from hlsgen.frontend.rules.terms import Mixture, Refusal, Term, Value
 from hlsgen.frontend.rules.tokens import Operand, operand
 from hlsgen.ops import Add, Combine
 from hlsgen.ops.kinds import FloatOp, Part
 
-_COPIED = (Part.ATTENTION, Part.ACTIVATION, Part.MEAN)
+_COPIED = (Part.ATTENTION, Part.ACTIVATION, Part.MEAN, Part.NORM)
+"""What has 8 bits: a linear layer copies it to 16, where a residual stream begins or it is added to one."""
 
 
 def _double(number: Any) -> torch.Tensor:
@@ -41,9 +42,9 @@ def add(at: CallSite, x: Any, y: Any, alpha: Any = 1) -> Value:
 
 def _sum(at: CallSite, x: Value, y: Value) -> Value:
     if x.shape != y.shape:
-        shape = tuple(torch.broadcast_shapes(x.shape, y.shape))
         if x.ids.numel() != y.ids.numel():
             raise Refusal(f"added activations must have one shape, not {x.shape} and {y.shape}")
+        shape = tuple(torch.broadcast_shapes(x.shape, y.shape))
         x, y = x.map(lambda ids: ids.reshape(shape)), y.map(lambda ids: ids.reshape(shape))
     if x.term is y.term and torch.equal(x.ids, y.ids):
         total = Value(x.term, x.ids, x.scale + y.scale)
@@ -102,14 +103,11 @@ def _plus(at: CallSite, first: Term, second: Term) -> Term:
     """The sum of two terms; the second is no sum."""
     if isinstance(second.op, Mixture) and is_stream(first):
         return at.terms.make(Combine(), (first, *second.inputs), at.name("combine"), at.call.source)
-    if isinstance(second.op, FloatOp) and second.op.part in _copied(first):
-        second = copied(at.terms, second)
+    if _part(first) in _COPIED:
+        first = at.terms.copied(first)
+    if _part(second) in _COPIED:
+        second = at.terms.copied(second)
     return at.terms.make(Add(), (first, second), at.name("add"), at.call.source)
-
-
-def _copied(first: Term) -> tuple[Part, ...]:
-    """What is added by a linear layer that copies it: a norm only to a residual stream."""
-    return (*_COPIED, Part.NORM) if is_stream(first) else _COPIED
 
 
 def _part(term: Term) -> Part | None:
@@ -157,6 +155,12 @@ def mul(at: CallSite, x: Any, y: Any) -> Value:
         for found in (product(at, x, y), together(at, "mul", x, y)):
             if found is not None:
                 return found
+        if isinstance(x.term.op, Routing) or isinstance(y.term.op, Routing):
+            raise Refusal(
+                "gates are multiplied by what is neither an expert's result nor a mask of the chosen",
+                why="the machine weighs each expert's result by its gate",
+                fix=THREE_WAYS,
+            )
         raise Refusal(
             "the product of two activations, element by element, is not supported",
             why="the machine multiplies activations by weights and, in attention, queries by keys",

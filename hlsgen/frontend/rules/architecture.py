@@ -335,7 +335,7 @@ TABLE = (
 
 def named(site: Site, refusal: Refusal) -> Problem:
     """The problem of a refused call, with the name of what it is part of where the table has one."""
-    where = str(site.call.source)
+    where = str(refusal.source or site.call.source)
     for row in TABLE:
         if row.shown_by(site):
             why = f"{row.about}; {refusal.why or row.why}"

@@ -115,8 +115,10 @@ def fold(target: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         raise Refusal("dropout must be in eval mode", why="training is random", intrinsic=True)
     if "norm" in name and any(item is True for item in args[5:6]):
         raise Refusal(f"{target} must be in eval mode", fix="call model.eval() first", intrinsic=True)
+    here = torch.device("cpu")
+    args = tuple(here if isinstance(item, torch.device) else item for item in args)
     if "device" in kwargs:
-        kwargs = {**kwargs, "device": torch.device("cpu")}
+        kwargs = {**kwargs, "device": here}
     _check_size(target, args, kwargs)
     result = _checked(target, lambda: op(*args, **kwargs))
     # Memory that nobody has written yet must not differ from run to run.
@@ -169,6 +171,8 @@ def _on(device: torch.device, value: Any) -> Any:
     """An argument with its tensors moved."""
     if isinstance(value, torch.Tensor):
         return value.to(device)
+    if isinstance(value, torch.device):
+        return device
     if isinstance(value, list | tuple):
         return type(value)(_on(device, item) for item in value)
     return value

@@ -69,3 +69,22 @@ def windows(x: Value, counts: tuple[int, ...], kernel: tuple[int, ...]) -> Value
     order = (*range(1, 2 * axes, 2), 0, *range(2, 2 * axes + 1, 2))
     rows = math.prod(counts)
     return x.map(lambda ids: ids.reshape(x.shape[1], *parts).permute(order).reshape(rows, -1))
+
+
+@rule("aten.convolution.default")
+def any_convolution(
+    at: CallSite,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    transposed: bool,
+    _: Any,
+    groups: int,
+) -> Value:
+    """What torch decomposes a convolution to."""
+    if transposed:
+        raise Refusal("a transposed convolution is not supported", why=_PATCHES_ONLY, intrinsic=True)
+    return convolution(at, x, weight, bias, stride, padding, dilation, groups)

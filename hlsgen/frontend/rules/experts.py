@@ -1,74 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules for routing that is written out, and the mixture that a sum of gated experts is."""
+"""Rules for routing that is written out."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 
-from hlsgen.frontend.rules.routing import Best, Chance, Gated, Gates, Index, chosen, compared, made, summed
+from hlsgen.frontend.rules.affine import add
+from hlsgen.frontend.rules.routing import (
+    THREE_WAYS,
+    Best,
+    Chance,
+    Gates,
+    Index,
+    Picked,
+    at_picked,
+    chosen,
+    compared,
+    everywhere,
+    made,
+    picked,
+    summed,
+)
 from hlsgen.frontend.rules.rule import CallSite, rule
-from hlsgen.frontend.rules.terms import Refusal, Term, Value
-from hlsgen.ops import Activation, Combine, ExpertLinear, Linear, Route
-
-_SHAPE = "an expert must be two linear layers with an activation between, on the tokens of the router"
-
-
-def combined(at: CallSite, stream: Term, branches: list[Term]) -> Term:
-    """The stream plus gated experts: a mixture for each routing."""
-    for dense in dict.fromkeys(branch.inputs[1] for branch in branches):
-        mine = [branch for branch in branches if branch.inputs[1] is dense]
-        stream = _mixture(at, stream, dense, mine)
-    return stream
-
-
-def _mixture(at: CallSite, stream: Term, dense: Term, branches: list[Term]) -> Term:
-    """The stream plus the experts of one routing."""
-    op, logits = dense.op, dense.inputs[0]
-    experts: dict[int, Term] = {}
-    for branch in branches:
-        if isinstance(branch.op, Gated):
-            if branch.op.expert in experts:
-                raise Refusal(f"expert {branch.op.expert} is added twice")
-            experts[branch.op.expert] = branch.inputs[0]
-    if not isinstance(op, Gates) or op.convention in ("one", "logits"):
-        raise Refusal("experts are multiplied by what are no gates", why=_SHAPE)
-    x, function, first, second = _layers(list(experts.values()), logits.shape[-1], list(experts))
-
-    def make(op: Any, inputs: tuple[Term, ...], role: str) -> Term:
-        return at.terms.make(op, inputs, at.name(role), at.call.source)
-
-    route = make(Route(k=op.k, convention=op.convention), (logits,), "route")
-    hidden = make(first, (x, route), "fc1")
-    results = make(second, (make(Activation(function=function), (hidden,), function), route), "fc2")
-    return make(Combine(), (stream, results, route), "combine")
-
-
-def _layers(experts: list[Term], count: int, numbers: list[int]) -> tuple[Term, str, Any, Any]:
-    """The tokens, the activation and both layers of all experts; one that is missing gives zeros."""
-    parts: list[tuple[Linear, Linear]] = []
-    common: set[tuple[Term, str]] = set()
-    for term in experts:
-        active = term.inputs[0] if isinstance(term.op, Linear) else None
-        inner = active.inputs[0] if active is not None and isinstance(active.op, Activation) else None
-        if inner is None or not isinstance(inner.op, Linear) or inner.is_embedding:
-            raise Refusal("an expert has another shape than the machine's", why=_SHAPE)
-        common.add((inner.inputs[0], active.op.function))  # type: ignore[union-attr]
-        parts.append((inner.op, term.op))  # type: ignore[arg-type]
-    if len(common) != 1:
-        raise Refusal("experts read different tokens, or have different activations", why=_SHAPE)
-    ((x, function),) = common
-    hidden = max(len(first.weight) for first, _ in parts)
-    width = len(parts[0][1].weight)
-    w1, b1 = np.zeros((count, hidden, x.shape[-1])), np.zeros((count, hidden))
-    w2, b2 = np.zeros((count, width, hidden)), np.zeros((count, width))
-    for number, (first, second) in zip(numbers, parts, strict=True):
-        size = len(first.weight)
-        w1[number, :size], b1[number, :size] = first.weight, first.bias
-        w2[number, :, :size], b2[number] = second.weight, second.bias
-    return x, function, ExpertLinear(weight=w1, bias=b1), ExpertLinear(weight=w2, bias=b2)
+from hlsgen.frontend.rules.terms import Refusal, Value
+from hlsgen.frontend.rules.views import view
 
 
 def chances(at: CallSite, x: Value) -> Value:
@@ -80,12 +37,12 @@ def chances(at: CallSite, x: Value) -> Value:
 
 @rule("aten.topk.default")
 def topk(
-    at: CallSite, x: Value, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+    at: CallSite, x: Value, k: int, dim: int = -1, largest: bool = True, _: bool = True
 ) -> tuple[Value, Value]:
-    """The k best experts."""
-    del sorted
+    """The k best experts, in any order."""
     if dim % len(x.shape) != len(x.shape) - 1 or not largest:
-        raise Refusal("the best experts must be the largest along the last axis")
+        what = "the best experts must be the largest along the last axis"
+        raise Refusal(what, why="the machine chooses experts for each token", fix=THREE_WAYS)
     return chosen(at, x, k)
 
 
@@ -172,3 +129,30 @@ def gather(at: CallSite, x: Any, dim: int, index: Any, *, sparse_grad: bool = Fa
     if found is None or found[1].term is not index.term or not torch.equal(found[1].ids, index.ids):
         raise Refusal("elements are chosen by what the image holds")
     return found[0]
+
+
+@rule("aten.where.default")
+def where_chosen(_: CallSite, mask: Value) -> tuple[Picked, Picked]:
+    """The tokens of an expert, and which of their choices it is."""
+    return picked(mask)
+
+
+@rule("aten.index.Tensor")
+def index_of(at: CallSite, x: Any, indices: list[Any]) -> Any:
+    """An expert's tokens or gates, or elements by constant indices."""
+    if isinstance(x, Value) and any(isinstance(item, Picked) for item in indices):
+        if any(not isinstance(item, Picked | None) for item in indices):
+            raise Refusal("elements are chosen by what the image holds")
+        return at_picked(at, x, list(indices))
+    return view(at, x, indices)
+
+
+@rule("aten.index_add.default")
+def index_add(at: CallSite, x: Any, dim: int, where: Any, source: Any, *, alpha: float = 1) -> Value:
+    """An expert's gated results, added to its tokens."""
+    if dim or not isinstance(where, Picked) or not where.tokens or not isinstance(source, Value):
+        raise Refusal(
+            "results are added at places that the image decides",
+            why="an expert's results are added to the tokens that chose it",
+        )
+    return add(at, x, everywhere(at, source, where).scaled(float(alpha)))

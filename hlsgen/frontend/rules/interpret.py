@@ -22,6 +22,7 @@ from hlsgen.frontend.rules.constants import fold, foldable, functional, is_check
 from hlsgen.frontend.rules.decompose import decomposable, parts
 from hlsgen.frontend.rules.dense_experts import OPERATOR
 from hlsgen.frontend.rules.inplace import constant_writes, overwritten
+from hlsgen.frontend.rules.routing import THREE_WAYS
 from hlsgen.frontend.rules.rule import REWRITES, RULES, CallSite
 from hlsgen.frontend.rules.site import Neighbours, Site
 from hlsgen.frontend.rules.terms import Refusal, Task, Term, Terms, Value
@@ -54,24 +55,15 @@ _SPARSE = tuple(
     f"aten.{name}.default"
     for name in ("nonzero", "nonzero_numpy", "index_add", "index_add_", "index_put", "index_put_", "topk")
 )
-_THREE_WAYS = (
-    "for a loop over experts: use hlsgen.nn.MoE; or register your module with hlsgen.nn.register; "
-    "or run every expert on every token, times a gate that is zero where it was not chosen: topk of the "
-    "router's softmax, scatter into zeros, einsum with stacked weights"
-)
 _FIXES = {
-    "aten.batch_norm.default": "use LayerNorm, or fold the batch norm into the convolution before it",
-    "aten.silu.default": "supported activations: gelu (exact and tanh), relu",
-    "aten.tanh.default": "supported activations: gelu (exact and tanh), relu",
-    "aten.sigmoid.default": "supported activations: gelu (exact and tanh), relu",
-    "aten.einsum.default": "write the product with matmul or scaled_dot_product_attention",
-    **dict.fromkeys(_SPARSE, _THREE_WAYS),
+    **dict.fromkeys(_SPARSE, THREE_WAYS),
     "aten.item.default": "compute it outside the model: hardware runs one fixed program",
     "wrap_with_set_grad_enabled": "remove torch.no_grad() from the model's forward",
     "wrap_with_autocast": "remove autocast from the model's forward",
     "cond": "use torch.where, or decide outside the model: hardware runs one fixed program",
 }
 _POISON = object()
+_NUMBERS = ("aten.item.default", "aten._local_scalar_dense.default")
 _CHOICES = ("aten.topk.default", "aten.max.dim", "aten.argmax.default", "aten.sort.default")
 
 
@@ -99,8 +91,12 @@ def known(target: str) -> bool:
 
 
 def live(export: Export) -> set[str]:
-    """Names of the values that the outputs may depend on."""
+    """Names of the values that the outputs may depend on.
+
+    A number taken out of a tensor counts: what a model made of it in Python is no call.
+    """
     needed = {item.name for item in export.outputs if isinstance(item, Ref)} | constant_writes(export)
+    needed |= {call.name for call in export.calls if call.target in _NUMBERS}
     for call in reversed(export.calls):
         if call.name in needed:
             needed.update(uses(call))
@@ -244,7 +240,7 @@ class Reader:
     def _parts(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What the smaller operators give that torch defines an operator by."""
         calls, values = parts(call, args, kwargs)
-        if not calls:
+        if not calls or not all(known(part.target) for part in calls):
             raise unsupported(call.target)
         self.values.update(values)
         for part in calls:
@@ -343,14 +339,14 @@ def listed(names: Sequence[str], most: int = 4, between: str = ", ") -> str:
 
 
 def weight_problems(tensors: Mapping[str, torch.Tensor]) -> tuple[Problem, ...]:
-    """Problems of weights: types other than float32, NaN, infinity."""
+    """Problems of weights: complex numbers, NaN, infinity."""
     found: dict[str, list[str]] = {}
     for name, tensor in tensors.items():
+        if tensor.is_complex():
+            kind = str(tensor.dtype).removeprefix("torch.")
+            found.setdefault(f"weights must be real, not {kind}", []).append(name)
         if not (tensor.is_floating_point() or tensor.is_complex()):
             continue
-        if tensor.dtype is not torch.float32:
-            kind = str(tensor.dtype).removeprefix("torch.")
-            found.setdefault(f"weights must be float32, not {kind}", []).append(name)
         # A sum is finite only where all items are, and quick; that of huge items may overflow all the same.
         if bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all()):
             continue
@@ -358,8 +354,17 @@ def weight_problems(tensors: Mapping[str, torch.Tensor]) -> tuple[Problem, ...]:
             found.setdefault("weights must be finite, not NaN", []).append(name)
         if bool(torch.isinf(tensor).any()):
             found.setdefault("weights must be finite, not infinite", []).append(name)
-    fix = "convert the model first: model.float()"
-    return tuple(
-        Problem(what, where=listed(names), fix=fix if "float32" in what else "")
-        for what, names in found.items()
+    return tuple(Problem(what, where=listed(names)) for what, names in found.items())
+
+
+def converted_weights(tensors: Mapping[str, torch.Tensor]) -> str:
+    """A note on weights of other types than float32, which are converted; empty: there are none."""
+    other = [
+        name
+        for name, tensor in tensors.items()
+        if tensor.is_floating_point() and tensor.dtype is not torch.float32
+    ]
+    kinds = {str(tensors[name].dtype).removeprefix("torch.") for name in other}
+    return (
+        f"weights are converted to float32 from {', '.join(sorted(kinds))}: {listed(other)}" if other else ""
     )

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from hlsgen.frontend.rules.affine import add, is_stream
+from hlsgen.frontend.rules.affine import add
 from hlsgen.frontend.rules.patches import embedded, image_linear
 from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rule
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Value
 from hlsgen.frontend.rules.tokens import Operand, matrix, of_input, operand, owners
-from hlsgen.ops import LayerNorm, Linear, Mean, Select
+from hlsgen.ops import Add, AddConstant, Combine, LayerNorm, Linear, Mean, Select
+from hlsgen.ops.kinds import FloatOp, Part
 from hlsgen.ops.norm import Norm
 
 
@@ -68,7 +69,7 @@ def _after(outer: Linear, inner: Linear) -> Linear:
 
 def _single(at: CallSite, term: Term) -> Term:
     """A single token of the residual stream by way of a mean over it: 8 bits, as linear layers read them."""
-    if term.shape[0] != 1 or not is_stream(term) or not isinstance(term.op, Select):
+    if term.shape[0] != 1 or not isinstance(term.op, Select | Add | AddConstant | Combine):
         return term
     return at.terms.cached(("single", term), lambda: at.terms.make(Mean(), (term,), "token", term.source))
 
@@ -122,6 +123,14 @@ def layer_norm(
     return normalised(at, op, x, at.name("layer_norm", parameter=2))
 
 
+@rule("aten.native_layer_norm.default")
+def native_layer_norm(
+    at: CallSite, x: Any, shape: list[int], weight: Any, bias: Any, eps: float
+) -> tuple[Value, None, None]:
+    """What torch decomposes a layer norm to."""
+    return layer_norm(at, x, shape, weight, bias, eps), None, None
+
+
 def normalised(at: CallSite, op: Norm, x: Value, name: str) -> Value:
     """A norm of tokens: a factor in front of it changes only its eps, or its sign."""
     found = operand(at.terms, x)
@@ -130,4 +139,7 @@ def normalised(at: CallSite, op: Norm, x: Value, name: str) -> Value:
         raise Refusal("a constant in front of a norm has no place")
     if found.factor != 1.0:
         op = op.of_scaled(found.factor)
-    return at.emit(op, (found.term,), name, x.shape)
+    before = found.term.op
+    narrow = isinstance(before, FloatOp) and before.part in (Part.NORM, Part.ATTENTION, Part.ACTIVATION)
+    term = at.terms.copied(found.term) if narrow else found.term
+    return at.emit(op, (term,), name, x.shape)

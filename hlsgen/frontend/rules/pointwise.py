@@ -19,7 +19,7 @@ from hlsgen.frontend.rules.routing import Best, other
 from hlsgen.frontend.rules.rule import CallSite, computed, rule
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Unknown, Value
 from hlsgen.frontend.rules.tokens import source
-from hlsgen.ops import Activation, Linear
+from hlsgen.ops import Activation
 from hlsgen.ops.kinds import FloatOp, Part
 from hlsgen.ops.pointwise import NAMED, compose, function
 
@@ -124,7 +124,7 @@ def _behind(terms: Terms, term: Term) -> tuple[Term, str]:
     if isinstance(term.op, Join):
         inner = [_behind(terms, part) for part in term.inputs]
         if len({text for _, text in inner}) == 1:
-            return terms.join(tuple(part for part, _ in inner)), inner[0][1]
+            return terms.join(tuple(part for part, _ in inner), term.source), inner[0][1]
     return term, "x"
 
 
@@ -170,7 +170,7 @@ def emitted(at: CallSite, found: Root, text: str) -> Value:
     name, factor = canonical(text)
     term = found.term
     if isinstance(term.op, Join):
-        made = at.terms.join(tuple(_activation(at, part, name) for part in term.inputs))
+        made = at.terms.join(tuple(_activation(at, part, name) for part in term.inputs), term.source)
     else:
         made = _activation(at, term, name)
     return Value(made, found.ids).scaled(factor)
@@ -187,15 +187,8 @@ def _activation(at: CallSite, term: Term, name: str) -> Term:
 def readable(at: CallSite, term: Term) -> Term:
     """The term, or a linear layer that copies it where an activation can't read it."""
     if isinstance(term.op, FloatOp) and term.op.part in (Part.NORM, Part.ATTENTION, Part.MEAN):
-        return copied(at.terms, term)
+        return at.terms.copied(term)
     return term
-
-
-def copied(terms: Terms, term: Term) -> Term:
-    """A linear layer that gives its input."""
-    width = term.shape[-1]
-    op = Linear(weight=np.eye(width, dtype=np.float32), bias=np.zeros(width, np.float32))
-    return terms.cached(("copy", term), lambda: terms.make(op, (term,), f"{term.name}_copy", term.source))
 
 
 def canonical(text: str) -> tuple[str, float]:

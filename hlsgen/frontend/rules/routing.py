@@ -6,7 +6,7 @@ All of them are terms that live only inside the front end: in the end a sum of g
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -18,6 +18,12 @@ from hlsgen.ir import Op, Source, TensorType
 from hlsgen.ops import Activation, Linear
 from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
 
+THREE_WAYS = (
+    "for a loop over experts: use hlsgen.nn.MoE; or register your module with hlsgen.nn.register; "
+    "or run every expert on every token, times a gate that is zero where it was not chosen: topk of the "
+    "router's softmax, scatter into zeros, the sum of gate times expert"
+)
+"""What to write in place of a mixture that is not read."""
 SMALLEST = 1e-9
 """What is added to a sum of gates against a division by zero; it is nothing beside gates."""
 
@@ -70,6 +76,35 @@ class Total(Routing):
     convention: str
 
 
+class Among(FloatOp):
+    """The tokens [T, N] of an expert: as if all were, its results are gated in the end.
+
+    Inputs are the tokens and the logits.
+    """
+
+    part: ClassVar[Part] = Part.ROUTING
+    title: ClassVar[str] = "the tokens of an expert"
+    reads: ClassVar[tuple[Input, ...]] = (Input(None), Input(None))
+    gives: ClassVar[tuple[Kind, ...]] = ()
+
+    def __init__(self, k: int, expert: int) -> None:
+        """The choice, and whose tokens they are."""
+        self.k, self.expert = k, expert
+
+    def infer(self, *types: TensorType) -> TensorType:
+        return types[0]
+
+
+@dataclass(frozen=True)
+class Picked:
+    """Where an expert was chosen: the tokens, or which of their choices it was."""
+
+    logits: Term
+    k: int
+    expert: int
+    tokens: bool
+
+
 class Gated(FloatOp):
     """An expert's results [T, N] times its gate: inputs are the expert and the dense gates."""
 
@@ -120,7 +155,7 @@ def chosen(at: CallSite, value: Value, k: int) -> tuple[Value, Value]:
         raise Refusal(
             "the largest elements are chosen of what is no router's result",
             why="the machine chooses experts by a linear layer's logits, their softmax or sigmoid",
-            fix="use hlsgen.nn.MoE for a mixture of experts",
+            fix=THREE_WAYS,
         )
     logits, convention = found
     shape = (logits.shape[0], k)
@@ -166,6 +201,8 @@ def summed(at: CallSite, value: Value, axis: int, *, keepdim: bool) -> Value:
     experts, moved = logits.shape[-1], value.ids.movedim(axis, -1)
     first, count = moved[..., 0], moved.shape[-1]
     what, ids = None, first
+    if count == 1:
+        return value if keepdim else value.map(lambda part: part.select(axis, 0))
     if isinstance(op, Best | Gates) and count == term.shape[-1]:
         if torch.equal(moved, first[..., None] + torch.arange(count)) and bool((first % count == 0).all()):
             what = made(at.terms, Total(op.k, op.convention), logits, (term.shape[0], 1), at.call.source)
@@ -194,7 +231,10 @@ def compared(at: CallSite, index: Value, expert: Any) -> Value:
     wanted = numbers.expand(shape)
     if bool(((wanted < 0) | (wanted >= experts)).any()):
         raise Refusal(f"a chosen expert must be compared with 0..{experts - 1}")
-    mask = made(at.terms, Mask(op.k, "one"), logits, (*index.term.shape, experts), at.call.source)
+    # A single choice needs no sum over the choices: its mask is dense.
+    one = Gates(1, "one") if op.k == 1 else Mask(op.k, "one")
+    sizes = logits.shape if op.k == 1 else (*index.term.shape, experts)
+    mask = made(at.terms, one, logits, sizes, at.call.source)
     return Value(mask, index.expand(shape).ids * experts + wanted)
 
 
@@ -218,7 +258,7 @@ def _masked(at: CallSite, mask: Value, gates: Value) -> Value | None:
     if mask.term.inputs[0] not in (gates.term, *gates.term.inputs) or gates.offset is not None:
         return None
     experts, convention = mask.term.shape[-1], ""
-    if isinstance(op, Mask) and isinstance(by, Best) and by.k == op.k:
+    if isinstance(by, Best) and by.k == op.k and (isinstance(op, Mask) or op.k == 1):
         convention = by.convention if torch.equal(mask.ids // experts, gates.ids) else ""
     elif isinstance(op, Gates) and torch.equal(mask.ids, gates.ids):
         found = logits_of(at.terms.value(gates.term))
@@ -240,7 +280,7 @@ def _gated(at: CallSite, value: Value, gates: Value) -> Value:
         inside = owner == index
         part = of_input(value, index) if joined else value
         terms[index] = _one(at, terms[index], part.ids[inside], gates.ids[inside], gates.term)
-    term = at.terms.join(tuple(terms)) if joined else terms[0]
+    term = at.terms.join(tuple(terms), value.term.source) if joined else terms[0]
     return Value(term, value.ids, value.scale).scaled(gates.factor())
 
 
@@ -255,3 +295,68 @@ def _one(at: CallSite, term: Term, ids: torch.Tensor, gates: torch.Tensor, dense
         )
     key = ("gated", term, dense, expert)
     return at.terms.cached(key, lambda: at.terms.make(Gated(expert), (term, dense), term.name, term.source))
+
+
+def picked(mask: Value) -> tuple[Picked, Picked]:
+    """The tokens and the choices at which a mask of one expert has ones; raises `Refusal`."""
+    op, term = mask.term.op, mask.term
+    experts = term.inputs[0].shape[-1]
+    if isinstance(op, Mask | Gates) and op.convention == "one" and mask.offset is None:
+        expert = int(mask.ids.flatten()[0]) % experts
+        count = term.shape[0] * op.k
+        if torch.equal(mask.ids.flatten(), torch.arange(count) * experts + expert) and len(mask.shape) == 2:
+            logits = term.inputs[0]
+            return Picked(logits, op.k, expert, True), Picked(logits, op.k, expert, False)
+    raise Refusal(
+        "positions are searched by what the image holds",
+        why="hardware runs one fixed program for every image",
+        fix=THREE_WAYS,
+    )
+
+
+def at_picked(at: CallSite, value: Value, indices: list[Any]) -> Value:
+    """An expert's tokens, or its gates for them; raises `Refusal`."""
+    where = [item for item in indices if item is not None]
+    first = where[0]
+    if len(where) == 1 and first.tokens and len(value.shape) == 2:
+        term = at.settle(value)
+        key = ("among", term, first)
+        among = at.terms.cached(
+            key,
+            lambda: at.terms.make(
+                Among(first.k, first.expert), (term, first.logits), term.name, at.call.source
+            ),
+        )
+        return at.terms.value(among, value.shape)
+    op = value.term.op
+    same = len(where) == 2 and first.tokens and where[1] == replace(first, tokens=False)
+    if not (same and isinstance(op, Best) and op.k == first.k and value.term.inputs[0] is first.logits):
+        raise Refusal("elements are chosen by what the image holds")
+    if not whole(value) or value.shape[:2] != value.term.shape:
+        raise Refusal("the chosen gates are not all of them, in order")
+    tokens, experts = first.logits.shape
+    dense = made(at.terms, Gates(op.k, op.convention), first.logits, first.logits.shape, at.call.source)
+    ids = torch.arange(tokens) * experts + first.expert
+    return Value(dense, ids.reshape(tokens, *value.shape[2:]), value.factor())
+
+
+def everywhere(at: CallSite, value: Value, where: Picked) -> Value:
+    """What an expert gives for its tokens, times its gates, as if all tokens were its own."""
+
+    def again(term: Term) -> Term:
+        op = term.op
+        if isinstance(op, Among):
+            if (op.k, op.expert, term.inputs[1]) != (where.k, where.expert, where.logits):
+                raise Refusal("results are added to the tokens of another expert")
+            return term.inputs[0]
+        if not isinstance(op, Linear | Activation | Gated):
+            raise Refusal("an expert's results are added without its gate, or for all tokens")
+        return at.terms.make(op, (again(term.inputs[0]), *term.inputs[1:]), term.name, term.source)
+
+    op = value.term.op
+    gates = value.term.inputs[1].op if isinstance(op, Gated) else None
+    if not isinstance(op, Gated) or not isinstance(gates, Gates):
+        raise Refusal("an expert's results are added without its gate")
+    if (gates.k, op.expert, value.term.inputs[1].inputs[0]) != (where.k, where.expert, where.logits):
+        raise Refusal("an expert's results are multiplied by the gates of another")
+    return replace(value, term=again(value.term))

@@ -27,12 +27,21 @@ from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
 class Refusal(HlsgenError):
     """Raised inside the front end; becomes a `Problem` with the place of the call at hand."""
 
-    def __init__(self, what: str, why: str = "", fix: str = "", *, intrinsic: bool = False) -> None:
-        """Take the parts of a `Problem` but the place.
+    def __init__(
+        self,
+        what: str,
+        why: str = "",
+        fix: str = "",
+        *,
+        intrinsic: bool = False,
+        source: Source | None = None,
+    ) -> None:
+        """Take the parts of a `Problem`; its place is `source`, or that of the call at hand.
 
         `intrinsic`: true whatever the inputs are, so it also counts behind another problem.
         """
         super().__init__(what)
+        self.source = source
         self.what, self.why, self.fix, self.intrinsic = what, why, fix, intrinsic
 
 
@@ -210,10 +219,16 @@ class Terms:
             raise Refusal("the image is used outside the patch embedding")
         return self.make(term.op, inputs, term.name, term.source)
 
-    def join(self, terms: tuple[Term, ...]) -> Term:
+    def join(self, terms: tuple[Term, ...], source: Source) -> Term:
         """All elements of several terms as one."""
         kind = TensorType((sum(term.size for term in terms),))
-        return self.cached(("join", terms), lambda: self.new(Join(), terms, "join", Source(), kind))
+        return self.cached(("join", terms), lambda: self.new(Join(), terms, "join", source, kind))
+
+    def copied(self, term: Term) -> Term:
+        """A linear layer that gives its input: what has 8 bits gets 16, or can be read by an activation."""
+        width = term.shape[-1]
+        op = Linear(weight=np.eye(width, dtype=np.float32), bias=np.zeros(width, np.float32))
+        return self.cached(("copy", term), lambda: self.make(op, (term,), f"{term.name}_copy", term.source))
 
     def rows(self, term: Term, start: int, stop: int) -> Term:
         """A range of tokens, taken before layers that work token by token."""
@@ -266,6 +281,8 @@ class Terms:
 
     def _placed(self, term: Term, offset: torch.Tensor) -> Term:
         """The term plus a constant for each token, where a residual stream may begin."""
+        if isinstance(term.op, FloatOp) and term.op.part is Part.NORM:
+            term = self.copied(term)
         if not isinstance(term.op, Linear):
             raise _nowhere()
         constant = offset.numpy()

@@ -88,6 +88,7 @@ def source(terms: Terms, value: Value) -> Value:
                 "results of different layers are joined",
                 why="a linear layer can read them, and adds up what each of them gives",
                 fix="put a linear layer right behind the join, or add instead of concatenating",
+                source=value.term.source,
             )
         return source(terms, of_input(value, found[0]))
     if op is None:
@@ -110,7 +111,7 @@ def source(terms: Terms, value: Value) -> Value:
 def owners(value: Value) -> torch.Tensor:
     """Which of the joined terms each element is of; -1 for constants."""
     ends = torch.tensor([term.size for term in value.term.inputs]).cumsum(0)
-    return torch.where(value.ids < 0, -1, torch.bucketize(value.ids, ends, right=True))
+    return torch.where(value.ids < 0, -1, torch.bucketize(value.ids.contiguous(), ends, right=True))
 
 
 def of_input(value: Value, index: int) -> Value:

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from hlsgen.frontend.rules.constants import fold
 from hlsgen.frontend.rules.rule import CallSite, computed, rule
-from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Value
+from hlsgen.frontend.rules.terms import Refusal, Term, Value
 
 _VIEW = """
 view.default view_copy.default reshape.default flatten.using_ints unflatten.int transpose.int
@@ -26,7 +26,7 @@ adjoint.default moveaxis.int moveaxis.intlist atleast_2d.default atleast_3d.defa
 """
 _COPY = """
 narrow_copy.default expand_copy.default permute_copy.default pixel_unshuffle.default pixel_shuffle.default
-channel_shuffle.default index.Tensor _unsafe_index.Tensor take_along_dim.default
+channel_shuffle.default _unsafe_index.Tensor take_along_dim.default
 """
 _SAME = """
 contiguous.default clone.default alias.default detach.default lift_fresh_copy.default positive.default
@@ -108,19 +108,19 @@ def cast(_: CallSite, x: Value, *args: Any, **kwargs: Any) -> Value:
 @rule("aten.cat.default", "aten.stack.default")
 def join(at: CallSite, tensors: tuple[Any, ...], dim: int = 0) -> Value:
     """Join values and constants; constants get the id -1."""
-    return joined(at.terms, at.call.target, tensors, dim)
+    return joined(at, at.call.target, tensors, dim)
 
 
 def stacked(at: CallSite, values: list[Value]) -> Value:
     """Values of one shape along a new first axis."""
-    return joined(at.terms, "aten.stack.default", tuple(values), 0)
+    return joined(at, "aten.stack.default", tuple(values), 0)
 
 
-def joined(terms: Terms, operator: str, tensors: tuple[Any, ...], dim: int) -> Value:
+def joined(at: CallSite, operator: str, tensors: tuple[Any, ...], dim: int) -> Value:
     """What `cat` or `stack` makes of values and constants."""
     values = [item for item in tensors if isinstance(item, Value)]
     found = tuple(dict.fromkeys(item.term for item in values))
-    whole = found[0] if len(found) == 1 else terms.join(found)
+    whole = found[0] if len(found) == 1 else at.terms.join(found, at.call.source)
     starts = dict(zip(found, itertools.accumulate((term.size for term in found), initial=0), strict=False))
     ids = [_placed(x, starts) if isinstance(x, Value) else torch.full(x.shape, -1) for x in tensors]
     result, offset, scale = (

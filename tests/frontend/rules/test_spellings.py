@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Equal mathematics is one Graph, however it is written; what only looks equal is computed right or refused."""
+"""Equal mathematics is accepted however it is written; what only looks equal is right, or refused."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
+from support.mixtures import MIXTURES
 from support.spellings import SPELLINGS
 from support.variants import same, seeded
 from torch import nn
@@ -31,3 +32,11 @@ def trained(model: nn.Module) -> nn.Module:
 def test_a_spelling_computes_the_same(name: str) -> None:
     model = trained(SPELLINGS[name]())
     same(model, capture(model, pictures(1)), pictures())
+
+
+@pytest.mark.parametrize("name", MIXTURES)
+def test_a_mixture_computes_the_same(name: str) -> None:
+    model = trained(MIXTURES[name]())
+    graph = capture(model, pictures(1))
+    same(model, graph, pictures())
+    assert [type(node.op).__name__ for node in graph].count("Combine") == 1
