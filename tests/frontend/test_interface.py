@@ -84,7 +84,12 @@ def test_exported_programs() -> None:
     assert problem.fix == "export without dynamic_shapes, with one image as the example"
     two = torch.export.export(flexible, (torch.zeros(2, 2, 4, 6),))
     what = "input must be [1, channels, height, width], not [2, 2, 4, 6]"
-    assert refusal(two, None) == (Problem(what, fix="export the model with one image as the example"),)
+    assert refusal(two, None) == (
+        Problem(
+            what,
+            fix="export the model with one image as the example: torch.export.export(model, (images[:1],))",
+        ),
+    )
     double = torch.export.export(nn.Sequential(nn.Conv2d(2, 4, 2, stride=2)).double(), (IMAGE.double(),))
     with pytest.warns(CaptureWarning, match=r"from float64: 0.weight, 0.bias$"):
         assert refusal(double, None) == (Problem("input must be float32, not float64"),)
@@ -155,7 +160,9 @@ class Unnamed(Tiny):
 
 def test_a_mapping_without_logits_is_refused() -> None:
     what, fix = "model must return one tensor, not 2", "wrap the model and return the logits only"
-    assert refusal(Unnamed().eval()) == (Problem(what, fix=fix),)
+    found, *inside = refusal(Unnamed().eval())
+    assert found == Problem(what, fix=fix, name="several outputs")
+    assert [problem.what for problem in inside] == ["the image is used outside the patch embedding"]
 
 
 def test_reading_leaves_torch_as_it_was() -> None:

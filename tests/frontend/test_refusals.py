@@ -226,10 +226,12 @@ def test_message_as_the_user_sees_it() -> None:
         "aten.cumsum.default is not supported\n"
         f"  where: first, second at {at('running')}\n"
         "  why: hlsgen has no rule that turns it into a step of the machine\n"
-        "softmax is only supported on attention scores\n"
+        "  fix: leave it out, or compute it on the host, before or behind the model\n"
+        "class scores: softmax is only supported on attention scores\n"
         f"  where: {at('classes')}\n"
-        "  why: it is computed between the query-key and the value product\n"
-        "  fix: leave out a softmax over classes: the largest logit is the same class"
+        "  why: the last step turns logits into probabilities or a class; "
+        "it is computed between the query-key and the value product\n"
+        "  fix: return the logits, and take softmax or argmax of what `predict` returns"
     )
 
 
@@ -239,5 +241,5 @@ def test_cond() -> None:
         "the elements do not lie in token order here",
         "cond is not supported",
     ]
-    advice = "use torch.where, or decide outside the model: hardware runs one fixed program"
+    advice = "compute it outside the model, or use torch.where"
     assert problems[-1].fix == advice

@@ -325,7 +325,7 @@ TABLE = (
     ),
     Architecture(
         "activation function",
-        lambda site: len(site.computed) == 1 and site.computed[0].shape == site.shape,
+        lambda site: site.by_element and len(site.computed) == 1,
         "a function of each element",
         "hlsgen has no table for it",
         _ACTIVATIONS,
@@ -340,7 +340,8 @@ def named(site: Site, refusal: Refusal) -> Problem:
         if row.shown_by(site):
             why = f"{row.about}; {refusal.why or row.why}"
             return Problem(refusal.what, where, why, _fix(row, refusal), row.name)
-    return Problem(refusal.what, where, refusal.why, refusal.fix)
+    fix = refusal.fix or "leave it out, or compute it on the host, before or behind the model"
+    return Problem(refusal.what, where, refusal.why, fix)
 
 
 def _fix(row: Architecture, refusal: Refusal) -> str:

@@ -303,7 +303,7 @@ def _has_value(arguments: Sequence[Any]) -> bool:
 def merged(problems: Sequence[Problem]) -> tuple[Problem, ...]:
     """One problem for equal findings at one line, and for those of the same modules at several lines.
 
-    `where` then lists the modules or the lines. Findings of one architecture at one line are one too.
+    `where` then lists modules and lines. Equal findings of one architecture are one wherever they are.
     """
     by_line: dict[tuple[str, ...], list[tuple[str, str]]] = {}
     for problem in problems:
@@ -311,24 +311,29 @@ def merged(problems: Sequence[Problem]) -> tuple[Problem, ...]:
         same = problem.name or problem.what
         key = (same, line, problem.why, problem.fix, problem.name)
         by_line.setdefault(key, []).append((problem.what, module))
-    by_module: dict[tuple[str, ...], list[str]] = {}
+    alike: dict[tuple[str, ...], list[tuple[list[str], str]]] = {}
     for (_, line, why, fix, name), found in by_line.items():
+        modules = [module for _, module in found if module]
+        apart = () if name else (listed(modules), "" if modules else line)
         whats = listed([what for what, _ in found], most=2, between="; ")
-        modules = listed([module for _, module in found if module])
-        key = (whats, why, fix, name, modules) if modules else (whats, why, fix, name, modules, line)
-        by_module.setdefault(key, []).append(line)
+        alike.setdefault((whats, why, fix, name, *apart), []).append((modules, line))
     return tuple(
-        Problem(key[0], _places(key[4], list(dict.fromkeys(lines))), *key[1:4])
-        for key, lines in by_module.items()
+        Problem(
+            key[0],
+            _places([m for modules, _ in found for m in modules], [line for _, line in found]),
+            *key[1:4],
+        )
+        for key, found in alike.items()
     )
 
 
-def _places(modules: str, lines: Sequence[str]) -> str:
+def _places(modules: Sequence[str], lines: Sequence[str]) -> str:
     """Modules and lines; of several lines of one file, the file once."""
+    lines = list(dict.fromkeys(lines))
     file = lines[0].rpartition(":")[0]
     same = [line.rpartition(":")[2] for line in lines[1:] if line.rpartition(":")[0] == file]
     text = listed([lines[0], *same] if len(same) == len(lines) - 1 else lines)
-    return f"{modules} at {text}" if modules else text
+    return f"{listed(modules)} at {text}" if modules else text
 
 
 def listed(names: Sequence[str], most: int = 4, between: str = ", ") -> str:

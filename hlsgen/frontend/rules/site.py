@@ -143,6 +143,13 @@ class Site:
         return grouped or batches
 
     @cached_property
+    def by_element(self) -> bool:
+        """Whether PyTorch says that the operator works element by element."""
+        _, name, overload = (*self.call.target.split("."), "", "")[:3]
+        operator = getattr(getattr(torch.ops.aten, name or "none", None), overload or "default", None)
+        return torch.Tag.pointwise in getattr(operator, "tags", ())
+
+    @cached_property
     def modules(self) -> str:
         """The module path in lower case."""
         return self.call.source.module.lower()

@@ -18,7 +18,7 @@ import torch
 
 from hlsgen.frontend.rules.terms import Term, Terms, Unknown, Value
 from hlsgen.ir import Source, TensorType
-from hlsgen.ops import Linear, Scores, Softmax
+from hlsgen.ops import Linear, Patches, Scores, Softmax
 
 MOST = 64
 """Combinations of stand-ins that are tried."""
@@ -44,7 +44,10 @@ def _is_constant(value: Value) -> bool:
 def choices(terms: Terms, image: Term, unknowns: dict[str, Value]) -> Iterator[dict[str, Any]]:
     """Stand-ins for all unknown arguments of a call, by name."""
     each = [list(_stand_ins(terms, image, value)) for value in unknowns.values()]
-    for chosen in itertools.islice(itertools.product(*each), MOST):
+    every = itertools.product(*(range(len(found)) for found in each))
+    # The plainest first, all arguments alike.
+    for indices in sorted(every, key=sum)[:MOST]:
+        chosen = [found[index] for found, index in zip(each, indices, strict=True)]
         yield dict(zip(unknowns, chosen, strict=True))
 
 
@@ -58,10 +61,12 @@ def _stand_ins(terms: Terms, image: Term, value: Value) -> Iterator[Any]:
     if op.of is not None:
         origins = [op.of] if not is_unknown(op.of) else list(_stand_ins(terms, image, op.of))
         yield from (_view(origin, value) for origin in origins)
-    if math.prod(shape) == image.size:
-        yield _view(terms.value(image, shape), value)
     for ids, rows in _layouts(shape):
         yield _view(Value(_linear(terms, value.term, rows), ids), value)
+    for patch, ids in _grids(image, shape):
+        yield _view(Value(_embedding(terms, value.term, image, patch), ids), value)
+    if math.prod(shape) == image.size:
+        yield _view(terms.value(image, shape), value)
     if len(shape) >= 3 and math.prod(shape[:-3]) == 1:
         for weights in (False, True):
             yield _view(terms.value(_scores(terms, value.term, weights), shape), value)
@@ -89,6 +94,35 @@ def _layouts(shape: tuple[int, ...]) -> Iterator[tuple[torch.Tensor, tuple[int, 
         batch, heads, tokens, width = shape
         moved = raster.reshape(batch, tokens, heads, width).permute(0, 2, 1, 3)
         yield moved, (batch * tokens, heads * width)
+
+
+def _grids(image: Term, shape: tuple[int, ...]) -> Iterator[tuple[tuple[int, int], torch.Tensor]]:
+    """Patch sizes for which a shape may be the patch embedding, channels first or last, and its ids."""
+    _, height, width = image.shape
+    if len(shape) not in (3, 4) or shape[0] != 1:
+        return
+    for first in (True, False):
+        channels, grid = (shape[1], shape[2:]) if first else (shape[-1], shape[1:-1])
+        tokens = math.prod(grid)
+        count = grid[0] if len(grid) == 2 else round(math.sqrt(tokens * height / width))
+        ids = torch.arange(tokens * channels).reshape(tokens, channels)
+        edge = (height // max(count, 1), width * count // max(tokens, 1))
+        tiles = 0 not in edge and height % edge[0] == width % edge[1] == 0
+        if tiles and (height // edge[0]) * (width // edge[1]) == tokens:
+            yield edge, (ids.T if first else ids).reshape(shape)
+
+
+def _embedding(terms: Terms, unknown: Term, image: Term, patch: tuple[int, int]) -> Term:
+    """A patch embedding's result, before bias and positions."""
+    channels = unknown.size // ((image.shape[1] // patch[0]) * (image.shape[2] // patch[1]))
+
+    def build() -> Term:
+        cut = terms.make(Patches(patch=patch), (image,), "patches", Source())
+        weight = np.ones((channels, cut.shape[-1]), np.float32)
+        op = Linear(weight=weight, bias=np.zeros(channels, np.float32))
+        return terms.make(op, (cut,), "unknown", Source())
+
+    return terms.cached(("stand-in embedding", unknown, patch), build)
 
 
 def _linear(terms: Terms, unknown: Term, rows: tuple[int, int]) -> Term:
