@@ -10,7 +10,7 @@ import numpy as np
 from hlsgen import numerics
 from hlsgen.errors import TypeMismatch
 from hlsgen.ir import Op, TensorType, op
-from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
+from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
 
 RESIDUAL_LOW, RESIDUAL_HIGH = -(1 << 15), (1 << 15) - 1
 
@@ -21,8 +21,8 @@ class Add(FloatOp):
 
     part: ClassVar[Part] = Part.STREAM
     reads: ClassVar[tuple[Input, ...]] = (
-        Input(Kind.WIDE, (Part.STREAM, Part.LINEAR)),
-        Input(Kind.WIDE, (Part.LINEAR,)),
+        Input(Kind.WIDE, TOKENS),
+        Input(Kind.WIDE, TOKENS),
     )
     gives: ClassVar[tuple[Kind, ...]] = (Kind.WIDE, Kind.OUTPUT)
     units: ClassVar[tuple[str, ...]] = ("drain_add",)
@@ -49,7 +49,7 @@ class AddConstant(FloatOp):
     """Float: x + value; value [T, N] holds positions, class token and the patch embedding's bias."""
 
     part: ClassVar[Part] = Part.STREAM
-    reads: ClassVar[tuple[Input, ...]] = (Input(Kind.WIDE, (Part.LINEAR,), "what a constant is added to"),)
+    reads: ClassVar[tuple[Input, ...]] = (Input(Kind.WIDE, TOKENS, "what a constant is added to"),)
     gives: ClassVar[tuple[Kind, ...]] = (Kind.WIDE, Kind.OUTPUT)
     shares: ClassVar[tuple[int, ...]] = (0,)
 

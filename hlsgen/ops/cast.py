@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from hlsgen.ir import TensorType, op
-from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
+from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
 from hlsgen.ops.rms_norm import IntegerRMSNorm
 
 ROOT_BITS = 23
@@ -20,7 +20,7 @@ class Cast(FloatOp):
     """Float: [T, N] -> [T, N], the values as they are."""
 
     part: ClassVar[Part] = Part.CAST
-    reads: ClassVar[tuple[Input, ...]] = (Input(Kind.WIDE, (Part.STREAM, Part.SELECTED), "what is cast"),)
+    reads: ClassVar[tuple[Input, ...]] = (Input(Kind.WIDE, TOKENS, "what is cast"),)
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW,)
     units: ClassVar[tuple[str, ...]] = ("load_layer_norm",)
     by_token: ClassVar[bool] = True

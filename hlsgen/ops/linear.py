@@ -11,7 +11,7 @@ import numpy as np
 from hlsgen import numerics
 from hlsgen.errors import Problem, RangeOverflow, TypeMismatch
 from hlsgen.ir import Op, TensorType, op
-from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
+from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
 
 ACCUMULATOR_BITS = 32
 
@@ -74,7 +74,7 @@ class Linear(FloatOp):
     reads: ClassVar[tuple[Input, ...]] = (
         Input(
             Kind.NARROW,
-            (Part.NORM, Part.ATTENTION, Part.ACTIVATION, Part.MEAN, Part.PATCHES),
+            (*TOKENS, Part.PATCHES),
             "the input of a linear layer",
         ),
     )
