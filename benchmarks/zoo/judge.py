@@ -15,6 +15,8 @@ from hlsgen.ir import Graph, evaluate
 
 PLAIN, ACCEPTED, REFUSED = "without attention", "accepted", "refused"
 WRONG, TRACEBACK, HANG, CRASH = "wrong", "traceback", "hang", "crash"
+DONE = "done"
+"""The result of a further stage that found what it looks for or nothing, and did not fail."""
 BAD = (WRONG, TRACEBACK, HANG, CRASH)
 TOLERANCE = 1e-5
 """Of the float Graph's outputs, relative to the largest element."""

@@ -61,7 +61,25 @@ def summary(results: Results) -> str:
         ("with a place", [one for _, one in found if placed(one)]),
     ):
         lines.append(f"problems {what}: {len(good)} of {len(found)} ({_share(len(good), len(found))})")
-    return "\n".join(lines)
+    return "\n".join(lines + _stages(models))
+
+
+def _stages(models: Results) -> list[str]:
+    """What the further stages found, where they ran."""
+    lines = []
+    whole = {title: one["removal"] for title, one in models.items() if "removal" in one}
+    if whole:
+        short = [title for title, one in whole.items() if one.get("missed")]
+        lines.append(f"lists of problems that leave one out: {len(short)} of {len(whole)}")
+        lines += [
+            f"  {title}: {one['where']}: {one['what']}" for title in short for one in whole[title]["missed"]
+        ]
+    run = {title: one["program"] for title, one in models.items() if "program" in one}
+    if run:
+        equal = sum(bool(one.get("images")) for one in run.values())
+        lines.append(f"compiled and equal at level program: {equal} of {len(run)}")
+        lines += [f"  {title}: {one['refused']}" for title, one in run.items() if one.get("refused")]
+    return lines
 
 
 def _share(part: int, whole: int) -> str:

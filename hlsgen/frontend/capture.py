@@ -246,8 +246,15 @@ def _failure(error: Exception, *, experts: bool) -> Problem:
             where=where,
             why="hardware runs one fixed program for every image",
             fix=_EXPERTS if experts else "replace the branch by torch.where, or decide it outside the model",
+            name="mixture of experts" if experts else "decision by the image",
         )
-    return Problem("torch.export can't trace the model", where=where, why=f"{type(error).__name__}: {text}")
+    return Problem(
+        "torch.export can't trace the model",
+        where=where,
+        why=f"{type(error).__name__}: {text}",
+        fix="make torch.export.export(model, (image,)) work; hlsgen reads what it returns",
+        name="forward that can't be traced",
+    )
 
 
 def _interpret(result: Capture, problems: list[Problem], *, weights: bool) -> None:
@@ -256,10 +263,10 @@ def _interpret(result: Capture, problems: list[Problem], *, weights: bool) -> No
         return
     if weights:
         problems += weight_problems({item.path: item.tensor for item in export.constants.values()})
-    interface = _interface(export)
-    problems += interface
+    entrance = _entrance(export)
+    problems += entrance + _results(export)
     image = export.inputs[0] if export.inputs else None
-    if interface or not isinstance(image, Input):
+    if entrance or not isinstance(image, Input):
         return
     reader = Reader(export, image)
     reading = reader.run()
@@ -271,8 +278,8 @@ def _interpret(result: Capture, problems: list[Problem], *, weights: bool) -> No
             result.graph = emit(*reading.outputs)
 
 
-def _interface(export: Export) -> list[Problem]:
-    """Problems of inputs, outputs and state."""
+def _entrance(export: Export) -> list[Problem]:
+    """Problems of inputs: nothing can be read without them."""
     problems = []
     if len(export.inputs) != 1 and not (len(export.inputs) == 2 and _is_task_input(export.inputs[1])):
         problems.append(Problem(f"model must have one input, not {len(export.inputs)}"))
@@ -280,13 +287,20 @@ def _interface(export: Export) -> list[Problem]:
         problems.append(Problem("the model's input must be a tensor"))
     else:
         problems += _image(export.inputs[0])
+    return problems
+
+
+def _results(export: Export) -> list[Problem]:
+    """Problems of outputs and state: all that is inside is read all the same."""
+    problems = []
     if (len(export.outputs) != 1 and len(export.inputs) == 1) or not export.outputs:
         what = f"model must return one tensor, not {len(export.outputs)}"
         fix = "wrap the model and return the logits only"
-        problems.append(Problem(what, fix=fix))
+        problems.append(Problem(what, fix=fix, name="several outputs"))
     if export.mutations:
         what, why = "forward must not write to the model's state", "hardware keeps no state between images"
-        problems.append(Problem(what, where=listed(export.mutations), why=why))
+        fix = "compute it from the image alone, or keep it outside the model"
+        problems.append(Problem(what, where=listed(export.mutations), why=why, fix=fix, name="state"))
     return problems
 
 
@@ -305,7 +319,7 @@ def _image(image: Input) -> Sequence[Problem]:
             )
         )
     elif len(image.shape) != 4 or image.shape[0] != 1:
-        fix = "export the model with one image as the example"
+        fix = "export the model with one image as the example: torch.export.export(model, (images[:1],))"
         what = f"input must be [1, channels, height, width], not {list(image.shape)}"
         problems.append(Problem(what, fix=fix))
     if image.dtype is not torch.float32:

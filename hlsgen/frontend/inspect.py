@@ -62,7 +62,7 @@ class InspectReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        keys = ("what", "where", "why", "fix")
+        keys = ("what", "where", "why", "fix", "name")
         return {
             "supported": self.supported,
             "ops": [use.as_dict() for use in self.ops],

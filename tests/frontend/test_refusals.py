@@ -173,10 +173,45 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Problem]] = {
 }
 
 
+NAMES = {
+    "post_norm": "post-norm",
+    "suffix": "tokens joined behind the patches",
+    "joined_layers": "joined layers",
+    "strided": "convolution stem",
+    "grouped": "convolution stem",
+    "two_convolutions": "convolution stem",
+    "indivisible": "image size",
+    "causal": "causal mask",
+    "masked": "causal mask",
+    "dropping": "attention dropout",
+    "biased": "attention bias",
+    "negative_scale": "attention scale",
+    "keys_first": "attention of another form",
+    "forgotten_transpose": "order of tokens in attention",
+    "every_second": "patch merging",
+    "gated": "gated MLP",
+    "half": "precision",
+    "two_outputs": "several outputs",
+    "constant": "output of another kind",
+    "branch": "decision by the image",
+    "item": "decision by the image",
+    "fails": "forward that can't be traced",
+    "counting": "change in place",
+    "overwriting": "change in place",
+    "per_token": "factors or constants on tokens",
+}
+
+
 @pytest.mark.parametrize("name", MODELS)
-def test_refused_with_reason_and_place(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_refused_with_name_reason_and_place(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     make, wanted = MODELS[name]
-    assert refusal(make().eval()) == (wanted,)
+    found, *others = refusal(make().eval())
+    assert (found.name, found.what, found.where) == (NAMES[name], wanted.what, wanted.where)
+    assert wanted.why in found.why
+    assert found.fix
+    assert [problem.name for problem in others] == (
+        ["output of another layer"] if name == "two_outputs" else []
+    )
     assert capfd.readouterr() == ("", "")
 
 

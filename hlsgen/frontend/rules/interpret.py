@@ -17,14 +17,18 @@ from hlsgen.errors import Problem, TypeMismatch
 from hlsgen.frontend import rules
 from hlsgen.frontend.read.export import GETITEM, Call, Export, Input, Opaque, Ref, uses
 from hlsgen.frontend.read.places import clean
+from hlsgen.frontend.rules.architecture import named
 from hlsgen.frontend.rules.constants import fold, foldable, functional, is_check
 from hlsgen.frontend.rules.decompose import decomposable, parts
 from hlsgen.frontend.rules.dense_experts import OPERATOR
 from hlsgen.frontend.rules.inplace import constant_writes, overwritten
 from hlsgen.frontend.rules.routing import THREE_WAYS
 from hlsgen.frontend.rules.rule import REWRITES, RULES, CallSite
-from hlsgen.frontend.rules.terms import Refusal, Task, Term, Terms, Unknown, Value
+from hlsgen.frontend.rules.site import Neighbours, Site
+from hlsgen.frontend.rules.terms import Refusal, Task, Term, Terms, Value
 from hlsgen.frontend.rules.tokens import settle
+from hlsgen.frontend.rules.unknowns import choices, is_unknown
+from hlsgen.frontend.rules.unknowns import result as unknown
 from hlsgen.frontend.rules.views import SAME, VIEWS
 from hlsgen.ir import Source, TensorType
 from hlsgen.ops import Choose
@@ -107,7 +111,7 @@ class Reader:
         self.reading, self.terms = Reading(), Terms()
         for rewrite in REWRITES:
             export = rewrite(export)
-        self.export = export
+        self.export, self.neighbours = export, Neighbours(export)
         shape = tuple(int(size) for size in image.shape)
         self.image = self.terms.new(None, (), "image", Source(), TensorType(shape[1:]))
         self.routed = any(call.target in _CHOICES for call in export.calls)
@@ -131,17 +135,36 @@ class Reader:
         return self.reading
 
     def _refuse(self, call: Call, refusal: Refusal) -> None:
+        self.reading.problems.append(
+            named(Site(call, refusal.what, self.neighbours, dict(self.values)), refusal)
+        )
         self._block(call)
         self.reading.status[call.name] = REFUSED
-        self.reading.problems.append(
-            Problem(refusal.what, where=str(refusal.source or call.source), why=refusal.why, fix=refusal.fix)
-        )
 
     def _block(self, call: Call) -> None:
         """Go on with an unknown value where the shape is known, so that later problems show too."""
-        unknown = None if call.shape is None else self.terms.value(self.terms.unknown(call.shape))
-        self.values[call.name] = unknown or _POISON
+        arguments = [self.values.get(name) for name in uses(call)]
+        known = call.shape is not None
+        self.values[call.name] = unknown(self.terms, call.shape or (), arguments) if known else _POISON
         self.reading.status[call.name] = BLOCKED
+
+    def _verdict(self, call: Call) -> Refusal | None:
+        """Why a call can't be read whatever stands in for the results of refused calls; None if it can."""
+        unknowns = {name: self.values[name] for name in uses(call) if is_unknown(self.values.get(name))}
+        found: Refusal | None = None
+        for chosen in choices(self.terms, self.image, unknowns):
+            self.values.update(chosen)
+            try:
+                self._apply(call)
+            except Refusal as refusal:
+                found = found or refusal
+            except (TypeMismatch, *_MALFORMED) as error:
+                found = found or Refusal(f"{call.target} can't be read here", why=clean(str(error)))
+            else:
+                return None
+            finally:
+                self.values.update(unknowns)
+        return found
 
     def _read(self, call: Call) -> None:
         given = [self.values.get(name) for name in uses(call)]
@@ -155,23 +178,33 @@ class Reader:
 
     def _try(self, call: Call) -> None:
         made = len(self.terms.made)
-        arguments = [self.values.get(name) for name in uses(call)]
-        behind = any(isinstance(x, Value) and isinstance(x.term.op, Unknown) for x in arguments)
+        behind = any(is_unknown(self.values.get(name)) for name in uses(call))
         try:
             self.values[call.name] = self._apply(call)
         except Refusal as refusal:
-            if behind and not refusal.intrinsic:
-                self._block(call)
-            else:
-                self._refuse(call, refusal)
+            self._judge(call, refusal, behind=behind)
         except TypeMismatch as error:
-            self._refuse(call, Refusal(f"{call.target}: {error}"))
+            self._judge(call, Refusal(f"{call.target}: {error}"), behind=behind)
         except _MALFORMED as error:
             why = clean(f"{type(error).__name__}: {error}")
-            self._refuse(call, Refusal(f"{call.target} can't be read with these arguments", why=why))
+            refusal = Refusal(f"{call.target} can't be read with these arguments", why=why)
+            self._judge(call, refusal, behind=behind)
         else:
+            moves = call.target in VIEWS or call.target in SAME or call.target == GETITEM
+            verdict = self._verdict(call) if behind and not moves else None
+            if verdict is not None:
+                self._refuse(call, verdict)
+                return
             grew = len(self.terms.made) > made and call.target not in VIEWS and call.target not in SAME
             self.reading.status[call.name] = MAPPED if grew else FOLDED
+
+    def _judge(self, call: Call, refusal: Refusal, *, behind: bool) -> None:
+        """A problem, unless it may only follow from another."""
+        verdict = self._verdict(call) if behind and not refusal.intrinsic else refusal
+        if verdict is None:
+            self._block(call)
+        else:
+            self._refuse(call, verdict)
 
     def _apply(self, call: Call) -> Any:
         args = tuple(self._resolve(item) for item in call.args)
@@ -253,7 +286,10 @@ class Reader:
             return settle(self.terms, value, "output")
         except Refusal as refusal:
             where = next((str(call.source) for call in self.export.calls if Ref(call.name) == output), "")
-            self.reading.problems.append(Problem(refusal.what, where=where, why=refusal.why, fix=refusal.fix))
+            fix = refusal.fix or "return the result of the last norm or linear layer, for all tokens or one"
+            self.reading.problems.append(
+                Problem(refusal.what, where=where, why=refusal.why, fix=fix, name="output of another kind")
+            )
             return None
 
 
@@ -265,27 +301,41 @@ def _has_value(arguments: Sequence[Any]) -> bool:
 
 
 def merged(problems: Sequence[Problem]) -> tuple[Problem, ...]:
-    """One problem for equal findings at one source line; `where` then lists the modules."""
-    groups: dict[tuple[str, ...], list[str]] = {}
+    """One problem for equal findings at one line, and for those of the same modules at several lines.
+
+    `where` then lists the modules or the lines. Findings of one architecture at one line are one too.
+    """
+    by_line: dict[tuple[str, ...], list[tuple[str, str]]] = {}
     for problem in problems:
         module, _, line = problem.where.rpartition(" at ")
-        key = (problem.what, line if module else problem.where, problem.why, problem.fix)
-        groups.setdefault(key, []).append(module)
+        same = problem.name or problem.what
+        key = (same, line, problem.why, problem.fix, problem.name)
+        by_line.setdefault(key, []).append((problem.what, module))
+    by_module: dict[tuple[str, ...], list[str]] = {}
+    for (_, line, why, fix, name), found in by_line.items():
+        whats = listed([what for what, _ in found], most=2, between="; ")
+        modules = listed([module for _, module in found if module])
+        key = (whats, why, fix, name, modules) if modules else (whats, why, fix, name, modules, line)
+        by_module.setdefault(key, []).append(line)
     return tuple(
-        Problem(what, where=_places([module for module in modules if module], line), why=why, fix=fix)
-        for (what, line, why, fix), modules in groups.items()
+        Problem(key[0], _places(key[4], list(dict.fromkeys(lines))), *key[1:4])
+        for key, lines in by_module.items()
     )
 
 
-def _places(modules: Sequence[str], line: str) -> str:
-    return f"{listed(modules)} at {line}" if modules else line
+def _places(modules: str, lines: Sequence[str]) -> str:
+    """Modules and lines; of several lines of one file, the file once."""
+    file = lines[0].rpartition(":")[0]
+    same = [line.rpartition(":")[2] for line in lines[1:] if line.rpartition(":")[0] == file]
+    text = listed([lines[0], *same] if len(same) == len(lines) - 1 else lines)
+    return f"{modules} at {text}" if modules else text
 
 
-def listed(names: Sequence[str], most: int = 4) -> str:
+def listed(names: Sequence[str], most: int = 4, between: str = ", ") -> str:
     """The first names and how many more there are."""
     unique = list(dict.fromkeys(names))
     rest = len(unique) - most
-    return ", ".join(unique[:most]) + (f" and {rest} more" if rest > 0 else "")
+    return between.join(unique[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def weight_problems(tensors: Mapping[str, torch.Tensor]) -> tuple[Problem, ...]:

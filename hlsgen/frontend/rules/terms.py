@@ -45,8 +45,16 @@ class Refusal(HlsgenError):
         self.what, self.why, self.fix, self.intrinsic = what, why, fix, intrinsic
 
 
+@dataclass(frozen=True, eq=False)
 class Unknown(Op):
-    """The result of a refused call: stands in so that the rest can be read."""
+    """The result of a refused call: its shape is known, and what it hangs on.
+
+    `of` is the only computed argument, if it has the same shape: a function of its elements, perhaps.
+    `constant`: nothing of it is computed from the image. `rules/unknowns.py` judges what reads it.
+    """
+
+    of: Value | None = None
+    constant: bool = False
 
 
 class Mixture(FloatOp):
@@ -181,9 +189,9 @@ class Terms:
             self._cache[key] = build()
         return self._cache[key]
 
-    def unknown(self, shape: tuple[int, ...]) -> Term:
+    def unknown(self, shape: tuple[int, ...], of: Value | None = None, *, constant: bool = False) -> Term:
         """A term that stands for the result of a refused call."""
-        return self.new(Unknown(), (), "unknown", Source(), TensorType(shape))
+        return self.new(Unknown(of, constant), (), "unknown", Source(), TensorType(shape))
 
     def value(self, term: Term, shape: tuple[int, ...] | None = None) -> Value:
         """The whole term in raster order, as a tensor of `shape`."""
