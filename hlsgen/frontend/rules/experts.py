@@ -75,6 +75,7 @@ def scatter(at: CallSite, zeros: Any, dim: int, index: Any, source: Any) -> Valu
         or op.inputs != by.inputs
         or op.op.k != by.op.k
         or not torch.equal(index.ids, source.ids)
+        or index.shape[-1] != op.op.k
         or not torch.equal(index.ids % op.op.k, torch.arange(op.op.k).expand(index.shape))
         or dim % len(index.shape) != len(index.shape) - 1
         or tuple(zeros.shape) != (*index.shape[:-1], op.inputs[0].shape[-1])
