@@ -241,3 +241,22 @@ def test_what_is_only_alike_is_refused(name: str) -> None:
 def test_what_the_image_decides_is_never_folded(make: Callable[[], nn.Module]) -> None:
     with pytest.raises(UnsupportedModel):
         capture(seeded(make()), IMAGE)
+
+
+class Skipping(Mixed):
+    def mix(self, x: Tensor) -> Tensor:
+        _, index = self.choose(x)
+        total = torch.zeros_like(x)
+        for number, expert in enumerate(self.experts):
+            if (index == number).sum() == 0:
+                continue
+            total = total + expert(x)
+        return total
+
+
+def test_a_loop_that_skips_experts_is_told_how_to_register() -> None:
+    with pytest.raises(UnsupportedModel) as caught:
+        capture(seeded(Skipping()), IMAGE)
+    (problem,) = caught.value.problems
+    assert problem.what == "control flow must not depend on the input's values"
+    assert all(word in problem.fix for word in ("hlsgen.nn.MoE", "@hlsgen.nn.register", "fc2_bias"))
