@@ -135,6 +135,29 @@ class Corrected(Mixed):
         return scores.gather(-1, index), index
 
 
+class FirstOfTwo(Mixed):
+    """Only the first of the chosen is scattered."""
+
+    def choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        gates, index = super().choose(x)
+        return gates[..., :1], index[..., :1]
+
+
+class SoftmaxOfOne(Mixed):
+    def choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        logits, index = self.router(x).topk(K)
+        return torch.cat((logits[..., :1].softmax(-1), logits[..., 1:].softmax(-1)), -1), index
+
+
+class OtherAxis(Mixed):
+    """Gates of other tokens are gathered."""
+
+    def choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        scores = self.router(x).sigmoid()
+        index = scores.topk(K)[1]
+        return scores.gather(1, index), index
+
+
 class OtherExpert(Mixed):
     """The gate of the next token."""
 
@@ -192,6 +215,9 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "not_renormalised": (NotRenormalised, "division by an activation is not supported"),
     "sigmoid_over_sum": (SigmoidOverSum, "gates by sigmoid are divided by their sum"),
     "corrected": (Corrected, "the largest elements are chosen of what is no router's result"),
+    "first_of_two": (FirstOfTwo, "what is scattered are not the gates of chosen experts"),
+    "softmax_of_one": (SoftmaxOfOne, "the softmax must be over all chosen logits"),
+    "other_axis": (OtherAxis, "the best experts must be the largest along the last axis"),
     "other_expert": (OtherExpert, "results are multiplied by gates of other tokens or experts"),
     "twice": (Twice, "expert 0 is added twice"),
     "ungated": (Ungated, "an expert's results are added without its gate"),
