@@ -24,6 +24,7 @@ from hlsgen.frontend.read.torch_export import from_exported, quiet_export
 from hlsgen.frontend.rules.canonical import check, emit
 from hlsgen.frontend.rules.interpret import Reader, converted_weights, listed, merged, weight_problems
 from hlsgen.frontend.rules.routing import THREE_WAYS
+from hlsgen.frontend.rules.terms import Term
 from hlsgen.ir import Graph
 from hlsgen.nn import converted, has_registered
 
@@ -40,6 +41,9 @@ class Capture:
     problems: tuple[Problem, ...] = ()
     notes: list[str] = field(default_factory=list)
     """What was changed on the way in, and a user should know."""
+    terms: tuple[Term, ...] = ()
+    """All that was understood, in order."""
+    outputs: tuple[Term, ...] = ()
 
 
 def capture(model: Model, example_inputs: Any = None) -> Graph:
@@ -271,6 +275,7 @@ def _interpret(result: Capture, problems: list[Problem], *, weights: bool) -> No
     reader = Reader(export, image)
     reading = reader.run()
     result.status = reading.status
+    result.terms, result.outputs = tuple(reader.terms.made), reading.outputs
     problems += reading.problems
     if reading.outputs:
         problems += check(*reading.outputs)

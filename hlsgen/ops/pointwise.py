@@ -138,7 +138,7 @@ def _parse(tokens: list[str], depth: int = 0) -> Function:
         value = float(word)
     except ValueError:
         raise ValueError(f"an expression knows no {word!r}") from None
-    return lambda _: np.float64(value)
+    return lambda x: np.full(np.shape(x), value)
 
 
 def _expect(tokens: list[str], wanted: str) -> None:

@@ -232,7 +232,7 @@ class LearnedQuery(Tiny):
         self.weights = weights
 
     def pool(self, x: Tensor) -> Tensor:
-        x = self.norm(x)
+        x = self.norm(x)[:, 1:]
         y = self.attention(self.probe, x, x, need_weights=self.weights)[0]
         y = y + self.mlp(self.norm2(y))
         return self.head(y[:, 0])

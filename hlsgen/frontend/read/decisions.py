@@ -7,7 +7,9 @@ out of another tensor is the same for every image: the export may have it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,8 +18,11 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from hlsgen.frontend.read.places import is_library
+
 _TAKERS = ("item", "tolist", "__bool__", "__int__", "__float__", "__index__", "numpy", "__array__")
 """Methods of a tensor that give numbers."""
+_EXPORTER = str(Path(torch.export.__file__).parent)
 
 
 class _Taint(TorchDispatchMode):
@@ -48,48 +53,65 @@ class _Taint(TorchDispatchMode):
         return result
 
 
+_Place = tuple[tuple[str, int], ...]
+_Taken = dict[tuple[str, _Place], list[Any]]
+"""What each taker gave, in order, by its name and the lines of the model that called it."""
+
+
+def _place() -> _Place:
+    """The lines of the model that lead to a call, the innermost first."""
+    found, frame = [], sys._getframe(2)
+    while frame is not None and frame.f_code is not decided.__code__:
+        path = frame.f_code.co_filename
+        if _EXPORTER in path:
+            break
+        if not is_library(path):
+            found.append((path, frame.f_lineno))
+        frame = frame.f_back
+    return tuple(found)
+
+
 class _Record(TorchFunctionMode):
     """Keeps what each taker of numbers gave, up to the first one that reads the image."""
 
     def __init__(self, taint: _Taint) -> None:
         super().__init__()
-        self._taint, self.taken, self.closed = taint, [], False
+        self._taint, self.closed = taint, False
+        self.taken: _Taken = {}
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         del types
         result = func(*args, **(kwargs or {}))
-        if getattr(func, "__name__", "") in _TAKERS and args:
+        name = getattr(func, "__name__", "")
+        if name in _TAKERS and args:
             self.closed = self.closed or self._taint.has(args[0])
             if not self.closed:
-                self.taken.append((func.__name__, result))
+                # An export takes a list apart, element by element.
+                given = tree_leaves(result) if name == "tolist" else [result]
+                key = "item" if name == "tolist" else name
+                self.taken.setdefault((key, _place()), []).extend(given)
         return result
 
 
 class _Replay(TorchFunctionMode):
-    """Gives the numbers again, in their order."""
+    """Gives the numbers again, each at its place and in its order there."""
 
-    def __init__(self, taken: list[tuple[str, Any]]) -> None:
+    def __init__(self, taken: _Taken) -> None:
         super().__init__()
-        self._taken: Iterator[tuple[str, Any]] = iter(taken)
-        self._items: list[Any] = []
+        self._taken = taken
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         del types
         name = getattr(func, "__name__", "")
-        if name == "item" and self._items:
-            return self._items.pop(0)
         if name in _TAKERS and args:
-            wanted, result = next(self._taken, ("", None))
-            if name == wanted:
-                return result
-            if (name, wanted) == ("item", "tolist"):
-                # An export takes a list apart, element by element.
-                self._items = tree_leaves(result)
-                return self._items.pop(0)
+            left = self._taken.get((name, _place()))
+            if left:
+                return left.pop(0)
+            self._taken = {}  # the export went another way than the model: from here on nothing is known
         return func(*args, **(kwargs or {}))
 
 

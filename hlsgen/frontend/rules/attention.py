@@ -13,7 +13,7 @@ import torch
 from hlsgen.frontend.rules.affine import add, mul
 from hlsgen.frontend.rules.experts import chances
 from hlsgen.frontend.rules.layers import linear
-from hlsgen.frontend.rules.routing import THREE_WAYS, Best, Gates, other
+from hlsgen.frontend.rules.routing import THREE_WAYS, Best, Gates, other, whole
 from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rule
 from hlsgen.frontend.rules.terms import Refusal, Term, Unknown, Value
 from hlsgen.frontend.rules.views import stacked
@@ -203,7 +203,9 @@ def softmax(at: CallSite, x: Value, dim: int, dtype: Any = None) -> Value:
     if dtype not in (None, False, torch.float32):
         raise Refusal(f"softmax must stay float32, not {dtype}")
     last = dim % len(x.shape) == len(x.shape) - 1
-    if isinstance(x.term.op, Best) and x.term.op.convention == "logits" and last and x.factor() == 1.0:
+    if isinstance(x.term.op, Best) and x.term.op.convention == "logits" and last:
+        if not whole(x) or x.shape[-1] != x.term.op.k or x.factor() != 1.0:
+            raise Refusal("the softmax must be over all chosen logits, as they are", fix=THREE_WAYS)
         return other(at, x, "softmax_topk")
     if at.routed and last and isinstance(x.term.op, Linear) and len(x.term.shape) == 2:
         return chances(at, x)

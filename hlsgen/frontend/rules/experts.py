@@ -23,7 +23,7 @@ from hlsgen.frontend.rules.routing import (
     picked,
     summed,
 )
-from hlsgen.frontend.rules.rule import CallSite, rule
+from hlsgen.frontend.rules.rule import CallSite, computed, rule
 from hlsgen.frontend.rules.terms import Refusal, Value
 from hlsgen.frontend.rules.views import view
 
@@ -75,6 +75,8 @@ def scatter(at: CallSite, zeros: Any, dim: int, index: Any, source: Any) -> Valu
         or op.inputs != by.inputs
         or op.op.k != by.op.k
         or not torch.equal(index.ids, source.ids)
+        or index.shape[-1] != op.op.k
+        or not torch.equal(index.ids % op.op.k, torch.arange(op.op.k).expand(index.shape))
         or dim % len(index.shape) != len(index.shape) - 1
         or tuple(zeros.shape) != (*index.shape[:-1], op.inputs[0].shape[-1])
     ):
@@ -89,7 +91,8 @@ def scatter(at: CallSite, zeros: Any, dim: int, index: Any, source: Any) -> Valu
 def scatter_value(at: CallSite, zeros: Any, dim: int, index: Any, value: float) -> Value:
     """A mask of the chosen."""
     _check_zeros(zeros)
-    if value != 1 or not isinstance(index, Value) or dim % len(index.shape) != len(index.shape) - 1:
+    last = isinstance(index, Value) and dim % len(index.shape) == len(index.shape) - 1
+    if value != 1 or not last or tuple(zeros.shape[:-1]) != index.shape[:-1]:
         raise Refusal("what is scattered are not ones at the chosen experts")
     mask = one_hot(at, index, int(zeros.shape[-1]))
     return summed(at, mask, len(mask.shape) - 2, keepdim=False)
@@ -121,14 +124,12 @@ def gather(at: CallSite, x: Any, dim: int, index: Any, *, sparse_grad: bool = Fa
     del sparse_grad
     if isinstance(index, torch.Tensor) and isinstance(x, Value):
         return x.map(lambda ids: ids.gather(dim, index))
-    found = (
-        topk(at, x, index.term.op.k)
-        if isinstance(index, Value) and isinstance(index.term.op, Index)
-        else None
-    )
-    if found is None or found[1].term is not index.term or not torch.equal(found[1].ids, index.ids):
+    if not isinstance(index, Value) or not isinstance(index.term.op, Index):
         raise Refusal("elements are chosen by what the image holds")
-    return found[0]
+    gates, chosen_here = topk(at, computed(x, "the tensor"), index.term.op.k, dim)
+    if chosen_here.term is not index.term or not torch.equal(chosen_here.ids, index.ids):
+        raise Refusal("gates are gathered by another choice than their own")
+    return gates
 
 
 @rule("aten.where.default")

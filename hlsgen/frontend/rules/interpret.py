@@ -24,7 +24,8 @@ from hlsgen.frontend.rules.dense_experts import OPERATOR
 from hlsgen.frontend.rules.inplace import constant_writes, overwritten
 from hlsgen.frontend.rules.routing import THREE_WAYS
 from hlsgen.frontend.rules.rule import REWRITES, RULES, CallSite
-from hlsgen.frontend.rules.site import Neighbours, Site
+from hlsgen.frontend.rules.signs import ENDS
+from hlsgen.frontend.rules.site import Neighbours, Site, short
 from hlsgen.frontend.rules.terms import Refusal, Task, Term, Terms, Value
 from hlsgen.frontend.rules.tokens import settle
 from hlsgen.frontend.rules.unknowns import choices, is_unknown
@@ -152,6 +153,7 @@ class Reader:
         """Why a call can't be read whatever stands in for the results of refused calls; None if it can."""
         unknowns = {name: self.values[name] for name in uses(call) if is_unknown(self.values.get(name))}
         found: Refusal | None = None
+        made = len(self.terms.made)
         for chosen in choices(self.terms, self.image, unknowns):
             self.values.update(chosen)
             try:
@@ -164,6 +166,7 @@ class Reader:
                 return None
             finally:
                 self.values.update(unknowns)
+                del self.terms.made[made:]  # nothing of it is the model's
         return found
 
     def _read(self, call: Call) -> None:
@@ -285,12 +288,16 @@ class Reader:
                 raise Refusal("the output must depend on the input")
             return settle(self.terms, value, "output")
         except Refusal as refusal:
-            where = next((str(call.source) for call in self.export.calls if Ref(call.name) == output), "")
-            fix = refusal.fix or "return the result of the last norm or linear layer, for all tokens or one"
-            self.reading.problems.append(
-                Problem(refusal.what, where=where, why=refusal.why, fix=fix, name="output of another kind")
-            )
+            self.reading.problems.append(self._bad_output(output, refusal))
             return None
+
+    def _bad_output(self, output: Ref | Opaque, refusal: Refusal) -> Problem:
+        call = self.neighbours.makers.get(output.name) if isinstance(output, Ref) else None
+        if call is not None and short(call) in ENDS:
+            return named(Site(call, refusal.what, self.neighbours, self.values), refusal)
+        fix = refusal.fix or "return the result of the last norm or linear layer, for all tokens or one"
+        where = str(call.source) if call is not None else ""
+        return Problem(refusal.what, where, refusal.why, fix, "output of another kind")
 
 
 def _has_value(arguments: Sequence[Any]) -> bool:

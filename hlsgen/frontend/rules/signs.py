@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from hlsgen.frontend.rules.site import Site, differs_by_token, is_causal
+import torch
+
+from hlsgen.frontend.read.export import uses
+from hlsgen.frontend.rules.site import Site, differs_by_token, is_causal, short
 
 NORMS = frozenset(["layer_norm", "rms_norm", "_fused_rms_norm", "norm", "linalg_vector_norm", "normalize"])
 CONVOLUTIONS = frozenset(["conv1d", "conv2d", "conv3d", "_convolution", "convolution"])
@@ -73,16 +76,19 @@ def heads_norm(site: Site) -> bool:
 
 def temperature(site: Site) -> bool:
     """Scores have a factor for each head."""
-    factors = [x for x in site.constants if x.dim() >= 3 and x.shape[-2:] == (1, 1) and x.numel() > 1]
-    return site.attention and bool(factors)
+    products = [call for call in (site.call, *site.walked(back=True)) if short(call) in ("mul", "div")]
+    factors = [site.values.get(name) for call in products for name in uses(call)]
+    each = [x for x in factors if isinstance(x, torch.Tensor) and x.dim() >= 3 and x.numel() > 1]
+    return site.attention and any(x.shape[-2:] == (1, 1) for x in each)
 
 
 def channels(site: Site) -> bool:
-    """Scores are products of channels."""
-    makers = site.neighbours.makers
-    first = makers.get(getattr(site.call.args[0], "name", "")) if site.call.args else None
-    turned = first is not None and ".transpose." in first.target
-    return site.op in PRODUCTS and len(site.computed) == 2 and turned and "softmax" in site.names(back=False)
+    """Scores are products of channels: the left factor of a product before softmax is transposed."""
+    calls = (site.call, *(site.walked(back=True) if order(site) else ()))
+    products = [call for call in calls if short(call) in PRODUCTS and call.args]
+    makers = [site.neighbours.makers.get(getattr(call.args[0], "name", "")) for call in products]
+    turned = any(maker is not None and ".transpose." in maker.target for maker in makers)
+    return turned and site.attention
 
 
 def linear_attention(site: Site) -> bool:

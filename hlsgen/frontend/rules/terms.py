@@ -236,6 +236,9 @@ class Terms:
             return term
 
         def build() -> Term:
+            if isinstance(term.op, Select):
+                first = term.op.start
+                return self.rows(term.inputs[0], first + start, first + stop)
             if isinstance(term.op, FloatOp) and term.op.by_token and not term.is_embedding:
                 before = self.rows(term.inputs[0], start, stop)
                 return self.make(term.op, (before,), term.name, term.source)

@@ -189,8 +189,10 @@ def embedding(terms: Terms, value: Value) -> Term:
             before = terms.cached(
                 ("prefix", before, prefix), lambda: terms.make(cut, before.inputs, before.name, before.source)
             )
-        many = isinstance(scale, np.ndarray)
-        scaled = terms.multiplied(linear, scale) if many else terms.scaled(linear, scale)
+        if isinstance(scale, np.ndarray):
+            scaled = terms.multiplied(linear, scale)
+        else:
+            scaled = terms.scaled(linear, scale)
         product = terms.cached(
             ("embedding", scaled, before),
             lambda: terms.make(_linear(scaled), (before,), linear.name, linear.source),

@@ -135,6 +135,29 @@ class Corrected(Mixed):
         return scores.gather(-1, index), index
 
 
+class FirstOfTwo(Mixed):
+    """Only the first of the chosen is scattered."""
+
+    def choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        gates, index = super().choose(x)
+        return gates[..., :1], index[..., :1]
+
+
+class SoftmaxOfOne(Mixed):
+    def choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        logits, index = self.router(x).topk(K)
+        return torch.cat((logits[..., :1].softmax(-1), logits[..., 1:].softmax(-1)), -1), index
+
+
+class OtherAxis(Mixed):
+    """Gates of other tokens are gathered."""
+
+    def choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        scores = self.router(x).sigmoid()
+        index = scores.topk(K)[1]
+        return scores.gather(1, index), index
+
+
 class OtherExpert(Mixed):
     """The gate of the next token."""
 
@@ -192,6 +215,9 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "not_renormalised": (NotRenormalised, "division by an activation is not supported"),
     "sigmoid_over_sum": (SigmoidOverSum, "gates by sigmoid are divided by their sum"),
     "corrected": (Corrected, "the largest elements are chosen of what is no router's result"),
+    "first_of_two": (FirstOfTwo, "what is scattered are not the gates of chosen experts"),
+    "softmax_of_one": (SoftmaxOfOne, "the softmax must be over all chosen logits"),
+    "other_axis": (OtherAxis, "the best experts must be the largest along the last axis"),
     "other_expert": (OtherExpert, "results are multiplied by gates of other tokens or experts"),
     "twice": (Twice, "expert 0 is added twice"),
     "ungated": (Ungated, "an expert's results are added without its gate"),
@@ -215,3 +241,22 @@ def test_what_is_only_alike_is_refused(name: str) -> None:
 def test_what_the_image_decides_is_never_folded(make: Callable[[], nn.Module]) -> None:
     with pytest.raises(UnsupportedModel):
         capture(seeded(make()), IMAGE)
+
+
+class Skipping(Mixed):
+    def mix(self, x: Tensor) -> Tensor:
+        _, index = self.choose(x)
+        total = torch.zeros_like(x)
+        for number, expert in enumerate(self.experts):
+            if (index == number).sum() == 0:
+                continue
+            total = total + expert(x)
+        return total
+
+
+def test_a_loop_that_skips_experts_is_told_how_to_register() -> None:
+    with pytest.raises(UnsupportedModel) as caught:
+        capture(seeded(Skipping()), IMAGE)
+    (problem,) = caught.value.problems
+    assert problem.what == "control flow must not depend on the input's values"
+    assert all(word in problem.fix for word in ("hlsgen.nn.MoE", "@hlsgen.nn.register", "fc2_bias"))
