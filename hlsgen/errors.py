@@ -44,6 +44,10 @@ class QuantizationWarning(UserWarning):
     """Something about a model's quantization that its user should know; the graph is valid."""
 
 
+class ConvertedWeights(UserWarning):
+    """A model's weights are of another type than float32 and were converted; the graph is valid."""
+
+
 class HlsgenError(Exception):
     """Base of every error with a message meant for the user.
 

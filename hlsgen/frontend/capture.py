@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,9 +14,11 @@ import torch
 from torch import nn
 from torch.export import ExportedProgram
 
-from hlsgen.errors import Problem, UnsupportedModel, UsageError
+from hlsgen.errors import ConvertedWeights, Problem, UnsupportedModel, UsageError
+from hlsgen.frontend.compare import compared, sample
 from hlsgen.frontend.read.export import Export, Input, Opaque
 from hlsgen.frontend.read.places import clean, raised_at
+from hlsgen.frontend.read.precision import export_in_float32, module_in_float32
 from hlsgen.frontend.read.torch_export import from_exported, quiet_export
 from hlsgen.frontend.rules.canonical import check, emit
 from hlsgen.frontend.rules.interpret import Reader, listed, merged, weight_problems
@@ -33,9 +36,13 @@ class Capture:
     status: dict[str, str] = field(default_factory=dict)
     graph: Graph | None = None
     problems: tuple[Problem, ...] = ()
+    notes: list[str] = field(default_factory=list)
+    """What was done to the model that its user should know."""
 
 
-def capture(model: Model, example_inputs: Any = None) -> Graph:
+def capture(
+    model: Model, example_inputs: Any = None, *, image: np.ndarray | None = None, compare: bool = True
+) -> Graph:
     """Turn a model in eval mode into its float Graph.
 
     Parameters
@@ -47,34 +54,48 @@ def capture(model: Model, example_inputs: Any = None) -> Graph:
         mapping of one from the argument's name (`pixel_values`). Only its shape matters. A model of several
         tasks takes a tuple or mapping of two: the image and any task number; it returns a tuple with the
         output of each task, or one output for all.
+    image
+        float32 [1, C, H, W]: the image on which the graph is compared with the model. Without it the
+        example, where it holds more than one number, else a random one.
+    compare
+        False: don't compare.
+
+    Warns with `ConvertedWeights` where the weights are not float32.
 
     Raises
     ------
     UnsupportedModel
         With every problem found, each with the user's module path and source line.
     """
-    result = examine(model, example_inputs)
+    result = examine(model, example_inputs, image=image, compare=compare)
     if result.graph is None:
         raise UnsupportedModel(result.problems)
+    for note in result.notes:
+        warnings.warn(note, ConvertedWeights, stacklevel=2)
     return result.graph
 
 
-def examine(model: Model, example_inputs: Any = None) -> Capture:
-    """Like `capture`, but return the problems instead of raising them."""
+def examine(
+    model: Model, example_inputs: Any = None, *, image: np.ndarray | None = None, compare: bool = True
+) -> Capture:
+    """Like `capture`, but return problems and notes instead of raising them and warning."""
     threads = torch.get_num_threads()
     # Index arithmetic is too short to share between threads.
     torch.set_num_threads(1)
     try:
-        return _examine(model, example_inputs)
+        return _examine(model, example_inputs, image, compare)
     finally:
         torch.set_num_threads(threads)
 
 
-def _examine(model: Model, example_inputs: Any) -> Capture:
+def _examine(model: Model, example_inputs: Any, image: np.ndarray | None, compare: bool) -> Capture:
     result = Capture()
     problems: list[Problem] = []
+    names: tuple[str, ...] = ()
     if isinstance(model, nn.Module):
         names, examples = _named(example_inputs)
+        image = _telling(examples[0]) if image is None else image
+        model = _noted(result, *module_in_float32(model))
         inputs = (_example(examples[0], problems), *map(_task, examples[1:]))
         result.export = _export(model, names, inputs, problems)
     elif isinstance(model, ExportedProgram):
@@ -84,11 +105,32 @@ def _examine(model: Model, example_inputs: Any) -> Capture:
     else:
         raise UsageError(f"model must be an nn.Module or an ExportedProgram, not {type(model).__name__!r}")
     if result.export is not None:
+        result.export = _noted(result, *export_in_float32(result.export))
         _interpret(result, problems, weights=not isinstance(model, nn.Module))
+    if result.graph is not None and result.export is not None and compare:
+        program = result.export if isinstance(model, Export) or result.notes else model
+        shown = sample(result.graph.input_type.shape) if image is None else image
+        against = model if isinstance(model, nn.Module) else program
+        problems += compared(against, result.graph, shown, names)
     result.problems = merged(problems)
     if problems:
         result.graph = None
     return result
+
+
+def _noted(result: Capture, changed: Any, note: str) -> Any:
+    """What was converted, with the note kept."""
+    if note:
+        result.notes.append(note)
+    return changed
+
+
+def _telling(example: Any) -> np.ndarray | None:
+    """The example as an image to compare on; None where all its pixels are equal."""
+    if not isinstance(example, torch.Tensor | np.ndarray) or 0 in example.shape:
+        return None
+    pixels = torch.as_tensor(example)[:1].float().numpy()
+    return pixels if pixels.min() < pixels.max() else None
 
 
 def _named(example: Any) -> tuple[tuple[str, ...], tuple[Any, ...]]:
@@ -137,7 +179,7 @@ def _example(example: Any, problems: list[Problem]) -> torch.Tensor:
                 f"example_inputs must be [1, channels, height, width], not {list(example.shape)}", fix=fix
             )
         )
-    if example.dtype is not torch.float32:
+    if not example.is_floating_point():
         kind = str(example.dtype).removeprefix("torch.")
         problems.append(Problem(f"example_inputs must be float32, not {kind}", fix=fix))
     if example.shape[0] != 1:
@@ -245,7 +287,7 @@ def _image(image: Input) -> Sequence[Problem]:
             )
         )
     elif len(image.shape) != 4 or image.shape[0] != 1:
-        fix = "export the model with one image as the example"
+        fix = "export it with one image: torch.export.export(model, (images[:1],)), without dynamic_shapes"
         what = f"input must be [1, channels, height, width], not {list(image.shape)}"
         problems.append(Problem(what, fix=fix))
     if image.dtype is not torch.float32:

@@ -54,6 +54,8 @@ class InspectReport:
     """All that stands in the way; empty for a supported model."""
     graph: Graph | None
     """The float Graph of a supported model."""
+    notes: tuple[str, ...] = ()
+    """What was done to the model that its user should know."""
 
     @property
     def supported(self) -> bool:
@@ -67,6 +69,7 @@ class InspectReport:
             "supported": self.supported,
             "ops": [use.as_dict() for use in self.ops],
             "problems": [{key: getattr(problem, key) for key in keys} for problem in self.problems],
+            "notes": list(self.notes),
         }
 
     def __str__(self) -> str:
@@ -80,14 +83,15 @@ class InspectReport:
         calls = sum(use.count for use in self.ops)
         verdict = "all supported" if self.supported else f"{len(self.problems)} problem(s)"
         lines += ["", f"{calls} calls of {len(self.ops)} ops: {verdict}"]
+        lines += [f"note: {note}" for note in self.notes]
         lines += [f"\n{problem}" for problem in self.problems]
         return "\n".join(lines)
 
 
-def inspect(model: Model, example_inputs: Any = None) -> InspectReport:
+def inspect(model: Model, example_inputs: Any = None, *, compare: bool = True) -> InspectReport:
     """Report every operator of the export; arguments as for `capture`. Problems are listed, not raised."""
-    result = examine(model, example_inputs)
-    return InspectReport(_uses(result), result.problems, result.graph)
+    result = examine(model, example_inputs, compare=compare)
+    return InspectReport(_uses(result), result.problems, result.graph, tuple(result.notes))
 
 
 def _uses(result: Capture) -> tuple[OpUse, ...]:
