@@ -108,9 +108,8 @@ def _examine(model: Model, example_inputs: Any, image: np.ndarray | None, compar
         result.export = _noted(result, *export_in_float32(result.export))
         _interpret(result, problems, weights=not isinstance(model, nn.Module))
     if result.graph is not None and result.export is not None and compare:
-        program = result.export if isinstance(model, Export) or result.notes else model
         shown = sample(result.graph.input_type.shape) if image is None else image
-        against = model if isinstance(model, nn.Module) else program
+        against = model if isinstance(model, nn.Module) else result.export
         problems += compared(against, result.graph, shown, names)
     result.problems = merged(problems)
     if problems:

@@ -10,13 +10,12 @@ from __future__ import annotations
 import contextlib
 import copy
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
 from hlsgen.errors import Problem
@@ -33,7 +32,7 @@ _FIX = (
     "look for code that only runs under export, and for conversions by hlsgen.nn.register; "
     "--no-compare (compare=False in Python) goes on with what was exported"
 )
-Compared = nn.Module | ExportedProgram | Export
+Compared = nn.Module | Export
 
 
 def compared(model: Compared, graph: Graph, image: np.ndarray, names: Sequence[str] = ()) -> list[Problem]:
@@ -103,10 +102,9 @@ def _results(
     """The model's output tensors, in the order in which an export has them."""
     if isinstance(model, Export):
         return _program(model, arguments, kind)
-    call: Callable[..., Any] = model.module() if isinstance(model, ExportedProgram) else model
-    if kind is torch.float64 and isinstance(call, nn.Module):
-        call = copy.deepcopy(call).double()
-    result = call(**dict(zip(names, arguments, strict=False))) if names else call(*arguments)
+    if kind is torch.float64:
+        model = copy.deepcopy(model).double()
+    result = model(**dict(zip(names, arguments, strict=False))) if names else call(*arguments)
     leaves, spec = pytree.tree_flatten(result)
     refs: list[Any] = [Opaque(str(index)) for index in range(len(leaves))]
     if not spec.is_leaf():

@@ -189,7 +189,8 @@ class _Reader:
 
     def _foreign(self, target: str, inputs: Sequence[Any], name: str, place: Source) -> Ref:
         given = [item for item in inputs if item is not None]
-        given = given[:1] if target == BEHIND else given
+        if target == BEHIND:
+            given = [item for item in given if self.program.unknown(item)][:1]
         return self.program.foreign(target, given, self._declared(name), name, place)
 
     def _declared(self, name: str) -> tuple[int, ...] | None:

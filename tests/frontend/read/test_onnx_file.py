@@ -205,9 +205,7 @@ def test_other_types_are_converted(tmp_path: Path) -> None:
 def test_weights_beside_the_file(tmp_path: Path) -> None:
     model = small()
     wanted = capture(load_onnx(written(model, tmp_path)))
-    onnx.save(
-        model, tmp_path / "out.onnx", save_as_external_data=True, location="out.data", size_threshold=0
-    )
+    onnx.save(model, tmp_path / "out.onnx", save_as_external_data=True, location="out.data", size_threshold=0)
     assert_same(capture(load_onnx(tmp_path / "out.onnx")), wanted)
     data = (tmp_path / "out.data").read_bytes()
     for change, text in (
@@ -320,6 +318,7 @@ def test_what_is_no_onnx_file(tmp_path: Path) -> None:
             load_onnx(path)
 
 
+@pytest.mark.slow
 def test_a_dynamic_batch_is_one_image(tmp_path: Path) -> None:
     shape = {"images": {0: torch.export.Dim("batch")}}
     path = exported(digits(), (torch.zeros(2, 1, 8, 8),), tmp_path / "a.onnx", dynamic_shapes=shape)
