@@ -104,7 +104,7 @@ def _results(
         return _program(model, arguments, kind)
     if kind is torch.float64:
         model = copy.deepcopy(model).double()
-    result = model(**dict(zip(names, arguments, strict=False))) if names else call(*arguments)
+    result = model(**dict(zip(names, arguments, strict=False))) if names else model(*arguments)
     leaves, spec = pytree.tree_flatten(result)
     refs: list[Any] = [Opaque(str(index)) for index in range(len(leaves))]
     if not spec.is_leaf():
