@@ -256,3 +256,11 @@ def toml_damaged(rng: random.Random, text: str) -> bytes:
         )
     data = "\n".join(lines).encode()
     return bytes_damaged(rng, data) if rng.random() < 0.3 else data
+
+
+def header_damaged(rng: random.Random, data: bytes) -> bytes:
+    """A safetensors file whose header says something else."""
+    (size,) = struct.unpack("<Q", data[:8])
+    header = json_damaged(rng, data[8 : 8 + size])
+    stated = len(header) if rng.random() < 0.9 else rng.choice((0, 1, size + 1, 1 << 40, 2**64 - 1))
+    return struct.pack("<Q", stated) + header + data[8 + size :]
