@@ -105,7 +105,7 @@ class MoE(nn.Module):
         tensors = (
             x, weight, bias, self.fc1_weight, self.fc1_bias, self.fc2_weight, self.fc2_bias, task,
         )  # fmt: skip
-        if torch.onnx.is_in_onnx_export():
+        if torch.onnx.is_in_onnx_export() and torch.compiler.is_exporting():
             options: dict[str, Any] = {
                 "k": self.k,
                 "convention": self.convention,
