@@ -40,12 +40,12 @@ class Problem:
         return "\n".join(lines)
 
 
+class CaptureWarning(UserWarning):
+    """What the front end changed in a model on the way in."""
+
+
 class QuantizationWarning(UserWarning):
     """Something about a model's quantization that its user should know; the graph is valid."""
-
-
-class ConvertedWeights(UserWarning):
-    """A model's weights are of another type than float32 and were converted; the graph is valid."""
 
 
 class HlsgenError(Exception):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from hlsgen.design import Design
-from hlsgen.errors import CalibrationError, ConvertedWeights, Problem, QuantizationWarning, UsageError
+from hlsgen.errors import CalibrationError, CaptureWarning, Problem, QuantizationWarning, UsageError
 from hlsgen.fit.options import Asked, CompileOptions
 from hlsgen.host.collector import collector_paused
 from hlsgen.ir import Graph, outputs, quantize_images
@@ -50,7 +50,7 @@ def capture(
     compare
         False: don't compare the graph with the model.
 
-    Warns with `ConvertedWeights` where the weights are not float32.
+    Warns with `CaptureWarning` where the weights are not float32.
 
     Raises `UnsupportedModel` with every problem, each with the user's module path and source line.
     """
@@ -218,7 +218,7 @@ def build(
         loaded = load_model(model, shape or tuple(data.images.shape[1:]), weights)
         progress("capture")
         with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", ConvertedWeights)
+            warnings.simplefilter("always", CaptureWarning)
             float_graph = capture(loaded.model, loaded.example, image=data.images[:1], compare=compare)
         notes = [text for text in (loaded.note, *(str(item.message) for item in caught)) if text]
         progress("quantize")
@@ -228,7 +228,7 @@ def build(
         generator.start(design.program.parameters, design.rtl_target)
         progress("samples")
         design = replace(design, samples=make_samples(float_graph, quantized.graph, kept))
-        design = _with_warnings(design, notes, ConvertedWeights)
+        design = _with_warnings(design, notes, CaptureWarning)
         design = _with_clipping(design, kept.images[:KEPT])
         return save(design, Path(directory), generator.text, progress)
 

@@ -10,7 +10,7 @@ from shlex import quote
 
 from hlsgen.cli.answer import Answer
 from hlsgen.cli.values import array, model_options, natural, path, positive, shape
-from hlsgen.errors import ConvertedWeights, QuantizationWarning
+from hlsgen.errors import CaptureWarning, QuantizationWarning
 from hlsgen.fit.settings import DEFAULT_BOARD
 from hlsgen.frontend.inputs.shipped import about_models
 
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> Answer:
 
     asked = Asked(**{name: getattr(options, name) for name in Asked.__annotations__})
     with warnings.catch_warnings():
-        for kind in (QuantizationWarning, ConvertedWeights):
+        for kind in (QuantizationWarning, CaptureWarning):
             warnings.simplefilter("ignore", kind)  # the answer carries them
         design = build(
             options.model,

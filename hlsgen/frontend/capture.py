@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.export import ExportedProgram
 
-from hlsgen.errors import ConvertedWeights, Problem, UnsupportedModel, UsageError
+from hlsgen.errors import CaptureWarning, Problem, UnsupportedModel, UsageError
 from hlsgen.frontend.compare import compared, sample
 from hlsgen.frontend.read.export import Export, Input, Opaque
 from hlsgen.frontend.read.places import clean, raised_at
@@ -37,7 +37,7 @@ class Capture:
     graph: Graph | None = None
     problems: tuple[Problem, ...] = ()
     notes: list[str] = field(default_factory=list)
-    """What was done to the model that its user should know."""
+    """What was changed on the way in, and a user should know."""
 
 
 def capture(
@@ -60,7 +60,7 @@ def capture(
     compare
         False: don't compare.
 
-    Warns with `ConvertedWeights` where the weights are not float32.
+    Warns with `CaptureWarning` where the weights are not float32.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def capture(
     if result.graph is None:
         raise UnsupportedModel(result.problems)
     for note in result.notes:
-        warnings.warn(note, ConvertedWeights, stacklevel=2)
+        warnings.warn(note, CaptureWarning, stacklevel=2)
     return result.graph
 
 
@@ -286,7 +286,7 @@ def _image(image: Input) -> Sequence[Problem]:
             )
         )
     elif len(image.shape) != 4 or image.shape[0] != 1:
-        fix = "export it with one image: torch.export.export(model, (images[:1],)), without dynamic_shapes"
+        fix = "export the model with one image as the example: torch.export.export(model, (images[:1],))"
         what = f"input must be [1, channels, height, width], not {list(image.shape)}"
         problems.append(Problem(what, fix=fix))
     if image.dtype is not torch.float32:

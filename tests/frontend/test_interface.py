@@ -67,7 +67,7 @@ def test_exported_programs() -> None:
     assert problem.fix == "export without dynamic_shapes, with one image as the example"
     two = torch.export.export(flexible, (torch.zeros(2, 2, 4, 6),))
     what = "input must be [1, channels, height, width], not [2, 2, 4, 6]"
-    fix = "export it with one image: torch.export.export(model, (images[:1],)), without dynamic_shapes"
+    fix = "export the model with one image as the example: torch.export.export(model, (images[:1],))"
     assert refusal(two, None) == (Problem(what, fix=fix),)
     pair = torch.export.export(Pair().eval(), (IMAGE, IMAGE))
     assert refusal(pair, None) == (Problem("model must have one input, not 2"),)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hlsgen.errors import ConvertedWeights, UnsupportedModel
+from hlsgen.errors import CaptureWarning, UnsupportedModel
 from hlsgen.examples.digits.model import VisionTransformer
 from hlsgen.frontend.capture import capture
 from hlsgen.frontend.inspect import inspect
@@ -37,7 +37,7 @@ def name(kind: torch.dtype) -> str:
 def test_modules(kind: torch.dtype) -> None:
     model = tiny().to(kind)
     count = len(list(model.parameters()))
-    with pytest.warns(ConvertedWeights) as caught:
+    with pytest.warns(CaptureWarning) as caught:
         graph = capture(model, IMAGE.to(kind))
     assert [str(item.message) for item in caught] == [
         f"weights were converted to float32: {count} of {name(kind)}"
@@ -52,7 +52,7 @@ def test_modules(kind: torch.dtype) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_saved_exports(kind: torch.dtype, tmp_path: Path) -> None:
     torch.export.save(torch.export.export(tiny().to(kind), (IMAGE.to(kind),)), tmp_path / "a.pt2")
-    with pytest.warns(ConvertedWeights, match=name(kind)):
+    with pytest.warns(CaptureWarning, match=name(kind)):
         graph = capture(load_archive(tmp_path / "a.pt2"))
     assert str(graph) == str(capture(tiny().to(kind).float(), IMAGE))
 
