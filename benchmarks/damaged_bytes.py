@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import random
@@ -81,7 +82,7 @@ def json_damaged(rng: random.Random, data: bytes) -> bytes:
         elif kind == 3 and isinstance(parent, list):
             parent.insert(key, parent[key])
         else:
-            parent[key] = rng.choice(ODD_VALUES)
+            parent[key] = copy.deepcopy(rng.choice(ODD_VALUES))
     return json.dumps(document).replace('"@raw@"', raw).encode()
 
 
