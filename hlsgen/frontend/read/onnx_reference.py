@@ -42,7 +42,7 @@ def _moe() -> Any:
 
     def compute(_: Any, *tensors: Any, k: int, convention: str, activation: str) -> tuple[np.ndarray]:
         given: list[Any] = [None if item is None else torch.from_numpy(np.array(item)) for item in tensors]
-        given += [None] * (8 - len(given))
-        return (mixture(*given, k, convention, activation).numpy(),)
+        given += [*[None] * (8 - len(given)), k, convention, activation]
+        return (mixture(*given).numpy(),)
 
     return type(name, (OpRun,), {"op_domain": domain, "_run": compute})

@@ -25,7 +25,9 @@ def run(
     values: dict[str, Any] = {}
     for item, value in zip(export.inputs, inputs, strict=False):
         if isinstance(item, Input):
-            values[item.name] = value.reshape(item.shape) if value.dim() == 0 else value
+            values[item.name] = (
+                value.reshape([int(size) for size in item.shape]) if value.dim() == 0 else value
+            )
     for name, constant in export.constants.items():
         tensor = constant.tensor
         values[name] = tensor.to(kind) if tensor.is_floating_point() else tensor.clone()
