@@ -28,6 +28,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.damaged_inputs import KINDS, Inputs, kind
 from benchmarks.odd_values import MODULE
@@ -79,8 +80,14 @@ def _prepare(base: Path) -> None:
         digits(), (image,), base / "model.onnx", dynamo=True, external_data=False, verbose=False
     )
     save_file(digits().state_dict(), base / "model.safetensors")
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    small = ViTConfig(**sizes, image_size=8, patch_size=4, num_channels=1, num_labels=3)
+    sizes: dict[str, Any] = {
+        "num_labels": 3,
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+    }
+    small = ViTConfig(**sizes, image_size=8, patch_size=4, num_channels=1)
     ViTForImageClassification(small).save_pretrained(base / "checkpoint")
     torch.export.save(torch.export.export(digits(), (image,)), base / "model.pt2")
     board = Path(next(iter(hlsgen.__path__))) / "boards" / "ulx3s-85f.toml"

@@ -115,7 +115,8 @@ def _example(path: Path, model: Any, config: Any, shape: Sequence[int] | None) -
 
 
 def _sizes(config: Any) -> tuple[int, int, int] | None:
-    size, channels = getattr(config, "image_size", None), getattr(config, "num_channels", 3)
+    size: Any = getattr(config, "image_size", None)
+    channels: Any = getattr(config, "num_channels", 3)
     height, width = size if isinstance(size, list | tuple) and len(size) == 2 else (size, size)
     plain = all(isinstance(item, int) and 0 < item < 1 << 13 for item in (channels, height, width))
     return (channels, height, width) if plain else None
