@@ -31,9 +31,11 @@ class Problem:
     where: str = ""
     why: str = ""
     fix: str = ""
+    name: str = ""
+    """What it is part of, in the words of architectures: rotary positions, window attention."""
 
     def __str__(self) -> str:
-        lines = [self.what]
+        lines = [f"{self.name}: {self.what}" if self.name else self.what]
         for label, text in (("where", self.where), ("why", self.why), ("fix", self.fix)):
             if text:
                 lines.append(f"  {label}: {text}")

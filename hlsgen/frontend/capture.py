@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import warnings
 from collections.abc import Mapping, Sequence
@@ -16,12 +17,15 @@ from torch.export import ExportedProgram
 
 from hlsgen.errors import CaptureWarning, Problem, UnsupportedModel, UsageError
 from hlsgen.frontend.compare import compared, sample
+from hlsgen.frontend.read.decisions import decided
 from hlsgen.frontend.read.export import Export, Input, Opaque
 from hlsgen.frontend.read.places import clean, raised_at
-from hlsgen.frontend.read.precision import export_in_float32, module_in_float32
+from hlsgen.frontend.read.precision import export_in_float32
 from hlsgen.frontend.read.torch_export import from_exported, quiet_export
 from hlsgen.frontend.rules.canonical import check, emit
-from hlsgen.frontend.rules.interpret import Reader, listed, merged, weight_problems
+from hlsgen.frontend.rules.interpret import Reader, converted_weights, listed, merged, weight_problems
+from hlsgen.frontend.rules.routing import THREE_WAYS
+from hlsgen.frontend.rules.terms import Term
 from hlsgen.ir import Graph
 from hlsgen.nn import converted, has_registered
 
@@ -38,6 +42,9 @@ class Capture:
     problems: tuple[Problem, ...] = ()
     notes: list[str] = field(default_factory=list)
     """What was changed on the way in, and a user should know."""
+    terms: tuple[Term, ...] = ()
+    """All that was understood, in order."""
+    outputs: tuple[Term, ...] = ()
 
 
 def capture(
@@ -68,10 +75,10 @@ def capture(
         With every problem found, each with the user's module path and source line.
     """
     result = examine(model, example_inputs, image=image, compare=compare)
-    if result.graph is None:
-        raise UnsupportedModel(result.problems)
     for note in result.notes:
         warnings.warn(note, CaptureWarning, stacklevel=2)
+    if result.graph is None:
+        raise UnsupportedModel(result.problems)
     return result.graph
 
 
@@ -95,7 +102,7 @@ def _examine(model: Model, example_inputs: Any, image: np.ndarray | None, compar
     if isinstance(model, nn.Module):
         names, examples = _named(example_inputs)
         image = _telling(examples[0]) if image is None else image
-        model = _noted(result, *module_in_float32(model))
+        model = _module_in_float32(model, result.notes)
         inputs = (_example(examples[0], problems), *map(_task, examples[1:]))
         result.export = _export(model, names, inputs, problems)
     elif isinstance(model, ExportedProgram):
@@ -104,8 +111,9 @@ def _examine(model: Model, example_inputs: Any, image: np.ndarray | None, compar
         result.export = model
     else:
         raise UsageError(f"model must be an nn.Module or an ExportedProgram, not {type(model).__name__!r}")
+    if result.export is not None and not isinstance(model, nn.Module):
+        result.export = _program_in_float32(result.export, result.notes)
     if result.export is not None:
-        result.export = _noted(result, *export_in_float32(result.export))
         _interpret(result, problems, weights=not isinstance(model, nn.Module))
     if result.graph is not None and result.export is not None and compare:
         shown = sample(result.graph.input_type.shape) if image is None else image
@@ -117,10 +125,19 @@ def _examine(model: Model, example_inputs: Any, image: np.ndarray | None, compar
     return result
 
 
-def _noted(result: Capture, changed: Any, note: str) -> Any:
-    """What was converted, with the note kept."""
-    if note:
-        result.notes.append(note)
+def _module_in_float32(model: nn.Module, notes: list[str]) -> nn.Module:
+    """The model, or its copy with float32 weights and a note."""
+    note = converted_weights({**dict(model.named_parameters()), **dict(model.named_buffers())})
+    notes += [note] if note else []
+    return copy.deepcopy(model).float() if note else model
+
+
+def _program_in_float32(export: Export, notes: list[str]) -> Export:
+    """The export in float32, with a note on what was converted."""
+    changed = export_in_float32(export)
+    if changed is not export:
+        note = converted_weights({item.path: item.tensor for item in export.constants.values()})
+        notes.append(note or "the program is converted to float32")
     return changed
 
 
@@ -188,13 +205,17 @@ def _example(example: Any, problems: list[Problem]) -> torch.Tensor:
 
 
 def _export(
-    model: nn.Module, names: tuple[str, ...], inputs: tuple[torch.Tensor, ...], problems: list[Problem]
+    model: nn.Module,
+    names: tuple[str, ...],
+    inputs: tuple[torch.Tensor, ...],
+    problems: list[Problem],
 ) -> Export | None:
     """torch.export without decompositions; the model itself stays as it is."""
     args, kwargs = ((), dict(zip(names, inputs, strict=True))) if names else (inputs, {})
     before = len(problems)
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    problems += weight_problems({name: tensor.detach() for name, tensor in tensors.items()})
+    tensors = {name: tensor.detach() for name, tensor in tensors.items()}
+    problems += weight_problems(tensors)
     problems += _training(model)
     if len(problems) > before:
         model = copy.deepcopy(model).float().eval()
@@ -203,10 +224,25 @@ def _export(
         converted(model)
     try:
         with quiet_export():
-            return from_exported(torch.export.export(model, args, kwargs))
+            return from_exported(_traced(model, args, kwargs))
     except Exception as error:  # noqa: BLE001 - the user's forward can raise anything
-        problems.append(_failure(error))
+        experts = any("expert" in name.lower() for name, _ in model.named_modules())
+        problems.append(_failure(error, experts=experts))
         return None
+
+
+def _traced(model: nn.Module, args: tuple[torch.Tensor, ...], kwargs: dict[str, Any]) -> ExportedProgram:
+    """The export; where a number of a tensor decides what is done, with the numbers of constants."""
+    try:
+        return torch.export.export(model, args, kwargs)
+    except Exception:
+        with contextlib.suppress(Exception), decided(model, args, kwargs):
+            return torch.export.export(model, args, kwargs)
+        raise
+
+
+def _is_undecided(error: Exception) -> bool:
+    return "DataDependent" in type(error).__name__ or "data-dependent" in str(error)
 
 
 def _training(model: nn.Module) -> list[Problem]:
@@ -218,17 +254,36 @@ def _training(model: nn.Module) -> list[Problem]:
     return [Problem(what, where=where, fix="call model.eval() first")]
 
 
-def _failure(error: Exception) -> Problem:
+_EXPERTS = f"""{THREE_WAYS}. An example:
+    @hlsgen.nn.register(YourMixture)
+    def convert(module):
+        moe = hlsgen.nn.MoE(width, hidden, experts=len(module.experts), k=module.k)
+        with torch.no_grad():
+            moe.router_weight[0] = module.router.weight
+            for i, expert in enumerate(module.experts):
+                moe.fc1_weight[i], moe.fc1_bias[i] = expert.fc1.weight, expert.fc1.bias
+                moe.fc2_weight[i], moe.fc2_bias[i] = expert.fc2.weight, expert.fc2.bias
+        return moe"""
+
+
+def _failure(error: Exception, *, experts: bool) -> Problem:
     """An export that failed: control flow that depends on data, or an error of the model itself."""
     where, text = raised_at(error.__traceback__), clean(str(error).strip().partition("\n")[0])
-    if "DataDependent" in type(error).__name__ or "data-dependent" in str(error):
+    if _is_undecided(error):
         return Problem(
             "control flow must not depend on the input's values",
             where=where,
             why="hardware runs one fixed program for every image",
-            fix="replace the branch by torch.where, or decide it outside the model",
+            fix=_EXPERTS if experts else "replace the branch by torch.where, or decide it outside the model",
+            name="mixture of experts" if experts else "decision by the image",
         )
-    return Problem("torch.export can't trace the model", where=where, why=f"{type(error).__name__}: {text}")
+    return Problem(
+        "torch.export can't trace the model",
+        where=where,
+        why=f"{type(error).__name__}: {text}",
+        fix="make torch.export.export(model, (image,)) work; hlsgen reads what it returns",
+        name="forward that can't be traced",
+    )
 
 
 def _interpret(result: Capture, problems: list[Problem], *, weights: bool) -> None:
@@ -237,14 +292,15 @@ def _interpret(result: Capture, problems: list[Problem], *, weights: bool) -> No
         return
     if weights:
         problems += weight_problems({item.path: item.tensor for item in export.constants.values()})
-    interface = _interface(export)
-    problems += interface
+    entrance = _entrance(export)
+    problems += entrance + _results(export)
     image = export.inputs[0] if export.inputs else None
-    if interface or not isinstance(image, Input):
+    if entrance or not isinstance(image, Input):
         return
     reader = Reader(export, image)
     reading = reader.run()
     result.status = reading.status
+    result.terms, result.outputs = tuple(reader.terms.made), reading.outputs
     problems += reading.problems
     if reading.outputs:
         problems += check(*reading.outputs)
@@ -252,8 +308,8 @@ def _interpret(result: Capture, problems: list[Problem], *, weights: bool) -> No
             result.graph = emit(*reading.outputs)
 
 
-def _interface(export: Export) -> list[Problem]:
-    """Problems of inputs, outputs and state."""
+def _entrance(export: Export) -> list[Problem]:
+    """Problems of inputs: nothing can be read without them."""
     problems = []
     if len(export.inputs) != 1 and not (len(export.inputs) == 2 and _is_task_input(export.inputs[1])):
         problems.append(Problem(f"model must have one input, not {len(export.inputs)}"))
@@ -261,13 +317,20 @@ def _interface(export: Export) -> list[Problem]:
         problems.append(Problem("the model's input must be a tensor"))
     else:
         problems += _image(export.inputs[0])
+    return problems
+
+
+def _results(export: Export) -> list[Problem]:
+    """Problems of outputs and state: all that is inside is read all the same."""
+    problems = []
     if (len(export.outputs) != 1 and len(export.inputs) == 1) or not export.outputs:
         what = f"model must return one tensor, not {len(export.outputs)}"
         fix = "wrap the model and return the logits only"
-        problems.append(Problem(what, fix=fix))
+        problems.append(Problem(what, fix=fix, name="several outputs"))
     if export.mutations:
         what, why = "forward must not write to the model's state", "hardware keeps no state between images"
-        problems.append(Problem(what, where=listed(export.mutations), why=why))
+        fix = "compute it from the image alone, or keep it outside the model"
+        problems.append(Problem(what, where=listed(export.mutations), why=why, fix=fix, name="state"))
     return problems
 
 

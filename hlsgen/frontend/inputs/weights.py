@@ -12,7 +12,7 @@ from torch import nn
 from hlsgen.errors import Problem, UsageError, shown
 from hlsgen.frontend.read.bounds import printable, reason
 from hlsgen.frontend.read.foreign import PICKLES, refuse_pickle
-from hlsgen.frontend.read.precision import note
+from hlsgen.frontend.rules.interpret import converted_weights
 
 _SAVE = "save them with safetensors.torch.save_file(model.state_dict(), FILE)"
 _LISTED = 40
@@ -36,7 +36,7 @@ def load_weights(model: object, spec: str) -> str:
     if problems:
         raise UsageError(problems)
     model.load_state_dict(stored, strict=False)
-    return note(stored.values())
+    return converted_weights(stored)
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:

@@ -3,44 +3,27 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import nn
 
 from hlsgen.frontend.read.export import Call, Constant, Export, Input
 
 _OTHERS = (torch.float16, torch.bfloat16, torch.float64)
 
 
-def note(tensors: Iterable[torch.Tensor]) -> str:
-    """What is said of tensors that are converted; empty where none is."""
-    counts = Counter(str(item.dtype).removeprefix("torch.") for item in tensors if item.dtype in _OTHERS)
-    found = ", ".join(f"{count} of {kind}" for kind, count in sorted(counts.items()))
-    return f"weights were converted to float32: {found}" if found else ""
-
-
-def module_in_float32(model: nn.Module) -> tuple[nn.Module, str]:
-    """The model, or its copy in float32 with what was converted."""
-    text = note([*model.parameters(), *model.buffers()])
-    return (copy.deepcopy(model).float(), text) if text else (model, "")
-
-
-def export_in_float32(export: Export) -> tuple[Export, str]:
-    """The export, or the same in float32 with what was converted.
+def export_in_float32(export: Export) -> Export:
+    """The export itself, or the same in float32.
 
     Only where the image has another type are casts to that type casts to float32: they then keep everything
     in one type. Others stay, to be refused.
     """
-    text = note(item.tensor for item in export.constants.values())
+    other = any(item.tensor.dtype in _OTHERS for item in export.constants.values())
     image = export.inputs[0] if export.inputs else None
     kind = image.dtype if isinstance(image, Input) and image.dtype in _OTHERS else None
-    if not text and kind is None:
-        return export, ""
+    if not other and kind is None:
+        return export
     constants = {
         name: Constant(item.tensor.float(), item.path) if item.tensor.dtype in _OTHERS else item
         for name, item in export.constants.items()
@@ -49,8 +32,7 @@ def export_in_float32(export: Export) -> tuple[Export, str]:
     if kind is not None and isinstance(image, Input):
         inputs = (dataclasses.replace(image, dtype=torch.float32), *inputs[1:])
         calls = tuple(_call(call, kind) for call in calls)
-    changed = dataclasses.replace(export, inputs=inputs, constants=constants, calls=calls, reference=None)
-    return changed, text or f"the program was converted to float32 from {str(kind).removeprefix('torch.')}"
+    return dataclasses.replace(export, inputs=inputs, constants=constants, calls=calls, reference=None)
 
 
 def _call(call: Call, kind: torch.dtype) -> Call:

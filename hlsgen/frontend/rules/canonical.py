@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hlsgen.errors import Problem
+from hlsgen.frontend.rules.placement import placed
 from hlsgen.frontend.rules.terms import Term, Unknown, is_head_sum
 from hlsgen.ir import Graph, GraphBuilder
 from hlsgen.ops import Context, Linear
@@ -19,8 +20,8 @@ def kind(term: Term) -> str:
             return "the image"
         case FloatOp() as op:
             return op.words()
-        case other:
-            return type(other).__name__
+        case _:
+            return "what was refused before"
 
 
 def order(*outputs: Term) -> list[Term]:
@@ -61,12 +62,15 @@ def check(*outputs: Term) -> list[Problem]:
         if what:
             refused.add(term)
             why, fix = term.op.advice
-            problems.append(Problem(what, where=str(term.source), why=why, fix=fix))
+            name, general = placed(term)
+            problems.append(Problem(what, str(term.source), why, fix or general, name))
     problems += [
         Problem(
             f"the output must be the result of a linear layer, not {kind(output)}",
             where=str(output.source),
             why="the last command streams a linear layer's results out",
+            fix="end the model with a linear layer; one of ones on the diagonal changes nothing",
+            name="output of another layer",
         )
         for output in dict.fromkeys(outputs)
         if not isinstance(output.op, Linear | Unknown) and output not in heads
