@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from hlsgen.design import Design
-from hlsgen.errors import CalibrationError, Problem, QuantizationWarning, UsageError
+from hlsgen.errors import CalibrationError, CaptureWarning, Problem, QuantizationWarning, UsageError
 from hlsgen.fit.options import Asked, CompileOptions
 from hlsgen.host.collector import collector_paused
 from hlsgen.ir import Graph, outputs, quantize_images
@@ -32,7 +32,9 @@ _NO_CALIBRATION = Problem(
 )
 
 
-def capture(model: Any, example_inputs: Any = None) -> Graph:
+def capture(
+    model: Any, example_inputs: Any = None, *, image: np.ndarray | None = None, compare: bool = True
+) -> Graph:
     """The float Graph of a PyTorch module in eval mode, or of a saved export.
 
     Parameters
@@ -42,13 +44,20 @@ def capture(model: Any, example_inputs: Any = None) -> Graph:
     example_inputs
         For an `nn.Module` one image [1, C, H, W], a tensor or an array. Only its shape matters. A model of
         several tasks takes a tuple: the image and the number of a task.
+    image
+        float32 [1, C, H, W], preprocessed: the graph is compared with the model on it. Without it on the
+        example, or on a random one where all pixels of the example are equal.
+    compare
+        False: don't compare the graph with the model.
+
+    Warns with `CaptureWarning` where the weights are not float32.
 
     Raises `UnsupportedModel` with every problem, each with the user's module path and source line.
     """
     from hlsgen.frontend.capture import capture as capture_torch
 
     with collector_paused():
-        return capture_torch(model, example_inputs)
+        return capture_torch(model, example_inputs, image=image, compare=compare)
 
 
 def quantize(graph: Graph, calibration: np.ndarray, config: QuantizeConfig | None = None) -> Quantized:
@@ -153,6 +162,8 @@ def build(
     calibration: str | None = None,
     samples: str | None = None,
     shape: tuple[int, ...] | None = None,
+    weights: str | None = None,
+    compare: bool = True,
     progress: Callable[[str], None] = lambda _: None,
     **options: Unpack[Asked],
 ) -> Design:
@@ -161,7 +172,8 @@ def build(
     Parameters
     ----------
     model
-        A shipped example, a file saved by torch.export, or `package.module:factory`.
+        A shipped example, `package.module:factory`, a file of `torch.export` (.pt2) or `torch.onnx.export`
+        (.onnx), or a folder of Hugging Face with config.json and safetensors.
     directory
         The build folder.
     calibration
@@ -171,6 +183,10 @@ def build(
         calibration images.
     shape
         [C, H, W] when the factory returns no example input; else that of the calibration images.
+    weights
+        A safetensors file with the weights of an example's or a factory's model.
+    compare
+        False: don't compare the float Graph with the model on the first calibration image.
     progress
         Called with the name of each stage as it begins.
     options
@@ -199,9 +215,12 @@ def build(
         given = load_data(samples) if samples else None
         data = load_data(calibration or model)
         kept = given or (load_data(model, heldout=True) if model in SHIPPED else data)
-        loaded = load_model(model, shape or tuple(data.images.shape[1:]))
+        loaded = load_model(model, shape or tuple(data.images.shape[1:]), weights)
         progress("capture")
-        float_graph = capture(loaded.model, loaded.example)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", CaptureWarning)
+            float_graph = capture(loaded.model, loaded.example, image=data.images[:1], compare=compare)
+        notes = [text for text in (loaded.note, *(str(item.message) for item in caught)) if text]
         progress("quantize")
         quantized = quantize(float_graph, data.images)
         progress("lower")
@@ -209,6 +228,7 @@ def build(
         generator.start(design.program.parameters, design.rtl_target)
         progress("samples")
         design = replace(design, samples=make_samples(float_graph, quantized.graph, kept))
+        design = _with_warnings(design, notes, CaptureWarning)
         design = _with_clipping(design, kept.images[:KEPT])
         return save(design, Path(directory), generator.text, progress)
 
@@ -218,14 +238,22 @@ def _with_clipping(design: Design, images: np.ndarray) -> Design:
     from hlsgen.quantization.findings import clip_warning
 
     text = clip_warning(images, design.graph.input_type, "the kept samples")
-    if not text:
+    return _with_warnings(design, [text] if text else [], QuantizationWarning)
+
+
+def _with_warnings(design: Design, texts: list[str], kind: type[Warning]) -> Design:
+    """Adds warnings to the design, and gives them."""
+    for text in texts:
+        warnings.warn(text, kind, stacklevel=4)
+    found = [*design.quantization.get("warnings", ()), *texts]
+    if not texts:
         return design
-    warnings.warn(text, QuantizationWarning, stacklevel=3)
-    found = [*design.quantization.get("warnings", ()), text]
     return replace(design, quantization={**design.quantization, "warnings": found})
 
 
-def inspect(model: str, shape: tuple[int, ...] | None = None) -> InspectReport:
+def inspect(
+    model: str, shape: tuple[int, ...] | None = None, weights: str | None = None, *, compare: bool = True
+) -> InspectReport:
     """Every operator of a model, with its support and all problems at once.
 
     Parameters
@@ -234,11 +262,16 @@ def inspect(model: str, shape: tuple[int, ...] | None = None) -> InspectReport:
         As for `build`.
     shape
         [C, H, W] of an image, for a factory that returns no example input.
+    weights
+        A safetensors file with the weights of an example's or a factory's model.
+    compare
+        False: don't compare the float Graph with the model on a random image.
 
     Problems are listed, not raised. Raises `UsageError` for a MODEL that can't be found.
     """
     from hlsgen.frontend.inputs.model import load_model
     from hlsgen.frontend.inspect import inspect as inspect_torch
 
-    loaded = load_model(model, shape)
-    return inspect_torch(loaded.model, loaded.example)
+    loaded = load_model(model, shape, weights)
+    report = inspect_torch(loaded.model, loaded.example, compare=compare)
+    return replace(report, notes=(loaded.note, *report.notes)) if loaded.note else report

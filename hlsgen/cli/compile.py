@@ -9,8 +9,8 @@ import warnings
 from shlex import quote
 
 from hlsgen.cli.answer import Answer
-from hlsgen.cli.values import array, natural, path, positive, shape
-from hlsgen.errors import QuantizationWarning
+from hlsgen.cli.values import array, model_options, natural, path, positive, shape
+from hlsgen.errors import CaptureWarning, QuantizationWarning
 from hlsgen.fit.settings import DEFAULT_BOARD
 from hlsgen.frontend.inputs.shipped import about_models
 
@@ -74,6 +74,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shape", metavar="CxHxW", type=shape, help="the model's input (default: the images')"
     )
+    model_options(parser)
     parser.add_argument("-o", "--output", metavar="DIR", type=path, required=True, help="build folder")
 
 
@@ -84,13 +85,16 @@ def run(options: argparse.Namespace) -> Answer:
 
     asked = Asked(**{name: getattr(options, name) for name in Asked.__annotations__})
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", QuantizationWarning)  # the answer carries them
+        for kind in (QuantizationWarning, CaptureWarning):
+            warnings.simplefilter("ignore", kind)  # the answer carries them
         design = build(
             options.model,
             options.output,
             calibration=options.calibration,
             samples=options.samples,
             shape=options.shape,
+            weights=options.weights,
+            compare=options.compare,
             progress=lambda text: print(f"hlsgen: {text}", file=sys.stderr) if not options.json else None,
             **asked,
         )

@@ -50,6 +50,22 @@ def array(text: str) -> str:
     return text
 
 
+def model_options(parser: argparse.ArgumentParser) -> None:
+    """What can be said of a MODEL besides its shape."""
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        type=path,
+        help="safetensors: weights of an example or a factory",
+    )
+    parser.add_argument(
+        "--no-compare",
+        dest="compare",
+        action="store_false",
+        help="don't compare the float Graph with the model on one image",
+    )
+
+
 def natural(text: str) -> int:
     """0 or a positive integer."""
     if not re.fullmatch(r"[0-9]{1,9}", text):

@@ -60,6 +60,8 @@ class InspectReport:
     """The float Graph of a supported model."""
     architecture: dict[str, str] = field(default_factory=dict)
     """What was understood of the model, part by part: image, tokens, attention, MLP, pooling, outputs."""
+    notes: tuple[str, ...] = ()
+    """What was done to the model that its user should know."""
 
     @property
     def supported(self) -> bool:
@@ -74,6 +76,7 @@ class InspectReport:
             "architecture": self.architecture,
             "ops": [use.as_dict() for use in self.ops],
             "problems": [{key: getattr(problem, key) for key in keys} for problem in self.problems],
+            "notes": list(self.notes),
         }
 
     def __str__(self) -> str:
@@ -88,16 +91,17 @@ class InspectReport:
         calls = sum(use.count for use in self.ops)
         verdict = "all supported" if self.supported else f"{len(self.problems)} problem(s)"
         lines += ["", f"{calls} calls of {len(self.ops)} ops: {verdict}"]
+        lines += [f"note: {note}" for note in self.notes]
         lines += [f"\n{problem}" for problem in self.problems]
         return "\n".join(lines)
 
 
-def inspect(model: Model, example_inputs: Any = None) -> InspectReport:
+def inspect(model: Model, example_inputs: Any = None, *, compare: bool = True) -> InspectReport:
     """Report every operator of the export; arguments as for `capture`. Problems are listed, not raised."""
-    result = examine(model, example_inputs)
+    result = examine(model, example_inputs, compare=compare)
     terms = order(*result.outputs) if result.outputs else result.terms
     understood = outline(terms, result.outputs)
-    return InspectReport(_uses(result), result.problems, result.graph, understood)
+    return InspectReport(_uses(result), result.problems, result.graph, understood, tuple(result.notes))
 
 
 def _verdict(use: OpUse) -> str:

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 
 from hlsgen.ir import Source
@@ -74,6 +75,8 @@ class Export:
     calls: tuple[Call, ...]
     outputs: tuple[Ref | Opaque, ...]
     mutations: tuple[str, ...] = field(default=())
+    reference: Callable[[Sequence[np.ndarray]], list[np.ndarray]] | None = field(default=None, compare=False)
+    """What computes the outputs by other means than the calls; None: only the calls do."""
 
 
 def logits_only(outputs: list[Ref | Opaque], keys: object, leaves: Sequence[int]) -> tuple[Ref | Opaque, ...]:
