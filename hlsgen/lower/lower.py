@@ -13,6 +13,7 @@ from hlsgen.lower.commands import CommandBuilder
 from hlsgen.lower.interleave import interleave
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.limits import check_holds, check_limits
+from hlsgen.lower.order import order
 from hlsgen.lower.size import (
     ArrayShape,
     accumulator_bits,
@@ -68,7 +69,7 @@ def prepare(graph: Graph) -> Prepared:
     """The steps of a graph on any array; raises `UnsupportedModel` with every node that no step covers."""
     if not graph.input_type.is_integer:
         raise UsageError("lower: the graph must be quantized first")
-    steps = Matcher(graph).steps()
+    steps = order(Matcher(graph).steps())
     return Prepared(graph, steps, accumulator_bits(steps, graph))
 
 

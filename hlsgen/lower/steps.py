@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Graph -> steps: which nodes one command executes together, in program order."""
+"""Graph -> steps: which nodes one command executes together; see `order` for their order."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class Matcher:
         return any(name in needed for needed in self._needed)
 
     def steps(self) -> list[Step]:
-        """The steps in program order; raises `UnsupportedModel` with all problems."""
+        """The steps in the order of their products; raises `UnsupportedModel` with all problems."""
         result: list[Step] = []
         routers = {
             name for node in self.graph if isinstance(node.op, IntegerRoute) for name in self._routers(node)
@@ -149,7 +149,7 @@ class Matcher:
                 self._refuse(node, "no command executes this node in this place")
         if self.problems:
             raise UnsupportedModel(self.problems)
-        return _operands_last(_ordered(result))
+        return result
 
     def _check_memories(self, steps: list[Step]) -> None:
         """Refuse a tensor that lies in another memory than its reader's: int8 features, int16 residual."""
@@ -366,46 +366,3 @@ def _expert_layer(layer: Node, expert: int, tokens: int) -> Node:
     linear = IntegerLinear(**fields, low=op.low, high=op.high, scale=op.scale)
     kind = dataclasses.replace(layer.type, shape=(tokens, layer.type.shape[-1]))
     return dataclasses.replace(layer, name=f"{layer.name}_{expert}", op=linear, type=kind)
-
-
-def _ordered(steps: list[Step]) -> list[Step]:
-    """The same steps; what a step reads and only later ones make comes right before it."""
-    makers: dict[str, Step] = {}
-    for step in steps:
-        makers.setdefault(step.result, step)  # experts make one tensor together
-    done: dict[int, Step] = {}
-
-    def visit(step: Step) -> None:
-        if id(step) not in done:
-            for name in sources(step):
-                if name in makers and makers[name] is not step:
-                    visit(makers[name])
-            done[id(step)] = step
-
-    for step in steps:
-        visit(step)
-    return list(done.values())
-
-
-def sources(step: Step) -> tuple[str, ...]:
-    """The tensors that a step reads."""
-    if isinstance(step, AttentionStep):
-        return (*step.scores.inputs, step.context.inputs[1])
-    return (step.rows.tensor, *([step.addend] if step.addend else []))
-
-
-def _operands_last(steps: list[Step]) -> list[Step]:
-    """Move each attention's keys, values and queries right before it, the queries last.
-
-    Keys and values lie in memories of their own, which hold those of one attention. Attention starts with a
-    tile of queries but needs all keys, so the queries should drain last.
-    """
-    result = list(steps)
-    for step in steps:
-        if isinstance(step, AttentionStep):
-            query, key, value = *step.scores.inputs, step.context.inputs[1]
-            made = {other.result: other for other in result}
-            for name in (*(name for name in made if name in (key, value)), query):
-                result.remove(made[name])
-                result.insert(result.index(step), made[name])
-    return result
