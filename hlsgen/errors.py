@@ -127,5 +127,9 @@ class ToolTimedOut(ToolFailed):
     """A tool took longer than it may."""
 
 
+class OutputDropped(UserWarning):
+    """The model's last operator is left to the host: its result follows from what the accelerator gives."""
+
+
 class ClippedInput(UserWarning):
     """Many pixels lie outside what the input's integers can hold: most likely a wrong preprocessing."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -15,7 +15,8 @@ from hlsgen.design import Design
 from hlsgen.errors import CalibrationError, Problem, QuantizationWarning, UsageError
 from hlsgen.fit.options import Asked, CompileOptions
 from hlsgen.host.collector import collector_paused
-from hlsgen.ir import Graph, outputs, quantize_images
+from hlsgen.ir import Graph, quantize_images
+from hlsgen.ir import outputs as first_output
 from hlsgen.store.samples import Samples
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _NO_CALIBRATION = Problem(
 )
 
 
-def capture(model: Any, example_inputs: Any = None) -> Graph:
+def capture(model: Any, example_inputs: Any = None, outputs: Sequence[str] | None = None) -> Graph:
     """The float Graph of a PyTorch module in eval mode, or of a saved export.
 
     Parameters
@@ -42,13 +43,16 @@ def capture(model: Any, example_inputs: Any = None) -> Graph:
     example_inputs
         For an `nn.Module` one image [1, C, H, W], a tensor or an array. Only its shape matters. A model of
         several tasks takes a tuple: the image and the number of a task.
+    outputs
+        Names of the outputs to keep: of a dictionary or dataclass its keys, of a tuple numbers, `a.b` of what
+        is nested; `a` is all of `a`. Without names `logits` if there is such an output, else all of them.
 
-    Raises `UnsupportedModel` with every problem, each with the user's module path and source line.
+    Raises `UsageError` for an output that is not there, and `UnsupportedModel` with every problem, each with the user's module path and source line.
     """
     from hlsgen.frontend.capture import capture as capture_torch
 
     with collector_paused():
-        return capture_torch(model, example_inputs)
+        return capture_torch(model, example_inputs, outputs)
 
 
 def quantize(graph: Graph, calibration: np.ndarray, config: QuantizeConfig | None = None) -> Quantized:
@@ -140,7 +144,7 @@ def make_samples(float_graph: Graph, graph: Graph, data: Data) -> Samples:
     if images.shape[1:] != graph.input_type.shape:
         wanted = ", ".join(map(str, graph.input_type.shape))
         raise UsageError(f"images must have shape [N, {wanted}], not {list(images.shape)}")
-    reference = outputs(float_graph, images).reshape(len(images), -1)
+    reference = first_output(float_graph, images).reshape(len(images), -1)
     labels = None if data.labels is None else np.asarray(data.labels[:KEPT], np.int64)
     # Nothing is said of clipped pixels here: `build` says it of the samples as a whole.
     return Samples(quantize_images(images, graph.input_type), labels, reference)
@@ -153,6 +157,7 @@ def build(
     calibration: str | None = None,
     samples: str | None = None,
     shape: tuple[int, ...] | None = None,
+    outputs: Sequence[str] | None = None,
     progress: Callable[[str], None] = lambda _: None,
     **options: Unpack[Asked],
 ) -> Design:
@@ -171,6 +176,8 @@ def build(
         calibration images.
     shape
         [C, H, W] when the factory returns no example input; else that of the calibration images.
+    outputs
+        As for `capture`.
     progress
         Called with the name of each stage as it begins.
     options
@@ -201,7 +208,7 @@ def build(
         kept = given or (load_data(model, heldout=True) if model in SHIPPED else data)
         loaded = load_model(model, shape or tuple(data.images.shape[1:]))
         progress("capture")
-        float_graph = capture(loaded.model, loaded.example)
+        float_graph = capture(loaded.model, loaded.example, outputs)
         progress("quantize")
         quantized = quantize(float_graph, data.images)
         progress("lower")
@@ -225,7 +232,9 @@ def _with_clipping(design: Design, images: np.ndarray) -> Design:
     return replace(design, quantization={**design.quantization, "warnings": found})
 
 
-def inspect(model: str, shape: tuple[int, ...] | None = None) -> InspectReport:
+def inspect(
+    model: str, shape: tuple[int, ...] | None = None, outputs: Sequence[str] | None = None
+) -> InspectReport:
     """Every operator of a model, with its support and all problems at once.
 
     Parameters
@@ -234,6 +243,8 @@ def inspect(model: str, shape: tuple[int, ...] | None = None) -> InspectReport:
         As for `build`.
     shape
         [C, H, W] of an image, for a factory that returns no example input.
+    outputs
+        As for `capture`.
 
     Problems are listed, not raised. Raises `UsageError` for a MODEL that can't be found.
     """
@@ -241,4 +252,4 @@ def inspect(model: str, shape: tuple[int, ...] | None = None) -> InspectReport:
     from hlsgen.frontend.inspect import inspect as inspect_torch
 
     loaded = load_model(model, shape)
-    return inspect_torch(loaded.model, loaded.example)
+    return inspect_torch(loaded.model, loaded.example, outputs)

@@ -21,6 +21,7 @@ from hlsgen.errors import (
     ClippedInput,
     HlsgenError,
     Problem,
+    OutputDropped,
     QuantizationWarning,
     UsageError,
 )
@@ -152,13 +153,13 @@ def _plain_warnings() -> Iterator[None]:
             file: TextIO | None = None,
             line: str | None = None,
         ) -> None:
-            if issubclass(category, QuantizationWarning | ClippedInput):
+            if issubclass(category, QuantizationWarning | ClippedInput | OutputDropped):
                 print(for_terminal(f"warning: {message}", sys.stderr.encoding), file=sys.stderr)
             else:
                 default(message, category, filename, lineno, file, line)
 
         warnings.showwarning = show
-        for category in (QuantizationWarning, ClippedInput):
+        for category in (QuantizationWarning, ClippedInput, OutputDropped):
             warnings.simplefilter("always", category)
         yield
 

@@ -9,7 +9,7 @@ import warnings
 from shlex import quote
 
 from hlsgen.cli.answer import Answer
-from hlsgen.cli.values import array, natural, path, positive, shape
+from hlsgen.cli.values import array, names, natural, path, positive, shape
 from hlsgen.errors import QuantizationWarning
 from hlsgen.fit.settings import DEFAULT_BOARD
 from hlsgen.frontend.inputs.shipped import about_models
@@ -74,6 +74,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shape", metavar="CxHxW", type=shape, help="the model's input (default: the images')"
     )
+    parser.add_argument(
+        "--outputs", metavar="A,B", type=names, help="outputs to keep (default: logits, or all of them)"
+    )
     parser.add_argument("-o", "--output", metavar="DIR", type=path, required=True, help="build folder")
 
 
@@ -91,6 +94,7 @@ def run(options: argparse.Namespace) -> Answer:
             calibration=options.calibration,
             samples=options.samples,
             shape=options.shape,
+            outputs=options.outputs,
             progress=lambda text: print(f"hlsgen: {text}", file=sys.stderr) if not options.json else None,
             **asked,
         )

@@ -8,6 +8,7 @@ import math
 import re
 
 from hlsgen.errors import shown
+from hlsgen.ir import OUTPUT_NAME
 
 _PART, _PATH = 255, 4095
 """Bytes of a file's name, and of a path."""
@@ -48,6 +49,15 @@ def array(text: str) -> str:
     rows, columns, depth = parse_array(text)
     ArrayShape(rows=rows, columns=columns, depth=depth)
     return text
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names of outputs, written A,B."""
+    found = tuple(text.split(","))
+    if len(text) > _PATH or not all(OUTPUT_NAME.fullmatch(name) for name in found):
+        rule = "must be names of outputs, for example last_hidden_state,pooler_output"
+        raise argparse.ArgumentTypeError(f"{rule}, not {shown(text)}")
+    return found
 
 
 def natural(text: str) -> int:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +14,9 @@ import torch
 from torch import nn
 from torch.export import ExportedProgram
 
-from hlsgen.errors import Problem, UnsupportedModel, UsageError
+from hlsgen.errors import OutputDropped, Problem, UnsupportedModel, UsageError
 from hlsgen.frontend.read.export import Export, Input, Opaque
+from hlsgen.frontend.read.leaves import choose, to_host
 from hlsgen.frontend.read.places import clean, raised_at
 from hlsgen.frontend.read.torch_export import from_exported, quiet_export
 from hlsgen.frontend.rules.canonical import check, emit
@@ -33,9 +35,11 @@ class Capture:
     status: dict[str, str] = field(default_factory=dict)
     graph: Graph | None = None
     problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What the graph leaves to the host."""
 
 
-def capture(model: Model, example_inputs: Any = None) -> Graph:
+def capture(model: Model, example_inputs: Any = None, outputs: Sequence[str] | None = None) -> Graph:
     """Turn a model in eval mode into its float Graph.
 
     Parameters
@@ -46,31 +50,39 @@ def capture(model: Model, example_inputs: Any = None) -> Graph:
         For an `nn.Module`: one float32 image [1, C, H, W], a tensor or an array, or a tuple of one, or a
         mapping of one from the argument's name (`pixel_values`). Only its shape matters. A model of several
         tasks takes a tuple or mapping of two: the image and any task number; it returns a tuple with the
-        output of each task, or one output for all.
+        outputs of each task, or those for all.
+    outputs
+        Names of the outputs to keep, as `hlsgen.frontend.read.leaves.choose` has them.
+
+    Warns with `OutputDropped` when softmax, log_softmax or argmax at the model's end is left to the host.
 
     Raises
     ------
+    UsageError
+        For an output that is not there.
     UnsupportedModel
         With every problem found, each with the user's module path and source line.
     """
-    result = examine(model, example_inputs)
+    result = examine(model, example_inputs, outputs)
     if result.graph is None:
         raise UnsupportedModel(result.problems)
+    for note in result.notes:
+        warnings.warn(note, OutputDropped, stacklevel=2)
     return result.graph
 
 
-def examine(model: Model, example_inputs: Any = None) -> Capture:
+def examine(model: Model, example_inputs: Any = None, outputs: Sequence[str] | None = None) -> Capture:
     """Like `capture`, but return the problems instead of raising them."""
     threads = torch.get_num_threads()
     # Index arithmetic is too short to share between threads.
     torch.set_num_threads(1)
     try:
-        return _examine(model, example_inputs)
+        return _examine(model, example_inputs, outputs)
     finally:
         torch.set_num_threads(threads)
 
 
-def _examine(model: Model, example_inputs: Any) -> Capture:
+def _examine(model: Model, example_inputs: Any, outputs: Sequence[str] | None) -> Capture:
     result = Capture()
     problems: list[Problem] = []
     if isinstance(model, nn.Module):
@@ -84,6 +96,7 @@ def _examine(model: Model, example_inputs: Any) -> Capture:
     else:
         raise UsageError(f"model must be an nn.Module or an ExportedProgram, not {type(model).__name__!r}")
     if result.export is not None:
+        result.export, result.notes = to_host(choose(result.export, outputs))
         _interpret(result, problems, weights=not isinstance(model, nn.Module))
     result.problems = merged(problems)
     if problems:
@@ -208,7 +221,7 @@ def _interpret(result: Capture, problems: list[Problem], *, weights: bool) -> No
     if reading.outputs:
         problems += check(*reading.outputs)
         if not problems:
-            result.graph = emit(*reading.outputs)
+            result.graph = emit(*reading.outputs, names=reading.names, early=reading.order)
 
 
 def _interface(export: Export) -> list[Problem]:
@@ -220,10 +233,8 @@ def _interface(export: Export) -> list[Problem]:
         problems.append(Problem("the model's input must be a tensor"))
     else:
         problems += _image(export.inputs[0])
-    if (len(export.outputs) != 1 and len(export.inputs) == 1) or not export.outputs:
-        what = f"model must return one tensor, not {len(export.outputs)}"
-        fix = "wrap the model and return the logits only"
-        problems.append(Problem(what, fix=fix))
+    if not export.outputs:
+        problems.append(Problem("the model must return a tensor, not None"))
     if export.mutations:
         what, why = "forward must not write to the model's state", "hardware keeps no state between images"
         problems.append(Problem(what, where=listed(export.mutations), why=why))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +55,8 @@ class InspectReport:
     """All that stands in the way; empty for a supported model."""
     graph: Graph | None
     """The float Graph of a supported model."""
+    notes: tuple[str, ...] = ()
+    """What is left to the host."""
 
     @property
     def supported(self) -> bool:
@@ -66,6 +69,7 @@ class InspectReport:
         return {
             "supported": self.supported,
             "ops": [use.as_dict() for use in self.ops],
+            **({"notes": list(self.notes)} if self.notes else {}),
             "problems": [{key: getattr(problem, key) for key in keys} for problem in self.problems],
         }
 
@@ -80,14 +84,17 @@ class InspectReport:
         calls = sum(use.count for use in self.ops)
         verdict = "all supported" if self.supported else f"{len(self.problems)} problem(s)"
         lines += ["", f"{calls} calls of {len(self.ops)} ops: {verdict}"]
+        lines += [f"note: {note}" for note in self.notes]
         lines += [f"\n{problem}" for problem in self.problems]
         return "\n".join(lines)
 
 
-def inspect(model: Model, example_inputs: Any = None) -> InspectReport:
+def inspect(
+    model: Model, example_inputs: Any = None, outputs: Sequence[str] | None = None
+) -> InspectReport:
     """Report every operator of the export; arguments as for `capture`. Problems are listed, not raised."""
-    result = examine(model, example_inputs)
-    return InspectReport(_uses(result), result.problems, result.graph)
+    result = examine(model, example_inputs, outputs)
+    return InspectReport(_uses(result), result.problems, result.graph, result.notes)
 
 
 def _uses(result: Capture) -> tuple[OpUse, ...]:

@@ -20,7 +20,10 @@ class Add(FloatOp):
     """Float: x + y."""
 
     part: ClassVar[Part] = Part.STREAM
-    reads: ClassVar[tuple[Input, ...]] = (Input(Kind.WIDE, (Part.STREAM,)), Input(Kind.WIDE, (Part.LINEAR,)))
+    reads: ClassVar[tuple[Input, ...]] = (
+        Input(Kind.WIDE, (Part.STREAM, Part.SELECTED)),
+        Input(Kind.WIDE, (Part.LINEAR,)),
+    )
     gives: ClassVar[tuple[Kind, ...]] = (Kind.WIDE, Kind.OUTPUT)
     units: ClassVar[tuple[str, ...]] = ("drain_add",)
     shares: ClassVar[tuple[int, ...]] = (0, 1)

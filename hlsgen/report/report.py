@@ -127,7 +127,9 @@ def make_report(design: Compiled) -> Report:
 def measure(design: Compiled) -> Accuracy:
     """Accuracy of golden and of the float model on the design's samples."""
     samples = design.samples
-    integers, _ = design.sample_golden
+    golden, _ = design.sample_golden
+    first = next(iter(golden.values()))
+    integers = first.reshape(len(first), -1)
     classes = integers.argmax(-1)
     reference, labels = samples.reference, samples.labels
     correct = right = same = noise = centred = None

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,19 +74,8 @@ class Export:
     calls: tuple[Call, ...]
     outputs: tuple[Ref | Opaque, ...]
     mutations: tuple[str, ...] = field(default=())
-
-
-def logits_only(outputs: list[Ref | Opaque], keys: object, leaves: Sequence[int]) -> tuple[Ref | Opaque, ...]:
-    """The logits of a mapping with the key `logits`, as `transformers` returns it; else all outputs.
-
-    `keys` are the mapping's, or whatever describes another kind of result; `leaves` counts each value's
-    outputs.
-    """
-    if not isinstance(keys, list) or "logits" not in keys or len(keys) != len(leaves):
-        return tuple(outputs)
-    index = keys.index("logits")
-    start = sum(leaves[:index])
-    return tuple(outputs[start : start + leaves[index]])
+    names: tuple[str, ...] = ()
+    """Of the outputs, each by its path in what the model returns; '' is that of a tensor alone."""
 
 
 def refs(argument: Any) -> Iterator[str]:

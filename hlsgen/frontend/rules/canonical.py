@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hlsgen.errors import Problem
 from hlsgen.frontend.rules.terms import Term, Unknown, is_head_sum
 from hlsgen.ir import Graph, GraphBuilder
-from hlsgen.ops import Context, Linear
+from hlsgen.ops import Context
 from hlsgen.ops.kinds import FloatOp, Part, either
 
 
@@ -62,15 +62,6 @@ def check(*outputs: Term) -> list[Problem]:
             refused.add(term)
             why, fix = term.op.advice
             problems.append(Problem(what, where=str(term.source), why=why, fix=fix))
-    problems += [
-        Problem(
-            f"the output must be the result of a linear layer, not {kind(output)}",
-            where=str(output.source),
-            why="the last command streams a linear layer's results out",
-        )
-        for output in dict.fromkeys(outputs)
-        if not isinstance(output.op, Linear | Unknown) and output not in heads
-    ]
     return problems
 
 
@@ -96,14 +87,17 @@ def _misplaced(op: FloatOp, term: Term, refused: set[Term]) -> str:
     return ""
 
 
-def emit(*outputs: Term) -> Graph:
-    """The verified Graph; one output for each task."""
-    terms = order(*outputs)
+def emit(*outputs: Term, names: Sequence[str] = (), early: Sequence[Term] = ()) -> Graph:
+    """The verified Graph; its outputs task by task, `names`: see `Graph`.
+
+    early: the outputs in another order, to which the nodes keep.
+    """
+    terms = order(*(early or outputs))
     image = next(term for term in terms if term.op is None)
     builder = GraphBuilder(image.name, image.type)
-    names = {image: image.name}
+    known = {image: image.name}
     for term in terms:
         if term.op is not None:
-            inputs = [names[before] for before in term.inputs]
-            names[term] = builder.add(term.name, term.op, inputs, term.source)
-    return builder.finish(*(names[output] for output in outputs))
+            inputs = [known[before] for before in term.inputs]
+            known[term] = builder.add(term.name, term.op, inputs, term.source)
+    return builder.finish(*(known[output] for output in outputs), names=names)

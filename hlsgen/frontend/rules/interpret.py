@@ -15,8 +15,10 @@ import torch
 from hlsgen.errors import Problem, TypeMismatch
 from hlsgen.frontend import rules
 from hlsgen.frontend.read.export import GETITEM, Call, Export, Input, Opaque, Ref, uses
-from hlsgen.frontend.read.places import clean
+from hlsgen.frontend.read.leaves import by_task
+from hlsgen.frontend.read.places import clean, identifier
 from hlsgen.frontend.rules.dense_experts import OPERATOR
+from hlsgen.frontend.rules.drained import Drained, Leaf
 from hlsgen.frontend.rules.inplace import constant_writes, overwritten
 from hlsgen.frontend.rules.rule import REWRITES, RULES, CallSite
 from hlsgen.frontend.rules.terms import Refusal, Task, Term, Terms, Unknown, Value
@@ -75,7 +77,11 @@ class Reading:
     status: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     outputs: tuple[Term, ...] = ()
-    """One for each task; empty while any of them has a problem."""
+    """Those of a run, task by task; empty while any of them has a problem."""
+    names: tuple[str, ...] = ()
+    """Of a run's outputs, where there are several."""
+    order: tuple[Term, ...] = ()
+    """The outputs by the place of what they show in the model."""
 
 
 def unsupported(target: str) -> Refusal:
@@ -209,34 +215,59 @@ class Reader:
         return argument
 
     def _finish(self) -> None:
-        terms = [self._output(output) for output in self.export.outputs]
+        names, parts = by_task(self.export)
+        found = [self._output(path, item) for path, item in zip(self.export.names, self.export.outputs, strict=True)]
         choices = {len(term.inputs) for term in self.terms.made if isinstance(term.op, Choose)}
-        tasks = max(choices, default=len(terms))
-        if len(terms) == 1:
-            terms = terms * tasks
-        if len(choices) > 1 or len(terms) != tasks:
+        tasks = max(choices, default=parts)
+        if parts == 1:
+            found, parts = found * tasks, tasks
+        if len(choices) > 1 or parts != tasks:
             self.reading.problems.append(
                 Problem(
-                    f"the model must return an output for each task: {tasks}, not {len(terms)}",
+                    f"the model must return an output for each task: {tasks}, not {parts}",
                     why=f"its experts have routers for {', '.join(map(str, sorted(choices)))} tasks",
                     fix="return a tuple with one tensor for each router, or one for all",
                 )
             )
-        self.reading.outputs = tuple(term for term in terms if term is not None)
-        if len(self.reading.outputs) < len(terms):
-            self.reading.outputs = ()
+        leaves = [leaf for leaf in found if leaf is not None]
+        drained = Drained(self.terms, leaves)
+        made = [leaf and self._drained(drained, leaf) for leaf in found]
+        outputs = [term for term in made if term is not None]
+        if len(outputs) == len(found):
+            early = sorted(zip(leaves, outputs, strict=True), key=lambda pair: pair[0].term.serial)
+            self.reading.outputs = tuple(outputs)
+            self.reading.names = names if names != ("",) else ()
+            self.reading.order = tuple(term for _, term in early) if self.reading.names else ()
 
-    def _output(self, output: Ref | Opaque) -> Term | None:
-        value = self.values.get(output.name, _POISON) if isinstance(output, Ref) else _POISON
+    def _drained(self, drained: Drained, leaf: Leaf) -> Term | None:
+        """What the machine drains for an output; None: a problem was listed."""
+        try:
+            return drained.producer(leaf)
+        except Refusal as refusal:
+            self._refuse_output(leaf.name, str(leaf.term.source), refusal)
+            return None
+
+    def _refuse_output(self, path: str, where: str, refusal: Refusal) -> None:
+        others = [name for name in self.export.names if name != path]
+        fix = refusal.fix or (f"leave it out: --outputs {','.join(others)}" if others else "")
+        what = f"output {path}: {refusal.what}" if others else refusal.what
+        self.reading.problems.append(Problem(what, where=where, why=refusal.why, fix=fix))
+
+    def _output(self, path: str, output: Ref | Opaque) -> Leaf | None:
+        if isinstance(output, Opaque):
+            what = f"an output must be a tensor, not {output.text}"
+            self._refuse_output(path, "", Refusal(what))
+            return None
+        value = self.values.get(output.name, _POISON)
         if value is _POISON:
             return None
         try:
             if not isinstance(value, Value):
                 raise Refusal("the output must depend on the input")
-            return settle(self.terms, value, "output")
+            return Leaf(path, settle(self.terms, value, identifier(path) if len(self.export.names) > 1 else "output"))
         except Refusal as refusal:
             where = next((str(call.source) for call in self.export.calls if Ref(call.name) == output), "")
-            self.reading.problems.append(Problem(refusal.what, where=where, why=refusal.why, fix=refusal.fix))
+            self._refuse_output(path, where, refusal)
             return None
 
 
