@@ -67,7 +67,7 @@ def capture(model: Model, example_inputs: Any = None, outputs: Sequence[str] | N
     if result.graph is None:
         raise UnsupportedModel(result.problems)
     for note in result.notes:
-        warnings.warn(note, OutputDropped, stacklevel=2)
+        warnings.warn(note, OutputDropped, stacklevel=3)
     return result.graph
 
 

@@ -36,6 +36,14 @@ class Leaf:
     term: Term
 
 
+def inside(term: Term) -> Refusal:
+    """The refusal of an output that no command can write."""
+    return Refusal(
+        f"an output must be a tensor of tokens, not {kind(term)}",
+        why="attention weights and routings stay inside the array: no command writes them to memory",
+    )
+
+
 class Drained:
     """Makes producers; `leaves` are all outputs of the model."""
 
@@ -65,10 +73,7 @@ class Drained:
             return self._copy(term, name)
         if part in (Part.NORM, Part.ACTIVATION, Part.ATTENTION, Part.MEAN):
             return self._identity(term, name)
-        raise Refusal(
-            f"an output must be a tensor of tokens, not {kind(term)}",
-            why="attention weights and routings stay inside the array: no command writes them to memory",
-        )
+        raise inside(term)
 
     def _identity(self, term: Term, name: str) -> Term:
         width = term.shape[-1]

@@ -18,14 +18,14 @@ from hlsgen.frontend.read.export import GETITEM, Call, Export, Input, Opaque, Re
 from hlsgen.frontend.read.leaves import by_task
 from hlsgen.frontend.read.places import clean, identifier
 from hlsgen.frontend.rules.dense_experts import OPERATOR
-from hlsgen.frontend.rules.drained import Drained, Leaf
+from hlsgen.frontend.rules.drained import Drained, Leaf, inside
 from hlsgen.frontend.rules.inplace import constant_writes, overwritten
 from hlsgen.frontend.rules.rule import REWRITES, RULES, CallSite
 from hlsgen.frontend.rules.terms import Refusal, Task, Term, Terms, Unknown, Value
 from hlsgen.frontend.rules.tokens import settle
 from hlsgen.frontend.rules.views import FOLDABLE, SAME, VIEWS, fold
 from hlsgen.ir import Source, TensorType
-from hlsgen.ops import Choose
+from hlsgen.ops import Choose, Route, Scores, Softmax
 
 for _module in pkgutil.iter_modules(rules.__path__):
     importlib.import_module(f"{rules.__name__}.{_module.name}")  # each registers its rules
@@ -110,6 +110,7 @@ class Reader:
     def __init__(self, export: Export, image: Input) -> None:
         """Set up the environment with the image and all constants."""
         self.reading, self.terms = Reading(), Terms()
+        self._refused_outputs: list[tuple[str, str, Refusal]] = []
         for rewrite in REWRITES:
             export = rewrite(export)
         self.export = export
@@ -232,6 +233,7 @@ class Reader:
         leaves = [leaf for leaf in found if leaf is not None]
         drained = Drained(self.terms, leaves)
         made = [leaf and self._drained(drained, leaf) for leaf in found]
+        self._list_refused(names)
         outputs = [term for term in made if term is not None]
         if len(outputs) == len(found):
             early = sorted(zip(leaves, outputs, strict=True), key=lambda pair: pair[0].term.serial)
@@ -248,10 +250,16 @@ class Reader:
             return None
 
     def _refuse_output(self, path: str, where: str, refusal: Refusal) -> None:
-        others = [name for name in self.export.names if name != path]
-        fix = refusal.fix or (f"leave it out: --outputs {','.join(others)}" if others else "")
-        what = f"output {path}: {refusal.what}" if others else refusal.what
-        self.reading.problems.append(Problem(what, where=where, why=refusal.why, fix=fix))
+        self._refused_outputs.append((path, where, refusal))
+
+    def _list_refused(self, names: Sequence[str]) -> None:
+        """The problems of outputs themselves; where there are others, leaving them out is a way."""
+        refused = {path for path, _, _ in self._refused_outputs}
+        others = [path for path in self.export.names if path not in refused] if len(names) > 1 else []
+        for path, where, refusal in self._refused_outputs:
+            fix = refusal.fix or (f"leave it out: --outputs {','.join(others)}" if others else "")
+            what = f"output {path}: {refusal.what}" if len(names) > 1 else refusal.what
+            self.reading.problems.append(Problem(what, where=where, why=refusal.why, fix=fix))
 
     def _output(self, path: str, output: Ref | Opaque) -> Leaf | None:
         if isinstance(output, Opaque):
@@ -264,6 +272,8 @@ class Reader:
         try:
             if not isinstance(value, Value):
                 raise Refusal("the output must depend on the input")
+            if isinstance(value.term.op, Scores | Softmax | Route):
+                raise inside(value.term)
             return Leaf(path, settle(self.terms, value, identifier(path) if len(self.export.names) > 1 else "output"))
         except Refusal as refusal:
             where = next((str(call.source) for call in self.export.calls if Ref(call.name) == output), "")
