@@ -151,7 +151,8 @@ class Graph:
     """An immutable SSA graph with one image as input and one run for each task.
 
     A graph with several tasks has `Choose` nodes, which take their input number `task`, and is evaluated as
-    one of the graphs that `for_task` returns. A task is chosen for a run; a run gives all outputs of its task.
+    one of the graphs that `for_task` returns. A task is chosen for a run; a run gives all outputs of the
+    task.
     """
 
     input: str
@@ -343,7 +344,9 @@ def outputs(graph: Graph, images: np.ndarray, most: int = 64, task: int = 0) -> 
 def results(graph: Graph, images: np.ndarray, most: int = 64, task: int = 0) -> dict[str, np.ndarray]:
     """All outputs of a run for `task`, by name as in `Graph.results`, for many images [N, ...]."""
     size, wanted = batch_size(graph, most), graph.for_task(task).results()
-    parts = [_kept(graph, images[i : i + size], task, set(wanted.values())) for i in range(0, len(images), size)]
+    parts = [
+        _kept(graph, images[i : i + size], task, set(wanted.values())) for i in range(0, len(images), size)
+    ]
     return {name: np.concatenate([part[tensor] for part in parts]) for name, tensor in wanted.items()}
 
 

@@ -34,8 +34,8 @@ SOURCES, NAME = ("top.cpp", "tb.cpp"), "tb"
 class Result:
     """The results of the C++ for each input.
 
-    results has of each output int64 [inputs, rows, columns]; records holds one array of trace records per input, empty
-    arrays when nothing was traced; tokens is [inputs, experts], what the machine counted of each expert;
+    results has of each output int64 [inputs, rows, columns]; records holds one array of trace records per
+    input, empty arrays when nothing was traced; tokens is [inputs, experts], what the machine counted of each expert;
     schedules has one entry per input where the C++ was built to tell them.
     """
 

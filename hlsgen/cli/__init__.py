@@ -20,8 +20,8 @@ from hlsgen.errors import (
     EXIT_USAGE,
     ClippedInput,
     HlsgenError,
-    Problem,
     OutputDropped,
+    Problem,
     QuantizationWarning,
     UsageError,
 )

@@ -66,7 +66,7 @@ def memory_bytes(facts: dict[str, Any]) -> int:
 
 
 def stored_images(vectors: Vectors, program: Program, image: Image) -> bytes:
-    """Images for a self test: of each its input as it lies in memory, then each output's integers, row by row.
+    """Images for a self test: of each its input as it lies in memory, then its outputs' integers, row by row.
 
     A header of 64 bytes comes first (`VectorsWord`); every part is padded with zeros to 64 bytes.
     """

@@ -31,7 +31,9 @@ def folder(
         "build_id": f"{program.parameters.build_id:#010x}",
         "input_shape": ", ".join(map(str, graph.input_type.shape)),
         "input_scale": f"{graph.input_type.scale:.9g}",
-        "outputs": [_output(name, graph.type_of(tensor)) for name, tensor in graph.for_task(0).results().items()],
+        "outputs": [
+            _output(name, graph.type_of(tensor)) for name, tensor in graph.for_task(0).results().items()
+        ],
         "macs": program.macs,
         "commands": len(program.commands),
         "image_bytes": len(image.pack()),

@@ -89,9 +89,7 @@ class InspectReport:
         return "\n".join(lines)
 
 
-def inspect(
-    model: Model, example_inputs: Any = None, outputs: Sequence[str] | None = None
-) -> InspectReport:
+def inspect(model: Model, example_inputs: Any = None, outputs: Sequence[str] | None = None) -> InspectReport:
     """Report every operator of the export; arguments as for `capture`. Problems are listed, not raised."""
     result = examine(model, example_inputs, outputs)
     return InspectReport(_uses(result), result.problems, result.graph, result.notes)

@@ -135,9 +135,7 @@ def output_layouts(
         wanted, places, start = graph.for_task(task).results(), {}, 0
         for name in (name for name in sweeps if name in wanted.values()):
             rows, columns = graph.type_of(name).shape
-            layout = OutputLayout(
-                tensor=name, rows=rows, columns=columns, sweeps=sweeps[name], start=start
-            )
+            layout = OutputLayout(tensor=name, rows=rows, columns=columns, sweeps=sweeps[name], start=start)
             places[name], start = layout, start + layout.drained_size(parameters) // 2
         found += [dataclasses.replace(places[tensor], name=name) for name, tensor in wanted.items()]
     return tuple(found)

@@ -190,11 +190,6 @@ class Einsum(Tiny):
         return self.merge(torch.einsum("bhid,bhjd->bhij", q, k).softmax(-1) @ v)  # einsum
 
 
-class TwoOutputs(Tiny):
-    def pool(self, x: Tensor) -> Any:
-        return self.head(self.norm(x).mean(1)), x
-
-
 class Constant(Tiny):
     def pool(self, x: Tensor) -> Tensor:  # noqa: ARG002 - the point
         return self.head.weight.sum(1)[None]  # ignores

@@ -160,10 +160,6 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Problem]] = {
             "write the product with matmul or scaled_dot_product_attention",
         ),
     ),
-    "two_outputs": (
-        models.TwoOutputs,
-        Problem("model must return one tensor, not 2", fix="wrap the model and return the logits only"),
-    ),
     "constant": (models.Constant, Problem("the output must depend on the input", at("ignores"))),
     "branch": (
         models.Branch,

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from ctypes import c_void_p
 from pathlib import Path
+from socket import socketpair
 from types import ModuleType
 
 import numpy as np
@@ -12,22 +15,30 @@ import pytest
 
 pytest.importorskip("torch")
 
-from hlsgen.emit.device import Vectors
+import hlsgen
+from hlsgen import Design
+from hlsgen.emit.device import Vectors, describe
 from hlsgen.emit.driver import c_driver
 from hlsgen.emit.hls import hls
 from hlsgen.errors import Mismatch
-from hlsgen.ir import evaluate, quantize_images, results
+from hlsgen.ir import Graph, evaluate, quantize_images, results
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.commands import Target
+from hlsgen.machine.format.interface import ANSWER
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.machine.run.trace import compare
+from hlsgen.rtl.board.top import logits, runs
 from hlsgen.sim import cosim
 from hlsgen.sim.csim import CSim
-from tests.emit.vivado.test_driver import BASE, Buffer, Device
+from hlsgen.store.samples import Samples
+from tests.emit.vivado.test_driver import BASE, Buffer, Device, build_files
+from tests.frontend.rules.test_drained import TwoTasks
 from tests.support.c_driver import Driver, aligned
+from tests.support.experts import Shape
 from tests.support.outputs import NAMES, pictures, quantized, wanted
+from tests.whole.test_readers import BOARD, host_program
 
 ARRAYS = {
     "plain": ArrayShape(rows=4, columns=4, depth=8),
@@ -70,14 +81,17 @@ def test_the_graphs_give_what_the_model_gives() -> None:
 
 
 def test_copies_lose_nothing() -> None:
-    """The integers of the residual stream themselves; those of a norm times its gain, each channel exactly."""
+    """The integers of the residual stream themselves; int8 results to within a step of 16 bits."""
     graph = quantized()[2]
     values = evaluate(graph, integers(3))
     for copy, stream in (("hidden_states_0", "embedding"), ("hidden_states_1", "add"), ("token", "select_2")):
         np.testing.assert_array_equal(values[copy], values[stream])
     for layer, source in (("inner_2", "context"), ("inner_3", "relu")):
         real = values[layer] * graph.type_of(layer).scale
-        assert np.abs(real - values[source] * graph.type_of(source).scale).max() < 1.1 * graph.type_of(layer).scale
+        assert (
+            np.abs(real - values[source] * graph.type_of(source).scale).max()
+            < 1.1 * graph.type_of(layer).scale
+        )
 
 
 def check(program: Program, index: int, output: bytes, records: np.ndarray) -> None:
@@ -189,8 +203,6 @@ def wrong_output(driver: Driver, device: Device, program: Program, stored: bytes
 
 
 def python_driver(folder: Path) -> tuple[ModuleType, Device]:
-    from tests.emit.vivado.test_driver import build_files
-
     found = lowered()
     return build_files(quantized()[2], found, vectors(integers()), folder), Device(found)
 
@@ -208,9 +220,93 @@ def test_the_python_driver_gives_all_of_them(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found[name], expected[name])
         np.testing.assert_array_equal(accelerator.predict(real[0])[name], expected[name][0])
         assert accelerator.scale(name=name) == graph.type_of(tensor).scale
-    with pytest.raises(ValueError, match="name must be one of last_hidden_state, .*, not nothing"):
+    with pytest.raises(ValueError, match=r"name must be one of last_hidden_state, .*, not nothing"):
         accelerator.scale(name="nothing")
     right = device.answer
     device.answer = lambda result: right(result)[:-64] + bytes(64)  # type: ignore[method-assign]
     with pytest.raises(module.DeviceError, match=r"^image 0, output (token|scores) \(0, \d\): must be "):
         accelerator.self_test()
+
+
+def test_tasks_with_several_outputs_each(tmp_path: Path) -> None:
+    """A run gives all outputs of its task; each task has its own places for them."""
+    graph, images, found = two_tasks()
+    program = found.program
+    assert [[layout.name for layout in run] for run in program.runs] == [["logits", "x"]] * 2
+    expected = [list(results(graph, images, task=task).values()) for task in range(2)]
+    interpreter = Interpreter(program.parameters, found.image.pack())
+    for task, index in ((0, 0), (1, 0), (1, 1), (0, 1)):
+        done = interpreter.run(program.input.pack(images[index], 4), task=task)
+        assert compare(program, done.records, evaluate(graph, images[index], task), task) is None
+        for got, value in zip(program.unpack_outputs(done.output, task), expected[task], strict=True):
+            np.testing.assert_array_equal(got, value[index])
+    first, *others = (value for values in expected for value in values)
+    module = build_files(graph, found, Vectors(images=images, outputs=first, others=tuple(others)), tmp_path)
+    device = Device(found)
+    accelerator = module.Accelerator(device, device.allocate, tmp_path)
+    assert accelerator.self_test() == len(images)
+    for task in range(2):
+        got = accelerator.run(images[1], task=task)
+        np.testing.assert_array_equal(got["x"], expected[task][1][1])
+
+
+def two_tasks() -> tuple[Graph, np.ndarray, Lowered]:
+    import torch
+
+    torch.manual_seed(0)
+    pixels = np.random.default_rng(1).normal(size=(32, 1, 6, 6)).astype(np.float32)
+    graph = hlsgen.capture(TwoTasks(Shape()).eval(), (pixels[:1], 0), ["logits", "x"])
+    integer = hlsgen.quantize(graph, pixels).graph
+    images = quantize_images(pixels[:2], integer.input_type)
+    return integer, images, lower(integer, ARRAYS["plain"])
+
+
+def test_a_design_with_several_outputs(tmp_path: Path) -> None:
+    """Build folder, predict, simulate and report know all of them."""
+    graph = quantized()[2]
+    design = hlsgen.compile(graph, samples=Samples(integers(3)), board="ulx3s-85f", array="4x4x8")
+    kept = Design.load(design.save(tmp_path / "x").directory or "")
+    assert kept.graph.names == NAMES
+    assert kept.digest == design.digest
+    real = kept.predict(pictures(2))
+    assert isinstance(real, dict)
+    for name, value in golden(integers(2)).items():
+        np.testing.assert_array_equal(real[name], value * kept.scales()[name])
+    done = kept.simulate("program", samples=2)
+    assert set(graph.outputs) <= set(done.tensors)
+    assert done.classes == ()
+    stored = np.load(tmp_path / "x/data/outputs.npz")
+    np.testing.assert_array_equal(stored["scores"], golden(integers(3))["scores"])
+    size = kept.image.output_bytes
+    data = (tmp_path / "x/data/expected.bin").read_bytes()
+    for index in range(3):
+        parts = kept.program.unpack_outputs(data[index * size : (index + 1) * size])
+        for part, value in zip(parts, golden(integers(3)).values(), strict=True):
+            np.testing.assert_array_equal(part, value[index])
+    shown = kept.report().summary
+    assert "output     hidden_states.1: 7x9, 12 cycles of the array" in shown
+    readme = (tmp_path / "x/README.md").read_text()
+    assert "| output `pooled.mean` | int16 [1, 9], real value = integer * " in readme
+
+
+def test_the_serial_host_reads_all_of_them() -> None:
+    """All integers of the run come over the line; `Frames` is told how many."""
+    found, (image,) = lowered(), integers(1)
+    module = host_program(BOARD)
+    data = (
+        Interpreter(found.program.parameters, found.image.pack())
+        .run(found.program.input.pack(image, 4))
+        .output
+    )
+    count = logits(found.program)
+    assert (runs(found.program), 2 * count) == ({}, found.program.drained_size())
+    ours, theirs = socketpair()
+    with ours, theirs:
+        board = module.Board.__new__(module.Board)
+        facts = describe(quantized()[2], found.program, found.image)
+        board.design, board._file = json.loads(json.dumps(facts)), theirs.fileno()
+        ours.sendall(bytes([ANSWER, 0, 7, 0]) + data[: 2 * count] + struct.pack("<I", 99))
+        label, got = board.run(image)
+    assert (label, board.cycles, list(got)) == (None, 99, list(NAMES))
+    for name, value in golden(integers(1)).items():
+        np.testing.assert_array_equal(got[name], value[0])

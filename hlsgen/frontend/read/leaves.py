@@ -40,9 +40,9 @@ def tree(context: Any, children: Sequence[Tree | None]) -> Tree:
     names = getattr(context, "_fields", context)
     lists = [names, *(names if isinstance(names, list | tuple) else ())]
     for keys in lists:
-        if isinstance(keys, list | tuple) and len(keys) == len(children):
-            if all(isinstance(key, str | int) for key in keys) and keys:
-                return Tree(tuple(map(_plain, keys)), tuple(children))
+        fits = isinstance(keys, list | tuple) and len(keys) == len(children) > 0
+        if fits and all(isinstance(key, str | int) for key in keys):
+            return Tree(tuple(map(_plain, keys)), tuple(children))
     return Tree(tuple(map(str, range(len(children)))), tuple(children))
 
 

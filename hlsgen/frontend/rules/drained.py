@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gives every output a producer that the machine can drain: a linear layer, or an addition.
 
-The machine writes to the output what a linear layer's command drains. A result of another op becomes an output
-by one more layer:
+The machine writes to the output what a linear layer's command drains. A result of another op becomes an
+output by one more layer:
 
 - a linear layer that nothing else reads, and a sum of such ones, stay as they are;
 - a linear layer that is read inside as well is computed once more, for the output;
 - a norm, an activation, attention and a mean pass through a linear layer with the identity as its weight;
-- the residual stream is added to the result of a linear layer of zeros, which reads its norm: a copy of 16 bits.
+- the residual stream is added to the result of a linear layer of zeros, which reads its norm: an exact copy.
 """
 
 from __future__ import annotations

@@ -217,7 +217,10 @@ class Reader:
 
     def _finish(self) -> None:
         names, parts = by_task(self.export)
-        found = [self._output(path, item) for path, item in zip(self.export.names, self.export.outputs, strict=True)]
+        found = [
+            self._output(path, item)
+            for path, item in zip(self.export.names, self.export.outputs, strict=True)
+        ]
         choices = {len(term.inputs) for term in self.terms.made if isinstance(term.op, Choose)}
         tasks = max(choices, default=parts)
         if parts == 1:
@@ -274,7 +277,9 @@ class Reader:
                 raise Refusal("the output must depend on the input")
             if isinstance(value.term.op, Scores | Softmax | Route):
                 raise inside(value.term)
-            return Leaf(path, settle(self.terms, value, identifier(path) if len(self.export.names) > 1 else "output"))
+            return Leaf(
+                path, settle(self.terms, value, identifier(path) if len(self.export.names) > 1 else "output")
+            )
         except Refusal as refusal:
             where = next((str(call.source) for call in self.export.calls if Ref(call.name) == output), "")
             self._refuse_output(path, where, refusal)
