@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 KEPT = 512
 """Most images that a build folder keeps."""
+KEPT_ELEMENTS, FEWEST_KEPT = 1 << 22, 16
+"""Integers of all their outputs beyond which fewer images are kept, and how many at least."""
 _NO_CALIBRATION = Problem(
     "calibration images are needed",
     why="integer ranges come from what the model sees in use",
@@ -140,14 +143,20 @@ def _random_samples(graph: Graph, count: int = 16) -> Samples:
     return Samples(images.astype(np.int8))
 
 
+def kept_images(graph: Graph) -> int:
+    """Most images that a build folder keeps of a model: fewer where its outputs are large."""
+    elements = sum(math.prod(graph.type_of(name).shape) for name in set(graph.outputs))
+    return min(KEPT, max(FEWEST_KEPT, KEPT_ELEMENTS // elements))
+
+
 def make_samples(float_graph: Graph, graph: Graph, data: Data) -> Samples:
-    """Quantized images with the float model's logits, at most `KEPT` of them."""
-    images = np.asarray(data.images[:KEPT])
+    """Quantized images with the float model's logits, at most `kept_images` of them."""
+    images = np.asarray(data.images[: kept_images(graph)])
     if images.shape[1:] != graph.input_type.shape:
         wanted = ", ".join(map(str, graph.input_type.shape))
         raise UsageError(f"images must have shape [N, {wanted}], not {list(images.shape)}")
     reference = first_output(float_graph, images).reshape(len(images), -1)
-    labels = None if data.labels is None else np.asarray(data.labels[:KEPT], np.int64)
+    labels = None if data.labels is None else np.asarray(data.labels[: len(images)], np.int64)
     # Nothing is said of clipped pixels here: `build` says it of the samples as a whole.
     return Samples(quantize_images(images, graph.input_type), labels, reference)
 
@@ -218,7 +227,7 @@ def build(
         generator.start(design.program.parameters, design.rtl_target)
         progress("samples")
         design = replace(design, samples=make_samples(float_graph, quantized.graph, kept))
-        design = _with_clipping(design, kept.images[:KEPT])
+        design = _with_clipping(design, kept.images[: kept_images(design.graph)])
         return save(design, Path(directory), generator.text, progress)
 
 

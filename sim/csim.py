@@ -35,7 +35,8 @@ class Result:
     """The results of the C++ for each input.
 
     results has of each output int64 [inputs, rows, columns]; records holds one array of trace records per
-    input, empty arrays when nothing was traced; tokens is [inputs, experts], what the machine counted of each expert;
+    input, empty arrays when nothing was traced;
+    tokens is [inputs, experts], what the machine counted of each expert;
     schedules has one entry per input where the C++ was built to tell them.
     """
 

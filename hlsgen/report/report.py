@@ -86,9 +86,10 @@ class Report(Facts):
             before = "" if a.float is None else f"float {_percent(a.float, a.images)}, "
             lines.append(f"accuracy   {before}integer {_percent(a.integer, a.images)} of {a.images} images")
         if a.logits_db is not None:
-            same = f"{a.same_class} of {a.images} classes as float"
+            same = "" if a.same_class is None else f", {a.same_class} of {a.images} classes as float"
+            name = "output    " if a.same_class is None else "logits    "
             centred = "" if a.centred_db is None else f", {a.centred_db:.1f} dB without what images share"
-            lines.append(f"logits     {a.logits_db:.1f} dB signal to quantization noise{centred}, {same}")
+            lines.append(f"{name} {a.logits_db:.1f} dB signal to quantization noise{centred}{same}")
         return lines
 
     def _embedding(self) -> list[str]:
@@ -160,13 +161,14 @@ def measure(design: Compiled) -> Accuracy:
     first = next(iter(golden.values()))
     integers = first.reshape(len(first), -1)
     classes = integers.argmax(-1)
-    reference, labels = samples.reference, samples.labels
+    classified = design.program.output.rows == 1 and not design.graph.names
+    reference, labels = samples.reference, samples.labels if classified else None
     correct = right = same = noise = centred = None
     if labels is not None:
         correct = int((classes == labels).sum())
     if reference is not None:
         right = None if labels is None else int((reference.argmax(-1) == labels).sum())
-        same = int((reference.argmax(-1) == classes).sum())
+        same = int((reference.argmax(-1) == classes).sum()) if classified else None
         error = integers * (design.graph.type_of(design.graph.output).scale or 1.0) - reference
         noise = _decibel(reference, error)
         if len(samples) > 1:
