@@ -277,6 +277,8 @@ class Reader:
                 raise Refusal("the output must depend on the input")
             if isinstance(value.term.op, Scores | Softmax | Route):
                 raise inside(value.term)
+            if not value.shape or not value.ids.numel():
+                raise Refusal(f"an output must be a tensor of tokens, not of shape {list(value.shape)}")
             return Leaf(
                 path, settle(self.terms, value, identifier(path) if len(self.export.names) > 1 else "output")
             )
