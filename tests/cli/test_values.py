@@ -63,8 +63,10 @@ COMPILE = ("compile", "digits", "-o", "never_made")
         (("compile", "digits", "-o", "a\nb"), f"argument -o/--output: {CONTROL} 'a\\nb'"),
         (
             ("inspect", "digits", "--outputs", "a,,b"),
-            "argument --outputs: must be names of outputs, for example last_hidden_state,pooler_output, "
-            "not 'a,,b'",
+            (
+                "argument --outputs: must be names of outputs, for example last_hidden_state,pooler_output, "
+                "not 'a,,b'"
+            ),
         ),
         (("inspect", "a\x1b[31m"), f"argument MODEL: {CONTROL} 'a\\x1b[31m'"),
         (("simulate", "\0"), f"argument DIR: {CONTROL} '\\x00'"),

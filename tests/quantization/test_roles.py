@@ -74,6 +74,11 @@ def _linear_into_both(b: GraphBuilder, x: str) -> str:
     return b.add("head", _linear(3, 8), [b.add("norm2", _norm(), [b.add("sum2", Add(), [total, z])])])
 
 
+def _activation_at_the_end(b: GraphBuilder, x: str) -> str:
+    y = b.add("y", _linear(8, 8), [b.add("norm", _norm(), [x])])
+    return b.add("act", Activation(function="gelu"), [y])
+
+
 def _activation_into_residual(b: GraphBuilder, x: str) -> str:
     y = b.add("y", _linear(8, 8), [b.add("norm", _norm(), [x])])
     total = b.add("sum", Add(), [x, b.add("act", Activation(function="relu"), [y])])
@@ -133,6 +138,11 @@ _HERE = "can't be quantized here"
             _activation_into_residual,
             f"act: Activation {_HERE}",
             "its result is int8 features, but %sum (Add) needs int16 residual values",
+        ),
+        (
+            _activation_at_the_end,
+            f"act: Activation {_HERE}",
+            "the model must end with a linear layer or an addition",
         ),
         (
             _mean_into_residual,
@@ -202,7 +212,8 @@ def test_an_integer_graph_is_refused() -> None:
         quantize(graph, images(shape, 32))
 
 
-def test_a_cut_graph_ends_where_it_is_told() -> None:
+def test_a_graph_may_end_with_the_residual_stream() -> None:
+    """Its integers are the stream's: 16 bits, in the stream's scale."""
     graph = without(random_vit(Vit(blocks=1)), "blocks_0_add1")
-    with pytest.raises(UnsupportedModel, match="the model must end with a linear layer"):
-        quantize(graph, images(Vit(), 4))
+    found = quantize(graph, images(Vit(), 4)).graph
+    assert found.type_of(found.output).integer_range == (-(1 << 15), (1 << 15) - 1)

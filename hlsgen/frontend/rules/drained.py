@@ -94,7 +94,9 @@ class Drained:
         for other in norms:
             if other.inputs == (term,):
                 return other
-        like = type(norms[0].op) if norms else LayerNorm
+        like: type[Norm] = next(
+            (type(op) for op in (other.op for other in norms) if isinstance(op, Norm)), LayerNorm
+        )
         width = term.shape[-1]
-        op = like(gamma=np.ones(width, np.float32), beta=np.zeros(width, np.float32), eps=EPSILON)  # type: ignore[call-arg]
+        op = like(gamma=np.ones(width, np.float32), beta=np.zeros(width, np.float32), eps=EPSILON)
         return self._terms.make(op, (term,), f"{name}_norm", term.source)
