@@ -85,7 +85,7 @@ class TwoTanh(Tiny):
         return self.down(self.second(self.first(self.up(x))))
 
     def pool(self, x: Tensor) -> Tensor:
-        return super().pool(x).softmax(-1)  # classes
+        return super().pool(x).softmax(-1)[:, 1:]  # classes
 
 
 class PostNorm(Tiny):
