@@ -217,6 +217,9 @@ def _interpret(result: Capture, problems: list[Problem], *, weights: bool) -> No
     reader = Reader(export, image)
     reading = reader.run()
     result.status = reading.status
+    if reading.free:
+        free = ",".join(reading.free)
+        result.notes += (f"nothing is refused on the way to some outputs: try --outputs {free}",)
     problems += reading.problems
     if reading.outputs:
         problems += check(*reading.outputs)

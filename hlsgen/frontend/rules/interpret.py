@@ -17,6 +17,7 @@ from hlsgen.frontend import rules
 from hlsgen.frontend.read.export import GETITEM, Call, Export, Input, Opaque, Ref, uses
 from hlsgen.frontend.read.leaves import by_task
 from hlsgen.frontend.read.places import clean, identifier
+from hlsgen.frontend.rules.canonical import order
 from hlsgen.frontend.rules.dense_experts import OPERATOR
 from hlsgen.frontend.rules.drained import Drained, Leaf, inside
 from hlsgen.frontend.rules.inplace import constant_writes, overwritten
@@ -80,6 +81,8 @@ class Reading:
     """Those of a run, task by task; empty while any of them has a problem."""
     names: tuple[str, ...] = ()
     """Of a run's outputs, where there are several."""
+    free: tuple[str, ...] = ()
+    """Names of outputs behind which nothing is refused, where others have problems."""
     order: tuple[Term, ...] = ()
     """The outputs by the place of what they show in the model."""
 
@@ -237,6 +240,9 @@ class Reader:
         drained = Drained(self.terms, leaves)
         made = [leaf and self._drained(drained, leaf) for leaf in found]
         self._list_refused(names)
+        free = {leaf.name for leaf, term in zip(found, made, strict=True) if leaf and term and _is_free(term)}
+        if len(free) < len(self.export.names):
+            self.reading.free = tuple(name for name in self.export.names if name in free)
         outputs = [term for term in made if term is not None]
         if len(outputs) == len(found):
             early = sorted(zip(leaves, outputs, strict=True), key=lambda pair: pair[0].term.serial)
@@ -286,6 +292,11 @@ class Reader:
             where = next((str(call.source) for call in self.export.calls if Ref(call.name) == output), "")
             self._refuse_output(path, where, refusal)
             return None
+
+
+def _is_free(term: Term) -> bool:
+    """Whether nothing that a term is made of was refused."""
+    return not any(isinstance(before.op, Unknown) for before in order(term))
 
 
 def _has_value(arguments: Sequence[Any]) -> bool:

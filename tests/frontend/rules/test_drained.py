@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hlsgen.errors import UnsupportedModel, UsageError
 from hlsgen.frontend.capture import capture
+from hlsgen.frontend.inspect import inspect
 from hlsgen.ir import Graph, results
 from hlsgen.ops import Linear
 from tests.support.experts import Model, Shape
@@ -101,6 +102,8 @@ def test_what_stays_inside_the_array_is_refused_with_what_does_not() -> None:
     assert any(what.startswith("output image: the image is used outside") for what in whats)
     (weights,) = [problem for problem in caught.value.problems if "weights:" in problem.what]
     assert weights.fix == "leave it out: --outputs context"
+    report = inspect(Weights(lambda _, x: x).eval(), pictures(1))
+    assert report.notes == ("nothing is refused on the way to some outputs: try --outputs context",)
     assert capture(Weights(lambda _, x: x).eval(), pictures(1), ["context"]).names == ()
 
 
