@@ -31,13 +31,19 @@ class Problem:
     where: str = ""
     why: str = ""
     fix: str = ""
+    name: str = ""
+    """What it is part of, in the words of architectures: rotary positions, window attention."""
 
     def __str__(self) -> str:
-        lines = [self.what]
+        lines = [f"{self.name}: {self.what}" if self.name else self.what]
         for label, text in (("where", self.where), ("why", self.why), ("fix", self.fix)):
             if text:
                 lines.append(f"  {label}: {text}")
         return "\n".join(lines)
+
+
+class CaptureWarning(UserWarning):
+    """What the front end changed in a model on the way in."""
 
 
 class QuantizationWarning(UserWarning):
@@ -125,10 +131,6 @@ class ToolFailed(HlsgenError):
 
 class ToolTimedOut(ToolFailed):
     """A tool took longer than it may."""
-
-
-class OutputDropped(UserWarning):
-    """The model's last operator is left to the host: its result follows from what the accelerator gives."""
 
 
 class ClippedInput(UserWarning):

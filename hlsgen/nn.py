@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hlsgen.errors import UsageError
-from hlsgen.ops.activation import FUNCTIONS
+from hlsgen.ops.pointwise import NAMED
 from hlsgen.ops.route import CONVENTIONS
 
 __all__ = ["MoE", "register"]
@@ -26,6 +26,13 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": functional.gelu,
     "gelu_tanh": lambda x: functional.gelu(x, approximate="tanh"),
     "relu": functional.relu,
+    "silu": functional.silu,
+    "quick_gelu": lambda x: x * (1.702 * x).sigmoid(),
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu6": functional.relu6,
+    "hardswish": functional.hardswish,
+    "hardsigmoid": functional.hardsigmoid,
 }
 CONVERSIONS: dict[type[nn.Module], Callable[[nn.Module], MoE]] = {}
 """Registered modules: class -> function that makes the equal `MoE`."""
@@ -46,7 +53,8 @@ class MoE(nn.Module):
         Gate weights: `softmax_all` (softmax over all experts, not renormalised, as M3ViT), `renormalised`,
         `softmax_topk`, `sigmoid`.
     activation
-        `gelu`, `gelu_tanh` or `relu`.
+        A name of `hlsgen.ops.pointwise.NAMED`: `gelu`, `gelu_tanh`, `relu`, `silu`, `quick_gelu`, `sigmoid`,
+        `tanh`, `relu6`, `hardswish` or `hardsigmoid`.
     router_bias
         Whether routers have a bias.
 
@@ -197,7 +205,7 @@ def _check(
         problems.append(f"k must be in 1..{experts}, the number of experts, not {k}")
     if convention not in CONVENTIONS:
         problems.append(f"convention must be one of {', '.join(CONVENTIONS)}, not {convention!r}")
-    if activation not in FUNCTIONS:
-        problems.append(f"activation must be one of {', '.join(FUNCTIONS)}, not {activation!r}")
+    if activation not in NAMED:
+        problems.append(f"activation must be one of {', '.join(NAMED)}, not {activation!r}")
     if problems:
         raise UsageError("; ".join(problems))

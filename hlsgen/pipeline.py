@@ -50,7 +50,7 @@ def capture(model: Any, example_inputs: Any = None, outputs: Sequence[str] | Non
         Names of the outputs to keep: of a dictionary or dataclass its keys, of a tuple numbers, `a.b` of what
         is nested; `a` is all of `a`. Without names `logits` if there is such an output, else all of them.
 
-    Warns with `OutputDropped` when softmax, log_softmax or argmax at the end is left to the host. Raises
+    Warns with `CaptureWarning` when softmax, log_softmax or argmax at the end is left to the host. Raises
     `UsageError` for an output that is not there, and `UnsupportedModel` with every problem, each with the
     user's module path and source line.
     """

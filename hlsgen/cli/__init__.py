@@ -18,9 +18,9 @@ from hlsgen.errors import (
     EXIT_INTERNAL,
     EXIT_OK,
     EXIT_USAGE,
+    CaptureWarning,
     ClippedInput,
     HlsgenError,
-    OutputDropped,
     Problem,
     QuantizationWarning,
     UsageError,
@@ -153,13 +153,13 @@ def _plain_warnings() -> Iterator[None]:
             file: TextIO | None = None,
             line: str | None = None,
         ) -> None:
-            if issubclass(category, QuantizationWarning | ClippedInput | OutputDropped):
+            if issubclass(category, CaptureWarning | QuantizationWarning | ClippedInput):
                 print(for_terminal(f"warning: {message}", sys.stderr.encoding), file=sys.stderr)
             else:
                 default(message, category, filename, lineno, file, line)
 
         warnings.showwarning = show
-        for category in (QuantizationWarning, ClippedInput, OutputDropped):
+        for category in (CaptureWarning, QuantizationWarning, ClippedInput):
             warnings.simplefilter("always", category)
         yield
 

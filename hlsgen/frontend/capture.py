@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,13 +16,16 @@ import torch
 from torch import nn
 from torch.export import ExportedProgram
 
-from hlsgen.errors import OutputDropped, Problem, UnsupportedModel, UsageError
+from hlsgen.errors import CaptureWarning, Problem, UnsupportedModel, UsageError
+from hlsgen.frontend.read.decisions import decided
 from hlsgen.frontend.read.export import Export, Input, Opaque
 from hlsgen.frontend.read.leaves import choose, to_host
 from hlsgen.frontend.read.places import clean, raised_at
 from hlsgen.frontend.read.torch_export import from_exported, quiet_export
 from hlsgen.frontend.rules.canonical import check, emit
-from hlsgen.frontend.rules.interpret import Reader, listed, merged, weight_problems
+from hlsgen.frontend.rules.interpret import Reader, converted_weights, listed, merged, weight_problems
+from hlsgen.frontend.rules.routing import THREE_WAYS
+from hlsgen.frontend.rules.terms import Term
 from hlsgen.ir import Graph
 from hlsgen.nn import converted, has_registered
 
@@ -35,8 +40,11 @@ class Capture:
     status: dict[str, str] = field(default_factory=dict)
     graph: Graph | None = None
     problems: tuple[Problem, ...] = ()
-    notes: tuple[str, ...] = ()
-    """What the graph leaves to the host."""
+    notes: list[str] = field(default_factory=list)
+    """What was changed on the way in, and a user should know."""
+    terms: tuple[Term, ...] = ()
+    """All that was understood, in order."""
+    outputs: tuple[Term, ...] = ()
 
 
 def capture(model: Model, example_inputs: Any = None, outputs: Sequence[str] | None = None) -> Graph:
@@ -54,7 +62,7 @@ def capture(model: Model, example_inputs: Any = None, outputs: Sequence[str] | N
     outputs
         Names of the outputs to keep, as `hlsgen.frontend.read.leaves.choose` has them.
 
-    Warns with `OutputDropped` when softmax, log_softmax or argmax at the model's end is left to the host.
+    Warns with `CaptureWarning` when softmax, log_softmax or argmax at the model's end is left to the host.
 
     Raises
     ------
@@ -64,10 +72,10 @@ def capture(model: Model, example_inputs: Any = None, outputs: Sequence[str] | N
         With every problem found, each with the user's module path and source line.
     """
     result = examine(model, example_inputs, outputs)
+    for note in result.notes:
+        warnings.warn(note, CaptureWarning, stacklevel=2)
     if result.graph is None:
         raise UnsupportedModel(result.problems)
-    for note in result.notes:
-        warnings.warn(note, OutputDropped, stacklevel=3)
     return result.graph
 
 
@@ -88,15 +96,18 @@ def _examine(model: Model, example_inputs: Any, outputs: Sequence[str] | None) -
     if isinstance(model, nn.Module):
         names, examples = _named(example_inputs)
         inputs = (_example(examples[0], problems), *map(_task, examples[1:]))
-        result.export = _export(model, names, inputs, problems)
+        result.export = _export(model, names, inputs, problems, result.notes)
     elif isinstance(model, ExportedProgram):
         result.export = from_exported(model)
     elif isinstance(model, Export):
         result.export = model
     else:
         raise UsageError(f"model must be an nn.Module or an ExportedProgram, not {type(model).__name__!r}")
+    if result.export is not None and not isinstance(model, nn.Module):
+        result.export = _single_precision(result.export, result.notes)
     if result.export is not None:
-        result.export, result.notes = to_host(choose(result.export, outputs))
+        result.export, left = to_host(choose(result.export, outputs))
+        result.notes += left
         _interpret(result, problems, weights=not isinstance(model, nn.Module))
     result.problems = merged(problems)
     if problems:
@@ -160,25 +171,62 @@ def _example(example: Any, problems: list[Problem]) -> torch.Tensor:
 
 
 def _export(
-    model: nn.Module, names: tuple[str, ...], inputs: tuple[torch.Tensor, ...], problems: list[Problem]
+    model: nn.Module,
+    names: tuple[str, ...],
+    inputs: tuple[torch.Tensor, ...],
+    problems: list[Problem],
+    notes: list[str],
 ) -> Export | None:
     """torch.export without decompositions; the model itself stays as it is."""
     args, kwargs = ((), dict(zip(names, inputs, strict=True))) if names else (inputs, {})
     before = len(problems)
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    problems += weight_problems({name: tensor.detach() for name, tensor in tensors.items()})
+    tensors = {name: tensor.detach() for name, tensor in tensors.items()}
+    problems += weight_problems(tensors)
     problems += _training(model)
-    if len(problems) > before:
+    note = converted_weights(tensors)
+    notes += [note] if note else []
+    if len(problems) > before or note:
         model = copy.deepcopy(model).float().eval()
     if has_registered(model):
         model = copy.deepcopy(model)
         converted(model)
     try:
         with quiet_export():
-            return from_exported(torch.export.export(model, args, kwargs))
+            return from_exported(_traced(model, args, kwargs))
     except Exception as error:  # noqa: BLE001 - the user's forward can raise anything
-        problems.append(_failure(error))
+        experts = any("expert" in name.lower() for name, _ in model.named_modules())
+        problems.append(_failure(error, experts=experts))
         return None
+
+
+def _single_precision(export: Export, notes: list[str]) -> Export:
+    """The export with float32 weights."""
+    note = converted_weights({item.path: item.tensor for item in export.constants.values()})
+    if not note:
+        return export
+    notes.append(note)
+    constants = {
+        name: dataclasses.replace(item, tensor=item.tensor.float())
+        if item.tensor.is_floating_point()
+        else item
+        for name, item in export.constants.items()
+    }
+    return dataclasses.replace(export, constants=constants)
+
+
+def _traced(model: nn.Module, args: tuple[torch.Tensor, ...], kwargs: dict[str, Any]) -> ExportedProgram:
+    """The export; where a number of a tensor decides what is done, with the numbers of constants."""
+    try:
+        return torch.export.export(model, args, kwargs)
+    except Exception:
+        with contextlib.suppress(Exception), decided(model, args, kwargs):
+            return torch.export.export(model, args, kwargs)
+        raise
+
+
+def _is_undecided(error: Exception) -> bool:
+    return "DataDependent" in type(error).__name__ or "data-dependent" in str(error)
 
 
 def _training(model: nn.Module) -> list[Problem]:
@@ -190,17 +238,36 @@ def _training(model: nn.Module) -> list[Problem]:
     return [Problem(what, where=where, fix="call model.eval() first")]
 
 
-def _failure(error: Exception) -> Problem:
+_EXPERTS = f"""{THREE_WAYS}. An example:
+    @hlsgen.nn.register(YourMixture)
+    def convert(module):
+        moe = hlsgen.nn.MoE(width, hidden, experts=len(module.experts), k=module.k)
+        with torch.no_grad():
+            moe.router_weight[0] = module.router.weight
+            for i, expert in enumerate(module.experts):
+                moe.fc1_weight[i], moe.fc1_bias[i] = expert.fc1.weight, expert.fc1.bias
+                moe.fc2_weight[i], moe.fc2_bias[i] = expert.fc2.weight, expert.fc2.bias
+        return moe"""
+
+
+def _failure(error: Exception, *, experts: bool) -> Problem:
     """An export that failed: control flow that depends on data, or an error of the model itself."""
     where, text = raised_at(error.__traceback__), clean(str(error).strip().partition("\n")[0])
-    if "DataDependent" in type(error).__name__ or "data-dependent" in str(error):
+    if _is_undecided(error):
         return Problem(
             "control flow must not depend on the input's values",
             where=where,
             why="hardware runs one fixed program for every image",
-            fix="replace the branch by torch.where, or decide it outside the model",
+            fix=_EXPERTS if experts else "replace the branch by torch.where, or decide it outside the model",
+            name="mixture of experts" if experts else "decision by the image",
         )
-    return Problem("torch.export can't trace the model", where=where, why=f"{type(error).__name__}: {text}")
+    return Problem(
+        "torch.export can't trace the model",
+        where=where,
+        why=f"{type(error).__name__}: {text}",
+        fix="make torch.export.export(model, (image,)) work; hlsgen reads what it returns",
+        name="forward that can't be traced",
+    )
 
 
 def _interpret(result: Capture, problems: list[Problem], *, weights: bool) -> None:
@@ -209,17 +276,18 @@ def _interpret(result: Capture, problems: list[Problem], *, weights: bool) -> No
         return
     if weights:
         problems += weight_problems({item.path: item.tensor for item in export.constants.values()})
-    interface = _interface(export)
-    problems += interface
+    entrance = _entrance(export)
+    problems += entrance + _results(export)
     image = export.inputs[0] if export.inputs else None
-    if interface or not isinstance(image, Input):
+    if entrance or not isinstance(image, Input):
         return
     reader = Reader(export, image)
     reading = reader.run()
     result.status = reading.status
     if reading.free:
         free = ",".join(reading.free)
-        result.notes += (f"nothing is refused on the way to some outputs: try --outputs {free}",)
+        result.notes.append(f"nothing is refused on the way to some outputs: try --outputs {free}")
+    result.terms, result.outputs = tuple(reader.terms.made), reading.outputs
     problems += reading.problems
     if reading.outputs:
         problems += check(*reading.outputs)
@@ -227,8 +295,8 @@ def _interpret(result: Capture, problems: list[Problem], *, weights: bool) -> No
             result.graph = emit(*reading.outputs, names=reading.names, early=reading.order)
 
 
-def _interface(export: Export) -> list[Problem]:
-    """Problems of inputs, outputs and state."""
+def _entrance(export: Export) -> list[Problem]:
+    """Problems of inputs: nothing can be read without them."""
     problems = []
     if len(export.inputs) != 1 and not (len(export.inputs) == 2 and _is_task_input(export.inputs[1])):
         problems.append(Problem(f"model must have one input, not {len(export.inputs)}"))
@@ -236,11 +304,19 @@ def _interface(export: Export) -> list[Problem]:
         problems.append(Problem("the model's input must be a tensor"))
     else:
         problems += _image(export.inputs[0])
+    return problems
+
+
+def _results(export: Export) -> list[Problem]:
+    """Problems of outputs and state: all that is inside is read all the same."""
+    problems = []
     if not export.outputs:
-        problems.append(Problem("the model must return a tensor, not None"))
+        fix = "return the result of the last norm or linear layer"
+        problems.append(Problem("the model must return a tensor, not None", fix=fix, name="no output"))
     if export.mutations:
         what, why = "forward must not write to the model's state", "hardware keeps no state between images"
-        problems.append(Problem(what, where=listed(export.mutations), why=why))
+        fix = "compute it from the image alone, or keep it outside the model"
+        problems.append(Problem(what, where=listed(export.mutations), why=why, fix=fix, name="state"))
     return problems
 
 
@@ -259,7 +335,7 @@ def _image(image: Input) -> Sequence[Problem]:
             )
         )
     elif len(image.shape) != 4 or image.shape[0] != 1:
-        fix = "export the model with one image as the example"
+        fix = "export the model with one image as the example: torch.export.export(model, (images[:1],))"
         what = f"input must be [1, channels, height, width], not {list(image.shape)}"
         problems.append(Problem(what, fix=fix))
     if image.dtype is not torch.float32:

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hlsgen.errors import Problem
 from hlsgen.frontend.capture import Capture, Model, examine
+from hlsgen.frontend.outline import outline
 from hlsgen.frontend.read.export import GETITEM
+from hlsgen.frontend.rules.canonical import order
 from hlsgen.frontend.rules.interpret import BLOCKED, FOLDED, MAPPED, REFUSED, UNUSED, known
 from hlsgen.ir import Graph
 
@@ -32,6 +34,8 @@ class OpUse:
     supported: bool
     status: dict[str, int]
     places: tuple[tuple[str, str], ...]
+    known: bool = True
+    """Whether there is a rule for it; what a call needs may still be wrong, or not be reached."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -55,8 +59,10 @@ class InspectReport:
     """All that stands in the way; empty for a supported model."""
     graph: Graph | None
     """The float Graph of a supported model."""
+    architecture: dict[str, str] = field(default_factory=dict)
+    """What was understood of the model, part by part: image, tokens, attention, MLP, pooling, outputs."""
     notes: tuple[str, ...] = ()
-    """What is left to the host."""
+    """What was changed on the way in or is left to the host, and which outputs nothing stands before."""
 
     @property
     def supported(self) -> bool:
@@ -65,9 +71,10 @@ class InspectReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        keys = ("what", "where", "why", "fix")
+        keys = ("what", "where", "why", "fix", "name")
         return {
             "supported": self.supported,
+            "architecture": self.architecture,
             "ops": [use.as_dict() for use in self.ops],
             **({"notes": list(self.notes)} if self.notes else {}),
             "problems": [{key: getattr(problem, key) for key in keys} for problem in self.problems],
@@ -75,10 +82,11 @@ class InspectReport:
 
     def __str__(self) -> str:
         width = max([len(use.op) for use in self.ops], default=2)
-        lines = [f"{'op':{width}}  count  supported  use"]
+        lines = [f"{part:10} {text}" for part, text in self.architecture.items()]
+        lines += [""] * bool(lines) + [f"{'op':{width}}  count  supported  use"]
         for use in self.ops:
             words = ", ".join(f"{_WORDS[status]} {count}" for status, count in use.status.items())
-            lines.append(f"{use.op:{width}}  {use.count:5}  {'yes' if use.supported else 'NO':9}  {words}")
+            lines.append(f"{use.op:{width}}  {use.count:5}  {_verdict(use):9}  {words}")
             if REFUSED in use.status:
                 lines += [f"{'':{width}}    {' at '.join(filter(None, place))}" for place in use.places]
         calls = sum(use.count for use in self.ops)
@@ -92,7 +100,16 @@ class InspectReport:
 def inspect(model: Model, example_inputs: Any = None, outputs: Sequence[str] | None = None) -> InspectReport:
     """Report every operator of the export; arguments as for `capture`. Problems are listed, not raised."""
     result = examine(model, example_inputs, outputs)
-    return InspectReport(_uses(result), result.problems, result.graph, result.notes)
+    terms = order(*result.outputs) if result.outputs else result.terms
+    understood = outline(terms, result.outputs)
+    return InspectReport(_uses(result), result.problems, result.graph, understood, tuple(result.notes))
+
+
+def _verdict(use: OpUse) -> str:
+    """The word of the table: nothing is said to be supported that was not reached."""
+    if use.supported:
+        return "yes"
+    return "unknown" if use.known and BLOCKED in use.status and REFUSED not in use.status else "NO"
 
 
 def _uses(result: Capture) -> tuple[OpUse, ...]:
@@ -104,5 +121,6 @@ def _uses(result: Capture) -> tuple[OpUse, ...]:
         read = known(target) or status.keys() <= {UNUSED, FOLDED}
         refused = [call for call in mine if result.status.get(call.name) == REFUSED]
         places = tuple(dict.fromkeys((c.source.module, c.source.location) for c in refused or mine))
-        uses.append(OpUse(target, len(mine), read and not refused, status, places))
+        supported = read and not refused and BLOCKED not in status
+        uses.append(OpUse(target, len(mine), supported, status, places, known=read))
     return tuple(uses)

@@ -3,32 +3,19 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 import numpy as np
 
-from hlsgen.erf import erf, in_blocks
 from hlsgen.errors import TypeMismatch
 from hlsgen.ir import Op, TensorType, op
 from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
-
-
-def _gelu(x: np.ndarray) -> np.ndarray:
-    return in_blocks(lambda part: 0.5 * part * (1 + erf(part / math.sqrt(2))), x)
-
-
-def _gelu_tanh(x: np.ndarray) -> np.ndarray:
-    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-
-
-FUNCTIONS = {"gelu": _gelu, "gelu_tanh": _gelu_tanh, "relu": lambda x: np.maximum(x, 0.0)}
-"""Name -> function on float64 arrays."""
+from hlsgen.ops.pointwise import NAMED, function
 
 
 @op
 class Activation(FloatOp):
-    """Float: one of `FUNCTIONS`, elementwise."""
+    """Float: a function of each element, by its name or as an expression (`hlsgen/ops/pointwise.py`)."""
 
     part: ClassVar[Part] = Part.ACTIVATION
     reads: ClassVar[tuple[Input, ...]] = (
@@ -45,14 +32,18 @@ class Activation(FloatOp):
     function: str
 
     def infer(self, *types: TensorType) -> TensorType:
-        if self.function not in FUNCTIONS:
-            raise TypeMismatch(
-                f"activation: function must be one of {', '.join(FUNCTIONS)}, not {self.function!r}"
+        try:
+            function(self.function)
+        except ValueError as error:
+            names = ", ".join(NAMED)
+            what = (
+                f"activation: function must be one of {names}, or an expression, not {self.function!r:.200}"
             )
+            raise TypeMismatch(f"{what}: {error}") from error
         return TensorType(types[0].shape)
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
-        return FUNCTIONS[self.function](arrays[0])
+        return function(self.function)(arrays[0])
 
 
 @op

@@ -21,7 +21,7 @@ class Add(FloatOp):
 
     part: ClassVar[Part] = Part.STREAM
     reads: ClassVar[tuple[Input, ...]] = (
-        Input(Kind.WIDE, (Part.STREAM, Part.SELECTED)),
+        Input(Kind.WIDE, (Part.STREAM, Part.SELECTED, Part.LINEAR)),
         Input(Kind.WIDE, (Part.LINEAR,)),
     )
     gives: ClassVar[tuple[Kind, ...]] = (Kind.WIDE, Kind.OUTPUT)

@@ -42,7 +42,7 @@ class Norm(FloatOp):
 
     part: ClassVar[Part] = Part.NORM
     reads: ClassVar[tuple[Input, ...]] = (
-        Input(Kind.WIDE, (Part.STREAM, Part.SELECTED, Part.MEAN), "the input of a layer norm"),
+        Input(Kind.WIDE, (Part.STREAM, Part.SELECTED, Part.MEAN, Part.LINEAR), "the input of a layer norm"),
     )
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW,)
     advice: ClassVar[tuple[str, str]] = (
@@ -64,6 +64,14 @@ class Norm(FloatOp):
         """The norm without gamma and beta."""
         ones, zeros = np.ones(len(self.gamma)), np.zeros(len(self.beta))
         return dataclasses.replace(self, gamma=ones, beta=zeros)
+
+    def of_scaled(self, factor: float) -> Self:
+        """The norm that makes of tokens what this one makes of `factor` times them; `factor` is not 0."""
+        sign = 1.0 if factor > 0 else -1.0
+        return dataclasses.replace(self, gamma=self.gamma * sign, eps=self.eps / factor**2)
+
+    def times(self, factor: float) -> Self:
+        return dataclasses.replace(self, gamma=self.gamma * factor, beta=self.beta * factor)
 
     def times_columns(self, factors: np.ndarray) -> Self:
         return dataclasses.replace(self, gamma=self.gamma * factors, beta=self.beta * factors)

@@ -44,9 +44,9 @@ class Bad(nn.Module):
         self.model = digits()
 
     def forward(self, image: Tensor) -> Tensor:
-        unused = torch.cumsum(image, 0)
+        unused = torch.cumprod(image, 0)
         del unused
-        return torch.sigmoid(self.model(torch.clamp(image, -1, 1)))
+        return torch.softmax(self.model(torch.cumsum(image, -1)), -1)
 
 
 def test_unsupported_model_lists_everything() -> None:
@@ -54,27 +54,27 @@ def test_unsupported_model_lists_everything() -> None:
     assert not report.supported
     assert report.graph is None
     assert [problem.what for problem in report.problems] == [
-        "aten.clamp.default is not supported",
-        "aten.sigmoid.default is not supported",
+        "aten.cumsum.default is not supported",
+        "softmax is only supported on attention scores",
     ]
     uses = {use.op: use for use in report.ops}
-    assert (uses["aten.clamp.default"].supported, uses["aten.clamp.default"].status) == (
+    assert (uses["aten.cumsum.default"].supported, uses["aten.cumsum.default"].status) == (
         False,
         {"refused": 1},
     )
-    assert (uses["aten.cumsum.default"].supported, uses["aten.cumsum.default"].status) == (
+    assert (uses["aten.cumprod.default"].supported, uses["aten.cumprod.default"].status) == (
         True,
         {"unused": 1},
     )
     assert uses["aten.linear.default"].status == {"mapped": 13}
     text = str(report)
-    assert "aten.sigmoid.default                           1  NO         refused 1\n" in text
+    assert "aten.softmax.int                               1  NO         refused 1\n" in text
     assert f"{Path(__file__).name}:" in text
     assert "2 problem(s)" in text
     assert text.endswith(str(report.problems[-1]))
     document = json.loads(json.dumps(report.as_dict()))
     assert document["supported"] is False
-    assert document["problems"][0]["what"] == "aten.clamp.default is not supported"
+    assert document["problems"][0]["what"] == "aten.cumsum.default is not supported"
     assert document["ops"][0].keys() == {"op", "count", "supported", "status", "places"}
 
 

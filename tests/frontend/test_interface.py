@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from pathlib import Path
 from typing import Any
@@ -10,31 +11,31 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from frontend.refused import IMAGE, Fails, Pair, Tiny, TwoTanh, refusal
+from frontend.refused import IMAGE, Fails, Pair, Tiny, TwoSums, refusal
 from torch import Tensor, nn
 
-from hlsgen.errors import Problem, UsageError
+from hlsgen.errors import CaptureWarning, Problem, UsageError
 from hlsgen.frontend.capture import capture
 from hlsgen.frontend.read.archive import load_archive
 from hlsgen.frontend.rules.interpret import weight_problems
-
-FLOAT = "convert the model first: model.float()"
+from hlsgen.ops import Linear
 
 
 def test_weights_mode_and_example_all_at_once() -> None:
-    model = TwoTanh().train()
+    model = TwoSums().train()
     model.down.weight.data[0, 0] = math.nan
     model.norm.bias.data[3] = math.inf
     model.head.half()
     image = "pass one float32 image, for example torch.zeros(1, 3, 224, 224)"
-    assert refusal(model, np.zeros((4, 2, 4, 6))) == (
+    with pytest.warns(CaptureWarning, match="from float16: head.weight, head.bias$"):
+        problems = refusal(model, np.zeros((4, 2, 4, 6)))
+    assert problems == (
         Problem("example_inputs must be float32, not float64", fix=image),
         Problem("example_inputs must hold 1 image, not 4", fix="pass images[:1]"),
         Problem("weights must be finite, not infinite", "norm.bias"),
         Problem("weights must be finite, not NaN", "down.weight"),
-        Problem("weights must be float32, not float16", "head.weight, head.bias", fix=FLOAT),
         Problem("model must be in eval mode, not in training mode", fix="call model.eval() first"),
-        *refusal(TwoTanh().eval()),
+        *refusal(TwoSums().eval()),
     )
     assert model.training
     assert model.head.weight.dtype is torch.float16
@@ -53,11 +54,25 @@ def test_one_module_in_training_mode_is_named() -> None:
     assert refusal(model) == (Problem(what, "norm2", fix="call model.eval() first"),)
 
 
-def test_long_lists_of_weights_are_cut() -> None:
-    where = "patch.weight, patch.bias, norm1.weight, norm1.bias and 14 more"
-    assert refusal(Tiny().double().eval()) == (
-        Problem("weights must be float32, not float64", where, fix=FLOAT),
-    )
+@pytest.mark.parametrize("kind", [torch.float64, torch.float16, torch.bfloat16])
+def test_weights_of_other_types_are_converted_with_a_note(kind: torch.dtype) -> None:
+    model = Tiny().to(kind).eval()
+    name = str(kind).removeprefix("torch.")
+    names = "patch.weight, patch.bias, norm1.weight, norm1.bias and 14 more"
+    with pytest.warns(CaptureWarning, match=f"^weights are converted to float32 from {name}: {names}$"):
+        graph = capture(model, IMAGE)
+    assert model.head.weight.dtype is kind
+    wanted = capture(copy.deepcopy(model).float(), IMAGE)
+    assert [str(node) for node in graph] == [str(node) for node in wanted]
+    head = graph.node("head").op
+    assert isinstance(head, Linear)
+    assert np.array_equal(head.weight, model.head.weight.detach().float().numpy())
+
+
+def test_complex_weights_are_refused() -> None:
+    model = Tiny().eval()
+    model.phase = nn.Parameter(torch.zeros(2, dtype=torch.complex64))
+    assert refusal(model)[0] == Problem("weights must be real, not complex64", "phase")
 
 
 def test_exported_programs() -> None:
@@ -69,12 +84,15 @@ def test_exported_programs() -> None:
     assert problem.fix == "export without dynamic_shapes, with one image as the example"
     two = torch.export.export(flexible, (torch.zeros(2, 2, 4, 6),))
     what = "input must be [1, channels, height, width], not [2, 2, 4, 6]"
-    assert refusal(two, None) == (Problem(what, fix="export the model with one image as the example"),)
-    double = torch.export.export(nn.Sequential(nn.Conv2d(2, 4, 2, stride=2)).double(), (IMAGE.double(),))
-    assert refusal(double, None) == (
-        Problem("weights must be float32, not float64", "0.weight, 0.bias", fix=FLOAT),
-        Problem("input must be float32, not float64"),
+    assert refusal(two, None) == (
+        Problem(
+            what,
+            fix="export the model with one image as the example: torch.export.export(model, (images[:1],))",
+        ),
     )
+    double = torch.export.export(nn.Sequential(nn.Conv2d(2, 4, 2, stride=2)).double(), (IMAGE.double(),))
+    with pytest.warns(CaptureWarning, match=r"from float64: 0.weight, 0.bias$"):
+        assert refusal(double, None) == (Problem("input must be float32, not float64"),)
     pair = torch.export.export(Pair().eval(), (IMAGE, IMAGE))
     assert refusal(pair, None) == (Problem("model must have one input, not 2"),)
     dropout = torch.export.export(nn.Sequential(Tiny(), nn.Dropout(0.1)).train(), (IMAGE,))
@@ -86,7 +104,7 @@ def test_paths_outside_the_working_directory_are_base_names(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    first, _ = refusal(TwoTanh().eval())
+    first, _ = refusal(TwoSums().eval())
     assert first.where.startswith("first, second at refused.py:")
 
 

@@ -14,7 +14,7 @@ from test_numerics import _ends, layer_norm_bound, layer_norm_error
 
 from hlsgen import numerics
 from hlsgen.ir import evaluate
-from hlsgen.ops.activation import FUNCTIONS
+from hlsgen.ops.pointwise import NAMED
 from hlsgen.quantization import quantize
 from hlsgen.quantization.rules.rule import nearest
 
@@ -66,7 +66,7 @@ def _softmax() -> Iterator[Row]:
 
 
 def _gelu() -> Iterator[Row]:
-    gelu = FUNCTIONS["gelu"]
+    gelu = NAMED["gelu"]
     for largest in (1.0, 2.0, 4.0, 8.0):
         source = largest / 127
         scale = float(gelu(np.array(largest))) / 127

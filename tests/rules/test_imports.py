@@ -50,7 +50,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 
 CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "machine": (("format",), ("modes",), ("run",), ("time",)),
-    "frontend": (("read",), ("rules",), ("capture",), ("inspect",), ("inputs",)),
+    "frontend": (("read",), ("rules",), ("outline",), ("capture",), ("inspect",), ("inputs",)),
     "rtl": (
         ("parts",),
         ("arith",),

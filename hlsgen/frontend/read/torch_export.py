@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import logging
 import warnings
@@ -90,6 +91,46 @@ def _call(node: Node) -> Call:
     )
 
 
+_WRAPPERS = ("wrap_with_set_grad_enabled", "wrap_with_autocast")
+
+
+def _calls(node: Node) -> list[Call]:
+    """The call of a node; of a part of the program under a setting without effect, its own calls."""
+    if node.op != "call_function":
+        return []
+    part = next((item for item in node.args if isinstance(item, Node) and item.op == "get_attr"), None)
+    module = getattr(node.graph.owning_module, str(part.target), None) if part is not None else None
+    if module is None or getattr(node.target, "__name__", "") not in _WRAPPERS or not _idle(node):
+        return [_call(node)]
+    given = node.args[node.args.index(part) + 1 :]
+    inner = [item for item in module.graph.nodes if item.op == "placeholder"]
+    names = {item.name: argument(value) for item, value in zip(inner, given, strict=True)}
+    calls = []
+    for item in module.graph.nodes:
+        for call in _calls(item):
+            names[call.name] = Ref(f"{node.name}.{call.name}")
+            args, kwargs = _renamed(call.args, names), _renamed(call.kwargs, names)
+            calls.append(dataclasses.replace(call, name=names[call.name].name, args=args, kwargs=kwargs))
+    (output,) = (item for item in module.graph.nodes if item.op == "output")
+    results = _renamed(argument(output.args[0]), names)
+    return [*calls, Call(node.name, GETITEM, ((results,), 0), {}, _call(node).source, None)]
+
+
+def _idle(node: Node) -> bool:
+    """Whether the setting changes nothing: gradients, or autocast that is off."""
+    return str(node.args[0]) in ("True", "False") or False in node.args[:4]
+
+
+def _renamed(value: Any, names: dict[str, Any]) -> Any:
+    if isinstance(value, Ref):
+        return names.get(value.name, value)
+    if isinstance(value, list | tuple):
+        return type(value)(_renamed(item, names) for item in value)
+    if isinstance(value, dict):
+        return {key: _renamed(item, names) for key, item in value.items()}
+    return value
+
+
 def _input(node: Node | None, name: str) -> Input | Opaque:
     value = node.meta.get("val") if node is not None else None
     if not isinstance(value, torch.Tensor):
@@ -121,7 +162,7 @@ def from_exported(exported: ExportedProgram) -> Export:
             outputs.append(NONE)
         else:
             outputs.append(Opaque(type(spec.arg).__name__))
-    calls = tuple(_call(node) for node in exported.graph.nodes if node.op == "call_function")
+    calls = tuple(call for node in exported.graph.nodes for call in _calls(node))
     names = leaf_names(_tree(exported.call_spec.out_spec))
     return Export(tuple(inputs), constants, calls, tuple(outputs), tuple(mutations), names)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hlsgen.errors import Problem
+from hlsgen.frontend.rules.placement import placed
 from hlsgen.frontend.rules.terms import Term, Unknown, is_head_sum
 from hlsgen.ir import Graph, GraphBuilder
 from hlsgen.ops import Context
@@ -19,8 +20,8 @@ def kind(term: Term) -> str:
             return "the image"
         case FloatOp() as op:
             return op.words()
-        case other:
-            return type(other).__name__
+        case _:
+            return "what was refused before"
 
 
 def order(*outputs: Term) -> list[Term]:
@@ -61,7 +62,8 @@ def check(*outputs: Term) -> list[Problem]:
         if what:
             refused.add(term)
             why, fix = term.op.advice
-            problems.append(Problem(what, where=str(term.source), why=why, fix=fix))
+            name, general = placed(term)
+            problems.append(Problem(what, str(term.source), why, fix or general, name))
     return problems
 
 

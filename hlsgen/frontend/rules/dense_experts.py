@@ -15,7 +15,7 @@ import torch
 
 from hlsgen.frontend.read.export import GETITEM, Call, Export, Ref
 from hlsgen.frontend.rules.rule import rewrite
-from hlsgen.ops.activation import FUNCTIONS
+from hlsgen.ops.pointwise import NAMED
 
 OPERATOR = "hlsgen.moe.default"
 _EINSUM, _SUM, _ADD, _MUL = (
@@ -215,5 +215,5 @@ def _activation(call: Call) -> str:
     if call.target == "aten.relu.default":
         return "relu"
     name = {"none": "gelu", "tanh": "gelu_tanh"}[call.kwargs.get("approximate", "none")]
-    _same(name in FUNCTIONS, True)
+    _same(name in NAMED, True)
     return name

@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 from hlsgen.frontend.read.export import GETITEM, Call, Export, Ref, uses
+from hlsgen.frontend.rules.constants import is_inplace
+from hlsgen.frontend.rules.rule import rewrite
 from hlsgen.frontend.rules.terms import Refusal
 from hlsgen.frontend.rules.views import SAME, VIEWS
 
 _FIX = "write x = x + y instead of x += y, and inplace=False"
-
-
-def is_inplace(target: str) -> bool:
-    """Whether an operator's name says so: `aten.add_.Tensor`."""
-    parts = target.split(".")
-    return len(parts) == 3 and parts[1].endswith("_") and not parts[1].startswith("_")
 
 
 def _shares(call: Call) -> bool:
@@ -38,6 +37,44 @@ def constant_writes(export: Export) -> set[str]:
         if isinstance(first, Ref) and first.name in outside and _shares(call):
             outside.add(call.name)
     return {call.name for call in export.calls if is_inplace(call.target)} & changeable - outside
+
+
+@rewrite
+def renamed(export: Export) -> Export:
+    """The export with new values under the names of the calls that write them in place.
+
+    Only where nothing is a view of what is written: `total += y` is then `total = total + y`.
+    """
+    folded = constant_writes(export)
+    storage: dict[str, str] = {}
+    kept = {*export.constants, *(getattr(item, "name", "") for item in export.inputs)}
+    viewed: set[str] = set()
+    newest: dict[str, str] = {}
+    calls = []
+
+    def current(item: Any) -> Any:
+        if isinstance(item, Ref):
+            return Ref(newest.get(storage.get(item.name, item.name), item.name))
+        if isinstance(item, list | tuple):
+            return type(item)(current(part) for part in item)
+        return item
+
+    for call in export.calls:
+        first = call.args[0] if call.args else None
+        before = first.name if isinstance(first, Ref) else ""
+        kwargs = {key: current(item) for key, item in call.kwargs.items()}
+        calls.append(dataclasses.replace(call, args=tuple(map(current, call.args)), kwargs=kwargs))
+        if not before or not _shares(call) or call.name in folded:
+            continue
+        root = storage.get(before, before)
+        if is_inplace(call.target) and call.target not in VIEWS and root not in viewed and root not in kept:
+            storage[call.name] = root
+            newest[root] = call.name
+        else:
+            viewed.add(root)
+            kept.add(call.name)
+    outputs = tuple(current(item) for item in export.outputs)
+    return dataclasses.replace(export, calls=tuple(calls), outputs=outputs)
 
 
 def overwritten(export: Export) -> dict[str, Refusal]:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from hlsgen.frontend.read.export import Call, Export, Ref
+from hlsgen.frontend.rules.layers import normalised
 from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rewrite, rule
 from hlsgen.frontend.rules.terms import Refusal, Value
 from hlsgen.frontend.rules.views import CASTS, SAME
@@ -34,7 +35,7 @@ def rms_norm(at: CallSite, x: Any, shape: list[int], weight: Any = None, eps: fl
     gamma = torch.ones(shape[0]) if weight is None else constant(weight, "the RMS norm's weight")
     epsilon = torch.finfo(torch.float32).eps if eps is None else float(eps)
     op = RMSNorm(gamma=array(gamma), beta=np.zeros(shape[0], np.float32), eps=epsilon)
-    return at.emit(op, (at.settle(x),), at.name("rms_norm", parameter=2), x.shape)
+    return normalised(at, op, x, at.name("rms_norm", parameter=2))
 
 
 @rule("aten._fused_rms_norm.default")

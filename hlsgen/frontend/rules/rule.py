@@ -25,6 +25,8 @@ class CallSite:
     terms: Terms
     image: Term
     constants: dict[str, Constant]
+    routed: bool = False
+    """Whether the model chooses the largest of something, as mixtures of experts do."""
 
     def settle(self, value: Value, name: str = "") -> Term:
         """The term that equals `value` seen as tokens [T, N]; `name` is for a new part of a linear layer."""

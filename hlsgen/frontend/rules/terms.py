@@ -20,24 +20,41 @@ import torch
 from hlsgen.errors import HlsgenError
 from hlsgen.frontend.read.places import identifier
 from hlsgen.ir import Op, Source, TensorType
-from hlsgen.ops import Add, Linear, Patches, Select
+from hlsgen.ops import Activation, Add, AddConstant, Linear, Patches, Select
 from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
 
 
 class Refusal(HlsgenError):
     """Raised inside the front end; becomes a `Problem` with the place of the call at hand."""
 
-    def __init__(self, what: str, why: str = "", fix: str = "", *, intrinsic: bool = False) -> None:
-        """Take the parts of a `Problem` but the place.
+    def __init__(
+        self,
+        what: str,
+        why: str = "",
+        fix: str = "",
+        *,
+        intrinsic: bool = False,
+        source: Source | None = None,
+    ) -> None:
+        """Take the parts of a `Problem`; its place is `source`, or that of the call at hand.
 
         `intrinsic`: true whatever the inputs are, so it also counts behind another problem.
         """
         super().__init__(what)
+        self.source = source
         self.what, self.why, self.fix, self.intrinsic = what, why, fix, intrinsic
 
 
+@dataclass(frozen=True, eq=False)
 class Unknown(Op):
-    """The result of a refused call: stands in so that the rest can be read."""
+    """The result of a refused call: its shape is known, and what it hangs on.
+
+    `of` is the only computed argument, if it has the same shape: a function of its elements, perhaps.
+    `constant`: nothing of it is computed from the image. `rules/unknowns.py` judges what reads it.
+    """
+
+    of: Value | None = None
+    constant: bool = False
 
 
 class Mixture(FloatOp):
@@ -51,6 +68,13 @@ class Mixture(FloatOp):
         """A row for each token, as wide as a result."""
         results, route = types
         return TensorType((route.shape[0], results.shape[-1]))
+
+
+class Join(Op):
+    """The elements of all inputs, one input after another: several terms behind one value.
+
+    Lives only inside the front end: whoever reads a value takes the inputs apart again.
+    """
 
 
 class Task:
@@ -85,11 +109,15 @@ class Term:
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """Elements `scale * term[ids] + offset`; ids is int64 of the export's shape, offset float64 or None."""
+    """Elements `scale * term[ids] + offset`; ids is int64 of the export's shape.
+
+    `scale` is a number, or a float64 tensor of that shape; `offset` is such a tensor, or None for zeros. An
+    element with the id -1 is its offset alone.
+    """
 
     term: Term
     ids: torch.Tensor
-    scale: float = 1.0
+    scale: float | torch.Tensor = 1.0
     offset: torch.Tensor | None = None
 
     @property
@@ -97,22 +125,43 @@ class Value:
         return tuple(self.ids.shape)
 
     def map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Value:
-        """The same rearrangement applied to ids and offset."""
+        """The same rearrangement applied to ids, scale and offset."""
+        scale = function(self.scale) if isinstance(self.scale, torch.Tensor) else self.scale
         offset = None if self.offset is None else function(self.offset)
-        return Value(self.term, function(self.ids), self.scale, offset)
+        return Value(self.term, function(self.ids), scale, offset)
 
-    def scaled(self, factor: float) -> Value:
-        """The value times a number."""
+    def expand(self, shape: tuple[int, ...]) -> Value:
+        """The value repeated along axes of size 1 and new leading axes."""
+        return self if shape == self.shape else self.map(lambda x: x.expand(shape))
+
+    def scaled(self, factor: float | torch.Tensor) -> Value:
+        """The value times a number, or a float64 tensor of its shape."""
         offset = None if self.offset is None else self.offset * factor
         return Value(self.term, self.ids, self.scale * factor, offset)
 
     def plus(self, constant: torch.Tensor) -> Value:
-        """The value plus a constant that broadcasts to its shape."""
-        total = torch.zeros(self.shape, dtype=torch.float64) if self.offset is None else self.offset
-        total = total + constant.double()
-        if total.shape != self.ids.shape:
-            raise Refusal(f"a constant of shape {tuple(constant.shape)} must broadcast to {self.shape}")
-        return Value(self.term, self.ids, self.scale, total if bool(total.any()) else None)
+        """The value plus a constant; both broadcast."""
+        try:
+            shape = tuple(torch.broadcast_shapes(self.shape, tuple(constant.shape)))
+        except RuntimeError:
+            what = f"a constant of shape {tuple(constant.shape)} must broadcast to {self.shape}"
+            raise Refusal(what) from None
+        value = self.expand(shape)
+        total = constant.double().expand(shape)
+        total = total.clone() if value.offset is None else total + value.offset
+        return Value(value.term, value.ids, value.scale, total if bool(total.any()) else None)
+
+    def factor(self) -> float:
+        """The scale as one number for all elements, or a refusal."""
+        if not isinstance(self.scale, torch.Tensor):
+            return self.scale
+        first = float(self.scale.flatten()[0])
+        if not bool((self.scale == first).all()):
+            raise Refusal(
+                "multiplication by a constant tensor has no place here",
+                why="a factor per channel can only be part of a linear layer or a norm",
+            )
+        return first
 
 
 @dataclass
@@ -140,9 +189,9 @@ class Terms:
             self._cache[key] = build()
         return self._cache[key]
 
-    def unknown(self, shape: tuple[int, ...]) -> Term:
+    def unknown(self, shape: tuple[int, ...], of: Value | None = None, *, constant: bool = False) -> Term:
         """A term that stands for the result of a refused call."""
-        return self.new(Unknown(), (), "unknown", Source(), TensorType(shape))
+        return self.new(Unknown(of, constant), (), "unknown", Source(), TensorType(shape))
 
     def value(self, term: Term, shape: tuple[int, ...] | None = None) -> Value:
         """The whole term in raster order, as a tensor of `shape`."""
@@ -152,16 +201,34 @@ class Terms:
         return Value(term, ids.reshape(term.shape if shape is None else shape))
 
     def columns(self, term: Term, columns: np.ndarray, name: str) -> Term:
-        """Some output columns of a linear layer, in the given order."""
-        op = term.op
+        """Some output columns of a linear layer, in the given order; also behind what works by element."""
+        op, key = term.op, ("columns", term, columns.tobytes())
+        if isinstance(op, Activation):
+            return self.cached(key, lambda: self._again(term, self.columns(term.inputs[0], columns, name)))
         if not isinstance(op, Linear) or term.is_embedding:
             raise Refusal(
                 "the elements of a token are split or reordered",
                 why="only the result of a linear layer can be split, by splitting its weight",
             )
         part = Linear(weight=op.weight[columns], bias=op.bias[columns])
-        key = ("columns", term, columns.tobytes())
         return self.cached(key, lambda: self.make(part, term.inputs, name or term.name, term.source))
+
+    def _again(self, term: Term, *inputs: Term) -> Term:
+        """The term's op on other inputs."""
+        if term.op is None:
+            raise Refusal("the image is used outside the patch embedding")
+        return self.make(term.op, inputs, term.name, term.source)
+
+    def join(self, terms: tuple[Term, ...], source: Source) -> Term:
+        """All elements of several terms as one."""
+        kind = TensorType((sum(term.size for term in terms),))
+        return self.cached(("join", terms), lambda: self.new(Join(), terms, "join", source, kind))
+
+    def copied(self, term: Term) -> Term:
+        """A linear layer that gives its input: what has 8 bits gets 16, or can be read by an activation."""
+        width = term.shape[-1]
+        op = Linear(weight=np.eye(width, dtype=np.float32), bias=np.zeros(width, np.float32))
+        return self.cached(("copy", term), lambda: self.make(op, (term,), f"{term.name}_copy", term.source))
 
     def rows(self, term: Term, start: int, stop: int) -> Term:
         """A range of tokens, taken before layers that work token by token."""
@@ -169,6 +236,9 @@ class Terms:
             return term
 
         def build() -> Term:
+            if isinstance(term.op, Select):
+                first = term.op.start
+                return self.rows(term.inputs[0], first + start, first + stop)
             if isinstance(term.op, FloatOp) and term.op.by_token and not term.is_embedding:
                 before = self.rows(term.inputs[0], start, stop)
                 return self.make(term.op, (before,), term.name, term.source)
@@ -182,9 +252,9 @@ class Terms:
         if op is None or factor == 1.0:
             return term
         inputs = term.inputs
-        if isinstance(op, Mixture):
+        if isinstance(op, FloatOp) and op.part is Part.MIXTURE:
             new: Op | None = op
-            inputs = (self.scaled(inputs[0], factor), inputs[1])
+            inputs = (self.scaled(inputs[0], factor), *inputs[1:])
         elif is_head_sum(term):
             new, inputs = op, tuple(self.scaled(part, factor) for part in inputs)
         else:
@@ -202,14 +272,27 @@ class Terms:
         if offset is None:
             return term
         row = offset[0].numpy()
+        if not bool((offset == offset[0]).all()):
+            return self._placed(term, offset)
+        if isinstance(term.op, Add) and isinstance(term.inputs[-1].op, Linear):
+            inputs = (*term.inputs[:-1], self.shifted(term.inputs[-1], offset))
+            return self._instead(("shifted", term, row.tobytes()), term.op, term, inputs)
         new = term.op.plus(row) if isinstance(term.op, FloatOp) else None
-        if new is None or not bool((offset == offset[0]).all()):
-            raise Refusal(
-                "a constant is added where no bias can hold it",
-                why="constants can be added to the patch embedding (positions, tokens) and, the same for "
-                "every token, to the result of a linear layer",
-            )
+        if new is None:
+            raise _nowhere()
         return self._instead(("shifted", term, row.tobytes()), new, term, term.inputs)
+
+    def _placed(self, term: Term, offset: torch.Tensor) -> Term:
+        """The term plus a constant for each token, where a residual stream may begin."""
+        if isinstance(term.op, FloatOp) and term.op.part is Part.NORM:
+            term = self.copied(term)
+        if not isinstance(term.op, Linear):
+            raise _nowhere()
+        constant = offset.numpy()
+        op = AddConstant(value=constant)
+        return self.cached(
+            ("placed", term, constant.tobytes()), lambda: self.make(op, (term,), "positions", term.source)
+        )
 
     def multiplied(self, term: Term, factors: np.ndarray) -> Term:
         """The term times one factor per column."""
@@ -224,6 +307,14 @@ class Terms:
     def _instead(self, key: Hashable, op: Op, term: Term, inputs: tuple[Term, ...]) -> Term:
         """The term made for `key`: `op` with the name and place of `term`."""
         return self.cached(key, lambda: self.make(op, inputs, term.name, term.source))
+
+
+def _nowhere() -> Refusal:
+    return Refusal(
+        "a constant is added where no bias can hold it",
+        why="constants can be added to the patch embedding (positions, tokens) and, the same for "
+        "every token, to the result of a linear layer",
+    )
 
 
 def is_head_sum(term: Term) -> bool:

@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from hlsgen.frontend.read.places import identifier
-from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Unknown, Value
+from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Unknown, Value
 from hlsgen.ir import Source, TensorType
 from hlsgen.ops import AddConstant, Linear, Patches, Scores
+from hlsgen.ops.kinds import FloatOp
 
 _LAYOUT = "the elements do not lie in token order here"
 
@@ -23,26 +24,107 @@ def matrix(value: Value) -> Value:
 
 def settle(terms: Terms, value: Value, name: str = "") -> Term:
     """The term that equals `value` seen as [T, N]; `name` is for a new part of a split linear layer."""
-    value = matrix(value)
+    value = source(terms, matrix(value))
     if isinstance(value.term.op, Unknown):
         return replace(value.term, type=TensorType(value.shape))
-    if value.term.op is None:
+    if value.term.is_embedding:
+        return embedding(terms, value)
+    rows, columns = split(value)
+    term = value.term
+    if columns is not None:
+        term = terms.columns(term, columns, name)
+    term = terms.rows(term, rows.start, rows.stop)
+    scale = by_column(value)
+    term = terms.multiplied(term, scale) if isinstance(scale, np.ndarray) else terms.scaled(term, scale)
+    return terms.shifted(term, value.offset)
+
+
+@dataclass(frozen=True)
+class Operand:
+    """Tokens as `term[:, columns] * scale + offset`: what the producer holds, and what is left for a reader.
+
+    `columns` is None for all in order; `scale` is a number or [N]; `offset` is [T, N] or None.
+    """
+
+    term: Term
+    columns: np.ndarray | None = None
+    scale: float | np.ndarray = 1.0
+    offset: torch.Tensor | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is left for the reader."""
+        one = not isinstance(self.scale, np.ndarray) and self.scale == 1.0
+        return self.columns is None and one and self.offset is None
+
+    @property
+    def factor(self) -> float | None:
+        """The scale where the columns are all and the scale is one number other than zero."""
+        if self.columns is not None or isinstance(self.scale, np.ndarray):
+            return None
+        return self.scale or None
+
+
+def operand(terms: Terms, value: Value, name: str = "") -> Operand:
+    """The tokens, with all constants in the producer where it has a place for them."""
+    try:
+        return Operand(settle(terms, value, name))
+    except Refusal:
+        value = source(terms, matrix(value))
+        if value.term.is_embedding:
+            raise
+        rows, columns = split(value)
+        term = terms.rows(value.term, rows.start, rows.stop)
+        return Operand(term, columns, by_column(value), value.offset)
+
+
+def source(terms: Terms, value: Value) -> Value:
+    """The value, of the only term that its elements come from."""
+    op = value.term.op
+    if isinstance(op, Join):
+        found = [index for index in owners(value).unique().tolist() if index >= 0]
+        if len(found) != 1:
+            raise Refusal(
+                "results of different layers are joined",
+                why="a linear layer can read them, and adds up what each of them gives",
+                fix="put a linear layer right behind the join, or add instead of concatenating",
+                source=value.term.source,
+            )
+        return source(terms, of_input(value, found[0]))
+    if op is None:
         raise Refusal(
             "the image is used outside the patch embedding",
             why="pixels enter the machine as patches of one convolution (or one linear layer on patches)",
-            fix="normalise images before the model; use a convolution with stride equal to its kernel",
+            fix="use a convolution with stride equal to its kernel",
         )
-    if value.term.is_embedding:
-        return embedding(terms, value)
-    if isinstance(value.term.op, Scores) or len(value.term.shape) == 3:
+    if not isinstance(op, FloatOp | Unknown):
+        raise Refusal(
+            "a router's choice is used outside a mixture of experts",
+            why="its gates weigh the results of experts, nothing else",
+            fix="use hlsgen.nn.MoE, or leave out a softmax over classes: the largest logit is the same class",
+        )
+    if isinstance(op, Scores) or len(value.term.shape) == 3:
         raise Refusal("attention scores are used outside softmax and the product with the values")
-    term = _part(terms, value.term, value.ids.numpy(), name)
-    return terms.shifted(terms.scaled(term, value.scale), value.offset)
+    return value
 
 
-def _part(terms: Terms, term: Term, ids: np.ndarray, name: str) -> Term:
-    """The columns and the range of tokens that the ids [T, N] pick."""
-    width = term.shape[-1]
+def owners(value: Value) -> torch.Tensor:
+    """Which of the joined terms each element is of; -1 for constants."""
+    ends = torch.tensor([term.size for term in value.term.inputs]).cumsum(0)
+    return torch.where(value.ids < 0, -1, torch.bucketize(value.ids.contiguous(), ends, right=True))
+
+
+def of_input(value: Value, index: int) -> Value:
+    """Elements of one joined term, as a value of that term."""
+    inputs = value.term.inputs
+    first = sum(term.size for term in inputs[:index])
+    ids = torch.where(value.ids < 0, -1, value.ids - first)
+    return Value(inputs[index], ids, value.scale, value.offset)
+
+
+def split(value: Value) -> tuple[range, np.ndarray | None]:
+    """The tokens and the columns, None for all in order, that the ids [T, N] pick."""
+    ids, width = value.ids.numpy(), value.term.shape[-1]
     start = int(ids[0, 0]) // width
     columns = ids[0] - start * width
     expected = (start + np.arange(len(ids)))[:, None] * width + columns
@@ -56,9 +138,30 @@ def _part(terms: Terms, term: Term, ids: np.ndarray, name: str) -> Term:
             _LAYOUT,
             why="each row must be one token, all rows a contiguous range of tokens with the same channels",
         )
-    if not np.array_equal(columns, np.arange(width)):
-        term = terms.columns(term, columns, name)
-    return terms.rows(term, start, start + len(ids))
+    whole = np.array_equal(columns, np.arange(width))
+    return range(start, start + len(ids)), None if whole else columns
+
+
+def by_column(value: Value) -> float | np.ndarray:
+    """The scale of tokens [T, N]: a number, or one for each column."""
+    if not isinstance(value.scale, torch.Tensor):
+        return value.scale
+    used = value.ids >= 0
+    row = _first(value, used)
+    if not bool(((value.scale == row) | ~used).all()):
+        raise Refusal(
+            "a constant factor must be the same for every token",
+            why="it becomes part of the weights of the layer before or behind",
+        )
+    return float(row[0]) if bool((row == row[0]).all()) else row.numpy()
+
+
+def _first(value: Value, used: torch.Tensor) -> torch.Tensor:
+    """The scale [N] in the first row that is no constant."""
+    rows = used.all(1).nonzero()
+    if not len(rows) or not isinstance(value.scale, torch.Tensor):
+        raise Refusal("a constant factor has no place here", why="tokens are partly constant")
+    return value.scale[int(rows[0, 0])]
 
 
 def embedding(terms: Terms, value: Value) -> Term:
@@ -75,7 +178,8 @@ def embedding(terms: Terms, value: Value) -> Term:
             fix="concatenate class and register tokens in front of the patches, and select after the blocks",
         )
     offset = value.offset if value.offset is not None else torch.zeros(ids.shape, dtype=torch.float64)
-    constant = offset.numpy()
+    constant, scale = offset.numpy(), by_column(value)
+    key = scale.tobytes() if isinstance(scale, np.ndarray) else scale
 
     def build() -> Term:
         before = linear.inputs[0]
@@ -85,14 +189,17 @@ def embedding(terms: Terms, value: Value) -> Term:
             before = terms.cached(
                 ("prefix", before, prefix), lambda: terms.make(cut, before.inputs, before.name, before.source)
             )
-        scaled = terms.scaled(linear, value.scale)
+        if isinstance(scale, np.ndarray):
+            scaled = terms.multiplied(linear, scale)
+        else:
+            scaled = terms.scaled(linear, scale)
         product = terms.cached(
             ("embedding", scaled, before),
             lambda: terms.make(_linear(scaled), (before,), linear.name, linear.source),
         )
         return terms.make(AddConstant(value=constant), (product,), "embedding", linear.source)
 
-    return terms.cached(("tokens", linear, value.scale, prefix, constant.tobytes()), build)
+    return terms.cached(("tokens", linear, key, prefix, constant.tobytes()), build)
 
 
 def _linear(term: Term) -> Linear:

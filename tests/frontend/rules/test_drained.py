@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hlsgen.errors import UnsupportedModel, UsageError
+from hlsgen.errors import CaptureWarning, UnsupportedModel, UsageError
 from hlsgen.frontend.capture import capture
 from hlsgen.frontend.inspect import inspect
 from hlsgen.ir import Graph, results
@@ -95,7 +95,8 @@ def test_what_stays_inside_the_array_is_refused_with_what_does_not() -> None:
             weights = (self.q(x) @ self.k(x).transpose(1, 2) * WIDTH**-0.5).softmax(-1)
             return {"context": weights @ self.v(x), "weights": weights.unsqueeze(0), "image": image}
 
-    with pytest.raises(UnsupportedModel) as caught:
+    note = "nothing is refused on the way to some outputs: try --outputs context"
+    with pytest.raises(UnsupportedModel) as caught, pytest.warns(CaptureWarning, match=note):
         capture(Weights(lambda _, x: x).eval(), pictures(1))
     whats = [problem.what for problem in caught.value.problems]
     assert "output weights: an output must be a tensor of tokens, not softmax" in whats
@@ -103,7 +104,7 @@ def test_what_stays_inside_the_array_is_refused_with_what_does_not() -> None:
     (weights,) = [problem for problem in caught.value.problems if "weights:" in problem.what]
     assert weights.fix == "leave it out: --outputs context"
     report = inspect(Weights(lambda _, x: x).eval(), pictures(1))
-    assert report.notes == ("nothing is refused on the way to some outputs: try --outputs context",)
+    assert report.notes == (note,)
     assert capture(Weights(lambda _, x: x).eval(), pictures(1), ["context"]).names == ()
 
 

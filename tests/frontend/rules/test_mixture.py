@@ -48,7 +48,7 @@ def test_it_trains() -> None:
     [
         ({"k": 5}, r"k must be in 1\.\.4"),
         ({"convention": "hard"}, "convention must be one of"),
-        ({"activation": "silu", "tasks": 0}, "tasks must be positive, not 0; activation must be one of"),
+        ({"activation": "swiglu", "tasks": 0}, "tasks must be positive, not 0; activation must be one of"),
     ],
 )
 def test_wrong_arguments(arguments: dict[str, object], message: str) -> None:

@@ -26,7 +26,7 @@ from hlsgen.ops import (
     Linear,
     Scores,
 )
-from hlsgen.ops.activation import FUNCTIONS
+from hlsgen.ops.pointwise import NAMED
 from hlsgen.quantization import Quantized, quantize
 from hlsgen.quantization.observers import MinMax
 from hlsgen.quantization.rules.linear import BIAS_LIMIT, LARGEST_RATIO, dead_ratio, linear, weight_scales
@@ -132,7 +132,7 @@ def test_logits_far_below_their_row_maximum_cost_no_resolution() -> None:
 
 def test_tables_are_within_half_a_unit() -> None:
     for _, node, op in _pairs(IntegerTable):
-        values = FUNCTIONS["gelu"](_scale(node.inputs[0]) * np.arange(-128, 128)) / op.scale
+        values = NAMED["gelu"](_scale(node.inputs[0]) * np.arange(-128, 128)) / op.scale
         assert np.abs(op.table - np.clip(values, -128, 127)).max() <= 0.5
 
 

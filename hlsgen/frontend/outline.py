@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The architecture that was understood: patches, tokens, attention, MLP, pooling, outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from hlsgen.frontend.rules.terms import Term
+from hlsgen.ops import Activation, AddConstant, Mean, Patches, Route, Scores, Select
+from hlsgen.ops.norm import Norm
+
+
+def outline(terms: Sequence[Term], outputs: Sequence[Term]) -> dict[str, str]:
+    """What the terms of a model tell of it, part by part; empty where nothing was understood."""
+    found = {
+        "image": _each(_image(term) for term in terms if isinstance(term.op, Patches)),
+        "tokens": _each(f"{_by(term.shape)}" for term in terms if isinstance(term.op, AddConstant)),
+        "attention": _attention([term for term in terms if isinstance(term.op, Scores)]),
+        "norms": _counted([term for term in terms if isinstance(term.op, Norm)]),
+        "MLP": _each(
+            f"{term.shape[-1]} channels, {term.op.function}"
+            for term in terms
+            if isinstance(term.op, Activation)
+        ),
+        "experts": _each(f"the best {term.op.k}" for term in terms if isinstance(term.op, Route)),
+        "pooling": _each(_pool(term) for term in terms if isinstance(term.op, Mean | Select)),
+        "outputs": ", ".join(_by(term.shape) for term in outputs),
+    }
+    return {part: text for part, text in found.items() if text}
+
+
+def _by(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _each(texts: Iterable[str]) -> str:
+    """Different texts, each once."""
+    return "; ".join(dict.fromkeys(texts))
+
+
+def _image(term: Term) -> str:
+    assert isinstance(term.op, Patches)
+    patch = _by(term.op.patch)
+    return f"{_by(term.inputs[0].shape)} in patches of {patch}: {term.shape[0] - term.op.prefix}"
+
+
+def _attention(layers: Sequence[Term]) -> str:
+    """How many layers, and the heads of each."""
+    heads = _each(
+        f"{term.op.heads} heads of {term.inputs[0].shape[-1] // term.op.heads} channels"
+        for term in layers
+        if isinstance(term.op, Scores) and term.inputs
+    )
+    return f"{len(layers)} {'layer' if len(layers) == 1 else 'layers'}, {heads}" if layers else ""
+
+
+def _counted(norms: Sequence[Term]) -> str:
+    names = dict.fromkeys(type(term.op).__name__ for term in norms)
+    return ", ".join(f"{sum(type(term.op).__name__ == name for term in norms)} {name}" for name in names)
+
+
+def _pool(term: Term) -> str:
+    if isinstance(term.op, Select):
+        last = term.op.stop - 1
+        return f"token {term.op.start}" if last == term.op.start else f"tokens {term.op.start} to {last}"
+    return f"mean of {term.inputs[0].shape[0]} tokens"

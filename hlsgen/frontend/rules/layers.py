@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules for linear layers and layer norms on tokens: they take the constants that nobody else has taken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from hlsgen.frontend.rules.affine import add
+from hlsgen.frontend.rules.patches import embedded, image_linear
+from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rule
+from hlsgen.frontend.rules.terms import Join, Refusal, Term, Value
+from hlsgen.frontend.rules.tokens import Operand, matrix, of_input, operand, owners
+from hlsgen.ops import Add, AddConstant, Combine, LayerNorm, Linear, Mean, Select
+from hlsgen.ops.kinds import FloatOp, Part
+from hlsgen.ops.norm import Norm
+
+
+@rule("aten.linear.default")
+def linear(at: CallSite, x: Any, weight: Any, bias: Any = None) -> Value:
+    """x @ weight.T + bias on tokens, or on patches of the image."""
+    x, weight = computed(x, "the linear layer's input"), constant(weight, "the linear layer's weight")
+    bias = None if bias is None else constant(bias, "the linear layer's bias")
+    if x.term is at.image:
+        return image_linear(at, x, weight, bias)
+    if isinstance(x.term.op, Join):
+        return _of_joined(at, x, weight, bias)
+    if x.term.is_embedding:
+        return embedded(at, x, weight, bias)
+    found = operand(at.terms, x)
+    matrix_, vector = array(weight), np.zeros(len(weight), np.float32) if bias is None else array(bias)
+    rest = None
+    if not found.plain:
+        matrix_, vector, rest = _taken(found, matrix_, vector)
+    term = _single(at, found.term)
+    op, inputs = Linear(weight=matrix_, bias=vector), (term,)
+    if isinstance(term.op, Linear):
+        op, inputs = _after(op, term.op), term.inputs
+    value = at.emit(op, inputs, at.name("linear", parameter=1), (*x.shape[:-1], len(weight)))
+    return value if rest is None else value.plus(rest.reshape(value.shape))
+
+
+def _taken(
+    found: Operand, weight: np.ndarray, bias: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, torch.Tensor | None]:
+    """Weight and bias with the columns and constants in front of them; an offset that differs by token."""
+    weight, bias, rest = weight.astype(np.float64), bias.astype(np.float64), None
+    if found.offset is not None:
+        moved = found.offset @ torch.from_numpy(weight.T)
+        if bool((moved == moved[0]).all()):
+            bias = bias + moved[0].numpy()
+        else:
+            rest = moved
+    weight = weight * found.scale
+    if found.columns is not None:
+        spread = np.zeros((len(weight), found.term.shape[-1]))
+        np.add.at(spread.T, found.columns, weight.T)
+        weight = spread
+    return weight, bias, rest
+
+
+def _after(outer: Linear, inner: Linear) -> Linear:
+    """One layer for two."""
+    weight = outer.weight.astype(np.float64)
+    return Linear(weight=weight @ inner.weight, bias=weight @ inner.bias + outer.bias)
+
+
+def _single(at: CallSite, term: Term) -> Term:
+    """A single token of the residual stream by way of a mean over it: 8 bits, as linear layers read them."""
+    if term.shape[0] != 1 or not isinstance(term.op, Select | Add | AddConstant | Combine):
+        return term
+    return at.terms.cached(("single", term), lambda: at.terms.make(Mean(), (term,), "token", term.source))
+
+
+def _of_joined(at: CallSite, x: Value, weight: torch.Tensor, bias: torch.Tensor | None) -> Value:
+    """A linear layer for each of the joined results, added up."""
+    rows = matrix(x)
+    owner = owners(rows)
+    if not bool((owner == owner[0]).all()):
+        at.settle(x)
+        raise Refusal("results of different layers are joined token by token")
+    total: Any = None
+    for index in dict.fromkeys(owner[0].tolist()):
+        columns = (owner[0] == index).nonzero()[:, 0]
+        part, share = rows.map(lambda ids, columns=columns: ids[:, columns]), weight[:, columns]
+        if index < 0:
+            offset = torch.zeros(part.shape, dtype=torch.float64) if part.offset is None else part.offset
+            result: Any = offset @ share.double().T
+        else:
+            result = linear(at, of_input(part, index), share, bias)
+            bias = None
+        total = result if total is None else add(at, total, result)
+    return total.map(lambda ids: ids.reshape(*x.shape[:-1], len(weight)))
+
+
+@rule("aten.addmm.default")
+def addmm(at: CallSite, bias: Any, x: Any, weight: Any, *, beta: float = 1, alpha: float = 1) -> Value:
+    """Bias + x @ weight."""
+    if beta != 1 or alpha != 1:
+        raise Refusal(f"addmm alpha and beta must be 1, not {alpha!r} and {beta!r}")
+    return linear(at, x, constant(weight, "the weight").T, bias)
+
+
+@rule("aten.layer_norm.default")
+def layer_norm(
+    at: CallSite,
+    x: Any,
+    shape: list[int],
+    weight: Any = None,
+    bias: Any = None,
+    eps: float = 1e-5,
+    _: bool = True,
+) -> Value:
+    """Layer norm over the last axis."""
+    x = computed(x, "the layer norm's input")
+    if len(shape) != 1:
+        raise Refusal(f"layer norm must be over the channels, not over {len(shape)} axes")
+    gamma = torch.ones(shape[0]) if weight is None else constant(weight, "the layer norm's weight")
+    beta = torch.zeros(shape[0]) if bias is None else constant(bias, "the layer norm's bias")
+    op = LayerNorm(gamma=array(gamma), beta=array(beta), eps=float(eps))
+    return normalised(at, op, x, at.name("layer_norm", parameter=2))
+
+
+@rule("aten.native_layer_norm.default")
+def native_layer_norm(
+    at: CallSite, x: Any, shape: list[int], weight: Any, bias: Any, eps: float
+) -> tuple[Value, None, None]:
+    """What torch decomposes a layer norm to."""
+    return layer_norm(at, x, shape, weight, bias, eps), None, None
+
+
+def normalised(at: CallSite, op: Norm, x: Value, name: str) -> Value:
+    """A norm of tokens: a factor in front of it changes only its eps, or its sign."""
+    found = operand(at.terms, x)
+    if found.factor is None or found.offset is not None:
+        at.settle(x)  # tells what is wrong with it
+        raise Refusal("a constant in front of a norm has no place")
+    if found.factor != 1.0:
+        op = op.of_scaled(found.factor)
+    before = found.term.op
+    narrow = isinstance(before, FloatOp) and before.part in (Part.NORM, Part.ATTENTION, Part.ACTIVATION)
+    term = at.terms.copied(found.term) if narrow else found.term
+    return at.emit(op, (term,), name, x.shape)

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules for means and sums over tokens, and for what does nothing in eval mode."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from hlsgen.frontend.rules.affine import add
+from hlsgen.frontend.rules.routing import Routing, summed
+from hlsgen.frontend.rules.rule import CallSite, computed, constant, rule
+from hlsgen.frontend.rules.terms import Join, Refusal, Term, Value
+from hlsgen.frontend.rules.tokens import operand
+from hlsgen.ops import Linear, Mean, Scores, Softmax
+
+
+@rule("aten.dropout.default", "aten.feature_dropout.default", "aten.dropout_.default")
+def dropout(_: CallSite, x: Any, p: float, train: bool) -> Any:
+    """Nothing in eval mode."""
+    if train and p:
+        raise Refusal(
+            "dropout must be in eval mode, not in training mode",
+            why="training is random",
+            fix="call model.eval() first",
+            intrinsic=True,
+        )
+    return x
+
+
+@rule("aten.mean.dim")
+def mean(at: CallSite, x: Value, dim: Any, keepdim: bool = False, *, dtype: Any = None) -> Value:
+    """The mean over tokens."""
+    if dtype not in (None, torch.float32):
+        raise Refusal(f"mean must stay float32, not {dtype}")
+    axes = sorted({axis % len(x.shape) for axis in (dim if isinstance(dim, list | tuple) else (dim,))})
+    if isinstance(x.term.op, Scores | Softmax):
+        raise Refusal("attention weights are averaged", why="they never leave the machine")
+    if isinstance(x.term.op, Join):
+        return _over_join(at, x, axes, keepdim)
+    rest = [axis for axis in range(len(x.shape)) if axis not in axes]
+    count = math.prod(x.shape[axis] for axis in axes)
+    tokens = x.map(lambda ids: ids.permute(*axes, *rest).reshape(count, -1))
+    shape = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
+    if not keepdim:
+        shape = tuple(x.shape[axis] for axis in rest)
+    found = operand(at.terms, tokens)
+    term = _averaged(at, found.term)
+    columns = range(term.shape[-1]) if found.columns is None else found.columns
+    scale = torch.as_tensor(found.scale, dtype=torch.float64)
+    value = Value(term, torch.as_tensor(columns)[None], scale if scale.numel() > 1 else float(scale))
+    if isinstance(value.scale, torch.Tensor):
+        value = Value(term, value.ids, value.scale[None])
+    if found.offset is not None:
+        value = value.plus(found.offset.mean(0, keepdim=True))
+    return value.map(lambda ids: ids.reshape(shape))
+
+
+def _averaged(at: CallSite, term: Term) -> Term:
+    """The mean over a term's tokens; that over a linear layer's results is the layer of the mean."""
+    if isinstance(term.op, Linear) and not term.is_embedding:
+        inner = _averaged(at, term.inputs[0])
+        return at.terms.make(term.op, (inner,), term.name, term.source)
+    return at.terms.make(Mean(), (term,), at.name("mean"), at.call.source)
+
+
+def _over_join(at: CallSite, x: Value, axes: list[int], keepdim: bool) -> Value:
+    """The mean over an axis along which results of different layers lie: their sum, over their number."""
+    if len(axes) != 1:
+        raise Refusal("results of different layers are averaged over several axes")
+    parts = [x.map(lambda ids, i=i: ids.select(axes[0], i)) for i in range(x.shape[axes[0]])]
+    total = parts[0]
+    for part in parts[1:]:
+        total = add(at, total, part)
+    total = total.scaled(1.0 / len(parts))
+    return total.map(lambda ids: ids.unsqueeze(axes[0])) if keepdim else total
+
+
+@rule("aten.sum.dim_IntList")
+def total(at: CallSite, x: Value, dim: Any, keepdim: bool = False, *, dtype: Any = None) -> Value:
+    """The sum over tokens: a mean, times their number."""
+    if not dim:
+        dim = list(range(len(x.shape)))
+    if isinstance(x.term.op, Routing):
+        (axis,) = dim if isinstance(dim, list | tuple) else (dim,)
+        return summed(at, x, axis % len(x.shape), keepdim=keepdim)
+    result = mean(at, x, dim, keepdim, dtype=dtype)
+    return result.scaled(x.ids.numel() / result.ids.numel())
+
+
+@rule("aten.adaptive_avg_pool1d.default", "aten.adaptive_avg_pool2d.default")
+@rule("aten.adaptive_avg_pool3d.default")
+def average_pool(at: CallSite, x: Value, size: Any) -> Value:
+    """The mean over all of the last axes."""
+    axes = int(at.call.target[len("aten.adaptive_avg_pool")])
+    wanted = list(size) if isinstance(size, list | tuple) else [size]
+    if x.shape[-axes:] == tuple(wanted):
+        return x
+    if set(wanted) != {1}:
+        raise Refusal(f"adaptive pooling must be to size 1, not {size!r}")
+    return mean(at, x, list(range(-axes, 0)), keepdim=True)
+
+
+@rule("aten.avg_pool1d.default", "aten.avg_pool2d.default")
+def fixed_pool(at: CallSite, x: Value, kernel: Any, *rest: Any) -> Value:
+    """The mean over a window that is the whole grid, or one element."""
+    axes = int(at.call.target[len("aten.avg_pool")])
+    sizes = tuple(kernel) * (axes if len(kernel) == 1 else 1)
+    stride = tuple(rest[0]) * (axes if len(rest[0]) == 1 else 1) if rest and rest[0] else sizes
+    padded = len(rest) > 1 and any(rest[1])
+    divisor = rest[4] if len(rest) > 4 else None
+    if not padded and divisor is None and set(sizes) == set(stride) == {1}:
+        return x
+    if padded or divisor is not None or x.shape[-axes:] != sizes:
+        what = f"average pooling must be over the whole grid, not over {list(sizes)}"
+        raise Refusal(what, why="the machine averages tokens to one")
+    return mean(at, x, list(range(-axes, 0)), keepdim=True)
+
+
+@rule("aten.masked_fill.Scalar", "aten.masked_fill.Tensor")
+def masked_fill(_: CallSite, x: Any, mask: Any, __: Any) -> Value:
+    """Nothing where the mask is constant and false."""
+    if bool(constant(mask, "the mask").any()):
+        what = "a mask that hides something is not supported"
+        raise Refusal(what, why="every token attends to every token")
+    return computed(x, "the masked tensor")

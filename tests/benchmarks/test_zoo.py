@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The zoo: small sizes, children that crash or hang, counts."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.zoo import children, judge, read, table
+from benchmarks.zoo.entry import Entry, NotHere
+from benchmarks.zoo.shrink import shrunk
+from benchmarks.zoo.spellings import entries
+
+
+def test_sizes_become_small_and_the_rest_stays() -> None:
+    big = {
+        "hidden_size": 768,
+        "depths": (2, 2, 6, 2),
+        "embed_dims": [64, 128],
+        "qkv_bias": True,
+        "patch_size": 16,
+    }
+    assert shrunk(big, patch_size=8, other=1) == {
+        "hidden_size": 32,
+        "depths": (1, 1, 1, 1),
+        "embed_dims": [16, 32],
+        "qkv_bias": True,
+        "patch_size": 8,
+    }
+
+
+def test_each_end_of_a_child_has_a_name() -> None:
+    def work(entry: Entry) -> dict[str, Any]:
+        if entry.name == "hang":
+            time.sleep(60)
+        if entry.name == "crash":
+            os._exit(7)
+        return {"kind": judge.ACCEPTED, "ratio": 1 / len(entry.name)}
+
+    names = ["hang", "crash", "", "fine"]
+    found = {
+        entry.name: result
+        for entry, result in children.run([Entry("none", name, lambda: ()) for name in names], work, 4, 1)  # type: ignore[arg-type]
+    }
+    assert {name: result["kind"] for name, result in found.items()} == {
+        "hang": "hang",
+        "crash": "crash",
+        "": "traceback",
+        "fine": "accepted",
+    }
+    assert found["crash"]["reason"] == "exit code 7"
+    assert found[""]["reason"] == "ZeroDivisionError: division by zero"
+    assert sorted(line.partition(":")[0] for line in table.bad(found)) == ["crash", "hang", "traceback"]
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
+    entry = next(entry for entry in entries() if entry.name == "sdpa")
+    return read.exported(entry)
+
+
+def test_an_accepted_model_is_compared(found: dict[str, Any]) -> None:
+    result = judge.judged(found)
+    assert result["kind"] == "accepted"
+    assert 0 < result["error"] < 1e-5
+
+
+def test_a_wrong_acceptance_is_found(found: dict[str, Any]) -> None:
+    results = [[leaf + 1e-3 * np.abs(leaf).max() for leaf in leaves] for leaves in found["results"]]
+    assert judge.judged(found | {"results": results})["kind"] == "wrong"
+
+
+def test_what_is_no_attention_model_does_not_count() -> None:
+    def absent() -> Any:
+        raise NotHere("needs a text")
+
+    convolution = torch.nn.Conv2d(1, 1, 1).eval()
+    results = {
+        "a": judge.judged(read.exported(Entry("none", "a", absent))),
+        "b": judge.judged(read.exported(Entry("none", "b", lambda: (convolution, torch.zeros(1, 1, 2, 2))))),
+        "c": {"kind": "refused", "problems": [{"what": "w", "where": "m at f.py:3", "why": "", "fix": ""}]},
+    }
+    assert [result["kind"] for result in results.values()] == ["absent", "without attention", "refused"]
+    assert results["a"]["reason"] == "needs a text"
+    text = table.summary(results)
+    assert text.startswith("attention models: 1\nnot counted: 1 without attention, 1 ")
+    assert "with a fix: 0 of 1 (0.0%)" in text
+    assert "with a place: 1 of 1 (100.0%)" in text
+    assert table.causes(results) == [("w", 1)]

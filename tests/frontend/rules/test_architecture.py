@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Refused models are told by the name of what they are made of; what only follows is not listed."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+import torch
+from frontend.refused import HEADS, TOKENS, WIDTH, Tiny, refusal
+from torch import Tensor, nn
+from torch.nn.functional import layer_norm, log_softmax, scaled_dot_product_attention, silu
+
+HEAD = WIDTH // HEADS
+
+
+class Rotary(Tiny):
+    def attend(self, x: Tensor) -> Tensor:
+        q, k, v = self.split(x)
+        angle = torch.arange(float(TOKENS))[:, None] * torch.arange(1.0, 1 + HEAD)
+
+        def turn(y: Tensor) -> Tensor:
+            return y * angle.cos() + torch.cat([-y[..., HEAD // 2 :], y[..., : HEAD // 2]], -1) * angle.sin()
+
+        return self.merge(scaled_dot_product_attention(turn(q), turn(k), v))
+
+
+class Windows(Tiny):
+    def attend(self, x: Tensor) -> Tensor:
+        x = x.reshape(1, 2, 3, WIDTH).roll((0, 1), (1, 2)).transpose(1, 2).reshape(3, 2, WIDTH)
+        q, k, v = self.qkv(x).unflatten(2, (3, HEADS, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        x = self.proj(scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return x.reshape(1, 3, 2, WIDTH).transpose(1, 2).roll((0, -1), (1, 2)).reshape(1, TOKENS, WIDTH)
+
+
+class HeadNorm(Tiny):
+    def attend(self, x: Tensor) -> Tensor:
+        q, k, v = self.split(x)
+        return self.merge(scaled_dot_product_attention(layer_norm(q, (HEAD,)), layer_norm(k, (HEAD,)), v))
+
+
+class Temperature(Tiny):
+    def attend(self, x: Tensor) -> Tensor:
+        q, k, v = self.split(x)
+        scores = (q @ k.transpose(2, 3)) * torch.arange(1.0, 1 + HEADS)[:, None, None]
+        return self.merge(scores.softmax(-1) @ v)
+
+
+class Channels(Tiny):
+    def attend(self, x: Tensor) -> Tensor:
+        q, k, v = self.split(x)
+        weights = (q.transpose(2, 3) @ k).softmax(-1)
+        return self.merge((weights @ v.transpose(2, 3)).transpose(2, 3))
+
+
+class LinearAttention(Tiny):
+    def attend(self, x: Tensor) -> Tensor:
+        q, k, v = self.split(x)
+        return self.merge(torch.relu(q) @ (torch.relu(k).transpose(2, 3) @ v))
+
+
+class Swi(Tiny):
+    def mlp(self, x: Tensor) -> Tensor:
+        a, b = self.qkv(x)[..., : 2 * WIDTH].chunk(2, -1)
+        return self.proj(silu(a) * b)
+
+
+class LogSoftmax(Tiny):
+    def pool(self, x: Tensor) -> Tensor:
+        return log_softmax(super().pool(x), -1)
+
+
+class Argmax(Tiny):
+    def pool(self, x: Tensor) -> Tensor:
+        return super().pool(x).argmax(-1)
+
+
+MODELS = {
+    "rotary positions": Rotary,
+    "window attention": Windows,
+    "QK-norm": HeadNorm,
+    "per-head temperature": Temperature,
+    "channel attention": Channels,
+    "linear attention": LinearAttention,
+    "gated MLP": Swi,
+    "class scores": LogSoftmax,
+}
+
+
+@functools.cache
+def problems(make: type[Tiny]) -> tuple[tuple[str, str, str], ...]:
+    found = refusal(make().eval())
+    assert all(problem.why and problem.fix and "test_architecture.py:" in problem.where for problem in found)
+    return tuple((problem.name, problem.what, problem.where) for problem in found)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_name_is_the_architecture_and_nothing_else_is_listed(name: str) -> None:
+    assert {found for found, _, _ in problems(MODELS[name])} == {name}
+
+
+def test_a_class_instead_of_logits() -> None:
+    assert {name for name, _, _ in problems(Argmax)} == {"class scores"}
+
+
+class Behind(Tiny):
+    """An operator without a rule in front of a product, a mask and another output."""
+
+    def mlp(self, x: Tensor) -> Tensor:
+        a, b = self.qkv(x)[..., : 2 * WIDTH].chunk(2, -1)
+        return self.proj(torch.cumsum(a, -1) * b)
+
+    def attend(self, x: Tensor) -> Tensor:
+        q, k, v = self.split(torch.cumsum(x, -1))
+        mask = torch.arange(TOKENS) < 3
+        return self.merge(scaled_dot_product_attention(q, k, v, attn_mask=mask[None].expand(TOKENS, -1)))
+
+
+def test_what_stands_behind_a_refused_call_is_judged_too() -> None:
+    names = [(name, what) for name, what, _ in problems(Behind)]
+    assert ("gated MLP", "the product of two activations, element by element, is not supported") in names
+    assert ("attention mask", "an attention mask that hides or biases something is not supported") in names
+    assert [what for _, what in names].count("aten.cumsum.default is not supported") == 2
+    assert len(names) == 4
+
+
+class Followed(Tiny):
+    """Everything behind the operator would be right without it."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return super().forward(torch.cumsum(image, -1))
+
+
+def test_what_only_follows_is_not_listed() -> None:
+    assert [what for _, what, _ in problems_of(Followed)] == ["aten.cumsum.default is not supported"]
+
+
+def problems_of(make: type[nn.Module]) -> list[tuple[str, str, str]]:
+    return [(problem.name, problem.what, problem.where) for problem in refusal(make().eval())]
+
+
+class Twice(Tiny):
+    """One layer called from two lines."""
+
+    def attend(self, x: Tensor) -> Tensor:
+        q, k, v = self.split(x)
+        q = layer_norm(q, (HEAD,))
+        k = layer_norm(k, (HEAD,))
+        return self.merge(scaled_dot_product_attention(q, k, v))
+
+
+def test_one_thing_at_two_lines_is_one_problem() -> None:
+    (found,) = problems(Twice)
+    lines = found[2].rpartition(":")[2].split(", ")
+    assert len(lines) == 2
+    assert int(lines[1]) == int(lines[0]) + 1

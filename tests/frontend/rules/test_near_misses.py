@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What looks like a spelling that is read, and means something else: refused, or computed as it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from support.mixtures import EXPERTS, K, Mixed
+from support.spellings import Activated
+from support.variants import HEAD, HEADS, WIDTH, Tiny, seeded
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hlsgen.errors import UnsupportedModel
+from hlsgen.frontend.capture import capture
+
+IMAGE = torch.zeros(1, 2, 4, 6)
+ORDER = "the elements do not lie in token order here"
+
+
+class WrongAxis(Tiny):
+    def pool(self, x: Tensor) -> Tensor:
+        return self.head(self.norm(x).mean(2, keepdim=True).expand(-1, -1, WIDTH)[:, 0])
+
+
+class HalfTheGrid(Tiny):
+    def embed(self, image: Tensor) -> Tensor:
+        return self.patch(image).flatten(2).mT
+
+    def pool(self, x: Tensor) -> Tensor:
+        y = self.norm(x).mT.reshape(1, WIDTH, 2, 3)
+        return self.head(functional.adaptive_avg_pool2d(y, (1, 3)).flatten(2).mean(2))
+
+
+class Padded(Tiny):
+    def embed(self, image: Tensor) -> Tensor:
+        return functional.pad(super().embed(image), (0, 0, 0, 1))
+
+
+class BatchNormInTraining(Tiny):
+    def embed(self, image: Tensor) -> Tensor:
+        x = functional.batch_norm(self.patch(image), torch.zeros(WIDTH), torch.ones(WIDTH), training=True)
+        return x.flatten(2).mT
+
+
+class GatedUnit(Tiny):
+    def mlp(self, x: Tensor) -> Tensor:
+        a, b = self.up(x).repeat(1, 1, 2).chunk(2, -1)
+        return self.down(functional.silu(a) * b.roll(1, -1))
+
+
+class OtherToken(Tiny):
+    """A function of a token times one of another token."""
+
+    def mlp(self, x: Tensor) -> Tensor:
+        y = self.up(x)
+        return self.down(torch.sigmoid(y) * y.flip(1))
+
+
+class NormAfterJoin(Tiny):
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.embed(image)
+        return self.head(self.norm(torch.cat((x[..., :6], self.proj(self.norm1(x))[..., 6:]), -1))[:, 0])
+
+
+class BiasedScores(Tiny):
+    def attend(self, x: Tensor) -> Tensor:
+        q, k, v = self.split(x)
+        logits = q @ k.mT * HEAD**-0.5 * torch.linspace(0.5, 1, HEADS)[:, None, None]
+        return self.proj((logits.softmax(-1) @ v).transpose(1, 2).flatten(2))
+
+
+class TwoQueries(Tiny):
+    def __init__(self) -> None:
+        super().__init__()
+        self.probe = nn.Parameter(torch.zeros(1, 2, WIDTH))
+        self.attention = nn.MultiheadAttention(WIDTH, HEADS, batch_first=True)
+
+    def pool(self, x: Tensor) -> Tensor:
+        x = self.norm(x)
+        return self.head(self.attention(self.probe, x, x)[0][:, 0])
+
+
+class Noisy(Tiny):
+    def embed(self, image: Tensor) -> Tensor:
+        return super().embed(image) + torch.randn(1, 7, WIDTH)
+
+
+class Dropped(Tiny):
+    def embed(self, image: Tensor) -> Tensor:
+        return super().embed(image) + functional.dropout(self.pos, 0.5, training=True)
+
+
+class Huge(Tiny):
+    def embed(self, image: Tensor) -> Tensor:
+        return super().embed(image) + torch.zeros(1 << 14, 1 << 13).sum()
+
+
+class OfTheImage(Tiny):
+    def embed(self, image: Tensor) -> Tensor:
+        return super().embed(image) * (1 + image.mean().item())
+
+
+class Decides(Tiny):
+    """A number of the image comes back by way of a constant."""
+
+    def embed(self, image: Tensor) -> Tensor:
+        number = torch.tensor(2.0) * image.sum().item()
+        return super().embed(image) * (2 if number.item() > 0 else 3)
+
+
+class NotRenormalised(Mixed):
+    """Divided by the sum of all gates of another choice."""
+
+    def choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        chances = self.router(x).softmax(-1)
+        gates, index = chances.topk(K)
+        return gates / chances.topk(K + 1)[0].sum(-1, keepdim=True), index
+
+
+class SigmoidOverSum(Mixed):
+    def choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        gates, index = self.router(x).sigmoid().topk(K)
+        return gates / gates.sum(-1, keepdim=True), index
+
+
+class Corrected(Mixed):
+    """Chosen by corrected scores, weighted by the scores themselves."""
+
+    def choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        scores = self.router(x).sigmoid()
+        index = (scores + torch.linspace(0, 1, EXPERTS)).topk(K)[1]
+        return scores.gather(-1, index), index
+
+
+class FirstOfTwo(Mixed):
+    """Only the first of the chosen is scattered."""
+
+    def choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        gates, index = super().choose(x)
+        return gates[..., :1], index[..., :1]
+
+
+class SoftmaxOfOne(Mixed):
+    def choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        logits, index = self.router(x).topk(K)
+        return torch.cat((logits[..., :1].softmax(-1), logits[..., 1:].softmax(-1)), -1), index
+
+
+class OtherAxis(Mixed):
+    """Gates of other tokens are gathered."""
+
+    def choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        scores = self.router(x).sigmoid()
+        index = scores.topk(K)[1]
+        return scores.gather(1, index), index
+
+
+class OtherExpert(Mixed):
+    """The gate of the next token."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        gates = self.gates(x).roll(1, 1)
+        total = torch.zeros_like(x)
+        for number, expert in enumerate(self.experts):
+            total = total + gates[..., number : number + 1] * expert(x)
+        return total
+
+
+class Twice(Mixed):
+    def mix(self, x: Tensor) -> Tensor:
+        gates = self.gates(x)
+        return gates[..., :1] * self.experts[0](x) + gates[..., :1] * self.experts[1](x)
+
+
+class WrongTokens(Mixed):
+    def mix(self, x: Tensor) -> Tensor:
+        rows = x.reshape(-1, WIDTH)
+        gates, index = self.choose(rows)
+        total = torch.zeros_like(rows)
+        for number, expert in enumerate(self.experts):
+            token, slot = torch.where(index == number)
+            other, _ = torch.where(index == (number + 1) % EXPERTS)
+            total = total.index_add(0, other, (expert(rows[token]) * gates[token, slot, None])[: len(other)])
+        return total.reshape(x.shape)
+
+
+class Ungated(Mixed):
+    def mix(self, x: Tensor) -> Tensor:
+        rows = x.reshape(-1, WIDTH)
+        _, index = self.choose(rows)
+        total = torch.zeros_like(rows)
+        for number, expert in enumerate(self.experts):
+            token, _ = torch.where(index == number)
+            total = total.index_add(0, token, expert(rows[token]))
+        return total.reshape(x.shape)
+
+
+REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    "wrong_axis": (WrongAxis, ORDER),
+    "half_the_grid": (HalfTheGrid, "adaptive pooling must be to size 1"),
+    "padded": (Padded, "the tensor is padded by"),
+    "batch_norm": (BatchNormInTraining, "batch norm must be in eval mode"),
+    "gated_unit": (GatedUnit, "the product of two activations"),
+    "other_token": (OtherToken, "the product of two activations"),
+    "norm_after_join": (NormAfterJoin, "results of different layers are joined"),
+    "biased_scores": (BiasedScores, "multiplication by a constant tensor has no place here"),
+    "two_queries": (TwoQueries, "softmax is only supported on attention scores"),
+    "noisy": (Noisy, "aten.randn.default is not supported"),
+    "dropped": (Dropped, "dropout must be in eval mode"),
+    "huge": (Huge, "aten.zeros.default must make tensors of at most"),
+    "of_the_image": (OfTheImage, "aten.item.default is not supported"),
+    "not_renormalised": (NotRenormalised, "division by an activation is not supported"),
+    "sigmoid_over_sum": (SigmoidOverSum, "gates by sigmoid are divided by their sum"),
+    "corrected": (Corrected, "the largest elements are chosen of what is no router's result"),
+    "first_of_two": (FirstOfTwo, "what is scattered are not the gates of chosen experts"),
+    "softmax_of_one": (SoftmaxOfOne, "the softmax must be over all chosen logits"),
+    "other_axis": (OtherAxis, "the best experts must be the largest along the last axis"),
+    "other_expert": (OtherExpert, "results are multiplied by gates of other tokens or experts"),
+    "twice": (Twice, "expert 0 is added twice"),
+    "ungated": (Ungated, "an expert's results are added without its gate"),
+    "several_slopes": (
+        lambda: Activated(nn.PReLU(7)),
+        "PReLU must have one slope for all channels",
+    ),
+    "noise": (lambda: Activated(lambda x: functional.rrelu(x, training=True)), "aten.rrelu"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_only_alike_is_refused(name: str) -> None:
+    make, what = REFUSED[name]
+    with pytest.raises(UnsupportedModel) as caught:
+        capture(seeded(make()), IMAGE)
+    assert any(problem.what.startswith(what) for problem in caught.value.problems), str(caught.value)
+
+
+@pytest.mark.parametrize("make", [Decides, WrongTokens])
+def test_what_the_image_decides_is_never_folded(make: Callable[[], nn.Module]) -> None:
+    with pytest.raises(UnsupportedModel):
+        capture(seeded(make()), IMAGE)
+
+
+class Skipping(Mixed):
+    def mix(self, x: Tensor) -> Tensor:
+        _, index = self.choose(x)
+        total = torch.zeros_like(x)
+        for number, expert in enumerate(self.experts):
+            if (index == number).sum() == 0:
+                continue
+            total = total + expert(x)
+        return total
+
+
+def test_a_loop_that_skips_experts_is_told_how_to_register() -> None:
+    with pytest.raises(UnsupportedModel) as caught:
+        capture(seeded(Skipping()), IMAGE)
+    (problem,) = caught.value.problems
+    assert problem.what == "control flow must not depend on the input's values"
+    assert all(word in problem.fix for word in ("hlsgen.nn.MoE", "@hlsgen.nn.register", "fc2_bias"))

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mixtures of experts as people write them: a list of modules, and the sum over it in several ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from support.variants import WIDTH, Tiny
+
+EXPERTS, K = 4, 2
+
+
+class Expert(nn.Sequential):
+    def __init__(self, hidden: int = 10, activation: type[nn.Module] = nn.GELU) -> None:
+        super().__init__(nn.Linear(WIDTH, hidden), activation(), nn.Dropout(0.1), nn.Linear(hidden, WIDTH))
+
+
+class Mixed(Tiny):
+    """Dense gates: the softmax of all, scattered into zeros."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.router = nn.Linear(WIDTH, EXPERTS, bias=False)
+        self.experts = nn.ModuleList(Expert() for _ in range(EXPERTS))
+
+    def choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.router(x).softmax(-1).topk(K, dim=-1)
+
+    def gates(self, x: Tensor) -> Tensor:
+        gates, index = self.choose(x)
+        return torch.zeros(*x.shape[:-1], EXPERTS, dtype=x.dtype).scatter(-1, index, gates)
+
+    def mix(self, x: Tensor) -> Tensor:
+        gates = self.gates(x)
+        total = torch.zeros_like(x)
+        for number, expert in enumerate(self.experts):
+            total = total + gates[..., number : number + 1] * expert(x)
+        return total
+
+    def mlp(self, x: Tensor) -> Tensor:
+        return self.mix(x)
+
+
+class Builtin(Mixed):
+    def mix(self, x: Tensor) -> Tensor:
+        gates = self.gates(x)
+        return sum(expert(x) * gates[..., i, None] for i, expert in enumerate(self.experts))  # type: ignore[return-value]
+
+
+class Stacked(Mixed):
+    def mix(self, x: Tensor) -> Tensor:
+        results = torch.stack([expert(x) for expert in self.experts], dim=2)
+        return (results * self.gates(x)[..., None]).sum(2)
+
+
+class StackedEinsum(Mixed):
+    def mix(self, x: Tensor) -> Tensor:
+        results = torch.stack([expert(x) for expert in self.experts], dim=1)
+        return torch.einsum("bte,betd->btd", self.gates(x), results)
+
+
+class InPlaceSum(Mixed):
+    """The sum is written in place, and read under its old name."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        total, gates = torch.zeros_like(x), self.gates(x)
+        for number, expert in enumerate(self.experts):
+            total += gates[..., number].unsqueeze(-1) * expert(x)
+        return total
+
+
+class Compared(Mixed):
+    """The loop over experts with a comparison, renormalised gates, experts of different sizes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.experts = nn.ModuleList(Expert(6 + i) for i in range(EXPERTS))
+
+    def mix(self, x: Tensor) -> Tensor:
+        gates, index = self.choose(x)
+        gates = gates / gates.sum(-1, keepdim=True)
+        total = torch.zeros_like(x)
+        for number, expert in enumerate(self.experts):
+            weight = (gates * (index == number)).sum(-1, keepdim=True)
+            total = total + weight * expert(x)
+        return total
+
+
+class OneHot(Mixed):
+    """Softmax over the chosen logits; the gates by one_hot."""
+
+    def choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        logits, index = torch.topk(self.router(x), K, dim=-1)
+        return functional.softmax(logits, dim=-1), index
+
+    def gates(self, x: Tensor) -> Tensor:
+        gates, index = self.choose(x)
+        return (functional.one_hot(index, EXPERTS).to(x.dtype) * gates[..., None]).sum(-2)
+
+
+class Masked(Mixed):
+    """The softmax of all, times a mask of the chosen, over its sum."""
+
+    def gates(self, x: Tensor) -> Tensor:
+        probabilities = self.router(x).softmax(-1)
+        index = probabilities.topk(K).indices
+        mask = torch.zeros_like(probabilities).scatter_(-1, index, 1.0)
+        gates = probabilities * mask
+        return gates / (gates.sum(-1, keepdim=True) + 1e-20)
+
+
+class Sigmoid(Mixed):
+    """Sigmoid gates, gathered, times a factor; a shared expert beside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared = Expert(7, nn.ReLU)
+
+    def choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        scores = self.router(x).sigmoid()
+        index = scores.topk(K, dim=-1, sorted=False)[1]
+        return scores.gather(-1, index) * 2.5, index
+
+    def mlp(self, x: Tensor) -> Tensor:
+        return self.shared(x) + self.mix(x)
+
+
+class Switch(Mixed):
+    """The best expert by max."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        gate, index = self.router(x).softmax(-1).max(dim=-1)
+        total = torch.zeros_like(x)
+        for number, expert in enumerate(self.experts):
+            total = total + ((index == number) * gate)[..., None] * expert(x)
+        return total
+
+
+class Scattered(Mixed):
+    """The loop with where and index_add, on tokens without a batch axis."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        rows = x.reshape(-1, WIDTH)
+        gates, index = self.choose(rows)
+        total = torch.zeros_like(rows)
+        for number, expert in enumerate(self.experts):
+            token, slot = torch.where(index == number)
+            total.index_add_(0, token, expert(rows[token]) * gates[token, slot, None])
+        return total.reshape(x.shape)
+
+
+MIXTURES: dict[str, Callable[[], Tiny]] = {
+    one.__name__: one
+    for one in (
+        Mixed, Builtin, Stacked, StackedEinsum, InPlaceSum, Compared, OneHot, Masked, Sigmoid, Switch,
+        Scattered,
+    )
+}  # fmt: skip
