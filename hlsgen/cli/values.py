@@ -8,7 +8,6 @@ import math
 import re
 
 from hlsgen.errors import shown
-from hlsgen.ir import OUTPUT_NAME
 
 _PART, _PATH = 255, 4095
 """Bytes of a file's name, and of a path."""
@@ -53,6 +52,8 @@ def array(text: str) -> str:
 
 def names(text: str) -> tuple[str, ...]:
     """Names of outputs, written A,B."""
+    from hlsgen.ir import OUTPUT_NAME
+
     found = tuple(text.split(","))
     if len(text) > _PATH or not all(OUTPUT_NAME.fullmatch(name) for name in found):
         rule = "must be names of outputs, for example last_hidden_state,pooler_output"
