@@ -159,7 +159,8 @@ class Unnamed(Tiny):
 
 
 def test_of_a_mapping_without_logits_every_tensor_counts() -> None:
-    (problem,) = refusal(Unnamed().eval())
+    with pytest.warns(CaptureWarning, match="try --outputs classes"):
+        (problem,) = refusal(Unnamed().eval())
     assert problem.what == "output hidden: the image is used outside the patch embedding"
     assert capture(Unnamed().eval(), IMAGE, ["classes"]).names == ()
 
