@@ -111,7 +111,8 @@ class HeaderCheck(wiring.Component):
         m.d.comb += self.words.ready.eq(self._take)
         with m.If(self._take & self.words.valid):
             m.d.sync += index.eq(index + 1)
-            self._word(m, index, total, following, size, base)
+            self._word(m, index, total, size, base)
+        self._compare(m, index, following)
         with m.FSM(name="header"):
             with m.State("BASES"):
                 bases = [s.image_base, s.input_base, s.output_base]
@@ -142,27 +143,33 @@ class HeaderCheck(wiring.Component):
         """Told a cycle later: the state does not wait for a comparison. The first error counts."""
         m.d.sync += self._found.eq(code)
 
-    def _word(
-        self, m: Module, index: Signal, total: Signal, following: Signal, size: Signal, base: Signal
-    ) -> None:
-        """Check or keep one header word."""
+    def _compare(self, m: Module, index: Signal, following: Signal) -> None:
+        """Check a header word in the cycle after it was taken: no comparison waits for the stream."""
+        word, position, taken = Signal(32, reset_less=True), Signal.like(index), Signal()
+        m.d.sync += [
+            word.eq(self.words.payload),
+            position.eq(index),
+            taken.eq(self._take & self.words.valid),
+        ]
+        with m.If(taken), m.Switch(position):
+            for case, wrong, code in (
+                ((Header.MAGIC,), word != MAGIC, Error.MAGIC),
+                ((Header.VERSION,), word != VERSION, Error.VERSION),
+                ((Header.BUILD_ID,), word != self._build_id, Error.BUILD),
+                (_CHANNELS, word != following << UNIT_BITS, Error.SECTION),
+                ((Header.COMMANDS,), word == 0, Error.SECTION),
+            ):
+                with m.Case(*case), m.If(wrong):
+                    self._fail(m, code)
+
+    def _word(self, m: Module, index: Signal, total: Signal, size: Signal, base: Signal) -> None:
+        """Keep one header word."""
         word = self.words.payload
         with m.Switch(index):
-            for position, expected, code in (
-                (Header.MAGIC, MAGIC, Error.MAGIC),
-                (Header.VERSION, VERSION, Error.VERSION),
-                (Header.BUILD_ID, self._build_id, Error.BUILD),
-            ):
-                with m.Case(position), m.If(word != expected):
-                    self._fail(m, code)
             with m.Case(Header.TOTAL):
                 m.d.sync += total.eq(word)
-            with m.Case(*_CHANNELS), m.If(word != following << UNIT_BITS):
-                self._fail(m, Error.SECTION)
             with m.Case(Header.COMMANDS):
                 m.d.sync += size.eq(word * COMMAND_UNITS)
-                with m.If(word == 0):
-                    self._fail(m, Error.SECTION)
             with m.Case(Header.CONSTANTS_BYTES, Header.WEIGHTS_BYTES, Header.ADDENDS_BYTES):
                 m.d.sync += size.eq(_units(word))
             with m.Case(Header.INPUT_BYTES):
