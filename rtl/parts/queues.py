@@ -68,10 +68,9 @@ class Queue(wiring.Component):
         m.d.sync += level.eq(moved(level, push, pop))
         m.d.sync += some.eq(some_left(level, push, pop))
         m.d.sync += full.eq(~pop & ((level == self._depth) | (push & (level == self._depth - 1))))
-        with m.If(pop):
-            m.d.sync += [self.o.payload.eq(read.data), self.o.valid.eq(1)]
-        with m.Elif(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+        # The payload is loaded where there is none, too: its many registers don't wait for `some`.
+        with m.If(~self.o.valid | self.o.ready):
+            m.d.sync += [self.o.payload.eq(read.data), self.o.valid.eq(some)]
         return m
 
 
