@@ -295,13 +295,13 @@ class Control(wiring.Component):
             m.d.sync += early.eq(0)
         with m.Elif((self.read_error & self._opened) | (self.header_error & self._ahead)):
             m.d.sync += early.eq(1)
-        # An abort between two images ends the next one.
+        # An abort acts in the next cycle; one between two images ends the next one.
         m.d.sync += aborted.eq((aborted | self.abort) & self.status.busy & ~self._starts.drop)
         errors = (
             ((self.read_error & ~self._opened) | ((self.header_error | early) & ~self._ahead), Error.READ),
             (self.write_error, Error.WRITE),
             (self.check_faulty & ~self._ahead, self.check_code),
-            (self.abort | aborted, Error.ABORTED),
+            (aborted, Error.ABORTED),
             (expired, Error.WATCHDOG),
             (late, Error.LIMIT),
         )

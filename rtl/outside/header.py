@@ -105,12 +105,14 @@ class HeaderCheck(wiring.Component):
         total, size = Signal(32), Signal(34)
         following = Signal(32 - UNIT_BITS, init=HEADER_BYTES // SECTION_ALIGN)  # unit of the next section
         base = Signal(64)
+        leaves = self._leaves()
         m.d.sync += [self.open.load.eq(0), self.output_load.eq(0)]
         with m.If(~self.faulty):
             m.d.sync += [self.code.eq(self._found), self.faulty.eq(self._found != 0)]
         m.d.comb += self.words.ready.eq(self._take)
         with m.If(self._take & self.words.valid):
             m.d.sync += index.eq(index + 1)
+            m.d.sync += [flag.eq(Cat(index == word - 1 for word in words).any()) for flag, words, _ in leaves]
             self._word(m, index, total, size, base)
         self._compare(m, index, following)
         with m.FSM(name="header"):
@@ -128,7 +130,7 @@ class HeaderCheck(wiring.Component):
                 m.next = "RANGE"
             self._range(m, base, size, index)
             with m.State("WORD"), m.If(self.words.valid):
-                self._leave(m, index)
+                self._leave(m, leaves)
             with m.State("TOTAL"):
                 m.d.sync += self._take.eq(1)
                 m.next = "WORD"
@@ -180,18 +182,22 @@ class HeaderCheck(wiring.Component):
                 if self._streamed:
                     m.d.sync += [base.eq(self.settings.workspace_base), size.eq(word)]
 
-    def _leave(self, m: Module, index: Signal) -> None:
-        """What follows a header word; no other one is taken before that is over."""
-        with m.Switch(index):
-            for words, state in (
-                ((Header.TOTAL,), "TOTAL"),
-                (tuple(word + 1 for word in _CHANNELS), "SECTION"),
-                ((Header.INPUT_BYTES, Header.OUTPUT_BYTES), "RANGE"),
-                ((Header.WORKSPACE_BYTES,), "RANGE" if self._streamed else "DONE"),
-            ):
-                with m.Case(*words):
-                    m.d.sync += self._take.eq(0)
-                    m.next = state
+    def _leaves(self) -> list[tuple[Signal, tuple[int, ...], str]]:
+        """What follows a header word: a flag that one of the words is next, the words, the state."""
+        found: list[tuple[tuple[int, ...], str]] = [
+            ((Header.TOTAL,), "TOTAL"),
+            (tuple(word + 1 for word in _CHANNELS), "SECTION"),
+            ((Header.INPUT_BYTES, Header.OUTPUT_BYTES), "RANGE"),
+            ((Header.WORKSPACE_BYTES,), "RANGE" if self._streamed else "DONE"),
+        ]
+        return [(Signal(name=f"leaves_{i}"), words, state) for i, (words, state) in enumerate(found)]
+
+    def _leave(self, m: Module, leaves: list[tuple[Signal, tuple[int, ...], str]]) -> None:
+        """To what follows a header word; no other one is taken before that is over."""
+        for flag, _, state in leaves:
+            with m.If(flag):
+                m.d.sync += self._take.eq(0)
+                m.next = state
 
     def _range(self, m: Module, base: Signal, size: Signal, index: Signal) -> None:
         """Check that `size` bytes from `base`, padded, lie in the window; then load what lies there."""
