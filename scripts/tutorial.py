@@ -208,7 +208,7 @@ def job(walk: Walk) -> Lines:
     rows = (command.tiles - 1) * p.rows + command.tail_rows
     tiles = f"{command.tiles} tiles of {p.rows}, the last one of {command.tail_rows}"
     yield _line(f"rows of command {index}", f"{rows} = {tiles}")
-    blocks = f"{command.total_blocks} blocks of {p.columns}, in {command.groups} pass"
+    blocks = f"{command.total_blocks} blocks of {p.columns}, in {command.sweeps} sweep"
     yield _line("columns", f"{command.total_blocks * p.columns} = {blocks}")
     yield _line("steps of a block", f"ceil({command.k_words * p.columns} / {p.depth}) = {command.k_steps}")
     for number, each in enumerate(jobs(command)):

@@ -12,7 +12,7 @@ from hlsgen.lower.constants import ConstantStream, block_constants, pack_addends
 from hlsgen.lower.interleave import ExpertTables
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.refuse import must_be
-from hlsgen.lower.size import ArrayShape, Groups, cut, head_units
+from hlsgen.lower.size import ArrayShape, Sweeps, cut, head_units
 from hlsgen.lower.steps import AttentionStep, LinearStep, Step
 from hlsgen.machine.format.commands import Command, Depends, Drain, Load, Product, Target
 from hlsgen.machine.format.constants import Item
@@ -59,7 +59,7 @@ class CommandBuilder:
         self.weights: list[bytes] = []
         self._weight_parts = 0
         self.addends: list[bytes] = []
-        self.output_groups: dict[str, int] = {}
+        self.output_sweeps: dict[str, int] = {}
 
     def add(self, step: Step, following: list[Step]) -> None:
         """Append the command of `step`; `following` are the steps after it."""
@@ -100,7 +100,7 @@ class CommandBuilder:
         source, result = self._source(step), self._layouts[step.region]
         elements = source.words * p.columns if source.heads else source.size
         k_steps = ceil_div(elements, p.depth)
-        groups = self._groups(step, result, k_steps)
+        sweeps = self._sweeps(step, result, k_steps)
         rows = step.linear.type.shape[0]
         fields: dict[str, Any] = {
             "load": step.rows.load,
@@ -110,15 +110,15 @@ class CommandBuilder:
             "tail_rows": rows - (ceil_div(rows, p.rows) - 1) * p.rows,
             "k_words": ceil_div(elements, p.columns),
             "k_steps": k_steps,
-            "groups": groups.count,
-            "blocks": groups.blocks,
-            "extra": groups.extra,
+            "sweeps": sweeps.count,
+            "blocks": sweeps.blocks,
+            "extra": sweeps.extra,
             "low": op.low,
             "high": op.high,
         }
         fields |= self._rows_fields(step, rows)
         fields |= self._target_fields(step, result, rows)
-        fields |= self._drain_fields(step, index, groups)
+        fields |= self._drain_fields(step, index, sweeps)
         if step.route is not None:
             fields |= self._experts.fields(step, following, self.constants, index, self._parameters)
         if following and isinstance(following[0], AttentionStep):
@@ -129,10 +129,10 @@ class CommandBuilder:
         self._linear_views(step, index, source, result, rows)
         return Command(**fields)
 
-    def _groups(self, step: LinearStep, result: Layout, k_steps: int) -> Groups:
+    def _sweeps(self, step: LinearStep, result: Layout, k_steps: int) -> Sweeps:
         """Keys and values that go to external memory leave head by head."""
         if self._parameters.streamed and step.target in (Target.KEYS, Target.VALUES):
-            return Groups(count=step.heads, blocks=result.head_words, extra=0)
+            return Sweeps(count=step.heads, blocks=result.head_words, extra=0)
         return cut(result.words, k_steps, self._parameters.ring_words)
 
     def _source(self, step: LinearStep) -> Layout:
@@ -221,9 +221,9 @@ class CommandBuilder:
         name = "head_stride" if step.target is Target.KEYS else "value_stride"
         return {"head_words": result.head_words, name: stride}
 
-    def _drain_fields(self, step: LinearStep, index: int, groups: Groups) -> dict[str, Any]:
+    def _drain_fields(self, step: LinearStep, index: int, sweeps: Sweeps) -> dict[str, Any]:
         if step.target is Target.OUTPUT:
-            self.output_groups[step.result] = groups.count
+            self.output_sweeps[step.result] = sweeps.count
         if step.expert and step.combine is not None:
             return {"addend_base": self._regions[str(step.addend)].base}
         if step.expert:
@@ -231,7 +231,7 @@ class CommandBuilder:
         if step.table is not None:
             return {"activation_bank": self._table(Item.ACTIVATION_TABLE, step.table, index)}
         if step.constant is not None:
-            self.addends.append(self._constant_rows(step.constant, groups))
+            self.addends.append(self._constant_rows(step.constant, sweeps))
             return {"stream_addend": 1}
         if step.addend is not None:
             return {"addend_base": self._regions[step.addend].base}
@@ -245,11 +245,11 @@ class CommandBuilder:
             case _:
                 raise must_be(node, "a table")
 
-    def _constant_rows(self, node: Node, groups: Groups) -> bytes:
+    def _constant_rows(self, node: Node, sweeps: Sweeps) -> bytes:
         """The addend stream's part for a constant that is added."""
         match node.op:
             case IntegerAddConstant(value=value):
-                return pack_addends(value, groups.count, self._parameters)
+                return pack_addends(value, sweeps.count, self._parameters)
             case _:
                 raise must_be(node, "the addition of a constant")
 
@@ -325,7 +325,7 @@ class CommandBuilder:
             context_multiplier=context.multiplier,
             context_shift=context.shift,
             span=span if p.streamed else 0,
-            passes=ceil_div(tiles, span) if p.streamed else 0,
+            readings=ceil_div(tiles, span) if p.streamed else 0,
             head_units=head_units(self._array, keys, words) if p.streamed else 0,
         )
 

@@ -32,10 +32,10 @@ def block_constants(op: IntegerLinear, result: Layout, columns: int) -> np.ndarr
     return fields.reshape(3, result.words, columns)
 
 
-def pack_addends(value: np.ndarray, groups: int, parameters: MachineParameters) -> bytes:
+def pack_addends(value: np.ndarray, sweeps: int, parameters: MachineParameters) -> bytes:
     """Addends [T, D] of a command with so many groups: int16 in the order of an output of that shape."""
     rows, columns = value.shape
-    layout = OutputLayout(tensor="", rows=rows, columns=columns, groups=groups)
+    layout = OutputLayout(tensor="", rows=rows, columns=columns, sweeps=sweeps)
     return layout.drained(value, parameters).tobytes()
 
 

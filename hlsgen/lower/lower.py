@@ -104,8 +104,8 @@ def lower(
     outputs = []
     for name in graph.outputs:
         rows, columns = graph.type_of(name).shape
-        groups = builder.output_groups[name]
-        outputs.append(OutputLayout(tensor=name, rows=rows, columns=columns, groups=groups))
+        sweeps = builder.output_sweeps[name]
+        outputs.append(OutputLayout(tensor=name, rows=rows, columns=columns, sweeps=sweeps))
     commands = builder.finish()
     program = Program(
         parameters=parameters,

@@ -81,7 +81,7 @@ def joint(machines: Sequence[MachineParameters]) -> MachineParameters:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Groups:
+class Sweeps:
     """Column blocks cut evenly into sweeps: the first `extra` of `count` have `blocks` + 1."""
 
     count: int
@@ -89,11 +89,11 @@ class Groups:
     extra: int
 
 
-def cut(total: int, steps: int, ring_words: int) -> Groups:
+def cut(total: int, steps: int, ring_words: int) -> Sweeps:
     """The fewest equal sweeps such that the ring holds two: one in use, the next one arriving."""
     most = max(1, ring_words // (2 * steps))
     count = ceil_div(total, most)
-    return Groups(count=count, blocks=total // count, extra=total % count)
+    return Sweeps(count=count, blocks=total // count, extra=total % count)
 
 
 def ring_words(

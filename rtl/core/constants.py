@@ -9,7 +9,7 @@ from amaranth import Cat, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.format.constants import GROUP, NO_COMMAND, Item, word_bytes
+from hlsgen.machine.format.constants import NO_COMMAND, QUAD, Item, word_bytes
 from hlsgen.machine.time.latency import TABLE_ENTRIES
 from hlsgen.rtl.drain.activation import ENTRIES
 from hlsgen.rtl.format.streams import constant_word
@@ -121,7 +121,7 @@ class ConstantReader(wiring.Component):
         """
         (left, one_left), (header, high, blocks) = count, states
         word, constants = self.words.payload, self.constants
-        upper, place = Signal(8 * GROUP * self._columns, reset_less=True), Signal(range(GROUP))
+        upper, place = Signal(8 * QUAD * self._columns, reset_less=True), Signal(range(QUAD))
         for column in range(self._columns):
             record = Cat(word[32 * column : 32 * column + 32], upper[8 * column : 8 * column + 8])
             m.d.comb += constants.payload[column].eq(record)
@@ -137,7 +137,7 @@ class ConstantReader(wiring.Component):
                 upper.eq(upper.rotate_right(8 * self._columns)),
             ]
             m.d.sync += one_left.eq(left == 2)
-            with m.If(place == GROUP - 1):
+            with m.If(place == QUAD - 1):
                 m.d.sync += [blocks.eq(0), high.eq(1)]
             with m.If(one_left):
                 m.d.sync += [blocks.eq(0), high.eq(0), header.eq(1)]

@@ -129,7 +129,7 @@ class OperandFill(wiring.Component):
         """Keys, values of one reading after another: which one, head, place, whether it is the last."""
         values, head = Signal(name=f"{name}_values"), Signal(8, name=f"{name}_head")
         turn, place = Signal(16, name=f"{name}_turn"), Signal(name=f"{name}_place")
-        last_turn = turn + 1 == job.passes
+        last_turn = turn + 1 == job.readings
         with m.If(begin):
             m.d.sync += [values.eq(0), head.eq(0), turn.eq(0), place.eq(0)]
         with m.Elif(step):

@@ -72,7 +72,7 @@ def output_word(p: MachineParameters) -> data.StructLayout:
 
 def fill_job(p: MachineParameters) -> data.StructLayout:
     """An attention command for the reader of keys and values."""
-    names = ("keys", "heads", "passes", "head_units", "head_words", "operand_depends_on")
+    names = ("keys", "heads", "readings", "head_units", "head_words", "operand_depends_on")
     fields = {name: field(p, name) for name in names}
     return data.StructLayout(fields | {"head_stride": drain_bits(p), "value_stride": drain_bits(p)})
 

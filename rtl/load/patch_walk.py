@@ -51,7 +51,7 @@ class _Place:
         self.x_last, self.y_last, self.channel_last = Signal(), Signal(), Signal()
         self.patch_last, self.lane_last, self.index_last = Signal(), Signal(), Signal()
 
-    def begin_pass(self, job: Any) -> list[Any]:
+    def begin_sweep(self, job: Any) -> list[Any]:
         """Statements: the next patch is the image's first."""
         begin = [self.left.eq(0), self.band.eq(0), self.patch.eq(job.patch_columns)]
         return [*begin, self.patch_last.eq(job.patch_columns == 1)]
@@ -161,7 +161,7 @@ class PatchWalk(wiring.Component):
                     m.d.sync += [job.eq(self.job), *at.begin_tile(self.job, self.slot_word)]
                     m.d.sync += size.eq(self._segment(self.job.patch_width))
                     with m.If(self.job.first):
-                        m.d.sync += [*at.begin_pass(self.job), blanks.eq(self.job.patch_prefix)]
+                        m.d.sync += [*at.begin_sweep(self.job), blanks.eq(self.job.patch_prefix)]
                         m.d.sync += [at.band_end.eq(band_step), blank.eq(self.job.patch_prefix != 0)]
                 with m.If(self.start):
                     m.d.sync += self.busy.eq(1)

@@ -147,11 +147,11 @@ class Sequencer(wiring.Component):
         next_is_context = attention & (job.scores_done | (job.ahead == 2))
         one_more = ~attention & (main.at.outer < command.extra)
         # Both walks look whether they are at their last; then one of them is picked.
-        outers = Mux(attention, command.heads, command.groups)
+        outers = Mux(attention, command.heads, command.sweeps)
         ends = [
             Cat(
                 at.tile + 1 == command.tiles,
-                at.pass_tile + 1 == command.span,
+                at.reading_tile + 1 == command.span,
                 at.outer + 1 == outers,
             )
             for at in (main.at, context.at)

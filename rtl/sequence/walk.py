@@ -24,7 +24,7 @@ class Position(NamedTuple):
     block: Value
     token: Value
     opens: Value
-    pass_tile: Value
+    reading_tile: Value
 
     def unless(self, condition: Value, other: Position) -> Position:
         """This place, or the other one where `condition` is high."""
@@ -37,7 +37,7 @@ class Walk:
     def __init__(self, name: str, p: MachineParameters, trace: bool) -> None:
         self.at = Position(
             tile=Signal(field(p, "tiles"), name=f"{name}_tile"),
-            outer=Signal(field(p, "groups", "heads"), name=f"{name}_outer"),
+            outer=Signal(field(p, "sweeps", "heads"), name=f"{name}_outer"),
             first_outer=Signal(name=f"{name}_first_outer", init=1),
             slot=Signal(name=f"{name}_slot"),
             memory=Signal(max(memory_bits(p), drain_bits(p)), name=f"{name}_memory"),
@@ -45,7 +45,7 @@ class Walk:
             block=Signal(16, name=f"{name}_block"),
             token=Signal(16, name=f"{name}_token"),
             opens=Signal(name=f"{name}_opens"),
-            pass_tile=Signal(field(p, "span"), name=f"{name}_pass_tile"),
+            reading_tile=Signal(field(p, "span"), name=f"{name}_reading_tile"),
         )
         self._trace, self._rows, self._streamed = trace, p.rows, p.streamed
         self._counts_tokens = trace or p.experts > 0
@@ -53,7 +53,7 @@ class Walk:
     def start(self, memory: Value) -> list[Any]:
         """Statements: to the command's first job."""
         at = self.at
-        zeros = (at.tile, at.outer, at.slot, at.operand, at.block, at.token, at.pass_tile)
+        zeros = (at.tile, at.outer, at.slot, at.operand, at.block, at.token, at.reading_tile)
         ones = (at.first_outer, at.opens)
         return [*(signal.eq(0) for signal in zeros), *(signal.eq(1) for signal in ones), at.memory.eq(memory)]
 
@@ -63,7 +63,7 @@ class Walk:
         """To the next job: tiles inner. `closes`: the next one uses the next reading of keys and values."""
         at = self.at
         if self._streamed:
-            m.d.sync += [at.opens.eq(closes), at.pass_tile.eq(Mux(closes, 0, at.pass_tile + 1))]
+            m.d.sync += [at.opens.eq(closes), at.reading_tile.eq(Mux(closes, 0, at.reading_tile + 1))]
             with m.If(closes):  # the two heads in the memories take turns
                 m.d.sync += at.operand.eq(Mux(at.operand == 0, operand, 0))
         m.d.sync += at.slot.eq(~at.slot)

@@ -7,6 +7,7 @@
 #include "drain_activation.hpp"
 #include "drain_add.hpp"
 #include "drain_combine.hpp"
+#include "drain_constants.hpp"
 #include "drain_context.hpp"
 #include "drain_requantize.hpp"
 #include "drain_route.hpp"
@@ -24,9 +25,6 @@ struct DrainStage {
     bool done = false;
 
     DrainStage() {
-#pragma HLS ARRAY_RESHAPE variable=constants complete dim=2
-#pragma HLS ARRAY_PARTITION variable=activation complete dim=1
-#pragma HLS ARRAY_RESHAPE variable=activation complete dim=3
 #pragma HLS ARRAY_PARTITION variable=result complete
     }
 
@@ -37,11 +35,9 @@ struct DrainStage {
               Stream<Store<P>>& stores, Stream<Token>& taken, Stream<Operand<P>>& operands, Stream<Word<P>>& outputs,
               More&... more) {
 #pragma HLS INLINE
-#pragma HLS DEPENDENCE variable=constants type=inter direction=RAW distance=4 true
-#pragma HLS DEPENDENCE variable=activation type=inter direction=RAW distance=4 true
-        written.shift();
-        take_constants(words, more...);
-        (take_entry(more), ...);
+#pragma HLS DEPENDENCE variable=held.constants type=inter direction=RAW distance=4 true
+#pragma HLS DEPENDENCE variable=held.activation type=inter direction=RAW distance=4 true
+        held.tick(words, commands, more...);
         if (!active && !works.empty()) {
             work = works.read();
             begin(stores, operands, outputs, more...);
@@ -55,22 +51,9 @@ struct DrainStage {
     }
 
 private:
-    struct Filled {
-        int blocks = 0;  // of constants, in all
-        int routed = 0;  // queue entries, in all
-    };
-
-    Settled<Filled> written;
-    Constant constants[P::constant_words][P::columns];
-    Int<8> activation[P::columns][2 * 256 / table_entries][table_entries];  // a copy a lane; bank, index
+    DrainConstants<P> held;
     RowScale scale[P::rows];
     Int<16> maximum[P::rows];
-    int token[Derived<P>::queue_entries];
-    UInt<15> weight[Derived<P>::queue_entries];
-
-    ConstantWord<P> word;
-    bool held = false;
-    int constants_write = 0, constants_freed = 0;
     int constants_sweep = 0, constants_read = 0;  // of the sweep's first block, of this one
     int commands = 0;                             // that have drained
 
@@ -80,85 +63,6 @@ private:
     int block = 0, row = 0;
     HeadWord sweep_place, at;
     Int<16> result[P::columns];
-
-    template <class... More>
-    void take_constants(Stream<ConstantWord<P>>& words, More&... more) {
-#pragma HLS INLINE
-        if (!held && !words.empty()) {
-            word = words.read();
-            held = true;
-        }
-        if (!held) {
-            return;
-        }
-        if (word.kind == Entry::constants) {
-            if (written.now.blocks - constants_freed < P::constant_words) {
-                for (int c = 0; c < P::columns; ++c) {
-#pragma HLS UNROLL
-                    constants[constants_write][c] = word.constants[c];
-                }
-                constants_write = constants_write + 1 == P::constant_words ? 0 : constants_write + 1;
-                written.now.blocks += 1;
-                held = false;
-            }
-        } else if (table_free(word.after, commands)) {
-            if (word.kind == Entry::activation) {
-                for (int c = 0; c < P::columns; ++c) {
-#pragma HLS UNROLL
-                    for (int i = 0; i < table_entries; ++i) {
-#pragma HLS UNROLL
-                        activation[c][word.bank * (256 / table_entries) + word.index][i] = as_signed<8>(word.bytes[i]);
-                    }
-                }
-                held = false;
-            } else if (!gate_waits) {
-                gate_waits = true;
-                held = false;
-                gate_index = word.index;
-                gate_value = join(word.bytes[0], word.bytes[1]);
-            }
-        }
-        (void)sizeof...(more);
-    }
-
-    int logits_free = depth_logits;
-    bool gate_waits = false;  // an entry of the gate table is on its way to ROUTE
-    int gate_index = 0;
-    UInt<16> gate_value = 0;
-
-    void take_entry(Stream<QueueEntry>& entries) {
-#pragma HLS INLINE
-        if (!entries.empty()) {
-            const QueueEntry entry = entries.read();
-            token[entry.place] = entry.token;
-            weight[entry.place] = entry.gate;
-            written.now.routed += 1;
-        }
-    }
-    /// Logits leave after the entries of the gate table that came before.
-    void take_entry(Stream<Logits<P>>& logits) {
-#pragma HLS INLINE
-        if (gate_waits && logits_free > 0) {
-            gate_waits = false;
-            logits_free -= 1;
-            Logits<P> out;
-            out.table = true;
-            out.index = gate_index;
-            out.value = gate_value;
-            logits.write(out);
-            gate_sent = true;
-        } else {
-            gate_sent = false;
-        }
-    }
-    void take_entry(Stream<Token>& taken) {
-#pragma HLS INLINE
-        if (!taken.empty()) {
-            taken.read();
-            logits_free += 1;
-        }
-    }
-    bool gate_sent = false;
 
     template <class... More>
     void begin(Stream<Store<P>>& stores, Stream<Operand<P>>& operands, Stream<Word<P>>& outputs, More&... more) {
@@ -224,14 +128,14 @@ private:
         if (work.job.kind == Kind::context) {
             more = block > 0 || !scales.empty();
         } else if (work.job.kind == Kind::plain) {
-            more = written.seen().blocks - constants_freed > block && written.seen().routed >= work.job.routed;
+            more = held.written.seen().blocks - held.freed > block && held.written.seen().routed >= work.job.routed;
             if (adds_residual(command)) {
                 more = more && !addends.empty();
             } else if (command.drain == Drain::add) {
                 more = more && !image_addends.empty();
             }
             more = more && (P::experts == 0 || command.target != Target::queues ||
-                            (!gate_sent && !gate_waits && logits_free > 0));
+                            (!held.gate_sent && !held.gate_waits && held.logits_free > 0));
         }
         return sums && more;
     }
@@ -316,15 +220,15 @@ private:
         if (!real) {
             return;
         }
-        drain_requantize<P>(command, constants[constants_read], sums.data, result);
+        drain_requantize<P>(command, held.constants[constants_read], sums.data, result);
         if (command.drain == Drain::activation) {
-            drain_activation<P>(command, activation, result);
+            drain_activation<P>(command, held.activation, result);
         } else if (command.drain == Drain::add) {
             drain_add<P>(addend, result);
         } else if (P::experts > 0 && command.drain == Drain::combine) {
             const int entry = combine_entry(command, t);
-            drain_combine<P>(command, weight[entry], addend, result);
-            t = token[entry];
+            drain_combine<P>(command, held.weight[entry], addend, result);
+            t = held.token[entry];
         }
     }
 
@@ -384,7 +288,7 @@ private:
         out.token = work.job.first_row + row;
         out.block = number;
         logits.write(out);
-        logits_free -= 1;
+        held.logits_free -= 1;
     }
     template <class T>
     void route(int, Stream<T>&) {
@@ -414,7 +318,7 @@ private:
             if (job.kind == Kind::plain && job.sweep_ends) {
                 sweep_place = at;
                 constants_sweep = constants_read;
-                constants_freed += job.blocks;
+                held.freed += job.blocks;
             }
         }
     }

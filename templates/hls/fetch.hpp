@@ -71,7 +71,7 @@ private:
     bool busy = false;  // with a command's sections
     Part next = Part::constants;
     Command command;
-    int group = 0;
+    int sweep = 0;
     int constant_at = 0, weight_at = 0, addend_at = 0;  // words of each section
     int constant_unit = 0, weight_unit = 0;             // where commands may be skipped, in units of 64 bytes
 
@@ -127,23 +127,23 @@ private:
             if (command.stream_addend != 0) {
                 next = Part::addends;
             } else {
-                end_group();
+                end_sweep();
             }
         } else {
             const int rows = (command.tiles - 1) * P::rows +
                              (command.tail_rows + P::row_width - 1) / P::row_width * P::row_width;
             request<addend_bytes>(image, next, base.addends, addend_at, blocks() * rows);
             next = Part::weights;
-            end_group();
+            end_sweep();
         }
     }
 
-    int blocks() const { return group < command.extra ? command.blocks + 1 : command.blocks; }
+    int blocks() const { return sweep < command.extra ? command.blocks + 1 : command.blocks; }
 
-    void end_group() {
+    void end_sweep() {
 #pragma HLS INLINE
-        group += 1;
-        busy = group != command.groups;
+        sweep += 1;
+        busy = sweep != command.sweeps;
         if (!busy) {
             walk.advance(true);
         }
@@ -173,9 +173,9 @@ private:
         if (runs && walk.command.product == Product::weights) {
             command = walk.sized();
             job.words = command.constant_words;
-            job.blocks = command.groups * command.blocks + command.extra;
+            job.blocks = command.sweeps * command.blocks + command.extra;
             jobs.write(job);
-            group = 0;
+            sweep = 0;
             next = Part::constants;
             busy = true;
         } else {

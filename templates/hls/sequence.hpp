@@ -59,7 +59,7 @@ private:
     Command command;
     bool busy = false;
     int number = 0, weighted = 0, scores = 0, readings = 0;
-    int group = 0, tile = 0, first_block = 0;
+    int sweep = 0, tile = 0, first_block = 0;
     Tiles s, c;
     bool context = false;  // C(j) comes next, else S(j + 1)
 
@@ -75,7 +75,7 @@ private:
         }
         command = walk.sized();
         busy = true;
-        group = tile = first_block = 0;
+        sweep = tile = first_block = 0;
         s = c = Tiles();
         s.scores = c.scores = scores;
         context = false;
@@ -87,14 +87,14 @@ private:
         Job job;
         job.tile = tile;
         job.first_block = first_block;
-        job.blocks = group < command.extra ? command.blocks + 1 : command.blocks;
+        job.blocks = sweep < command.extra ? command.blocks + 1 : command.blocks;
         job.steps = command.k_steps;
         job.sweep_ends = tile + 1 == command.tiles;
-        job.final = group + 1 == command.groups;
+        job.final = sweep + 1 == command.sweeps;
         job.command_ends = job.sweep_ends && job.final;
         if (job.sweep_ends) {
             tile = 0;
-            group += 1;
+            sweep += 1;
             first_block += job.blocks;
         } else {
             tile += 1;
@@ -153,7 +153,7 @@ private:
         if (work.job.command_ends) {
             busy = false;
             scores = s.scores;
-            readings += command.heads * command.passes;
+            readings += command.heads * command.readings;
             walk.advance(true);
         }
     }

@@ -46,7 +46,7 @@ def test_the_choice_can_be_forced() -> None:
     graph = integer_vit(DIGITS)
     design = compile_graph(graph, board="kv260", array="4x4x8", attention="streamed", span=2)
     attention = [c for c in design.program.commands if c.span]
-    assert [(c.span, c.passes) for c in attention] == [(2, 3), (2, 3)]
+    assert [(c.span, c.readings) for c in attention] == [(2, 3), (2, 3)]
     assert design.image.workspace_bytes == design.program.parameters.workspace_bytes > 0
 
 

@@ -9,7 +9,7 @@ from support.graphs import DIGITS, integer_vit
 from hlsgen.errors import TypeMismatch
 from hlsgen.lower import lower
 from hlsgen.lower.allocate import Request, allocate, check_disjoint, memory_words
-from hlsgen.lower.size import ArrayShape, Groups, cut
+from hlsgen.lower.size import ArrayShape, Sweeps, cut
 from hlsgen.machine.format.program import Region
 
 
@@ -50,13 +50,13 @@ def test_the_residual_stream_of_a_transformer_has_one_place() -> None:
 @pytest.mark.parametrize(
     ("total", "steps", "ring", "expected"),
     [
-        (12, 24, 288, Groups(count=2, blocks=6, extra=0)),
-        (12, 24, 10_000, Groups(count=1, blocks=12, extra=0)),
-        (13, 24, 288, Groups(count=3, blocks=4, extra=1)),
-        (5, 100, 10, Groups(count=5, blocks=1, extra=0)),
+        (12, 24, 288, Sweeps(count=2, blocks=6, extra=0)),
+        (12, 24, 10_000, Sweeps(count=1, blocks=12, extra=0)),
+        (13, 24, 288, Sweeps(count=3, blocks=4, extra=1)),
+        (5, 100, 10, Sweeps(count=5, blocks=1, extra=0)),
     ],
 )
-def test_groups_are_cut_evenly(total: int, steps: int, ring: int, expected: Groups) -> None:
-    groups = cut(total, steps, ring)
-    assert groups == expected
-    assert groups.count * groups.blocks + groups.extra == total
+def test_sweeps_are_cut_evenly(total: int, steps: int, ring: int, expected: Sweeps) -> None:
+    sweeps = cut(total, steps, ring)
+    assert sweeps == expected
+    assert sweeps.count * sweeps.blocks + sweeps.extra == total

@@ -106,8 +106,8 @@ def test_commands_pack_and_read_as_text() -> None:
         assert len(command.pack()) == COMMAND_BYTES
         assert Command.unpack(command.pack()) == command
         assert Command.parse(str(command)) == command
-    with pytest.raises(UsageError, match=r"command field groups must be in 0..65535, not 65536"):
-        Command(groups=65536)
+    with pytest.raises(UsageError, match=r"command field sweeps must be in 0..65535, not 65536"):
+        Command(sweeps=65536)
 
 
 def _with_loose_table(source: Source) -> Graph:

@@ -157,12 +157,12 @@ def test_csim_one_token_and_all_but_one(count: int, tmp_path: Path) -> None:
     generated(few_tokens(count), tmp_path, sanitize=True)
 
 
-def test_csim_where_the_ring_cuts_a_router_into_groups(tmp_path: Path) -> None:
+def test_csim_where_the_ring_cuts_a_router_into_sweeps(tmp_path: Path) -> None:
     """Every tile's logits of the first group come before any of the second: all of them must be kept."""
     made = make(SHAPES["8 experts"])
     found = lowered(made, (4, 2, 4), ring_bytes=1)
     router = next(command for command in found.program.commands if command.target is Target.QUEUES)
-    assert (router.groups, router.tiles) == (4, 3)
+    assert (router.sweeps, router.tiles) == (4, 3)
     generated(made, tmp_path, sanitize=True, found=found)
 
 

@@ -234,7 +234,7 @@ def test_the_limit_bounds_the_whole_image(rig: Rig, memory: cosim.MemoryTiming) 
         assert limit < late.counters["elapsed"] <= limit + BOUND
 
 
-HUNG = ("tiles", "heads", "passes", "span", "groups", "blocks", "extra", "keys", "k_steps", "last")
+HUNG = ("tiles", "heads", "readings", "span", "sweeps", "blocks", "extra", "keys", "k_steps", "last")
 """Fields that say how often something is done, `last` that there is an end at all."""
 
 
@@ -270,7 +270,7 @@ def test_keys_and_values_stay_in_the_workspace(rig: Rig) -> None:
     damage = flips.make_rig(rig.lowered, integer_vit(TINY), images(TINY, 1)[0], rig.harness)
     commands = rig.lowered.program.commands
     stores = [at for at, command in enumerate(commands) if command.target.name in ("KEYS", "VALUES")]
-    names = ("tiles", "groups", "blocks", "head_words", "heads")
+    names = ("tiles", "sweeps", "blocks", "head_words", "heads")
     bits = [bit for at in stores for name in names for bit in flips.field_bits(rig.image, at, name)]
     tally = damage.run(bits)
     assert tally.met

@@ -251,7 +251,7 @@ def test_every_host_reads_pixels_as_the_golden_model_does(template: str, scale: 
 def slowly(layout: OutputLayout, parameters: MachineParameters) -> list[tuple[int, int]]:
     """Row and column of each int16, in the order in which DRAIN writes them."""
     lanes, blocks = parameters.columns, -(-layout.columns // parameters.columns)
-    sizes = [len(part) for part in np.array_split(np.arange(blocks), layout.groups)]
+    sizes = [len(part) for part in np.array_split(np.arange(blocks), layout.sweeps)]
     order, block = [], 0
     for size in sizes:
         for tile in range(0, layout.rows, parameters.rows):
@@ -269,10 +269,10 @@ def slowly(layout: OutputLayout, parameters: MachineParameters) -> list[tuple[in
 
 @WIDTHS
 @pytest.mark.parametrize("rows", [1, 3, 4, 5, 9])
-@pytest.mark.parametrize(("columns", "groups"), [(1, 1), (4, 1), (9, 2), (10, 3), (33, 4)])
-def test_the_layout_is_that_of_an_obvious_loop(width: int, rows: int, columns: int, groups: int) -> None:
+@pytest.mark.parametrize(("columns", "sweeps"), [(1, 1), (4, 1), (9, 2), (10, 3), (33, 4)])
+def test_the_layout_is_that_of_an_obvious_loop(width: int, rows: int, columns: int, sweeps: int) -> None:
     parameters = MachineParameters(rows=4, columns=4, depth=4, row_width=width)
-    layout = OutputLayout(tensor="t", rows=rows, columns=columns, groups=groups)
+    layout = OutputLayout(tensor="t", rows=rows, columns=columns, sweeps=sweeps)
     value = np.random.default_rng(rows).integers(-32768, 32768, (rows, columns))
     order = slowly(layout, parameters)
     words = [int(value[r, c]) if r < rows and c < columns else 0 for r, c in order]

@@ -87,7 +87,9 @@ class Command:
     tail_rows: int = field(8, 1, "rows of the last tile: T - (tiles-1)*R")
     k_words: int = field(16, 1, "words that LOAD writes for a row; attention: for a query row")
     k_steps: int = field(16, 1, "steps that MULTIPLY takes for a block; attention: for a block of scores")
-    groups: int = field(16, 1, "sweeps: column blocks whose weights lie in the ring together; attention: 1")
+    sweeps: int = field(
+        16, 1, "how many sweeps: column blocks whose weights lie in the ring together; attention: 1"
+    )
     blocks: int = field(16, 1, "column blocks of a sweep; attention: of a row of scores, ceil(keys/C)")
     extra: int = field(16, 0, "so many sweeps, the first ones, have one block more")
     source: int = field(
@@ -139,7 +141,7 @@ class Command:
     patch_prefix: int = field(8, 0, "rows of zeros in front of the patches")
     row_words: int = field(12, 0, "words of a row of one channel of the image")
     span: int = field(16, 0, "streamed attention: query tiles of a reading; 0: resident")
-    passes: int = field(16, 0, "streamed attention: readings of a head")
+    readings: int = field(16, 0, "streamed attention: how many readings of a head")
     head_units: int = field(20, 0, "streamed attention: 64-byte units of a head's keys, or of its values")
     tasks: int = field(16, 0, "bit t: the command belongs to task t; 0: to all")
     expert: int = field(7, 0, "1 + the expert whose queue gives the rows; 0: no expert's", varies=True)
@@ -163,9 +165,9 @@ class Command:
             if not low <= value <= high:
                 raise UsageError(f"command field {item.name} must be in {low}..{high}, not {value}")
 
-    def group_blocks(self, group: int) -> int:
+    def sweep_blocks(self, sweep: int) -> int:
         """Column blocks of a sweep: the first `extra` sweeps have one more."""
-        return self.blocks + (group < self.extra)
+        return self.blocks + (sweep < self.extra)
 
     def runs_for(self, task: int) -> bool:
         """Whether the command belongs to `task`; bit t of `tasks` stands for task t, 0 for all."""
@@ -186,7 +188,7 @@ class Command:
 
     @property
     def total_blocks(self) -> int:
-        return self.groups * self.blocks + self.extra
+        return self.sweeps * self.blocks + self.extra
 
     def tile_rows(self, tile: int, rows: int) -> int:
         """Valid rows of a tile on an array of `rows` rows."""

@@ -24,7 +24,7 @@ from hlsgen.machine.format.parameters import ceil_div
 from hlsgen.numerics import BIAS_BITS, MULTIPLIER_BITS, SHIFT_BITS, Integers
 
 RECORD_BITS = BIAS_BITS + MULTIPLIER_BITS + SHIFT_BITS
-GROUP = 4
+QUAD = 4
 """Blocks whose high bytes share a word: four low bytes beside each of them, so that words are of one size."""
 HEADER = struct.Struct("<BBHHH")
 NO_COMMAND = 0xFFFF
@@ -41,12 +41,12 @@ class Item(IntEnum):
 
 def word_bytes(columns: int) -> int:
     """Bytes of a word: four for each column, and at least an item's header, which is also a table's part."""
-    return max(HEADER.size, GROUP * columns)
+    return max(HEADER.size, QUAD * columns)
 
 
 def block_words(blocks: int) -> int:
     """Words that the constants of so many blocks take, which are also those up to the last of them."""
-    return blocks + ceil_div(blocks, GROUP)
+    return blocks + ceil_div(blocks, QUAD)
 
 
 def payload_words(kind: int, count: int, columns: int) -> int:
@@ -80,21 +80,21 @@ def pack_constants(bias: ArrayLike, multiplier: ArrayLike, shift: ArrayLike) -> 
     )
     records = fields[0] | fields[1] | fields[2]
     blocks, columns = records.shape
-    groups, width = ceil_div(blocks, GROUP), word_bytes(columns)
-    whole = np.zeros((groups * GROUP, columns), np.int64)
+    quads, width = ceil_div(blocks, QUAD), word_bytes(columns)
+    whole = np.zeros((quads * QUAD, columns), np.int64)
     whole[:blocks] = records
-    words = np.zeros((groups, 1 + GROUP, width), np.uint8)
-    words[:, 0, : GROUP * columns] = (whole >> 32).astype(np.uint8).reshape(groups, GROUP * columns)
+    words = np.zeros((quads, 1 + QUAD, width), np.uint8)
+    words[:, 0, : QUAD * columns] = (whole >> 32).astype(np.uint8).reshape(quads, QUAD * columns)
     low = (whole & 0xFFFFFFFF).astype("<u4").view(np.uint8)
-    words[:, 1:, : GROUP * columns] = low.reshape(groups, GROUP, GROUP * columns)
+    words[:, 1:, : QUAD * columns] = low.reshape(quads, QUAD, QUAD * columns)
     return words.reshape(-1, width)[: block_words(blocks)].tobytes()
 
 
 def unpack_constants(payload: bytes, blocks: int, columns: int) -> ConstantItem:
     """What `pack_constants` packed."""
-    groups, width = ceil_div(blocks, GROUP), word_bytes(columns)
-    whole = np.frombuffer(payload.ljust(groups * (1 + GROUP) * width, b"\0"), np.uint8)
-    words = whole.reshape(groups, 1 + GROUP, width)[:, :, : GROUP * columns]
+    quads, width = ceil_div(blocks, QUAD), word_bytes(columns)
+    whole = np.frombuffer(payload.ljust(quads * (1 + QUAD) * width, b"\0"), np.uint8)
+    words = whole.reshape(quads, 1 + QUAD, width)[:, :, : QUAD * columns]
     high = words[:, 0].reshape(-1, columns)[:blocks].astype(np.int64)
     low = np.ascontiguousarray(words[:, 1:]).view("<u4").reshape(-1, columns)[:blocks]
     records = high << 32 | low.astype(np.int64)
@@ -135,8 +135,8 @@ def constant_map(stream: bytes, columns: int) -> ConstantMap:
         if kind == Item.CONSTANTS:
             offsets.append(at + word)
             passing.append((at, at + word))
-            groups = range(at + word, at + word + size, (1 + GROUP) * word)
-            passing += [(high, high + word) for high in groups]
+            quads = range(at + word, at + word + size, (1 + QUAD) * word)
+            passing += [(high, high + word) for high in quads]
         else:
             passing.append((at, at + word + size))
             if after != NO_COMMAND:

@@ -91,7 +91,7 @@ class OutputLayout:
     tensor: str
     rows: int
     columns: int
-    groups: int = 1
+    sweeps: int = 1
 
     def size(self, parameters: MachineParameters) -> int:
         """Bytes, padded to 64."""
@@ -110,8 +110,8 @@ class OutputLayout:
         """
         lanes, total = parameters.columns, ceil_div(self.columns, parameters.columns)
         padded, found, block = parameters.padded_rows(self.rows), [], 0
-        for group in range(self.groups):
-            count = total // self.groups + (group < total % self.groups)
+        for sweep in range(self.sweeps):
+            count = total // self.sweeps + (sweep < total % self.sweeps)
             for row in range(0, padded, parameters.rows):
                 found.append((row, min(parameters.rows, padded - row), block * lanes, count * lanes))
             block += count

@@ -24,7 +24,7 @@ ATTENTION = Unit(
     rtl="core/multiply",
     reads=(
         "tiles", "tail_rows", "k_steps", "blocks", "heads", "keys", "head_words", "head_stride",
-        "value_stride", "exp_steps", "span", "passes", "head_units",
+        "value_stride", "exp_steps", "span", "readings", "head_units",
     ),
 )  # fmt: skip
 
@@ -55,7 +55,7 @@ class Attention(ProductMode):
         )
         if not command.span:
             return Job(kind, tile, head, head, slot=j % 2, blocks=blocks, steps=steps)
-        reading = head * command.passes + tile // command.span
+        reading = head * command.readings + tile // command.span
         opens = tile % command.span == 0
         closes = tile == command.tiles - 1 or tile % command.span == command.span - 1
         place = reading % 2
@@ -68,7 +68,7 @@ class Attention(ProductMode):
     def traffic(self, p: MachineParameters, command: Command) -> int:
         """Keys and values, as often as they are read, where they are streamed."""
         del p
-        return 2 * command.heads * command.passes * command.head_units * SECTION_ALIGN
+        return 2 * command.heads * command.readings * command.head_units * SECTION_ALIGN
 
     def is_final(self, command: Command, job: Job) -> bool:
         return job.kind == Kind.CONTEXT and job.head == command.heads - 1

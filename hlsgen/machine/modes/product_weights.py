@@ -19,7 +19,7 @@ WEIGHTS = Unit(
     name="product_weights",
     cpp="multiply",
     rtl="core/multiply",
-    reads=("tiles", "tail_rows", "k_steps", "groups", "blocks", "extra"),
+    reads=("tiles", "tail_rows", "k_steps", "sweeps", "blocks", "extra"),
 )
 
 
@@ -33,8 +33,8 @@ class Weights(ProductMode):
 
     def jobs(self, command: Command) -> Iterator[Job]:
         block = 0
-        for group in range(command.groups):
-            blocks = command.group_blocks(group)
+        for sweep in range(command.sweeps):
+            blocks = command.sweep_blocks(sweep)
             for tile in range(command.tiles):
                 yield Job(Kind.PLAIN, tile, first_block=block, blocks=blocks, steps=command.k_steps)
             block += blocks

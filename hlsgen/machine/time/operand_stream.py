@@ -66,7 +66,7 @@ class OperandStream:
         """A command's sections may be asked for once everything before was `written`."""
         self._begin = len(self.ends)
         size = beats_of(section_bytes(command), self.parameters.bus_bytes)
-        for _ in range(2 * command.heads * command.passes):
+        for _ in range(2 * command.heads * command.readings):
             self.ends.append((self.ends[-1] if self.ends else 0) + size)
         self._words = section_bytes(command) // (self.parameters.columns * self.parameters.row_width)
         gates = self.bus.channels["operands"].gates

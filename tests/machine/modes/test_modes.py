@@ -123,10 +123,10 @@ def test_scores_run_one_job_ahead_of_contexts() -> None:
 
 
 def test_weights_are_read_once_for_all_tiles() -> None:
-    command = Command(groups=2, blocks=2, extra=1, tiles=3, k_steps=7)
+    command = Command(sweeps=2, blocks=2, extra=1, tiles=3, k_steps=7)
     jobs = list(table.jobs(command))
-    groups = groupby(jobs, lambda job: job.first_block)
-    assert [(first, [job.tile for job in same]) for first, same in groups] == [(0, [0, 1, 2]), (3, [0, 1, 2])]
+    sweeps = groupby(jobs, lambda job: job.first_block)
+    assert [(first, [job.tile for job in same]) for first, same in sweeps] == [(0, [0, 1, 2]), (3, [0, 1, 2])]
     assert [job.blocks for job in jobs] == [3, 3, 3, 2, 2, 2]
 
 

@@ -27,7 +27,7 @@ def _operands(script: Script) -> dict[str, int]:
 
 def _linear(script: Script, place: dict[str, int], **fields: Any) -> Command:
     """Three words by two groups, of three and of two blocks."""
-    blocks: dict[str, Any] = {"groups": 2, "blocks": 2, "extra": 1, "target_base": 60, "target_stride": 6}
+    blocks: dict[str, Any] = {"sweeps": 2, "blocks": 2, "extra": 1, "target_base": 60, "target_stride": 6}
     return script.linear(ROWS, 3 * script.parameters.columns, **blocks | place | fields)
 
 
