@@ -28,6 +28,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.damaged_inputs import KINDS, Inputs, kind
 from benchmarks.odd_values import MODULE
@@ -65,6 +66,8 @@ def _prepare(base: Path) -> None:
     """The whole files that the cases damage."""
     import numpy as np
     import torch
+    from safetensors.torch import save_file
+    from transformers import ViTConfig, ViTForImageClassification
 
     import hlsgen
     from hlsgen.examples.digits.data import heldout
@@ -72,7 +75,21 @@ def _prepare(base: Path) -> None:
 
     images, labels = heldout()
     np.savez(base / "images.npz", images=images[:16], labels=labels[:16])
-    torch.export.save(torch.export.export(digits(), (torch.zeros(1, 1, 8, 8),)), base / "model.pt2")
+    image = torch.zeros(1, 1, 8, 8)
+    torch.onnx.export(
+        digits(), (image,), base / "model.onnx", dynamo=True, external_data=False, verbose=False
+    )
+    save_file(digits().state_dict(), base / "model.safetensors")
+    sizes: dict[str, Any] = {
+        "num_labels": 3,
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+    }
+    small = ViTConfig(**sizes, image_size=8, patch_size=4, num_channels=1)
+    ViTForImageClassification(small).save_pretrained(base / "checkpoint")
+    torch.export.save(torch.export.export(digits(), (image,)), base / "model.pt2")
     board = Path(next(iter(hlsgen.__path__))) / "boards" / "ulx3s-85f.toml"
     (base / "board.toml").write_text(board.read_text())
     (base / "damaged_models.py").write_text(MODULE)

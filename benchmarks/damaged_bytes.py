@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import random
@@ -81,7 +82,7 @@ def json_damaged(rng: random.Random, data: bytes) -> bytes:
         elif kind == 3 and isinstance(parent, list):
             parent.insert(key, parent[key])
         else:
-            parent[key] = rng.choice(ODD_VALUES)
+            parent[key] = copy.deepcopy(rng.choice(ODD_VALUES))
     return json.dumps(document).replace('"@raw@"', raw).encode()
 
 
@@ -256,3 +257,11 @@ def toml_damaged(rng: random.Random, text: str) -> bytes:
         )
     data = "\n".join(lines).encode()
     return bytes_damaged(rng, data) if rng.random() < 0.3 else data
+
+
+def header_damaged(rng: random.Random, data: bytes) -> bytes:
+    """A safetensors file whose header says something else."""
+    (size,) = struct.unpack("<Q", data[:8])
+    header = json_damaged(rng, data[8 : 8 + size])
+    stated = len(header) if rng.random() < 0.9 else rng.choice((0, 1, size + 1, 1 << 40, 2**64 - 1))
+    return struct.pack("<Q", stated) + header + data[8 + size :]

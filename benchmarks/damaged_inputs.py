@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.damaged_bytes import (
     bytes_damaged,
+    header_damaged,
     json_damaged,
     members_of,
     npy_damaged,
@@ -18,6 +19,7 @@ from benchmarks.damaged_bytes import (
     toml_damaged,
     zip_damaged,
 )
+from benchmarks.damaged_onnx import onnx_damaged
 from benchmarks.odd_values import FACTORIES, ODD_ARRAYS, ODD_SHAPES, ODD_TEXTS
 
 KINDS = {
@@ -27,6 +29,10 @@ KINDS = {
     "archive_bytes": 10,
     "archive_zip": 8,
     "archive_json": 14,
+    "onnx_bytes": 8,
+    "onnx_fields": 8,
+    "weights": 6,
+    "checkpoint": 3,
     "model": 8,
     "options": 14,
     "folder": 12,
@@ -46,9 +52,11 @@ class Inputs:
     """Whole files to damage, below `base`, and the calls on what came of them, below `work`."""
 
     def __init__(self, base: Path, work: Path) -> None:
-        """Take folders; `base` holds model.pt2, images.npz, build/ and project/."""
+        """Take folders; `base` holds what `benchmarks.damage` makes before its first case."""
         self.base, self.work = base, work
         self.archive = (base / "model.pt2").read_bytes()
+        self.onnx = (base / "model.onnx").read_bytes()
+        self.weights_file = (base / "model.safetensors").read_bytes()
         self.images = (base / "images.npz").read_bytes()
         self.board = (base / "board.toml").read_text()
         self.files = sorted(path for path in (base / "build").rglob("*") if path.is_file())
@@ -123,6 +131,32 @@ class Inputs:
             json_damaged(rng, members[name]) if rng.random() < 0.8 else bytes_damaged(rng, members[name])
         )
         return ["inspect", self._write("a.pt2", packed(members))]
+
+    def onnx_bytes(self, rng: random.Random) -> list[str]:
+        """ONNX files with random faults."""
+        return ["inspect", self._write("a.onnx", bytes_damaged(rng, self.onnx))]
+
+    def onnx_fields(self, rng: random.Random) -> list[str]:
+        """ONNX files that are whole and say something else."""
+        call = ["inspect", self._write("a.onnx", onnx_damaged(rng, self.onnx))]
+        return call + (["--shape", rng.choice((*ODD_SHAPES, "1x8x8"))] if rng.random() < 0.1 else [])
+
+    def _weights(self, rng: random.Random, whole: bytes) -> bytes:
+        return header_damaged(rng, whole) if rng.random() < 0.7 else bytes_damaged(rng, whole)
+
+    def weights(self, rng: random.Random) -> list[str]:
+        """Weights that are not the model's."""
+        place = self._write("a.safetensors", self._weights(rng, self.weights_file))
+        return ["inspect", "damaged_models:plain", "--shape", "1x8x8", "--weights", place]
+
+    def checkpoint(self, rng: random.Random) -> list[str]:
+        """Folders of Hugging Face with a damaged file."""
+        place = self.work / "checkpoint"
+        shutil.copytree(self.base / "checkpoint", place)
+        path = rng.choice((place / "config.json", place / "model.safetensors"))
+        data = path.read_bytes()
+        path.write_bytes(json_damaged(rng, data) if path.suffix == ".json" else self._weights(rng, data))
+        return ["inspect", str(place)]
 
     def model(self, rng: random.Random) -> list[str]:
         """Factories, and files of other kinds."""

@@ -8,7 +8,7 @@ experts would export with sizes that depend on the data. `register` does the sam
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,8 @@ from hlsgen.ops.route import CONVENTIONS
 
 __all__ = ["MoE", "register"]
 
+ONNX = "hlsgen::moe"
+"""Domain and operator of an `MoE` in an ONNX file."""
 _M = TypeVar("_M", bound=nn.Module)
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -108,11 +110,18 @@ class MoE(nn.Module):
         return self._apply_op(x, self.router_weight, self.router_bias, task)
 
     def _apply_op(self, x: Tensor, weight: Tensor, bias: Tensor | None, task: Tensor | None) -> Tensor:
-        call = torch.ops.hlsgen.moe if torch.compiler.is_exporting() else mixture
-        return call(
+        tensors = (
             x, weight, bias, self.fc1_weight, self.fc1_bias, self.fc2_weight, self.fc2_bias, task,
-            self.k, self.convention, self.activation,
         )  # fmt: skip
+        if torch.onnx.is_in_onnx_export() and torch.compiler.is_exporting():
+            options: dict[str, Any] = {
+                "k": self.k,
+                "convention": self.convention,
+                "activation": self.activation,
+            }
+            return torch.onnx.ops.symbolic(ONNX, tensors, options, dtype=x.dtype, shape=x.shape)
+        call = torch.ops.hlsgen.moe if torch.compiler.is_exporting() else mixture
+        return call(*tensors, self.k, self.convention, self.activation)
 
     def logits(self, x: Tensor, task: int = 0) -> Tensor:
         """A router's logits [B, T, experts] for tokens [B, T, width]: for a balancing loss."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from hlsgen.design import Design
-from hlsgen.errors import CalibrationError, Problem, QuantizationWarning, UsageError
+from hlsgen.errors import CalibrationError, CaptureWarning, Problem, QuantizationWarning, UsageError
 from hlsgen.fit.options import Asked, CompileOptions
 from hlsgen.host.collector import collector_paused
 from hlsgen.ir import Graph, quantize_images
@@ -36,7 +36,14 @@ _NO_CALIBRATION = Problem(
 )
 
 
-def capture(model: Any, example_inputs: Any = None, outputs: Sequence[str] | None = None) -> Graph:
+def capture(
+    model: Any,
+    example_inputs: Any = None,
+    outputs: Sequence[str] | None = None,
+    *,
+    image: np.ndarray | None = None,
+    compare: bool = True,
+) -> Graph:
     """The float Graph of a PyTorch module in eval mode, or of a saved export.
 
     Parameters
@@ -49,15 +56,21 @@ def capture(model: Any, example_inputs: Any = None, outputs: Sequence[str] | Non
     outputs
         Names of the outputs to keep: of a dictionary or dataclass its keys, of a tuple numbers, `a.b` of what
         is nested; `a` is all of `a`. Without names `logits` if there is such an output, else all of them.
+    image
+        float32 [1, C, H, W], preprocessed: the graph is compared with the model on it. Without it on the
+        example, or on a random one where all pixels of the example are equal.
+    compare
+        False: don't compare the graph with the model.
 
-    Warns with `CaptureWarning` when softmax, log_softmax or argmax at the end is left to the host. Raises
+    Warns with `CaptureWarning` where the weights are not float32, and when softmax, log_softmax or argmax at
+    the end is left to the host. Raises
     `UsageError` for an output that is not there, and `UnsupportedModel` with every problem, each with the
     user's module path and source line.
     """
     from hlsgen.frontend.capture import capture as capture_torch
 
     with collector_paused():
-        return capture_torch(model, example_inputs, outputs)
+        return capture_torch(model, example_inputs, outputs, image=image, compare=compare)
 
 
 def quantize(graph: Graph, calibration: np.ndarray, config: QuantizeConfig | None = None) -> Quantized:
@@ -169,6 +182,8 @@ def build(
     samples: str | None = None,
     shape: tuple[int, ...] | None = None,
     outputs: Sequence[str] | None = None,
+    weights: str | None = None,
+    compare: bool = True,
     progress: Callable[[str], None] = lambda _: None,
     **options: Unpack[Asked],
 ) -> Design:
@@ -177,7 +192,8 @@ def build(
     Parameters
     ----------
     model
-        A shipped example, a file saved by torch.export, or `package.module:factory`.
+        A shipped example, `package.module:factory`, a file of `torch.export` (.pt2) or `torch.onnx.export`
+        (.onnx), or a folder of Hugging Face with config.json and safetensors.
     directory
         The build folder.
     calibration
@@ -189,6 +205,10 @@ def build(
         [C, H, W] when the factory returns no example input; else that of the calibration images.
     outputs
         As for `capture`.
+    weights
+        A safetensors file with the weights of an example's or a factory's model.
+    compare
+        False: don't compare the float Graph with the model on the first calibration image.
     progress
         Called with the name of each stage as it begins.
     options
@@ -217,9 +237,14 @@ def build(
         given = load_data(samples) if samples else None
         data = load_data(calibration or model)
         kept = given or (load_data(model, heldout=True) if model in SHIPPED else data)
-        loaded = load_model(model, shape or tuple(data.images.shape[1:]))
+        loaded = load_model(model, shape or tuple(data.images.shape[1:]), weights)
         progress("capture")
-        float_graph = capture(loaded.model, loaded.example, outputs)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", CaptureWarning)
+            float_graph = capture(
+                loaded.model, loaded.example, outputs, image=data.images[:1], compare=compare
+            )
+        notes = [text for text in (loaded.note, *(str(item.message) for item in caught)) if text]
         progress("quantize")
         quantized = quantize(float_graph, data.images)
         progress("lower")
@@ -227,6 +252,7 @@ def build(
         generator.start(design.program.parameters, design.rtl_target)
         progress("samples")
         design = replace(design, samples=make_samples(float_graph, quantized.graph, kept))
+        design = _with_warnings(design, notes, CaptureWarning)
         design = _with_clipping(design, kept.images[: kept_images(design.graph)])
         return save(design, Path(directory), generator.text, progress)
 
@@ -236,15 +262,26 @@ def _with_clipping(design: Design, images: np.ndarray) -> Design:
     from hlsgen.quantization.findings import clip_warning
 
     text = clip_warning(images, design.graph.input_type, "the kept samples")
-    if not text:
+    return _with_warnings(design, [text] if text else [], QuantizationWarning)
+
+
+def _with_warnings(design: Design, texts: list[str], kind: type[Warning]) -> Design:
+    """Adds warnings to the design, and gives them."""
+    for text in texts:
+        warnings.warn(text, kind, stacklevel=4)
+    found = [*design.quantization.get("warnings", ()), *texts]
+    if not texts:
         return design
-    warnings.warn(text, QuantizationWarning, stacklevel=3)
-    found = [*design.quantization.get("warnings", ()), text]
     return replace(design, quantization={**design.quantization, "warnings": found})
 
 
 def inspect(
-    model: str, shape: tuple[int, ...] | None = None, outputs: Sequence[str] | None = None
+    model: str,
+    shape: tuple[int, ...] | None = None,
+    outputs: Sequence[str] | None = None,
+    *,
+    weights: str | None = None,
+    compare: bool = True,
 ) -> InspectReport:
     """Every operator of a model, with its support and all problems at once.
 
@@ -256,11 +293,16 @@ def inspect(
         [C, H, W] of an image, for a factory that returns no example input.
     outputs
         As for `capture`.
+    weights
+        A safetensors file with the weights of an example's or a factory's model.
+    compare
+        False: don't compare the float Graph with the model on a random image.
 
     Problems are listed, not raised. Raises `UsageError` for a MODEL that can't be found.
     """
     from hlsgen.frontend.inputs.model import load_model
     from hlsgen.frontend.inspect import inspect as inspect_torch
 
-    loaded = load_model(model, shape)
-    return inspect_torch(loaded.model, loaded.example, outputs)
+    loaded = load_model(model, shape, weights)
+    report = inspect_torch(loaded.model, loaded.example, outputs, compare=compare)
+    return replace(report, notes=(loaded.note, *report.notes)) if loaded.note else report

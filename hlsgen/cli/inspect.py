@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from hlsgen.cli.answer import Answer
-from hlsgen.cli.values import names, path, shape
+from hlsgen.cli.values import model_options, path, shape
 from hlsgen.errors import EXIT_OK, EXIT_UNSUPPORTED
 from hlsgen.frontend.inputs.shipped import about_models
 
@@ -21,14 +21,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shape", metavar="CxHxW", type=shape, help="the model's input, if the factory returns none"
     )
-    parser.add_argument(
-        "--outputs", metavar="A,B", type=names, help="outputs to keep (default: logits, or all of them)"
-    )
+    model_options(parser)
 
 
 def run(options: argparse.Namespace) -> Answer:
     """Call `hlsgen.pipeline.inspect`."""
     from hlsgen.pipeline import inspect
 
-    report = inspect(options.model, options.shape, options.outputs)
+    report = inspect(
+        options.model, options.shape, options.outputs, weights=options.weights, compare=options.compare
+    )
     return Answer(report.as_dict(), str(report), EXIT_OK if report.supported else EXIT_UNSUPPORTED)

@@ -61,6 +61,25 @@ def names(text: str) -> tuple[str, ...]:
     return found
 
 
+def model_options(parser: argparse.ArgumentParser) -> None:
+    """What can be said of a MODEL besides its shape."""
+    parser.add_argument(
+        "--outputs", metavar="A,B", type=names, help="outputs to keep (default: logits, or all of them)"
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        type=path,
+        help="safetensors: weights of an example or a factory",
+    )
+    parser.add_argument(
+        "--no-compare",
+        dest="compare",
+        action="store_false",
+        help="don't compare the float Graph with the model on one image",
+    )
+
+
 def natural(text: str) -> int:
     """0 or a positive integer."""
     if not re.fullmatch(r"[0-9]{1,9}", text):

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,10 +16,12 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from hlsgen.errors import CaptureWarning, Problem, UnsupportedModel, UsageError
+from hlsgen.frontend.compare import Asked, compared, sample
 from hlsgen.frontend.read.decisions import decided
 from hlsgen.frontend.read.export import Export, Input, Opaque
-from hlsgen.frontend.read.leaves import choose, to_host
+from hlsgen.frontend.read.leaves import choose, notes_on, to_host
 from hlsgen.frontend.read.places import clean, raised_at
+from hlsgen.frontend.read.precision import export_in_float32
 from hlsgen.frontend.read.torch_export import from_exported, quiet_export
 from hlsgen.frontend.rules.canonical import check, emit
 from hlsgen.frontend.rules.interpret import Reader, converted_weights, listed, merged, weight_problems
@@ -47,7 +48,14 @@ class Capture:
     outputs: tuple[Term, ...] = ()
 
 
-def capture(model: Model, example_inputs: Any = None, outputs: Sequence[str] | None = None) -> Graph:
+def capture(
+    model: Model,
+    example_inputs: Any = None,
+    outputs: Sequence[str] | None = None,
+    *,
+    image: np.ndarray | None = None,
+    compare: bool = True,
+) -> Graph:
     """Turn a model in eval mode into its float Graph.
 
     Parameters
@@ -61,8 +69,14 @@ def capture(model: Model, example_inputs: Any = None, outputs: Sequence[str] | N
         outputs of each task, or those for all.
     outputs
         Names of the outputs to keep, as `hlsgen.frontend.read.leaves.choose` has them.
+    image
+        float32 [1, C, H, W]: the image on which the graph is compared with the model. Without it the
+        example, where it holds more than one number, else a random one.
+    compare
+        False: don't compare.
 
-    Warns with `CaptureWarning` when softmax, log_softmax or argmax at the model's end is left to the host.
+    Warns with `CaptureWarning` where the weights are not float32, and when softmax, log_softmax or argmax at
+    the model's end is left to the host.
 
     Raises
     ------
@@ -71,7 +85,7 @@ def capture(model: Model, example_inputs: Any = None, outputs: Sequence[str] | N
     UnsupportedModel
         With every problem found, each with the user's module path and source line.
     """
-    result = examine(model, example_inputs, outputs)
+    result = examine(model, example_inputs, outputs, image=image, compare=compare)
     for note in result.notes:
         warnings.warn(note, CaptureWarning, stacklevel=2)
     if result.graph is None:
@@ -79,24 +93,41 @@ def capture(model: Model, example_inputs: Any = None, outputs: Sequence[str] | N
     return result.graph
 
 
-def examine(model: Model, example_inputs: Any = None, outputs: Sequence[str] | None = None) -> Capture:
-    """Like `capture`, but return the problems instead of raising them."""
+def examine(
+    model: Model,
+    example_inputs: Any = None,
+    outputs: Sequence[str] | None = None,
+    *,
+    image: np.ndarray | None = None,
+    compare: bool = True,
+) -> Capture:
+    """Like `capture`, but return problems and notes instead of raising them and warning."""
     threads = torch.get_num_threads()
     # Index arithmetic is too short to share between threads.
     torch.set_num_threads(1)
     try:
-        return _examine(model, example_inputs, outputs)
+        return _examine(model, example_inputs, outputs, image, compare)
     finally:
         torch.set_num_threads(threads)
 
 
-def _examine(model: Model, example_inputs: Any, outputs: Sequence[str] | None) -> Capture:
+def _examine(
+    model: Model,
+    example_inputs: Any,
+    outputs: Sequence[str] | None,
+    image: np.ndarray | None,
+    compare: bool,
+) -> Capture:
     result = Capture()
     problems: list[Problem] = []
+    names: tuple[str, ...] = ()
+    left: tuple[tuple[str, ...], ...] = ()
     if isinstance(model, nn.Module):
         names, examples = _named(example_inputs)
+        image = _telling(examples[0]) if image is None else image
+        model = _module_in_float32(model, result.notes)
         inputs = (_example(examples[0], problems), *map(_task, examples[1:]))
-        result.export = _export(model, names, inputs, problems, result.notes)
+        result.export = _export(model, names, inputs, problems)
     elif isinstance(model, ExportedProgram):
         result.export = from_exported(model)
     elif isinstance(model, Export):
@@ -104,15 +135,43 @@ def _examine(model: Model, example_inputs: Any, outputs: Sequence[str] | None) -
     else:
         raise UsageError(f"model must be an nn.Module or an ExportedProgram, not {type(model).__name__!r}")
     if result.export is not None and not isinstance(model, nn.Module):
-        result.export = _single_precision(result.export, result.notes)
+        result.export = _program_in_float32(result.export, result.notes)
     if result.export is not None:
         result.export, left = to_host(choose(result.export, outputs))
-        result.notes += left
+        result.notes += notes_on(result.export, left)
         _interpret(result, problems, weights=not isinstance(model, nn.Module))
+    if result.graph is not None and result.export is not None and compare:
+        shown = sample(result.graph.input_type.shape) if image is None else image
+        against = model if isinstance(model, nn.Module) else result.export
+        problems += compared(against, result.graph, shown, Asked(names, outputs, left))
     result.problems = merged(problems)
     if problems:
         result.graph = None
     return result
+
+
+def _module_in_float32(model: nn.Module, notes: list[str]) -> nn.Module:
+    """The model, or its copy with float32 weights and a note."""
+    note = converted_weights({**dict(model.named_parameters()), **dict(model.named_buffers())})
+    notes += [note] if note else []
+    return copy.deepcopy(model).float() if note else model
+
+
+def _program_in_float32(export: Export, notes: list[str]) -> Export:
+    """The export in float32, with a note on what was converted."""
+    changed = export_in_float32(export)
+    if changed is not export:
+        note = converted_weights({item.path: item.tensor for item in export.constants.values()})
+        notes.append(note or "the program is converted to float32")
+    return changed
+
+
+def _telling(example: Any) -> np.ndarray | None:
+    """The example as an image to compare on; None where all its pixels are equal."""
+    if not isinstance(example, torch.Tensor | np.ndarray) or 0 in example.shape:
+        return None
+    pixels = torch.as_tensor(example)[:1].float().numpy()
+    return pixels if pixels.min() < pixels.max() else None
 
 
 def _named(example: Any) -> tuple[tuple[str, ...], tuple[Any, ...]]:
@@ -161,7 +220,7 @@ def _example(example: Any, problems: list[Problem]) -> torch.Tensor:
                 f"example_inputs must be [1, channels, height, width], not {list(example.shape)}", fix=fix
             )
         )
-    if example.dtype is not torch.float32:
+    if not example.is_floating_point():
         kind = str(example.dtype).removeprefix("torch.")
         problems.append(Problem(f"example_inputs must be float32, not {kind}", fix=fix))
     if example.shape[0] != 1:
@@ -175,7 +234,6 @@ def _export(
     names: tuple[str, ...],
     inputs: tuple[torch.Tensor, ...],
     problems: list[Problem],
-    notes: list[str],
 ) -> Export | None:
     """torch.export without decompositions; the model itself stays as it is."""
     args, kwargs = ((), dict(zip(names, inputs, strict=True))) if names else (inputs, {})
@@ -184,9 +242,7 @@ def _export(
     tensors = {name: tensor.detach() for name, tensor in tensors.items()}
     problems += weight_problems(tensors)
     problems += _training(model)
-    note = converted_weights(tensors)
-    notes += [note] if note else []
-    if len(problems) > before or note:
+    if len(problems) > before:
         model = copy.deepcopy(model).float().eval()
     if has_registered(model):
         model = copy.deepcopy(model)
@@ -198,21 +254,6 @@ def _export(
         experts = any("expert" in name.lower() for name, _ in model.named_modules())
         problems.append(_failure(error, experts=experts))
         return None
-
-
-def _single_precision(export: Export, notes: list[str]) -> Export:
-    """The export with float32 weights."""
-    note = converted_weights({item.path: item.tensor for item in export.constants.values()})
-    if not note:
-        return export
-    notes.append(note)
-    constants = {
-        name: dataclasses.replace(item, tensor=item.tensor.float())
-        if item.tensor.is_floating_point()
-        else item
-        for name, item in export.constants.items()
-    }
-    return dataclasses.replace(export, constants=constants)
 
 
 def _traced(model: nn.Module, args: tuple[torch.Tensor, ...], kwargs: dict[str, Any]) -> ExportedProgram:

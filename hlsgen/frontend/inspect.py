@@ -62,7 +62,7 @@ class InspectReport:
     architecture: dict[str, str] = field(default_factory=dict)
     """What was understood of the model, part by part: image, tokens, attention, MLP, pooling, outputs."""
     notes: tuple[str, ...] = ()
-    """What was changed on the way in or is left to the host, and which outputs nothing stands before."""
+    """What was done to the model or is left to the host, and which outputs nothing stands before."""
 
     @property
     def supported(self) -> bool:
@@ -76,8 +76,8 @@ class InspectReport:
             "supported": self.supported,
             "architecture": self.architecture,
             "ops": [use.as_dict() for use in self.ops],
-            **({"notes": list(self.notes)} if self.notes else {}),
             "problems": [{key: getattr(problem, key) for key in keys} for problem in self.problems],
+            "notes": list(self.notes),
         }
 
     def __str__(self) -> str:
@@ -97,9 +97,11 @@ class InspectReport:
         return "\n".join(lines)
 
 
-def inspect(model: Model, example_inputs: Any = None, outputs: Sequence[str] | None = None) -> InspectReport:
+def inspect(
+    model: Model, example_inputs: Any = None, outputs: Sequence[str] | None = None, *, compare: bool = True
+) -> InspectReport:
     """Report every operator of the export; arguments as for `capture`. Problems are listed, not raised."""
-    result = examine(model, example_inputs, outputs)
+    result = examine(model, example_inputs, outputs, compare=compare)
     terms = order(*result.outputs) if result.outputs else result.terms
     understood = outline(terms, result.outputs)
     return InspectReport(_uses(result), result.problems, result.graph, understood, tuple(result.notes))

@@ -50,7 +50,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 
 CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "machine": (("format",), ("modes",), ("run",), ("time",)),
-    "frontend": (("read",), ("rules",), ("outline",), ("capture",), ("inspect",), ("inputs",)),
+    "frontend": (("read",), ("rules",), ("outline", "compare"), ("capture",), ("inspect",), ("inputs",)),
     "rtl": (
         ("parts",),
         ("arith",),
@@ -76,7 +76,8 @@ OWNERS = {
     "packaging": ("cli",),
     "sklearn": ("examples",),
     "threadpoolctl": ("quantization",),
-    "transformers": ("examples",),
+    "transformers": ("examples", "frontend"),
+    "onnx": ("frontend",),
 }
 
 
@@ -206,7 +207,18 @@ def _loaded(code: str) -> set[str]:
     return {name.split(".")[0] for name in done.stderr.split()}
 
 
-HEAVY = {"numpy", "torch", "amaranth", "cocotb", "jinja2", "sklearn", "scipy", "safetensors", "transformers"}
+HEAVY = {
+    "numpy",
+    "torch",
+    "amaranth",
+    "cocotb",
+    "jinja2",
+    "sklearn",
+    "scipy",
+    "safetensors",
+    "transformers",
+    "onnx",
+}
 
 
 def test_importing_hlsgen_loads_nothing_heavy() -> None:

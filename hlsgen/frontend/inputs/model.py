@@ -7,7 +7,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from hlsgen.frontend.read.foreign import refuse_foreign
 
 _FORMS = (
     "MODEL is the name of a shipped example "
-    f"({', '.join(SHIPPED)}), package.module:factory, or a file saved by torch.export.save (.pt2)"
+    f"({', '.join(SHIPPED)}), package.module:factory, a file saved by torch.export.save (.pt2) or "
+    "torch.onnx.export (.onnx), or a folder with config.json and safetensors"
 )
 
 
@@ -34,10 +35,12 @@ class LoadedModel:
     model: Any
     example: Any
     name: str
+    note: str = ""
+    """What was done to its weights that the user should know."""
 
 
-def load_model(spec: str, shape: Sequence[int] | None = None) -> LoadedModel:
-    """Load a shipped example, a `module:factory` or a .pt2 file, without unpickling anything.
+def load_model(spec: str, shape: Sequence[int] | None = None, weights: str | None = None) -> LoadedModel:
+    """Load a shipped example, a `module:factory`, a file or a folder, without unpickling anything.
 
     Parameters
     ----------
@@ -45,15 +48,26 @@ def load_model(spec: str, shape: Sequence[int] | None = None) -> LoadedModel:
         What the user typed. A factory takes no arguments and returns a model in eval mode, or the model and
         an example input.
     shape
-        [C, H, W] of an image, for factories that return no example.
+        [C, H, W] of an image, for factories that return no example, and ONNX files whose sizes are names.
+    weights
+        A safetensors file for the model of an example or a factory.
 
     Raises
     ------
     UsageError
-        When there is no such model.
+        When there is no such model, or its file is damaged, or weights are missing.
     ToolMissing
-        When PyTorch is not installed.
+        When PyTorch, or `onnx` or `transformers` for a model that needs it, is not installed.
     """
+    loaded = _load(spec, shape)
+    if weights is None:
+        return loaded
+    from hlsgen.frontend.inputs.weights import load_weights
+
+    return replace(loaded, note=load_weights(loaded.model, weights))
+
+
+def _load(spec: str, shape: Sequence[int] | None) -> LoadedModel:
     try:
         if spec in SHIPPED:
             item = SHIPPED[spec]
@@ -61,7 +75,7 @@ def load_model(spec: str, shape: Sequence[int] | None = None) -> LoadedModel:
             return LoadedModel(resolve(item.factory)(), (example, 0) if item.tasks > 1 else example, spec)
         if ":" in spec and not _exists(spec):
             return _factory(spec, shape)
-        return _file(spec)
+        return _file(spec, shape)
     except ImportError as error:
         raise missing(error) from error
 
@@ -78,13 +92,22 @@ def _exists(spec: str) -> bool:
         return False
 
 
-def _file(spec: str) -> LoadedModel:
+def _file(spec: str, shape: Sequence[int] | None) -> LoadedModel:
     path = Path(spec)
+    if _exists(spec) and path.is_dir():
+        from hlsgen.frontend.inputs.checkpoint import is_checkpoint, load_checkpoint
+
+        if is_checkpoint(path):
+            return LoadedModel(*load_checkpoint(path, shape), path.resolve().name)
     refuse_foreign(path, present=_exists(spec))
     if not _exists(spec):
         raise UsageError(Problem(f"there is no model {shown(spec)}", fix=_FORMS))
     if not path.is_file():
         raise UsageError(Problem(f"model must be a file, not {spec}", fix=_FORMS))
+    if path.suffix == ".onnx":
+        from hlsgen.frontend.read.onnx_file import load_onnx
+
+        return LoadedModel(load_onnx(path, shape), None, path.stem)
     from hlsgen.frontend.read.archive import load_archive
 
     return LoadedModel(load_archive(path), None, path.stem)

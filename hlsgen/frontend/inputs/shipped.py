@@ -18,6 +18,7 @@ EXTRAS = {
     "torch": ("PyTorch", "torch"),
     "sklearn": ("scikit-learn", "examples"),
     "transformers": ("transformers", "transformers"),
+    "onnx": ("onnx", "onnx"),
 }
 
 
@@ -80,7 +81,8 @@ def about_models() -> str:
     """What MODEL may be on the command line, in lines for a help text."""
     names = ", ".join(name for name, example in SHIPPED.items() if example.trained)
     others = ", ".join(name for name, example in SHIPPED.items() if not example.trained)
-    text = "MODEL is a shipped example, a .pt2 file of torch.export, or module:factory. "
+    text = "MODEL is a shipped example, module:factory, a .pt2 file of torch.export, an .onnx file of "
+    text += "torch.onnx.export, or a folder of Hugging Face with config.json and safetensors. "
     text += f"Examples: {names}, and with random weights {others}."
     return textwrap.fill(text, WIDTH, break_on_hyphens=False) + "\n"
 

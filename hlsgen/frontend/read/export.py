@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 
 from hlsgen.ir import Source
 
 GETITEM = "getitem"
 """Target of a call that takes one of several results."""
+
+Reference = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
+"""What computes a program's outputs from its inputs."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,8 @@ class Export:
     mutations: tuple[str, ...] = field(default=())
     names: tuple[str, ...] = ()
     """Of the outputs, each by its path in what the model returns; '' is that of a tensor alone."""
+    reference: Reference | None = field(default=None, compare=False)
+    """What computes the outputs by other means than the calls; None: only the calls do."""
 
 
 def refs(argument: Any) -> Iterator[str]:

@@ -9,11 +9,12 @@ from typing import NoReturn
 from hlsgen.errors import Problem, UsageError
 
 _FACTORY = "write a function without arguments that returns the model in eval mode, give module:function"
-_EXPORT = "export the PyTorch model: torch.export.save(torch.export.export(model, (image,)), 'model.pt2')"
+_WEIGHTS_FIX = (
+    "give the model's module:factory with --weights FILE, or the folder with config.json beside the weights"
+)
 PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt")
 _KINDS = {
-    ".onnx": ("an ONNX file", "hlsgen reads what torch.export writes", _EXPORT),
-    ".safetensors": ("a file of weights", "weights are no program", f"{_FACTORY}; load them there"),
+    ".safetensors": ("a file of weights", "weights are no program", _WEIGHTS_FIX),
     ".h5": ("a Keras file", "hlsgen reads PyTorch models", _FACTORY),
     ".keras": ("a Keras file", "hlsgen reads PyTorch models", _FACTORY),
     ".tflite": ("a TensorFlow Lite file", "hlsgen reads PyTorch models", _FACTORY),
@@ -60,11 +61,10 @@ def _folder(path: Path) -> Problem:
     except OSError:
         weights = config = manifest = False
     if config and weights:
-        made = f"transformers.AutoModelForImageClassification.from_pretrained({str(path)!r}).eval()"
         return Problem(
-            f"model must be a saved export (.pt2), not a checkpoint folder: {path}",
-            why="weights and a configuration are no program",
-            fix=f"write a function that returns {made}, give module:function",
+            f"the weights in {path} must be safetensors, not pickles",
+            why="unpickling a model runs code from the file",
+            fix="save them again: model.save_pretrained(FOLDER)",
         )
     if manifest:
         return Problem(

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from hlsgen.errors import Problem, UsageError
-from hlsgen.frontend.read.export import Call, Export, Opaque, Ref
+from hlsgen.frontend.read.export import Call, Export, Opaque, Ref, Reference
 
 NONE = Opaque("None")
 """A leaf that the model leaves out."""
@@ -42,11 +44,11 @@ def tree(context: Any, children: Sequence[Tree | None]) -> Tree:
     for keys in lists:
         fits = isinstance(keys, list | tuple) and len(keys) == len(children) > 0
         if fits and all(isinstance(key, str | int) for key in keys):
-            return Tree(tuple(map(_plain, keys)), tuple(children))
+            return Tree(tuple(map(plain, keys)), tuple(children))
     return Tree(tuple(map(str, range(len(children)))), tuple(children))
 
 
-def _plain(key: str | int) -> str:
+def plain(key: str | int) -> str:
     """A key as a part of an output's name: see `hlsgen.ir.OUTPUT_NAME`."""
     return re.sub(r"[^A-Za-z0-9_]", "_", str(key)) or "_"
 
@@ -91,7 +93,18 @@ def choose(export: Export, wanted: Sequence[str] | None) -> Export:
             raise _unknown(missing, [leaf or "0" for _, leaf, _, _ in known])
         chosen = [entry for entry in known if any(_below(entry[1], name) for name in wanted)]
     names = tuple(path for _, _, path, _ in chosen)
-    return replace(export, outputs=tuple(item for _, _, _, item in chosen), names=names)
+    outputs, reference = tuple(item for _, _, _, item in chosen), export.reference
+    if reference is not None:
+        reference = _only(reference, [paths.index(name) for name in names])
+    return replace(export, outputs=outputs, names=names, reference=reference)
+
+
+def _only(reference: Reference, places: Sequence[int]) -> Reference:
+    def chosen(inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        results = reference(inputs)
+        return [results[place] for place in places]
+
+    return chosen
 
 
 def _split(path: str, by_task: bool) -> tuple[str, str]:
@@ -132,21 +145,27 @@ def by_task(export: Export) -> tuple[tuple[str, ...], int]:
     return (each[0] if len(each[0]) > 1 else ("",)), len(tasks)
 
 
-def to_host(export: Export) -> tuple[Export, tuple[str, ...]]:
-    """The export without softmax, log_softmax or argmax at its end, and a note on each that was there.
+def to_host(export: Export) -> tuple[Export, tuple[tuple[str, ...], ...]]:
+    """The export without softmax, log_softmax or argmax at its end, and those that each output had.
 
-    They order and scale logits, which the machine gives anyway; the host makes their results of these.
+    They order and scale logits, which the machine gives anyway; the host makes their results of these. The
+    last one comes first.
     """
-    calls, outputs, notes = {call.name: call for call in export.calls}, [], []
-    for path, item in zip(export.names, export.outputs, strict=True):
-        taken, words = _without(item, calls)
-        outputs.append(taken)
-        if words:
-            name = f"output {path}".strip()
-            notes.append(
-                f"{name}: {' of '.join(words)} is left to the host; the accelerator gives what it is made of"
-            )
-    return replace(export, outputs=tuple(outputs)), tuple(dict.fromkeys(notes))
+    calls = {call.name: call for call in export.calls}
+    found = [_without(item, calls) for item in export.outputs]
+    outputs, left = tuple(item for item, _ in found), tuple(tuple(words) for _, words in found)
+    return replace(export, outputs=outputs), left
+
+
+def notes_on(export: Export, left: Sequence[Sequence[str]]) -> list[str]:
+    """A note on each output of which `to_host` has left something."""
+    notes = [
+        f"{f'output {path}'.strip()}: {' of '.join(words)} is left to the host; "
+        "the accelerator gives what it is made of"
+        for path, words in zip(export.names, left, strict=True)
+        if words
+    ]
+    return list(dict.fromkeys(notes))
 
 
 def _without(item: Ref | Opaque, calls: dict[str, Call]) -> tuple[Ref | Opaque, list[str]]:

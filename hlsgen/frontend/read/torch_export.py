@@ -163,12 +163,12 @@ def from_exported(exported: ExportedProgram) -> Export:
         else:
             outputs.append(Opaque(type(spec.arg).__name__))
     calls = tuple(call for node in exported.graph.nodes for call in _calls(node))
-    names = leaf_names(_tree(exported.call_spec.out_spec))
+    names = leaf_names(tree_of(exported.call_spec.out_spec))
     return Export(tuple(inputs), constants, calls, tuple(outputs), tuple(mutations), names)
 
 
-def _tree(spec: Any) -> Tree | None:
+def tree_of(spec: Any) -> Tree | None:
     """What the model returns, from PyTorch's description; None for a tensor alone."""
     if spec is None or spec.is_leaf():
         return None
-    return tree(spec.context, [_tree(child) for child in spec.children()])
+    return tree(spec.context, [tree_of(child) for child in spec.children()])

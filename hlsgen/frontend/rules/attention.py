@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from typing import Any
@@ -19,6 +20,8 @@ from hlsgen.frontend.rules.terms import Refusal, Term, Unknown, Value
 from hlsgen.frontend.rules.views import stacked
 from hlsgen.ops import Context, Linear, Scores, Softmax
 
+_ROUNDED = 2.0**-22
+"""Relative error of a product of two numbers that were rounded to float32, at most."""
 _MASK = "every token attends to every token on the machine"
 
 
@@ -220,5 +223,19 @@ def softmax(at: CallSite, x: Value, dim: int, dtype: Any = None) -> Value:
     if dim % len(x.shape) != len(x.shape) - 1:
         raise Refusal(f"softmax must be over the last axis (the keys), not over axis {dim}")
     _whole(x, "attention scores")
-    scores = at.terms.scaled(x.term, x.factor())
+    scores = _with_exact_scale(at, at.terms.scaled(x.term, x.factor()))
     return at.emit(Softmax(), (scores,), at.name("softmax"), x.shape)
+
+
+def _with_exact_scale(at: CallSite, scores: Term) -> Term:
+    """Scores whose scale is 1/sqrt(d) but for a rounding to float32, with 1/sqrt(d) itself.
+
+    Models and ONNX files hold the scale, or its root on queries and keys, as a float32.
+    """
+    op = scores.op
+    if not isinstance(op, Scores):
+        return scores
+    exact = 1 / math.sqrt(scores.inputs[0].shape[-1] // op.heads)
+    if op.scale == exact or abs(op.scale / exact - 1) > _ROUNDED:
+        return scores
+    return at.terms.make(dataclasses.replace(op, scale=exact), scores.inputs, scores.name, scores.source)

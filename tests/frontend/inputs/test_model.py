@@ -81,8 +81,8 @@ def test_factories(package: str) -> None:
 
 
 FORMS = (
-    f"MODEL is the name of a shipped example ({EXAMPLES}), package.module:factory, "
-    "or a file saved by torch.export.save (.pt2)"
+    f"MODEL is the name of a shipped example ({EXAMPLES}), package.module:factory, a file saved by "
+    "torch.export.save (.pt2) or torch.onnx.export (.onnx), or a folder with config.json and safetensors"
 )
 
 

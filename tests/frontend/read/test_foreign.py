@@ -15,7 +15,9 @@ from hlsgen.frontend.inputs.model import load_model
 
 FACTORY = "write a function without arguments that returns the model in eval mode, give module:function"
 LOADER = f"{FACTORY}; load them there"
-EXPORT = "export the PyTorch model: torch.export.save(torch.export.export(model, (image,)), 'model.pt2')"
+WEIGHTS = (
+    "give the model's module:factory with --weights FILE, or the folder with config.json beside the weights"
+)
 HEAD = "model must be a saved export (.pt2), not"
 MODULE = """
 import sys
@@ -63,8 +65,7 @@ def refusal(spec: str, kind: type[HlsgenError] = UsageError) -> str:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("a.onnx", f"an ONNX file: {{}}\n  why: hlsgen reads what torch.export writes\n  fix: {EXPORT}"),
-        ("a.safetensors", f"a file of weights: {{}}\n  why: weights are no program\n  fix: {LOADER}"),
+        ("a.safetensors", f"a file of weights: {{}}\n  why: weights are no program\n  fix: {WEIGHTS}"),
         ("a.h5", f"a Keras file: {{}}\n  why: hlsgen reads PyTorch models\n  fix: {FACTORY}"),
         ("a.npz", f"a file of arrays: {{}}\n  why: arrays are no program\n  fix: {LOADER}"),
     ],
@@ -80,13 +81,6 @@ def test_folders(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     fix = f"it is compiled already: hlsgen simulate {tmp_path}"
     assert refusal(str(tmp_path)) == f"{HEAD} a build folder: {tmp_path}\n  fix: {fix}"
-    for name in ("config.json", "model.safetensors"):
-        (tmp_path / name).write_text("{}")
-    assert refusal(str(tmp_path)) == (
-        f"{HEAD} a checkpoint folder: {tmp_path}\n  why: weights and a configuration are no program\n"
-        "  fix: write a function that returns transformers.AutoModelForImageClassification."
-        f"from_pretrained('{tmp_path}').eval(), give module:function"
-    )
 
 
 def test_a_source_file_is_given_by_its_function(module: str) -> None:

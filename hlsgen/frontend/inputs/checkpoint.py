@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A folder of Hugging Face, config.json and safetensors, read by `transformers` without the network."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hlsgen.errors import Problem, UsageError
+from hlsgen.frontend.inputs.weights import names_of
+from hlsgen.frontend.read.bounds import printable, reason
+
+_AUTO = "AutoModelForImageClassification"
+_FACTORY = "write a function that returns the model in eval mode, and give module:function"
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a folder holds a configuration and weights that are no pickles."""
+    try:
+        return (path / "config.json").is_file() and next(path.glob("*.safetensors"), None) is not None
+    except OSError:
+        return False
+
+
+def load_checkpoint(path: Path, shape: Sequence[int] | None = None) -> tuple[Any, dict[str, np.ndarray]]:
+    """The model in eval mode and an example, by the argument's name.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    shape
+        [C, H, W] of an image; without it that of the configuration.
+
+    Nothing is fetched, no code of the folder is run, nothing is unpickled. Raises `UsageError` for a folder
+    that `transformers` can't read, and for weights that are missing or of another shape; `ImportError`
+    without `transformers`.
+    """
+    with _offline():
+        import transformers
+
+        try:
+            config = transformers.AutoConfig.from_pretrained(
+                path, local_files_only=True, trust_remote_code=False
+            )
+            model, found = _class(transformers, config).from_pretrained(
+                path, config=config, local_files_only=True, use_safetensors=True, output_loading_info=True
+            )
+        except MemoryError:
+            raise
+        except Exception as error:
+            what = f"transformers can't read the model in {path}"
+            why = f"{type(error).__name__}: {reason(error)}"
+            raise UsageError(Problem(what, why=printable(why), fix=_fix(path))) from error
+    _complete(path, found)
+    return model.eval(), _example(path, model, config, shape)
+
+
+@contextlib.contextmanager
+def _offline() -> Iterator[None]:
+    """No network, no progress, no talk."""
+    before = os.environ.get("HF_HUB_OFFLINE")
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        if before is None:
+            del os.environ["HF_HUB_OFFLINE"]
+        else:
+            os.environ["HF_HUB_OFFLINE"] = before
+
+
+def _class(transformers: Any, config: Any) -> Any:
+    """The class that the configuration names, as long as it is one of the library's models."""
+    for name in getattr(config, "architectures", None) or ():
+        kind = getattr(transformers, str(name), None)
+        if isinstance(kind, type) and issubclass(kind, transformers.PreTrainedModel):
+            return kind
+    return getattr(transformers, _AUTO)
+
+
+def _complete(path: Path, found: Any) -> None:
+    """Refuse a model of which a part has random weights."""
+    problems = []
+    for key, what in (("missing_keys", "lack"), ("mismatched_keys", "hold in another shape")):
+        names = sorted(str(item[0] if isinstance(item, tuple) else item) for item in found.get(key) or ())
+        if names:
+            text = f"the weights in {path} {what} {len(names)} of the model's tensors"
+            why = "transformers would fill them with random numbers"
+            problems.append(Problem(text, where=names_of(names), why=why, fix=_FACTORY))
+    if problems:
+        raise UsageError(problems)
+
+
+def _example(path: Path, model: Any, config: Any, shape: Sequence[int] | None) -> dict[str, np.ndarray]:
+    name = getattr(model, "main_input_name", "pixel_values")
+    if shape is None:
+        parts = (config, getattr(config, "vision_config", None))
+        sizes = [_sizes(part) for part in parts if part is not None]
+        shape = next((found for found in sizes if found), None)
+    if shape is None:
+        what = f"the size of an image is needed: the configuration in {path} has no image_size"
+        raise UsageError(Problem(what, fix="--shape CxHxW, for example --shape 3x224x224"))
+    return {str(name): np.zeros((1, *shape), np.float32)}
+
+
+def _sizes(config: Any) -> tuple[int, int, int] | None:
+    size: Any = getattr(config, "image_size", None)
+    channels: Any = getattr(config, "num_channels", 3)
+    height, width = size if isinstance(size, list | tuple) and len(size) == 2 else (size, size)
+    plain = all(isinstance(item, int) and 0 < item < 1 << 13 for item in (channels, height, width))
+    return (channels, height, width) if plain else None
+
+
+def _fix(path: Path) -> str:
+    """What to do, by what the configuration says of itself."""
+    try:
+        given = json.loads((path / "config.json").read_text())
+    except (OSError, ValueError, RecursionError):
+        return "mend config.json, or save the model again: model.save_pretrained(FOLDER)"
+    if isinstance(given, dict) and "auto_map" in given:
+        return f"its classes are code in the folder, which hlsgen doesn't run; {_FACTORY}"
+    return f"save the model again: model.save_pretrained(FOLDER), or {_FACTORY}"

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folders of Hugging Face: read from the disk only, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import ViTConfig, ViTForImageClassification
+
+from hlsgen.errors import CaptureWarning, Problem, UsageError
+from hlsgen.frontend.capture import capture
+from hlsgen.frontend.inputs.model import load_model
+
+SMALL: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+    "image_size": [16, 24],
+    "patch_size": 8,
+    "num_labels": 5,
+}
+
+
+@pytest.fixture
+def model() -> ViTForImageClassification:
+    torch.manual_seed(0)
+    return ViTForImageClassification(ViTConfig(**SMALL)).eval()
+
+
+@pytest.fixture
+def folder(model: ViTForImageClassification, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    def no_network(*_: Any) -> None:
+        raise AssertionError("the network was asked")
+
+    model.save_pretrained(tmp_path / "vit")
+    monkeypatch.setattr(socket.socket, "connect", no_network)
+    return tmp_path / "vit"
+
+
+def refusal(folder: Path) -> Problem:
+    with pytest.raises(UsageError) as caught:
+        load_model(str(folder))
+    (problem,) = caught.value.problems
+    return problem
+
+
+def test_the_same_graph_as_from_the_class(folder: Path, model: ViTForImageClassification) -> None:
+    loaded = load_model(str(folder))
+    assert loaded.name == "vit"
+    assert {name: array.shape for name, array in loaded.example.items()} == {"pixel_values": (1, 3, 16, 24)}
+    graph = capture(loaded.model, loaded.example)
+    wanted = capture(model, {"pixel_values": torch.zeros(1, 3, 16, 24)})
+    assert str(graph) == str(wanted)
+    assert graph.node("classifier").op.bias.tolist() == model.classifier.bias.tolist()  # type: ignore[attr-defined]
+
+
+def test_a_shape_may_be_given(folder: Path) -> None:
+    assert load_model(str(folder), (3, 16, 24)).example["pixel_values"].shape == (1, 3, 16, 24)
+
+
+def test_halves_are_converted(folder: Path, model: ViTForImageClassification) -> None:
+    model.to(torch.bfloat16).save_pretrained(folder)
+    loaded = load_model(str(folder))
+    with pytest.warns(CaptureWarning, match="^weights are converted to float32 from bfloat16: "):
+        graph = capture(loaded.model, loaded.example)
+    assert graph.type_of(graph.output).shape == (1, 5)
+
+
+def test_random_weights_are_no_model(folder: Path) -> None:
+    place = folder / "model.safetensors"
+    tensors = load_file(place)
+    del tensors["classifier.weight"], tensors["vit.layernorm.bias"]
+    save_file(tensors, place, {"format": "pt"})
+    problem = refusal(folder)
+    assert problem.what == f"the weights in {folder} lack 2 of the model's tensors"
+    assert problem.where == "classifier.weight, vit.layernorm.bias"
+    assert problem.why == "transformers would fill them with random numbers"
+
+
+def changed(folder: Path, **fields: Any) -> None:
+    document = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(document | fields))
+
+
+def test_code_of_the_folder_is_not_run(folder: Path) -> None:
+    (folder / "mine.py").write_text("raise SystemExit('ran')")
+    changed(folder, auto_map={"AutoConfig": "mine.Config"}, model_type="no_such_type")
+    problem = refusal(folder)
+    assert problem.what == f"transformers can't read the model in {folder}"
+    assert problem.fix.startswith("its classes are code in the folder, which hlsgen doesn't run")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_damaged_files(folder: Path, name: str) -> None:
+    place = folder / name
+    place.write_bytes(place.read_bytes()[:-40])
+    problem = refusal(folder)
+    assert problem.what == f"transformers can't read the model in {folder}"
+    assert problem.fix
+
+
+def test_pickles_are_refused(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    assert refusal(folder) == Problem(
+        f"the weights in {folder} must be safetensors, not pickles",
+        why="unpickling a model runs code from the file",
+        fix="save them again: model.save_pretrained(FOLDER)",
+    )
