@@ -65,6 +65,8 @@ class LinearStep:
     result: str
     table: Node | None = None
     addend: str | None = None
+    addend_first: int = 0
+    """The addend's row that is added to the first result."""
     constant: Node | None = None
     heads: int = 0
     """The result's columns are split into this many padded heads; 0: they are not."""
@@ -326,6 +328,7 @@ class Matcher:
         if constant is None and len(others) != 1:
             self._refuse(user, "both sides of the addition are the same tensor")
             return None
+        addend, first = (None, 0) if constant else self._selected(others[0])
         return LinearStep(
             rows=rows,
             linear=node,
@@ -333,8 +336,18 @@ class Matcher:
             target=Target.OUTPUT if user.name in self.graph.outputs else Target.RESIDUAL,
             result=user.name,
             constant=constant,
-            addend=None if constant else others[0],
+            addend=addend,
+            addend_first=first,
         )
+
+    def _selected(self, name: str) -> tuple[str, int]:
+        """The tensor in memory of which `name` has some rows, and the first of them."""
+        first, node = 0, self.nodes.get(name)
+        while node is not None and isinstance(node.op, Select):
+            self.covered.add(node.name)
+            first, name = first + node.op.start, node.inputs[0]
+            node = self.nodes.get(name)
+        return name, first
 
     def _is_addend(self, node: Node, user: Node) -> bool:
         """Whether `node` is the first of two linear layers that are added up: it is stored, not added."""

@@ -62,7 +62,8 @@ class _Folder:
             elif isinstance(op, ExpertLinear):
                 op = self._experts(op, node.inputs[0])
             self.names[node.name] = self.builder.add(node.name, op, inputs, node.source)
-        return self.builder.finish(*(self.names[name] for name in self.graph.outputs))
+        outputs = (self.names[name] for name in self.graph.outputs)
+        return self.builder.finish(*outputs, names=self.graph.names)
 
     def _experts(self, op: ExpertLinear, source: str) -> ExpertLinear:
         weight, bias = op.weight.astype(np.float64), op.bias.astype(np.float64)

@@ -50,7 +50,7 @@ class Form(Enum):
     NORMED = auto()
     """Stored, or the mean of what is stored."""
     ADDEND = auto()
-    """int16 in the residual memory, all of it."""
+    """int16 in the residual memory, and no selection: what experts add to."""
     FUSED = auto()
     """A command's result before DRAIN, attention or the output takes it."""
 
@@ -113,7 +113,7 @@ class _Legaliser:
             case Add():
                 # The later of two linear layers is added as it leaves the machine; the other one is stored.
                 linear = [_is_linear(self._op(name)) for name in node.inputs]
-                forms = [Form.ADDEND, Form.FUSED]
+                forms = [Form.STORED, Form.FUSED]
                 forms = forms[::-1] if linear == [True, False] else forms
             case Scores():
                 forms = [Form.FUSED, Form.FUSED]
@@ -188,7 +188,7 @@ class _Legaliser:
         return self.builder.add(f"{node.name}_{suffix}", identity(node.type.shape[-1]), [source], node.source)
 
     def _stored(self, node: Node) -> tuple[Demand, ...]:
-        """What a tensor in the residual memory serves; a selection of one is no addend."""
+        """What a tensor in the residual memory serves; experts add to no selection."""
         return (NORMED,) if isinstance(node.op, Select) else (NORMED, ADDEND)
 
 

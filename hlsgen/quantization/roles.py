@@ -50,7 +50,7 @@ def _conflict(node: Node, asked: dict[Kind, str]) -> str:
         return "its result is needed as " + " and as ".join(f"{k.value} by {v}" for k, v in asked.items())
     for kind, user in asked.items():
         if kind is Kind.OUTPUT and kind not in given:
-            return "the model must end with a linear layer"
+            return "the model must end with a linear layer or an addition"
         if kind not in given:
             return f"its result is {given[0].value}, but {user} needs {kind.value}"
     return ""
@@ -82,7 +82,7 @@ def _problem(node: Node, why: str) -> Problem:
 def streams(graph: Graph, kind: dict[str, Kind]) -> list[tuple[str, ...]]:
     """Groups of int16 tensors that must share one scale, in graph order; results of Mean are not in any.
 
-    An output that adds up several heads is in one with them.
+    An output that is a sum is in one with what it adds up: several heads, or the residual stream.
     """
     group: dict[str, list[str]] = {}
     for node in graph:

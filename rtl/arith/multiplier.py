@@ -13,15 +13,15 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.format.multipliers import BLOCKS, PLAIN, SOFT, TABLES, find_target
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.latency import MULTIPLIER, SHORT_MULTIPLIER, WIDE_MULTIPLIER
-from hlsgen.rtl.parts.pipeline import delay, register, total
+from hlsgen.rtl.parts.pipeline import copies, delay, register, total
 
 STYLES = (PLAIN, BLOCKS, SOFT, TABLES)
 PORT = 18
 """Width of an ECP5 multiplier port."""
 LIMB = PORT - 1
 """Unsigned bits that a signed port holds."""
-DIGITS = 4
-"""Digits that one cycle adds up, where multiplication is by tables."""
+DIGITS = 3
+"""Digits that one cycle adds up, where multiplication is by tables: two additions."""
 
 
 class Multiplier(wiring.Component):
@@ -107,7 +107,8 @@ class Multiplier(wiring.Component):
         """
         negative, bits = self.b[-1], len(self.b)
         a = Mux(negative, -self.a, self.a).as_signed()
-        digits = register(m, Mux(negative, -self.b, self.b)[:bits], name="digits")
+        # Of an operand that many lanes share, each lane has its digits: synthesis would make them one.
+        (digits,) = copies(m, Mux(negative, -self.b, self.b)[:bits], 1, name="digits")
         triple, a = register(m, a + (a << 1), name="triple"), register(m, a, name="a_q")
         rows = [
             Mux(digits[i : i + 2][-1] & (i + 1 < bits), Mux(digits[i], triple, a << 1), Mux(digits[i], a, 0))

@@ -91,7 +91,7 @@ class ConstantReader(wiring.Component):
         high, blocks, waits = Signal(), Signal(), Signal()
         moves = self.words.valid & self.words.ready
         m.d.comb += self.words.ready.eq(
-            header | high | (blocks & self.constants.ready) | (table & (ends | at.is_last))
+            header | high | (blocks & self.constants.ready) | (table & (ends | at.last))
         )
         with m.If(header):
             m.d.sync += [*at.begin(word), left.eq(word[32:48]), after.eq(word[48:64])]
@@ -105,8 +105,8 @@ class ConstantReader(wiring.Component):
         with m.If(table & self.words.valid):
             m.d.comb += writing.eq(1)
             m.d.sync += [left.eq(left - TABLE_ENTRIES), ends.eq(left <= 2 * TABLE_ENTRIES), *at.advance()]
-            with m.If(ends | at.is_last):
-                m.d.sync += at.part.eq(0)
+            with m.If(ends | at.last):
+                m.d.sync += at.to_first()
             with m.If(ends):
                 m.d.sync += [table.eq(0), header.eq(1)]
         self._write_table(m, at, writing)
@@ -131,7 +131,11 @@ class ConstantReader(wiring.Component):
             with m.If(self.words.valid):
                 m.d.sync += [high.eq(0), blocks.eq(1)]
         with m.If(blocks & moves):
-            m.d.sync += [left.eq(left - 1), place.eq(place + 1), upper.eq(upper >> 8 * self._columns)]
+            m.d.sync += [
+                left.eq(left - 1),
+                place.eq(place + 1),
+                upper.eq(upper.rotate_right(8 * self._columns)),
+            ]
             m.d.sync += one_left.eq(left == 2)
             with m.If(place == QUAD - 1):
                 m.d.sync += [blocks.eq(0), high.eq(1)]
@@ -164,12 +168,13 @@ class _TablePart:
             Signal(name="bank"),
         )
         self.part = Signal(range(max(2, self._parts)), name="part")
+        self.last = Signal(name="last")
+        """The word's last part: known a cycle ahead."""
         self.address = Signal(exp_bits - 2, name="address")
 
-    @property
-    def is_last(self) -> Value:
-        """The word's last part."""
-        return self.part == self._parts - 1
+    def to_first(self) -> list[Any]:
+        """Statements: to a word's first part."""
+        return [self.part.eq(0), self.last.eq(self._parts == 1)]
 
     def begin(self, header: Value) -> list[Any]:
         """Statements: to the first part of the item with this header."""
@@ -177,13 +182,14 @@ class _TablePart:
             self.is_exp.eq(header[:8] == Item.EXP_TABLE),
             self.is_gate.eq(header[:8] == Item.GATE_TABLE),
             self.bank.eq(header[8]),
-            self.part.eq(0),
             self.address.eq(0),
+            *self.to_first(),
         ]
 
     def advance(self) -> list[Any]:
         """Statements: to the next part."""
-        return [self.address.eq(self.address + 1), self.part.eq(self.part + 1)]
+        steps = [self.address.eq(self.address + 1), self.part.eq(self.part + 1)]
+        return [*steps, self.last.eq(self.part == self._parts - 2)]
 
 
 def ring_bits(columns: int) -> int:

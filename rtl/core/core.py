@@ -192,13 +192,16 @@ class Core(wiring.Component):
     def _connect_jobs(
         m: Module, sequencer: Sequencer, load: LoadStage, multiply: MultiplyStage, drain: DrainStage
     ) -> None:
-        """Jobs wait in queues; the stages tell one another what they have finished."""
-        for name, jobs, stage in (
-            ("load", sequencer.load, load),
-            ("multiply", sequencer.multiply, multiply),
-            ("drain", sequencer.drain, drain),
+        """Jobs wait in queues; the stages tell one another what they have finished.
+
+        DRAIN must have a captured block's job, so its queue gives one a cycle; the others' jobs are longer.
+        """
+        for name, jobs, stage, apart in (
+            ("load", sequencer.load, load, True),
+            ("multiply", sequencer.multiply, multiply, True),
+            ("drain", sequencer.drain, drain, False),
         ):
-            queue = Queue(jobs.payload.shape(), JOBS_AHEAD)
+            queue = Queue(jobs.payload.shape(), JOBS_AHEAD, apart=apart)
             m.submodules[f"{name}_jobs"] = queue
             wiring.connect(m, jobs, queue.i)
             wiring.connect(m, queue.o, stage.jobs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Array, C, Module, Mux, Signal, Value
+from amaranth import Array, C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -204,45 +204,59 @@ class MultiplyStage(wiring.Component):
         if self._parameters.experts:
             m.d.comb += self.expert.eq(job.expert)
 
-    def _decide(self, m: Module, job: Any, active: Value, takes: Value, load: Value) -> None:
+    def _decide(self, m: Module, job: Any, active: Signal, takes: Value, load: Value) -> None:
         """Whether there is a step this cycle, and if not, why; `takes`: the job's words are new."""
-        p = self._parameters
-        tiles, tile = Signal(range(p.tile_slots + 1)), Signal()
-        m.d.sync += tiles.eq(moved(tiles, self.tile_done, self.slot_freed))
-        m.d.sync += tile.eq(some_left(tiles, self.tile_done, self.slot_freed))
-        operands, gap, free = Signal(), Signal(count_bits(tile_groups(p))), Signal(init=1)
-        there = self._operands_there(m, job)
-        with m.If(load):
-            m.d.sync += operands.eq(~self.jobs.payload.waits)
-        with m.Elif(there):
-            m.d.sync += operands.eq(1)
-        with m.If(self.issue & self.last):
-            m.d.sync += [gap.eq(job.row_groups - 1), free.eq(job.row_groups == 1)]
-        with m.Elif(~free):
-            m.d.sync += [gap.eq(gap - 1), free.eq(gap == 1)]
-        # Computed a cycle ahead: void in the cycle after a block has ended, since then its counts are stale.
-        # What the job does not need is there.
-        addends, output = Signal(), Signal()
-        fresh = ~(self.issue & self.last)
-        m.d.sync += [
-            addends.eq(~job.addends | (fresh & (self.reservations.level >= job.row_groups))),
-            output.eq(~job.output | (fresh & self.reservations.space)),
+        p, new = self._parameters, self.jobs.payload
+        tiles, tile, tile_next = Signal(range(p.tile_slots + 1)), Signal(), Signal()
+        operands, operands_next = Signal(), Signal()
+        m.d.comb += [
+            tile_next.eq(some_left(tiles, self.tile_done, self.slot_freed)),
+            operands_next.eq(Mux(load, ~new.waits, operands | self._operands_there(m, job))),
         ]
-        with m.If(load):
-            new = self.jobs.payload
-            m.d.sync += [addends.eq(~new.addends), output.eq(~new.output)]
+        m.d.sync += tiles.eq(moved(tiles, self.tile_done, self.slot_freed))
+        m.d.sync += [tile.eq(tile_next), operands.eq(operands_next)]
+        free, addends, output, closes = self._block_may_end(m, job, load)
+        # All that a step waits for, beside streams and a block's end: a step is one table of six flags.
+        begun = Signal()
+        m.d.sync += begun.eq(Mux(load, self.jobs.valid, active) & tile_next & operands_next)
         m.d.sync += self.weights_first.eq(active & tile & takes)
         weights = ~takes | self.weight_available
         constants = ~takes | self.constant_available
         streams = weights & (~self.last | (constants & addends))
         drain = operands & (~self.last | (free & output))
         m.d.comb += [
-            self.issue.eq(active & tile & streams & drain),
+            self.issue.eq(begun & weights & (~self.last | (constants & closes))),
             self.idle.eq(~active),
             self.wait_tile.eq(active & ~tile),
             self.wait_weights.eq(active & tile & ~streams),
             self.wait_drain.eq(active & tile & streams & ~drain),
         ]
+
+    def _block_may_end(self, m: Module, job: Any, load: Value) -> tuple[Signal, Signal, Signal, Signal]:
+        """Whether DRAIN is free and addends and output space are there for a block's end, and all of these.
+
+        Computed a cycle ahead: void in the cycle after a block has ended, since then the counts are stale.
+        What the job does not need is there.
+        """
+        gap, new = Signal(count_bits(tile_groups(self._parameters))), self.jobs.payload
+        names = ("free", "addends", "output")
+        coming = [Signal(name=f"{name}_next") for name in names]
+        free, addends, output = flags = [Signal(name=name, init=name == "free") for name in names]
+        closes, ends = Signal(), self.issue & self.last
+        m.d.comb += [
+            coming[0].eq(Mux(ends, job.row_groups == 1, free | (gap == 1))),
+            coming[1].eq(~job.addends | (~ends & (self.reservations.level >= job.row_groups))),
+            coming[2].eq(~job.output | (~ends & self.reservations.space)),
+        ]
+        with m.If(load):
+            m.d.comb += [coming[1].eq(~new.addends), coming[2].eq(~new.output)]
+        with m.If(ends):
+            m.d.sync += gap.eq(job.row_groups - 1)
+        with m.Elif(~free):
+            m.d.sync += gap.eq(gap - 1)
+        m.d.sync += [flag.eq(value) for flag, value in zip(flags, coming, strict=True)]
+        m.d.sync += closes.eq(Cat(coming).all())
+        return free, addends, output, closes
 
     def _operands_there(self, m: Module, job: Any) -> Value:
         """Whether the keys or values that the job reads are in the machine."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -95,64 +95,49 @@ class DrainControl(wiring.Component):
     def _walk(self, m: Module) -> Any:
         """Which group of which block drains, and what ends with it."""
         p, job, row = self._parameters, self.job, self.row
-        blocks, has_job = Signal.like(job.blocks), Signal()
+        blocks, takes = Signal.like(job.blocks), Signal(init=1)
         ends = Signal(data.StructLayout({"row": 1, "block": 1, "job": 1, "last_block": 1}))
-        # What ends with a row is known a cycle ahead.
+        # What ends with a row is known a cycle ahead; so is `takes`: without a job, or with its last row.
         row_last, block_last, job_last = Signal(), Signal(), Signal()
+        job_last_next, new = Signal(), self.jobs.payload
         m.d.comb += [
             ends.row.eq(row_last),
             ends.block.eq(block_last),
             ends.last_block.eq(block_last),
             ends.job.eq(row.valid & job_last),
-            self.jobs.ready.eq(~has_job | ends.job),
+            self.jobs.ready.eq(takes),
+            job_last_next.eq(job_last),
         ]
+        one_row, row_next = groups_of(p, job.rows) == 1, row.index + 2 == groups_of(p, job.rows)
         with m.If(row.valid):
-            row_next = row.index + 2 == groups_of(p, job.rows)
-            m.d.sync += [
-                row.index.eq(row.index + 1),
-                row_last.eq(row_next),
-                job_last.eq(row_next & block_last),
-            ]
-            with m.If(ends.row):
+            m.d.sync += [row.index.eq(row.index + 1), row_last.eq(row_next)]
+            m.d.comb += job_last_next.eq(row_next & block_last)
+            with m.If(row_last):
                 m.d.sync += [row.valid.eq(0), row.index.eq(0), row.block_first.eq(0), blocks.eq(blocks - 1)]
-                one_row = groups_of(p, job.rows) == 1
-                m.d.sync += [
-                    row_last.eq(one_row),
-                    block_last.eq(blocks == 2),
-                    job_last.eq(one_row & (blocks == 2)),
-                ]
+                m.d.sync += [row_last.eq(one_row), block_last.eq(blocks == 2)]
+                m.d.comb += job_last_next.eq(one_row & (blocks == 2))
         with m.If(self.captured):
             m.d.sync += row.valid.eq(1)
-        with m.If(self.jobs.ready):
-            new = self.jobs.payload
-            m.d.sync += [
-                has_job.eq(self.jobs.valid),
-                job.eq(new),
-                blocks.eq(new.blocks),
-                row.block_first.eq(1),
-                row_last.eq(groups_of(p, new.rows) == 1),
-                block_last.eq(new.blocks == 1),
-                job_last.eq((groups_of(p, new.rows) == 1) & (new.blocks == 1)),
-            ]
+        with m.If(takes):
+            single = groups_of(p, new.rows) == 1
+            m.d.sync += [job.eq(new), blocks.eq(new.blocks), row.block_first.eq(1)]
+            m.d.sync += [row_last.eq(single), block_last.eq(new.blocks == 1)]
+            m.d.comb += job_last_next.eq(single & (new.blocks == 1))
+        m.d.sync += job_last.eq(job_last_next)
+        self._take(m, takes, self.captured | (row.valid & ~row_last), job_last_next)
         return ends
+
+    def _take(self, m: Module, takes: Signal, row_next: Value, job_last_next: Value) -> None:
+        """Whether a job is taken in the next cycle: none is there, or its last row drains then."""
+        has_job, has_job_next = Signal(), Signal()
+        m.d.comb += has_job_next.eq(Mux(takes, self.jobs.valid, has_job))
+        m.d.sync += [has_job.eq(has_job_next), takes.eq(~has_job_next | (row_next & job_last_next))]
 
     def _tag(self, m: Module, ends: Any) -> None:
         """What travels with the group."""
         p, job, row, tag = self._parameters, self.job, self.row, self.tag
-        m.submodules.address = address = DrainAddress(p, trace=self._trace)
-        m.d.comb += [
-            address.load.eq(self.jobs.valid & self.jobs.ready),
-            address.new.eq(self.jobs.payload),
-            address.job.eq(job),
-            address.row.eq(row.valid),
-            address.row_last.eq(ends.row),
-            address.block_last.eq(ends.block),
-        ]
-        left = Signal.like(job.keys)
-        with m.If(row.valid & ends.row):
-            m.d.sync += left.eq(left - p.columns)
-        with m.If(self.jobs.ready):
-            m.d.sync += left.eq(self.jobs.payload.keys)
+        address = self._address(m, ends)
+        left = self._keys_left(m, ends)
         scores, plain = job.kind == Kind.SCORES, job.kind == Kind.PLAIN
         m.d.comb += [
             tag.valid.eq(row.valid),
@@ -174,6 +159,38 @@ class DrainControl(wiring.Component):
             tag.end_command.eq(ends.job & job.end_command),
             tag.end_program.eq(ends.job & job.end_command & job.last),
         ]
+        for target in Target:
+            chosen = row.valid & ~scores & (job.target == target)
+            m.d.comb += tag.to[target.name.lower()].eq(chosen)
+        self._tag_options(m, ends, plain)
+        if self._trace:
+            self._tag_trace(m, ends)
+
+    def _address(self, m: Module, ends: Any) -> DrainAddress:
+        """Where the group goes."""
+        m.submodules.address = address = DrainAddress(self._parameters, trace=self._trace)
+        m.d.comb += [
+            address.load.eq(self.jobs.valid & self.jobs.ready),
+            address.new.eq(self.jobs.payload),
+            address.job.eq(self.job),
+            address.row.eq(self.row.valid),
+            address.row_last.eq(ends.row),
+            address.block_last.eq(ends.block),
+        ]
+        return address
+
+    def _keys_left(self, m: Module, ends: Any) -> Signal:
+        """Keys of the job from the block's first column on."""
+        left = Signal.like(self.job.keys)
+        with m.If(self.row.valid & ends.row):
+            m.d.sync += left.eq(left - self._parameters.columns)
+        with m.If(self.jobs.ready):
+            m.d.sync += left.eq(self.jobs.payload.keys)
+        return left
+
+    def _tag_options(self, m: Module, ends: Any, plain: Value) -> None:
+        """What only machines with streamed attention or with experts have."""
+        p, job, row, tag = self._parameters, self.job, self.row, self.tag
         if p.streamed:
             m.d.comb += [
                 tag.store_first.eq(job.fresh & row.block_first & (row.index == 0)),
@@ -189,18 +206,17 @@ class DrainControl(wiring.Component):
                 self.begins_route.eq(row.valid & router & job.fresh & row.block_first & (row.index == 0)),
                 self.queue_address.eq(job.queue + row.index),
             ]
-        for target in Target:
-            chosen = row.valid & ~scores & (job.target == target)
-            m.d.comb += tag.to[target.name.lower()].eq(chosen)
-        if self._trace:
-            block = Signal(16)
-            m.d.sync += block.eq(Mux(row.valid & ends.row, block + 1, block))
-            with m.If(self.jobs.ready):
-                m.d.sync += block.eq(self.jobs.payload.block)
-            m.d.comb += [
-                tag.trace.command.eq(job.command),
-                tag.trace.kind.eq(job.kind),
-                tag.trace.head.eq(job.head),
-                tag.trace.row.eq(job.token + (row.index << width_bits(p))),
-                tag.trace.word.eq(block),
-            ]
+
+    def _tag_trace(self, m: Module, ends: Any) -> None:
+        """What the trace says of the group."""
+        job, row, shown, block = self.job, self.row, self.tag.trace, Signal(16)
+        m.d.sync += block.eq(Mux(row.valid & ends.row, block + 1, block))
+        with m.If(self.jobs.ready):
+            m.d.sync += block.eq(self.jobs.payload.block)
+        m.d.comb += [
+            shown.command.eq(job.command),
+            shown.kind.eq(job.kind),
+            shown.head.eq(job.head),
+            shown.row.eq(job.token + (row.index << width_bits(self._parameters))),
+            shown.word.eq(block),
+        ]

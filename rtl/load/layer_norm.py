@@ -19,7 +19,7 @@ from hlsgen.rtl.load.parts import Join, Split
 from hlsgen.rtl.load.pool import Pool
 from hlsgen.rtl.load.ports import SUM_BITS, Column, ColumnPorts, NormRow, NormRowPorts, Words, WordsPorts
 from hlsgen.rtl.parts.memories import WordMemory, delay_in_memory, ram, words_of
-from hlsgen.rtl.parts.pipeline import address_bits, delay, register, tree, without_reset
+from hlsgen.rtl.parts.pipeline import address_bits, copies, delay, register, tree, without_reset
 
 ROWS_UNDER_WAY = 8
 """Rows between their last word and their first normalised word, at most."""
@@ -126,7 +126,12 @@ class LayerNormLoad(wiring.Component):
             split.tag.eq(self.i.tag),
         ]
         pool_valid, pool_sums, pool_tag = self._pool(m)
-        pooled = delay(m, pool_valid, 1 + lanes.shifted_latency, name="pooled")
+        # Many lanes look at these two: each is a register, not the end of a shift register.
+        pooled, is_pool = C(0, 1), C(0, 1)
+        if self._pools:
+            comes = delay(m, pool_valid, lanes.shifted_latency, name="pooled")
+            (pooled,) = copies(m, comes, 1, name="pooled_now")
+            (is_pool,) = copies(m, comes & ~self.column.to_norm, 1, name="is_pool")
         pooled_tag = delay(m, pool_tag, 1 + lanes.shifted_latency, name="pooled_tag")
         to_norm = register(m, self.column.to_norm, name="to_norm")
         row_valid = split.o_valid | (pooled & to_norm)
@@ -141,7 +146,6 @@ class LayerNormLoad(wiring.Component):
         self._normalise(m, lanes, found_word, starts, pool_valid, pool_sums)
         out_tag = self._delay(m, found_tag, CENTRE + lanes.latency, name="o_tag")
         out_valid = delay(m, found, CENTRE + lanes.latency, name="o_valid")
-        is_pool = pooled & ~to_norm
         m.d.comb += [join.valid.eq(out_valid | is_pool), self.o.tag.eq(Mux(is_pool, pooled_tag, out_tag))]
         for lane in range(p.norm_lanes):
             mean = saturate_bits(lanes.shifted[lane], 8)

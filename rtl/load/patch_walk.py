@@ -32,12 +32,17 @@ def segment_layout(p: MachineParameters, trace: bool) -> data.StructLayout:
 
 
 class _Place:
-    """Where the walk is: in the image, in the tile, in the word; and which counts are at their last."""
+    """Where the walk is: in the image, in the tile, in the word; and which counts are at their last.
+
+    `patch`, `channel`, `y` and `index` count down from all that there are to 1, as `rest`, the pixels of the
+    segment's line that are left: what is the last comes out of a comparison without a sum.
+    """
 
     def __init__(self, p: MachineParameters, bits: int) -> None:
         self.slot_word = Signal(address_bits(p.tile_slots * slot_words(p)))
         self.lane, self.word = Signal(address_bits(p.rows)), Signal.like(self.slot_word)
         self.index, self.place = Signal(count_bits(p.tile_words)), Signal(count_bits(p.columns))
+        self.rest = Signal(field(p, "patch_width"))
         columns, width = field(p, "patch_columns"), field(p, "patch_width")
         self.patch, self.left, self.band = Signal(columns), Signal(columns + width), Signal(bits)
         self.x, self.y = Signal(width), Signal(field(p, "patch_height"))
@@ -48,8 +53,8 @@ class _Place:
 
     def begin_sweep(self, job: Any) -> list[Any]:
         """Statements: the next patch is the image's first."""
-        zeros = (self.patch, self.left, self.band)
-        return [*(signal.eq(0) for signal in zeros), self.patch_last.eq(job.patch_columns == 1)]
+        begin = [self.left.eq(0), self.band.eq(0), self.patch.eq(job.patch_columns)]
+        return [*begin, self.patch_last.eq(job.patch_columns == 1)]
 
     def begin_tile(self, job: Any, slot_word: Value) -> list[Any]:
         """Statements: the next word is the tile's first."""
@@ -58,9 +63,13 @@ class _Place:
 
     def begin_row(self, job: Any, size: Value) -> list[Any]:
         """Statements: the next segment, of `size` pixels, is the patch's first."""
-        zeros = (self.x, self.y, self.channel, self.place, self.index)
         return [
-            *(signal.eq(0) for signal in zeros),
+            self.x.eq(0),
+            self.place.eq(0),
+            self.rest.eq(job.patch_width),
+            self.y.eq(job.patch_height),
+            self.channel.eq(job.patch_channels),
+            self.index.eq(job.words),
             self.line.eq(self.band),
             self.plane.eq(self.band),
             self.x_last.eq(job.patch_width == size),
@@ -213,20 +222,20 @@ class PatchWalk(wiring.Component):
         plane_ends = line_ends & at.y_last
         ends = plane_ends & at.channel_last
         plane = at.plane + job.row_words
-        m.d.sync += [at.place.eq(at.place + size), at.x.eq(at.x + size)]
-        m.d.sync += at.x_last.eq(at.x + (size << 1) == width)
+        m.d.sync += [at.place.eq(at.place + size), at.x.eq(at.x + size), at.rest.eq(at.rest - size)]
+        m.d.sync += at.x_last.eq(at.rest == size << 1)
         with m.If(line_ends):
-            m.d.sync += [at.x.eq(0), at.x_last.eq(size == width), at.line.eq(at.line + row_step)]
-            m.d.sync += [at.y.eq(at.y + 1), at.y_last.eq(at.y + 2 == job.patch_height)]
+            m.d.sync += [at.x.eq(0), at.rest.eq(width), at.x_last.eq(size == width)]
+            m.d.sync += [at.line.eq(at.line + row_step), at.y.eq(at.y - 1), at.y_last.eq(at.y == 2)]
         with m.If(plane_ends):
-            m.d.sync += [at.y.eq(0), at.y_last.eq(job.patch_height == 1), at.plane.eq(plane)]
-            m.d.sync += [at.channel.eq(at.channel + 1), at.line.eq(plane)]
-            m.d.sync += at.channel_last.eq(at.channel + 2 == job.patch_channels)
+            m.d.sync += [at.y.eq(job.patch_height), at.y_last.eq(job.patch_height == 1), at.plane.eq(plane)]
+            m.d.sync += [at.channel.eq(at.channel - 1), at.line.eq(plane)]
+            m.d.sync += at.channel_last.eq(at.channel == 2)
         with m.If(ends):
-            m.d.sync += [at.patch.eq(at.patch + 1), at.left.eq(at.left + width)]
-            m.d.sync += at.patch_last.eq(at.patch + 2 == job.patch_columns)
+            m.d.sync += [at.patch.eq(at.patch - 1), at.left.eq(at.left + width)]
+            m.d.sync += at.patch_last.eq(at.patch == 2)
             with m.If(at.patch_last):
-                m.d.sync += [at.patch.eq(0), at.left.eq(0), at.band.eq(at.band_end)]
+                m.d.sync += [at.patch.eq(job.patch_columns), at.left.eq(0), at.band.eq(at.band_end)]
                 m.d.sync += at.band_end.eq(at.band_end + band_step)
                 m.d.sync += at.patch_last.eq(job.patch_columns == 1)
         return ends
@@ -270,8 +279,8 @@ class PatchWalk(wiring.Component):
             segment.tag.tile_last.eq(tile_ends),
         ]
         with m.If(complete):
-            m.d.sync += [at.word.eq(at.word + 1), at.place.eq(0), at.index.eq(at.index + 1)]
-            m.d.sync += at.index_last.eq(at.index + 2 == job.words)
+            m.d.sync += [at.word.eq(at.word + 1), at.place.eq(0), at.index.eq(at.index - 1)]
+            m.d.sync += at.index_last.eq(at.index == 2)
         with m.If(last):
             m.d.sync += [at.word.eq(at.slot_word), at.lane.eq(at.lane + 1)]
             m.d.sync += at.lane_last.eq(at.lane + 2 == job.rows)
@@ -282,5 +291,5 @@ class PatchWalk(wiring.Component):
                 tag.trace.kind.eq(Kind.PLAIN),
                 tag.trace.head.eq(0),
                 tag.trace.row.eq(job.token + (at.lane[width:] << width)),
-                tag.trace.word.eq(at.index),
+                tag.trace.word.eq(job.words - at.index),
             ]

@@ -106,8 +106,8 @@ class PatchesLoad(wiring.Component):
     def _fill(self, m: Module, image: WordMemory) -> Signal:
         """The image's words arrive in order."""
         depth = self._parameters.image_words
-        written = Signal(count_bits(depth))
-        taken = self.pixels.valid & (written != depth)
+        written, full = Signal(count_bits(depth)), Signal()
+        taken = self.pixels.valid & ~full
         m.d.comb += [
             self.pixels.ready.eq(1),
             image.write.eq(taken),
@@ -115,6 +115,8 @@ class PatchesLoad(wiring.Component):
             image.write_data.eq(self.pixels.payload),
         ]
         m.d.sync += written.eq(written + taken)
+        with m.If(taken):
+            m.d.sync += full.eq(written == depth - 1)
         return written
 
     def _gather(self, m: Module, found: Value, valid: Value, segment: Any) -> None:

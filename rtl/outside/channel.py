@@ -181,10 +181,10 @@ class Channel(wiring.Component):
         m.d.sync += room.eq(moved(room, freed, granted, size * beats))
         with m.If(self.place.load):
             m.d.sync += [address.eq(self.place.address), left.eq(self.place.units), sized.eq(0), ready.eq(0)]
-        with m.Elif(self.grant):
-            m.d.sync += [sized.eq(0), ready.eq(0)]
         with m.Elif(granted):
             m.d.sync += [address.eq(address + size), left.eq(left - size)]
         with m.Else():
             m.d.sync += [size.eq(Mux(left < aligned, left, aligned)), sized.eq(left != 0)]
             m.d.sync += ready.eq(sized & self.enable & (room >= size * beats))
+        with m.If(self.grant):
+            m.d.sync += [sized.eq(0), ready.eq(0)]

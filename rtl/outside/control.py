@@ -48,6 +48,8 @@ class Control(wiring.Component):
         Those of the image that runs, for the core and its memory.
     check_reset, core_reset
         Resets for everything that belongs to an image, and for the core.
+    feed
+        The core takes words: it is not in reset. A register of its own, for the net of `core_reset` is large.
     renew_check, renew_reads, renew_writer
         High for one cycle: resets of the header check, of all channels but the header's, and of the writer,
         for the next image.
@@ -85,6 +87,7 @@ class Control(wiring.Component):
     current: Any
     check_reset: Signal
     core_reset: Signal
+    feed: Signal
     renew_check: Signal
     renew_reads: Signal
     renew_writer: Signal
@@ -119,6 +122,8 @@ class Control(wiring.Component):
         """The header's check is the next image's."""
         self._opened, self._quiet = Signal(name="opened"), Signal(name="quiet")
         """The channels are the next image's; this one has no read under way."""
+        self._fails, self._code = Signal(name="fails"), Signal(8, name="failure")
+        """An error of this cycle."""
         self._switch = Signal(name="switch")
         """The next image becomes the oldest one."""
         super().__init__(
@@ -133,6 +138,7 @@ class Control(wiring.Component):
                 "current": Out(Running(streamed)),
                 "check_reset": Out(1, init=1),  # pyright: ignore[reportCallIssue]
                 "core_reset": Out(1, init=1),  # pyright: ignore[reportCallIssue]
+                "feed": Out(1),
                 **{f"renew_{name}": Out(1) for name in ("check", "reads", "writer")},
                 "hold": Out(1),
                 "checked": In(1),
@@ -161,38 +167,40 @@ class Control(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
         m.submodules.starts = starts = self._starts
-        failure, outcome = Signal(8), Signal(8)
+        outcome = Signal(8)
         fresh = self._accept(m, starts)
         expired, late, settle = self._watchdog(m)
         flushed = self._flushed(m)
-        m.d.comb += failure.eq(self._failure(m, expired, late))
+        self._failure(m, expired, late)
         # A read that was granted in the cycle after `enable` fell shows in `reads_idle` a cycle later.
         m.d.sync += self._quiet.eq(self.finish & ~self.enable & self.reads_idle)
-        m.d.sync += [pulse.eq(0) for pulse in (self.renew_check, self.renew_reads, self.renew_writer)]
+        pulses = (self.renew_check, self.renew_reads, self.renew_writer, starts.drop)
+        m.d.sync += [pulse.eq(0) for pulse in pulses]
         with m.FSM(name="control"):
-            with m.State("IDLE"), m.If(starts.held):
+            with m.State("IDLE"), m.If(starts.held & ~starts.drop):
                 m.d.comb += self.begin.eq(fresh)
                 m.d.sync += fresh.eq(0)
                 m.d.sync += [self.check_reset.eq(0), self._active.eq(1), starts.became.eq(1), outcome.eq(0)]
                 m.next = "CHECK"
             with m.State("CHECK"):
                 with m.If(self.checked & flushed):
-                    m.d.sync += [self.core_reset.eq(0), self.enable.eq(1)]
+                    m.d.sync += [self.core_reset.eq(0), self.feed.eq(1), self.enable.eq(1)]
                     m.d.comb += starts.taken.eq(1)
                     m.next = "RUN"
-                self._stop_on(m, failure, outcome)
+                self._stop_on(m, outcome)
             with m.State("RUN"):
                 with m.If(self.core_done):
-                    m.d.sync += [self.finish.eq(1), self.core_reset.eq(1), self.enable.eq(0)]
+                    m.d.sync += [self.finish.eq(1), self.core_reset.eq(1)]
+                    m.d.sync += [self.feed.eq(0), self.enable.eq(0)]
                     m.next = "FINISH"
                 with m.Elif(starts.held & ~self._ahead if self._images > 1 else 0):
                     m.d.sync += [self._ahead.eq(1), self.renew_check.eq(1)]
-                self._stop_on(m, failure, outcome)
+                self._stop_on(m, outcome)
             with m.State("FINISH"):
                 self._finish(m)
-                self._stop_on(m, failure, outcome)
+                self._stop_on(m, outcome)
             with m.State("STOP"):
-                self._end(m, self._final(m, outcome), (self.bus_idle | expired) & settle[-1])
+                self._end(m, outcome, (self.bus_idle | expired) & settle[-1])
         self._count(m)
         return m
 
@@ -248,65 +256,60 @@ class Control(wiring.Component):
     def _done(self, m: Module) -> None:
         m.d.sync += [self.status.done.eq(1), self.status.completed.eq(self.status.completed + 1)]
 
-    def _end(self, m: Module, final: Signal, ended: Value) -> None:
-        """An image's end without the next one's begin."""
+    def _end(self, m: Module, outcome: Signal, ended: Value) -> None:
+        """An image's end without the next one's begin; what waits behind an error is forgotten a cycle later.
+
+        The last reads, which nothing waited for, count as well.
+        """
+        read_error = self.read_error | self.late_read_error
+        with m.If((outcome == 0) & read_error):
+            m.d.sync += outcome.eq(Error.READ)
         with m.If(ended):
             m.d.sync += self._active.eq(0)
             m.next = "IDLE"
-            with m.If(final == 0):
+            with m.If((outcome == 0) & ~read_error & self.bus_idle):
                 self._done(m)
             with m.Else():
-                m.d.sync += self.status.code.eq(final)
-                m.d.comb += self._starts.drop.eq(1)
+                last = Mux(read_error, Error.READ, Error.WATCHDOG)
+                m.d.sync += self.status.code.eq(Mux(outcome == 0, last, outcome))
+                m.d.sync += self._starts.drop.eq(1)
 
     def _stop(self, m: Module) -> None:
         m.d.sync += [
             self.check_reset.eq(1),
             self.core_reset.eq(1),
-            *(level.eq(0) for level in (self.enable, self.finish, self._ahead, self._opened)),
+            *(level.eq(0) for level in (self.feed, self.enable, self.finish, self._ahead, self._opened)),
         ]
         m.next = "STOP"
 
-    def _stop_on(self, m: Module, failure: Signal, outcome: Signal) -> None:
-        with m.If(failure != 0):
-            m.d.sync += outcome.eq(failure)
+    def _stop_on(self, m: Module, outcome: Signal) -> None:
+        with m.If(self._fails):
+            m.d.sync += outcome.eq(self._code)
             self._stop(m)
 
-    def _final(self, m: Module, outcome: Signal) -> Signal:
-        """What came of the image, if it ends now: its last reads, which nothing waited for, count as well."""
-        final, read_error = Signal(8), self.read_error | self.late_read_error
-        m.d.comb += final.eq(outcome)
-        with m.If(outcome == 0):
-            with m.If(read_error):
-                m.d.comb += final.eq(Error.READ)
-                m.d.sync += outcome.eq(Error.READ)
-            with m.Elif(~self.bus_idle):
-                m.d.comb += final.eq(Error.WATCHDOG)
-        return final
-
-    def _failure(self, m: Module, expired: Signal, late: Signal) -> Signal:
-        """The error of this cycle, the most telling one first."""
-        code, early, aborted = Signal(8), Signal(), Signal()
+    def _failure(self, m: Module, expired: Signal, late: Signal) -> None:
+        """Whether there is an error in this cycle, and its code: the most telling one first."""
+        early, aborted = Signal(), Signal()
         # Reads for the next image fail early; the error is that image's own.
         with m.If(self.check_reset):
             m.d.sync += early.eq(0)
         with m.Elif((self.read_error & self._opened) | (self.header_error & self._ahead)):
             m.d.sync += early.eq(1)
-        # An abort between two images ends the next one.
+        # An abort acts in the next cycle; one between two images ends the next one.
         m.d.sync += aborted.eq((aborted | self.abort) & self.status.busy & ~self._starts.drop)
-        with m.If((self.read_error & ~self._opened) | ((self.header_error | early) & ~self._ahead)):
-            m.d.comb += code.eq(Error.READ)
-        with m.Elif(self.write_error):
-            m.d.comb += code.eq(Error.WRITE)
-        with m.Elif(self.check_faulty & ~self._ahead):
-            m.d.comb += code.eq(self.check_code)
-        with m.Elif(self.abort | aborted):
-            m.d.comb += code.eq(Error.ABORTED)
-        with m.Elif(expired):
-            m.d.comb += code.eq(Error.WATCHDOG)
-        with m.Elif(late):
-            m.d.comb += code.eq(Error.LIMIT)
-        return code
+        errors = (
+            ((self.read_error & ~self._opened) | ((self.header_error | early) & ~self._ahead), Error.READ),
+            (self.write_error, Error.WRITE),
+            (self.check_faulty & ~self._ahead, self.check_code),
+            (aborted, Error.ABORTED),
+            (expired, Error.WATCHDOG),
+            (late, Error.LIMIT),
+        )
+        # The state looks at the flags, not at the code that they choose.
+        m.d.comb += self._fails.eq(Cat(there for there, _ in errors).any())
+        for there, code in reversed(errors):
+            with m.If(there):
+                m.d.comb += self._code.eq(code)
 
     def _watchdog(self, m: Module) -> tuple[Signal, Signal, Signal]:
         """Too many cycles without progress; too many in all; and the reset, delayed until all has settled."""

@@ -105,13 +105,16 @@ class HeaderCheck(wiring.Component):
         total, size = Signal(32), Signal(34)
         following = Signal(32 - UNIT_BITS, init=HEADER_BYTES // SECTION_ALIGN)  # unit of the next section
         base = Signal(64)
+        leaves = self._leaves()
         m.d.sync += [self.open.load.eq(0), self.output_load.eq(0)]
         with m.If(~self.faulty):
             m.d.sync += [self.code.eq(self._found), self.faulty.eq(self._found != 0)]
         m.d.comb += self.words.ready.eq(self._take)
         with m.If(self._take & self.words.valid):
             m.d.sync += index.eq(index + 1)
-            self._word(m, index, total, following, size, base)
+            m.d.sync += [flag.eq(Cat(index == word - 1 for word in words).any()) for flag, words, _ in leaves]
+            self._word(m, index, total, size, base)
+        self._compare(m, index, following)
         with m.FSM(name="header"):
             with m.State("BASES"):
                 bases = [s.image_base, s.input_base, s.output_base]
@@ -127,7 +130,7 @@ class HeaderCheck(wiring.Component):
                 m.next = "RANGE"
             self._range(m, base, size, index)
             with m.State("WORD"), m.If(self.words.valid):
-                self._leave(m, index)
+                self._leave(m, leaves)
             with m.State("TOTAL"):
                 m.d.sync += self._take.eq(1)
                 m.next = "WORD"
@@ -142,27 +145,33 @@ class HeaderCheck(wiring.Component):
         """Told a cycle later: the state does not wait for a comparison. The first error counts."""
         m.d.sync += self._found.eq(code)
 
-    def _word(
-        self, m: Module, index: Signal, total: Signal, following: Signal, size: Signal, base: Signal
-    ) -> None:
-        """Check or keep one header word."""
+    def _compare(self, m: Module, index: Signal, following: Signal) -> None:
+        """Check a header word in the cycle after it was taken: no comparison waits for the stream."""
+        word, position, taken = Signal(32, reset_less=True), Signal.like(index), Signal()
+        m.d.sync += [
+            word.eq(self.words.payload),
+            position.eq(index),
+            taken.eq(self._take & self.words.valid),
+        ]
+        with m.If(taken), m.Switch(position):
+            for case, wrong, code in (
+                ((Header.MAGIC,), word != MAGIC, Error.MAGIC),
+                ((Header.VERSION,), word != VERSION, Error.VERSION),
+                ((Header.BUILD_ID,), word != self._build_id, Error.BUILD),
+                (_CHANNELS, word != following << UNIT_BITS, Error.SECTION),
+                ((Header.COMMANDS,), word == 0, Error.SECTION),
+            ):
+                with m.Case(*case), m.If(wrong):
+                    self._fail(m, code)
+
+    def _word(self, m: Module, index: Signal, total: Signal, size: Signal, base: Signal) -> None:
+        """Keep one header word."""
         word = self.words.payload
         with m.Switch(index):
-            for position, expected, code in (
-                (Header.MAGIC, MAGIC, Error.MAGIC),
-                (Header.VERSION, VERSION, Error.VERSION),
-                (Header.BUILD_ID, self._build_id, Error.BUILD),
-            ):
-                with m.Case(position), m.If(word != expected):
-                    self._fail(m, code)
             with m.Case(Header.TOTAL):
                 m.d.sync += total.eq(word)
-            with m.Case(*_CHANNELS), m.If(word != following << UNIT_BITS):
-                self._fail(m, Error.SECTION)
             with m.Case(Header.COMMANDS):
                 m.d.sync += size.eq(word * COMMAND_UNITS)
-                with m.If(word == 0):
-                    self._fail(m, Error.SECTION)
             with m.Case(Header.CONSTANTS_BYTES, Header.WEIGHTS_BYTES, Header.ADDENDS_BYTES):
                 m.d.sync += size.eq(_units(word))
             with m.Case(Header.INPUT_BYTES):
@@ -173,18 +182,22 @@ class HeaderCheck(wiring.Component):
                 if self._streamed:
                     m.d.sync += [base.eq(self.settings.workspace_base), size.eq(word)]
 
-    def _leave(self, m: Module, index: Signal) -> None:
-        """What follows a header word; no other one is taken before that is over."""
-        with m.Switch(index):
-            for words, state in (
-                ((Header.TOTAL,), "TOTAL"),
-                (tuple(word + 1 for word in _CHANNELS), "SECTION"),
-                ((Header.INPUT_BYTES, Header.OUTPUT_BYTES), "RANGE"),
-                ((Header.WORKSPACE_BYTES,), "RANGE" if self._streamed else "DONE"),
-            ):
-                with m.Case(*words):
-                    m.d.sync += self._take.eq(0)
-                    m.next = state
+    def _leaves(self) -> list[tuple[Signal, tuple[int, ...], str]]:
+        """What follows a header word: a flag that one of the words is next, the words, the state."""
+        found: list[tuple[tuple[int, ...], str]] = [
+            ((Header.TOTAL,), "TOTAL"),
+            (tuple(word + 1 for word in _CHANNELS), "SECTION"),
+            ((Header.INPUT_BYTES, Header.OUTPUT_BYTES), "RANGE"),
+            ((Header.WORKSPACE_BYTES,), "RANGE" if self._streamed else "DONE"),
+        ]
+        return [(Signal(name=f"leaves_{i}"), words, state) for i, (words, state) in enumerate(found)]
+
+    def _leave(self, m: Module, leaves: list[tuple[Signal, tuple[int, ...], str]]) -> None:
+        """To what follows a header word; no other one is taken before that is over."""
+        for flag, _, state in leaves:
+            with m.If(flag):
+                m.d.sync += self._take.eq(0)
+                m.next = state
 
     def _range(self, m: Module, base: Signal, size: Signal, index: Signal) -> None:
         """Check that `size` bytes from `base`, padded, lie in the window; then load what lies there."""

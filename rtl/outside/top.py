@@ -206,7 +206,7 @@ class Top(wiring.Component):
     @staticmethod
     def _connect_words(m: Module, control: Control, fetch: Fetch, core: Any) -> None:
         """What was read for the next image waits until the core is there for it."""
-        gate = ~control.core_reset
+        gate = control.feed
         for words, taken in (
             (fetch.commands, core.commands),
             (fetch.constants, core.constants),

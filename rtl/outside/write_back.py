@@ -201,25 +201,25 @@ class WriteBack(wiring.Component):
         m.d.sync += [size.eq(Mux(left < aligned, left, aligned)), sized.eq(left != 0)]
         stores, at, length = Signal(), Signal(unit_bits), Signal.like(size)
         m.d.comb += [at.eq(address), length.eq(size)]
-        there = Signal()
-        m.d.sync += there.eq(sized & ~start & (buffer.r_level >= size * beats))
+        there, goes = Signal(), Signal()
+        m.d.sync += there.eq(sized & ~goes & (buffer.r_level >= size * beats))
         full = sized & there
         if self._parameters.streamed:
             full = self._store_burst(m, buffer, full, (stores, at, length), start)
+        # What a reset or a new place sets anyhow does not wait for them.
         m.d.comb += [
-            start.eq(full & free & ~self.reset & ~self.load),
+            goes.eq(full & free),
+            start.eq(goes & ~self.reset & ~self.load),
             bus.awsize.eq(Const(self._bus_bytes.bit_length() - 1)),
             bus.awburst.eq(1),
         ]
         with m.If(bus.awready):
             m.d.sync += bus.awvalid.eq(0)
         with m.If(start):
-            m.d.sync += [
-                bus.awvalid.eq(1),
-                bus.awaddr.eq(at << UNIT_BITS),
-                bus.awlen.eq(length * beats - 1),
-            ]
-        with m.If(start & ~stores):
+            m.d.sync += bus.awvalid.eq(1)
+        with m.If(goes):
+            m.d.sync += [bus.awaddr.eq(at << UNIT_BITS), bus.awlen.eq(length * beats - 1)]
+        with m.If(goes & ~stores):
             m.d.sync += [address.eq(address + size), left.eq(left - size), sized.eq(0)]
         with m.If(self.load):
             m.d.sync += [address.eq(self.address), left.eq(self.units), sized.eq(0)]

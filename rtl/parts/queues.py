@@ -22,6 +22,8 @@ class Queue(wiring.Component):
         Payload.
     depth
         Entries beside the output register, a power of two.
+    apart
+        A cycle passes after an entry is taken: only `o.valid` waits for `o.ready`, no other register does.
 
     Members
     -------
@@ -34,16 +36,16 @@ class Queue(wiring.Component):
 
     Throughput
     ----------
-    One entry a cycle.
+    One entry a cycle; with `apart` one in two cycles.
     """
 
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, shape: Any, depth: int) -> None:
+    def __init__(self, shape: Any, depth: int, *, apart: bool = False) -> None:
         if depth < 2 or depth & (depth - 1):
             raise ValueError(f"depth must be a power of two from 2 on, not {depth!r}")
-        self._shape, self._depth = shape, depth
+        self._shape, self._depth, self._apart = shape, depth, apart
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
         without_reset(self.o, "payload")
 
@@ -55,10 +57,11 @@ class Queue(wiring.Component):
         head, tail = Signal(address_bits(self._depth)), Signal(address_bits(self._depth))
         level = Signal(count_bits(self._depth))
         push, pop, some, full = Signal(), Signal(), Signal(), Signal()
+        free = ~self.o.valid if self._apart else ~self.o.valid | self.o.ready
         m.d.comb += [
             self.i.ready.eq(~full),
             push.eq(self.i.valid & self.i.ready),
-            pop.eq(some & (~self.o.valid | self.o.ready)),
+            pop.eq(some & free),
             write.en.eq(push),
             write.addr.eq(tail),
             write.data.eq(self.i.payload),
@@ -68,10 +71,12 @@ class Queue(wiring.Component):
         m.d.sync += level.eq(moved(level, push, pop))
         m.d.sync += some.eq(some_left(level, push, pop))
         m.d.sync += full.eq(~pop & ((level == self._depth) | (push & (level == self._depth - 1))))
-        with m.If(pop):
-            m.d.sync += [self.o.payload.eq(read.data), self.o.valid.eq(1)]
-        with m.Elif(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+        # The payload is loaded where there is none, too: its many registers don't wait for `some`.
+        with m.If(free):
+            m.d.sync += [self.o.payload.eq(read.data), self.o.valid.eq(some)]
+        if self._apart:
+            with m.If(self.o.valid & self.o.ready):
+                m.d.sync += self.o.valid.eq(0)
         return m
 
 

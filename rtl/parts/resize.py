@@ -80,6 +80,7 @@ class Resize(wiring.Component):
             self.o.payload.eq(word[:part]),
         ]
         with m.If(busy & self.o.ready):
-            m.d.sync += [word.eq(word >> part), count.eq(count + 1), busy.eq(~last)]
+            # What comes in behind the last part is never read; a rotation needs no reset for it.
+            m.d.sync += [word.eq(word.rotate_right(part)), count.eq(count + 1), busy.eq(~last)]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [word.eq(self.i.payload), count.eq(0), busy.eq(1)]

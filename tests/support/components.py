@@ -92,6 +92,7 @@ FAST: Mapping[str, Cases] = {
         "table": lambda: Table(2, 256),
         "table_block": lambda: Table(2, 256, block=True),
         "queue": lambda: Queue(36, 4),
+        "queue_apart": lambda: Queue(36, 4, apart=True),
         "ring": lambda: Ring(40, 16),
         "ring_block": lambda: Ring(64, 32, block=True),
         "ring_of_parts": lambda: Ring(64, 16, block=True, parts=2),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hlsgen.errors import Problem
+from hlsgen.frontend.rules.routing import THREE_WAYS
 from hlsgen.frontend.rules.signs import (
     CONVOLUTIONS,
     ENDS,
@@ -243,8 +244,7 @@ TABLE = (
         lambda site: site.op in PICKS,
         "the image decides which tokens or experts go on",
         "hardware runs one fixed program for every image",
-        "for a loop over experts: use hlsgen.nn.MoE, or register your module with hlsgen.nn.register "
-        "(docs/experts.md has an example); otherwise keep all tokens",
+        f"{THREE_WAYS} (docs/experts.md has an example); otherwise keep all tokens",
     ),
     Architecture(
         "precision",

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import torch
 
-from hlsgen.frontend.read.export import uses
-from hlsgen.frontend.rules.site import Site, differs_by_token, is_causal, short
+from hlsgen.frontend.read.export import Call, uses
+from hlsgen.frontend.rules.site import ATTENTION, Site, differs_by_token, is_causal, short
 
 NORMS = frozenset(["layer_norm", "rms_norm", "_fused_rms_norm", "norm", "linalg_vector_norm", "normalize"])
 CONVOLUTIONS = frozenset(["conv1d", "conv2d", "conv3d", "_convolution", "convolution"])
@@ -84,11 +84,19 @@ def temperature(site: Site) -> bool:
 
 def channels(site: Site) -> bool:
     """Scores are products of channels: the left factor of a product before softmax is transposed."""
-    calls = (site.call, *(site.walked(back=True) if order(site) else ()))
+    behind = order(site) or site.op in ATTENTION
+    calls = (site.call, *(site.walked(back=True) if behind else ()))
     products = [call for call in calls if short(call) in PRODUCTS and call.args]
     makers = [site.neighbours.makers.get(getattr(call.args[0], "name", "")) for call in products]
-    turned = any(maker is not None and ".transpose." in maker.target for maker in makers)
-    return turned and site.attention
+    return site.attention and any(maker is not None and _turned(maker) for maker in makers)
+
+
+def _turned(call: Call) -> bool:
+    """Whether a call exchanges the last two axes."""
+    if ".transpose." not in call.target or call.shape is None:
+        return False
+    rank = len(call.shape)
+    return {axis % rank for axis in call.args[1:3] if isinstance(axis, int)} == {rank - 2, rank - 1}
 
 
 def linear_attention(site: Site) -> bool:

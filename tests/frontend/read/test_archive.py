@@ -147,7 +147,8 @@ def test_unknown_operators_are_only_names(saved: Path, tmp_path: Path) -> None:
         capture(load_archive(path))
     assert str(caught.value) == (
         "torch.os.system is not supported\n  where: $(touch x)? at {{x}}.py:3\n"
-        "  why: hlsgen has no rule that turns it into a step of the machine"
+        "  why: hlsgen has no rule that turns it into a step of the machine\n"
+        "  fix: leave it out, or compute it on the host, before or behind the model"
     )
 
 

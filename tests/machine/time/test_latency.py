@@ -113,6 +113,9 @@ PARTS = _named(
     table=Case(lambda: Table(2, 16), {}, {"index.1": 3}, "value.1", latency.TABLE, _TABLE),
     table_block=Case(lambda: Table(2, 16, block=True), {}, {"index.1": 3}, "value.1", latency.TABLE, _TABLE),
     queue=Case(lambda: Queue(8, 4), {}, {"i.valid": 1, "i.payload": 5}, "o.valid", latency.QUEUE),
+    queue_apart=Case(
+        lambda: Queue(8, 4, apart=True), {}, {"i.valid": 1, "i.payload": 5}, "o.valid", latency.QUEUE
+    ),
     multiplier=Case(
         lambda: Multiplier(9, 8, latency=latency.MULTIPLIER), {"a": 3}, {"b": 5}, "p", latency.MULTIPLIER
     ),

@@ -98,9 +98,10 @@ def _source(port: Any, values: list[int], chance: float) -> Any:
     return bench
 
 
+@pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize(("put", "get"), [(1.0, 1.0), (1.0, 0.3), (0.3, 1.0), (0.6, 0.6)])
-def test_queue_keeps_order_and_loses_nothing(put: float, get: float) -> None:
-    queue: Any = Queue(8, 4)
+def test_queue_keeps_order_and_loses_nothing(put: float, get: float, apart: bool) -> None:
+    queue: Any = Queue(8, 4, apart=apart)
     random = Random(3)
     values = [random.randrange(256) for _ in range(60)]
 
@@ -115,7 +116,7 @@ def test_queue_keeps_order_and_loses_nothing(put: float, get: float) -> None:
             if valid and ready:
                 found.append(value)
         assert found == values
-        assert put < 1 or get < 1 or cycles <= len(values) + 3
+        assert put < 1 or get < 1 or cycles <= len(values) * (1 + apart) + 3
 
     simulate(queue, bench, _source(queue.i, values, put))
 
