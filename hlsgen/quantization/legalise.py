@@ -97,7 +97,8 @@ class _Legaliser:
             for own in self._own(node):
                 inputs = [self._give(*read) for read in zip(node.inputs, self._reads(node, own), strict=True)]
                 self.made[node.name, own] = self.builder.add(node.name, node.op, inputs, node.source)
-        return self.builder.finish(*(self._give(name, OUTPUT) for name in self.graph.outputs))
+        outputs = [self._give(name, OUTPUT) for name in self.graph.outputs]
+        return self.builder.finish(*outputs, names=self.graph.names)
 
     def _reads(self, node: Node, own: Demand) -> list[Demand]:
         """How the node, in one of its own forms, reads its inputs."""

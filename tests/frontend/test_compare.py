@@ -95,9 +95,7 @@ class Tasks(nn.Module):
 
 
 def test_each_task_is_compared() -> None:
-    with pytest.raises(
-        UnsupportedModel, match=r"^the output of task 1 of the float Graph"
-    ):
+    with pytest.raises(UnsupportedModel, match=r"^the output of task 1 of the float Graph"):
         capture(Tasks().eval(), (IMAGE, 0))
 
 
