@@ -38,6 +38,7 @@ def test_integers_are_as_good_as_floats(design: Design) -> None:
 def test_predict_is_golden_in_real_numbers(design: Design) -> None:
     data = load_data("digits", heldout=True)
     logits = design.predict(data.images[:70])
+    assert isinstance(logits, np.ndarray)
     assert logits.shape == (70, 10)
     scale = design.graph.type_of(design.graph.output).scale or 0.0
     np.testing.assert_array_equal(logits, design.logits(design.samples.images[:70]) * scale)

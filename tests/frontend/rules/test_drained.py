@@ -113,6 +113,7 @@ class TwoTasks(Model):
 
     def forward(self, images: Tensor, task: Tensor | None = None) -> Any:
         first, second = super().forward(images, task)
+        assert self.cls is not None
         x = (
             torch.cat(
                 [self.cls.expand(len(images), -1, -1), self.embed(images).flatten(2).transpose(1, 2)], 1
