@@ -184,7 +184,7 @@ class Matcher:
                     f"{node.name}: {type(node.op).__name__} can't be lowered",
                     where=str(node.source),
                     why=why,
-                    fix="use pre-norm transformer blocks: see `hlsgen ops` for what each op may follow",
+                    fix="see `hlsgen ops` for what each op may follow",
                 )
             )
 

@@ -24,10 +24,6 @@ class Activation(FloatOp):
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW,)
     units: ClassVar[tuple[str, ...]] = ("drain_activation",)
     by_token: ClassVar[bool] = True
-    advice: ClassVar[tuple[str, str]] = (
-        "activations are applied as a linear layer's results leave the machine",
-        "",
-    )
 
     function: str
 

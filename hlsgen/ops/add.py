@@ -27,13 +27,7 @@ class Add(FloatOp):
     gives: ClassVar[tuple[Kind, ...]] = (Kind.WIDE, Kind.OUTPUT)
     units: ClassVar[tuple[str, ...]] = ("drain_add",)
     shares: ClassVar[tuple[int, ...]] = (0, 1)
-    advice: ClassVar[tuple[str, str]] = (
-        "the residual stream has 16 bits, and only results of linear layers are added to it",
-        "use pre-norm blocks: x = x + attention(norm(x)); x = x + mlp(norm(x))",
-    )
-    misplaced: ClassVar[str] = (
-        f"an addition must join {Part.STREAM.value} and {Part.LINEAR.value}, not {{}} and {{}}"
-    )
+    misplaced: ClassVar[str] = "an addition must join rows of tokens, not {} and {}"
 
     def infer(self, *types: TensorType) -> TensorType:
         if types[0].shape != types[1].shape:

@@ -34,10 +34,6 @@ class Combine(FloatOp):
     gives: ClassVar[tuple[Kind, ...]] = (Kind.WIDE,)
     units: ClassVar[tuple[str, ...]] = ("drain_combine",)
     shares: ClassVar[tuple[int, ...]] = (0,)
-    advice: ClassVar[tuple[str, str]] = (
-        "experts' results are added to the 16-bit residual stream",
-        "use pre-norm blocks: x = x + moe(norm(x))",
-    )
 
     def infer(self, *types: TensorType) -> TensorType:
         _check(*types)

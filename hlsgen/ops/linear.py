@@ -81,10 +81,6 @@ class Linear(FloatOp):
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.WIDE, Kind.OUTPUT, Kind.ROUTER)
     units: ClassVar[tuple[str, ...]] = ("load_rows", "drain_requantize")
     by_token: ClassVar[bool] = True
-    advice: ClassVar[tuple[str, str]] = (
-        "linear layers read 8-bit features; the residual stream has 16 bits",
-        "put a LayerNorm in front of it",
-    )
 
     weight: np.ndarray
     bias: np.ndarray

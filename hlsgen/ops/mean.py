@@ -21,7 +21,6 @@ class Mean(FloatOp):
     reads: ClassVar[tuple[Input, ...]] = (Input(Kind.WIDE, TOKENS, "what is averaged"),)
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.WIDE)
     units: ClassVar[tuple[str, ...]] = ("load_pool",)
-    advice: ClassVar[tuple[str, str]] = ("tokens are averaged from the residual stream or a layer norm", "")
 
     def infer(self, *types: TensorType) -> TensorType:
         return TensorType((1, *types[0].shape[1:]))

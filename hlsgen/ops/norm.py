@@ -43,10 +43,6 @@ class Norm(FloatOp):
     part: ClassVar[Part] = Part.NORM
     reads: ClassVar[tuple[Input, ...]] = (Input(Kind.WIDE, TOKENS, "the input of a layer norm"),)
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW,)
-    advice: ClassVar[tuple[str, str]] = (
-        "layer norms read the 16-bit residual stream",
-        "use pre-norm blocks",
-    )
     by_token: ClassVar[bool] = True
     integer: ClassVar[type[IntegerNorm]]
     """The norm in integers."""

@@ -21,7 +21,6 @@ class Select(FloatOp):
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.WIDE)
     units: ClassVar[tuple[str, ...]] = ("load_rows",)
     shares: ClassVar[tuple[int, ...]] = (0,)
-    advice: ClassVar[tuple[str, str]] = ("tokens are selected from the residual stream", "")
 
     start: int
     stop: int

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from quantization.graphs import Vit, images
+from quantization.hosts import HOSTS, Host, NoNorm
 
 from benchmarks.fuzz.compositions import draw_composed, draw_composition, draw_pictures
 from benchmarks.fuzz.draw import Draw
@@ -13,6 +15,7 @@ from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.run import trace
 from hlsgen.machine.run.interpreter import Interpreter
+from hlsgen.quantization import quantize
 from hlsgen.quantization.legalise import legalise
 
 SEEDS = pytest.mark.parametrize("seed", range(100))
@@ -41,3 +44,14 @@ def test_the_legal_graph_is_equal_and_legal(seed: int) -> None:
         evaluate(legal, image)[legal.output], evaluate(graph, image)[graph.output], rtol=1e-9, atol=1e-9
     )
     assert [str(node) for node in legalise(legal)] == [str(node) for node in legal]
+
+
+@pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.__name__)
+def test_blocks_of_published_models_stay_accurate(host: type[Host]) -> None:
+    shape = Vit(
+        width=16, heads=2, hidden=24, blocks=2, classes=7, pool="token" if host is not NoNorm else "mean"
+    )
+    model = quantize(host(shape).build(), images(shape, 64))
+    noise = model.report.tensor(model.graph.output).sqnr_db
+    print(f"{host.__name__}: {noise:.1f} dB, {len(model.graph.nodes)} nodes")
+    assert noise > 25

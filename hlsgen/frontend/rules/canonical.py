@@ -61,9 +61,8 @@ def check(*outputs: Term) -> list[Problem]:
         what = _misplaced(term.op, term, refused) or term.op.unfit()
         if what:
             refused.add(term)
-            why, fix = term.op.advice
-            name, general = placed(term)
-            problems.append(Problem(what, str(term.source), why, fix or general, name))
+            name, why, fix = placed(term)
+            problems.append(Problem(what, str(term.source), why, fix, name))
     return problems
 
 
