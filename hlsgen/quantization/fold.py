@@ -40,7 +40,7 @@ def _norm_problems(graph: Graph, node: Node) -> list[Problem]:
             f"{node.name}: {name} must be followed by linear layers only, not by {', '.join(names)}",
             where=str(node.source),
             why="its gamma and beta are folded into the weights of the linear layers behind it",
-            fix="use pre-norm transformer blocks, with a linear layer behind every norm",
+            fix="use the operators that `hlsgen ops` lists behind it",
         )
     ]
 
