@@ -136,10 +136,14 @@ def _names(path: Path) -> frozenset[str]:
     )
 
 
+STAND_INS = "unknowns.py"
+"""The front end's ops in the place of what was refused: no model gets them."""
+
+
 def _functions(folder: Path) -> dict[str, list[ast.FunctionDef]]:
     """The functions and methods of a folder by name."""
     found: dict[str, list[ast.FunctionDef]] = {}
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(path for path in folder.glob("*.py") if path.name != STAND_INS):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef):
                 found.setdefault(node.name, []).append(node)
@@ -158,7 +162,10 @@ def _called(function: ast.FunctionDef) -> set[str]:
 
 @cache
 def _read(package: Path) -> frozenset[str]:
-    """What the front end's rules make: every class that a rule calls, itself or through what it calls."""
+    """What a model's ops become: every class that a rule calls, itself or through what it calls.
+
+    What the quantizer adds to a model counts as well: see `legalise`.
+    """
     functions = _functions(package / "frontend/rules")
     start = [each for found in functions.values() for each in found if _decorations(each, "rule")]
     made: set[str] = set()
@@ -166,7 +173,8 @@ def _read(package: Path) -> frozenset[str]:
     while todo:
         made |= todo
         todo = set().union(*(_called(each) for name in todo for each in functions.get(name, ()))) - made
-    return frozenset(made)
+    added = ast.walk(ast.parse((package / "quantization/legalise.py").read_text()))
+    return frozenset(made).union(*(_called(node) for node in added if isinstance(node, ast.FunctionDef)))
 
 
 def _decorations(node: ast.FunctionDef | ast.ClassDef, name: str) -> list[ast.expr]:

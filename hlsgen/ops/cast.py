@@ -45,3 +45,6 @@ class IntegerCast(IntegerRMSNorm):
         (x,) = types
         unit = (x.scale or 1.0) * 2.0**ROOT_BITS / x.shape[-1]
         return TensorType(x.shape, -128, 127, unit * (normal.scale or 1.0))
+
+    def golden(self, *arrays: np.ndarray) -> np.ndarray:
+        return super().golden(*arrays)  # nothing but the epsilon differs

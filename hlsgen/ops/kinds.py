@@ -139,6 +139,8 @@ def placed(op: Op) -> FloatOp:
 
 
 def either(parts: Sequence[Part]) -> str:
-    """Parts in words: 'a, b or c'."""
-    shown = [part.value for part in parts]
+    """Parts in words: 'a, b or c'; all of `TOKENS` together are 'rows of tokens'."""
+    every = set(TOKENS) <= set(parts)
+    shown = [part.value for part in parts if not every or part not in TOKENS]
+    shown = ["rows of tokens", *shown] if every else shown
     return " or ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else shown[0]

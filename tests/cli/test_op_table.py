@@ -92,10 +92,10 @@ def test_a_new_op_is_missing_everywhere_until_it_is_there(tree: Path) -> None:
     ("path", "old", "new", "complaints"),
     [
         (
-            "frontend/rules/aten.py",
-            "at.emit(Mean(),",
-            "at.emit(Select(start=0, stop=1),",
-            ["mean, front end: hlsgen/frontend/rules/: no rule makes Mean"],
+            "frontend/rules/layers.py",
+            "op = LayerNorm(",
+            "op = RMSNorm(",
+            ["layer_norm, front end: hlsgen/frontend/rules/: no rule makes LayerNorm"],
         ),
         (
             "frontend/rules/attention.py",
@@ -136,13 +136,12 @@ def test_an_op_that_no_rule_handles_is_missing(
 
 def test_what_an_op_may_follow_is_its_own_grammar() -> None:
     found = coverage.follows()
-    assert found["Linear"] == [
-        "a layer norm, attention, an activation, a mean over tokens or patches",
-    ]
+    assert found["Linear"] == ["rows of tokens or patches"]
     assert found["Patches"] == ["the image"]
-    assert found["Scores"] == ["a linear layer", "a linear layer"]
+    assert found["Scores"] == ["rows of tokens", "rows of tokens"]
+    assert found["Route"] == ["a linear layer or a choice by task"]
     text = coverage.text(coverage.matrix())
-    assert "\nSelect        the residual stream\n" in text
+    assert "\nSelect        rows of tokens\n" in text
 
 
 def test_an_installed_package_has_no_test_column(tree: Path) -> None:
