@@ -30,11 +30,11 @@ bitstream:
 
 test:
 	@$(SETUP) all,dev
-	HLSGEN_REQUIRE_TOOLS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not slow"
+	HLSGEN_REQUIRE_TOOLS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m "not slow"
 
 test-full:
 	@$(SETUP) all,dev
-	HLSGEN_REQUIRE_TOOLS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -q
+	HLSGEN_REQUIRE_TOOLS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q
 
 fuzz:
 	@$(SETUP) all,dev

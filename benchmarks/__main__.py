@@ -8,12 +8,16 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks import table
 from benchmarks.case import Case, Result, quantized, run
 from benchmarks.cases import CASES, Bar
+from benchmarks.kept import kept
 from hlsgen.cli.values import natural, positive
 from hlsgen.errors import HlsgenError
 from hlsgen.fit.options import parse_array
+from hlsgen.ir import Graph
 from hlsgen.lower.size import ArrayShape
 
 PAGE = Path("docs/benchmarks.md")
@@ -34,6 +38,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--latency", type=natural, default=64, metavar="CYCLES", help="to a first beat")
     parser.add_argument("--task", type=natural, default=0, metavar="T", help="of a model of several tasks")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE} from every case")
+    parser.add_argument("--again", action="store_true", help="run what was measured on the same sources, too")
     parser.add_argument("--json", action="store_true")
     return parser
 
@@ -57,15 +62,25 @@ def _cases(options: argparse.Namespace) -> list[tuple[Case, Bar]]:
     return [(case, Bar())]
 
 
+def _result(case: Case, again: bool, prepared: dict[str, tuple[Graph, np.ndarray]]) -> Result:
+    """The case's result; `prepared` holds the last model's graph."""
+
+    def measure() -> Result:
+        if case.model not in prepared:
+            prepared.clear()
+            prepared[case.model] = quantized(case.model)
+        return run(case, prepared[case.model])
+
+    return measure() if again else kept(case, measure)
+
+
 def main() -> int:
     """Run the cases; exit code 1 when a bar is missed."""
     options = arguments().parse_args()
     results: list[tuple[Result, Bar]] = []
-    prepared = {}
+    prepared: dict[str, tuple[Graph, np.ndarray]] = {}
     for case, bar in _cases(options):
-        if case.model not in prepared:
-            prepared = {case.model: quantized(case.model)}
-        result = run(case, prepared[case.model])
+        result = _result(case, options.again, prepared)
         results.append((result, bar))
         if not options.json:
             print(table.line(result), flush=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar, dataclass_transform
@@ -21,6 +22,8 @@ from hlsgen.errors import RangeOverflow, TypeMismatch, UsageError
 
 _T = TypeVar("_T")
 
+OUTPUT_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*", re.ASCII)
+"""Names of outputs: they reach every file of a build folder."""
 BATCH_ELEMENTS = 1 << 22
 """Most elements, over all tensors of the graph, that one batch may have: few enough for caches to serve."""
 
@@ -145,26 +148,39 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """An immutable SSA graph with one image as input and one output for each task.
+    """An immutable SSA graph with one image as input and one run for each task.
 
     A graph with several tasks has `Choose` nodes, which take their input number `task`, and is evaluated as
-    one of the graphs that `for_task` returns.
+    one of the graphs that `for_task` returns. A task is chosen for a run; a run gives all outputs of the
+    task.
     """
 
     input: str
     input_type: TensorType
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
+    """Tensors: of each task as many as there are names, task by task. A tensor may be there twice."""
+    names: tuple[str, ...] = ()
+    """Of a run's outputs, where there are several; else empty."""
 
     @property
     def tasks(self) -> int:
         """Number of tasks."""
-        return len(self.outputs)
+        return len(self.outputs) // self._each
 
     @property
     def output(self) -> str:
-        """The first task's output."""
+        """The first output of the first task."""
         return self.outputs[0]
+
+    @property
+    def _each(self) -> int:
+        return max(1, len(self.names))
+
+    def results(self, task: int = 0) -> dict[str, str]:
+        """The outputs of a run for `task`: name to tensor; a single output has the name ''."""
+        tensors = self.outputs[task * self._each : (task + 1) * self._each]
+        return dict(zip(self.names or ("",), tensors, strict=True))
 
     def for_task(self, task: int) -> Graph:
         """What task `task` computes: a graph of one task, without `Choose`, with the same names."""
@@ -180,8 +196,8 @@ class Graph:
                 chosen[node.name] = inputs[task]
             else:
                 kept.append(dataclasses.replace(node, inputs=inputs))
-        output = chosen.get(self.outputs[task], self.outputs[task])
-        return Graph(self.input, self.input_type, live(tuple(kept), (output,)), (output,))
+        outputs = tuple(chosen.get(name, name) for name in self.results(task).values())
+        return Graph(self.input, self.input_type, live(tuple(kept), outputs), outputs, self.names)
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
@@ -217,12 +233,18 @@ class Graph:
         missing = [name for name in self.outputs if name not in types]
         if missing or not self.outputs:
             raise TypeMismatch(f"output %{', %'.join(missing)} is not defined")
+        if len(set(self.names)) != len(self.names) or len(self.outputs) % self._each:
+            raise TypeMismatch(f"{len(self.outputs)} outputs must have different names, task by task")
+        wrong = [name for name in self.names if not OUTPUT_NAME.fullmatch(name)]
+        if wrong:
+            raise TypeMismatch(f"an output's name must be letters, digits, _ and dots, not {wrong[0]!r}")
         return self
 
     def __str__(self) -> str:
         lines = [f"input %{self.input} : {self.input_type}"]
         lines += [str(node) for node in self.nodes]
         lines.append(f"output {', '.join('%' + name for name in self.outputs)}")
+        lines += [f"names {', '.join(self.names)}"] if self.names else []
         return "\n".join(lines) + "\n"
 
 
@@ -263,9 +285,10 @@ class GraphBuilder:
     def type_of(self, name: str) -> TensorType:
         return self._types[name]
 
-    def finish(self, *outputs: str) -> Graph:
-        """The graph with these outputs, one for each task."""
-        return Graph(self._input, self._types[self._input], tuple(self._nodes), outputs).verify()
+    def finish(self, *outputs: str, names: Sequence[str] = ()) -> Graph:
+        """The graph with these outputs, task by task; `names`: see `Graph`."""
+        kind = self._types[self._input]
+        return Graph(self._input, kind, tuple(self._nodes), outputs, tuple(names)).verify()
 
 
 def live(nodes: Sequence[Node], outputs: Sequence[str]) -> tuple[Node, ...]:
@@ -314,11 +337,18 @@ def batch_size(graph: Graph, most: int) -> int:
 
 
 def outputs(graph: Graph, images: np.ndarray, most: int = 64, task: int = 0) -> np.ndarray:
-    """The task's output for many images [N, ...], a batch at a time."""
-    size, name = batch_size(graph, most), graph.for_task(task).output
-    parts = [_last(graph, images[i : i + size], task, name) for i in range(0, len(images), size)]
-    return np.concatenate(parts)
+    """The task's first output for many images [N, ...], a batch at a time."""
+    return next(iter(results(graph, images, most, task).values()))
 
 
-def _last(graph: Graph, images: np.ndarray, task: int, wanted: str) -> np.ndarray:
-    return next(array for name, array in walk(graph, images, task) if name == wanted)
+def results(graph: Graph, images: np.ndarray, most: int = 64, task: int = 0) -> dict[str, np.ndarray]:
+    """All outputs of a run for `task`, by name as in `Graph.results`, for many images [N, ...]."""
+    size, wanted = batch_size(graph, most), graph.for_task(task).results()
+    parts = [
+        _kept(graph, images[i : i + size], task, set(wanted.values())) for i in range(0, len(images), size)
+    ]
+    return {name: np.concatenate([part[tensor] for part in parts]) for name, tensor in wanted.items()}
+
+
+def _kept(graph: Graph, images: np.ndarray, task: int, wanted: set[str]) -> dict[str, np.ndarray]:
+    return {name: array for name, array in walk(graph, images, task) if name in wanted}

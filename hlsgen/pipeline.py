@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -15,7 +16,8 @@ from hlsgen.design import Design
 from hlsgen.errors import CalibrationError, CaptureWarning, Problem, QuantizationWarning, UsageError
 from hlsgen.fit.options import Asked, CompileOptions
 from hlsgen.host.collector import collector_paused
-from hlsgen.ir import Graph, outputs, quantize_images
+from hlsgen.ir import Graph, quantize_images
+from hlsgen.ir import outputs as first_output
 from hlsgen.store.samples import Samples
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 KEPT = 512
 """Most images that a build folder keeps."""
+KEPT_ELEMENTS, FEWEST_KEPT = 1 << 22, 16
+"""Integers of all their outputs beyond which fewer images are kept, and how many at least."""
 _NO_CALIBRATION = Problem(
     "calibration images are needed",
     why="integer ranges come from what the model sees in use",
@@ -33,7 +37,12 @@ _NO_CALIBRATION = Problem(
 
 
 def capture(
-    model: Any, example_inputs: Any = None, *, image: np.ndarray | None = None, compare: bool = True
+    model: Any,
+    example_inputs: Any = None,
+    outputs: Sequence[str] | None = None,
+    *,
+    image: np.ndarray | None = None,
+    compare: bool = True,
 ) -> Graph:
     """The float Graph of a PyTorch module in eval mode, or of a saved export.
 
@@ -44,20 +53,24 @@ def capture(
     example_inputs
         For an `nn.Module` one image [1, C, H, W], a tensor or an array. Only its shape matters. A model of
         several tasks takes a tuple: the image and the number of a task.
+    outputs
+        Names of the outputs to keep: of a dictionary or dataclass its keys, of a tuple numbers, `a.b` of what
+        is nested; `a` is all of `a`. Without names `logits` if there is such an output, else all of them.
     image
         float32 [1, C, H, W], preprocessed: the graph is compared with the model on it. Without it on the
         example, or on a random one where all pixels of the example are equal.
     compare
         False: don't compare the graph with the model.
 
-    Warns with `CaptureWarning` where the weights are not float32.
-
-    Raises `UnsupportedModel` with every problem, each with the user's module path and source line.
+    Warns with `CaptureWarning` where the weights are not float32, and when softmax, log_softmax or argmax at
+    the end is left to the host. Raises
+    `UsageError` for an output that is not there, and `UnsupportedModel` with every problem, each with the
+    user's module path and source line.
     """
     from hlsgen.frontend.capture import capture as capture_torch
 
     with collector_paused():
-        return capture_torch(model, example_inputs, image=image, compare=compare)
+        return capture_torch(model, example_inputs, outputs, image=image, compare=compare)
 
 
 def quantize(graph: Graph, calibration: np.ndarray, config: QuantizeConfig | None = None) -> Quantized:
@@ -143,14 +156,20 @@ def _random_samples(graph: Graph, count: int = 16) -> Samples:
     return Samples(images.astype(np.int8))
 
 
+def kept_images(graph: Graph) -> int:
+    """Most images that a build folder keeps of a model: fewer where its outputs are large."""
+    elements = sum(math.prod(graph.type_of(name).shape) for name in set(graph.outputs))
+    return min(KEPT, max(FEWEST_KEPT, KEPT_ELEMENTS // elements))
+
+
 def make_samples(float_graph: Graph, graph: Graph, data: Data) -> Samples:
-    """Quantized images with the float model's logits, at most `KEPT` of them."""
-    images = np.asarray(data.images[:KEPT])
+    """Quantized images with the float model's logits, at most `kept_images` of them."""
+    images = np.asarray(data.images[: kept_images(graph)])
     if images.shape[1:] != graph.input_type.shape:
         wanted = ", ".join(map(str, graph.input_type.shape))
         raise UsageError(f"images must have shape [N, {wanted}], not {list(images.shape)}")
-    reference = outputs(float_graph, images).reshape(len(images), -1)
-    labels = None if data.labels is None else np.asarray(data.labels[:KEPT], np.int64)
+    reference = first_output(float_graph, images).reshape(len(images), -1)
+    labels = None if data.labels is None else np.asarray(data.labels[: len(images)], np.int64)
     # Nothing is said of clipped pixels here: `build` says it of the samples as a whole.
     return Samples(quantize_images(images, graph.input_type), labels, reference)
 
@@ -162,6 +181,7 @@ def build(
     calibration: str | None = None,
     samples: str | None = None,
     shape: tuple[int, ...] | None = None,
+    outputs: Sequence[str] | None = None,
     weights: str | None = None,
     compare: bool = True,
     progress: Callable[[str], None] = lambda _: None,
@@ -183,6 +203,8 @@ def build(
         calibration images.
     shape
         [C, H, W] when the factory returns no example input; else that of the calibration images.
+    outputs
+        As for `capture`.
     weights
         A safetensors file with the weights of an example's or a factory's model.
     compare
@@ -219,7 +241,9 @@ def build(
         progress("capture")
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", CaptureWarning)
-            float_graph = capture(loaded.model, loaded.example, image=data.images[:1], compare=compare)
+            float_graph = capture(
+                loaded.model, loaded.example, outputs, image=data.images[:1], compare=compare
+            )
         notes = [text for text in (loaded.note, *(str(item.message) for item in caught)) if text]
         progress("quantize")
         quantized = quantize(float_graph, data.images)
@@ -229,7 +253,7 @@ def build(
         progress("samples")
         design = replace(design, samples=make_samples(float_graph, quantized.graph, kept))
         design = _with_warnings(design, notes, CaptureWarning)
-        design = _with_clipping(design, kept.images[:KEPT])
+        design = _with_clipping(design, kept.images[: kept_images(design.graph)])
         return save(design, Path(directory), generator.text, progress)
 
 
@@ -252,7 +276,12 @@ def _with_warnings(design: Design, texts: list[str], kind: type[Warning]) -> Des
 
 
 def inspect(
-    model: str, shape: tuple[int, ...] | None = None, weights: str | None = None, *, compare: bool = True
+    model: str,
+    shape: tuple[int, ...] | None = None,
+    outputs: Sequence[str] | None = None,
+    *,
+    weights: str | None = None,
+    compare: bool = True,
 ) -> InspectReport:
     """Every operator of a model, with its support and all problems at once.
 
@@ -262,6 +291,8 @@ def inspect(
         As for `build`.
     shape
         [C, H, W] of an image, for a factory that returns no example input.
+    outputs
+        As for `capture`.
     weights
         A safetensors file with the weights of an example's or a factory's model.
     compare
@@ -273,5 +304,5 @@ def inspect(
     from hlsgen.frontend.inspect import inspect as inspect_torch
 
     loaded = load_model(model, shape, weights)
-    report = inspect_torch(loaded.model, loaded.example, compare=compare)
+    report = inspect_torch(loaded.model, loaded.example, outputs, compare=compare)
     return replace(report, notes=(loaded.note, *report.notes)) if loaded.note else report

@@ -346,7 +346,7 @@ def _verilate(work: Path, parameters: MachineParameters, trace: bool) -> None:
 
 
 def check(program: Program, run: Run, golden: Mapping[str, np.ndarray], task: int = 0) -> None:
-    """Compare every traced tensor and the output with golden; `Mismatch` names the first difference."""
+    """Compare every traced tensor and all outputs with golden; `Mismatch` names the first difference."""
     if run.error:
         raise Mismatch(f"the machine stopped with error {run.error}: {error_text(run.error)}")
     if run.records is None:
@@ -354,7 +354,7 @@ def check(program: Program, run: Run, golden: Mapping[str, np.ndarray], task: in
     difference = trace.compare(program, run.records, golden, task)
     if difference is not None:
         raise Mismatch(Problem(str(difference), where=str(program.commands[difference.command])))
-    layout = program.outputs[task]
-    output = layout.unpack(run.output, program.parameters)
-    if not np.array_equal(output, golden[layout.tensor].reshape(output.shape)):
-        raise Mismatch(f"{layout.tensor}: what arrived in memory differs from golden")
+    for layout in program.results(task):
+        output = layout.unpack(run.output, program.parameters)
+        if not np.array_equal(output, golden[layout.tensor].reshape(output.shape)):
+            raise Mismatch(f"{layout.tensor}: what arrived in memory differs from golden")

@@ -34,16 +34,22 @@ SOURCES, NAME = ("top.cpp", "tb.cpp"), "tb"
 class Result:
     """The results of the C++ for each input.
 
-    outputs is int64 [inputs, rows, columns]; records holds one array of trace records per input, empty
-    arrays when nothing was traced; tokens is [inputs, experts], what the machine counted of each expert;
+    results has of each output int64 [inputs, rows, columns]; records holds one array of trace records per
+    input, empty arrays when nothing was traced;
+    tokens is [inputs, experts], what the machine counted of each expert;
     schedules has one entry per input where the C++ was built to tell them.
     """
 
     program: Program
-    outputs: np.ndarray
+    results: tuple[np.ndarray, ...]
     records: tuple[np.ndarray, ...]
     tokens: np.ndarray
     schedules: tuple[Schedule, ...] = ()
+
+    @property
+    def outputs(self) -> np.ndarray:
+        """The first output, int64 [inputs, rows, columns]."""
+        return self.results[0]
 
     @cached_property
     def tensors(self) -> tuple[dict[str, np.ndarray], ...]:
@@ -154,8 +160,8 @@ class CSim:
             schedules = read((work / "schedule.txt").read_text("utf-8")) if self._scheduled else ()
         planned = self.program.parameters.planned and self.tracing
         parts = _split_at_starts(records) if planned else _split(records, len(inputs))
-        outputs = self._outputs(data, len(inputs), task)
-        return Result(self.program, outputs, tuple(parts), tokens, schedules)
+        results = self._results(data, len(inputs), task)
+        return Result(self.program, results, tuple(parts), tokens, schedules)
 
     @property
     def _columns(self) -> int:
@@ -172,12 +178,13 @@ class CSim:
         experts = self.program.parameters.experts
         return np.fromfile(path, "<u4").reshape(count, experts) if experts else np.zeros((count, 0), "<u4")
 
-    def _outputs(self, data: bytes, count: int, task: int) -> np.ndarray:
-        layout, parameters = self.program.outputs[task], self.program.parameters
-        size = max(layout.size(parameters) for layout in self.program.outputs)
+    def _results(self, data: bytes, count: int, task: int) -> tuple[np.ndarray, ...]:
+        size = self.program.output_bytes
         if len(data) != count * size:
             raise ToolFailed(f"the generated C++ must write {count * size} bytes, not {len(data)}")
-        return np.stack([layout.unpack(data[i * size : (i + 1) * size], parameters) for i in range(count)])
+        parts = (data[i * size : (i + 1) * size] for i in range(count))
+        runs = [self.program.unpack_outputs(part, task) for part in parts]
+        return tuple(np.stack(values) for values in zip(*runs, strict=True))
 
     def _key(self, compiler: str) -> str:
         version = processes.run([compiler, "--version"], self._folder)[1]

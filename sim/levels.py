@@ -57,7 +57,7 @@ def simulate(
     Without `samples` as many run as take seconds. Raises `ToolMissing` and `ToolFailed` for its tools.
     """
     _check_request(level, simulator, samples, len(design.samples))
-    tensors = _tensors(design, task) if level != "soc" else (design.graph.outputs[task],)
+    tensors = _tensors(design, task) if level != "soc" else _results(design, task)
     used = simulator if level == "rtl" else ""
     count = DEFAULT_SAMPLES[level, used] if samples is None else samples
     images = design.samples.images[: count or len(design.samples)]
@@ -110,8 +110,9 @@ class _Found:
         self.elements += elements
         self.counters.append(outcome.counters)
         self.processor_cycles.append(outcome.processor_cycles)
-        if len(outcome.output) == 1:  # else there is a result for each token
-            self.classes.append(int(outcome.output.argmax()))
+        (first, *others) = outcome.outputs
+        if len(first) == 1 and not others:  # else there is a result for each token, or no class at all
+            self.classes.append(int(first.argmax()))
         if self.slowest is None or outcome.cycles > self.slowest.cycles:
             self.slowest = outcome
 
@@ -135,12 +136,17 @@ def _run(design: Compiled, images: np.ndarray, outcomes: Iterator[Outcome], task
     return found
 
 
+def _results(design: Compiled, task: int) -> tuple[str, ...]:
+    """Names of the tensors that leave the machine in a run for a task."""
+    return tuple(dict.fromkeys(design.graph.for_task(task).outputs))
+
+
 def _tensors(design: Compiled, task: int) -> tuple[str, ...]:
-    """Names of the tensors that are compared for a task, its output last."""
+    """Names of the tensors that are compared for a task, its outputs last."""
     graph = design.graph.for_task(task)
     names = {node.name for node in graph}
     views = [view.tensor for view in design.program.views if view.tensor in names]
-    return tuple(dict.fromkeys([*views, graph.output]))
+    return tuple(dict.fromkeys([*views, *graph.outputs]))
 
 
 def _compare(
@@ -151,19 +157,20 @@ def _compare(
     if outcome.records is not None:
         _compare_trace(design.program, index, outcome.records, golden, task)
         elements = _compared(design.program, golden, task)
-    output = design.graph.for_task(task).output
-    expected = golden[output].reshape(outcome.output.shape)
-    wrong = outcome.output != expected
-    if wrong.any():
-        place = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise Mismatch(
-            Problem(
-                f"image {index}: {output}{list(place)}: golden {expected[place]}, "
-                f"got {outcome.output[place]} (last command; {int(wrong.sum())} elements differ)",
-                why=_WRITTEN if outcome.records is not None else "",
+    for tensor, output in zip(design.graph.for_task(task).outputs, outcome.outputs, strict=True):
+        expected = golden[tensor].reshape(output.shape)
+        wrong = output != expected
+        if wrong.any():
+            place = tuple(int(i) for i in np.argwhere(wrong)[0])
+            raise Mismatch(
+                Problem(
+                    f"image {index}: {tensor}{list(place)}: golden {expected[place]}, "
+                    f"got {output[place]} (what was written; {int(wrong.sum())} elements differ)",
+                    why=_WRITTEN if outcome.records is not None else "",
+                )
             )
-        )
-    return elements + expected.size
+        elements += expected.size
+    return elements
 
 
 def _compare_trace(
@@ -217,7 +224,7 @@ def _program(design: Compiled, images: np.ndarray, task: int) -> Iterator[Outcom
     interpreter = Interpreter(program.parameters, design.packed_image)
     for image in images:
         done = interpreter.run(program.input.pack(image, program.parameters.columns), task=task)
-        yield Outcome(program.outputs[task].unpack(done.output, program.parameters), done.records)
+        yield Outcome(program.unpack_outputs(done.output, task), done.records)
 
 
 def _csim(design: Compiled, task: int) -> Callable[[np.ndarray], list[Outcome]]:
@@ -230,7 +237,8 @@ def _csim(design: Compiled, task: int) -> Callable[[np.ndarray], list[Outcome]]:
     def run(images: np.ndarray) -> list[Outcome]:
         result = compiled.run(images, task=task)
         return [
-            Outcome(output, records) for output, records in zip(result.outputs, result.records, strict=True)
+            Outcome(tuple(outputs), records)
+            for *outputs, records in zip(*result.results, result.records, strict=True)
         ]
 
     return run
@@ -291,7 +299,7 @@ def _rtl_outcome(program: Program, run: Run, task: int) -> Outcome:
     if run.records is None:
         raise UsageError("the RTL must be simulated with its trace")
     counters = {counter.title: run.counters[counter.title] for counter in COUNTERS}
-    return Outcome(program.outputs[task].unpack(run.output, program.parameters), run.records, counters)
+    return Outcome(program.unpack_outputs(run.output, task), run.records, counters)
 
 
 def _soc(design: Compiled, task: int) -> Callable[[np.ndarray], list[Outcome]]:
@@ -304,7 +312,7 @@ def _soc(design: Compiled, task: int) -> Callable[[np.ndarray], list[Outcome]]:
     def run(images: np.ndarray) -> list[Outcome]:
         runs = soc.plan(design.graph, images, [task])
         done = soc.run_plan(design.graph, design.program, design.image, runs, build_folder(design), text=text)
-        return [Outcome(item.output, None, item.counters, item.processor_cycles) for item in done]
+        return [Outcome(item.outputs, None, item.counters, item.processor_cycles) for item in done]
 
     return run
 

@@ -15,12 +15,13 @@ from hlsgen.store.paths import PLAIN
 
 @dataclass(frozen=True)
 class Outcome:
-    """One image at one level: output [rows, columns], trace records, the RTL's counters if it was RTL.
+    """One image at one level: outputs [rows, columns], trace records, the RTL's counters if it was RTL.
 
-    The records are None in a system, which shows only the output; processor_cycles: see `Simulation`.
+    The outputs are in the order of `Graph.results`. The records are None in a system, which shows only the
+    outputs; processor_cycles: see `Simulation`.
     """
 
-    output: np.ndarray
+    outputs: tuple[np.ndarray, ...]
     records: np.ndarray | None
     counters: Mapping[str, int] = field(default_factory=dict)
     processor_cycles: int = 0

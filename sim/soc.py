@@ -23,7 +23,7 @@ from hlsgen.emit.driver import c_driver, memory_bytes
 from hlsgen.emit.rtl_cache import rtl_text
 from hlsgen.errors import Mismatch, Problem, ToolFailed, ToolMissing
 from hlsgen.host import processes
-from hlsgen.ir import Graph, evaluate
+from hlsgen.ir import Graph, results
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.interface import COUNTERS, EXPERT_COUNTERS
 from hlsgen.machine.format.program import Program
@@ -84,11 +84,11 @@ class System:
 
 @dataclass(frozen=True)
 class Run:
-    """An image of a plan, int8 [channels, height, width], its task, and the output that it must give."""
+    """An image of a plan, int8 [channels, height, width], its task, and the outputs that it must give."""
 
     image: np.ndarray
     task: int
-    expected: np.ndarray
+    expected: tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Done:
     accelerator's cycles included.
     """
 
-    output: np.ndarray
+    outputs: tuple[np.ndarray, ...]
     counters: Mapping[str, int]
     experts: tuple[tuple[int, int], ...]
     processor_cycles: int
@@ -174,16 +174,17 @@ def pack_plan(runs: Sequence[Run]) -> bytes:
     """What `images.c` reads."""
     parts = [struct.pack("<I", len(runs))]
     for run in runs:
-        pixels, values = run.image.astype("i1").tobytes(), run.expected.astype("<i2").tobytes()
+        pixels = run.image.astype("i1").tobytes()
+        values = b"".join(value.astype("<i2").tobytes() for value in run.expected)
         parts += [struct.pack("<I", run.task), *(part + bytes(-len(part) % 4) for part in (pixels, values))]
     return b"".join(parts)
 
 
 def plan(graph: Graph, images: np.ndarray, tasks: Sequence[int]) -> list[Run]:
     """Runs of int8 images [N, channels, height, width], each for every one of the tasks in turn."""
-    golden = [evaluate(graph, images, task)[graph.outputs[task]] for task in tasks]
+    golden = [results(graph, images, task=task).values() for task in tasks]
     return [
-        Run(image, task, values[index])
+        Run(image, task, tuple(value[index] for value in values))
         for index, image in enumerate(images)
         for task, values in zip(tasks, golden, strict=True)
     ]
@@ -226,11 +227,13 @@ def _parse(program: Program, runs: Sequence[Run], words: np.ndarray) -> Iterator
         return words[start - count : start]
 
     for run in runs:
-        layout = program.outputs[run.task]
-        output = take(layout.rows * layout.columns).reshape(layout.rows, layout.columns)
+        outputs = tuple(
+            take(layout.rows * layout.columns).reshape(layout.rows, layout.columns)
+            for layout in program.results(run.task)
+        )
         counters = dict(
             zip([counter.title for counter in COUNTERS], map(int, take(len(COUNTERS))), strict=True)
         )
         counted = take(program.parameters.experts * len(EXPERT_COUNTERS)).reshape(-1, len(EXPERT_COUNTERS))
         experts = tuple((int(tokens), int(waits)) for tokens, waits in counted)
-        yield Done(output, counters, experts, int(take(1)[0]))
+        yield Done(outputs, counters, experts, int(take(1)[0]))

@@ -9,11 +9,28 @@ from pathlib import Path
 
 import pytest
 
-GOLDEN = Path(__file__).parent / "golden"
+HERE = Path(__file__).parent
+GOLDEN = HERE / "golden"
+LONGEST = (
+    "sim/test_cosim.py",
+    "sim/test_experts.py",
+    "rtl/test_netlists.py",
+    "sim/test_soc.py",
+    "sim/test_pynq_model.py",
+    "sim/test_csim.py",
+    "whole/test_readers.py",
+    "rtl/test_xilinx_netlists.py",
+)
+"""Files that take minutes. They begin first: one that began last would keep one core alone."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write tests/golden/*.txt anew")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {HERE / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.fuzz.compositions import draw_composed
 from benchmarks.fuzz.draw import Draw
 from benchmarks.fuzz.models import Limits, draw_graph, draw_images
 from hlsgen.errors import HlsgenError
@@ -20,9 +21,9 @@ from hlsgen.machine.format.parameters import BUS_BYTES, MachineParameters
 
 SIZE = 32
 """Cases of a batch: the C++ and the RTL of their machine are compiled once."""
-RTL_EVERY, TORCH_EVERY = 8, 10
+RTL_EVERY, TORCH_EVERY, COMPOSED_EVERY = 8, 10, 5
 """Every eighth batch, from the first one on, has a machine so small that its RTL is soon compiled; of every
-ten batches one has models that come from PyTorch."""
+ten batches one has models that come from PyTorch, and two have ops in any order."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class Batch:
         """Whether the models come from PyTorch."""
         return self.number % TORCH_EVERY == TORCH_EVERY - 3
 
+    @property
+    def composed(self) -> bool:
+        """Whether the models are ops in any order."""
+        return self.number % COMPOSED_EVERY == COMPOSED_EVERY - 1
+
     def cases(self) -> list[Case]:
         """All cases, lowered to one machine."""
         draw = Draw(self.seed, self.number, 0)
@@ -96,6 +102,9 @@ class Batch:
 
     def _model(self, index: int, limits: Limits, twins: bool) -> tuple[Graph, np.ndarray]:
         values = Draw(self.seed, self.number, 2, index)
+        if self.composed:
+            graph = draw_composed(values, limits.logit_bits)
+            return graph, draw_images(values, graph)
         if self.torch:
             from benchmarks.fuzz.torch_models import draw_quantized
 

@@ -93,6 +93,7 @@ def run(options: argparse.Namespace) -> Answer:
             calibration=options.calibration,
             samples=options.samples,
             shape=options.shape,
+            outputs=options.outputs,
             weights=options.weights,
             compare=options.compare,
             progress=lambda text: print(f"hlsgen: {text}", file=sys.stderr) if not options.json else None,

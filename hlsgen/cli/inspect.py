@@ -28,5 +28,7 @@ def run(options: argparse.Namespace) -> Answer:
     """Call `hlsgen.pipeline.inspect`."""
     from hlsgen.pipeline import inspect
 
-    report = inspect(options.model, options.shape, options.weights, compare=options.compare)
+    report = inspect(
+        options.model, options.shape, options.outputs, weights=options.weights, compare=options.compare
+    )
     return Answer(report.as_dict(), str(report), EXIT_OK if report.supported else EXIT_UNSUPPORTED)

@@ -50,8 +50,22 @@ def array(text: str) -> str:
     return text
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Names of outputs, written A,B."""
+    from hlsgen.ir import OUTPUT_NAME
+
+    found = tuple(text.split(","))
+    if len(text) > _PATH or not all(OUTPUT_NAME.fullmatch(name) for name in found):
+        rule = "must be names of outputs, for example last_hidden_state,pooler_output"
+        raise argparse.ArgumentTypeError(f"{rule}, not {shown(text)}")
+    return found
+
+
 def model_options(parser: argparse.ArgumentParser) -> None:
     """What can be said of a MODEL besides its shape."""
+    parser.add_argument(
+        "--outputs", metavar="A,B", type=names, help="outputs to keep (default: logits, or all of them)"
+    )
     parser.add_argument(
         "--weights",
         metavar="FILE",

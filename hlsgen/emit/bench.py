@@ -63,6 +63,6 @@ def describe(program: Program) -> dict[str, Any]:
         "lanes": p.lanes,
         "macs": program.macs,
         "input_bytes": ceil_div(words * p.columns, SECTION_ALIGN) * SECTION_ALIGN,
-        "output_bytes": max(output.size(p) for output in program.outputs),
+        "output_bytes": program.output_bytes,
         "views": views,
     }

@@ -62,18 +62,21 @@ def contents(
 
 def _data(design: Compiled) -> dict[str, bytes]:
     program, samples = design.program, design.samples
-    logits, tensors = design.sample_golden
+    golden, tensors = design.sample_golden
+    first = next(iter(golden.values()))
     columns = program.parameters.columns
     files = {
         "data/image.bin": design.packed_image,
         "data/inputs.bin": b"".join(program.input.pack(image, columns) for image in samples.images),
         "data/expected.bin": b"".join(
-            program.output.pack(row, program.parameters).ljust(design.image.output_bytes, b"\0")
-            for row in logits
+            program.pack_outputs(values).ljust(design.image.output_bytes, b"\0")
+            for values in zip(*golden.values(), strict=True)
         ),
         "data/images.npy": _npy(samples.images),
-        "data/logits.npy": _npy(logits.astype(np.int16)),
+        "data/logits.npy": _npy(first.reshape(len(first), -1).astype(np.int16)),
     }
+    if design.graph.names:
+        files["data/outputs.npz"] = _npz({name: value.astype(np.int16) for name, value in golden.items()})
     for name, value in (("labels", samples.labels), ("reference", samples.reference)):
         if value is not None:
             files[f"data/{name}.npy"] = _npy(value)

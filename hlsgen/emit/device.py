@@ -14,7 +14,7 @@ from hlsgen.ir import Graph
 from hlsgen.machine.format.image import HEADER_BYTES, Image
 from hlsgen.machine.format.interface import Header
 from hlsgen.machine.format.limits import cycle_limit
-from hlsgen.machine.format.program import Program
+from hlsgen.machine.format.program import OutputLayout, Program
 from hlsgen.machine.time.cycles import predict
 from hlsgen.store.samples import CLIPPED_SHARE
 
@@ -23,7 +23,7 @@ from hlsgen.store.samples import CLIPPED_SHARE
 class Vectors:
     """Quantized images [N, C, H, W] and the integer outputs [N, ...] they must give, for a self test.
 
-    others: the same of the tasks after the first.
+    others: the same of the other outputs: those of a run, then those of the tasks after the first.
     """
 
     images: np.ndarray
@@ -48,20 +48,22 @@ def describe(graph: Graph, program: Program, image: Image) -> dict[str, Any]:
         "row_elements": program.input.row_words * columns,
         "input_words_bytes": program.input.words * columns,
         "input_bytes": image.input_bytes,
-        "output_shape": [program.output.rows, program.output.columns],
-        "output_scale": graph.type_of(graph.output).scale or 1.0,
         "output_bytes": image.output_bytes,
         "workspace_bytes": image.workspace_bytes,
         "cycle_limit": cycle_limit(predict(program, image).cycles),
         "experts": program.parameters.experts,
-        "tasks": [
-            {
-                "shape": [layout.rows, layout.columns],
-                "scale": graph.type_of(layout.tensor).scale or 1.0,
-                "pieces": layout.pieces(program.parameters),
-            }
-            for layout in program.outputs
-        ],
+        "tasks": [[_output(graph, program, layout) for layout in run] for run in program.runs],
+    }
+
+
+def _output(graph: Graph, program: Program, layout: OutputLayout) -> dict[str, Any]:
+    """An output of a run: name, shape, scale, and where its integers lie among those of the run."""
+    return {
+        "name": layout.name,
+        "shape": [layout.rows, layout.columns],
+        "scale": graph.type_of(layout.tensor).scale or 1.0,
+        "start": layout.start,
+        "pieces": layout.pieces(program.parameters),
     }
 
 
@@ -74,12 +76,12 @@ def image_facts(packed: bytes) -> dict[str, Any]:
 def pack_vectors(vectors: Vectors, program: Program) -> bytes:
     """An .npz with `images` and `outputs` [N, rows, columns]; equal vectors give equal bytes.
 
-    What the tasks after the first must give is in `outputs_1` and so on.
+    What the other outputs must be, all of a run, task by task, is in `outputs_1` and so on.
     """
     stream = io.BytesIO()
     arrays: dict[str, np.ndarray] = {"images": np.ascontiguousarray(vectors.images).astype(np.int8)}
-    for task, values in enumerate((vectors.outputs, *vectors.others)):
-        layout, name = program.outputs[task], f"outputs_{task}" if task else "outputs"
+    for number, values in enumerate((vectors.outputs, *vectors.others)):
+        layout, name = program.outputs[number], f"outputs_{number}" if number else "outputs"
         arrays[name] = values.astype(np.int16).reshape(len(values), layout.rows, layout.columns)
     np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
     return stream.getvalue()

@@ -53,7 +53,7 @@ def c_driver(graph: Graph, program: Program, image: Image, vectors: Vectors) -> 
         "vectors_size": len(stored),
         "memory_bytes": memory_bytes(facts),
         "input_elements": int(np.prod(graph.input_type.shape)),
-        "output_elements": max(layout.rows * layout.columns for layout in program.outputs),
+        "output_elements": max(sum(layout.rows * layout.columns for layout in run) for run in program.runs),
     }
     texts: dict[str, str | bytes] = {name: render(f"driver/{name}", context) for name in FILES}
     return texts | {IMAGE: image.pack(), VECTORS: stored}
@@ -66,7 +66,7 @@ def memory_bytes(facts: dict[str, Any]) -> int:
 
 
 def stored_images(vectors: Vectors, program: Program, image: Image) -> bytes:
-    """Images for a self test: of each its input as it lies in memory, then each task's integers, row by row.
+    """Images for a self test: of each its input as it lies in memory, then its outputs' integers, row by row.
 
     A header of 64 bytes comes first (`VectorsWord`); every part is padded with zeros to 64 bytes.
     """

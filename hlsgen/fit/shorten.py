@@ -41,9 +41,8 @@ def shorten(graph: Graph) -> Shortened:
     ]
     outputs = tuple(names.get(name, name) for name in graph.outputs)
     twins = tuple((nodes[i].name, nodes[i - period].name) for i in reversed(range(last, begin)))
-    return Shortened(
-        Graph(graph.input, graph.input_type, (*nodes[:begin], *rest), outputs), count - KEPT, twins
-    )
+    short = Graph(graph.input, graph.input_type, (*nodes[:begin], *rest), outputs, graph.names)
+    return Shortened(short, count - KEPT, twins)
 
 
 def weights_of(graph: Graph) -> int:

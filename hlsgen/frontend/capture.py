@@ -16,9 +16,10 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from hlsgen.errors import CaptureWarning, Problem, UnsupportedModel, UsageError
-from hlsgen.frontend.compare import compared, sample
+from hlsgen.frontend.compare import Asked, compared, sample
 from hlsgen.frontend.read.decisions import decided
 from hlsgen.frontend.read.export import Export, Input, Opaque
+from hlsgen.frontend.read.leaves import choose, notes_on, to_host
 from hlsgen.frontend.read.places import clean, raised_at
 from hlsgen.frontend.read.precision import export_in_float32
 from hlsgen.frontend.read.torch_export import from_exported, quiet_export
@@ -48,7 +49,12 @@ class Capture:
 
 
 def capture(
-    model: Model, example_inputs: Any = None, *, image: np.ndarray | None = None, compare: bool = True
+    model: Model,
+    example_inputs: Any = None,
+    outputs: Sequence[str] | None = None,
+    *,
+    image: np.ndarray | None = None,
+    compare: bool = True,
 ) -> Graph:
     """Turn a model in eval mode into its float Graph.
 
@@ -60,21 +66,26 @@ def capture(
         For an `nn.Module`: one float32 image [1, C, H, W], a tensor or an array, or a tuple of one, or a
         mapping of one from the argument's name (`pixel_values`). Only its shape matters. A model of several
         tasks takes a tuple or mapping of two: the image and any task number; it returns a tuple with the
-        output of each task, or one output for all.
+        outputs of each task, or those for all.
+    outputs
+        Names of the outputs to keep, as `hlsgen.frontend.read.leaves.choose` has them.
     image
         float32 [1, C, H, W]: the image on which the graph is compared with the model. Without it the
         example, where it holds more than one number, else a random one.
     compare
         False: don't compare.
 
-    Warns with `CaptureWarning` where the weights are not float32.
+    Warns with `CaptureWarning` where the weights are not float32, and when softmax, log_softmax or argmax at
+    the model's end is left to the host.
 
     Raises
     ------
+    UsageError
+        For an output that is not there.
     UnsupportedModel
         With every problem found, each with the user's module path and source line.
     """
-    result = examine(model, example_inputs, image=image, compare=compare)
+    result = examine(model, example_inputs, outputs, image=image, compare=compare)
     for note in result.notes:
         warnings.warn(note, CaptureWarning, stacklevel=2)
     if result.graph is None:
@@ -83,22 +94,34 @@ def capture(
 
 
 def examine(
-    model: Model, example_inputs: Any = None, *, image: np.ndarray | None = None, compare: bool = True
+    model: Model,
+    example_inputs: Any = None,
+    outputs: Sequence[str] | None = None,
+    *,
+    image: np.ndarray | None = None,
+    compare: bool = True,
 ) -> Capture:
     """Like `capture`, but return problems and notes instead of raising them and warning."""
     threads = torch.get_num_threads()
     # Index arithmetic is too short to share between threads.
     torch.set_num_threads(1)
     try:
-        return _examine(model, example_inputs, image, compare)
+        return _examine(model, example_inputs, outputs, image, compare)
     finally:
         torch.set_num_threads(threads)
 
 
-def _examine(model: Model, example_inputs: Any, image: np.ndarray | None, compare: bool) -> Capture:
+def _examine(
+    model: Model,
+    example_inputs: Any,
+    outputs: Sequence[str] | None,
+    image: np.ndarray | None,
+    compare: bool,
+) -> Capture:
     result = Capture()
     problems: list[Problem] = []
     names: tuple[str, ...] = ()
+    left: tuple[tuple[str, ...], ...] = ()
     if isinstance(model, nn.Module):
         names, examples = _named(example_inputs)
         image = _telling(examples[0]) if image is None else image
@@ -114,11 +137,13 @@ def _examine(model: Model, example_inputs: Any, image: np.ndarray | None, compar
     if result.export is not None and not isinstance(model, nn.Module):
         result.export = _program_in_float32(result.export, result.notes)
     if result.export is not None:
+        result.export, left = to_host(choose(result.export, outputs))
+        result.notes += notes_on(result.export, left)
         _interpret(result, problems, weights=not isinstance(model, nn.Module))
     if result.graph is not None and result.export is not None and compare:
         shown = sample(result.graph.input_type.shape) if image is None else image
         against = model if isinstance(model, nn.Module) else result.export
-        problems += compared(against, result.graph, shown, names)
+        problems += compared(against, result.graph, shown, Asked(names, outputs, left))
     result.problems = merged(problems)
     if problems:
         result.graph = None
@@ -300,12 +325,15 @@ def _interpret(result: Capture, problems: list[Problem], *, weights: bool) -> No
     reader = Reader(export, image)
     reading = reader.run()
     result.status = reading.status
+    if reading.free:
+        free = ",".join(reading.free)
+        result.notes.append(f"nothing is refused on the way to some outputs: try --outputs {free}")
     result.terms, result.outputs = tuple(reader.terms.made), reading.outputs
     problems += reading.problems
     if reading.outputs:
         problems += check(*reading.outputs)
         if not problems:
-            result.graph = emit(*reading.outputs)
+            result.graph = emit(*reading.outputs, names=reading.names, early=reading.order)
 
 
 def _entrance(export: Export) -> list[Problem]:
@@ -323,10 +351,9 @@ def _entrance(export: Export) -> list[Problem]:
 def _results(export: Export) -> list[Problem]:
     """Problems of outputs and state: all that is inside is read all the same."""
     problems = []
-    if (len(export.outputs) != 1 and len(export.inputs) == 1) or not export.outputs:
-        what = f"model must return one tensor, not {len(export.outputs)}"
-        fix = "wrap the model and return the logits only"
-        problems.append(Problem(what, fix=fix, name="several outputs"))
+    if not export.outputs:
+        fix = "return the result of the last norm or linear layer"
+        problems.append(Problem("the model must return a tensor, not None", fix=fix, name="no output"))
     if export.mutations:
         what, why = "forward must not write to the model's state", "hardware keeps no state between images"
         fix = "compute it from the image alone, or keep it outside the model"

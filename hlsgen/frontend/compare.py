@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import warnings
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,11 +19,13 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from hlsgen.errors import Problem
-from hlsgen.frontend.read.export import Export, Opaque, logits_only
+from hlsgen.frontend.read.export import Export, Opaque, Ref
+from hlsgen.frontend.read.leaves import NONE, choose, leaf_names
 from hlsgen.frontend.read.places import clean, raised_at
 from hlsgen.frontend.read.run import run
+from hlsgen.frontend.read.torch_export import tree_of
 from hlsgen.frontend.rules.interpret import live
-from hlsgen.ir import Graph, outputs
+from hlsgen.ir import Graph, results
 
 MOST = 1e-4
 """Largest difference allowed, relative to the output's largest magnitude. float32 leaves some 1e-6."""
@@ -35,82 +37,114 @@ _FIX = (
 Compared = nn.Module | Export
 
 
-def compared(model: Compared, graph: Graph, image: np.ndarray, names: Sequence[str] = ()) -> list[Problem]:
-    """Problems of a graph whose outputs are not the model's.
+@dataclass(frozen=True)
+class Asked:
+    """How the model is called, and what of its results the graph has.
+
+    arguments: the names of the model's arguments, image first; empty: they are given by position. outputs:
+    names of the outputs to keep, as for `choose`. left: what of each output is left to the host, as in
+    `to_host`.
+    """
+
+    arguments: Sequence[str] = ()
+    outputs: Sequence[str] | None = None
+    left: Sequence[Sequence[str]] = ()
+
+
+def compared(model: Compared, graph: Graph, image: np.ndarray, asked: Asked = Asked()) -> list[Problem]:
+    """Problems of a graph whose outputs are not the model's; of a task's, the first.
 
     Parameters
     ----------
     model
-        The module that was captured, or the program that was read from a file.
+        The module that was captured, or the program that was read from a file, with the graph's outputs.
     graph
         Its float Graph.
     image
         float32 [1, C, H, W].
-    names
-        The names of the model's arguments, image first; empty: they are given by position.
+    asked
+        How it was captured.
     """
-    problems = []
     for task in range(graph.tasks):
-        mine = outputs(graph, image, task=task)
-        error, problem = _against(model, mine, image, task, graph.tasks, names, torch.float32)
-        if problem is None and error > MOST:
+        mine = results(graph, image, task=task)
+        errors, problem = _errors(model, mine, image, task, graph.tasks, asked, torch.float32)
+        if problem is None and max(errors) > MOST:
             # Rounding of float32 can be large where a model magnifies it: float64 tells it from a fault.
-            exact, failed = _against(model, mine, image, task, graph.tasks, names, torch.float64)
-            error = exact if failed is None else error
-        if problem is None and error > MOST:
-            which = f"output {task}" if graph.tasks > 1 else "the output"
-            what = f"{which} of the float Graph must be the model's"
-            what += f": the relative error is {error:.2g}, and must be at most {MOST:g}"
-            problem = Problem(what, why=_WHY, fix=_FIX)
+            exact, failed = _errors(model, mine, image, task, graph.tasks, asked, torch.float64)
+            errors = exact if failed is None else errors
         if problem is not None:
-            problems.append(problem)
-            break
-    return problems
+            return [problem]
+        wrong = [_wrong(name, task, graph.tasks, e) for name, e in zip(mine, errors, strict=True) if e > MOST]
+        if wrong:
+            return wrong
+    return []
 
 
-def _against(
+def _wrong(name: str, task: int, tasks: int, error: float) -> Problem:
+    which = f"output {name}" if name else "the output"
+    which += f" of task {task}" if tasks > 1 else ""
+    what = f"{which} of the float Graph must be the model's"
+    what += f": the relative error is {error:.2g}, and must be at most {MOST:g}"
+    return Problem(what, why=_WHY, fix=_FIX)
+
+
+def _errors(
     model: Compared,
-    mine: np.ndarray,
+    mine: Mapping[str, np.ndarray],
     image: np.ndarray,
     task: int,
     tasks: int,
-    names: Sequence[str],
+    asked: Asked,
     kind: torch.dtype,
-) -> tuple[float, Problem | None]:
-    """The relative error of the graph's result `mine`, or why the model does not tell its own."""
+) -> tuple[list[float], Problem | None]:
+    """The relative error of each of the graph's results, or why the model does not tell its own."""
     arguments = [torch.from_numpy(np.ascontiguousarray(image)).to(kind)]
     if tasks > 1:
         arguments.append(torch.tensor(task))
     try:
         with torch.no_grad(), _calm():
-            wanted = _results(model, arguments, names, kind)
+            wanted = _results(model, arguments, asked, kind)
     except Exception as error:  # noqa: BLE001 - the user's forward can raise anything
         text = clean(f"{type(error).__name__}: {str(error).strip()}".partition("\n")[0])
         what = "the model can't be run to compare the float Graph with it"
-        return 0.0, Problem(what, where=raised_at(error.__traceback__), why=text, fix=_FIX)
-    theirs = wanted[task if len(wanted) == tasks else 0].double().numpy()
-    if theirs.size != mine.size:
-        what = f"the float Graph's output must have the model's {theirs.size} elements, not {mine.size}"
-        return 0.0, Problem(what, why=_WHY, fix=_FIX)
-    largest = max(float(np.abs(theirs).max(initial=0.0)), np.finfo(np.float32).tiny)
-    return float(np.abs(theirs.reshape(mine.shape) - mine).max(initial=0.0)) / largest, None
+        return [0.0], Problem(what, where=raised_at(error.__traceback__), why=text, fix=_FIX)
+    first = task * len(mine) if len(wanted) == tasks * len(mine) else 0
+    errors = []
+    for index, value in enumerate(mine.values(), first):
+        theirs = wanted[index].double().numpy()
+        host = asked.left[index] if isinstance(model, nn.Module) or model.reference is not None else ()
+        ours = _on_host(value, host)
+        if theirs.size != ours.size:
+            what = f"the float Graph's output must have the model's {theirs.size} elements, not {ours.size}"
+            return [0.0], Problem(what, why=_WHY, fix=_FIX)
+        largest = max(float(np.abs(theirs).max(initial=0.0)), np.finfo(np.float32).tiny)
+        errors.append(float(np.abs(theirs.reshape(ours.shape) - ours).max(initial=0.0)) / largest)
+    return errors, None
+
+
+def _on_host(value: np.ndarray, left: Sequence[str]) -> np.ndarray:
+    """What the host makes of an output: the functions that the model ends with, the last one first."""
+    for name in reversed(left):
+        tensor = torch.from_numpy(np.asarray(value, np.float64))
+        value = getattr(torch, name)(tensor, -1).numpy()
+    return value
 
 
 def _results(
-    model: Compared, arguments: list[torch.Tensor], names: Sequence[str], kind: torch.dtype
+    model: Compared, arguments: list[torch.Tensor], asked: Asked, kind: torch.dtype
 ) -> list[torch.Tensor]:
     """The model's output tensors, in the order in which an export has them."""
     if isinstance(model, Export):
         return _program(model, arguments, kind)
     if kind is torch.float64:
         model = copy.deepcopy(model).double()
-    result = model(**dict(zip(names, arguments, strict=False))) if names else model(*arguments)
+    named = asked.arguments
+    result = model(**dict(zip(named, arguments, strict=False))) if named else model(*arguments)
     leaves, spec = pytree.tree_flatten(result)
-    refs: list[Any] = [Opaque(str(index)) for index in range(len(leaves))]
-    if not spec.is_leaf():
-        refs = list(logits_only(refs, spec.context, [child.num_leaves for child in spec.children()]))
-    chosen = [leaves[int(item.text)] for item in refs]
-    return [item for item in chosen if isinstance(item, torch.Tensor)]
+    there = tuple(Ref(str(i)) if isinstance(leaf, torch.Tensor) else NONE for i, leaf in enumerate(leaves))
+    inputs = tuple(Opaque("") for _ in arguments)
+    whole = Export(inputs, {}, (), there, names=leaf_names(tree_of(spec)))
+    return [leaves[int(item.name)] for item in choose(whole, asked.outputs).outputs if isinstance(item, Ref)]
 
 
 def _program(export: Export, arguments: list[torch.Tensor], kind: torch.dtype) -> list[torch.Tensor]:

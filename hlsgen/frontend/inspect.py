@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,7 +62,7 @@ class InspectReport:
     architecture: dict[str, str] = field(default_factory=dict)
     """What was understood of the model, part by part: image, tokens, attention, MLP, pooling, outputs."""
     notes: tuple[str, ...] = ()
-    """What was done to the model that its user should know."""
+    """What was done to the model or is left to the host, and which outputs nothing stands before."""
 
     @property
     def supported(self) -> bool:
@@ -96,9 +97,11 @@ class InspectReport:
         return "\n".join(lines)
 
 
-def inspect(model: Model, example_inputs: Any = None, *, compare: bool = True) -> InspectReport:
+def inspect(
+    model: Model, example_inputs: Any = None, outputs: Sequence[str] | None = None, *, compare: bool = True
+) -> InspectReport:
     """Report every operator of the export; arguments as for `capture`. Problems are listed, not raised."""
-    result = examine(model, example_inputs, compare=compare)
+    result = examine(model, example_inputs, outputs, compare=compare)
     terms = order(*result.outputs) if result.outputs else result.terms
     understood = outline(terms, result.outputs)
     return InspectReport(_uses(result), result.problems, result.graph, understood, tuple(result.notes))

@@ -158,10 +158,11 @@ class CommandBuilder:
         return fields
 
     def _check_first_row(self, step: LinearStep) -> None:
-        if step.rows.first % self._parameters.row_width:
+        wrong = [row for row in (step.rows.first, step.addend_first) if row % self._parameters.row_width]
+        if wrong:
             raise UnsupportedModel(
                 Problem(
-                    f"{step.linear.name}: its first row, {step.rows.first}, must be a multiple of "
+                    f"{step.linear.name}: its first row, {wrong[0]}, must be a multiple of "
                     f"the row width, {self._parameters.row_width}",
                     where=str(step.linear.source),
                     fix="compile with row width 1",
@@ -234,7 +235,8 @@ class CommandBuilder:
             self.addends.append(self._constant_rows(step.constant, sweeps))
             return {"stream_addend": 1}
         if step.addend is not None:
-            return {"addend_base": self._regions[step.addend].base}
+            stride = self._layouts[step.addend].words
+            return {"addend_base": self._regions[step.addend].base + step.addend_first * stride}
         return {}
 
     def _table(self, item: Item, node: Node, user: int) -> int:
@@ -256,7 +258,10 @@ class CommandBuilder:
     def _linear_views(self, step: LinearStep, index: int, source: Layout, result: Layout, rows: int) -> None:
         operand = step.rows.operand or (step.rows.pool.name if step.rows.pool else None)
         routed = {"expert": step.expert, "route": step.route.name if step.expert and step.route else ""}
-        if operand or step.rows.first == 0:
+        whole = step.rows.first == 0 and (
+            step.expert or self._graph.type_of(step.rows.tensor).shape[0] == rows
+        )
+        if operand or whole:
             # A tile that only copies a stored tensor shows it again: compared as well.
             self.views.append(self._view(operand or step.rows.tensor, index, TILE, source, rows, **routed))
         final = int(step.combine is not None)

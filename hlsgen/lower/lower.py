@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from hlsgen.lower.commands import CommandBuilder
 from hlsgen.lower.interleave import interleave
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.limits import check_holds, check_limits
+from hlsgen.lower.order import order
 from hlsgen.lower.size import (
     ArrayShape,
     accumulator_bits,
@@ -46,7 +48,7 @@ class Prepared:
 
     def machine(self, array: ArrayShape) -> Machine:
         """The machine for an array; raises `DoesNotFit` with every limit of it that the model exceeds."""
-        graph, steps = self.graph, interleave(self.steps, array)
+        graph, steps = self.graph, outputs_last(interleave(self.steps, array), array)
         layouts = tensor_layouts(steps, graph, array)
         regions = place(steps, layouts, array.row_width)
         parameters = size_machine(steps, graph, array, layouts, regions, self.accumulator)
@@ -68,7 +70,7 @@ def prepare(graph: Graph) -> Prepared:
     """The steps of a graph on any array; raises `UnsupportedModel` with every node that no step covers."""
     if not graph.input_type.is_integer:
         raise UsageError("lower: the graph must be quantized first")
-    steps = Matcher(graph).steps()
+    steps = order(Matcher(graph).steps())
     return Prepared(graph, steps, accumulator_bits(steps, graph))
 
 
@@ -101,11 +103,7 @@ def lower(
     layout = InputLayout(
         channels=channels, height=height, width=width, row_words=ceil_div(width, parameters.columns)
     )
-    outputs = []
-    for name in graph.outputs:
-        rows, columns = graph.type_of(name).shape
-        sweeps = builder.output_sweeps[name]
-        outputs.append(OutputLayout(tensor=name, rows=rows, columns=columns, sweeps=sweeps))
+    outputs = output_layouts(graph, builder.output_sweeps, parameters)
     commands = builder.finish()
     program = Program(
         parameters=parameters,
@@ -113,7 +111,7 @@ def lower(
         regions=sized.regions,
         views=tuple(builder.views),
         input=layout,
-        outputs=tuple(outputs),
+        outputs=outputs,
         task_macs=tuple(useful_macs(graph.for_task(task)) for task in range(graph.tasks)),
     )
     image = Image(
@@ -123,10 +121,37 @@ def lower(
         weights=b"".join(builder.weights),
         addends=b"".join(builder.addends),
         input_bytes=ceil_div(layout.words * parameters.columns, 64) * 64,
-        output_bytes=max(output.size(parameters) for output in outputs),
+        output_bytes=program.output_bytes,
         workspace_bytes=parameters.workspace_bytes,
     )
     return Lowered(program, image)
+
+
+def output_layouts(
+    graph: Graph, sweeps: Mapping[str, int], parameters: MachineParameters
+) -> tuple[OutputLayout, ...]:
+    """The outputs, task by task; `sweeps`: of each output's command, in the commands' order."""
+    found = []
+    for task in range(graph.tasks):
+        wanted, places, start = graph.for_task(task).results(), {}, 0
+        for name in (name for name in sweeps if name in wanted.values()):
+            rows, columns = graph.type_of(name).shape
+            layout = OutputLayout(tensor=name, rows=rows, columns=columns, sweeps=sweeps[name], start=start)
+            places[name], start = layout, start + layout.drained_size(parameters) // 2
+        found += [dataclasses.replace(places[tensor], name=name) for name, tensor in wanted.items()]
+    return tuple(found)
+
+
+def outputs_last(steps: list[Step], array: ArrayShape) -> list[Step]:
+    """Where keys and values go to external memory, the outputs follow them: both take the same way out.
+
+    Elsewhere an output leaves where it is made, so that its operands' memory is free again.
+    """
+    if not array.streamed:
+        return steps
+    leave = [isinstance(step, LinearStep) and step.target is Target.OUTPUT for step in steps]
+    inside = [step for step, out in zip(steps, leave, strict=True) if not out]
+    return inside + [step for step, out in zip(steps, leave, strict=True) if out]
 
 
 def tensor_layouts(steps: list[Step], graph: Graph, array: ArrayShape) -> dict[str, Layout]:
@@ -164,6 +189,7 @@ def place(steps: list[Step], layouts: dict[str, Layout], row_width: int = 1) -> 
         # Not for experts: a token's second one reads the row that the first one read as well.
         in_place = isinstance(step, LinearStep) and not step.expert and addend is not None
         in_place = in_place and isinstance(step, LinearStep) and step.rows.tensor != addend
+        in_place = in_place and isinstance(step, LinearStep) and not step.addend_first
         rows = step.linear.type.shape[0] if isinstance(step, LinearStep) else step.context.type.shape[0]
         requests.append(
             Request(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Graph -> steps: which nodes one command executes together, in program order."""
+"""Graph -> steps: which nodes one command executes together; see `order` for their order."""
 
 from __future__ import annotations
 
@@ -65,6 +65,8 @@ class LinearStep:
     result: str
     table: Node | None = None
     addend: str | None = None
+    addend_first: int = 0
+    """The addend's row that is added to the first result."""
     constant: Node | None = None
     heads: int = 0
     """The result's columns are split into this many padded heads; 0: they are not."""
@@ -127,7 +129,7 @@ class Matcher:
         return any(name in needed for needed in self._needed)
 
     def steps(self) -> list[Step]:
-        """The steps in program order; raises `UnsupportedModel` with all problems."""
+        """The steps in the order of their products; raises `UnsupportedModel` with all problems."""
         result: list[Step] = []
         routers = {
             name for node in self.graph if isinstance(node.op, IntegerRoute) for name in self._routers(node)
@@ -149,7 +151,7 @@ class Matcher:
                 self._refuse(node, "no command executes this node in this place")
         if self.problems:
             raise UnsupportedModel(self.problems)
-        return _queries_last(result)
+        return result
 
     def _check_memories(self, steps: list[Step]) -> None:
         """Refuse a tensor that lies in another memory than its reader's: int8 features, int16 residual."""
@@ -182,7 +184,7 @@ class Matcher:
                     f"{node.name}: {type(node.op).__name__} can't be lowered",
                     where=str(node.source),
                     why=why,
-                    fix="use pre-norm transformer blocks: see `hlsgen ops` for what each op may follow",
+                    fix="see `hlsgen ops` for what each op may follow",
                 )
             )
 
@@ -326,6 +328,7 @@ class Matcher:
         if constant is None and len(others) != 1:
             self._refuse(user, "both sides of the addition are the same tensor")
             return None
+        addend, first = (None, 0) if constant else self._selected(others[0])
         return LinearStep(
             rows=rows,
             linear=node,
@@ -333,8 +336,18 @@ class Matcher:
             target=Target.OUTPUT if user.name in self.graph.outputs else Target.RESIDUAL,
             result=user.name,
             constant=constant,
-            addend=None if constant else others[0],
+            addend=addend,
+            addend_first=first,
         )
+
+    def _selected(self, name: str) -> tuple[str, int]:
+        """The tensor in memory of which `name` has some rows, and the first of them."""
+        first, node = 0, self.nodes.get(name)
+        while node is not None and isinstance(node.op, Select):
+            self.covered.add(node.name)
+            first, name = first + node.op.start, node.inputs[0]
+            node = self.nodes.get(name)
+        return name, first
 
     def _is_addend(self, node: Node, user: Node) -> bool:
         """Whether `node` is the first of two linear layers that are added up: it is stored, not added."""
@@ -366,17 +379,3 @@ def _expert_layer(layer: Node, expert: int, tokens: int) -> Node:
     linear = IntegerLinear(**fields, low=op.low, high=op.high, scale=op.scale)
     kind = dataclasses.replace(layer.type, shape=(tokens, layer.type.shape[-1]))
     return dataclasses.replace(layer, name=f"{layer.name}_{expert}", op=linear, type=kind)
-
-
-def _queries_last(steps: list[Step]) -> list[Step]:
-    """Move each query projection right before its attention, behind keys and values.
-
-    Attention starts with a tile of queries but needs all keys, so the queries should drain last.
-    """
-    result = list(steps)
-    for step in steps:
-        if isinstance(step, AttentionStep):
-            query = next(s for s in result if s.result == step.scores.inputs[0])
-            result.remove(query)
-            result.insert(result.index(step), query)
-    return result

@@ -3,6 +3,7 @@
 
 from hlsgen.ops.activation import Activation, IntegerTable
 from hlsgen.ops.add import Add, AddConstant, IntegerAdd, IntegerAddConstant
+from hlsgen.ops.cast import Cast, IntegerCast
 from hlsgen.ops.choose import Choose
 from hlsgen.ops.combine import Combine, IntegerCombine
 from hlsgen.ops.context import Context, IntegerContext
@@ -21,12 +22,14 @@ __all__ = [
     "Activation",
     "Add",
     "AddConstant",
+    "Cast",
     "Choose",
     "Combine",
     "Context",
     "ExpertLinear",
     "IntegerAdd",
     "IntegerAddConstant",
+    "IntegerCast",
     "IntegerCombine",
     "IntegerContext",
     "IntegerExp",

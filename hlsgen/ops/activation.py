@@ -9,7 +9,7 @@ import numpy as np
 
 from hlsgen.errors import TypeMismatch
 from hlsgen.ir import Op, TensorType, op
-from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
+from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
 from hlsgen.ops.pointwise import NAMED, function
 
 
@@ -19,15 +19,11 @@ class Activation(FloatOp):
 
     part: ClassVar[Part] = Part.ACTIVATION
     reads: ClassVar[tuple[Input, ...]] = (
-        Input(Kind.NARROW, (Part.LINEAR, Part.EXPERTS), "the input of an activation"),
+        Input(Kind.NARROW, (*TOKENS, Part.EXPERTS), "the input of an activation"),
     )
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW,)
     units: ClassVar[tuple[str, ...]] = ("drain_activation",)
     by_token: ClassVar[bool] = True
-    advice: ClassVar[tuple[str, str]] = (
-        "activations are applied as a linear layer's results leave the machine",
-        "",
-    )
 
     function: str
 

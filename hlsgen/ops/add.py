@@ -10,7 +10,7 @@ import numpy as np
 from hlsgen import numerics
 from hlsgen.errors import TypeMismatch
 from hlsgen.ir import Op, TensorType, op
-from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
+from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
 
 RESIDUAL_LOW, RESIDUAL_HIGH = -(1 << 15), (1 << 15) - 1
 
@@ -21,19 +21,13 @@ class Add(FloatOp):
 
     part: ClassVar[Part] = Part.STREAM
     reads: ClassVar[tuple[Input, ...]] = (
-        Input(Kind.WIDE, (Part.STREAM, Part.LINEAR)),
-        Input(Kind.WIDE, (Part.LINEAR,)),
+        Input(Kind.WIDE, TOKENS),
+        Input(Kind.WIDE, TOKENS),
     )
     gives: ClassVar[tuple[Kind, ...]] = (Kind.WIDE, Kind.OUTPUT)
     units: ClassVar[tuple[str, ...]] = ("drain_add",)
     shares: ClassVar[tuple[int, ...]] = (0, 1)
-    advice: ClassVar[tuple[str, str]] = (
-        "the residual stream has 16 bits, and only results of linear layers are added to it",
-        "use pre-norm blocks: x = x + attention(norm(x)); x = x + mlp(norm(x))",
-    )
-    misplaced: ClassVar[str] = (
-        f"an addition must join {Part.STREAM.value} and {Part.LINEAR.value}, not {{}} and {{}}"
-    )
+    misplaced: ClassVar[str] = "an addition must join rows of tokens, not {} and {}"
 
     def infer(self, *types: TensorType) -> TensorType:
         if types[0].shape != types[1].shape:
@@ -49,8 +43,8 @@ class AddConstant(FloatOp):
     """Float: x + value; value [T, N] holds positions, class token and the patch embedding's bias."""
 
     part: ClassVar[Part] = Part.STREAM
-    reads: ClassVar[tuple[Input, ...]] = (Input(Kind.WIDE, (Part.LINEAR,), "what a constant is added to"),)
-    gives: ClassVar[tuple[Kind, ...]] = (Kind.WIDE,)
+    reads: ClassVar[tuple[Input, ...]] = (Input(Kind.WIDE, TOKENS, "what a constant is added to"),)
+    gives: ClassVar[tuple[Kind, ...]] = (Kind.WIDE, Kind.OUTPUT)
     shares: ClassVar[tuple[int, ...]] = (0,)
 
     value: np.ndarray

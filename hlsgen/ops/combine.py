@@ -11,7 +11,7 @@ from hlsgen import numerics
 from hlsgen.errors import TypeMismatch
 from hlsgen.ir import Op, TensorType, op
 from hlsgen.ops.add import RESIDUAL_HIGH, RESIDUAL_LOW
-from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
+from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
 from hlsgen.ops.route import GATE_BITS, split
 
 
@@ -27,17 +27,13 @@ class Combine(FloatOp):
 
     part: ClassVar[Part] = Part.STREAM
     reads: ClassVar[tuple[Input, ...]] = (
-        Input(Kind.WIDE, (Part.STREAM,), "what a mixture of experts is added to"),
+        Input(Kind.WIDE, TOKENS, "what a mixture of experts is added to"),
         Input(Kind.WIDE, (Part.EXPERTS,), "what a mixture adds up"),
         Input(Kind.ROUTING, (Part.ROUTING,), "a mixture's weights"),
     )
     gives: ClassVar[tuple[Kind, ...]] = (Kind.WIDE,)
     units: ClassVar[tuple[str, ...]] = ("drain_combine",)
     shares: ClassVar[tuple[int, ...]] = (0,)
-    advice: ClassVar[tuple[str, str]] = (
-        "experts' results are added to the 16-bit residual stream",
-        "use pre-norm blocks: x = x + moe(norm(x))",
-    )
 
     def infer(self, *types: TensorType) -> TensorType:
         _check(*types)

@@ -10,7 +10,7 @@ import numpy as np
 from hlsgen import numerics
 from hlsgen.errors import RangeOverflow, TypeMismatch
 from hlsgen.ir import Op, TensorType, op
-from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
+from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
 from hlsgen.ops.scores import check_weights, split_heads
 
 
@@ -33,7 +33,7 @@ class Context(FloatOp):
     part: ClassVar[Part] = Part.ATTENTION
     reads: ClassVar[tuple[Input, ...]] = (
         Input(Kind.NUMERATOR, (Part.SOFTMAX,), "attention weights"),
-        Input(Kind.NARROW, (Part.LINEAR,), "attention values"),
+        Input(Kind.NARROW, TOKENS, "attention values"),
     )
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW,)
     units: ClassVar[tuple[str, ...]] = ("load_exp", "drain_context")

@@ -62,10 +62,6 @@ class ExpertLinear(FloatOp):
         "drain_requantize",
         "drain_activation",
     )
-    advice: ClassVar[tuple[str, str]] = (
-        "experts read 8-bit features; the residual stream has 16 bits",
-        "put a LayerNorm in front of them",
-    )
 
     weight: np.ndarray
     bias: np.ndarray

@@ -48,6 +48,19 @@ class Part(enum.Enum):
     SCORES = "attention scores"
     SELECTED = "selected tokens"
     SOFTMAX = "softmax"
+    CAST = "an 8-bit form"
+
+
+TOKENS = (
+    Part.STREAM,
+    Part.SELECTED,
+    Part.LINEAR,
+    Part.NORM,
+    Part.ATTENTION,
+    Part.ACTIVATION,
+    Part.MEAN,
+)
+"""What is a row of values for each token: wherever one of them is read, any other may stand as well."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +92,6 @@ class FloatOp(Op):
     """Whether a token's result depends on that token alone, so that tokens can be selected before it."""
     units: ClassVar[tuple[str, ...]] = ()
     """The units of the machine that execute it, by their names in `machine/modes`: for `hlsgen ops`."""
-    advice: ClassVar[tuple[str, str]] = ("", "")
-    """Why an input of another part is refused, and what to do."""
     misplaced: ClassVar[str] = ""
     """The refusal of inputs of other parts, `{}` for what each is; empty: a sentence on the wrong input."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from hlsgen import numerics
 from hlsgen.errors import Problem, RangeOverflow, TypeMismatch
 from hlsgen.ir import Op, TensorType, op
-from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
+from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
 
 ACCUMULATOR_BITS = 32
 
@@ -74,17 +74,13 @@ class Linear(FloatOp):
     reads: ClassVar[tuple[Input, ...]] = (
         Input(
             Kind.NARROW,
-            (Part.NORM, Part.ATTENTION, Part.ACTIVATION, Part.MEAN, Part.PATCHES),
+            (*TOKENS, Part.PATCHES),
             "the input of a linear layer",
         ),
     )
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.WIDE, Kind.OUTPUT, Kind.ROUTER)
     units: ClassVar[tuple[str, ...]] = ("load_rows", "drain_requantize")
     by_token: ClassVar[bool] = True
-    advice: ClassVar[tuple[str, str]] = (
-        "linear layers read 8-bit features; the residual stream has 16 bits",
-        "put a LayerNorm in front of it",
-    )
 
     weight: np.ndarray
     bias: np.ndarray

@@ -10,7 +10,7 @@ import numpy as np
 from hlsgen import numerics
 from hlsgen.errors import TypeMismatch
 from hlsgen.ir import Op, TensorType, op
-from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
+from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
 
 
 @op
@@ -18,12 +18,9 @@ class Mean(FloatOp):
     """Float: [T, N] -> [1, N], the mean over tokens."""
 
     part: ClassVar[Part] = Part.MEAN
-    reads: ClassVar[tuple[Input, ...]] = (
-        Input(Kind.WIDE, (Part.NORM, Part.STREAM, Part.SELECTED), "what is averaged"),
-    )
+    reads: ClassVar[tuple[Input, ...]] = (Input(Kind.WIDE, TOKENS, "what is averaged"),)
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.WIDE)
     units: ClassVar[tuple[str, ...]] = ("load_pool",)
-    advice: ClassVar[tuple[str, str]] = ("tokens are averaged from the residual stream or a layer norm", "")
 
     def infer(self, *types: TensorType) -> TensorType:
         return TensorType((1, *types[0].shape[1:]))

@@ -11,7 +11,7 @@ import numpy as np
 
 from hlsgen.errors import RangeOverflow
 from hlsgen.ir import Op, TensorType
-from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
+from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -41,14 +41,8 @@ class Norm(FloatOp):
     """Float: [T, N] -> [T, N], each token normalised, times gamma [N], plus beta [N]."""
 
     part: ClassVar[Part] = Part.NORM
-    reads: ClassVar[tuple[Input, ...]] = (
-        Input(Kind.WIDE, (Part.STREAM, Part.SELECTED, Part.MEAN, Part.LINEAR), "the input of a layer norm"),
-    )
+    reads: ClassVar[tuple[Input, ...]] = (Input(Kind.WIDE, TOKENS, "the input of a layer norm"),)
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW,)
-    advice: ClassVar[tuple[str, str]] = (
-        "layer norms read the 16-bit residual stream",
-        "use pre-norm blocks",
-    )
     by_token: ClassVar[bool] = True
     integer: ClassVar[type[IntegerNorm]]
     """The norm in integers."""

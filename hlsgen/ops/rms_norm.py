@@ -30,10 +30,6 @@ class RMSNorm(Norm):
     reads: ClassVar[tuple[Input, ...]] = (replace(Norm.reads[0], name="the input of an RMS norm"),)
     integer: ClassVar[type[IntegerNorm]] = IntegerRMSNorm
     units: ClassVar[tuple[str, ...]] = ("load_layer_norm",)
-    advice: ClassVar[tuple[str, str]] = (
-        "RMS norms read the 16-bit residual stream",
-        "use pre-norm blocks",
-    )
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
         x = arrays[0]

@@ -12,7 +12,7 @@ import numpy as np
 from hlsgen import numerics
 from hlsgen.errors import RangeOverflow, TypeMismatch
 from hlsgen.ir import Op, TensorType, op
-from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
+from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
 
 SMALLEST_WEIGHT = -127
 """Keys and values stand where weights do: multipliers that share them in pairs have no room for -128."""
@@ -47,8 +47,8 @@ class Scores(FloatOp):
 
     part: ClassVar[Part] = Part.SCORES
     reads: ClassVar[tuple[Input, ...]] = (
-        Input(Kind.NARROW, (Part.LINEAR,), "attention queries"),
-        Input(Kind.NARROW, (Part.LINEAR,), "attention keys"),
+        Input(Kind.NARROW, TOKENS, "attention queries"),
+        Input(Kind.NARROW, TOKENS, "attention keys"),
     )
     gives: ClassVar[tuple[Kind, ...]] = (Kind.LOGITS,)
     units: ClassVar[tuple[str, ...]] = ("load_rows", "drain_scores")

@@ -9,7 +9,7 @@ import numpy as np
 
 from hlsgen.errors import TypeMismatch
 from hlsgen.ir import TensorType, op
-from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
+from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
 
 
 @op
@@ -17,11 +17,10 @@ class Select(FloatOp):
     """[T, N] -> [stop - start, N]: tokens start..stop-1; floats and integers alike."""
 
     part: ClassVar[Part] = Part.SELECTED
-    reads: ClassVar[tuple[Input, ...]] = (Input(None, (Part.STREAM,), "selected tokens"),)
+    reads: ClassVar[tuple[Input, ...]] = (Input(None, TOKENS, "selected tokens"),)
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.WIDE)
     units: ClassVar[tuple[str, ...]] = ("load_rows",)
     shares: ClassVar[tuple[int, ...]] = (0,)
-    advice: ClassVar[tuple[str, str]] = ("tokens are selected from the residual stream", "")
 
     start: int
     stop: int

@@ -135,8 +135,10 @@ class _Measurement:
             if not isinstance(self.ops.get(name), Choose)
         }
         self.routing: dict[tuple[str, int], RoutingCount] = {}
-        self.outputs: list[tuple[list[np.ndarray], list[np.ndarray]]] = [([], []) for _ in integer.outputs]
-        """The output's integers and floats by task, batch by batch."""
+        self.outputs: dict[tuple[int, str], tuple[list[np.ndarray], list[np.ndarray]]] = {
+            (task, name): ([], []) for task in range(integer.tasks) for name in integer.results(task).values()
+        }
+        """Integers and floats by task and output, batch by batch."""
 
     def run(self, most: int) -> Report:
         size, sample = batch_size(self.reference, most), self.seen.sample
@@ -157,7 +159,7 @@ class _Measurement:
         lost = [row.name for row in rows if self.errors[row.name].zero and max(-row.low, row.high) > 0.0]
         outputs = [
             findings.output_warnings(rows, name, *map(np.concatenate, both))
-            for name, both in zip(self.integer.outputs, self.outputs, strict=True)
+            for (_, name), both in self.outputs.items()
         ]
         found = (
             *self.seen.warnings,
@@ -187,9 +189,8 @@ class _Measurement:
                     values = tuple(split(value)[1] for value in values)
                 same = same_choices(*routes[route])
                 values = tuple(value.reshape(*same.shape, -1)[same] for value in values)
-            if name == self.integer.outputs[task]:
-                for kept, value in zip(self.outputs[task], (golden, floats), strict=True):
-                    kept.append(value.copy())
+            for kept, value in zip(self.outputs.get((task, name), ()), (golden, floats), strict=False):
+                kept.append(value.copy())
             self.errors[name].update(*values)
 
     def _count(self, name: str, task: int, golden: np.ndarray, reference: np.ndarray) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from hlsgen.errors import Problem, UnsupportedModel, UsageError
 from hlsgen.ir import Graph, Node
-from hlsgen.ops import Linear, Mean
+from hlsgen.ops import Mean
 from hlsgen.ops.kinds import FloatOp, Kind, placed
 from hlsgen.ops.norm import Norm
 
@@ -21,7 +21,7 @@ def kinds(graph: Graph) -> dict[str, Kind]:
     problems: list[Problem] = []
     for node in reversed(graph.nodes):
         asked = demands.get(node.name, {})
-        why = _conflict(graph, node, asked)
+        why = _conflict(node, asked)
         if why:
             problems.append(_problem(node, why))
         result[node.name] = kind = next(iter(asked), Kind.NARROW)
@@ -39,7 +39,7 @@ def kinds(graph: Graph) -> dict[str, Kind]:
     return {graph.input: Kind.IMAGE} | {node.name: result[node.name] for node in graph}
 
 
-def _conflict(graph: Graph, node: Node, asked: dict[Kind, str]) -> str:
+def _conflict(node: Node, asked: dict[Kind, str]) -> str:
     """Why `node` can't give what is asked of it, or an empty string."""
     if not isinstance(node.op, FloatOp):
         return f"{type(node.op).__name__} has no integer form"
@@ -49,21 +49,11 @@ def _conflict(graph: Graph, node: Node, asked: dict[Kind, str]) -> str:
     if len(asked) > 1:
         return "its result is needed as " + " and as ".join(f"{k.value} by {v}" for k, v in asked.items())
     for kind, user in asked.items():
-        if kind is Kind.OUTPUT and (kind not in given or not _is_head(graph, node)):
-            return "the model must end with a linear layer"
+        if kind is Kind.OUTPUT and kind not in given:
+            return "the model must end with a linear layer or an addition"
         if kind not in given:
             return f"its result is {given[0].value}, but {user} needs {kind.value}"
     return ""
-
-
-def _is_head(graph: Graph, node: Node) -> bool:
-    """Whether a node is a linear layer or adds up results of linear layers only."""
-    if isinstance(node.op, Linear):
-        return True
-    if not isinstance(node.op, FloatOp) or Kind.OUTPUT not in node.op.gives:
-        return False
-    nodes = {other.name: other for other in graph}
-    return all(name in nodes and _is_head(graph, nodes[name]) for name in node.inputs)
 
 
 def _pooled_problems(graph: Graph, node: Node, result: dict[str, Kind]) -> list[Problem]:
@@ -85,14 +75,14 @@ def _problem(node: Node, why: str) -> Problem:
         f"{node.name}: {type(node.op).__name__} can't be quantized here",
         where=str(node.source),
         why=why,
-        fix="use pre-norm transformer blocks: norm, linear layers, attention or activation, linear, addition",
+        fix="use the operators that `hlsgen ops` lists",
     )
 
 
 def streams(graph: Graph, kind: dict[str, Kind]) -> list[tuple[str, ...]]:
     """Groups of int16 tensors that must share one scale, in graph order; results of Mean are not in any.
 
-    An output that adds up several heads is in one with them.
+    An output that is a sum is in one with what it adds up: several heads, or the residual stream.
     """
     group: dict[str, list[str]] = {}
     for node in graph:

@@ -67,6 +67,14 @@ def _check_overrides(graph: Graph, kinds: Mapping[str, Kind], config: QuantizeCo
         raise UsageError(problems)
 
 
+def _headroom(graph: Graph, members: tuple[str, ...], config: QuantizeConfig) -> float:
+    """The output's, where the members are all that the model ends with; the larger one for both together."""
+    if not any(name in members for name in graph.outputs):
+        return config.residual_headroom
+    inside = any(user.name not in members for name in members for user in graph.users(name))
+    return max(config.residual_headroom, config.output_headroom) if inside else config.output_headroom
+
+
 def _stream(model: Model, members: tuple[str, ...]) -> float:
     """Nothing that calibration saw saturates; a wider scale where a floor or a reader asks for it."""
     graph, config = model.graph, model.config
@@ -74,8 +82,7 @@ def _stream(model: Model, members: tuple[str, ...]) -> float:
     largest = max(model.largest(name) for name in members)
     constants = [rule_of(node).reach(node.op) for node in nodes]
     levels = (1 << (config.residual_bits - 1)) - 1
-    last = any(name in members for name in graph.outputs)
-    headroom = config.output_headroom if last else config.residual_headroom
+    headroom = _headroom(graph, members, config)
     floors = [rule_of(node).floor(node.op, model.site(node)) for node in nodes]
     floors += [model.floor(name) for name in members]
     scale = float(max(max([largest, *constants]) * headroom / levels, *floors)) or 1.0 / INT16

@@ -22,9 +22,9 @@ class Accuracy:
     float: int | None
     """Images that the float model gets right; None without labels or without its logits."""
     same_class: int | None
-    """Images that both give the same class."""
+    """Images that both give the same class; None for outputs that are no row of logits."""
     logits_db: float | None
-    """Signal to quantization noise of all logits."""
+    """Signal to quantization noise of all logits, or of the first output."""
     centred_db: float | None = None
     """The same of what differs between images: each logit's mean over the images is taken away from signal
     and error. None for a single image."""

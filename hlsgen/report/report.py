@@ -13,6 +13,7 @@ from hlsgen.boards.read import load_board
 from hlsgen.emit.page import page
 from hlsgen.fit.estimate import estimate
 from hlsgen.machine.format.commands import Load
+from hlsgen.machine.format.interface import DRAIN
 from hlsgen.machine.time.cycles import predict
 from hlsgen.machine.time.memory import board_memory
 from hlsgen.machine.time.phases import steps_of
@@ -48,6 +49,7 @@ class Report(Facts):
             "accuracy": asdict(self.accuracy),
             "quantization": dict(self.design.quantization),
             "warnings": list(self.warnings),
+            **({"outputs": outputs} if (outputs := output_costs(self.design)) else {}),
         }
 
     def html(self) -> str:
@@ -74,6 +76,7 @@ class Report(Facts):
         if self.board_cycles is not None:
             lines.append(f"on board   {self.board_cycles} cycles, with the Image in block RAM")
         lines += choice_lines(self.design.notes.get("choice", {}))
+        lines += [_output_line(item) for item in output_costs(self.design)]
         return "\n".join([*lines, *self._accuracy(), *self._embedding()])
 
     def _accuracy(self) -> list[str]:
@@ -83,9 +86,10 @@ class Report(Facts):
             before = "" if a.float is None else f"float {_percent(a.float, a.images)}, "
             lines.append(f"accuracy   {before}integer {_percent(a.integer, a.images)} of {a.images} images")
         if a.logits_db is not None:
-            same = f"{a.same_class} of {a.images} classes as float"
+            same = "" if a.same_class is None else f", {a.same_class} of {a.images} classes as float"
+            name = "output    " if a.same_class is None else "logits    "
             centred = "" if a.centred_db is None else f", {a.centred_db:.1f} dB without what images share"
-            lines.append(f"logits     {a.logits_db:.1f} dB signal to quantization noise{centred}, {same}")
+            lines.append(f"{name} {a.logits_db:.1f} dB signal to quantization noise{centred}{same}")
         return lines
 
     def _embedding(self) -> list[str]:
@@ -124,18 +128,47 @@ def make_report(design: Compiled) -> Report:
     )
 
 
+def output_costs(design: Compiled) -> list[dict[str, Any]]:
+    """Of each output of the first task that is more than a row of logits: name, shape, cycles of the array.
+
+    Its last command's. An output that is the model's own linear layer has that anyway; for another one the
+    command is there for the output alone.
+    """
+    program = design.program
+    if len(program.results()) == 1 and program.output.rows == 1:
+        return []
+    made = {view.tensor: view.command for view in program.views if view.which == DRAIN}
+    return [
+        {
+            "name": layout.name or layout.tensor,
+            "rows": layout.rows,
+            "columns": layout.columns,
+            "cycles": steps_of(program.commands[made[layout.tensor]]),
+        }
+        for layout in program.results()
+    ]
+
+
+def _output_line(item: dict[str, Any]) -> str:
+    shape = f"{item['rows']}x{item['columns']}"
+    return f"output     {item['name']}: {shape}, {item['cycles']} cycles of the array"
+
+
 def measure(design: Compiled) -> Accuracy:
     """Accuracy of golden and of the float model on the design's samples."""
     samples = design.samples
-    integers, _ = design.sample_golden
+    golden, _ = design.sample_golden
+    first = next(iter(golden.values()))
+    integers = first.reshape(len(first), -1)
     classes = integers.argmax(-1)
-    reference, labels = samples.reference, samples.labels
+    classified = design.program.output.rows == 1 and not design.graph.names
+    reference, labels = samples.reference, samples.labels if classified else None
     correct = right = same = noise = centred = None
     if labels is not None:
         correct = int((classes == labels).sum())
     if reference is not None:
         right = None if labels is None else int((reference.argmax(-1) == labels).sum())
-        same = int((reference.argmax(-1) == classes).sum())
+        same = int((reference.argmax(-1) == classes).sum()) if classified else None
         error = integers * (design.graph.type_of(design.graph.output).scale or 1.0) - reference
         noise = _decibel(reference, error)
         if len(samples) > 1:

@@ -14,7 +14,7 @@ import numpy as np
 
 from hlsgen.boards.read import load_board
 from hlsgen.errors import UsageError
-from hlsgen.ir import Graph, evaluate, outputs, quantize_images
+from hlsgen.ir import Graph, evaluate, quantize_images, results
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.program import Program
 from hlsgen.store import graph_file
@@ -63,28 +63,43 @@ class Compiled:
         warn_of_clipped(np.asarray(images), kind)
         return integers
 
-    def predict(self, images: np.ndarray, task: int = 0) -> np.ndarray:
+    def predict(self, images: np.ndarray, task: int = 0) -> np.ndarray | dict[str, np.ndarray]:
         """The golden model's logits [N, classes] for real images [N, C, H, W], as real numbers.
 
         They are the accelerator's integers times the output's scale, so equality between levels is exact.
-        `task` is the number of the model's output. An output with a row for each token has all rows one
-        after another. Raises `UsageError` for images of another shape, and for a task that is not there.
+        `task` chooses the run. An output with a row for each token has all rows one after another. A model
+        with several outputs gives all of them, [N, rows, columns], by name. Raises `UsageError` for images of
+        another shape, and for a task that is not there.
         """
-        name = self.graph.for_task(task).output
-        return self.logits(self.quantize_input(images), task) * (self.graph.type_of(name).scale or 1.0)
+        found, scales = self.results(self.quantize_input(images), task), self.scales(task)
+        real = {name: values * scales[name] for name, values in found.items()}
+        return real if self.graph.names else real[""].reshape(len(real[""]), -1)
+
+    def scales(self, task: int = 0) -> dict[str, float]:
+        """The real value of a step of each output of a run, by name; a single output has the name ''."""
+        tensors = self.graph.for_task(task).results()
+        return {name: self.graph.type_of(tensor).scale or 1.0 for name, tensor in tensors.items()}
+
+    def results(self, integers: np.ndarray, task: int = 0) -> dict[str, np.ndarray]:
+        """All outputs of the golden model, integers [N, rows, columns], for quantized images [N, C, H, W].
+
+        By name; a single output has the name ''. Raises `UsageError` without images.
+        """
+        if not len(integers):
+            raise UsageError("at least one image is needed")
+        return results(self.graph, integers, task=task)
 
     def logits(self, integers: np.ndarray, task: int = 0) -> np.ndarray:
         """The golden model's integer logits [N, classes] for quantized images [N, C, H, W].
 
-        Raises `UsageError` without images.
+        Of several outputs it is the first one. Raises `UsageError` without images.
         """
-        if not len(integers):
-            raise UsageError("at least one image is needed")
-        return outputs(self.graph, integers, task=task).reshape(len(integers), -1)
+        first = next(iter(self.results(integers, task).values()))
+        return first.reshape(len(integers), -1)
 
     @property
-    def sample_golden(self) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
-        """The first task's integer logits [N, classes] of all samples, and every tensor of the first sample.
+    def sample_golden(self) -> tuple[dict[str, np.ndarray], Mapping[str, np.ndarray]]:
+        """The first task's `results` of all samples, and every tensor of the first sample.
 
         They are worked out once, for the design and for its copies by `dataclasses.replace`.
         """
@@ -94,10 +109,13 @@ class Compiled:
             if not len(images):
                 raise UsageError("at least one image is needed")
             tensors = evaluate(self.graph, images[0])
-            first = tensors[self.graph.for_task(0).output].reshape(1, -1)
-            logits = np.concatenate([first, *([self.logits(images[1:])] if len(images) > 1 else [])])
+            others = self.results(images[1:]) if len(images) > 1 else {}
+            found = {
+                name: np.concatenate([tensors[tensor][None], *([others[name]] if others else [])])
+                for name, tensor in self.graph.for_task(0).results().items()
+            }
             small = {name: value.astype(np.int16) for name, value in tensors.items()}
-            known = self._known["golden"] = (self.graph, self.samples, (logits, small))
+            known = self._known["golden"] = (self.graph, self.samples, (found, small))
         return known[2]
 
     def trace(self, images: np.ndarray, task: int = 0) -> dict[str, np.ndarray]:

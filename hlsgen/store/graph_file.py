@@ -31,6 +31,7 @@ def save(graph: Graph) -> dict[str, bytes]:
         "format": FORMAT,
         "input": {"name": graph.input, "type": _type(graph.input_type)},
         "outputs": graph.outputs,
+        **({"names": graph.names} if graph.names else {}),
         "nodes": [_node(node, arrays) for node in graph],
     }
     text = json.dumps(document, indent=1, ensure_ascii=True) + "\n"
@@ -57,7 +58,11 @@ def parse(directory: Path, files: Mapping[str, bytes]) -> Graph:
         nodes = tuple(_read_node(item, arrays) for item in document["nodes"])
         source = document["input"]
         return Graph(
-            source["name"], TensorType(**_tuples(source["type"])), nodes, tuple(document["outputs"])
+            source["name"],
+            TensorType(**_tuples(source["type"])),
+            nodes,
+            tuple(document["outputs"]),
+            _names(document.get("names", [])),
         ).verify()
     except (*DAMAGE, HlsgenError) as error:
         raise damaged(path, "an integer graph", error) from None
@@ -74,6 +79,12 @@ def digest_of(files: Mapping[str, bytes]) -> str:
     for name in FILES:
         total.update(files[name])
     return total.hexdigest()
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise UsageError("names must be a list of texts")
+    return tuple(value)
 
 
 def _type(value: TensorType) -> dict[str, Any]:

@@ -94,6 +94,10 @@ class Serial:
         return divisor
 
 
+MOST_LOGITS = 1 << 16
+"""That `Frames` can number."""
+
+
 def memory_map(program: Program, image: bytes) -> MemoryMap:
     """Where Image, input and output lie; raises `UsageError` when image and program don't belong together.
 
@@ -105,12 +109,13 @@ def memory_map(program: Program, image: bytes) -> MemoryMap:
             f"image must have the build id {program.parameters.build_id:#010x} of its program, "
             f"not {sections.build_id:#010x}"
         )
-    if program.output.rows != 1:
+    if logits(program) > MOST_LOGITS:
         raise UsageError(
             Problem(
-                f"the output must be one row of logits, not {program.output.rows} rows",
-                where=program.output.tensor,
-                why="the board answers with a class",
+                f"the outputs must have at most {MOST_LOGITS} integers, not {logits(program)}",
+                where=", ".join(layout.tensor for layout in program.results()),
+                why="the board numbers what it answers with 16 bits",
+                fix="choose fewer outputs (--outputs)",
             )
         )
     sizes = (len(image), sections.input_bytes, sections.output_bytes)
@@ -118,8 +123,20 @@ def memory_map(program: Program, image: bytes) -> MemoryMap:
     return MemoryMap(image_bytes=image_bytes, input_bytes=input_bytes, output_bytes=output_bytes)
 
 
+def logits(program: Program) -> int:
+    """How many integers `Frames` answers with: the logits, or else all that the first task's run writes."""
+    return program.output.columns if _is_row(program) else program.drained_size() // 2
+
+
+def _is_row(program: Program) -> bool:
+    """Whether a run gives one row of logits and nothing else."""
+    return len(program.results()) == 1 and program.output.rows == 1
+
+
 def runs(program: Program) -> dict[str, int]:
     """How the logits lie, for `Frames`: between a row's words there are those of its group's other rows."""
+    if not _is_row(program):
+        return {}
     places, run = program.output.places(program.parameters)[0], program.parameters.columns
     return {"run": run, "pitch": int(places[run])} if len(places) > run else {}
 
@@ -192,7 +209,7 @@ class BoardTop(wiring.Component):
         m.submodules.host = host = RegisterHost(self._map, self._limit)
         m.submodules.frames = frames = Frames(
             input_bytes=layout.words * parameters.columns,
-            classes=self._program.output.columns,
+            classes=logits(self._program),
             timeout=self._timeout,
             **runs(self._program),
         )

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Runs the images of a plan on the accelerator with the C driver, and compares every integer of every output.
  *
- * The plan: the number of runs; of each run its task, its integers [channels][height][width] and the output that
- * it must give, int16, each padded to 4 bytes. The simulation gets of each run: the output's integers, the
+ * The plan: the number of runs; of each run its task, its integers [channels][height][width] and the outputs
+ * that it must give, int16, each part padded to 4 bytes. The simulation gets of each run: the outputs' integers, the
  * counters, the counters of each expert, and the processor's cycles from the first call to the last.
  */
 #include "board.h"
@@ -26,9 +26,20 @@ static int fail(uint32_t run, const char *call, int code)
     return code;
 }
 
+/* Integers of all outputs of a task. */
+static uint32_t integers(uint32_t task)
+{
+    const hlsgen_output *output = hlsgen_model.task[task].output, *end = output + hlsgen_model.task[task].outputs;
+    uint32_t count = 0;
+
+    for (; output != end; output++)
+        count += output->rows * output->columns;
+    return count;
+}
+
 static int compare(uint32_t run, uint32_t task, const int16_t *expected)
 {
-    const uint32_t columns = hlsgen_model.task[task].columns, count = hlsgen_model.task[task].rows * columns;
+    const uint32_t count = integers(task);
     uint32_t at;
 
     for (at = 0; at < count; at++)
@@ -49,7 +60,7 @@ static int compare(uint32_t run, uint32_t task, const int16_t *expected)
 
 static void report(uint32_t task, uint32_t cycles)
 {
-    const uint32_t count = hlsgen_model.task[task].rows * hlsgen_model.task[task].columns;
+    const uint32_t count = integers(task);
     hlsgen_expert_counters expert;
     hlsgen_counters counters;
     uint32_t at;
@@ -98,7 +109,7 @@ int main(void)
         const uint32_t *pixels = at + 1, *expected = pixels + (HLSGEN_INPUT_ELEMENTS + 3) / 4;
 
         task = *at;
-        at = expected + (hlsgen_model.task[task].rows * hlsgen_model.task[task].columns + 1) / 2;
+        at = expected + (integers(task) + 1) / 2;
         code = run_image(run, task, (const int8_t *)pixels, (const int16_t *)expected);
     }
     return code;

@@ -61,6 +61,13 @@ COMPILE = ("compile", "digits", "-o", "never_made")
         ((*COMPILE, "--samples", ""), "argument --samples: must be a path, not an empty text"),
         (("compile", "a/" * 3000, "-o", "x"), f"argument MODEL: {TOO_LONG} '{'a/' * 38}..."),
         (("compile", "digits", "-o", "a\nb"), f"argument -o/--output: {CONTROL} 'a\\nb'"),
+        (
+            ("inspect", "digits", "--outputs", "a,,b"),
+            (
+                "argument --outputs: must be names of outputs, for example last_hidden_state,pooler_output, "
+                "not 'a,,b'"
+            ),
+        ),
         (("inspect", "a\x1b[31m"), f"argument MODEL: {CONTROL} 'a\\x1b[31m'"),
         (("simulate", "\0"), f"argument DIR: {CONTROL} '\\x00'"),
         (("simulate", "x", "--task", "-1"), f"argument --task: {NATURAL} '-1'"),

@@ -85,7 +85,7 @@ class TwoSums(Tiny):
         return self.down(self.second(self.first(self.up(x))))
 
     def pool(self, x: Tensor) -> Tensor:
-        return super().pool(x).softmax(-1)  # classes
+        return super().pool(x).softmax(-1)[:, 1:]  # classes
 
 
 class Suffix(Tiny):
@@ -159,11 +159,6 @@ class Gated(Tiny):
 class Half(Tiny):
     def forward(self, image: Tensor) -> Tensor:
         return super().forward(image).half().float()  # half
-
-
-class TwoOutputs(Tiny):
-    def pool(self, x: Tensor) -> Any:
-        return self.head(self.norm(x).mean(1)), x
 
 
 class Constant(Tiny):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hlsgen.errors import UnsupportedModel
+from hlsgen.errors import CaptureWarning, UnsupportedModel
 from hlsgen.examples.digits.model import VisionTransformer
 from hlsgen.frontend import compare
 from hlsgen.frontend.capture import capture
@@ -95,8 +95,30 @@ class Tasks(nn.Module):
 
 
 def test_each_task_is_compared() -> None:
-    with pytest.raises(UnsupportedModel, match=r"^output 1 of the float Graph must be the model's"):
+    with pytest.raises(UnsupportedModel, match=r"^the output of task 1 of the float Graph"):
         capture(Tasks().eval(), (IMAGE, 0))
+
+
+class Several(nn.Module):
+    """Three outputs, one of which is wrong; a softmax is left to the host."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = tiny()
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        logits = self.inner(x)
+        wrong = logits if torch.compiler.is_exporting() else logits.roll(1, -1)
+        return {"share": logits.softmax(-1), "same": logits, "wrong": wrong}
+
+
+def test_each_output_is_compared_by_its_name() -> None:
+    with pytest.warns(CaptureWarning, match="softmax is left to the host"):
+        graph = capture(Several().eval(), IMAGE, ["same", "share"])
+    assert graph.names == ("share", "same")
+    with pytest.raises(UnsupportedModel, match=r"^output wrong of the float Graph") as caught:
+        capture(Several().eval(), IMAGE, ["same", "wrong"])
+    assert len(caught.value.problems) == 1
 
 
 def test_a_saved_export_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,13 +140,13 @@ def test_a_saved_export_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_given_image_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[np.ndarray] = []
-    original = compare.outputs
+    original = compare.results
 
-    def watch(graph: Any, images: np.ndarray, **options: Any) -> np.ndarray:
+    def watch(graph: Any, images: np.ndarray, **options: Any) -> dict[str, np.ndarray]:
         seen.append(images)
         return original(graph, images, **options)
 
-    monkeypatch.setattr(compare, "outputs", watch)
+    monkeypatch.setattr(compare, "results", watch)
     image = np.random.default_rng(3).normal(size=(1, 1, 8, 8)).astype(np.float32)
     capture(tiny(), IMAGE, image=image)
     capture(tiny(), torch.from_numpy(image))

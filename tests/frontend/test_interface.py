@@ -155,11 +155,11 @@ class Unnamed(Tiny):
         return {"classes": super().forward(image), "hidden": image}
 
 
-def test_a_mapping_without_logits_is_refused() -> None:
-    what, fix = "model must return one tensor, not 2", "wrap the model and return the logits only"
-    found, *inside = refusal(Unnamed().eval())
-    assert found == Problem(what, fix=fix, name="several outputs")
-    assert [problem.what for problem in inside] == ["the image is used outside the patch embedding"]
+def test_of_a_mapping_without_logits_every_tensor_counts() -> None:
+    with pytest.warns(CaptureWarning, match="try --outputs classes"):
+        (problem,) = refusal(Unnamed().eval())
+    assert problem.what == "output hidden: the image is used outside the patch embedding"
+    assert capture(Unnamed().eval(), IMAGE, ["classes"]).names == ()
 
 
 def test_reading_leaves_torch_as_it_was() -> None:

@@ -118,10 +118,6 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Problem]] = {
             "remove the cast or autocast",
         ),
     ),
-    "two_outputs": (
-        models.TwoOutputs,
-        Problem("model must return one tensor, not 2", fix="wrap the model and return the logits only"),
-    ),
     "constant": (models.Constant, Problem("the output must depend on the input", at("ignores"))),
     "branch": (
         models.Branch,

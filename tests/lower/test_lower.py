@@ -126,5 +126,5 @@ def test_what_no_command_executes_is_refused_with_its_place() -> None:
         "table: IntegerTable can't be lowered\n"
         "  where: act at model.py:7\n"
         "  why: no command executes this node in this place\n"
-        "  fix: use pre-norm transformer blocks: see `hlsgen ops` for what each op may follow"
+        "  fix: see `hlsgen ops` for what each op may follow"
     )

@@ -65,12 +65,18 @@ def _check_tensors(
             cosim.check(lowered.program, run, evaluate(graph, picture))
 
 
-def test_layer_norms_and_rms_norms_in_one_model(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where harnesses are built: those of equal machines once."""
+    return tmp_path_factory.mktemp("harness")
+
+
+def test_layer_norms_and_rms_norms_in_one_model(folder: Path) -> None:
     graph = integer_vit(MIXED)
     lowered = lower(graph, ArrayShape(rows=3, columns=4, depth=4, bus_bytes=8))
     kinds = {command.norm_rms for command in lowered.program.commands if command.norm_width}
     assert kinds == {0, 1}
-    harness = cosim.build(lowered.program.parameters, tmp_path, trace=True)
+    harness = cosim.build(lowered.program.parameters, folder, trace=True)
     _check_tensors(harness, lowered, graph, *_inputs(lowered, MIXED, 3))
 
 
@@ -80,13 +86,13 @@ def test_layer_norms_and_rms_norms_in_one_model(tmp_path: Path) -> None:
     ids=lambda v: v if isinstance(v, str) else _name(v),
 )
 def test_every_tensor_equals_golden_and_the_cycle_model_holds(
-    name: str, array: ArrayShape, tmp_path: Path
+    name: str, array: ArrayShape, folder: Path
 ) -> None:
     model = MODELS[name]
     graph = integer_vit(model)
     lowered = lower(graph, array)
     program = lowered.program
-    harness = cosim.build(program.parameters, tmp_path, trace=True)
+    harness = cosim.build(program.parameters, folder, trace=True)
     pictures, inputs = _inputs(lowered, model, 3)
     _check_tensors(harness, lowered, graph, pictures, inputs)
     for latency in (4, 40):
@@ -103,9 +109,7 @@ def test_every_tensor_equals_golden_and_the_cycle_model_holds(
     [CASES[0], CASES[2], CASES[3], CASES[4], CASES[8]],
     ids=lambda v: v if isinstance(v, str) else _name(v),
 )
-def test_a_machine_for_one_program_is_narrower_and_equal(
-    name: str, array: ArrayShape, tmp_path: Path
-) -> None:
+def test_a_machine_for_one_program_is_narrower_and_equal(name: str, array: ArrayShape, folder: Path) -> None:
     """Cycle for cycle, and with the same build id: the Image is the same."""
     model = MODELS[name]
     graph = integer_vit(model)
@@ -116,7 +120,7 @@ def test_a_machine_for_one_program_is_narrower_and_equal(
     assert sum(fixed.field_bits.values()) < sum(general.field_bits.values()) // 3
     pictures, inputs = _inputs(lowered, model, 2)
     found = [
-        cosim.build(parameters, tmp_path, trace=True).run(lowered.image.pack(), inputs, memory=STALLED)
+        cosim.build(parameters, folder, trace=True).run(lowered.image.pack(), inputs, memory=STALLED)
         for parameters in (fixed, general)
     ]
     for picture, run, other in zip(pictures, *found, strict=True):
@@ -132,11 +136,11 @@ def test_a_machine_for_one_program_is_narrower_and_equal(
     ],
     ids=lambda v: v if isinstance(v, str) else _name(v),
 )
-def test_packed_products_equal_golden(name: str, array: ArrayShape, tmp_path: Path) -> None:
+def test_packed_products_equal_golden(name: str, array: ArrayShape, folder: Path) -> None:
     model = MODELS[name]
     graph = integer_vit(model)
     lowered = lower(graph, array)
-    harness = cosim.build(lowered.program.parameters, tmp_path, target="xilinx", trace=True)
+    harness = cosim.build(lowered.program.parameters, folder, target="xilinx", trace=True)
     pictures, inputs = _inputs(lowered, model, 2)
     for memory in (CALM, STALLED):
         for picture, run in zip(
@@ -157,13 +161,13 @@ def test_packed_products_equal_golden(name: str, array: ArrayShape, tmp_path: Pa
     ],
     ids=lambda v: v if isinstance(v, str) else _name(v),
 )
-def test_a_machine_in_front_of_a_memory_on_the_chip(name: str, array: ArrayShape, tmp_path: Path) -> None:
+def test_a_machine_in_front_of_a_memory_on_the_chip(name: str, array: ArrayShape, folder: Path) -> None:
     """Short bursts and shallow buffers: every tensor, and the cycle model knows them."""
     model = MODELS[name]
     graph = integer_vit(model)
     lowered = lower(graph, array)
     program = lowered.program
-    harness = cosim.build(program.parameters, tmp_path, trace=True, near=True)
+    harness = cosim.build(program.parameters, folder, trace=True, near=True)
     pictures, inputs = _inputs(lowered, model, 2)
     for memory in (CALM, STALLED):
         for picture, run in zip(

@@ -65,9 +65,8 @@ def test_images_for_two_tasks_in_turn(design: Design, text: str) -> None:
     assert len(done) == len(runs) == 2 * IMAGES
     for index, (one, item) in enumerate(zip(runs, done, strict=True)):
         golden = evaluate(design.graph, design.samples.images[index // 2], index % 2)
-        np.testing.assert_array_equal(
-            item.output, golden[design.graph.outputs[index % 2]].reshape(item.output.shape)
-        )
+        (output,) = item.outputs
+        np.testing.assert_array_equal(output, golden[design.graph.outputs[index % 2]].reshape(output.shape))
         assert one.task == index % 2
         tokens = sum(count for count, _ in item.experts)
         assert tokens == CHOICES * TOKENS
@@ -83,13 +82,13 @@ def test_every_code_is_provoked_and_the_next_image_is_right(design: Design, syst
 
 def test_a_wrong_output_is_told(design: Design, text: str) -> None:
     (one,) = soc.plan(design.graph, design.samples.images[:1], (1,))
-    wrong = one.expected.copy()
+    wrong = one.expected[0].copy()
     wrong[..., 1, 2] += 1
     message = (
         rf"the firmware failed: run 0, output {wrong.shape[-1] + 2} must be {wrong[..., 1, 2].item()}, not "
     )
     with pytest.raises(Mismatch, match=message):
-        run(design, text, [replace(one, expected=wrong)])
+        run(design, text, [replace(one, expected=(wrong,))])
 
 
 def test_a_driver_that_forgets_its_cache_is_caught(design: Design, system: soc.System) -> None:

@@ -50,7 +50,7 @@ class Difference(ctypes.Structure):
     """`hlsgen_difference`."""
 
     _fields_ = (
-        *((name, ctypes.c_uint32) for name in ("image", "task", "row", "column")),
+        *((name, ctypes.c_uint32) for name in ("image", "task", "output", "row", "column")),
         ("expected", ctypes.c_int16),
         ("found", ctypes.c_int16),
     )

@@ -35,7 +35,7 @@ def test_integers_are_within_half_a_point_of_float(design: Design, task: int) ->
     with torch.no_grad():
         floats = model(torch.from_numpy(IMAGES), task)[task].numpy()
     classes = floats.shape[-1]
-    integers = design.predict(IMAGES, task).reshape(len(IMAGES), -1, classes)
+    integers = np.asarray(design.predict(IMAGES, task)).reshape(len(IMAGES), -1, classes)
     exact = 100 * float((floats.reshape(integers.shape).argmax(-1) == WANTED[task]).mean())
     found = 100 * float((integers.argmax(-1) == WANTED[task]).mean())
     print(f"task {task}: float {exact:.2f} %, integer {found:.2f} %")

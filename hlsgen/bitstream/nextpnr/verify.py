@@ -28,7 +28,7 @@ HOST, DESIGN, VECTORS = "host/hlsgen_host.py", "host/design.json", "host/vectors
 
 @dataclass(frozen=True)
 class Vectors:
-    """Images [N, C, H, W] and their logits [N, classes], of the project's self test."""
+    """Images [N, C, H, W] and all outputs [N, integers] one behind the other, of the project's self test."""
 
     images: np.ndarray
     logits: np.ndarray
@@ -122,16 +122,18 @@ def _run(device: Any, host: ModuleType, vectors: Vectors, index: int, progress: 
     where, fix = f"image {index} of the self test", "please report it, with the project: the netlist is wrong"
     begun = time.monotonic()
     try:
-        label, logits = device.run(vectors.images[index], timeout=IMAGE_SECONDS)
+        label, found = device.run(vectors.images[index], timeout=IMAGE_SECONDS)
     except (host.BoardError, TimeoutError) as error:
         raise Mismatch(Problem(f"the netlist must answer: {error}", where=where, fix=fix)) from None
+    parts = found.values() if isinstance(found, dict) else [found]
+    logits = np.concatenate([np.ravel(part) for part in parts])
     wrong = np.flatnonzero(logits != expected)
     if len(wrong):
         first = wrong[0]
         what = f"the netlist's logit {first} must be {expected[first]}, not {logits[first]}"
         why = f"{len(wrong)} of {len(expected)} logits differ from golden"
         raise Mismatch(Problem(what, where=where, why=why, fix=fix))
-    if label != np.argmax(expected):
+    if label is not None and label != np.argmax(expected):
         what = f"the netlist's class must be {np.argmax(expected)}, not {label}"
         raise Mismatch(Problem(what, where=where, why="all logits are equal to golden", fix=fix))
     progress(f"image {index + 1}: class {label}, equal ({time.monotonic() - begun:.1f} s)")
@@ -141,8 +143,10 @@ def _run(device: Any, host: ModuleType, vectors: Vectors, index: int, progress: 
 def _vectors(folder: Path) -> Vectors:
     try:
         with (folder / VECTORS).open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            images, outputs = stored["images"], stored["outputs"].astype(np.int64)
-        return Vectors(images, outputs.reshape(len(images), -1))
+            count = len(json.loads((folder / DESIGN).read_text())["tasks"][0])
+            names = ["outputs", *(f"outputs_{number}" for number in range(1, count))]
+            images, outputs = stored["images"], [stored[name].astype(np.int64) for name in names]
+        return Vectors(images, np.concatenate([part.reshape(len(images), -1) for part in outputs], -1))
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
         raise _damaged(folder / VECTORS, "images and outputs", error) from None
 

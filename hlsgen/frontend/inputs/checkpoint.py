@@ -118,8 +118,9 @@ def _sizes(config: Any) -> tuple[int, int, int] | None:
     size: Any = getattr(config, "image_size", None)
     channels: Any = getattr(config, "num_channels", 3)
     height, width = size if isinstance(size, list | tuple) and len(size) == 2 else (size, size)
-    plain = all(isinstance(item, int) and 0 < item < 1 << 13 for item in (channels, height, width))
-    return (channels, height, width) if plain else None
+    sizes: list[Any] = [channels, height, width]
+    plain = all(isinstance(item, int) and 0 < item < 1 << 13 for item in sizes)
+    return (sizes[0], sizes[1], sizes[2]) if plain else None
 
 
 def _fix(path: Path) -> str:

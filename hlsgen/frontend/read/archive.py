@@ -15,8 +15,9 @@ import torch
 
 from hlsgen.errors import HlsgenError, Problem, UsageError, shown
 from hlsgen.frontend.read.bounds import MOST_ELEMENTS, Damaged, Members, allowance, reason, strict_json
-from hlsgen.frontend.read.export import GETITEM, Call, Constant, Export, Input, Opaque, Ref, logits_only
+from hlsgen.frontend.read.export import GETITEM, Call, Constant, Export, Input, Opaque, Ref
 from hlsgen.frontend.read.foreign import refuse_pickle
+from hlsgen.frontend.read.leaves import NONE, Tree, leaf_names, tree
 from hlsgen.frontend.read.places import clean, source
 
 SCHEMA = 8
@@ -152,27 +153,27 @@ def _from_module(module: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Ex
         ((kind, content),) = spec.items()
         if kind == "user_output":
             result = _argument(content["arg"])
-            outputs.append(result if isinstance(result, Ref) else Opaque(type(result).__name__))
+            other = NONE if result is None else Opaque(type(result).__name__)
+            outputs.append(result if isinstance(result, Ref) else other)
         else:
             mutations.append(clean(str(content["arg"]["name"])))
     shapes = {name: _shape(meta["sizes"]) for name, meta in graph["tensor_values"].items()}
     calls = tuple(call for node in graph["nodes"] for call in _calls(node, shapes))
-    return Export(tuple(inputs), constants, calls, _logits(module, outputs), tuple(mutations))
+    return Export(tuple(inputs), constants, calls, tuple(outputs), tuple(mutations), _names(module))
 
 
-def _logits(module: dict[str, Any], outputs: list[Ref | Opaque]) -> tuple[Ref | Opaque, ...]:
-    """See `logits_only`; what the forward pass returned is described as JSON within the JSON."""
+def _names(module: dict[str, Any]) -> tuple[str, ...]:
+    """The outputs' names; what the forward pass returned is described as JSON within the JSON."""
     (whole,) = (entry for entry in module["module_call_graph"] if entry["fqn"] == "")
     _, spec = strict_json(whole["signature"]["out_spec"].encode())
-    if not spec["type"] or spec["context"] is None:
-        return tuple(outputs)
-    return logits_only(
-        outputs, strict_json(spec["context"].encode()), [_leaves(child) for child in spec["children_spec"]]
-    )
+    return leaf_names(_tree(spec))
 
 
-def _leaves(spec: dict[str, Any]) -> int:
-    return sum(map(_leaves, spec["children_spec"])) if spec["type"] else 1
+def _tree(spec: dict[str, Any]) -> Tree | None:
+    if not spec["type"]:
+        return None
+    context = None if spec["context"] is None else strict_json(spec["context"].encode())
+    return tree(context, [_tree(child) for child in spec["children_spec"]])
 
 
 def _input(graph: dict[str, Any], argument: dict[str, Any]) -> Input | Opaque:

@@ -15,6 +15,9 @@ from hlsgen.ir import Source
 GETITEM = "getitem"
 """Target of a call that takes one of several results."""
 
+Reference = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
+"""What computes a program's outputs from its inputs."""
+
 
 @dataclass(frozen=True)
 class Ref:
@@ -75,21 +78,10 @@ class Export:
     calls: tuple[Call, ...]
     outputs: tuple[Ref | Opaque, ...]
     mutations: tuple[str, ...] = field(default=())
-    reference: Callable[[Sequence[np.ndarray]], list[np.ndarray]] | None = field(default=None, compare=False)
+    names: tuple[str, ...] = ()
+    """Of the outputs, each by its path in what the model returns; '' is that of a tensor alone."""
+    reference: Reference | None = field(default=None, compare=False)
     """What computes the outputs by other means than the calls; None: only the calls do."""
-
-
-def logits_only(outputs: list[Ref | Opaque], keys: object, leaves: Sequence[int]) -> tuple[Ref | Opaque, ...]:
-    """The logits of a mapping with the key `logits`, as `transformers` returns it; else all outputs.
-
-    `keys` are the mapping's, or whatever describes another kind of result; `leaves` counts each value's
-    outputs.
-    """
-    if not isinstance(keys, list) or "logits" not in keys or len(keys) != len(leaves):
-        return tuple(outputs)
-    index = keys.index("logits")
-    start = sum(leaves[:index])
-    return tuple(outputs[start : start + leaves[index]])
 
 
 def refs(argument: Any) -> Iterator[str]:

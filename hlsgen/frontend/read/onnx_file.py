@@ -18,6 +18,7 @@ from hlsgen.errors import HlsgenError, Problem, UnsupportedModel, UsageError
 from hlsgen.frontend.read import onnx_layers, onnx_views
 from hlsgen.frontend.read.bounds import Damaged, printable, reason
 from hlsgen.frontend.read.export import Export, Input, Opaque, Ref
+from hlsgen.frontend.read.leaves import Tree, leaf_names, plain
 from hlsgen.frontend.read.onnx_node import OPERATORS, Node
 from hlsgen.frontend.read.onnx_program import BEHIND, Program, Unreadable
 from hlsgen.frontend.read.onnx_reference import reference
@@ -117,8 +118,10 @@ class _Reader:
             self._node(proto)
         outputs = [self.values.get(item.name) for item in self._graph.output]
         named = tuple(item if isinstance(item, Ref) else Opaque("a constant") for item in outputs)
-        calls = tuple(self.program.calls)
-        return Export(self.inputs, self.program.constants, calls, named, reference=reference(self._model))
+        calls, constants = tuple(self.program.calls), self.program.constants
+        names = leaf_names(Tree(tuple(plain(item.name) for item in self._graph.output), (None,) * len(named)))
+        names = names if len(names) > 1 else ("",)
+        return Export(self.inputs, constants, calls, named, names=names, reference=reference(self._model))
 
     def _input(self, item: Any, shape: Sequence[int] | None) -> Input | Opaque:
         kind = item.type.tensor_type

@@ -13,10 +13,11 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind, OutputKind, TensorArgument
+from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind, TensorArgument
 from torch.fx import Node, proxy
 
-from hlsgen.frontend.read.export import GETITEM, Call, Constant, Export, Input, Opaque, Ref, logits_only
+from hlsgen.frontend.read.export import GETITEM, Call, Constant, Export, Input, Opaque, Ref
+from hlsgen.frontend.read.leaves import NONE, Tree, leaf_names, tree
 from hlsgen.frontend.read.places import is_library, source
 
 
@@ -157,14 +158,17 @@ def from_exported(exported: ExportedProgram) -> Export:
             mutations.append(spec.target or spec.arg.name)
         elif isinstance(spec.arg, TensorArgument):
             outputs.append(Ref(spec.arg.name))
+        elif isinstance(spec.arg, ConstantArgument) and spec.arg.value is None:
+            outputs.append(NONE)
         else:
             outputs.append(Opaque(type(spec.arg).__name__))
     calls = tuple(call for node in exported.graph.nodes for call in _calls(node))
-    return Export(tuple(inputs), constants, calls, _logits(exported, outputs), tuple(mutations))
+    names = leaf_names(tree_of(exported.call_spec.out_spec))
+    return Export(tuple(inputs), constants, calls, tuple(outputs), tuple(mutations), names)
 
 
-def _logits(exported: ExportedProgram, outputs: list[Ref | Opaque]) -> tuple[Ref | Opaque, ...]:
-    spec: Any = exported.call_spec.out_spec
+def tree_of(spec: Any) -> Tree | None:
+    """What the model returns, from PyTorch's description; None for a tensor alone."""
     if spec is None or spec.is_leaf():
-        return tuple(outputs)
-    return logits_only(outputs, spec.context, [child.num_leaves for child in spec.children()])
+        return None
+    return tree(spec.context, [tree_of(child) for child in spec.children()])

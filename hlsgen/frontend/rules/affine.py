@@ -20,9 +20,6 @@ from hlsgen.frontend.rules.tokens import Operand, operand
 from hlsgen.ops import Add, Combine
 from hlsgen.ops.kinds import FloatOp, Part
 
-_COPIED = (Part.ATTENTION, Part.ACTIVATION, Part.MEAN, Part.NORM)
-"""What has 8 bits: a linear layer copies it to 16, where a residual stream begins or it is added to one."""
-
 
 def _double(number: Any) -> torch.Tensor:
     return torch.as_tensor(number, dtype=torch.float64)
@@ -103,10 +100,6 @@ def _plus(at: CallSite, first: Term, second: Term) -> Term:
     """The sum of two terms; the second is no sum."""
     if isinstance(second.op, Mixture) and is_stream(first):
         return at.terms.make(Combine(), (first, *second.inputs), at.name("combine"), at.call.source)
-    if _part(first) in _COPIED:
-        first = at.terms.copied(first)
-    if _part(second) in _COPIED:
-        second = at.terms.copied(second)
     return at.terms.make(Add(), (first, second), at.name("add"), at.call.source)
 
 

@@ -9,7 +9,7 @@ from hlsgen.errors import Problem
 from hlsgen.frontend.rules.placement import placed
 from hlsgen.frontend.rules.terms import Term, Unknown, is_head_sum
 from hlsgen.ir import Graph, GraphBuilder
-from hlsgen.ops import Context, Linear
+from hlsgen.ops import Context
 from hlsgen.ops.kinds import FloatOp, Part, either
 
 
@@ -61,20 +61,8 @@ def check(*outputs: Term) -> list[Problem]:
         what = _misplaced(term.op, term, refused) or term.op.unfit()
         if what:
             refused.add(term)
-            why, fix = term.op.advice
-            name, general = placed(term)
-            problems.append(Problem(what, str(term.source), why, fix or general, name))
-    problems += [
-        Problem(
-            f"the output must be the result of a linear layer, not {kind(output)}",
-            where=str(output.source),
-            why="the last command streams a linear layer's results out",
-            fix="end the model with a linear layer; one of ones on the diagonal changes nothing",
-            name="output of another layer",
-        )
-        for output in dict.fromkeys(outputs)
-        if not isinstance(output.op, Linear | Unknown) and output not in heads
-    ]
+            name, why, fix = placed(term)
+            problems.append(Problem(what, str(term.source), why, fix, name))
     return problems
 
 
@@ -100,14 +88,17 @@ def _misplaced(op: FloatOp, term: Term, refused: set[Term]) -> str:
     return ""
 
 
-def emit(*outputs: Term) -> Graph:
-    """The verified Graph; one output for each task."""
-    terms = order(*outputs)
+def emit(*outputs: Term, names: Sequence[str] = (), early: Sequence[Term] = ()) -> Graph:
+    """The verified Graph; its outputs task by task, `names`: see `Graph`.
+
+    early: the outputs in another order, to which the nodes keep.
+    """
+    terms = order(*(early or outputs))
     image = next(term for term in terms if term.op is None)
     builder = GraphBuilder(image.name, image.type)
-    names = {image: image.name}
+    known = {image: image.name}
     for term in terms:
         if term.op is not None:
-            inputs = [names[before] for before in term.inputs]
-            names[term] = builder.add(term.name, term.op, inputs, term.source)
-    return builder.finish(*(names[output] for output in outputs))
+            inputs = [known[before] for before in term.inputs]
+            known[term] = builder.add(term.name, term.op, inputs, term.source)
+    return builder.finish(*(known[output] for output in outputs), names=names)

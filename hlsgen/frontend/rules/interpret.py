@@ -8,7 +8,6 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -22,17 +21,15 @@ from hlsgen.frontend.rules.constants import fold, foldable, functional, is_check
 from hlsgen.frontend.rules.decompose import decomposable, parts
 from hlsgen.frontend.rules.dense_experts import OPERATOR
 from hlsgen.frontend.rules.inplace import constant_writes, overwritten
+from hlsgen.frontend.rules.results import POISON, Reading, Results
 from hlsgen.frontend.rules.routing import THREE_WAYS
 from hlsgen.frontend.rules.rule import REWRITES, RULES, CallSite
-from hlsgen.frontend.rules.signs import ENDS
-from hlsgen.frontend.rules.site import Neighbours, Site, short
-from hlsgen.frontend.rules.terms import Refusal, Task, Term, Terms, Value
-from hlsgen.frontend.rules.tokens import settle
+from hlsgen.frontend.rules.site import Neighbours, Site
+from hlsgen.frontend.rules.terms import Refusal, Task, Terms, Value
 from hlsgen.frontend.rules.unknowns import choices, is_unknown
 from hlsgen.frontend.rules.unknowns import result as unknown
 from hlsgen.frontend.rules.views import SAME, VIEWS
 from hlsgen.ir import Source, TensorType
-from hlsgen.ops import Choose
 
 for _module in pkgutil.iter_modules(rules.__path__):
     importlib.import_module(f"{rules.__name__}.{_module.name}")  # each registers its rules
@@ -63,19 +60,8 @@ _FIXES = {
     "wrap_with_autocast": "remove autocast from the model's forward",
     "cond": "use torch.where, or decide outside the model: hardware runs one fixed program",
 }
-_POISON = object()
 _NUMBERS = ("aten.item.default", "aten._local_scalar_dense.default")
 _CHOICES = ("aten.topk.default", "aten.max.dim", "aten.argmax.default", "aten.sort.default")
-
-
-@dataclass
-class Reading:
-    """What became of every call, the output's term and all problems."""
-
-    status: dict[str, str] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    outputs: tuple[Term, ...] = ()
-    """One for each task; empty while any of them has a problem."""
 
 
 def unsupported(target: str) -> Refusal:
@@ -132,7 +118,7 @@ class Reader:
                 self.reading.status[call.name] = UNUSED
             else:
                 self._read(call)
-        self._finish()
+        Results(self.export, self.terms, self.values, self.neighbours).finish(self.reading)
         return self.reading
 
     def _refuse(self, call: Call, refusal: Refusal) -> None:
@@ -146,7 +132,7 @@ class Reader:
         """Go on with an unknown value where the shape is known, so that later problems show too."""
         arguments = [self.values.get(name) for name in uses(call)]
         known = call.shape is not None
-        self.values[call.name] = unknown(self.terms, call.shape or (), arguments) if known else _POISON
+        self.values[call.name] = unknown(self.terms, call.shape or (), arguments) if known else POISON
         self.reading.status[call.name] = BLOCKED
 
     def _verdict(self, call: Call) -> Refusal | None:
@@ -171,10 +157,10 @@ class Reader:
 
     def _read(self, call: Call) -> None:
         given = [self.values.get(name) for name in uses(call)]
-        fixed = not any(item is _POISON for item in given) and not _has_value(given)
+        fixed = not any(item is POISON for item in given) and not _has_value(given)
         if not known(call.target) and not (fixed and foldable(call.target)):
             self._refuse(call, unsupported(call.target))
-        elif any(self.values.get(name) is _POISON for name in uses(call)):
+        elif any(self.values.get(name) is POISON for name in uses(call)):
             self._block(call)
         else:
             self._try(call)
@@ -260,44 +246,6 @@ class Reader:
         if isinstance(argument, list | tuple):
             return type(argument)(self._resolve(item) for item in argument)
         return argument
-
-    def _finish(self) -> None:
-        terms = [self._output(output) for output in self.export.outputs]
-        choices = {len(term.inputs) for term in self.terms.made if isinstance(term.op, Choose)}
-        tasks = max(choices, default=len(terms))
-        if len(terms) == 1:
-            terms = terms * tasks
-        if len(choices) > 1 or len(terms) != tasks:
-            self.reading.problems.append(
-                Problem(
-                    f"the model must return an output for each task: {tasks}, not {len(terms)}",
-                    why=f"its experts have routers for {', '.join(map(str, sorted(choices)))} tasks",
-                    fix="return a tuple with one tensor for each router, or one for all",
-                )
-            )
-        self.reading.outputs = tuple(term for term in terms if term is not None)
-        if len(self.reading.outputs) < len(terms):
-            self.reading.outputs = ()
-
-    def _output(self, output: Ref | Opaque) -> Term | None:
-        value = self.values.get(output.name, _POISON) if isinstance(output, Ref) else _POISON
-        if value is _POISON:
-            return None
-        try:
-            if not isinstance(value, Value):
-                raise Refusal("the output must depend on the input")
-            return settle(self.terms, value, "output")
-        except Refusal as refusal:
-            self.reading.problems.append(self._bad_output(output, refusal))
-            return None
-
-    def _bad_output(self, output: Ref | Opaque, refusal: Refusal) -> Problem:
-        call = self.neighbours.makers.get(output.name) if isinstance(output, Ref) else None
-        if call is not None and short(call) in ENDS:
-            return named(Site(call, refusal.what, self.neighbours, self.values), refusal)
-        fix = refusal.fix or "return the result of the last norm or linear layer, for all tokens or one"
-        where = str(call.source) if call is not None else ""
-        return Problem(refusal.what, where, refusal.why, fix, "output of another kind")
 
 
 def _has_value(arguments: Sequence[Any]) -> bool:

@@ -14,7 +14,6 @@ from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rule
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Value
 from hlsgen.frontend.rules.tokens import Operand, matrix, of_input, operand, owners
 from hlsgen.ops import Add, AddConstant, Combine, LayerNorm, Linear, Mean, Select
-from hlsgen.ops.kinds import FloatOp, Part
 from hlsgen.ops.norm import Norm
 
 
@@ -139,7 +138,4 @@ def normalised(at: CallSite, op: Norm, x: Value, name: str) -> Value:
         raise Refusal("a constant in front of a norm has no place")
     if found.factor != 1.0:
         op = op.of_scaled(found.factor)
-    before = found.term.op
-    narrow = isinstance(before, FloatOp) and before.part in (Part.NORM, Part.ATTENTION, Part.ACTIVATION)
-    term = at.terms.copied(found.term) if narrow else found.term
-    return at.emit(op, (term,), name, x.shape)
+    return at.emit(op, (found.term,), name, x.shape)

@@ -1,62 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The names of what has no place in the Graph although each op is known: one table."""
+"""What stands where it can't: its name, why it can't, and what to do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from hlsgen.frontend.rules.terms import Term
-from hlsgen.ops import Add, Linear, Mean, Scores, Softmax
-from hlsgen.ops.kinds import FloatOp, Part
-from hlsgen.ops.norm import Norm
+from hlsgen.ops import Combine, Scores, Softmax
+from hlsgen.ops.kinds import TOKENS, FloatOp, Part
 
-
-def _reads(term: Term, part: Part) -> bool:
-    return any(isinstance(before.op, FloatOp) and before.op.part is part for before in term.inputs)
-
-
-def _normal(term: Term) -> bool:
-    return any(isinstance(before.op, Norm) for before in term.inputs)
-
-
-_TABLE: tuple[tuple[str, Callable[[Term], bool], str], ...] = (
-    (
-        "post-norm",
-        lambda term: isinstance(term.op, Add) and _normal(term),
-        "use pre-norm blocks: x = x + attention(norm(x)); x = x + mlp(norm(x))",
-    ),
-    (
-        "norm of a branch",
-        lambda term: isinstance(term.op, Norm) and _reads(term, Part.LINEAR),
-        "norm the residual stream in front of the branch, not what a linear layer gives",
-    ),
-    (
-        "sum of streams",
-        lambda term: isinstance(term.op, Add),
-        "add results of linear layers to one residual stream",
-    ),
-    (
-        "layers without a norm between",
-        lambda term: isinstance(term.op, Linear),
-        "put a LayerNorm or an activation in front of it",
-    ),
-    (
-        "attention scale",
-        lambda term: isinstance(term.op, Scores | Softmax),
-        "divide the scores by the square root of a head's channels",
-    ),
-    (
-        "pooling of tokens",
-        lambda term: isinstance(term.op, Mean),
-        "average the tokens of the residual stream, or the last norm's result",
-    ),
+_ATTENTION = (
+    "scores or weights used elsewhere",
+    "attention scores and their softmax never leave the machine",
+    "use scaled_dot_product_attention, and nothing but its result",
+)
+_MIXTURE = (
+    "parts of a mixture used elsewhere",
+    "routers, gates and experts work together: a mixture is added to the residual stream as a whole",
+    "use hlsgen.nn.MoE on a norm's result, and add what it gives: x + moe(norm(x))",
+)
+_PATCHES = (
+    "patches without an embedding",
+    "the image's patches are read by linear layers only",
+    "begin with a convolution whose stride is its kernel",
+)
+_PLACES = {
+    Part.PATCHES: _PATCHES,
+    Part.SCORES: _ATTENTION,
+    Part.SOFTMAX: _ATTENTION,
+    Part.EXPERTS: _MIXTURE,
+    Part.MIXTURE: _MIXTURE,
+    Part.ROUTING: _MIXTURE,
+    Part.CHOICE: _MIXTURE,
+}
+"""By the part that is read in the wrong place; all other parts are rows of tokens, which any op reads."""
+_NUMBERS = (
+    "numbers of a layer",
+    "the machine's integers have no form for them",
+    "use numbers that are finite and positive where the operator says so",
+)
+_SCALE = (
+    "attention scale",
+    "scores are multiplied by one positive number",
+    "divide the scores by the square root of a head's channels",
 )
 
 
-def placed(term: Term) -> tuple[str, str]:
-    """The name of a misplaced term and what to do; the op's words where the table has none."""
-    for name, shown_by, fix in _TABLE:
-        if shown_by(term):
-            return name, fix
-    words = term.op.words() if isinstance(term.op, FloatOp) else "a layer"
-    return f"place of {words}", "use pre-norm blocks: x = x + attention(norm(x)); x = x + mlp(norm(x))"
+def placed(term: Term) -> tuple[str, str, str]:
+    """The name of a term that is misplaced or has numbers that can't be, why, and what to do."""
+    parts = [_part(before) for before in term.inputs]
+    wrong = [part for part in parts if part is not None and part not in TOKENS and part in _PLACES]
+    reads = {part for read in _reads(term) for part in read}
+    for part in wrong:
+        if part not in reads:
+            return _PLACES[part]
+    if isinstance(term.op, Combine) or _part(term) in (Part.EXPERTS, Part.ROUTING):
+        return _MIXTURE
+    if isinstance(term.op, Scores | Softmax):
+        return _SCALE
+    return _PATCHES if None in parts else _NUMBERS
+
+
+def _part(term: Term) -> Part | None:
+    return term.op.part if isinstance(term.op, FloatOp) else None
+
+
+def _reads(term: Term) -> list[tuple[Part, ...]]:
+    """The parts that each input may be."""
+    op = term.op
+    return [read.parts for read in op.reading(len(term.inputs))] if isinstance(op, FloatOp) else []

@@ -20,7 +20,6 @@ from hlsgen.frontend.rules.rule import CallSite, computed, rule
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Unknown, Value
 from hlsgen.frontend.rules.tokens import source
 from hlsgen.ops import Activation
-from hlsgen.ops.kinds import FloatOp, Part
 from hlsgen.ops.pointwise import NAMED, compose, function
 
 _DIRECT = {
@@ -180,15 +179,8 @@ def _activation(at: CallSite, term: Term, name: str) -> Term:
     op, shown = Activation(function=name), name if name in NAMED else "activation"
     return at.terms.cached(
         ("activation", term, name),
-        lambda: at.terms.make(op, (readable(at, term),), at.name(shown), at.call.source),
+        lambda: at.terms.make(op, (term,), at.name(shown), at.call.source),
     )
-
-
-def readable(at: CallSite, term: Term) -> Term:
-    """The term, or a linear layer that copies it where an activation can't read it."""
-    if isinstance(term.op, FloatOp) and term.op.part in (Part.NORM, Part.ATTENTION, Part.MEAN):
-        return at.terms.copied(term)
-    return term
 
 
 def canonical(text: str) -> tuple[str, float]:

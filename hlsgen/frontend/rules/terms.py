@@ -21,7 +21,7 @@ from hlsgen.errors import HlsgenError
 from hlsgen.frontend.read.places import identifier
 from hlsgen.ir import Op, Source, TensorType
 from hlsgen.ops import Activation, Add, AddConstant, Linear, Patches, Select
-from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
+from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
 
 
 class Refusal(HlsgenError):
@@ -224,12 +224,6 @@ class Terms:
         kind = TensorType((sum(term.size for term in terms),))
         return self.cached(("join", terms), lambda: self.new(Join(), terms, "join", source, kind))
 
-    def copied(self, term: Term) -> Term:
-        """A linear layer that gives its input: what has 8 bits gets 16, or can be read by an activation."""
-        width = term.shape[-1]
-        op = Linear(weight=np.eye(width, dtype=np.float32), bias=np.zeros(width, np.float32))
-        return self.cached(("copy", term), lambda: self.make(op, (term,), f"{term.name}_copy", term.source))
-
     def rows(self, term: Term, start: int, stop: int) -> Term:
         """A range of tokens, taken before layers that work token by token."""
         if (start, stop) == (0, term.shape[0]):
@@ -284,9 +278,7 @@ class Terms:
 
     def _placed(self, term: Term, offset: torch.Tensor) -> Term:
         """The term plus a constant for each token, where a residual stream may begin."""
-        if isinstance(term.op, FloatOp) and term.op.part is Part.NORM:
-            term = self.copied(term)
-        if not isinstance(term.op, Linear):
+        if not (isinstance(term.op, FloatOp) and term.op.part in TOKENS):
             raise _nowhere()
         constant = offset.numpy()
         op = AddConstant(value=constant)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -83,15 +84,20 @@ class InputLayout:
 
 @dataclass(frozen=True, kw_only=True)
 class OutputLayout:
-    """The output tensor [rows, columns] as int16 words in drain order: sweep, tile, block, row.
+    """An output tensor [rows, columns] as int16 words in drain order: sweep, tile, block, row.
 
-    The last tile has whole groups of rows; rows beyond the tensor are zero.
+    The last tile has whole groups of rows; rows beyond the tensor are zero. The outputs of a run lie one
+    behind the other in the order of their commands, without a gap.
     """
 
     tensor: str
     rows: int
     columns: int
     sweeps: int = 1
+    name: str = ""
+    """Of a run's outputs, where there are several."""
+    start: int = 0
+    """Integers of the run's outputs that lie before this one."""
 
     def size(self, parameters: MachineParameters) -> int:
         """Bytes, padded to 64."""
@@ -118,7 +124,7 @@ class OutputLayout:
         return found
 
     def places(self, parameters: MachineParameters) -> np.ndarray:
-        """int64 [rows, columns]: of each element the number of its int16 in the output."""
+        """int64 [rows, columns]: of each element the number of its int16 in this output."""
         lanes, start = parameters.columns, 0
         padded = parameters.padded_rows(self.rows)
         result = np.zeros((padded, ceil_div(self.columns, lanes) * lanes), np.int64)
@@ -130,7 +136,7 @@ class OutputLayout:
         return result[: self.rows, : self.columns]
 
     def pack(self, value: np.ndarray, parameters: MachineParameters) -> bytes:
-        """The bytes that the machine writes for the tensor `value`: the inverse of `unpack`."""
+        """The bytes that the machine writes for `value` where it is the only output; `unpack` reads them."""
         return pad(self.drained(value, parameters).tobytes())
 
     def drained(self, value: np.ndarray, parameters: MachineParameters) -> np.ndarray:
@@ -141,9 +147,9 @@ class OutputLayout:
         return words
 
     def unpack(self, data: bytes, parameters: MachineParameters) -> np.ndarray:
-        """int64 [rows, columns] from the bytes that the machine wrote."""
+        """int64 [rows, columns] from the bytes that the machine wrote in a run."""
         words = np.frombuffer(data[: len(data) // 2 * 2], "<i2")
-        return words[self.places(parameters)].astype(np.int64)
+        return words[self.start + self.places(parameters)].astype(np.int64)
 
 
 def pad(data: bytes) -> bytes:
@@ -161,14 +167,47 @@ class Program:
     views: tuple[View, ...]
     input: InputLayout
     outputs: tuple[OutputLayout, ...]
-    """One for each task."""
+    """Those of a run, task by task."""
     task_macs: tuple[int, ...]
     """Useful multiply-accumulates per image and task: those of the mathematical model, no padding."""
 
     @property
     def output(self) -> OutputLayout:
-        """The first task's output."""
+        """The first output of the first task."""
         return self.outputs[0]
+
+    def results(self, task: int = 0) -> tuple[OutputLayout, ...]:
+        """The outputs of a run for `task`, in the order of their names."""
+        each = len({layout.name for layout in self.outputs})
+        return self.outputs[task * each : (task + 1) * each]
+
+    @property
+    def runs(self) -> tuple[tuple[OutputLayout, ...], ...]:
+        """`results` of every task."""
+        return tuple(self.results(task) for task in range(len(self.task_macs)))
+
+    def drained_size(self, task: int = 0) -> int:
+        """Bytes that DRAIN gives in a run, without padding at their end."""
+        p = self.parameters
+        return max((2 * item.start + item.drained_size(p) for item in self.results(task)), default=0)
+
+    @property
+    def output_bytes(self) -> int:
+        """Bytes of the output of any run, padded to 64."""
+        most = max(self.drained_size(task) for task in range(len(self.task_macs)))
+        return ceil_div(most, SECTION_ALIGN) * SECTION_ALIGN
+
+    def pack_outputs(self, values: Sequence[np.ndarray], task: int = 0) -> bytes:
+        """What the machine writes in a run, for the values of `results(task)`; padded to `output_bytes`."""
+        region = np.zeros(self.output_bytes // 2, "<i2")
+        for layout, value in zip(self.results(task), values, strict=True):
+            words = layout.drained(value, self.parameters)
+            region[layout.start : layout.start + len(words)] = words
+        return region.tobytes()
+
+    def unpack_outputs(self, data: bytes, task: int = 0) -> tuple[np.ndarray, ...]:
+        """int64 [rows, columns] of each of `results(task)` from the bytes that the machine wrote."""
+        return tuple(layout.unpack(data, self.parameters) for layout in self.results(task))
 
     @property
     def macs(self) -> int:
@@ -215,6 +254,8 @@ class Program:
 _NEEDED = ("parameters", "input", "output", "macs")
 """Kinds of lines of `program.txt` of which there must be one."""
 _LISTED = ("region", "view", "command")
+_LATER = ("name", "start")
+"""Fields of an output that only one of several has."""
 _RECORDS: dict[str, type] = {
     "parameters": MachineParameters,
     "input": InputLayout,
@@ -237,7 +278,13 @@ def _value(key: str, text: str, number: int) -> Any:
 
 
 def _fields(value: Any) -> str:
-    return " ".join(f"{item.name}={getattr(value, item.name)}" for item in dataclasses.fields(value))
+    """The fields; of an output without a name only what it had before there were several."""
+    later = _LATER if isinstance(value, OutputLayout) and not value.name else ()
+    return " ".join(
+        f"{item.name}={getattr(value, item.name)}"
+        for item in dataclasses.fields(value)
+        if item.name not in later
+    )
 
 
 def _parse(cls: type[_T], text: str, number: int) -> _T:

@@ -291,7 +291,7 @@ class _Model:
     def _leaving(self) -> int:
         """Cycles in which zeros fill up the output, a word or a beat each, and its last burst leaves."""
         p, size = self.p, self.image.output_bytes
-        drained = self.program.outputs[self.plan.task].drained_size(p) if self.program.outputs else size
+        drained = self.program.drained_size(self.plan.task) if self.program.outputs else size
         padding = ceil_div(size - drained, min(p.bus_bytes, 2 * p.columns * p.row_width))
         burst = burst_bytes(p.bus_bytes, self.memory.near)
         return padding + beats_of(size - (ceil_div(size, burst) - 1) * burst if size else 0, p.bus_bytes)

@@ -100,7 +100,7 @@ def project(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Path:
         "input_shape": [1, 2, 2],
         "input_axes": list(InputLayout.AXES),
         "row_elements": 2,
-        "output_shape": [1, 2],
+        "tasks": [[{"name": "", "shape": [1, 2], "start": 0, "scale": 1.0, "pieces": [[0, 1, 0, 2]]}]],
     }
     (folder / "host/design.json").write_text(json.dumps(facts))
     (folder / "host/hlsgen_host.py").write_text(render("serial/hlsgen_host.py", {}))

@@ -115,6 +115,11 @@ def build_graph(graph: Graph, inputs: np.ndarray, folder: Path) -> tuple[Graph, 
     lowered = lower(graph, ArrayShape(rows=4, columns=4, depth=8))
     first, *others = (evaluate(graph, inputs, task)[name] for task, name in enumerate(graph.outputs))
     vectors = Vectors(images=inputs, outputs=first, others=tuple(others))
+    return graph, lowered, build_files(graph, lowered, vectors, folder)
+
+
+def build_files(graph: Graph, lowered: Lowered, vectors: Vectors, folder: Path) -> ModuleType:
+    """The driver's files in a folder; the driver as a module."""
     files = vivado_project(load_board("kv260"), TOP, graph, lowered.program, lowered.image, vectors=vectors)
     for path, data in files.items():
         if path.startswith("vivado/driver/"):
@@ -124,7 +129,7 @@ def build_graph(graph: Graph, inputs: np.ndarray, folder: Path) -> tuple[Graph, 
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return graph, lowered, module
+    return module
 
 
 @pytest.mark.parametrize("shape", [DIGITS, AWKWARD], ids=["digits", "awkward"])

@@ -66,7 +66,7 @@ def test_a_shape_may_be_given(folder: Path) -> None:
 
 
 def test_halves_are_converted(folder: Path, model: ViTForImageClassification) -> None:
-    model.to(torch.bfloat16).save_pretrained(folder)
+    model.bfloat16().save_pretrained(folder)
     loaded = load_model(str(folder))
     with pytest.warns(CaptureWarning, match="^weights are converted to float32 from bfloat16: "):
         graph = capture(loaded.model, loaded.example)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from frontend.refused import HEADS, TOKENS, WIDTH, Tiny, refusal
 from torch import Tensor, nn
-from torch.nn.functional import layer_norm, log_softmax, scaled_dot_product_attention, silu
+from torch.nn.functional import layer_norm, scaled_dot_product_attention, silu
 
 HEAD = WIDTH // HEADS
 
@@ -65,16 +65,6 @@ class Swi(Tiny):
         return self.proj(silu(a) * b)
 
 
-class LogSoftmax(Tiny):
-    def pool(self, x: Tensor) -> Tensor:
-        return log_softmax(super().pool(x), -1)
-
-
-class Argmax(Tiny):
-    def pool(self, x: Tensor) -> Tensor:
-        return super().pool(x).argmax(-1)
-
-
 MODELS = {
     "rotary positions": Rotary,
     "window attention": Windows,
@@ -83,7 +73,6 @@ MODELS = {
     "channel attention": Channels,
     "linear attention": LinearAttention,
     "gated MLP": Swi,
-    "class scores": LogSoftmax,
 }
 
 
@@ -97,10 +86,6 @@ def problems(make: type[Tiny]) -> tuple[tuple[str, str, str], ...]:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_name_is_the_architecture_and_nothing_else_is_listed(name: str) -> None:
     assert {found for found, _, _ in problems(MODELS[name])} == {name}
-
-
-def test_a_class_instead_of_logits() -> None:
-    assert {name for name, _, _ in problems(Argmax)} == {"class scores"}
 
 
 class Behind(Tiny):

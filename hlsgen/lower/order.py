@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The order of a program's steps."""
+
+from __future__ import annotations
+
+from hlsgen.lower.steps import AttentionStep, Step
+
+
+def order(steps: list[Step]) -> list[Step]:
+    """The same steps in program order: each behind what it reads, an attention's operands right before it."""
+    return _operands_last(_after_sources(steps))
+
+
+def _after_sources(steps: list[Step]) -> list[Step]:
+    """The same steps; what a step reads and only later ones make comes right before it."""
+    makers: dict[str, Step] = {}
+    for step in steps:
+        makers.setdefault(step.result, step)  # experts make one tensor together
+    done: dict[int, Step] = {}
+
+    def visit(step: Step) -> None:
+        if id(step) not in done:
+            for name in sources(step):
+                if name in makers and makers[name] is not step:
+                    visit(makers[name])
+            done[id(step)] = step
+
+    for step in steps:
+        visit(step)
+    return list(done.values())
+
+
+def sources(step: Step) -> tuple[str, ...]:
+    """The tensors that a step reads."""
+    if isinstance(step, AttentionStep):
+        return (*step.scores.inputs, step.context.inputs[1])
+    return (step.rows.tensor, *([step.addend] if step.addend else []))
+
+
+def _operands_last(steps: list[Step]) -> list[Step]:
+    """Move each attention's keys, values and queries right before it, the queries last.
+
+    Keys and values lie in memories of their own, which hold those of one attention. Attention starts with a
+    tile of queries but needs all keys, so the queries should drain last.
+    """
+    result = list(steps)
+    for step in steps:
+        if isinstance(step, AttentionStep):
+            query, key, value = *step.scores.inputs, step.context.inputs[1]
+            made = {other.result: other for other in result}
+            for name in (*(name for name in made if name in (key, value)), query):
+                result.remove(made[name])
+                result.insert(result.index(step), made[name])
+    return result

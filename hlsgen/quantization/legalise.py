@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Float Graph -> an equal one in which every tensor is read only in forms that the machine can make.
+
+A command is one product: what it reads on the way in and does on the way out costs nothing. A tensor has
+these forms for its readers:
+
+- rows: what LOAD gives to a linear layer;
+- stored: int16 values in the residual memory, for means and additions; for norms these, or a mean of them;
+- fused: a linear layer of its own, for what DRAIN or attention does with a command's result.
+
+Where a node does not give a form, `legalise` adds one that does, and a linear layer that is asked for several
+is repeated. What it adds are `Cast`, `Mean` and linear layers with an identity's weights. Each of these is
+a command; the report has its time under its name.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from enum import Enum, auto
+
+import numpy as np
+
+from hlsgen.ir import Graph, GraphBuilder, Node, Op, live
+from hlsgen.ops import (
+    Activation,
+    Add,
+    AddConstant,
+    Cast,
+    Combine,
+    Context,
+    Linear,
+    Mean,
+    Patches,
+    Scores,
+    Select,
+)
+from hlsgen.ops.norm import Norm
+
+
+class Form(Enum):
+    """How a reader takes a tensor."""
+
+    PLAIN = auto()
+    """As it is: the image, routings, logits, weights of a softmax, what experts do."""
+    ROWS = auto()
+    """What LOAD gives to a linear layer."""
+    STORED = auto()
+    """int16 in the residual memory, or a selection of it."""
+    NORMED = auto()
+    """Stored, or the mean of what is stored."""
+    ADDEND = auto()
+    """int16 in the residual memory, and no selection: what experts add to."""
+    FUSED = auto()
+    """A command's result before DRAIN, attention or the output takes it."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """A form of a tensor; a fused one belongs to one reader's input, or is the output."""
+
+    form: Form
+    reader: tuple[str, Form, int] | None = None
+
+
+ROWS, STORED, NORMED, ADDEND = map(Demand, (Form.ROWS, Form.STORED, Form.NORMED, Form.ADDEND))
+OUTPUT = Demand(Form.FUSED)
+
+
+def legalise(graph: Graph) -> Graph:
+    """An equal float Graph, with the names of the given one and without dead nodes."""
+    return _Legaliser(graph).run()
+
+
+def identity(width: int) -> Linear:
+    """The linear layer that changes nothing."""
+    return Linear(weight=np.eye(width), bias=np.zeros(width))
+
+
+class _Legaliser:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.nodes = {node.name: node for node in graph}
+        self.builder = GraphBuilder(graph.input, graph.input_type)
+        self.demands: dict[str, dict[Demand, None]] = defaultdict(dict)
+        self.made: dict[tuple[str, Demand], str] = {}
+
+    def run(self) -> Graph:
+        nodes = live(self.graph.nodes, self.graph.outputs)
+        for name in self.graph.outputs:
+            self.demands[name][OUTPUT] = None
+        for node in reversed(nodes):
+            for own in self._own(node):
+                for name, demand in zip(node.inputs, self._reads(node, own), strict=True):
+                    self.demands[name][demand] = None
+        for node in nodes:
+            for own in self._own(node):
+                inputs = [self._give(*read) for read in zip(node.inputs, self._reads(node, own), strict=True)]
+                self.made[node.name, own] = self.builder.add(node.name, node.op, inputs, node.source)
+        outputs = [self._give(name, OUTPUT) for name in self.graph.outputs]
+        return self.builder.finish(*outputs, names=self.graph.names)
+
+    def _reads(self, node: Node, own: Demand) -> list[Demand]:
+        """How the node, in one of its own forms, reads its inputs."""
+        match node.op:
+            case Linear():
+                forms = [Form.PLAIN if isinstance(self._op(node.inputs[0]), Patches) else Form.ROWS]
+            case Norm():
+                forms = [Form.NORMED]
+            case Mean() | Cast():
+                forms = [Form.STORED]
+            case Activation() | AddConstant():
+                forms = [Form.FUSED]
+            case Add():
+                # The later of two linear layers is added as it leaves the machine; the other one is stored.
+                linear = [_is_linear(self._op(name)) for name in node.inputs]
+                forms = [Form.STORED, Form.FUSED]
+                forms = forms[::-1] if linear == [True, False] else forms
+            case Scores():
+                forms = [Form.FUSED, Form.FUSED]
+            case Context():
+                forms = [Form.PLAIN, Form.FUSED]
+            case Combine():
+                forms = [Form.ADDEND, Form.PLAIN, Form.PLAIN]
+            case Select():
+                forms = [own.form]
+            case _:
+                forms = [Form.PLAIN] * len(node.inputs)
+        return [
+            Demand(form, (node.name, own.form, index) if form is Form.FUSED else None)
+            for index, form in enumerate(forms)
+        ]
+
+    def _own(self, node: Node) -> list[Demand]:
+        """The forms in which the node itself stands in the new graph: those asked for that it gives."""
+        return list(dict.fromkeys(self._basis(node, want) for want in self.demands[node.name]))
+
+    def _basis(self, node: Node, want: Demand) -> Demand:
+        """The form of the node itself that `want` is made from."""
+        match node.op:
+            case Linear():
+                return STORED if want in (NORMED, ADDEND) else want
+            case Mean():
+                return want if want == NORMED else ROWS
+            case Select():
+                stored = want in (STORED, NORMED) or not self._has_rows(node)
+                return STORED if stored else ROWS
+            case Norm() | Activation() | Context() | Cast():
+                return ROWS
+            case Add() | AddConstant():
+                return want if want == OUTPUT else STORED
+            case Combine():
+                return STORED
+            case _:
+                return Demand(Form.PLAIN)
+
+    def _has_rows(self, node: Node) -> bool:
+        """Whether a selection's source lies in the feature memory: its rows are read as they are."""
+        while isinstance(node.op, Select):
+            node = self.nodes[node.inputs[0]]
+        return isinstance(node.op, Linear | Activation | Context)
+
+    def _op(self, name: str) -> Op | None:
+        return self.nodes[name].op if name in self.nodes else None
+
+    def _give(self, name: str, want: Demand) -> str:
+        """The tensor `name` in the form that is wanted; made once."""
+        node = self.nodes.get(name)
+        if node is None:
+            return name  # the image
+        if (name, want) not in self.made:
+            basis = self._basis(node, want)
+            if basis == ROWS and want in (NORMED, ADDEND) and not isinstance(node.op, Select):
+                return self._give(name, STORED)  # one copy serves all three
+            self.made[name, want] = self._made_from(node, want, basis, self.made[name, basis])
+        return self.made[name, want]
+
+    def _made_from(self, node: Node, want: Demand, basis: Demand, source: str) -> str:
+        """The form that is wanted, from the node itself in another form, called `source`."""
+        if Form.PLAIN in (basis.form, want.form) or (basis == STORED and want in self._stored(node)):
+            return source
+        if (basis, want) == (STORED, ROWS):
+            # The mean of one token is the token, and a machine without RMS norms has it.
+            name, op = ("mean", Mean()) if node.type.shape[0] == 1 else ("cast", Cast())
+            return self.builder.add(f"{node.name}_{name}", op, [source], node.source)
+        if basis != ROWS:
+            source = self._give(node.name, ROWS)
+        suffix = "affine" if isinstance(node.op, Norm) else "copy"
+        return self.builder.add(f"{node.name}_{suffix}", identity(node.type.shape[-1]), [source], node.source)
+
+    def _stored(self, node: Node) -> tuple[Demand, ...]:
+        """What a tensor in the residual memory serves; experts add to no selection."""
+        return (NORMED,) if isinstance(node.op, Select) else (NORMED, ADDEND)
+
+
+def _is_linear(op: Op | None) -> bool:
+    return isinstance(op, Linear)
