@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import C, Cat, Module, Mux, Signal, Value, signed
+from amaranth import Array, C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -28,6 +28,8 @@ from hlsgen.rtl.parts.pipeline import delay, register, without_reset
 VARIANCE_BITS = 64
 PRODUCTS = NORM_ROW_CYCLES
 """Products of limbs that make a variance; as many cycles between two rows."""
+TERMS = ((0, 0), (LIMB, 0), (2 * LIMB, 0), (0, 1), (LIMB + 1, 1), (2 * LIMB, 1))
+"""Of each product, in order: the bits that it is shifted by, whether it is subtracted."""
 ROW_CONFIG = data.StructLayout(
     {
         "norm_width": 13,
@@ -181,15 +183,30 @@ class RowUnit(wiring.Component):
         for index, (a, b) in enumerate(operands):
             with m.If(step[index]):
                 m.d.comb += [product.a.eq(a), product.b.eq(b)]
-        scaled = Signal(signed(VARIANCE_BITS), reset_less=True)
-        shifts, p = (0, LIMB, 2 * LIMB, 0, LIMB + 1, 2 * LIMB), product.p
-        for index, amount in enumerate(shifts):
-            with m.If(step[index + MULTIPLIER]):
-                m.d.sync += scaled.eq((p << amount) if index < 3 else -(p << amount))
+        scaled, minus = RowUnit._place(m, product.p[: 2 * LIMB], step[MULTIPLIER - 1 :])
         variance = Signal(VARIANCE_BITS, reset_less=True)
         first = register(m, step[MULTIPLIER], name="first")
-        m.d.sync += variance.eq(Mux(first, self.config.norm_epsilon, variance) + scaled)
+        start = Mux(first, self.config.norm_epsilon, variance)
+        # The bit below the lowest makes the carry into it.
+        m.d.sync += variance.eq((Cat(C(1, 1), start) + Cat(minus, scaled))[1:])
         return variance, register(m, register(m, step[PRODUCTS + MULTIPLIER - 1], name="last"), name="norm")
+
+    @staticmethod
+    def _place(m: Module, p: Value, coming: list[Signal]) -> tuple[Value, Value]:
+        """A product of limbs at its place in the variance, a cycle later, and whether it counts negative.
+
+        The bits of a negative one are turned: whoever adds it adds one more.
+
+        coming: flags, of which each says that its product comes in the next cycle.
+        """
+        places = sorted({place for place, _ in TERMS})
+        place, minus = Signal(range(len(places)), reset_less=True), Signal(reset_less=True)
+        for flag, (amount, negative) in zip(coming, TERMS, strict=False):
+            with m.If(flag):
+                m.d.sync += [place.eq(places.index(amount)), minus.eq(negative)]
+        placed = Array([(p << amount)[:VARIANCE_BITS] for amount in places])[place]
+        turned = register(m, placed ^ minus.replicate(VARIANCE_BITS), name="scaled")
+        return turned, register(m, minus, name="scaled_minus")
 
     @staticmethod
     def _normalise(m: Module, value: Value, context: Value) -> tuple[Value, Value, Value]:
