@@ -96,6 +96,7 @@ def test_errors_are_json_too(run: Any) -> None:
                 "where": "",
                 "why": "it has no manifest.json",
                 "fix": "hlsgen compile makes one",
+                "name": "",
             }
         ],
     }

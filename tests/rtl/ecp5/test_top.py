@@ -109,8 +109,8 @@ def test_program_and_image_must_belong_together() -> None:
     found, other = lowered(TINY, 1, 2, 2, 4), lowered(SMALL, 2, 4, 4, 16)
     with pytest.raises(UsageError, match="image must have the build id"):
         memory_map(found.program, other.image.pack())
-    rows = dataclasses.replace(found.program.output, rows=2)
-    with pytest.raises(UsageError, match="the output must be one row of logits, not 2 rows"):
+    rows = dataclasses.replace(found.program.output, rows=1 << 17)
+    with pytest.raises(UsageError, match="the outputs must have at most 65536 integers, not"):
         memory_map(dataclasses.replace(found.program, outputs=(rows,)), found.image.pack())
 
 
