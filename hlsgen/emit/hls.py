@@ -190,7 +190,7 @@ def _sized(program: Program, image: Image) -> Program:
     if program.parameters.planned:
         return program
     sizes = iter(command_words(image.constants, program.parameters.columns))
-    counts = [next(sizes) if PRODUCTS[command.product].weighted else 0 for command in program.commands]
+    counts = [next(sizes) if PRODUCTS[command.product].constant else 0 for command in program.commands]
     commands = tuple(
         dataclasses.replace(command, constant_words=count)
         for command, count in zip(program.commands, counts, strict=True)

@@ -320,6 +320,7 @@ class CommandBuilder:
             target_stride=self._layouts[step.result].words,
             heads=heads,
             keys=keys,
+            outer_source=words,
             head_words=words,
             head_stride=ceil_div(keys, p.columns) * words,
             value_stride=exp_steps * words,

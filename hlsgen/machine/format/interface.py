@@ -331,7 +331,7 @@ def trace_places(view: Any, records: np.ndarray) -> tuple[np.ndarray, np.ndarray
     word, row = (records[name].astype(np.int64)[:, None] for name in ("word", "row"))
     head = records["head"].astype(np.int64)[:, None]
     if view.heads and view.kind == PLAIN:
-        head, word = word // view.head_words, word % view.head_words
+        head, word = head + word // view.head_words, word % view.head_words
     column = word * columns + np.arange(columns)[None, :]
     if view.heads and view.head_first:
         first = (head * view.rows + row) * view.columns
