@@ -12,7 +12,7 @@ struct Written {
     int tiles = 0;     // that have drained in the last sweep of the command in progress
     int scores = 0;    // score tiles, in all
     int pixels = 0;    // words of the image
-    int weighted = 0;  // commands with weights whose tables have come
+    int weighted = 0;  // commands with constants whose tables have come
     int routed = 0;    // queue entries, in all
 };
 
@@ -40,6 +40,16 @@ struct LoadMemory {
 #pragma HLS ARRAY_RESHAPE variable=exponential complete dim=3
     }
 };
+
+/// Where the rows begin that a job reads: a sweep may have its own part of each row.
+template <class P>
+int sweep_source(const Command& command, const Job& job) {
+#pragma HLS INLINE
+    if constexpr (P::products > 0) {
+        return command.source + job.head * command.outer_source;
+    }
+    return command.source;
+}
 
 /// Where in a tile LOAD is: `part` counts the reads that make a word.
 struct Cursor {
