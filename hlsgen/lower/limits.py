@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from hlsgen.errors import DoesNotFit, Problem, UnsupportedModel
 from hlsgen.ir import Graph, Node
-from hlsgen.lower.size import LARGER
+from hlsgen.lower.size import LARGER, ArrayShape
+from hlsgen.lower.step import LinearStep, Step
 from hlsgen.machine.format.commands import FIELD_BITS
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.format.program import Region
@@ -35,6 +36,32 @@ def check_holds(machine: MachineParameters, graph: Graph, needed: MachineParamet
             problems.append(Problem(f"the machine's {name} must be {value}, not {given}"))
     if machine.streamed and not needed.streamed and _scores(graph):
         problems.append(Problem("the machine's workspace_units must be 0 where keys and values stay inside"))
+    if problems:
+        raise DoesNotFit(problems)
+
+
+def check_products(steps: Sequence[Step], array: ArrayShape) -> None:
+    """Raise `DoesNotFit` for products of two tensors that the array's schedule has no place for."""
+    products = [step for step in steps if isinstance(step, LinearStep) and step.factors]
+    problems = []
+    if products and array.streamed:
+        problems.append(
+            Problem(
+                f"{products[0].linear.name}: keys and values must stay inside for a product of two tensors",
+                where=str(products[0].linear.source),
+                fix="compile with --attention resident",
+            )
+        )
+    for step in products:
+        if step.stacked and step.tile_rows % array.row_width:
+            problems.append(
+                Problem(
+                    f"{step.linear.name}: {step.tile_rows} rows that are transposed together must be whole "
+                    f"groups of {array.row_width}",
+                    where=str(step.linear.source),
+                    fix="compile with --row-width 1",
+                )
+            )
     if problems:
         raise DoesNotFit(problems)
 

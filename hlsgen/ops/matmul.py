@@ -83,8 +83,8 @@ class Matmul(FloatOp):
 class IntegerMatmul(Op):
     """int8 a, and b in -127..127 -> [N, H*M]: requantize(a @ b, multiplier, shift) per head.
 
-    Shapes as those of `Matmul`; the result is saturated to low..high and has the real scale `scale`. The
-    accumulator is proved to stay in 32 bits.
+    Shapes as those of `Matmul`; `stacked`: the heads' results are rows, [H*N, M]. The result is saturated to
+    low..high and has the real scale `scale`. The accumulator is proved to stay in 32 bits.
     """
 
     heads: int
@@ -94,6 +94,7 @@ class IntegerMatmul(Op):
     low: int
     high: int
     scale: float
+    stacked: bool = False
 
     def accumulator_range(self, a: TensorType, b: TensorType) -> tuple[int, int]:
         """Smallest and largest value that any accumulator can reach."""
@@ -108,8 +109,12 @@ class IntegerMatmul(Op):
         check_weights("product", "its right side", b)
         rows, columns, _ = product_shape(self.heads, self.transposed, a, b)
         self.accumulator_range(a, b)
-        return TensorType((rows, self.heads * columns), self.low, self.high, self.scale)
+        shape = (self.heads * rows, columns) if self.stacked else (rows, self.heads * columns)
+        return TensorType(shape, self.low, self.high, self.scale)
 
     def golden(self, *arrays: np.ndarray) -> np.ndarray:
         acc = head_product(self.heads, self.transposed, *arrays)
-        return merge_heads(numerics.requantize(acc, self.multiplier, self.shift, self.low, self.high))
+        result = numerics.requantize(acc, self.multiplier, self.shift, self.low, self.high)
+        if self.stacked:
+            return result.reshape(*result.shape[:-3], -1, result.shape[-1])
+        return merge_heads(result)

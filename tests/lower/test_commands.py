@@ -14,7 +14,7 @@ from hlsgen.errors import UnsupportedModel
 from hlsgen.ir import Node
 from hlsgen.lower.lower import Prepared, lower, prepare
 from hlsgen.lower.size import ArrayShape
-from hlsgen.lower.steps import AttentionStep, LinearStep
+from hlsgen.lower.step import AttentionStep, LinearStep
 
 ARRAY = ArrayShape(rows=4, columns=4, depth=8)
 
