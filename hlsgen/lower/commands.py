@@ -307,10 +307,10 @@ class CommandBuilder:
         if step.scores.type.bits != p.logit_bits:
             raise UnsupportedModel(f"{step.scores.name}: all logits must have {p.logit_bits} bits")
         query, key, value = *step.scores.inputs, step.context.inputs[1]
-        words = self._layouts[query].head_words
+        words, value_words = (self._layouts[name].head_words for name in (query, value))
         steps = words * p.columns // p.depth
         exp_steps, tiles = ceil_div(keys, p.depth), ceil_div(queries, p.rows)
-        self.views += attention_views(step, index, self._layouts[step.result])
+        self.views += attention_views(step, index, self._layouts[query], self._layouts[step.result])
         span = min(self._array.span, tiles) or tiles
         return Command(
             load=Load.ATTENTION,
@@ -333,9 +333,9 @@ class CommandBuilder:
             heads=heads,
             keys=keys,
             outer_source=words,
-            head_words=words,
+            head_words=value_words,
             head_stride=ceil_div(keys, p.columns) * words,
-            value_stride=exp_steps * words,
+            value_stride=exp_steps * value_words,
             exp_words=ceil_div(exp_steps * p.depth, p.columns),
             exp_steps=exp_steps,
             logit_multiplier=scores.multiplier,

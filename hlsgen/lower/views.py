@@ -54,7 +54,7 @@ def _view(tensor: str, command: int, which: int, layout: Layout, rows: int, **ro
     )
 
 
-def attention_views(step: AttentionStep, command: int, result: Layout) -> tuple[View, ...]:
+def attention_views(step: AttentionStep, command: int, query: Layout, result: Layout) -> tuple[View, ...]:
     """Queries, scores, exp and contexts."""
     heads, queries, keys = step.scores.type.shape
     return tuple(
@@ -66,11 +66,11 @@ def attention_views(step: AttentionStep, command: int, result: Layout) -> tuple[
             rows=queries,
             columns=columns,
             heads=heads,
-            head_words=result.head_words,
+            head_words=query.head_words if which == TILE and kind == SCORES else result.head_words,
             head_first=first,
         )
         for tensor, which, kind, columns, first in (
-            (step.scores.inputs[0], TILE, SCORES, result.head_size, 0),
+            (step.scores.inputs[0], TILE, SCORES, query.head_size, 0),
             (step.scores.name, DRAIN, SCORES, keys, 1),
             (step.exp.name, TILE, CONTEXT, keys, 1),
             (step.context.name, DRAIN, CONTEXT, result.head_size, 0),
