@@ -20,9 +20,9 @@ from hlsgen.lower.layout import Layout
 from hlsgen.lower.refuse import must_be
 from hlsgen.lower.size import ArrayShape, Shape, Sweeps, cut, head_units, linear_shape, source_layout
 from hlsgen.lower.step import AttentionStep, LinearStep, Step
+from hlsgen.lower.views import attention_views, linear_views
 from hlsgen.machine.format.commands import Command, Depends, Drain, Load, Product, Target
 from hlsgen.machine.format.constants import Item
-from hlsgen.machine.format.interface import CONTEXT, DRAIN, PLAIN, SCORES, TILE
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 from hlsgen.machine.format.program import Region, View
 from hlsgen.ops import (
@@ -131,7 +131,7 @@ class CommandBuilder:
             self._exp_table(following[0], index + 1)
         fields |= self._factors(step, source, result)
         self._weights(step, source, result, shape)
-        self._linear_views(step, index, source, result, rows)
+        self.views += linear_views(step, index, source, result, self._graph)
         return Command(**fields)
 
     def _weights(self, step: LinearStep, source: Layout, result: Layout, shape: Shape) -> None:
@@ -292,39 +292,6 @@ class CommandBuilder:
             case _:
                 raise must_be(node, "the addition of a constant")
 
-    def _linear_views(self, step: LinearStep, index: int, source: Layout, result: Layout, rows: int) -> None:
-        if not step.rows.region:
-            self.views.append(self._view(step.result, index, DRAIN, result, rows))
-            return
-        operand = step.rows.operand or (step.rows.pool.name if step.rows.pool else None)
-        routed = {"expert": step.expert, "route": step.route.name if step.expert and step.route else ""}
-        whole = step.rows.first == 0 and (
-            step.expert or self._graph.type_of(step.rows.tensor).shape[0] == rows
-        )
-        if operand or whole:
-            # A tile that only copies a stored tensor shows it again: compared as well.
-            self.views.append(self._view(operand or step.rows.tensor, index, TILE, source, rows, **routed))
-        final = int(step.combine is not None)
-        if step.stacked and step.factors:
-            result = Layout(result.size, result.columns, step.factors.heads, result.words)
-            view = dataclasses.replace(self._view(step.result, index, DRAIN, result, rows), head_first=1)
-            self.views.append(dataclasses.replace(view, columns=result.size))
-            return
-        self.views.append(self._view(step.result, index, DRAIN, result, rows, final=final, **routed))
-
-    def _view(self, tensor: str, command: int, which: int, layout: Layout, rows: int, **routed: Any) -> View:
-        return View(
-            tensor=tensor,
-            command=command,
-            which=which,
-            kind=PLAIN,
-            rows=self._graph.type_of(tensor).shape[0] if routed.get("expert") else rows,
-            columns=layout.head_size,
-            heads=layout.heads,
-            head_words=layout.head_words,
-            **routed,
-        )
-
     # -- attention ---------------------------------------------------------------------------------------
 
     def _exp_table(self, step: AttentionStep, user: int) -> None:
@@ -340,10 +307,10 @@ class CommandBuilder:
         if step.scores.type.bits != p.logit_bits:
             raise UnsupportedModel(f"{step.scores.name}: all logits must have {p.logit_bits} bits")
         query, key, value = *step.scores.inputs, step.context.inputs[1]
-        words = self._layouts[query].head_words
+        words, value_words = (self._layouts[name].head_words for name in (query, value))
         steps = words * p.columns // p.depth
         exp_steps, tiles = ceil_div(keys, p.depth), ceil_div(queries, p.rows)
-        self._attention_views(step, index, words)
+        self.views += attention_views(step, index, self._layouts[query], self._layouts[step.result])
         span = min(self._array.span, tiles) or tiles
         return Command(
             load=Load.ATTENTION,
@@ -366,9 +333,9 @@ class CommandBuilder:
             heads=heads,
             keys=keys,
             outer_source=words,
-            head_words=words,
+            head_words=value_words,
             head_stride=ceil_div(keys, p.columns) * words,
-            value_stride=exp_steps * words,
+            value_stride=exp_steps * value_words,
             exp_words=ceil_div(exp_steps * p.depth, p.columns),
             exp_steps=exp_steps,
             logit_multiplier=scores.multiplier,
@@ -379,29 +346,6 @@ class CommandBuilder:
             readings=ceil_div(tiles, span) if p.streamed else 0,
             head_units=head_units(self._array, keys, words) if p.streamed else 0,
         )
-
-    def _attention_views(self, step: AttentionStep, index: int, words: int) -> None:
-        heads, queries, keys = step.scores.type.shape
-        size = self._layouts[step.result].head_size
-        for tensor, which, kind, columns, first in (
-            (step.scores.inputs[0], TILE, SCORES, size, 0),
-            (step.scores.name, DRAIN, SCORES, keys, 1),
-            (step.exp.name, TILE, CONTEXT, keys, 1),
-            (step.context.name, DRAIN, CONTEXT, size, 0),
-        ):
-            self.views.append(
-                View(
-                    tensor=tensor,
-                    command=index,
-                    which=which,
-                    kind=kind,
-                    rows=queries,
-                    columns=columns,
-                    heads=heads,
-                    head_words=words,
-                    head_first=first,
-                )
-            )
 
 
 def _norm_fields(node: Node) -> dict[str, Any]:

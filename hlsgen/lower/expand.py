@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Moves that are products: an integer Graph -> an equal one that a matcher can cover.
 
-The product of an identity's rows with keys is their transpose, exactly: `numerics.requantize` by
-`dyadic(1.0)` changes nothing.
+The product of an identity's rows with keys is their transpose, exactly.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from hlsgen import numerics
 from hlsgen.ir import Graph, GraphBuilder, Node
-from hlsgen.ops import IntegerConstant, IntegerMatmul, Transpose
+from hlsgen.ops import IntegerConstant, Transpose
+from hlsgen.ops.matmul import mover
 
 MOST_ROWS = 64
 """Rows of an identity, where a transpose can be cut: more would take memory and no less time."""
@@ -41,13 +40,8 @@ def _transpose(builder: GraphBuilder, node: Node, op: Transpose, identities: dic
     if rows not in identities:
         eye = IntegerConstant(value=np.eye(rows, dtype=np.int64), low=0, high=1, scale=1.0)
         identities[rows] = builder.add(f"identity_{rows}", eye, [builder.input], node.source)
-    multiplier, shift = numerics.dyadic(1.0)
-    low, high = source.integer_range
     heads = source.shape[1] // rows
-    product = IntegerMatmul(
-        heads=heads, transposed=True, multiplier=multiplier, shift=shift,
-        low=low, high=high, scale=source.scale or 1.0, stacked=heads > op.heads,
-    )  # fmt: skip
+    product = mover(heads, source, stacked=heads > op.heads)
     builder.add(node.name, product, [identities[rows], node.inputs[0]], node.source)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from hlsgen.errors import DoesNotFit, Problem, UnsupportedModel
 from hlsgen.ir import Graph, Node
 from hlsgen.lower.size import LARGER, ArrayShape
-from hlsgen.lower.step import LinearStep, Step
+from hlsgen.lower.step import AttentionStep, LinearStep, Step
 from hlsgen.machine.format.commands import FIELD_BITS
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.format.program import Region
@@ -40,15 +40,18 @@ def check_holds(machine: MachineParameters, graph: Graph, needed: MachineParamet
         raise DoesNotFit(problems)
 
 
-def check_products(steps: Sequence[Step], array: ArrayShape) -> None:
+def check_products(steps: Sequence[Step], graph: Graph, array: ArrayShape) -> None:
     """Raise `DoesNotFit` for products of two tensors that the array's schedule has no place for."""
     products = [step for step in steps if isinstance(step, LinearStep) and step.factors]
     problems = []
-    if products and array.streamed:
+    inside = [step.linear for step in products]
+    inside += [step.context for step in steps if isinstance(step, AttentionStep) and not _even(step, graph)]
+    if inside and array.streamed:
         problems.append(
             Problem(
-                f"{products[0].linear.name}: keys and values must stay inside for a product of two tensors",
-                where=str(products[0].linear.source),
+                f"{inside[0].name}: keys and values must stay inside",
+                where=str(inside[0].source),
+                why="external memory holds keys and values of softmax attention, of one width",
                 fix="compile with --attention resident",
             )
         )
@@ -64,6 +67,11 @@ def check_products(steps: Sequence[Step], array: ArrayShape) -> None:
             )
     if problems:
         raise DoesNotFit(problems)
+
+
+def _even(step: AttentionStep, graph: Graph) -> bool:
+    """Whether a head's keys are as wide as its values."""
+    return graph.type_of(step.scores.inputs[1]).shape[-1] == step.context.type.shape[-1]
 
 
 def check_limits(graph: Graph, parameters: MachineParameters, regions: Sequence[Region]) -> None:

@@ -65,7 +65,7 @@ class Prepared:
     def machine(self, array: ArrayShape) -> Machine:
         """The machine for an array; raises `DoesNotFit` with every limit of it that the model exceeds."""
         graph, steps = self.graph, outputs_last(interleave(self.steps, array), array)
-        check_products(steps, array)
+        check_products(steps, graph, array)
         layouts = tensor_layouts(steps, graph, array)
         regions = place(steps, layouts, array.row_width)
         parameters = size_machine(steps, graph, array, layouts, regions, self.accumulator)
@@ -241,21 +241,20 @@ def size_machine(
     accumulator: int,
 ) -> MachineParameters:
     """The parameters whose memories hold the model, with accumulators of so many bits."""
-    head_words = {step.result: layouts[step.region].head_words for step in steps}
     shapes = [
         linear_shape(step, array, source_layout(step, graph, layouts, array.columns), layouts)
         for step in steps
         if isinstance(step, LinearStep)
     ]
     whole = [
-        (head_words[step.result], shape.k_steps)
+        (layouts[step.region].head_words, shape.k_steps)
         for step, shape in zip((s for s in steps if isinstance(s, LinearStep)), shapes, strict=True)
         if array.streamed and step.target in (Target.KEYS, Target.VALUES)
     ]
     tile = max([shape.k_words for shape in shapes] or [1])
     for step in steps:
         if isinstance(step, AttentionStep):
-            tile = max(tile, head_words[step.result])
+            tile = max(tile, layouts[step.scores.inputs[0]].head_words)
             exp_steps = ceil_div(step.scores.type.shape[2], array.depth)
             tile = max(tile, ceil_div(exp_steps * array.depth, array.columns))
     return array.parameters(

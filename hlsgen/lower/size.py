@@ -212,10 +212,11 @@ def attention_memories(steps: list[Step], array: ArrayShape, layouts: Mapping[st
     for step in steps:
         if isinstance(step, AttentionStep):
             heads, _, count = step.scores.type.shape
-            words = layouts[step.result].head_words
+            words = layouts[step.scores.inputs[1]].head_words
+            value_words = layouts[step.context.inputs[1]].head_words
             kept = 2 if array.streamed else heads
             keys = max(keys, kept * ceil_div(count, array.columns) * words)
-            values = max(values, kept * ceil_div(count, array.depth) * words)
+            values = max(values, kept * ceil_div(count, array.depth) * value_words)
             if array.streamed:
                 units = max(units, heads * head_units(array, count, words))
             scores = max(scores, ceil_div(count, array.columns))

@@ -256,7 +256,8 @@ class Matcher:
 
     def _placed(self, step: LinearStep, node: Node, users: Sequence[Node]) -> LinearStep:
         """The step with the memory that its reader wants, or that its range asks for."""
-        place = product_place(node, users[0], self.graph) if len(users) == 1 else None
+        places = {product_place(node, user, self.graph) for user in users}
+        place = places.pop() if len(places) == 1 else None  # an identity serves several transposes
         if place is not None:
             return dataclasses.replace(step, target=place.target, heads=place.heads, padded=place.padded)
         low, high = node.type.integer_range

@@ -79,6 +79,16 @@ class Matmul(FloatOp):
         return self.scale * merge_heads(head_product(self.heads, self.transposed, *arrays))
 
 
+def mover(heads: int, kind: TensorType, *, stacked: bool) -> IntegerMatmul:
+    """The product that transposes its right side of type `kind`, by head: its left side is an identity."""
+    multiplier, shift = numerics.dyadic(1.0)  # `requantize` then changes nothing
+    low, high = kind.integer_range
+    return IntegerMatmul(
+        heads=heads, transposed=True, multiplier=multiplier, shift=shift, low=low, high=high,
+        scale=kind.scale or 1.0, stacked=stacked,
+    )  # fmt: skip
+
+
 @op
 class IntegerMatmul(Op):
     """int8 a, and b in -127..127 -> [N, H*M]: requantize(a @ b, multiplier, shift) per head.
