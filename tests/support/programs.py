@@ -149,9 +149,11 @@ class _Drawn:
         self.add(p.columns * p.key_words, target=Target.KEYS, head_words=1, **common)
         self.add(p.depth * p.value_words, target=Target.VALUES, head_words=1, **common)
 
-    def _load(self, load: Load, words: int, heads: int, rows: int) -> dict[str, Any]:
+    def _load(
+        self, load: Load, words: int, heads: int, rows: int, outer: int | None = None
+    ) -> dict[str, Any]:
         """Rows of the lower half of a row memory: for each head a part, or the same part for all."""
-        outer = self.number(1, 3) if self.chance(0.7) else 0
+        outer = (self.number(1, 3) if self.chance(0.7) else 0) if outer is None else outer
         stride = self.number(0, (HALF - words - outer * heads) // (rows + 1))
         most = HALF - words - outer * (heads - 1) - stride * (rows - 1)
         fields: dict[str, Any] = {
@@ -251,18 +253,18 @@ class _Drawn:
 
     def _attention(self) -> None:
         p = self.p
-        heads, words = self.number(1, MOST_HEADS), self.granule
+        heads, words, wide = self.number(1, MOST_HEADS), self.granule, self.number(1, 2)
         keys = self.number(1, min(MOST_BLOCKS * p.columns, 4 * p.depth))
-        rows = self.number(1, min(2 * p.rows + 1, HALF // (heads * words) - 1))
+        rows = self.number(1, min(2 * p.rows + 1, HALF // (heads * max(words, wide)) - 1))
         exp_steps, blocks = ceil_div(keys, p.depth), ceil_div(keys, p.columns)
         multiplier, shift = numerics.dyadic(1.3)
         self.add(
             rows,
-            **(self._load(Load.ATTENTION, words, heads, rows) | {"outer_source": words}),
+            **self._load(Load.ATTENTION, words, heads, rows, words),
             product=Product.ATTENTION, drain=Drain.ATTENTION, target=Target.FEATURES, target_base=HALF,
-            target_stride=heads * words, heads=heads, keys=keys, head_words=words,
+            target_stride=heads * wide, heads=heads, keys=keys, head_words=wide,
             k_steps=words * p.columns // p.depth, blocks=blocks, head_stride=blocks * words,
-            value_stride=exp_steps * words, exp_steps=exp_steps,
+            value_stride=exp_steps * wide, exp_steps=exp_steps,
             exp_words=ceil_div(exp_steps * p.depth, p.columns), logit_multiplier=20000, logit_shift=20,
             context_multiplier=multiplier, context_shift=shift, shared=self._shared(heads),
         )  # fmt: skip
