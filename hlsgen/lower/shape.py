@@ -54,7 +54,7 @@ def linear_shape(step: LinearStep, array: ArrayShape, source: Layout, result: La
 
 
 def diagonal_parts(step: LinearStep, array: ArrayShape, source: Layout, result: Layout) -> int:
-    """Parts of a row that a diagonal weight, as a copy's, can be multiplied by one by one; 0: none, or no gain.
+    """Parts of a row that a diagonal weight, as a copy's, is multiplied by one by one; 0: none, or no gain.
 
     A part takes as many cycles as DRAIN takes for its results; the whole row takes a step for all elements.
     """
@@ -67,9 +67,7 @@ def diagonal_parts(step: LinearStep, array: ArrayShape, source: Layout, result: 
             fits = weight.shape[0] == weight.shape[1] and source.words == result.words
             if not (gains and fits) or moves or step.route or result.words * array.columns % part:
                 return 0
-            diagonal = not weight[0, 1:].any() and np.count_nonzero(weight) == np.count_nonzero(
-                np.diag(weight)
-            )
+            diagonal = np.count_nonzero(weight) == np.count_nonzero(weight.diagonal())
             same = np.array_equal(source.positions(), result.positions())
             return result.words * array.columns // part if diagonal and same else 0
         case _:

@@ -16,7 +16,7 @@ from hlsgen.machine.format.program import View
 def linear_views(
     step: LinearStep, command: int, source: Layout | None, result: Layout, graph: Graph
 ) -> tuple[View, ...]:
-    """Operand rows, if they are a whole tensor of layout `source`, and results of a command of one product."""
+    """Operand rows, if they are a whole tensor, laid out as `source`, and results of one product."""
     rows = step.tile_rows
     if not step.rows.region:
         return (_view(step.result, command, DRAIN, result, rows),)
