@@ -17,12 +17,11 @@ from hlsgen.lower.interleave import interleave
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.limits import check_holds, check_limits, check_products
 from hlsgen.lower.order import order
+from hlsgen.lower.shape import linear_shape, source_layout
 from hlsgen.lower.size import (
     ArrayShape,
     accumulator_bits,
-    linear_shape,
     ring_words,
-    source_layout,
     step_needs,
 )
 from hlsgen.lower.step import AttentionStep, LinearStep, Step
@@ -34,6 +33,7 @@ from hlsgen.machine.format.program import InputLayout, OutputLayout, Program, Re
 from hlsgen.ops import (
     IntegerContext,
     IntegerExpertLinear,
+    IntegerGroupedLinear,
     IntegerLinear,
     IntegerMatmul,
     IntegerScores,
@@ -241,16 +241,17 @@ def size_machine(
     accumulator: int,
 ) -> MachineParameters:
     """The parameters whose memories hold the model, with accumulators of so many bits."""
-    shapes = [
-        linear_shape(step, array, source_layout(step, graph, layouts, array.columns), layouts)
-        for step in steps
-        if isinstance(step, LinearStep)
-    ]
-    whole = [
-        (layouts[step.region].head_words, shape.k_steps)
-        for step, shape in zip((s for s in steps if isinstance(s, LinearStep)), shapes, strict=True)
-        if array.streamed and step.target in (Target.KEYS, Target.VALUES)
-    ]
+    shapes, whole = [], []
+    for step in steps:
+        if not isinstance(step, LinearStep):
+            continue
+        result = layouts[step.region]
+        shape = linear_shape(step, array, source_layout(step, graph, layouts, array.columns), result)
+        shapes.append(shape)
+        if shape.weighted and shape.parts > 1:
+            whole.append((shape.blocks // shape.parts, shape.k_steps))
+        elif array.streamed and step.target in (Target.KEYS, Target.VALUES):
+            whole.append((result.head_words, shape.k_steps))
     tile = max([shape.k_words for shape in shapes] or [1])
     for step in steps:
         if isinstance(step, AttentionStep):
@@ -283,6 +284,8 @@ def _macs(node: Node, graph: Graph, prefix: Mapping[str, int]) -> int:
         case IntegerLinear():
             rows = node.type.shape[0] - prefix.get(node.inputs[0], 0)
             return rows * graph.type_of(node.inputs[0]).shape[-1] * node.type.shape[-1]
+        case IntegerGroupedLinear(weight=weight):
+            return node.type.shape[0] * weight.size
         case IntegerMatmul():
             *_, inner = product_shape(node.op.heads, node.op.transposed, *map(graph.type_of, node.inputs))
             return math.prod(node.type.shape) * inner
