@@ -224,7 +224,7 @@ private:
             held = false;
             active = true;
             free_slots -= 1;
-            at = Cursor();
+            at = first_place(command, work.job);
             sums = RowSums();
             if (work.job.tile == 0) {
                 first_patch(command, patch);
@@ -260,7 +260,7 @@ private:
             next_segment(command, patch, pixels);
         } else if (pools_rows) {
             const int low = pool_norm ? -32768 : -128, high = pool_norm ? 32767 : 127;
-            load_pool<P>(memory, command, work.job, at, low, high, pools, word);
+            load_pool<P>(memory, command, at, low, high, pools, word);
             if (complete) {
                 add_word<P>(sums, word);
             }

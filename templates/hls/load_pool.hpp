@@ -11,10 +11,10 @@ inline int pool_parts(const Command& command) { return command.pool_rows; }
 
 /// Adds a row's word to `sums`; with the last row `word` is the mean, saturated to [low, high].
 template <class P>
-void load_pool(const LoadMemory<P>& memory, const Command& command, const Job& job, const Cursor& at, int low,
-               int high, Int<32> (&sums)[P::columns], Int<16> (&word)[P::columns]) {
+void load_pool(const LoadMemory<P>& memory, const Command& command, const Cursor& at, int low, int high,
+               Int<32> (&sums)[P::columns], Int<16> (&word)[P::columns]) {
 #pragma HLS INLINE
-    const int address = sweep_source<P>(command, job) + at.part * command.source_stride + at.word;
+    const int address = at.source + at.part * command.source_stride + at.word;
     for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
         Int<32> sum = 0;

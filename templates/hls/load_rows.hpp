@@ -11,8 +11,7 @@ void load_rows(const LoadMemory<P>& memory, const Command& command, const Job& j
                Int<16> (&word)[P::columns]) {
 #pragma HLS INLINE
     const int t = job.first_row + at.row;
-    const int address =
-        command.source + job.head * command.outer_source + t * command.source_stride + at.word;
+    const int address = at.source + t * command.source_stride + at.word;
     for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
         word[c] = memory.features[address][c];

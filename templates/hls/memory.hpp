@@ -64,7 +64,7 @@ struct Job {
     Kind kind = Kind::plain;
     int command = 0;
     int number = 0;       // of the job
-    int head = 0;         // of attention; plain, in machines with products of keys and values: the sweep
+    int head = 0;         // of attention; plain: the sweep
     int place = 0;        // which of the heads in the key and value memories
     int reading = 0;      // streamed attention: readings of keys, or of values, up to this one
     bool opens = false;   // streamed attention: the first job of its reading, the last one

@@ -41,21 +41,20 @@ struct LoadMemory {
     }
 };
 
-/// Where the rows begin that a job reads: a sweep may have its own part of each row.
-template <class P>
-int sweep_source(const Command& command, const Job& job) {
-#pragma HLS INLINE
-    if constexpr (P::products > 0) {
-        return command.source + job.head * command.outer_source;
-    }
-    return command.source;
-}
-
 /// Where in a tile LOAD is: `part` counts the reads that make a word.
 struct Cursor {
+    int source = 0;  // where the job's part of row 0 begins
     int row = 0;
     int word = 0;
     int part = 0;
 };
+
+/// The first place of a job: a head or a sweep may have its own part of each row.
+inline Cursor first_place(const Command& command, const Job& job) {
+#pragma HLS INLINE
+    Cursor first;
+    first.source = command.source + job.head * command.outer_source;
+    return first;
+}
 
 }  // namespace hlsgen

@@ -108,8 +108,8 @@ private:
     Job plain_job() {
 #pragma HLS INLINE
         Job job;
+        job.head = sweep;
         if constexpr (P::products > 0) {
-            job.head = sweep;
             job.place = served.place;
         }
         job.tile = tile;
