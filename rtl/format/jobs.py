@@ -46,7 +46,7 @@ STARTING = frozenset({"pool_rows", "keys", "exp_bank"})
 class Stationary(IntEnum):
     """The memory that MULTIPLY takes its factors from.
 
-    The codes are those of the kinds of jobs that take them.
+    The codes are those of the kinds that tell it in a machine whose keys and values serve attention alone.
     """
 
     RING = Kind.PLAIN
