@@ -12,13 +12,16 @@ from hlsgen.lower.constants import (
     ConstantStream,
     block_constants,
     pack_addends,
+    pack_grouped,
     pack_weights,
     product_constants,
 )
+from hlsgen.lower.image import patch_fields
 from hlsgen.lower.interleave import ExpertTables
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.refuse import must_be
-from hlsgen.lower.size import ArrayShape, Shape, Sweeps, cut, head_units, linear_shape, source_layout
+from hlsgen.lower.shape import Shape, linear_shape, source_layout
+from hlsgen.lower.size import ArrayShape, Sweeps, cut, head_units
 from hlsgen.lower.step import AttentionStep, LinearStep, Step
 from hlsgen.lower.views import attention_views, linear_views
 from hlsgen.machine.format.commands import Command, Depends, Drain, Load, Product, Target
@@ -29,6 +32,7 @@ from hlsgen.ops import (
     IntegerAddConstant,
     IntegerContext,
     IntegerExp,
+    IntegerGroupedLinear,
     IntegerLinear,
     IntegerMatmul,
     IntegerMean,
@@ -101,12 +105,10 @@ class CommandBuilder:
 
     def _linear(self, step: LinearStep, following: list[Step]) -> Command:
         index, p = len(self._commands), self._parameters
-        source, result = (
-            source_layout(step, self._graph, self._layouts, p.columns),
-            self._layouts[step.region],
-        )
-        shape = linear_shape(step, self._array, source, self._layouts)
-        sweeps = self._sweeps(step, result, shape.k_steps)
+        result = self._layouts[step.region]
+        source = source_layout(step, self._graph, self._layouts, self._array)
+        shape = linear_shape(step, self._array, source, result)
+        sweeps = self._sweeps(step, result, shape)
         rows = step.tile_rows
         fields: dict[str, Any] = {
             "load": step.rows.load,
@@ -119,6 +121,7 @@ class CommandBuilder:
             "sweeps": sweeps.count,
             "blocks": sweeps.blocks,
             "extra": sweeps.extra,
+            "outer_source": shape.outer,
             "low": step.linear.op.low,  # type: ignore[attr-defined]
             "high": step.linear.op.high,  # type: ignore[attr-defined]
         }
@@ -129,9 +132,10 @@ class CommandBuilder:
             fields |= self._experts.fields(step, following, self.constants, index, self._parameters)
         if following and isinstance(following[0], AttentionStep):
             self._exp_table(following[0], index + 1)
-        fields |= self._factors(step, source, result)
+        fields |= self._factors(step, result)
         self._weights(step, source, result, shape)
-        self.views += linear_views(step, index, source, result, self._graph)
+        copies = shape.parts > 1 and step.parts == 1
+        self.views += linear_views(step, index, None if copies else source, result, self._graph)
         return Command(**fields)
 
     def _weights(self, step: LinearStep, source: Layout, result: Layout, shape: Shape) -> None:
@@ -141,14 +145,17 @@ class CommandBuilder:
             case IntegerLinear():
                 self.constants.constants(*block_constants(op, result, p.columns))
                 size = result.words * p.columns * shape.k_steps * p.depth
-                words = bytes(size) if self._outline else pack_weights(op, source, result, shape.k_steps, p)
+                words = bytes(size) if self._outline else pack_weights(op, source, result, shape, p)
                 self.weights.append(words)
+            case IntegerGroupedLinear():
+                self.constants.constants(*block_constants(op, result, p.columns))
+                self.weights.append(pack_grouped(op, result, shape.k_steps, p))
             case IntegerMatmul():
                 self.constants.constants(*product_constants(op, result, p.columns))
             case _:
                 raise must_be(step.linear, "a linear layer or a product")
 
-    def _factors(self, step: LinearStep, source: Layout, result: Layout) -> dict[str, int]:
+    def _factors(self, step: LinearStep, result: Layout) -> dict[str, int]:
         """What a product of two tensors needs: where its factors lie, and how heads follow one another."""
         factors, p = step.factors, self._parameters
         if factors is None:
@@ -161,18 +168,16 @@ class CommandBuilder:
             "product": Product.KEYS if factors.keys else Product.VALUES,
             "operand_depends_on": self._producer[factors.tensor],
             name: ceil_div(rows, lanes) * words,
-            "outer_source": source.head_words if factors.left_heads > 1 else 0,
             "outer_target": outer,
         }
 
-    def _sweeps(self, step: LinearStep, result: Layout, k_steps: int) -> Sweeps:
-        """Keys and values that go to external memory leave head by head, as a product's results do."""
-        if step.factors is not None:
-            blocks = result.words if step.stacked or not result.heads else result.head_words
-            return Sweeps(count=step.factors.heads, blocks=blocks, extra=0)
+    def _sweeps(self, step: LinearStep, result: Layout, shape: Shape) -> Sweeps:
+        """Keys and values that go to external memory leave head by head."""
+        if shape.parts > 1 or step.factors is not None:
+            return Sweeps(count=shape.parts, blocks=shape.blocks // shape.parts, extra=0)
         if self._parameters.streamed and step.target in (Target.KEYS, Target.VALUES):
             return Sweeps(count=step.heads, blocks=result.head_words, extra=0)
-        return cut(result.words, k_steps, self._parameters.ring_words)
+        return cut(result.words, shape.k_steps, self._parameters.ring_words)
 
     def _rows_fields(self, step: LinearStep, rows: int) -> dict[str, Any]:
         """What LOAD needs: source, dependency and the transform's parameters."""
@@ -236,15 +241,7 @@ class CommandBuilder:
                     where=str(step.linear.source),
                 )
             )
-        channels, _, width = self._graph.input_type.shape
-        return {
-            "patch_height": node.op.patch[0],
-            "patch_width": node.op.patch[1],
-            "patch_channels": channels,
-            "patch_columns": width // node.op.patch[1],
-            "patch_prefix": node.op.prefix,
-            "row_words": ceil_div(width, self._parameters.columns),
-        }
+        return patch_fields(node.op, self._graph, self._array)
 
     def _target_fields(self, step: LinearStep, result: Layout, rows: int) -> dict[str, Any]:
         p = self._parameters
@@ -351,7 +348,7 @@ class CommandBuilder:
 def _norm_fields(node: Node) -> dict[str, Any]:
     match node.op:
         case IntegerNorm(epsilon=epsilon, gain=gain, gain_shift=shift) as op:
-            width = node.type.shape[-1]
+            width = node.type.shape[-1] // op.heads
             return {
                 "norm_width": width,
                 "norm_epsilon": epsilon,
