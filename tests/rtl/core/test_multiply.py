@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ PAIRS = dataclasses.replace(
 ROWS = 5
 
 
-def _rows_of_heads(script: Script, columns: int) -> dict[str, int]:
+def _rows_of_heads(script: Script, columns: int) -> dict[str, Any]:
     """Each head's results are rows of their own, one head behind the other."""
     words = script.words(columns)
     return {"target_stride": words, "outer_target": script.parameters.padded_rows(ROWS) * words}
