@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Products of keys and values in the C++: random Programs, and Graphs with all that stands around products."""
+"""Products of keys and values in the C++: random Programs, and Graphs with all that stands around them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small integer Graphs of products of two tensors: with heads, transposes, constants, and what stands around."""
+"""Small integer Graphs of products of two tensors: heads, transposes, constants, what stands around."""
 
 from __future__ import annotations
 
