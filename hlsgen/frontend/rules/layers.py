@@ -9,11 +9,14 @@ import numpy as np
 import torch
 
 from hlsgen.frontend.rules.affine import add
+from hlsgen.frontend.rules.arrange import matrix
 from hlsgen.frontend.rules.patches import embedded, image_linear
 from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rule
+from hlsgen.frontend.rules.talking import Mixed, mixed
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Value
-from hlsgen.frontend.rules.tokens import Operand, matrix, of_input, operand, owners
-from hlsgen.ops import Add, AddConstant, Combine, LayerNorm, Linear, Mean, Select
+from hlsgen.frontend.rules.tokens import Operand, apart, of_input, operand, owners, run_of
+from hlsgen.frontend.rules.views import joined
+from hlsgen.ops import Add, AddConstant, Combine, LayerNorm, Linear, Mean, Scores, Select, Softmax
 from hlsgen.ops.norm import Norm
 
 
@@ -24,7 +27,9 @@ def linear(at: CallSite, x: Any, weight: Any, bias: Any = None) -> Value:
     bias = None if bias is None else constant(bias, "the linear layer's bias")
     if x.term is at.image:
         return image_linear(at, x, weight, bias)
-    if isinstance(x.term.op, Join):
+    if isinstance(x.term.op, Scores | Softmax | Mixed) and (heads := mixed(at, x, weight, bias)) is not None:
+        return heads
+    if isinstance(x.term.op, Join) and apart(matrix(x)) is None:
         return _of_joined(at, x, weight, bias)
     if x.term.is_embedding:
         return embedded(at, x, weight, bias)
@@ -132,6 +137,10 @@ def native_layer_norm(
 
 def normalised(at: CallSite, op: Norm, x: Value, name: str) -> Value:
     """A norm of tokens: a factor in front of it changes only its eps, or its sign."""
+    if (runs := apart(matrix(x))) is not None:
+        parts = [_normalised_run(at, op, run_of(matrix(x), *run), name) for run in runs]
+        found = joined(at, "aten.cat.default", tuple(parts), 0)
+        return found.map(lambda ids: ids.reshape(x.shape))
     found = operand(at.terms, x)
     if found.factor is None or found.offset is not None:
         at.settle(x)  # tells what is wrong with it
@@ -139,3 +148,10 @@ def normalised(at: CallSite, op: Norm, x: Value, name: str) -> Value:
     if found.factor != 1.0:
         op = op.of_scaled(found.factor)
     return at.emit(op, (found.term,), name, x.shape)
+
+
+def _normalised_run(at: CallSite, op: Norm, part: Value | torch.Tensor, name: str) -> Value | torch.Tensor:
+    """A norm of some of the rows: those of one layer, or constants."""
+    if isinstance(part, torch.Tensor):
+        return torch.from_numpy(op.reference(part.numpy()))
+    return normalised(at, op, part, name)
