@@ -14,15 +14,18 @@ from hlsgen.ops import (
     Activation,
     Add,
     AddConstant,
+    Constant,
     Context,
     LayerNorm,
     Linear,
+    Matmul,
     Mean,
     Patches,
     RMSNorm,
     Scores,
     Select,
     Softmax,
+    Transpose,
 )
 from hlsgen.quantization.config import QuantizeConfig
 from hlsgen.quantization.quantized import quantize
@@ -71,6 +74,10 @@ class _Composer:
             self.attention,
             self.mean,
             self.select,
+            self.transpose,
+            self.product,
+            self.product,
+            self.learned,
         )
         for _ in range(size):
             self.rows.append(self.draw.pick(*ops)(self.any()))
@@ -110,12 +117,39 @@ class _Composer:
     def constant(self, x: str) -> str:
         return self.graph.add("shifted", AddConstant(value=self.values(0.8, *self.shape(x))), [x])
 
+    def heads(self, *widths: int) -> int:
+        """Heads that divide all widths."""
+        return self.draw.pick(*(heads for heads in (1, 2, 3) if not any(width % heads for width in widths)))
+
     def attention(self, x: str) -> str:
-        """Queries, keys and values are any tensors of one shape."""
-        key, value, width = self.like(x), self.like(x), self.shape(x)[1]
-        heads = self.draw.pick(*(heads for heads in (1, 2, 3) if width % heads == 0))
+        """Keys are any tensor as wide as the queries, values any with as many rows as the keys."""
+        width = self.shape(x)[1]
+        key = self.draw.pick(*(name for name in self.rows if self.shape(name)[1] == width))
+        value = self.draw.pick(*(name for name in self.rows if self.shape(name)[0] == self.shape(key)[0]))
+        heads = self.heads(width, self.shape(value)[1])
         scores = self.graph.add("scores", Scores(heads=heads, scale=(width / heads) ** -0.5), [x, key])
         return self.graph.add("context", Context(), [self.graph.add("softmax", Softmax(), [scores]), value])
+
+    def transpose(self, x: str) -> str:
+        return self.graph.add("transposed", Transpose(heads=self.heads(self.shape(x)[1])), [x])
+
+    def product(self, x: str) -> str:
+        """Times any tensor that fits, or its transpose; if there is none, times a linear layer of itself."""
+        width, transposed = self.shape(x)[1], self.draw.pick(True, False)
+        fitting = [name for name in self.rows if self.shape(name)[1 if transposed else 0] == width]
+        if not fitting:
+            fitting, transposed = [x], True
+        other = self.draw.pick(*fitting)
+        heads = self.heads(*self.shape(other)) if transposed else 1
+        if not transposed and self.draw.pick(True, False):
+            heads = self.heads(self.shape(other)[1])  # all heads meet the same rows
+        op = Matmul(heads=heads, transposed=transposed, scale=self.draw.real(0.1, 1.0))
+        return self.graph.add("product", op, [x, other])
+
+    def learned(self, x: str) -> str:
+        """Constant rows as wide as a tensor."""
+        shape = (self.draw.integer(1, 5), self.shape(x)[1])
+        return self.graph.add("learned", Constant(value=self.values(1.0, *shape)), ["image"])
 
     def mean(self, x: str) -> str:
         return self.graph.add("mean", Mean(), [x])

@@ -11,7 +11,7 @@ from hlsgen.lower.layout import Layout
 from hlsgen.machine.format.constants import NO_COMMAND, Item, item, pack_constants, word_bytes
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 from hlsgen.machine.format.program import OutputLayout
-from hlsgen.ops import IntegerLinear
+from hlsgen.ops import IntegerLinear, IntegerMatmul
 
 
 def pack_weights(
@@ -30,6 +30,16 @@ def block_constants(op: IntegerLinear, result: Layout, columns: int) -> np.ndarr
     fields = np.zeros((3, result.words * columns), np.int64)
     fields[:, result.positions()] = op.bias, op.multiplier, op.shift
     return fields.reshape(3, result.words, columns)
+
+
+def product_constants(op: IntegerMatmul, result: Layout, columns: int) -> np.ndarray:
+    """Bias, multiplier and shift [3, blocks, C] of a product of two tensors; zero in padding columns."""
+    real = np.zeros(result.words * columns, bool)
+    real[result.positions()] = True
+    real = np.tile(real, op.heads) if op.stacked else real
+    fields = np.zeros((3, len(real)), np.int64)
+    fields[1, real], fields[2, real] = op.multiplier, op.shift
+    return fields.reshape(3, -1, columns)
 
 
 def pack_addends(value: np.ndarray, sweeps: int, parameters: MachineParameters) -> bytes:

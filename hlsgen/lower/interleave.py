@@ -11,7 +11,7 @@ from hlsgen.errors import UnsupportedModel
 from hlsgen.lower.constants import ConstantStream, Table
 from hlsgen.lower.refuse import must_be
 from hlsgen.lower.size import ArrayShape
-from hlsgen.lower.steps import LinearStep, Step
+from hlsgen.lower.step import LinearStep, Step
 from hlsgen.machine.format.constants import Item
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.ops import IntegerCombine, IntegerRoute, IntegerTable

@@ -25,6 +25,11 @@ class Layout:
         granule = max(columns, depth)
         return cls(size, columns, heads, ceil_div(size // heads, granule) * granule // columns)
 
+    @classmethod
+    def split(cls, size: int, columns: int, heads: int) -> Layout:
+        """Each head in whole words."""
+        return cls(size, columns, heads, ceil_div(size // heads, columns))
+
     @property
     def words(self) -> int:
         return self.heads * self.head_words if self.heads else ceil_div(self.size, self.columns)
@@ -32,6 +37,14 @@ class Layout:
     @property
     def head_size(self) -> int:
         return self.size // self.heads if self.heads else self.size
+
+    def padded(self, rows: np.ndarray) -> np.ndarray:
+        """Rows [T, size] with zeros between padded heads; unchanged where there are none."""
+        if not self.heads:
+            return rows
+        result = np.zeros((len(rows), self.words * self.columns), rows.dtype)
+        result[:, self.positions()] = rows
+        return result
 
     def positions(self) -> np.ndarray:
         """Padded position of each of the `size` elements."""

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hlsgen.errors import Problem, UsageError, shown
+from hlsgen.errors import Problem, UnsupportedModel, UsageError, shown
 from hlsgen.ir import Graph
 from hlsgen.lower.layout import Layout
-from hlsgen.lower.steps import AttentionStep, LinearStep, Step
+from hlsgen.lower.step import AttentionStep, Factors, LinearStep, Step
 from hlsgen.machine.format.commands import Load, Target
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div, is_power_of_two
 from hlsgen.ops import IntegerRMSNorm
@@ -19,7 +19,7 @@ LARGER = frozenset(
     {
         "tile_words", "residual_words", "feature_words", "image_words", "key_words", "value_words",
         "score_words", "ring_words", "constant_words", "accumulator_bits", "experts", "choices",
-        "queue_tokens", "workspace_units", "logit_bits", "rms_norms",
+        "queue_tokens", "workspace_units", "logit_bits", "rms_norms", "products",
     }
 )  # fmt: skip
 """Parameters that may be larger than a model needs; those of a model with logits have just its bits."""
@@ -118,28 +118,90 @@ class Shape:
     k_words: int
     k_steps: int
     blocks: int
+    weighted: bool
 
 
-def linear_shape(step: LinearStep, array: ArrayShape, source: Layout, result: Layout) -> Shape:
-    """Rows, operand words and steps, and column blocks of a linear step."""
-    rows = step.linear.type.shape[0]
+def linear_shape(step: LinearStep, array: ArrayShape, source: Layout, layouts: Mapping[str, Layout]) -> Shape:
+    """Rows, operand words and steps of a block, and all column blocks of a linear step."""
+    result, factors = layouts[step.region], step.factors
+    if factors is not None:
+        blocks = result.words * (factors.heads if step.stacked else 1)
+        words, steps = factor_shape(factors, source, array.columns, array.depth)
+        return Shape(step.tile_rows, words, steps, blocks, weighted=False)
     elements = source.words * array.columns if source.heads else source.size
-    return Shape(rows, ceil_div(elements, array.columns), ceil_div(elements, array.depth), result.words)
+    words, steps = ceil_div(elements, array.columns), ceil_div(elements, array.depth)
+    return Shape(step.tile_rows, words, steps, result.words, weighted=True)
+
+
+def source_layout(step: LinearStep, graph: Graph, layouts: Mapping[str, Layout], columns: int) -> Layout:
+    """The layout of a step's operand rows."""
+    if not step.rows.region:
+        return Layout(1, columns)
+    if step.rows.operand or step.rows.pool:
+        return Layout(graph.type_of(step.linear.inputs[0]).shape[-1], columns)
+    if step.rows.region not in layouts:
+        problem = Problem(
+            f"{step.linear.name}: its input must be made by a command, not be {step.rows.tensor}",
+            where=str(step.linear.source),
+            fix="start the model with a patch embedding (a convolution whose stride is its kernel)",
+        )
+        raise UnsupportedModel(problem)
+    return layouts[step.rows.region]
+
+
+def factor_shape(factors: Factors, source: Layout, columns: int, depth: int) -> tuple[int, int]:
+    """Words of an operand row, and steps of a block, of a product of two tensors.
+
+    A key has the words of a row, and its padding is zero. Values beyond the last one are anything, so there
+    are no more steps than those with one; the row's padding is zero.
+    """
+    if factors.keys:
+        return source.head_words, source.head_words * columns // depth
+    steps = ceil_div(source.head_size, depth)
+    return ceil_div(steps * depth, columns), steps
 
 
 def step_needs(
-    steps: list[Step], graph: Graph, array: ArrayShape, head_words: dict[str, int]
+    steps: list[Step], graph: Graph, array: ArrayShape, layouts: Mapping[str, Layout]
 ) -> dict[str, int]:
-    """Parameters that follow from what the steps do: of experts, of attention, of patches, of norms."""
+    """Parameters that follow from what the steps do: of experts, of products, of patches, of norms."""
+    attention = attention_memories(steps, array, layouts)
+    products = product_memories(steps, graph, array, layouts)
     return {
         "image_words": image_words(steps, graph, array.columns),
         "rms_norms": int(any(isinstance(node.op, IntegerRMSNorm) for node in graph)),
         **expert_memories(steps),
-        **attention_memories(steps, array, head_words),
+        **attention,
+        **{name: max(value, attention.get(name, 0)) for name, value in products.items()},
     }
 
 
-def attention_memories(steps: list[Step], array: ArrayShape, head_words: dict[str, int]) -> dict[str, int]:
+def product_memories(
+    steps: list[Step], graph: Graph, array: ArrayShape, layouts: Mapping[str, Layout]
+) -> dict[str, int]:
+    """Key and value memory depths for products of two tensors, and whether there are any.
+
+    Blocks of a result's padding read what lies behind a head's keys.
+    """
+    needs = {"key_words": 1, "value_words": 1, "products": 0}
+    for step in steps:
+        if not isinstance(step, LinearStep) or step.factors is None:
+            continue
+        factors = step.factors
+        words, rows = layouts[factors.tensor].head_words, graph.type_of(factors.tensor).shape[0]
+        if factors.keys:
+            result = layouts[step.region]
+            blocks = result.words if step.stacked or not result.heads else result.head_words
+            kept = (factors.heads - 1) * ceil_div(rows, array.columns) * words + blocks * words
+            needs["key_words"] = max(needs["key_words"], kept)
+        else:
+            kept = factors.heads * ceil_div(rows, array.depth) * words
+            needs["value_words"] = max(needs["value_words"], kept)
+        needs["products"] = 1
+    return needs
+
+
+def attention_memories(steps: list[Step], array: ArrayShape, layouts: Mapping[str, Layout]) -> dict[str, int]:
     """Key, value and score memory depths, the logits' width, and external memory for keys and values.
 
     Streamed attention keeps two heads in the machine: one in use, the next one arriving.
@@ -150,10 +212,11 @@ def attention_memories(steps: list[Step], array: ArrayShape, head_words: dict[st
     for step in steps:
         if isinstance(step, AttentionStep):
             heads, _, count = step.scores.type.shape
-            words = head_words[step.result]
+            words = layouts[step.scores.inputs[1]].head_words
+            value_words = layouts[step.context.inputs[1]].head_words
             kept = 2 if array.streamed else heads
             keys = max(keys, kept * ceil_div(count, array.columns) * words)
-            values = max(values, kept * ceil_div(count, array.depth) * words)
+            values = max(values, kept * ceil_div(count, array.depth) * value_words)
             if array.streamed:
                 units = max(units, heads * head_units(array, count, words))
             scores = max(scores, ceil_div(count, array.columns))
@@ -191,7 +254,8 @@ def accumulator_bits(steps: list[Step], graph: Graph) -> int:
     largest = 1
     for step in steps:
         if isinstance(step, LinearStep):
-            low, high = step.linear.op.accumulator_range(graph.type_of(step.linear.inputs[0]))  # type: ignore[attr-defined]
+            inputs = step.linear.inputs if step.factors else step.linear.inputs[:1]
+            low, high = step.linear.op.accumulator_range(*map(graph.type_of, inputs))  # type: ignore[attr-defined]
         else:
             query = graph.type_of(step.scores.inputs[0])
             heads, _, keys = step.scores.type.shape

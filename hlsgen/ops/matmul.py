@@ -79,12 +79,22 @@ class Matmul(FloatOp):
         return self.scale * merge_heads(head_product(self.heads, self.transposed, *arrays))
 
 
+def mover(heads: int, kind: TensorType, *, stacked: bool) -> IntegerMatmul:
+    """The product that transposes its right side of type `kind`, by head: its left side is an identity."""
+    multiplier, shift = numerics.dyadic(1.0)  # `requantize` then changes nothing
+    low, high = kind.integer_range
+    return IntegerMatmul(
+        heads=heads, transposed=True, multiplier=multiplier, shift=shift, low=low, high=high,
+        scale=kind.scale or 1.0, stacked=stacked,
+    )  # fmt: skip
+
+
 @op
 class IntegerMatmul(Op):
     """int8 a, and b in -127..127 -> [N, H*M]: requantize(a @ b, multiplier, shift) per head.
 
-    Shapes as those of `Matmul`; the result is saturated to low..high and has the real scale `scale`. The
-    accumulator is proved to stay in 32 bits.
+    Shapes as those of `Matmul`; `stacked`: the heads' results are rows, [H*N, M]. The result is saturated to
+    low..high and has the real scale `scale`. The accumulator is proved to stay in 32 bits.
     """
 
     heads: int
@@ -94,6 +104,7 @@ class IntegerMatmul(Op):
     low: int
     high: int
     scale: float
+    stacked: bool = False
 
     def accumulator_range(self, a: TensorType, b: TensorType) -> tuple[int, int]:
         """Smallest and largest value that any accumulator can reach."""
@@ -108,8 +119,12 @@ class IntegerMatmul(Op):
         check_weights("product", "its right side", b)
         rows, columns, _ = product_shape(self.heads, self.transposed, a, b)
         self.accumulator_range(a, b)
-        return TensorType((rows, self.heads * columns), self.low, self.high, self.scale)
+        shape = (self.heads * rows, columns) if self.stacked else (rows, self.heads * columns)
+        return TensorType(shape, self.low, self.high, self.scale)
 
     def golden(self, *arrays: np.ndarray) -> np.ndarray:
         acc = head_product(self.heads, self.transposed, *arrays)
-        return merge_heads(numerics.requantize(acc, self.multiplier, self.shift, self.low, self.high))
+        result = numerics.requantize(acc, self.multiplier, self.shift, self.low, self.high)
+        if self.stacked:
+            return result.reshape(*result.shape[:-3], -1, result.shape[-1])
+        return merge_heads(result)

@@ -6,7 +6,8 @@ these forms for its readers:
 
 - rows: what LOAD gives to a linear layer;
 - stored: int16 values in the residual memory, for means and additions; for norms these, or a mean of them;
-- fused: a linear layer of its own, for what DRAIN or attention does with a command's result.
+- fused: a linear layer of its own, for what DRAIN or attention does with a command's result;
+- left, factor: the two sides of a product, int8, their heads apart; a factor lies in key or value memory.
 
 Where a node does not give a form, `legalise` adds one that does, and a linear layer that is asked for several
 is repeated. What it adds are `Cast`, `Mean` and linear layers with an identity's weights. Each of these is
@@ -28,13 +29,16 @@ from hlsgen.ops import (
     AddConstant,
     Cast,
     Combine,
+    Constant,
     Context,
     Linear,
+    Matmul,
     Mean,
     Patches,
-    Scores,
     Select,
+    Transpose,
 )
+from hlsgen.ops.factors import is_factor, is_left
 from hlsgen.ops.norm import Norm
 
 
@@ -52,17 +56,23 @@ class Form(Enum):
     ADDEND = auto()
     """int16 in the residual memory, and no selection: what experts add to."""
     FUSED = auto()
-    """A command's result before DRAIN, attention or the output takes it."""
+    """A command's result before DRAIN or the output takes it."""
+    LEFT = auto()
+    """Operand rows of a product: in the feature memory, heads apart."""
+    FACTOR = auto()
+    """What a product multiplies by: in the key or the value memory, heads apart."""
 
 
 @dataclass(frozen=True)
 class Demand:
-    """A form of a tensor; a fused one belongs to one reader's input, or is the output."""
+    """A form of a tensor; what belongs to one reader's input names it; the output has none."""
 
     form: Form
     reader: tuple[str, Form, int] | None = None
 
 
+OWN = (Form.FUSED, Form.LEFT, Form.FACTOR)
+"""Forms that each reader has for itself."""
 ROWS, STORED, NORMED, ADDEND = map(Demand, (Form.ROWS, Form.STORED, Form.NORMED, Form.ADDEND))
 OUTPUT = Demand(Form.FUSED)
 
@@ -116,18 +126,14 @@ class _Legaliser:
                 linear = [_is_linear(self._op(name)) for name in node.inputs]
                 forms = [Form.STORED, Form.FUSED]
                 forms = forms[::-1] if linear == [True, False] else forms
-            case Scores():
-                forms = [Form.FUSED, Form.FUSED]
-            case Context():
-                forms = [Form.PLAIN, Form.FUSED]
             case Combine():
                 forms = [Form.ADDEND, Form.PLAIN, Form.PLAIN]
             case Select():
                 forms = [own.form]
             case _:
-                forms = [Form.PLAIN] * len(node.inputs)
+                forms = [_side(node.op, index) for index in range(len(node.inputs))]
         return [
-            Demand(form, (node.name, own.form, index) if form is Form.FUSED else None)
+            Demand(form, (node.name, own.form, index) if form in OWN else None)
             for index, form in enumerate(forms)
         ]
 
@@ -140,6 +146,13 @@ class _Legaliser:
         match node.op:
             case Linear():
                 return STORED if want in (NORMED, ADDEND) else want
+            case Matmul(heads=heads):
+                return self._product_basis(want, heads)
+            case Transpose():
+                return ROWS
+            case Constant():
+                stored = want in (STORED, NORMED, ADDEND)
+                return STORED if stored else want if want.form is Form.LEFT else ROWS
             case Mean():
                 return want if want == NORMED else ROWS
             case Select():
@@ -154,11 +167,23 @@ class _Legaliser:
             case _:
                 return Demand(Form.PLAIN)
 
+    def _product_basis(self, want: Demand, heads: int) -> Demand:
+        """A product gives what a linear layer does, but no factors, and no sums where it has heads.
+
+        A row's heads lie apart, each in whole words; a sum's operands lie as they are.
+        """
+        if want.form in (Form.LEFT, Form.FACTOR):
+            return ROWS
+        if heads == 1:
+            return STORED if want in (NORMED, ADDEND) else want
+        reader = self._op(want.reader[0]) if want.reader else None
+        return want if isinstance(reader, Activation) else ROWS
+
     def _has_rows(self, node: Node) -> bool:
         """Whether a selection's source lies in the feature memory: its rows are read as they are."""
         while isinstance(node.op, Select):
             node = self.nodes[node.inputs[0]]
-        return isinstance(node.op, Linear | Activation | Context)
+        return isinstance(node.op, Linear | Activation | Context | Matmul | Transpose | Constant)
 
     def _op(self, name: str) -> Op | None:
         return self.nodes[name].op if name in self.nodes else None
@@ -193,5 +218,11 @@ class _Legaliser:
         return (NORMED,) if isinstance(node.op, Select) else (NORMED, ADDEND)
 
 
+def _side(op: Op, index: int) -> Form:
+    """The side of a product that an input is."""
+    return Form.LEFT if is_left(op, index) else Form.FACTOR if is_factor(op, index) else Form.PLAIN
+
+
 def _is_linear(op: Op | None) -> bool:
-    return isinstance(op, Linear)
+    """Whether the op's result can be added as it leaves the machine."""
+    return isinstance(op, Linear) or (isinstance(op, Matmul) and op.heads == 1)

@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.format.commands import FIELD_BITS
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Kind
-from hlsgen.rtl.format.jobs import multiply_job
+from hlsgen.rtl.format.jobs import Stationary, multiply_job
 from hlsgen.rtl.format.ports import Heads, HeadsPorts, Reservations, ReservationsPorts
 from hlsgen.rtl.format.widths import operand_bits, slot_steps, tile_groups
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits, moved, some_left
@@ -30,7 +30,8 @@ from hlsgen.rtl.parts.pipeline import address_bits, count_bits, moved, some_left
 #   constants                                              OPERANDS_AT + A cycles after `last`
 #
 # `addends` and `output` are computed a cycle ahead and are void in a block's first cycle: a block of one step
-# that needs them takes two cycles.
+# that needs them takes two cycles. A product's first constants are looked at as they are, for a step looks at
+# one stream at once.
 
 
 class MultiplyStage(wiring.Component):
@@ -204,8 +205,10 @@ class MultiplyStage(wiring.Component):
         if self._parameters.experts:
             m.d.comb += self.expert.eq(job.expert)
 
-    def _decide(self, m: Module, job: Any, active: Signal, takes: Value, load: Value) -> None:
-        """Whether there is a step this cycle, and if not, why; `takes`: the job's words are new."""
+    def _decide(
+        self, m: Module, job: Any, active: Signal, takes: Value, takes_constants: Value, load: Value
+    ) -> None:
+        """Whether there is a step this cycle, and if not, why; `takes`: the job's weights are new."""
         p, new = self._parameters, self.jobs.payload
         tiles, tile, tile_next = Signal(range(p.tile_slots + 1)), Signal(), Signal()
         operands, operands_next = Signal(), Signal()
@@ -215,7 +218,7 @@ class MultiplyStage(wiring.Component):
         ]
         m.d.sync += tiles.eq(moved(tiles, self.tile_done, self.slot_freed))
         m.d.sync += [tile.eq(tile_next), operands.eq(operands_next)]
-        free, addends, output, closes = self._block_may_end(m, job, load)
+        free, addends, output, closes = self._block_may_end(m, job, takes, takes_constants, load)
         # All that a step waits for, beside streams and a block's end: a step is one table of six flags.
         begun = Signal()
         m.d.sync += begun.eq(Mux(load, self.jobs.valid, active) & tile_next & operands_next)
@@ -232,13 +235,21 @@ class MultiplyStage(wiring.Component):
             self.wait_drain.eq(active & tile & streams & ~drain),
         ]
 
-    def _block_may_end(self, m: Module, job: Any, load: Value) -> tuple[Signal, Signal, Signal, Signal]:
+    def _block_may_end(
+        self, m: Module, job: Any, takes: Value, takes_constants: Value, load: Value
+    ) -> tuple[Signal, Signal, Signal, Signal]:
         """Whether DRAIN is free and addends and output space are there for a block's end, and all of these.
+
+        Where constants come without weights, theirs is one of these too; it counts as the addends'.
 
         Computed a cycle ahead: void in the cycle after a block has ended, since then the counts are stale.
         What the job does not need is there.
         """
         gap, new = Signal(count_bits(tile_groups(self._parameters))), self.jobs.payload
+        new_addends: Value = new.addends
+        if self._parameters.products:
+            constants = ~takes_constants | takes | (~ends & self.constant_available)
+            new_addends |= (new.kind == Kind.PLAIN) & new.first_pass & (_stationary(new) != Stationary.RING)
         names = ("free", "addends", "output")
         coming = [Signal(name=f"{name}_next") for name in names]
         free, addends, output = flags = [Signal(name=name, init=name == "free") for name in names]

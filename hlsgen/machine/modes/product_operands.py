@@ -20,7 +20,7 @@ from hlsgen.machine.modes.mode import ProductMode, Unit
 from hlsgen.machine.modes.product_weights import sweeps
 
 _READS = (
-    "tiles", "tail_rows", "k_steps", "sweeps", "blocks", "outer_source", "shared", "operand_depends_on",
+    "tiles", "tail_rows", "k_steps", "sweeps", "blocks", "outer_source", "shared",
 )  # fmt: skip
 KEYS = Unit(name="product_keys", cpp="multiply", rtl="core/multiply", reads=(*_READS, "head_stride"))
 VALUES = Unit(name="product_values", cpp="multiply", rtl="core/multiply", reads=(*_READS, "value_stride"))

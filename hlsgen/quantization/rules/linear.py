@@ -6,7 +6,8 @@ from __future__ import annotations
 import numpy as np
 
 from hlsgen import numerics
-from hlsgen.ops import Choose, Context, IntegerLinear, Linear, Scores
+from hlsgen.ops import Choose, IntegerLinear, Linear
+from hlsgen.ops.factors import is_factor
 from hlsgen.ops.kinds import Kind
 from hlsgen.ops.scores import SMALLEST_WEIGHT
 from hlsgen.quantization.config import QuantizeConfig
@@ -66,9 +67,8 @@ def _router(site: Site) -> float:
 
 
 def _is_weight(site: Site) -> bool:
-    """Whether the array multiplies by the result: keys and values."""
-    name = site.node.name
-    return any(isinstance(user.op, Scores | Context) and user.inputs[1] == name for user in site.users)
+    """Whether the array multiplies by the result, as by keys and values."""
+    return any(is_factor(user.op, user.inputs.index(site.node.name)) for user in site.users)
 
 
 def result_range(kind: Kind, config: QuantizeConfig) -> tuple[int, int]:
