@@ -17,7 +17,7 @@ from hlsgen.frontend.rules.layers import linear
 from hlsgen.frontend.rules.pointwise import folded
 from hlsgen.frontend.rules.routing import Gates
 from hlsgen.frontend.rules.rule import CallSite, computed, rule
-from hlsgen.frontend.rules.talking import Mixed, unmixed
+from hlsgen.frontend.rules.talking import Mixed, over_heads, unmixed
 from hlsgen.frontend.rules.terms import Refusal, Term, Unknown, Value
 from hlsgen.frontend.rules.tokens import operand, source
 from hlsgen.frontend.rules.views import stacked
@@ -205,6 +205,10 @@ def matmul(at: CallSite, x: Any, y: Any) -> Value:
     """Query times key, weights times values, any product of two tensors, or a linear layer."""
     if x.dim() == 1 if isinstance(x, torch.Tensor) else len(x.shape) == 1:
         return matmul(at, moved(x, lambda ids: ids[None]), y).map(lambda ids: ids[..., 0, :])
+    if isinstance(y, torch.Tensor) and over_heads(x):
+        return _by_matrix(at, x, y)
+    if isinstance(x, torch.Tensor) and over_heads(_across(y)):
+        return _from_left(at, x, y)
     if _weighs(y) and not _weighs(x):
         return _across(matmul(at, _across(y), _across(x)))
     if isinstance(y, torch.Tensor) and not _weighs(x):

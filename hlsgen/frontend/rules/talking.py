@@ -34,16 +34,22 @@ class Mixed(Op):
     bias: np.ndarray
 
 
+def over_heads(x: Value) -> bool:
+    """Whether the last axis of a value is the heads of scores or of weights, all of them in order."""
+    if len(x.term.shape) != 3 or x.shape[-1] != x.term.shape[0] or x.ids.numel() != x.term.size:
+        return False
+    heads, rows, keys = x.term.shape
+    each = torch.arange(rows * keys)[:, None] + torch.arange(heads) * (rows * keys)
+    return torch.equal(x.ids.reshape(-1, heads), each)
+
+
 def mixed(at: CallSite, x: Value, weight: torch.Tensor, bias: torch.Tensor | None) -> Value | None:
     """A linear layer over the heads of scores or of weights [..., H]; None: it is over something else."""
     term = x.term
-    if len(term.shape) != 3 or x.shape[-1] != term.shape[0] or weight.shape[1] != term.shape[0]:
+    if not over_heads(x):
         return None
     heads, rows, keys = term.shape
-    each = torch.arange(rows * keys)[:, None] + torch.arange(heads) * (rows * keys)
-    if not torch.equal(x.ids.reshape(-1, heads), each):
-        return None
-    matrix = weight.double().numpy()
+    matrix = weight.detach().double().numpy()
     if isinstance(x.scale, torch.Tensor):
         factors = x.scale.reshape(-1, heads)
         if not bool((factors == factors[0]).all()):

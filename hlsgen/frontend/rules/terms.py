@@ -298,6 +298,8 @@ class Terms:
             inputs = (*term.inputs[:-1], self.shifted(term.inputs[-1], offset))
             return self._instead(("shifted", term, row.tobytes()), term.op, term, inputs)
         new = term.op.plus(row) if isinstance(term.op, FloatOp) else None
+        if isinstance(term.op, Matmul):
+            return self.shifted_by_token(term, offset)
         if new is None:
             raise _nowhere()
         return self._instead(("shifted", term, row.tobytes()), new, term, term.inputs)
@@ -318,6 +320,9 @@ class Terms:
             inputs = (*term.inputs[:-1], self.multiplied(term.inputs[-1], before))
             return self._instead(("multiplied", term, factors.tobytes()), term.op, term, inputs)
         new = term.op.times_columns(factors) if isinstance(term.op, FloatOp) else None
+        if isinstance(term.op, Transpose | Matmul):
+            diagonal = Linear(weight=np.diag(factors), bias=np.zeros(len(factors)))
+            return self._instead(("multiplied", term, factors.tobytes()), diagonal, term, (term,))
         if new is None:
             raise Refusal(
                 "multiplication by a constant tensor has no place here",
