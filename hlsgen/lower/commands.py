@@ -12,6 +12,7 @@ from hlsgen.lower.constants import (
     ConstantStream,
     block_constants,
     pack_addends,
+    pack_grouped,
     pack_weights,
     product_constants,
 )
@@ -29,6 +30,7 @@ from hlsgen.ops import (
     IntegerAddConstant,
     IntegerContext,
     IntegerExp,
+    IntegerGroupedLinear,
     IntegerLinear,
     IntegerMatmul,
     IntegerMean,
@@ -143,6 +145,9 @@ class CommandBuilder:
                 size = result.words * p.columns * shape.k_steps * p.depth
                 words = bytes(size) if self._outline else pack_weights(op, source, result, shape.k_steps, p)
                 self.weights.append(words)
+            case IntegerGroupedLinear():
+                self.constants.constants(*block_constants(op, result, p.columns))
+                self.weights.append(pack_grouped(op, source, result, shape.k_steps, p))
             case IntegerMatmul():
                 self.constants.constants(*product_constants(op, result, p.columns))
             case _:
@@ -152,7 +157,7 @@ class CommandBuilder:
         """What a product of two tensors needs: where its factors lie, and how heads follow one another."""
         factors, p = step.factors, self._parameters
         if factors is None:
-            return {}
+            return {"outer_source": source.head_words} if step.groups > 1 else {}
         rows = self._graph.type_of(factors.tensor).shape[0]
         words = self._layouts[factors.tensor].head_words
         name, lanes = ("head_stride", p.columns) if factors.keys else ("value_stride", p.depth)
@@ -166,10 +171,10 @@ class CommandBuilder:
         }
 
     def _sweeps(self, step: LinearStep, result: Layout, k_steps: int) -> Sweeps:
-        """Keys and values that go to external memory leave head by head, as a product's results do."""
-        if step.factors is not None:
+        """Keys and values that go to external memory leave head by head, as results of heads or groups do."""
+        if step.factors is not None or step.groups > 1:
             blocks = result.words if step.stacked or not result.heads else result.head_words
-            return Sweeps(count=step.factors.heads, blocks=blocks, extra=0)
+            return Sweeps(count=step.parts, blocks=blocks, extra=0)
         if self._parameters.streamed and step.target in (Target.KEYS, Target.VALUES):
             return Sweeps(count=step.heads, blocks=result.head_words, extra=0)
         return cut(result.words, k_steps, self._parameters.ring_words)
@@ -351,7 +356,7 @@ class CommandBuilder:
 def _norm_fields(node: Node) -> dict[str, Any]:
     match node.op:
         case IntegerNorm(epsilon=epsilon, gain=gain, gain_shift=shift) as op:
-            width = node.type.shape[-1]
+            width = node.type.shape[-1] // op.heads
             return {
                 "norm_width": width,
                 "norm_epsilon": epsilon,

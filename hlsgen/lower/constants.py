@@ -11,7 +11,7 @@ from hlsgen.lower.layout import Layout
 from hlsgen.machine.format.constants import NO_COMMAND, Item, item, pack_constants, word_bytes
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 from hlsgen.machine.format.program import OutputLayout
-from hlsgen.ops import IntegerLinear, IntegerMatmul
+from hlsgen.ops import IntegerGroupedLinear, IntegerLinear, IntegerMatmul
 
 
 def pack_weights(
@@ -25,7 +25,19 @@ def pack_weights(
     return words.tobytes()
 
 
-def block_constants(op: IntegerLinear, result: Layout, columns: int) -> np.ndarray:
+def pack_grouped(
+    op: IntegerGroupedLinear, source: Layout, result: Layout, k_steps: int, parameters: MachineParameters
+) -> bytes:
+    """Ring words for group, block, step; a group's as those of a linear layer."""
+    columns, depth = parameters.columns, parameters.depth
+    outputs, inputs = len(op.weight) // op.groups, op.weight.shape[1]
+    words = result.head_words or result.words
+    padded = np.zeros((op.groups, words * columns, k_steps * depth), np.int8)
+    padded[:, :outputs, :inputs] = op.weight.reshape(op.groups, outputs, inputs)
+    return padded.reshape(op.groups * words, columns, k_steps, depth).transpose(0, 2, 3, 1).tobytes()
+
+
+def block_constants(op: IntegerLinear | IntegerGroupedLinear, result: Layout, columns: int) -> np.ndarray:
     """Bias, multiplier and shift [3, blocks, C]; zero in padding columns."""
     fields = np.zeros((3, result.words * columns), np.int64)
     fields[:, result.positions()] = op.bias, op.multiplier, op.shift

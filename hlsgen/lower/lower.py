@@ -34,6 +34,7 @@ from hlsgen.machine.format.program import InputLayout, OutputLayout, Program, Re
 from hlsgen.ops import (
     IntegerContext,
     IntegerExpertLinear,
+    IntegerGroupedLinear,
     IntegerLinear,
     IntegerMatmul,
     IntegerScores,
@@ -249,7 +250,7 @@ def size_machine(
     whole = [
         (layouts[step.region].head_words, shape.k_steps)
         for step, shape in zip((s for s in steps if isinstance(s, LinearStep)), shapes, strict=True)
-        if array.streamed and step.target in (Target.KEYS, Target.VALUES)
+        if (array.streamed and step.target in (Target.KEYS, Target.VALUES)) or step.groups > 1
     ]
     tile = max([shape.k_words for shape in shapes] or [1])
     for step in steps:
@@ -283,6 +284,8 @@ def _macs(node: Node, graph: Graph, prefix: Mapping[str, int]) -> int:
         case IntegerLinear():
             rows = node.type.shape[0] - prefix.get(node.inputs[0], 0)
             return rows * graph.type_of(node.inputs[0]).shape[-1] * node.type.shape[-1]
+        case IntegerGroupedLinear(weight=weight):
+            return node.type.shape[0] * weight.size
         case IntegerMatmul():
             *_, inner = product_shape(node.op.heads, node.op.transposed, *map(graph.type_of, node.inputs))
             return math.prod(node.type.shape) * inner

@@ -16,11 +16,13 @@ from hlsgen.ops import (
     IntegerAddConstant,
     IntegerConstant,
     IntegerContext,
+    IntegerGroupedLinear,
     IntegerLinear,
     IntegerMatmul,
     IntegerScores,
 )
 from hlsgen.ops.matmul import product_shape
+from hlsgen.ops.norm import IntegerNorm
 
 
 class Place(NamedTuple):
@@ -39,6 +41,10 @@ def product_place(node: Node, user: Node, graph: Graph) -> Place | None:
             return Place(Target.FEATURES if left else Target.KEYS, heads)
         case IntegerContext():
             return Place(Target.VALUES, graph.type_of(user.inputs[0]).shape[0])
+        case IntegerGroupedLinear(groups=groups):
+            return Place(Target.FEATURES, groups)
+        case IntegerNorm(heads=heads) if heads > 1:
+            return Place(Target.RESIDUAL, heads, padded=False)
         case IntegerMatmul() if left:
             return Place(Target.FEATURES, factors_of(user, graph).left_heads)
         case IntegerMatmul(heads=heads, transposed=True):

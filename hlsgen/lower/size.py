@@ -129,6 +129,8 @@ def linear_shape(step: LinearStep, array: ArrayShape, source: Layout, layouts: M
         words, steps = factor_shape(factors, source, array.columns, array.depth)
         return Shape(step.tile_rows, words, steps, blocks, weighted=False)
     elements = source.words * array.columns if source.heads else source.size
+    if step.groups > 1:
+        elements = source.head_size
     words, steps = ceil_div(elements, array.columns), ceil_div(elements, array.depth)
     return Shape(step.tile_rows, words, steps, result.words, weighted=True)
 
@@ -137,6 +139,8 @@ def source_layout(step: LinearStep, graph: Graph, layouts: Mapping[str, Layout],
     """The layout of a step's operand rows."""
     if not step.rows.region:
         return Layout(1, columns)
+    if step.groups > 1 and step.rows.operand:
+        return Layout.split(graph.type_of(step.linear.inputs[0]).shape[-1], columns, step.groups)
     if step.rows.operand or step.rows.pool:
         return Layout(graph.type_of(step.linear.inputs[0]).shape[-1], columns)
     if step.rows.region not in layouts:

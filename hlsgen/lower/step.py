@@ -62,6 +62,8 @@ class LinearStep:
     """The addend's row that is added to the first result."""
     constant: Node | None = None
     factors: Factors | None = None
+    groups: int = 1
+    """Parts of a row that are multiplied one by one."""
     stacked: bool = False
     """The results of each head are rows of their own."""
     heads: int = 0
@@ -95,6 +97,11 @@ class LinearStep:
         """Operand rows."""
         rows = self.linear.type.shape[0]
         return rows // self.factors.heads if self.stacked and self.factors else rows
+
+    @property
+    def parts(self) -> int:
+        """Sweeps that the product must have: of heads or of groups; 1: any number."""
+        return self.factors.heads if self.factors else self.groups
 
 
 @dataclass(frozen=True, kw_only=True)

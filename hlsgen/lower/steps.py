@@ -21,6 +21,7 @@ from hlsgen.ops import (
     IntegerContext,
     IntegerExp,
     IntegerExpertLinear,
+    IntegerGroupedLinear,
     IntegerLinear,
     IntegerMatmul,
     IntegerMean,
@@ -71,7 +72,7 @@ class Matcher:
     def _steps_of(self, node: Node) -> Sequence[Step]:
         """The commands that a node is the product of; none for what others do with theirs."""
         match node.op:
-            case IntegerLinear() | IntegerMatmul() | IntegerConstant():
+            case IntegerLinear() | IntegerGroupedLinear() | IntegerMatmul() | IntegerConstant():
                 step = self._one_product(node)
                 return [dataclasses.replace(step, tasks=self.tasks(node.name))] if step else []
             case IntegerContext():
@@ -250,6 +251,11 @@ class Matcher:
                 return constant_step(node, common)
             case IntegerMatmul():
                 return matmul_step(node, self.graph, common)
+            case IntegerGroupedLinear(groups=groups):
+                rows = self._rows(node.inputs[0])
+                heads = groups if groups > 1 else 0
+                common |= {"groups": groups, "heads": heads, "padded": False}
+                return LinearStep(rows=rows, linear=node, **common) if rows else None
             case _:
                 rows = self._rows(node.inputs[0])
                 return LinearStep(rows=rows, linear=node, **common) if rows else None

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which inputs of products are operand rows, and which lie where the array takes its factors."""
+"""Which inputs of products are operand rows by head, and which lie where the array takes its factors."""
 
 from __future__ import annotations
 
 from hlsgen.ir import Op
 from hlsgen.ops.context import Context
+from hlsgen.ops.grouped_linear import GroupedLinear
 from hlsgen.ops.matmul import Matmul
 from hlsgen.ops.scores import Scores
 from hlsgen.ops.transpose import Transpose
@@ -23,4 +24,4 @@ def is_factor(op: Op, index: int) -> bool:
 
 def is_left(op: Op, index: int) -> bool:
     """Whether input `index` are operand rows, a part of them for each head."""
-    return isinstance(op, Scores | Matmul) and index == 0
+    return isinstance(op, Scores | Matmul | GroupedLinear) and index == 0

@@ -31,10 +31,12 @@ from hlsgen.ops import (
     Combine,
     Constant,
     Context,
+    GroupedLinear,
     Linear,
     Matmul,
     Mean,
     Patches,
+    Scores,
     Select,
     Transpose,
 )
@@ -59,6 +61,10 @@ class Form(Enum):
     """A command's result before DRAIN or the output takes it."""
     LEFT = auto()
     """Operand rows of a product: in the feature memory, heads apart."""
+    PARTS = auto()
+    """Stored, heads apart: what a norm by head reads."""
+    NORMALISED = auto()
+    """What a norm by head gives to a grouped linear layer."""
     FACTOR = auto()
     """What a product multiplies by: in the key or the value memory, heads apart."""
 
@@ -71,10 +77,11 @@ class Demand:
     reader: tuple[str, Form, int] | None = None
 
 
-OWN = (Form.FUSED, Form.LEFT, Form.FACTOR)
+OWN = (Form.FUSED, Form.LEFT, Form.PARTS, Form.FACTOR)
 """Forms that each reader has for itself."""
 ROWS, STORED, NORMED, ADDEND = map(Demand, (Form.ROWS, Form.STORED, Form.NORMED, Form.ADDEND))
 OUTPUT = Demand(Form.FUSED)
+NORMALISED = Demand(Form.NORMALISED)
 
 
 def legalise(graph: Graph) -> Graph:
@@ -85,6 +92,12 @@ def legalise(graph: Graph) -> Graph:
 def identity(width: int) -> Linear:
     """The linear layer that changes nothing."""
     return Linear(weight=np.eye(width), bias=np.zeros(width))
+
+
+def grouped_identity(groups: int, width: int) -> GroupedLinear:
+    """The grouped linear layer that changes nothing."""
+    weight = np.tile(np.eye(width // groups), (groups, 1))
+    return GroupedLinear(groups=groups, weight=weight, bias=np.zeros(width))
 
 
 class _Legaliser:
@@ -115,8 +128,10 @@ class _Legaliser:
         match node.op:
             case Linear():
                 forms = [Form.PLAIN if isinstance(self._op(node.inputs[0]), Patches) else Form.ROWS]
-            case Norm():
-                forms = [Form.NORMED]
+            case Norm(heads=heads):
+                forms = [Form.NORMED if heads == 1 else Form.PARTS]
+            case GroupedLinear() if isinstance(self._op(node.inputs[0]), Norm):
+                forms = [Form.NORMALISED]
             case Mean() | Cast():
                 forms = [Form.STORED]
             case Activation() | AddConstant():
@@ -143,13 +158,14 @@ class _Legaliser:
 
     def _basis(self, node: Node, want: Demand) -> Demand:
         """The form of the node itself that `want` is made from."""
+        if split(node.op) > 1:
+            return self._split_basis(node, want)
         match node.op:
-            case Linear():
+            case Linear() | GroupedLinear():
                 return STORED if want in (NORMED, ADDEND) else want
-            case Matmul(heads=heads):
-                return self._product_basis(want, heads)
-            case Transpose():
-                return ROWS
+            case Matmul():
+                kept = want.form in (Form.STORED, Form.FUSED)
+                return STORED if want in (NORMED, ADDEND) else want if kept else ROWS
             case Constant():
                 stored = want in (STORED, NORMED, ADDEND)
                 return STORED if stored else want if want.form is Form.LEFT else ROWS
@@ -158,7 +174,7 @@ class _Legaliser:
             case Select():
                 stored = want in (STORED, NORMED) or not self._has_rows(node)
                 return STORED if stored else ROWS
-            case Norm() | Activation() | Context() | Cast():
+            case Norm() | Activation() | Context() | Cast() | Transpose():
                 return ROWS
             case Add() | AddConstant():
                 return want if want == OUTPUT else STORED
@@ -167,23 +183,41 @@ class _Legaliser:
             case _:
                 return Demand(Form.PLAIN)
 
-    def _product_basis(self, want: Demand, heads: int) -> Demand:
-        """A product gives what a linear layer does, but no factors, and no sums where it has heads.
+    def _split_basis(self, node: Node, want: Demand) -> Demand:
+        """What is made head by head gives what a linear layer does, but no sums.
 
         A row's heads lie apart, each in whole words; a sum's operands lie as they are.
         """
-        if want.form in (Form.LEFT, Form.FACTOR):
-            return ROWS
-        if heads == 1:
-            return STORED if want in (NORMED, ADDEND) else want
+        if isinstance(node.op, Norm):
+            return NORMALISED
+        if isinstance(node.op, GroupedLinear) and self._has_heads(want, split(node.op)):
+            return want
         reader = self._op(want.reader[0]) if want.reader else None
         return want if isinstance(reader, Activation) else ROWS
+
+    def _has_heads(self, want: Demand, heads: int) -> bool:
+        """Whether a product wants its operand in so many heads."""
+        if want.reader is None or want.form not in (Form.LEFT, Form.FACTOR):
+            return False
+        node = self.nodes[want.reader[0]]
+        match node.op:
+            case Scores(heads=wanted):
+                return wanted == heads
+            case Context():
+                return self.nodes[node.inputs[0]].type.shape[0] == heads
+            case Matmul() if want.form is Form.LEFT:
+                return False  # all heads may meet the same rows
+            case Transpose() | Matmul() | GroupedLinear():
+                return split(node.op) == heads
+            case _:
+                return False
 
     def _has_rows(self, node: Node) -> bool:
         """Whether a selection's source lies in the feature memory: its rows are read as they are."""
         while isinstance(node.op, Select):
             node = self.nodes[node.inputs[0]]
-        return isinstance(node.op, Linear | Activation | Context | Matmul | Transpose | Constant)
+        rows = (Linear, GroupedLinear, Activation, Context, Matmul, Transpose, Constant)
+        return isinstance(node.op, rows) or split(node.op) > 1
 
     def _op(self, name: str) -> Op | None:
         return self.nodes[name].op if name in self.nodes else None
@@ -208,6 +242,9 @@ class _Legaliser:
             # The mean of one token is the token, and a machine without RMS norms has it.
             name, op = ("mean", Mean()) if node.type.shape[0] == 1 else ("cast", Cast())
             return self.builder.add(f"{node.name}_{name}", op, [source], node.source)
+        if basis == NORMALISED and (want == ROWS or self._has_heads(want, split(node.op))):
+            op = grouped_identity(split(node.op), node.type.shape[-1])
+            return self.builder.add(f"{node.name}_affine", op, [source], node.source)
         if basis != ROWS:
             source = self._give(node.name, ROWS)
         suffix = "affine" if isinstance(node.op, Norm) else "copy"
@@ -216,6 +253,15 @@ class _Legaliser:
     def _stored(self, node: Node) -> tuple[Demand, ...]:
         """What a tensor in the residual memory serves; experts add to no selection."""
         return (NORMED,) if isinstance(node.op, Select) else (NORMED, ADDEND)
+
+
+def split(op: Op) -> int:
+    """Parts of a row that the op makes one by one; 1 for what makes rows as they are."""
+    match op:
+        case Matmul(heads=parts) | GroupedLinear(groups=parts) | Norm(heads=parts) | Transpose(heads=parts):
+            return parts
+        case _:
+            return 1
 
 
 def _side(op: Op, index: int) -> Form:

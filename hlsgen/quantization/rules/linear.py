@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from hlsgen import numerics
-from hlsgen.ops import Choose, IntegerLinear, Linear
+from hlsgen.ops import Choose, GroupedLinear, IntegerGroupedLinear, IntegerLinear, Linear
 from hlsgen.ops.factors import is_factor
 from hlsgen.ops.kinds import Kind
 from hlsgen.ops.scores import SMALLEST_WEIGHT
@@ -45,6 +45,29 @@ class LinearRule(Rule[Linear]):
         return linear(op, site.sources[0], site.scale, low, high, site.weights)
 
     def floor(self, op: Linear, site: Site) -> float:
+        return product_floor(op.weight, site)
+
+
+@rule(GroupedLinear)
+class GroupedLinearRule(Rule[GroupedLinear]):
+    """As a linear layer: a row of weights is an output channel, whatever it reads."""
+
+    weighted = True
+
+    def scale(self, op: GroupedLinear, site: Site) -> float:
+        return max(site.narrow(), self.floor(op, site)) or 1.0 / INT8
+
+    def integer(self, op: GroupedLinear, site: Site) -> IntegerGroupedLinear:
+        low, high = result_range(site.kind, site.config)
+        low = SMALLEST_WEIGHT if _is_weight(site) else low
+        rows = Linear(weight=op.weight, bias=op.bias)
+        made = linear(rows, site.sources[0], site.scale, low, high, site.weights)
+        return IntegerGroupedLinear(
+            groups=op.groups, weight=made.weight, bias=made.bias, multiplier=made.multiplier,
+            shift=made.shift, low=low, high=high, scale=made.scale,
+        )  # fmt: skip
+
+    def floor(self, op: GroupedLinear, site: Site) -> float:
         return product_floor(op.weight, site)
 
 
