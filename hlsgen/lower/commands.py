@@ -19,7 +19,8 @@ from hlsgen.lower.constants import (
 from hlsgen.lower.interleave import ExpertTables
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.refuse import must_be
-from hlsgen.lower.size import ArrayShape, Shape, Sweeps, cut, head_units, linear_shape, source_layout
+from hlsgen.lower.shape import Shape, linear_shape, source_layout
+from hlsgen.lower.size import ArrayShape, Sweeps, cut, head_units
 from hlsgen.lower.step import AttentionStep, LinearStep, Step
 from hlsgen.lower.views import attention_views, linear_views
 from hlsgen.machine.format.commands import Command, Depends, Drain, Load, Product, Target
@@ -103,12 +104,10 @@ class CommandBuilder:
 
     def _linear(self, step: LinearStep, following: list[Step]) -> Command:
         index, p = len(self._commands), self._parameters
-        source, result = (
-            source_layout(step, self._graph, self._layouts, p.columns),
-            self._layouts[step.region],
-        )
-        shape = linear_shape(step, self._array, source, self._layouts)
-        sweeps = self._sweeps(step, result, shape.k_steps)
+        result = self._layouts[step.region]
+        source = source_layout(step, self._graph, self._layouts, p.columns)
+        shape = linear_shape(step, self._array, source, result)
+        sweeps = self._sweeps(step, result, shape)
         rows = step.tile_rows
         fields: dict[str, Any] = {
             "load": step.rows.load,
@@ -121,6 +120,7 @@ class CommandBuilder:
             "sweeps": sweeps.count,
             "blocks": sweeps.blocks,
             "extra": sweeps.extra,
+            "outer_source": shape.outer,
             "low": step.linear.op.low,  # type: ignore[attr-defined]
             "high": step.linear.op.high,  # type: ignore[attr-defined]
         }
@@ -131,9 +131,10 @@ class CommandBuilder:
             fields |= self._experts.fields(step, following, self.constants, index, self._parameters)
         if following and isinstance(following[0], AttentionStep):
             self._exp_table(following[0], index + 1)
-        fields |= self._factors(step, source, result)
+        fields |= self._factors(step, result)
         self._weights(step, source, result, shape)
-        self.views += linear_views(step, index, source, result, self._graph)
+        copies = shape.parts > 1 and step.parts == 1
+        self.views += linear_views(step, index, None if copies else source, result, self._graph)
         return Command(**fields)
 
     def _weights(self, step: LinearStep, source: Layout, result: Layout, shape: Shape) -> None:
@@ -143,21 +144,21 @@ class CommandBuilder:
             case IntegerLinear():
                 self.constants.constants(*block_constants(op, result, p.columns))
                 size = result.words * p.columns * shape.k_steps * p.depth
-                words = bytes(size) if self._outline else pack_weights(op, source, result, shape.k_steps, p)
+                words = bytes(size) if self._outline else pack_weights(op, source, result, shape, p)
                 self.weights.append(words)
             case IntegerGroupedLinear():
                 self.constants.constants(*block_constants(op, result, p.columns))
-                self.weights.append(pack_grouped(op, source, result, shape.k_steps, p))
+                self.weights.append(pack_grouped(op, result, shape.k_steps, p))
             case IntegerMatmul():
                 self.constants.constants(*product_constants(op, result, p.columns))
             case _:
                 raise must_be(step.linear, "a linear layer or a product")
 
-    def _factors(self, step: LinearStep, source: Layout, result: Layout) -> dict[str, int]:
+    def _factors(self, step: LinearStep, result: Layout) -> dict[str, int]:
         """What a product of two tensors needs: where its factors lie, and how heads follow one another."""
         factors, p = step.factors, self._parameters
         if factors is None:
-            return {"outer_source": source.head_words} if step.groups > 1 else {}
+            return {}
         rows = self._graph.type_of(factors.tensor).shape[0]
         words = self._layouts[factors.tensor].head_words
         name, lanes = ("head_stride", p.columns) if factors.keys else ("value_stride", p.depth)
@@ -166,18 +167,16 @@ class CommandBuilder:
             "product": Product.KEYS if factors.keys else Product.VALUES,
             "operand_depends_on": self._producer[factors.tensor],
             name: ceil_div(rows, lanes) * words,
-            "outer_source": source.head_words if factors.left_heads > 1 else 0,
             "outer_target": outer,
         }
 
-    def _sweeps(self, step: LinearStep, result: Layout, k_steps: int) -> Sweeps:
-        """Keys and values that go to external memory leave head by head, as results of heads or groups do."""
-        if step.factors is not None or step.groups > 1:
-            blocks = result.words if step.stacked or not result.heads else result.head_words
-            return Sweeps(count=step.parts, blocks=blocks, extra=0)
+    def _sweeps(self, step: LinearStep, result: Layout, shape: Shape) -> Sweeps:
+        """Keys and values that go to external memory leave head by head."""
+        if shape.parts > 1 or step.factors is not None:
+            return Sweeps(count=shape.parts, blocks=shape.blocks // shape.parts, extra=0)
         if self._parameters.streamed and step.target in (Target.KEYS, Target.VALUES):
             return Sweeps(count=step.heads, blocks=result.head_words, extra=0)
-        return cut(result.words, k_steps, self._parameters.ring_words)
+        return cut(result.words, shape.k_steps, self._parameters.ring_words)
 
     def _rows_fields(self, step: LinearStep, rows: int) -> dict[str, Any]:
         """What LOAD needs: source, dependency and the transform's parameters."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hlsgen.lower.layout import Layout
+from hlsgen.lower.shape import Shape
 from hlsgen.machine.format.constants import NO_COMMAND, Item, item, pack_constants, word_bytes
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 from hlsgen.machine.format.program import OutputLayout
@@ -15,10 +16,15 @@ from hlsgen.ops import IntegerGroupedLinear, IntegerLinear, IntegerMatmul
 
 
 def pack_weights(
-    op: IntegerLinear, source: Layout, result: Layout, k_steps: int, parameters: MachineParameters
+    op: IntegerLinear, source: Layout, result: Layout, shape: Shape, parameters: MachineParameters
 ) -> bytes:
     """Ring words for block, step; byte d*C + c of a word multiplies operand element d for column c."""
-    columns, depth = parameters.columns, parameters.depth
+    columns, depth, k_steps = parameters.columns, parameters.depth, shape.k_steps
+    if shape.parts > 1:  # a diagonal
+        every = np.zeros(result.words * columns, np.int8)
+        every[result.positions()] = np.diag(op.weight)
+        parts = every.reshape(shape.parts, -1, 1) * np.eye(k_steps * depth, dtype=np.int8)
+        return parts.reshape(result.words, columns, k_steps, depth).transpose(0, 2, 3, 1).tobytes()
     padded = np.zeros((result.words * columns, k_steps * depth), np.int8)
     padded[np.ix_(result.positions(), source.positions())] = op.weight
     words = padded.reshape(result.words, columns, k_steps, depth).transpose(0, 2, 3, 1)
@@ -26,7 +32,7 @@ def pack_weights(
 
 
 def pack_grouped(
-    op: IntegerGroupedLinear, source: Layout, result: Layout, k_steps: int, parameters: MachineParameters
+    op: IntegerGroupedLinear, result: Layout, k_steps: int, parameters: MachineParameters
 ) -> bytes:
     """Ring words for group, block, step; a group's as those of a linear layer."""
     columns, depth = parameters.columns, parameters.depth

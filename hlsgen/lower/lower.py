@@ -17,12 +17,11 @@ from hlsgen.lower.interleave import interleave
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.limits import check_holds, check_limits, check_products
 from hlsgen.lower.order import order
+from hlsgen.lower.shape import linear_shape, source_layout
 from hlsgen.lower.size import (
     ArrayShape,
     accumulator_bits,
-    linear_shape,
     ring_words,
-    source_layout,
     step_needs,
 )
 from hlsgen.lower.step import AttentionStep, LinearStep, Step
@@ -242,16 +241,17 @@ def size_machine(
     accumulator: int,
 ) -> MachineParameters:
     """The parameters whose memories hold the model, with accumulators of so many bits."""
-    shapes = [
-        linear_shape(step, array, source_layout(step, graph, layouts, array.columns), layouts)
-        for step in steps
-        if isinstance(step, LinearStep)
-    ]
-    whole = [
-        (layouts[step.region].head_words, shape.k_steps)
-        for step, shape in zip((s for s in steps if isinstance(s, LinearStep)), shapes, strict=True)
-        if (array.streamed and step.target in (Target.KEYS, Target.VALUES)) or step.groups > 1
-    ]
+    shapes, whole = [], []
+    for step in steps:
+        if not isinstance(step, LinearStep):
+            continue
+        result = layouts[step.region]
+        shape = linear_shape(step, array, source_layout(step, graph, layouts, array.columns), result)
+        shapes.append(shape)
+        if shape.weighted and shape.parts > 1:
+            whole.append((shape.blocks // shape.parts, shape.k_steps))
+        elif array.streamed and step.target in (Target.KEYS, Target.VALUES):
+            whole.append((result.head_words, shape.k_steps))
     tile = max([shape.k_words for shape in shapes] or [1])
     for step in steps:
         if isinstance(step, AttentionStep):

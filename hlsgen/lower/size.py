@@ -7,10 +7,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hlsgen.errors import Problem, UnsupportedModel, UsageError, shown
+from hlsgen.errors import Problem, UsageError, shown
 from hlsgen.ir import Graph
 from hlsgen.lower.layout import Layout
-from hlsgen.lower.step import AttentionStep, Factors, LinearStep, Step
+from hlsgen.lower.step import AttentionStep, LinearStep, Step
 from hlsgen.machine.format.commands import Load, Target
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div, is_power_of_two
 from hlsgen.ops import IntegerRMSNorm
@@ -108,61 +108,6 @@ def ring_words(
     needed = max([2 * steps for _, steps in blocks_and_steps] or [2])
     needed = max([needed, *(2 * blocks * steps for blocks, steps in whole or [])])
     return max(needed, min(wanted, array.ring_bytes // word))
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Sizes of a linear step on an array."""
-
-    rows: int
-    k_words: int
-    k_steps: int
-    blocks: int
-    weighted: bool
-
-
-def linear_shape(step: LinearStep, array: ArrayShape, source: Layout, layouts: Mapping[str, Layout]) -> Shape:
-    """Rows, operand words and steps of a block, and all column blocks of a linear step."""
-    result, factors = layouts[step.region], step.factors
-    if factors is not None:
-        blocks = result.words * (factors.heads if step.stacked else 1)
-        words, steps = factor_shape(factors, source, array.columns, array.depth)
-        return Shape(step.tile_rows, words, steps, blocks, weighted=False)
-    elements = source.words * array.columns if source.heads else source.size
-    if step.groups > 1:
-        elements = source.head_size
-    words, steps = ceil_div(elements, array.columns), ceil_div(elements, array.depth)
-    return Shape(step.tile_rows, words, steps, result.words, weighted=True)
-
-
-def source_layout(step: LinearStep, graph: Graph, layouts: Mapping[str, Layout], columns: int) -> Layout:
-    """The layout of a step's operand rows."""
-    if not step.rows.region:
-        return Layout(1, columns)
-    if step.groups > 1 and step.rows.operand:
-        return Layout.split(graph.type_of(step.linear.inputs[0]).shape[-1], columns, step.groups)
-    if step.rows.operand or step.rows.pool:
-        return Layout(graph.type_of(step.linear.inputs[0]).shape[-1], columns)
-    if step.rows.region not in layouts:
-        problem = Problem(
-            f"{step.linear.name}: its input must be made by a command, not be {step.rows.tensor}",
-            where=str(step.linear.source),
-            fix="start the model with a patch embedding (a convolution whose stride is its kernel)",
-        )
-        raise UnsupportedModel(problem)
-    return layouts[step.rows.region]
-
-
-def factor_shape(factors: Factors, source: Layout, columns: int, depth: int) -> tuple[int, int]:
-    """Words of an operand row, and steps of a block, of a product of two tensors.
-
-    A key has the words of a row, and its padding is zero. Values beyond the last one are anything, so there
-    are no more steps than those with one; the row's padding is zero.
-    """
-    if factors.keys:
-        return source.head_words, source.head_words * columns // depth
-    steps = ceil_div(source.head_size, depth)
-    return ceil_div(steps * depth, columns), steps
 
 
 def step_needs(

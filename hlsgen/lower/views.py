@@ -14,13 +14,13 @@ from hlsgen.machine.format.program import View
 
 
 def linear_views(
-    step: LinearStep, command: int, source: Layout, result: Layout, graph: Graph
+    step: LinearStep, command: int, source: Layout | None, result: Layout, graph: Graph
 ) -> tuple[View, ...]:
-    """Operand rows, if they are a whole tensor, and results of a command of one product."""
+    """Operand rows, if they are a whole tensor, laid out as `source`, and results of one product."""
     rows = step.tile_rows
     if not step.rows.region:
         return (_view(step.result, command, DRAIN, result, rows),)
-    if step.stacked and step.factors:
+    if step.stacked and step.factors and source:
         heads = Layout(result.size * step.factors.heads, result.columns, step.factors.heads, result.words)
         shown = _view(step.result, command, DRAIN, heads, rows)
         operand = _view(step.rows.tensor, command, TILE, source, rows)
@@ -30,7 +30,9 @@ def linear_views(
     if step.expert:
         routed = {"expert": step.expert, "route": step.route.name if step.route else ""}
     views = []
-    if name or (step.rows.first == 0 and (step.expert or graph.type_of(step.rows.tensor).shape[0] == rows)):
+    if source is None:
+        pass  # a copy: its results show the same
+    elif name or (step.rows.first == 0 and (step.expert or graph.type_of(step.rows.tensor).shape[0] == rows)):
         # A tile that only copies a stored tensor shows it again: compared as well.
         shown = name or step.rows.tensor
         size = graph.type_of(shown).shape[0] if step.expert else rows

@@ -74,7 +74,7 @@ class Demand:
     """A form of a tensor; what belongs to one reader's input names it; the output has none."""
 
     form: Form
-    reader: tuple[str, Form, int] | None = None
+    reader: tuple[str, Demand, int] | None = None
 
 
 OWN = (Form.FUSED, Form.LEFT, Form.PARTS, Form.FACTOR)
@@ -148,8 +148,7 @@ class _Legaliser:
             case _:
                 forms = [_side(node.op, index) for index in range(len(node.inputs))]
         return [
-            Demand(form, (node.name, own.form, index) if form in OWN else None)
-            for index, form in enumerate(forms)
+            Demand(form, (node.name, own, index) if form in OWN else None) for index, form in enumerate(forms)
         ]
 
     def _own(self, node: Node) -> list[Demand]:
