@@ -55,7 +55,7 @@ def turned(terms: Terms, value: Value) -> Value:
     """The value [T, N], of the term's transpose where its ids lie across the term; else as it is."""
     if lies(value.ids, value.term.shape[-1]) or len(value.term.shape) != 2 or int(value.ids.min()) < 0:
         return value
-    value = _narrowed(terms, value)
+    value = narrowed(terms, value)
     for heads in _ways(value):
         ids, shape = value.ids, value.term.shape
         for count in heads:
@@ -95,7 +95,7 @@ def _ways(value: Value) -> list[tuple[int, ...]]:
     return found
 
 
-def _narrowed(terms: Terms, value: Value) -> Value:
+def narrowed(terms: Terms, value: Value) -> Value:
     """The value, of a term that has its rows and, where a linear layer makes it, its columns only."""
     width = value.term.shape[-1]
     rows, columns = (value.ids // width).unique(), (value.ids % width).unique()

@@ -14,10 +14,8 @@ from hlsgen.frontend.rules.patches import embedded, image_linear
 from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rule
 from hlsgen.frontend.rules.talking import Mixed, mixed
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Value
-from hlsgen.frontend.rules.tokens import Operand, apart, of_input, operand, owners, run_of
-from hlsgen.frontend.rules.views import joined
-from hlsgen.ops import Add, AddConstant, Combine, LayerNorm, Linear, Mean, Scores, Select, Softmax
-from hlsgen.ops.norm import Norm
+from hlsgen.frontend.rules.tokens import Operand, apart, of_input, operand, owners
+from hlsgen.ops import Add, AddConstant, Combine, Linear, Mean, Scores, Select, Softmax
 
 
 @rule("aten.linear.default")
@@ -105,53 +103,3 @@ def addmm(at: CallSite, bias: Any, x: Any, weight: Any, *, beta: float = 1, alph
     if beta != 1 or alpha != 1:
         raise Refusal(f"addmm alpha and beta must be 1, not {alpha!r} and {beta!r}")
     return linear(at, x, constant(weight, "the weight").T, bias)
-
-
-@rule("aten.layer_norm.default")
-def layer_norm(
-    at: CallSite,
-    x: Any,
-    shape: list[int],
-    weight: Any = None,
-    bias: Any = None,
-    eps: float = 1e-5,
-    _: bool = True,
-) -> Value:
-    """Layer norm over the last axis."""
-    x = computed(x, "the layer norm's input")
-    if len(shape) != 1:
-        raise Refusal(f"layer norm must be over the channels, not over {len(shape)} axes")
-    gamma = torch.ones(shape[0]) if weight is None else constant(weight, "the layer norm's weight")
-    beta = torch.zeros(shape[0]) if bias is None else constant(bias, "the layer norm's bias")
-    op = LayerNorm(gamma=array(gamma), beta=array(beta), eps=float(eps))
-    return normalised(at, op, x, at.name("layer_norm", parameter=2))
-
-
-@rule("aten.native_layer_norm.default")
-def native_layer_norm(
-    at: CallSite, x: Any, shape: list[int], weight: Any, bias: Any, eps: float
-) -> tuple[Value, None, None]:
-    """What torch decomposes a layer norm to."""
-    return layer_norm(at, x, shape, weight, bias, eps), None, None
-
-
-def normalised(at: CallSite, op: Norm, x: Value, name: str) -> Value:
-    """A norm of tokens: a factor in front of it changes only its eps, or its sign."""
-    if (runs := apart(matrix(x))) is not None:
-        parts = [_normalised_run(at, op, run_of(matrix(x), *run), name) for run in runs]
-        found = joined(at, "aten.cat.default", tuple(parts), 0)
-        return found.map(lambda ids: ids.reshape(x.shape))
-    found = operand(at.terms, x)
-    if found.factor is None or found.offset is not None:
-        at.settle(x)  # tells what is wrong with it
-        raise Refusal("a constant in front of a norm has no place")
-    if found.factor != 1.0:
-        op = op.of_scaled(found.factor)
-    return at.emit(op, (found.term,), name, x.shape)
-
-
-def _normalised_run(at: CallSite, op: Norm, part: Value | torch.Tensor, name: str) -> Value | torch.Tensor:
-    """A norm of some of the rows: those of one layer, or constants."""
-    if isinstance(part, torch.Tensor):
-        return torch.from_numpy(op.reference(part.numpy()))
-    return normalised(at, op, part, name)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from hlsgen.frontend.read.export import Call, Export, Ref
-from hlsgen.frontend.rules.layers import normalised
+from hlsgen.frontend.rules.norms import normalised
 from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rewrite, rule
 from hlsgen.frontend.rules.terms import Refusal, Value
 from hlsgen.frontend.rules.views import CASTS, SAME

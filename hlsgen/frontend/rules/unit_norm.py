@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hlsgen.frontend.read.export import Call, Export, Ref
-from hlsgen.frontend.rules.layers import normalised
+from hlsgen.frontend.rules.norms import normalised
 from hlsgen.frontend.rules.rule import CallSite, computed, rewrite, rule
 from hlsgen.frontend.rules.terms import Refusal, Value
 from hlsgen.ops import RMSNorm
