@@ -78,6 +78,14 @@ class OverQueries(Tiny):
         return self.proj(((q @ k.mT).softmax(-2).mT @ v).transpose(1, 2).flatten(2))
 
 
+class FlippedKeys(Tiny):
+    """Keys of other tokens than the values are."""
+
+    def attend(self, x: Tensor) -> Tensor:
+        q, k, v = self.split(x)
+        return self.proj(((q @ k.flip(-2).mT).softmax(-1) @ v).transpose(1, 2).flatten(2))
+
+
 class HeadNorm(Tiny):
     """QK-norm (Henry et al. 2020): each head's queries and keys are normalised."""
 
@@ -304,6 +312,7 @@ PRODUCTS = {
     "negative_scale": NegativeScale,
     "temperature": Temperature,
     "over_queries": OverQueries,
+    "flipped_keys": FlippedKeys,
     "head_norm": HeadNorm,
     "channels": Channels,
     "cross_covariance": CrossCovariance,

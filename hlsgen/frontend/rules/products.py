@@ -205,9 +205,9 @@ def matmul(at: CallSite, x: Any, y: Any) -> Value:
     """Query times key, weights times values, any product of two tensors, or a linear layer."""
     if x.dim() == 1 if isinstance(x, torch.Tensor) else len(x.shape) == 1:
         return matmul(at, moved(x, lambda ids: ids[None]), y).map(lambda ids: ids[..., 0, :])
-    if isinstance(y, torch.Tensor) and over_heads(x):
+    if isinstance(x, Value) and isinstance(y, torch.Tensor) and over_heads(x):
         return _by_matrix(at, x, y)
-    if isinstance(x, torch.Tensor) and over_heads(_across(y)):
+    if isinstance(y, Value) and isinstance(x, torch.Tensor) and over_heads(_across(y)):
         return _from_left(at, x, y)
     if _weighs(y) and not _weighs(x):
         return _across(matmul(at, _across(y), _across(x)))
@@ -245,7 +245,7 @@ def _of_constant(at: CallSite, x: torch.Tensor, y: Value) -> Value:
     if lies(across.ids, across.term.shape[-1]):
         return _from_left(at, x, y)
     heads, _, width = right.shape
-    every = right.map(lambda ids: ids.permute(1, 0, 2).reshape(1, ids.shape[1], -1))
+    every = moved(right, lambda ids: ids.permute(1, 0, 2).reshape(1, ids.shape[1], -1))
     found = product(at, x.reshape(1, *x.shape[-2:]), every, (1,))
     return found.map(lambda ids: ids.reshape(-1, heads, width).permute(1, 0, 2).reshape(*lead, -1, width))
 

@@ -209,16 +209,21 @@ def embedding(terms: Terms, value: Value) -> Term:
     linear, ids = value.term, value.ids
     rows, width = ids.shape
     if width > 1 and int(ids[0, -1] - ids[0, -2]) == linear.shape[-1]:
-        return transposed(terms, embedding(terms, value.map(torch.Tensor.t)), 1)
+        heads = len((ids[ids >= 0] % linear.shape[-1]).unique()) // rows or 1
+        if width % heads == 0:
+            upright = value.map(lambda x: x.reshape(rows, heads, -1).permute(2, 1, 0).flatten(1))
+            return transposed(terms, embedding(terms, upright), heads)
     prefix = int((ids < 0).all(-1).sum())
     patches = linear.shape[0]
-    whole = torch.arange(patches * linear.shape[1]).reshape(patches, -1)
-    if rows != prefix + patches or width != linear.shape[1] or not torch.equal(ids[prefix:], whole):
+    columns = ids[-1] % linear.shape[1]
+    whole = torch.arange(patches)[:, None] * linear.shape[1] + columns
+    if rows != prefix + patches or not torch.equal(ids[prefix:], whole):
         raise Refusal(
             "tokens must be constant tokens followed by all patches in raster order",
             why="the machine writes the patch embedding once, prefix tokens first",
             fix="concatenate class and register tokens in front of the patches, and select after the blocks",
         )
+    linear = _some_columns(terms, linear, columns.numpy())
     offset = value.offset if value.offset is not None else torch.zeros(ids.shape, dtype=torch.float64)
     constant, scale = offset.numpy(), by_column(value)
     key = scale.tobytes() if isinstance(scale, np.ndarray) else scale
@@ -242,6 +247,16 @@ def embedding(terms: Terms, value: Value) -> Term:
         return terms.make(AddConstant(value=constant), (product,), "embedding", linear.source)
 
     return terms.cached(("tokens", linear, key, prefix, constant.tobytes()), build)
+
+
+def _some_columns(terms: Terms, term: Term, columns: np.ndarray) -> Term:
+    """The patch embedding with some of its columns; itself where they are all in order."""
+    if np.array_equal(columns, np.arange(term.shape[-1])):
+        return term
+    op = _linear(term)
+    part = Linear(weight=op.weight[columns], bias=op.bias[columns])
+    key = ("columns of patches", term, columns.tobytes())
+    return terms.cached(key, lambda: terms.make(part, term.inputs, term.name, term.source))
 
 
 def _linear(term: Term) -> Linear:
