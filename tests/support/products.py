@@ -202,6 +202,20 @@ class SequencePool(Tiny):
         return self.head((self.weigh(x).softmax(dim=1).transpose(-1, -2) @ x).squeeze(-2))
 
 
+class OwnRows(Queries):
+    """Two queries for each head, which meet whole tokens; each keeps its own head's values (EP)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(2 * HEADS, WIDTH))
+
+    def pool(self, x: Tensor) -> Tensor:
+        x = self.norm(x)
+        weights = (self.queries @ x.mT * WIDTH**-0.5).softmax(-1).reshape(1, HEADS, 2, ALL)
+        _, _, v = self.split(x)
+        return self.head((weights @ v).transpose(1, 2).flatten(2).mean(1))
+
+
 class LearnedKeys(Tiny):
     """Two keys and values that are learned (memory), beside the tokens' own."""
 
@@ -323,6 +337,7 @@ PRODUCTS = {
     "queries": Queries,
     "map_head": MapHead,
     "sequence_pool": SequencePool,
+    "own_rows": OwnRows,
     "learned_keys": LearnedKeys,
     "multi_query": MultiQuery,
     "shared_state": SharedState,

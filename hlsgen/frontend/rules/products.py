@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from hlsgen.frontend.rules.affine import add, mul
-from hlsgen.frontend.rules.arrange import lies, matrix, picked
+from hlsgen.frontend.rules.arrange import lies, matrix, picked, transposed
 from hlsgen.frontend.rules.layers import linear
 from hlsgen.frontend.rules.pointwise import folded
 from hlsgen.frontend.rules.routing import Gates
@@ -122,12 +122,15 @@ def context(at: CallSite, weights: Value, values: Factor, lead: tuple[int, ...])
     """Softmax weights [..., H, T, S] times values [H, S, d], as [*lead, T, d]."""
     _whole(weights)
     heads, tokens, _ = weights.term.shape
-    shape = (*lead, tokens, values.shape[2])
-    merged = values.shape[0] if heads == 1 else 1
+    shown, each = math.prod(weights.shape[:-2]), values.shape[0]
+    shape = (*lead, weights.shape[-2], values.shape[2])
+    if heads == 1 and shown == each > 1:
+        return _own_rows(at, weights, values).map(lambda ids: ids.reshape(shape))
+    merged = each if heads == 1 else 1
+    if each > 1 and (shown != heads or each not in (merged, heads)):
+        raise Refusal(f"attention of {heads} heads and values of {each} must have the same heads")
     if merged > 1:
         values = moved(values, lambda ids: ids.permute(1, 0, 2).reshape(1, ids.shape[1], -1))
-    if values.shape[0] not in (1, heads):
-        raise Refusal(f"attention of {heads} heads and values of {values.shape[0]} must have the same heads")
     values = moved(values, lambda ids: ids.expand(heads, -1, -1))
     if isinstance(weights.term.op, Mixed):
         term = unmixed(at, weights, rows(at, values, "v"))
@@ -137,6 +140,22 @@ def context(at: CallSite, weights: Value, values: Factor, lead: tuple[int, ...])
         term = at.terms.make(Context(), inputs, at.name("context"), at.call.source)
     ids = torch.arange(term.size).reshape(tokens, heads * merged, -1).permute(1, 0, 2)
     return Value(term, ids.reshape(shape))
+
+
+def _own_rows(at: CallSite, weights: Value, values: Factor) -> Value:
+    """Weights [G * T, S] of one head times values [G, S, d], each T rows of them with their own: [G, T, d].
+
+    All rows meet all values; of the transposed product each row keeps its own part.
+    """
+    count, _, width = values.shape
+    merged = moved(values, lambda ids: ids.permute(1, 0, 2).reshape(1, ids.shape[1], -1))
+    tokens = weights.term.shape[1]
+    whole = weights.map(lambda x: x.reshape(1, tokens, -1))
+    term = context(at, whole, merged, (1,)).term
+    across = transposed(at.terms, term, count)
+    mine = np.arange(tokens) // (tokens // count) * tokens + np.arange(tokens)
+    kept = picked(at.terms, across, mine, None, at.name("own"))
+    return Value(kept, torch.arange(kept.size).reshape(width, count, -1).permute(1, 2, 0))
 
 
 def _whole(weights: Value) -> None:
