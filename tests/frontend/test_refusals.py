@@ -91,14 +91,6 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Problem]] = {
         ),
     ),
     "biased": (models.Biased, Problem("a constant is added to attention scores", at("biased"), ALL_TOKENS)),
-    "negative_scale": (
-        models.NegativeScale,
-        Problem("the attention scale must be positive and finite, not -0.5", at("negative")),
-    ),
-    "keys_first": (
-        models.KeysFirst,
-        Problem("softmax must be over the last axis (the keys), not over axis -2", at("queries")),
-    ),
     "forgotten_transpose": (models.ForgottenTranspose, Problem(LAYOUT, f"proj at {at('forgotten')}", ROWS)),
     "every_second": (models.EverySecond, Problem(LAYOUT, at("second"), ROWS)),
     "gated": (
@@ -181,8 +173,6 @@ NAMES = {
     "masked": "causal mask",
     "dropping": "attention dropout",
     "biased": "attention bias",
-    "negative_scale": "attention scale",
-    "keys_first": "attention of another form",
     "forgotten_transpose": "order of tokens in attention",
     "every_second": "patch merging",
     "gated": "gated MLP",
@@ -233,9 +223,6 @@ def test_message_as_the_user_sees_it() -> None:
 
 def test_cond() -> None:
     problems = refusal(models.Cond().eval())
-    assert [problem.what for problem in problems] == [
-        "the elements do not lie in token order here",
-        "cond is not supported",
-    ]
+    assert [problem.what for problem in problems] == ["cond is not supported"]
     advice = "compute it outside the model, or use torch.where"
     assert problems[-1].fix == advice

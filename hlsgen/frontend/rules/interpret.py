@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from hlsgen.errors import Problem, TypeMismatch
 from hlsgen.frontend import rules
@@ -209,6 +210,7 @@ class Reader:
                 fix="pass it to hlsgen.nn.MoE as it is, and return the outputs of all tasks, in order",
                 intrinsic=True,
             )
+        args, kwargs = known_values(args), known_values(kwargs)
         if not _has_value((*args, *kwargs.values())):
             if not foldable(call.target):
                 raise unsupported(call.target)
@@ -246,6 +248,22 @@ class Reader:
         if isinstance(argument, list | tuple):
             return type(argument)(self._resolve(item) for item in argument)
         return argument
+
+
+def known_values(arguments: Any) -> Any:
+    """Arguments with every value of which no element is computed as a constant, all of one type then."""
+    leaves, spec = tree_flatten(arguments)
+    fixed = [isinstance(x, Value) and bool(x.ids.numel()) and int(x.ids.max()) < 0 for x in leaves]
+    if not any(fixed):
+        return arguments
+    found = [_constant(x) if is_fixed else x for x, is_fixed in zip(leaves, fixed, strict=True)]
+    double = [x.double() if isinstance(x, torch.Tensor) and x.is_floating_point() else x for x in found]
+    return tree_unflatten(double, spec)
+
+
+def _constant(value: Value) -> torch.Tensor:
+    """The elements of a value that are constants alone."""
+    return torch.zeros(value.shape, dtype=torch.float64) if value.offset is None else value.offset
 
 
 def _has_value(arguments: Sequence[Any]) -> bool:

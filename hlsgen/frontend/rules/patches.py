@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from hlsgen.frontend.rules.arrange import matrix
 from hlsgen.frontend.rules.rule import CallSite, array
 from hlsgen.frontend.rules.terms import Refusal, Value
-from hlsgen.frontend.rules.tokens import by_column, match_patches, matrix, patch_linear
+from hlsgen.frontend.rules.tokens import by_column, match_patches, patch_linear
 from hlsgen.ops import Linear
 
 
