@@ -11,9 +11,9 @@ from hlsgen.lower import lower
 from hlsgen.lower.image import input_layout
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.program import Program
+from hlsgen.machine.modes.load_patches import patch_reads
 from hlsgen.machine.run import trace
 from hlsgen.machine.run.interpreter import Interpreter
-from hlsgen.machine.time.cycles import predict
 from hlsgen.ops import IntegerLinear, Patches
 
 
@@ -40,18 +40,16 @@ CASES = (
 )
 
 
+ARRAYS = ((2, 4, 4, 1), (4, 8, 2, 2), (3, 2, 8, 1), (2, 16, 4, 1), (2, 1, 4, 1))
+"""Rows, columns, depth, row width."""
+
+
 @pytest.mark.parametrize(("image", "patches"), CASES)
 def test_every_tensor_is_equal(image: tuple[int, int, int], patches: Patches) -> None:
     model = graph(image, patches)
     pixels = np.random.default_rng(1).integers(-128, 128, image)
     golden = evaluate(model, pixels)
-    for rows, columns, depth, width in (
-        (2, 4, 4, 1),
-        (4, 8, 2, 2),
-        (3, 2, 8, 1),
-        (2, 16, 4, 1),
-        (2, 1, 4, 1),
-    ):
+    for rows, columns, depth, width in ARRAYS:
         array = ArrayShape(rows=rows, columns=columns, depth=depth, row_width=width)
         lowered = lower(model, array)
         program = lowered.program
@@ -64,12 +62,11 @@ def test_a_patch_of_14_pixels_is_read_word_by_word() -> None:
     model = graph((3, 56, 56), Patches(patch=(14, 14)), 96)
     array = ArrayShape(rows=8, columns=16, depth=8)
     assert input_layout(model, array).run == 16
-    lowered = lower(model, array)
-    fast = predict(lowered.program, lowered.image)
-    assert fast.cycles < 1.25 * fast.steps
+    program = lower(model, array).program
+    assert patch_reads(program.parameters, program.commands[0]) == 3 * 14
 
 
-@pytest.mark.parametrize("columns", [1, 2, 4, 8, 16, 32])
+@pytest.mark.parametrize("columns", [1, 2, 4, 8, 16])
 def test_patches_that_are_read_well_leave_the_image_as_it_is(columns: int) -> None:
     array = ArrayShape(rows=2, columns=columns, depth=4)
     for edge in (2, 4, 8, 16):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Products of two tensors, transposes, groups and constants: every tensor in the interpreter is the golden one."""
+"""Products of two tensors, transposes, groups, constants: what the interpreter makes is the golden tensor."""
 
 from __future__ import annotations
 
@@ -50,9 +50,7 @@ def test_expanding_changes_no_integer() -> None:
         np.testing.assert_array_equal(value, after[name])
 
 
-@pytest.mark.parametrize(
-    ("width", "rows"), [(1, 1), (64, 64), (192, 64), (136, 68 // 2 // 17 * 4), (197, 197)]
-)
+@pytest.mark.parametrize(("width", "rows"), [(1, 1), (64, 64), (192, 64), (136, 8), (197, 197)])
 def test_a_wide_tensor_is_transposed_in_parts(width: int, rows: int) -> None:
     assert part_rows(width) == rows
     assert width % part_rows(width) == 0
