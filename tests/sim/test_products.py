@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Products of keys and values in the C++: random Programs, and Graphs with all that stands around them."""
+"""Products of keys and values in the C++: random Programs, and Graphs with what stands around products."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def test_random_programs_equal_the_interpreter(
     parameters = machine(*shape)
     program, image, pixels = draw(parameters, seed=1, count=100)
     expected = Interpreter(parameters, image.pack()).run(pixels)
-    options = {"tracing": True, "sanitize": True, "scheduled": True}
-    got = CSim(program, image.pack(), hls(program, image), cpp_folder, **options, flags=flags).run_packed(
-        [pixels]
-    )
-    np.testing.assert_array_equal(
-        *(known(program.commands, records) for records in (got.records[0], expected.records))
-    )
+    cpp = CSim(
+        program, image.pack(), hls(program, image), cpp_folder,
+        tracing=True, sanitize=True, scheduled=True, flags=flags,
+    )  # fmt: skip
+    got = cpp.run_packed([pixels])
+    records, wanted = (known(program.commands, each) for each in (got.records[0], expected.records))
+    np.testing.assert_array_equal(records, wanted)
     for found, value in zip(got.results, program.unpack_outputs(expected.output), strict=True):
         np.testing.assert_array_equal(found[0], value)
     (schedule,) = got.schedules
@@ -90,4 +90,5 @@ def test_every_tensor_of_graphs_with_products_equals_golden(
         for index, records in enumerate(got.records):
             assert compare(program, records, {key: value[index] for key, value in golden.items()}) is None
             expected = machine.run(program.input.pack(images[index], columns)).records
-            np.testing.assert_array_equal(*(known(program.commands, each) for each in (records, expected)))
+            found, wanted = (known(program.commands, each) for each in (records, expected))
+            np.testing.assert_array_equal(found, wanted)

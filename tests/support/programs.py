@@ -3,8 +3,8 @@
 
 The first commands fill the memories, so that no later one reads what nothing wrote. Then commands of every
 product follow: rows and results by head or for all heads, heads that share keys and values, each way of
-LOAD and DRAIN. A command reads one half of a row memory and writes the other one, and waits for the command
-before it.
+LOAD and DRAIN. A command reads one half of a row memory, which only the first commands write, and writes the
+other one: so LOAD may be far ahead, and keys and values are what MULTIPLY has to wait for.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ class _Drawn:
         p, index = self.p, len(self.commands)
         tiles = ceil_div(rows, p.rows)
         fields |= {"tiles": tiles, "tail_rows": rows - (tiles - 1) * p.rows}
-        fields |= {"depends": Depends.COMMAND if index else Depends.NONE, "depends_on": max(0, index - 1)}
+        before = index - 1 if index < FILLED or self.chance(0.3) else FILLED - 1
+        fields |= {"depends": Depends.COMMAND if index else Depends.NONE, "depends_on": max(0, before)}
         command = Command(**fields)
         if command.product != Product.ATTENTION:
             self._constants(command.total_blocks)
