@@ -16,6 +16,7 @@ from hlsgen.ops import (
     AddConstant,
     Constant,
     Context,
+    GroupedLinear,
     LayerNorm,
     Linear,
     Matmul,
@@ -78,6 +79,7 @@ class _Composer:
             self.product,
             self.product,
             self.learned,
+            self.grouped,
         )
         for _ in range(size):
             self.rows.append(self.draw.pick(*ops)(self.any()))
@@ -103,9 +105,19 @@ class _Composer:
         op = Linear(weight=self.values(2.0 / width**0.5, size, width), bias=self.values(0.3, size))
         return self.graph.add("linear", op, [x])
 
+    def grouped(self, x: str) -> str:
+        """Parts of a row with weights of their own."""
+        width, each = self.shape(x)[1], self.draw.pick(1, 2, 3)
+        groups = self.heads(width)
+        weight = self.values(2.0 * (groups / width) ** 0.5, groups * each, width // groups)
+        op = GroupedLinear(groups=groups, weight=weight, bias=self.values(0.3, groups * each))
+        return self.graph.add("grouped", op, [x])
+
     def norm(self, x: str) -> str:
         width, kind = self.shape(x)[1], self.draw.pick(LayerNorm, LayerNorm, RMSNorm)
-        op = kind(gamma=1 + self.values(0.5, width), beta=self.values(0.3, width), eps=1e-3)
+        gamma, beta = 1 + self.values(0.5, width), self.values(0.3, width)
+        heads = self.heads(width) if self.draw.pick(True, False) else 1
+        op = kind(gamma=gamma, beta=beta, eps=1e-3, heads=heads)
         return self.graph.add("norm", op, [x])
 
     def activation(self, x: str) -> str:

@@ -16,6 +16,7 @@ from hlsgen.lower.constants import (
     pack_weights,
     product_constants,
 )
+from hlsgen.lower.image import patch_fields
 from hlsgen.lower.interleave import ExpertTables
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.refuse import must_be
@@ -105,7 +106,7 @@ class CommandBuilder:
     def _linear(self, step: LinearStep, following: list[Step]) -> Command:
         index, p = len(self._commands), self._parameters
         result = self._layouts[step.region]
-        source = source_layout(step, self._graph, self._layouts, p.columns)
+        source = source_layout(step, self._graph, self._layouts, self._array)
         shape = linear_shape(step, self._array, source, result)
         sweeps = self._sweeps(step, result, shape)
         rows = step.tile_rows
@@ -240,15 +241,7 @@ class CommandBuilder:
                     where=str(step.linear.source),
                 )
             )
-        channels, _, width = self._graph.input_type.shape
-        return {
-            "patch_height": node.op.patch[0],
-            "patch_width": node.op.patch[1],
-            "patch_channels": channels,
-            "patch_columns": width // node.op.patch[1],
-            "patch_prefix": node.op.prefix,
-            "row_words": ceil_div(width, self._parameters.columns),
-        }
+        return patch_fields(node.op, self._graph, self._array)
 
     def _target_fields(self, step: LinearStep, result: Layout, rows: int) -> dict[str, Any]:
         p = self._parameters

@@ -12,12 +12,17 @@ from hlsgen.machine.format.parameters import ceil_div
 
 @dataclass(frozen=True)
 class Layout:
-    """`size` elements; with heads > 0, each head's size/heads elements are padded to `head_words` words."""
+    """`size` elements; with heads > 0, each head's size/heads elements are padded to `head_words` words.
+
+    run > 0: each `run_size` elements have place for `run`.
+    """
 
     size: int
     columns: int
     heads: int = 0
     head_words: int = 0
+    run: int = 0
+    run_size: int = 0
 
     @classmethod
     def headed(cls, size: int, columns: int, depth: int, heads: int) -> Layout:
@@ -32,7 +37,14 @@ class Layout:
 
     @property
     def words(self) -> int:
-        return self.heads * self.head_words if self.heads else ceil_div(self.size, self.columns)
+        return self.heads * self.head_words if self.heads else ceil_div(self.elements, self.columns)
+
+    @property
+    def elements(self) -> int:
+        """Places of a row, up to the last one that an element has."""
+        if self.heads:
+            return self.words * self.columns
+        return self.size // self.run_size * self.run if self.run else self.size
 
     @property
     def head_size(self) -> int:
@@ -49,6 +61,8 @@ class Layout:
     def positions(self) -> np.ndarray:
         """Padded position of each of the `size` elements."""
         index = np.arange(self.size)
+        if self.run:
+            return index // self.run_size * self.run + index % self.run_size
         if not self.heads:
             return index
         return index // self.head_size * self.head_words * self.columns + index % self.head_size

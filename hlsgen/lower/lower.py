@@ -13,6 +13,7 @@ from hlsgen.ir import Graph, Node
 from hlsgen.lower.allocate import Request, allocate, memory_words
 from hlsgen.lower.commands import CommandBuilder
 from hlsgen.lower.expand import expand
+from hlsgen.lower.image import input_layout, uses_image
 from hlsgen.lower.interleave import interleave
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.limits import check_holds, check_limits, check_products
@@ -29,7 +30,7 @@ from hlsgen.lower.steps import Matcher
 from hlsgen.machine.format.commands import Target
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
-from hlsgen.machine.format.program import InputLayout, OutputLayout, Program, Region
+from hlsgen.machine.format.program import OutputLayout, Program, Region
 from hlsgen.ops import (
     IntegerContext,
     IntegerExpertLinear,
@@ -69,7 +70,7 @@ class Prepared:
         layouts = tensor_layouts(steps, graph, array)
         regions = place(steps, layouts, array.row_width)
         parameters = size_machine(steps, graph, array, layouts, regions, self.accumulator)
-        check_limits(graph, parameters, regions)
+        check_limits(graph, array, parameters, regions)
         return Machine(steps, layouts, regions, parameters)
 
 
@@ -117,10 +118,7 @@ def lower(
     builder = CommandBuilder(graph, parameters, sized.layouts, places, array, outline=outline)
     for index, step in enumerate(steps):
         builder.add(step, steps[index + 1 :])
-    channels, height, width = graph.input_type.shape
-    layout = InputLayout(
-        channels=channels, height=height, width=width, row_words=ceil_div(width, parameters.columns)
-    )
+    layout = input_layout(graph, array)
     outputs = output_layouts(graph, builder.output_sweeps, parameters)
     commands = builder.finish()
     shown = {node.name for node in prepared.source}
@@ -246,7 +244,7 @@ def size_machine(
         if not isinstance(step, LinearStep):
             continue
         result = layouts[step.region]
-        shape = linear_shape(step, array, source_layout(step, graph, layouts, array.columns), result)
+        shape = linear_shape(step, array, source_layout(step, graph, layouts, array), result)
         shapes.append(shape)
         if shape.weighted and shape.parts > 1:
             whole.append((shape.blocks // shape.parts, shape.k_steps))
@@ -264,6 +262,7 @@ def size_machine(
         feature_words=memory_words(regions, "features"),
         ring_words=ring_words(array, [(s.blocks, s.k_steps) for s in shapes if s.weighted], whole),
         constant_words=2 * max([shape.blocks for shape in shapes] or [1]),
+        image_words=input_layout(graph, array).words if uses_image(graph) else 1,
         accumulator_bits=accumulator,
         tasks=graph.tasks,
         **step_needs(steps, graph, array, layouts),

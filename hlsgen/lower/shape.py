@@ -10,6 +10,7 @@ import numpy as np
 
 from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.ir import Graph
+from hlsgen.lower.image import patch_layout
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.size import ArrayShape
 from hlsgen.lower.step import Factors, LinearStep
@@ -43,7 +44,7 @@ def linear_shape(step: LinearStep, array: ArrayShape, source: Layout, result: La
             k_words=words, k_steps=steps, blocks=result.words * (factors.heads if step.stacked else 1),
             weighted=False, parts=factors.heads, outer=source.head_words if factors.left_heads > 1 else 0,
         )  # fmt: skip
-    elements = source.words * columns if source.heads else source.size
+    elements = source.elements
     parts, outer = 1, 0
     if step.groups > 1:
         elements, parts, outer = source.head_size, step.groups, source.head_words
@@ -74,10 +75,13 @@ def diagonal_parts(step: LinearStep, array: ArrayShape, source: Layout, result: 
             return 0
 
 
-def source_layout(step: LinearStep, graph: Graph, layouts: Mapping[str, Layout], columns: int) -> Layout:
+def source_layout(step: LinearStep, graph: Graph, layouts: Mapping[str, Layout], array: ArrayShape) -> Layout:
     """The layout of a step's operand rows."""
+    columns = array.columns
     if not step.rows.region:
         return Layout(1, columns)
+    if step.rows.load is Load.PATCHES:
+        return patch_layout(graph, array)
     if step.groups > 1 and step.rows.operand:
         return Layout.split(graph.type_of(step.linear.inputs[0]).shape[-1], columns, step.groups)
     if step.rows.operand or step.rows.pool:

@@ -11,7 +11,7 @@ from hlsgen.errors import Problem, UsageError, shown
 from hlsgen.ir import Graph
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.step import AttentionStep, LinearStep, Step
-from hlsgen.machine.format.commands import Load, Target
+from hlsgen.machine.format.commands import Target
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div, is_power_of_two
 from hlsgen.ops import IntegerRMSNorm
 
@@ -117,7 +117,6 @@ def step_needs(
     attention = attention_memories(steps, array, layouts)
     products = product_memories(steps, graph, array, layouts)
     return {
-        "image_words": image_words(steps, graph, array.columns),
         "rms_norms": int(any(isinstance(node.op, IntegerRMSNorm) for node in graph)),
         **expert_memories(steps),
         **attention,
@@ -212,10 +211,3 @@ def accumulator_bits(steps: list[Step], graph: Graph) -> int:
             low = -high
         largest = max(largest, high, -low - 1)
     return max(16, largest.bit_length() + 1)
-
-
-def image_words(steps: list[Step], graph: Graph, columns: int) -> int:
-    """Image memory depth: rows of pixels padded to words."""
-    uses = any(isinstance(step, LinearStep) and step.rows.load is Load.PATCHES for step in steps)
-    channels, height, width = graph.input_type.shape
-    return channels * height * ceil_div(width, columns) if uses else 1

@@ -52,6 +52,8 @@ def _view(tensor: str, command: int, which: int, layout: Layout, rows: int, **ro
         columns=layout.head_size,
         heads=layout.heads,
         head_words=layout.head_words,
+        run=layout.run,
+        run_columns=layout.run_size,
         **routed,
     )
 

@@ -17,7 +17,7 @@ a command; the report has its time under its name.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 import numpy as np
@@ -103,13 +103,13 @@ def grouped_identity(groups: int, width: int) -> GroupedLinear:
 class _Legaliser:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.nodes = {node.name: node for node in graph}
+        self.nodes = {node.name: _plain(node) for node in graph}
         self.builder = GraphBuilder(graph.input, graph.input_type)
         self.demands: dict[str, dict[Demand, None]] = defaultdict(dict)
         self.made: dict[tuple[str, Demand], str] = {}
 
     def run(self) -> Graph:
-        nodes = live(self.graph.nodes, self.graph.outputs)
+        nodes = live(tuple(self.nodes.values()), self.graph.outputs)
         for name in self.graph.outputs:
             self.demands[name][OUTPUT] = None
         for node in reversed(nodes):
@@ -160,7 +160,7 @@ class _Legaliser:
         if split(node.op) > 1:
             return self._split_basis(node, want)
         match node.op:
-            case Linear() | GroupedLinear():
+            case Linear():
                 return STORED if want in (NORMED, ADDEND) else want
             case Matmul():
                 kept = want.form in (Form.STORED, Form.FUSED)
@@ -252,6 +252,15 @@ class _Legaliser:
     def _stored(self, node: Node) -> tuple[Demand, ...]:
         """What a tensor in the residual memory serves; experts add to no selection."""
         return (NORMED,) if isinstance(node.op, Select) else (NORMED, ADDEND)
+
+
+def _plain(node: Node) -> Node:
+    """A grouped linear layer of one group is a linear layer."""
+    match node.op:
+        case GroupedLinear(groups=1, weight=weight, bias=bias):
+            return replace(node, op=Linear(weight=weight, bias=bias))
+        case _:
+            return node
 
 
 def split(op: Op) -> int:

@@ -244,7 +244,11 @@ def test_every_host_reads_pixels_as_the_golden_model_does(template: str, scale: 
     np.testing.assert_array_equal(quantize_images(real[0], kind), integers[0])
     for columns in (1, 4, 8):
         layout = InputLayout(channels=2, height=5, width=6, row_words=-(-6 // columns))
-        layouts = {"input_axes": list(InputLayout.AXES), "row_elements": layout.row_words * columns}
+        layouts = {
+            "input_axes": list(InputLayout.AXES),
+            "input_lines": layout.lines.tolist(),
+            "input_pixels": layout.pixels(columns).tolist(),
+        }
         assert pad(program.pack(integers[2], layouts)) == layout.pack(integers[2], columns)
 
 

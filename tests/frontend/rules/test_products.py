@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from support.products import ALL, PRODUCTS, Talking
+from support.product_models import ALL, PRODUCTS, Talking
 from support.variants import HEAD, HEADS, WIDTH, Tiny, same, seeded
 from torch import Tensor, nn
 
