@@ -111,22 +111,40 @@ def narrowed(terms: Terms, value: Value) -> Value:
 
 
 def _settled_constants(terms: Terms, value: Value) -> Value:
-    """The value with its constants in the layer that makes it, if they have a place there."""
+    """The value with its constants in the layer that makes it, or else in a layer that does nothing else.
+
+    As it is where they differ from token to token: then a reader of the transpose may take them.
+    """
     try:
         return absorbed(terms, value)
     except Refusal:
-        return value
+        try:
+            scale, offset = _by_channels(value)
+        except Refusal:
+            return value
+    op = Linear(weight=np.diag(scale), bias=offset)
+    key = ("affine", value.term, scale.tobytes(), offset.tobytes())
+    term, name = value.term, f"{value.term.name}_affine"
+    return Value(terms.cached(key, lambda: terms.make(op, (term,), name, term.source)), value.ids)
 
 
 def absorbed(terms: Terms, value: Value) -> Value:
     """The value with its factor and its offset for each channel in the layer that makes it."""
+    scale, offset = _by_channels(value)
+    term = terms.multiplied(value.term, scale)
+    return Value(terms.shifted(term, torch.from_numpy(offset)[None] if offset.any() else None), value.ids)
+
+
+def _by_channels(value: Value) -> tuple[np.ndarray, np.ndarray]:
+    """The factor and the offset of each channel of the value's term."""
     width = value.term.shape[-1]
     columns = value.ids % width
-    scale = _by_channel(columns, torch.as_tensor(value.scale, dtype=torch.float64), 1.0, width)
-    zeros = torch.zeros((), dtype=torch.float64)
-    offset = _by_channel(columns, zeros if value.offset is None else value.offset, 0.0, width)
-    term = terms.multiplied(value.term, scale.numpy())
-    return Value(terms.shifted(term, offset[None] if bool(offset.any()) else None), value.ids)
+    scale = torch.as_tensor(value.scale, dtype=torch.float64)
+    offset = torch.zeros((), dtype=torch.float64) if value.offset is None else value.offset
+    return (
+        _by_channel(columns, scale, 1.0, width).numpy(),
+        _by_channel(columns, offset, 0.0, width).numpy(),
+    )
 
 
 def _by_channel(columns: torch.Tensor, wanted: torch.Tensor, default: float, width: int) -> torch.Tensor:

@@ -251,19 +251,25 @@ class Reader:
 
 
 def known_values(arguments: Any) -> Any:
-    """Arguments with every value of which no element is computed as a constant, all of one type then."""
+    """Arguments with every value of which no element is computed as a constant.
+
+    Such constants are float64, and so is every other one beside them.
+    """
     leaves, spec = tree_flatten(arguments)
-    fixed = [isinstance(x, Value) and bool(x.ids.numel()) and int(x.ids.max()) < 0 for x in leaves]
-    if not any(fixed):
-        return arguments
-    found = [_constant(x) if is_fixed else x for x, is_fixed in zip(leaves, fixed, strict=True)]
-    double = [x.double() if isinstance(x, torch.Tensor) and x.is_floating_point() else x for x in found]
-    return tree_unflatten(double, spec)
+    found = [_constant(x) if isinstance(x, Value) and _is_fixed(x) else x for x in leaves]
+    if any(isinstance(x, torch.Tensor) and x.dtype is torch.float64 for x in found):
+        found = [x.double() if isinstance(x, torch.Tensor) and x.is_floating_point() else x for x in found]
+    return tree_unflatten(found, spec)
+
+
+def _is_fixed(value: Value) -> bool:
+    return bool(value.ids.numel()) and int(value.ids.max()) < 0
 
 
 def _constant(value: Value) -> torch.Tensor:
     """The elements of a value that are constants alone."""
-    return torch.zeros(value.shape, dtype=torch.float64) if value.offset is None else value.offset
+    zeros = torch.zeros(value.shape, dtype=torch.float64)
+    return zeros if value.offset is None else value.offset.clone()
 
 
 def _has_value(arguments: Sequence[Any]) -> bool:

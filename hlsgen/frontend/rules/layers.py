@@ -29,8 +29,8 @@ def linear(at: CallSite, x: Any, weight: Any, bias: Any = None) -> Value:
         return heads
     if isinstance(x.term.op, Join) and apart(matrix(x)) is None:
         return _of_joined(at, x, weight, bias)
-    if x.term.is_embedding:
-        return embedded(at, x, weight, bias)
+    if x.term.is_embedding and (found := _of_patches(at, x, weight, bias)) is not None:
+        return found
     found = operand(at.terms, x)
     matrix_, vector = array(weight), np.zeros(len(weight), np.float32) if bias is None else array(bias)
     rest = None
@@ -42,6 +42,20 @@ def linear(at: CallSite, x: Any, weight: Any, bias: Any = None) -> Value:
         op, inputs = _after(op, term.op), term.inputs
     value = at.emit(op, inputs, at.name("linear", parameter=1), (*x.shape[:-1], len(weight)))
     return value if rest is None else value.plus(rest.reshape(value.shape))
+
+
+def _of_patches(at: CallSite, x: Value, weight: torch.Tensor, bias: torch.Tensor | None) -> Value | None:
+    """A linear layer on the patch embedding, one layer for both; None: its rows are channels."""
+    try:
+        return embedded(at, x, weight, bias)
+    except Refusal:
+        try:
+            at.settle(x)
+        except Refusal:
+            pass
+        else:
+            return None
+        raise
 
 
 def _taken(

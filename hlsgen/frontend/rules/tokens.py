@@ -232,7 +232,7 @@ def embedding(terms: Terms, value: Value) -> Term:
         before = linear.inputs[0]
         cut = before.op
         if prefix and isinstance(cut, Patches):
-            cut = Patches(patch=cut.patch, prefix=prefix)
+            cut = replace(cut, prefix=prefix)
             before = terms.cached(
                 ("prefix", before, prefix), lambda: terms.make(cut, before.inputs, before.name, before.source)
             )

@@ -25,7 +25,15 @@ from hlsgen.machine.modes.mode import ProductMode
 from hlsgen.machine.modes.table import LOADS, PRODUCTS, TARGETS
 from hlsgen.machine.time.bus import beats_of
 from hlsgen.machine.time.depths import JOBS_AHEAD, SETTLED, burst_bytes
-from hlsgen.machine.time.latency import ACCEPT, DECODE, FINISH, OPERANDS_THERE, PLAN, WRITTEN
+from hlsgen.machine.time.latency import (
+    ACCEPT,
+    CONSTANTS_AHEAD,
+    DECODE,
+    FINISH,
+    OPERANDS_THERE,
+    PLAN,
+    WRITTEN,
+)
 from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.machine.time.operand_stream import operand_bytes
 from hlsgen.machine.time.plan import Plan, Routing, make_plan
@@ -243,15 +251,12 @@ class _Model:
         weighted = product.weighted
         if weighted and job.tile == 0:
             self.streams.bus.weights_first(first)
-        word, groups = self.p.columns * self.p.depth, self.p.row_groups(rows)
+        groups = self.p.row_groups(rows)
         addend_bytes = self.p.padded_rows(rows) * self.p.columns * 2
         for block in range(job.blocks):
             end = start + steps - 1  # the block's last step
-            if weighted and job.tile == 0:  # for later tiles both are there
-                end = max(end, self.streams.wait("weights", (base + (block + 1) * steps) * word))
-            if product.constant and job.tile == 0:
-                size = self._constants_to(constants, job.first_block + block + 1)
-                end = max(end, self.streams.wait("constants", size))
+            if job.tile == 0:
+                end = max(end, self._taken(product, job, block, base, constants))
             if command.stream_addend:
                 self.addends += addend_bytes
                 end = max(end, self.streams.wait("addends", self.addends))
@@ -270,6 +275,19 @@ class _Model:
         self.multiply_free = start
         self.slots.append(start)
         return first
+
+    def _taken(self, product: ProductMode, job: Job, block: int, base: int, constants: int) -> int:
+        """When a first tile's block has its weights and its constants; for later tiles both are there."""
+        there = 0
+        if product.weighted:
+            size = (base + (block + 1) * job.steps) * self.p.columns * self.p.depth
+            there = self.streams.wait("weights", size)
+        if product.constant:
+            size = self._constants_to(constants, job.first_block + block + 1)
+            there = max(there, self.streams.wait("constants", size))
+            if not product.weighted:
+                there = max(there, self.last_step + CONSTANTS_AHEAD)
+        return there
 
     def _first_step(self, command: Command, job: Job, loaded: int) -> int:
         """When a job's first step can be issued: its rows are loaded, and keys or values are there."""
