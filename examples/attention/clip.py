@@ -27,9 +27,7 @@ class VisionTower(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.embed, self.ln_pre, self.ln_post = Tokens(prefix=1), nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
-        self.blocks = nn.Sequential(Block(), Block())
-        for block in self.blocks:
-            block.mlp.act = QuickGELU()
+        self.blocks = nn.Sequential(*(Block(act=QuickGELU()) for _ in range(2)))
         self.proj = nn.Parameter(torch.zeros(WIDTH, CLASSES))
 
     def forward(self, images: Tensor) -> Tensor:

@@ -12,11 +12,11 @@ SHAPE = (3, IMAGE, IMAGE)
 
 
 class Mlp(nn.Module):
-    """Two linear layers with GELU between."""
+    """Two linear layers with a function between, GELU where it is not given."""
 
-    def __init__(self, width: int = WIDTH, hidden: int = 2 * WIDTH) -> None:
+    def __init__(self, width: int = WIDTH, hidden: int = 2 * WIDTH, act: nn.Module | None = None) -> None:
         super().__init__()
-        self.fc1, self.act, self.fc2 = nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width)
+        self.fc1, self.act, self.fc2 = nn.Linear(width, hidden), act or nn.GELU(), nn.Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(self.act(self.fc1(x)))
@@ -45,10 +45,10 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x))."""
 
-    def __init__(self, attention: nn.Module | None = None) -> None:
+    def __init__(self, attention: nn.Module | None = None, act: nn.Module | None = None) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
-        self.attn, self.mlp = attention or Attention(), Mlp()
+        self.attn, self.mlp = attention or Attention(), Mlp(act=act)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x))

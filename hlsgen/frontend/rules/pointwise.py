@@ -140,7 +140,10 @@ def folded(at: CallSite, value: Value) -> Value:
     """An activation's result with the number that is added to it as a part of the function."""
     if not isinstance(value.term.op, Activation) or value.offset is None:
         return value
-    found = root(at.terms, value)
+    try:
+        found = root(at.terms, value)
+    except Refusal:
+        return value
     return emitted(at, found, found.whole)
 
 

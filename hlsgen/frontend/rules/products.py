@@ -61,10 +61,11 @@ def rows(at: CallSite, x: Factor, role: str) -> Term:
         if not np.isfinite(numbers).all():
             raise Refusal("a learned factor of a product must be finite", intrinsic=True)
         return at.terms.constant(Constant(value=np.array(numbers, order="C")), name, at.call.source)
+    value = folded(at, value)
     try:
         return at.settle(value, name)
     except Refusal:
-        found = operand(at.terms, folded(at, value), name)
+        found = operand(at.terms, value, name)
     columns = np.arange(found.term.shape[-1]) if found.columns is None else found.columns
     factors = np.broadcast_to(np.asarray(found.scale, np.float64), columns.shape)
     term = picked(at.terms, found.term, columns, factors, name)
