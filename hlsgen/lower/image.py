@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 
+from hlsgen.errors import UsageError
 from hlsgen.ir import Graph
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.size import ArrayShape
@@ -53,11 +54,14 @@ def patch_fields(op: Patches, graph: Graph, array: ArrayShape) -> dict[str, int]
     }
 
 
-def patch_layout(op: Patches, graph: Graph, array: ArrayShape) -> Layout:
+def patch_layout(graph: Graph, array: ArrayShape) -> Layout:
     """The layout of a patch as an operand row."""
-    size = graph.input_type.shape[0] * math.prod(op.patch)
-    run = input_layout(graph, array).run
-    return Layout(size, array.columns, run=run, run_size=op.patch[1]) if run else Layout(size, array.columns)
+    op, layout = _patches(graph), input_layout(graph, array)
+    if op is None:
+        raise UsageError("patch_layout: the graph must have patches")
+    size = layout.channels * math.prod(op.patch)
+    run = {"run": layout.run, "run_size": op.patch[1]} if layout.run else {}
+    return Layout(size, array.columns, **run)
 
 
 def _patches(graph: Graph) -> Patches | None:

@@ -80,8 +80,8 @@ def source_layout(step: LinearStep, graph: Graph, layouts: Mapping[str, Layout],
     columns = array.columns
     if not step.rows.region:
         return Layout(1, columns)
-    if step.rows.patches is not None:
-        return patch_layout(step.rows.patches.op, graph, array)
+    if step.rows.load is Load.PATCHES:
+        return patch_layout(graph, array)
     if step.groups > 1 and step.rows.operand:
         return Layout.split(graph.type_of(step.linear.inputs[0]).shape[-1], columns, step.groups)
     if step.rows.operand or step.rows.pool:

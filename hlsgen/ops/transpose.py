@@ -3,13 +3,22 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from hlsgen.errors import TypeMismatch
 from hlsgen.ir import TensorType, op
 from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
+
+
+def moved(ids: Any, shape: tuple[int, ...], heads: int) -> tuple[Any, tuple[int, ...]]:
+    """Where elements `ids` of a tensor [T, H*d] lie in its transpose, and the transpose's shape."""
+    tokens, width = shape
+    each = width // heads
+    token, column = ids // width, ids % width
+    head, element = column // each, column % each
+    return (element * heads + head) * tokens + token, (each, heads * tokens)
 
 
 @op

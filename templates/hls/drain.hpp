@@ -249,7 +249,7 @@ private:
             operands.write(operand(real, t, number));
         } else if (command.target == Target::queues) {
             (route(number, more), ...);
-        } else {
+        } else if (real) {
             store<P>(command, work.job, t, number, note);
             for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL

@@ -61,7 +61,7 @@ class LayerNorm(LoadMode):
         if command.gather:
             queue = m.experts.queue(command)
             row = np.array([queue[index].token for index in row])
-        return normalise(command, m.operand_rows(m.residual, command, row, job.head * command.outer_source))
+        return normalise(command, m.operand_rows(m.residual, command, job, row))
 
     def time(self, p: MachineParameters, t: StageTimes, command: Command, job: Job) -> LoadTime:
         parts, groups = p.norm_parts or 1, p.row_groups(command.tile_rows(job.tile, p.rows))

@@ -34,7 +34,7 @@ class Rows(LoadMode):
     units = (ROWS,)
 
     def tile(self, m: Memories, command: Command, job: Job, row: np.ndarray) -> np.ndarray:
-        return m.operand_rows(m.features, command, row, job.head * command.outer_source)
+        return m.operand_rows(m.features, command, job, row)
 
     def time(self, p: MachineParameters, t: StageTimes, command: Command, job: Job) -> LoadTime:
         return rows_time(p, t, command, job, command.k_words)

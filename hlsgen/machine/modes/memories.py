@@ -10,6 +10,7 @@ from hlsgen.machine.format.commands import Command
 from hlsgen.machine.format.constants import ConstantItem, Item, unpack_constants
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.queues import ExpertQueues
 from hlsgen.machine.modes.streams import Streams
 from hlsgen.machine.modes.workspace import Workspace
@@ -81,12 +82,10 @@ class Memories:
                 case _:
                     raise UsageError(f"Image: unknown constant item {kind}")
 
-    def operand_rows(
-        self, memory: np.ndarray, command: Command, row: np.ndarray, offset: int = 0
-    ) -> np.ndarray:
-        """Rows of the residual or the feature memory as the command addresses them, [rows, k_words, C]."""
-        address = command.source + row[:, None] * command.source_stride + offset + np.arange(command.k_words)
-        return memory[address]
+    def operand_rows(self, memory: np.ndarray, command: Command, job: Job, row: np.ndarray) -> np.ndarray:
+        """The job's part of rows of the residual or the feature memory, [rows, k_words, C]."""
+        start = command.source + job.head * command.outer_source
+        return memory[start + row[:, None] * command.source_stride + np.arange(command.k_words)]
 
     def write_operands(
         self, command: Command, place: int, row: np.ndarray, word: int, value: np.ndarray, *, keys: bool
