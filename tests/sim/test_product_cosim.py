@@ -99,7 +99,8 @@ def _ordered(commands: tuple[Command, ...], records: np.ndarray) -> list[np.ndar
 def test_random_programs_equal_the_interpreter(shape: tuple[int, ...], tmp_path: Path) -> None:
     """Every record and the output of 400 commands, while the memory stalls and does not.
 
-    The Programs read rows from any word on, as only machines of row width 1 can.
+    The Programs read rows from any word on, and a head's keys from any: machines of row width 1 can do that
+    where no step is more than a word. Others need whole groups and whole steps, as lowering makes them.
     """
     parameters = machine(*shape)
     harness = cosim.build(parameters, tmp_path, trace=True)
