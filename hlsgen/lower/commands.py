@@ -17,7 +17,7 @@ from hlsgen.lower.constants import (
     product_constants,
 )
 from hlsgen.lower.image import patch_fields
-from hlsgen.lower.interleave import ExpertTables
+from hlsgen.lower.interleave import ADDEND_DISTANCE, ExpertTables
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.refuse import must_be
 from hlsgen.lower.shape import Shape, linear_shape, source_layout
@@ -182,7 +182,7 @@ class CommandBuilder:
     def _rows_fields(self, step: LinearStep, rows: int) -> dict[str, Any]:
         """What LOAD needs: source, dependency and the transform's parameters."""
         if step.rows.patches is not None:
-            return self._patch_fields(step, step.rows.patches)
+            return self._patch_fields(step, step.rows.patches) | self._after_addend(step, {})
         if not step.rows.region:
             return {"depends": Depends.NONE}
         self._check_first_row(step)
@@ -217,14 +217,28 @@ class CommandBuilder:
         if step.expert and step.rows.norm is not None:
             # The queues are there, so the rows are: the machine waits for them before it begins the command.
             return {"depends": Depends.NONE, "depends_on": self._experts.router(step)}
-        if step.addend is not None and self._producer[step.addend] == len(self._commands) - 1:
-            # The addend is read while DRAIN may still hold its last rows: wait for all of it.
-            return {"depends": Depends.COMMAND, "depends_on": self._producer[step.addend]}
         whole = step.expert > 0 or self._graph.type_of(name).shape[0] == rows
         aligned = step.rows.first == 0 and step.rows.pool is None and whole
         maker = self._commands[before]
         aligned = aligned and maker.drain is not Drain.COMBINE and not maker.outer_target
-        return {"depends": Depends.TILE if aligned else Depends.COMMAND, "depends_on": before}
+        depends = {"depends": Depends.TILE if aligned else Depends.COMMAND, "depends_on": before}
+        return self._after_addend(step, depends)
+
+    def _after_addend(self, step: LinearStep, depends: dict[str, int]) -> dict[str, int]:
+        """The dependency; where DRAIN may still hold rows of the addend when it is read, all of it.
+
+        That is so while fewer results lie between than its pipeline holds.
+        """
+        if step.addend is None:
+            return depends
+        maker = self._producer[step.addend]
+        between = sum(
+            0 if command.expert or command.tasks else drained(command, self._parameters)
+            for command in self._commands[maker + 1 :]
+        )
+        if between >= ADDEND_DISTANCE or (step.expert and maker < len(self._commands) - 1):
+            return depends
+        return {"depends": Depends.COMMAND, "depends_on": max(maker, depends.get("depends_on", 0))}
 
     def _pool_fields(self, node: Node) -> dict[str, Any]:
         match node.op:
@@ -343,6 +357,14 @@ class CommandBuilder:
             readings=ceil_div(tiles, span) if p.streamed else 0,
             head_units=head_units(self._array, keys, words) if p.streamed else 0,
         )
+
+
+def drained(command: Command, p: MachineParameters) -> int:
+    """Cycles in which DRAIN takes the command's results."""
+    blocks = command.total_blocks
+    if command.product is Product.ATTENTION:
+        blocks = command.heads * (command.blocks + command.head_words)
+    return blocks * ((command.tiles - 1) * p.row_groups(p.rows) + p.row_groups(command.tail_rows))
 
 
 def _norm_fields(node: Node) -> dict[str, Any]:
