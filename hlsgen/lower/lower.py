@@ -18,7 +18,7 @@ from hlsgen.lower.interleave import interleave
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.limits import check_holds, check_limits, check_products
 from hlsgen.lower.order import order
-from hlsgen.lower.shape import linear_shape, source_layout
+from hlsgen.lower.shape import is_diagonal, linear_shape, source_layout
 from hlsgen.lower.size import (
     ArrayShape,
     accumulator_bits,
@@ -280,6 +280,8 @@ def _macs(node: Node, graph: Graph, prefix: Mapping[str, int]) -> int:
     match node.op:
         case IntegerExpertLinear():
             return node.type.shape[0] * graph.type_of(node.inputs[0]).shape[-1] * node.type.shape[-1]
+        case IntegerLinear(weight=weight) if is_diagonal(weight):
+            return 0  # a copy
         case IntegerLinear():
             rows = node.type.shape[0] - prefix.get(node.inputs[0], 0)
             return rows * graph.type_of(node.inputs[0]).shape[-1] * node.type.shape[-1]

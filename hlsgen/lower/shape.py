@@ -54,6 +54,12 @@ def linear_shape(step: LinearStep, array: ArrayShape, source: Layout, result: La
     return Shape(k_words=words, k_steps=steps, blocks=result.words, parts=parts, outer=outer)
 
 
+def is_diagonal(weight: np.ndarray) -> bool:
+    """Whether a square weight [N, N], N > 1, has nothing beside its diagonal, as a copy's."""
+    rows, columns = weight.shape
+    return 1 < rows == columns and np.count_nonzero(weight) == np.count_nonzero(weight.diagonal())
+
+
 def diagonal_parts(step: LinearStep, array: ArrayShape, source: Layout, result: Layout) -> int:
     """Parts of a row that a diagonal weight, as a copy's, is multiplied by one by one; 0: none, or no gain.
 
@@ -68,9 +74,8 @@ def diagonal_parts(step: LinearStep, array: ArrayShape, source: Layout, result: 
             fits = weight.shape[0] == weight.shape[1] and source.words == result.words
             if not (gains and fits) or moves or step.route or result.words * array.columns % part:
                 return 0
-            diagonal = np.count_nonzero(weight) == np.count_nonzero(weight.diagonal())
             same = np.array_equal(source.positions(), result.positions())
-            return result.words * array.columns // part if diagonal and same else 0
+            return result.words * array.columns // part if same and is_diagonal(weight) else 0
         case _:
             return 0
 

@@ -101,7 +101,9 @@ class _Drawn:
         p, index = self.p, len(self.commands)
         tiles = ceil_div(rows, p.rows)
         fields |= {"tiles": tiles, "tail_rows": rows - (tiles - 1) * p.rows}
-        before = index - 1 if index < FILLED or self.chance(0.3) else FILLED - 1
+        # DRAIN reads an addend before it has written the rows of the last cycles.
+        follows = self.chance(0.3) or (fields.get("drain") == Drain.ADD and not fields.get("stream_addend"))
+        before = index - 1 if index < FILLED or follows else FILLED - 1
         fields |= {"depends": Depends.COMMAND if index else Depends.NONE, "depends_on": max(0, before)}
         command = Command(**fields)
         if command.product != Product.ATTENTION:

@@ -16,6 +16,7 @@ from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.interface import DRAIN, TILE
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.run.interpreter import Execution, Interpreter
+from hlsgen.machine.run.trace import known
 
 DEEP = MachineParameters(
     rows=2, columns=2, depth=8, tile_words=8, residual_words=128, feature_words=128, image_words=64,
@@ -182,7 +183,7 @@ class Script:
 
     def finish(self) -> tuple[Image, Execution]:
         """Append a command whose results leave; the Image, and what the interpreter makes of it."""
-        output = self.linear(1, self.parameters.columns, target=Target.OUTPUT, last=1)
+        output = self.add_stream(1, 1, 9000, target=Target.OUTPUT, last=1)
         image = Image(
             build_id=self.parameters.build_id,
             program=b"".join(command.pack() for command in self.commands),
@@ -197,9 +198,10 @@ class Script:
     def records(self, records: np.ndarray, which: int) -> np.ndarray:
         """One stage's records, without cycles and without words that may be anything.
 
-        Those are what lies beyond a normalised row's end, and operands that meet zeros alone.
+        Those are what no result depends on (`known`), what lies beyond a normalised row's end, and operands
+        that meet zeros alone.
         """
-        chosen = records[records["which"] == which].copy()
+        chosen = known(self.commands, records[records["which"] == which])
         chosen["cycle"] = 0
         lanes = np.arange(self.parameters.columns)
         for index, command in enumerate(self.commands):
