@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from hlsgen.errors import UnsupportedModel
 from hlsgen.frontend.capture import capture
-from hlsgen.ir import Graph
+from hlsgen.ir import Graph, results
 from hlsgen.ops import Linear, Scores
 
 
@@ -73,6 +74,26 @@ def test_keys_of_all_heads_serve_each_mixed_head() -> None:
     wide = graph.node(scores.inputs[1]).op
     assert isinstance(wide, Linear)
     assert len(wide.weight) == (HEADS + 1) * WIDTH
+
+
+class Outputs(Tiny):
+    """The results of a product and of a transpose are outputs."""
+
+    def forward(self, image: Tensor) -> Any:
+        x = self.norm1(self.embed(image))
+        return x @ x.transpose(1, 2) @ self.proj(x), torch.relu(self.up(x)).transpose(1, 2)
+
+
+def test_a_product_and_a_transpose_may_be_outputs() -> None:
+    model = seeded(Outputs())
+    graph = capture(model, pictures(1))
+    with torch.no_grad():
+        wanted = model(torch.from_numpy(pictures(1)))
+    found = results(graph, pictures(1))
+    for real, name in zip(wanted, graph.names, strict=True):
+        np.testing.assert_allclose(
+            found[name][0], real[0].numpy(), rtol=0, atol=1e-4 * float(real.abs().max())
+        )
 
 
 class Moved(Tiny):
