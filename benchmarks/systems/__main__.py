@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.systems`: the attention systems of examples/attention, measured; `--write`: the page."""
+"""`python -m benchmarks.systems`: the systems of examples/attention, measured; `--write`: the page."""
 
 from __future__ import annotations
 
@@ -16,6 +16,40 @@ from hlsgen.machine.time.cycles import predict
 
 PAGE = Path("docs/systems.md")
 ARRAY = (8, 16, 8)
+TEXT = """# Attention systems
+
+`python -m benchmarks.systems --write` makes this page.
+
+## Examples
+
+Each is a module in `examples/attention`, written as its authors would, small, with random weights. The
+command compares every tensor of the interpreter with golden; `tests/frontend/test_systems.py` does, too. dB:
+signal to quantization noise of the output on images that did not calibrate; the second number is without what
+images share.
+
+| example | system | tensors | commands | products of two tensors | dB | dB, centred |
+|---|---|---|---|---|---|---|
+{examples}
+
+## Published models at their own size
+
+timm's classes with random weights, 224 x 224 pixels, on 8x16x8 with 16 bytes a cycle. Useful: the products
+that PyTorch counts over those that the array could start. `python -m benchmarks.systems NAME --rtl` runs an
+image in RTL and compares every tensor.
+
+| model | GMAC | cycles | useful | |
+|---|---|---|---|---|
+{models}
+
+CaiT's talking heads are folded into wider projections: the array computes 2.3 times the products that PyTorch
+counts. ResMLP's and MLP-Mixer's transposes are products with an identity, which count as none.
+
+## The systems on the list
+
+| system | what it computes | runs | waits for |
+|---|---|---|---|
+{papers}
+"""
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -53,41 +87,7 @@ def page(examples: list[str], models: list[str]) -> str:
         f"| {paper.name} | {paper.equations} | {paper.example or '-'} | {', '.join(paper.waits) or '-'} |"
         for paper in PAPERS
     ]
-    return "\n".join(
-        [
-            "# Attention systems",
-            "",
-            "`python -m benchmarks.systems --write` makes this page.",
-            "",
-            "## Examples",
-            "",
-            "Each is a module in `examples/attention`, written as its authors would, with random weights. Golden,",
-            "interpreter, C++ and RTL give the same integers (`tests/examples`). dB: signal to quantization noise of",
-            "the output on images that did not calibrate; the second number is without what images share.",
-            "",
-            "| example | system | tensors | commands | products of two tensors | dB | dB, centred |",
-            "|---|---|---|---|---|---|---|",
-            *examples,
-            "",
-            "## Published models at their own size",
-            "",
-            "timm's classes with random weights, 224 x 224 pixels, on 8x16x8 with 16 bytes a cycle. Useful: PyTorch's",
-            "own products over those that the array could start. `python -m benchmarks.systems NAME --rtl` runs one.",
-            "",
-            "| model | GMAC | cycles | useful | |",
-            "|---|---|---|---|---|",
-            *models,
-            "",
-            "CaiT's talking heads are folded into wider projections: the array does 2.3 times the model's products.",
-            "",
-            "## The systems on the list",
-            "",
-            "| system | what it computes | runs | waits for |",
-            "|---|---|---|---|",
-            *papers,
-            "",
-        ]
-    )
+    return TEXT.format(examples="\n".join(examples), models="\n".join(models), papers="\n".join(papers))
 
 
 def main() -> int:

@@ -60,17 +60,18 @@ def measure(name: str) -> System:
         quantized = quantize(capture(model, torch.from_numpy(images[:1])), images[:CALIBRATION])
     graph, held = quantized.graph, images[CALIBRATION:]
     integers = quantize_images(held, graph.input_type)
-    found = next(iter(results(graph, integers).values())) * (graph.type_of(graph.output).scale or 1.0)
     with torch.no_grad():
         wanted = model.double()(torch.from_numpy(held).double()).numpy()
+    found = next(iter(results(graph, integers).values())) * (graph.type_of(graph.output).scale or 1.0)
+    found = found.reshape(wanted.shape)
     program = _run(graph, integers[0])
     return System(
         name=name,
-        title=(module.__doc__ or name).splitlines()[0].partition(":")[0],
+        title=(module.__doc__ or name).splitlines()[0].partition(":")[0].rstrip("."),
         nodes=len(graph.nodes),
         commands=len(program.commands),
         products=sum(command.product.name in ("KEYS", "VALUES") for command in program.commands),
-        noise=_decibel(wanted, found.reshape(wanted.shape)),
+        noise=_decibel(wanted, found),
         centred=_decibel(
             wanted - wanted.mean(0), (found.reshape(wanted.shape) - wanted) + (wanted - wanted.mean(0))
         ),

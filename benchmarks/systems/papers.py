@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The attention systems on the project's list: what each needs beyond attention, and which example runs it."""
+"""The attention systems on the project's list: what each needs, and which example runs it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Paper(NamedTuple):
 
 PAPERS = (
     Paper("Edge-MoE", "softmax attention; top-k experts by token, gates", "shipped: m3vit-tiny"),
-    Paper("ConvShareViT", "linear layers that are convolutions of a token as image", "convolved_weights"),
+    Paper("ConvShareViT", "linear layers that are convolutions of a token as image", "", ("the front end",)),
     Paper("Efficient Probing", "softmax(q K.T) V of learned queries q", "efficient_probing"),
     Paper("VHR", "o_h := alpha_h o_h", "head_gains"),
     Paper("Soft Injection", "o_h := (1 - a_h) o_h + a_h e_h", "head_gains"),
