@@ -17,7 +17,7 @@ from typing import Any
 from hlsgen.emit.bench import COCOTB_ARGUMENTS
 from hlsgen.errors import Mismatch, Problem, ToolFailed, ToolMissing, UsageError
 from hlsgen.host import processes
-from hlsgen.sim import verilator
+from hlsgen.sim import library
 from hlsgen.sim.place import build_place
 from hlsgen.store.cache import key
 
@@ -75,7 +75,7 @@ def _environment(simulator: str) -> Iterator[None]:
     """The tools' environment, while they are built and run."""
     saved = dict(os.environ)
     if simulator == "verilator":
-        os.environ.update(verilator.environment())
+        os.environ.update(library.environment())
     try:
         yield
     finally:
