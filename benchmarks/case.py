@@ -29,7 +29,7 @@ from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.machine.time.plan import Routing, make_plan
 from hlsgen.pipeline import capture, quantize
 from hlsgen.report.routing import loads
-from hlsgen.sim import cosim
+from hlsgen.sim import cosim, library
 
 HARNESSES = Path("build/benchmarks")
 _T = TypeVar("_T")
@@ -162,8 +162,10 @@ def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
     routing = Routing(task=case.task, loads=loads(graph, golden))
     plan = make_plan(program, lowered.image, routing)
     predicted = timed("predict", lambda: cycles.predict(program, lowered.image, memory, routing, case.target))
+    quick = predicted.cycles < library.QUICK_CYCLES
     harness = timed(
-        "build", lambda: cosim.build(program.parameters, HARNESSES, target=case.target, trace=True)
+        "build",
+        lambda: cosim.build(program.parameters, HARNESSES, target=case.target, trace=True, quick=quick),
     )
     pixels = program.input.pack(image, program.parameters.columns)
     packed, given = lowered.image.pack(), cosim.MemoryTiming(latency=case.latency)

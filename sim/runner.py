@@ -75,7 +75,7 @@ def _environment(simulator: str) -> Iterator[None]:
     """The tools' environment, while they are built and run."""
     saved = dict(os.environ)
     if simulator == "verilator":
-        os.environ.update(library.environment())
+        os.environ.update(library.environment(quick=True))  # Python takes more time than the model
     try:
         yield
     finally:
