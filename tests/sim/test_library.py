@@ -8,8 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.graphs import TINY, integer_vit
 
-from hlsgen.sim import library
+import hlsgen
+from hlsgen.machine.time.cycles import predict
+from hlsgen.sim import cosim, library
 from hlsgen.store.cache import cache_folder
 
 VERILOG = "module top(input [7:0] a, output [7:0] b); assign b = a + 1; endmodule\n"
@@ -45,3 +48,20 @@ def test_what_is_kept_is_not_made_twice(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(library, "_make", None)
     assert library.environment() == first
     assert library.environment(quick=True) != first
+
+
+@pytest.mark.parametrize("least", [0, 1])
+def test_the_level_optimises_for_many_cycles(least: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as two images have are many, one more is not reached."""
+    design = hlsgen.compile(integer_vit(TINY), array=(1, 2, 2))
+    monkeypatch.setattr(library, "QUICK_CYCLES", 2 * predict(design.program, design.image).cycles + least)
+    asked: list[bool] = []
+
+    def build(*_: object, quick: bool, **__: object) -> None:
+        asked.append(quick)
+        raise InterruptedError
+
+    monkeypatch.setattr(cosim, "build", build)
+    with pytest.raises(InterruptedError):
+        design.simulate("rtl", samples=2)
+    assert asked == [bool(least)]
