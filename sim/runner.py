@@ -125,14 +125,7 @@ def simulate(
         warnings.simplefilter("ignore")  # the runner's own notes, about its environment variables
         runner = _runner(simulator, access)
         try:
-            runner.build(
-                sources=[place / "top.v"],
-                hdl_toplevel=top,
-                build_dir=place / "build",
-                build_args=_VERILATOR if simulator == "verilator" else _ICARUS,
-                timescale=TIMESCALE,
-                log_file=log,
-            )
+            _build(runner, place, top, simulator, log)
             runner.test(
                 test_module=test_module,
                 hdl_toplevel=top,
@@ -151,6 +144,18 @@ def simulate(
                 output = log.read_text(errors="replace") if log.exists() else ""
                 raise ToolFailed(f"{simulator} failed: {error}", (simulator,), output) from None
     return _passed(results, log)
+
+
+def _build(runner: Any, place: Path, top: str, simulator: str, log: Path) -> None:
+    """Build the simulator of `top.v` in a place, unless it is there."""
+    runner.build(
+        sources=[place / "top.v"],
+        hdl_toplevel=top,
+        build_dir=place / "build",
+        build_args=_VERILATOR if simulator == "verilator" else _ICARUS,
+        timescale=TIMESCALE,
+        log_file=log,
+    )
 
 
 def _passed(results: Path, log: Path) -> list[str]:
