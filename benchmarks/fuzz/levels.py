@@ -195,7 +195,7 @@ def _csim(_batch: Batch, alive: Sequence[_Running], folder: Path) -> Check:
 
 
 def _rtl(batch: Batch, alive: Sequence[_Running], folder: Path) -> Check:
-    harness = cosim.build(alive[0].lowered.program.parameters, folder / "rtl", trace=True)
+    harness = cosim.build(alive[0].lowered.program.parameters, folder / "rtl", trace=True, quick=True)
 
     def check(item: _Running) -> None:
         draw, tasks, program = (
