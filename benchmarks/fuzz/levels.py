@@ -187,7 +187,7 @@ def _csim(_batch: Batch, alive: Sequence[_Running], folder: Path) -> Check:
                 done = item.executions.get((task, image))
                 commands = item.lowered.program.commands
                 if done is not None and not np.array_equal(
-                    *(trace.known(commands, each) for each in (done.records, records))
+                    trace.known(commands, done.records), trace.known(commands, records)
                 ):
                     raise Mismatch(f"task {task}, image {image}: the order of the trace differs")
 
