@@ -18,6 +18,9 @@ from hlsgen.machine.format.parameters import ceil_div
 from hlsgen.machine.format.program import InputLayout
 from hlsgen.ops import Patches
 
+MOST_GROWTH = 1.5
+"""Image memory that windows may take, of that which the image as it is takes, where they need not be."""
+
 
 def uses_image(graph: Graph) -> bool:
     """Whether there are patches."""
@@ -73,14 +76,15 @@ def _run(op: Patches, graph: Graph, array: ArrayShape) -> int:
     """Places for a line of a window; 0: the image is packed as it is."""
     channels, height, width = graph.input_type.shape
     down, across = op.windows(height, width)
+    whole = down.count * down.size == height and across.count * across.size == width
     lines, columns = channels * down.size, array.columns
-    sizes = {ceil_div(across.size, 1 << bit) << bit for bit in range(columns.bit_length())}
 
     def reads(size: int) -> int:
         return ceil_div(lines * size, columns) * (columns // math.gcd(size, columns))
 
+    sizes = {ceil_div(across.size, 1 << bit) << bit for bit in range(columns.bit_length())}
     best = min(sorted(sizes), key=reads)
-    whole = down.count * down.size == height and across.count * across.size == width
-    if down.plain and across.plain and whole:
-        return best if 2 * reads(best) <= reads(across.size) else 0
-    return best
+    if not (down.plain and across.plain and whole):
+        return best
+    grows = ceil_div(across.count * best, columns) / ceil_div(width, columns)
+    return best if 2 * reads(best) <= reads(across.size) and grows <= MOST_GROWTH else 0
