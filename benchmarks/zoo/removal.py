@@ -23,7 +23,8 @@ from hlsgen.frontend.rules.interpret import BLOCKED, REFUSED
 from hlsgen.frontend.rules.rule import CallSite, rule
 from hlsgen.frontend.rules.signs import CONVOLUTIONS, POOLS, UP
 from hlsgen.frontend.rules.site import short
-from hlsgen.frontend.rules.terms import Unknown, Value
+from hlsgen.frontend.rules.terms import Join, Unknown, Value
+from hlsgen.frontend.rules.unknowns import layouts
 from hlsgen.ir import Source, TensorType
 from hlsgen.ops import Linear
 from hlsgen.ops.kinds import Part
@@ -52,11 +53,12 @@ class Mended(Linear):
 
 @rule(MENDED)
 def mended(at: CallSite, like: Any, shape: tuple[int, ...], first: bool) -> Any:
-    """The argument where it has the shape, else tokens.
+    """The argument where it has the shape and its tokens lie in order, else tokens that do.
 
-    Their channels are the first axis behind the batch (`first`) or the last; four axes are heads too.
+    A problem of order or of constants is mended where it is listed, so it does not go on from there. The tokens'
+    channels are the first axis behind the batch (`first`) or the last; four axes are heads too.
     """
-    if isinstance(like, Value) and like.shape == shape:
+    if isinstance(like, Value) and like.shape == shape and _in_order(like):
         return like
     heads = len(shape) == 4 and not first
     width = shape[1] if first else (*shape, 1)[-1] * (shape[1] if heads else 1)
@@ -71,6 +73,14 @@ def mended(at: CallSite, like: Any, shape: tuple[int, ...], first: bool) -> Any:
         batch, count, tokens, channels = shape
         ids = ids.reshape(batch, tokens, count, channels).permute(0, 2, 1, 3)
     return Value(term, ids.reshape(shape))
+
+
+def _in_order(value: Value) -> bool:
+    """Whether a value is whole tokens of one layer, as any call may read them."""
+    if isinstance(value.scale, torch.Tensor) or value.offset is not None or isinstance(value.term.op, Join):
+        return False
+    ids = value.ids - value.ids.min()
+    return any(torch.equal(ids, wanted) for wanted, _ in layouts(value.shape))
 
 
 def removed(export: Export, result: Capture) -> Export:
@@ -101,7 +111,7 @@ def missed(export: Export) -> list[dict[str, str]]:
         export = removed(export, result)
         try:
             result = examine(export)
-        except TypeMismatch:
+        except (TypeMismatch, StopIteration):
             break  # every problem is gone, and a graph can't hold what was put in their place
         for problem in result.problems:
             lines = _place(problem.where)

@@ -66,7 +66,7 @@ def compared(model: Compared, graph: Graph, image: np.ndarray, asked: Asked = As
         How it was captured.
     """
     for task in range(graph.tasks):
-        mine = results(graph, image, task=task)
+        mine = graph.shown(results(graph, image, task=task), task)
         errors, problem = _errors(model, mine, image, task, graph.tasks, asked, torch.float32)
         if problem is None and max(errors) > MOST:
             # Rounding of float32 can be large where a model magnifies it: float64 tells it from a fault.

@@ -103,7 +103,7 @@ def source(terms: Terms, value: Value) -> Value:
             why="its gates weigh the results of experts, nothing else",
             fix="use hlsgen.nn.MoE, or leave out a softmax over classes: the largest logit is the same class",
         )
-    if isinstance(op, Scores) or len(value.term.shape) == 3:
+    if isinstance(op, Scores) or (len(value.term.shape) == 3 and not isinstance(op, Unknown)):
         raise Refusal("attention scores are used outside softmax and the product with the values")
     return value
 

@@ -61,7 +61,7 @@ def _stand_ins(terms: Terms, image: Term, value: Value) -> Iterator[Any]:
     if op.of is not None:
         origins = [op.of] if not is_unknown(op.of) else list(_stand_ins(terms, image, op.of))
         yield from (_view(origin, value) for origin in origins)
-    for ids, rows in _layouts(shape):
+    for ids, rows in layouts(shape):
         yield _view(Value(_linear(terms, value.term, rows), ids), value)
     for patch, ids in _grids(image, shape):
         yield _view(Value(_embedding(terms, value.term, image, patch), ids), value)
@@ -80,7 +80,7 @@ def _view(origin: Any, value: Value) -> Any:
     return picked if value.offset is None else picked.plus(value.offset)
 
 
-def _layouts(shape: tuple[int, ...]) -> Iterator[tuple[torch.Tensor, tuple[int, int]]]:
+def layouts(shape: tuple[int, ...]) -> Iterator[tuple[torch.Tensor, tuple[int, int]]]:
     """Ids of tokens [T, N] in the order of a shape: channels last, channels first, by heads; and (T, N)."""
     if not shape:
         return
