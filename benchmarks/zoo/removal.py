@@ -55,8 +55,8 @@ class Mended(Linear):
 def mended(at: CallSite, like: Any, shape: tuple[int, ...], first: bool) -> Any:
     """The argument where it has the shape and its tokens lie in order, else tokens that do.
 
-    A problem of order or of constants is mended where it is listed, so it does not go on from there. The tokens'
-    channels are the first axis behind the batch (`first`) or the last; four axes are heads too.
+    A problem of order or of constants is mended where it is listed, so it does not go on from there. The
+    tokens' channels are the first axis behind the batch (`first`) or the last; four axes are heads too.
     """
     if isinstance(like, Value) and like.shape == shape and _in_order(like):
         return like
@@ -79,8 +79,9 @@ def _in_order(value: Value) -> bool:
     """Whether a value is whole tokens of one layer, as any call may read them."""
     if isinstance(value.scale, torch.Tensor) or value.offset is not None or isinstance(value.term.op, Join):
         return False
-    ids = value.ids - value.ids.min()
-    return any(torch.equal(ids, wanted) for wanted, _ in layouts(value.shape))
+    low = int(value.ids.min())
+    ids = value.ids - low
+    return low >= 0 and any(torch.equal(ids, wanted) for wanted, _ in layouts(value.shape))
 
 
 def removed(export: Export, result: Capture) -> Export:
