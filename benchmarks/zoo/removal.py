@@ -10,27 +10,31 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
-from hlsgen.errors import TypeMismatch
-from hlsgen.frontend.capture import Capture, examine
-from hlsgen.frontend.read.export import Call, Export, Ref, uses
-from hlsgen.frontend.rules.interpret import BLOCKED, REFUSED
+from hlsgen.errors import Problem
+from hlsgen.frontend.capture import examine
+from hlsgen.frontend.read.export import Call, Export, Input, Ref, uses
+from hlsgen.frontend.read.leaves import choose, to_host
+from hlsgen.frontend.rules.canonical import check
+from hlsgen.frontend.rules.interpret import BLOCKED, REFUSED, Reader, merged
 from hlsgen.frontend.rules.rule import CallSite, rule
-from hlsgen.frontend.rules.signs import CONVOLUTIONS, POOLS, UP
-from hlsgen.frontend.rules.site import short
+from hlsgen.frontend.rules.signs import CONVOLUTIONS, POOLS, PRODUCTS, UP
+from hlsgen.frontend.rules.site import ATTENTION, LAYERS, Neighbours, short
 from hlsgen.frontend.rules.terms import Join, Unknown, Value
-from hlsgen.frontend.rules.unknowns import layouts
+from hlsgen.frontend.rules.unknowns import embedding, grids, layouts, scores
 from hlsgen.ir import Source, TensorType
 from hlsgen.ops import Linear
 from hlsgen.ops.kinds import Part
 
 MENDED = "zoo.mended.default"
 ROUNDS = 4
+_SOFTMAX = ATTENTION - {"scaled_dot_product_attention"}
 _CHANNELS_FIRST = CONVOLUTIONS | POOLS | UP | {"batch_norm", "group_norm", "native_group_norm"}
 
 
@@ -52,16 +56,26 @@ class Mended(Linear):
 
 
 @rule(MENDED)
-def mended(at: CallSite, like: Any, shape: tuple[int, ...], first: bool) -> Any:
-    """The argument where it has the shape and its tokens lie in order, else tokens that do.
+def mended(at: CallSite, like: Any, shape: tuple[int, ...], kind: str) -> Any:
+    """What a call of this kind gives on the machine; else tokens in order.
 
-    A problem of order or of constants is mended where it is listed, so it does not go on from there. The
-    tokens' channels are the first axis behind the batch (`first`) or the last; four axes are heads too.
+    A problem of order or of constants is mended where it is listed, so it does not go on from there. `like`
+    is an argument of the same shape, which stays where its tokens lie in order.
     """
+    unknown = at.terms.unknown(shape)
+    if kind in ("scores", "weights") and len(shape) > 2 and math.prod(shape[:-3]) == 1:
+        return at.terms.value(scores(at.terms, unknown, kind == "weights"), shape)
+    if kind == "image":
+        for patch, ids in grids(at.image, shape):
+            return Value(embedding(at.terms, unknown, at.image, patch), ids)
     if isinstance(like, Value) and like.shape == shape and _in_order(like):
-        return like
-    heads = len(shape) == 4 and not first
-    width = shape[1] if first else (*shape, 1)[-1] * (shape[1] if heads else 1)
+        return Value(like.term, like.ids)
+    return _tokens(at, shape, kind in ("image", "channels first"), kind == "heads")
+
+
+def _tokens(at: CallSite, shape: tuple[int, ...], first: bool, heads: bool) -> Value:
+    """Their channels are the first axis behind the batch (`first`) or the last; or those and heads."""
+    width = shape[1] if first else (shape or (1,))[-1] * (shape[1] if heads else 1)
     rows = math.prod(shape) // width
     before = at.terms.new(Unknown(), (), "mended", Source(), TensorType((rows, 1)))
     op = Mended(weight=np.ones((width, 1), np.float32), bias=np.zeros(width, np.float32))
@@ -77,49 +91,84 @@ def mended(at: CallSite, like: Any, shape: tuple[int, ...], first: bool) -> Any:
 
 def _in_order(value: Value) -> bool:
     """Whether a value is whole tokens of one layer, as any call may read them."""
-    if isinstance(value.scale, torch.Tensor) or value.offset is not None or isinstance(value.term.op, Join):
-        return False
     low = int(value.ids.min())
     ids = value.ids - low
-    return low >= 0 and any(torch.equal(ids, wanted) for wanted, _ in layouts(value.shape))
+    return (
+        low >= 0
+        and not isinstance(value.term.op, Join)
+        and any(torch.equal(ids, wanted) for wanted, _ in layouts(value.shape))
+    )
 
 
-def removed(export: Export, result: Capture) -> Export:
+def removed(export: Export, status: Mapping[str, str]) -> Export:
     """The export without the calls that were refused."""
     shapes = {call.name: call.shape for call in export.calls}
     shapes |= {item.name: item.shape for item in export.inputs if hasattr(item, "shape")}  # type: ignore[union-attr]
-    image = Ref(export.inputs[0].name)  # type: ignore[union-attr]
+    image, around = export.inputs[0].name, Neighbours(export)  # type: ignore[union-attr]
 
     def mend(call: Call) -> Call:
-        if result.status.get(call.name) != REFUSED or call.shape is None:
+        if status.get(call.name) != REFUSED or call.shape is None:
             return call
         computed = [n for n in uses(call) if n not in export.constants and shapes.get(n) == call.shape]
-        like = Ref(computed[0]) if computed else image
-        first = len(call.shape) > 2 and short(call) in _CHANNELS_FIRST
-        return dataclasses.replace(call, target=MENDED, args=(like, call.shape, first), kwargs={})
+        like = Ref(computed[0] if computed else image)
+        kind = _kind(call, around)
+        return dataclasses.replace(call, target=MENDED, args=(like, call.shape, kind), kwargs={})
 
     return dataclasses.replace(export, calls=tuple(map(mend, export.calls)))
 
 
+def _kind(call: Call, around: Neighbours) -> str:
+    """What a call would give: scores, weights, the image's tokens, channels first, heads, or tokens."""
+    rank = len(call.shape or ())
+    if short(call) in _SOFTMAX:
+        return "weights"
+    if short(call) in PRODUCTS and any(short(one) in _SOFTMAX for one in _near(call, around)):
+        return "scores"
+    before = around.walk(call, back=True, layers=False)
+    if short(call) in CONVOLUTIONS and not any(short(one) in LAYERS for one in before):
+        return "image"
+    if rank > 2 and short(call) in _CHANNELS_FIRST:
+        return "channels first"
+    behind = around.walk(call, back=False, layers=False)
+    attends = any(short(one) in ATTENTION | PRODUCTS for one in (call, *before, *behind))
+    return "heads" if rank == 4 and attends else "tokens"
+
+
+def _near(call: Call, around: Neighbours) -> list[Call]:
+    """The calls behind a call, up to the next layer or product."""
+    found: list[Call] = []
+    for one in around.walk(call, back=False, layers=False):
+        if short(one) in PRODUCTS:
+            break
+        found.append(one)
+    return found
+
+
 def missed(export: Export) -> list[dict[str, str]]:
     """Problems that the first list does not have, and that appear once its calls are removed."""
-    first = examine(export)
-    known = {_place(problem.where) for problem in first.problems} | {""}
-    new, result = [], first
+    known = {_place(problem.where) for problem in examine(export).problems} | {""}
+    new: list[dict[str, str]] = []
+    status, _ = _read(export)
     for _ in range(ROUNDS):
-        if not any(status in (REFUSED, BLOCKED) for status in result.status.values()):
+        if not any(one in (REFUSED, BLOCKED) for one in status.values()):
             break
-        export = removed(export, result)
-        try:
-            result = examine(export)
-        except (TypeMismatch, StopIteration):
-            break  # every problem is gone, and a graph can't hold what was put in their place
-        for problem in result.problems:
+        export = removed(export, status)
+        status, problems = _read(export)
+        for problem in problems:
             lines = _place(problem.where)
             if lines not in known and not any(part in known for part in lines.split(", ")):
                 known.add(lines)
                 new.append(dataclasses.asdict(problem))
     return new
+
+
+def _read(export: Export) -> tuple[dict[str, str], Sequence[Problem]]:
+    """What became of each call, and all problems; no graph, which can't hold what was put in their place."""
+    export, _ = to_host(choose(export, None))
+    (image, *_) = export.inputs
+    assert isinstance(image, Input)
+    reading = Reader(export, image).run()
+    return reading.status, merged([*reading.problems, *check(*reading.outputs)])
 
 
 def _place(where: str) -> str:

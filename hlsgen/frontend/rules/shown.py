@@ -11,9 +11,13 @@ import numpy as np
 import torch
 
 from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Value
-from hlsgen.frontend.rules.tokens import settle, source
+from hlsgen.frontend.rules.tokens import operand, settle, source
 from hlsgen.ir import View
 from hlsgen.ops import Linear
+from hlsgen.ops.kinds import FloatOp, Part
+
+_ROUNDED = (Part.NORM, Part.ACTIVATION, Part.ATTENTION, Part.MEAN)
+"""Results of 8 bits, which pass through a linear layer to the output anyway."""
 
 
 def output(terms: Terms, value: Value, name: str) -> tuple[Term, View | None]:
@@ -22,12 +26,30 @@ def output(terms: Terms, value: Value, name: str) -> tuple[Term, View | None]:
     Raises `Refusal` with what is wrong with it as tokens.
     """
     try:
-        return settle(terms, value, name), None
+        return _tokens(terms, value, name), None
     except Refusal as refusal:
         try:
             return _viewed(terms, source(terms, value), name)
         except Refusal:
             raise refusal from None
+
+
+def _tokens(terms: Terms, value: Value, name: str) -> Term:
+    """The tokens of an output; a factor or a constant that its layer can't hold is a linear layer's."""
+    try:
+        return settle(terms, value, name)
+    except Refusal:
+        if (op := value.term.op) is None or not isinstance(op, FloatOp) or op.part not in _ROUNDED:
+            raise
+        found = operand(terms, value)
+        row = None if found.offset is None else found.offset[0]
+        if row is not None and not bool((found.offset == row).all()):
+            raise
+        width = found.term.shape[-1]
+        weight = np.eye(width)[slice(None) if found.columns is None else found.columns]
+        weight = (weight.T * found.scale).T.astype(np.float32)
+        bias = np.zeros(len(weight), np.float32) if row is None else row.numpy().astype(np.float32)
+        return terms.make(Linear(weight=weight, bias=bias), (found.term,), name, found.term.source)
 
 
 def _viewed(terms: Terms, value: Value, name: str) -> tuple[Term, View]:
@@ -45,7 +67,7 @@ def _viewed(terms: Terms, value: Value, name: str) -> tuple[Term, View]:
     if isinstance(scale, torch.Tensor):
         scale = _spread(scale, places, whole, 1.0)
     offset = None if value.offset is None else _spread(value.offset, places, whole, 0.0)
-    term = settle(terms, Value(value.term, whole, scale, offset), name)
+    term = _tokens(terms, Value(value.term, whole, scale, offset), name)
     return term, strided(places.numpy())
 
 

@@ -63,13 +63,13 @@ def _stand_ins(terms: Terms, image: Term, value: Value) -> Iterator[Any]:
         yield from (_view(origin, value) for origin in origins)
     for ids, rows in layouts(shape):
         yield _view(Value(_linear(terms, value.term, rows), ids), value)
-    for patch, ids in _grids(image, shape):
-        yield _view(Value(_embedding(terms, value.term, image, patch), ids), value)
+    for patch, ids in grids(image, shape):
+        yield _view(Value(embedding(terms, value.term, image, patch), ids), value)
     if math.prod(shape) == image.size:
         yield _view(terms.value(image, shape), value)
     if len(shape) >= 3 and math.prod(shape[:-3]) == 1:
         for weights in (False, True):
-            yield _view(terms.value(_scores(terms, value.term, weights), shape), value)
+            yield _view(terms.value(scores(terms, value.term, weights), shape), value)
 
 
 def _view(origin: Any, value: Value) -> Any:
@@ -96,7 +96,7 @@ def layouts(shape: tuple[int, ...]) -> Iterator[tuple[torch.Tensor, tuple[int, i
         yield moved, (batch * tokens, heads * width)
 
 
-def _grids(image: Term, shape: tuple[int, ...]) -> Iterator[tuple[tuple[int, int], torch.Tensor]]:
+def grids(image: Term, shape: tuple[int, ...]) -> Iterator[tuple[tuple[int, int], torch.Tensor]]:
     """Patch sizes for which a shape may be the patch embedding, channels first or last, and its ids."""
     _, height, width = image.shape
     if len(shape) not in (3, 4) or shape[0] != 1:
@@ -112,7 +112,7 @@ def _grids(image: Term, shape: tuple[int, ...]) -> Iterator[tuple[tuple[int, int
             yield edge, (ids.T if first else ids).reshape(shape)
 
 
-def _embedding(terms: Terms, unknown: Term, image: Term, patch: tuple[int, int]) -> Term:
+def embedding(terms: Terms, unknown: Term, image: Term, patch: tuple[int, int]) -> Term:
     """A patch embedding's result, before bias and positions."""
     channels = unknown.size // ((image.shape[1] // patch[0]) * (image.shape[2] // patch[1]))
 
@@ -136,13 +136,13 @@ def _linear(terms: Terms, unknown: Term, rows: tuple[int, int]) -> Term:
     return terms.cached(("stand-in", unknown, rows), build)
 
 
-def _scores(terms: Terms, unknown: Term, weights: bool) -> Term:
+def scores(terms: Terms, unknown: Term, weights: bool) -> Term:
     """Attention scores [H, T, S], or their softmax."""
     heads, tokens, keys = (1, 1, 1, *unknown.shape)[-3:]
     kind = TensorType((heads, tokens, keys))
 
     def build() -> Term:
-        scores = terms.new(Scores(heads=heads, scale=1.0), (), "unknown", Source(), kind)
-        return terms.make(Softmax(), (scores,), "unknown", Source()) if weights else scores
+        made = terms.new(Scores(heads=heads, scale=1.0), (), "unknown", Source(), kind)
+        return terms.make(Softmax(), (made,), "unknown", Source()) if weights else made
 
     return terms.cached(("stand-in scores", unknown, weights), build)

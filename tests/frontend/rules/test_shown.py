@@ -35,6 +35,12 @@ CASES = {
     "every second token": (lambda _, x: x.normed[:, ::2], (7, WIDTH), (4, WIDTH)),
     "token as a map": (lambda _, x: x.normed[:, 0, :, None, None], (1, WIDTH), (WIDTH, 1, 1)),
     "some channels": (lambda m, x: grid(m.up(x.last)[..., 2:6]), (6, 4), (4, 2, 3)),
+    "factor of an activation": (lambda _, x: x.activation.sigmoid() * 10.0 - 3.0, (7, 13), (7, 13)),
+    "factors of attention": (
+        lambda _, x: grid(x.context * torch.arange(1.0, 1 + WIDTH)),
+        (6, WIDTH),
+        (WIDTH, 2, 3),
+    ),
     "constants": (
         lambda _, x: grid(x.query * 2.0 + torch.arange(float(WIDTH))),
         (6, WIDTH),
