@@ -34,6 +34,8 @@ def judged(found: Mapping[str, Any]) -> dict[str, Any]:
     if result.graph is None:
         return {"kind": REFUSED, "problems": [asdict(problem) for problem in result.problems]}
     error = difference(result.graph, found)
+    if error > TOLERANCE and found.get("told"):
+        return {"kind": REFUSED, "problems": found["told"]}  # a right Graph of a wrong export
     return {"kind": ACCEPTED if error <= TOLERANCE else WRONG, "error": error, "ops": _ops(result)}
 
 

@@ -22,6 +22,7 @@ from hlsgen.frontend.capture import examine
 from hlsgen.frontend.read.export import Call, Export, Input, Ref, uses
 from hlsgen.frontend.read.leaves import choose, to_host
 from hlsgen.frontend.rules.canonical import check
+from hlsgen.frontend.rules.constants import is_check
 from hlsgen.frontend.rules.interpret import BLOCKED, REFUSED, Reader, merged
 from hlsgen.frontend.rules.rule import CallSite, rule
 from hlsgen.frontend.rules.signs import CONVOLUTIONS, POOLS, PRODUCTS, UP
@@ -35,6 +36,9 @@ from hlsgen.ops.kinds import Part
 MENDED = "zoo.mended.default"
 ROUNDS = 4
 _SOFTMAX = ATTENTION - {"scaled_dot_product_attention"}
+_VIEWS = frozenset(
+    ["dropout", "to", "type_as", "reshape", "view", "expand", "contiguous", "clone", "transpose"]
+)
 _CHANNELS_FIRST = CONVOLUTIONS | POOLS | UP | {"batch_norm", "group_norm", "native_group_norm"}
 
 
@@ -56,7 +60,7 @@ class Mended(Linear):
 
 
 @rule(MENDED)
-def mended(at: CallSite, like: Any, shape: tuple[int, ...], kind: str) -> Any:
+def mended(at: CallSite, like: Any, _: Any, shape: tuple[int, ...], kind: str) -> Any:
     """What a call of this kind gives on the machine; else tokens in order.
 
     A problem of order or of constants is mended where it is listed, so it does not go on from there. `like`
@@ -68,7 +72,7 @@ def mended(at: CallSite, like: Any, shape: tuple[int, ...], kind: str) -> Any:
     if kind == "image":
         for patch, ids in grids(at.image, shape):
             return Value(embedding(at.terms, unknown, at.image, patch), ids)
-    if isinstance(like, Value) and like.shape == shape and _in_order(like):
+    if isinstance(like, Value) and like.shape == shape and _in_order(like, kind):
         return Value(like.term, like.ids)
     return _tokens(at, shape, kind in ("image", "channels first"), kind == "heads")
 
@@ -89,15 +93,13 @@ def _tokens(at: CallSite, shape: tuple[int, ...], first: bool, heads: bool) -> V
     return Value(term, ids.reshape(shape))
 
 
-def _in_order(value: Value) -> bool:
-    """Whether a value is whole tokens of one layer, as any call may read them."""
+def _in_order(value: Value, kind: str) -> bool:
+    """Whether a value is whole tokens of one layer, as calls of this kind may read them."""
     low = int(value.ids.min())
-    ids = value.ids - low
-    return (
-        low >= 0
-        and not isinstance(value.term.op, Join)
-        and any(torch.equal(ids, wanted) for wanted, _ in layouts(value.shape))
-    )
+    known = [wanted for wanted, _ in layouts(value.shape)]
+    known = known[:1] if kind == "layer" else known  # channels are the last axis
+    whole = low >= 0 and not isinstance(value.term.op, Join)
+    return whole and any(torch.equal(value.ids - low, one) for one in known)
 
 
 def removed(export: Export, status: Mapping[str, str]) -> Export:
@@ -110,9 +112,9 @@ def removed(export: Export, status: Mapping[str, str]) -> Export:
         if status.get(call.name) != REFUSED or call.shape is None:
             return call
         computed = [n for n in uses(call) if n not in export.constants and shapes.get(n) == call.shape]
-        like = Ref(computed[0] if computed else image)
+        like = Ref(computed[0] if computed and short(call) not in _SOFTMAX else image)
         kind = _kind(call, around)
-        return dataclasses.replace(call, target=MENDED, args=(like, call.shape, kind), kwargs={})
+        return dataclasses.replace(call, target=MENDED, args=(like, Ref(image), call.shape, kind), kwargs={})
 
     return dataclasses.replace(export, calls=tuple(map(mend, export.calls)))
 
@@ -120,7 +122,7 @@ def removed(export: Export, status: Mapping[str, str]) -> Export:
 def _kind(call: Call, around: Neighbours) -> str:
     """What a call would give: scores, weights, the image's tokens, channels first, heads, or tokens."""
     rank = len(call.shape or ())
-    if short(call) in _SOFTMAX:
+    if short(call) in _SOFTMAX and _multiplied(call, around):
         return "weights"
     if short(call) in PRODUCTS and any(short(one) in _SOFTMAX for one in _near(call, around)):
         return "scores"
@@ -129,9 +131,19 @@ def _kind(call: Call, around: Neighbours) -> str:
         return "image"
     if rank > 2 and short(call) in _CHANNELS_FIRST:
         return "channels first"
+    if short(call) in LAYERS:
+        return "layer"
     behind = around.walk(call, back=False, layers=False)
     attends = any(short(one) in ATTENTION | PRODUCTS for one in (call, *before, *behind))
     return "heads" if rank == 4 and attends else "tokens"
+
+
+def _multiplied(call: Call, around: Neighbours) -> bool:
+    """Whether all that reads a call's result is products, perhaps through another view of it."""
+    readers = [one for one in around.readers.get(call.name, ()) if not is_check(one.target)]
+    return bool(readers) and all(
+        short(one) in PRODUCTS or (short(one) in _VIEWS and _multiplied(one, around)) for one in readers
+    )
 
 
 def _near(call: Call, around: Neighbours) -> list[Call]:
