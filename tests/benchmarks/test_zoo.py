@@ -10,11 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.variants import HEAD, Tiny
+from torch import Tensor
+from torch.nn import functional
 
-from benchmarks.zoo import children, judge, read, table
-from benchmarks.zoo.entry import Entry, NotHere
+from benchmarks.zoo import children, judge, read, removal, table
+from benchmarks.zoo.entry import Entry, NotHere, seeded
 from benchmarks.zoo.shrink import shrunk
 from benchmarks.zoo.spellings import entries
+from hlsgen.frontend import capture
+from hlsgen.frontend.rules.interpret import Reader
 
 
 def test_sizes_become_small_and_the_rest_stays() -> None:
@@ -73,6 +78,43 @@ def test_an_accepted_model_is_compared(found: dict[str, Any]) -> None:
 def test_a_wrong_acceptance_is_found(found: dict[str, Any]) -> None:
     results = [[leaf + 1e-3 * np.abs(leaf).max() for leaf in leaves] for leaves in found["results"]]
     assert judge.judged(found | {"results": results})["kind"] == "wrong"
+
+
+def test_an_export_of_another_model_is_refused() -> None:
+    """Not wrong: the Graph is right, and the front end's comparison tells that the export is not."""
+
+    class Lost(Tiny):
+        def mlp(self, x: Tensor) -> Tensor:
+            return super().mlp(x) if torch.compiler.is_exporting() else 2 * super().mlp(x)
+
+    made = read.exported(Entry("spellings", "lost", lambda: (seeded(Lost()), torch.zeros(1, 2, 4, 6))))
+    result = judge.judged(made)
+    assert result["kind"] == "refused"
+    assert [one["name"] for one in result["problems"]] == ["export of another model"]
+    assert judge.judged({key: made[key] for key in made if key != "told"})["kind"] == "wrong"
+
+
+class Turned(Tiny):
+    """Queries and keys are normalised, then multiplied by token; the values are pooled away."""
+
+    def attend(self, x: Tensor) -> Tensor:
+        q, k, v = self.split(x)
+        turn = torch.arange(1.0, 8.0)[:, None]
+        q, k = (functional.layer_norm(part, (HEAD,)) * turn for part in (q, k))
+        scores = (q @ k.mT).softmax(-1)
+        return self.proj((scores @ v).transpose(1, 2).reshape(x.shape)) * x.mean(-1, keepdim=True)
+
+
+def test_a_list_of_problems_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is listed is replaced by what the machine could give, and nothing new appears."""
+    export = capture.examine(seeded(Turned()), torch.zeros(1, 2, 4, 6)).export
+    assert export is not None
+    listed = capture.examine(export).problems
+    assert len(listed) >= 2
+    assert removal.missed(export) == []
+    # A reader that says nothing of what lies behind a refused call leaves problems out.
+    monkeypatch.setattr(Reader, "_verdict", lambda *_: None)
+    assert removal.missed(export)
 
 
 def test_what_is_no_attention_model_does_not_count() -> None:
