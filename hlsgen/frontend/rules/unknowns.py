@@ -43,12 +43,29 @@ def _is_constant(value: Value) -> bool:
 
 def choices(terms: Terms, image: Term, unknowns: dict[str, Value]) -> Iterator[dict[str, Any]]:
     """Stand-ins for all unknown arguments of a call, by name."""
-    each = [list(_stand_ins(terms, image, value)) for value in unknowns.values()]
-    every = itertools.product(*(range(len(found)) for found in each))
-    # The plainest first, all arguments alike.
-    for indices in sorted(every, key=sum)[:MOST]:
+    each = [list(itertools.islice(_stand_ins(terms, image, value), MOST)) for value in unknowns.values()]
+    for indices in itertools.islice(plainest([len(found) for found in each]), MOST):
         chosen = [found[index] for found, index in zip(each, indices, strict=True)]
         yield dict(zip(unknowns, chosen, strict=True))
+
+
+def plainest(counts: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Indices below the counts, all combinations: those with the smallest sum first.
+
+    They are made one by one: a call that joins many unknowns has more than any memory holds.
+    """
+    for total in range(sum(count - 1 for count in counts) + 1):
+        yield from _summing(counts, total)
+
+
+def _summing(counts: Sequence[int], total: int) -> Iterator[tuple[int, ...]]:
+    """Indices below the counts with this sum."""
+    if not counts:
+        yield ()
+        return
+    most = sum(count - 1 for count in counts[1:])
+    for first in range(max(0, total - most), min(counts[0] - 1, total) + 1):
+        yield from ((first, *rest) for rest in _summing(counts[1:], total - first))
 
 
 def _stand_ins(terms: Terms, image: Term, value: Value) -> Iterator[Any]:
@@ -59,7 +76,7 @@ def _stand_ins(terms: Terms, image: Term, value: Value) -> Iterator[Any]:
         yield from (torch.zeros(value.shape), torch.ones(value.shape))
         return
     if op.of is not None:
-        origins = [op.of] if not is_unknown(op.of) else list(_stand_ins(terms, image, op.of))
+        origins = iter([op.of]) if not is_unknown(op.of) else _stand_ins(terms, image, op.of)
         yield from (_view(origin, value) for origin in origins)
     for ids, rows in layouts(shape):
         yield _view(Value(_linear(terms, value.term, rows), ids), value)
