@@ -158,7 +158,7 @@ def _near(call: Call, around: Neighbours) -> list[Call]:
 
 def missed(export: Export) -> list[dict[str, str]]:
     """Problems that the first list does not have, and that appear once its calls are removed."""
-    known = {_place(problem.where) for problem in examine(export).problems} | {""}
+    known = {line for problem in examine(export).problems for line in _lines(problem.where)}
     new: list[dict[str, str]] = []
     status, _ = _read(export)
     for _ in range(ROUNDS):
@@ -167,9 +167,9 @@ def missed(export: Export) -> list[dict[str, str]]:
         export = removed(export, status)
         status, problems = _read(export)
         for problem in problems:
-            lines = _place(problem.where)
-            if lines not in known and not any(part in known for part in lines.split(", ")):
-                known.add(lines)
+            lines = _lines(problem.where)
+            if lines and not lines & known:
+                known |= lines
                 new.append(dataclasses.asdict(problem))
     return new
 
@@ -183,6 +183,10 @@ def _read(export: Export) -> tuple[dict[str, str], Sequence[Problem]]:
     return reading.status, merged([*reading.problems, *check(*reading.outputs)])
 
 
-def _place(where: str) -> str:
-    """The lines of a problem without its modules."""
-    return where.rpartition(" at ")[2]
+def _lines(where: str) -> set[str]:
+    """The lines of a problem, each with its file, without its modules: `m at a.py:3, 5` has two."""
+    found, file = set(), ""
+    for part in where.rpartition(" at ")[2].partition(" and ")[0].split(", "):
+        file = part.rpartition(":")[0] or file
+        found.add(f"{file}:{part.rpartition(':')[2]}" if part else "")
+    return found - {""}

@@ -117,6 +117,11 @@ def test_a_list_of_problems_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert removal.missed(export)
 
 
+def test_the_lines_of_a_problem() -> None:
+    assert removal._lines("a.b, c at d/e.py:3, 5, f.py:7 and 2 more") == {"d/e.py:3", "d/e.py:5", "f.py:7"}
+    assert removal._lines("") == set()
+
+
 def test_what_is_no_attention_model_does_not_count() -> None:
     def absent() -> Any:
         raise NotHere("needs a text")
