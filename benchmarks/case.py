@@ -23,13 +23,14 @@ from hlsgen.ir import Graph, evaluate, quantize_images
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.interface import REASONS
+from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time import cycles
 from hlsgen.machine.time.bounds import least_cycles
 from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.machine.time.plan import Routing, make_plan
 from hlsgen.pipeline import capture, quantize
 from hlsgen.report.routing import loads
-from hlsgen.sim import cosim
+from hlsgen.sim import cosim, library
 
 HARNESSES = Path("build/benchmarks")
 _T = TypeVar("_T")
@@ -144,16 +145,28 @@ def quantized(model: str) -> tuple[Graph, np.ndarray]:
     return graph, quantize_images(load_data(model, heldout=True).images[:1], graph.input_type)[0]
 
 
-def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
-    """Measure one case; raises `Mismatch` when any tensor differs from golden."""
-    seconds: dict[str, float] = {}
+class _Stopwatch:
+    """Makes calls, and keeps the seconds that each took by its name."""
 
-    def timed(name: str, call: Callable[[], _T]) -> _T:
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, name: str, call: Callable[[], _T]) -> _T:
         start = time.perf_counter()
         value = call()
-        seconds[name] = round(time.perf_counter() - start, 2)
+        self.seconds[name] = round(time.perf_counter() - start, 2)
         return value
 
+
+def _harness(machine: MachineParameters, target: str, run_cycles: float) -> cosim.Harness:
+    """The simulator of a machine for one run."""
+    quick = run_cycles < library.QUICK_CYCLES
+    return cosim.build(machine, HARNESSES, target=target, trace=True, quick=quick)
+
+
+def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
+    """Measure one case; raises `Mismatch` when any tensor differs from golden."""
+    timed = _Stopwatch()
     graph, image = prepared or timed("quantize", lambda: quantized(case.model))
     lowered = timed("lower", lambda: lower(graph, case.shape))
     program = lowered.program
@@ -162,9 +175,7 @@ def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
     routing = Routing(task=case.task, loads=loads(graph, golden))
     plan = make_plan(program, lowered.image, routing)
     predicted = timed("predict", lambda: cycles.predict(program, lowered.image, memory, routing, case.target))
-    harness = timed(
-        "build", lambda: cosim.build(program.parameters, HARNESSES, target=case.target, trace=True)
-    )
+    harness = timed("build", lambda: _harness(program.parameters, case.target, predicted.cycles))
     pixels = program.input.pack(image, program.parameters.columns)
     packed, given = lowered.image.pack(), cosim.MemoryTiming(latency=case.latency)
     (answer,) = timed("rtl", lambda: harness.run(packed, [pixels], memory=given, task=case.task))
@@ -189,7 +200,7 @@ def run(case: Case, prepared: tuple[Graph, np.ndarray] | None = None) -> Result:
         used=tuple(sum(map(bool, load)) for load in routing.loads),
         written_bytes=counters["write_beats"] * case.memory,
         tensors=len(program.views) + 1,
-        seconds=seconds,
+        seconds=timed.seconds,
         peak_memory=_peak_memory(),
         blocks=sum(found.values()),
         size=timed("map", lambda: mapped_size(program.parameters)) if case.sized else None,

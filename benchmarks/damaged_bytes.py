@@ -146,78 +146,61 @@ def npy(header: bytes | str, body: bytes = b"\0" * 256, version: tuple[int, int]
     return b"\x93NUMPY" + bytes(version) + length + text + body
 
 
+_DESCRIPTIONS = (
+    "<f4", "<f8", "<f2", "|O", "<U9", "V0", "<c8", "|b1", "<i4", ">f4", "<M8[s]", "<f16", "S0", "xyz",
+    "<f4,<f4",
+)  # fmt: skip
+_SHAPES = (
+    "(1, 1, 8, 8)",
+    "(99999999999, 1, 8, 8)",
+    "(-1, 1, 8, 8)",
+    "(1, 1, 8, 8",
+    "1",
+    "(1.5, 1, 8, 8)",
+    "(True, 1, 8, 8)",
+    "('a', 1)",
+    "()",
+    "(0, 1, 8, 8)",
+    f"({'9' * 4000}, 1)",
+    "(2, " * 30 + ")" * 30,
+    "(" * 3000,
+    "[1, 1, 8, 8]",
+    "None",
+    "(1,) * 2",
+    "__import__('os').abort()",
+)
+
+
 def npy_damaged(rng: random.Random) -> bytes:
     """Headers that say too much, nothing, or something else; values that no image has."""
-    descr = rng.choice(
-        (
-            "<f4",
-            "<f8",
-            "<f2",
-            "|O",
-            "<U9",
-            "V0",
-            "<c8",
-            "|b1",
-            "<i4",
-            ">f4",
-            "<M8[s]",
-            "<f16",
-            "S0",
-            "xyz",
-            "<f4,<f4",
-        )
-    )
-    shape = rng.choice(
-        (
-            "(1, 1, 8, 8)",
-            "(99999999999, 1, 8, 8)",
-            "(-1, 1, 8, 8)",
-            "(1, 1, 8, 8",
-            "1",
-            "(1.5, 1, 8, 8)",
-            "(True, 1, 8, 8)",
-            "('a', 1)",
-            "()",
-            "(0, 1, 8, 8)",
-            f"({'9' * 4000}, 1)",
-            "(2, " * 30 + ")" * 30,
-            "(" * 3000,
-            "[1, 1, 8, 8]",
-            "None",
-            "(1,) * 2",
-            "__import__('os').abort()",
-        )
-    )
-    kind = rng.randrange(6)
+    description, shape, kind = rng.choice(_DESCRIPTIONS), rng.choice(_SHAPES), rng.randrange(6)
     if kind == 0:
-        images = np.zeros((3, 1, 8, 8), rng.choice((np.float32, np.float64)))
-        images[rng.randrange(3), 0, 2, 3] = rng.choice((np.nan, np.inf, -np.inf, 3e38, -1e-45))
-        stream = io.BytesIO()
-        with np.errstate(over="ignore"):
-            np.save(stream, images * (1e270 if images.dtype == np.float64 else 1))
-        return stream.getvalue()
+        return _strange_values(rng)
     if kind == 1:
         return npy(b"\xff" * 200, version=rng.choice(((1, 0), (2, 0), (3, 0), (9, 9))))
     fortran = rng.choice(("False", "True", "None", "1", "'x'"))
-    text = f"{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}"
+    text = f"{{'descr': '{description}', 'fortran_order': {fortran}, 'shape': {shape}, }}"
     if kind == 2:
         text = text[: rng.randrange(len(text))]
     if kind == 3:
-        text = rng.choice(
-            (
-                text.replace("shape", "form"),
-                "[" * 5000,
-                "{" * 200,
-                f"{text}{text}",
-                "1",
-                "'",
-                '"""',
-                "\\",
-                "\0",
-                text * 300,
-            )
-        )
+        text = rng.choice(_no_headers(text))
     return npy(text + "\n", version=rng.choice(((1, 0), (1, 0), (2, 0), (3, 0))))
+
+
+def _strange_values(rng: random.Random) -> bytes:
+    """Images that are right but for one value, or for all."""
+    images = np.zeros((3, 1, 8, 8), rng.choice((np.float32, np.float64)))
+    images[rng.randrange(3), 0, 2, 3] = rng.choice((np.nan, np.inf, -np.inf, 3e38, -1e-45))
+    stream = io.BytesIO()
+    with np.errstate(over="ignore"):
+        np.save(stream, images * (1e270 if images.dtype == np.float64 else 1))
+    return stream.getvalue()
+
+
+def _no_headers(text: str) -> tuple[str, ...]:
+    """What a parser can stumble over, some of it made from a header."""
+    parts = ("[" * 5000, "{" * 200, f"{text}{text}", "1", "'", '"""', "\\", "\0", text * 300)
+    return (text.replace("shape", "form"), *parts)
 
 
 def toml_damaged(rng: random.Random, text: str) -> bytes:

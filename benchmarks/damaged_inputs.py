@@ -192,49 +192,7 @@ class Inputs:
 
     def options(self, rng: random.Random) -> list[str]:
         """Odd values of every option."""
-        out, build = str(self.work / "out"), str(self.base / "build")
-        start, names = rng.choice(
-            (
-                (
-                    [
-                        "compile",
-                        "damaged_models:unsupported",
-                        "--calibration",
-                        str(self.base / "images.npz"),
-                        "-o",
-                        out,
-                    ],
-                    [
-                        "--array",
-                        "--row-width",
-                        "--ring",
-                        "--span",
-                        "--attention",
-                        "--shape",
-                        "--board",
-                        "--calibration",
-                        "--samples",
-                        "-o",
-                        "",
-                    ],
-                ),
-                (["inspect", "damaged_models:unsupported", "--shape", "1x8x8"], ["--shape", ""]),
-                (
-                    ["simulate", build, "--samples", "1"],
-                    ["--samples", "--task", "--level", "--simulator", ""],
-                ),
-                (["export", build, "-o", out], ["--clock", "--board", "-o", ""]),
-                (["bitstream", str(self.base / "project")], ["--seeds", "--jobs", ""]),
-                (["report", build, "-o", str(self.work / "out.html")], ["-o", ""]),
-                (["simulate"], [""]),
-                (["inspect"], [""]),
-                (["export"], [""]),
-                (["bitstream"], [""]),
-                (["report"], [""]),
-                ([], [""]),
-                (["ops"], ["--markdown", ""]),
-            )
-        )
+        start, names = rng.choice(self._calls())
         call = list(start)
         for name in rng.sample(names, 1 if rng.random() < 0.7 or len(names) < 2 else 2):
             special = {"--array": ODD_ARRAYS, "--shape": ODD_SHAPES}.get(name, ())
@@ -243,6 +201,27 @@ class Inputs:
                 rng.choice((*special, *ODD_TEXTS) if rng.random() < 0.5 else special or ODD_TEXTS),
             ]
         return call
+
+    def _calls(self) -> tuple[tuple[list[str], list[str]], ...]:
+        """Calls that are right, each with the options that may follow; an empty name is an argument's."""
+        out, build, images = str(self.work / "out"), str(self.base / "build"), str(self.base / "images.npz")
+        model = "damaged_models:unsupported"
+        machine = ["--array", "--row-width", "--ring", "--span", "--attention", "--shape", "--board"]
+        verbs = ("simulate", "inspect", "export", "bitstream", "report")
+        return (
+            (
+                ["compile", model, "--calibration", images, "-o", out],
+                [*machine, "--calibration", "--samples", "-o", ""],
+            ),
+            (["inspect", model, "--shape", "1x8x8"], ["--shape", ""]),
+            (["simulate", build, "--samples", "1"], ["--samples", "--task", "--level", "--simulator", ""]),
+            (["export", build, "-o", out], ["--clock", "--board", "-o", ""]),
+            (["bitstream", str(self.base / "project")], ["--seeds", "--jobs", ""]),
+            (["report", build, "-o", str(self.work / "out.html")], ["-o", ""]),
+            *(([verb], [""]) for verb in verbs),
+            ([], [""]),
+            (["ops"], ["--markdown", ""]),
+        )
 
     def folder(self, rng: random.Random) -> list[str]:
         """Build folders with one or two files damaged, lost, or replaced."""

@@ -339,6 +339,11 @@ class GraphBuilder:
         self._types[unique] = result
         return unique
 
+    @property
+    def input(self) -> str:
+        """The image's name."""
+        return self._input
+
     def type_of(self, name: str) -> TensorType:
         return self._types[name]
 

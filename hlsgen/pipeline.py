@@ -22,6 +22,7 @@ from hlsgen.store.samples import Samples
 
 if TYPE_CHECKING:
     from hlsgen.frontend.inputs.images import Data
+    from hlsgen.frontend.inputs.model import LoadedModel
     from hlsgen.frontend.inspect import InspectReport
     from hlsgen.quantization import QuantizeConfig, Quantized
 
@@ -219,19 +220,11 @@ def build(
     """
     from hlsgen.emit.contents import save
     from hlsgen.emit.rtl_cache import Generator
-    from hlsgen.fit.estimate import check_array
     from hlsgen.frontend.inputs.images import load_data
     from hlsgen.frontend.inputs.model import load_model
     from hlsgen.frontend.inputs.shipped import SHIPPED
-    from hlsgen.store.folder import build_folder
 
-    # What can be known to be wrong is said before PyTorch is loaded.
-    if calibration is None and model not in SHIPPED:
-        raise CalibrationError(_NO_CALIBRATION)
-    asked = CompileOptions(**options)
-    board, array = asked.target()
-    check_array(board, asked.variant(array).parameters())
-    build_folder(Path(directory)).check()
+    _check_request(model, Path(directory), calibration, CompileOptions(**options))
     with collector_paused(), Generator() as generator:
         progress("model")
         given = load_data(samples) if samples else None
@@ -239,12 +232,7 @@ def build(
         kept = given or (load_data(model, heldout=True) if model in SHIPPED else data)
         loaded = load_model(model, shape or tuple(data.images.shape[1:]), weights)
         progress("capture")
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", CaptureWarning)
-            float_graph = capture(
-                loaded.model, loaded.example, outputs, image=data.images[:1], compare=compare
-            )
-        notes = [text for text in (loaded.note, *(str(item.message) for item in caught)) if text]
+        float_graph, notes = _captured(loaded, outputs, data.images[:1], compare)
         progress("quantize")
         quantized = quantize(float_graph, data.images)
         progress("lower")
@@ -255,6 +243,29 @@ def build(
         design = _with_warnings(design, notes, CaptureWarning)
         design = _with_clipping(design, kept.images[: kept_images(design.graph)])
         return save(design, Path(directory), generator.text, progress)
+
+
+def _check_request(model: str, directory: Path, calibration: str | None, asked: CompileOptions) -> None:
+    """Say what can be known to be wrong before PyTorch is loaded."""
+    from hlsgen.fit.estimate import check_array
+    from hlsgen.frontend.inputs.shipped import SHIPPED
+    from hlsgen.store.folder import build_folder
+
+    if calibration is None and model not in SHIPPED:
+        raise CalibrationError(_NO_CALIBRATION)
+    board, array = asked.target()
+    check_array(board, asked.variant(array).parameters())
+    build_folder(directory).check()
+
+
+def _captured(
+    loaded: LoadedModel, outputs: Sequence[str] | None, image: np.ndarray, compare: bool
+) -> tuple[Graph, list[str]]:
+    """The model's float Graph, and the notes on how it was loaded and captured."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", CaptureWarning)
+        graph = capture(loaded.model, loaded.example, outputs, image=image, compare=compare)
+    return graph, [text for text in (loaded.note, *(str(item.message) for item in caught)) if text]
 
 
 def _with_clipping(design: Design, images: np.ndarray) -> Design:

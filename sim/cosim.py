@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from hlsgen.machine.format.limits import WATCHDOG_CYCLES
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.run import trace
-from hlsgen.sim import verilator
+from hlsgen.sim import library, verilator
 from hlsgen.sim.place import build_place
 from hlsgen.store.cache import kept_file, key
 from hlsgen.version import __version__
@@ -28,8 +27,6 @@ from hlsgen.version import __version__
 _SEEN = ("read_beats", "write_beats", "records", "elapsed", "fault", "strays")
 _ROW = ("status", "error", *(counter.title for counter in COUNTERS), *_SEEN)
 """What the harness writes of each image, in order."""
-_VERILATOR = ("--cc", "--exe", "--build", "-j", "2", "-O3", "--no-timing", "--no-assert")
-_QUIET = ("-Wno-fatal", "-Wno-lint", "--quiet")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,30 +305,32 @@ def build(
     trace: bool = False,
     near: bool = False,
     text: str | None = None,
+    quick: bool = False,
 ) -> Harness:
     """The harness for a machine, from `folder` if it was built there before.
 
     If make can't work in `folder`, it is another one: see `build_place`.
 
     near: the machine is made for a memory on the chip. text: the top's Verilog, with trace ports if `trace`;
-    without it the generator makes it. Raises `ToolMissing` or `ToolFailed`.
+    without it the generator makes it. quick: for few cycles, see `library.environment`. Raises `ToolMissing`
+    or `ToolFailed`.
     """
     sources = _sources()
     made_from = text if text is not None else generator_digest()
-    machine = f"{parameters} {target} {trace} {near} {verilator.version()}"
+    machine = f"{parameters} {target} {trace} {near} {quick} {verilator.version()}"
     name = key(machine, "".join(sources.values()), Path(__file__).read_bytes(), made_from)
 
     def compile_in(work: Path) -> None:
         (work / "top.v").write_text(text if text is not None else verilog(parameters, target, trace, near))
         for file, content in sources.items():
             (work / file).write_text(content)
-        _verilate(work, parameters, trace)
+        _verilate(work, parameters, trace, quick)
 
     executable = kept_file(build_place(folder) / f"harness-{name}" / "harness", compile_in)
     return Harness(executable, parameters, trace)
 
 
-def _verilate(work: Path, parameters: MachineParameters, trace: bool) -> None:
+def _verilate(work: Path, parameters: MachineParameters, trace: bool, quick: bool) -> None:
     """Build `harness` from the sources in a folder."""
     shape = {
         "BUS_BYTES": parameters.bus_bytes,
@@ -339,10 +338,8 @@ def _verilate(work: Path, parameters: MachineParameters, trace: bool) -> None:
         "ROW_WIDTH": parameters.row_width,
     }
     defines = " ".join(f"-D{name}={value}" for name, value in {**shape, "TRACE": int(trace)}.items())
-    options = [*_VERILATOR, *_QUIET, "-CFLAGS", defines, "-Mdir", "obj", "-o", "../harness"]
-    environ = verilator.environment()
-    found = shutil.which("verilator", path=environ["PATH"]) or "verilator"
-    verilator.run([found, *options, "--top-module", "top", "top.v", "main.cpp"], work, environ)
+    options = ("-CFLAGS", defines, "--top-module", "top", "top.v", "main.cpp")
+    library.build(work, options, "harness", quick=quick)
 
 
 def check(program: Program, run: Run, golden: Mapping[str, np.ndarray], task: int = 0) -> None:

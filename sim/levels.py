@@ -17,6 +17,7 @@ from hlsgen.ir import batch_size, evaluate
 from hlsgen.machine.format.interface import COUNTERS, error_text
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.run import trace
+from hlsgen.machine.time.cycles import predict
 from hlsgen.sim.result import Outcome, Simulation, Verilog
 from hlsgen.store import measured
 from hlsgen.store.cache import cache_folder
@@ -209,7 +210,7 @@ def _outcomes(
         return _in_batches(images, _csim(design, task))
     if level == "soc":
         return _in_batches(images, _soc(design, task))
-    return _in_batches(images, _rtl(design, simulator, task, delivered))
+    return _in_batches(images, _rtl(design, simulator, len(images), task, delivered))
 
 
 def _in_batches(images: np.ndarray, run: Callable[[np.ndarray], Sequence[Outcome]]) -> Iterator[Outcome]:
@@ -245,16 +246,19 @@ def _csim(design: Compiled, task: int) -> Callable[[np.ndarray], list[Outcome]]:
 
 
 def _rtl(
-    design: Compiled, simulator: str, task: int, delivered: str | None
+    design: Compiled, simulator: str, count: int, task: int, delivered: str | None
 ) -> Callable[[np.ndarray], list[Outcome]]:
-    """Runs the traced text, and the `delivered` one beside it if there is one."""
-    from hlsgen.sim import cosim, icarus
+    """Runs the traced text, and the `delivered` one beside it if there is one, for `count` images in all."""
+    from hlsgen.sim import cosim, icarus, library
 
     program, place, image = design.program, build_folder(design), design.packed_image
     parameters = program.parameters
     text = _traced(design)
-    itself = cosim.build(parameters, place, text=delivered) if delivered else None
-    harness = cosim.build(parameters, place, trace=True, text=text) if simulator == "verilator" else None
+    quick = count * predict(program, design.image).cycles < library.QUICK_CYCLES
+    itself = cosim.build(parameters, place, text=delivered, quick=quick) if delivered else None
+    harness = None
+    if simulator == "verilator":
+        harness = cosim.build(parameters, place, trace=True, text=text, quick=quick)
 
     def run(images: np.ndarray) -> list[Outcome]:
         inputs = [program.input.pack(item, parameters.columns) for item in images]

@@ -17,7 +17,7 @@ from typing import Any
 from hlsgen.emit.bench import COCOTB_ARGUMENTS
 from hlsgen.errors import Mismatch, Problem, ToolFailed, ToolMissing, UsageError
 from hlsgen.host import processes
-from hlsgen.sim import verilator
+from hlsgen.sim import library
 from hlsgen.sim.place import build_place
 from hlsgen.store.cache import key
 
@@ -75,7 +75,7 @@ def _environment(simulator: str) -> Iterator[None]:
     """The tools' environment, while they are built and run."""
     saved = dict(os.environ)
     if simulator == "verilator":
-        os.environ.update(verilator.environment())
+        os.environ.update(library.environment(quick=True))  # Python takes more time than the model
     try:
         yield
     finally:
@@ -125,14 +125,7 @@ def simulate(
         warnings.simplefilter("ignore")  # the runner's own notes, about its environment variables
         runner = _runner(simulator, access)
         try:
-            runner.build(
-                sources=[place / "top.v"],
-                hdl_toplevel=top,
-                build_dir=place / "build",
-                build_args=_VERILATOR if simulator == "verilator" else _ICARUS,
-                timescale=TIMESCALE,
-                log_file=log,
-            )
+            _build(runner, place, top, simulator, log)
             runner.test(
                 test_module=test_module,
                 hdl_toplevel=top,
@@ -151,6 +144,18 @@ def simulate(
                 output = log.read_text(errors="replace") if log.exists() else ""
                 raise ToolFailed(f"{simulator} failed: {error}", (simulator,), output) from None
     return _passed(results, log)
+
+
+def _build(runner: Any, place: Path, top: str, simulator: str, log: Path) -> None:
+    """Build the simulator of `top.v` in a place, unless it is there."""
+    runner.build(
+        sources=[place / "top.v"],
+        hdl_toplevel=top,
+        build_dir=place / "build",
+        build_args=_VERILATOR if simulator == "verilator" else _ICARUS,
+        timescale=TIMESCALE,
+        log_file=log,
+    )
 
 
 def _passed(results: Path, log: Path) -> list[str]:

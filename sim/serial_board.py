@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hlsgen.errors import Mismatch, UsageError
-from hlsgen.sim import verilator
+from hlsgen.sim import library, verilator
 from hlsgen.sim.netlist import Netlist
 from hlsgen.store.cache import kept_file, key
 
@@ -22,8 +22,6 @@ NAME = "board"
 """The module's name."""
 LIMIT_CYCLES = 4_000_000
 """How long a board may be busy without moving its serial line; its watchdog ends an image sooner."""
-_OPTIONS = ("--cc", "--exe", "--build", "-j", "2", "-O3", "--no-timing", "--no-assert", "-Wno-fatal")
-_QUIET = ("-Wno-lint", "--quiet")
 _ENDS = {
     3: f"the netlist must answer a request within {LIMIT_CYCLES} cycles: it did not",
     4: "the netlist must send every byte with its stop bit: it did not",
@@ -79,16 +77,14 @@ def build_board(netlist: Netlist, bit_cycles: float, folder: Path) -> SerialBoar
 
     Raises `ToolMissing`, `ToolFailed`, or `UsageError` for ports that are not a board's.
     """
-    source, options = Path(__file__).with_suffix(".cpp"), [*_OPTIONS, "-CFLAGS", _pins(netlist)]
-    name = key(f"{options} {verilator.version()}", source.read_bytes(), netlist.text)
+    source, pins = Path(__file__).with_suffix(".cpp"), _pins(netlist)
+    name = key(f"{pins} {verilator.version()}", source.read_bytes(), netlist.text)
 
     def compile_in(work: Path) -> None:
-        environ = verilator.environment()
-        found = shutil.which("verilator", path=environ["PATH"]) or "verilator"
         (work / f"{NAME}.v").write_text(netlist.text)
         shutil.copy(source, work)
-        names = ["--prefix", f"V{NAME}", "--top-module", NAME, f"{NAME}.v", source.name]
-        verilator.run([found, *options, *_QUIET, "-Mdir", "obj", "-o", f"../{NAME}", *names], work, environ)
+        names = ("--prefix", f"V{NAME}", "--top-module", NAME, f"{NAME}.v", source.name)
+        library.build(work, ("-CFLAGS", pins, *names), NAME)
 
     executable = kept_file(folder.resolve() / f"netlist-{name}" / NAME, compile_in)
     return SerialBoard(executable, bit_cycles)

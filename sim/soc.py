@@ -27,7 +27,7 @@ from hlsgen.ir import Graph, results
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.interface import COUNTERS, EXPERT_COUNTERS
 from hlsgen.machine.format.program import Program
-from hlsgen.sim import verilator
+from hlsgen.sim import library, verilator
 from hlsgen.sim.place import build_place
 from hlsgen.store.cache import kept_file, key
 
@@ -36,8 +36,6 @@ COMPILER = "riscv64-unknown-elf-gcc"
 _TARGET = ("-march=rv32im", "-mabi=ilp32")
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
 _FREESTANDING = ("-O2", "-ffreestanding", "-nostdlib", "-ffunction-sections", "-Wl,--gc-sections")
-_VERILATOR = ("--cc", "--exe", "--build", "-j", "2", "-O3", "--no-timing", "--no-assert")
-_QUIET = ("-Wno-fatal", "-Wno-lint", "--quiet")
 _BOARD = ("board.c", "start.S", "hlsgen.c", "hlsgen_design.c", "hlsgen_data.S")
 SPARE_BYTES = 1 << 17
 """For firmware and stack."""
@@ -141,10 +139,8 @@ def build(text: str, bus_bytes: int, words: int, folder: Path) -> System:
     def compile_in(work: Path) -> None:
         for file, content in sources.items():
             (work / file).write_text(content)
-        environ = verilator.environment()
-        found = shutil.which("verilator", path=environ["PATH"]) or "verilator"
-        options = [*_VERILATOR, *_QUIET, f"-GBUS={bus_bytes}", f"-GWORDS={words}", "--top-module", "system"]
-        verilator.run([found, *options, "-Mdir", "obj", "-o", "../system", *sources], work, environ)
+        options = (f"-GBUS={bus_bytes}", f"-GWORDS={words}", "--top-module", "system", *sources)
+        library.build(work, options, "system")
 
     return System(kept_file(build_place(folder) / f"system-{name}" / "system", compile_in), words)
 

@@ -47,15 +47,28 @@ def environment() -> dict[str, str]:
     }
 
 
+def tool(environ: Mapping[str, str]) -> str:
+    """Verilator's path in such an environment."""
+    return shutil.which("verilator", path=environ["PATH"]) or "verilator"
+
+
 def lint(text: str, top: str = "top") -> list[str]:
     """All of Verilator's warnings about a Verilog top, except those that `waivers.vlt` explains."""
     environ = environment()
-    tool = shutil.which("verilator", path=environ["PATH"]) or "verilator"
     waivers = str(Path(__file__).with_name("waivers.vlt"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / f"{top}.v").write_text(text)
-        command = [tool, "--lint-only", "-Wall", "-Wno-fatal", "--top-module", top, waivers, f"{top}.v"]
+        command = [
+            tool(environ),
+            "--lint-only",
+            "-Wall",
+            "-Wno-fatal",
+            "--top-module",
+            top,
+            waivers,
+            f"{top}.v",
+        ]
         return [line for line in run(command, folder, environ).splitlines() if line.startswith("%")]
 
 

@@ -14,14 +14,17 @@ GOLDEN = HERE / "golden"
 LONGEST = (
     "sim/test_cosim.py",
     "sim/test_experts.py",
-    "rtl/test_netlists.py",
-    "sim/test_soc.py",
-    "sim/test_pynq_model.py",
     "sim/test_csim.py",
+    "whole/test_extremes.py",
+    "benchmarks/test_fuzz.py",
+    "emit/test_bench.py",
     "whole/test_readers.py",
+    "bitstream/test_export.py",
+    "fit/test_search.py",
+    "rtl/test_netlists.py",
     "rtl/test_xilinx_netlists.py",
 )
-"""Files that take minutes. They begin first: one that began last would keep one core alone."""
+"""Files that take a minute or more. They begin first: one that began last would keep one core alone."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

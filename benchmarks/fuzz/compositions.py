@@ -14,15 +14,19 @@ from hlsgen.ops import (
     Activation,
     Add,
     AddConstant,
+    Constant,
     Context,
+    GroupedLinear,
     LayerNorm,
     Linear,
+    Matmul,
     Mean,
     Patches,
     RMSNorm,
     Scores,
     Select,
     Softmax,
+    Transpose,
 )
 from hlsgen.quantization.config import QuantizeConfig
 from hlsgen.quantization.quantized import quantize
@@ -71,6 +75,11 @@ class _Composer:
             self.attention,
             self.mean,
             self.select,
+            self.transpose,
+            self.product,
+            self.product,
+            self.learned,
+            self.grouped,
         )
         for _ in range(size):
             self.rows.append(self.draw.pick(*ops)(self.any()))
@@ -96,9 +105,19 @@ class _Composer:
         op = Linear(weight=self.values(2.0 / width**0.5, size, width), bias=self.values(0.3, size))
         return self.graph.add("linear", op, [x])
 
+    def grouped(self, x: str) -> str:
+        """Parts of a row with weights of their own."""
+        width, each = self.shape(x)[1], self.draw.pick(1, 2, 3)
+        groups = self.heads(width)
+        weight = self.values(2.0 * (groups / width) ** 0.5, groups * each, width // groups)
+        op = GroupedLinear(groups=groups, weight=weight, bias=self.values(0.3, groups * each))
+        return self.graph.add("grouped", op, [x])
+
     def norm(self, x: str) -> str:
         width, kind = self.shape(x)[1], self.draw.pick(LayerNorm, LayerNorm, RMSNorm)
-        op = kind(gamma=1 + self.values(0.5, width), beta=self.values(0.3, width), eps=1e-3)
+        gamma, beta = 1 + self.values(0.5, width), self.values(0.3, width)
+        heads = self.heads(width) if self.draw.pick(True, False) else 1
+        op = kind(gamma=gamma, beta=beta, eps=1e-3, heads=heads)
         return self.graph.add("norm", op, [x])
 
     def activation(self, x: str) -> str:
@@ -110,12 +129,39 @@ class _Composer:
     def constant(self, x: str) -> str:
         return self.graph.add("shifted", AddConstant(value=self.values(0.8, *self.shape(x))), [x])
 
+    def heads(self, *widths: int) -> int:
+        """Heads that divide all widths."""
+        return self.draw.pick(*(heads for heads in (1, 2, 3) if not any(width % heads for width in widths)))
+
     def attention(self, x: str) -> str:
-        """Queries, keys and values are any tensors of one shape."""
-        key, value, width = self.like(x), self.like(x), self.shape(x)[1]
-        heads = self.draw.pick(*(heads for heads in (1, 2, 3) if width % heads == 0))
+        """Keys are any tensor as wide as the queries, values any with as many rows as the keys."""
+        width = self.shape(x)[1]
+        key = self.draw.pick(*(name for name in self.rows if self.shape(name)[1] == width))
+        value = self.draw.pick(*(name for name in self.rows if self.shape(name)[0] == self.shape(key)[0]))
+        heads = self.heads(width, self.shape(value)[1])
         scores = self.graph.add("scores", Scores(heads=heads, scale=(width / heads) ** -0.5), [x, key])
         return self.graph.add("context", Context(), [self.graph.add("softmax", Softmax(), [scores]), value])
+
+    def transpose(self, x: str) -> str:
+        return self.graph.add("transposed", Transpose(heads=self.heads(self.shape(x)[1])), [x])
+
+    def product(self, x: str) -> str:
+        """Times any tensor that fits, or its transpose; if there is none, times a linear layer of itself."""
+        width, transposed = self.shape(x)[1], self.draw.pick(True, False)
+        fitting = [name for name in self.rows if self.shape(name)[1 if transposed else 0] == width]
+        if not fitting:
+            fitting, transposed = [x], True
+        other = self.draw.pick(*fitting)
+        heads = self.heads(*self.shape(other)) if transposed else 1
+        if not transposed and self.draw.pick(True, False):
+            heads = self.heads(self.shape(other)[1])  # all heads meet the same rows
+        op = Matmul(heads=heads, transposed=transposed, scale=self.draw.real(0.1, 1.0))
+        return self.graph.add("product", op, [x, other])
+
+    def learned(self, x: str) -> str:
+        """Constant rows as wide as a tensor."""
+        shape = (self.draw.integer(1, 5), self.shape(x)[1])
+        return self.graph.add("learned", Constant(value=self.values(1.0, *shape)), ["image"])
 
     def mean(self, x: str) -> str:
         return self.graph.add("mean", Mean(), [x])

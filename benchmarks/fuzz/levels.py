@@ -185,14 +185,17 @@ def _csim(_batch: Batch, alive: Sequence[_Running], folder: Path) -> Check:
                 item.check(task, image, result.outputs[image], records)
                 item.same(task, image, "tokens of each expert", result.tokens[image].tolist())
                 done = item.executions.get((task, image))
-                if done is not None and not np.array_equal(done.records, records):
+                commands = item.lowered.program.commands
+                if done is not None and not np.array_equal(
+                    trace.known(commands, done.records), trace.known(commands, records)
+                ):
                     raise Mismatch(f"task {task}, image {image}: the order of the trace differs")
 
     return check
 
 
 def _rtl(batch: Batch, alive: Sequence[_Running], folder: Path) -> Check:
-    harness = cosim.build(alive[0].lowered.program.parameters, folder / "rtl", trace=True)
+    harness = cosim.build(alive[0].lowered.program.parameters, folder / "rtl", trace=True, quick=True)
 
     def check(item: _Running) -> None:
         draw, tasks, program = (

@@ -61,8 +61,8 @@ class _StandIn(ModuleType):
         return getattr(_Names("StandIn", (), {}), name)
 
 
-def _timm() -> Any:
-    """The registry of timm."""
+def library() -> Any:
+    """timm, or None where it is not installed."""
     if importlib.util.find_spec("timm") is None:
         return None
     missing = {name for name in ("PIL", "torchvision") if importlib.util.find_spec(name) is None}
@@ -89,7 +89,7 @@ def _stop(made: Any, _: Any, __: Any, **arguments: Any) -> None:
 
 def entries() -> Iterator[Entry]:
     """One entry for each class, and for each set of arguments that no other name of the class has."""
-    timm = _timm()
+    timm = library()
     if timm is None:
         return
     registry = importlib.import_module("timm.models._registry")

@@ -40,6 +40,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=path,
         help="images to keep for simulate (default: held-out or calibration)",
     )
+    _machine(parser)
+    parser.add_argument(
+        "--shape", metavar="CxHxW", type=shape, help="the model's input (default: the images')"
+    )
+    model_options(parser)
+    parser.add_argument("-o", "--output", metavar="DIR", type=path, required=True, help="build folder")
+
+
+def _machine(parser: argparse.ArgumentParser) -> None:
+    """Options of the machine."""
     parser.add_argument(
         "--board", default=DEFAULT_BOARD, type=path, help="board's name or TOML file (default: %(default)s)"
     )
@@ -71,11 +81,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=natural,
         help="streamed: tiles of queries that share a reading of keys and values (default: 0, all)",
     )
-    parser.add_argument(
-        "--shape", metavar="CxHxW", type=shape, help="the model's input (default: the images')"
-    )
-    model_options(parser)
-    parser.add_argument("-o", "--output", metavar="DIR", type=path, required=True, help="build folder")
 
 
 def run(options: argparse.Namespace) -> Answer:

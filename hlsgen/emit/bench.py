@@ -15,7 +15,8 @@ from hlsgen.machine.format.program import Program
 
 # The wheel leaves the flag that includes a precompiled header empty. Only the hot code is optimised, and with
 # -O1: -O2 makes it some 15 % faster, but takes a third more of the build. Verilator's library is not hot.
-MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1 OPT_GLOBAL=-O0"
+HOT = "-O1"
+MAKE_FLAGS = f"CFG_CXXFLAGS_PCH_I=-include OPT_FAST={HOT} OPT_GLOBAL=-O0"
 COCOTB_ARGUMENTS = ("-O3", "--no-timing", "-Wno-fatal", "-Wno-lint")
 """Options of Verilator under cocotb, in `hlsgen.sim` and in the bench of a build folder."""
 FOLDER = "sim"

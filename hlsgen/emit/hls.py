@@ -7,6 +7,7 @@ import dataclasses
 import math
 import re
 import struct
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -64,7 +65,8 @@ class Member:
     type: str
     name: str
     default: str
-    meaning: str
+    meaning: tuple[str, ...]
+    """Lines."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,7 @@ def _sized(program: Program, image: Image) -> Program:
     if program.parameters.planned:
         return program
     sizes = iter(command_words(image.constants, program.parameters.columns))
-    counts = [next(sizes) if PRODUCTS[command.product].weighted else 0 for command in program.commands]
+    counts = [next(sizes) if PRODUCTS[command.product].constant else 0 for command in program.commands]
     commands = tuple(
         dataclasses.replace(command, constant_words=count)
         for command, count in zip(program.commands, counts, strict=True)
@@ -212,7 +214,10 @@ def enumerations() -> tuple[Enumeration, ...]:
 
 def members() -> tuple[Member, ...]:
     """The members of the C++ struct of commands."""
-    return tuple(Member(_type(item), item.name, _literal(item.default), item.meaning) for item in FIELDS)
+    return tuple(
+        Member(_type(item), item.name, _literal(item.default), tuple(textwrap.wrap(item.meaning, 110)))
+        for item in FIELDS
+    )
 
 
 def folder() -> Path:

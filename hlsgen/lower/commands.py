@@ -8,22 +8,33 @@ from typing import Any
 
 from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.ir import Graph, Node
-from hlsgen.lower.constants import ConstantStream, block_constants, pack_addends, pack_weights
-from hlsgen.lower.interleave import ExpertTables
+from hlsgen.lower.constants import (
+    ConstantStream,
+    block_constants,
+    pack_addends,
+    pack_grouped,
+    pack_weights,
+    product_constants,
+)
+from hlsgen.lower.image import patch_fields
+from hlsgen.lower.interleave import ADDEND_DISTANCE, ExpertTables
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.refuse import must_be
+from hlsgen.lower.shape import Shape, linear_shape, source_layout
 from hlsgen.lower.size import ArrayShape, Sweeps, cut, head_units
-from hlsgen.lower.steps import AttentionStep, LinearStep, Step
+from hlsgen.lower.step import AttentionStep, LinearStep, Step
+from hlsgen.lower.views import attention_views, linear_views
 from hlsgen.machine.format.commands import Command, Depends, Drain, Load, Product, Target
 from hlsgen.machine.format.constants import Item
-from hlsgen.machine.format.interface import CONTEXT, DRAIN, PLAIN, SCORES, TILE
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 from hlsgen.machine.format.program import Region, View
 from hlsgen.ops import (
     IntegerAddConstant,
     IntegerContext,
     IntegerExp,
+    IntegerGroupedLinear,
     IntegerLinear,
+    IntegerMatmul,
     IntegerMean,
     IntegerRMSNorm,
     IntegerScores,
@@ -94,27 +105,25 @@ class CommandBuilder:
 
     def _linear(self, step: LinearStep, following: list[Step]) -> Command:
         index, p = len(self._commands), self._parameters
-        op = step.linear.op
-        if not isinstance(op, IntegerLinear):
-            raise UnsupportedModel(f"{step.linear.name}: must be a linear layer")
-        source, result = self._source(step), self._layouts[step.region]
-        elements = source.words * p.columns if source.heads else source.size
-        k_steps = ceil_div(elements, p.depth)
-        sweeps = self._sweeps(step, result, k_steps)
-        rows = step.linear.type.shape[0]
+        result = self._layouts[step.region]
+        source = source_layout(step, self._graph, self._layouts, self._array)
+        shape = linear_shape(step, self._array, source, result)
+        sweeps = self._sweeps(step, result, shape)
+        rows = step.tile_rows
         fields: dict[str, Any] = {
             "load": step.rows.load,
             "drain": step.drain,
             "target": step.target,
             "tiles": ceil_div(rows, p.rows),
             "tail_rows": rows - (ceil_div(rows, p.rows) - 1) * p.rows,
-            "k_words": ceil_div(elements, p.columns),
-            "k_steps": k_steps,
+            "k_words": shape.k_words,
+            "k_steps": shape.k_steps,
             "sweeps": sweeps.count,
             "blocks": sweeps.blocks,
             "extra": sweeps.extra,
-            "low": op.low,
-            "high": op.high,
+            "outer_source": shape.outer,
+            "low": step.linear.op.low,  # type: ignore[attr-defined]
+            "high": step.linear.op.high,  # type: ignore[attr-defined]
         }
         fields |= self._rows_fields(step, rows)
         fields |= self._target_fields(step, result, rows)
@@ -123,27 +132,59 @@ class CommandBuilder:
             fields |= self._experts.fields(step, following, self.constants, index, self._parameters)
         if following and isinstance(following[0], AttentionStep):
             self._exp_table(following[0], index + 1)
-        self.constants.constants(*block_constants(op, result, p.columns))
-        size = result.words * p.columns * k_steps * p.depth
-        self.weights.append(bytes(size) if self._outline else pack_weights(op, source, result, k_steps, p))
-        self._linear_views(step, index, source, result, rows)
+        fields |= self._factors(step, result)
+        self._weights(step, source, result, shape)
+        copies = shape.parts > 1 and step.parts == 1
+        self.views += linear_views(step, index, None if copies else source, result, self._graph)
         return Command(**fields)
 
-    def _sweeps(self, step: LinearStep, result: Layout, k_steps: int) -> Sweeps:
+    def _weights(self, step: LinearStep, source: Layout, result: Layout, shape: Shape) -> None:
+        """The command's share of constants and weights."""
+        p, op = self._parameters, step.linear.op
+        match op:
+            case IntegerLinear():
+                self.constants.constants(*block_constants(op, result, p.columns))
+                size = result.words * p.columns * shape.k_steps * p.depth
+                words = bytes(size) if self._outline else pack_weights(op, source, result, shape, p)
+                self.weights.append(words)
+            case IntegerGroupedLinear():
+                self.constants.constants(*block_constants(op, result, p.columns))
+                self.weights.append(pack_grouped(op, result, shape.k_steps, p))
+            case IntegerMatmul():
+                self.constants.constants(*product_constants(op, result, p.columns))
+            case _:
+                raise must_be(step.linear, "a linear layer or a product")
+
+    def _factors(self, step: LinearStep, result: Layout) -> dict[str, int]:
+        """What a product of two tensors needs: where its factors lie, and how heads follow one another."""
+        factors, p = step.factors, self._parameters
+        if factors is None:
+            return {}
+        rows = self._graph.type_of(factors.tensor).shape[0]
+        words = self._layouts[factors.tensor].head_words
+        name, lanes = ("head_stride", p.columns) if factors.keys else ("value_stride", p.depth)
+        outer = result.words * step.tile_rows if step.stacked else 0
+        return {
+            "product": Product.KEYS if factors.keys else Product.VALUES,
+            "operand_depends_on": self._producer[factors.tensor],
+            name: ceil_div(rows, lanes) * words,
+            "outer_target": outer,
+        }
+
+    def _sweeps(self, step: LinearStep, result: Layout, shape: Shape) -> Sweeps:
         """Keys and values that go to external memory leave head by head."""
+        if shape.parts > 1 or step.factors is not None:
+            return Sweeps(count=shape.parts, blocks=shape.blocks // shape.parts, extra=0)
         if self._parameters.streamed and step.target in (Target.KEYS, Target.VALUES):
             return Sweeps(count=step.heads, blocks=result.head_words, extra=0)
-        return cut(result.words, k_steps, self._parameters.ring_words)
-
-    def _source(self, step: LinearStep) -> Layout:
-        if step.rows.operand or step.rows.pool:
-            return Layout(self._graph.type_of(step.linear.inputs[0]).shape[-1], self._parameters.columns)
-        return self._layouts[step.rows.region]
+        return cut(result.words, shape.k_steps, self._parameters.ring_words)
 
     def _rows_fields(self, step: LinearStep, rows: int) -> dict[str, Any]:
         """What LOAD needs: source, dependency and the transform's parameters."""
         if step.rows.patches is not None:
-            return self._patch_fields(step, step.rows.patches)
+            return self._patch_fields(step, step.rows.patches) | self._after_addend(step, {})
+        if not step.rows.region:
+            return {"depends": Depends.NONE}
         self._check_first_row(step)
         name, stride = step.rows.region, self._layouts[step.rows.region].words
         fields: dict[str, Any] = {
@@ -176,13 +217,28 @@ class CommandBuilder:
         if step.expert and step.rows.norm is not None:
             # The queues are there, so the rows are: the machine waits for them before it begins the command.
             return {"depends": Depends.NONE, "depends_on": self._experts.router(step)}
-        if step.addend is not None and self._producer[step.addend] == len(self._commands) - 1:
-            # The addend is read while DRAIN may still hold its last rows: wait for all of it.
-            return {"depends": Depends.COMMAND, "depends_on": self._producer[step.addend]}
         whole = step.expert > 0 or self._graph.type_of(name).shape[0] == rows
         aligned = step.rows.first == 0 and step.rows.pool is None and whole
-        aligned = aligned and self._commands[before].drain is not Drain.COMBINE
-        return {"depends": Depends.TILE if aligned else Depends.COMMAND, "depends_on": before}
+        maker = self._commands[before]
+        aligned = aligned and maker.drain is not Drain.COMBINE and not maker.outer_target
+        depends = {"depends": Depends.TILE if aligned else Depends.COMMAND, "depends_on": before}
+        return self._after_addend(step, depends)
+
+    def _after_addend(self, step: LinearStep, depends: dict[str, int]) -> dict[str, int]:
+        """The dependency; where DRAIN may still hold rows of the addend when it is read, all of it.
+
+        That is so while fewer results lie between than its pipeline holds.
+        """
+        if step.addend is None:
+            return depends
+        maker = self._producer[step.addend]
+        between = sum(
+            0 if command.expert or command.tasks else drained(command, self._parameters)
+            for command in self._commands[maker + 1 :]
+        )
+        if between >= ADDEND_DISTANCE or (step.expert and maker < len(self._commands) - 1):
+            return depends
+        return {"depends": Depends.COMMAND, "depends_on": max(maker, depends.get("depends_on", 0))}
 
     def _pool_fields(self, node: Node) -> dict[str, Any]:
         match node.op:
@@ -199,15 +255,7 @@ class CommandBuilder:
                     where=str(step.linear.source),
                 )
             )
-        channels, _, width = self._graph.input_type.shape
-        return {
-            "patch_height": node.op.patch[0],
-            "patch_width": node.op.patch[1],
-            "patch_channels": channels,
-            "patch_columns": width // node.op.patch[1],
-            "patch_prefix": node.op.prefix,
-            "row_words": ceil_div(width, self._parameters.columns),
-        }
+        return patch_fields(node.op, self._graph, self._array)
 
     def _target_fields(self, step: LinearStep, result: Layout, rows: int) -> dict[str, Any]:
         p = self._parameters
@@ -232,7 +280,7 @@ class CommandBuilder:
         if step.table is not None:
             return {"activation_bank": self._table(Item.ACTIVATION_TABLE, step.table, index)}
         if step.constant is not None:
-            self.addends.append(self._constant_rows(step.constant, sweeps))
+            self.addends.append(self._constant_rows(step.constant, self._layouts[step.region], sweeps))
             return {"stream_addend": 1}
         if step.addend is not None:
             stride = self._layouts[step.addend].words
@@ -247,38 +295,13 @@ class CommandBuilder:
             case _:
                 raise must_be(node, "a table")
 
-    def _constant_rows(self, node: Node, sweeps: Sweeps) -> bytes:
+    def _constant_rows(self, node: Node, layout: Layout, sweeps: Sweeps) -> bytes:
         """The addend stream's part for a constant that is added."""
         match node.op:
             case IntegerAddConstant(value=value):
-                return pack_addends(value, sweeps.count, self._parameters)
+                return pack_addends(layout.padded(value), sweeps.count, self._parameters)
             case _:
                 raise must_be(node, "the addition of a constant")
-
-    def _linear_views(self, step: LinearStep, index: int, source: Layout, result: Layout, rows: int) -> None:
-        operand = step.rows.operand or (step.rows.pool.name if step.rows.pool else None)
-        routed = {"expert": step.expert, "route": step.route.name if step.expert and step.route else ""}
-        whole = step.rows.first == 0 and (
-            step.expert or self._graph.type_of(step.rows.tensor).shape[0] == rows
-        )
-        if operand or whole:
-            # A tile that only copies a stored tensor shows it again: compared as well.
-            self.views.append(self._view(operand or step.rows.tensor, index, TILE, source, rows, **routed))
-        final = int(step.combine is not None)
-        self.views.append(self._view(step.result, index, DRAIN, result, rows, final=final, **routed))
-
-    def _view(self, tensor: str, command: int, which: int, layout: Layout, rows: int, **routed: Any) -> View:
-        return View(
-            tensor=tensor,
-            command=command,
-            which=which,
-            kind=PLAIN,
-            rows=self._graph.type_of(tensor).shape[0] if routed.get("expert") else rows,
-            columns=layout.head_size,
-            heads=layout.heads,
-            head_words=layout.head_words,
-            **routed,
-        )
 
     # -- attention ---------------------------------------------------------------------------------------
 
@@ -295,10 +318,10 @@ class CommandBuilder:
         if step.scores.type.bits != p.logit_bits:
             raise UnsupportedModel(f"{step.scores.name}: all logits must have {p.logit_bits} bits")
         query, key, value = *step.scores.inputs, step.context.inputs[1]
-        words = self._layouts[query].head_words
+        words, value_words = (self._layouts[name].head_words for name in (query, value))
         steps = words * p.columns // p.depth
         exp_steps, tiles = ceil_div(keys, p.depth), ceil_div(queries, p.rows)
-        self._attention_views(step, index, words)
+        self.views += attention_views(step, index, self._layouts[query], self._layouts[step.result])
         span = min(self._array.span, tiles) or tiles
         return Command(
             load=Load.ATTENTION,
@@ -320,9 +343,10 @@ class CommandBuilder:
             target_stride=self._layouts[step.result].words,
             heads=heads,
             keys=keys,
-            head_words=words,
+            outer_source=words,
+            head_words=value_words,
             head_stride=ceil_div(keys, p.columns) * words,
-            value_stride=exp_steps * words,
+            value_stride=exp_steps * value_words,
             exp_words=ceil_div(exp_steps * p.depth, p.columns),
             exp_steps=exp_steps,
             logit_multiplier=scores.multiplier,
@@ -334,34 +358,19 @@ class CommandBuilder:
             head_units=head_units(self._array, keys, words) if p.streamed else 0,
         )
 
-    def _attention_views(self, step: AttentionStep, index: int, words: int) -> None:
-        heads, queries, keys = step.scores.type.shape
-        size = self._layouts[step.result].head_size
-        for tensor, which, kind, columns, first in (
-            (step.scores.inputs[0], TILE, SCORES, size, 0),
-            (step.scores.name, DRAIN, SCORES, keys, 1),
-            (step.exp.name, TILE, CONTEXT, keys, 1),
-            (step.context.name, DRAIN, CONTEXT, size, 0),
-        ):
-            self.views.append(
-                View(
-                    tensor=tensor,
-                    command=index,
-                    which=which,
-                    kind=kind,
-                    rows=queries,
-                    columns=columns,
-                    heads=heads,
-                    head_words=words,
-                    head_first=first,
-                )
-            )
+
+def drained(command: Command, p: MachineParameters) -> int:
+    """Cycles in which DRAIN takes the command's results."""
+    blocks = command.total_blocks
+    if command.product is Product.ATTENTION:
+        blocks = command.heads * (command.blocks + command.head_words)
+    return blocks * ((command.tiles - 1) * p.row_groups(p.rows) + p.row_groups(command.tail_rows))
 
 
 def _norm_fields(node: Node) -> dict[str, Any]:
     match node.op:
         case IntegerNorm(epsilon=epsilon, gain=gain, gain_shift=shift) as op:
-            width = node.type.shape[-1]
+            width = node.type.shape[-1] // op.heads
             return {
                 "norm_width": width,
                 "norm_epsilon": epsilon,

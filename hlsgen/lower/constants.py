@@ -8,28 +8,56 @@ from dataclasses import dataclass
 import numpy as np
 
 from hlsgen.lower.layout import Layout
+from hlsgen.lower.shape import Shape
 from hlsgen.machine.format.constants import NO_COMMAND, Item, item, pack_constants, word_bytes
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 from hlsgen.machine.format.program import OutputLayout
-from hlsgen.ops import IntegerLinear
+from hlsgen.ops import IntegerGroupedLinear, IntegerLinear, IntegerMatmul
 
 
 def pack_weights(
-    op: IntegerLinear, source: Layout, result: Layout, k_steps: int, parameters: MachineParameters
+    op: IntegerLinear, source: Layout, result: Layout, shape: Shape, parameters: MachineParameters
 ) -> bytes:
     """Ring words for block, step; byte d*C + c of a word multiplies operand element d for column c."""
-    columns, depth = parameters.columns, parameters.depth
+    columns, depth, k_steps = parameters.columns, parameters.depth, shape.k_steps
+    if shape.parts > 1:  # a diagonal
+        every = np.zeros(result.words * columns, np.int8)
+        every[result.positions()] = np.diag(op.weight)
+        parts = every.reshape(shape.parts, -1, 1) * np.eye(k_steps * depth, dtype=np.int8)
+        return parts.reshape(result.words, columns, k_steps, depth).transpose(0, 2, 3, 1).tobytes()
     padded = np.zeros((result.words * columns, k_steps * depth), np.int8)
     padded[np.ix_(result.positions(), source.positions())] = op.weight
     words = padded.reshape(result.words, columns, k_steps, depth).transpose(0, 2, 3, 1)
     return words.tobytes()
 
 
-def block_constants(op: IntegerLinear, result: Layout, columns: int) -> np.ndarray:
+def pack_grouped(
+    op: IntegerGroupedLinear, result: Layout, k_steps: int, parameters: MachineParameters
+) -> bytes:
+    """Ring words for group, block, step; a group's as those of a linear layer."""
+    columns, depth = parameters.columns, parameters.depth
+    outputs, inputs = len(op.weight) // op.groups, op.weight.shape[1]
+    words = result.head_words or result.words
+    padded = np.zeros((op.groups, words * columns, k_steps * depth), np.int8)
+    padded[:, :outputs, :inputs] = op.weight.reshape(op.groups, outputs, inputs)
+    return padded.reshape(op.groups * words, columns, k_steps, depth).transpose(0, 2, 3, 1).tobytes()
+
+
+def block_constants(op: IntegerLinear | IntegerGroupedLinear, result: Layout, columns: int) -> np.ndarray:
     """Bias, multiplier and shift [3, blocks, C]; zero in padding columns."""
     fields = np.zeros((3, result.words * columns), np.int64)
     fields[:, result.positions()] = op.bias, op.multiplier, op.shift
     return fields.reshape(3, result.words, columns)
+
+
+def product_constants(op: IntegerMatmul, result: Layout, columns: int) -> np.ndarray:
+    """Bias, multiplier and shift [3, blocks, C] of a product of two tensors; zero in padding columns."""
+    real = np.zeros(result.words * columns, bool)
+    real[result.positions()] = True
+    real = np.tile(real, op.heads) if op.stacked else real
+    fields = np.zeros((3, len(real)), np.int64)
+    fields[1, real], fields[2, real] = op.multiplier, op.shift
+    return fields.reshape(3, -1, columns)
 
 
 def pack_addends(value: np.ndarray, sweeps: int, parameters: MachineParameters) -> bytes:

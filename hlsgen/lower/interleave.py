@@ -11,13 +11,13 @@ from hlsgen.errors import UnsupportedModel
 from hlsgen.lower.constants import ConstantStream, Table
 from hlsgen.lower.refuse import must_be
 from hlsgen.lower.size import ArrayShape
-from hlsgen.lower.steps import LinearStep, Step
+from hlsgen.lower.step import LinearStep, Step
 from hlsgen.machine.format.constants import Item
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.ops import IntegerCombine, IntegerRoute, IntegerTable
 from hlsgen.ops.route import GATE_BITS
 
-COMBINE_DISTANCE = 32
+ADDEND_DISTANCE = 32
 """Cycles after which DRAIN may read a residual row that it has written: more than its pipeline is long."""
 
 
@@ -49,7 +49,7 @@ def _takes_turns(step: LinearStep, array: ArrayShape) -> bool:
     outputs, inputs = step.linear.op.weight.shape  # type: ignore[attr-defined]
     if step.combine is None:
         outputs, inputs = inputs, outputs
-    return ceil_div(outputs, array.columns) * ceil_div(inputs, array.depth) >= COMBINE_DISTANCE
+    return ceil_div(outputs, array.columns) * ceil_div(inputs, array.depth) >= ADDEND_DISTANCE
 
 
 def _place(tensor: str, step: LinearStep) -> str:

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from hlsgen.errors import DoesNotFit, Problem, UnsupportedModel
 from hlsgen.ir import Graph, Node
-from hlsgen.lower.size import LARGER
+from hlsgen.lower.image import input_layout
+from hlsgen.lower.size import LARGER, ArrayShape
+from hlsgen.lower.step import AttentionStep, LinearStep, Step
 from hlsgen.machine.format.commands import FIELD_BITS
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.format.program import Region
@@ -39,7 +41,43 @@ def check_holds(machine: MachineParameters, graph: Graph, needed: MachineParamet
         raise DoesNotFit(problems)
 
 
-def check_limits(graph: Graph, parameters: MachineParameters, regions: Sequence[Region]) -> None:
+def check_products(steps: Sequence[Step], graph: Graph, array: ArrayShape) -> None:
+    """Raise `DoesNotFit` for products of two tensors that the array's schedule has no place for."""
+    products = [step for step in steps if isinstance(step, LinearStep) and step.factors]
+    problems = []
+    inside = [step.linear for step in products]
+    inside += [step.context for step in steps if isinstance(step, AttentionStep) and not _even(step, graph)]
+    if inside and array.streamed:
+        problems.append(
+            Problem(
+                f"{inside[0].name}: keys and values must stay inside",
+                where=str(inside[0].source),
+                why="external memory holds keys and values of softmax attention, of one width",
+                fix="compile with --attention resident",
+            )
+        )
+    for step in products:
+        if step.stacked and step.tile_rows % array.row_width:
+            problems.append(
+                Problem(
+                    f"{step.linear.name}: {step.tile_rows} rows that are transposed together must be whole "
+                    f"groups of {array.row_width}",
+                    where=str(step.linear.source),
+                    fix="compile with --row-width 1",
+                )
+            )
+    if problems:
+        raise DoesNotFit(problems)
+
+
+def _even(step: AttentionStep, graph: Graph) -> bool:
+    """Whether a head's keys are as wide as its values."""
+    return graph.type_of(step.scores.inputs[1]).shape[-1] == step.context.type.shape[-1]
+
+
+def check_limits(
+    graph: Graph, array: ArrayShape, parameters: MachineParameters, regions: Sequence[Region]
+) -> None:
     """Hold a model on an array against every limit of the machine.
 
     Raises `UnsupportedModel` for what no array can have, `DoesNotFit` for what other arrays might.
@@ -47,7 +85,10 @@ def check_limits(graph: Graph, parameters: MachineParameters, regions: Sequence[
     problems = list(_model(graph))
     if problems:
         raise UnsupportedModel(problems)
-    problems = [*_memories(graph, parameters, regions), *_array(graph, parameters)]
+    problems = [
+        *_memories(graph, parameters, regions),
+        *_array(parameters, input_layout(graph, array).row_words),
+    ]
     if problems:
         raise DoesNotFit(problems)
 
@@ -71,9 +112,9 @@ def _memories(graph: Graph, p: MachineParameters, regions: Sequence[Region]) -> 
             )
 
 
-def _array(graph: Graph, p: MachineParameters) -> Iterator[Problem]:
+def _array(p: MachineParameters, row_words: int) -> Iterator[Problem]:
     """Counts of blocks, steps and words of pixels."""
-    steps, width = ceil_div(p.tile_words * p.columns, p.depth), graph.input_type.shape[2]
+    steps = ceil_div(p.tile_words * p.columns, p.depth)
     if p.constant_words // 2 > MOST_ITEMS:
         yield Problem(
             f"a layer must have at most {MOST_ITEMS * p.columns} outputs on {p.columns} columns, "
@@ -89,10 +130,10 @@ def _array(graph: Graph, p: MachineParameters) -> Iterator[Problem]:
             fix="use a greater depth, or a smaller model",
         )
 
-    if ceil_div(width, p.columns) > _most("row_words"):
+    if row_words > _most("row_words"):
         yield Problem(
             f"an image must have at most {_most('row_words') * p.columns} pixels in a row on {p.columns} "
-            f"columns, not {width}",
+            f"columns, not {row_words * p.columns}",
             why=f"commands count {_most('row_words')} words of a row at most",
             fix="use more columns, or smaller images",
         )
@@ -104,7 +145,7 @@ def _scores(graph: Graph) -> list[Node]:
 
 def _model(graph: Graph) -> Iterator[Problem]:
     """Limits of the model itself."""
-    channels, _, width = graph.input_type.shape
+    channels, high, width = graph.input_type.shape
     for node in graph:
         op, found = node.op, []
         if isinstance(op, IntegerScores):
@@ -117,7 +158,7 @@ def _model(graph: Graph) -> Iterator[Problem]:
                 ("channels", channels, "patch_channels"),
                 ("tokens before the patches", op.prefix, "patch_prefix"),
                 ("tokens", node.type.shape[0], "keys"),
-                ("patches side by side", width // across, "patch_columns"),
+                ("patches side by side", op.windows(high, width)[1].count, "patch_columns"),
             ]
         for what, value, field in found:
             if value > _most(field):

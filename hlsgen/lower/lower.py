@@ -4,30 +4,43 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hlsgen.errors import Problem, UnsupportedModel, UsageError
+from hlsgen.errors import UsageError
 from hlsgen.ir import Graph, Node
 from hlsgen.lower.allocate import Request, allocate, memory_words
 from hlsgen.lower.commands import CommandBuilder
+from hlsgen.lower.expand import expand
+from hlsgen.lower.image import input_layout, uses_image
 from hlsgen.lower.interleave import interleave
 from hlsgen.lower.layout import Layout
-from hlsgen.lower.limits import check_holds, check_limits
+from hlsgen.lower.limits import check_holds, check_limits, check_products
 from hlsgen.lower.order import order
+from hlsgen.lower.shape import is_diagonal, linear_shape, source_layout
 from hlsgen.lower.size import (
     ArrayShape,
     accumulator_bits,
-    linear_shape,
     ring_words,
     step_needs,
 )
-from hlsgen.lower.steps import AttentionStep, LinearStep, Matcher, Step
+from hlsgen.lower.step import AttentionStep, LinearStep, Step
+from hlsgen.lower.steps import Matcher
 from hlsgen.machine.format.commands import Target
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
-from hlsgen.machine.format.program import InputLayout, OutputLayout, Program, Region
-from hlsgen.ops import IntegerContext, IntegerExpertLinear, IntegerLinear, IntegerScores, Patches
+from hlsgen.machine.format.program import OutputLayout, Program, Region
+from hlsgen.ops import (
+    IntegerContext,
+    IntegerExpertLinear,
+    IntegerGroupedLinear,
+    IntegerLinear,
+    IntegerMatmul,
+    IntegerScores,
+    Patches,
+)
+from hlsgen.ops.matmul import product_shape
 
 
 @dataclass(frozen=True)
@@ -40,8 +53,12 @@ class Lowered:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What lowering knows of an integer Graph whatever the array; accumulator: bits that hold every sum."""
+    """What lowering knows of an integer Graph whatever the array; accumulator: bits that hold every sum.
 
+    `source` is the given Graph, `graph` one of products alone, see `expand`.
+    """
+
+    source: Graph
     graph: Graph
     steps: list[Step]
     accumulator: int
@@ -49,10 +66,11 @@ class Prepared:
     def machine(self, array: ArrayShape) -> Machine:
         """The machine for an array; raises `DoesNotFit` with every limit of it that the model exceeds."""
         graph, steps = self.graph, outputs_last(interleave(self.steps, array), array)
+        check_products(steps, graph, array)
         layouts = tensor_layouts(steps, graph, array)
         regions = place(steps, layouts, array.row_width)
         parameters = size_machine(steps, graph, array, layouts, regions, self.accumulator)
-        check_limits(graph, parameters, regions)
+        check_limits(graph, array, parameters, regions)
         return Machine(steps, layouts, regions, parameters)
 
 
@@ -70,8 +88,9 @@ def prepare(graph: Graph) -> Prepared:
     """The steps of a graph on any array; raises `UnsupportedModel` with every node that no step covers."""
     if not graph.input_type.is_integer:
         raise UsageError("lower: the graph must be quantized first")
+    source, graph = graph, expand(graph)
     steps = order(Matcher(graph).steps())
-    return Prepared(graph, steps, accumulator_bits(steps, graph))
+    return Prepared(source, graph, steps, accumulator_bits(steps, graph))
 
 
 def lower(
@@ -99,20 +118,18 @@ def lower(
     builder = CommandBuilder(graph, parameters, sized.layouts, places, array, outline=outline)
     for index, step in enumerate(steps):
         builder.add(step, steps[index + 1 :])
-    channels, height, width = graph.input_type.shape
-    layout = InputLayout(
-        channels=channels, height=height, width=width, row_words=ceil_div(width, parameters.columns)
-    )
+    layout = input_layout(graph, array)
     outputs = output_layouts(graph, builder.output_sweeps, parameters)
     commands = builder.finish()
+    shown = {node.name for node in prepared.source}
     program = Program(
         parameters=parameters,
         commands=commands,
         regions=sized.regions,
-        views=tuple(builder.views),
+        views=tuple(view for view in builder.views if view.tensor in shown),
         input=layout,
         outputs=outputs,
-        task_macs=tuple(useful_macs(graph.for_task(task)) for task in range(graph.tasks)),
+        task_macs=tuple(useful_macs(prepared.source.for_task(task)) for task in range(graph.tasks)),
     )
     image = Image(
         build_id=parameters.build_id,
@@ -163,8 +180,10 @@ def tensor_layouts(steps: list[Step], graph: Graph, array: ArrayShape) -> dict[s
             layouts[step.result] = Layout.headed(size, array.columns, array.depth, heads)
             continue
         size = step.linear.type.shape[-1] if step.route else graph.type_of(step.result).shape[-1]
-        if step.heads:
+        if step.heads and step.padded:
             layouts[step.region] = Layout.headed(size, array.columns, array.depth, step.heads)
+        elif step.heads:
+            layouts[step.region] = Layout.split(size, array.columns, step.heads)
         else:
             layouts[step.region] = Layout(size, array.columns)
     return layouts
@@ -190,7 +209,7 @@ def place(steps: list[Step], layouts: dict[str, Layout], row_width: int = 1) -> 
         in_place = isinstance(step, LinearStep) and not step.expert and addend is not None
         in_place = in_place and isinstance(step, LinearStep) and step.rows.tensor != addend
         in_place = in_place and isinstance(step, LinearStep) and not step.addend_first
-        rows = step.linear.type.shape[0] if isinstance(step, LinearStep) else step.context.type.shape[0]
+        rows = step.rows_stored if isinstance(step, LinearStep) else step.context.type.shape[0]
         requests.append(
             Request(
                 tensor=step.region,
@@ -208,7 +227,7 @@ def reads(step: Step) -> list[str]:
     """Tensors a step reads from the residual and feature memories."""
     if isinstance(step, AttentionStep):
         return [step.scores.inputs[0]]
-    return [step.rows.region, *([step.addend] if step.addend else [])]
+    return [name for name in (step.rows.region, step.addend) if name]
 
 
 def size_machine(
@@ -220,47 +239,34 @@ def size_machine(
     accumulator: int,
 ) -> MachineParameters:
     """The parameters whose memories hold the model, with accumulators of so many bits."""
-    head_words = {step.result: layouts[step.region].head_words for step in steps}
-    shapes = [
-        linear_shape(step, array, source_layout(step, graph, layouts, array.columns), layouts[step.region])
-        for step in steps
-        if isinstance(step, LinearStep)
-    ]
-    whole = [
-        (head_words[step.result], shape.k_steps)
-        for step, shape in zip((s for s in steps if isinstance(s, LinearStep)), shapes, strict=True)
-        if array.streamed and step.target in (Target.KEYS, Target.VALUES)
-    ]
+    shapes, whole = [], []
+    for step in steps:
+        if not isinstance(step, LinearStep):
+            continue
+        result = layouts[step.region]
+        shape = linear_shape(step, array, source_layout(step, graph, layouts, array), result)
+        shapes.append(shape)
+        if shape.weighted and shape.parts > 1:
+            whole.append((shape.blocks // shape.parts, shape.k_steps))
+        elif array.streamed and step.target in (Target.KEYS, Target.VALUES):
+            whole.append((result.head_words, shape.k_steps))
     tile = max([shape.k_words for shape in shapes] or [1])
     for step in steps:
         if isinstance(step, AttentionStep):
-            tile = max(tile, head_words[step.result])
+            tile = max(tile, layouts[step.scores.inputs[0]].head_words)
             exp_steps = ceil_div(step.scores.type.shape[2], array.depth)
             tile = max(tile, ceil_div(exp_steps * array.depth, array.columns))
     return array.parameters(
         tile_words=tile,
         residual_words=memory_words(regions, "residual"),
         feature_words=memory_words(regions, "features"),
-        ring_words=ring_words(array, [(shape.blocks, shape.k_steps) for shape in shapes], whole),
+        ring_words=ring_words(array, [(s.blocks, s.k_steps) for s in shapes if s.weighted], whole),
         constant_words=2 * max([shape.blocks for shape in shapes] or [1]),
+        image_words=input_layout(graph, array).words if uses_image(graph) else 1,
         accumulator_bits=accumulator,
         tasks=graph.tasks,
-        **step_needs(steps, graph, array, head_words),
+        **step_needs(steps, graph, array, layouts),
     )
-
-
-def source_layout(step: LinearStep, graph: Graph, layouts: dict[str, Layout], columns: int) -> Layout:
-    """The layout of a step's operand rows."""
-    if step.rows.operand or step.rows.pool:
-        return Layout(graph.type_of(step.linear.inputs[0]).shape[-1], columns)
-    if step.rows.region not in layouts:
-        problem = Problem(
-            f"{step.linear.name}: its input must be made by a command, not be {step.rows.tensor}",
-            where=str(step.linear.source),
-            fix="start the model with a patch embedding (a convolution whose stride is its kernel)",
-        )
-        raise UnsupportedModel(problem)
-    return layouts[step.rows.region]
 
 
 def useful_macs(graph: Graph) -> int:
@@ -274,9 +280,16 @@ def _macs(node: Node, graph: Graph, prefix: Mapping[str, int]) -> int:
     match node.op:
         case IntegerExpertLinear():
             return node.type.shape[0] * graph.type_of(node.inputs[0]).shape[-1] * node.type.shape[-1]
+        case IntegerLinear(weight=weight) if is_diagonal(weight):
+            return 0  # a copy
         case IntegerLinear():
             rows = node.type.shape[0] - prefix.get(node.inputs[0], 0)
             return rows * graph.type_of(node.inputs[0]).shape[-1] * node.type.shape[-1]
+        case IntegerGroupedLinear(weight=weight):
+            return node.type.shape[0] * weight.size
+        case IntegerMatmul():
+            *_, inner = product_shape(node.op.heads, node.op.transposed, *map(graph.type_of, node.inputs))
+            return math.prod(node.type.shape) * inner
         case IntegerScores():
             _, queries, keys = node.type.shape
             return queries * keys * graph.type_of(node.inputs[0]).shape[-1]

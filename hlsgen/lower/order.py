@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from hlsgen.lower.steps import AttentionStep, Step
+from collections.abc import Iterable
+
+from hlsgen.lower.step import AttentionStep, Step
 
 
 def order(steps: list[Step]) -> list[Step]:
@@ -34,21 +36,28 @@ def sources(step: Step) -> tuple[str, ...]:
     """The tensors that a step reads."""
     if isinstance(step, AttentionStep):
         return (*step.scores.inputs, step.context.inputs[1])
-    return (step.rows.tensor, *([step.addend] if step.addend else []))
+    factors = [step.factors.tensor] if step.factors else []
+    return (step.rows.tensor, *([step.addend] if step.addend else []), *factors)
 
 
 def _operands_last(steps: list[Step]) -> list[Step]:
-    """Move each attention's keys, values and queries right before it, the queries last.
+    """Move each product's keys and values right before it, and an attention's queries behind them.
 
-    Keys and values lie in memories of their own, which hold those of one attention. Attention starts with a
+    Keys and values lie in memories of their own, which hold those of one product. Attention starts with a
     tile of queries but needs all keys, so the queries should drain last.
     """
     result = list(steps)
     for step in steps:
-        if isinstance(step, AttentionStep):
-            query, key, value = *step.scores.inputs, step.context.inputs[1]
-            made = {other.result: other for other in result}
-            for name in (*(name for name in made if name in (key, value)), query):
-                result.remove(made[name])
-                result.insert(result.index(step), made[name])
+        made = {other.result: other for other in result}
+        for name in _operands(step, made):
+            result.remove(made[name])
+            result.insert(result.index(step), made[name])
     return result
+
+
+def _operands(step: Step, made: Iterable[str]) -> list[str]:
+    """The tensors to be made right before a step, in order; `made`: all, in program order."""
+    if isinstance(step, AttentionStep):
+        query, key, value = *step.scores.inputs, step.context.inputs[1]
+        return [*(name for name in made if name in (key, value)), query]
+    return [step.factors.tensor] if step.factors else []

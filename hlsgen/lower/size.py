@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hlsgen.errors import Problem, UsageError, shown
 from hlsgen.ir import Graph
 from hlsgen.lower.layout import Layout
-from hlsgen.lower.steps import AttentionStep, LinearStep, Step
-from hlsgen.machine.format.commands import Load, Target
+from hlsgen.lower.step import AttentionStep, LinearStep, Step
+from hlsgen.machine.format.commands import Target
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div, is_power_of_two
 from hlsgen.ops import IntegerRMSNorm
 
@@ -19,7 +19,7 @@ LARGER = frozenset(
     {
         "tile_words", "residual_words", "feature_words", "image_words", "key_words", "value_words",
         "score_words", "ring_words", "constant_words", "accumulator_bits", "experts", "choices",
-        "queue_tokens", "workspace_units", "logit_bits", "rms_norms",
+        "queue_tokens", "workspace_units", "logit_bits", "rms_norms", "products",
     }
 )  # fmt: skip
 """Parameters that may be larger than a model needs; those of a model with logits have just its bits."""
@@ -110,36 +110,46 @@ def ring_words(
     return max(needed, min(wanted, array.ring_bytes // word))
 
 
-@dataclass(frozen=True)
-class Shape:
-    """Sizes of a linear step on an array."""
-
-    rows: int
-    k_words: int
-    k_steps: int
-    blocks: int
-
-
-def linear_shape(step: LinearStep, array: ArrayShape, source: Layout, result: Layout) -> Shape:
-    """Rows, operand words and steps, and column blocks of a linear step."""
-    rows = step.linear.type.shape[0]
-    elements = source.words * array.columns if source.heads else source.size
-    return Shape(rows, ceil_div(elements, array.columns), ceil_div(elements, array.depth), result.words)
-
-
 def step_needs(
-    steps: list[Step], graph: Graph, array: ArrayShape, head_words: dict[str, int]
+    steps: list[Step], graph: Graph, array: ArrayShape, layouts: Mapping[str, Layout]
 ) -> dict[str, int]:
-    """Parameters that follow from what the steps do: of experts, of attention, of patches, of norms."""
+    """Parameters that follow from what the steps do: of experts, of products, of patches, of norms."""
+    attention = attention_memories(steps, array, layouts)
+    products = product_memories(steps, graph, array, layouts)
     return {
-        "image_words": image_words(steps, graph, array.columns),
         "rms_norms": int(any(isinstance(node.op, IntegerRMSNorm) for node in graph)),
         **expert_memories(steps),
-        **attention_memories(steps, array, head_words),
+        **attention,
+        **{name: max(value, attention.get(name, 0)) for name, value in products.items()},
     }
 
 
-def attention_memories(steps: list[Step], array: ArrayShape, head_words: dict[str, int]) -> dict[str, int]:
+def product_memories(
+    steps: list[Step], graph: Graph, array: ArrayShape, layouts: Mapping[str, Layout]
+) -> dict[str, int]:
+    """Key and value memory depths for products of two tensors, and whether there are any.
+
+    Blocks of a result's padding read what lies behind a head's keys.
+    """
+    needs = {"key_words": 1, "value_words": 1, "products": 0}
+    for step in steps:
+        if not isinstance(step, LinearStep) or step.factors is None:
+            continue
+        factors = step.factors
+        words, rows = layouts[factors.tensor].head_words, graph.type_of(factors.tensor).shape[0]
+        if factors.keys:
+            result = layouts[step.region]
+            blocks = result.words if step.stacked or not result.heads else result.head_words
+            kept = (factors.heads - 1) * ceil_div(rows, array.columns) * words + blocks * words
+            needs["key_words"] = max(needs["key_words"], kept)
+        else:
+            kept = factors.heads * ceil_div(rows, array.depth) * words
+            needs["value_words"] = max(needs["value_words"], kept)
+        needs["products"] = 1
+    return needs
+
+
+def attention_memories(steps: list[Step], array: ArrayShape, layouts: Mapping[str, Layout]) -> dict[str, int]:
     """Key, value and score memory depths, the logits' width, and external memory for keys and values.
 
     Streamed attention keeps two heads in the machine: one in use, the next one arriving.
@@ -150,10 +160,11 @@ def attention_memories(steps: list[Step], array: ArrayShape, head_words: dict[st
     for step in steps:
         if isinstance(step, AttentionStep):
             heads, _, count = step.scores.type.shape
-            words = head_words[step.result]
+            words = layouts[step.scores.inputs[1]].head_words
+            value_words = layouts[step.context.inputs[1]].head_words
             kept = 2 if array.streamed else heads
             keys = max(keys, kept * ceil_div(count, array.columns) * words)
-            values = max(values, kept * ceil_div(count, array.depth) * words)
+            values = max(values, kept * ceil_div(count, array.depth) * value_words)
             if array.streamed:
                 units = max(units, heads * head_units(array, count, words))
             scores = max(scores, ceil_div(count, array.columns))
@@ -191,7 +202,8 @@ def accumulator_bits(steps: list[Step], graph: Graph) -> int:
     largest = 1
     for step in steps:
         if isinstance(step, LinearStep):
-            low, high = step.linear.op.accumulator_range(graph.type_of(step.linear.inputs[0]))  # type: ignore[attr-defined]
+            inputs = step.linear.inputs if step.factors else step.linear.inputs[:1]
+            low, high = step.linear.op.accumulator_range(*map(graph.type_of, inputs))  # type: ignore[attr-defined]
         else:
             query = graph.type_of(step.scores.inputs[0])
             heads, _, keys = step.scores.type.shape
@@ -199,10 +211,3 @@ def accumulator_bits(steps: list[Step], graph: Graph) -> int:
             low = -high
         largest = max(largest, high, -low - 1)
     return max(16, largest.bit_length() + 1)
-
-
-def image_words(steps: list[Step], graph: Graph, columns: int) -> int:
-    """Image memory depth: rows of pixels padded to words."""
-    uses = any(isinstance(step, LinearStep) and step.rows.load is Load.PATCHES for step in steps)
-    channels, height, width = graph.input_type.shape
-    return channels * height * ceil_div(width, columns) if uses else 1

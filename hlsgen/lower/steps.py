@@ -4,21 +4,26 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.ir import Graph, Node
+from hlsgen.lower.products import constant_step, matmul_step, product_place
+from hlsgen.lower.step import AttentionStep, LinearStep, Rows, Step
 from hlsgen.machine.format.commands import Drain, Load, Target
 from hlsgen.ops import (
     Choose,
     IntegerAdd,
     IntegerAddConstant,
     IntegerCombine,
+    IntegerConstant,
     IntegerContext,
     IntegerExp,
     IntegerExpertLinear,
+    IntegerGroupedLinear,
     IntegerLinear,
+    IntegerMatmul,
     IntegerMean,
     IntegerRoute,
     IntegerScores,
@@ -27,87 +32,6 @@ from hlsgen.ops import (
     Select,
 )
 from hlsgen.ops.norm import IntegerNorm
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rows:
-    """The rows LOAD reads: `tensor` from row `first` on, and the nodes that transform them on the way."""
-
-    load: Load
-    tensor: str
-    first: int = 0
-    norm: Node | None = None
-    pool: Node | None = None
-    patches: Node | None = None
-    place: str = ""
-    """The name of the tensor's region, where it is not the tensor's."""
-
-    @property
-    def region(self) -> str:
-        """The name of the region that holds the rows."""
-        return self.place or self.tensor
-
-    @property
-    def operand(self) -> str | None:
-        """The graph tensor that the tile holds, when it is none of the memory's."""
-        node = self.norm or self.patches
-        return node.name if node else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class LinearStep:
-    """A weight command: rows, one linear node and what DRAIN does with its result."""
-
-    rows: Rows
-    linear: Node
-    drain: Drain
-    target: Target
-    result: str
-    table: Node | None = None
-    addend: str | None = None
-    addend_first: int = 0
-    """The addend's row that is added to the first result."""
-    constant: Node | None = None
-    heads: int = 0
-    """The result's columns are split into this many padded heads; 0: they are not."""
-    tasks: int = 0
-    """A bit for each task that needs the step; 0: all do."""
-    route: Node | None = None
-    """The routing that the step makes, or that chooses its rows."""
-    expert: int = 0
-    """1 + the expert whose tokens are the rows; 0: all rows."""
-    combine: Node | None = None
-    place: str = ""
-    """The name of the result's region, where it is not the result's."""
-    experts_table: Node | None = None
-    """The activation table of the routing's experts, which its router commands load."""
-
-    @property
-    def region(self) -> str:
-        """The name of the region that takes the result."""
-        return self.place or self.result
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttentionStep:
-    """An attention command: scores, exp and context."""
-
-    scores: Node
-    exp: Node
-    context: Node
-    tasks: int = 0
-
-    @property
-    def result(self) -> str:
-        return self.context.name
-
-    @property
-    def region(self) -> str:
-        """The name of the region that takes the result."""
-        return self.result
-
-
-Step = LinearStep | AttentionStep
 
 
 class Matcher:
@@ -135,16 +59,8 @@ class Matcher:
             name for node in self.graph if isinstance(node.op, IntegerRoute) for name in self._routers(node)
         }
         for node in self.graph:
-            if isinstance(node.op, IntegerLinear) and node.name not in routers:
-                step = self._linear(node)
-                if step:
-                    result.append(dataclasses.replace(step, tasks=self.tasks(node.name)))
-            elif isinstance(node.op, IntegerContext):
-                step = self._attention(node)
-                if step:
-                    result.append(step)
-            elif isinstance(node.op, IntegerRoute):
-                result += self._experts(node)
+            if node.name not in routers:
+                result += self._steps_of(node)
         self._check_memories(result)
         for node in self.graph:
             if node.name not in self.covered:
@@ -152,6 +68,20 @@ class Matcher:
         if self.problems:
             raise UnsupportedModel(self.problems)
         return result
+
+    def _steps_of(self, node: Node) -> Sequence[Step]:
+        """The commands that a node is the product of; none for what others do with theirs."""
+        match node.op:
+            case IntegerLinear() | IntegerGroupedLinear() | IntegerMatmul() | IntegerConstant():
+                step = self._one_product(node)
+                return [dataclasses.replace(step, tasks=self.tasks(node.name))] if step else []
+            case IntegerContext():
+                attention = self._attention(node)
+                return [attention] if attention else []
+            case IntegerRoute():
+                return self._experts(node)
+            case _:
+                return []
 
     def _check_memories(self, steps: list[Step]) -> None:
         """Refuse a tensor that lies in another memory than its reader's: int8 features, int16 residual."""
@@ -171,6 +101,9 @@ class Matcher:
                 self._refuse(
                     step.linear, f"%{step.addend}, to which it is added, must be a result of 16 bits"
                 )
+            if step.factors and homes.get(step.factors.tensor) not in (Target.KEYS, Target.VALUES):
+                what = f"%{step.factors.tensor}, by which it multiplies, must be a linear layer for it alone"
+                self._refuse(step.linear, what)
             pool = step.rows.pool
             low, high = pool.type.integer_range if pool else (0, 0)
             limit = (1 << 15) if step.rows.norm else (1 << 7)
@@ -287,41 +220,57 @@ class Matcher:
             load = Load.POOL_NORM if norm and pool else Load.LAYER_NORM if norm else Load.POOL
         return Rows(load=load, tensor=name, first=first, norm=norm, pool=pool)
 
-    def _linear(self, node: Node) -> LinearStep | None:
-        rows = self._rows(node.inputs[0])
+    def _one_product(self, node: Node) -> LinearStep | None:
+        """The command of a linear layer, of a product of two tensors, or of a constant."""
+        step = self._product(node)
         users = self.graph.users(node.name)
-        if rows is None or not (users or node.name in self.graph.outputs):
+        if step is None or not (users or node.name in self.graph.outputs):
             self._refuse(node, "its input is not made by a command")
             return None
         self.covered.add(node.name)
+        if step.constant is not None:
+            return self._placed(step, node, users)
         if len(users) == 1 and node.name not in self.graph.outputs:
             user = users[0]
             if isinstance(user.op, IntegerTable):
                 self.covered.add(user.name)
-                return LinearStep(
-                    rows=rows,
-                    linear=node,
-                    drain=Drain.ACTIVATION,
-                    target=Target.FEATURES,
-                    result=user.name,
-                    table=user,
+                return dataclasses.replace(
+                    step, drain=Drain.ACTIVATION, target=Target.FEATURES, result=user.name, table=user
                 )
             if isinstance(user.op, IntegerAdd | IntegerAddConstant) and not self._is_addend(node, user):
-                return self._add(rows, node, user)
-            if isinstance(user.op, IntegerScores):
-                target = Target.FEATURES if user.inputs[0] == node.name else Target.KEYS
-                return self._headed(rows, node, target, user.op.heads)
-            if isinstance(user.op, IntegerContext):
-                return self._headed(rows, node, Target.VALUES, self.graph.type_of(user.inputs[0]).shape[0])
+                return self._add(step, node, user)
         if node.name in self.graph.outputs:
-            return LinearStep(
-                rows=rows, linear=node, drain=Drain.REQUANTIZE, target=Target.OUTPUT, result=node.name
-            )
+            return dataclasses.replace(step, target=Target.OUTPUT)
+        return self._placed(step, node, users)
+
+    def _product(self, node: Node) -> LinearStep | None:
+        """What is multiplied; the result is requantized and goes nowhere yet."""
+        common: dict[str, Any] = {"drain": Drain.REQUANTIZE, "target": Target.FEATURES, "result": node.name}
+        match node.op:
+            case IntegerConstant():
+                return constant_step(node, common)
+            case IntegerMatmul():
+                return matmul_step(node, self.graph, common)
+            case IntegerGroupedLinear(groups=groups):
+                rows = self._rows(node.inputs[0])
+                heads = groups if groups > 1 else 0
+                common |= {"groups": groups, "heads": heads, "padded": False}
+                return LinearStep(rows=rows, linear=node, **common) if rows else None
+            case _:
+                rows = self._rows(node.inputs[0])
+                return LinearStep(rows=rows, linear=node, **common) if rows else None
+
+    def _placed(self, step: LinearStep, node: Node, users: Sequence[Node]) -> LinearStep:
+        """The step with the memory that its reader wants, or that its range asks for."""
+        places = {product_place(node, user, self.graph) for user in users}
+        place = places.pop() if len(places) == 1 else None  # an identity serves several transposes
+        if place is not None:
+            return dataclasses.replace(step, target=place.target, heads=place.heads, padded=place.padded)
         low, high = node.type.integer_range
         target = Target.FEATURES if low >= -128 and high <= 127 else Target.RESIDUAL
-        return LinearStep(rows=rows, linear=node, drain=Drain.REQUANTIZE, target=target, result=node.name)
+        return dataclasses.replace(step, target=target)
 
-    def _add(self, rows: Rows, node: Node, user: Node) -> LinearStep | None:
+    def _add(self, step: LinearStep, node: Node, user: Node) -> LinearStep | None:
         self.covered.add(user.name)
         constant = user if isinstance(user.op, IntegerAddConstant) else None
         others = [name for name in user.inputs if name != node.name]
@@ -329,9 +278,8 @@ class Matcher:
             self._refuse(user, "both sides of the addition are the same tensor")
             return None
         addend, first = (None, 0) if constant else self._selected(others[0])
-        return LinearStep(
-            rows=rows,
-            linear=node,
+        return dataclasses.replace(
+            step,
             drain=Drain.ADD,
             target=Target.OUTPUT if user.name in self.graph.outputs else Target.RESIDUAL,
             result=user.name,
@@ -350,15 +298,10 @@ class Matcher:
         return name, first
 
     def _is_addend(self, node: Node, user: Node) -> bool:
-        """Whether `node` is the first of two linear layers that are added up: it is stored, not added."""
+        """Whether `node` is the first of two products that are added up: it is stored, not added."""
         others = [self.nodes.get(name) for name in user.inputs if name != node.name]
-        linears = [other for other in others if other is not None and isinstance(other.op, IntegerLinear)]
-        return bool(linears) and user.inputs[0] == node.name
-
-    def _headed(self, rows: Rows, node: Node, target: Target, heads: int) -> LinearStep:
-        return LinearStep(
-            rows=rows, linear=node, drain=Drain.REQUANTIZE, target=target, result=node.name, heads=heads
-        )
+        added = any(other and isinstance(other.op, IntegerLinear | IntegerMatmul) for other in others)
+        return added and user.inputs[0] == node.name
 
     def _attention(self, node: Node) -> AttentionStep | None:
         exp = self.nodes.get(node.inputs[0])

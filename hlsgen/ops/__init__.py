@@ -6,10 +6,13 @@ from hlsgen.ops.add import Add, AddConstant, IntegerAdd, IntegerAddConstant
 from hlsgen.ops.cast import Cast, IntegerCast
 from hlsgen.ops.choose import Choose
 from hlsgen.ops.combine import Combine, IntegerCombine
+from hlsgen.ops.constant import Constant, IntegerConstant
 from hlsgen.ops.context import Context, IntegerContext
 from hlsgen.ops.experts import ExpertLinear, IntegerExpertLinear
+from hlsgen.ops.grouped_linear import GroupedLinear, IntegerGroupedLinear
 from hlsgen.ops.layer_norm import IntegerLayerNorm, LayerNorm
 from hlsgen.ops.linear import IntegerLinear, Linear
+from hlsgen.ops.matmul import IntegerMatmul, Matmul
 from hlsgen.ops.mean import IntegerMean, Mean
 from hlsgen.ops.patches import Patches
 from hlsgen.ops.rms_norm import IntegerRMSNorm, RMSNorm
@@ -17,6 +20,7 @@ from hlsgen.ops.route import IntegerRoute, Route
 from hlsgen.ops.scores import IntegerScores, Scores
 from hlsgen.ops.select import Select
 from hlsgen.ops.softmax import IntegerExp, Softmax
+from hlsgen.ops.transpose import Transpose
 
 __all__ = [
     "Activation",
@@ -25,17 +29,22 @@ __all__ = [
     "Cast",
     "Choose",
     "Combine",
+    "Constant",
     "Context",
     "ExpertLinear",
+    "GroupedLinear",
     "IntegerAdd",
     "IntegerAddConstant",
     "IntegerCast",
     "IntegerCombine",
+    "IntegerConstant",
     "IntegerContext",
     "IntegerExp",
     "IntegerExpertLinear",
+    "IntegerGroupedLinear",
     "IntegerLayerNorm",
     "IntegerLinear",
+    "IntegerMatmul",
     "IntegerMean",
     "IntegerRMSNorm",
     "IntegerRoute",
@@ -43,6 +52,7 @@ __all__ = [
     "IntegerTable",
     "LayerNorm",
     "Linear",
+    "Matmul",
     "Mean",
     "Patches",
     "RMSNorm",
@@ -50,4 +60,5 @@ __all__ = [
     "Scores",
     "Select",
     "Softmax",
+    "Transpose",
 ]

@@ -49,6 +49,9 @@ class Part(enum.Enum):
     SELECTED = "selected tokens"
     SOFTMAX = "softmax"
     CAST = "an 8-bit form"
+    PRODUCT = "a product of two tensors"
+    TRANSPOSED = "transposed tokens"
+    CONSTANT = "a constant"
 
 
 TOKENS = (
@@ -59,6 +62,9 @@ TOKENS = (
     Part.ATTENTION,
     Part.ACTIVATION,
     Part.MEAN,
+    Part.PRODUCT,
+    Part.TRANSPOSED,
+    Part.CONSTANT,
 )
 """What is a row of values for each token: wherever one of them is read, any other may stand as well."""
 

@@ -9,36 +9,54 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from hlsgen.errors import RangeOverflow
+from hlsgen import numerics
+from hlsgen.errors import RangeOverflow, TypeMismatch
 from hlsgen.ir import Op, TensorType
 from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
+
+
+def head_width(op: Op, heads: int, x: TensorType) -> int:
+    """Elements of a part of a row of `x` that is normalised by itself."""
+    if heads < 1 or x.shape[-1] % heads:
+        raise TypeMismatch(f"{op.stem}: {x.shape} must divide by {heads} heads")
+    return x.shape[-1] // heads
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class IntegerNorm(Op):
     """int16 [T, N] -> int8 [T, N] without gamma and beta (they are folded into the next linear layer).
 
-    `epsilon` is eps in units of (input scale / D)**2, rounded; the result's scale is 2**gain_shift / gain.
+    Each of the `heads` parts of a row is normalised by itself. `epsilon` is eps in units of
+    (input scale / D)**2, rounded; the result's scale is 2**gain_shift / gain.
     """
 
     epsilon: int
     gain: int
     gain_shift: int
+    heads: int = 1
+    centred: ClassVar[bool] = True
+    """Whether a row's mean is taken away."""
 
     def infer(self, *types: TensorType) -> TensorType:
         (x,) = types
         low, high = x.integer_range
         if low < -(1 << 15) or high >= 1 << 15:
             raise RangeOverflow(f"{self.stem}: input {low}..{high} must fit 16 bits")
-        width = x.shape[-1]
+        width = head_width(self, self.heads, x)
         if width * width * (1 << 30) + self.epsilon >= 1 << 62 or width > 4096:
             raise RangeOverflow(f"{self.stem}: width {width} must be at most 4096, epsilon below 2**48")
         return TensorType(x.shape, -128, 127, 2.0**self.gain_shift / self.gain)
 
+    def golden(self, *arrays: np.ndarray) -> np.ndarray:
+        x = arrays[0]
+        parts = x.reshape(*x.shape[:-1], self.heads, -1)
+        result = numerics.layer_norm(parts, self.epsilon, self.gain, self.gain_shift, centred=self.centred)
+        return result.reshape(x.shape)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Norm(FloatOp):
-    """Float: [T, N] -> [T, N], each token normalised, times gamma [N], plus beta [N]."""
+    """Float: [T, N] -> [T, N], each of a token's `heads` parts normalised, times gamma [N], plus beta [N]."""
 
     part: ClassVar[Part] = Part.NORM
     reads: ClassVar[tuple[Input, ...]] = (Input(Kind.WIDE, TOKENS, "the input of a layer norm"),)
@@ -50,9 +68,22 @@ class Norm(FloatOp):
     gamma: np.ndarray
     beta: np.ndarray
     eps: float
+    heads: int = 1
 
     def infer(self, *types: TensorType) -> TensorType:
+        head_width(self, self.heads, types[0])
         return TensorType(types[0].shape)
+
+    def normalised(self, x: np.ndarray) -> np.ndarray:
+        """A head's rows [..., D], normalised; a new array."""
+        raise TypeMismatch(f"{type(self).__name__}: no float meaning for {x.shape}")
+
+    def reference(self, *arrays: np.ndarray) -> np.ndarray:
+        x = arrays[0]
+        result = self.normalised(x.reshape(*x.shape[:-1], self.heads, -1)).reshape(x.shape)
+        result *= self.gamma
+        result += self.beta
+        return result
 
     def plain(self) -> Self:
         """The norm without gamma and beta."""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image patches as rows (im2col of a convolution whose stride is its kernel)."""
+"""Image patches as rows: im2col of a convolution."""
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -10,14 +11,17 @@ import numpy as np
 from hlsgen.errors import TypeMismatch
 from hlsgen.ir import TensorType, op
 from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
+from hlsgen.windows import Windows, taken
 
 
 @op
 class Patches(FloatOp):
-    """[C, H, W] -> [prefix + H/ph * W/pw, C*ph*pw]: raster order, elements ordered (c, y, x).
+    """[C, H, W] -> [prefix + rows * columns, C*ph*pw]: raster order, elements ordered (c, y, x).
 
-    `prefix` leading rows are zero: they become class or register tokens through `AddConstant`. The op
-    moves values only, so one function serves floats and integers.
+    A patch lies `stride` behind the one before; (0, 0): its own height and width. The image has `padding`
+    zeros on each side; rows and columns that no patch reaches are left out. `prefix` leading rows are zero:
+    they become class or register tokens through `AddConstant`. The op moves values only, so one function
+    serves floats and integers.
     """
 
     part: ClassVar[Part] = Part.PATCHES
@@ -28,13 +32,20 @@ class Patches(FloatOp):
 
     patch: tuple[int, int]
     prefix: int = 0
+    stride: tuple[int, int] = (0, 0)
+    padding: tuple[int, int] = (0, 0)
+
+    def windows(self, height: int, width: int) -> tuple[Windows, Windows]:
+        """The patches' rows and columns of pixels, in an image of so many."""
+        down = Windows.over(height, self.patch[0], self.stride[0], self.padding[0])
+        return down, Windows.over(width, self.patch[1], self.stride[1], self.padding[1])
 
     def infer(self, *types: TensorType) -> TensorType:
         (x,) = types
-        if len(x.shape) != 3 or x.shape[1] % self.patch[0] or x.shape[2] % self.patch[1]:
-            raise TypeMismatch(f"patches: image {x.shape} must be [C, H, W] divisible by {self.patch}")
-        channels, height, width = x.shape
-        count = height // self.patch[0] * (width // self.patch[1])
+        if len(x.shape) != 3 or min(w.count for w in self.windows(*x.shape[1:])) < 1:
+            raise TypeMismatch(f"patches: image {x.shape} must be [C, H, W] and hold a patch {self.patch}")
+        channels = x.shape[0]
+        count = math.prod(window.count for window in self.windows(*x.shape[1:]))
         shape = (self.prefix + count, channels * self.patch[0] * self.patch[1])
         if not x.is_integer:
             return TensorType(shape)
@@ -44,7 +55,9 @@ class Patches(FloatOp):
     def _rows(self, x: np.ndarray) -> np.ndarray:
         *batch, channels, height, width = x.shape
         ph, pw = self.patch
-        split = x.reshape(*batch, channels, height // ph, ph, width // pw, pw)
+        down, across = self.windows(height, width)
+        split = taken(taken(x, down.places(height).ravel(), -2), across.places(width).ravel(), -1)
+        split = split.reshape(*batch, channels, down.count, ph, across.count, pw)
         n = len(batch)
         order = (*range(n), n + 1, n + 3, n, n + 2, n + 4)
         rows = split.transpose(order).reshape(*batch, -1, channels * ph * pw)

@@ -13,7 +13,7 @@ import numpy as np
 
 from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.ir import Graph, GraphBuilder, Node
-from hlsgen.ops import ExpertLinear, Linear
+from hlsgen.ops import ExpertLinear, GroupedLinear, Linear
 from hlsgen.ops.norm import Norm
 from hlsgen.quantization.legalise import legalise
 
@@ -30,7 +30,11 @@ def fold(graph: Graph) -> Graph:
 def _norm_problems(graph: Graph, node: Node) -> list[Problem]:
     if not isinstance(node.op, Norm):
         return []
-    wrong = [user for user in graph.users(node.name) if not isinstance(user.op, Linear | ExpertLinear)]
+    wrong = [
+        user
+        for user in graph.users(node.name)
+        if not isinstance(user.op, Linear | GroupedLinear | ExpertLinear)
+    ]
     names = [f"%{user.name} ({type(user.op).__name__})" for user in wrong]
     if node.name in graph.outputs:
         names.append("the model's output")
@@ -61,6 +65,8 @@ class _Folder:
                 op = op.plain()
             elif isinstance(op, Linear):
                 op = self._linear(op, node.inputs[0])
+            elif isinstance(op, GroupedLinear):
+                op = self._grouped(op, node.inputs[0])
             elif isinstance(op, ExpertLinear):
                 op = self._experts(op, node.inputs[0])
             self.names[node.name] = self.builder.add(node.name, op, inputs, node.source)
@@ -74,6 +80,19 @@ class _Folder:
             bias = bias + weight @ producer.op.beta
             weight = weight * producer.op.gamma
         return ExpertLinear(weight=weight, bias=bias)
+
+    def _grouped(self, op: GroupedLinear, source: str) -> GroupedLinear:
+        weight, bias = op.weight.astype(np.float64), op.bias.astype(np.float64)
+        producer = self.nodes.get(source)
+        if producer is not None and isinstance(producer.op, Norm):
+            each = len(weight) // op.groups  # a row of weights reads its group's part
+            gamma, beta = (
+                np.repeat(row.reshape(op.groups, -1), each, 0)
+                for row in (producer.op.gamma, producer.op.beta)
+            )
+            bias = bias + (weight * beta).sum(-1)
+            weight = weight * gamma
+        return GroupedLinear(groups=op.groups, weight=weight, bias=bias)
 
     def _linear(self, op: Linear, source: str) -> Linear:
         weight, bias = op.weight.astype(np.float64), op.bias.astype(np.float64)

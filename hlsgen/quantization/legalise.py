@@ -6,7 +6,8 @@ these forms for its readers:
 
 - rows: what LOAD gives to a linear layer;
 - stored: int16 values in the residual memory, for means and additions; for norms these, or a mean of them;
-- fused: a linear layer of its own, for what DRAIN or attention does with a command's result.
+- fused: a linear layer of its own, for what DRAIN or attention does with a command's result;
+- left, factor: the two sides of a product, int8, their heads apart; a factor lies in key or value memory.
 
 Where a node does not give a form, `legalise` adds one that does, and a linear layer that is asked for several
 is repeated. What it adds are `Cast`, `Mean` and linear layers with an identity's weights. Each of these is
@@ -16,7 +17,7 @@ a command; the report has its time under its name.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 import numpy as np
@@ -28,13 +29,18 @@ from hlsgen.ops import (
     AddConstant,
     Cast,
     Combine,
+    Constant,
     Context,
+    GroupedLinear,
     Linear,
+    Matmul,
     Mean,
     Patches,
     Scores,
     Select,
+    Transpose,
 )
+from hlsgen.ops.factors import is_factor, is_left
 from hlsgen.ops.norm import Norm
 
 
@@ -52,19 +58,30 @@ class Form(Enum):
     ADDEND = auto()
     """int16 in the residual memory, and no selection: what experts add to."""
     FUSED = auto()
-    """A command's result before DRAIN, attention or the output takes it."""
+    """A command's result before DRAIN or the output takes it."""
+    LEFT = auto()
+    """Operand rows of a product: in the feature memory, heads apart."""
+    PARTS = auto()
+    """Stored, heads apart: what a norm by head reads."""
+    NORMALISED = auto()
+    """What a norm by head gives to a grouped linear layer."""
+    FACTOR = auto()
+    """What a product multiplies by: in the key or the value memory, heads apart."""
 
 
 @dataclass(frozen=True)
 class Demand:
-    """A form of a tensor; a fused one belongs to one reader's input, or is the output."""
+    """A form of a tensor; what belongs to one reader's input names it; the output has none."""
 
     form: Form
-    reader: tuple[str, Form, int] | None = None
+    reader: tuple[str, Demand, int] | None = None
 
 
+OWN = (Form.FUSED, Form.LEFT, Form.PARTS, Form.FACTOR)
+"""Forms that each reader has for itself."""
 ROWS, STORED, NORMED, ADDEND = map(Demand, (Form.ROWS, Form.STORED, Form.NORMED, Form.ADDEND))
 OUTPUT = Demand(Form.FUSED)
+NORMALISED = Demand(Form.NORMALISED)
 
 
 def legalise(graph: Graph) -> Graph:
@@ -77,16 +94,22 @@ def identity(width: int) -> Linear:
     return Linear(weight=np.eye(width), bias=np.zeros(width))
 
 
+def grouped_identity(groups: int, width: int) -> GroupedLinear:
+    """The grouped linear layer that changes nothing."""
+    weight = np.tile(np.eye(width // groups), (groups, 1))
+    return GroupedLinear(groups=groups, weight=weight, bias=np.zeros(width))
+
+
 class _Legaliser:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.nodes = {node.name: node for node in graph}
+        self.nodes = {node.name: _plain(node) for node in graph}
         self.builder = GraphBuilder(graph.input, graph.input_type)
         self.demands: dict[str, dict[Demand, None]] = defaultdict(dict)
         self.made: dict[tuple[str, Demand], str] = {}
 
     def run(self) -> Graph:
-        nodes = live(self.graph.nodes, self.graph.outputs)
+        nodes = live(tuple(self.nodes.values()), self.graph.outputs)
         for name in self.graph.outputs:
             self.demands[name][OUTPUT] = None
         for node in reversed(nodes):
@@ -105,8 +128,10 @@ class _Legaliser:
         match node.op:
             case Linear():
                 forms = [Form.PLAIN if isinstance(self._op(node.inputs[0]), Patches) else Form.ROWS]
-            case Norm():
-                forms = [Form.NORMED]
+            case Norm(heads=heads):
+                forms = [Form.NORMED if heads == 1 else Form.PARTS]
+            case GroupedLinear() if isinstance(self._op(node.inputs[0]), Norm):
+                forms = [Form.NORMALISED]
             case Mean() | Cast():
                 forms = [Form.STORED]
             case Activation() | AddConstant():
@@ -116,19 +141,14 @@ class _Legaliser:
                 linear = [_is_linear(self._op(name)) for name in node.inputs]
                 forms = [Form.STORED, Form.FUSED]
                 forms = forms[::-1] if linear == [True, False] else forms
-            case Scores():
-                forms = [Form.FUSED, Form.FUSED]
-            case Context():
-                forms = [Form.PLAIN, Form.FUSED]
             case Combine():
                 forms = [Form.ADDEND, Form.PLAIN, Form.PLAIN]
             case Select():
                 forms = [own.form]
             case _:
-                forms = [Form.PLAIN] * len(node.inputs)
+                forms = [_side(node.op, index) for index in range(len(node.inputs))]
         return [
-            Demand(form, (node.name, own.form, index) if form is Form.FUSED else None)
-            for index, form in enumerate(forms)
+            Demand(form, (node.name, own, index) if form in OWN else None) for index, form in enumerate(forms)
         ]
 
     def _own(self, node: Node) -> list[Demand]:
@@ -137,15 +157,23 @@ class _Legaliser:
 
     def _basis(self, node: Node, want: Demand) -> Demand:
         """The form of the node itself that `want` is made from."""
+        if split(node.op) > 1:
+            return self._split_basis(node, want)
         match node.op:
             case Linear():
                 return STORED if want in (NORMED, ADDEND) else want
+            case Matmul():
+                kept = want.form in (Form.STORED, Form.FUSED)
+                return STORED if want in (NORMED, ADDEND) else want if kept else ROWS
+            case Constant():
+                stored = want in (STORED, NORMED, ADDEND)
+                return STORED if stored else want if want.form is Form.LEFT else ROWS
             case Mean():
                 return want if want == NORMED else ROWS
             case Select():
                 stored = want in (STORED, NORMED) or not self._has_rows(node)
                 return STORED if stored else ROWS
-            case Norm() | Activation() | Context() | Cast():
+            case Norm() | Activation() | Context() | Cast() | Transpose():
                 return ROWS
             case Add() | AddConstant():
                 return want if want == OUTPUT else STORED
@@ -154,11 +182,41 @@ class _Legaliser:
             case _:
                 return Demand(Form.PLAIN)
 
+    def _split_basis(self, node: Node, want: Demand) -> Demand:
+        """What is made head by head gives what a linear layer does, but no sums.
+
+        A row's heads lie apart, each in whole words; a sum's operands lie as they are.
+        """
+        if isinstance(node.op, Norm):
+            return NORMALISED
+        if isinstance(node.op, GroupedLinear) and self._has_heads(want, split(node.op)):
+            return want
+        reader = self._op(want.reader[0]) if want.reader else None
+        return want if isinstance(reader, Activation) else ROWS
+
+    def _has_heads(self, want: Demand, heads: int) -> bool:
+        """Whether a product wants its operand in so many heads."""
+        if want.reader is None or want.form not in (Form.LEFT, Form.FACTOR):
+            return False
+        node = self.nodes[want.reader[0]]
+        match node.op:
+            case Scores(heads=wanted):
+                return wanted == heads
+            case Context():
+                return self.nodes[node.inputs[0]].type.shape[0] == heads
+            case Matmul() if want.form is Form.LEFT:
+                return False  # all heads may meet the same rows
+            case Transpose() | Matmul() | GroupedLinear():
+                return split(node.op) == heads
+            case _:
+                return False
+
     def _has_rows(self, node: Node) -> bool:
         """Whether a selection's source lies in the feature memory: its rows are read as they are."""
         while isinstance(node.op, Select):
             node = self.nodes[node.inputs[0]]
-        return isinstance(node.op, Linear | Activation | Context)
+        rows = (Linear, GroupedLinear, Activation, Context, Matmul, Transpose, Constant)
+        return isinstance(node.op, rows) or split(node.op) > 1
 
     def _op(self, name: str) -> Op | None:
         return self.nodes[name].op if name in self.nodes else None
@@ -183,6 +241,9 @@ class _Legaliser:
             # The mean of one token is the token, and a machine without RMS norms has it.
             name, op = ("mean", Mean()) if node.type.shape[0] == 1 else ("cast", Cast())
             return self.builder.add(f"{node.name}_{name}", op, [source], node.source)
+        if basis == NORMALISED and (want == ROWS or self._has_heads(want, split(node.op))):
+            op = grouped_identity(split(node.op), node.type.shape[-1])
+            return self.builder.add(f"{node.name}_affine", op, [source], node.source)
         if basis != ROWS:
             source = self._give(node.name, ROWS)
         suffix = "affine" if isinstance(node.op, Norm) else "copy"
@@ -193,5 +254,29 @@ class _Legaliser:
         return (NORMED,) if isinstance(node.op, Select) else (NORMED, ADDEND)
 
 
+def _plain(node: Node) -> Node:
+    """A grouped linear layer of one group is a linear layer."""
+    match node.op:
+        case GroupedLinear(groups=1, weight=weight, bias=bias):
+            return replace(node, op=Linear(weight=weight, bias=bias))
+        case _:
+            return node
+
+
+def split(op: Op) -> int:
+    """Parts of a row that the op makes one by one; 1 for what makes rows as they are."""
+    match op:
+        case Matmul(heads=parts) | GroupedLinear(groups=parts) | Norm(heads=parts) | Transpose(heads=parts):
+            return parts
+        case _:
+            return 1
+
+
+def _side(op: Op, index: int) -> Form:
+    """The side of a product that an input is."""
+    return Form.LEFT if is_left(op, index) else Form.FACTOR if is_factor(op, index) else Form.PLAIN
+
+
 def _is_linear(op: Op | None) -> bool:
-    return isinstance(op, Linear)
+    """Whether the op's result can be added as it leaves the machine."""
+    return isinstance(op, Linear) or (isinstance(op, Matmul) and op.heads == 1)

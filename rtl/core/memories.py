@@ -13,6 +13,7 @@ from hlsgen.machine.time.latency import STEP
 from hlsgen.rtl.array.array import Array
 from hlsgen.rtl.core.multiply import MultiplyStage
 from hlsgen.rtl.drain.stage import DrainStage
+from hlsgen.rtl.format.jobs import Stationary
 from hlsgen.rtl.format.ports import OperandWritePorts
 from hlsgen.rtl.format.widths import bank_words, score_words, slot_words, tile_groups
 from hlsgen.rtl.load.stage import LoadStage
@@ -118,7 +119,7 @@ def connect_weights(
             ]
         keys.append(key.read_data)
         values.append(value.read_data)
-    kind = delay(m, multiply.kind, STEP, name="kind")
+    stationary = delay(m, multiply.stationary, STEP, name="stationary")
     for column in range(p.columns):
         for d in range(p.depth):
             index = d * p.columns + column
@@ -126,7 +127,8 @@ def connect_weights(
             key = keys[column % width][column // width][8 * d : 8 * d + 8]
             value = values[d % width][d // width][8 * column : 8 * column + 8]
             # Each memory's word comes from a register of its own, which a block RAM has inside.
-            chosen = Mux(kind == Kind.PLAIN, plain, Mux(kind == Kind.SCORES, key, value))
+            stored = Mux(stationary == Stationary.KEYS, key, value)
+            chosen = Mux(stationary == Stationary.RING, plain, stored)
             m.d.comb += array.weights[column * p.depth + d].eq(chosen)
 
 

@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.format.commands import FIELD_BITS
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Kind
-from hlsgen.rtl.format.jobs import multiply_job
+from hlsgen.rtl.format.jobs import Stationary, multiply_job
 from hlsgen.rtl.format.ports import Heads, HeadsPorts, Reservations, ReservationsPorts
 from hlsgen.rtl.format.widths import operand_bits, slot_steps, tile_groups
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits, moved, some_left
@@ -30,7 +30,8 @@ from hlsgen.rtl.parts.pipeline import address_bits, count_bits, moved, some_left
 #   constants                                              OPERANDS_AT + A cycles after `last`
 #
 # `addends` and `output` are computed a cycle ahead and are void in a block's first cycle: a block of one step
-# that needs them takes two cycles.
+# that needs them takes two cycles. A product's first constants are looked at as they are, for a step looks at
+# one stream at once.
 
 
 class MultiplyStage(wiring.Component):
@@ -57,6 +58,8 @@ class MultiplyStage(wiring.Component):
         A step; the following belong to it.
     first, last : Out(1)
     kind : Out(2)
+    stationary : Out(2)
+        Whose word of factors the step takes: a `Stationary`.
     tile_address : Out
     operand_address : Out
         Key step or value word.
@@ -96,6 +99,7 @@ class MultiplyStage(wiring.Component):
     first: Signal
     last: Signal
     kind: Signal
+    stationary: Signal
     tile_address: Signal
     operand_address: Signal
     take_weight: Signal
@@ -127,6 +131,7 @@ class MultiplyStage(wiring.Component):
                 "drained_commands": In(p.command_count_bits),
                 "reservations": Out(Reservations(p)),
                 "kind": Out(2),
+                "stationary": Out(2),
                 "tile_address": Out(address_bits(p.tile_slots * slot_steps(p))),
                 "operand_address": Out(operand_bits(p)),
                 **{name: In(1) for name in inputs},
@@ -141,6 +146,7 @@ class MultiplyStage(wiring.Component):
         m = Module()
         job, active = Signal(multiply_job(self._parameters), reset_less=True), Signal()
         plain, fresh, load, new = Signal(), Signal(), Signal(), self.jobs.payload
+        weighs, weighs_fresh, bare = plain, fresh, C(0, 1)
         # What `jobs` shows is loaded whether it is a job or not: only `active` waits for that.
         m.d.comb += [load.eq(~active | self.ends_pass), self.jobs.ready.eq(load)]
         with m.If(load):
@@ -150,10 +156,21 @@ class MultiplyStage(wiring.Component):
                 plain.eq(new.kind == Kind.PLAIN),
                 fresh.eq((new.kind == Kind.PLAIN) & new.first_pass),
             ]
+        if self._parameters.products:
+            weighs, weighs_fresh, bare = Signal(), Signal(), Signal()
+            weighs_next = _stationary(new) == Stationary.RING
+            with m.If(load):
+                m.d.sync += [weighs.eq(weighs_next), weighs_fresh.eq(weighs_next & new.first_pass)]
+                m.d.sync += bare.eq(_bare(new))
         self._count(m, job, load)
-        self._decide(m, job, active, fresh, load)
+        self._decide(m, job, active, weighs_fresh, bare, load)
         self._addresses(m, job, load)
         self._tell(m, job, plain, fresh)
+        m.d.comb += [
+            self.stationary.eq(_stationary(job)),
+            self.take_weight.eq(self.issue & weighs),
+            self.reserve_weight.eq(self.issue & weighs_fresh),
+        ]
         return m
 
     def _count(self, m: Module, job: Any, load: Value) -> None:
@@ -186,14 +203,12 @@ class MultiplyStage(wiring.Component):
             ]
 
     def _tell(self, m: Module, job: Any, plain: Value, fresh: Value) -> None:
-        """What a step takes and reserves; `plain`: of weights and constants, `fresh`: for the first time."""
+        """What a step takes and reserves; `plain`: of constants, `fresh`: for the first time."""
         ends = self.issue & self.last
         m.d.comb += [
             self.kind.eq(job.kind),
             self.first_pass.eq(job.first_pass),
             self.last_pass.eq(job.last_pass),
-            self.take_weight.eq(self.issue & plain),
-            self.reserve_weight.eq(self.issue & fresh),
             self.take_constant.eq(ends & plain),
             self.reserve_constant.eq(ends & fresh),
             self.reservations.addends.eq(ends & job.addends),
@@ -204,8 +219,11 @@ class MultiplyStage(wiring.Component):
         if self._parameters.experts:
             m.d.comb += self.expert.eq(job.expert)
 
-    def _decide(self, m: Module, job: Any, active: Signal, takes: Value, load: Value) -> None:
-        """Whether there is a step this cycle, and if not, why; `takes`: the job's words are new."""
+    def _decide(self, m: Module, job: Any, active: Signal, takes: Value, bare: Value, load: Value) -> None:
+        """Whether there is a step this cycle, and if not, why.
+
+        `takes`: the job's weights and constants are new; `bare`: its constants, and it has no weights.
+        """
         p, new = self._parameters, self.jobs.payload
         tiles, tile, tile_next = Signal(range(p.tile_slots + 1)), Signal(), Signal()
         operands, operands_next = Signal(), Signal()
@@ -215,7 +233,7 @@ class MultiplyStage(wiring.Component):
         ]
         m.d.sync += tiles.eq(moved(tiles, self.tile_done, self.slot_freed))
         m.d.sync += [tile.eq(tile_next), operands.eq(operands_next)]
-        free, addends, output, closes = self._block_may_end(m, job, load)
+        free, addends, output, closes = self._block_may_end(m, job, bare, load)
         # All that a step waits for, beside streams and a block's end: a step is one table of six flags.
         begun = Signal()
         m.d.sync += begun.eq(Mux(load, self.jobs.valid, active) & tile_next & operands_next)
@@ -232,8 +250,12 @@ class MultiplyStage(wiring.Component):
             self.wait_drain.eq(active & tile & streams & ~drain),
         ]
 
-    def _block_may_end(self, m: Module, job: Any, load: Value) -> tuple[Signal, Signal, Signal, Signal]:
+    def _block_may_end(
+        self, m: Module, job: Any, bare: Value, load: Value
+    ) -> tuple[Signal, Signal, Signal, Signal]:
         """Whether DRAIN is free and addends and output space are there for a block's end, and all of these.
+
+        Where constants come without weights they count as addends do.
 
         Computed a cycle ahead: void in the cycle after a block has ended, since then the counts are stale.
         What the job does not need is there.
@@ -245,11 +267,14 @@ class MultiplyStage(wiring.Component):
         closes, ends = Signal(), self.issue & self.last
         m.d.comb += [
             coming[0].eq(Mux(ends, job.row_groups == 1, free | (gap == 1))),
-            coming[1].eq(~job.addends | (~ends & (self.reservations.level >= job.row_groups))),
+            coming[1].eq(
+                (~job.addends | (~ends & (self.reservations.level >= job.row_groups)))
+                & (~bare | (~ends & self.constant_available))
+            ),
             coming[2].eq(~job.output | (~ends & self.reservations.space)),
         ]
         with m.If(load):
-            m.d.comb += [coming[1].eq(~new.addends), coming[2].eq(~new.output)]
+            m.d.comb += [coming[1].eq(~new.addends & ~_bare(new)), coming[2].eq(~new.output)]
         with m.If(ends):
             m.d.sync += gap.eq(job.row_groups - 1)
         with m.Elif(~free):
@@ -299,3 +324,15 @@ class MultiplyStage(wiring.Component):
         with m.If(load):
             base = self.jobs.payload.base
             m.d.sync += [block.eq(base), self.operand_address.eq(base)]
+
+
+def _stationary(job: Any) -> Value:
+    """The job's `Stationary`."""
+    return job.stationary if "stationary" in job.shape().members else job.kind
+
+
+def _bare(job: Any) -> Value:
+    """Whether the job takes constants for the first time, and no weights."""
+    if "stationary" not in job.shape().members:
+        return C(0, 1)
+    return (job.kind == Kind.PLAIN) & (job.stationary != Stationary.RING) & job.first_pass

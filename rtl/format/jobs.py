@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any
 
 from amaranth import signed
@@ -10,7 +11,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
 from hlsgen.machine.format.commands import FIELDS, Target
-from hlsgen.machine.format.interface import TRACE_PORTS
+from hlsgen.machine.format.interface import TRACE_PORTS, Kind
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.load_exp import EXP
 from hlsgen.machine.modes.load_layer_norm import LAYER_NORM
@@ -34,10 +35,23 @@ from hlsgen.rtl.format.widths import (
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits
 from hlsgen.rtl.parts.ports import ports
 
-WALKED = frozenset({"source", "source_stride", "k_words", "exp_words", "head_words", "gather", "queue_base"})
+WALKED = frozenset(
+    {"source", "source_stride", "k_words", "exp_words", "outer_source", "gather", "queue_base"}
+)
 """Fields that a LOAD job has under names of its own: the sequencer's walk works them out."""
 STARTING = frozenset({"pool_rows", "keys", "exp_bank"})
 """Fields that LOAD reads where a tile starts, not in its pipelines."""
+
+
+class Stationary(IntEnum):
+    """The memory that MULTIPLY takes its factors from.
+
+    The codes are those of the kinds that tell it in a machine whose keys and values serve attention alone.
+    """
+
+    RING = Kind.PLAIN
+    KEYS = Kind.SCORES
+    VALUES = Kind.CONTEXT
 
 
 def _read_by(reads: frozenset[str]) -> tuple[str, ...]:
@@ -101,11 +115,15 @@ def load_job(p: MachineParameters, trace: bool) -> data.StructLayout:
 
 
 def multiply_job(p: MachineParameters) -> data.StructLayout:
-    """One tile against the blocks of a sweep, of all keys, or of a head's values."""
+    """One tile against the blocks of a sweep, of all keys, or of a head's values.
+
+    stationary: a `Stationary`; without products of keys and values `kind` tells it.
+    """
     address = operand_bits(p)
     return data.StructLayout(
         {
             "kind": 2,
+            **({"stationary": 2} if p.products else {}),
             "row_groups": count_bits(tile_groups(p)),
             "blocks": block_bits(p),
             "steps": step_bits(p),

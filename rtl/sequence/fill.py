@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 from amaranth import C, Cat, Mux, Value
 
-from hlsgen.machine.format.commands import Drain, Target
+from hlsgen.machine.format.commands import Drain, Product, Target
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Kind
 from hlsgen.rtl.format.command import COMMAND
+from hlsgen.rtl.format.jobs import Stationary
 from hlsgen.rtl.format.widths import groups_of, key_part_bits, width_bits
 from hlsgen.rtl.sequence.walk import Position
 
@@ -38,6 +39,7 @@ class Place:
     last_outer: Value
     closes: Value
     at: Position
+    target: Value
     settled: Settled
 
     @property
@@ -45,14 +47,13 @@ class Place:
         """Rows of the tile."""
         return Mux(self.last_tile, self.command.tail_rows, self.parameters.rows)
 
-    def group_address(self, address: Value) -> Value:
-        """A row memory's address within a bank; rows begin at whole groups."""
-        return address[width_bits(self.parameters) :]
-
     @property
-    def head(self) -> Value:
-        """The head, as the trace shows it."""
-        return Mux(self.kind == Kind.PLAIN, 0, self.at.outer)
+    def stationary(self) -> Value:
+        """A `Stationary`."""
+        if not self.parameters.products:
+            return self.kind
+        keys, values = (self.command.product == product for product in (Product.KEYS, Product.VALUES))
+        return Mux(keys, Stationary.KEYS, Mux(values, Stationary.VALUES, self.kind))
 
     def key_steps(self, words: Value) -> Value:
         """A key word's address as a step."""
@@ -72,35 +73,39 @@ def fill_load(job: Any, place: Place, *, trace: bool) -> list[Any]:
         "rows": place.rows,
         "words": Mux(place.kind == Kind.CONTEXT, command.exp_words, command.k_words),
         "tile": place.at.tile,
-        "source": Mux(place.kind == Kind.SCORES, place.at.memory, place.group_address(command.source)),
+        "source": place.at.memory,
     }
     if place.parameters.experts:
         filled |= {"queue": command.queue_base}
     if trace:
-        filled |= {"command": place.number, "head": place.head, "token": place.at.token}
+        plain = (place.kind == Kind.PLAIN) & (command.outer_source == 0)
+        head = Mux(plain, 0, place.at.outer)
+        filled |= {"command": place.number, "head": head, "token": place.at.token}
     return _statements(job, {name: command[name] for name in copied} | filled)
 
 
 def fill_multiply(job: Any, place: Place) -> list[Any]:
     """Statements that fill a MULTIPLY job."""
-    command, plain, scores = place.command, place.kind == Kind.PLAIN, place.kind == Kind.SCORES
-    streamed = place.parameters.streamed
+    command, plain, stationary = place.command, place.kind == Kind.PLAIN, place.stationary
+    keys, streamed = stationary == Stationary.KEYS, place.parameters.streamed
     stored = (command.target == Target.KEYS) | (command.target == Target.VALUES)
     filled = {
         "kind": place.kind,
         "row_groups": groups_of(place.parameters, place.rows),
         "blocks": place.blocks,
         "steps": Mux(place.kind == Kind.CONTEXT, command.exp_steps, command.k_steps),
-        "base": Mux(scores, place.key_steps(place.at.operand), place.at.operand),
-        "block_step": Mux(scores, place.key_steps(command.head_words), 1),
-        "step_step": Mux(scores, 1, command.head_words),
-        "waits": ~plain & place.at.opens if streamed else scores & place.fresh,
+        "base": Mux(keys, place.key_steps(place.at.operand), place.at.operand),
+        "block_step": Mux(keys, command.k_steps, 1),
+        "step_step": Mux(keys, 1, place.blocks),
+        "waits": (stationary != Stationary.RING) & (place.at.opens if streamed else place.fresh),
         "operand_depends_on": command.operand_depends_on,
         "first_pass": place.at.tile == 0,
         "last_pass": place.last_tile,
         "addends": plain & (command.drain == Drain.ADD) & command.stream_addend,
         "output": plain & ((command.target == Target.OUTPUT) | (stored if streamed else 0)),
     }
+    if place.parameters.products:
+        filled |= {"stationary": stationary}
     if streamed:
         filled |= {"opens": place.at.opens, "closes": place.closes}
     if place.parameters.experts:
@@ -112,19 +117,19 @@ def fill_drain(job: Any, place: Place, *, trace: bool) -> list[Any]:
     """Statements that fill a DRAIN job."""
     command, p = place.command, place.parameters
     scores, context = place.kind == Kind.SCORES, place.kind == Kind.CONTEXT
-    ended = place.last_outer & ~scores
+    ended, own_rows = place.last_outer & ~scores, command.outer_target != 0
     copied = ("drain", "target", "stream_addend", "activation_bank", "keys", "last")
     filled = {
         "kind": place.kind,
         "slot": place.at.slot,
-        "fresh": place.at.first_outer & (place.at.tile == 0),
+        "fresh": (place.at.first_outer | own_rows) & (place.at.tile == 0),
         "first_tile": place.at.tile == 0,
         "last_tile": place.last_tile,
         "end_tile": ended,
         "end_command": ended & place.last_tile,
         "rows": place.rows,
         "blocks": place.blocks,
-        "base": Mux(context, place.at.memory, place.group_address(command.target_base)),
+        "base": place.target,
         "addend_offset": place.settled.addend_offset,
         "multiplier": command.logit_multiplier,
         "shift": command.logit_shift,
@@ -137,7 +142,8 @@ def fill_drain(job: Any, place: Place, *, trace: bool) -> list[Any]:
         filled |= {"queue": command.queue_base + place.at.token, "route_stride": command.source_stride}
     if trace:
         first_block = Mux(place.kind == Kind.PLAIN, place.at.block, 0)
-        filled |= {"command": place.number, "head": place.head, "token": place.at.token, "block": first_block}
+        head = Mux(place.kind == Kind.PLAIN, 0, place.at.outer)
+        filled |= {"command": place.number, "head": head, "token": place.at.token, "block": first_block}
     return _statements(job, {name: command[name] for name in copied} | filled | _walk(place))
 
 

@@ -17,7 +17,7 @@ from hlsgen.rtl.format.jobs import drain_job, fill_job, load_job, multiply_job
 from hlsgen.rtl.format.widths import block_bits, width_bits
 from hlsgen.rtl.parts.pipeline import register
 from hlsgen.rtl.sequence.fill import Place, Settled, fill_drain, fill_load, fill_multiply, settle
-from hlsgen.rtl.sequence.walk import Position, Walk
+from hlsgen.rtl.sequence.walk import Ends, Position, Walk
 
 
 class _Job:
@@ -56,7 +56,8 @@ class _Job:
 class Sequencer(wiring.Component):
     """Expands commands to jobs and hands every job to all three stages at once.
 
-    Attention walks twice: the context jobs follow one job behind the score jobs.
+    Attention walks twice: the context jobs follow one job behind the score jobs. Of a plain command the
+    second walk tells only where a sweep's results begin.
 
     Parameters
     ----------
@@ -131,14 +132,15 @@ class Sequencer(wiring.Component):
             with m.State("push"), m.If(room):
                 m.d.comb += handed.eq(1)
                 m.next = "pick"
-                self._advance(m, command, job, main, context)
+                self._advance(m, command, attention, job, main, context)
                 with m.If(job.ended & (job.kind != Kind.SCORES)):
                     m.d.comb += self.commands.ready.eq(1)
                     if not p.planned:
                         m.d.sync += number.eq(number + 1)
                     m.next = "start"
         m.d.comb += [port.valid.eq(handed) for port in (self.load, self.multiply, self.drain)]
-        self._fill_jobs(m, command, number, job, main.at.unless(job.is_context, context.at))
+        at = main.at.unless(job.is_context, context.at)
+        self._fill_jobs(m, command, number, job, at, context.at.memory)
         return m
 
     @staticmethod
@@ -165,21 +167,31 @@ class Sequencer(wiring.Component):
             job.blocks.eq(Mux(next_is_context, command.head_words, command.blocks + one_more)),
         ]
 
-    @staticmethod
-    def _advance(m: Module, command: Any, job: _Job, main: Walk, context: Walk) -> None:
+    def _advance(
+        self, m: Module, command: Any, attention: Value, job: _Job, main: Walk, context: Walk
+    ) -> None:
         """The job is handed on: its walk goes on to the next one."""
+        p = self._parameters
+        stride: Value = command.head_stride
+        if p.products:
+            stride = Mux(command.product == Product.VALUES, command.value_stride, stride)
         m.d.sync += [
             job.fresh.eq(0),
             job.ahead.eq(Mux(job.is_context, job.ahead - 1, job.ahead + 1)),
         ]
-        ends = (job.last_tile, job.closes, command.head_words)
+        ends = Ends(job.last_tile, job.closes)
         with m.If(job.is_context):
-            context.advance(m, *ends, command.value_stride, C(0))
+            context.advance(m, ends, command.head_words, command.value_stride, C(0), command.shared)
         with m.Else():
-            main.advance(m, *ends, command.head_stride, job.blocks)
+            main.advance(m, ends, command.outer_source, stride, job.blocks, command.shared)
             m.d.sync += job.scores_done.eq(job.ended)
+            if p.field_bits["outer_target"]:
+                with m.If(job.last_tile & ~attention):
+                    context.step(m, command.outer_target[width_bits(p) :])
 
-    def _fill_jobs(self, m: Module, command: Any, number: Value, job: _Job, at: Position) -> None:
+    def _fill_jobs(
+        self, m: Module, command: Any, number: Value, job: _Job, at: Position, target: Value
+    ) -> None:
         """The job's fields, for all three stages."""
         settled = Settled(
             *(
@@ -190,7 +202,7 @@ class Sequencer(wiring.Component):
         place = Place(
             parameters=self._parameters, command=command, number=number, kind=job.kind, blocks=job.blocks,
             fresh=job.fresh, last_tile=job.last_tile, last_outer=job.last_outer, closes=job.closes, at=at,
-            settled=settled,
+            target=target, settled=settled,
         )  # fmt: skip
         m.d.comb += fill_load(self.load.payload, place, trace=self._trace)
         m.d.comb += fill_multiply(self.multiply.payload, place)

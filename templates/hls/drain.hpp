@@ -123,14 +123,15 @@ private:
                Stream<Bytes<2 * P::columns>>& image_addends) {
 #pragma HLS INLINE
         const Command& command = work.command;
-        const bool sums = row >= work.job.rows || !rows.empty();
+        const bool fills = row >= work.job.rows;  // the group: the row has neither sums nor an addend
+        const bool sums = fills || !rows.empty();
         bool more = true;
         if (work.job.kind == Kind::context) {
             more = block > 0 || !scales.empty();
         } else if (work.job.kind == Kind::plain) {
             more = held.written.seen().blocks - held.freed > block && held.written.seen().routed >= work.job.routed;
             if (adds_residual(command)) {
-                more = more && !addends.empty();
+                more = more && (fills || !addends.empty());
             } else if (command.drain == Drain::add) {
                 more = more && !image_addends.empty();
             }
@@ -249,7 +250,7 @@ private:
             operands.write(operand(real, t, number));
         } else if (command.target == Target::queues) {
             (route(number, more), ...);
-        } else {
+        } else if (real) {
             store<P>(command, work.job, t, number, note);
             for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL

@@ -2,7 +2,7 @@
 // DRAIN, mode add: requantize, then add a residual row or the addend stream, saturated to 16 bits.
 #pragma once
 
-#include "row_store.hpp"
+#include "store.hpp"
 
 namespace hlsgen {
 
@@ -10,9 +10,10 @@ namespace hlsgen {
 inline bool streams_addend(const Command& command) { return command.stream_addend != 0; }
 
 /// The address of row `t`, block `block` of the addends in the residual memory, which LOAD reads.
-inline int addend_address(const Command& command, int t, int block) {
+template <class P>
+int addend_address(const Command& command, const Job& job, int t, int block) {
 #pragma HLS INLINE
-    return command.addend_base + t * command.target_stride + block;
+    return command.addend_base + result_offset<P>(command, job, t, block);
 }
 
 template <class P>

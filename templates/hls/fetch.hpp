@@ -123,7 +123,8 @@ private:
             request<constant_bytes<P>>(image, next, base.constants, constant_at, command.constant_words);
             next = Part::weights;
         } else if (next == Part::weights) {
-            request<weight_bytes>(image, next, base.weights, weight_at, blocks() * command.k_steps);
+            const int words = takes_weights(command) ? blocks() * command.k_steps : 0;
+            request<weight_bytes>(image, next, base.weights, weight_at, words);
             if (command.stream_addend != 0) {
                 next = Part::addends;
             } else {
@@ -170,7 +171,7 @@ private:
             weight_unit += walk.command.weight_units;
         }
         const bool runs = walk.runs();
-        if (runs && walk.command.product == Product::weights) {
+        if (runs && takes_constants(walk.command)) {
             command = walk.sized();
             job.words = command.constant_words;
             job.blocks = command.sweeps * command.blocks + command.extra;

@@ -174,7 +174,7 @@ private:
             return;
         }
         const int t = add.job.first_row + add_row, block = add.job.first_block + add_block;
-        int address = addend_address(add.command, t, block);
+        int address = addend_address<P>(add.command, add.job, t, block);
         if constexpr (P::experts > 0) {
             if (add.command.drain == Drain::combine) {
                 const int entry = combine_entry(add.command, t);
@@ -224,7 +224,7 @@ private:
             held = false;
             active = true;
             free_slots -= 1;
-            at = Cursor();
+            at = first_place(command, work.job);
             sums = RowSums();
             if (work.job.tile == 0) {
                 first_patch(command, patch);
@@ -259,7 +259,8 @@ private:
             load_patches<P>(memory, command, patch, at.part, pixels, word);
             next_segment(command, patch, pixels);
         } else if (pools_rows) {
-            load_pool<P>(memory, command, at, pool_norm ? -32768 : -128, pool_norm ? 32767 : 127, pools, word);
+            const int low = pool_norm ? -32768 : -128, high = pool_norm ? 32767 : 127;
+            load_pool<P>(memory, command, at, low, high, pools, word);
             if (complete) {
                 add_word<P>(sums, word);
             }
@@ -292,7 +293,7 @@ private:
         out.row_ends = at.word + 1 == (context ? exp_words(command) : command.k_words);
         out.tile_ends = out.row_ends && at.row + 1 == work.job.rows;
 #ifdef HLSGEN_TRACE
-        out.job = work.job;
+        out.job = tile_job(command, work.job);
 #endif
         raws.write(out);
         at.word += 1;

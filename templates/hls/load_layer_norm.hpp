@@ -17,7 +17,7 @@ int norm_source(const LoadMemory<P>& memory, const Command& command, const Job& 
             row = memory.token[command.queue_base + row];
         }
     }
-    return command.source + row * command.source_stride;
+    return at.source + row * command.source_stride;
 }
 
 /// Adds one word to the sums of its row. Padding elements of a row are zero in the residual memory.

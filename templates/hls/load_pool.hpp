@@ -14,7 +14,7 @@ template <class P>
 void load_pool(const LoadMemory<P>& memory, const Command& command, const Cursor& at, int low, int high,
                Int<32> (&sums)[P::columns], Int<16> (&word)[P::columns]) {
 #pragma HLS INLINE
-    const int address = command.source + at.part * command.source_stride + at.word;
+    const int address = at.source + at.part * command.source_stride + at.word;
     for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
         Int<32> sum = 0;

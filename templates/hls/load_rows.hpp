@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// LOAD, mode rows: int8 rows of the feature memory; attention's query rows are those of one head.
+// LOAD, mode rows: int8 rows of the feature memory; a head or a sweep may have its own part of each row.
 #pragma once
 
 #include "row_store.hpp"
@@ -11,8 +11,7 @@ void load_rows(const LoadMemory<P>& memory, const Command& command, const Job& j
                Int<16> (&word)[P::columns]) {
 #pragma HLS INLINE
     const int t = job.first_row + at.row;
-    const int address =
-        command.source + t * command.source_stride + job.head * command.head_words + at.word;
+    const int address = at.source + t * command.source_stride + at.word;
     for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
         word[c] = memory.features[address][c];

@@ -64,8 +64,8 @@ struct Job {
     Kind kind = Kind::plain;
     int command = 0;
     int number = 0;       // of the job
-    int head = 0;
-    int place = 0;        // attention: which of the heads in the key and value memories
+    int head = 0;         // of attention; plain: the sweep
+    int place = 0;        // which of the heads in the key and value memories
     int reading = 0;      // streamed attention: readings of keys, or of values, up to this one
     bool opens = false;   // streamed attention: the first job of its reading, the last one
     bool closes = false;
@@ -77,12 +77,16 @@ struct Job {
     int first_block = 0;  // plain: the sweep's first block
     int blocks = 0;
     int steps = 0;        // steps of a block
-    int weighted = 0;     // commands with weights before this one
+    int weighted = 0;     // commands with constants up to this one
     int routed = 0;       // queue entries that there have been
     bool sweep_ends = false;
     bool final = false;   // its results are the tile's last ones
     bool command_ends = false;
 };
+
+/// Whether a command takes weights, and constants, from their streams.
+inline bool takes_weights(const Command& command) { return command.product == Product::weights; }
+inline bool takes_constants(const Command& command) { return command.product != Product::attention; }
 
 /// A job and its command.
 struct Work {

@@ -48,20 +48,49 @@ Int<8> step_element(const Int<8> (&lane)[N][P::columns], int address, int step, 
     }
 }
 
+/// The memory that gives a job's factors.
+enum class Source : std::uint8_t { ring, keys, values };
+
+template <class P>
+Source source_of(const Command& command, const Job& job) {
+#pragma HLS INLINE
+    if (job.kind != Kind::plain) {
+        return job.kind == Kind::scores ? Source::keys : Source::values;
+    }
+    if constexpr (P::products > 0) {
+        if (!takes_weights(command)) {
+            return command.product == Product::keys ? Source::keys : Source::values;
+        }
+    }
+    return Source::ring;
+}
+
+/// Words of a key: those that the steps of a block touch.
+template <class P>
+int key_words(const Job& job) {
+#pragma HLS INLINE
+    if constexpr (P::depth >= P::columns) {
+        return job.steps * Derived<P>::step_words;
+    } else {
+        return job.steps / (P::columns / P::depth);
+    }
+}
+
 /// The depth x columns factors of one step: weights from the ring, keys or values.
 template <class P>
 void read_factors(const Factors<P>& memory, const Command& command, const Job& job, int ring, int block, int step,
                   Int<8> (&factors)[P::columns][P::depth]) {
 #pragma HLS INLINE
-    const int key = job.place * command.head_stride + block * command.head_words;
-    const int value = job.place * command.value_stride + step * command.head_words + block;
+    const Source source = source_of<P>(command, job);
+    const int key = job.place * command.head_stride + block * key_words<P>(job);
+    const int value = job.place * command.value_stride + step * job.blocks + block;
     for (int d = 0; d < P::depth; ++d) {
 #pragma HLS UNROLL
         for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
-            if (job.kind == Kind::plain) {
+            if (source == Source::ring) {
                 factors[c][d] = memory.ring[ring][d][c];
-            } else if (job.kind == Kind::scores) {
+            } else if (source == Source::keys) {
                 factors[c][d] = step_element<P>(memory.keys[c], key, step, d);
             } else {
                 factors[c][d] = memory.values[d][value][c];
@@ -252,7 +281,7 @@ private:
 #pragma HLS INLINE
         const Filled& seen = written.seen();
         bool factors = false;
-        if (work.job.kind == Kind::plain) {
+        if (source_of<P>(work.command, work.job) == Source::ring) {
             factors = seen.weights - ring_freed > words;
         } else if (P::workspace_units > 0) {
             factors = (work.job.kind == Kind::scores ? seen.keys : seen.values) >= work.job.reading;
@@ -293,7 +322,7 @@ private:
     template <class... More>
     void end_job(Stream<Token>& slots, More&... more) {
 #pragma HLS INLINE
-        if (work.job.kind == Kind::plain && work.job.sweep_ends) {
+        if (source_of<P>(work.command, work.job) == Source::ring && work.job.sweep_ends) {
             ring_freed += words;
             ring_sweep = ring_read;
         }

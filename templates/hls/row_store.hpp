@@ -12,7 +12,7 @@ struct Written {
     int tiles = 0;     // that have drained in the last sweep of the command in progress
     int scores = 0;    // score tiles, in all
     int pixels = 0;    // words of the image
-    int weighted = 0;  // commands with weights whose tables have come
+    int weighted = 0;  // commands with constants whose tables have come
     int routed = 0;    // queue entries, in all
 };
 
@@ -43,9 +43,18 @@ struct LoadMemory {
 
 /// Where in a tile LOAD is: `part` counts the reads that make a word.
 struct Cursor {
+    int source = 0;  // where the job's part of row 0 begins
     int row = 0;
     int word = 0;
     int part = 0;
 };
+
+/// The first place of a job: a head or a sweep may have its own part of each row.
+inline Cursor first_place(const Command& command, const Job& job) {
+#pragma HLS INLINE
+    Cursor first;
+    first.source = command.source + job.head * command.outer_source;
+    return first;
+}
 
 }  // namespace hlsgen

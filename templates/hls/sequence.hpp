@@ -34,9 +34,27 @@ struct Sequence {
     }
 
 private:
+    /// Which place serves a head, or a sweep: one serves `shared` heads more.
+    struct Served {
+        int place = 0;
+        int heads = 0;  // before this one that the place has served
+
+        void advance(const Command& command) {
+#pragma HLS INLINE
+            if constexpr (P::products > 0) {
+                const bool last = heads == command.shared;
+                heads = last ? 0 : heads + 1;
+                place += last ? 1 : 0;
+            } else {
+                place += 1;
+            }
+        }
+    };
+
     /// Where the walk over an attention command's tiles is: one for its scores, one for its contexts.
     struct Tiles {
         int head = 0;
+        Served served;
         int tile = 0;
         int spanned = 0;  // tiles of the reading that have passed
         int reading = 0;  // of the command
@@ -51,6 +69,9 @@ private:
             reading += read ? 1 : 0;
             tile = last ? 0 : tile + 1;
             head += last ? 1 : 0;
+            if (last) {
+                served.advance(command);
+            }
             slot = 1 - slot;
             scores += 1;
         }
@@ -60,6 +81,7 @@ private:
     bool busy = false;
     int number = 0, weighted = 0, scores = 0, readings = 0;
     int sweep = 0, tile = 0, first_block = 0;
+    Served served;  // the sweep
     Tiles s, c;
     bool context = false;  // C(j) comes next, else S(j + 1)
 
@@ -76,15 +98,20 @@ private:
         command = walk.sized();
         busy = true;
         sweep = tile = first_block = 0;
+        served = Served();
         s = c = Tiles();
         s.scores = c.scores = scores;
         context = false;
-        weighted += command.product == Product::weights ? 1 : 0;
+        weighted += takes_constants(command) ? 1 : 0;
     }
 
     Job plain_job() {
 #pragma HLS INLINE
         Job job;
+        job.head = sweep;
+        if constexpr (P::products > 0) {
+            job.place = served.place;
+        }
         job.tile = tile;
         job.first_block = first_block;
         job.blocks = sweep < command.extra ? command.blocks + 1 : command.blocks;
@@ -95,6 +122,7 @@ private:
         if (job.sweep_ends) {
             tile = 0;
             sweep += 1;
+            served.advance(command);
             first_block += job.blocks;
         } else {
             tile += 1;
@@ -109,7 +137,7 @@ private:
         job.kind = context ? Kind::context : Kind::scores;
         job.tile = at.tile;
         job.head = at.head;
-        job.place = P::workspace_units > 0 ? at.reading % 2 : at.head;
+        job.place = P::workspace_units > 0 ? at.reading % 2 : at.served.place;
         job.reading = readings + at.reading + 1;
         job.opens = at.spanned == 0;
         job.closes = at.tile + 1 == command.tiles || at.spanned + 1 == command.span;

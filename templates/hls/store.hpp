@@ -24,6 +24,19 @@ struct HeadWord {
     }
 };
 
+/// Words from the target's first to row `t`, block `block`: each sweep may have rows of its own.
+template <class P>
+int result_offset(const Command& command, const Job& job, int t, int block) {
+#pragma HLS INLINE
+    int offset = t * command.target_stride + block;
+    if constexpr (P::products > 0) {
+        if (command.outer_target != 0) {
+            offset += job.head * command.outer_target - job.first_block;
+        }
+    }
+    return offset;
+}
+
 /// A result word of row `t` for LOAD's memories.
 template <class P>
 void store(const Command& command, const Job& job, int t, int block, Store<P>& out) {
@@ -31,7 +44,7 @@ void store(const Command& command, const Job& job, int t, int block, Store<P>& o
     if (command.target == Target::features || command.target == Target::residual) {
         out.where = command.target == Target::features ? Where::features : Where::residual;
         const int head = job.kind == Kind::context ? job.head * command.head_words : 0;
-        out.address = command.target_base + head + t * command.target_stride + block;
+        out.address = command.target_base + head + result_offset<P>(command, job, t, block);
     }
 }
 

@@ -68,15 +68,22 @@ inline void write_trace() {
     trace_drains.clear();
 }
 
+/// The job as tiles show it: a plain one names its sweep where that has its own part of each row.
+inline Job tile_job(const Command& command, Job job) {
+    job.head = job.kind == Kind::plain && command.outer_source == 0 ? 0 : job.head;
+    return job;
+}
+
 /// An operand word of `row` of the tile, as LOAD made it.
 template <class Element, int N>
 void trace_tile(const Job& job, int row, int word, const Element (&elements)[N]) {
     trace(trace_tiles, trace_tile_word, job, row, word, elements);
 }
 
-/// A result word of `row` of the tile, as DRAIN wrote it.
+/// A result word of `row` of the tile, as DRAIN wrote it; blocks of a plain job count over the sweeps.
 template <class Element, int N>
-void trace_drain(const Job& job, int row, int block, const Element (&elements)[N]) {
+void trace_drain(Job job, int row, int block, const Element (&elements)[N]) {
+    job.head = job.kind == Kind::plain ? 0 : job.head;
     trace(trace_drains, trace_drain_word, job, row, block, elements);
 }
 

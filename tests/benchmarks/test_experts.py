@@ -74,7 +74,7 @@ def test_switching_tasks_costs_nothing(harnesses: Path) -> None:
     found = lower(made.graph, CASE.shape)
     program, image = found.program, found.image.pack()
     pixels = [program.input.pack(made.images[0], program.parameters.columns)] * 4
-    harness = cosim.build(program.parameters, harnesses, trace=True)
+    harness = cosim.build(program.parameters, harnesses, trace=True, quick=True)
     alone = {task: harness.run(image, pixels[:2], task=task) for task in (0, 1)}
     switched = harness.run(image, pixels, task=0, task_step=1)
     for index, run_ in enumerate(switched):

@@ -79,8 +79,8 @@ def struct() -> str:
 
 def test_the_command_struct_has_every_field() -> None:
     body = struct()[struct().index("struct Command {") :]
-    found = re.findall(r"^    /// (.+)\n    (\S+) (\w+) = (\S+);$", body, re.M)
-    assert [(name, meaning) for meaning, _, name, _ in found] == [
+    found = re.findall(r"^((?:    /// .+\n)+)    (\S+) (\w+) = (\S+);$", body, re.M)
+    assert [(name, " ".join(re.findall("/// (.+)", lines))) for lines, _, name, _ in found] == [
         (item.name, item.meaning) for item in FIELDS
     ]
     types = {name: (kind, default) for _, kind, name, default in found}

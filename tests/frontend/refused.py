@@ -128,18 +128,6 @@ class Biased(Tiny):
         return self.merge(logits.softmax(-1) @ v)  # biased
 
 
-class NegativeScale(Tiny):
-    def attend(self, x: Tensor) -> Tensor:
-        q, k, v = self.split(x)
-        return self.merge((q @ k.mT * -0.5).softmax(-1) @ v)  # negative
-
-
-class KeysFirst(Tiny):
-    def attend(self, x: Tensor) -> Tensor:
-        q, k, v = self.split(x)
-        return self.merge((q @ k.mT).softmax(-2) @ v)  # queries
-
-
 class ForgottenTranspose(Tiny):
     def merge(self, x: Tensor) -> Tensor:
         return self.proj(x.reshape(1, TOKENS, WIDTH))  # forgotten

@@ -16,7 +16,7 @@ from hlsgen.frontend.capture import capture
 NO_RULE = "hlsgen has no rule that turns it into a step of the machine"
 ALL_TOKENS = "every token attends to every token on the machine"
 STREAM = "the residual stream"
-PATCHES = "a patch embedding reads each pixel once; no other convolution has a place on the machine"
+PATCHES = "a convolution cuts the image into patches; no other has a place on the machine"
 LAYOUT = "the elements do not lie in token order here"
 ROWS = "each row must be one token, all rows a contiguous range of tokens with the same channels"
 
@@ -47,14 +47,6 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Problem]] = {
             "put a linear layer right behind the join, or add instead of concatenating",
         ),
     ),
-    "strided": (
-        lambda: Tiny(nn.Conv2d(2, WIDTH, 3, stride=2, padding=1)),
-        Problem(
-            "convolution stride must be (3, 3), not (2, 2); padding must be (0, 0), not (1, 1)",
-            f"patch at {at('patch')}",
-            PATCHES,
-        ),
-    ),
     "grouped": (
         lambda: Tiny(nn.Conv2d(2, WIDTH, 2, stride=2, groups=2, dilation=2)),
         Problem(
@@ -66,10 +58,6 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Problem]] = {
     "two_convolutions": (
         lambda: Tiny(nn.Sequential(nn.Conv2d(2, 8, 1), nn.Conv2d(8, WIDTH, 2, stride=2))),
         Problem("the convolution's input must be the image itself", f"patch.1 at {at('patch')}", PATCHES),
-    ),
-    "indivisible": (
-        lambda: Tiny(nn.Conv2d(2, WIDTH, (3, 2), stride=(3, 2))),
-        Problem("image 4x6 must be divisible by the patch 3x2", f"patch at {at('patch')}"),
     ),
     "causal": (
         models.Causal,
@@ -91,14 +79,6 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Problem]] = {
         ),
     ),
     "biased": (models.Biased, Problem("a constant is added to attention scores", at("biased"), ALL_TOKENS)),
-    "negative_scale": (
-        models.NegativeScale,
-        Problem("the attention scale must be positive and finite, not -0.5", at("negative")),
-    ),
-    "keys_first": (
-        models.KeysFirst,
-        Problem("softmax must be over the last axis (the keys), not over axis -2", at("queries")),
-    ),
     "forgotten_transpose": (models.ForgottenTranspose, Problem(LAYOUT, f"proj at {at('forgotten')}", ROWS)),
     "every_second": (models.EverySecond, Problem(LAYOUT, at("second"), ROWS)),
     "gated": (
@@ -176,13 +156,10 @@ NAMES = {
     "strided": "convolution stem",
     "grouped": "convolution stem",
     "two_convolutions": "convolution stem",
-    "indivisible": "image size",
     "causal": "causal mask",
     "masked": "causal mask",
     "dropping": "attention dropout",
     "biased": "attention bias",
-    "negative_scale": "attention scale",
-    "keys_first": "attention of another form",
     "forgotten_transpose": "order of tokens in attention",
     "every_second": "patch merging",
     "gated": "gated MLP",
@@ -233,9 +210,6 @@ def test_message_as_the_user_sees_it() -> None:
 
 def test_cond() -> None:
     problems = refusal(models.Cond().eval())
-    assert [problem.what for problem in problems] == [
-        "the elements do not lie in token order here",
-        "cond is not supported",
-    ]
+    assert [problem.what for problem in problems] == ["cond is not supported"]
     advice = "compute it outside the model, or use torch.where"
     assert problems[-1].fix == advice

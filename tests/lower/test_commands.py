@@ -12,9 +12,9 @@ from support.graphs import AWKWARD, DIGITS, Vit, integer_vit
 
 from hlsgen.errors import UnsupportedModel
 from hlsgen.ir import Node
-from hlsgen.lower.lower import Prepared, lower, prepare
+from hlsgen.lower.lower import lower, prepare
 from hlsgen.lower.size import ArrayShape
-from hlsgen.lower.steps import AttentionStep, LinearStep
+from hlsgen.lower.step import AttentionStep, LinearStep
 
 ARRAY = ArrayShape(rows=4, columns=4, depth=8)
 
@@ -51,7 +51,7 @@ def test_another_op_is_refused(model: Vit, has: Any, change: Any, what: str) -> 
     )
     steps[index] = change(steps[index], other)
     with pytest.raises(UnsupportedModel) as caught:
-        lower(Prepared(graph, steps, prepared.accumulator), ARRAY)
+        lower(dataclasses.replace(prepared, steps=steps), ARRAY)
     (problem,) = caught.value.problems
     assert problem.what == f"{node.name} must be {what}, not IntegerScores"
     assert problem.why == "its command computes nothing else"
@@ -65,5 +65,5 @@ def test_another_exp_is_refused() -> None:
         for step in prepared.steps
     ]
     with pytest.raises(UnsupportedModel) as caught:
-        lower(Prepared(graph, steps, prepared.accumulator), ARRAY)
+        lower(dataclasses.replace(prepared, steps=steps), ARRAY)
     assert caught.value.problems[0].what.endswith("must be a table, not IntegerScores")

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "version", "erf", "templates"),
+    ("errors", "version", "erf", "windows", "templates"),
     ("ir", "numerics"),
     ("ops",),
     ("nn",),
@@ -33,13 +33,13 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 ALLOWED: dict[str, tuple[str, ...]] = {
     "ir": ("errors",),
     "numerics": ("errors",),
-    "ops": ("errors", "ir", "numerics", "erf"),
+    "ops": ("errors", "ir", "numerics", "erf", "windows"),
     "nn": ("errors", "ops"),
-    "machine": ("errors", "numerics"),
+    "machine": ("errors", "numerics", "windows"),
     "examples": ("nn",),
     "frontend": ("errors", "ir", "nn", "ops"),
     "quantization": ("errors", "ir", "numerics", "ops"),
-    "lower": ("errors", "ir", "machine", "ops"),
+    "lower": ("errors", "ir", "machine", "ops", "windows"),
     "boards": ("errors", "machine"),
     "rtl": ("errors", "numerics", "machine"),
     "store": ("errors", "version", "ir", "ops", "machine", "boards"),

@@ -76,7 +76,7 @@ def test_layer_norms_and_rms_norms_in_one_model(folder: Path) -> None:
     lowered = lower(graph, ArrayShape(rows=3, columns=4, depth=4, bus_bytes=8))
     kinds = {command.norm_rms for command in lowered.program.commands if command.norm_width}
     assert kinds == {0, 1}
-    harness = cosim.build(lowered.program.parameters, folder, trace=True)
+    harness = cosim.build(lowered.program.parameters, folder, trace=True, quick=True)
     _check_tensors(harness, lowered, graph, *_inputs(lowered, MIXED, 3))
 
 
@@ -92,7 +92,7 @@ def test_every_tensor_equals_golden_and_the_cycle_model_holds(
     graph = integer_vit(model)
     lowered = lower(graph, array)
     program = lowered.program
-    harness = cosim.build(program.parameters, folder, trace=True)
+    harness = cosim.build(program.parameters, folder, trace=True, quick=True)
     pictures, inputs = _inputs(lowered, model, 3)
     _check_tensors(harness, lowered, graph, pictures, inputs)
     for latency in (4, 40):
@@ -119,10 +119,8 @@ def test_a_machine_for_one_program_is_narrower_and_equal(name: str, array: Array
     assert fixed.build_id == general.build_id
     assert sum(fixed.field_bits.values()) < sum(general.field_bits.values()) // 3
     pictures, inputs = _inputs(lowered, model, 2)
-    found = [
-        cosim.build(parameters, folder, trace=True).run(lowered.image.pack(), inputs, memory=STALLED)
-        for parameters in (fixed, general)
-    ]
+    harnesses = [cosim.build(each, folder, trace=True, quick=True) for each in (fixed, general)]
+    found = [harness.run(lowered.image.pack(), inputs, memory=STALLED) for harness in harnesses]
     for picture, run, other in zip(pictures, *found, strict=True):
         cosim.check(lowered.program, run, evaluate(graph, picture))
         assert run.counters == other.counters
@@ -140,7 +138,7 @@ def test_packed_products_equal_golden(name: str, array: ArrayShape, folder: Path
     model = MODELS[name]
     graph = integer_vit(model)
     lowered = lower(graph, array)
-    harness = cosim.build(lowered.program.parameters, folder, target="xilinx", trace=True)
+    harness = cosim.build(lowered.program.parameters, folder, target="xilinx", trace=True, quick=True)
     pictures, inputs = _inputs(lowered, model, 2)
     for memory in (CALM, STALLED):
         for picture, run in zip(
@@ -167,7 +165,7 @@ def test_a_machine_in_front_of_a_memory_on_the_chip(name: str, array: ArrayShape
     graph = integer_vit(model)
     lowered = lower(graph, array)
     program = lowered.program
-    harness = cosim.build(program.parameters, folder, trace=True, near=True)
+    harness = cosim.build(program.parameters, folder, trace=True, near=True, quick=True)
     pictures, inputs = _inputs(lowered, model, 2)
     for memory in (CALM, STALLED):
         for picture, run in zip(

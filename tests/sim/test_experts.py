@@ -198,7 +198,7 @@ def simulate(
     """Consecutive images of different tasks, stalled and not, in the RTL; the cycle model beside it."""
     found = lowered(made, array, machine=machine)
     p = found.program.parameters
-    harness = cosim.build(p, folder, trace=True)
+    harness = cosim.build(p, folder, trace=True, quick=True)
     inputs = [found.program.input.pack(image, p.columns) for image in made.images[:4]]
     for memory in (cosim.MemoryTiming(latency=4), cosim.MemoryTiming(latency=40, stall=0.4, seed=3)):
         runs = harness.run(found.image.pack(), inputs, memory=memory, task_step=1, watchdog=1 << 14)
@@ -258,7 +258,7 @@ def test_a_task_that_is_none_is_an_error(folder: Path) -> None:
     found = lowered(made)
     p = found.program.parameters
     pixels = found.program.input.pack(made.images[0], p.columns)
-    harness = cosim.build(p, folder, trace=True)
+    harness = cosim.build(p, folder, trace=True, quick=True)
     first, second = harness.run(found.image.pack(), [pixels] * 2, task=0, task_step=1)
     assert (first.error, second.error) == (0, 0)
     with pytest.raises(UsageError, match=r"task must be in 0\.\.1, not 2"):

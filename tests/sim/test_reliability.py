@@ -54,6 +54,7 @@ class Rig:
 def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Rig:
     graph = integer_vit(TINY)
     lowered = lower(graph, ArrayShape(rows=2, columns=2, depth=2, bus_bytes=8, streamed=request.param))
+    # It runs for so many cycles that optimised code pays.
     harness = cosim.build(lowered.program.parameters, tmp_path_factory.mktemp("harness"), trace=True)
     pictures = images(TINY, 2)
     inputs = [lowered.program.input.pack(picture, 2) for picture in pictures]

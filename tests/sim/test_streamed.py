@@ -34,7 +34,7 @@ def _bytes_per_cycle(rows: int, folder: Path) -> float:
     for array in (resident, replace(resident, streamed=True, span=4)):
         lowered = lower(graph, array)
         program = lowered.program
-        harness = cosim.build(program.parameters, folder / f"{rows}_{array.streamed}", trace=True)
+        harness = cosim.build(program.parameters, folder / f"{rows}_{array.streamed}", trace=True, quick=True)
         memory = cosim.MemoryTiming(latency=64)
         run = harness.run(lowered.image.pack(), [program.input.pack(picture, 4)], memory=memory)[0]
         cosim.check(program, run, evaluate(graph, picture))

@@ -73,6 +73,7 @@ PLAIN = MachineParameters(
 SMALL = dataclasses.replace(PLAIN, rows=1, depth=2)
 RMS = dataclasses.replace(PLAIN, rms_norms=1)
 PARTS = dataclasses.replace(PLAIN, norm_parts=2)
+PRODUCTS = dataclasses.replace(PLAIN, products=1)
 EXPERTS = dataclasses.replace(PLAIN, experts=4, choices=2, queue_tokens=8, tasks=2)
 STREAMED = dataclasses.replace(PLAIN, workspace_units=4)
 WIDE = dataclasses.replace(PLAIN, columns=4, row_width=2)
@@ -153,6 +154,7 @@ SLOW: Mapping[str, Cases] = {
         "progress": lambda: DrainProgress(EXPERTS),
         "streams": lambda: DrainStreams(PLAIN),
         "multiply": lambda: MultiplyStage(PLAIN),
+        "multiply_products": lambda: MultiplyStage(PRODUCTS),
         "fill": lambda: OperandFill(STREAMED),
         "store": lambda: StoreWords(STREAMED),
     },
@@ -169,6 +171,7 @@ SLOW: Mapping[str, Cases] = {
         "registers": lambda: Registers(PLAIN),
         "sequencer": lambda: Sequencer(PLAIN),
         "sequencer_experts": lambda: Sequencer(EXPERTS),
+        "sequencer_products": lambda: Sequencer(PRODUCTS),
         "segments": lambda: Segments(8),
         "planner": lambda: Planner(EXPERTS),
         "constants": lambda: ConstantReader(2, 10),

@@ -16,21 +16,10 @@ from amaranth.lib.wiring import In, Out
 
 import hlsgen.sim
 from hlsgen.emit.rtl import convert
-from hlsgen.sim import verilator
+from hlsgen.sim import library, verilator
 
 FLUSH = 64
 """Vectors of zeros after the last one, so that every result comes out."""
-_OPTIONS = (
-    "--cc",
-    "--exe",
-    "--build",
-    "-O3",
-    "--no-timing",
-    "--no-assert",
-    "-Wno-fatal",
-    "-Wno-lint",
-    "--quiet",
-)
 
 
 def packed(*fields: Any) -> np.dtype:
@@ -104,9 +93,5 @@ def build(leaves: Leaves, stimulus: np.dtype, response: np.dtype, folder: Path) 
     models = sorted(Path(hlsgen.sim.__file__).with_name("models").glob("*.v"))
     (folder / "leaves.v").write_text(convert(leaves, "leaves") + "".join(map(Path.read_text, models)))
     shutil.copy(source, folder)
-    environ = verilator.environment()
-    environ["MAKEFLAGS"] += " VM_PARALLEL_BUILDS=0"  # one file: quicker, for a design this small
-    tool = shutil.which("verilator", path=environ["PATH"]) or "verilator"
-    names = ["--top-module", "leaves", "leaves.v", source.name, "-Mdir", "obj", "-o", "../leaves"]
-    verilator.run([tool, *_OPTIONS, *names], folder, environ)
+    library.build(folder, ("--top-module", "leaves", "leaves.v", source.name), "leaves")
     return LeafBench(folder / "leaves", stimulus, response)

@@ -16,24 +16,13 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.emit.ecp5.project import synthesis_scripts
 from hlsgen.emit.serial.memory_files import split_contents
-from hlsgen.sim import verilator
+from hlsgen.sim import library, verilator
 from hlsgen.sim.netlist import Netlist
 
 EPOCH = 64
 """Cycles for which the stimulus of a port keeps its character."""
 RESET = 400
 """Cycles from one reset to the next, about."""
-_OPTIONS = (
-    "--cc",
-    "--exe",
-    "--build",
-    "-O3",
-    "--no-timing",
-    "--no-assert",
-    "-Wno-fatal",
-    "-Wno-lint",
-    "--quiet",
-)
 
 
 @dataclass(frozen=True)
@@ -167,9 +156,5 @@ def _build(group: Group | Records, netlist: Netlist, text: str, folder: Path) ->
         bench + text + netlist.module + netlist.family.models(netlist.family.kinds)
     )
     shutil.copy(Path(__file__).with_suffix(".cpp"), folder / "main.cpp")
-    environ = verilator.environment()
-    environ["MAKEFLAGS"] += " VM_PARALLEL_BUILDS=0 OPT_FAST=-O0"  # the build takes longer than the run
-    tool = shutil.which("verilator", path=environ["PATH"]) or "verilator"
-    names = ["--top-module", "bench", "bench.v", "main.cpp", "-Mdir", "obj", "-o", "../bench"]
-    verilator.run([tool, *_OPTIONS, *names], folder, environ)
+    library.build(folder, ("--top-module", "bench", "bench.v", "main.cpp"), "bench", quick=True)
     return folder / "bench"

@@ -134,7 +134,7 @@ def test_the_cpp_writes_all_of_them(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["plain", "streamed"])
 def test_the_rtl_writes_all_of_them(name: str, tmp_path: Path) -> None:
     found = lowered(name)
-    harness = cosim.build(found.program.parameters, tmp_path, trace=True)
+    harness = cosim.build(found.program.parameters, tmp_path, trace=True, quick=True)
     columns = found.program.parameters.columns
     inputs = [found.program.input.pack(image, columns) for image in integers()]
     for memory in (cosim.MemoryTiming(latency=4), cosim.MemoryTiming(latency=40, stall=0.4, seed=3)):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from hlsgen.boards import Board
 from hlsgen.boards.families import ZYNQMP
@@ -16,6 +17,7 @@ from hlsgen.emit.render import module_ports, plain_text, render, safe_name
 from hlsgen.errors import Problem, UsageError
 from hlsgen.ir import Graph
 from hlsgen.machine.format.image import Image
+from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.format.program import Program
 
 FOLDER = "vivado"
@@ -94,38 +96,54 @@ def vivado_project(
                 fix="export for zcu102 or kv260",
             )
         )
-    ports = wrapper_ports(module_ports(verilog, top), top)
-    bus_bits = 8 * program.parameters.bus_bytes
-    led = board.ports.get("led")
     context = {
-        "board": board,
         "name": safe_name(name),
         "title": plain_text(name),
+        "input_shape": "x".join(map(str, graph.input_type.shape)),
+        **_board_facts(board, core_mhz),
+        **_top_facts(verilog, top, program.parameters),
+    }
+    project: dict[str, str | bytes] = {file: render(item, context) for file, item in TEMPLATES.items()}
+    project |= {FILE: licence(), f"{top}.v": verilog, **_drivers(graph, program, image, vectors)}
+    return {f"{FOLDER}/{path}": data for path, data in sorted(project.items())}
+
+
+def _board_facts(board: Board, core_mhz: float | None) -> dict[str, Any]:
+    """What the templates say of the board."""
+    led = board.ports.get("led")
+    return {
+        "board": board,
+        "core_mhz": core_mhz or board.core_mhz,
+        "led": led and {"site": led.pins[0], "attributes": sorted(led.attributes.items())},
+    }
+
+
+def _top_facts(verilog: str, top: str, machine: MachineParameters) -> dict[str, Any]:
+    """What the templates say of the machine and its ports; `UsageError` for other ports."""
+    bus_bits = 8 * machine.bus_bytes
+    return {
         "top": top,
         "wrapper": WRAPPER,
         "sources": [f"{top}.v", f"{WRAPPER}.v"],
-        "ports": ports,
+        "ports": wrapper_ports(module_ports(verilog, top), top),
         "constants": [Constant(name=key, value=value) for key, value in _CONSTANTS.items()],
         "port_bits": max(width for width in PORT_BITS if width <= max(bus_bits, PORT_BITS[0])),
-        "bus_bytes": program.parameters.bus_bytes,
-        "core_mhz": core_mhz or board.core_mhz,
-        "led": led and {"site": led.pins[0], "attributes": sorted(led.attributes.items())},
-        "build_id": f"{program.parameters.build_id:#010x}",
-        "input_shape": "x".join(map(str, graph.input_type.shape)),
+        "bus_bytes": machine.bus_bytes,
+        "build_id": f"{machine.build_id:#010x}",
     }
-    project: dict[str, str | bytes] = {file: render(item, context) for file, item in TEMPLATES.items()}
+
+
+def _drivers(graph: Graph, program: Program, image: Image, vectors: Vectors) -> dict[str, str | bytes]:
+    """The drivers in Python and C, and what they read: path below the project to contents."""
     packed = image.pack()
     facts = describe(graph, program, image) | {"image": image_facts(packed)}
-    project |= {
-        FILE: licence(),
-        f"{top}.v": verilog,
+    driver = c_driver(graph, program, image, vectors)
+    return {
         "driver/design.json": json.dumps(facts, indent=1) + "\n",
         "driver/image.bin": packed,
         "driver/vectors.npz": pack_vectors(vectors, program),
+        **{f"{C_DRIVER}/{path}": data for path, data in driver.items()},
     }
-    driver = c_driver(graph, program, image, vectors)
-    project |= {f"{C_DRIVER}/{path}": data for path, data in driver.items()}
-    return {f"{FOLDER}/{path}": data for path, data in sorted(project.items())}
 
 
 # The block design may merge and split bursts, and treats them as normal memory.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules for convolutions whose stride is their kernel: patches of the image, and 1x1 on tokens."""
+"""Rules for convolutions: patches of the image, and 1x1 on tokens."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import math
 from typing import Any
 
 from hlsgen.frontend.rules.layers import linear
+from hlsgen.frontend.rules.patches import overlapping
 from hlsgen.frontend.rules.rule import CallSite, computed, constant, rule
 from hlsgen.frontend.rules.terms import Refusal, Value
 
-_PATCHES_ONLY = "a patch embedding reads each pixel once; no other convolution has a place on the machine"
+_PATCHES_ONLY = "a convolution cuts the image into patches; no other has a place on the machine"
 
 
 def _each(value: Any, axes: int) -> tuple[int, ...]:
@@ -30,13 +31,17 @@ def convolution(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Value:
-    """A convolution that reads each element of its input once."""
+    """A convolution of the image, or one that reads each element of its input once."""
     weight = constant(weight, "the convolution's weight")
     kernel = tuple(map(int, weight.shape[2:]))
     axes = len(kernel)
     single = set(kernel) == {1}
     if padding == "valid" or (padding == "same" and single):
         padding = 0
+    moved = _each(stride, axes), (0,) * axes if isinstance(padding, str) else _each(padding, axes)
+    whole = axes == 2 and groups == 1 and not isinstance(padding, str) and set(_each(dilation, axes)) == {1}
+    if whole and isinstance(x, Value) and x.term is at.image and _cut(x, kernel, *moved):
+        return overlapping(at, x, weight, bias, *moved)
     wanted = [
         ("stride", kernel, _each(stride, axes)),
         ("padding", (0,) * axes, padding if isinstance(padding, str) else _each(padding, axes)),
@@ -58,6 +63,12 @@ def convolution(
     result = linear(at, windows(x, counts, kernel), weight.flatten(1), bias)
     last = len(counts)
     return result.map(lambda ids: ids.reshape(*counts, -1).permute(last, *range(last))[None])
+
+
+def _cut(x: Value, kernel: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...]) -> bool:
+    """Whether the patches overlap, have gaps, or leave some of the image out."""
+    exact = all(size % edge == 0 for size, edge in zip(x.shape[-2:], kernel, strict=True))
+    return len(x.shape) in (3, 4) and not (stride == kernel and not any(padding) and exact)
 
 
 def windows(x: Value, counts: tuple[int, ...], kernel: tuple[int, ...]) -> Value:

@@ -6,7 +6,8 @@ output by one more layer:
 
 - a linear layer that nothing else reads, and a sum of such ones, stay as they are;
 - a linear layer that is read inside as well is computed once more, for the output;
-- a norm, an activation, attention and a mean pass through a linear layer with the identity as its weight;
+- a norm, an activation, attention, a mean, a product and a transpose pass through a linear layer with the
+  identity as its weight;
 - the residual stream is added to the result of a linear layer of zeros, which reads its norm: an exact copy.
 """
 
@@ -25,6 +26,7 @@ from hlsgen.ops import Add, LayerNorm, Linear
 from hlsgen.ops.kinds import FloatOp, Part
 from hlsgen.ops.norm import Norm
 
+_FEATURES = (Part.NORM, Part.ACTIVATION, Part.ATTENTION, Part.MEAN, Part.PRODUCT, Part.TRANSPOSED)
 EPSILON = 1e-6
 """Of a norm that only a copy reads: its value does not matter."""
 
@@ -76,7 +78,7 @@ class Drained:
         part = op.part if isinstance(op, FloatOp) else None
         if part in (Part.STREAM, Part.SELECTED):
             return self._copy(term, name)
-        if part in (Part.NORM, Part.ACTIVATION, Part.ATTENTION, Part.MEAN):
+        if part in _FEATURES:
             return self._identity(term, name)
         raise inside(term)
 

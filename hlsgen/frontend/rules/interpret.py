@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from hlsgen.errors import Problem, TypeMismatch
 from hlsgen.frontend import rules
@@ -210,6 +211,7 @@ class Reader:
                 fix="pass it to hlsgen.nn.MoE as it is, and return the outputs of all tasks, in order",
                 intrinsic=True,
             )
+        args, kwargs = known_values(args), known_values(kwargs)
         if not _has_value((*args, *kwargs.values())):
             if not foldable(call.target):
                 raise unsupported(call.target)
@@ -247,6 +249,28 @@ class Reader:
         if isinstance(argument, list | tuple):
             return type(argument)(self._resolve(item) for item in argument)
         return argument
+
+
+def known_values(arguments: Any) -> Any:
+    """Arguments with every value of which no element is computed as a constant.
+
+    Such constants are float64, and so is every other one beside them.
+    """
+    leaves, spec = tree_flatten(arguments)
+    found = [_constant(x) if isinstance(x, Value) and _is_fixed(x) else x for x in leaves]
+    if any(isinstance(x, torch.Tensor) and x.dtype is torch.float64 for x in found):
+        found = [x.double() if isinstance(x, torch.Tensor) and x.is_floating_point() else x for x in found]
+    return tree_unflatten(found, spec)
+
+
+def _is_fixed(value: Value) -> bool:
+    return bool(value.ids.numel()) and int(value.ids.max()) < 0
+
+
+def _constant(value: Value) -> torch.Tensor:
+    """The elements of a value that are constants alone."""
+    zeros = torch.zeros(value.shape, dtype=torch.float64)
+    return zeros if value.offset is None else value.offset.clone()
 
 
 def _has_value(arguments: Sequence[Any]) -> bool:

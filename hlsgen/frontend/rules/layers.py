@@ -9,12 +9,13 @@ import numpy as np
 import torch
 
 from hlsgen.frontend.rules.affine import add
+from hlsgen.frontend.rules.arrange import matrix
 from hlsgen.frontend.rules.patches import embedded, image_linear
 from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rule
+from hlsgen.frontend.rules.talking import Mixed, mixed
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Value
-from hlsgen.frontend.rules.tokens import Operand, matrix, of_input, operand, owners
-from hlsgen.ops import Add, AddConstant, Combine, LayerNorm, Linear, Mean, Select
-from hlsgen.ops.norm import Norm
+from hlsgen.frontend.rules.tokens import Operand, apart, of_input, operand, owners
+from hlsgen.ops import Add, AddConstant, Combine, Linear, Mean, Scores, Select, Softmax
 
 
 @rule("aten.linear.default")
@@ -24,10 +25,12 @@ def linear(at: CallSite, x: Any, weight: Any, bias: Any = None) -> Value:
     bias = None if bias is None else constant(bias, "the linear layer's bias")
     if x.term is at.image:
         return image_linear(at, x, weight, bias)
-    if isinstance(x.term.op, Join):
+    if isinstance(x.term.op, Scores | Softmax | Mixed) and (heads := mixed(at, x, weight, bias)) is not None:
+        return heads
+    if isinstance(x.term.op, Join) and apart(matrix(x)) is None:
         return _of_joined(at, x, weight, bias)
-    if x.term.is_embedding:
-        return embedded(at, x, weight, bias)
+    if x.term.is_embedding and (found := _of_patches(at, x, weight, bias)) is not None:
+        return found
     found = operand(at.terms, x)
     matrix_, vector = array(weight), np.zeros(len(weight), np.float32) if bias is None else array(bias)
     rest = None
@@ -39,6 +42,20 @@ def linear(at: CallSite, x: Any, weight: Any, bias: Any = None) -> Value:
         op, inputs = _after(op, term.op), term.inputs
     value = at.emit(op, inputs, at.name("linear", parameter=1), (*x.shape[:-1], len(weight)))
     return value if rest is None else value.plus(rest.reshape(value.shape))
+
+
+def _of_patches(at: CallSite, x: Value, weight: torch.Tensor, bias: torch.Tensor | None) -> Value | None:
+    """A linear layer on the patch embedding, one layer for both; None: its rows are channels."""
+    try:
+        return embedded(at, x, weight, bias)
+    except Refusal:
+        try:
+            at.settle(x)
+        except Refusal:
+            pass
+        else:
+            return None
+        raise
 
 
 def _taken(
@@ -100,42 +117,3 @@ def addmm(at: CallSite, bias: Any, x: Any, weight: Any, *, beta: float = 1, alph
     if beta != 1 or alpha != 1:
         raise Refusal(f"addmm alpha and beta must be 1, not {alpha!r} and {beta!r}")
     return linear(at, x, constant(weight, "the weight").T, bias)
-
-
-@rule("aten.layer_norm.default")
-def layer_norm(
-    at: CallSite,
-    x: Any,
-    shape: list[int],
-    weight: Any = None,
-    bias: Any = None,
-    eps: float = 1e-5,
-    _: bool = True,
-) -> Value:
-    """Layer norm over the last axis."""
-    x = computed(x, "the layer norm's input")
-    if len(shape) != 1:
-        raise Refusal(f"layer norm must be over the channels, not over {len(shape)} axes")
-    gamma = torch.ones(shape[0]) if weight is None else constant(weight, "the layer norm's weight")
-    beta = torch.zeros(shape[0]) if bias is None else constant(bias, "the layer norm's bias")
-    op = LayerNorm(gamma=array(gamma), beta=array(beta), eps=float(eps))
-    return normalised(at, op, x, at.name("layer_norm", parameter=2))
-
-
-@rule("aten.native_layer_norm.default")
-def native_layer_norm(
-    at: CallSite, x: Any, shape: list[int], weight: Any, bias: Any, eps: float
-) -> tuple[Value, None, None]:
-    """What torch decomposes a layer norm to."""
-    return layer_norm(at, x, shape, weight, bias, eps), None, None
-
-
-def normalised(at: CallSite, op: Norm, x: Value, name: str) -> Value:
-    """A norm of tokens: a factor in front of it changes only its eps, or its sign."""
-    found = operand(at.terms, x)
-    if found.factor is None or found.offset is not None:
-        at.settle(x)  # tells what is wrong with it
-        raise Refusal("a constant in front of a norm has no place")
-    if found.factor != 1.0:
-        op = op.of_scaled(found.factor)
-    return at.emit(op, (found.term,), name, x.shape)

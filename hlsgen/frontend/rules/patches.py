@@ -10,10 +10,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from hlsgen.frontend.read.places import identifier
+from hlsgen.frontend.rules.arrange import matrix
 from hlsgen.frontend.rules.rule import CallSite, array
 from hlsgen.frontend.rules.terms import Refusal, Value
-from hlsgen.frontend.rules.tokens import by_column, match_patches, matrix, patch_linear
-from hlsgen.ops import Linear
+from hlsgen.frontend.rules.tokens import by_column, match_patches, patch_linear
+from hlsgen.ops import Linear, Patches
 
 
 def image_linear(at: CallSite, x: Value, weight: torch.Tensor, bias: torch.Tensor | None) -> Value:
@@ -44,6 +46,44 @@ def image_linear(at: CallSite, x: Value, weight: torch.Tensor, bias: torch.Tenso
     return _shifted(Value(term, numbers), rows.offset, weight, bias).map(
         lambda part: part.reshape(*x.shape[:-1], width)
     )
+
+
+def overlapping(
+    at: CallSite,
+    x: Value,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+) -> Value:
+    """A convolution of the image with any stride and padding: [1, D, rows, columns]."""
+    x = x if len(x.shape) == 4 else x.map(lambda part: part[None])
+    channels, height, width = at.image.shape
+    if not torch.equal(x.ids.flatten(), torch.arange(at.image.size)) or x.shape[1:] != at.image.shape:
+        raise Refusal(
+            "a convolution whose patches overlap must read the image as it is",
+            why="the patches are cut when the image is packed for the machine",
+        )
+    scale = torch.as_tensor(x.scale, dtype=torch.float64).expand(x.shape).reshape(channels, -1)
+    if not bool((scale == scale[:, :1]).all()):
+        raise Refusal("the pixels of a channel must have one factor", why="it becomes a part of the weights")
+    op = Patches(patch=tuple(weight.shape[2:]), stride=stride, padding=padding)  # type: ignore[arg-type]
+    rows, columns = (window.count for window in op.windows(height, width))
+    if min(rows, columns) < 1:
+        raise Refusal(f"image {height}x{width} must hold a kernel of {'x'.join(map(str, op.patch))}")
+    cut = at.terms.cached(
+        ("patches", op.patch, op.stride, op.padding),
+        lambda: at.terms.make(op, (at.image,), "patches", at.call.source),
+    )
+    moved = array(weight.double() * scale[:, 0, None, None]).reshape(len(weight), -1)
+    layer = Linear(weight=moved, bias=np.zeros(len(moved)))
+    term = at.terms.make(layer, (cut,), identifier(at.name("patch_embed", parameter=1)), at.call.source)
+    value = Value(term, torch.arange(rows * columns * len(moved)).reshape(-1, len(moved)))
+    if x.offset is not None:  # zeros beyond the image have none
+        fixed = torch.nn.functional.conv2d(x.offset, weight.double(), stride=stride, padding=padding)
+        value = value.plus(fixed.reshape(len(moved), -1).T)
+    value = value if bias is None else value.plus(bias)
+    return value.map(lambda part: part.T.reshape(1, len(moved), rows, columns))
 
 
 def _plain(rows: Value, inverse: np.ndarray) -> bool:

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from hlsgen.frontend.rules.arrange import absorbed
 from hlsgen.frontend.rules.routing import Best, other
 from hlsgen.frontend.rules.rule import CallSite, computed, rule
+from hlsgen.frontend.rules.scores import as_product
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Unknown, Value
 from hlsgen.frontend.rules.tokens import source
 from hlsgen.ops import Activation
@@ -76,6 +78,7 @@ class Root:
 
 def root(terms: Terms, value: Value) -> Root:
     """The term and the function of its elements that a value is; raises `Refusal`."""
+    value = as_product(terms, value)
     for term in value.term.inputs if isinstance(value.term.op, Join) else (value.term,):
         source(terms, terms.value(term))  # no image, no attention scores
     scale, offset = _number(value.scale), _number(value.offset)
@@ -90,30 +93,6 @@ def root(terms: Terms, value: Value) -> Root:
     if offset == 0.0:
         return Root(term, value.ids, text, scale)
     return Root(term, value.ids, compose(f"add(mul(x, {scale!r}), {offset!r})", text))
-
-
-def absorbed(terms: Terms, value: Value) -> Value:
-    """The value with its factor and its offset for each channel in the layer that makes it."""
-    width = value.term.shape[-1]
-    columns = value.ids % width
-    scale = _by_channel(columns, torch.as_tensor(value.scale, dtype=torch.float64), 1.0, width)
-    zeros = torch.zeros((), dtype=torch.float64)
-    offset = _by_channel(columns, zeros if value.offset is None else value.offset, 0.0, width)
-    term = terms.multiplied(value.term, scale.numpy())
-    return Value(terms.shifted(term, offset[None] if bool(offset.any()) else None), value.ids)
-
-
-def _by_channel(columns: torch.Tensor, wanted: torch.Tensor, default: float, width: int) -> torch.Tensor:
-    """A constant [width] such that each element has the wanted one of its column."""
-    found = torch.full((width,), default, dtype=torch.float64)
-    wanted = wanted.expand(columns.shape)
-    found[columns] = wanted
-    if not torch.equal(found[columns], wanted):
-        raise Refusal(
-            "a constant under a function must be the same for every token",
-            why="it becomes part of the weights of the layer before",
-        )
-    return found
 
 
 def _behind(terms: Terms, term: Term) -> tuple[Term, str]:
@@ -155,6 +134,17 @@ def applied(at: CallSite, x: Any, text: str) -> Value:
         return other(at, x, "sigmoid")
     found = root(at.terms, x)
     return emitted(at, found, _composed(_text(text), found.whole))
+
+
+def folded(at: CallSite, value: Value) -> Value:
+    """An activation's result with the number that is added to it as a part of the function."""
+    if not isinstance(value.term.op, Activation) or value.offset is None:
+        return value
+    try:
+        found = root(at.terms, value)
+    except Refusal:
+        return value
+    return emitted(at, found, found.whole)
 
 
 def _composed(outer: str, inner: str) -> str:

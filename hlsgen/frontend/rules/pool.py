@@ -11,9 +11,10 @@ import torch
 from hlsgen.frontend.rules.affine import add
 from hlsgen.frontend.rules.routing import Routing, summed
 from hlsgen.frontend.rules.rule import CallSite, computed, constant, rule
+from hlsgen.frontend.rules.talking import Mixed
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Value
 from hlsgen.frontend.rules.tokens import operand
-from hlsgen.ops import Linear, Mean, Scores, Softmax
+from hlsgen.ops import Linear, Mean, Softmax
 
 
 @rule("aten.dropout.default", "aten.feature_dropout.default", "aten.dropout_.default")
@@ -35,7 +36,7 @@ def mean(at: CallSite, x: Value, dim: Any, keepdim: bool = False, *, dtype: Any 
     if dtype not in (None, torch.float32):
         raise Refusal(f"mean must stay float32, not {dtype}")
     axes = sorted({axis % len(x.shape) for axis in (dim if isinstance(dim, list | tuple) else (dim,))})
-    if isinstance(x.term.op, Scores | Softmax):
+    if isinstance(x.term.op, Softmax | Mixed):
         raise Refusal("attention weights are averaged", why="they never leave the machine")
     if isinstance(x.term.op, Join):
         return _over_join(at, x, axes, keepdim)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from hlsgen.frontend.read.export import Call, Export, Ref
-from hlsgen.frontend.rules.layers import normalised
+from hlsgen.frontend.rules.norms import normalised
 from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rewrite, rule
 from hlsgen.frontend.rules.terms import Refusal, Value
 from hlsgen.frontend.rules.views import CASTS, SAME
@@ -113,7 +113,10 @@ class _Norms:
         """A number, or a constant tensor of one."""
         argument = self._plain(argument)
         if isinstance(argument, Ref):
-            return float(self._constants[argument.name].tensor.item())
+            tensor = self._constants[argument.name].tensor
+            if tensor.numel() != 1:
+                raise _Other
+            return float(tensor.item())
         if isinstance(argument, bool) or not isinstance(argument, int | float):
             raise _Other
         return float(argument)

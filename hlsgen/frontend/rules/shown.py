@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Value
+from hlsgen.frontend.rules.arrange import lies, matrix
+from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Unknown, Value
 from hlsgen.frontend.rules.tokens import operand, settle, source
 from hlsgen.ir import View
 from hlsgen.ops import Linear
@@ -26,12 +27,22 @@ def output(terms: Terms, value: Value, name: str) -> tuple[Term, View | None]:
     Raises `Refusal` with what is wrong with it as tokens.
     """
     try:
+        if not isinstance(value.term.op, Unknown | Join) and value.term.op is not None and _across(value):
+            return _viewed(terms, source(terms, value), name)  # the host's order costs no command
+    except Refusal:
+        pass
+    try:
         return _tokens(terms, value, name), None
     except Refusal as refusal:
         try:
             return _viewed(terms, source(terms, value), name)
         except Refusal:
             raise refusal from None
+
+
+def _across(value: Value) -> bool:
+    """Whether the elements are a layer's, and no rows of it."""
+    return int(value.ids.min()) >= 0 and not lies(matrix(value).ids, value.term.shape[-1])
 
 
 def _tokens(terms: Terms, value: Value, name: str) -> Term:

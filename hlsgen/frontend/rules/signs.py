@@ -8,7 +8,9 @@ import torch
 from hlsgen.frontend.read.export import Call, uses
 from hlsgen.frontend.rules.site import ATTENTION, Site, differs_by_token, is_causal, short
 
-NORMS = frozenset(["layer_norm", "rms_norm", "_fused_rms_norm", "norm", "linalg_vector_norm", "normalize"])
+NORMS = frozenset(
+    ["layer_norm", "rms_norm", "_fused_rms_norm", "norm", "linalg_vector_norm", "normalize", "unit_norm"]
+)
 CONVOLUTIONS = frozenset(["conv1d", "conv2d", "conv3d", "_convolution", "convolution"])
 PRODUCTS = frozenset(["matmul", "bmm", "mm", "einsum", "baddbmm"])
 UP = frozenset(

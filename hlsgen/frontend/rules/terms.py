@@ -20,7 +20,7 @@ import torch
 from hlsgen.errors import HlsgenError
 from hlsgen.frontend.read.places import identifier
 from hlsgen.ir import Op, Source, TensorType
-from hlsgen.ops import Activation, Add, AddConstant, Linear, Patches, Select
+from hlsgen.ops import Activation, Add, AddConstant, Constant, Linear, Matmul, Patches, Select, Transpose
 from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
 
 
@@ -171,6 +171,11 @@ class Terms:
     made: list[Term] = field(default_factory=list)
     _cache: dict[Hashable, Term] = field(default_factory=dict)
 
+    @property
+    def image(self) -> Term:
+        """The input: the first term."""
+        return self.made[0]
+
     def new(
         self, op: Op | None, inputs: tuple[Term, ...], name: str, source: Source, kind: TensorType
     ) -> Term:
@@ -230,6 +235,20 @@ class Terms:
             raise Refusal("the image is used outside the patch embedding")
         return self.make(term.op, inputs, term.name, term.source)
 
+    def constant(self, op: Constant, name: str, source: Source) -> Term:
+        """Rows that are the same for every image; equal ones are one term."""
+        key = ("constant", op.value.shape, op.value.tobytes())
+        return self.cached(key, lambda: self.make(op, (self.image,), name, source))
+
+    def product(self, left: Constant, right: Term) -> Term:
+        """A constant [M, T] times a term [T, N]: tokens mixed by fixed numbers."""
+        matrix = self.constant(left, f"{right.name}_rows", right.source)
+        op = Matmul(heads=1, transposed=False, scale=1.0)
+        return self.cached(
+            ("product", matrix, right),
+            lambda: self.make(op, (matrix, right), f"{right.name}_placed", right.source),
+        )
+
     def join(self, terms: tuple[Term, ...], source: Source) -> Term:
         """All elements of several terms as one."""
         kind = TensorType((sum(term.size for term in terms),))
@@ -260,6 +279,10 @@ class Terms:
         if isinstance(op, FloatOp) and op.part is Part.MIXTURE:
             new: Op | None = op
             inputs = (self.scaled(inputs[0], factor), *inputs[1:])
+        elif isinstance(op, Transpose):
+            new, inputs = op, (self.scaled(inputs[0], factor),)
+        elif isinstance(op, Matmul) and factor < 0:
+            new, inputs = op.times(-factor), (inputs[0], self.scaled(inputs[1], -1.0))
         elif is_head_sum(term):
             new, inputs = op, tuple(self.scaled(part, factor) for part in inputs)
         else:
@@ -276,18 +299,23 @@ class Terms:
         """The term plus an offset [T, N] that is the same for every token, folded into its bias."""
         if offset is None:
             return term
+        if isinstance(term.op, Transpose):
+            before = offset.reshape(len(offset), term.op.heads, -1).permute(2, 1, 0).flatten(1)
+            return self._again(term, self.shifted(term.inputs[0], before))
         row = offset[0].numpy()
         if not bool((offset == offset[0]).all()):
-            return self._placed(term, offset)
+            return self.shifted_by_token(term, offset)
         if isinstance(term.op, Add) and isinstance(term.inputs[-1].op, Linear):
             inputs = (*term.inputs[:-1], self.shifted(term.inputs[-1], offset))
             return self._instead(("shifted", term, row.tobytes()), term.op, term, inputs)
         new = term.op.plus(row) if isinstance(term.op, FloatOp) else None
+        if isinstance(term.op, Matmul):
+            return self.shifted_by_token(term, offset)
         if new is None:
             raise _nowhere()
         return self._instead(("shifted", term, row.tobytes()), new, term, term.inputs)
 
-    def _placed(self, term: Term, offset: torch.Tensor) -> Term:
+    def shifted_by_token(self, term: Term, offset: torch.Tensor) -> Term:
         """The term plus a constant for each token, where a residual stream may begin."""
         if not (isinstance(term.op, FloatOp) and term.op.part in TOKENS):
             raise _nowhere()
@@ -299,7 +327,13 @@ class Terms:
 
     def multiplied(self, term: Term, factors: np.ndarray) -> Term:
         """The term times one factor per column."""
+        if isinstance(term.op, Transpose | Matmul) and (before := _passed(term, factors)) is not None:
+            inputs = (*term.inputs[:-1], self.multiplied(term.inputs[-1], before))
+            return self._instead(("multiplied", term, factors.tobytes()), term.op, term, inputs)
         new = term.op.times_columns(factors) if isinstance(term.op, FloatOp) else None
+        if isinstance(term.op, Transpose | Matmul):
+            diagonal = Linear(weight=np.diag(factors), bias=np.zeros(len(factors)))
+            return self._instead(("multiplied", term, factors.tobytes()), diagonal, term, (term,))
         if new is None:
             raise Refusal(
                 "multiplication by a constant tensor has no place here",
@@ -310,6 +344,18 @@ class Terms:
     def _instead(self, key: Hashable, op: Op, term: Term, inputs: tuple[Term, ...]) -> Term:
         """The term made for `key`: `op` with the name and place of `term`."""
         return self.cached(key, lambda: self.make(op, inputs, term.name, term.source))
+
+
+def _passed(term: Term, factors: np.ndarray) -> np.ndarray | None:
+    """Factors per column of the last input that are those of the result of a transpose or a product."""
+    op = term.op
+    if isinstance(op, Matmul) and not op.transposed:
+        return factors
+    if not isinstance(op, Transpose | Matmul):
+        return None
+    each = factors.reshape(op.heads, -1)
+    width = term.inputs[-1].shape[-1] // op.heads
+    return np.repeat(each[:, 0], width) if bool((each == each[:, :1]).all()) else None
 
 
 def _nowhere() -> Refusal:

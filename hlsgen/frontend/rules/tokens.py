@@ -3,32 +3,32 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from hlsgen.frontend.read.places import identifier
+from hlsgen.frontend.rules.arrange import LAYOUT, matrix, split, transposed, turned
+from hlsgen.frontend.rules.scores import as_product
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Unknown, Value
 from hlsgen.ir import Source, TensorType
-from hlsgen.ops import AddConstant, Linear, Patches, Scores
+from hlsgen.ops import Add, AddConstant, Constant, Linear, Patches, Scores
 from hlsgen.ops.kinds import FloatOp
-
-_LAYOUT = "the elements do not lie in token order here"
-
-
-def matrix(value: Value) -> Value:
-    """The value as [T, N]: every axis but the last is tokens."""
-    return value.map(lambda x: x.reshape(-1, x.shape[-1]))
 
 
 def settle(terms: Terms, value: Value, name: str = "") -> Term:
     """The term that equals `value` seen as [T, N]; `name` is for a new part of a split linear layer."""
-    value = source(terms, matrix(value))
+    value = matrix(value)
+    if (runs := apart(value)) is not None:
+        return gathered(terms, value, runs)
+    value = source(terms, value)
     if isinstance(value.term.op, Unknown):
         return replace(value.term, type=TensorType(value.shape))
     if value.term.is_embedding:
         return embedding(terms, value)
+    value = turned(terms, value)
     rows, columns = split(value)
     term = value.term
     if columns is not None:
@@ -73,6 +73,7 @@ def operand(terms: Terms, value: Value, name: str = "") -> Operand:
         value = source(terms, matrix(value))
         if value.term.is_embedding:
             raise
+        value = turned(terms, value)
         rows, columns = split(value)
         term = terms.rows(value.term, rows.start, rows.stop)
         return Operand(term, columns, by_column(value), value.offset)
@@ -103,8 +104,14 @@ def source(terms: Terms, value: Value) -> Value:
             why="its gates weigh the results of experts, nothing else",
             fix="use hlsgen.nn.MoE, or leave out a softmax over classes: the largest logit is the same class",
         )
-    if isinstance(op, Scores) or (len(value.term.shape) == 3 and not isinstance(op, Unknown)):
-        raise Refusal("attention scores are used outside softmax and the product with the values")
+    if isinstance(op, Scores):
+        return as_product(terms, value)
+    if len(value.term.shape) == 3 and not isinstance(op, Unknown):
+        raise Refusal(
+            "attention weights are used outside the product with the values",
+            why="the machine divides by the sum of a row in that product, and nowhere else",
+            fix="multiply them by the values first, or take a function of each score instead of softmax",
+        )
     return value
 
 
@@ -122,24 +129,57 @@ def of_input(value: Value, index: int) -> Value:
     return Value(inputs[index], ids, value.scale, value.offset)
 
 
-def split(value: Value) -> tuple[range, np.ndarray | None]:
-    """The tokens and the columns, None for all in order, that the ids [T, N] pick."""
-    ids, width = value.ids.numpy(), value.term.shape[-1]
-    start = int(ids[0, 0]) // width
-    columns = ids[0] - start * width
-    expected = (start + np.arange(len(ids)))[:, None] * width + columns
-    if columns.min() < 0 or columns.max() >= width or not np.array_equal(ids, expected):
-        if ids.min() < 0:
-            raise Refusal(
-                "constants are joined to computed tokens",
-                why="class and register tokens are part of the patch embedding, before the first block",
+def apart(value: Value) -> list[tuple[int, slice]] | None:
+    """The runs of rows [T, N] of one layer each, with the layer's number, -1 for constants.
+
+    None where there is only one run, where a row mixes layers, or where constants stand before patches.
+    """
+    if value.term.is_embedding or len(value.ids) < 2:
+        return None
+    joined = isinstance(value.term.op, Join)
+    owner = owners(value) if joined else torch.where(value.ids < 0, -1, 0)
+    if not bool((owner == owner[:, :1]).all()) or bool((owner[1:, 0] == owner[0, 0]).all()):
+        return None
+    first = owner[:, 0]
+    if joined and any(value.term.inputs[i].is_embedding for i in first.unique().tolist() if i >= 0):
+        return None
+    starts = [0, *((first[1:] != first[:-1]).nonzero()[:, 0] + 1).tolist(), len(first)]
+    return [(int(first[i]), slice(i, j)) for i, j in itertools.pairwise(starts)]
+
+
+def run_of(value: Value, owner: int, rows: slice) -> Value | torch.Tensor:
+    """One of the runs that `apart` finds: a value of one layer, or a constant [t, N]."""
+    part = value.map(lambda ids: ids[rows])
+    if owner < 0:
+        return torch.zeros(part.shape, dtype=torch.float64) if part.offset is None else part.offset
+    return of_input(part, owner) if isinstance(value.term.op, Join) else part
+
+
+def gathered(terms: Terms, value: Value, runs: list[tuple[int, slice]]) -> Term:
+    """Rows of several layers and of constants as one tensor [T, N].
+
+    Each run is put into its place by a product with a matrix of zeros and ones; the constants are added.
+    """
+    total: Term | None = None
+    constant = np.zeros(value.shape)
+    for owner, rows in runs:
+        part = run_of(value, owner, rows)
+        if isinstance(part, torch.Tensor):
+            constant[rows] = part.numpy()
+            continue
+        term = settle(terms, part)
+        place = np.zeros((len(value.ids), len(part.ids)))
+        place[rows] = np.eye(len(part.ids))
+        put = terms.product(Constant(value=place), term)
+        total = (
+            put
+            if total is None
+            else terms.cached(
+                ("gathered", total, put), lambda a=total, b=put: terms.make(Add(), (a, b), b.name, b.source)
             )
-        raise Refusal(
-            _LAYOUT,
-            why="each row must be one token, all rows a contiguous range of tokens with the same channels",
         )
-    whole = np.array_equal(columns, np.arange(width))
-    return range(start, start + len(ids)), None if whole else columns
+    assert total is not None
+    return terms.shifted_by_token(total, torch.from_numpy(constant)) if constant.any() else total
 
 
 def by_column(value: Value) -> float | np.ndarray:
@@ -168,15 +208,22 @@ def embedding(terms: Terms, value: Value) -> Term:
     """patches -> linear -> add_constant for tokens [T, N]: constant prefix tokens, then all patches."""
     linear, ids = value.term, value.ids
     rows, width = ids.shape
+    if width > 1 and int(ids[0, -1] - ids[0, -2]) == linear.shape[-1]:
+        heads = len((ids[ids >= 0] % linear.shape[-1]).unique()) // rows or 1
+        if width % heads == 0:
+            upright = value.map(lambda x: x.reshape(rows, heads, -1).permute(2, 1, 0).flatten(1))
+            return transposed(terms, embedding(terms, upright), heads)
     prefix = int((ids < 0).all(-1).sum())
     patches = linear.shape[0]
-    whole = torch.arange(patches * linear.shape[1]).reshape(patches, -1)
-    if rows != prefix + patches or width != linear.shape[1] or not torch.equal(ids[prefix:], whole):
+    columns = ids[-1] % linear.shape[1]
+    whole = torch.arange(patches)[:, None] * linear.shape[1] + columns
+    if rows != prefix + patches or not torch.equal(ids[prefix:], whole):
         raise Refusal(
             "tokens must be constant tokens followed by all patches in raster order",
             why="the machine writes the patch embedding once, prefix tokens first",
             fix="concatenate class and register tokens in front of the patches, and select after the blocks",
         )
+    linear = _some_columns(terms, linear, columns.numpy())
     offset = value.offset if value.offset is not None else torch.zeros(ids.shape, dtype=torch.float64)
     constant, scale = offset.numpy(), by_column(value)
     key = scale.tobytes() if isinstance(scale, np.ndarray) else scale
@@ -185,7 +232,7 @@ def embedding(terms: Terms, value: Value) -> Term:
         before = linear.inputs[0]
         cut = before.op
         if prefix and isinstance(cut, Patches):
-            cut = Patches(patch=cut.patch, prefix=prefix)
+            cut = replace(cut, prefix=prefix)
             before = terms.cached(
                 ("prefix", before, prefix), lambda: terms.make(cut, before.inputs, before.name, before.source)
             )
@@ -202,9 +249,19 @@ def embedding(terms: Terms, value: Value) -> Term:
     return terms.cached(("tokens", linear, key, prefix, constant.tobytes()), build)
 
 
+def _some_columns(terms: Terms, term: Term, columns: np.ndarray) -> Term:
+    """The patch embedding with some of its columns; itself where they are all in order."""
+    if np.array_equal(columns, np.arange(term.shape[-1])):
+        return term
+    op = _linear(term)
+    part = Linear(weight=op.weight[columns], bias=op.bias[columns])
+    key = ("columns of patches", term, columns.tobytes())
+    return terms.cached(key, lambda: terms.make(part, term.inputs, term.name, term.source))
+
+
 def _linear(term: Term) -> Linear:
     if not isinstance(term.op, Linear):
-        raise Refusal(_LAYOUT)
+        raise Refusal(LAYOUT)
     return term.op
 
 

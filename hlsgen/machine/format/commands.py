@@ -31,6 +31,8 @@ class Product(IntEnum):
 
     WEIGHTS = 0  # the weight ring
     ATTENTION = 1  # the key memory for scores, the value memory for contexts
+    KEYS = 2  # the key memory, transposed: result column c is the product with key c
+    VALUES = 3  # the value memory: operand element k meets value k
 
 
 class Drain(IntEnum):
@@ -71,7 +73,7 @@ class Command:
     """
 
     load: Load = field(3, Load.ROWS, "how LOAD makes operand rows")
-    product: Product = field(1, Product.WEIGHTS, "what MULTIPLY multiplies them by")
+    product: Product = field(2, Product.WEIGHTS, "what MULTIPLY multiplies them by")
     drain: Drain = field(3, Drain.REQUANTIZE, "what DRAIN does with an accumulator row")
     target: Target = field(3, Target.FEATURES, "where DRAIN writes")
     stream_addend: int = field(1, 0, "the addend comes from the addend stream (1) or the residual memory (0)")
@@ -88,26 +90,33 @@ class Command:
     k_words: int = field(16, 1, "words that LOAD writes for a row; attention: for a query row")
     k_steps: int = field(16, 1, "steps that MULTIPLY takes for a block; attention: for a block of scores")
     sweeps: int = field(
-        16, 1, "how many sweeps: column blocks whose weights lie in the ring together; attention: 1"
+        16,
+        1,
+        "how many sweeps: column blocks whose weights lie in the ring together; keys, values: one for each "
+        "head; attention: 1",
     )
     blocks: int = field(16, 1, "column blocks of a sweep; attention: of a row of scores, ceil(keys/C)")
     extra: int = field(16, 0, "so many sweeps, the first ones, have one block more")
     source: int = field(
         20,
         0,
-        "row t, word w is read at source + t*source_stride + w; attention: + head*head_words",
+        "row t, word w of sweep or head o is read at source + o*outer_source + t*source_stride + w",
         varies=True,
     )
     source_stride: int = field(16, 0, "words from a row to the next one")
     target_base: int = field(
         20,
         0,
-        "row t, block b goes to target_base + t*target_stride + b; contexts: + head*head_words",
+        "row t, block b goes to target_base + t*target_stride + b; contexts: + head*head_words; where "
+        "`outer_target` is set, block b of sweep o: + o*outer_target",
         varies=True,
     )
     target_stride: int = field(16, 0, "words from a row to the next one")
     addend_base: int = field(
-        20, 0, "row t, block b is added from addend_base + t*target_stride + b", varies=True
+        20,
+        0,
+        "a result is added to the word that lies as far behind it as it lies behind target_base",
+        varies=True,
     )
     low: int = field(16, -128, "least requantized value, before table or addition", signed=True, varies=True)
     high: int = field(
@@ -157,6 +166,11 @@ class Command:
         16, 0, "64-byte units of its constants; only where it may be skipped", varies=True
     )
     constant_words: int = field(16, 0, "words of the command's constants", orders=True)
+    outer_source: int = field(16, 0, "words from a sweep's, or a head's, part of a row to the next one's")
+    outer_target: int = field(
+        20, 0, "words from a sweep's rows of results to the next one's; 0: a row has the results of all"
+    )
+    shared: int = field(6, 0, "so many heads more have the same keys and values as a head")
     norm_rms: int = field(1, 0, "`numerics.layer_norm` leaves a row's mean where it is: an RMS norm")
 
     def __post_init__(self) -> None:
@@ -172,6 +186,10 @@ class Command:
     def runs_for(self, task: int) -> bool:
         """Whether the command belongs to `task`; bit t of `tasks` stands for task t, 0 for all."""
         return not self.tasks or bool(self.tasks >> task & 1)
+
+    def place(self, head: int) -> int:
+        """Which of the heads in the key and value memories serves head `head`."""
+        return head // (self.shared + 1)
 
     def counts(self, key: Any) -> Any:
         """Whether a key exists, or for each of an array: what lies beyond `keys` does not count."""

@@ -331,12 +331,17 @@ def trace_places(view: Any, records: np.ndarray) -> tuple[np.ndarray, np.ndarray
     word, row = (records[name].astype(np.int64)[:, None] for name in ("word", "row"))
     head = records["head"].astype(np.int64)[:, None]
     if view.heads and view.kind == PLAIN:
-        head, word = word // view.head_words, word % view.head_words
+        head, word = head + word // view.head_words, word % view.head_words
     column = word * columns + np.arange(columns)[None, :]
+    real = column < view.columns
+    if view.run:
+        part, place = column // view.run, column % view.run
+        column = part * view.run_columns + place
+        real = (place < view.run_columns) & (column < view.columns)
     if view.heads and view.head_first:
         first = (head * view.rows + row) * view.columns
     elif view.heads:
         first = (row * view.heads + head) * view.columns
     else:
         first = row * view.columns
-    return first + column, column < view.columns
+    return first + column, real

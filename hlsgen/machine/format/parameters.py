@@ -16,8 +16,16 @@ SECTION_ALIGN = 64
 """Bytes to which every section of an Image, the input and the output are padded."""
 
 
-_MAY_BE_ZERO = ("workspace_units", "experts", "choices", "queue_tokens", "rms_norms", "norm_parts")
-_NEWER = ("rms_norms", "norm_parts")
+_MAY_BE_ZERO = (
+    "workspace_units",
+    "experts",
+    "choices",
+    "queue_tokens",
+    "rms_norms",
+    "products",
+    "norm_parts",
+)
+_NEWER = ("rms_norms", "products", "norm_parts")
 """Parameters that do not count for the build id while they are 0: machines from before them keep theirs."""
 
 
@@ -79,6 +87,8 @@ class MachineParameters:
     """Units of 64 bytes that keys take in external memory, and values behind them; 0: both stay inside."""
     rms_norms: int = 0
     """1: LOAD can normalise rows whose mean stays where it is; 0: it takes every row's mean away."""
+    products: int = 0
+    """1: keys and values serve products of their own, too; 0: they serve attention alone."""
     norm_parts: int = 0
     """Parts in which LOAD normalises a word, one a cycle: a power of two; 0 means 1."""
 
@@ -101,6 +111,8 @@ class MachineParameters:
                 ("choices", self.choices <= self.experts, "at most the number of experts"),
                 ("tasks", self.tasks <= 16, "at most 16"),
                 ("rms_norms", self.rms_norms <= 1, "0 or 1"),
+                ("products", self.products <= 1, "0 or 1"),
+                ("products", not self.products or not self.streamed, "0 where attention is streamed"),
                 (
                     "norm_parts",
                     self.norm_parts <= 0
@@ -150,7 +162,9 @@ class MachineParameters:
     @property
     def field_bits(self) -> Mapping[str, int]:
         """Bits that the fields of commands may have."""
-        return FIELD_BITS if self.rms_norms else FIELD_BITS | {"norm_rms": 0}
+        absent = {} if self.rms_norms else {"norm_rms": 0}
+        absent |= {} if self.products else {"product": 1, "outer_target": 0, "shared": 0}
+        return FIELD_BITS | absent
 
     @property
     def norm_lanes(self) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from hlsgen.errors import UsageError
 from hlsgen.machine.format.commands import Command
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div
+from hlsgen.windows import Windows, taken
 
 FORMAT = "hlsgen program 2"
 _T = TypeVar("_T")
@@ -40,6 +41,8 @@ class View:
 
     expert > 0: the rows are those of expert `expert` - 1 by the routing `route`, in token order; the tensor
     has a row for each token, or for each token and choice. `final`: only tokens that no later expert has.
+
+    run > 0: of each `run` elements of a row the first `run_columns` are the tensor's.
     """
 
     tensor: str
@@ -54,32 +57,65 @@ class View:
     expert: int = 0
     route: str = ""
     final: int = 0
+    run: int = 0
+    run_columns: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputLayout:
-    """The input image [channels, height, width] in its memory: order (y, c, x), rows padded to words."""
+    """The input image [channels, height, width] in its memory: order (y, c, x), rows padded to words.
+
+    run > 0: the memory holds windows of the image side by side, `rows` times `columns` of them. A window has
+    `patch_height` lines of `patch_width` pixels, which zeros fill up to `run`; it lies `down`, `across`
+    behind its neighbour, and the first one `top`, `left` before the image.
+    """
 
     channels: int
     height: int
     width: int
     row_words: int
+    run: int = 0
+    rows: int = 0
+    columns: int = 0
+    patch_height: int = 0
+    patch_width: int = 0
+    down: int = 0
+    across: int = 0
+    top: int = 0
+    left: int = 0
 
     AXES: ClassVar[tuple[int, int, int]] = (1, 0, 2)
     """Axes of an image [channels, height, width], the slowest one first."""
 
     @property
+    def lines(self) -> np.ndarray:
+        """The image's line of each line in the memory; -1: zeros."""
+        if not self.run:
+            return np.arange(self.height)
+        return Windows(self.rows, self.patch_height, self.down, self.top).places(self.height).reshape(-1)
+
+    def pixels(self, columns: int) -> np.ndarray:
+        """The image's column of each element of a line in the memory, whole words of it; -1: zero."""
+        found = np.full(self.row_words * columns, -1)
+        if not self.run:
+            found[: self.width] = np.arange(self.width)
+            return found
+        places = Windows(self.columns, self.patch_width, self.across, self.left).places(self.width)
+        runs = np.pad(places, ((0, 0), (0, self.run - self.patch_width)), constant_values=-1)
+        found[: runs.size] = runs.reshape(-1)
+        return found
+
+    @property
     def words(self) -> int:
-        return self.height * self.channels * self.row_words
+        return len(self.lines) * self.channels * self.row_words
 
     def pack(self, image: np.ndarray, columns: int) -> bytes:
         """int8 values [channels, height, width] as the machine reads them, padded to 64 bytes."""
         shape = (self.channels, self.height, self.width)
         if image.shape != shape:
             raise UsageError(f"input image must have shape {shape}, not {image.shape}")
-        rows = np.zeros((self.height, self.channels, self.row_words * columns), np.int8)
-        rows[..., : self.width] = image.transpose(self.AXES)
-        return pad(rows.tobytes())
+        rows = taken(image.transpose(self.AXES).astype(np.int8), self.lines, 0)
+        return pad(taken(rows, self.pixels(columns), -1).tobytes())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,6 +292,11 @@ _NEEDED = ("parameters", "input", "output", "macs")
 _LISTED = ("region", "view", "command")
 _LATER = ("name", "start")
 """Fields of an output that only one of several has."""
+_RUNS: dict[type, tuple[str, ...]] = {
+    InputLayout: tuple(item.name for item in dataclasses.fields(InputLayout) if item.default == 0),
+    View: ("run", "run_columns"),
+}
+"""Fields of an input and of a view that only windows of the image have."""
 _RECORDS: dict[str, type] = {
     "parameters": MachineParameters,
     "input": InputLayout,
@@ -278,8 +319,10 @@ def _value(key: str, text: str, number: int) -> Any:
 
 
 def _fields(value: Any) -> str:
-    """The fields; of an output without a name only what it had before there were several."""
-    later = _LATER if isinstance(value, OutputLayout) and not value.name else ()
+    """The fields; of what has no name, or no runs, only those that do not need them."""
+    later: tuple[str, ...] = _LATER if isinstance(value, OutputLayout) and not value.name else ()
+    if isinstance(value, InputLayout | View) and not value.run:
+        later = _RUNS[type(value)]
     return " ".join(
         f"{item.name}={getattr(value, item.name)}"
         for item in dataclasses.fields(value)

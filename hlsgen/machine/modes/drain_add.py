@@ -11,12 +11,13 @@ from hlsgen.machine.modes.drain_requantize import REQUANTIZE, requantize
 from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import DrainMode, Unit
+from hlsgen.machine.modes.target_rows import result_offset
 
 ADD = Unit(
     name="drain_add",
     cpp="drain_add",
     rtl="drain/add",
-    reads=("stream_addend", "addend_base", "target_stride"),
+    reads=("stream_addend", "addend_base", "target_stride", "outer_target"),
 )
 
 
@@ -30,10 +31,9 @@ class Add(DrainMode):
     def result(
         self, m: Memories, command: Command, job: Job, row: np.ndarray, block: int, acc: np.ndarray
     ) -> np.ndarray:
-        del job
         if command.stream_addend:
             addend = m.streams.addends(len(row))
         else:
-            addend = m.residual[command.addend_base + row * command.target_stride + block]
+            addend = m.residual[command.addend_base + result_offset(command, job, row, block)]
         total = requantize(m, command, block, acc) + addend
         return numerics.saturate(total, -(1 << 15), (1 << 15) - 1)

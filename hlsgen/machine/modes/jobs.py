@@ -12,7 +12,9 @@ from hlsgen.machine.format.interface import Kind
 class Job:
     """One tile against the blocks of one sweep.
 
-    place: which of the heads in the key and value memories. reading: the number of the reading of keys and
+    head: of attention or of a product with keys or values; a sweep, where it reads its own part of the rows.
+    place: which of the heads in the key and value memories. sweep: which it is, from 0 on.
+    reading: the number of the reading of keys and
     values that the job uses, where they are streamed; `opens`, `closes`: it is the first, the last to do so.
     steps: of each block.
     """
@@ -26,5 +28,6 @@ class Job:
     closes: bool = False
     slot: int = 0
     first_block: int = 0
+    sweep: int = 0
     blocks: int = 0
     steps: int = 0

@@ -33,7 +33,7 @@ class Attention(LoadMode):
     def tile(self, m: Memories, command: Command, job: Job, row: np.ndarray) -> np.ndarray:
         if job.kind == Kind.CONTEXT:
             return self._exp(m, command, job, len(row))
-        return m.operand_rows(m.features, command, row, job.head * command.head_words)
+        return m.operand_rows(m.features, command, job, row)
 
     def time(self, p: MachineParameters, t: StageTimes, command: Command, job: Job) -> LoadTime:
         words = command.exp_words if job.kind == Kind.CONTEXT else command.k_words

@@ -18,7 +18,7 @@ LAYER_NORM = Unit(
     cpp="load_layer_norm",
     rtl="load/layer_norm",
     reads=(
-        "source", "source_stride", "k_words", "gather", "queue_base",
+        "source", "source_stride", "outer_source", "k_words", "gather", "queue_base",
         "norm_width", "norm_epsilon", "norm_gain", "norm_gain_shift", "norm_rms",
     ),
 )  # fmt: skip
@@ -58,11 +58,10 @@ class LayerNorm(LoadMode):
     units = (LAYER_NORM,)
 
     def tile(self, m: Memories, command: Command, job: Job, row: np.ndarray) -> np.ndarray:
-        del job
         if command.gather:
             queue = m.experts.queue(command)
             row = np.array([queue[index].token for index in row])
-        return normalise(command, m.operand_rows(m.residual, command, row))
+        return normalise(command, m.operand_rows(m.residual, command, job, row))
 
     def time(self, p: MachineParameters, t: StageTimes, command: Command, job: Job) -> LoadTime:
         parts, groups = p.norm_parts or 1, p.row_groups(command.tile_rows(job.tile, p.rows))

@@ -18,13 +18,13 @@ POOL = Unit(
     name="load_pool",
     cpp="load_pool",
     rtl="load/pool",
-    reads=("source", "source_stride", "k_words", "pool_rows", "pool_shift"),
+    reads=("source", "source_stride", "outer_source", "k_words", "pool_rows", "pool_shift"),
 )
 
 
-def mean(m: Memories, command: Command, bits: int) -> np.ndarray:
+def mean(m: Memories, command: Command, job: Job, bits: int) -> np.ndarray:
     """The shifted sum of the rows, saturated to `bits` bits: [1, k_words, C]."""
-    rows = m.operand_rows(m.residual, command, np.arange(command.pool_rows))
+    rows = m.operand_rows(m.residual, command, job, np.arange(command.pool_rows))
     shifted = numerics.round_shift(rows.sum(0, keepdims=True), command.pool_shift)
     return numerics.saturate(shifted, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
@@ -38,8 +38,8 @@ class Pool(LoadMode):
     alone = True
 
     def tile(self, m: Memories, command: Command, job: Job, row: np.ndarray) -> np.ndarray:
-        del job, row
-        return mean(m, command, 8)
+        del row
+        return mean(m, command, job, 8)
 
     def time(self, p: MachineParameters, t: StageTimes, command: Command, job: Job) -> LoadTime:
         del job
@@ -59,8 +59,8 @@ class PoolNorm(LoadMode):
     alone = True
 
     def tile(self, m: Memories, command: Command, job: Job, row: np.ndarray) -> np.ndarray:
-        del job, row
-        return normalise(command, mean(m, command, 16))
+        del row
+        return normalise(command, mean(m, command, job, 16))
 
     def time(self, p: MachineParameters, t: StageTimes, command: Command, job: Job) -> LoadTime:
         del job

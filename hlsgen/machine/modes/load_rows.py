@@ -16,7 +16,7 @@ ROWS = Unit(
     name="load_rows",
     cpp="load_rows",
     rtl="load/walk",
-    reads=("source", "source_stride", "k_words", "head_words"),
+    reads=("source", "source_stride", "k_words", "outer_source"),
 )
 
 
@@ -34,7 +34,7 @@ class Rows(LoadMode):
     units = (ROWS,)
 
     def tile(self, m: Memories, command: Command, job: Job, row: np.ndarray) -> np.ndarray:
-        return m.operand_rows(m.features, command, row, job.head * command.head_words)
+        return m.operand_rows(m.features, command, job, row)
 
     def time(self, p: MachineParameters, t: StageTimes, command: Command, job: Job) -> LoadTime:
         return rows_time(p, t, command, job, command.k_words)

@@ -10,9 +10,19 @@ from hlsgen.machine.format.commands import Command
 from hlsgen.machine.format.constants import ConstantItem, Item, unpack_constants
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.queues import ExpertQueues
 from hlsgen.machine.modes.streams import Streams
 from hlsgen.machine.modes.workspace import Workspace
+
+
+def _garbage(bits: int, *shape: int) -> np.ndarray:
+    """Integers of so many bits: what a memory holds before anything is written.
+
+    No result may depend on it, whatever it is; so it is not zero here.
+    """
+    half = 1 << (bits - 1)
+    return np.random.default_rng(np.prod(shape)).integers(-half, half, shape)
 
 
 class Memories:
@@ -32,15 +42,15 @@ class Memories:
         p = self.p = parameters
         c, d = p.columns, p.depth
         self.streams = Streams(p, image)
-        self.residual = np.zeros((p.residual_words, c), np.int64)
-        self.features = np.zeros((p.feature_words, c), np.int64)
-        self.keys = np.zeros((p.key_words, c, c), np.int64)
+        self.residual = _garbage(16, p.residual_words, c)
+        self.features = _garbage(8, p.feature_words, c)
+        self.keys = _garbage(8, p.key_words, c, c)
         """Keys [address, lane, element]: a lane is a key."""
-        self.values = np.zeros((p.value_words, d, c), np.int64)
+        self.values = _garbage(8, p.value_words, d, c)
         """Values [address, lane, element]: a lane is a key."""
         self.workspace = Workspace(p)
         self.experts = ExpertQueues(p)
-        self.scores = np.zeros((2, p.rows, p.score_words, c), np.int64)
+        self.scores = _garbage(p.logit_bits, 2, p.rows, p.score_words, c)
         self.maxima = np.zeros((2, p.rows), np.int64)
         self.row_scale = np.zeros((2, p.rows, 2), np.int64)
         self.activation = np.zeros((2, 256), np.int64)
@@ -72,12 +82,10 @@ class Memories:
                 case _:
                     raise UsageError(f"Image: unknown constant item {kind}")
 
-    def operand_rows(
-        self, memory: np.ndarray, command: Command, row: np.ndarray, offset: int = 0
-    ) -> np.ndarray:
-        """Rows of the residual or the feature memory as the command addresses them, [rows, k_words, C]."""
-        address = command.source + row[:, None] * command.source_stride + offset + np.arange(command.k_words)
-        return memory[address]
+    def operand_rows(self, memory: np.ndarray, command: Command, job: Job, row: np.ndarray) -> np.ndarray:
+        """The job's part of rows of the residual or the feature memory, [rows, k_words, C]."""
+        start = command.source + job.head * command.outer_source
+        return memory[start + row[:, None] * command.source_stride + np.arange(command.k_words)]
 
     def write_operands(
         self, command: Command, place: int, row: np.ndarray, word: int, value: np.ndarray, *, keys: bool

@@ -81,7 +81,9 @@ class ProductMode(Mode[Product]):
     """What MULTIPLY multiplies operand rows by, and the jobs that this makes of a command."""
 
     weighted: ClassVar[bool]
-    """Each block takes weights and constants from their streams; they leave after the sweep's last tile."""
+    """Each block takes weights from their stream; they leave after the sweep's last tile."""
+    constant: ClassVar[bool]
+    """Each block takes constants from their stream, as it takes weights."""
 
     @abstractmethod
     def jobs(self, command: Command) -> Iterator[Job]:

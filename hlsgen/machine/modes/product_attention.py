@@ -17,6 +17,7 @@ from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters
 from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import ProductMode, Unit
+from hlsgen.machine.modes.product_operands import key_block, value_block
 
 ATTENTION = Unit(
     name="product_attention",
@@ -24,7 +25,7 @@ ATTENTION = Unit(
     rtl="core/multiply",
     reads=(
         "tiles", "tail_rows", "k_steps", "blocks", "heads", "keys", "head_words", "head_stride",
-        "value_stride", "exp_steps", "span", "readings", "head_units",
+        "value_stride", "exp_steps", "span", "readings", "head_units", "shared",
     ),
 )  # fmt: skip
 
@@ -35,7 +36,7 @@ class Attention(ProductMode):
     code = Product.ATTENTION
     title = "the key memory for scores, the value memory for contexts"
     units = (ATTENTION,)
-    weighted = False
+    weighted = constant = False
 
     def jobs(self, command: Command) -> Iterator[Job]:
         count = command.heads * command.tiles
@@ -54,7 +55,7 @@ class Attention(ProductMode):
             else (command.head_words, command.exp_steps)
         )
         if not command.span:
-            return Job(kind, tile, head, head, slot=j % 2, blocks=blocks, steps=steps)
+            return Job(kind, tile, head, command.place(head), slot=j % 2, blocks=blocks, steps=steps)
         reading = head * command.readings + tile // command.span
         opens = tile % command.span == 0
         closes = tile == command.tiles - 1 or tile % command.span == command.span - 1
@@ -86,11 +87,5 @@ class Attention(ProductMode):
             m.write_operands(command, job.place, np.arange(len(rows)), word, rows[:, word], keys=keys)
 
     def block(self, m: Memories, command: Command, job: Job, block: int) -> np.ndarray:
-        c, d = m.p.columns, m.p.depth
-        if job.kind == Kind.SCORES:
-            start = job.place * command.head_stride + block * command.head_words
-            lanes = m.keys[start : start + command.head_words]  # word, lane, element
-            return lanes.transpose(0, 2, 1).reshape(command.head_words * c, c)
-        start = job.place * command.value_stride + block
-        lanes = m.values[start : start + command.exp_steps * command.head_words : command.head_words]
-        return lanes.reshape(command.exp_steps * d, c)
+        read = key_block if job.kind == Kind.SCORES else value_block
+        return read(m, command, job, block)

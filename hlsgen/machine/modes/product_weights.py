@@ -19,8 +19,21 @@ WEIGHTS = Unit(
     name="product_weights",
     cpp="multiply",
     rtl="core/multiply",
-    reads=("tiles", "tail_rows", "k_steps", "sweeps", "blocks", "extra"),
+    reads=("tiles", "tail_rows", "k_steps", "sweeps", "blocks", "extra", "outer_source"),
 )
+
+
+def sweeps(command: Command) -> Iterator[Job]:
+    """For each sweep all tiles."""
+    first = 0
+    for sweep in range(command.sweeps):
+        blocks, head = command.sweep_blocks(sweep), sweep if command.outer_source else 0
+        for tile in range(command.tiles):
+            yield Job(
+                Kind.PLAIN, tile, head, command.place(sweep),
+                sweep=sweep, first_block=first, blocks=blocks, steps=command.k_steps,
+            )  # fmt: skip
+        first += blocks
 
 
 class Weights(ProductMode):
@@ -29,15 +42,10 @@ class Weights(ProductMode):
     code = Product.WEIGHTS
     title = "the weight ring"
     units = (WEIGHTS,)
-    weighted = True
+    weighted = constant = True
 
     def jobs(self, command: Command) -> Iterator[Job]:
-        block = 0
-        for sweep in range(command.sweeps):
-            blocks = command.sweep_blocks(sweep)
-            for tile in range(command.tiles):
-                yield Job(Kind.PLAIN, tile, first_block=block, blocks=blocks, steps=command.k_steps)
-            block += blocks
+        return sweeps(command)
 
     def steps(self, command: Command) -> int:
         return command.total_blocks * command.tiles * command.k_steps

@@ -21,6 +21,7 @@ from hlsgen.machine.modes import (
     load_pool,
     load_rows,
     product_attention,
+    product_operands,
     product_weights,
     target_operands,
     target_output,
@@ -53,7 +54,13 @@ LOADS: Mapping[Load, LoadMode] = _by_code(
     ),
 )
 PRODUCTS: Mapping[Product, ProductMode] = _by_code(
-    Product, (product_weights.Weights(), product_attention.Attention())
+    Product,
+    (
+        product_weights.Weights(),
+        product_attention.Attention(),
+        product_operands.Keys(),
+        product_operands.Values(),
+    ),
 )
 DRAINS: Mapping[Drain, DrainMode] = _by_code(
     Drain,

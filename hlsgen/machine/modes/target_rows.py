@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from hlsgen.machine.format.commands import Command, Target
+from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import TargetMode, Unit
@@ -14,13 +15,17 @@ ROWS = Unit(
     name="target_rows",
     cpp="store",
     rtl="drain/address",
-    reads=("target_base", "target_stride", "head_words"),
+    reads=("target_base", "target_stride", "head_words", "outer_target"),
 )
 
 
-def _address(command: Command, job: Job, row: np.ndarray, block: int) -> np.ndarray:
-    """Addresses of a block's words; a context job has the words of its head."""
-    return command.target_base + row * command.target_stride + job.head * command.head_words + block
+def result_offset(command: Command, job: Job, row: np.ndarray, block: int) -> np.ndarray:
+    """Words from `target_base` to a block's words; a context job has the words of its head."""
+    inner = row * command.target_stride
+    if command.outer_target:
+        return job.sweep * command.outer_target + inner + block - job.first_block
+    head = job.head * command.head_words if job.kind == Kind.CONTEXT else 0
+    return inner + head + block
 
 
 class Features(TargetMode):
@@ -33,7 +38,7 @@ class Features(TargetMode):
     def write(
         self, m: Memories, command: Command, job: Job, row: np.ndarray, block: int, value: np.ndarray
     ) -> None:
-        m.features[_address(command, job, row, block)] = value
+        m.features[command.target_base + result_offset(command, job, row, block)] = value
 
 
 class Residual(TargetMode):
@@ -46,4 +51,4 @@ class Residual(TargetMode):
     def write(
         self, m: Memories, command: Command, job: Job, row: np.ndarray, block: int, value: np.ndarray
     ) -> None:
-        m.residual[_address(command, job, row, block)] = value
+        m.residual[command.target_base + result_offset(command, job, row, block)] = value

@@ -14,7 +14,7 @@ import numpy as np
 from hlsgen.errors import UsageError
 from hlsgen.machine.format.commands import COMMAND_BYTES, Command
 from hlsgen.machine.format.image import Image
-from hlsgen.machine.format.interface import DRAIN, TILE, record_type
+from hlsgen.machine.format.interface import DRAIN, PLAIN, TILE, record_type
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.format.program import pad
 from hlsgen.machine.modes.jobs import Job
@@ -124,7 +124,9 @@ class _Run:
             return
         rows, count, _ = words.shape
         records = np.zeros((rows, count), self.record_type)
-        records["which"], records["kind"], records["head"] = which, job.kind, job.head
+        records["which"], records["kind"] = which, job.kind
+        if which == TILE or job.kind != PLAIN:  # a plain job's words go on from sweep to sweep
+            records["head"] = job.head
         records["command"] = index
         records["row"] = (job.tile * self.p.rows + np.arange(rows))[:, None]
         records["word"] = first + np.arange(count)[None, :]

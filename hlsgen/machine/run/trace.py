@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from hlsgen.machine.format.interface import trace_places
+from hlsgen.machine.format.commands import Command, Depends, Load
+from hlsgen.machine.format.interface import DRAIN, SCORES, TILE, trace_places
 from hlsgen.machine.format.program import Program, View
 
 
@@ -56,6 +57,23 @@ def routed_rows(view: View, golden: Mapping[str, np.ndarray]) -> np.ndarray:
     tokens, choices = np.nonzero(chosen == view.expert - 1)
     rows = tokens if view.rows == len(chosen) else tokens * chosen.shape[-1] + choices
     return np.where(chosen[tokens].max(-1) == view.expert - 1, rows, -1) if view.final else rows
+
+
+def known(commands: Sequence[Command], records: np.ndarray) -> np.ndarray:
+    """The records of one execution, with zeros where a word has what no result depends on.
+
+    That is what a memory held before the run, so no two executions agree on it: scores beyond the keys, and
+    rows of a command that waits for none, whose weights are zero.
+    """
+    result, number = records.copy(), records["command"]
+    waits = np.array([c.depends != Depends.NONE or c.load != Load.ROWS for c in commands])
+    result["data"][(records["which"] == TILE) & ~waits[number]] = 0
+    columns = result["data"].shape[-1]
+    key = records["word"].astype(np.int64)[:, None] * columns + np.arange(columns)
+    scores = (records["which"] == DRAIN) & (records["kind"] == SCORES)
+    keys = np.array([c.keys for c in commands])[number]
+    result["data"][scores[:, None] & (key >= keys[:, None])] = 0
+    return result
 
 
 def rebuild(

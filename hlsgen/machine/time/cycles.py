@@ -21,10 +21,19 @@ from hlsgen.machine.format.interface import CONTEXT, SCORES
 from hlsgen.machine.format.parameters import SECTION_ALIGN, ceil_div
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.modes.jobs import Job
+from hlsgen.machine.modes.mode import ProductMode
 from hlsgen.machine.modes.table import LOADS, PRODUCTS, TARGETS
 from hlsgen.machine.time.bus import beats_of
 from hlsgen.machine.time.depths import JOBS_AHEAD, SETTLED, burst_bytes
-from hlsgen.machine.time.latency import ACCEPT, DECODE, FINISH, OPERANDS_THERE, PLAN, WRITTEN
+from hlsgen.machine.time.latency import (
+    ACCEPT,
+    CONSTANTS_AHEAD,
+    DECODE,
+    FINISH,
+    OPERANDS_THERE,
+    PLAN,
+    WRITTEN,
+)
 from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.machine.time.operand_stream import operand_bytes
 from hlsgen.machine.time.plan import Plan, Routing, make_plan
@@ -186,7 +195,7 @@ class _Model:
 
     def _constants(self, command: Command) -> int:
         """Bytes of the constant stream before this command's constant words."""
-        if PRODUCTS[command.product].weighted:
+        if PRODUCTS[command.product].constant:
             self.constants = self.streams.offsets.pop(0)
         return self.constants
 
@@ -194,9 +203,10 @@ class _Model:
         """Bytes of the constant stream up to the last of some blocks, whose words begin at `offset`."""
         return offset + block_words(blocks) * word_bytes(self.p.columns)
 
-    def _release(self, steps: int, end: int) -> None:
+    def _release(self, product: ProductMode, steps: int, end: int) -> None:
         """A block's weights and constants leave their rings: the last tile has taken them."""
-        self.streams.take("weights", steps * self.p.columns * self.p.depth, end)
+        if product.weighted:
+            self.streams.take("weights", steps * self.p.columns * self.p.depth, end)
         self.streams.take("constants", word_bytes(self.p.columns), end + self.t.select)
 
     # -- LOAD --------------------------------------------------------------------------------------------
@@ -237,25 +247,24 @@ class _Model:
     def _multiply(self, command: Command, job: Job, rows: int, loaded: int, base: int, constants: int) -> int:
         """Issue all blocks of a job; returns its first step."""
         first = start = self._first_step(command, job, loaded)
-        steps, weighted = job.steps, PRODUCTS[command.product].weighted
+        steps, product = job.steps, PRODUCTS[command.product]
+        weighted = product.weighted
         if weighted and job.tile == 0:
             self.streams.bus.weights_first(first)
-        word, groups = self.p.columns * self.p.depth, self.p.row_groups(rows)
+        groups = self.p.row_groups(rows)
         addend_bytes = self.p.padded_rows(rows) * self.p.columns * 2
         for block in range(job.blocks):
             end = start + steps - 1  # the block's last step
-            if weighted and job.tile == 0:  # for later tiles both are there
-                end = max(end, self.streams.wait("weights", (base + (block + 1) * steps) * word))
-                size = self._constants_to(constants, job.first_block + block + 1)
-                end = max(end, self.streams.wait("constants", size))
+            if job.tile == 0:
+                end = max(end, self._taken(product, job, block, base, constants))
             if command.stream_addend:
                 self.addends += addend_bytes
                 end = max(end, self.streams.wait("addends", self.addends))
             end = max(end, self.last_step + self.last_rows)
             if command.stream_addend:
                 self.streams.take("addends", addend_bytes, end + self.t.drain)
-            if weighted and job.tile == command.tiles - 1:
-                self._release(steps, end)
+            if product.constant and job.tile == command.tiles - 1:
+                self._release(product, steps, end)
             self.last_step, self.last_rows = end, groups
             self.issued += steps
             start = end + 1
@@ -267,6 +276,19 @@ class _Model:
         self.slots.append(start)
         return first
 
+    def _taken(self, product: ProductMode, job: Job, block: int, base: int, constants: int) -> int:
+        """When a first tile's block has its weights and its constants; for later tiles both are there."""
+        there = 0
+        if product.weighted:
+            size = (base + (block + 1) * job.steps) * self.p.columns * self.p.depth
+            there = self.streams.wait("weights", size)
+        if product.constant:
+            size = self._constants_to(constants, job.first_block + block + 1)
+            there = max(there, self.streams.wait("constants", size))
+            if not product.weighted:
+                there = max(there, self.last_step + CONSTANTS_AHEAD)
+        return there
+
     def _first_step(self, command: Command, job: Job, loaded: int) -> int:
         """When a job's first step can be issued: its rows are loaded, and keys or values are there."""
         start = max(self.multiply_free, loaded)
@@ -275,7 +297,7 @@ class _Model:
         elif not PRODUCTS[command.product].weighted and not command.span:
             written = self.progress[command.operand_depends_on].done
             start = max(start, written + self.t.operands_drained)
-            if job.kind == SCORES and job.tile == job.head == 0:
+            if job.kind != CONTEXT and job.tile == job.head == job.sweep == 0:
                 start = max(start, self.multiply_free + OPERANDS_THERE)
         return start
 

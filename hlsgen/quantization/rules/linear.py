@@ -6,7 +6,8 @@ from __future__ import annotations
 import numpy as np
 
 from hlsgen import numerics
-from hlsgen.ops import Choose, Context, IntegerLinear, Linear, Scores
+from hlsgen.ops import Choose, GroupedLinear, IntegerGroupedLinear, IntegerLinear, Linear
+from hlsgen.ops.factors import is_factor
 from hlsgen.ops.kinds import Kind
 from hlsgen.ops.scores import SMALLEST_WEIGHT
 from hlsgen.quantization.config import QuantizeConfig
@@ -47,6 +48,29 @@ class LinearRule(Rule[Linear]):
         return product_floor(op.weight, site)
 
 
+@rule(GroupedLinear)
+class GroupedLinearRule(Rule[GroupedLinear]):
+    """As a linear layer: a row of weights is an output channel, whatever it reads."""
+
+    weighted = True
+
+    def scale(self, op: GroupedLinear, site: Site) -> float:
+        return max(site.narrow(), self.floor(op, site)) or 1.0 / INT8
+
+    def integer(self, op: GroupedLinear, site: Site) -> IntegerGroupedLinear:
+        low, high = result_range(site.kind, site.config)
+        low = SMALLEST_WEIGHT if _is_weight(site) else low
+        rows = Linear(weight=op.weight, bias=op.bias)
+        made = linear(rows, site.sources[0], site.scale, low, high, site.weights)
+        return IntegerGroupedLinear(
+            groups=op.groups, weight=made.weight, bias=made.bias, multiplier=made.multiplier,
+            shift=made.shift, low=low, high=high, scale=made.scale,
+        )  # fmt: skip
+
+    def floor(self, op: GroupedLinear, site: Site) -> float:
+        return product_floor(op.weight, site)
+
+
 def product_floor(weight: np.ndarray, site: Site) -> float:
     """The smallest result scale at which a linear layer's multipliers have a dyadic form."""
     largest = float(np.abs(weight).max(initial=0.0))
@@ -66,9 +90,8 @@ def _router(site: Site) -> float:
 
 
 def _is_weight(site: Site) -> bool:
-    """Whether the array multiplies by the result: keys and values."""
-    name = site.node.name
-    return any(isinstance(user.op, Scores | Context) and user.inputs[1] == name for user in site.users)
+    """Whether the array multiplies by the result, as by keys and values."""
+    return any(is_factor(user.op, user.inputs.index(site.node.name)) for user in site.users)
 
 
 def result_range(kind: Kind, config: QuantizeConfig) -> tuple[int, int]:

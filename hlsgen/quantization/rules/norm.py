@@ -27,9 +27,9 @@ class NormRule(Rule[Norm]):
 
     def integer(self, op: Norm, site: Site) -> IntegerNorm:
         gain, gain_shift = numerics.dyadic(1.0 / site.scale)
-        epsilon = int(nearest(np.array(op.eps * (site.width / site.sources[0]) ** 2)))
-        return op.integer(epsilon=epsilon, gain=gain, gain_shift=gain_shift)
+        epsilon = int(nearest(np.array(op.eps * (site.width // op.heads / site.sources[0]) ** 2)))
+        return op.integer(epsilon=epsilon, gain=gain, gain_shift=gain_shift, heads=op.heads)
 
     def input_floor(self, op: Norm, site: Site) -> float:
         """The smallest input scale at which the integer norm can hold its epsilon."""
-        return math.sqrt(op.eps / EPSILON_LIMIT) * site.width
+        return math.sqrt(op.eps / EPSILON_LIMIT) * (site.width // op.heads)

@@ -99,7 +99,8 @@ def project(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Path:
         "quiet_seconds": 0.01,
         "input_shape": [1, 2, 2],
         "input_axes": list(InputLayout.AXES),
-        "row_elements": 2,
+        "input_lines": [0, 1],
+        "input_pixels": [0, 1],
         "tasks": [[{"name": "", "shape": [1, 2], "start": 0, "scale": 1.0, "pieces": [[0, 1, 0, 2]]}]],
     }
     (folder / "host/design.json").write_text(json.dumps(facts))

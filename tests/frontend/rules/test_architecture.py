@@ -9,7 +9,7 @@ import pytest
 import torch
 from frontend.refused import HEADS, TOKENS, WIDTH, Tiny, refusal
 from torch import Tensor, nn
-from torch.nn.functional import layer_norm, scaled_dot_product_attention, silu
+from torch.nn.functional import normalize, scaled_dot_product_attention, silu
 
 HEAD = WIDTH // HEADS
 
@@ -34,29 +34,11 @@ class Windows(Tiny):
 
 
 class HeadNorm(Tiny):
+    """A norm with an eps that has a meaning of its own."""
+
     def attend(self, x: Tensor) -> Tensor:
         q, k, v = self.split(x)
-        return self.merge(scaled_dot_product_attention(layer_norm(q, (HEAD,)), layer_norm(k, (HEAD,)), v))
-
-
-class Temperature(Tiny):
-    def attend(self, x: Tensor) -> Tensor:
-        q, k, v = self.split(x)
-        scores = (q @ k.transpose(2, 3)) * torch.arange(1.0, 1 + HEADS)[:, None, None]
-        return self.merge(scores.softmax(-1) @ v)
-
-
-class Channels(Tiny):
-    def attend(self, x: Tensor) -> Tensor:
-        q, k, v = self.split(x)
-        weights = (q.transpose(2, 3) @ k).softmax(-1)
-        return self.merge((weights @ v.transpose(2, 3)).transpose(2, 3))
-
-
-class LinearAttention(Tiny):
-    def attend(self, x: Tensor) -> Tensor:
-        q, k, v = self.split(x)
-        return self.merge(torch.relu(q) @ (torch.relu(k).transpose(2, 3) @ v))
+        return self.merge(scaled_dot_product_attention(normalize(q, dim=-1, eps=0.1), k, v))
 
 
 class Swi(Tiny):
@@ -69,9 +51,6 @@ MODELS = {
     "rotary positions": Rotary,
     "window attention": Windows,
     "QK-norm": HeadNorm,
-    "per-head temperature": Temperature,
-    "channel attention": Channels,
-    "linear attention": LinearAttention,
     "gated MLP": Swi,
 }
 
@@ -129,8 +108,8 @@ class Twice(Tiny):
 
     def attend(self, x: Tensor) -> Tensor:
         q, k, v = self.split(x)
-        q = layer_norm(q, (HEAD,))
-        k = layer_norm(k, (HEAD,))
+        q = normalize(q, dim=-1, eps=0.1)
+        k = normalize(k, dim=-1, eps=0.1)
         return self.merge(scaled_dot_product_attention(q, k, v))
 
 

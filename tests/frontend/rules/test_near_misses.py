@@ -9,7 +9,7 @@ import pytest
 import torch
 from support.mixtures import EXPERTS, K, Mixed
 from support.spellings import Activated
-from support.variants import HEAD, HEADS, WIDTH, Tiny, seeded
+from support.variants import HEADS, WIDTH, Tiny, seeded
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,11 +18,6 @@ from hlsgen.frontend.capture import capture
 
 IMAGE = torch.zeros(1, 2, 4, 6)
 ORDER = "the elements do not lie in token order here"
-
-
-class WrongAxis(Tiny):
-    def pool(self, x: Tensor) -> Tensor:
-        return self.head(self.norm(x).mean(2, keepdim=True).expand(-1, -1, WIDTH)[:, 0])
 
 
 class HalfTheGrid(Tiny):
@@ -65,22 +60,61 @@ class NormAfterJoin(Tiny):
         return self.head(self.norm(torch.cat((x[..., :6], self.proj(self.norm1(x))[..., 6:]), -1))[:, 0])
 
 
-class BiasedScores(Tiny):
+class PerQuery(Tiny):
+    """A temperature for each query."""
+
     def attend(self, x: Tensor) -> Tensor:
         q, k, v = self.split(x)
-        logits = q @ k.mT * HEAD**-0.5 * torch.linspace(0.5, 1, HEADS)[:, None, None]
+        logits = q @ k.mT * torch.linspace(0.5, 1, x.shape[1])[:, None]
         return self.proj((logits.softmax(-1) @ v).transpose(1, 2).flatten(2))
 
 
-class TwoQueries(Tiny):
-    def __init__(self) -> None:
-        super().__init__()
-        self.probe = nn.Parameter(torch.zeros(1, 2, WIDTH))
-        self.attention = nn.MultiheadAttention(WIDTH, HEADS, batch_first=True)
+class Reshaped(Tiny):
+    """A reshape where token mixing has a transpose."""
 
-    def pool(self, x: Tensor) -> Tensor:
-        x = self.norm(x)
-        return self.head(self.attention(self.probe, x, x)[0][:, 0])
+    def attend(self, x: Tensor) -> Tensor:
+        rows = x.reshape(1, WIDTH, x.shape[1])
+        return (rows @ torch.rand(x.shape[1], x.shape[1])).transpose(1, 2)
+
+
+class OverSum(Tiny):
+    """Weights by relu, divided by their sum."""
+
+    def attend(self, x: Tensor) -> Tensor:
+        q, k, v = self.split(x)
+        weights = torch.relu(q @ k.mT)
+        weights = weights / (weights.sum(-1, keepdim=True) + 1e-6)
+        return self.proj((weights @ v).transpose(1, 2).flatten(2))
+
+
+class CoarseNorm(Tiny):
+    def attend(self, x: Tensor) -> Tensor:
+        q, k, v = self.split(x)
+        q = functional.normalize(q, dim=-1, eps=1e-2)
+        return self.proj(((q @ k.mT).softmax(-1) @ v).transpose(1, 2).flatten(2))
+
+
+class MixedByKey(Tiny):
+    """What mixes the heads' weights differs from key to key."""
+
+    def attend(self, x: Tensor) -> Tensor:
+        q, k, v = self.split(x)
+        weights = (q @ k.mT).softmax(-1) * torch.linspace(0.5, 1, x.shape[1])
+        weights = torch.einsum("bhnm,gh->bgnm", weights, torch.rand(HEADS, HEADS))
+        return self.proj((weights @ v).transpose(1, 2).flatten(2))
+
+
+class MovedWeights(Tiny):
+    """Weights of the next head."""
+
+    def attend(self, x: Tensor) -> Tensor:
+        q, k, v = self.split(x)
+        return self.proj(((q @ k.mT).softmax(-1).roll(1, 2) @ v).transpose(1, 2).flatten(2))
+
+
+class SoftmaxOfChannels(Tiny):
+    def attend(self, x: Tensor) -> Tensor:
+        return self.proj(self.proj(x).softmax(-1))
 
 
 class Noisy(Tiny):
@@ -199,15 +233,19 @@ class Ungated(Mixed):
 
 
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
-    "wrong_axis": (WrongAxis, ORDER),
     "half_the_grid": (HalfTheGrid, "adaptive pooling must be to size 1"),
     "padded": (Padded, "the tensor is padded by"),
     "batch_norm": (BatchNormInTraining, "batch norm must be in eval mode"),
     "gated_unit": (GatedUnit, "the product of two activations"),
     "other_token": (OtherToken, "the product of two activations"),
     "norm_after_join": (NormAfterJoin, "results of different layers are joined"),
-    "biased_scores": (BiasedScores, "multiplication by a constant tensor has no place here"),
-    "two_queries": (TwoQueries, "softmax is only supported on attention scores"),
+    "per_query": (PerQuery, "attention scores have a factor that is not the same for all tokens"),
+    "reshaped": (Reshaped, ORDER),
+    "over_sum": (OverSum, "division by an activation is not supported"),
+    "coarse_norm": (CoarseNorm, "normalize must have eps of at most 1e-06"),
+    "mixed_by_key": (MixedByKey, "a factor or constant on attention weights differs"),
+    "moved_weights": (MovedWeights, "attention weights are cut or reordered"),
+    "softmax_of_channels": (SoftmaxOfChannels, "softmax is only supported on attention scores"),
     "noisy": (Noisy, "aten.randn.default is not supported"),
     "dropped": (Dropped, "dropout must be in eval mode"),
     "huge": (Huge, "aten.zeros.default must make tensors of at most"),

@@ -10,6 +10,7 @@ from support.graphs import AWKWARD, DIGITS, TINY, Vit, images, integer_vit
 from hlsgen.ir import evaluate
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
+from hlsgen.machine.format.interface import DRAIN, SCORES
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.run import trace
 from hlsgen.machine.run.interpreter import Interpreter
@@ -70,3 +71,20 @@ def test_compare_names_the_first_difference() -> None:
 def test_program_text_round_trips() -> None:
     program = lower(integer_vit(AWKWARD), ArrayShape(rows=3, columns=4, depth=2)).program
     assert Program.parse(str(program)) == program
+
+
+def test_only_what_nothing_depends_on_is_unknown() -> None:
+    """Scores beyond the keys of a tile's last word; every other element stays."""
+    lowered = lower(integer_vit(DIGITS), ArrayShape(rows=4, columns=4, depth=8))
+    commands = lowered.program.commands
+    run = Interpreter(lowered.program.parameters, lowered.image.pack()).run(
+        lowered.program.input.pack(images(DIGITS, 1)[0], 4)
+    )
+    marked = run.records.copy()
+    marked["data"] = 1
+    hidden = trace.known(commands, marked)["data"] == 0
+    keys = max(command.keys for command in commands)
+    assert keys % 4
+    scores = (marked["which"] == DRAIN) & (marked["kind"] == SCORES) & (marked["word"] == keys // 4)
+    assert hidden[scores][:, keys % 4 :].all()
+    assert hidden.sum() == scores.sum() * (4 - keys % 4)

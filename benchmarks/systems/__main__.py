@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m benchmarks.systems`: the systems of examples/attention, measured; `--write`: the page."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks.case import Case, run
+from benchmarks.systems.measure import System, measure, names
+from benchmarks.systems.papers import PAPERS
+from benchmarks.systems.published import MODELS, prepared
+from hlsgen.lower import lower
+from hlsgen.machine.time.cycles import predict
+
+PAGE = Path("docs/systems.md")
+ARRAY = (8, 16, 8)
+TEXT = """# Attention systems
+
+`python -m benchmarks.systems --write` makes this page.
+
+## Examples
+
+Each is a module in `examples/attention`, written as its authors would, small, with random weights. The
+command compares every tensor of the interpreter with golden; `tests/frontend/test_systems.py` does, too. dB:
+signal to quantization noise of the output on images that did not calibrate; the second number is without what
+images share.
+
+| example | system | tensors | commands | products of two tensors | dB | dB, centred |
+|---|---|---|---|---|---|---|
+{examples}
+
+## Published models at their own size
+
+timm's classes with random weights, 224 x 224 pixels, on 8x16x8 with 16 bytes a cycle. Useful: the products
+that PyTorch counts over those that the array could start. `python -m benchmarks.systems NAME --rtl` runs an
+image in RTL and compares every tensor.
+
+| model | GMAC | cycles | useful | |
+|---|---|---|---|---|
+{models}
+
+CaiT's talking heads are folded into wider projections: the array computes 2.3 times the products that PyTorch
+counts. ResMLP's and MLP-Mixer's transposes are products with an identity, which count as none.
+
+## The systems on the list
+
+| system | what it computes | runs | waits for |
+|---|---|---|---|
+{papers}
+"""
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The options."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.systems", description=__doc__)
+    parser.add_argument("only", nargs="*", help="examples, or published models: these alone")
+    parser.add_argument("--rtl", action="store_true", help="published models: an image in RTL")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE}, without RTL")
+    return parser
+
+
+def published(name: str, *, rtl: bool) -> str:
+    """A published model on 8x16x8 with 16 bytes a cycle: a row of the page."""
+    graph, image, macs = prepared(name)
+    case = Case(model=name, array=ARRAY)
+    if rtl:
+        result = run(case, (graph, image))
+        cycles, how = result.cycles, f"RTL, {result.tensors} tensors equal, model {result.model_error:+.3%}"
+    else:
+        lowered = lower(graph, case.shape)
+        cycles, how = predict(lowered.program, lowered.image).cycles, "predicted"
+    share = macs / cycles / (ARRAY[0] * ARRAY[1] * ARRAY[2])
+    return f"| {name} | {macs / 1e9:.2f} | {cycles:,} | {share:.1%} | {how} |"
+
+
+def example(found: System) -> str:
+    """An example's row."""
+    numbers = f"{found.nodes} | {found.commands} | {found.products} | {found.noise:.1f} | {found.centred:.1f}"
+    return f"| `{found.name}` | {found.title} | {numbers} |"
+
+
+def page(examples: list[str], models: list[str]) -> str:
+    """docs/systems.md."""
+    papers = [
+        f"| {paper.name} | {paper.equations} | {paper.example or '-'} | {', '.join(paper.waits) or '-'} |"
+        for paper in PAPERS
+    ]
+    return TEXT.format(examples="\n".join(examples), models="\n".join(models), papers="\n".join(papers))
+
+
+def main() -> int:
+    """Print rows, or write the page."""
+    options = arguments().parse_args()
+    chosen = options.only or [*names(), *MODELS]
+    examples = [example(measure(name)) for name in chosen if name in names()]
+    models = [published(name, rtl=options.rtl) for name in chosen if name in MODELS]
+    if options.write:
+        PAGE.write_text(page(examples, models))
+    print("\n".join([*examples, *models]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows out of elements in any order: which rows and columns of a term they are, perhaps of its transpose.
+
+Ids that lie across a term (channels as tokens, heads apart) are those of one or two `Transpose` ops of it.
+Each way is tried on the ids themselves, so that an order which no transpose makes is never taken for one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Value
+from hlsgen.ops import Linear, Transpose
+from hlsgen.ops.transpose import moved
+
+LAYOUT = "the elements do not lie in token order here"
+
+
+def matrix(value: Value) -> Value:
+    """The value as [T, N]: every axis but the last is tokens."""
+    return value.map(lambda x: x.reshape(-1, x.shape[-1]))
+
+
+def lies(ids: torch.Tensor, width: int) -> bool:
+    """Whether each row of ids [T, N] is one row of a term of that width, the next one's the next."""
+    if not ids.numel() or int(ids.min()) < 0:
+        return False
+    start = ids[0, 0] // width * width
+    columns = ids[0] - start
+    steps = torch.arange(len(ids), dtype=ids.dtype)[:, None] * width
+    return bool((columns >= 0).all() & (columns < width).all()) and torch.equal(ids, ids[0] + steps)
+
+
+def split(value: Value) -> tuple[range, np.ndarray | None]:
+    """The tokens and the columns, None for all in order, that the ids [T, N] pick."""
+    ids, width = value.ids, value.term.shape[-1]
+    if not lies(ids, width):
+        if int(ids.min()) < 0:
+            raise Refusal(
+                "constants are joined to computed tokens",
+                why="class and register tokens are part of the patch embedding, before the first block",
+            )
+        raise Refusal(
+            LAYOUT,
+            why="each row must be one token, all rows a contiguous range of tokens with the same channels",
+        )
+    start = int(ids[0, 0]) // width
+    columns = (ids[0] - start * width).numpy()
+    whole = np.array_equal(columns, np.arange(width))
+    return range(start, start + len(ids)), None if whole else columns
+
+
+def turned(terms: Terms, value: Value) -> Value:
+    """The value [T, N], of the term's transpose where its ids lie across the term; else as it is."""
+    if lies(value.ids, value.term.shape[-1]) or len(value.term.shape) != 2 or int(value.ids.min()) < 0:
+        return value
+    value = narrowed(terms, value)
+    for heads in _ways(value):
+        ids, shape = value.ids, value.term.shape
+        for count in heads:
+            ids, shape = moved(ids, shape, count)
+        if lies(ids, shape[-1]):
+            break
+    else:
+        return value
+    if isinstance(value.scale, torch.Tensor) or value.offset is not None:
+        value = _settled_constants(terms, value)
+    term = value.term
+    for count in heads:
+        term = transposed(terms, term, count)
+    return Value(term, ids, value.scale, value.offset)
+
+
+def transposed(terms: Terms, term: Term, heads: int) -> Term:
+    """The transpose per head; that of a transpose with one head is what was transposed."""
+    if heads == 1 and isinstance(term.op, Transpose) and term.op.heads == 1:
+        return term.inputs[0]
+    op = Transpose(heads=heads)
+    return terms.cached(
+        ("transposed", term, heads), lambda: terms.make(op, (term,), f"{term.name}_transposed", term.source)
+    )
+
+
+def _ways(value: Value) -> list[tuple[int, ...]]:
+    """The heads of the transposes, one behind another, that may put the ids into rows."""
+    rows, (tokens, width) = len(value.ids), value.term.shape
+    found = []
+    if width % rows == 0:
+        found.append((width // rows,))
+    if tokens % rows == 0:
+        found.append((1, tokens // rows))
+    if rows % tokens == 0 and width % (rows // tokens) == 0:
+        found.append((rows // tokens, 1))
+    return found
+
+
+def narrowed(terms: Terms, value: Value) -> Value:
+    """The value, of a term that has its rows and, where a linear layer makes it, its columns only."""
+    width = value.term.shape[-1]
+    rows, columns = (value.ids // width).unique(), (value.ids % width).unique()
+    first, last = int(rows[0]), int(rows[-1]) + 1
+    term, ids = terms.rows(value.term, first, last), value.ids - first * width
+    if len(columns) < width:
+        try:
+            term = terms.columns(term, columns.numpy(), "")
+        except Refusal:
+            return Value(term, ids, value.scale, value.offset)
+        ids = ids // width * len(columns) + torch.searchsorted(columns, (ids % width).contiguous())
+    return Value(term, ids, value.scale, value.offset)
+
+
+def _settled_constants(terms: Terms, value: Value) -> Value:
+    """The value with its constants in the layer that makes it, or else in a layer that does nothing else.
+
+    As it is where they differ from token to token: then a reader of the transpose may take them.
+    """
+    try:
+        return absorbed(terms, value)
+    except Refusal:
+        try:
+            scale, offset = _by_channels(value)
+        except Refusal:
+            return value
+    op = Linear(weight=np.diag(scale), bias=offset)
+    key = ("affine", value.term, scale.tobytes(), offset.tobytes())
+    term, name = value.term, f"{value.term.name}_affine"
+    return Value(terms.cached(key, lambda: terms.make(op, (term,), name, term.source)), value.ids)
+
+
+def absorbed(terms: Terms, value: Value) -> Value:
+    """The value with its factor and its offset for each channel in the layer that makes it."""
+    scale, offset = _by_channels(value)
+    term = terms.multiplied(value.term, scale)
+    return Value(terms.shifted(term, torch.from_numpy(offset)[None] if offset.any() else None), value.ids)
+
+
+def _by_channels(value: Value) -> tuple[np.ndarray, np.ndarray]:
+    """The factor and the offset of each channel of the value's term."""
+    width = value.term.shape[-1]
+    columns = value.ids % width
+    scale = torch.as_tensor(value.scale, dtype=torch.float64)
+    offset = torch.zeros((), dtype=torch.float64) if value.offset is None else value.offset
+    return (
+        _by_channel(columns, scale, 1.0, width).numpy(),
+        _by_channel(columns, offset, 0.0, width).numpy(),
+    )
+
+
+def _by_channel(columns: torch.Tensor, wanted: torch.Tensor, default: float, width: int) -> torch.Tensor:
+    """A constant [width] such that each element has the wanted one of its column."""
+    found = torch.full((width,), default, dtype=torch.float64)
+    wanted = wanted.expand(columns.shape)
+    found[columns] = wanted
+    if not torch.equal(found[columns], wanted):
+        raise Refusal(
+            "a constant under a function must be the same for every token",
+            why="it becomes part of the weights of the layer before",
+        )
+    return found
+
+
+def picked(terms: Terms, term: Term, columns: np.ndarray, factors: np.ndarray | None, name: str) -> Term:
+    """Columns of a term in any order and number, times a factor each; a linear layer where none can take it.
+
+    The layer's weights are zeros and the factors: it moves values, and costs one product.
+    """
+    plain = factors is None or bool((factors == 1).all())
+    if plain and np.array_equal(columns, np.arange(term.shape[-1])):
+        return term
+    try:
+        part = terms.columns(term, columns, name)
+        return part if plain or factors is None else terms.multiplied(part, factors)
+    except Refusal:
+        weight = np.zeros((len(columns), term.shape[-1]))
+        weight[np.arange(len(columns)), columns] = 1.0 if factors is None else factors
+        op = Linear(weight=weight, bias=np.zeros(len(columns)))
+        key = ("picked", term, columns.tobytes(), weight.tobytes())
+        return terms.cached(key, lambda: terms.make(op, (term,), name or f"{term.name}_picked", term.source))

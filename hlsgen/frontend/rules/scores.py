@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scores and the products that they are: the same numbers, [H, T, S] under a softmax, [T, H*S] elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from hlsgen.frontend.rules.arrange import LAYOUT, lies, picked, transposed
+from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Value
+from hlsgen.ops import Constant, Linear, Matmul, Scores
+
+_BIASED = "every token attends to every token on the machine"
+
+
+def as_product(terms: Terms, value: Value) -> Value:
+    """Elements of scores as elements of the product, or of the linear layer, that no softmax reads."""
+    term = value.term
+    op = term.op
+    if not isinstance(op, Scores):
+        return value
+    heads, rows, keys = term.shape
+    query, key = term.inputs
+    if isinstance(query.op, Constant):
+        return _as_linear(terms, value, query.op.value * op.scale)
+    sign = 1.0 if op.scale > 0 else -1.0
+    product = Matmul(heads=heads, transposed=True, scale=sign * op.scale)
+    made = terms.cached(
+        ("product of scores", term),
+        lambda: terms.make(product, (query, terms.scaled(key, sign)), term.name, term.source),
+    )
+    head, row, column = _places(value.ids, rows, keys)
+    ids = torch.where(value.ids < 0, -1, (row * heads + head) * keys + column)
+    return Value(made, ids, value.scale, value.offset)
+
+
+def _as_linear(terms: Terms, value: Value, query: np.ndarray) -> Value:
+    """Learned queries times keys: a linear layer of the keys, each head's rows on its own channels."""
+    term = value.term
+    heads, rows, keys = term.shape
+    key = term.inputs[1]
+    each = query.shape[1] // heads
+    weight = np.zeros((heads, rows, heads, each))
+    for head in range(heads):
+        weight[head, :, head] = query[:, head * each : (head + 1) * each]
+    matrix = weight.reshape(heads * rows, -1)
+    inner = key.op if isinstance(key.op, Linear) else None
+    bias = np.zeros(len(matrix)) if inner is None else matrix @ inner.bias
+    op = Linear(weight=matrix if inner is None else matrix @ inner.weight, bias=bias)
+    inputs = (key,) if inner is None else key.inputs
+    made = terms.cached(("linear of scores", term), lambda: terms.make(op, inputs, term.name, term.source))
+    head, row, column = _places(value.ids, rows, keys)
+    ids = torch.where(value.ids < 0, -1, (column * heads + head) * rows + row)
+    return Value(made, ids, value.scale, value.offset)
+
+
+def _places(ids: torch.Tensor, rows: int, keys: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Head, row and column of elements [H, T, S]."""
+    return ids // (rows * keys), ids // keys % rows, ids % keys
+
+
+def scored(terms: Terms, value: Value) -> Term:
+    """The scores [H, T, S] whose softmax over the last axis is that of the value; raises `Refusal`.
+
+    What is added to a whole row changes no softmax, and is left out.
+    """
+    value = value.map(lambda x: x.reshape(-1, *x.shape[-2:]))
+    offset = value.offset
+    if offset is not None and not bool((offset == offset[..., :1]).all()):
+        raise Refusal("a constant is added to attention scores", why=_BIASED)
+    term = _of_product(terms, value)
+    if not isinstance(value.scale, torch.Tensor) and value.scale > 0:
+        return terms.scaled(term, value.scale)
+    factors = torch.as_tensor(value.scale, dtype=torch.float64).expand(value.shape).flatten(1)
+    if not bool((factors == factors[:, :1]).all()):
+        raise Refusal(
+            "attention scores have a factor that is not the same for all tokens of a head",
+            why="it becomes part of the weights of the query or the key projection",
+            fix="multiply queries or keys by a factor per head, or per channel",
+        )
+    query, key = term.inputs
+    each = query.shape[-1] // term.shape[0]
+    by_channel = np.repeat(factors[:, 0].numpy(), each)
+    query = picked(terms, query, np.arange(query.shape[-1]), by_channel, query.name)
+    return terms.make(_op(term), (query, key), term.name, term.source)
+
+
+def _op(term: Term) -> Scores:
+    if not isinstance(term.op, Scores):
+        raise Refusal(LAYOUT)
+    return term.op
+
+
+def scorable(value: Value) -> bool:
+    """Whether a softmax over the last axis of the value is one over keys: scores, a product, learned queries.
+
+    Of a linear layer's result the last axis must be tokens: over channels its bias would matter.
+    """
+    op, term = value.term.op, value.term
+    if isinstance(op, Scores | Matmul):
+        return True
+    return isinstance(op, Linear) and not term.is_embedding and lies(_by_token(value), term.shape[-1])
+
+
+def _by_token(value: Value) -> torch.Tensor:
+    """Ids [..., T, S] as [S, ...*T]."""
+    return value.ids.reshape(-1, value.shape[-1]).T
+
+
+def _of_product(terms: Terms, value: Value) -> Term:
+    """The scores [H, T, S] that a value's ids are, whatever its factor."""
+    heads, rows, keys = value.shape
+    op, term = value.term.op, value.term
+    whole = torch.arange(term.size)
+    if isinstance(op, Scores):
+        if torch.equal(value.ids.flatten(), whole):
+            return term
+        if torch.equal(value.ids.transpose(1, 2).flatten(), whole):
+            query, key = term.inputs
+            return terms.make(op, (key, query), term.name, term.source)
+    elif isinstance(op, Matmul) and op.heads == heads:
+        if torch.equal(value.ids.permute(1, 0, 2).flatten(), whole):
+            return _scores_of(terms, term, op)
+    elif isinstance(op, Linear):
+        across = _by_token(value)
+        columns = (across[0] % term.shape[-1]).numpy().reshape(heads, rows)
+        first = int(across[0, 0]) // term.shape[-1]
+        return _of_learned(terms, terms.rows(term, first, first + keys), columns)
+    raise Refusal("attention scores are cut or reordered")
+
+
+def _scores_of(terms: Terms, term: Term, op: Matmul) -> Term:
+    """The scores that a product is; a left side of all heads is repeated for each."""
+    left, right = term.inputs
+    key = right if op.transposed else transposed(terms, right, op.heads)
+    if left.shape[-1] != key.shape[-1]:
+        left = picked(terms, left, np.tile(np.arange(left.shape[-1]), op.heads), None, left.name)
+    return terms.make(Scores(heads=op.heads, scale=op.scale), (left, key), term.name, term.source)
+
+
+def _of_learned(terms: Terms, term: Term, columns: np.ndarray) -> Term:
+    """Results of a linear layer, over which tokens compete: its weights are queries, its input the keys."""
+    heads, rows = columns.shape
+    if not isinstance(term.op, Linear):
+        raise Refusal(LAYOUT)
+    weight, key = term.op.weight[columns], term.inputs[0]
+    query = Constant(value=np.moveaxis(weight, 0, 1).reshape(rows, -1))
+    key = picked(terms, key, np.tile(np.arange(key.shape[-1]), heads), None, key.name)
+    left = terms.constant(query, f"{term.name}_queries", term.source)
+    return terms.make(Scores(heads=heads, scale=1.0), (left, key), term.name, term.source)

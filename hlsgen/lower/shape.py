@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sizes of a command of one product on an array."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hlsgen.errors import Problem, UnsupportedModel
+from hlsgen.ir import Graph
+from hlsgen.lower.image import patch_layout
+from hlsgen.lower.layout import Layout
+from hlsgen.lower.size import ArrayShape
+from hlsgen.lower.step import Factors, LinearStep
+from hlsgen.machine.format.commands import Load, Target
+from hlsgen.machine.format.parameters import ceil_div
+from hlsgen.ops import IntegerLinear
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """Words and steps of a block's operand row, and all column blocks.
+
+    parts: sweeps that the command must have, 1: any number; each reads its own words of a row, `outer` words
+    behind those of the one before. weighted: the blocks take weights.
+    """
+
+    k_words: int
+    k_steps: int
+    blocks: int
+    weighted: bool = True
+    parts: int = 1
+    outer: int = 0
+
+
+def linear_shape(step: LinearStep, array: ArrayShape, source: Layout, result: Layout) -> Shape:
+    """The sizes of a step."""
+    columns, depth, factors = array.columns, array.depth, step.factors
+    if factors is not None:
+        words, steps = _factor_row(factors, source, columns, depth)
+        return Shape(
+            k_words=words, k_steps=steps, blocks=result.words * (factors.heads if step.stacked else 1),
+            weighted=False, parts=factors.heads, outer=source.head_words if factors.left_heads > 1 else 0,
+        )  # fmt: skip
+    elements = source.elements
+    parts, outer = 1, 0
+    if step.groups > 1:
+        elements, parts, outer = source.head_size, step.groups, source.head_words
+    elif count := diagonal_parts(step, array, source, result):
+        elements, parts, outer = max(columns, depth), count, result.words // count
+    words, steps = ceil_div(elements, columns), ceil_div(elements, depth)
+    return Shape(k_words=words, k_steps=steps, blocks=result.words, parts=parts, outer=outer)
+
+
+def is_diagonal(weight: np.ndarray) -> bool:
+    """Whether a square weight [N, N], N > 1, has nothing beside its diagonal, as a copy's."""
+    rows, columns = weight.shape
+    return 1 < rows == columns and np.count_nonzero(weight) == np.count_nonzero(weight.diagonal())
+
+
+def diagonal_parts(step: LinearStep, array: ArrayShape, source: Layout, result: Layout) -> int:
+    """Parts of a row that a diagonal weight, as a copy's, is multiplied by one by one; 0: none, or no gain.
+
+    A part takes as many cycles as DRAIN takes for its results; the whole row takes a step for all elements.
+    """
+    op, part = step.linear.op, max(array.columns, array.depth)
+    match op:
+        case IntegerLinear(weight=weight) if not step.expert and step.rows.load is Load.ROWS:
+            steps, groups = part // array.depth, ceil_div(array.rows, array.row_width)
+            gains = ceil_div(source.words * array.columns, array.depth) > 2 * max(steps, groups)
+            moves = array.streamed and step.target in (Target.KEYS, Target.VALUES)
+            fits = weight.shape[0] == weight.shape[1] and source.words == result.words
+            if not (gains and fits) or moves or step.route or result.words * array.columns % part:
+                return 0
+            same = np.array_equal(source.positions(), result.positions())
+            return result.words * array.columns // part if same and is_diagonal(weight) else 0
+        case _:
+            return 0
+
+
+def source_layout(step: LinearStep, graph: Graph, layouts: Mapping[str, Layout], array: ArrayShape) -> Layout:
+    """The layout of a step's operand rows."""
+    columns = array.columns
+    if not step.rows.region:
+        return Layout(1, columns)
+    if step.rows.load is Load.PATCHES:
+        return patch_layout(graph, array)
+    if step.groups > 1 and step.rows.operand:
+        return Layout.split(graph.type_of(step.linear.inputs[0]).shape[-1], columns, step.groups)
+    if step.rows.operand or step.rows.pool:
+        return Layout(graph.type_of(step.linear.inputs[0]).shape[-1], columns)
+    if step.rows.region not in layouts:
+        problem = Problem(
+            f"{step.linear.name}: its input must be made by a command, not be {step.rows.tensor}",
+            where=str(step.linear.source),
+            fix="start the model with a patch embedding (a convolution whose stride is its kernel)",
+        )
+        raise UnsupportedModel(problem)
+    return layouts[step.rows.region]
+
+
+def _factor_row(factors: Factors, source: Layout, columns: int, depth: int) -> tuple[int, int]:
+    """Words of an operand row, and steps of a block, of a product of two tensors.
+
+    A key has the words of a row, and its padding is zero. Values beyond the last one are anything, so there
+    are no more steps than those with one; the row's padding is zero.
+    """
+    if factors.keys:
+        return source.head_words, source.head_words * columns // depth
+    steps = ceil_div(source.head_size, depth)
+    return ceil_div(steps * depth, columns), steps

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps: what one command executes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hlsgen.ir import Node
+from hlsgen.machine.format.commands import Drain, Load, Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """The rows LOAD reads: `tensor` from row `first` on, and the nodes that transform them on the way."""
+
+    load: Load
+    tensor: str
+    first: int = 0
+    norm: Node | None = None
+    pool: Node | None = None
+    patches: Node | None = None
+    place: str = ""
+    """The name of the tensor's region, where it is not the tensor's."""
+
+    @property
+    def region(self) -> str:
+        """The name of the region that holds the rows; empty: they are anything, all weights are zero."""
+        return self.place or self.tensor
+
+    @property
+    def operand(self) -> str | None:
+        """The graph tensor that the tile holds, when it is none of the memory's."""
+        node = self.norm or self.patches
+        return node.name if node else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factors:
+    """What a product multiplies its rows by, in place of weights: a tensor in key or value memory.
+
+    heads: of the tensor and of the result. left_heads: of the rows, 1: all heads meet the same.
+    """
+
+    tensor: str
+    keys: bool
+    heads: int
+    left_heads: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearStep:
+    """A command of one product: rows, a node with weights or factors, what DRAIN does with its result."""
+
+    rows: Rows
+    linear: Node
+    drain: Drain
+    target: Target
+    result: str
+    table: Node | None = None
+    addend: str | None = None
+    addend_first: int = 0
+    """The addend's row that is added to the first result."""
+    constant: Node | None = None
+    factors: Factors | None = None
+    groups: int = 1
+    """Parts of a row that are multiplied one by one."""
+    stacked: bool = False
+    """The results of each head are rows of their own."""
+    heads: int = 0
+    """The result's columns are split into this many heads; 0: they are not."""
+    padded: bool = True
+    """Heads take whole steps of the array, as operand rows and keys must; else whole words."""
+    tasks: int = 0
+    """A bit for each task that needs the step; 0: all do."""
+    route: Node | None = None
+    """The routing that the step makes, or that chooses its rows."""
+    expert: int = 0
+    """1 + the expert whose tokens are the rows; 0: all rows."""
+    combine: Node | None = None
+    place: str = ""
+    """The name of the result's region, where it is not the result's."""
+    experts_table: Node | None = None
+    """The activation table of the routing's experts, which its router commands load."""
+
+    @property
+    def region(self) -> str:
+        """The name of the region that takes the result."""
+        return self.place or self.result
+
+    @property
+    def rows_stored(self) -> int:
+        """Rows of the result where it is stored."""
+        return self.linear.type.shape[0]
+
+    @property
+    def tile_rows(self) -> int:
+        """Operand rows."""
+        rows = self.linear.type.shape[0]
+        return rows // self.factors.heads if self.stacked and self.factors else rows
+
+    @property
+    def parts(self) -> int:
+        """Sweeps that the product must have: of heads or of groups; 1: any number."""
+        return self.factors.heads if self.factors else self.groups
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionStep:
+    """An attention command: scores, exp and context."""
+
+    scores: Node
+    exp: Node
+    context: Node
+    tasks: int = 0
+
+    @property
+    def result(self) -> str:
+        return self.context.name
+
+    @property
+    def region(self) -> str:
+        """The name of the region that takes the result."""
+        return self.result
+
+
+Step = LinearStep | AttentionStep

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the trace of a command shows the graph's tensors."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from hlsgen.ir import Graph
+from hlsgen.lower.layout import Layout
+from hlsgen.lower.step import AttentionStep, LinearStep
+from hlsgen.machine.format.interface import CONTEXT, DRAIN, PLAIN, SCORES, TILE
+from hlsgen.machine.format.program import View
+
+
+def linear_views(
+    step: LinearStep, command: int, source: Layout | None, result: Layout, graph: Graph
+) -> tuple[View, ...]:
+    """Operand rows, if they are a whole tensor, laid out as `source`, and results of one product."""
+    rows = step.tile_rows
+    if not step.rows.region:
+        return (_view(step.result, command, DRAIN, result, rows),)
+    if step.stacked and step.factors and source:
+        heads = Layout(result.size * step.factors.heads, result.columns, step.factors.heads, result.words)
+        shown = _view(step.result, command, DRAIN, heads, rows)
+        operand = _view(step.rows.tensor, command, TILE, source, rows)
+        return operand, dataclasses.replace(shown, head_first=1)
+    name = step.rows.operand or (step.rows.pool.name if step.rows.pool else None)
+    routed: dict[str, Any] = {}
+    if step.expert:
+        routed = {"expert": step.expert, "route": step.route.name if step.route else ""}
+    views = []
+    if source is None:
+        pass  # a copy: its results show the same
+    elif name or (step.rows.first == 0 and (step.expert or graph.type_of(step.rows.tensor).shape[0] == rows)):
+        # A tile that only copies a stored tensor shows it again: compared as well.
+        shown = name or step.rows.tensor
+        size = graph.type_of(shown).shape[0] if step.expert else rows
+        views.append(_view(shown, command, TILE, source, size, **routed))
+    size = graph.type_of(step.result).shape[0] if step.expert else rows
+    final = int(step.combine is not None)
+    return (*views, _view(step.result, command, DRAIN, result, size, final=final, **routed))
+
+
+def _view(tensor: str, command: int, which: int, layout: Layout, rows: int, **routed: Any) -> View:
+    return View(
+        tensor=tensor,
+        command=command,
+        which=which,
+        kind=PLAIN,
+        rows=rows,
+        columns=layout.head_size,
+        heads=layout.heads,
+        head_words=layout.head_words,
+        run=layout.run,
+        run_columns=layout.run_size,
+        **routed,
+    )
+
+
+def attention_views(step: AttentionStep, command: int, query: Layout, result: Layout) -> tuple[View, ...]:
+    """Queries, scores, exp and contexts."""
+    heads, queries, keys = step.scores.type.shape
+    return tuple(
+        View(
+            tensor=tensor,
+            command=command,
+            which=which,
+            kind=kind,
+            rows=queries,
+            columns=columns,
+            heads=heads,
+            head_words=query.head_words if which == TILE and kind == SCORES else result.head_words,
+            head_first=first,
+        )
+        for tensor, which, kind, columns, first in (
+            (step.scores.inputs[0], TILE, SCORES, query.head_size, 0),
+            (step.scores.name, DRAIN, SCORES, keys, 1),
+            (step.exp.name, TILE, CONTEXT, keys, 1),
+            (step.context.name, DRAIN, CONTEXT, result.head_size, 0),
+        )
+    )

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MULTIPLY, products keys and values: what one command has written there multiplies the rows of another.
+
+A sweep is a head: its own part of each operand row meets its own keys or values. Results take constants of
+their own, as those of weights do, so that they are zero where there is no key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from hlsgen.machine.format.commands import Command, Product
+from hlsgen.machine.format.constants import block_words, word_bytes
+from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.modes.jobs import Job
+from hlsgen.machine.modes.memories import Memories
+from hlsgen.machine.modes.mode import ProductMode, Unit
+from hlsgen.machine.modes.product_weights import sweeps
+
+_READS = (
+    "tiles", "tail_rows", "k_steps", "sweeps", "blocks", "outer_source", "shared",
+)  # fmt: skip
+KEYS = Unit(name="product_keys", cpp="multiply", rtl="core/multiply", reads=(*_READS, "head_stride"))
+VALUES = Unit(name="product_values", cpp="multiply", rtl="core/multiply", reads=(*_READS, "value_stride"))
+
+
+def key_block(m: Memories, command: Command, job: Job, block: int) -> np.ndarray:
+    """[elements, C]: C keys of the job's place as columns. A key has as many words as an operand row."""
+    c, d = m.p.columns, m.p.depth
+    words = command.k_steps * d // c
+    start = job.place * command.head_stride + block * words
+    lanes = m.keys[start : start + words]  # word, lane, element
+    return lanes.transpose(0, 2, 1).reshape(words * c, c)
+
+
+def value_block(m: Memories, command: Command, job: Job, block: int) -> np.ndarray:
+    """[elements, C]: word `block` of the values of the job's place; a value has as many as the job blocks."""
+    start = job.place * command.value_stride + block
+    lanes = m.values[start : start + job.steps * job.blocks : job.blocks]
+    return lanes.reshape(job.steps * m.p.depth, m.p.columns)
+
+
+class _Operands(ProductMode):
+    weighted = False
+    constant = True
+
+    def jobs(self, command: Command) -> Iterator[Job]:
+        return sweeps(command)
+
+    def steps(self, command: Command) -> int:
+        return command.total_blocks * command.tiles * command.k_steps
+
+    def traffic(self, p: MachineParameters, command: Command) -> int:
+        """Constants."""
+        return block_words(command.total_blocks) * word_bytes(p.columns)
+
+    def is_final(self, command: Command, job: Job) -> bool:
+        return job.sweep == command.sweeps - 1
+
+    def begin(self, m: Memories, command: Command) -> None:
+        del command
+        m.load_constants()
+
+    def open(self, m: Memories, command: Command, job: Job) -> None:
+        """Keys and values lie in the machine."""
+
+
+class Keys(_Operands):
+    """Rows times keys: A @ B.T by head."""
+
+    code = Product.KEYS
+    title = "the key memory: a column of the result is a key"
+    units = (KEYS,)
+
+    def block(self, m: Memories, command: Command, job: Job, block: int) -> np.ndarray:
+        return key_block(m, command, job, block)
+
+
+class Values(_Operands):
+    """Rows times values: A @ B by head; zeros in the rows where there is no value."""
+
+    code = Product.VALUES
+    title = "the value memory: an element of an operand row meets a value"
+    units = (VALUES,)
+
+    def block(self, m: Memories, command: Command, job: Job, block: int) -> np.ndarray:
+        return value_block(m, command, job, block)

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small float Graphs of the ops that join tokens without a softmax, and their integers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+
+from hlsgen.errors import QuantizationWarning
+from hlsgen.ir import Graph, GraphBuilder, Op, TensorType
+from hlsgen.ops import (
+    Activation,
+    Add,
+    Constant,
+    Context,
+    GroupedLinear,
+    LayerNorm,
+    Linear,
+    Matmul,
+    Patches,
+    RMSNorm,
+    Scores,
+    Softmax,
+    Transpose,
+)
+from hlsgen.quantization import quantize
+
+
+class Tokens:
+    """A Graph that grows behind a patch embedding, with random weights."""
+
+    def __init__(self, tokens: int, width: int, heads: int) -> None:
+        self.tokens, self.width, self.heads = tokens, width, heads
+        self.random = np.random.default_rng(tokens * 1000 + width)
+        self.graph = GraphBuilder("image", TensorType((3, 8, 4 * tokens)))
+        self.x = self.linear(self.add(Patches(patch=(8, 4)), "image"), width)
+
+    def add(self, op: Op, *inputs: str) -> str:
+        return self.graph.add(op.stem, op, inputs)
+
+    def linear(self, x: str, size: int) -> str:
+        width = self.graph.type_of(x).shape[1]
+        weight = self.random.normal(size=(size, width)) / width**0.5
+        return self.add(Linear(weight=weight, bias=0.1 * self.random.normal(size=size)), x)
+
+    def relu(self, x: str) -> str:
+        return self.add(Activation(function="relu"), x)
+
+    def projections(self) -> tuple[str, str, str]:
+        """Queries, keys and values."""
+        return (
+            self.linear(self.x, self.width),
+            self.linear(self.x, self.width),
+            self.linear(self.x, self.width),
+        )
+
+    def product(
+        self, a: str, b: str, *, transposed: bool, scale: float = 0.5, heads: int | None = None
+    ) -> str:
+        return self.add(Matmul(heads=heads or self.heads, transposed=transposed, scale=scale), a, b)
+
+
+def linear_attention(t: Tokens) -> str:
+    """Q (K.T V)."""
+    q, k, v = t.projections()
+    state = t.product(t.add(Transpose(heads=t.heads), t.relu(k)), v, transposed=False)
+    mixed = t.product(t.relu(q), state, transposed=False)
+    return t.add(Add(), t.x, t.linear(mixed, t.width))
+
+
+def relu_attention(t: Tokens) -> str:
+    """relu(Q K.T) V."""
+    q, k, v = t.projections()
+    weights = t.relu(t.product(q, k, transposed=True))
+    return t.linear(t.product(weights, v, transposed=False), t.width)
+
+
+def mixer(t: Tokens) -> str:
+    """Layers on tokens as channels."""
+    hidden = t.relu(t.linear(t.add(Transpose(heads=1), t.x), 7))
+    back = t.add(Transpose(heads=1), t.linear(hidden, t.tokens))
+    return t.add(Add(), t.x, back)
+
+
+def fixed(t: Tokens) -> str:
+    """A constant that mixes tokens, learned rows that are added, and a norm."""
+    mixing = t.add(Constant(value=t.random.normal(size=(4, t.tokens))), "image")
+    rows = t.add(Constant(value=t.random.normal(size=(4, t.width))), "image")
+    total = t.add(Add(), t.product(mixing, t.x, transposed=False, heads=1), rows)
+    return t.add(LayerNorm(gamma=np.ones(t.width), beta=np.zeros(t.width), eps=1e-5), total)
+
+
+def norms_by_head(t: Tokens) -> str:
+    """Queries and keys normalised by head, attention, and a projection by head."""
+    q, k, v = t.projections()
+    gamma, beta = (1 + 0.2 * t.random.normal(size=t.width) for _ in range(2))
+    q = t.add(LayerNorm(gamma=gamma, beta=beta, eps=1e-5, heads=t.heads), q)
+    k = t.add(RMSNorm(gamma=beta, beta=np.zeros(t.width), eps=1e-5, heads=t.heads), k)
+    weights = t.add(Softmax(), t.add(Scores(heads=t.heads, scale=0.3), q, k))
+    weight = t.random.normal(size=(t.width, t.width // t.heads))
+    grouped = GroupedLinear(groups=t.heads, weight=weight, bias=np.zeros(t.width))
+    return t.add(grouped, t.add(Context(), weights, v))
+
+
+def wide_values(t: Tokens) -> str:
+    """Fewer keys than queries, and values wider than keys."""
+    rows = t.add(Constant(value=t.random.normal(size=(3, t.width))), "image")
+    key, value = t.linear(rows, t.width), t.linear(rows, 3 * t.width)
+    weights = t.add(Softmax(), t.add(Scores(heads=t.heads, scale=0.3), t.linear(t.x, t.width), key))
+    return t.add(Context(), weights, value)
+
+
+MODELS: dict[str, Callable[[Tokens], str]] = {
+    made.__name__: made
+    for made in (linear_attention, relu_attention, mixer, fixed, norms_by_head, wide_values)
+}
+KINDS = tuple(MODELS)
+
+
+@cache
+def integers(kind: str, tokens: int, width: int, heads: int) -> tuple[Graph, np.ndarray]:
+    """The integer Graph, and an image for it."""
+    t = Tokens(tokens, width, heads)
+    graph = t.graph.finish(t.linear(MODELS[kind](t), 5))
+    images = np.random.default_rng(1).normal(size=(6, *graph.input_type.shape))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", QuantizationWarning)
+        model = quantize(graph, images)
+    return model.graph, model.quantize_input(images[:1])[0].astype(np.int64)
