@@ -78,6 +78,40 @@ def quantize_images(images: ArrayLike, kind: TensorType) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class View:
+    """An output's elements in the model's own order, where that is not the tensor's [rows, columns].
+
+    Element `i` of `shape`, counted along `sizes` as axes, is the tensor's element number `start` plus the
+    sum of index times stride.
+    """
+
+    shape: tuple[int, ...]
+    sizes: tuple[int, ...]
+    strides: tuple[int, ...]
+    start: int = 0
+
+    def of(self, array: np.ndarray) -> np.ndarray:
+        """The output [..., *shape] of a tensor [..., rows, columns]."""
+        lead = array.shape[:-2]
+        return array.reshape(*lead, -1)[..., self._numbers()].reshape(*lead, *self.shape)
+
+    def verify(self, elements: int) -> None:
+        """Raise `TypeMismatch` where the view is none of a tensor of so many elements."""
+        ends = [(size - 1) * stride for size, stride in zip(self.sizes, self.strides, strict=True)]
+        low, high = (self.start + sum(f(0, end) for end in ends) for f in (min, max))
+        if min((*self.shape, *self.sizes), default=0) < 1 or low < 0 or high >= elements:
+            raise TypeMismatch(f"{self} must lie within {elements} elements")
+        if math.prod(self.shape) != math.prod(self.sizes):
+            raise TypeMismatch(f"{self} must have as many elements in shape as in sizes")
+
+    def _numbers(self) -> np.ndarray:
+        total = np.asarray(self.start)
+        for size, stride in zip(self.sizes, self.strides, strict=True):
+            total = total[..., None] + stride * np.arange(size)
+        return total.reshape(-1)
+
+
+@dataclass(frozen=True)
 class Source:
     """Where a node comes from: the user's module path and `file:line`."""
 
@@ -162,6 +196,8 @@ class Graph:
     """Tensors: of each task as many as there are names, task by task. A tensor may be there twice."""
     names: tuple[str, ...] = ()
     """Of a run's outputs, where there are several; else empty."""
+    views: tuple[View | None, ...] = ()
+    """How the model itself orders each of `outputs`, None: as the tensor; empty: all of them are None."""
 
     @property
     def tasks(self) -> int:
@@ -182,6 +218,17 @@ class Graph:
         tensors = self.outputs[task * self._each : (task + 1) * self._each]
         return dict(zip(self.names or ("",), tensors, strict=True))
 
+    def shown(self, found: Mapping[str, np.ndarray], task: int = 0) -> dict[str, np.ndarray]:
+        """The outputs of a run [..., rows, columns], by name, each as the model orders it."""
+        kept = {name: self.view(number, task) for number, name in enumerate(self.names or ("",))}
+        return {
+            name: value if (view := kept[name]) is None else view.of(value) for name, value in found.items()
+        }
+
+    def view(self, number: int, task: int = 0) -> View | None:
+        """How the model orders output `number` of a run for `task`; None: as the tensor."""
+        return self.views[task * self._each + number] if self.views else None
+
     def for_task(self, task: int) -> Graph:
         """What task `task` computes: a graph of one task, without `Choose`, with the same names."""
         if not 0 <= task < self.tasks:
@@ -197,7 +244,8 @@ class Graph:
             else:
                 kept.append(dataclasses.replace(node, inputs=inputs))
         outputs = tuple(chosen.get(name, name) for name in self.results(task).values())
-        return Graph(self.input, self.input_type, live(tuple(kept), outputs), outputs, self.names)
+        views = self.views[task * self._each : (task + 1) * self._each]
+        return Graph(self.input, self.input_type, live(tuple(kept), outputs), outputs, self.names, views)
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
@@ -230,6 +278,10 @@ class Graph:
             if inferred != node.type:
                 raise TypeMismatch(f"%{node.name}: type must be {inferred}, not {node.type}")
             types[node.name] = node.type
+        self._verify_outputs(types)
+        return self
+
+    def _verify_outputs(self, types: Mapping[str, TensorType]) -> None:
         missing = [name for name in self.outputs if name not in types]
         if missing or not self.outputs:
             raise TypeMismatch(f"output %{', %'.join(missing)} is not defined")
@@ -238,13 +290,18 @@ class Graph:
         wrong = [name for name in self.names if not OUTPUT_NAME.fullmatch(name)]
         if wrong:
             raise TypeMismatch(f"an output's name must be letters, digits, _ and dots, not {wrong[0]!r}")
-        return self
+        if self.views and len(self.views) != len(self.outputs):
+            raise TypeMismatch(f"{len(self.outputs)} outputs must have as many views, not {len(self.views)}")
+        for name, view in zip(self.outputs, self.views, strict=False):
+            if view is not None:
+                view.verify(math.prod(types[name].shape))
 
     def __str__(self) -> str:
         lines = [f"input %{self.input} : {self.input_type}"]
         lines += [str(node) for node in self.nodes]
         lines.append(f"output {', '.join('%' + name for name in self.outputs)}")
         lines += [f"names {', '.join(self.names)}"] if self.names else []
+        lines += [f"views {', '.join(map(str, self.views))}"] if any(self.views) else []
         return "\n".join(lines) + "\n"
 
 
@@ -290,10 +347,11 @@ class GraphBuilder:
     def type_of(self, name: str) -> TensorType:
         return self._types[name]
 
-    def finish(self, *outputs: str, names: Sequence[str] = ()) -> Graph:
-        """The graph with these outputs, task by task; `names`: see `Graph`."""
+    def finish(self, *outputs: str, names: Sequence[str] = (), views: Sequence[View | None] = ()) -> Graph:
+        """The graph with these outputs, task by task; `names`, `views`: see `Graph`."""
         kind = self._types[self._input]
-        return Graph(self._input, kind, tuple(self._nodes), outputs, tuple(names)).verify()
+        views = tuple(views) if any(views) else ()
+        return Graph(self._input, kind, tuple(self._nodes), outputs, tuple(names), views).verify()
 
 
 def live(nodes: Sequence[Node], outputs: Sequence[str]) -> tuple[Node, ...]:

@@ -86,8 +86,9 @@ def _config(kind: Any, image: int, patch: int) -> Any:
         elif not name.startswith("_"):
             arguments[name] = value
     default = {name: fixed[name] for name in fixed if isinstance(arguments.get(name), int)}
-    if isinstance(arguments.get("image_size"), list | tuple):
-        default["image_size"] = [image, image]
+    for name in ("image_size", "patch_size"):
+        if isinstance(arguments.get(name), list | tuple) and len(arguments[name]) == 2:
+            default[name] = [fixed[name]] * 2
     wanted = set(inspect.signature(kind.__init__).parameters) | _fields(kind)
     small = {name: value for name, value in shrunk(arguments, **default).items() if name in wanted}
     small = {name: value for name, value in small.items() if name not in _STAGES}

@@ -14,7 +14,10 @@ import torch
 
 from benchmarks.zoo.entry import ABSENT, Entry, NotHere
 from hlsgen.frontend.capture import examine
+from hlsgen.frontend.compare import MOST
 from hlsgen.frontend.read.export import Export
+from hlsgen.frontend.read.run import run
+from hlsgen.frontend.rules.interpret import live
 
 _NAMED = re.compile("(?<!fl)att|msa|mhsa|gpsa|xca|former|vit|encoder", re.IGNORECASE)
 """A published model with attention has a module whose class says so; `Flatten` is none."""
@@ -39,7 +42,22 @@ def exported(entry: Entry) -> dict[str, Any]:
     found = {"kind": "", "attention": attention, "export": result.export, "images": images}
     if result.export is None:
         return found | {"problems": [asdict(problem) for problem in result.problems]}
-    return found | {"results": _results(model, example, images)}
+    found["results"] = _results(model, example, images)
+    if result.graph is None and _differs(result.export, found["results"], images):
+        found["told"] = [asdict(problem) for problem in result.problems]  # that it is no export of this model
+    return found
+
+
+def _differs(export: Export, results: list[list[np.ndarray]], images: np.ndarray) -> bool:
+    """Whether PyTorch itself, run call by call over the export, computes something else than the module."""
+    for image, leaves in zip(images, results, strict=True):
+        found = run(export, [torch.from_numpy(image[None])], live(export), torch.float32)
+        for tensor in (item for item in found if isinstance(item, torch.Tensor) and item.is_floating_point()):
+            alike = [leaf for leaf in leaves if leaf.shape == tuple(tensor.shape)]
+            errors = [np.abs(tensor.numpy() - leaf).max() / np.abs(leaf).max() for leaf in alike]
+            if errors and min(errors) > MOST:
+                return True
+    return False
 
 
 def _attends(model: torch.nn.Module, export: Export | None) -> bool:

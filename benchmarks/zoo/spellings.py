@@ -15,13 +15,17 @@ from benchmarks.zoo.entry import Entry, Made, seeded
 
 
 def entries() -> Iterator[Entry]:
-    """The variants that the tests hold, and those below."""
+    """The variants, the equal spellings and the mixtures of experts that the tests hold."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
     try:
-        variants = importlib.import_module("support.variants")
+        tests = {
+            name: importlib.import_module(f"support.{name}") for name in ("variants", "spellings", "mixtures")
+        }
     finally:
         sys.path.pop(0)
-    for name, make in (variants.VARIANTS | {"several_heads": variants.SeveralHeads}).items():
+    variants, spellings, mixtures = tests.values()
+    plain = variants.VARIANTS | {"several_heads": variants.SeveralHeads}
+    for name, make in (plain | spellings.SPELLINGS | mixtures.MIXTURES).items():
         yield Entry("spellings", name, partial(_make, make))
 
 

@@ -14,10 +14,14 @@ from benchmarks.zoo.entry import Entry
 from hlsgen.store.cache import cache_folder, key
 
 ROOT = Path(__file__).resolve().parents[2]
+_ZOO = "benchmarks/zoo"
 _MAKERS = {
-    "transformers": "hugging.py",
-    "timm": "pytorch_image_models.py",
-    "spellings": "spellings.py",
+    "transformers": (f"{_ZOO}/hugging.py",),
+    "timm": (f"{_ZOO}/pytorch_image_models.py",),
+    "spellings": (
+        f"{_ZOO}/spellings.py",
+        *(f"tests/support/{name}.py" for name in ("variants", "spellings", "mixtures")),
+    ),
 }
 _EXPORT = ("hlsgen/frontend/read", "hlsgen/frontend/capture.py", "hlsgen/nn.py")
 _ANSWER = (
@@ -56,14 +60,16 @@ class Store:
 
     def __init__(self) -> None:
         """Read the sources that results depend on."""
-        zoo = "benchmarks/zoo"
-        common = [f"{zoo}/{name}.py" for name in ("entry", "shrink", "read")]
+        common = [f"{_ZOO}/{name}.py" for name in ("entry", "shrink", "read")]
         self._export = {
-            library: key(*_versions(), *_texts([*common, f"{zoo}/{file}", *_EXPORT]))
-            for library, file in _MAKERS.items()
+            library: key(*_versions(), *_texts([*common, *files, *_EXPORT]))
+            for library, files in _MAKERS.items()
         }
         self._answer = key(*_texts(_ANSWER))
-        self._whole = key(*_texts(["hlsgen", f"{zoo}/levels.py", f"{zoo}/removal.py"]))
+        self._levels = {
+            "program": key(*_texts(["hlsgen", f"{_ZOO}/levels.py"])),
+            "removal": key(*_texts([f"{_ZOO}/levels.py", f"{_ZOO}/removal.py"])),
+        }
         self._folder = cache_folder() / "zoo"
 
     def export(self, entry: Entry, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -85,9 +91,9 @@ class Store:
             return found
 
     def answer(self, entry: Entry, level: str = "") -> Path:
-        """Where the answer to an entry lies: of the front end, or of a `level` that needs everything."""
+        """Where the answer to an entry lies: of the front end, or of a `level` behind it."""
         parts = [entry.title, self._export[entry.library], self._answer]
-        return self._folder / f"{key(*parts, *([level, self._whole] if level else []))}.json"
+        return self._folder / f"{key(*parts, *([level, self._levels[level]] if level else []))}.json"
 
 
 def kept(place: Path) -> dict[str, Any] | None:

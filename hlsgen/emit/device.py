@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import struct
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hlsgen.ir import Graph
+from hlsgen.ir import Graph, View
 from hlsgen.machine.format.image import HEADER_BYTES, Image
 from hlsgen.machine.format.interface import Header
 from hlsgen.machine.format.limits import cycle_limit
@@ -53,18 +54,22 @@ def describe(graph: Graph, program: Program, image: Image) -> dict[str, Any]:
         "workspace_bytes": image.workspace_bytes,
         "cycle_limit": cycle_limit(predict(program, image).cycles),
         "experts": program.parameters.experts,
-        "tasks": [[_output(graph, program, layout) for layout in run] for run in program.runs],
+        "tasks": [
+            [_output(graph, program, layout, graph.view(i, task)) for i, layout in enumerate(run)]
+            for task, run in enumerate(program.runs)
+        ],
     }
 
 
-def _output(graph: Graph, program: Program, layout: OutputLayout) -> dict[str, Any]:
-    """An output of a run: name, shape, scale, and where its integers lie among those of the run."""
+def _output(graph: Graph, program: Program, layout: OutputLayout, view: View | None) -> dict[str, Any]:
+    """An output of a run: name, shape, scale, where its integers lie among those of the run; its view."""
     return {
         "name": layout.name,
         "shape": [layout.rows, layout.columns],
         "scale": graph.type_of(layout.tensor).scale or 1.0,
         "start": layout.start,
         "pieces": layout.pieces(program.parameters),
+        **({"view": dataclasses.asdict(view)} if view else {}),
     }
 
 

@@ -333,7 +333,9 @@ def _interpret(result: Capture, problems: list[Problem], *, weights: bool) -> No
     if reading.outputs:
         problems += check(*reading.outputs)
         if not problems:
-            result.graph = emit(*reading.outputs, names=reading.names, early=reading.order)
+            result.graph = emit(
+                *reading.outputs, names=reading.names, views=reading.views, early=reading.order
+            )
 
 
 def _entrance(export: Export) -> list[Problem]:

@@ -66,7 +66,7 @@ def compared(model: Compared, graph: Graph, image: np.ndarray, asked: Asked = As
         How it was captured.
     """
     for task in range(graph.tasks):
-        mine = results(graph, image, task=task)
+        mine = graph.shown(results(graph, image, task=task), task)
         errors, problem = _errors(model, mine, image, task, graph.tasks, asked, torch.float32)
         if problem is None and max(errors) > MOST:
             # Rounding of float32 can be large where a model magnifies it: float64 tells it from a fault.
@@ -74,18 +74,23 @@ def compared(model: Compared, graph: Graph, image: np.ndarray, asked: Asked = As
             errors = exact if failed is None else errors
         if problem is not None:
             return [problem]
-        wrong = [_wrong(name, task, graph.tasks, e) for name, e in zip(mine, errors, strict=True) if e > MOST]
+        each = zip(graph.for_task(task).results().items(), errors, strict=True)
+        wrong = [
+            _wrong(name, task, graph.tasks, error, str(graph.node(tensor).source))
+            for (name, tensor), error in each
+            if error > MOST
+        ]
         if wrong:
             return wrong
     return []
 
 
-def _wrong(name: str, task: int, tasks: int, error: float) -> Problem:
+def _wrong(name: str, task: int, tasks: int, error: float, where: str) -> Problem:
     which = f"output {name}" if name else "the output"
     which += f" of task {task}" if tasks > 1 else ""
     what = f"{which} of the float Graph must be the model's"
     what += f": the relative error is {error:.2g}, and must be at most {MOST:g}"
-    return Problem(what, why=_WHY, fix=_FIX)
+    return Problem(what, where=where, why=_WHY, fix=_FIX, name="export of another model")
 
 
 def _errors(

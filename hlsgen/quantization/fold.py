@@ -7,6 +7,8 @@ to the linear layers behind them.
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from hlsgen.errors import Problem, UnsupportedModel
@@ -18,11 +20,11 @@ from hlsgen.quantization.legalise import legalise
 
 def fold(graph: Graph) -> Graph:
     """An equal float Graph: legal, with plain layer norms, no dead nodes; raises `UnsupportedModel`."""
-    graph = legalise(graph)
+    views, graph = graph.views, legalise(graph)
     problems = [problem for node in graph for problem in _norm_problems(graph, node)]
     if problems:
         raise UnsupportedModel(problems)
-    return _Folder(graph).fold(graph.nodes)
+    return dataclasses.replace(_Folder(graph).fold(graph.nodes), views=views)
 
 
 def _norm_problems(graph: Graph, node: Node) -> list[Problem]:

@@ -15,4 +15,4 @@ def rewrite(model: Model) -> Graph:
     for node in graph:
         op = rule_of(node).integer(node.op, model.site(node))
         builder.add(node.name, op, node.inputs, node.source)
-    return builder.finish(*graph.outputs, names=graph.names)
+    return builder.finish(*graph.outputs, names=graph.names, views=graph.views)

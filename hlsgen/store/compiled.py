@@ -68,12 +68,15 @@ class Compiled:
 
         They are the accelerator's integers times the output's scale, so equality between levels is exact.
         `task` chooses the run. An output with a row for each token has all rows one after another. A model
-        with several outputs gives all of them, [N, rows, columns], by name. Raises `UsageError` for images of
-        another shape, and for a task that is not there.
+        with several outputs gives all of them, [N, rows, columns], by name. A feature map, or another output
+        that is not in the order of tokens, has the model's own shape, [N, C, H, W]. Raises `UsageError` for
+        images of another shape, and for a task that is not there.
         """
         found, scales = self.results(self.quantize_input(images), task), self.scales(task)
         real = {name: values * scales[name] for name, values in found.items()}
-        return real if self.graph.names else real[""].reshape(len(real[""]), -1)
+        shown = self.graph.shown(real, task)
+        plain = shown.get("") is real.get("")
+        return shown if self.graph.names else shown[""].reshape(len(shown[""]), -1) if plain else shown[""]
 
     def scales(self, task: int = 0) -> dict[str, float]:
         """The real value of a step of each output of a run, by name; a single output has the name ''."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from hlsgen import ops
 from hlsgen.errors import HlsgenError, UsageError
-from hlsgen.ir import REGISTRY, Graph, Node, Op, Source, TensorType
+from hlsgen.ir import REGISTRY, Graph, Node, Op, Source, TensorType, View
 from hlsgen.store.read import DAMAGE, damaged, parse_document, read_bytes
 
 FORMAT = "hlsgen graph 2"
@@ -32,6 +32,7 @@ def save(graph: Graph) -> dict[str, bytes]:
         "input": {"name": graph.input, "type": _type(graph.input_type)},
         "outputs": graph.outputs,
         **({"names": graph.names} if graph.names else {}),
+        **({"views": [view and dataclasses.asdict(view) for view in graph.views]} if graph.views else {}),
         "nodes": [_node(node, arrays) for node in graph],
     }
     text = json.dumps(document, indent=1, ensure_ascii=True) + "\n"
@@ -63,6 +64,7 @@ def parse(directory: Path, files: Mapping[str, bytes]) -> Graph:
             nodes,
             tuple(document["outputs"]),
             _names(document.get("names", [])),
+            _views(document.get("views", [])),
         ).verify()
     except (*DAMAGE, HlsgenError) as error:
         raise damaged(path, "an integer graph", error) from None
@@ -85,6 +87,12 @@ def _names(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise UsageError("names must be a list of texts")
     return tuple(value)
+
+
+def _views(value: Any) -> tuple[View | None, ...]:
+    if not isinstance(value, list):
+        raise UsageError("views must be a list")
+    return tuple(None if item is None else View(**_tuples(item)) for item in value)
 
 
 def _type(value: TensorType) -> dict[str, Any]:

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.variants import Tiny
+from torch import Tensor
 
-from benchmarks.zoo import children, judge, read, table
-from benchmarks.zoo.entry import Entry, NotHere
+from benchmarks.zoo import children, judge, read, removal, table
+from benchmarks.zoo.entry import Entry, NotHere, seeded
 from benchmarks.zoo.shrink import shrunk
 from benchmarks.zoo.spellings import entries
+from hlsgen.frontend import capture
 
 
 def test_sizes_become_small_and_the_rest_stays() -> None:
@@ -73,6 +76,41 @@ def test_an_accepted_model_is_compared(found: dict[str, Any]) -> None:
 def test_a_wrong_acceptance_is_found(found: dict[str, Any]) -> None:
     results = [[leaf + 1e-3 * np.abs(leaf).max() for leaf in leaves] for leaves in found["results"]]
     assert judge.judged(found | {"results": results})["kind"] == "wrong"
+
+
+def test_an_export_of_another_model_is_refused() -> None:
+    """Not wrong: the Graph is right, and the front end's comparison tells that the export is not."""
+
+    class Lost(Tiny):
+        def mlp(self, x: Tensor) -> Tensor:
+            return super().mlp(x) if torch.compiler.is_exporting() else 2 * super().mlp(x)
+
+    made = read.exported(Entry("spellings", "lost", lambda: (seeded(Lost()), torch.zeros(1, 2, 4, 6))))
+    result = judge.judged(made)
+    assert result["kind"] == "refused"
+    assert [one["name"] for one in result["problems"]] == ["export of another model"]
+    assert judge.judged({key: made[key] for key in made if key != "told"})["kind"] == "wrong"
+
+
+class Turned(Tiny):
+    """A sum over the tokens before each one, which is multiplied by a factor of each token."""
+
+    def attend(self, x: Tensor) -> Tensor:
+        return super().attend(x).cumsum(1) * x.mean(-1, keepdim=True)
+
+
+def test_a_list_of_problems_is_whole() -> None:
+    """What is listed is replaced by what the machine could give, and nothing new appears."""
+    export = capture.examine(seeded(Turned()), torch.zeros(1, 2, 4, 6)).export
+    assert export is not None
+    listed = capture.examine(export).problems
+    assert listed
+    assert removal.missed(export) == []
+
+
+def test_the_lines_of_a_problem() -> None:
+    assert removal._lines("a.b, c at d/e.py:3, 5, f.py:7 and 2 more") == {"d/e.py:3", "d/e.py:5", "f.py:7"}
+    assert removal._lines("") == set()
 
 
 def test_what_is_no_attention_model_does_not_count() -> None:

@@ -95,7 +95,9 @@ class Tasks(nn.Module):
 
 
 def test_each_task_is_compared() -> None:
-    with pytest.raises(UnsupportedModel, match=r"^the output of task 1 of the float Graph"):
+    with pytest.raises(
+        UnsupportedModel, match=r"^export of another model: the output of task 1 of the float Graph"
+    ):
         capture(Tasks().eval(), (IMAGE, 0))
 
 
@@ -116,7 +118,9 @@ def test_each_output_is_compared_by_its_name() -> None:
     with pytest.warns(CaptureWarning, match="softmax is left to the host"):
         graph = capture(Several().eval(), IMAGE, ["same", "share"])
     assert graph.names == ("share", "same")
-    with pytest.raises(UnsupportedModel, match=r"^output wrong of the float Graph") as caught:
+    with pytest.raises(
+        UnsupportedModel, match=r"^export of another model: output wrong of the float Graph"
+    ) as caught:
         capture(Several().eval(), IMAGE, ["same", "wrong"])
     assert len(caught.value.problems) == 1
 

@@ -153,7 +153,8 @@ def _from_module(module: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Ex
         ((kind, content),) = spec.items()
         if kind == "user_output":
             result = _argument(content["arg"])
-            other = NONE if result is None else Opaque(type(result).__name__)
+            fixed = result is None or isinstance(result, bool | int | float | str)
+            other = NONE if fixed else Opaque(type(result).__name__)
             outputs.append(result if isinstance(result, Ref) else other)
         else:
             mutations.append(clean(str(content["arg"]["name"])))

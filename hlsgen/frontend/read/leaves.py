@@ -14,7 +14,7 @@ from hlsgen.errors import Problem, UsageError
 from hlsgen.frontend.read.export import Call, Export, Opaque, Ref, Reference
 
 NONE = Opaque("None")
-"""A leaf that the model leaves out."""
+"""A leaf that the model leaves out; a number or a text, which no image changes, is one too."""
 _HOST = {
     "aten.softmax.int": "softmax",
     "aten._softmax.default": "softmax",

@@ -158,8 +158,8 @@ def from_exported(exported: ExportedProgram) -> Export:
             mutations.append(spec.target or spec.arg.name)
         elif isinstance(spec.arg, TensorArgument):
             outputs.append(Ref(spec.arg.name))
-        elif isinstance(spec.arg, ConstantArgument) and spec.arg.value is None:
-            outputs.append(NONE)
+        elif isinstance(spec.arg, ConstantArgument):
+            outputs.append(NONE)  # a number or a text is the same for every image
         else:
             outputs.append(Opaque(type(spec.arg).__name__))
     calls = tuple(call for node in exported.graph.nodes for call in _calls(node))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hlsgen.errors import Problem
 from hlsgen.frontend.rules.placement import placed
 from hlsgen.frontend.rules.terms import Term, Unknown, is_head_sum
-from hlsgen.ir import Graph, GraphBuilder
+from hlsgen.ir import Graph, GraphBuilder, View
 from hlsgen.ops import Context
 from hlsgen.ops.kinds import FloatOp, Part, either
 
@@ -88,8 +88,13 @@ def _misplaced(op: FloatOp, term: Term, refused: set[Term]) -> str:
     return ""
 
 
-def emit(*outputs: Term, names: Sequence[str] = (), early: Sequence[Term] = ()) -> Graph:
-    """The verified Graph; its outputs task by task, `names`: see `Graph`.
+def emit(
+    *outputs: Term,
+    names: Sequence[str] = (),
+    views: Sequence[View | None] = (),
+    early: Sequence[Term] = (),
+) -> Graph:
+    """The verified Graph; its outputs task by task, `names`, `views`: see `Graph`.
 
     early: the outputs in another order, to which the nodes keep.
     """
@@ -101,4 +106,4 @@ def emit(*outputs: Term, names: Sequence[str] = (), early: Sequence[Term] = ()) 
         if term.op is not None:
             inputs = [known[before] for before in term.inputs]
             known[term] = builder.add(term.name, term.op, inputs, term.source)
-    return builder.finish(*(known[output] for output in outputs), names=names)
+    return builder.finish(*(known[output] for output in outputs), names=names, views=views)

@@ -21,6 +21,7 @@ import numpy as np
 from hlsgen.frontend.read.places import identifier
 from hlsgen.frontend.rules.canonical import kind, order
 from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Unknown, is_head_sum
+from hlsgen.ir import View
 from hlsgen.ops import Add, LayerNorm, Linear
 from hlsgen.ops.kinds import FloatOp, Part
 from hlsgen.ops.norm import Norm
@@ -32,10 +33,14 @@ EPSILON = 1e-6
 
 @dataclass(frozen=True)
 class Leaf:
-    """An output: its name, which is empty where it is the only one, and the term that has its value."""
+    """An output: its name, which is empty where it is the only one, and the term that has its value.
+
+    view: how the model orders its elements; None: as the term.
+    """
 
     name: str
     term: Term
+    view: View | None = None
 
 
 def inside(term: Term) -> Refusal:

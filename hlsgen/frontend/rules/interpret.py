@@ -140,8 +140,9 @@ class Reader:
         """Why a call can't be read whatever stands in for the results of refused calls; None if it can."""
         unknowns = {name: self.values[name] for name in uses(call) if is_unknown(self.values.get(name))}
         found: Refusal | None = None
-        made = len(self.terms.made)
+        before = len(self.terms.made)
         for chosen in choices(self.terms, self.image, unknowns):
+            mark = before, self.terms.mark()[1]  # stand-ins serve the next trial too
             self.values.update(chosen)
             try:
                 self._apply(call)
@@ -153,7 +154,7 @@ class Reader:
                 return None
             finally:
                 self.values.update(unknowns)
-                del self.terms.made[made:]  # nothing of it is the model's
+                self.terms.forget(mark)  # nothing of it is the model's
         return found
 
     def _read(self, call: Call) -> None:

@@ -15,10 +15,11 @@ from hlsgen.frontend.read.places import identifier
 from hlsgen.frontend.rules.architecture import named
 from hlsgen.frontend.rules.canonical import order
 from hlsgen.frontend.rules.drained import Drained, Leaf, inside
+from hlsgen.frontend.rules.shown import output as shown
 from hlsgen.frontend.rules.signs import ENDS
 from hlsgen.frontend.rules.site import Neighbours, Site, short
 from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Unknown, Value
-from hlsgen.frontend.rules.tokens import settle
+from hlsgen.ir import View
 from hlsgen.ops import Choose, Route, Scores, Softmax
 
 POISON = object()
@@ -35,6 +36,8 @@ class Reading:
     """Those of a run, task by task; empty while any of them has a problem."""
     names: tuple[str, ...] = ()
     """Of a run's outputs, where there are several."""
+    views: tuple[View | None, ...] = ()
+    """How the model orders each of the outputs."""
     free: tuple[str, ...] = ()
     """Names of outputs behind which nothing is refused, where others have problems."""
     order: tuple[Term, ...] = ()
@@ -75,6 +78,7 @@ class Results:
         if len(outputs) == len(found):
             early = sorted(zip(leaves, outputs, strict=True), key=lambda pair: pair[0].term.serial)
             reading.outputs = tuple(outputs)
+            reading.views = tuple(leaf.view for leaf in leaves)
             reading.names = names if names != ("",) else ()
             reading.order = tuple(term for _, term in early) if reading.names else ()
 
@@ -119,10 +123,8 @@ class Results:
                 raise inside(value.term)
             if not value.shape or not value.ids.numel():
                 raise Refusal(f"an output must be a tensor of tokens, not of shape {list(value.shape)}")
-            return Leaf(
-                path,
-                settle(self._terms, value, identifier(path) if len(self._export.names) > 1 else "output"),
-            )
+            name = identifier(path) if len(self._export.names) > 1 else "output"
+            return Leaf(path, *shown(self._terms, value, name))
         except Refusal as refusal:
             self._refuse_output(path, self._maker(path), refusal)
             return None

@@ -194,6 +194,17 @@ class Terms:
             self._cache[key] = build()
         return self._cache[key]
 
+    def mark(self) -> tuple[int, int]:
+        """What has been made so far, for `forget`."""
+        return len(self.made), len(self._cache)
+
+    def forget(self, mark: tuple[int, int]) -> None:
+        """Drop all that was made since: a trial, whose weights would fill the memory."""
+        made, cached = mark
+        del self.made[made:]
+        while len(self._cache) > cached:
+            self._cache.popitem()
+
     def unknown(self, shape: tuple[int, ...], of: Value | None = None, *, constant: bool = False) -> Term:
         """A term that stands for the result of a refused call."""
         return self.new(Unknown(of, constant), (), "unknown", Source(), TensorType(shape))

@@ -106,7 +106,7 @@ def source(terms: Terms, value: Value) -> Value:
         )
     if isinstance(op, Scores):
         return as_product(terms, value)
-    if len(value.term.shape) == 3:
+    if len(value.term.shape) == 3 and not isinstance(op, Unknown):
         raise Refusal(
             "attention weights are used outside the product with the values",
             why="the machine divides by the sum of a row in that product, and nowhere else",

@@ -43,12 +43,29 @@ def _is_constant(value: Value) -> bool:
 
 def choices(terms: Terms, image: Term, unknowns: dict[str, Value]) -> Iterator[dict[str, Any]]:
     """Stand-ins for all unknown arguments of a call, by name."""
-    each = [list(_stand_ins(terms, image, value)) for value in unknowns.values()]
-    every = itertools.product(*(range(len(found)) for found in each))
-    # The plainest first, all arguments alike.
-    for indices in sorted(every, key=sum)[:MOST]:
+    each = [list(itertools.islice(_stand_ins(terms, image, value), MOST)) for value in unknowns.values()]
+    for indices in itertools.islice(plainest([len(found) for found in each]), MOST):
         chosen = [found[index] for found, index in zip(each, indices, strict=True)]
         yield dict(zip(unknowns, chosen, strict=True))
+
+
+def plainest(counts: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Indices below the counts, all combinations: those with the smallest sum first.
+
+    They are made one by one: a call that joins many unknowns has more than any memory holds.
+    """
+    for total in range(sum(count - 1 for count in counts) + 1):
+        yield from _summing(counts, total)
+
+
+def _summing(counts: Sequence[int], total: int) -> Iterator[tuple[int, ...]]:
+    """Indices below the counts with this sum."""
+    if not counts:
+        yield ()
+        return
+    most = sum(count - 1 for count in counts[1:])
+    for first in range(max(0, total - most), min(counts[0] - 1, total) + 1):
+        yield from ((first, *rest) for rest in _summing(counts[1:], total - first))
 
 
 def _stand_ins(terms: Terms, image: Term, value: Value) -> Iterator[Any]:
@@ -59,17 +76,17 @@ def _stand_ins(terms: Terms, image: Term, value: Value) -> Iterator[Any]:
         yield from (torch.zeros(value.shape), torch.ones(value.shape))
         return
     if op.of is not None:
-        origins = [op.of] if not is_unknown(op.of) else list(_stand_ins(terms, image, op.of))
+        origins = iter([op.of]) if not is_unknown(op.of) else _stand_ins(terms, image, op.of)
         yield from (_view(origin, value) for origin in origins)
-    for ids, rows in _layouts(shape):
+    for ids, rows in layouts(shape):
         yield _view(Value(_linear(terms, value.term, rows), ids), value)
-    for patch, ids in _grids(image, shape):
-        yield _view(Value(_embedding(terms, value.term, image, patch), ids), value)
+    for patch, ids in grids(image, shape):
+        yield _view(Value(embedding(terms, value.term, image, patch), ids), value)
     if math.prod(shape) == image.size:
         yield _view(terms.value(image, shape), value)
     if len(shape) >= 3 and math.prod(shape[:-3]) == 1:
         for weights in (False, True):
-            yield _view(terms.value(_scores(terms, value.term, weights), shape), value)
+            yield _view(terms.value(scores(terms, value.term, weights), shape), value)
 
 
 def _view(origin: Any, value: Value) -> Any:
@@ -80,7 +97,7 @@ def _view(origin: Any, value: Value) -> Any:
     return picked if value.offset is None else picked.plus(value.offset)
 
 
-def _layouts(shape: tuple[int, ...]) -> Iterator[tuple[torch.Tensor, tuple[int, int]]]:
+def layouts(shape: tuple[int, ...]) -> Iterator[tuple[torch.Tensor, tuple[int, int]]]:
     """Ids of tokens [T, N] in the order of a shape: channels last, channels first, by heads; and (T, N)."""
     if not shape:
         return
@@ -96,7 +113,7 @@ def _layouts(shape: tuple[int, ...]) -> Iterator[tuple[torch.Tensor, tuple[int, 
         yield moved, (batch * tokens, heads * width)
 
 
-def _grids(image: Term, shape: tuple[int, ...]) -> Iterator[tuple[tuple[int, int], torch.Tensor]]:
+def grids(image: Term, shape: tuple[int, ...]) -> Iterator[tuple[tuple[int, int], torch.Tensor]]:
     """Patch sizes for which a shape may be the patch embedding, channels first or last, and its ids."""
     _, height, width = image.shape
     if len(shape) not in (3, 4) or shape[0] != 1:
@@ -112,7 +129,7 @@ def _grids(image: Term, shape: tuple[int, ...]) -> Iterator[tuple[tuple[int, int
             yield edge, (ids.T if first else ids).reshape(shape)
 
 
-def _embedding(terms: Terms, unknown: Term, image: Term, patch: tuple[int, int]) -> Term:
+def embedding(terms: Terms, unknown: Term, image: Term, patch: tuple[int, int]) -> Term:
     """A patch embedding's result, before bias and positions."""
     channels = unknown.size // ((image.shape[1] // patch[0]) * (image.shape[2] // patch[1]))
 
@@ -136,13 +153,13 @@ def _linear(terms: Terms, unknown: Term, rows: tuple[int, int]) -> Term:
     return terms.cached(("stand-in", unknown, rows), build)
 
 
-def _scores(terms: Terms, unknown: Term, weights: bool) -> Term:
+def scores(terms: Terms, unknown: Term, weights: bool) -> Term:
     """Attention scores [H, T, S], or their softmax."""
     heads, tokens, keys = (1, 1, 1, *unknown.shape)[-3:]
     kind = TensorType((heads, tokens, keys))
 
     def build() -> Term:
-        scores = terms.new(Scores(heads=heads, scale=1.0), (), "unknown", Source(), kind)
-        return terms.make(Softmax(), (scores,), "unknown", Source()) if weights else scores
+        made = terms.new(Scores(heads=heads, scale=1.0), (), "unknown", Source(), kind)
+        return terms.make(Softmax(), (made,), "unknown", Source()) if weights else made
 
     return terms.cached(("stand-in scores", unknown, weights), build)

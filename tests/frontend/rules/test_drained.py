@@ -61,6 +61,12 @@ def test_a_result_of_any_op_is_an_output(name: str) -> None:
     assert graph.names == ()
 
 
+def test_numbers_and_texts_are_left_out() -> None:
+    """As transformers returns the height and width of its feature maps."""
+    _, graph = read(lambda _, x: {"size": ((2, 3), 0.5, "kind", True, None), "x": x.last, "y": x.normed})
+    assert graph.names == ("x", "y")
+
+
 def test_a_layer_that_is_read_inside_is_computed_once_more() -> None:
     class Query(Encoder):
         def forward(self, image: Tensor) -> Any:
