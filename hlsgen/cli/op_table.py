@@ -116,12 +116,18 @@ def _units(path: Path) -> tuple[str, ...]:
 
 @cache
 def _classes(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of the op classes with a float meaning, and of those with an integer meaning."""
+    """Names of the registered op classes with a float meaning, and of those with an integer meaning.
+
+    A class that has neither method has that of its base, by which it is named.
+    """
     floats, integers = [], []
     for node in _class_nodes(path):
+        if not any(isinstance(item, ast.Name) and item.id == "op" for item in node.decorator_list):
+            continue
         methods = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
-        floats += [node.name] if "reference" in methods else []
-        integers += [node.name] if "golden" in methods else []
+        whole = node.name.startswith("Integer")
+        floats += [node.name] if "reference" in methods or not (whole or "golden" in methods) else []
+        integers += [node.name] if "golden" in methods or whole else []
     return tuple(floats), tuple(integers)
 
 

@@ -42,7 +42,7 @@ class GroupedLinear(FloatOp):
     title: ClassVar[str] = "a grouped linear layer"
     reads: ClassVar[tuple[Input, ...]] = (Input(Kind.NARROW, TOKENS, "the input of a grouped linear layer"),)
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.WIDE)
-    units: ClassVar[tuple[str, ...]] = ("load_rows", "product_weights", "drain_requantize")
+    units: ClassVar[tuple[str, ...]] = ("load_rows", "drain_requantize")
     by_token: ClassVar[bool] = True
 
     groups: int

@@ -57,7 +57,7 @@ class Matmul(FloatOp):
         Input(Kind.NARROW, TOKENS, "the right side of a product"),
     )
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.WIDE, Kind.OUTPUT)
-    units: ClassVar[tuple[str, ...]] = ("product_keys", "product_values", "drain_requantize")
+    units: ClassVar[tuple[str, ...]] = ("load_rows", "drain_requantize")
 
     heads: int
     transposed: bool

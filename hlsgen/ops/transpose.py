@@ -28,7 +28,7 @@ class Transpose(FloatOp):
     part: ClassVar[Part] = Part.TRANSPOSED
     reads: ClassVar[tuple[Input, ...]] = (Input(Kind.NARROW, TOKENS, "what is transposed"),)
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW,)
-    units: ClassVar[tuple[str, ...]] = ("product_keys",)
+    units: ClassVar[tuple[str, ...]] = ("load_rows", "drain_requantize")
     shares: ClassVar[tuple[int, ...]] = (0,)
 
     heads: int

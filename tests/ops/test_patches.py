@@ -28,6 +28,7 @@ def test_patches(image: tuple[int, int, int], patch: tuple[int, int], prefix: in
     assert op.infer(TensorType(image, 1, 127, 0.5)).low == 0
 
 
-def test_patches_must_tile_the_image() -> None:
+def test_an_image_must_hold_a_patch() -> None:
     with pytest.raises(TypeMismatch, match="must be"):
-        Patches(patch=(3, 2)).infer(TensorType((1, 8, 8)))
+        Patches(patch=(9, 2)).infer(TensorType((1, 8, 8)))
+    assert Patches(patch=(9, 2), padding=(1, 0)).infer(TensorType((1, 8, 8))).shape == (4, 18)

@@ -89,7 +89,7 @@ def test_a_product_and_a_transpose_may_be_outputs() -> None:
     graph = capture(model, pictures(1))
     with torch.no_grad():
         wanted = model(torch.from_numpy(pictures(1)))
-    found = results(graph, pictures(1))
+    found = graph.shown(results(graph, pictures(1)))
     for real, name in zip(wanted, graph.names, strict=True):
         np.testing.assert_allclose(
             found[name][0], real[0].numpy(), rtol=0, atol=1e-4 * float(real.abs().max())
