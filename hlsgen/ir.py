@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hlsgen.errors import RangeOverflow, TypeMismatch, UsageError
+from hlsgen.windows import View
 
 _T = TypeVar("_T")
 
@@ -75,40 +76,6 @@ def quantize_images(images: ArrayLike, kind: TensorType) -> np.ndarray:
     low, high = kind.integer_range
     steps = np.floor(array.astype(np.float64) / (kind.scale or 1.0) + 0.5)
     return np.clip(steps, low, high).astype(np.int8 if low < 0 else np.uint8)
-
-
-@dataclass(frozen=True)
-class View:
-    """An output's elements in the model's own order, where that is not the tensor's [rows, columns].
-
-    Element `i` of `shape`, counted along `sizes` as axes, is the tensor's element number `start` plus the
-    sum of index times stride.
-    """
-
-    shape: tuple[int, ...]
-    sizes: tuple[int, ...]
-    strides: tuple[int, ...]
-    start: int = 0
-
-    def of(self, array: np.ndarray) -> np.ndarray:
-        """The output [..., *shape] of a tensor [..., rows, columns]."""
-        lead = array.shape[:-2]
-        return array.reshape(*lead, -1)[..., self._numbers()].reshape(*lead, *self.shape)
-
-    def verify(self, elements: int) -> None:
-        """Raise `TypeMismatch` where the view is none of a tensor of so many elements."""
-        ends = [(size - 1) * stride for size, stride in zip(self.sizes, self.strides, strict=True)]
-        low, high = (self.start + sum(f(0, end) for end in ends) for f in (min, max))
-        if min((*self.shape, *self.sizes), default=0) < 1 or low < 0 or high >= elements:
-            raise TypeMismatch(f"{self} must lie within {elements} elements")
-        if math.prod(self.shape) != math.prod(self.sizes):
-            raise TypeMismatch(f"{self} must have as many elements in shape as in sizes")
-
-    def _numbers(self) -> np.ndarray:
-        total = np.asarray(self.start)
-        for size, stride in zip(self.sizes, self.strides, strict=True):
-            total = total[..., None] + stride * np.arange(size)
-        return total.reshape(-1)
 
 
 @dataclass(frozen=True)
