@@ -16,7 +16,10 @@ from hlsgen.machine.format.program import View
 def linear_views(
     step: LinearStep, command: int, source: Layout | None, result: Layout, graph: Graph
 ) -> tuple[View, ...]:
-    """Operand rows, if they are a whole tensor, laid out as `source`, and results of one product."""
+    """Operand rows, if they are a whole tensor, laid out as `source`, and results of one product.
+
+    source: None for a copy, whose results show the same.
+    """
     rows = step.tile_rows
     if not step.rows.region:
         return (_view(step.result, command, DRAIN, result, rows),)
@@ -30,9 +33,8 @@ def linear_views(
     if step.expert:
         routed = {"expert": step.expert, "route": step.route.name if step.route else ""}
     views = []
-    if source is None:
-        pass  # a copy: its results show the same
-    elif name or (step.rows.first == 0 and (step.expert or graph.type_of(step.rows.tensor).shape[0] == rows)):
+    whole = step.rows.first == 0 and (step.expert or graph.type_of(step.rows.tensor).shape[0] == rows)
+    if source is not None and (name or whole):
         # A tile that only copies a stored tensor shows it again: compared as well.
         shown = name or step.rows.tensor
         size = graph.type_of(shown).shape[0] if step.expert else rows
