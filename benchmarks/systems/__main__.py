@@ -11,6 +11,7 @@ from benchmarks.case import Case, run
 from benchmarks.systems.measure import System, measure, names
 from benchmarks.systems.papers import PAPERS
 from benchmarks.systems.published import MODELS, prepared
+from benchmarks.systems.rtl import cycles as rtl_cycles
 from hlsgen.lower import lower
 from hlsgen.machine.time.cycles import predict
 
@@ -23,7 +24,8 @@ TEXT = """# Attention systems
 ## Examples
 
 Each is a module in `examples/attention`, written as its authors would, small, with random weights. The
-command compares every tensor of the interpreter with golden; `tests/frontend/test_systems.py` does, too. dB:
+command compares every tensor of the interpreter with golden; `tests/frontend/test_systems.py` does, too. With
+`--rtl` it builds one machine for all of them and runs an image of each in RTL, with and without stalls. dB:
 signal to quantization noise of the output on images that did not calibrate; the second number is without what
 images share.
 
@@ -56,7 +58,7 @@ def arguments() -> argparse.ArgumentParser:
     """The options."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.systems", description=__doc__)
     parser.add_argument("only", nargs="*", help="examples, or published models: these alone")
-    parser.add_argument("--rtl", action="store_true", help="published models: an image in RTL")
+    parser.add_argument("--rtl", action="store_true", help="an image in RTL, too")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE}, without RTL")
     return parser
 
@@ -99,6 +101,8 @@ def main() -> int:
     if options.write:
         PAGE.write_text(page(examples, models))
     print("\n".join([*examples, *models]))
+    if options.rtl and (here := [name for name in chosen if name in names()]):
+        print(*rtl_cycles(here), sep="\n")
     return 0
 
 

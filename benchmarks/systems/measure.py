@@ -15,7 +15,7 @@ import torch
 from hlsgen.errors import QuantizationWarning
 from hlsgen.examples import attention
 from hlsgen.examples.attention.host import SHAPE
-from hlsgen.ir import evaluate, quantize_images, results
+from hlsgen.ir import Graph, evaluate, quantize_images, results
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.run import trace
@@ -50,35 +50,37 @@ def _module(name: str) -> Any:
     return importlib.import_module(f"hlsgen.examples.attention.{name}")
 
 
-def measure(name: str) -> System:
-    """Quantize an example and run it; raises `AssertionError` where a tensor differs."""
-    module = _module(name)
-    model, random = module.model(), np.random.default_rng(7)
+def quantized(name: str) -> tuple[Graph, np.ndarray, np.ndarray]:
+    """An example's integer Graph, its held-out images in integers, and the model's results for them."""
+    model, random = _module(name).model(), np.random.default_rng(7)
     images = random.normal(size=(CALIBRATION + HELD_OUT, *SHAPE)).astype(np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", QuantizationWarning)
-        quantized = quantize(capture(model, torch.from_numpy(images[:1])), images[:CALIBRATION])
-    graph, held = quantized.graph, images[CALIBRATION:]
-    integers = quantize_images(held, graph.input_type)
+        graph = quantize(capture(model, torch.from_numpy(images[:1])), images[:CALIBRATION]).graph
+    held = images[CALIBRATION:]
     with torch.no_grad():
         wanted = model.double()(torch.from_numpy(held).double()).numpy()
+    return graph, quantize_images(held, graph.input_type), wanted
+
+
+def measure(name: str) -> System:
+    """Quantize an example and run it; raises `AssertionError` where a tensor differs."""
+    graph, integers, wanted = quantized(name)
     found = next(iter(results(graph, integers).values())) * (graph.type_of(graph.output).scale or 1.0)
     found = found.reshape(wanted.shape)
     program = _run(graph, integers[0])
     return System(
         name=name,
-        title=(module.__doc__ or name).splitlines()[0].partition(":")[0].rstrip("."),
+        title=(_module(name).__doc__ or name).splitlines()[0].partition(":")[0].rstrip("."),
         nodes=len(graph.nodes),
         commands=len(program.commands),
         products=sum(command.product.name in ("KEYS", "VALUES") for command in program.commands),
         noise=_decibel(wanted, found),
-        centred=_decibel(
-            wanted - wanted.mean(0), (found.reshape(wanted.shape) - wanted) + (wanted - wanted.mean(0))
-        ),
+        centred=_decibel(wanted - wanted.mean(0), found - found.mean(0)),
     )
 
 
-def _run(graph: Any, image: np.ndarray) -> Any:
+def _run(graph: Graph, image: np.ndarray) -> Any:
     lowered = lower(graph, ARRAY)
     program = lowered.program
     machine = Interpreter(program.parameters, lowered.image.pack())
