@@ -76,7 +76,7 @@ def measure(name: str) -> System:
         commands=len(program.commands),
         products=sum(command.product.name in ("KEYS", "VALUES") for command in program.commands),
         noise=_decibel(wanted, found),
-        centred=_decibel(wanted - wanted.mean(0), found - found.mean(0)),
+        centred=_decibel(wanted - wanted.mean(0), found - wanted.mean(0)),
     )
 
 
