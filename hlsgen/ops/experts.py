@@ -11,9 +11,9 @@ import numpy as np
 
 from hlsgen import numerics
 from hlsgen.errors import TypeMismatch
-from hlsgen.ir import Op, TensorType, op
+from hlsgen.ir import TensorType, op
 from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
-from hlsgen.ops.linear import check_constants, narrow_weight, weighted_range
+from hlsgen.ops.linear import Weighted, check_constants
 from hlsgen.ops.route import split
 
 
@@ -80,23 +80,8 @@ class ExpertLinear(FloatOp):
 
 
 @op
-class IntegerExpertLinear(Op):
+class IntegerExpertLinear(Weighted):
     """`IntegerLinear` with weight [E, N, K] and bias, multiplier and shift [E, N]; rows as `ExpertLinear`."""
-
-    weight: np.ndarray
-    bias: np.ndarray
-    multiplier: np.ndarray
-    shift: np.ndarray
-    low: int
-    high: int
-    scale: float
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", narrow_weight(self.weight))
-
-    def accumulator_range(self, x: TensorType) -> tuple[int, int]:
-        """See `weighted_range`."""
-        return weighted_range("experts", self.weight, self.bias, x)
 
     def infer(self, *types: TensorType) -> TensorType:
         x, route = types

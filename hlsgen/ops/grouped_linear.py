@@ -10,9 +10,9 @@ import numpy as np
 
 from hlsgen import numerics
 from hlsgen.errors import TypeMismatch
-from hlsgen.ir import Op, TensorType, op
+from hlsgen.ir import TensorType, op
 from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
-from hlsgen.ops.linear import check_constants, narrow_weight, weighted_range
+from hlsgen.ops.linear import Weighted, check_constants
 
 
 def _parts(x: np.ndarray, groups: int) -> np.ndarray:
@@ -68,24 +68,10 @@ class GroupedLinear(FloatOp):
 
 
 @op
-class IntegerGroupedLinear(Op):
+class IntegerGroupedLinear(Weighted):
     """[T, G*k] -> [T, N], as `IntegerLinear` for each part; weight [N, k] in -127..127, constants [N]."""
 
     groups: int
-    weight: np.ndarray
-    bias: np.ndarray
-    multiplier: np.ndarray
-    shift: np.ndarray
-    low: int
-    high: int
-    scale: float
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", narrow_weight(self.weight))
-
-    def accumulator_range(self, x: TensorType) -> tuple[int, int]:
-        """See `weighted_range`."""
-        return weighted_range("grouped linear", self.weight, self.bias, x)
 
     def infer(self, *types: TensorType) -> TensorType:
         (x,) = types

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -108,13 +108,12 @@ class Linear(FloatOp):
         return result
 
 
-@op
-class IntegerLinear(Op):
-    """[T, K] -> [T, N]: saturate(round_shift((x @ weight.T + bias) * multiplier, shift)), per channel.
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Weighted(Op):
+    """Integers of a layer with weights: weight in -127..127, kept in 8 bits, and constants by channel.
 
-    weight [N, K] in -127..127; bias, multiplier and shift [N] as `check_constants` has them; the result is
-    saturated to low..high and has the real scale `scale`. The accumulator is proved to stay in 32 bits.
-    Weights are kept in 8 bits.
+    bias, multiplier and shift are as `check_constants` has them; results are saturated to low..high and have
+    the real scale `scale`.
     """
 
     weight: np.ndarray
@@ -130,7 +129,17 @@ class IntegerLinear(Op):
 
     def accumulator_range(self, x: TensorType) -> tuple[int, int]:
         """See `weighted_range`."""
-        return weighted_range("linear", self.weight, self.bias, x)
+        return weighted_range(self.stem.replace("_", " "), self.weight, self.bias, x)
+
+
+@op
+class IntegerLinear(Weighted):
+    """[T, K] -> [T, N]: saturate(round_shift((x @ weight.T + bias) * multiplier, shift)), per channel.
+
+    weight [N, K] in -127..127; bias, multiplier and shift [N] as `check_constants` has them; the result is
+    saturated to low..high and has the real scale `scale`. The accumulator is proved to stay in 32 bits.
+    Weights are kept in 8 bits.
+    """
 
     def infer(self, *types: TensorType) -> TensorType:
         (x,) = types
