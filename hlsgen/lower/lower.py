@@ -270,9 +270,17 @@ def size_machine(
 
 
 def useful_macs(graph: Graph) -> int:
-    """Multiply-accumulates of the mathematical model: no padding, no zero rows for class tokens."""
+    """Multiply-accumulates of the mathematical model: no padding, no zero rows for class tokens.
+
+    A layer that is repeated, so that its result is there in several forms, counts once.
+    """
     prefix = {node.name: node.op.prefix for node in graph if isinstance(node.op, Patches)}
-    return sum(_macs(node, graph, prefix) for node in graph)
+    each: dict[object, int] = {}
+    for node in graph:
+        weight = getattr(node.op, "weight", None)
+        again = node.name if weight is None else (node.inputs, weight.shape, weight.tobytes())
+        each.setdefault(again, _macs(node, graph, prefix))
+    return sum(each.values())
 
 
 def _macs(node: Node, graph: Graph, prefix: Mapping[str, int]) -> int:

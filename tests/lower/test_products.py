@@ -8,14 +8,18 @@ import pytest
 from support.token_graphs import KINDS, integers
 
 from hlsgen.errors import DoesNotFit
-from hlsgen.ir import Graph, evaluate
+from hlsgen.ir import Graph, GraphBuilder, TensorType, evaluate
 from hlsgen.lower import lower
 from hlsgen.lower.expand import MOST_ROWS, expand, part_rows
+from hlsgen.lower.interleave import ADDEND_DISTANCE
 from hlsgen.lower.size import ArrayShape
-from hlsgen.machine.format.commands import Product, Target
+from hlsgen.machine.format.commands import Depends, Product, Target
+from hlsgen.machine.format.interface import DRAIN
+from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.run import trace
 from hlsgen.machine.run.interpreter import Interpreter
-from hlsgen.ops import Transpose
+from hlsgen.machine.time import latency
+from hlsgen.ops import IntegerAdd, IntegerLinear, Patches, Transpose
 
 ARRAYS = ((2, 4, 4, 1), (4, 8, 2, 2), (3, 2, 8, 1), (4, 4, 4, 4), (2, 16, 4, 1), (1, 1, 1, 1))
 """Rows, columns, depth, row width: words longer than steps and shorter."""
@@ -39,6 +43,55 @@ def test_every_tensor_is_equal(kind: str, tokens: int, width: int, heads: int) -
         assert trace.compare(program, run.records, golden) is None, shape
         (output,) = program.unpack_outputs(run.output)
         np.testing.assert_array_equal(output, golden[graph.output])
+
+
+def test_commands_of_another_task_are_skipped() -> None:
+    graph, image = integers("two_tasks", 5, 16, 2)
+    for shape in ARRAYS:
+        lowered = lower(graph, array(*shape))
+        program = lowered.program
+        assert program.parameters.planned
+        assert program.parameters.products
+        machine = Interpreter(program.parameters, lowered.image.pack())
+        for task in range(graph.tasks):
+            run = machine.run(program.input.pack(image, shape[1]), task=task)
+            assert trace.compare(program, run.records, evaluate(graph, image, task), task) is None, shape
+
+
+@pytest.mark.parametrize("between", [0, 1, 2])
+def test_an_addend_that_drain_may_still_hold_is_waited_for(between: int) -> None:
+    """DRAIN reads it a few cycles before its maker's last rows are written, if little lies between."""
+    graph = GraphBuilder("image", TensorType((1, 2, 2), -128, 127, 1.0))
+    patches = graph.add("patches", Patches(patch=(1, 1)), ["image"])
+
+    def layer(name: str, *, wide: bool = True) -> str:
+        low, high = (-32768, 32767) if wide else (-128, 127)
+        op = IntegerLinear(
+            weight=np.ones((2, 1)), bias=np.zeros(2), multiplier=np.full(2, 1 << 14), shift=np.full(2, 14),
+            low=low, high=high, scale=1.0,
+        )  # fmt: skip
+        return graph.add(name, op, [patches])
+
+    addend = layer("addend")
+    others = [layer(f"other_{number}") for number in range(between)]
+    total = graph.add("sum", IntegerAdd(), [addend, layer("last")])
+    found = lower(graph.finish(total, *others, names=["sum", *others]), array(2, 2, 2, 1)).program
+    makers = {view.tensor: view.command for view in found.views if view.which == DRAIN}
+    command = found.commands[makers["sum"]]
+    assert (command.depends, command.depends_on) == (Depends.COMMAND, makers["addend"])
+
+
+def test_the_distance_is_longer_than_drain() -> None:
+    for experts in (0, 4):
+        for edge in (1, 16, 64):
+            machine = MachineParameters(rows=edge, columns=edge, depth=edge, experts=experts)
+            assert latency.drain_write(machine) + latency.MEMORY < ADDEND_DISTANCE
+
+
+def test_copies_and_transposes_do_no_useful_work() -> None:
+    graph, _ = integers("mixer", 5, 16, 2)
+    embedding, layers, head = 5 * 96 * 16, 2 * 16 * 5 * 7, 5 * 16 * 5
+    assert lower(graph, array(2, 4, 4, 1)).program.macs == embedding + layers + head
 
 
 def test_expanding_changes_no_integer() -> None:

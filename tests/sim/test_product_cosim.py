@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.programs import draw, machine
+from support.token_graphs import integers
 
 from hlsgen.ir import Graph, GraphBuilder, TensorType, evaluate
 from hlsgen.lower import lower
@@ -116,3 +117,17 @@ def test_random_programs_equal_the_interpreter(shape: tuple[int, ...], tmp_path:
             for got, want in zip(_ordered(program.commands, run.records), wanted, strict=True):
                 np.testing.assert_array_equal(got, want)
             assert run.output == expected.output
+
+
+@pytest.mark.parametrize("row_width", [1, pytest.param(4, marks=pytest.mark.slow)])
+def test_tasks_skip_products(row_width: int, tmp_path: Path) -> None:
+    """A machine that may skip commands finds the constants of its products, and no weights."""
+    graph, image = integers("two_tasks", 5, 16, 2)
+    lowered = lower(graph, ArrayShape(rows=4, columns=4, depth=4, row_width=row_width, ring_bytes=512))
+    program = lowered.program
+    harness = cosim.build(program.parameters, tmp_path, trace=True, quick=True)
+    pixels = program.input.pack(image, 4)
+    for task in range(graph.tasks):
+        for memory in (cosim.MemoryTiming(latency=30), cosim.MemoryTiming(latency=9, stall=0.4)):
+            (run,) = harness.run(lowered.image.pack(), [pixels], memory=memory, task=task)
+            cosim.check(program, run, evaluate(graph, image, task), task)

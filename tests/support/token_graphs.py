@@ -113,6 +113,12 @@ def wide_values(t: Tokens) -> str:
     return t.add(Context(), weights, value)
 
 
+def two_tasks(t: Tokens) -> Graph:
+    """Linear attention for both tasks, then a layer for one, and tokens as channels for the other."""
+    t.x = linear_attention(t)
+    return t.graph.finish(t.linear(t.x, 5), t.linear(mixer(t), 5))
+
+
 MODELS: dict[str, Callable[[Tokens], str]] = {
     made.__name__: made
     for made in (linear_attention, relu_attention, mixer, fixed, norms_by_head, wide_values)
@@ -124,7 +130,7 @@ KINDS = tuple(MODELS)
 def integers(kind: str, tokens: int, width: int, heads: int) -> tuple[Graph, np.ndarray]:
     """The integer Graph, and an image for it."""
     t = Tokens(tokens, width, heads)
-    graph = t.graph.finish(t.linear(MODELS[kind](t), 5))
+    graph = two_tasks(t) if kind == "two_tasks" else t.graph.finish(t.linear(MODELS[kind](t), 5))
     images = np.random.default_rng(1).normal(size=(6, *graph.input_type.shape))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", QuantizationWarning)
