@@ -18,6 +18,7 @@ from benchmarks.zoo.entry import Entry, NotHere, seeded
 from benchmarks.zoo.shrink import shrunk
 from benchmarks.zoo.spellings import entries
 from hlsgen.frontend import capture
+from hlsgen.frontend.rules.interpret import Reader
 
 
 def test_sizes_become_small_and_the_rest_stays() -> None:
@@ -96,16 +97,19 @@ class Turned(Tiny):
     """A sum over the tokens before each one, which is multiplied by a factor of each token."""
 
     def attend(self, x: Tensor) -> Tensor:
-        return super().attend(x).cumsum(1) * x.mean(-1, keepdim=True)
+        before = super().attend(x).cumsum(1)
+        return before * x.mean(-1, keepdim=True)  # a line of its own: problems are told apart by lines
 
 
-def test_a_list_of_problems_is_whole() -> None:
+def test_a_list_of_problems_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is listed is replaced by what the machine could give, and nothing new appears."""
     export = capture.examine(seeded(Turned()), torch.zeros(1, 2, 4, 6)).export
     assert export is not None
-    listed = capture.examine(export).problems
-    assert listed
+    assert len(capture.examine(export).problems) == 2
     assert removal.missed(export) == []
+    # A reader that says nothing of what lies behind a refused call leaves problems out.
+    monkeypatch.setattr(Reader, "_verdict", lambda *_: None)
+    assert removal.missed(export)
 
 
 def test_the_lines_of_a_problem() -> None:
