@@ -305,7 +305,7 @@ def _macs(node: Node, graph: Graph, prefix: Mapping[str, int]) -> int:
             return 0  # a copy
         case IntegerLinear(weight=weight):
             rows = node.type.shape[0] - prefix.get(node.inputs[0], 0)
-            real = np.count_nonzero(weight)
+            real = int(np.count_nonzero(weight))
             return rows * (real if SPARSE * real < weight.size else weight.size)
         case IntegerGroupedLinear(weight=weight):
             return node.type.shape[0] * weight.size
