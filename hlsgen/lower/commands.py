@@ -372,7 +372,7 @@ def _attention_ops(step: AttentionStep, logit_bits: int) -> tuple[IntegerScores,
 def drained(command: Command, p: MachineParameters) -> int:
     """Cycles in which DRAIN takes the command's results."""
     blocks = command.total_blocks
-    if command.product is Product.ATTENTION:
+    if command.product in (Product.ATTENTION, Product.MAPS):
         blocks = command.heads * (command.blocks + command.head_words)
     return blocks * ((command.tiles - 1) * p.row_groups(p.rows) + p.row_groups(command.tail_rows))
 
