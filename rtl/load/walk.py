@@ -120,26 +120,21 @@ class RowWalk(wiring.Component):
         pool, context = Signal(), Signal()
         bits = max(count_bits(p.tile_words), row_bits(p), field(p, "pool_rows"))
         outer, inner = Signal(bits), Signal(bits)
-        address, row_address = Signal(self._address_bits), Signal(self._address_bits)
+        address = Signal(self._address_bits)
         first, outer_first = Signal(), Signal()
         inner_last, outer_last, issue = Signal(), Signal(), Signal()
         # What decides about a job's end is known a cycle ahead: LOAD's next job starts in that cycle.
-        final, single = Signal(), Signal()
+        final, single, held = Signal(), Signal(), Signal()
+        goes = self.busy & ~held & ~self._spaced(m, issue, job)
+        m.d.comb += [issue.eq(goes), self.finishing.eq(goes & final)]
         waits = self._gap(m, issue & first & (job.load == Load.LAYER_NORM))
-        m.d.comb += [
-            issue.eq(self.busy & ~(first & waits) & ~self._spaced(m, issue, job)),
-            self.finishing.eq(issue & final),
-        ]
-        stride = Mux(context, p.score_words, job.source_stride)
-        following, size = (
-            row_address + Mux(pool, 1, stride),
-            Mux(pool, groups_of(p, job.pool_rows), job.words),
-        )
+        first_next = self._loads | Mux(issue, inner_last, first)
+        m.d.sync += held.eq(first_next & waits)
+        size = Mux(pool, groups_of(p, job.pool_rows), job.words)
         place = self._gathered(m, job, issue & first, first, address) if p.experts else address
         with m.If(issue):
             m.d.sync += [inner.eq(inner - 1), inner_last.eq(inner == 2), first.eq(0)]
             m.d.sync += final.eq((inner == 2) & outer_last)
-            m.d.sync += [address.eq(place + Mux(pool, stride, 1))]
             with m.If(inner_last):
                 m.d.sync += [
                     outer.eq(outer - 1),
@@ -149,27 +144,58 @@ class RowWalk(wiring.Component):
                     inner.eq(size),
                     inner_last.eq(single),
                     first.eq(1),
-                    address.eq(following),
-                    row_address.eq(following),
                 ]
-        saved = Signal(self._address_bits)
-        saved_next = Mux(issue & inner_last & ~context, following, saved)
-        m.d.sync += saved.eq(saved_next)
         self._start(m)
         with m.If(self._loads):
             is_pool = (self.job.load == Load.POOL) | (self.job.load == Load.POOL_NORM)
-            begin = self._begin(saved_next)
             m.d.sync += [job.eq(self.job), slot_word.eq(self.slot_word)]
             m.d.sync += [pool.eq(is_pool), context.eq(self.job.kind == Kind.CONTEXT)]
-            m.d.sync += [address.eq(begin), row_address.eq(begin), first.eq(1), outer_first.eq(1)]
+            m.d.sync += [first.eq(1), outer_first.eq(1)]
             inner_size = Mux(is_pool, groups_of(p, self.job.pool_rows), self.job.words)
             outer_size = Mux(is_pool, self.job.words, groups_of(p, self.job.rows))
             m.d.sync += [inner.eq(inner_size), inner_last.eq(inner_size == 1), single.eq(inner_size == 1)]
             m.d.sync += [outer.eq(outer_size), outer_last.eq(outer_size == 1)]
             m.d.sync += final.eq((inner_size == 1) & (outer_size == 1))
+        stride = Mux(context, p.score_words, job.source_stride)
+        self._move(
+            m,
+            address,
+            place + Mux(pool, stride, 1),
+            Mux(pool, 1, stride),
+            context,
+            ends=(issue, inner_last, final),
+        )
         self._request(m, job, issue, place, context, first, inner_last)
         self._tag(m, job, slot_word, issue, pool, outer_first, inner_last, outer_last)
         return m
+
+    def _move(
+        self,
+        m: Module,
+        address: Signal,
+        beside: Value,
+        step: Value,
+        context: Value,
+        *,
+        ends: tuple[Value, ...],
+    ) -> None:
+        """The next word lies beside this one, behind the row's first word, or where the next job begins.
+
+        ends: a word is asked for, it is its row's, its job's last.
+        """
+        issue, row_ends, job_ends = ends
+        row, saved = Signal.like(address, name="row_address"), Signal.like(address, name="saved")
+        following, begin = (row + step)[: len(row)], self._begin(saved)
+        with m.If(issue):
+            m.d.sync += address.eq(beside)
+        with m.If(issue & row_ends & ~context):
+            m.d.sync += saved.eq(following)
+        with m.If(self._loads):
+            m.d.sync += [address.eq(begin), row.eq(begin)]
+        # The next job may go on where this one ends: `saved` has that a cycle later.
+        goes_on = ~context & (self.job.kind != Kind.CONTEXT) & ~self.job.first
+        with m.If(issue & row_ends & (~job_ends | goes_on)):
+            m.d.sync += [address.eq(following), row.eq(following)]
 
     def _start(self, m: Module) -> None:
         """The next job's registers are loaded before it starts: only `busy` waits for that."""
@@ -179,14 +205,19 @@ class RowWalk(wiring.Component):
         with m.If(self.start):
             m.d.sync += self.busy.eq(1)
 
-    def _gap(self, m: Module, opens: Value) -> Signal:
-        """Whether the next group of layer norm comes too soon; `opens`: this word is a group's first."""
-        gap, waits = Signal(range(PRODUCTS)), Signal()
+    def _gap(self, m: Module, opens: Value) -> Value:
+        """Whether a group's first word would come too soon in the next cycle.
+
+        `opens`: this word is a group's first in layer norm.
+        """
+        gap = Signal(range(PRODUCTS))
         m.d.sync += gap.eq(Mux(opens, PRODUCTS - 1, Mux(gap != 0, gap - 1, 0)))
-        m.d.sync += waits.eq(opens | (gap > 1))
+        waits = opens | (gap > 1)
         if self._parameters.experts:  # the first row's place has to be looked up
-            with m.If(self.start & self.job.gather):
-                m.d.sync += [gap.eq(PRODUCTS - 1), waits.eq(1)]
+            gathers = self.start & self.job.gather
+            with m.If(gathers):
+                m.d.sync += gap.eq(PRODUCTS - 1)
+            waits |= gathers
         return waits
 
     def _spaced(self, m: Module, issue: Value, job: Any) -> Value:

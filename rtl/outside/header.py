@@ -119,9 +119,7 @@ class HeaderCheck(wiring.Component):
         base = Signal(64)
         leaves = self._leaves()
         m.d.sync += [self.open.load.eq(0), self.output_load.eq(0)]
-        m.d.comb += self._found.eq(self._wrong.any())
-        with m.If(~self.faulty):
-            m.d.sync += [self.code.eq(self._first()), self.faulty.eq(self._found)]
+        self._tell(m)
         m.d.comb += self.words.ready.eq(self._take)
         with m.If(self._take & self.words.valid):
             m.d.sync += index.eq(index + 1)
@@ -158,12 +156,14 @@ class HeaderCheck(wiring.Component):
         """Told a cycle later: the state does not wait for a comparison, and no check for another one."""
         m.d.sync += self._wrong[_CHECKS.index(code)].eq(1)
 
-    def _first(self) -> Value:
-        """The code of the check that failed first; 0 where none did."""
+    def _tell(self, m: Module) -> None:
+        """The code of the check that failed first."""
+        m.d.comb += self._found.eq(self._wrong.any())
         code: Value = C(0, len(self.code))
         for flag, error in reversed(list(zip(self._wrong, _CHECKS, strict=True))):
             code = Mux(flag, error, code)
-        return code
+        with m.If(~self.faulty):
+            m.d.sync += [self.code.eq(code), self.faulty.eq(self._found)]
 
     def _compare(self, m: Module, index: Signal, following: Signal) -> None:
         """Check a header word in the cycle after it was taken: no comparison waits for the stream."""
@@ -234,10 +234,10 @@ class HeaderCheck(wiring.Component):
         m.d.sync += limited.eq(s.window_bytes != 0)
         with m.State("RANGE_CHECK"):
             outside = limited & (far | (end > s.window_bytes))
-            well = (~self._found) & ~outside
+            well = ~self._found & ~outside
             with m.If(outside):
                 self._fail(m, Error.WINDOW)
-            with m.If(self.writing & (index == Header.OUTPUT_BYTES + 1) & (~self._found)):
+            with m.If(self.writing & (index == Header.OUTPUT_BYTES + 1) & ~self._found):
                 m.d.comb += self.placed.eq(~outside)
             with m.Else():
                 m.d.sync += self._take.eq(1)
@@ -268,12 +268,12 @@ class HeaderCheck(wiring.Component):
             wrong = (end > units) | ((index == _LAST_SECTION) & (end != units))
             with m.If(wrong):
                 self._fail(m, Error.SECTION)
-            with m.If(self.hold & (~self._found)):
+            with m.If(self.hold & ~self._found):
                 m.d.comb += self.waits.eq(~wrong)
             with m.Else():
                 m.next = "WORD"
                 m.d.sync += [
-                    self.open.load.eq((~self._found) & ~wrong),
+                    self.open.load.eq(~self._found & ~wrong),
                     following.eq(end),
                     self._take.eq(1),
                 ]
