@@ -202,8 +202,8 @@ class _Legaliser:
         match node.op:
             case Scores(heads=wanted):
                 return wanted == heads
-            case Context():
-                return self.nodes[node.inputs[0]].type.shape[0] == heads
+            case Context(shared=shared):
+                return self.nodes[node.inputs[0]].type.shape[0] == heads * (shared + 1)
             case Matmul() if want.form is Form.LEFT:
                 return False  # all heads may meet the same rows
             case Transpose() | Matmul() | GroupedLinear():

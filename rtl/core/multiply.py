@@ -347,9 +347,31 @@ class MultiplyStage(wiring.Component):
                     block.eq(following),
                     self.operand_address.eq(following),
                 ]
+        if p.taps:
+            self._taps(m, job, load, starts[slot_next])
         with m.If(load):
             base = self.jobs.payload.base
             m.d.sync += [block.eq(base), self.operand_address.eq(base)]
+
+    def _taps(self, m: Module, job: Any, load: Value, start: Value) -> None:
+        """Where blocks read parts of a row: from tap to tap, and from a block's first tap to the next one's.
+
+        start: the first step of the slot that is read from the next block on.
+        """
+        left, tap_last = Signal.like(job.tap_steps, reset_less=True), Signal(reset_less=True)
+        taps = Signal(reset_less=True)
+        first, new = Signal.like(self.tile_address), self.jobs.payload
+        following = Mux(self.slot_freed, start, first + job.advance)
+        with m.If(self.issue):
+            m.d.sync += [left.eq(left - 1), tap_last.eq(taps & (left == 2))]
+            with m.If(tap_last):
+                m.d.sync += self.tile_address.eq(self.tile_address + job.tap_jump)
+            with m.If(tap_last | self.last):
+                m.d.sync += [left.eq(job.tap_steps), tap_last.eq(job.tap_steps == 1)]
+            with m.If(self.last):
+                m.d.sync += [self.tile_address.eq(following), first.eq(following)]
+        with m.If(load):
+            m.d.sync += [left.eq(new.tap_steps), tap_last.eq(new.tap_steps == 1), taps.eq(new.tap_steps != 0)]
 
 
 def _stationary(job: Any) -> Value:
