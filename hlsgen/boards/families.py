@@ -95,8 +95,8 @@ class Family:
         """Multiplier blocks of a machine: the array's, and those of LOAD and DRAIN.
 
         LOAD and DRAIN take two to requantize and one to normalise a column, one each to centre and to square
-        it unless those are in tables, and three for the row, two if its interpolation is. Where the RTL has a limit, they take only what
-        the array leaves of it; the rest is made of logic.
+        it unless those are in tables, and three for the row, two if its interpolation is in tables. Where the
+        RTL has a limit, they take only what the array leaves of it; the rest is made of logic.
         """
         tables = self.target.tables
         lane = 3 + sum(place not in tables for place in ("centre", "square"))
