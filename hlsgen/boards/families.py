@@ -95,11 +95,13 @@ class Family:
         """Multiplier blocks of a machine: the array's, and those of LOAD and DRAIN.
 
         LOAD and DRAIN take two to requantize and one to normalise a column, one each to centre and to square
-        it unless those are in tables, and three for the row. Where the RTL has a limit, they take only what
-        the array leaves of it; the rest is made of logic.
+        it unless those are in tables, and three for the row, two if its interpolation is in tables. Where the
+        RTL has a limit, they take only what the array leaves of it; the rest is made of logic.
         """
-        lane = 3 + sum(place not in self.target.tables for place in ("centre", "square"))
-        array, wanted = self.array_dsp(rows, columns, depth), row_width * (3 + lane * columns)
+        tables = self.target.tables
+        lane = 3 + sum(place not in tables for place in ("centre", "square"))
+        row = 2 + ("interpolate" not in tables)
+        array, wanted = self.array_dsp(rows, columns, depth), row_width * (row + lane * columns)
         left = wanted if self.most_dsp is None else max(0, self.most_dsp - array)
         return array + min(wanted, left)
 

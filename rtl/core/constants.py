@@ -89,7 +89,7 @@ class ConstantReader(wiring.Component):
         # A register for each state: `ready` has a long way to go.
         header, table = Signal(init=1), Signal()
         high, blocks, waits = Signal(), Signal(), Signal()
-        moves = self.words.valid & self.words.ready
+        keeps = Signal(attrs={"keep": "true"})  # `high` once more, for the many bits that are kept
         m.d.comb += self.words.ready.eq(
             header | high | (blocks & self.constants.ready) | (table & (ends | at.last))
         )
@@ -98,8 +98,13 @@ class ConstantReader(wiring.Component):
             m.d.sync += [ends.eq(word[32:48] <= TABLE_ENTRIES), one_left.eq(word[32:48] == 1)]
             with m.If(self.words.valid & (word[32:48] != 0)):
                 is_constants = word[:8] == Item.CONSTANTS
-                m.d.sync += [header.eq(0), high.eq(is_constants), waits.eq(~is_constants)]
-        self._read_constants(m, (left, one_left), (header, high, blocks), moves)
+                m.d.sync += [
+                    header.eq(0),
+                    high.eq(is_constants),
+                    keeps.eq(is_constants),
+                    waits.eq(~is_constants),
+                ]
+        self._read_constants(m, (left, one_left), (header, high, keeps, blocks))
         with m.If(waits & ((after == NO_COMMAND) | (self.drained_commands > after))):
             m.d.sync += [waits.eq(0), table.eq(1)]
         with m.If(table & self.words.valid):
@@ -112,25 +117,26 @@ class ConstantReader(wiring.Component):
         self._write_table(m, at, writing)
         return m
 
-    def _read_constants(
-        self, m: Module, count: tuple[Signal, Signal], states: tuple[Signal, Signal, Signal], moves: Value
-    ) -> None:
+    def _read_constants(self, m: Module, count: tuple[Signal, Signal], states: tuple[Signal, ...]) -> None:
         """A word with the high bytes of four blocks, then each block's own.
 
-        count: blocks left, whether it is one. states: header, high, blocks.
+        count: blocks left, whether it is one. states: header, high and its copy, blocks.
         """
-        (left, one_left), (header, high, blocks) = count, states
+        (left, one_left), (header, high, keeps, blocks) = count, states
         word, constants = self.words.payload, self.constants
         upper, place = Signal(8 * QUAD * self._columns, reset_less=True), Signal(range(QUAD))
+        moves = blocks & self.words.valid & constants.ready
         for column in range(self._columns):
             record = Cat(word[32 * column : 32 * column + 32], upper[8 * column : 8 * column + 8])
             m.d.comb += constants.payload[column].eq(record)
         m.d.comb += constants.valid.eq(blocks & self.words.valid)
+        with m.If(keeps):
+            m.d.sync += upper.eq(word)
         with m.If(high):
-            m.d.sync += [upper.eq(word), place.eq(0)]
+            m.d.sync += place.eq(0)
             with m.If(self.words.valid):
-                m.d.sync += [high.eq(0), blocks.eq(1)]
-        with m.If(blocks & moves):
+                m.d.sync += [high.eq(0), keeps.eq(0), blocks.eq(1)]
+        with m.If(moves):
             m.d.sync += [
                 left.eq(left - 1),
                 place.eq(place + 1),
@@ -138,9 +144,9 @@ class ConstantReader(wiring.Component):
             ]
             m.d.sync += one_left.eq(left == 2)
             with m.If(place == QUAD - 1):
-                m.d.sync += [blocks.eq(0), high.eq(1)]
+                m.d.sync += [blocks.eq(0), high.eq(1), keeps.eq(1)]
             with m.If(one_left):
-                m.d.sync += [blocks.eq(0), high.eq(0), header.eq(1)]
+                m.d.sync += [blocks.eq(0), high.eq(0), keeps.eq(0), header.eq(1)]
 
     def _write_table(self, m: Module, at: _TablePart, writing: Value) -> None:
         """The part to the table that the item is for, from registers."""

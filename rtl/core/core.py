@@ -261,8 +261,8 @@ class Core(wiring.Component):
         controls = Cat(multiply.take_constant, multiply.last_pass, rewind, commit)
         later = delay(m, controls, STEP + array.latency, name="constant")
         m.d.comb += [
-            multiply.weight_available.eq(ring.available),
-            multiply.constant_available.eq(constants.available),
+            multiply.weight_coming.eq(ring.coming),
+            multiply.constant_coming.eq(constants.coming),
             ring.take.eq(multiply.take_weight),
             ring.reserve.eq(multiply.reserve_weight),
             ring.release.eq(multiply.last_pass),

@@ -17,6 +17,14 @@ from hlsgen.rtl.format.ports import Heads, HeadsPorts, Reservations, Reservation
 from hlsgen.rtl.format.widths import operand_bits, slot_steps, tile_groups
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits, moved, some_left
 
+
+class _There(NamedTuple):
+    """Whether something is there: a register, and its value in the next cycle."""
+
+    now: Signal
+    coming: Signal
+
+
 # A job of one block of three steps, and the next one without a gap; A: `Array.latency`:
 #
 #   cycle                  0      1     2     3     4
@@ -30,8 +38,8 @@ from hlsgen.rtl.parts.pipeline import address_bits, count_bits, moved, some_left
 #   constants                                              OPERANDS_AT + A cycles after `last`
 #
 # `addends` and `output` are computed a cycle ahead and are void in a block's first cycle: a block of one step
-# that needs them takes two cycles. A product's first constants are looked at as they are, for a step looks at
-# one stream at once.
+# that needs them takes two cycles. The rings themselves tell a cycle ahead what they will have: so a step
+# waits for one flag, a block's last step for two.
 
 
 class MultiplyStage(wiring.Component):
@@ -51,8 +59,8 @@ class MultiplyStage(wiring.Component):
     tile_done : In(1)
         LOAD has completed a tile.
     drained_commands : In
-    weight_available, constant_available : In(1)
-        The rings have a word that is not reserved.
+    weight_coming, constant_coming : In(1)
+        In the next cycle the rings have a word that is not reserved.
     reservations : Out(Reservations)
     issue : Out(1)
         A step; the following belong to it.
@@ -92,8 +100,8 @@ class MultiplyStage(wiring.Component):
     jobs: stream.Interface
     tile_done: Signal
     drained_commands: Signal
-    weight_available: Signal
-    constant_available: Signal
+    weight_coming: Signal
+    constant_coming: Signal
     reservations: ReservationsPorts
     issue: Signal
     first: Signal
@@ -121,10 +129,14 @@ class MultiplyStage(wiring.Component):
 
     def __init__(self, parameters: MachineParameters) -> None:
         self._parameters = p = parameters
-        inputs = ("tile_done", "weight_available", "constant_available")
+        inputs = ("tile_done", "weight_coming", "constant_coming")
         outputs = ("issue", "first", "last", "take_weight", "reserve_weight", "reserve_constant")
         outputs += ("take_constant", "first_pass", "last_pass", "ends_pass", "weights_first")
         outputs += ("slot_freed", "wait_tile", "wait_weights", "wait_drain", "idle")
+        self._begun = Signal(name="begun")
+        """A job, its tile, operands and next weights are there."""
+        self._closes, self._ends = Signal(name="closes"), Signal(name="ends")
+        """A block may end; a step ends one."""
         super().__init__(
             {
                 "jobs": In(stream.Signature(multiply_job(p))),
@@ -146,29 +158,22 @@ class MultiplyStage(wiring.Component):
         m = Module()
         job, active = Signal(multiply_job(self._parameters), reset_less=True), Signal()
         plain, fresh, load, new = Signal(), Signal(), Signal(), self.jobs.payload
-        weighs, weighs_fresh, both_fresh, bare = plain, fresh, fresh, C(0, 1)
+        weighs, weighs_fresh = plain, fresh
+        is_ring = is_plain = new.kind == Kind.PLAIN
         # What `jobs` shows is loaded whether it is a job or not: only `active` waits for that.
         m.d.comb += [load.eq(~active | self.ends_pass), self.jobs.ready.eq(load)]
         with m.If(load):
-            m.d.sync += [
-                active.eq(self.jobs.valid),
-                job.eq(new),
-                plain.eq(new.kind == Kind.PLAIN),
-                fresh.eq((new.kind == Kind.PLAIN) & new.first_pass),
-            ]
+            m.d.sync += [active.eq(self.jobs.valid), job.eq(new)]
+            m.d.sync += [plain.eq(is_plain), fresh.eq(is_plain & new.first_pass)]
         if self._parameters.products:
-            weighs, weighs_fresh, bare = Signal(), Signal(), Signal()
-            weighs_next = _stationary(new) == Stationary.RING
+            weighs, weighs_fresh = Signal(), Signal()
+            is_ring = _stationary(new) == Stationary.RING
             with m.If(load):
-                m.d.sync += [weighs.eq(weighs_next), weighs_fresh.eq(weighs_next & new.first_pass)]
-                m.d.sync += bare.eq(_bare(new))
-            both_fresh = weighs_fresh
-            if self._parameters.taps:
-                both_fresh = Signal()
-                with m.If(load):
-                    m.d.sync += both_fresh.eq(weighs_next & new.first_pass & (new.kind == Kind.PLAIN))
+                m.d.sync += [weighs.eq(is_ring), weighs_fresh.eq(is_ring & new.first_pass)]
+        constants = self._stream(m, fresh, is_plain, load, self.constant_coming, name="constants")
+        weights = self._stream(m, weighs_fresh, is_ring, load, self.weight_coming, name="weights")
         self._count(m, job, load)
-        self._decide(m, job, active, Takes(weighs_fresh, both_fresh, bare), load)
+        self._decide(m, job, active, weighs_fresh, weights, constants, load)
         self._addresses(m, job, load)
         self._tell(m, job, plain, fresh)
         m.d.comb += [
@@ -178,13 +183,26 @@ class MultiplyStage(wiring.Component):
         ]
         return m
 
+    def _stream(
+        self, m: Module, fresh: Signal, takes: Value, load: Value, coming: Signal, *, name: str
+    ) -> _There:
+        """Whether a ring has the job's next word, or the job needs none from it.
+
+        fresh: the job takes new words; takes: the next job takes words.
+        """
+        there = _There(Signal(name=f"{name}_there"), Signal(name=f"{name}_next"))
+        first = takes & self.jobs.payload.first_pass
+        m.d.comb += there.coming.eq(Mux(load, ~first, ~fresh) | coming)
+        m.d.sync += there.now.eq(there.coming)
+        return there
+
     def _count(self, m: Module, job: Any, load: Value) -> None:
         """Steps of the block and blocks of the job that are left; which step is a block's, a job's last."""
         steps, blocks = Signal.like(job.steps, reset_less=True), Signal.like(job.blocks, reset_less=True)
         block_last, new = Signal(reset_less=True), self.jobs.payload
-        # `final`: last of the last block; `single`: a block has one step.
+        # `final`: last of the last block, so a block's last; `single`: a block has one step.
         final, single = Signal(reset_less=True), Signal(reset_less=True)
-        m.d.comb += self.ends_pass.eq(self.issue & final)
+        m.d.comb += self.ends_pass.eq(self._begun & self._closes & final)
         with m.If(self.issue):
             m.d.sync += [steps.eq(steps - 1), self.first.eq(self.last), self.last.eq(steps == 2)]
             m.d.sync += final.eq((steps == 2) & block_last)
@@ -209,7 +227,7 @@ class MultiplyStage(wiring.Component):
 
     def _tell(self, m: Module, job: Any, plain: Value, fresh: Value) -> None:
         """What a step takes and reserves; `plain`: of constants, `fresh`: for the first time."""
-        ends = self.issue & self.last
+        ends = self._ends
         m.d.comb += [
             self.kind.eq(job.kind),
             self.first_pass.eq(job.first_pass),
@@ -224,8 +242,20 @@ class MultiplyStage(wiring.Component):
         if self._parameters.experts:
             m.d.comb += self.expert.eq(job.expert)
 
-    def _decide(self, m: Module, job: Any, active: Signal, takes: Takes, load: Value) -> None:
-        """Whether there is a step this cycle, and if not, why."""
+    def _decide(
+        self,
+        m: Module,
+        job: Any,
+        active: Signal,
+        takes: Value,
+        weights: _There,
+        constants: _There,
+        load: Value,
+    ) -> None:
+        """Whether there is a step this cycle, and if not, why.
+
+        `takes`: the job's weights are new.
+        """
         p, new = self._parameters, self.jobs.payload
         tiles, tile, tile_next = Signal(range(p.tile_slots + 1)), Signal(), Signal()
         operands, operands_next = Signal(), Signal()
@@ -235,17 +265,16 @@ class MultiplyStage(wiring.Component):
         ]
         m.d.sync += tiles.eq(moved(tiles, self.tile_done, self.slot_freed))
         m.d.sync += [tile.eq(tile_next), operands.eq(operands_next)]
-        free, addends, output, closes = self._block_may_end(m, job, takes.bare, load)
-        # All that a step waits for, beside streams and a block's end: a step is one table of six flags.
-        begun = Signal()
-        m.d.sync += begun.eq(Mux(load, self.jobs.valid, active) & tile_next & operands_next)
-        m.d.sync += self.weights_first.eq(active & tile & takes.weights)
-        weights = ~takes.weights | self.weight_available
-        constants = ~takes.both | self.constant_available
-        streams = weights & (~self.last | (constants & addends))
+        free, addends, output = self._block_may_end(m, job, constants, load)
+        # All that a step waits for, beside a block's end.
+        active_next = Mux(load, self.jobs.valid, active)
+        m.d.sync += self._begun.eq(active_next & tile_next & operands_next & weights.coming)
+        m.d.sync += self.weights_first.eq(active & tile & takes)
+        streams = weights.now & (~self.last | (constants.now & addends))
         drain = operands & (~self.last | (free & output))
         m.d.comb += [
-            self.issue.eq(begun & weights & (~self.last | (constants & closes))),
+            self.issue.eq(self._begun & (~self.last | self._closes)),
+            self._ends.eq(self._begun & self.last & self._closes),
             self.idle.eq(~active),
             self.wait_tile.eq(active & ~tile),
             self.wait_weights.eq(active & tile & ~streams),
@@ -253,37 +282,32 @@ class MultiplyStage(wiring.Component):
         ]
 
     def _block_may_end(
-        self, m: Module, job: Any, bare: Value, load: Value
-    ) -> tuple[Signal, Signal, Signal, Signal]:
-        """Whether DRAIN is free and addends and output space are there for a block's end, and all of these.
-
-        Where constants come without weights they count as addends do.
+        self, m: Module, job: Any, constants: _There, load: Value
+    ) -> tuple[Signal, Signal, Signal]:
+        """Whether DRAIN is free and addends and output space are there for a block's end.
 
         Computed a cycle ahead: void in the cycle after a block has ended, since then the counts are stale.
-        What the job does not need is there.
+        What the job does not need is there. `_closes`: these three and the constants are there.
         """
         gap, new = Signal(count_bits(tile_groups(self._parameters))), self.jobs.payload
         names = ("free", "addends", "output")
         coming = [Signal(name=f"{name}_next") for name in names]
         free, addends, output = flags = [Signal(name=name, init=name == "free") for name in names]
-        closes, ends = Signal(), self.issue & self.last
+        ends = self._ends
         m.d.comb += [
             coming[0].eq(Mux(ends, job.row_groups == 1, free | (gap == 1))),
-            coming[1].eq(
-                (~job.addends | (~ends & (self.reservations.level >= job.row_groups)))
-                & (~bare | (~ends & self.constant_available))
-            ),
+            coming[1].eq(~job.addends | (~ends & (self.reservations.level >= job.row_groups))),
             coming[2].eq(~job.output | (~ends & self.reservations.space)),
         ]
         with m.If(load):
-            m.d.comb += [coming[1].eq(~new.addends & ~_bare(new)), coming[2].eq(~new.output)]
+            m.d.comb += [coming[1].eq(~new.addends), coming[2].eq(~new.output)]
         with m.If(ends):
             m.d.sync += gap.eq(job.row_groups - 1)
         with m.Elif(~free):
             m.d.sync += gap.eq(gap - 1)
         m.d.sync += [flag.eq(value) for flag, value in zip(flags, coming, strict=True)]
-        m.d.sync += closes.eq(Cat(coming).all())
-        return free, addends, output, closes
+        m.d.sync += self._closes.eq(Cat(*coming, constants.coming).all())
+        return free, addends, output
 
     def _operands_there(self, m: Module, job: Any) -> Value:
         """Whether the keys or values that the job reads are in the machine."""
@@ -350,21 +374,6 @@ class MultiplyStage(wiring.Component):
             m.d.sync += [left.eq(new.tap_steps), tap_last.eq(new.tap_steps == 1), taps.eq(new.tap_steps != 0)]
 
 
-class Takes(NamedTuple):
-    """What of the streams a job is the first to take: weights; constants, too; `bare`: constants alone."""
-
-    weights: Value
-    both: Value
-    bare: Value
-
-
 def _stationary(job: Any) -> Value:
     """The job's `Stationary`."""
     return job.stationary if "stationary" in job.shape().members else job.kind
-
-
-def _bare(job: Any) -> Value:
-    """Whether the job takes constants for the first time, and no weights."""
-    if "stationary" not in job.shape().members:
-        return C(0, 1)
-    return (job.kind == Kind.PLAIN) & (job.stationary != Stationary.RING) & job.first_pass

@@ -101,7 +101,8 @@ class DrainAddress(wiring.Component):
     def _rows(self, m: Module, offset: Signal) -> None:
         """Rows within a block; the next tile starts where this one's first block ended."""
         new = self.new
-        begin, begin_lane, first_block = Signal.like(offset), Signal.like(self.lane), Signal()
+        # `opens`: this is the first block of a job behind whose rows a tile may follow.
+        begin, begin_lane, opens = Signal.like(offset), Signal.like(self.lane), Signal()
         # Whether the lane is the last one is known a cycle ahead; `begin_wraps`: whether `begin_lane` is.
         wraps, begin_wraps, continues = Signal(), Signal(), Signal()
         following = offset + Mux(wraps, self.job.row_step, 0)
@@ -109,22 +110,23 @@ class DrainAddress(wiring.Component):
         saved, saved_lane = Signal.like(offset), Signal.like(self.lane)
         tile, tile_lane = Signal.like(saved), Signal.like(saved_lane)
         m.d.comb += [tile.eq(saved), tile_lane.eq(saved_lane)]
-        m.d.comb += continues.eq(self.row & self.row_last & first_block & (self.job.kind != Kind.SCORES))
+        m.d.comb += continues.eq(self.row & self.row_last & opens)
         m.d.sync += [saved.eq(tile), saved_lane.eq(tile_lane)]
         with m.If(self.row):
             m.d.sync += [offset.eq(following), self.lane.eq(lane), wraps.eq(lane == self.job.lane_last)]
         with m.If(self.row & self.row_last):
-            m.d.sync += [offset.eq(begin), self.lane.eq(begin_lane), wraps.eq(begin_wraps), first_block.eq(0)]
+            m.d.sync += [offset.eq(begin), self.lane.eq(begin_lane), wraps.eq(begin_wraps), opens.eq(0)]
         with m.If(continues):
             m.d.comb += [tile.eq(following), tile_lane.eq(lane)]
         restart = (new.kind == Kind.SCORES) | new.first_tile
         start, start_lane = Mux(restart, 0, tile), Mux(restart, 0, tile_lane)
         with m.If(self.load):
-            m.d.sync += [offset.eq(start), begin.eq(start), first_block.eq(1)]
+            m.d.sync += [offset.eq(start), begin.eq(start), opens.eq(new.kind != Kind.SCORES)]
             m.d.sync += [self.lane.eq(start_lane), begin_lane.eq(start_lane)]
-            goes_on = Mux(continues, lane == new.lane_last, saved_lane == new.lane_last)
-            start_wraps = Mux(restart, new.lane_last == 0, goes_on)
-            m.d.sync += [wraps.eq(start_wraps), begin_wraps.eq(start_wraps)]
+            saved_wraps = Mux(restart, new.lane_last == 0, saved_lane == new.lane_last)
+            m.d.sync += [wraps.eq(saved_wraps), begin_wraps.eq(saved_wraps)]
+            with m.If(continues & ~restart):
+                m.d.sync += [wraps.eq(lane == new.lane_last), begin_wraps.eq(lane == new.lane_last)]
 
     def _blocks(self, m: Module, base: Signal) -> None:
         """Blocks within a job; the next sweep starts where this one's last tile ended."""

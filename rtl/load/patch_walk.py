@@ -16,6 +16,8 @@ from hlsgen.rtl.format.jobs import load_job, load_tag
 from hlsgen.rtl.format.widths import slot_words, width_bits
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits, without_reset
 
+STATES = ("idle", "measure", "row", "blank", "gather")
+
 
 def segment_layout(p: MachineParameters, trace: bool) -> data.StructLayout:
     """A segment of g pixels: where it lies, where it goes."""
@@ -35,7 +37,8 @@ class _Place:
     """Where the walk is: in the image, in the tile, in the word; and which counts are at their last.
 
     `patch`, `channel`, `y` and `index` count down from all that there are to 1, as `rest`, the pixels of the
-    segment's line that are left: what is the last comes out of a comparison without a sum.
+    segment's line that are left: what is the last comes out of a comparison without a sum. `plane_last` and
+    `row_last` are known a cycle ahead too: the segment is a channel's, a patch's last one.
     """
 
     def __init__(self, p: MachineParameters, bits: int) -> None:
@@ -49,6 +52,7 @@ class _Place:
         self.channel = Signal(field(p, "patch_channels"))
         self.line, self.plane, self.band_end = Signal(bits), Signal(bits), Signal(bits)
         self.x_last, self.y_last, self.channel_last = Signal(), Signal(), Signal()
+        self.plane_last, self.row_last = Signal(), Signal()
         self.patch_last, self.lane_last, self.index_last = Signal(), Signal(), Signal()
 
     def begin_sweep(self, job: Any) -> list[Any]:
@@ -75,6 +79,8 @@ class _Place:
             self.x_last.eq(job.patch_width == size),
             self.y_last.eq(job.patch_height == 1),
             self.channel_last.eq(job.patch_channels == 1),
+            self.plane_last.eq((job.patch_width == size) & (job.patch_height == 1)),
+            self.row_last.eq((job.patch_width == size) & (job.patch_height == 1) & (job.patch_channels == 1)),
             self.index_last.eq(job.words == 1),
         ]
 
@@ -152,39 +158,35 @@ class PatchWalk(wiring.Component):
         job = Signal(load_job(self._parameters, self._trace), reset_less=True)
         at, blanks = _Place(self._parameters, self._bits), Signal.like(job.patch_prefix)
         row_step, band_step, blank = Signal(self._bits), Signal(self._bits), Signal()
+        # A register for each state: what a segment ends waits for no decoder.
+        now = {name: Signal(name=name, init=name == "idle") for name in STATES}
         row_ends, tile_ends, size = Signal(), Signal(), Signal(count_bits(self._parameters.columns))
         m.d.comb += tile_ends.eq(row_ends & at.lane_last)
         m.d.sync += self.valid.eq(0)
-        with m.FSM():
-            with m.State("idle"):
-                with m.If(self.offered):
-                    m.d.sync += job.eq(self.job)
-                    self._begin(m, at, size, band_step, blanks, blank)
-                with m.If(self.start):
-                    m.d.sync += self.busy.eq(1)
-                    m.next = "row"
-                    with m.If(self.job.fresh):
-                        m.next = "measure"
-            with m.State("measure"), m.If(self._measure(m, job, row_step, band_step)):
-                m.d.sync += at.band_end.eq(band_step)
-                m.next = "row"
-            with m.State("row"):
-                m.d.sync += at.begin_row(job, size)
-                with m.If(blank):
-                    m.d.sync += [blanks.eq(blanks - 1), blank.eq(blanks != 1)]
-                    m.next = "blank"
-                with m.Elif(self.written >= at.band_end):
-                    m.next = "gather"
-            with m.State("blank"):
-                m.d.comb += row_ends.eq(at.index_last)
-                self._emit(m, at, job, row_ends, tile_ends, complete=C(1, 1), keep=C(0, 1))
-                self._leave(m, row_ends, tile_ends)
-            with m.State("gather"):
-                m.d.comb += row_ends.eq(self._advance(m, at, job, size, row_step, band_step))
-                complete = row_ends | (at.place + size == self._parameters.columns)
-                keep = self._keep(at.place, size)
-                self._emit(m, at, job, row_ends, tile_ends, complete=complete, keep=keep)
-                self._leave(m, row_ends, tile_ends)
+        with m.If(now["idle"]):
+            with m.If(self.offered):
+                m.d.sync += job.eq(self.job)
+                self._begin(m, at, size, band_step, blanks, blank)
+            with m.If(self.start):
+                m.d.sync += [self.busy.eq(1), now["idle"].eq(0)]
+                m.d.sync += [now["measure"].eq(self.job.fresh), now["row"].eq(~self.job.fresh)]
+        with m.If(now["measure"] & self._measure(m, now["measure"], job, row_step, band_step)):
+            m.d.sync += [at.band_end.eq(band_step), now["measure"].eq(0), now["row"].eq(1)]
+        with m.If(now["row"]):
+            m.d.sync += at.begin_row(job, size)
+            with m.If(blank):
+                m.d.sync += [blanks.eq(blanks - 1), blank.eq(blanks != 1)]
+            with m.If(blank | (self.written >= at.band_end)):
+                m.d.sync += [now["row"].eq(0), now["blank"].eq(blank), now["gather"].eq(~blank)]
+        with m.If(now["blank"]):
+            m.d.comb += row_ends.eq(at.index_last)
+            self._emit(m, at, job, row_ends, tile_ends, complete=C(1, 1), keep=C(0, 1))
+            self._leave(m, now, "blank", row_ends, at.lane_last)
+        with m.If(now["gather"]):
+            m.d.comb += row_ends.eq(self._advance(m, at, job, size, row_step, band_step))
+            complete = row_ends | (at.place + size == self._parameters.columns)
+            self._emit(m, at, job, row_ends, tile_ends, complete=complete, keep=self._keep(at.place, size))
+            self._leave(m, now, "gather", row_ends, at.lane_last)
         return m
 
     def _begin(
@@ -196,26 +198,27 @@ class PatchWalk(wiring.Component):
             m.d.sync += [*at.begin_sweep(self.job), blanks.eq(self.job.patch_prefix)]
             m.d.sync += [at.band_end.eq(step), blank.eq(self.job.patch_prefix != 0)]
 
-    def _leave(self, m: Module, row_ends: Value, tile_ends: Value) -> None:
+    def _leave(
+        self, m: Module, now: dict[str, Signal], state: str, row_ends: Value, lane_last: Value
+    ) -> None:
         with m.If(row_ends):
-            m.next = "row"
-        with m.If(tile_ends):
-            m.d.sync += self.busy.eq(0)
-            m.next = "idle"
+            m.d.sync += [now[state].eq(0), now["row"].eq(~lane_last), now["idle"].eq(lane_last)]
+            with m.If(lane_last):
+                m.d.sync += self.busy.eq(0)
 
     @staticmethod
-    def _measure(m: Module, job: Any, row_step: Signal, band_step: Signal) -> Value:
+    def _measure(m: Module, measures: Value, job: Any, row_step: Signal, band_step: Signal) -> Value:
         """Words of an image row (a row of every channel), then of a band of patches; returns the end."""
         channel, row = Signal.like(job.patch_channels), Signal.like(job.patch_height)
         whole_row, whole_band = channel == job.patch_channels, row == job.patch_height
-        with m.If(~whole_row):
+        with m.If(measures & ~whole_row):
             m.d.sync += [
                 row_step.eq(Mux(channel == 0, 0, row_step) + job.row_words),
                 channel.eq(channel + 1),
             ]
-        with m.Elif(~whole_band):
+        with m.Elif(measures & ~whole_band):
             m.d.sync += [band_step.eq(Mux(row == 0, 0, band_step) + row_step), row.eq(row + 1)]
-        with m.Else():
+        with m.Elif(measures):
             m.d.sync += [channel.eq(0), row.eq(0)]
         return whole_row & whole_band
 
@@ -223,19 +226,25 @@ class PatchWalk(wiring.Component):
     def _advance(m: Module, at: _Place, job: Any, size: Value, row_step: Value, band_step: Value) -> Value:
         """To the next segment; returns whether this was the patch's last."""
         width = job.patch_width
-        line_ends = at.x_last
-        plane_ends = line_ends & at.y_last
-        ends = plane_ends & at.channel_last
+        line_ends, plane_ends, ends = at.x_last, at.plane_last, at.row_last
         plane = at.plane + job.row_words
         m.d.sync += [at.place.eq(at.place + size), at.x.eq(at.x + size), at.rest.eq(at.rest - size)]
-        m.d.sync += at.x_last.eq(at.rest == size << 1)
+        one, two_left = size == width, at.rest == size << 1
+        m.d.sync += [at.x_last.eq(two_left), at.plane_last.eq(two_left & at.y_last)]
+        m.d.sync += at.row_last.eq(two_left & at.y_last & at.channel_last)
         with m.If(line_ends):
-            m.d.sync += [at.x.eq(0), at.rest.eq(width), at.x_last.eq(size == width)]
+            m.d.sync += [at.x.eq(0), at.rest.eq(width), at.x_last.eq(one)]
             m.d.sync += [at.line.eq(at.line + row_step), at.y.eq(at.y - 1), at.y_last.eq(at.y == 2)]
+            m.d.sync += [
+                at.plane_last.eq(one & (at.y == 2)),
+                at.row_last.eq(one & (at.y == 2) & at.channel_last),
+            ]
         with m.If(plane_ends):
             m.d.sync += [at.y.eq(job.patch_height), at.y_last.eq(job.patch_height == 1), at.plane.eq(plane)]
             m.d.sync += [at.channel.eq(at.channel - 1), at.line.eq(plane)]
-            m.d.sync += at.channel_last.eq(at.channel == 2)
+            flat = one & (job.patch_height == 1)
+            m.d.sync += [at.channel_last.eq(at.channel == 2), at.plane_last.eq(flat)]
+            m.d.sync += at.row_last.eq(flat & (at.channel == 2))
         with m.If(ends):
             m.d.sync += [at.patch.eq(at.patch - 1), at.left.eq(at.left + width)]
             m.d.sync += at.patch_last.eq(at.patch == 2)

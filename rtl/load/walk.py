@@ -47,47 +47,45 @@ def request_layout(p: MachineParameters, trace: bool) -> data.StructLayout:
     )
 
 
-class _Place:
-    """Where the walk is: an address, and how much is left of the inner and of the outer count.
+class _Left:
+    """Registers: words that are left of a tile, inner and outer, and what the next one is the last of.
 
     What decides about a job's end is known a cycle ahead: LOAD's next job starts in that cycle.
     """
 
-    def __init__(self, bits: int, address_bits: int) -> None:
-        self.inner = Signal(bits)
-        self.row_address = Signal(address_bits)
-        self.outer_first = Signal()
-        self.single = Signal()
-        self.outer, self.address, self.first = Signal(bits), Signal(address_bits), Signal()
-        self.inner_last, self.outer_last, self.final = Signal(), Signal(), Signal()
+    def __init__(self, bits: int) -> None:
+        self.inner, self.outer = Signal(bits, name="inner"), Signal(bits, name="outer")
+        self.first, self.outer_first = Signal(name="first"), Signal(name="outer_first")
+        self.inner_last, self.outer_last = Signal(name="inner_last"), Signal(name="outer_last")
+        self.final, self.single = Signal(name="final"), Signal(name="single")
 
-    def advance(self, m: Module, next_address: Value, following: Value, size: Value) -> None:
-        """To the next word, or to the first of the `size` words that begin at `following`."""
+    def begin(self, inner_size: Value, outer_size: Value) -> list[Any]:
+        """Statements: a tile of so many words begins."""
+        return [
+            self.first.eq(1),
+            self.outer_first.eq(1),
+            self.inner.eq(inner_size),
+            self.inner_last.eq(inner_size == 1),
+            self.single.eq(inner_size == 1),
+            self.outer.eq(outer_size),
+            self.outer_last.eq(outer_size == 1),
+            self.final.eq((inner_size == 1) & (outer_size == 1)),
+        ]
+
+    def advance(self, m: Module, inner_size: Value) -> None:
+        """To the next word."""
         m.d.sync += [self.inner.eq(self.inner - 1), self.inner_last.eq(self.inner == 2), self.first.eq(0)]
         m.d.sync += self.final.eq((self.inner == 2) & self.outer_last)
-        m.d.sync += self.address.eq(next_address)
         with m.If(self.inner_last):
             m.d.sync += [
                 self.outer.eq(self.outer - 1),
                 self.outer_last.eq(self.outer == 2),
                 self.final.eq(self.single & (self.outer == 2)),
                 self.outer_first.eq(0),
-                self.inner.eq(size),
+                self.inner.eq(inner_size),
                 self.inner_last.eq(self.single),
                 self.first.eq(1),
-                self.address.eq(following),
-                self.row_address.eq(following),
             ]
-
-    def begin(self, address: Value, inner: Value, outer: Value) -> list[Any]:
-        """Statements: the next word is a job's first."""
-        return [
-            *(signal.eq(address) for signal in (self.address, self.row_address)),
-            *(flag.eq(1) for flag in (self.first, self.outer_first)),
-            *(self.inner.eq(inner), self.inner_last.eq(inner == 1), self.single.eq(inner == 1)),
-            *(self.outer.eq(outer), self.outer_last.eq(outer == 1)),
-            self.final.eq((inner == 1) & (outer == 1)),
-        ]
 
 
 # A job of one row of two words, another one behind it:
@@ -161,33 +159,57 @@ class RowWalk(wiring.Component):
         m, p = Module(), self._parameters
         job, slot_word = Signal(load_job(p, self._trace), reset_less=True), Signal.like(self.slot_word)
         pool, context = Signal(), Signal()
-        issue = Signal()
-        at = _Place(max(count_bits(p.tile_words), row_bits(p), field(p, "pool_rows")), self._address_bits)
+        address, issue, held = Signal(self._address_bits), Signal(), Signal()
+        at = _Left(max(count_bits(p.tile_words), row_bits(p), field(p, "pool_rows")))
+        goes = self.busy & ~held & ~self._spaced(m, issue, job)
+        m.d.comb += [issue.eq(goes), self.finishing.eq(goes & at.final)]
         waits = self._gap(m, issue & at.first & (job.load == Load.LAYER_NORM))
-        m.d.comb += [
-            issue.eq(self.busy & ~(at.first & waits) & ~self._spaced(m, issue, job)),
-            self.finishing.eq(issue & at.final),
-        ]
-        stride = Mux(context, p.score_words, job.source_stride)
-        following = at.row_address + Mux(pool, 1, stride)
-        place = self._gathered(m, job, issue & at.first, at.first, at.address) if p.experts else at.address
+        first_next = self._loads | Mux(issue, at.inner_last, at.first)
+        m.d.sync += held.eq(first_next & waits)
+        place = self._gathered(m, job, issue & at.first, at.first, address) if p.experts else address
         with m.If(issue):
-            size = Mux(pool, groups_of(p, job.pool_rows), job.words)
-            at.advance(m, place + Mux(pool, stride, 1), following, size)
-        saved = Signal(self._address_bits)
-        saved_next = Mux(issue & at.inner_last & ~context, following, saved)
-        m.d.sync += saved.eq(saved_next)
+            at.advance(m, Mux(pool, groups_of(p, job.pool_rows), job.words))
         self._start(m)
         with m.If(self._loads):
             is_pool = (self.job.load == Load.POOL) | (self.job.load == Load.POOL_NORM)
             m.d.sync += [job.eq(self.job), slot_word.eq(self.slot_word)]
             m.d.sync += [pool.eq(is_pool), context.eq(self.job.kind == Kind.CONTEXT)]
             inner_size = Mux(is_pool, groups_of(p, self.job.pool_rows), self.job.words)
-            outer_size = Mux(is_pool, self.job.words, groups_of(p, self.job.rows))
-            m.d.sync += at.begin(self._begin(saved_next), inner_size, outer_size)
+            m.d.sync += at.begin(inner_size, Mux(is_pool, self.job.words, groups_of(p, self.job.rows)))
+        stride = Mux(context, p.score_words, job.source_stride)
+        beside, step = place + Mux(pool, stride, 1), Mux(pool, 1, stride)
+        self._move(m, address, beside, step, context, ends=(issue, at.inner_last, at.final))
         self._request(m, job, issue, place, context, at.first, at.inner_last)
         self._tag(m, job, slot_word, issue, pool, at.outer_first, at.inner_last, at.outer_last)
         return m
+
+    def _move(
+        self,
+        m: Module,
+        address: Signal,
+        beside: Value,
+        step: Value,
+        context: Value,
+        *,
+        ends: tuple[Value, ...],
+    ) -> None:
+        """The next word lies beside this one, behind the row's first word, or where the next job begins.
+
+        ends: a word is asked for, it is its row's, its job's last.
+        """
+        issue, row_ends, job_ends = ends
+        row, saved = Signal.like(address, name="row_address"), Signal.like(address, name="saved")
+        following, begin = (row + step)[: len(row)], self._begin(saved)
+        with m.If(issue):
+            m.d.sync += address.eq(beside)
+        with m.If(issue & row_ends & ~context):
+            m.d.sync += saved.eq(following)
+        with m.If(self._loads):
+            m.d.sync += [address.eq(begin), row.eq(begin)]
+        # The next job may go on where this one ends: `saved` has that a cycle later.
+        goes_on = ~context & (self.job.kind != Kind.CONTEXT) & ~self.job.first
+        with m.If(issue & row_ends & (~job_ends | goes_on)):
+            m.d.sync += [address.eq(following), row.eq(following)]
 
     def _start(self, m: Module) -> None:
         """The next job's registers are loaded before it starts: only `busy` waits for that."""
@@ -197,14 +219,19 @@ class RowWalk(wiring.Component):
         with m.If(self.start):
             m.d.sync += self.busy.eq(1)
 
-    def _gap(self, m: Module, opens: Value) -> Signal:
-        """Whether the next group of layer norm comes too soon; `opens`: this word is a group's first."""
-        gap, waits = Signal(range(PRODUCTS)), Signal()
+    def _gap(self, m: Module, opens: Value) -> Value:
+        """Whether a group's first word would come too soon in the next cycle.
+
+        `opens`: this word is a group's first in layer norm.
+        """
+        gap = Signal(range(PRODUCTS))
         m.d.sync += gap.eq(Mux(opens, PRODUCTS - 1, Mux(gap != 0, gap - 1, 0)))
-        m.d.sync += waits.eq(opens | (gap > 1))
+        waits = opens | (gap > 1)
         if self._parameters.experts:  # the first row's place has to be looked up
-            with m.If(self.start & self.job.gather):
-                m.d.sync += [gap.eq(PRODUCTS - 1), waits.eq(1)]
+            gathers = self.start & self.job.gather
+            with m.If(gathers):
+                m.d.sync += gap.eq(PRODUCTS - 1)
+            waits |= gathers
         return waits
 
     def _spaced(self, m: Module, issue: Value, job: Any) -> Value:

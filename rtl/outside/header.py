@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, Signal, Value
+from amaranth import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -25,6 +25,17 @@ _CHANNELS = {
     Header.ADDENDS: ADDENDS,
 }
 """Words with a section's offset, the size in the word behind it, and the channels that load the sections."""
+_CHECKS = (
+    Error.ALIGNMENT,
+    Error.TRUNCATED,
+    Error.TASK,
+    Error.WINDOW,
+    Error.SECTION,
+    Error.MAGIC,
+    Error.VERSION,
+    Error.BUILD,
+)
+"""What may be wrong. Of two checks of one cycle the one in front counts."""
 _AFTER_SIZE = 2
 """From the word with a section's offset to the one behind its size."""
 _LAST_SECTION = Header.ADDENDS + _AFTER_SIZE
@@ -101,14 +112,14 @@ class HeaderCheck(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
         s, index = self.settings, Signal(5)
-        self._found, self._take = Signal(8, name="found"), Signal(name="take")
+        self._wrong, self._take = Signal(len(_CHECKS), name="wrong"), Signal(name="take")
+        self._found = Signal(name="found")
         total, size = Signal(32), Signal(34)
         following = Signal(32 - UNIT_BITS, init=HEADER_BYTES // SECTION_ALIGN)  # unit of the next section
         base = Signal(64)
         leaves = self._leaves()
         m.d.sync += [self.open.load.eq(0), self.output_load.eq(0)]
-        with m.If(~self.faulty):
-            m.d.sync += [self.code.eq(self._found), self.faulty.eq(self._found != 0)]
+        self._tell(m)
         m.d.comb += self.words.ready.eq(self._take)
         with m.If(self._take & self.words.valid):
             m.d.sync += index.eq(index + 1)
@@ -130,7 +141,7 @@ class HeaderCheck(wiring.Component):
                     self._fail(m, Error.TRUNCATED)
             self._section(m, index, total, following, size)
             with m.State("DONE"):
-                m.d.comb += self.done.eq(self._found == 0)
+                m.d.comb += self.done.eq(~self._found)
         return m
 
     def _settings(self, m: Module) -> None:
@@ -146,8 +157,17 @@ class HeaderCheck(wiring.Component):
             self._fail(m, Error.TASK)
 
     def _fail(self, m: Module, code: Error) -> None:
-        """Told a cycle later: the state does not wait for a comparison. The first error counts."""
-        m.d.sync += self._found.eq(code)
+        """Told a cycle later: the state does not wait for a comparison, and no check for another one."""
+        m.d.sync += self._wrong[_CHECKS.index(code)].eq(1)
+
+    def _tell(self, m: Module) -> None:
+        """The code of the check that failed first."""
+        m.d.comb += self._found.eq(self._wrong.any())
+        code: Value = C(0, len(self.code))
+        for flag, error in reversed(list(zip(self._wrong, _CHECKS, strict=True))):
+            code = Mux(flag, error, code)
+        with m.If(~self.faulty):
+            m.d.sync += [self.code.eq(code), self.faulty.eq(self._found)]
 
     def _compare(self, m: Module, index: Signal, following: Signal) -> None:
         """Check a header word in the cycle after it was taken: no comparison waits for the stream."""
@@ -218,10 +238,10 @@ class HeaderCheck(wiring.Component):
         m.d.sync += limited.eq(s.window_bytes != 0)
         with m.State("RANGE_CHECK"):
             outside = limited & (far | (end > s.window_bytes))
-            well = (self._found == 0) & ~outside
+            well = ~self._found & ~outside
             with m.If(outside):
                 self._fail(m, Error.WINDOW)
-            with m.If(self.writing & (index == Header.OUTPUT_BYTES + 1) & (self._found == 0)):
+            with m.If(self.writing & (index == Header.OUTPUT_BYTES + 1) & ~self._found):
                 m.d.comb += self.placed.eq(~outside)
             with m.Else():
                 m.d.sync += self._take.eq(1)
@@ -252,12 +272,12 @@ class HeaderCheck(wiring.Component):
             wrong = (end > units) | ((index == _LAST_SECTION) & (end != units))
             with m.If(wrong):
                 self._fail(m, Error.SECTION)
-            with m.If(self.hold & (self._found == 0)):
+            with m.If(self.hold & ~self._found):
                 m.d.comb += self.waits.eq(~wrong)
             with m.Else():
                 m.next = "WORD"
                 m.d.sync += [
-                    self.open.load.eq((self._found == 0) & ~wrong),
+                    self.open.load.eq(~self._found & ~wrong),
                     following.eq(end),
                     self._take.eq(1),
                 ]

@@ -103,8 +103,8 @@ class Ring(wiring.Component):
     Members
     -------
     words : In(stream of bits / parts)
-    available : Out(1)
-        A word is there that nobody has reserved.
+    coming, available : Out(1)
+        A word that nobody has reserved is there, in the next cycle and in this one.
     reserve : In(1)
         One available word is spoken for.
     take : In(1)
@@ -126,6 +126,7 @@ class Ring(wiring.Component):
     """
 
     words: stream.Interface
+    coming: Signal
     available: Signal
     reserve: Signal
     take: Signal
@@ -143,7 +144,12 @@ class Ring(wiring.Component):
         self._parts = parts
         controls = ("reserve", "take", "release", "rewind", "commit")
         super().__init__(
-            {"words": In(stream.Signature(bits // parts)), "available": Out(1), "data": Out(bits)}
+            {
+                "words": In(stream.Signature(bits // parts)),
+                "coming": Out(1),
+                "available": Out(1),
+                "data": Out(bits),
+            }
             | {name: In(1) for name in controls}
         )
 
@@ -207,10 +213,13 @@ class Ring(wiring.Component):
             m.d.sync += released.eq(self.take & self.release)
         else:
             m.d.comb += released.eq(self.take & self.release)
-        m.d.comb += self.words.ready.eq(has_place)
+        m.d.comb += [
+            self.words.ready.eq(has_place),
+            self.coming.eq(some_left(unread, push, self.reserve)),
+        ]
         m.d.sync += [
             unread.eq(moved(unread, push, self.reserve)),
-            self.available.eq(some_left(unread, push, self.reserve)),
+            self.available.eq(self.coming),
             free.eq(moved(free, released, push)),
             has_place.eq(some_left(free, released, push)),
         ]

@@ -50,9 +50,9 @@ TARGETS: dict[str, RtlTarget] = {
         RtlTarget(name="generic"),
         # Place and route of an 85F gets slow near its 156 blocks.
         RtlTarget(name="ecp5", single=BLOCKS, column_pairs=PAIRED_COLUMNS, blocks=140, block_rams=True),
-        # A block of 27 x 18 bits serves two rows. A lane's narrow product would leave half of a block idle,
-        # and a machine takes a larger share of such a device's blocks than of its tables.
-        RtlTarget(name="xilinx", row_pairs=PAIRED_ROWS, tables=("centre", "square", "gate")),
+        # A block of 27 x 18 bits serves two rows. A lane's or a row's narrow product would leave half of a
+        # block idle, and a machine takes a larger share of such a device's blocks than of its tables.
+        RtlTarget(name="xilinx", row_pairs=PAIRED_ROWS, tables=("centre", "square", "interpolate", "gate")),
     )
 }
 """By name."""

@@ -83,6 +83,7 @@ def test_the_plan_spends_the_blocks_on_the_array_first() -> None:
     assert (chosen.array, chosen.requantize, chosen.square) == ("ecp5_packed", "ecp5", "soft")
     assert set(vars(plan(large, "generic")).values()) == {"plain"}
     xilinx = vars(plan(large, "xilinx"))
-    assert {name for name, style in xilinx.items() if style == "tables"} == {"centre", "square", "gate"}
+    tables = {"centre", "square", "interpolate", "gate"}
+    assert {name for name, style in xilinx.items() if style == "tables"} == tables
     with pytest.raises(ValueError, match="target must be"):
         plan(large, "asic")
