@@ -311,18 +311,12 @@ class CommandBuilder:
 
     def _attention(self, step: AttentionStep) -> Command:
         index, p = len(self._commands), self._parameters
-        scores, context = step.scores.op, step.context.op
-        if not isinstance(scores, IntegerScores) or not isinstance(context, IntegerContext):
-            raise UnsupportedModel(f"{step.context.name}: must be an attention context")
+        scores, context = _attention_ops(step, p.logit_bits)
         heads, queries, keys = step.scores.type.shape
-        if step.scores.type.bits != p.logit_bits:
-            raise UnsupportedModel(f"{step.scores.name}: all logits must have {p.logit_bits} bits")
         query, key, value = *step.scores.inputs, step.context.inputs[1]
         words, value_words = (self._layouts[name].head_words for name in (query, value))
-        steps = words * p.columns // p.depth
         exp_steps, tiles = ceil_div(keys, p.depth), ceil_div(queries, p.rows)
         self.views += attention_views(step, index, self._layouts[query], self._layouts[step.result])
-        span = min(self._array.span, tiles) or tiles
         return Command(
             load=Load.ATTENTION,
             product=Product.ATTENTION,
@@ -335,7 +329,7 @@ class CommandBuilder:
             tiles=tiles,
             tail_rows=queries - (tiles - 1) * p.rows,
             k_words=words,
-            k_steps=steps,
+            k_steps=words * p.columns // p.depth,
             blocks=ceil_div(keys, p.columns),
             source=self._regions[query].base,
             source_stride=self._layouts[query].words,
@@ -353,16 +347,32 @@ class CommandBuilder:
             logit_shift=scores.shift,
             context_multiplier=context.multiplier,
             context_shift=context.shift,
-            span=span if p.streamed else 0,
-            readings=ceil_div(tiles, span) if p.streamed else 0,
-            head_units=head_units(self._array, keys, words) if p.streamed else 0,
+            **self._reading_fields(tiles, keys, words),
         )
+
+    def _reading_fields(self, tiles: int, keys: int, words: int) -> dict[str, int]:
+        """How often keys and values come from external memory, where they lie there."""
+        if not self._parameters.streamed:
+            return {}
+        span = min(self._array.span, tiles) or tiles
+        units = head_units(self._array, keys, words)
+        return {"span": span, "readings": ceil_div(tiles, span), "head_units": units}
+
+
+def _attention_ops(step: AttentionStep, logit_bits: int) -> tuple[IntegerScores, IntegerContext]:
+    """Both products' ops; raises `UnsupportedModel` where one is missing, or logits have another width."""
+    scores, context = step.scores.op, step.context.op
+    if not isinstance(scores, IntegerScores) or not isinstance(context, IntegerContext):
+        raise UnsupportedModel(f"{step.context.name}: must be an attention context")
+    if step.scores.type.bits != logit_bits:
+        raise UnsupportedModel(f"{step.scores.name}: all logits must have {logit_bits} bits")
+    return scores, context
 
 
 def drained(command: Command, p: MachineParameters) -> int:
     """Cycles in which DRAIN takes the command's results."""
     blocks = command.total_blocks
-    if command.product is Product.ATTENTION:
+    if command.product in (Product.ATTENTION, Product.MAPS):
         blocks = command.heads * (command.blocks + command.head_words)
     return blocks * ((command.tiles - 1) * p.row_groups(p.rows) + p.row_groups(command.tail_rows))
 

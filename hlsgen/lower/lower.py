@@ -110,16 +110,15 @@ def lower(
     """
     prepared = prepare(graph) if isinstance(graph, Graph) else graph
     graph, sized = prepared.graph, prepared.machine(array)
-    steps, parameters = sized.steps, sized.parameters
+    parameters = sized.parameters
     if machine is not None:
         check_holds(machine, graph, parameters)
         parameters = machine
     places = {region.tensor: region for region in sized.regions}
     builder = CommandBuilder(graph, parameters, sized.layouts, places, array, outline=outline)
-    for index, step in enumerate(steps):
-        builder.add(step, steps[index + 1 :])
+    for index, step in enumerate(sized.steps):
+        builder.add(step, sized.steps[index + 1 :])
     layout = input_layout(graph, array)
-    outputs = output_layouts(graph, builder.output_sweeps, parameters)
     commands = builder.finish()
     shown = {node.name for node in prepared.source}
     program = Program(
@@ -128,7 +127,7 @@ def lower(
         regions=sized.regions,
         views=tuple(view for view in builder.views if view.tensor in shown),
         input=layout,
-        outputs=outputs,
+        outputs=output_layouts(graph, builder.output_sweeps, parameters),
         task_macs=tuple(useful_macs(prepared.source.for_task(task)) for task in range(graph.tasks)),
     )
     image = Image(

@@ -23,9 +23,10 @@ _MAY_BE_ZERO = (
     "queue_tokens",
     "rms_norms",
     "products",
+    "taps",
     "norm_parts",
 )
-_NEWER = ("rms_norms", "products", "norm_parts")
+_NEWER = ("rms_norms", "products", "taps", "norm_parts")
 """Parameters that do not count for the build id while they are 0: machines from before them keep theirs."""
 
 
@@ -89,39 +90,15 @@ class MachineParameters:
     """1: LOAD can normalise rows whose mean stays where it is; 0: it takes every row's mean away."""
     products: int = 0
     """1: keys and values serve products of their own, too; 0: they serve attention alone."""
+    taps: int = 0
+    """1: blocks may read parts of a row, and attention may mix maps; 0: they read rows as they are."""
     norm_parts: int = 0
     """Parts in which LOAD normalises a word, one a cycle: a power of two; 0 means 1."""
 
     def __post_init__(self) -> None:
         problems = [
             Problem(f"{name} must be {rule}, not {getattr(self, name)!r}")
-            for name, legal, rule in (
-                ("rows", 1 <= self.rows <= 64, "in 1..64"),
-                ("columns", is_power_of_two(self.columns) and self.columns <= 64, "a power of two in 1..64"),
-                ("depth", is_power_of_two(self.depth) and self.depth <= 64, "a power of two in 1..64"),
-                ("bus_bytes", self.bus_bytes in BUS_BYTES, f"one of {BUS_BYTES}"),
-                (
-                    "row_width",
-                    self._row_width_fits or min(self.rows, self.columns, self.depth) < 1,
-                    "a power of two that divides rows, at most columns and depth",
-                ),
-                ("tile_slots", 2 <= self.tile_slots <= 4, "in 2..4"),
-                ("logit_bits", 8 <= self.logit_bits <= 12, "in 8..12"),
-                ("experts", self.experts <= 64, "at most 64"),
-                ("choices", self.choices <= self.experts, "at most the number of experts"),
-                ("tasks", self.tasks <= 16, "at most 16"),
-                ("rms_norms", self.rms_norms <= 1, "0 or 1"),
-                ("products", self.products <= 1, "0 or 1"),
-                ("products", not self.products or not self.streamed, "0 where attention is streamed"),
-                (
-                    "norm_parts",
-                    self.norm_parts <= 0
-                    or (is_power_of_two(self.norm_parts) and self.norm_parts <= max(1, self.columns)),
-                    "0 or a power of two, at most columns",
-                ),
-                ("row_width", not self.experts or self.row_width == 1, "1 in a machine with experts"),
-                ("accumulator_bits", 16 <= self.accumulator_bits <= 32, "in 16..32"),
-            )
+            for name, legal, rule in self._rules()
             if not legal
         ]
         named = {problem.what.partition(" ")[0] for problem in problems}
@@ -137,6 +114,37 @@ class MachineParameters:
         ]
         if problems:
             raise UsageError(problems)
+
+    def _rules(self) -> tuple[tuple[str, bool, str], ...]:
+        """A parameter, whether it is legal, and what it must be; that it must be positive apart."""
+        return (
+            ("rows", 1 <= self.rows <= 64, "in 1..64"),
+            ("columns", is_power_of_two(self.columns) and self.columns <= 64, "a power of two in 1..64"),
+            ("depth", is_power_of_two(self.depth) and self.depth <= 64, "a power of two in 1..64"),
+            ("bus_bytes", self.bus_bytes in BUS_BYTES, f"one of {BUS_BYTES}"),
+            (
+                "row_width",
+                self._row_width_fits or min(self.rows, self.columns, self.depth) < 1,
+                "a power of two that divides rows, at most columns and depth",
+            ),
+            ("tile_slots", 2 <= self.tile_slots <= 4, "in 2..4"),
+            ("logit_bits", 8 <= self.logit_bits <= 12, "in 8..12"),
+            ("experts", self.experts <= 64, "at most 64"),
+            ("choices", self.choices <= self.experts, "at most the number of experts"),
+            ("tasks", self.tasks <= 16, "at most 16"),
+            ("rms_norms", self.rms_norms <= 1, "0 or 1"),
+            ("products", self.products <= 1, "0 or 1"),
+            ("products", not self.products or not self.streamed, "0 where attention is streamed"),
+            ("taps", self.taps <= self.products, "0 or 1, and 0 in a machine without products"),
+            (
+                "norm_parts",
+                self.norm_parts <= 0
+                or (is_power_of_two(self.norm_parts) and self.norm_parts <= max(1, self.columns)),
+                "0 or a power of two, at most columns",
+            ),
+            ("row_width", not self.experts or self.row_width == 1, "1 in a machine with experts"),
+            ("accumulator_bits", 16 <= self.accumulator_bits <= 32, "in 16..32"),
+        )
 
     @property
     def streamed(self) -> bool:
@@ -164,6 +172,8 @@ class MachineParameters:
         """Bits that the fields of commands may have."""
         absent = {} if self.rms_norms else {"norm_rms": 0}
         absent |= {} if self.products else {"product": 1, "outer_target": 0, "shared": 0}
+        if not self.taps:
+            absent |= {"product": min(2, absent.get("product", 2)), "tap_steps": 0, "tap_jump": 0, "advance": 0}
         return FIELD_BITS | absent
 
     @property
