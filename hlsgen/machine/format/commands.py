@@ -175,7 +175,9 @@ class Command:
     )
     shared: int = field(6, 0, "so many heads more have the same keys and values as a head")
     tap_steps: int = field(
-        16, 0, "steps of a tap, a part of a row that a block reads; 0: it reads the row from its first step on"
+        16,
+        0,
+        "steps of a tap, a part of a row that a block reads; 0: it reads the row from its first step on",
     )
     tap_jump: int = field(20, 0, "steps from a tap's last one to the next tap's first")
     advance: int = field(16, 0, "steps from a block's first tap to that of the next block of its sweep")

@@ -173,7 +173,12 @@ class MachineParameters:
         absent = {} if self.rms_norms else {"norm_rms": 0}
         absent |= {} if self.products else {"product": 1, "outer_target": 0, "shared": 0}
         if not self.taps:
-            absent |= {"product": min(2, absent.get("product", 2)), "tap_steps": 0, "tap_jump": 0, "advance": 0}
+            absent |= {
+                "product": min(2, absent.get("product", 2)),
+                "tap_steps": 0,
+                "tap_jump": 0,
+                "advance": 0,
+            }
         return FIELD_BITS | absent
 
     @property

@@ -105,7 +105,9 @@ class _Run:
             self._emit(index, TILE, job, tile, 0)
             operand = tile.reshape(len(row), -1)
             for block in range(job.blocks):
-                acc = _product(self._taken(command, job, operand, block), product.block(m, command, job, block))
+                acc = _product(
+                    self._taken(command, job, operand, block), product.block(m, command, job, block)
+                )
                 self._drain(index, command, job, row, job.first_block + block, acc)
 
     def _taken(self, command: Command, job: Job, operand: np.ndarray, block: int) -> np.ndarray:
