@@ -22,7 +22,7 @@ LONGEST = (
     "bitstream/test_export.py",
     "fit/test_search.py",
     "rtl/test_netlists.py",
-    "rtl/test_xilinx_netlists.py",
+    "rtl/test_other_netlists.py",
 )
 """Files that take a minute or more. They begin first: one that began last would keep one core alone."""
 

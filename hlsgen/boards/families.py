@@ -64,6 +64,8 @@ class Family:
     """`module:function` of (Compiled, Board) -> Mapping: path in the project to text or bytes."""
     build: str
     """`module:function` of (Path of a project, **options) -> Bitstream."""
+    flow: str = ""
+    """`module:name` of the `hlsgen.bitstream.nextpnr.build.Flow` that `build` follows; empty: other tools."""
     build_options: tuple[str, ...] = ()
     """Options that `build` takes, of those of `hlsgen.bitstream.build.build_bitstream`."""
     keys: Mapping[str, Rule]
@@ -113,8 +115,12 @@ class Family:
         """The function that `build` names."""
         return _resolve(self.build)
 
+    def build_flow(self) -> Any:
+        """The `Flow` that `flow` names."""
+        return _resolve(self.flow)
 
-def _resolve(path: str) -> Callable[..., Any]:
+
+def _resolve(path: str) -> Any:
     module, _, name = path.partition(":")
     return getattr(import_module(module), name)
 
@@ -132,6 +138,7 @@ ECP5 = Family(
     tools="Yosys and nextpnr",
     project="hlsgen.bitstream.ecp5.write:write",
     build="hlsgen.bitstream.ecp5.build:build_ecp5",
+    flow="hlsgen.bitstream.ecp5.build:FLOW",
     build_options=("seeds", "jobs", "verification"),
     keys={
         "device": one_of(
@@ -195,6 +202,7 @@ GOWIN = Family(
     tools="Yosys and nextpnr",
     project="hlsgen.bitstream.gowin.write:write",
     build="hlsgen.bitstream.gowin.build:build_gowin",
+    flow="hlsgen.bitstream.gowin.build:FLOW",
     build_options=("seeds", "jobs", "verification"),
     keys={
         "device": one_of("GW2A-18", "GW2A-18C"),

@@ -35,7 +35,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Design:
 
 @pytest.fixture
 def mocks(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    for variable, tool in (("YOSYS", "yosys"), ("NEXTPNR", "nextpnr-ecp5"), ("ECPPACK", "ecppack")):
+    for variable, tool in (("YOSYS", "yosys"), ("NEXTPNR", "nextpnr-ecp5"), ("PACK", "ecppack")):
         monkeypatch.setenv(variable, str(MOCKS / tool))
     return monkeypatch
 

@@ -134,14 +134,14 @@ def test_make_passes_each_value_as_one_word(tmp_path: Path) -> None:
         place = tmp_path / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text)
-    make = ["make", "-n", "--no-print-directory", "program", "NEXTPNR=nextpnr", "YOSYS=yosys", "ECPPACK=pack"]
-    done = subprocess.run(make, cwd=tmp_path / "ecp5", capture_output=True, text=True, check=True)
+    make = ["make", "-n", "--no-print-directory", "program", "NEXTPNR=nextpnr", "YOSYS=yosys", "PACK=pack"]
+    done = subprocess.run(make, cwd=tmp_path, capture_output=True, text=True, check=True)
     lines = [shlex.split(line) for line in done.stdout.replace("\\\n", "").splitlines()]
     (nextpnr,) = [line for line in lines if line[0] == "nextpnr"]
     assert nextpnr[1:6] == ["--25k", "--package", "CABGA256", "--speed", "6"]
     assert lines[-1] == ["openFPGALoader", "--board", "mine", "build/top.bit"]
     for value in ("'--25k'", "'CABGA256'", "'6'", "'mine'"):
-        assert value in project["ecp5/Makefile"]
+        assert value in project["Makefile"]
 
 
 @pytest.mark.parametrize("name", known_boards())

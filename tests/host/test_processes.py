@@ -105,9 +105,7 @@ def test_a_signal_that_the_caller_ignores_stays_ignored() -> None:
 
 def _project(place: Path) -> None:
     """An exported project, without what only matters to real tools."""
-    files = {
-        path.partition("/")[2]: text for path, text in ecp5_project(load_board("ulx3s-85f"), VERILOG).items()
-    }
+    files = ecp5_project(load_board("ulx3s-85f"), VERILOG)
     place.mkdir()
     for path, text in files.items():
         (place / path).write_text(text)
@@ -120,7 +118,7 @@ def _project(place: Path) -> None:
 def test_a_signal_to_hlsgen_bitstream_ends_its_tools(tmp_path: Path, name: str, code: int) -> None:
     place, mark = tmp_path / "project", uuid.uuid4().hex
     _project(place)
-    tools = {"YOSYS": "yosys", "NEXTPNR": "nextpnr-ecp5", "ECPPACK": "ecppack"}
+    tools = {"YOSYS": "yosys", "NEXTPNR": "nextpnr-ecp5", "PACK": "ecppack"}
     environ = os.environ | {variable: str(MOCKS / tool) for variable, tool in tools.items()}
     command = [sys.executable, "-m", "hlsgen", "bitstream", str(place), "--jobs", "2"]
     calls = place / "calls.txt"

@@ -17,6 +17,7 @@ from hlsgen.emit.device import Vectors
 from hlsgen.emit.driver import c_driver
 from hlsgen.errors import Mismatch, ToolFailed, ToolMissing
 from hlsgen.ir import evaluate
+from hlsgen.machine.format.commands import Product
 from hlsgen.machine.format.interface import DriverError, Error
 from hlsgen.sim import soc
 from hlsgen.sim.levels import build_folder
@@ -56,6 +57,14 @@ def vectors(design: Design, count: int) -> Vectors:
     found = self_test(design)
     others = tuple(values[:count] for values in found.others)
     return Vectors(images=found.images[:count], outputs=found.outputs[:count], others=others)
+
+
+def test_the_machine_has_products_and_an_image_of_windows(design: Design) -> None:
+    """So every test here and in `test_pynq_model.py` is of such a machine, too."""
+    program = design.program
+    assert {command.product for command in program.commands} == {*Product}
+    assert min(program.input.lines) == min(program.input.pixels(4)) == -1
+    assert program.input.words * 4 > 2 * int(np.prod(design.graph.input_type.shape))
 
 
 def test_images_for_two_tasks_in_turn(design: Design, text: str) -> None:

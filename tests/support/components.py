@@ -80,7 +80,7 @@ WIDE = dataclasses.replace(PLAIN, columns=4, row_width=2)
 MAP = MemoryMap(image_bytes=256, input_bytes=64, output_bytes=64)
 IMAGE = bytes((7 * index + (index >> 4)) % 251 for index in range(MAP.image_bytes))
 
-WHOLE = {"Core", "Top", "BoardTop", "Ecp5Top", "GowinTop"}
+WHOLE = {"Core", "Top", "BoardTop", "PllBoardTop", "Ecp5Top", "GowinTop"}
 """Made of the others; the netlist of a whole board is simulated with images."""
 
 Cases = Mapping[str, Callable[[], wiring.Component]]

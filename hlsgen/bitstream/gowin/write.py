@@ -5,22 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hlsgen.bitstream.machine import require_same_machine, self_test
+from hlsgen.bitstream.nextpnr.write import write_board
 from hlsgen.boards.board import Board
 from hlsgen.emit.gowin.project import gowin_accelerator
-from hlsgen.host.collector import collector_paused
 from hlsgen.store.compiled import Compiled
 
 
 def write(design: Compiled, board: Board) -> Mapping[str, str | bytes]:
-    """The whole board in one Verilog file: serial port, Image in block RAM, accelerator; and its host."""
-    require_same_machine(design, board)
-    with collector_paused():
-        return gowin_accelerator(
-            board,
-            design.graph,
-            design.program,
-            design.image,
-            vectors=self_test(design),
-            title=f"hlsgen accelerator {design.notes.get('model', '')}",
-        )
+    """See `write_board`."""
+    return write_board(gowin_accelerator, design, board)

@@ -57,8 +57,9 @@ def build_project(
 ) -> Bitstream:
     """Build an exported project; the first of `seeds` that meets timing, set-up and hold, wins.
 
-    As many placements as `jobs`, by default one for each processor, run at a time; the result is the same for
-    any number. One that can't be routed within `limit` seconds counts as one that misses timing.
+    As many placements as `jobs`, by default one for each processor, run at a time, and as many simulators of
+    the netlist; the result is the same for any number. A placement that can't be routed within `limit`
+    seconds counts as one that misses timing.
     Raises `UsageError`, `ToolMissing`, `ToolFailed` when a tool fails or no seed meets timing, or `Mismatch`
     when the verification that is wanted finds a difference; it comes before the netlist is placed.
     """
@@ -73,7 +74,7 @@ def build_project(
         require_verifiable(folder, verification)
     started = time.monotonic()
     make(folder, ["synthesis", *variables], limit)
-    verified = verify(folder, verification, flow.board) if verification else None
+    verified = verify(folder, verification, flow.board, jobs=jobs) if verification else None
     placements = place(folder, seeds, variables, limit=limit, jobs=jobs)
     if failure := placements[-1].failure:
         routed = any(placement.attempt.clocks for placement in placements)

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +22,7 @@ from hlsgen.errors import Mismatch, Problem, UsageError
 
 if TYPE_CHECKING:
     from hlsgen.sim.netlist_cells import CellLibrary
+    from hlsgen.sim.serial_board import SerialBoard
 
 IMAGE_SECONDS = 3600.0
 """How long the host waits for an answer: the simulation takes some seconds an image."""
@@ -80,40 +83,61 @@ def require_verifiable(folder: Path, wanted: Wanted) -> None:
     verilator.environment()
 
 
-def verify(folder: Path, wanted: Wanted, kind: Board) -> Verification:
-    """Run images of the self test on the netlist of a synthesised project.
+def verify(
+    folder: Path, wanted: Wanted, kind: Board, *, jobs: int = 1, vectors: Vectors | None = None
+) -> Verification:
+    """Run images on the netlist of a synthesised project: `vectors`, by default those of its self test.
 
-    Raises `Mismatch` with the first integer that differs from golden, and `UsageError` for a netlist with
-    cells that there is no model of.
+    As many boards as `jobs` run side by side, each with a part of the images. Raises `Mismatch` with the
+    first integer that differs from golden, and `UsageError` for a netlist with cells that there is no model
+    of.
     """
-    from hlsgen.sim.netlist import read_netlist
-    from hlsgen.sim.serial_board import NAME, build_board
-
-    netlist, started = kind.netlist(folder), time.monotonic()
-    vectors, host, progress = _vectors(folder), _host_program(folder / HOST), wanted.progress
+    started = time.monotonic()
+    vectors, host, progress = vectors or _vectors(folder), _host_program(folder / HOST), wanted.progress
     images = wanted.count(len(vectors.images))
-    data = netlist.read_bytes()
-    found = read_netlist(data, netlist.stem, NAME, kind.cells())
-    sha256 = hashlib.sha256(data).hexdigest()
-    progress(f"netlist {sha256[:16]}: {sum(found.cells.values())} cells; building its simulator (minutes)")
-    hertz, baud = kind.clock_mhz(kind.file(folder)) * 1e6 * float(found.clock_ratio), _baud(folder)
-    board = build_board(found, hertz / baud, folder / "build" / "verify")
+    board, sha256 = _board(folder, kind, progress)
     built = time.monotonic()
-    progress(f"built in {built - started:.0f} s; {images} images at {baud} baud")
-    with board.port() as port:
-        device = host.Board(port, folder / "host")
-        try:
-            cycles = [_run(device, host, vectors, index, progress) for index in range(images)]
-        finally:
-            device.close()
+    progress(f"built in {built - started:.0f} s; {images} images")
+
+    failed = threading.Event()
+
+    def run(indices: Sequence[int]) -> list[int]:
+        """Cycles of some of the images, on a board of their own; nothing more once another board failed."""
+        with board.port() as port:
+            device = host.Board(port, folder / "host")
+            try:
+                left = (index for index in indices if not failed.is_set())
+                return [_run(device, host, vectors, index, progress) for index in left]
+            except BaseException:
+                failed.set()
+                raise
+            finally:
+                device.close()
+
+    parts = np.array_split(np.arange(images), min(jobs, images))
+    with ThreadPoolExecutor(len(parts)) as pool:
+        cycles = [count for part in pool.map(run, [part.tolist() for part in parts]) for count in part]
     return Verification(
-        netlist=str(netlist),
+        netlist=str(kind.netlist(folder)),
         sha256=sha256,
         images=images,
         cycles=tuple(cycles),
         build_seconds=built - started,
         run_seconds=time.monotonic() - built,
     )
+
+
+def _board(folder: Path, kind: Board, progress: Callable[[str], None]) -> tuple[SerialBoard, str]:
+    """The simulator of the project's netlist, and the netlist's SHA-256."""
+    from hlsgen.sim.netlist import read_netlist
+    from hlsgen.sim.serial_board import NAME, build_board
+
+    netlist = kind.netlist(folder)
+    data = netlist.read_bytes()
+    found, sha256 = read_netlist(data, netlist.stem, NAME, kind.cells()), hashlib.sha256(data).hexdigest()
+    progress(f"netlist {sha256[:16]}: {sum(found.cells.values())} cells; building its simulator (minutes)")
+    hertz = kind.clock_mhz(kind.file(folder)) * 1e6 * float(found.clock_ratio)
+    return build_board(found, hertz / _baud(folder), folder / "build" / "verify"), sha256
 
 
 def _run(device: Any, host: ModuleType, vectors: Vectors, index: int, progress: Callable[[str], None]) -> int:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hlsgen.boards import Board
-from hlsgen.boards.families import Family
 from hlsgen.errors import Problem, UsageError
 
 
@@ -18,21 +17,6 @@ class Pin:
     port: str
     site: str
     attributes: tuple[tuple[str, str], ...]
-
-
-def require_pins(board: Board, family: Family, article: str, shipped: str) -> None:
-    """Raise `UsageError` unless a project of the family can be made for the board.
-
-    article: of the family's title. shipped: a board for which it can.
-    """
-    if board.family is not family or not board.has_pins:
-        kind = f"{article} {family.title}"
-        raise UsageError(
-            Problem(
-                f"{kind} project must be for {kind} board with pins, not {board.name}",
-                fix=f"export for {shipped}, or describe your board in a TOML file like it",
-            )
-        )
 
 
 def place_ports(board: Board, ports: Mapping[str, tuple[str, int]]) -> list[Pin]:

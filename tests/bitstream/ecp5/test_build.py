@@ -33,12 +33,12 @@ def project(tmp_path: Path) -> Path:
     for path, text in ecp5_project(load_board("ulx3s-85f"), VERILOG).items():
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(text)
-    return tmp_path / "ecp5"
+    return tmp_path
 
 
 @pytest.fixture
 def mocks(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    for variable, tool in (("YOSYS", "yosys"), ("NEXTPNR", "nextpnr-ecp5"), ("ECPPACK", "ecppack")):
+    for variable, tool in (("YOSYS", "yosys"), ("NEXTPNR", "nextpnr-ecp5"), ("PACK", "ecppack")):
         monkeypatch.setenv(variable, str(MOCKS / tool))
     return monkeypatch
 
@@ -68,7 +68,7 @@ def test_the_first_seed_that_meets_timing_wins(project: Path, mocks: pytest.Monk
 def test_folders_may_have_any_name(project: Path, mocks: pytest.MonkeyPatch) -> None:
     mocks.setenv("MOCK_MHZ", "71.5 99")
     tools = shutil.copytree(MOCKS, project.parent / "it's a $(tool); folder")
-    for variable in ("YOSYS", "NEXTPNR", "ECPPACK"):
+    for variable in ("YOSYS", "NEXTPNR", "PACK"):
         mocks.setenv(variable, str(tools / Path(os.environ[variable]).name))
     odd = project.rename(project.parent / 'it\'s my "größe" $HOME #1; 100% (a&b)')
     built = build_ecp5(odd, jobs=2)

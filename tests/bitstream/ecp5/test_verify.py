@@ -31,7 +31,7 @@ from hlsgen.emit.rtl import convert
 from hlsgen.machine.format.program import InputLayout
 from hlsgen.rtl.board.frames import Frames
 from hlsgen.rtl.board.uart import UartReceiver, UartTransmitter
-from hlsgen.rtl.ecp5.pll import find_pll, pll_instance
+from hlsgen.rtl.ecp5.pll import PLL
 
 MOCKS = Path(__file__).parents[2] / "mock_tools"
 BAUD, CORE_MHZ, KEY = 1_000_000, 10.0, 0x5A
@@ -57,7 +57,7 @@ class Board(wiring.Component):
         divisor = round(CORE_MHZ * 1e6 / BAUD)
         m.domains.sync = ClockDomain(reset_less=True)
         clock, locked = Signal(), Signal()
-        m.submodules.pll = pll_instance(find_pll(25.0, CORE_MHZ), port.clk25, clock, locked)
+        m.submodules.pll = PLL.instance(PLL.find(25.0, CORE_MHZ), port.clk25, clock, locked)
         m.submodules.frames = frames = Frames(input_bytes=4, classes=2, timeout=1000)
         m.submodules.receiver = receiver = UartReceiver(divisor)
         m.submodules.transmitter = transmitter = UartTransmitter(divisor)
@@ -87,13 +87,13 @@ def text() -> str:
 @pytest.fixture
 def project(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The board's project; place and route are stand-ins."""
-    for variable, tool in (("NEXTPNR", "nextpnr-ecp5"), ("ECPPACK", "ecppack")):
+    for variable, tool in (("NEXTPNR", "nextpnr-ecp5"), ("PACK", "ecppack")):
         monkeypatch.setenv(variable, str(MOCKS / tool))
     monkeypatch.setenv("MOCK_MHZ", "99 99 99")
     folder = tmp_path / "ecp5"
     (folder / "host").mkdir(parents=True)
     for path, data in ecp5_project(load_board("ulx3s-85f"), text, host=True).items():
-        (tmp_path / path).write_text(data)
+        (folder / path).write_text(data)
     facts = {
         "baud": BAUD,
         "quiet_seconds": 0.01,

@@ -84,7 +84,7 @@ def test_memory_lies_in_the_middle_of_its_row() -> None:
 
 def test_the_script_sets_each_site() -> None:
     project = ecp5_project(BOARD, design(4), sums=sums(2, 2), rams=["ring.0.0"])
-    script = project["ecp5/synthesis.ys"].splitlines()
+    script = project["synthesis.ys"].splitlines()
     assert [line for line in script if "BEL" in line] == [
         'setattr -set BEL "X58/Y34/MULT18_0" ecp5_top.sum_0_0/block',
         'setattr -set BEL "X59/Y34/MULT18_1" ecp5_top.sum_0_1/block',
@@ -93,7 +93,7 @@ def test_the_script_sets_each_site() -> None:
         "select -assert-count 4 t:MULT18X18D a:BEL %i",
         'setattr -set BEL "X60/Y46/EBR1" ecp5_top/ring.0.0',
     ]
-    assert "BEL" not in ecp5_project(BOARD, design(4))["ecp5/synthesis.ys"]
+    assert "BEL" not in ecp5_project(BOARD, design(4))["synthesis.ys"]
 
 
 def design(count: int) -> str:
@@ -142,10 +142,10 @@ def test_nextpnr_has_every_site(tmp_path: Path) -> None:
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(text)
     tools = find_tools(TOOLS, FIX)
-    subprocess.run(["make", "-C", tmp_path / "ecp5", "route", *tools], check=True, capture_output=True)
-    netlist = json.loads((tmp_path / "ecp5/build/ecp5_top.json").read_text())
+    subprocess.run(["make", "-C", tmp_path, "route", *tools], check=True, capture_output=True)
+    netlist = json.loads((tmp_path / "build/ecp5_top.json").read_text())
     cells = netlist["modules"]["ecp5_top"]["cells"]
     found = {name: cell["attributes"]["BEL"] for name, cell in cells.items() if cell["type"] == "DP16KD"}
     assert found == place_rams(BOARD, rams)
-    text = (tmp_path / "ecp5/build/nextpnr.log").read_text()
+    text = (tmp_path / "build/nextpnr.log").read_text()
     assert re.search(rf"MULT18X18D: +{count}/ +{count} +100%", text)

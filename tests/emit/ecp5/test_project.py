@@ -48,16 +48,16 @@ IOBUF PORT "led[0]" IO_TYPE=LVCMOS33 DRIVE=4;
 def test_files_and_constraints() -> None:
     project = ecp5_project(BOARD, VERILOG)
     assert sorted(project) == [
-        "ecp5/LICENSE", "ecp5/Makefile", "ecp5/README.md", "ecp5/constants.v", "ecp5/ecp5_top.lpf",
-        "ecp5/ecp5_top.v", "ecp5/registers.v", "ecp5/synthesis.ys",
+        "LICENSE", "Makefile", "README.md", "constants.v", "ecp5_top.lpf",
+        "ecp5_top.v", "registers.v", "synthesis.ys",
     ]  # fmt: skip
-    assert project["ecp5/ecp5_top.v"] == VERILOG
-    assert project["ecp5/ecp5_top.lpf"].startswith(LPF)
-    assert project["ecp5/ecp5_top.lpf"].count("LOCATE") == 11
+    assert project["ecp5_top.v"] == VERILOG
+    assert project["ecp5_top.lpf"].startswith(LPF)
+    assert project["ecp5_top.lpf"].count("LOCATE") == 11
 
 
 def test_the_makefile_places_for_the_board() -> None:
-    makefile = ecp5_project(BOARD, VERILOG, core_mhz=96.5)["ecp5/Makefile"]
+    makefile = ecp5_project(BOARD, VERILOG, core_mhz=96.5)["Makefile"]
     assert "'--85k' --package 'CABGA381' --speed '6'" in makefile
     assert "FREQUENCY ?= 96.5\n" in makefile
     assert "PLACER ?= static\n" in makefile
@@ -74,7 +74,7 @@ def test_paths_are_relative_and_two_exports_are_equal() -> None:
 
 
 def test_a_title_means_nothing_to_make_or_a_shell() -> None:
-    makefile = ecp5_project(BOARD, VERILOG, title="a$(shell id)\n\trm -rf `x`;")["ecp5/Makefile"]
+    makefile = ecp5_project(BOARD, VERILOG, title="a$(shell id)\n\trm -rf `x`;")["Makefile"]
     licence, first, *_ = makefile.splitlines()
     assert licence == "# SPDX-License-Identifier: Apache-2.0"
     assert first == "# a shell id rm -rf x for ULX3S (LFE5U-85F): Verilog to a bitstream."

@@ -15,6 +15,7 @@ from hlsgen.boards import load_board
 from hlsgen.boards.families import GOWIN
 from hlsgen.emit.device import Vectors
 from hlsgen.emit.gowin.project import CELL_COST, gowin_accelerator, gowin_project
+from hlsgen.emit.serial.project import Accelerator
 from hlsgen.errors import UsageError
 from hlsgen.ir import evaluate
 
@@ -92,12 +93,12 @@ def test_the_project_of_an_accelerator_holds_board_and_host() -> None:
     graph, found = integer_vit(TINY), lowered(TINY, 1, 2, 2, 8)
     pixels = images(TINY, 2)
     vectors = Vectors(images=pixels, outputs=evaluate(graph, pixels)[found.program.output.tensor])
-    given = (graph, found.program, found.image)
-    project = gowin_accelerator(BOARD, *given, vectors=vectors)
+    given = Accelerator(graph=graph, program=found.program, image=found.image, vectors=vectors)
+    project = gowin_accelerator(BOARD, given)
     assert {"host/hlsgen_host.py", "host/design.json", "host/vectors.npz", "gowin_top.v"} <= project.keys()
     assert json.loads(project["host/design.json"])["baud"] == 1_000_000
     assert "`host/`" in str(project["README.md"])
     assert "rPLL" in str(project["gowin_top.v"])
     outside = dataclasses.replace(BOARD, image="external")
-    with pytest.raises(UsageError, match=r"memory\.image must be on_chip for a Gowin project, not external"):
-        gowin_accelerator(outside, *given, vectors=vectors)
+    with pytest.raises(UsageError, match=r"memory\.image must be on_chip for a Gowin GW2A project, "):
+        gowin_accelerator(outside, given)

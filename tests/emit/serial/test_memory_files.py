@@ -105,7 +105,7 @@ def test_a_project_carries_them() -> None:
 endmodule
 """
     project = ecp5_project(load_board("ulx3s-85f"), design)
-    assert project["ecp5/memories/0_place.hex"] == "".join(f"{i:x}\n" for i in range(LEAST_WORDS))
-    assert '  initial $readmemh("memories/0_place.hex", place , 0, 63);\n' in project["ecp5/ecp5_top.v"]
-    assert "SOURCES = ecp5_top.v memories/0_place.hex\n" in project["ecp5/Makefile"]
-    assert "| `memories/` |" in project["ecp5/README.md"]
+    assert project["memories/0_place.hex"] == "".join(f"{i:x}\n" for i in range(LEAST_WORDS))
+    assert '  initial $readmemh("memories/0_place.hex", place , 0, 63);\n' in project["ecp5_top.v"]
+    assert "SOURCES = ecp5_top.v memories/0_place.hex\n" in project["Makefile"]
+    assert "| `memories/` |" in project["README.md"]

@@ -7,6 +7,7 @@ import dataclasses
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.board_case import FAST, board_case, lowered
@@ -19,8 +20,8 @@ from hlsgen.errors import UsageError
 from hlsgen.lower.lower import Lowered
 from hlsgen.machine.format.parameters import ceil_div
 from hlsgen.rtl.board.top import Lights, Serial, memory_map
-from hlsgen.rtl.ecp5.pll import find_pll
-from hlsgen.rtl.ecp5.top import CLOCK_PIN, Ecp5Top
+from hlsgen.rtl.ecp5.pll import PLL
+from hlsgen.rtl.ecp5.top import Ecp5Top
 from hlsgen.sim.runner import simulate
 
 SMALL = Vit(image=(1, 4, 4), width=8, heads=2, blocks=1, hidden=8, classes=5, seed=6)
@@ -28,9 +29,14 @@ WIDE = dataclasses.replace(TINY, classes=9)
 """Logits in several blocks: with row width 2 or 4 they don't lie together."""
 
 
+def ecp5_top(found: Lowered, **options: Any) -> Ecp5Top:
+    """The shipped board's top."""
+    return Ecp5Top(found.program, found.image.pack(), core_mhz=80.0, clock_mhz=25.0, **options)
+
+
 def board_text(found: Lowered, *, damaged: bool) -> str:
     """The board top for simulation, at the speed of the board's own clock."""
-    top = Ecp5Top(found.program, found.image.pack(), serial=FAST, target="generic", pll=False)
+    top = ecp5_top(found, serial=FAST, target="generic", pll=False)
     if damaged:
         top._image = bytes(4) + top._image[4:]
     return convert(top, "ecp5_top")
@@ -52,7 +58,9 @@ def test_images_over_the_serial_port(
     vit: Vit, array: tuple[int, ...], tests: tuple[str, ...], tmp_path: Path
 ) -> None:
     found = lowered(vit, *array)
-    environ = board_case(vit, found, tmp_path, serial=FAST, mhz=25.0, clock=CLOCK_PIN, lights=Lights())
+    environ = board_case(
+        vit, found, tmp_path, serial=FAST, mhz=25.0, clock=Ecp5Top.CLOCK_PIN, lights=Lights()
+    )
     passed = simulate(
         board_text(found, damaged="damaged" in tests),
         "support.bench_board_top",
@@ -80,9 +88,9 @@ def test_images_over_the_serial_port(
 def test_dividers(wanted: float, dividers: tuple[int, int], made: float) -> None:
     if made < wanted * 0.995:
         with pytest.raises(UsageError, match=f"not {wanted:g}"):
-            find_pll(25.0, wanted)
+            PLL.find(25.0, wanted)
         return
-    pll = find_pll(25.0, wanted)
+    pll = PLL.find(25.0, wanted)
     assert (pll.reference, pll.feedback) == dividers
     assert pll.mhz == made
     assert 400 <= pll.oscillator_mhz <= 800
@@ -92,7 +100,7 @@ def test_dividers(wanted: float, dividers: tuple[int, int], made: float) -> None
 @pytest.mark.parametrize("wanted", [1.0, 0.0, -5.0, 410.0, 1e6, 3.2])
 def test_a_frequency_that_no_dividers_make(wanted: float) -> None:
     with pytest.raises(UsageError, match="core_mhz must be what the PLL makes of 25 MHz, not"):
-        find_pll(25.0, wanted)
+        PLL.find(25.0, wanted)
 
 
 def test_the_rate_must_fit_the_clock() -> None:
@@ -116,9 +124,9 @@ def test_program_and_image_must_belong_together() -> None:
 
 def test_the_board_has_pins_for_all_ports() -> None:
     found = lowered(TINY, 1, 2, 2, 4)
-    text = convert(Ecp5Top(found.program, found.image.pack()), "ecp5_top")
+    text = convert(ecp5_top(found), "ecp5_top")
     project = ecp5_project(load_board("ulx3s-85f"), text)
-    assert project["ecp5/ecp5_top.lpf"].count("LOCATE") == 11
+    assert project["ecp5_top.lpf"].count("LOCATE") == 11
     assert text.count("EHXPLLL") == 1
     assert 'ICP_CURRENT = "12"' in text
     assert ".CLKI_DIV(" in text
@@ -128,9 +136,9 @@ def test_the_board_has_pins_for_all_ports() -> None:
 def test_the_blocks_of_the_array_are_those_that_a_project_places(shape: tuple[int, int, int]) -> None:
     rows, columns, depth = shape
     found = lowered(TINY, *shape, 4)
-    top = Ecp5Top(found.program, found.image.pack())
+    top = ecp5_top(found)
     assert [len(blocks) for blocks in top.sums] == [depth] * (rows * ceil_div(columns, 2))
     text = convert(top, "ecp5_top")
     modules = {f"top.core.array.{name}" for name in re.findall(r"top\.core\.array\.([a-z]+_\d\S+) ", text)}
     assert {path for blocks in top.sums for path in blocks} == {f"{module}/block" for module in modules}
-    assert Ecp5Top(found.program, found.image.pack(), target="generic").sums == []
+    assert ecp5_top(found, target="generic").sums == []

@@ -15,8 +15,8 @@ from hlsgen.emit.gowin.project import TOP, gowin_project
 from hlsgen.emit.rtl import convert
 from hlsgen.errors import UsageError
 from hlsgen.rtl.board.top import Serial
-from hlsgen.rtl.gowin.pll import find_pll
-from hlsgen.rtl.gowin.top import CLOCK_PIN, LIGHTS, GowinTop
+from hlsgen.rtl.gowin.pll import PLL
+from hlsgen.rtl.gowin.top import GowinTop
 from hlsgen.sim.runner import simulate
 
 TESTS = ("images", "truncated")
@@ -26,8 +26,10 @@ RATE = Serial(baud=5_400_000, timeout_bits=FAST.timeout_bits)
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
 def test_images_over_the_serial_port(tmp_path: Path) -> None:
     found = lowered(TINY, 1, 2, 2, 4)
-    top = GowinTop(found.program, found.image.pack(), core_mhz=54.0, serial=RATE, pll=False)
-    environ = board_case(TINY, found, tmp_path, serial=RATE, mhz=27.0, clock=CLOCK_PIN, lights=LIGHTS)
+    top = GowinTop(found.program, found.image.pack(), core_mhz=54.0, clock_mhz=27.0, serial=RATE, pll=False)
+    environ = board_case(
+        TINY, found, tmp_path, serial=RATE, mhz=27.0, clock=GowinTop.CLOCK_PIN, lights=GowinTop.LIGHTS
+    )
     passed = simulate(
         convert(top, TOP),
         "support.bench_board_top",
@@ -52,7 +54,7 @@ def test_images_over_the_serial_port(tmp_path: Path) -> None:
     ],
 )
 def test_dividers(wanted: float, dividers: tuple[int, int, int]) -> None:
-    pll = find_pll(27.0, wanted)
+    pll = PLL.find(27.0, wanted)
     assert (pll.reference, pll.feedback, pll.post) == dividers
     assert pll.mhz == wanted
     assert 500 <= pll.oscillator_mhz <= 1250
@@ -62,12 +64,12 @@ def test_dividers(wanted: float, dividers: tuple[int, int, int]) -> None:
 @pytest.mark.parametrize("wanted", [1.0, 3.9, 0.0, -5.0, 700.0, 1e6])
 def test_a_frequency_that_no_dividers_make(wanted: float) -> None:
     with pytest.raises(UsageError, match="core_mhz must be what the rPLL makes of 27 MHz, not"):
-        find_pll(27.0, wanted)
+        PLL.find(27.0, wanted)
 
 
 def test_the_board_has_pins_for_all_ports() -> None:
     found = lowered(TINY, 1, 2, 2, 4)
-    text = convert(GowinTop(found.program, found.image.pack(), core_mhz=54.0), TOP)
+    text = convert(GowinTop(found.program, found.image.pack(), core_mhz=54.0, clock_mhz=27.0), TOP)
     project = gowin_project(load_board("tang-nano-20k"), text)
     assert project[f"{TOP}.cst"].count("IO_LOC") == 9
     assert text.count("rPLL") == 1
