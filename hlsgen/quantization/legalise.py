@@ -130,7 +130,7 @@ class _Legaliser:
                 forms = [Form.PLAIN if isinstance(self._op(node.inputs[0]), Patches) else Form.ROWS]
             case Norm(heads=heads):
                 forms = [Form.NORMED if heads == 1 else Form.PARTS]
-            case GroupedLinear() if isinstance(self._op(node.inputs[0]), Norm):
+            case GroupedLinear(groups=groups) if self._is_norm(node.inputs[0], groups):
                 forms = [Form.NORMALISED]
             case Mean() | Cast():
                 forms = [Form.STORED]
@@ -217,6 +217,11 @@ class _Legaliser:
             node = self.nodes[node.inputs[0]]
         rows = (Linear, GroupedLinear, Activation, Context, Matmul, Transpose, Constant)
         return isinstance(node.op, rows) or split(node.op) > 1
+
+    def _is_norm(self, name: str, heads: int) -> bool:
+        """Whether a tensor is a norm of so many heads."""
+        op = self._op(name)
+        return isinstance(op, Norm) and op.heads == heads
 
     def _op(self, name: str) -> Op | None:
         return self.nodes[name].op if name in self.nodes else None
