@@ -85,6 +85,11 @@ class Batch:
         made = [self._case(index, limits, twins) for index in self.indices]
         sizes = [_size(case, array) for case in made]
         machines = [size for size in sizes if isinstance(size, MachineParameters)]
+        if array.streamed and any(machine.products for machine in machines):
+            # One machine for all, and a product keeps keys and values inside.
+            array = dataclasses.replace(array, streamed=False, span=0)
+            sizes = [_size(case, array) for case in made]
+            machines = [size for size in sizes if isinstance(size, MachineParameters)]
         if not machines:
             return [_failed(case, size) for case, size in zip(made, sizes, strict=True)]
         machine = dataclasses.replace(joint(machines), tile_slots=slots)

@@ -228,6 +228,8 @@ class Matcher:
             self._refuse(node, "its input is not made by a command")
             return None
         self.covered.add(node.name)
+        if step.rows.norm and step.rows.norm.op.heads != step.groups:  # type: ignore[attr-defined]
+            self._refuse(node, "the norm that it reads must have as many heads as it has groups")
         if step.constant is not None:
             return self._placed(step, node, users)
         if len(users) == 1 and node.name not in self.graph.outputs:
