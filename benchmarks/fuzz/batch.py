@@ -108,7 +108,7 @@ class Batch:
     def _model(self, index: int, limits: Limits, twins: bool) -> tuple[Graph, np.ndarray]:
         values = Draw(self.seed, self.number, 2, index)
         if self.composed:
-            graph = draw_composed(values, limits.logit_bits)
+            graph = draw_composed(values, limits.logit_bits, limits.tasks, experts=limits.experts)
             return graph, draw_images(values, graph)
         if self.torch:
             from benchmarks.fuzz.torch_models import draw_quantized

@@ -88,8 +88,11 @@ class _Aligner:
 
     def _name(self, node: Node, more: int, suffix: str = "") -> str:
         """The node's own, or one that no tensor of the graph has."""
-        name = f"{node.name}_behind{more}{suffix}" if more else node.name
-        while more and name in self.nodes:
+        return self._unused(f"{node.name}_behind{more}{suffix}") if more else node.name
+
+    def _unused(self, name: str) -> str:
+        """The name, or one like it that no tensor of the graph has."""
+        while name in self.nodes:
             name += "_"
         return name
 
@@ -115,13 +118,21 @@ class _Aligner:
             case Weighted() | IntegerNorm() | IntegerTable() | IntegerExp():
                 inputs = [self._more(inputs[0], more)]
             case IntegerScores() | IntegerContext() | IntegerMatmul(stacked=False):
-                inputs = [self._more(inputs[0], more), inputs[1]]
+                inputs = [self._more(inputs[0], more), self._again(inputs[1])]
             case Transpose(heads=heads):
-                inputs = [self._identity(node, more), inputs[0]]
+                inputs = [self._identity(node, more), self._again(inputs[0])]
                 op = mover(heads, self.builder.type_of(inputs[1]), stacked=False)
             case _:
                 raise must_be(node, "made row by row")
         return self.builder.add(self._name(node, more), op, inputs, node.source)
+
+    def _again(self, name: str) -> str:
+        """Keys or values once more: they serve one product, and lie in memory right before it."""
+        node = self.nodes[name]
+        inputs = list(node.inputs)
+        if isinstance(node.op, IntegerMatmul):
+            inputs[1] = self._again(inputs[1])
+        return self.builder.add(self._unused(f"{name}_again"), node.op, inputs, node.source)
 
     def _identity(self, node: Node, more: int) -> str:
         """Rows that select the channels of a transpose, `more` of zeros in front."""

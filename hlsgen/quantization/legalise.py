@@ -31,6 +31,7 @@ from hlsgen.ops import (
     Combine,
     Constant,
     Context,
+    ExpertLinear,
     GroupedLinear,
     Linear,
     Matmul,
@@ -54,7 +55,7 @@ class Form(Enum):
     STORED = auto()
     """int16 in the residual memory, or a selection of it."""
     NORMED = auto()
-    """Stored, or the mean of what is stored."""
+    """Stored, or the mean of what is stored; experts gather rows of what is stored."""
     ADDEND = auto()
     """int16 in the residual memory, and no selection: what experts add to."""
     FUSED = auto()
@@ -128,8 +129,11 @@ class _Legaliser:
         match node.op:
             case Linear():
                 forms = [Form.PLAIN if isinstance(self._op(node.inputs[0]), Patches) else Form.ROWS]
-            case Norm(heads=heads):
-                forms = [Form.NORMED if heads == 1 else Form.PARTS]
+            case Norm(heads=1):
+                gathered = any(isinstance(user.op, ExpertLinear) for user in self.graph.users(node.name))
+                forms = [Form.STORED if gathered else Form.NORMED]
+            case Norm():
+                forms = [Form.PARTS]
             case GroupedLinear(groups=groups) if self._is_norm(node.inputs[0], groups):
                 forms = [Form.NORMALISED]
             case Mean() | Cast():

@@ -78,18 +78,20 @@ MAKERS: dict[str, Callable[[GraphBuilder, str], str]] = {
 }
 
 
-def model(maker: str) -> Graph:
-    """Rows from the second one on of what the maker makes, and a linear layer."""
+def model(maker: str, *, whole: bool) -> Graph:
+    """Rows from the second one on of what the maker makes, and a linear layer; one more on all rows."""
     graph = GraphBuilder("image", TensorType((1, 4, 6)))
     patches = graph.add("patches", Patches(patch=(2, 2), prefix=1), ["image"])
     made = MAKERS[maker](graph, graph.add("embed", layer(4, WIDTH), [patches]))
     rows, width = graph.type_of(made).shape
     chosen = graph.add("chosen", Select(start=1, stop=rows), [made])
-    return graph.finish(graph.add("head", layer(width, 3), [chosen]))
+    head = graph.add("head", layer(width, 3), [chosen])
+    outputs = [head, graph.add("all", layer(width, 3), [made])] if whole else [head]
+    return graph.finish(*outputs, names=["some", "all"] if whole else ())
 
 
-def integers(maker: str) -> tuple[Graph, np.ndarray]:
-    graph, images = model(maker), RANDOM.uniform(-2, 2, (4, 1, 4, 6)).astype(np.float32)
+def integers(maker: str, *, whole: bool = False) -> tuple[Graph, np.ndarray]:
+    graph, images = model(maker, whole=whole), RANDOM.uniform(-2, 2, (4, 1, 4, 6)).astype(np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", QuantizationWarning)
         found = quantize(graph, images).graph
@@ -97,19 +99,19 @@ def integers(maker: str) -> tuple[Graph, np.ndarray]:
 
 
 @pytest.mark.parametrize("maker", MAKERS)
-def test_any_tensor_is_selected_from_any_row(maker: str) -> None:
-    graph, images = integers(maker)
-    for width in (2, 4):
-        aligned = align(graph, width)
-        assert needs_rows(graph, width)
-        assert not needs_rows(aligned, width)
-        lowered = lower(graph, ArrayShape(rows=4, columns=4, depth=4, row_width=width))
-        program, golden = lowered.program, evaluate(graph, images[0])
-        np.testing.assert_array_equal(evaluate(aligned, images[0])[aligned.output], golden[graph.output])
-        run = Interpreter(program.parameters, lowered.image.pack()).run(program.input.pack(images[0], 4))
-        assert trace.compare(program, run.records, golden) is None
-        (output,) = program.unpack_outputs(run.output)
-        np.testing.assert_array_equal(output, golden[graph.output])
+@pytest.mark.parametrize(("width", "whole"), [(2, False), (4, True)])
+def test_any_tensor_is_selected_from_any_row(maker: str, width: int, *, whole: bool) -> None:
+    graph, images = integers(maker, whole=whole)
+    aligned = align(graph, width)
+    assert needs_rows(graph, width)
+    assert not needs_rows(aligned, width)
+    lowered = lower(graph, ArrayShape(rows=4, columns=4, depth=4, row_width=width))
+    program, golden = lowered.program, evaluate(graph, images[0])
+    np.testing.assert_array_equal(evaluate(aligned, images[0])[aligned.output], golden[graph.output])
+    run = Interpreter(program.parameters, lowered.image.pack()).run(program.input.pack(images[0], 4))
+    assert trace.compare(program, run.records, golden) is None
+    for name, output in zip(graph.outputs, program.unpack_outputs(run.output), strict=True):
+        np.testing.assert_array_equal(output, golden[name])
 
 
 def test_a_graph_whose_selections_are_aligned_stays_as_it_is() -> None:
