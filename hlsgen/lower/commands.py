@@ -82,9 +82,10 @@ class CommandBuilder:
         self._commands.append(command)
 
     def finish(self) -> tuple[Command, ...]:
-        """The commands, each task's last one marked."""
+        """The commands, each task's last output marked: what runs behind it is for other tasks."""
+        outputs = [i for i, command in enumerate(self._commands) if command.target is Target.OUTPUT]
         for task in range(self._parameters.tasks):
-            last = max(i for i, command in enumerate(self._commands) if command.runs_for(task))
+            last = max(i for i in outputs if self._commands[i].runs_for(task))
             self._commands[last] = dataclasses.replace(self._commands[last], last=1)
         return tuple(self._commands)
 

@@ -8,9 +8,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from hlsgen import numerics
 from hlsgen.ir import Graph, GraphBuilder, Node
 from hlsgen.lower.align import needs_rows
-from hlsgen.ops import IntegerAdd, IntegerConstant, IntegerMatmul, Transpose
+from hlsgen.ops import (
+    IntegerAdd,
+    IntegerAddConstant,
+    IntegerConstant,
+    IntegerLinear,
+    IntegerMatmul,
+    Transpose,
+)
+from hlsgen.ops.add import RESIDUAL_HIGH, RESIDUAL_LOW
 from hlsgen.ops.linear import Weighted
 from hlsgen.ops.matmul import mover
 
@@ -31,11 +40,12 @@ def expand(graph: Graph, row_width: int = 1) -> Graph:
     """The same tensors under the same names, and the constants that the new products need.
 
     What is transposed in parts takes whole groups of `row_width` rows. A product that is added to itself is
-    repeated: one result is stored, the other one is added as it leaves the array.
+    repeated: one result is stored, the other one is added as it leaves the array. A constant that some tasks
+    add is a product: the addend stream is read from end to end, whatever the task.
     """
-    if not any(isinstance(node.op, Transpose) or _is_double(node, graph) for node in graph):
-        return graph
     expander = _Expander(graph, row_width)
+    if not any(map(expander.changes, graph)):
+        return graph
     for node in graph:
         expander.add(node)
     return expander.builder.finish(*graph.outputs, names=graph.names)
@@ -54,6 +64,13 @@ class _Expander:
         self.builder = GraphBuilder(graph.input, graph.input_type)
         self.names = {graph.input, *(node.name for node in graph)}
         self.identities: dict[int, str] = {}
+        needed = [{node.name for node in graph.for_task(task)} for task in range(graph.tasks)]
+        self.always = set.intersection(*needed)
+
+    def changes(self, node: Node) -> bool:
+        """Whether the node becomes others."""
+        added = isinstance(node.op, IntegerAddConstant) and node.name not in self.always
+        return added or isinstance(node.op, Transpose) or _is_double(node, self.graph)
 
     def add(self, node: Node) -> None:
         if isinstance(node.op, Transpose):
@@ -64,8 +81,17 @@ class _Expander:
                 self._unused(f"{maker.name}_again"), maker.op, maker.inputs, maker.source
             )
             self.builder.add(node.name, node.op, [maker.name, again], node.source)
+        elif isinstance(node.op, IntegerAddConstant) and self.changes(node):
+            self._constant(node, node.op)
         else:
             self.builder.add(node.name, node.op, node.inputs, node.source)
+
+    def _constant(self, node: Node, op: IntegerAddConstant) -> None:
+        """The constant as a product of rows that are there for every task, and an addition."""
+        rows, layer = digits(op.value, node.type.scale or 1.0)
+        source = self.builder.add(self._unused(f"{node.name}_rows"), rows, [self.builder.input], node.source)
+        value = self.builder.add(self._unused(f"{node.name}_value"), layer, [source], node.source)
+        self.builder.add(node.name, IntegerAdd(), [value, *node.inputs], node.source)
 
     def _unused(self, name: str) -> str:
         """The name, or one like it that no tensor of the graph has."""
@@ -85,6 +111,29 @@ class _Expander:
         heads = source.shape[1] // rows
         product = mover(heads, source, stacked=heads > op.heads)
         self.builder.add(node.name, product, [self.identities[rows], node.inputs[0]], node.source)
+
+
+def digits(value: np.ndarray, scale: float) -> tuple[IntegerConstant, IntegerLinear]:
+    """Constant rows and a layer whose result is `value` [T, N] of int16, exactly, with a real scale.
+
+    An element is a digit of -64..63, and -128 times a sum of weights.
+    """
+    low = (value + 64) % 128 - 64
+    rest, tokens = (low - value) // 128, len(value)
+    count = -(-int(np.abs(rest).max(initial=0)) // 127)
+    parts = [low]
+    for _ in range(count):
+        parts.append(np.clip(rest, -127, 127))
+        rest = rest - parts[-1]
+    eye = np.eye(tokens, dtype=np.int64)
+    rows = np.concatenate([eye, *([-128 * eye] * count)], axis=1)
+    multiplier, shift = numerics.dyadic(1.0)
+    width = value.shape[1]
+    layer = IntegerLinear(
+        weight=np.concatenate(parts).T, bias=np.zeros(width, np.int64), multiplier=np.full(width, multiplier),
+        shift=np.full(width, shift), low=RESIDUAL_LOW, high=RESIDUAL_HIGH, scale=scale,
+    )  # fmt: skip
+    return IntegerConstant(value=rows, low=-128, high=1, scale=1.0), layer
 
 
 def part_rows(width: int, row_width: int = 1) -> int:

@@ -74,7 +74,9 @@ class Matcher:
         match node.op:
             case IntegerLinear() | IntegerGroupedLinear() | IntegerMatmul() | IntegerConstant():
                 step = self._one_product(node)
-                return [dataclasses.replace(step, tasks=self.tasks(node.name))] if step else []
+                # A command that reads the addend stream is never skipped: the stream goes on word by word.
+                tasks = 0 if step and step.constant else self.tasks(node.name)
+                return [dataclasses.replace(step, tasks=tasks)] if step else []
             case IntegerContext():
                 attention = self._attention(node)
                 return [attention] if attention else []

@@ -12,7 +12,7 @@ from support.token_graphs import KINDS, integers
 from hlsgen.errors import DoesNotFit, UnsupportedModel
 from hlsgen.ir import Graph, GraphBuilder, TensorType, evaluate
 from hlsgen.lower import lower
-from hlsgen.lower.expand import MOST_ROWS, expand, part_rows
+from hlsgen.lower.expand import MOST_ROWS, digits, expand, part_rows
 from hlsgen.lower.interleave import ADDEND_DISTANCE
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.commands import Depends, Product, Target
@@ -107,6 +107,16 @@ def test_a_product_is_added_to_itself() -> None:
     (output,) = program.unpack_outputs(run.output)
     np.testing.assert_array_equal(output, evaluate(built, image)["double"])
     assert [node.name for node in expand(built)] == ["patches", "rows", "rows_again", "double"]
+
+
+def test_a_constant_is_a_product_of_digits() -> None:
+    """For all of int16, in rows of int8 and weights of -127..127."""
+    every = np.arange(-(1 << 15), 1 << 15).reshape(4, -1)
+    for value, parts in ((every, 4), (every[:, :3] * 0 + 60, 1), (every[:, :1] * 0, 1)):
+        rows, layer = digits(value, 0.5)
+        assert rows.value.shape == (4, 4 * parts)
+        layer.infer(rows.infer(TensorType((1, 2, 2), -128, 127, 1.0)))
+        np.testing.assert_array_equal(layer.golden(rows.value), value)
 
 
 def test_a_norm_by_head_is_read_part_by_part_or_not_at_all() -> None:

@@ -37,6 +37,23 @@ def test_any_composition_runs_and_every_tensor_is_equal(seed: int) -> None:
         np.testing.assert_array_equal(found, golden[graph.output])
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_any_composition_of_several_tasks_and_experts_runs(seed: int) -> None:
+    """Commands of other tasks are skipped, but none that reads the addend stream."""
+    tasks = 1 + seed % 3
+    graph = draw_composed(Draw(79, seed), 9, tasks, experts=True)
+    lowered = lower(graph, ArrayShape(rows=3, columns=4, depth=2, ring_bytes=256))
+    program = lowered.program
+    machine = Interpreter(program.parameters, lowered.image.pack())
+    (image,) = quantize_images(draw_pictures(Draw(80, seed), graph, 1), graph.input_type)
+    for task in range(tasks):
+        golden = evaluate(graph, image, task)
+        run = machine.run(program.input.pack(image, 4), task=task)
+        assert trace.compare(program, run.records, golden, task) is None
+        found = program.outputs[task].unpack(run.output, program.parameters)
+        np.testing.assert_array_equal(found, golden[graph.outputs[task]])
+
+
 @SEEDS
 def test_the_legal_graph_is_equal_and_legal(seed: int) -> None:
     graph = draw_composition(Draw(77, seed))
