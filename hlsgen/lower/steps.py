@@ -302,9 +302,18 @@ class Matcher:
         return name, first
 
     def _is_addend(self, node: Node, user: Node) -> bool:
-        """Whether `node` is the first of two products that are added up: it is stored, not added."""
+        """Whether `node` is the first of two products that are added up: it is stored, not added.
+
+        It is added where the other one has other readers too, for whom it is stored.
+        """
         others = [self.nodes.get(name) for name in user.inputs if name != node.name]
-        added = any(other and isinstance(other.op, IntegerLinear | IntegerMatmul) for other in others)
+        added = any(
+            other
+            and isinstance(other.op, IntegerLinear | IntegerMatmul)
+            and len(self.graph.users(other.name)) == 1
+            and other.name not in self.graph.outputs
+            for other in others
+        )
         return added and user.inputs[0] == node.name
 
     def _attention(self, node: Node) -> AttentionStep | None:
