@@ -211,7 +211,28 @@ def tensor_layouts(steps: list[Step], graph: Graph, array: ArrayShape) -> dict[s
     for step in steps:
         if isinstance(step, AttentionStep) and array.streamed:
             _make_even(step, layouts)
+    _share_strides(steps, layouts)
     return layouts
+
+
+def _share_strides(steps: list[Step], layouts: dict[str, Layout]) -> None:
+    """Give tensors whose rows a command finds at the same distance one stride: the longest.
+
+    These are what DRAIN adds and its result; and what experts gather and what they add to, since a queue
+    holds the distance of a token's row from the first one.
+    """
+    plain = [step for step in steps if isinstance(step, LinearStep)]
+    gathered = {step.route.name: step.rows.region for step in plain if step.route and step.rows.norm}
+    pairs = [(step.addend, step.region) for step in plain if step.addend and step.addend in layouts]
+    pairs += [(gathered[step.route.name], step.region) for step in plain if step.combine and step.route]
+    changes = True
+    while changes:
+        changes = False
+        for pair in pairs:
+            least = max(layouts[name].stride for name in pair)
+            for name in pair:
+                changes |= layouts[name].stride != least
+                layouts[name] = dataclasses.replace(layouts[name], least=least)
 
 
 def _make_even(step: AttentionStep, layouts: dict[str, Layout]) -> None:
@@ -246,7 +267,7 @@ def place(steps: list[Step], layouts: dict[str, Layout], row_width: int = 1) -> 
             Request(
                 tensor=step.region,
                 memory="residual" if target is Target.RESIDUAL else "features",
-                words=ceil_div(rows, row_width) * row_width * layouts[step.region].words,
+                words=ceil_div(rows, row_width) * row_width * layouts[step.region].stride,
                 first=index,
                 last=last[step.region],
                 reuse=addend if in_place else None,
