@@ -22,6 +22,7 @@ from hlsgen.ops import (
     IntegerContext,
     IntegerExp,
     IntegerMatmul,
+    IntegerMixedScores,
     IntegerScores,
     IntegerTable,
     Patches,
@@ -115,7 +116,7 @@ class _Aligner:
                 op, inputs = replace(op, value=_front(value, more)), [self._more(inputs[0], more)]
             case IntegerAdd():
                 inputs = [self._more(name, more) for name in inputs]
-            case Weighted() | IntegerNorm() | IntegerTable() | IntegerExp():
+            case Weighted() | IntegerNorm() | IntegerTable() | IntegerExp() | IntegerMixedScores():
                 inputs = [self._more(inputs[0], more)]
             case IntegerScores() | IntegerContext() | IntegerMatmul(stacked=False):
                 inputs = [self._more(inputs[0], more), self._again(inputs[1])]

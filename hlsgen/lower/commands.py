@@ -8,6 +8,7 @@ from typing import Any
 
 from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.ir import Graph, Node
+from hlsgen.lower.attention import mixed_scores, score_fields
 from hlsgen.lower.constants import (
     ConstantStream,
     block_constants,
@@ -21,7 +22,7 @@ from hlsgen.lower.interleave import ADDEND_DISTANCE, ExpertTables
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.refuse import must_be
 from hlsgen.lower.shape import Shape, linear_shape, source_layout
-from hlsgen.lower.size import ArrayShape, Sweeps, cut, head_units
+from hlsgen.lower.size import ArrayShape, Sweeps, cut
 from hlsgen.lower.step import AttentionStep, LinearStep, Step
 from hlsgen.lower.views import attention_views, linear_views
 from hlsgen.machine.format.commands import Command, Depends, Drain, Load, Product, Target
@@ -37,7 +38,6 @@ from hlsgen.ops import (
     IntegerMatmul,
     IntegerMean,
     IntegerRMSNorm,
-    IntegerScores,
     IntegerTable,
     Patches,
 )
@@ -134,6 +134,7 @@ class CommandBuilder:
         if following and isinstance(following[0], AttentionStep):
             self._exp_table(following[0], index + 1)
         fields |= self._factors(step, result)
+        fields |= shape.walk.fields if shape.walk else {}
         self._weights(step, source, result, shape)
         copies = shape.parts > 1 and step.parts == 1
         self.views += linear_views(step, index, None if copies else source, result, self._graph)
@@ -178,6 +179,8 @@ class CommandBuilder:
             return Sweeps(count=shape.parts, blocks=shape.blocks // shape.parts, extra=0)
         if self._parameters.streamed and step.target in (Target.KEYS, Target.VALUES):
             return Sweeps(count=step.heads, blocks=result.head_words, extra=0)
+        if shape.walk:
+            return Sweeps(count=1, blocks=shape.blocks, extra=0)
         return cut(result.words, shape.k_steps, self._parameters.ring_words)
 
     def _rows_fields(self, step: LinearStep, rows: int) -> dict[str, Any]:
@@ -312,58 +315,52 @@ class CommandBuilder:
 
     def _attention(self, step: AttentionStep) -> Command:
         index, p = len(self._commands), self._parameters
-        scores, context = step.scores.op, step.context.op
-        if not isinstance(scores, IntegerScores) or not isinstance(context, IntegerContext):
-            raise UnsupportedModel(f"{step.context.name}: must be an attention context")
-        heads, queries, keys = step.scores.type.shape
+        context, (heads, queries, keys) = step.context.op, step.scores.type.shape
+        if not isinstance(context, IntegerContext):
+            raise must_be(step.context, "an attention context")
         if step.scores.type.bits != p.logit_bits:
             raise UnsupportedModel(f"{step.scores.name}: all logits must have {p.logit_bits} bits")
-        query, key, value = *step.scores.inputs, step.context.inputs[1]
-        words, value_words = (self._layouts[name].head_words for name in (query, value))
-        steps = words * p.columns // p.depth
+        query, result = self._layouts[step.query], self._layouts[step.result]
+        self.views += attention_views(step, index, query, result)
+        value_words = self._layouts[step.values].head_words
         exp_steps, tiles = ceil_div(keys, p.depth), ceil_div(queries, p.rows)
-        self.views += attention_views(step, index, self._layouts[query], self._layouts[step.result])
-        span = min(self._array.span, tiles) or tiles
+        if step.keys:
+            fields = score_fields(step, query, self._array, p)
+        else:
+            fields, weights = mixed_scores(step, query, self._array)
+            self.weights.append(weights)
         return Command(
             load=Load.ATTENTION,
-            product=Product.ATTENTION,
             drain=Drain.ATTENTION,
             target=Target.FEATURES,
             depends=Depends.TILE,
-            depends_on=self._producer[query],
-            operand_depends_on=max(self._producer[key], self._producer[value]),
+            depends_on=self._producer[step.query],
+            operand_depends_on=max(self._producer[name] for name in step.operands),
             exp_bank=self._exp_banks[step.exp.name],
             tiles=tiles,
             tail_rows=queries - (tiles - 1) * p.rows,
-            k_words=words,
-            k_steps=steps,
             blocks=ceil_div(keys, p.columns),
-            source=self._regions[query].base,
-            source_stride=self._layouts[query].stride,
+            source=self._regions[step.query].base,
+            source_stride=query.stride,
             target_base=self._regions[step.result].base,
-            target_stride=self._layouts[step.result].stride,
+            target_stride=result.stride,
             heads=heads,
             keys=keys,
-            outer_source=words,
             head_words=value_words,
-            head_stride=ceil_div(keys, p.columns) * words,
             value_stride=exp_steps * value_words,
+            shared=step.shared,
             exp_words=ceil_div(exp_steps * p.depth, p.columns),
             exp_steps=exp_steps,
-            logit_multiplier=scores.multiplier,
-            logit_shift=scores.shift,
             context_multiplier=context.multiplier,
             context_shift=context.shift,
-            span=span if p.streamed else 0,
-            readings=ceil_div(tiles, span) if p.streamed else 0,
-            head_units=head_units(self._array, keys, words) if p.streamed else 0,
+            **fields,
         )
 
 
 def drained(command: Command, p: MachineParameters) -> int:
     """Cycles in which DRAIN takes the command's results."""
     blocks = command.total_blocks
-    if command.product is Product.ATTENTION:
+    if command.product in (Product.ATTENTION, Product.MAPS):
         blocks = command.heads * (command.blocks + command.head_words)
     return blocks * ((command.tiles - 1) * p.row_groups(p.rows) + p.row_groups(command.tail_rows))
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.shape import Shape
+from hlsgen.lower.taps import Walk
 from hlsgen.machine.format.constants import NO_COMMAND, Item, item, pack_constants, word_bytes
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 from hlsgen.machine.format.program import OutputLayout
@@ -25,10 +26,19 @@ def pack_weights(
         every[result.positions()] = np.diag(op.weight)
         parts = every.reshape(shape.parts, -1, 1) * np.eye(k_steps * depth, dtype=np.int8)
         return parts.reshape(result.words, columns, k_steps, depth).transpose(0, 2, 3, 1).tobytes()
+    if shape.walk:
+        k_steps = -(-source.elements // depth)
     padded = np.zeros((result.words * columns, k_steps * depth), np.int8)
     padded[np.ix_(result.positions(), source.positions())] = op.weight
     words = padded.reshape(result.words, columns, k_steps, depth).transpose(0, 2, 3, 1)
-    return words.tobytes()
+    return walked(words, shape.walk).tobytes()
+
+
+def walked(words: np.ndarray, walk: Walk | None) -> np.ndarray:
+    """Of the words of whole rows [blocks, steps, D, C] those that the blocks read."""
+    if walk is None:
+        return words
+    return np.stack([words[block, walk.read(block)] for block in range(len(words))])
 
 
 def pack_grouped(
