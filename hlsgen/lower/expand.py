@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from hlsgen import numerics
 from hlsgen.ir import Graph, GraphBuilder, Node
 from hlsgen.lower.align import needs_rows
 from hlsgen.ops import (
     IntegerAdd,
     IntegerAddConstant,
     IntegerConstant,
-    IntegerLinear,
     IntegerMatmul,
     Transpose,
 )
-from hlsgen.ops.add import RESIDUAL_HIGH, RESIDUAL_LOW
+from hlsgen.ops.constant import digits
 from hlsgen.ops.linear import Weighted
 from hlsgen.ops.matmul import mover
 
@@ -111,29 +109,6 @@ class _Expander:
         heads = source.shape[1] // rows
         product = mover(heads, source, stacked=heads > op.heads)
         self.builder.add(node.name, product, [self.identities[rows], node.inputs[0]], node.source)
-
-
-def digits(value: np.ndarray, scale: float) -> tuple[IntegerConstant, IntegerLinear]:
-    """Constant rows and a layer whose result is `value` [T, N] of int16, exactly, with a real scale.
-
-    An element is a digit of -64..63, and -128 times a sum of weights.
-    """
-    low = (value + 64) % 128 - 64
-    rest, tokens = (low - value) // 128, len(value)
-    count = -(-int(np.abs(rest).max(initial=0)) // 127)
-    parts = [low]
-    for _ in range(count):
-        parts.append(np.clip(rest, -127, 127))
-        rest = rest - parts[-1]
-    eye = np.eye(tokens, dtype=np.int64)
-    rows = np.concatenate([eye, *([-128 * eye] * count)], axis=1)
-    multiplier, shift = numerics.dyadic(1.0)
-    width = value.shape[1]
-    layer = IntegerLinear(
-        weight=np.concatenate(parts).T, bias=np.zeros(width, np.int64), multiplier=np.full(width, multiplier),
-        shift=np.full(width, shift), low=RESIDUAL_LOW, high=RESIDUAL_HIGH, scale=scale,
-    )  # fmt: skip
-    return IntegerConstant(value=rows, low=-128, high=1, scale=1.0), layer
 
 
 def part_rows(width: int, row_width: int = 1) -> int:

@@ -12,7 +12,7 @@ from support.token_graphs import KINDS, integers
 from hlsgen.errors import DoesNotFit, UnsupportedModel
 from hlsgen.ir import Graph, GraphBuilder, TensorType, evaluate
 from hlsgen.lower import lower
-from hlsgen.lower.expand import MOST_ROWS, digits, expand, part_rows
+from hlsgen.lower.expand import MOST_ROWS, expand, part_rows
 from hlsgen.lower.interleave import ADDEND_DISTANCE
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.commands import Depends, Product, Target
@@ -22,6 +22,7 @@ from hlsgen.machine.run import trace
 from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.machine.time import latency
 from hlsgen.ops import IntegerAdd, IntegerLinear, Patches, Transpose
+from hlsgen.ops.constant import digits
 from hlsgen.ops.norm import IntegerNorm
 
 ARRAYS = ((2, 4, 4, 1), (4, 8, 2, 2), (3, 2, 8, 1), (4, 4, 4, 4), (2, 16, 4, 1), (1, 1, 1, 1))
