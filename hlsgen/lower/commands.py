@@ -21,7 +21,7 @@ from hlsgen.lower.image import patch_fields
 from hlsgen.lower.interleave import ADDEND_DISTANCE, ExpertTables
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.refuse import must_be
-from hlsgen.lower.shape import Shape, linear_shape, source_layout
+from hlsgen.lower.shape import Shape, drained, linear_shape, source_layout
 from hlsgen.lower.size import ArrayShape, Sweeps, cut
 from hlsgen.lower.step import AttentionStep, LinearStep, Step
 from hlsgen.lower.views import attention_views, linear_views
@@ -324,11 +324,6 @@ class CommandBuilder:
         self.views += attention_views(step, index, query, result)
         value_words = self._layouts[step.values].head_words
         exp_steps, tiles = ceil_div(keys, p.depth), ceil_div(queries, p.rows)
-        if step.keys:
-            fields = score_fields(step, query, self._array, p)
-        else:
-            fields, weights = mixed_scores(step, query, self._array)
-            self.weights.append(weights)
         return Command(
             load=Load.ATTENTION,
             drain=Drain.ATTENTION,
@@ -353,16 +348,16 @@ class CommandBuilder:
             exp_steps=exp_steps,
             context_multiplier=context.multiplier,
             context_shift=context.shift,
-            **fields,
+            **self._scores(step, query),
         )
 
-
-def drained(command: Command, p: MachineParameters) -> int:
-    """Cycles in which DRAIN takes the command's results."""
-    blocks = command.total_blocks
-    if command.product in (Product.ATTENTION, Product.MAPS):
-        blocks = command.heads * (command.blocks + command.head_words)
-    return blocks * ((command.tiles - 1) * p.row_groups(p.rows) + p.row_groups(command.tail_rows))
+    def _scores(self, step: AttentionStep, query: Layout) -> dict[str, Any]:
+        """What the scores need; weights for those that are mixed from maps."""
+        if step.keys:
+            return score_fields(step, query, self._array, self._parameters)
+        fields, weights = mixed_scores(step, query, self._array)
+        self.weights.append(weights)
+        return fields
 
 
 def _norm_fields(node: Node) -> dict[str, Any]:
