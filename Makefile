@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 SETUP = PYTHON="$(PYTHON)" sh scripts/setup
 
-.PHONY: help demo test test-full fuzz lint types format ci bitstream table dist clean
+.PHONY: help demo test test-full fuzz fuzz-ops lint types format ci bitstream table dist clean
 
 help:
 	@echo "make demo        install, and take the digits model from PyTorch to RTL and an ECP5 project"
@@ -12,6 +12,7 @@ help:
 	@echo "make test        all tests but the slow ones"
 	@echo "make test-full   all tests"
 	@echo "make fuzz        2,048 random models on random machines, on every level (some tens of minutes)"
+	@echo "make fuzz-ops    20,000 Graphs of ops in any order in the interpreter, 64 in RTL (about an hour)"
 	@echo "make lint        ruff"
 	@echo "make types       pyright"
 	@echo "make ci          lint, types and tests, as CI runs them"
@@ -39,6 +40,12 @@ test-full:
 fuzz:
 	@$(SETUP) all,dev
 	$(BIN)/python -m benchmarks.fuzz --cases 2048 --seed 0
+
+fuzz-ops:
+	@$(SETUP) all,dev
+	$(BIN)/python -m benchmarks.fuzz --composed --cases 20000 --seed 0 --levels program
+	$(BIN)/python -m benchmarks.fuzz --composed --cases 64 --seed 1 --levels program,csim
+	$(BIN)/python -m benchmarks.fuzz --composed --cases 288 --seed 1 --levels program,rtl
 
 lint:
 	@$(SETUP) all,dev

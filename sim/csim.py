@@ -159,7 +159,7 @@ class CSim:
             tokens = self._tokens(work / "tokens.bin", len(inputs))
             schedules = read((work / "schedule.txt").read_text("utf-8")) if self._scheduled else ()
         planned = self.program.parameters.planned and self.tracing
-        parts = _split_at_starts(records) if planned else _split(records, len(inputs))
+        parts = split(records, len(inputs), planned=planned)
         results = self._results(data, len(inputs), task)
         return Result(self.program, results, tuple(parts), tokens, schedules)
 
@@ -191,17 +191,19 @@ class CSim:
         return key(version, *self._flags, *(part for item in sorted(self._files.items()) for part in item))
 
 
-def _split(records: np.ndarray, count: int) -> list[np.ndarray]:
-    """One array per input: the same program writes the same number of words for every input."""
+def split(records: np.ndarray, count: int, *, planned: bool) -> list[np.ndarray]:
+    """The trace records of each input.
+
+    The same program writes the same number of words for every input. Where it may skip commands, an input
+    begins where the command's number falls; a run of a single command has no experts, and skips none.
+    """
+    number = records["command"].astype(np.int64)
+    falls = np.flatnonzero(np.diff(number) < 0) + 1
+    if planned and falls.size:
+        return np.split(records, falls)
     if len(records) % count:
         raise ToolFailed(f"{len(records)} trace records must divide by {count} inputs")
     return np.split(records, count)
-
-
-def _split_at_starts(records: np.ndarray) -> list[np.ndarray]:
-    """One array per input where commands may be skipped: an input begins where the command's number falls."""
-    number = records["command"].astype(np.int64)
-    return np.split(records, np.flatnonzero(np.diff(number) < 0) + 1)
 
 
 def _run(command: Sequence[str], work: Path, seconds: float, failure: str) -> None:

@@ -26,25 +26,32 @@ def arguments() -> argparse.ArgumentParser:
         prog="python -m benchmarks.fuzz",
         description="Random models on random machines: every level must equal golden in every tensor.",
         epilog=f"A case is a function of seed and index. {SIZE} cases share a machine; every eighth machine "
-        "runs in RTL as well, with random stalls. Exit code 1 with a mismatch, a crash or a hang.",
+        "runs in RTL as well, with random stalls. Exit code 1 with a mismatch, a crash or a hang, and "
+        "with --composed for a refusal.",
     )
     parser.add_argument("--cases", type=positive, default=256, metavar="N")
     parser.add_argument("--seed", type=natural, default=0, metavar="S")
     parser.add_argument("--levels", default=",".join(LEVELS), help="default: %(default)s")
     parser.add_argument("--only", type=natural, metavar="I", help="run case I alone")
+    parser.add_argument(
+        "--composed", action="store_true", help="ops in any order in every case, on small machines"
+    )
     return parser
 
 
-def outcomes(seed: int, cases: int, levels: list[str], only: int | None, folder: Path) -> Iterator[Outcome]:
-    """What comes of the first `cases` cases, or of case `only`."""
-    chosen = batches(seed, cases) if only is None else iter([Batch(seed, only // SIZE)])
+def outcomes(options: argparse.Namespace, levels: list[str], folder: Path) -> Iterator[Outcome]:
+    """What comes of the first cases, or of one alone."""
+    cases, only = options.cases, options.only
+    chosen = batches(options.seed, cases, composed=options.composed)
+    if only is not None:
+        chosen = iter([Batch(options.seed, only // SIZE, options.composed)])
     for batch in chosen:
         place = folder / f"batch{batch.number}"
         yield from run_batch(batch, levels, lambda i: i == only if only is not None else i < cases, place)
 
 
-def report(found: list[Outcome], seed: int, seconds: float) -> str:
-    """The table of counts, refusals by text, and every case that failed."""
+def report(found: list[Outcome], seed: int, seconds: float, call: str = "") -> str:
+    """The table of counts, refusals by text, and every case that failed, with the options that repeat it."""
     kinds = Counter(outcome.kind for outcome in found)
     ends = Counter(outcome.level for outcome in found if outcome.kind == EQUAL)
     lines = [f"seed {seed}: {len(found)} cases in {seconds:.0f} s"]
@@ -53,7 +60,7 @@ def report(found: list[Outcome], seed: int, seconds: float) -> str:
     refusals = Counter(reason(outcome.text) for outcome in found if outcome.kind == REFUSED)
     lines += [f"  refused {count:>5}: {text}" for text, count in refusals.most_common()]
     failed = sorted((o for o in found if o.kind in FAILURES), key=lambda o: o.index)
-    lines += [f"  {o.kind} at {o.level}: --seed {seed} --only {o.index}" for o in failed]
+    lines += [f"  {o.kind} at {o.level}: {call}--seed {seed} --only {o.index}" for o in failed]
     return "\n".join(lines)
 
 
@@ -67,15 +74,18 @@ def main() -> int:
     found: list[Outcome] = []
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="hlsgen-fuzz-") as name:
-        for outcome in outcomes(options.seed, options.cases, levels, options.only, Path(name)):
+        for outcome in outcomes(options, levels, Path(name)):
             found.append(outcome)
             if outcome.kind in FAILURES:
                 text = "\n".join(outcome.text.strip().splitlines()[-SHOWN:])
                 print(f"case {outcome.index}: {outcome.kind} at {outcome.level}\n{text}", flush=True)
             if len(found) % SIZE == 0:
                 print(f"{len(found)} cases, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
-    print(report(found, options.seed, time.monotonic() - start))
-    return int(any(outcome.kind in FAILURES for outcome in found))
+    call = "--composed " if options.composed else ""
+    print(report(found, options.seed, time.monotonic() - start, call))
+    # No composition of supported ops is refused.
+    failures = (*FAILURES, REFUSED) if options.composed else FAILURES
+    return int(any(outcome.kind in failures for outcome in found))
 
 
 if __name__ == "__main__":

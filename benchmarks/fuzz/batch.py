@@ -14,7 +14,7 @@ from benchmarks.fuzz.draw import Draw
 from benchmarks.fuzz.models import Limits, draw_graph, draw_images
 from hlsgen.errors import HlsgenError
 from hlsgen.ir import Graph
-from hlsgen.lower import Lowered, lower
+from hlsgen.lower import Lowered
 from hlsgen.lower.size import ArrayShape, joint
 from hlsgen.lower.sizer import Sizer
 from hlsgen.machine.format.parameters import BUS_BYTES, MachineParameters
@@ -30,7 +30,7 @@ ten batches one has models that come from PyTorch, and two have ops in any order
 class Case:
     """One model on the batch's machine, or why there is none.
 
-    images: int8 [2, C, H, W]. failure: the exception that drawing or lowering the model raised.
+    images: int8 [N, C, H, W]. failure: the exception that drawing or lowering the model raised.
     """
 
     index: int
@@ -46,6 +46,8 @@ class Batch:
 
     seed: int
     number: int
+    only_composed: bool = False
+    """Whether all batches of the run have ops in any order, on small machines."""
 
     @property
     def indices(self) -> range:
@@ -60,19 +62,20 @@ class Batch:
     @property
     def torch(self) -> bool:
         """Whether the models come from PyTorch."""
-        return self.number % TORCH_EVERY == TORCH_EVERY - 3
+        return not self.only_composed and self.number % TORCH_EVERY == TORCH_EVERY - 3
 
     @property
     def composed(self) -> bool:
         """Whether the models are ops in any order."""
-        return self.number % COMPOSED_EVERY == COMPOSED_EVERY - 1
+        return self.only_composed or self.number % COMPOSED_EVERY == COMPOSED_EVERY - 1
 
     def cases(self) -> list[Case]:
         """All cases, lowered to one machine."""
         draw = Draw(self.seed, self.number, 0)
         experts = draw.chance(0.5)
-        tasks = draw.pick(1, 1, 1, 2, 2, 3, 3 if self.rtl else 16)
-        array = _array(draw, experts, self.rtl)
+        small = self.rtl or self.only_composed
+        tasks = draw.pick(1, 1, 1, 2, 2, 3, 3 if small else 16)
+        array = _array(draw, experts, small)
         limits = Limits(
             logit_bits=draw.integer(8, 12),
             tasks=1 if self.torch and not experts else tasks,
@@ -83,14 +86,22 @@ class Batch:
         twins = draw.chance(0.5)  # models of one shape: the machine has no word more than each of them needs
         slots = 3 if twins else draw.integer(2, 4)
         made = [self._case(index, limits, twins) for index in self.indices]
-        sizes = [_size(case, array) for case in made]
+        sizers = [_sizer(case) for case in made]
+        sizes = [_size(sizer, array) for sizer in sizers]
         machines = [size for size in sizes if isinstance(size, MachineParameters)]
+        if array.streamed and any(machine.products for machine in machines):
+            # One machine for all, and a product keeps keys and values inside.
+            array = dataclasses.replace(array, streamed=False, span=0)
+            sizes = [_size(sizer, array) for sizer in sizers]
+            machines = [size for size in sizes if isinstance(size, MachineParameters)]
         if not machines:
             return [_failed(case, size) for case, size in zip(made, sizes, strict=True)]
         machine = dataclasses.replace(joint(machines), tile_slots=slots)
         return [
-            _lowered(case, array, machine) if isinstance(size, MachineParameters) else _failed(case, size)
-            for case, size in zip(made, sizes, strict=True)
+            _failed(case, size if isinstance(size, Exception) else sizer)
+            if isinstance(size, Exception) or isinstance(sizer, Exception)
+            else _lowered(case, sizer, array, machine)
+            for case, sizer, size in zip(made, sizers, sizes, strict=True)
         ]
 
     def _case(self, index: int, limits: Limits, twins: bool) -> Case:
@@ -103,8 +114,8 @@ class Batch:
     def _model(self, index: int, limits: Limits, twins: bool) -> tuple[Graph, np.ndarray]:
         values = Draw(self.seed, self.number, 2, index)
         if self.composed:
-            graph = draw_composed(values, limits.logit_bits)
-            return graph, draw_images(values, graph)
+            graph = draw_composed(values, limits.logit_bits, limits.tasks, experts=limits.experts)
+            return graph, draw_images(values, graph)[[values.integer(0, 1)]]  # many graphs, not many images
         if self.torch:
             from benchmarks.fuzz.torch_models import draw_quantized
 
@@ -114,9 +125,9 @@ class Batch:
         return graph, draw_images(values, graph)
 
 
-def batches(seed: int, cases: int) -> Iterator[Batch]:
-    """Those that hold the first `cases` cases."""
-    return (Batch(seed, number) for number in range(-(-cases // SIZE)))
+def batches(seed: int, cases: int, *, composed: bool = False) -> Iterator[Batch]:
+    """Those that hold the first `cases` cases; composed: all of them have ops in any order."""
+    return (Batch(seed, number, composed) for number in range(-(-cases // SIZE)))
 
 
 def _array(draw: Draw, experts: bool, rtl: bool) -> ArrayShape:
@@ -142,24 +153,33 @@ def _array(draw: Draw, experts: bool, rtl: bool) -> ArrayShape:
     )
 
 
-def _size(case: Case, array: ArrayShape) -> MachineParameters | Exception:
-    """The machine that the case needs, or why it has none."""
+def _sizer(case: Case) -> Sizer | Exception:
+    """What lowering knows of the case on any machine, or why it has none."""
     if case.graph is None:
         return case.failure or HlsgenError("no model was drawn")
     try:
-        return Sizer(case.graph).parameters(array)
+        return Sizer(case.graph)
     except Exception as error:  # noqa: BLE001
         return error
 
 
-def _lowered(case: Case, array: ArrayShape, machine: MachineParameters) -> Case:
-    assert case.graph is not None
+def _size(sizer: Sizer | Exception, array: ArrayShape) -> MachineParameters | Exception:
+    """The machine that the case needs, or why it has none."""
+    if isinstance(sizer, Exception):
+        return sizer
     try:
-        return dataclasses.replace(case, lowered=lower(case.graph, array, machine))
+        return sizer.parameters(array)
+    except Exception as error:  # noqa: BLE001
+        return error
+
+
+def _lowered(case: Case, sizer: Sizer, array: ArrayShape, machine: MachineParameters) -> Case:
+    try:
+        return dataclasses.replace(case, lowered=sizer.lower(array, machine))
     except Exception as error:  # noqa: BLE001
         return _failed(case, error)
 
 
-def _failed(case: Case, failure: MachineParameters | Exception) -> Case:
+def _failed(case: Case, failure: object) -> Case:
     assert isinstance(failure, Exception)
     return dataclasses.replace(case, failure=failure)

@@ -3,19 +3,21 @@
 
 from __future__ import annotations
 
-import warnings
+from dataclasses import replace
 
 import numpy as np
 
 from benchmarks.fuzz.draw import Draw
-from hlsgen.errors import QuantizationWarning
 from hlsgen.ir import Graph, GraphBuilder, TensorType
 from hlsgen.ops import (
     Activation,
     Add,
     AddConstant,
+    Choose,
+    Combine,
     Constant,
     Context,
+    ExpertLinear,
     GroupedLinear,
     LayerNorm,
     Linear,
@@ -23,30 +25,43 @@ from hlsgen.ops import (
     Mean,
     Patches,
     RMSNorm,
+    Route,
     Scores,
     Select,
     Softmax,
     Transpose,
 )
+from hlsgen.ops.route import CONVENTIONS
+from hlsgen.quantization.calibrate import observe
 from hlsgen.quantization.config import QuantizeConfig
-from hlsgen.quantization.quantized import quantize
+from hlsgen.quantization.fold import fold
+from hlsgen.quantization.rewrite import rewrite
+from hlsgen.quantization.roles import kinds
+from hlsgen.quantization.scales import assign, counted
 
 CALIBRATION = 4
 """Images that a composition is quantized with: random models are not accurate anyhow."""
+FUNCTIONS = ("gelu", "relu", "tanh", "hardswish", "sub(0.5, abs(x))")
 
 
-def draw_composed(draw: Draw, logit_bits: int) -> Graph:
+def draw_composed(draw: Draw, logit_bits: int, tasks: int = 1, *, experts: bool = False) -> Graph:
     """The integer Graph of a composition."""
-    graph = draw_composition(draw)
-    images, config = draw_pictures(draw, graph, CALIBRATION), QuantizeConfig(logit_width=logit_bits)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", QuantizationWarning)
-        return quantize(graph, images, config).graph
+    graph = draw_composition(draw, tasks, experts=experts)
+    config = QuantizeConfig(image="min-max", activations="min-max", logit_width=logit_bits)
+    return integers(graph, draw_pictures(draw, graph, CALIBRATION), config)
 
 
-def draw_composition(draw: Draw) -> Graph:
-    """A Graph of up to 7 random ops behind an embedding; the output is any of its tensors."""
-    return _Composer(draw).build(draw.integer(1, 7))
+def integers(graph: Graph, images: np.ndarray, config: QuantizeConfig) -> Graph:
+    """As `quantize` does it, but nothing is measured: that takes longer than all the rest."""
+    reference = fold(graph)
+    kind = kinds(reference)
+    seen = observe(reference, kind, images, config.batch, 1, counted(reference, kind, config))
+    return rewrite(assign(reference, kind, seen, config))
+
+
+def draw_composition(draw: Draw, tasks: int = 1, *, experts: bool = False) -> Graph:
+    """A Graph of up to 7 random ops behind an embedding; the outputs are any of its tensors."""
+    return _Composer(draw, tasks).build(draw.integer(1, 7), experts)
 
 
 def draw_pictures(draw: Draw, graph: Graph, count: int) -> np.ndarray:
@@ -56,16 +71,19 @@ def draw_pictures(draw: Draw, graph: Graph, count: int) -> np.ndarray:
 
 
 class _Composer:
-    def __init__(self, draw: Draw) -> None:
-        self.draw = draw
-        self.image = draw.pick((1, 6, 4), (2, 4, 2), (1, 2, 2))
+    def __init__(self, draw: Draw, tasks: int) -> None:
+        self.draw, self.tasks = draw, tasks
+        self.image = (
+            draw.pick((1, 6, 4), (2, 4, 2), (1, 2, 2)) if draw.chance(0.8) else (draw.integer(1, 3), 3, 5)
+        )
         self.graph = GraphBuilder("image", TensorType(self.image))
+        self.cut = self.patches()
+        self.sizes = (1, 3, 4, 4, 6, 6, 9) if draw.chance(0.9) else (1, 6, 12, 17, 24)
         self.rows: list[str] = []
         """Tensors of the form [T, N]."""
 
-    def build(self, size: int) -> Graph:
-        patches = self.graph.add("patches", Patches(patch=(2, 2), prefix=self.draw.integer(0, 1)), ["image"])
-        self.rows.append(self.linear(patches))
+    def build(self, size: int, experts: bool) -> Graph:
+        self.rows.append(self.embedding(""))
         ops = (
             self.linear,
             self.norm,
@@ -80,10 +98,27 @@ class _Composer:
             self.product,
             self.learned,
             self.grouped,
+            self.embedding,
+            *((self.mixture, self.mixture) if experts else ()),
         )
         for _ in range(size):
             self.rows.append(self.draw.pick(*ops)(self.any()))
-        return self.graph.finish(self.rows[-1])
+        others = [self.any() for _ in range(self.tasks - 1)]
+        return self.graph.finish(self.rows[-1], *others)
+
+    def patches(self) -> Patches:
+        """How the image is cut: patches side by side, or overlapping, with gaps, or beyond the edges."""
+        draw, (_, height, width) = self.draw, self.image
+        if draw.chance(0.7) and (height, width) != (3, 5):
+            return Patches(patch=(2, 2))
+        patch = draw.integer(1, min(3, height)), draw.integer(1, min(3, width))
+        padding = draw.integer(0, patch[0] - 1), draw.integer(0, patch[1] - 1)
+        return Patches(patch=patch, stride=(draw.integer(1, 3), draw.integer(1, 3)), padding=padding)
+
+    def embedding(self, _: str) -> str:
+        """A linear layer of patches, with rows in front."""
+        op = replace(self.cut, prefix=self.draw.integer(0, 1))
+        return self.linear(self.graph.add("patches", op, ["image"]))
 
     def any(self) -> str:
         """A tensor, more often a late one."""
@@ -101,9 +136,34 @@ class _Composer:
         return self.draw.reals(-spread, spread, int(np.prod(shape))).reshape(shape)
 
     def linear(self, x: str) -> str:
-        size, width = self.draw.pick(1, 3, 4, 4, 6, 6, 9), self.shape(x)[1]
-        op = Linear(weight=self.values(2.0 / width**0.5, size, width), bias=self.values(0.3, size))
-        return self.graph.add("linear", op, [x])
+        return self.graph.add("linear", self.layer(self.shape(x)[1], self.draw.pick(*self.sizes)), [x])
+
+    def layer(self, width: int, size: int) -> Linear:
+        return Linear(weight=self.values(2.0 / width**0.5, size, width), bias=self.values(0.3, size))
+
+    def mixture(self, x: str) -> str:
+        """Experts that read a norm of any tensor and add to any with as many rows."""
+        tokens, width = self.shape(x)
+        stream = self.draw.pick(*(name for name in self.rows if self.shape(name)[0] == tokens))
+        count, hidden = self.draw.integer(1, 4), self.draw.integer(1, 6)
+        kind = self.draw.pick(LayerNorm, RMSNorm)
+        gamma, beta = 1 + self.values(0.5, width), self.values(0.3, width)
+        rows = self.graph.add("norm", kind(gamma=gamma, beta=beta, eps=1e-3), [x])
+        routers = [
+            self.graph.add("router", self.layer(width, count), [rows])
+            for _ in range(self.draw.pick(1, self.tasks))
+        ]
+        logits = self.graph.add("choose", Choose(), routers) if len(routers) > 1 else routers[0]
+        op = Route(k=self.draw.integer(1, count), convention=self.draw.pick(*CONVENTIONS))
+        route = self.graph.add("route", op, [logits])
+        up = self.graph.add("up", self.experts(count, width, hidden), [rows, route])
+        middle = self.graph.add("middle", Activation(function=self.draw.pick(*FUNCTIONS)), [up])
+        down = self.graph.add("down", self.experts(count, hidden, self.shape(stream)[1]), [middle, route])
+        return self.graph.add("combine", Combine(), [stream, down, route])
+
+    def experts(self, count: int, width: int, size: int) -> ExpertLinear:
+        weight = self.values(2.0 / width**0.5, count, size, width)
+        return ExpertLinear(weight=weight, bias=self.values(0.3, count, size))
 
     def grouped(self, x: str) -> str:
         """Parts of a row with weights of their own."""
@@ -121,7 +181,7 @@ class _Composer:
         return self.graph.add("norm", op, [x])
 
     def activation(self, x: str) -> str:
-        return self.graph.add("activation", Activation(function=self.draw.pick("gelu", "relu")), [x])
+        return self.graph.add("activation", Activation(function=self.draw.pick(*FUNCTIONS)), [x])
 
     def add(self, x: str) -> str:
         return self.graph.add("sum", Add(), [x, self.like(x)])
@@ -131,7 +191,9 @@ class _Composer:
 
     def heads(self, *widths: int) -> int:
         """Heads that divide all widths."""
-        return self.draw.pick(*(heads for heads in (1, 2, 3) if not any(width % heads for width in widths)))
+        return self.draw.pick(
+            *(heads for heads in (1, 2, 3, 4) if not any(width % heads for width in widths))
+        )
 
     def attention(self, x: str) -> str:
         """Keys are any tensor as wide as the queries, values any with as many rows as the keys."""

@@ -82,9 +82,10 @@ class CommandBuilder:
         self._commands.append(command)
 
     def finish(self) -> tuple[Command, ...]:
-        """The commands, each task's last one marked."""
+        """The commands, each task's last output marked: what runs behind it is for other tasks."""
+        outputs = [i for i, command in enumerate(self._commands) if command.target is Target.OUTPUT]
         for task in range(self._parameters.tasks):
-            last = max(i for i, command in enumerate(self._commands) if command.runs_for(task))
+            last = max(i for i in outputs if self._commands[i].runs_for(task))
             self._commands[last] = dataclasses.replace(self._commands[last], last=1)
         return tuple(self._commands)
 
@@ -164,7 +165,7 @@ class CommandBuilder:
         rows = self._graph.type_of(factors.tensor).shape[0]
         words = self._layouts[factors.tensor].head_words
         name, lanes = ("head_stride", p.columns) if factors.keys else ("value_stride", p.depth)
-        outer = result.words * step.tile_rows if step.stacked else 0
+        outer = result.stride * step.tile_rows if step.stacked else 0
         return {
             "product": Product.KEYS if factors.keys else Product.VALUES,
             "operand_depends_on": self._producer[factors.tensor],
@@ -189,7 +190,7 @@ class CommandBuilder:
         if not step.rows.region:
             return {"depends": Depends.NONE}
         self._check_first_row(step)
-        name, stride = step.rows.region, self._layouts[step.rows.region].words
+        name, stride = step.rows.region, self._layouts[step.rows.region].stride
         fields: dict[str, Any] = {
             "source": self._regions[name].base + step.rows.first * stride,
             "source_stride": stride,
@@ -265,9 +266,9 @@ class CommandBuilder:
         if step.target is Target.QUEUES:
             return {"target_stride": result.words}
         if step.target in (Target.FEATURES, Target.RESIDUAL):
-            return {"target_base": self._regions[step.region].base, "target_stride": result.words}
+            return {"target_base": self._regions[step.region].base, "target_stride": result.stride}
         if step.target is Target.OUTPUT:
-            return {"target_stride": result.words} if step.addend else {}
+            return {"target_stride": result.stride} if step.addend else {}
         lanes = p.columns if step.target is Target.KEYS else p.depth
         stride = ceil_div(rows, lanes) * result.head_words
         name = "head_stride" if step.target is Target.KEYS else "value_stride"
@@ -286,7 +287,7 @@ class CommandBuilder:
             self.addends.append(self._constant_rows(step.constant, self._layouts[step.region], sweeps))
             return {"stream_addend": 1}
         if step.addend is not None:
-            stride = self._layouts[step.addend].words
+            stride = self._layouts[step.addend].stride
             return {"addend_base": self._regions[step.addend].base + step.addend_first * stride}
         return {}
 
@@ -335,9 +336,9 @@ class CommandBuilder:
             tail_rows=queries - (tiles - 1) * p.rows,
             blocks=ceil_div(keys, p.columns),
             source=self._regions[step.query].base,
-            source_stride=query.words,
+            source_stride=query.stride,
             target_base=self._regions[step.result].base,
-            target_stride=result.words,
+            target_stride=result.stride,
             heads=heads,
             keys=keys,
             head_words=value_words,

@@ -9,7 +9,16 @@ from __future__ import annotations
 import numpy as np
 
 from hlsgen.ir import Graph, GraphBuilder, Node
-from hlsgen.ops import IntegerConstant, Transpose
+from hlsgen.lower.align import needs_rows
+from hlsgen.ops import (
+    IntegerAdd,
+    IntegerAddConstant,
+    IntegerConstant,
+    IntegerMatmul,
+    Transpose,
+)
+from hlsgen.ops.constant import digits
+from hlsgen.ops.linear import Weighted
 from hlsgen.ops.matmul import mover
 
 MOST_ROWS = 64
@@ -18,37 +27,97 @@ MOST_WHOLE = 256
 """Rows of an identity that is not cut, where no part of it would be whole groups of rows."""
 
 
-def expand(graph: Graph) -> Graph:
-    """The same tensors under the same names, and the constants that the new products need."""
-    if not any(isinstance(node.op, Transpose) for node in graph):
+def needs_width(graph: Graph, row_width: int) -> bool:
+    """Whether a graph is made of other products with so many rows in a group."""
+    moved = [node for node in graph if isinstance(node.op, Transpose) and node.op.heads == 1]
+    widths = [graph.type_of(node.inputs[0]).shape[1] for node in moved]
+    return needs_rows(graph, row_width) or any(part_rows(n, row_width) != part_rows(n) for n in widths)
+
+
+def expand(graph: Graph, row_width: int = 1) -> Graph:
+    """The same tensors under the same names, and the constants that the new products need.
+
+    What is transposed in parts takes whole groups of `row_width` rows. A product that is added to itself is
+    repeated: one result is stored, the other one is added as it leaves the array. A constant that some tasks
+    add is a product: the addend stream is read from end to end, whatever the task.
+    """
+    expander = _Expander(graph, row_width)
+    if not any(map(expander.changes, graph)):
         return graph
-    builder = GraphBuilder(graph.input, graph.input_type)
-    identities: dict[int, str] = {}
     for node in graph:
+        expander.add(node)
+    return expander.builder.finish(*graph.outputs, names=graph.names)
+
+
+def _is_double(node: Node, graph: Graph) -> bool:
+    """Whether the node adds a product's result to itself."""
+    if not isinstance(node.op, IntegerAdd) or node.inputs[0] != node.inputs[1]:
+        return False
+    return isinstance(graph.node(node.inputs[0]).op, Weighted | IntegerMatmul)
+
+
+class _Expander:
+    def __init__(self, graph: Graph, row_width: int) -> None:
+        self.graph, self.row_width = graph, row_width
+        self.builder = GraphBuilder(graph.input, graph.input_type)
+        self.names = {graph.input, *(node.name for node in graph)}
+        self.identities: dict[int, str] = {}
+        needed = [{node.name for node in graph.for_task(task)} for task in range(graph.tasks)]
+        self.always = set.intersection(*needed)
+
+    def changes(self, node: Node) -> bool:
+        """Whether the node becomes others."""
+        added = isinstance(node.op, IntegerAddConstant) and node.name not in self.always
+        return added or isinstance(node.op, Transpose) or _is_double(node, self.graph)
+
+    def add(self, node: Node) -> None:
         if isinstance(node.op, Transpose):
-            _transpose(builder, node, node.op, identities)
+            self._transpose(node, node.op)
+        elif _is_double(node, self.graph):
+            maker = self.graph.node(node.inputs[0])
+            again = self.builder.add(
+                self._unused(f"{maker.name}_again"), maker.op, maker.inputs, maker.source
+            )
+            self.builder.add(node.name, node.op, [maker.name, again], node.source)
+        elif isinstance(node.op, IntegerAddConstant) and self.changes(node):
+            self._constant(node, node.op)
         else:
-            builder.add(node.name, node.op, node.inputs, node.source)
-    return builder.finish(*graph.outputs, names=graph.names)
+            self.builder.add(node.name, node.op, node.inputs, node.source)
+
+    def _constant(self, node: Node, op: IntegerAddConstant) -> None:
+        """The constant as a product of rows that are there for every task, and an addition."""
+        rows, layer = digits(op.value, node.type.scale or 1.0)
+        source = self.builder.add(self._unused(f"{node.name}_rows"), rows, [self.builder.input], node.source)
+        value = self.builder.add(self._unused(f"{node.name}_value"), layer, [source], node.source)
+        self.builder.add(node.name, IntegerAdd(), [value, *node.inputs], node.source)
+
+    def _unused(self, name: str) -> str:
+        """The name, or one like it that no tensor of the graph has."""
+        while name in self.names:
+            name += "_"
+        return name
+
+    def _transpose(self, node: Node, op: Transpose) -> None:
+        """Identity rows times the tensor as keys; with one head its channels are cut into equal parts."""
+        source = self.builder.type_of(node.inputs[0])
+        width = source.shape[1] // op.heads
+        rows = part_rows(width, self.row_width) if op.heads == 1 else width
+        if rows not in self.identities:
+            eye = IntegerConstant(value=np.eye(rows, dtype=np.int64), low=0, high=1, scale=1.0)
+            name = self._unused(f"identity_{rows}")
+            self.identities[rows] = self.builder.add(name, eye, [self.builder.input], node.source)
+        heads = source.shape[1] // rows
+        product = mover(heads, source, stacked=heads > op.heads)
+        self.builder.add(node.name, product, [self.identities[rows], node.inputs[0]], node.source)
 
 
-def _transpose(builder: GraphBuilder, node: Node, op: Transpose, identities: dict[int, str]) -> None:
-    """Identity rows times the tensor as keys; with one head its channels are cut into equal parts."""
-    source = builder.type_of(node.inputs[0])
-    width = source.shape[1] // op.heads
-    rows = part_rows(width) if op.heads == 1 else width
-    if rows not in identities:
-        eye = IntegerConstant(value=np.eye(rows, dtype=np.int64), low=0, high=1, scale=1.0)
-        identities[rows] = builder.add(f"identity_{rows}", eye, [builder.input], node.source)
-    heads = source.shape[1] // rows
-    product = mover(heads, source, stacked=heads > op.heads)
-    builder.add(node.name, product, [identities[rows], node.inputs[0]], node.source)
+def part_rows(width: int, row_width: int = 1) -> int:
+    """Channels that are transposed together: all, or a divisor; whole groups of rows where there is one.
 
-
-def part_rows(width: int) -> int:
-    """Channels that are transposed together: all, or a divisor; whole groups of rows where there is one."""
+    A divisor that is no whole number of groups of `row_width` is none.
+    """
     if width <= MOST_ROWS:
         return width
-    fitting = [rows for rows in range(1, MOST_ROWS + 1) if width % rows == 0]
+    fitting = [rows for rows in range(1, MOST_ROWS + 1) if width % rows == 0 and rows % row_width == 0]
     whole = [rows for rows in fitting if rows % 4 == 0]
-    return max(whole or ([width] if width <= MOST_WHOLE else fitting))
+    return max(whole or ([width] if width <= MOST_WHOLE or not fitting else fitting))

@@ -28,10 +28,13 @@ def interleave(steps: list[Step], array: ArrayShape) -> list[Step]:
     middle layers lie in two places that take turns. Second layers may then follow one another directly, and a
     token's row is added to again: only where a tile of them takes long enough for that.
     """
+    second = [step for step in steps if isinstance(step, LinearStep) and step.expert and step.combine]
+    turns = {step.route.name for step in second if step.route and _takes_turns(step, array)}
     result: list[Step] = []
     waiting: LinearStep | None = None
     for step in steps:
-        if not isinstance(step, LinearStep) or not step.expert or not _takes_turns(step, array):
+        routed = isinstance(step, LinearStep) and step.expert and step.route
+        if not routed or routed.name not in turns or not isinstance(step, LinearStep):
             result += [waiting] if waiting else []
             waiting = None
             result.append(step)
@@ -45,10 +48,8 @@ def interleave(steps: list[Step], array: ArrayShape) -> list[Step]:
 
 
 def _takes_turns(step: LinearStep, array: ArrayShape) -> bool:
-    """Whether a tile of the experts' second layer, here of `step`'s transpose, is long enough."""
+    """Whether a tile of the experts' second layer, `step`, is long enough."""
     outputs, inputs = step.linear.op.weight.shape  # type: ignore[attr-defined]
-    if step.combine is None:
-        outputs, inputs = inputs, outputs
     return ceil_div(outputs, array.columns) * ceil_div(inputs, array.depth) >= ADDEND_DISTANCE
 
 

@@ -14,7 +14,8 @@ from hlsgen.machine.format.parameters import ceil_div
 class Layout:
     """`size` elements; with heads > 0, each head's size/heads elements are padded to `head_words` words.
 
-    run > 0: each `run_size` elements have place for `run`.
+    run > 0: each `run_size` elements have place for `run`. least: words from a row to the next one, where
+    that is more than a row's.
     """
 
     size: int
@@ -23,6 +24,7 @@ class Layout:
     head_words: int = 0
     run: int = 0
     run_size: int = 0
+    least: int = 0
 
     @classmethod
     def headed(cls, size: int, columns: int, depth: int, heads: int) -> Layout:
@@ -38,6 +40,11 @@ class Layout:
     @property
     def words(self) -> int:
         return self.heads * self.head_words if self.heads else ceil_div(self.elements, self.columns)
+
+    @property
+    def stride(self) -> int:
+        """Words from a row to the next one."""
+        return max(self.words, self.least)
 
     @property
     def elements(self) -> int:

@@ -10,7 +10,6 @@ from hlsgen.errors import DoesNotFit, Problem, UnsupportedModel
 from hlsgen.ir import Graph, Node
 from hlsgen.lower.image import input_layout
 from hlsgen.lower.size import LARGER, ArrayShape
-from hlsgen.lower.step import AttentionStep, LinearStep, Step
 from hlsgen.machine.format.commands import FIELD_BITS
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.format.program import Region
@@ -35,44 +34,10 @@ def check_holds(machine: MachineParameters, graph: Graph, needed: MachineParamet
                 problems.append(Problem(f"the machine's {name} must be at least {value}, not {given}"))
         elif name != "tile_slots" and given != value:
             problems.append(Problem(f"the machine's {name} must be {value}, not {given}"))
-    if machine.streamed and not needed.streamed and _scores(graph):
+    if machine.streamed and not needed.streamed and (needed.products or _scores(graph)):
         problems.append(Problem("the machine's workspace_units must be 0 where keys and values stay inside"))
     if problems:
         raise DoesNotFit(problems)
-
-
-def check_products(steps: Sequence[Step], graph: Graph, array: ArrayShape) -> None:
-    """Raise `DoesNotFit` for products of two tensors that the array's schedule has no place for."""
-    products = [step for step in steps if isinstance(step, LinearStep) and step.factors]
-    problems = []
-    inside = [step.linear for step in products]
-    inside += [step.context for step in steps if isinstance(step, AttentionStep) and not _even(step, graph)]
-    if inside and array.streamed:
-        problems.append(
-            Problem(
-                f"{inside[0].name}: keys and values must stay inside",
-                where=str(inside[0].source),
-                why="external memory holds keys and values of softmax attention, of one width",
-                fix="compile with --attention resident",
-            )
-        )
-    for step in products:
-        if step.stacked and step.tile_rows % array.row_width:
-            problems.append(
-                Problem(
-                    f"{step.linear.name}: {step.tile_rows} rows that are transposed together must be whole "
-                    f"groups of {array.row_width}",
-                    where=str(step.linear.source),
-                    fix="compile with --row-width 1",
-                )
-            )
-    if problems:
-        raise DoesNotFit(problems)
-
-
-def _even(step: AttentionStep, graph: Graph) -> bool:
-    """Whether a head's keys are as wide as its values."""
-    return step.keys is not None and graph.type_of(step.keys).shape[-1] == step.context.type.shape[-1]
 
 
 def check_limits(

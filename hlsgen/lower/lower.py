@@ -6,19 +6,20 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from hlsgen.errors import UsageError
 from hlsgen.ir import Graph, Node
+from hlsgen.lower.align import align
 from hlsgen.lower.allocate import Request, allocate, memory_words
 from hlsgen.lower.commands import CommandBuilder
-from hlsgen.lower.expand import expand
+from hlsgen.lower.expand import expand, needs_width
 from hlsgen.lower.image import input_layout, uses_image
 from hlsgen.lower.interleave import interleave
 from hlsgen.lower.layout import Layout
-from hlsgen.lower.limits import check_holds, check_limits, check_products
+from hlsgen.lower.limits import check_holds, check_limits
 from hlsgen.lower.order import order
 from hlsgen.lower.shape import Shape, is_diagonal, linear_shape, mixed_shape, source_layout
 from hlsgen.lower.size import (
@@ -61,40 +62,52 @@ class Lowered:
 class Prepared:
     """What lowering knows of an integer Graph whatever the array; accumulator: bits that hold every sum.
 
-    `source` is the given Graph, `graph` one of products alone, see `expand`.
+    `source` is the given Graph, `graph` one of products alone, see `expand`. `wider`: the same for row widths
+    that ask for another graph, as far as they were asked for, see `align`.
     """
 
     source: Graph
     graph: Graph
     steps: list[Step]
     accumulator: int
+    wider: dict[int, Prepared] = field(default_factory=dict, repr=False)
 
     def machine(self, array: ArrayShape) -> Machine:
         """The machine for an array; raises `DoesNotFit` with every limit of it that the model exceeds."""
-        graph, steps = self.graph, outputs_last(interleave(self.steps, array), array)
-        check_products(steps, graph, array)
+        own = self.at(array.row_width)
+        array = inside(own.steps, array)
+        graph, steps = own.graph, outputs_last(interleave(own.steps, array), array)
         layouts = tensor_layouts(steps, graph, array)
         regions = place(steps, layouts, array.row_width)
-        parameters = size_machine(steps, graph, array, layouts, regions, self.accumulator)
+        parameters = size_machine(steps, graph, array, layouts, regions, own.accumulator)
         check_limits(graph, array, parameters, regions)
-        return Machine(steps, layouts, regions, parameters)
+        return Machine(array, graph, steps, layouts, regions, parameters)
+
+    def at(self, row_width: int) -> Prepared:
+        """What is known on arrays of a row width: `self`, unless a tensor must be made in another way."""
+        if row_width not in self.wider:
+            same = row_width == 1 or not needs_width(self.source, row_width)
+            self.wider[row_width] = self if same else prepare(self.source, row_width)
+        return self.wider[row_width]
 
 
 @dataclass(frozen=True)
 class Machine:
     """A model's steps and memory map on an array, and the parameters that they need."""
 
+    array: ArrayShape
+    graph: Graph
     steps: list[Step]
     layouts: dict[str, Layout]
     regions: tuple[Region, ...]
     parameters: MachineParameters
 
 
-def prepare(graph: Graph) -> Prepared:
+def prepare(graph: Graph, row_width: int = 1) -> Prepared:
     """The steps of a graph on any array; raises `UnsupportedModel` with every node that no step covers."""
     if not graph.input_type.is_integer:
         raise UsageError("lower: the graph must be quantized first")
-    source, graph = graph, expand(graph)
+    source, graph = graph, expand(align(graph, row_width), row_width)
     steps = order(Matcher(graph).steps())
     return Prepared(source, graph, steps, accumulator_bits(steps, graph))
 
@@ -115,8 +128,8 @@ def lower(
     Raises `DoesNotFit` with every limit of the machine that the model exceeds on this array.
     """
     prepared = prepare(graph) if isinstance(graph, Graph) else graph
-    graph, sized = prepared.graph, prepared.machine(array)
-    parameters = sized.parameters
+    sized = prepared.machine(array)
+    array, graph, parameters = sized.array, sized.graph, sized.parameters
     if machine is not None:
         check_holds(machine, graph, parameters)
         parameters = machine
@@ -164,6 +177,17 @@ def output_layouts(
     return tuple(found)
 
 
+def inside(steps: list[Step], array: ArrayShape) -> ArrayShape:
+    """The array; keys and values stay in the machine where a product of its own reads them.
+
+    External memory holds those of softmax attention alone, in which each head has its own.
+    """
+    products = any(
+        step.factors if isinstance(step, LinearStep) else step.shared or not step.keys for step in steps
+    )
+    return dataclasses.replace(array, streamed=False, span=0) if products else array
+
+
 def outputs_last(steps: list[Step], array: ArrayShape) -> list[Step]:
     """Where keys and values go to external memory, the outputs follow them: both take the same way out.
 
@@ -191,7 +215,38 @@ def tensor_layouts(steps: list[Step], graph: Graph, array: ArrayShape) -> dict[s
             layouts[step.region] = Layout.split(size, array.columns, step.heads)
         else:
             layouts[step.region] = Layout(size, array.columns)
+    for step in steps:
+        if isinstance(step, AttentionStep) and array.streamed:
+            _make_even(step, layouts)
+    _share_strides(steps, layouts)
     return layouts
+
+
+def _share_strides(steps: list[Step], layouts: dict[str, Layout]) -> None:
+    """Give tensors whose rows a command finds at the same distance one stride: the longest.
+
+    These are what DRAIN adds and its result; and what experts gather and what they add to, since a queue
+    holds the distance of a token's row from the first one.
+    """
+    plain = [step for step in steps if isinstance(step, LinearStep)]
+    gathered = {step.route.name: step.rows.region for step in plain if step.route and step.rows.norm}
+    pairs = [(step.addend, step.region) for step in plain if step.addend and step.addend in layouts]
+    pairs += [(gathered[step.route.name], step.region) for step in plain if step.combine and step.route]
+    changes = True
+    while changes:
+        changes = False
+        for pair in pairs:
+            least = max(layouts[name].stride for name in pair)
+            for name in pair:
+                changes |= layouts[name].stride != least
+                layouts[name] = dataclasses.replace(layouts[name], least=least)
+
+
+def _make_even(step: AttentionStep, layouts: dict[str, Layout]) -> None:
+    """Give a head's keys and values the same words: they come from external memory in the same way."""
+    names = (step.query, *step.operands, step.result)
+    words = max(layouts[name].head_words for name in names)
+    layouts |= {name: dataclasses.replace(layouts[name], head_words=words) for name in names}
 
 
 def place(steps: list[Step], layouts: dict[str, Layout], row_width: int = 1) -> tuple[Region, ...]:
@@ -219,7 +274,7 @@ def place(steps: list[Step], layouts: dict[str, Layout], row_width: int = 1) -> 
             Request(
                 tensor=step.region,
                 memory="residual" if target is Target.RESIDUAL else "features",
-                words=ceil_div(rows, row_width) * row_width * layouts[step.region].words,
+                words=ceil_div(rows, row_width) * row_width * layouts[step.region].stride,
                 first=index,
                 last=last[step.region],
                 reuse=addend if in_place else None,

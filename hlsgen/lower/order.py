@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hlsgen.lower.step import AttentionStep, Step
+from hlsgen.lower.step import AttentionStep, LinearStep, Step
 
 
 def order(steps: list[Step]) -> list[Step]:
@@ -14,22 +14,34 @@ def order(steps: list[Step]) -> list[Step]:
 
 
 def _after_sources(steps: list[Step]) -> list[Step]:
-    """The same steps; what a step reads and only later ones make comes right before it."""
-    makers: dict[str, Step] = {}
-    for step in steps:
-        makers.setdefault(step.result, step)  # experts make one tensor together
-    done: dict[int, Step] = {}
+    """The same steps; what a step reads and only later ones make comes right before it.
 
-    def visit(step: Step) -> None:
-        if id(step) not in done:
+    A mixture's routers and experts, which make one tensor together, stay together.
+    """
+    units: dict[object, list[Step]] = {}
+    for step in steps:
+        units.setdefault(_unit(step), []).append(step)
+    makers = {step.result: unit for unit, members in units.items() for step in members}
+    done: dict[object, None] = {}
+
+    def visit(unit: object) -> None:
+        if unit in done:
+            return
+        for step in units[unit]:
             for name in sources(step):
-                if name in makers and makers[name] is not step:
+                if makers.get(name, unit) != unit:
                     visit(makers[name])
-            done[id(step)] = step
+        done[unit] = None
 
-    for step in steps:
-        visit(step)
-    return list(done.values())
+    for unit in units:
+        visit(unit)
+    return [step for unit in done for step in units[unit]]
+
+
+def _unit(step: Step) -> object:
+    """What the steps of a mixture of experts have in common; each other step has its own."""
+    route = step.route if isinstance(step, LinearStep) else None
+    return route.name if route else id(step)
 
 
 def sources(step: Step) -> tuple[str, ...]:

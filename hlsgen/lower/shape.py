@@ -12,6 +12,7 @@ from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.ir import Graph
 from hlsgen.lower.image import patch_layout
 from hlsgen.lower.layout import Layout
+from hlsgen.lower.refuse import must_be
 from hlsgen.lower.size import ArrayShape
 from hlsgen.lower.step import Factors, LinearStep
 from hlsgen.lower.taps import Walk, find_walk
@@ -132,6 +133,10 @@ def source_layout(step: LinearStep, graph: Graph, layouts: Mapping[str, Layout],
         return Layout(1, columns)
     if step.rows.load is Load.PATCHES:
         return patch_layout(graph, array)
+    parts = step.factors.left_heads if step.factors else step.groups
+    placed = layouts.get(step.rows.region)
+    if placed and parts > 1 and (placed.heads != parts or step.rows.pool):
+        raise must_be(step.linear, f"a reader of one tensor that lies in {parts} parts")
     if step.groups > 1 and step.rows.operand:
         return Layout.split(graph.type_of(step.linear.inputs[0]).shape[-1], columns, step.groups)
     if step.rows.operand or step.rows.pool:

@@ -29,6 +29,6 @@ class Sizer:
         """What `lower` would make, but with zeros for weights: enough for the cycle model."""
         return lower(self._prepared, array, outline=True)
 
-    def lower(self, array: ArrayShape) -> Lowered:
+    def lower(self, array: ArrayShape, machine: MachineParameters | None = None) -> Lowered:
         """What `lower` makes, without looking at the Graph once more."""
-        return lower(self._prepared, array)
+        return lower(self._prepared, array, machine)

@@ -75,7 +75,9 @@ class Matcher:
         match node.op:
             case IntegerLinear() | IntegerGroupedLinear() | IntegerMatmul() | IntegerConstant():
                 step = self._one_product(node)
-                return [dataclasses.replace(step, tasks=self.tasks(node.name))] if step else []
+                # A command that reads the addend stream is never skipped: the stream goes on word by word.
+                tasks = 0 if step and step.constant else self.tasks(node.name)
+                return [dataclasses.replace(step, tasks=tasks)] if step else []
             case IntegerContext():
                 attention = self._attention(node)
                 return [attention] if attention else []
@@ -209,6 +211,8 @@ class Matcher:
             self._refuse(node, "its input is not made by a command")
             return None
         self.covered.add(node.name)
+        if step.rows.norm and step.rows.norm.op.heads != step.groups:  # type: ignore[attr-defined]
+            self._refuse(node, "the norm that it reads must have as many heads as it has groups")
         if step.constant is not None:
             return self._placed(step, node, users)
         if len(users) == 1 and node.name not in self.graph.outputs:
@@ -279,9 +283,18 @@ class Matcher:
         return name, first
 
     def _is_addend(self, node: Node, user: Node) -> bool:
-        """Whether `node` is the first of two products that are added up: it is stored, not added."""
+        """Whether `node` is the first of two products that are added up: it is stored, not added.
+
+        It is added where the other one has other readers too, for whom it is stored.
+        """
         others = [self.nodes.get(name) for name in user.inputs if name != node.name]
-        added = any(other and isinstance(other.op, IntegerLinear | IntegerMatmul) for other in others)
+        added = any(
+            other
+            and isinstance(other.op, IntegerLinear | IntegerMatmul)
+            and len(self.graph.users(other.name)) == 1
+            and other.name not in self.graph.outputs
+            for other in others
+        )
         return added and user.inputs[0] == node.name
 
     def _attention(self, node: Node) -> AttentionStep | None:

@@ -8,9 +8,12 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from hlsgen import numerics
 from hlsgen.errors import RangeOverflow, TypeMismatch
 from hlsgen.ir import Op, TensorType, op
+from hlsgen.ops.add import RESIDUAL_HIGH, RESIDUAL_LOW
 from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
+from hlsgen.ops.linear import IntegerLinear
 
 
 def _repeated(value: np.ndarray, image: np.ndarray) -> np.ndarray:
@@ -64,3 +67,26 @@ class IntegerConstant(Op):
 
     def golden(self, *arrays: np.ndarray) -> np.ndarray:
         return _repeated(self.value, arrays[0])
+
+
+def digits(value: np.ndarray, scale: float) -> tuple[IntegerConstant, IntegerLinear]:
+    """Constant rows and a layer whose result is `value` [T, N] of int16, exactly, with a real scale.
+
+    An element is a digit of -64..63, and -128 times a sum of weights.
+    """
+    low = (value + 64) % 128 - 64
+    rest, tokens = (low - value) // 128, len(value)
+    count = -(-int(np.abs(rest).max(initial=0)) // 127)
+    parts = [low]
+    for _ in range(count):
+        parts.append(np.clip(rest, -127, 127))
+        rest = rest - parts[-1]
+    eye = np.eye(tokens, dtype=np.int64)
+    rows = np.concatenate([eye, *([-128 * eye] * count)], axis=1)
+    multiplier, shift = numerics.dyadic(1.0)
+    width = value.shape[1]
+    layer = IntegerLinear(
+        weight=np.concatenate(parts).T, bias=np.zeros(width, np.int64), multiplier=np.full(width, multiplier),
+        shift=np.full(width, shift), low=RESIDUAL_LOW, high=RESIDUAL_HIGH, scale=scale,
+    )  # fmt: skip
+    return IntegerConstant(value=rows, low=-128, high=1, scale=1.0), layer

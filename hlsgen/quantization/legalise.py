@@ -31,6 +31,7 @@ from hlsgen.ops import (
     Combine,
     Constant,
     Context,
+    ExpertLinear,
     GroupedLinear,
     Linear,
     Matmul,
@@ -55,7 +56,7 @@ class Form(Enum):
     STORED = auto()
     """int16 in the residual memory, or a selection of it."""
     NORMED = auto()
-    """Stored, or the mean of what is stored."""
+    """Stored, or the mean of what is stored; experts gather rows of what is stored."""
     ADDEND = auto()
     """int16 in the residual memory, and no selection: what experts add to."""
     FUSED = auto()
@@ -129,9 +130,12 @@ class _Legaliser:
         match node.op:
             case Linear():
                 forms = [Form.PLAIN if isinstance(self._op(node.inputs[0]), Patches) else Form.ROWS]
-            case Norm(heads=heads):
-                forms = [Form.NORMED if heads == 1 else Form.PARTS]
-            case GroupedLinear() if isinstance(self._op(node.inputs[0]), Norm):
+            case Norm(heads=1):
+                gathered = any(isinstance(user.op, ExpertLinear) for user in self.graph.users(node.name))
+                forms = [Form.STORED if gathered else Form.NORMED]
+            case Norm():
+                forms = [Form.PARTS]
+            case GroupedLinear(groups=groups) if self._is_norm(node.inputs[0], groups):
                 forms = [Form.NORMALISED]
             case Mean() | Cast():
                 forms = [Form.STORED]
@@ -221,6 +225,11 @@ class _Legaliser:
             node = self.nodes[node.inputs[0]]
         rows = (Linear, GroupedLinear, Activation, Context, Matmul, Transpose, Constant)
         return isinstance(node.op, rows) or split(node.op) > 1
+
+    def _is_norm(self, name: str, heads: int) -> bool:
+        """Whether a tensor is a norm of so many heads."""
+        op = self._op(name)
+        return isinstance(op, Norm) and op.heads == heads
 
     def _op(self, name: str) -> Op | None:
         return self.nodes[name].op if name in self.nodes else None

@@ -49,6 +49,36 @@ def test_the_rtl_of_random_models(tmp_path: Path) -> None:
     assert sum((o.kind, o.level) == (EQUAL, "rtl") for o in found) > SIZE // 2
 
 
+def test_ops_in_any_order_are_equal_and_none_is_refused(tmp_path: Path) -> None:
+    found = [
+        outcome for number in range(8) for outcome in run(Batch(SEED, number, True), ["program"], tmp_path)
+    ]
+    assert [outcome for outcome in found if outcome.kind != EQUAL] == []
+    assert len(found) == 8 * SIZE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", ["csim", "rtl"])
+def test_products_of_tasks_with_experts(level: str, tmp_path: Path) -> None:
+    batch = Batch(11, 0, True)
+    programs = [case.lowered.program for case in batch.cases() if case.lowered]
+    machine = programs[0].parameters
+    assert (machine.tasks, machine.products) > (1, 0)
+    assert machine.experts
+    found = run(batch, ["program", level], tmp_path)
+    assert {(outcome.kind, outcome.level) for outcome in found} == {(EQUAL, level)}
+
+
+def test_a_refusal_of_ops_in_any_order_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Batch, "cases", lambda _: [Case(0, failure=DoesNotFit("no"))])
+    for options, code in ((["--composed"], 1), ([], 0)):
+        monkeypatch.setattr("sys.argv", ["fuzz", "--cases", "1", "--levels", "program", *options])
+        assert command.main() == code
+    assert "refused     1: no" in capsys.readouterr().out
+
+
 def test_models_that_come_from_pytorch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SIZE", 4)
     batch = Batch(SEED, 7)

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from support.token_graphs import KINDS, integers
 
-from hlsgen.errors import DoesNotFit
+from hlsgen.errors import DoesNotFit, UnsupportedModel
 from hlsgen.ir import Graph, GraphBuilder, TensorType, evaluate
 from hlsgen.lower import lower
 from hlsgen.lower.expand import MOST_ROWS, expand, part_rows
@@ -20,6 +22,8 @@ from hlsgen.machine.run import trace
 from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.machine.time import latency
 from hlsgen.ops import IntegerAdd, IntegerLinear, Patches, Transpose
+from hlsgen.ops.constant import digits
+from hlsgen.ops.norm import IntegerNorm
 
 ARRAYS = ((2, 4, 4, 1), (4, 8, 2, 2), (3, 2, 8, 1), (4, 4, 4, 4), (2, 16, 4, 1), (1, 1, 1, 1))
 """Rows, columns, depth, row width: words longer than steps and shorter."""
@@ -88,6 +92,46 @@ def test_the_distance_is_longer_than_drain() -> None:
             assert latency.drain_write(machine) + latency.MEMORY < ADDEND_DISTANCE
 
 
+def test_a_product_is_added_to_itself() -> None:
+    graph = GraphBuilder("image", TensorType((1, 2, 2), -128, 127, 1.0))
+    patches = graph.add("patches", Patches(patch=(1, 1)), ["image"])
+    op = IntegerLinear(
+        weight=np.array([[3], [100]]), bias=np.zeros(2, np.int64), multiplier=np.full(2, 1 << 14),
+        shift=np.full(2, 13), low=-32768, high=32767, scale=1.0,
+    )  # fmt: skip
+    rows = graph.add("rows", op, [patches])
+    built = graph.finish(graph.add("double", IntegerAdd(), [rows, rows]))
+    image = np.array([[[1, -128], [127, 5]]])
+    lowered = lower(built, array(2, 2, 2, 1))
+    program = lowered.program
+    run = Interpreter(program.parameters, lowered.image.pack()).run(program.input.pack(image, 2))
+    (output,) = program.unpack_outputs(run.output)
+    np.testing.assert_array_equal(output, evaluate(built, image)["double"])
+    assert [node.name for node in expand(built)] == ["patches", "rows", "rows_again", "double"]
+
+
+def test_a_constant_is_a_product_of_digits() -> None:
+    """For all of int16, in rows of int8 and weights of -127..127."""
+    every = np.arange(-(1 << 15), 1 << 15).reshape(4, -1)
+    for value, parts in ((every, 4), (every[:, :3] * 0 + 60, 1), (every[:, :1] * 0, 1)):
+        rows, layer = digits(value, 0.5)
+        assert rows.value.shape == (4, 4 * parts)
+        layer.infer(rows.infer(TensorType((1, 2, 2), -128, 127, 1.0)))
+        np.testing.assert_array_equal(layer.golden(rows.value), value)
+
+
+def test_a_norm_by_head_is_read_part_by_part_or_not_at_all() -> None:
+    graph, _ = integers("norms_by_head", 3, 12, 2)
+    nodes = [
+        dataclasses.replace(node, op=dataclasses.replace(node.op, heads=3))
+        if isinstance(node.op, IntegerNorm) and node.op.heads == 2
+        else node
+        for node in graph
+    ]
+    with pytest.raises(UnsupportedModel, match="must have as many heads as it has groups"):
+        lower(dataclasses.replace(graph, nodes=tuple(nodes)), array(2, 4, 4, 1))
+
+
 def test_copies_and_transposes_do_no_useful_work() -> None:
     graph, _ = integers("mixer", 5, 16, 2)
     embedding, layers, head = 5 * 96 * 16, 2 * 16 * 5 * 7, 5 * 16 * 5
@@ -114,11 +158,18 @@ def test_a_prime_width_is_cut_to_single_rows_where_an_identity_would_be_too_larg
     assert part_rows(41 * 25) == 41 <= MOST_ROWS
 
 
-def test_products_need_keys_and_values_inside() -> None:
+def test_products_keep_keys_and_values_inside() -> None:
+    """External memory holds those of softmax attention alone."""
     graph, _ = integers("linear_attention", 3, 12, 2)
-    with pytest.raises(DoesNotFit, match="keys and values must stay inside") as caught:
-        lower(graph, ArrayShape(rows=2, columns=4, depth=4, streamed=True))
-    assert caught.value.problems[0].fix == "compile with --attention resident"
+    resident, streamed = (
+        lower(graph, ArrayShape(rows=2, columns=4, depth=4, streamed=streamed, span=int(streamed)))
+        for streamed in (False, True)
+    )
+    assert streamed.program.parameters == resident.program.parameters
+    assert streamed.image.pack() == resident.image.pack()
+    machine = dataclasses.replace(resident.program.parameters, products=0, workspace_units=4)
+    with pytest.raises(DoesNotFit, match="workspace_units must be 0 where keys and values stay inside"):
+        lower(graph, ArrayShape(rows=2, columns=4, depth=4), machine)
 
 
 def test_what_a_command_multiplies_by_is_made_right_before_it() -> None:

@@ -22,7 +22,7 @@ from hlsgen.machine.format.commands import Load, Target
 from hlsgen.machine.run import trace
 from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.ops import IntegerAddConstant, IntegerLinear, IntegerMean, Patches, Select
-from hlsgen.sim.csim import CSim
+from hlsgen.sim.csim import CSim, split
 
 Array = tuple[int, int, int]
 
@@ -229,6 +229,20 @@ def test_cpp_that_does_not_compile_shows_the_compiler(tiny: Lowered, tmp_path: P
     with pytest.raises(ToolFailed, match=r"(?s)did not compile \(exit code 1\).*where: .*g\+\+.*unknown"):
         machine.build()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("commands", "count", "planned", "sizes"),
+    [
+        ([0, 1, 1, 0, 1], 2, True, [3, 2]),
+        ([2, 2, 2, 2], 2, True, [2, 2]),  # a task of one command
+        ([3, 3], 1, True, [2]),
+        ([0, 1, 0, 1], 2, False, [2, 2]),
+    ],
+)
+def test_records_of_each_input(commands: list[int], count: int, planned: bool, sizes: list[int]) -> None:
+    records = np.array([(number,) for number in commands], [("command", "<u2")])
+    assert [len(part) for part in split(records, count, planned=planned)] == sizes
 
 
 def test_no_inputs_are_refused(tiny: Lowered, cpp_folder: Path) -> None:
