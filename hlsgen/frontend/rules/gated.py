@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
-from hlsgen.frontend.rules.routing import Gated, Gates
+from hlsgen.frontend.rules.routing import SIGMOIDS_OVER_SUM, Gated, Gates, Mask
 from hlsgen.frontend.rules.rule import CallSite
 from hlsgen.frontend.rules.terms import Refusal, Term
 from hlsgen.ops import Activation, Combine, ExpertLinear, Linear, Route
+from hlsgen.ops.route import CONVENTIONS
 
 _SHAPE = "an expert must be two linear layers with an activation between, on the tokens of the router"
+_LOG_SIGMOID = "sub(min(x, 0.0), log1p(exp(sub(0.0, abs(x)))))"
 
 
 def combined(at: CallSite, stream: Term, branches: list[Term]) -> Term:
@@ -26,23 +29,54 @@ def combined(at: CallSite, stream: Term, branches: list[Term]) -> Term:
 def _mixture(at: CallSite, stream: Term, dense: Term, branches: list[Term]) -> Term:
     """The stream plus the experts of one routing."""
     op, logits = dense.op, dense.inputs[0]
-    experts: dict[int, Term] = {}
-    for branch in branches:
-        if isinstance(branch.op, Gated):
-            if branch.op.expert in experts:
-                raise Refusal(f"expert {branch.op.expert} is added twice")
-            experts[branch.op.expert] = branch.inputs[0]
-    if not isinstance(op, Gates) or op.convention in ("one", "logits"):
+    experts = _experts(op, branches)
+    if not isinstance(op, Gates | Mask) or op.convention not in (*CONVENTIONS, SIGMOIDS_OVER_SUM):
         raise Refusal("experts are multiplied by what are no gates", why=_SHAPE)
     x, function, first, second = _layers(list(experts.values()), logits.shape[-1], list(experts))
 
     def make(op: Any, inputs: tuple[Term, ...], role: str) -> Term:
         return at.terms.make(op, inputs, at.name(role), at.call.source)
 
-    route = make(Route(k=op.k, convention=op.convention), (logits,), "route")
+    convention = op.convention
+    if convention == SIGMOIDS_OVER_SUM:
+        # sigmoid(x) is exp(log_sigmoid(x)): their softmax, and the same order.
+        same, none = np.eye(logits.shape[-1]), np.zeros(logits.shape[-1])
+        logits = make(Activation(function=_LOG_SIGMOID), (logits,), "log_sigmoid")
+        logits = make(Linear(weight=same, bias=none), (logits,), "log_router")
+        convention = "softmax_topk"
+    route = make(Route(k=op.k, convention=convention), (logits,), "route")
     hidden = make(first, (x, route), "fc1")
     results = make(second, (make(Activation(function=function), (hidden,), function), route), "fc2")
     return make(Combine(), (stream, results, route), "combine")
+
+
+def _experts(op: Any, branches: list[Term]) -> dict[int, Term]:
+    """The experts by number; one that is added choice by choice must be there for all of them."""
+    found: dict[tuple[int, int | None], Term] = {}
+    for branch in branches:
+        if isinstance(branch.op, Gated):
+            key = branch.op.expert, branch.op.slot
+            if key in found:
+                raise Refusal(f"expert {key[0]} is added twice")
+            found[key] = branch.inputs[0]
+    experts: dict[int, Term] = {}
+    for number, slot in found:
+        mine = [term for (expert, _), term in found.items() if expert == number]
+        if slot is not None and (len(mine) != op.k or not all(_alike(mine[0], term) for term in mine)):
+            raise Refusal(f"expert {number} differs from one of a token's choices to the next", why=_SHAPE)
+        experts.setdefault(number, mine[0])
+    return experts
+
+
+def _alike(a: Term, b: Term) -> bool:
+    """Whether two terms are the same layers on the same tokens."""
+    if a is b:
+        return True
+    if type(a.op) is not type(b.op) or not isinstance(a.op, Linear | Activation):
+        return False
+    fields = [field.name for field in dataclasses.fields(a.op)]
+    same = all(np.array_equal(getattr(a.op, name), getattr(b.op, name)) for name in fields)
+    return same and all(_alike(x, y) for x, y in zip(a.inputs, b.inputs, strict=True))
 
 
 def _layers(experts: list[Term], count: int, numbers: list[int]) -> tuple[Term, str, Any, Any]:
