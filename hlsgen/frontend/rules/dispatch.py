@@ -117,7 +117,7 @@ def at_picked(at: CallSite, value: Any, indices: list[Any]) -> Any:
         return tensor.movedim(0, before)
 
     moved = move(value) if isinstance(value, torch.Tensor) else value.map(move)
-    if isinstance(moved, Value) and isinstance(value.term.op, Routing):
+    if isinstance(moved, Value) and isinstance(moved.term.op, Routing):
         return _gates_of(at, moved, first).map(back)
     if moved.shape[1] != 1:
         raise Refusal(_BY_IMAGE)

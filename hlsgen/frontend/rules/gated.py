@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,15 +40,27 @@ def _mixture(at: CallSite, stream: Term, dense: Term, branches: list[Term]) -> T
 
     convention = op.convention
     if convention == SIGMOIDS_OVER_SUM:
-        # sigmoid(x) is exp(log_sigmoid(x)): their softmax, and the same order.
-        same, none = np.eye(logits.shape[-1]), np.zeros(logits.shape[-1])
-        logits = make(Activation(function=_LOG_SIGMOID), (logits,), "log_sigmoid")
-        logits = make(Linear(weight=same, bias=none), (logits,), "log_router")
-        convention = "softmax_topk"
+        logits, convention = _log_sigmoids(make, logits), "softmax_topk"
     route = make(Route(k=op.k, convention=convention), (logits,), "route")
     hidden = make(first, (x, route), "fc1")
     results = make(second, (make(Activation(function=function), (hidden,), function), route), "fc2")
     return make(Combine(), (stream, results, route), "combine")
+
+
+def _log_sigmoids(make: Callable[..., Term], logits: Term) -> Term:
+    """Logits whose exponentials are the sigmoids of the router's: the same order, and the gates by softmax.
+
+    There are as many columns between as tokens have: on the machine, rows of a router and of its experts
+    lie equally far apart.
+    """
+    layer, (count, width) = logits.op, (logits.shape[-1], logits.inputs[0].shape[-1])
+    assert isinstance(layer, Linear)
+    wide = max(count, width)
+    weight, bias = np.zeros((wide, width)), np.zeros(wide)
+    weight[:count], bias[:count] = layer.weight, layer.bias
+    inner = make(Linear(weight=weight, bias=bias), logits.inputs, "sigmoid_router")
+    active = make(Activation(function=_LOG_SIGMOID), (inner,), "log_sigmoid")
+    return make(Linear(weight=np.eye(count, wide), bias=np.zeros(count)), (active,), "log_router")
 
 
 def _experts(op: Any, branches: list[Term]) -> dict[int, Term]:
