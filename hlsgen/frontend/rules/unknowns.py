@@ -73,11 +73,7 @@ def _stand_ins(terms: Terms, image: Term, value: Value) -> Iterator[Any]:
     op, shape = value.term.op, value.term.shape
     assert isinstance(op, Unknown)
     if op.constant:
-        for number in (0, 1):
-            yield from (
-                torch.full(value.shape, number, dtype=kind)
-                for kind in (torch.float32, torch.int64, torch.bool)
-            )
+        yield from (torch.zeros(value.shape), torch.ones(value.shape))
         return
     if op.of is not None:
         origins = iter([op.of]) if not is_unknown(op.of) else _stand_ins(terms, image, op.of)
