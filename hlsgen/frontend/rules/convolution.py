@@ -48,9 +48,7 @@ def convolution(
         ("dilation", (1,) * axes, (1,) * axes if single else _each(dilation, axes)),
         ("groups", 1, groups),
     ]
-    wrong = [f"{what} must be {right}, not {found!r}" for what, right, found in wanted if found != right]
-    if wrong:
-        raise Refusal(f"convolution {'; '.join(wrong)}", why=_PATCHES_ONLY, intrinsic=True)
+    _refuse_others(wanted)
     x = computed(x, "the convolution's input")
     x = x if len(x.shape) == axes + 2 else x.map(lambda ids: ids[None])
     if x.term is not at.image and not single:
@@ -63,6 +61,13 @@ def convolution(
     result = linear(at, windows(x, counts, kernel), weight.flatten(1), bias)
     last = len(counts)
     return result.map(lambda ids: ids.reshape(*counts, -1).permute(last, *range(last))[None])
+
+
+def _refuse_others(wanted: list[tuple[str, Any, Any]]) -> None:
+    """Refuse arguments, as (name, what it must be, what it is), that are not what they must be."""
+    wrong = [f"{what} must be {right}, not {found!r}" for what, right, found in wanted if found != right]
+    if wrong:
+        raise Refusal(f"convolution {'; '.join(wrong)}", why=_PATCHES_ONLY, intrinsic=True)
 
 
 def _cut(x: Value, kernel: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...]) -> bool:
