@@ -88,8 +88,10 @@ def _tokens(at: CallSite, shape: tuple[int, ...], first: bool, heads: bool) -> V
     if first:
         ids = ids.reshape(shape[0], -1, width).transpose(1, 2)
     if heads:
-        batch, count, tokens, channels = shape
-        ids = ids.reshape(batch, tokens, count, channels).permute(0, 2, 1, 3)
+        batch, count, *tokens, channels = shape
+        turned = range(len(shape) - 2, 1, -1)  # windows, then tokens: those of all windows lie side by side
+        ids = ids.reshape(batch, *tokens[::-1], count, channels)
+        ids = ids.permute(0, len(shape) - 2, *(axis - 1 for axis in turned), len(shape) - 1)
     return Value(term, ids.reshape(shape))
 
 
@@ -135,7 +137,7 @@ def _kind(call: Call, around: Neighbours) -> str:
         return "layer"
     behind = around.walk(call, back=False, layers=False)
     attends = any(short(one) in ATTENTION | PRODUCTS for one in (call, *before, *behind))
-    return "heads" if rank == 4 and attends else "tokens"
+    return "heads" if attends and (rank == 4 or (rank == 5 and short(call) in ATTENTION)) else "tokens"
 
 
 def _multiplied(call: Call, around: Neighbours) -> bool:

@@ -16,14 +16,13 @@ HEADER = """# The zoo
 
 This page lists which published attention models the front end accepts.
 
-`python -m benchmarks.zoo --removal 20 --write` writes it. The zoo has every class of
-`transformers` whose only input is an image, every class of timm's registry, and the spellings of one small
-vision transformer that the tests hold. Each model has a small configuration and seeded random weights, and is
-taken as published: nothing is cut out. A model counts when it has attention.
+`python -m benchmarks.zoo --level program --removal 20 --jobs 1 --write` writes it; one model needs 10 GB.
+The zoo has every class of `transformers` whose only input is an image, every class of timm's registry, and
+the spellings of one small vision transformer that the tests hold. Each model has a small configuration and
+seeded random weights, and is taken as published: nothing is cut out. A model counts when it has attention.
 
-An accepted model has a float Graph that equals the module within 1e-5 of its largest element. With
-`--level program` it is also quantized and compiled for a tiny machine, and the interpreter must equal golden
-in every element; a line below says for how many models that was done.
+An accepted model has a float Graph that equals the module within 1e-5 of its largest element. It is also
+quantized and compiled for a tiny machine, and the interpreter must equal golden in every element.
 
 For the count of lists that leave a problem out, the listed calls of refused models are replaced by what the
 machine could give in their place, and the model is read again: nothing new may appear.

@@ -144,10 +144,11 @@ class Matcher:
         self.covered |= {*names, *(layer.name for layer in layers)}
         # A task that leaves before these experts has a router that nobody needs.
         routers = [self.nodes[name] for name in self._routers(route) if self._is_needed(name)]
-        steps = [self._router(node, rows, route, table) for node in routers]
-        if any(node.inputs[0] != layers[0].inputs[0] for node in routers):
-            self._refuse(route, "its router and its experts must read the same layer norm")
+        read = [self._rows(node.inputs[0]) for node in routers]
+        if None in read:
+            self._refuse(route, "its router must read a norm, or another step's result")
             return []
+        steps = [self._router(node, r, route, table) for node, r in zip(routers, read, strict=True) if r]
         mask = self.tasks(route.name)
         for expert in range(self.graph.type_of(route.inputs[0]).shape[-1]):
             first, second = (_expert_layer(layer, expert, route.type.shape[0]) for layer in layers)

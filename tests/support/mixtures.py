@@ -153,10 +153,109 @@ class Scattered(Mixed):
         return total.reshape(x.shape)
 
 
+class Searched(Mixed):
+    """As Mixtral: gates divided in place, a mask [E, k, T], choices before tokens."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        rows = x.view(-1, WIDTH)
+        gates, index = torch.topk(self.router(rows).softmax(1), K, dim=-1)
+        gates /= gates.sum(dim=-1, keepdim=True)
+        mask = functional.one_hot(index, EXPERTS).permute(2, 1, 0)
+        total = torch.zeros(rows.shape, dtype=rows.dtype)
+        for number, expert in enumerate(self.experts):
+            slot, token = torch.where(mask[number])
+            part = expert(rows[None, token].reshape(-1, WIDTH)) * gates[token, slot, None]
+            total.index_add_(0, token, part.to(rows.dtype))
+        return total.reshape(x.shape)
+
+
+class AddedAt(Mixed):
+    """As Mistral's own code: `total[token] += ...`."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        rows = x.view(-1, WIDTH)
+        gates, index = torch.topk(self.router(rows), K)
+        gates = functional.softmax(gates, dim=1)
+        total = torch.zeros_like(rows)
+        for number, expert in enumerate(self.experts):
+            token, slot = torch.where(index == number)
+            total[token] += gates[token, slot, None] * expert(rows[token])
+        return total.view_as(x)
+
+
+class Chosen(Mixed):
+    """Choice by choice, by a mask of tokens."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        rows = x.reshape(-1, WIDTH)
+        gates, index = self.choose(rows)
+        total = torch.zeros_like(rows)
+        for slot in range(K):
+            for number, expert in enumerate(self.experts):
+                mine = index[:, slot] == number
+                total[mine] += gates[mine, slot][:, None] * expert(rows[mine])
+        return total.reshape(x.shape)
+
+
+class Hidden(Mixed):
+    """As Shazeer: the softmax of logits that are minus infinity where an expert was not chosen."""
+
+    def gates(self, x: Tensor) -> Tensor:
+        logits = self.router(x)
+        best, index = logits.topk(K, -1)
+        return torch.full_like(logits, float("-inf")).scatter(-1, index, best).softmax(-1)
+
+
+class SigmoidOverSum(Sigmoid):
+    """As DeepSeek-V3 without its bias: sigmoids of the chosen, over their sum, times a factor."""
+
+    def choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        scores = self.router(x).sigmoid()
+        index = torch.topk(scores, K, dim=-1, sorted=False)[1]
+        gates = scores.gather(-1, index)
+        return gates / (gates.sum(-1, keepdim=True) + 1e-20) * 2.5, index
+
+
+class SwitchLate(Mixed):
+    """The best expert by argmax and one_hot; the sum of all is weighed at the end."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        chances = self.router(x).softmax(-1)
+        one = functional.one_hot(chances.argmax(-1), EXPERTS)
+        total = torch.zeros_like(x)
+        for number, expert in enumerate(self.experts):
+            total = total + one[..., number : number + 1].to(x.dtype) * expert(x)
+        return chances.max(-1).values.unsqueeze(-1) * total
+
+
+class SwitchWhere(Mixed):
+    """The best expert by where, which keeps what other tokens have."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        gate, index = self.router(x).softmax(-1).max(-1, keepdim=True)
+        total = torch.zeros_like(x)
+        for number, expert in enumerate(self.experts):
+            total = torch.where(index == number, expert(x), total)
+        return total * gate
+
+
+class SwitchPut(Mixed):
+    """The best expert by a mask of tokens, its results put where nothing is yet."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        rows = x.reshape(-1, WIDTH)
+        gate, index = self.router(rows).softmax(-1).max(-1)
+        total = torch.zeros_like(rows)
+        for number, expert in enumerate(self.experts):
+            mine = index == number
+            total[mine] = expert(rows[mine]) * gate[mine].unsqueeze(-1)
+        return total.reshape(x.shape)
+
+
 MIXTURES: dict[str, Callable[[], Tiny]] = {
     one.__name__: one
     for one in (
         Mixed, Builtin, Stacked, StackedEinsum, InPlaceSum, Compared, OneHot, Masked, Sigmoid, Switch,
-        Scattered,
+        Scattered, Searched, AddedAt, Chosen, Hidden, SigmoidOverSum, SwitchLate, SwitchWhere, SwitchPut,
     )
 }  # fmt: skip

@@ -143,6 +143,17 @@ class Frames(Tiny):
         return self.cube(x).flatten(2).mT + self.pos[:, 1:]
 
 
+class Unfolded(Tiny):
+    """Patches by unfold, each one a column, into a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.project = nn.Linear(8, WIDTH)
+
+    def embed(self, image: Tensor) -> Tensor:
+        return self.project(functional.unfold(image, 2, stride=2).mT) + self.pos[:, 1:]
+
+
 class TwoLayers(Tiny):
     """Linear layers with nothing between them: behind the patches, in the MLP, behind the attention."""
 
@@ -264,8 +275,8 @@ SPELLINGS: dict[str, Callable[[], Tiny]] = {
     **{
         one.__name__: one
         for one in (
-            Parallel, Scaled, Shapes, Grid, GridMean, Normalised, Frames, TwoLayers, Joined, NoProjection,
-            PerHead, Folded, Pooled, LearnedQuery, PostNorm, Autocast,
+            Parallel, Scaled, Shapes, Grid, GridMean, Normalised, Frames, Unfolded, TwoLayers, Joined,
+            NoProjection, PerHead, Folded, Pooled, LearnedQuery, PostNorm, Autocast,
         )
     },
 }  # fmt: skip

@@ -8,6 +8,7 @@ import functools
 import numpy as np
 import pytest
 import torch
+from support.mixtures import SigmoidOverSum
 from support.spellings import SPELLINGS, LearnedQuery
 from support.variants import Tiny, seeded
 from torch import Tensor
@@ -39,14 +40,16 @@ def design(make: type[Tiny]) -> Design:
     return hlsgen.compile(hlsgen.quantize(graph, IMAGES), board="zcu102", array="4x8x8")
 
 
-def test_the_program() -> None:
-    assert design(All).simulate("program", samples=2).images == 2
+@pytest.mark.parametrize("make", [All, SigmoidOverSum])
+def test_the_program(make: type[Tiny]) -> None:
+    assert design(make).simulate("program", samples=2).images == 2
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("make", [All, SigmoidOverSum])
 @pytest.mark.parametrize("level", ["csim", "rtl"])
-def test_the_hardware(level: str) -> None:
-    assert design(All).simulate(level, samples=2).images == 2
+def test_the_hardware(make: type[Tiny], level: str) -> None:
+    assert design(make).simulate(level, samples=2).images == 2
 
 
 @pytest.mark.slow

@@ -65,6 +65,20 @@ TABLE = (
         "pass dropout_p only in training",
     ),
     Architecture(
+        "biased choice of experts",
+        lambda site: site.op in PICKS and "biased" in site.what,
+        "a bias decides which experts are chosen, and is no part of their gates",
+        "the machine chooses the largest logits",
+        "choose by the scores that the gates are made of; train with a loss that balances the experts",
+    ),
+    Architecture(
+        "mixture of experts",
+        lambda site: "expert" in site.what or "gates are" in site.what,
+        "tokens go to the experts that a router chooses for them",
+        "the machine adds up each chosen expert's result times its gate",
+        f"{THREE_WAYS} (docs/experts.md has an example)",
+    ),
+    Architecture(
         "causal mask",
         causal,
         "a token attends only to those before it, as in language models",

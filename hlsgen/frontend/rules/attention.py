@@ -11,7 +11,7 @@ import torch
 
 from hlsgen.frontend.rules.experts import chances
 from hlsgen.frontend.rules.products import WHOLE, by_head, context, moved, scores_of
-from hlsgen.frontend.rules.routing import THREE_WAYS, Best, other, whole
+from hlsgen.frontend.rules.routing import THREE_WAYS, Best, Gates, of_hidden, other, whole
 from hlsgen.frontend.rules.rule import CallSite, constant, rule
 from hlsgen.frontend.rules.scores import scorable, scored
 from hlsgen.frontend.rules.terms import Refusal, Term, Value
@@ -77,6 +77,8 @@ def softmax(at: CallSite, x: Value, dim: int, dtype: Any = None) -> Value:
         if not whole(x) or x.shape[-1] != x.term.op.k or x.factor() != 1.0:
             raise Refusal("the softmax must be over all chosen logits, as they are", fix=THREE_WAYS)
         return other(at, x, "softmax_topk")
+    if isinstance(x.term.op, Gates) and last and x.shape[-1] == x.term.shape[-1]:
+        return of_hidden(at, x, "softmax")
     if at.routed and last and isinstance(x.term.op, Linear) and len(x.term.shape) == 2:
         return chances(at, x)
     keys = x.map(lambda ids: ids.movedim(dim, -1))

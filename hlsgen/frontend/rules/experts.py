@@ -8,19 +8,16 @@ from typing import Any
 import torch
 
 from hlsgen.frontend.rules.affine import add
+from hlsgen.frontend.rules.dispatch import TOKEN, Picked, apart, at_picked, everywhere, picked, searched
 from hlsgen.frontend.rules.routing import (
     THREE_WAYS,
     Best,
     Chance,
     Gates,
     Index,
-    Picked,
-    at_picked,
     chosen,
     compared,
-    everywhere,
     made,
-    picked,
     summed,
 )
 from hlsgen.frontend.rules.rule import CallSite, computed, rule
@@ -64,8 +61,10 @@ def argmax(at: CallSite, x: Value, dim: int | None = None, keepdim: bool = False
 
 @rule("aten.scatter.src", "aten.scatter_add.default")
 def scatter(at: CallSite, zeros: Any, dim: int, index: Any, source: Any) -> Value:
-    """Gates of the chosen, in zeros: dense gates."""
-    _check_zeros(zeros)
+    """Gates of the chosen, in zeros: dense gates; logits of the chosen, in minus infinity, are none yet."""
+    hidden = isinstance(zeros, torch.Tensor) and bool((zeros == float("-inf")).all())
+    if not hidden:
+        _check_zeros(zeros)
     op, by = getattr(index, "term", None), getattr(source, "term", None)
     if (
         op is None
@@ -79,11 +78,14 @@ def scatter(at: CallSite, zeros: Any, dim: int, index: Any, source: Any) -> Valu
         or not torch.equal(index.ids % op.op.k, torch.arange(op.op.k).expand(index.shape))
         or dim % len(index.shape) != len(index.shape) - 1
         or tuple(zeros.shape) != (*index.shape[:-1], op.inputs[0].shape[-1])
+        or (hidden and (by.op.convention != "logits" or source.factor() != 1.0))
+        or source.offset is not None
     ):
         raise Refusal("what is scattered are not the gates of chosen experts")
     rows = index.ids[..., :1] // op.shape[-1]
     experts = op.inputs[0].shape[-1]
-    dense = made(at.terms, Gates(by.op.k, by.op.convention), op.inputs[0], op.inputs[0].shape, at.call.source)
+    convention = "hidden" if hidden else by.op.convention
+    dense = made(at.terms, Gates(by.op.k, convention), op.inputs[0], op.inputs[0].shape, at.call.source)
     return Value(dense, rows * experts + torch.arange(experts), source.factor())
 
 
@@ -133,27 +135,48 @@ def gather(at: CallSite, x: Any, dim: int, index: Any, *, sparse_grad: bool = Fa
 
 
 @rule("aten.where.default")
-def where_chosen(_: CallSite, mask: Value) -> tuple[Picked, Picked]:
+def where_chosen(at: CallSite, mask: Value) -> tuple[Picked, ...]:
     """The tokens of an expert, and which of their choices it is."""
-    return picked(mask)
+    return picked(at, mask)
 
 
 @rule("aten.index.Tensor")
 def index_of(at: CallSite, x: Any, indices: list[Any]) -> Any:
     """An expert's tokens or gates, or elements by constant indices."""
-    if isinstance(x, Value) and any(isinstance(item, Picked) for item in indices):
+    indices = [part for item in indices for part in searched(at, item)]
+    if any(isinstance(item, Picked) for item in indices):
         if any(not isinstance(item, Picked | None) for item in indices):
             raise Refusal("elements are chosen by what the image holds")
-        return at_picked(at, x, list(indices))
+        return at_picked(at, x, indices)
     return view(at, x, indices)
 
 
 @rule("aten.index_add.default")
 def index_add(at: CallSite, x: Any, dim: int, where: Any, source: Any, *, alpha: float = 1) -> Value:
     """An expert's gated results, added to its tokens."""
-    if dim or not isinstance(where, Picked) or not where.tokens or not isinstance(source, Value):
+    (where,) = searched(at, where)
+    if dim or not isinstance(where, Picked) or where.role != TOKEN or not isinstance(source, Value):
         raise Refusal(
             "results are added at places that the image decides",
             why="an expert's results are added to the tokens that chose it",
         )
     return add(at, x, everywhere(at, source, where).scaled(float(alpha)))
+
+
+@rule("aten.index_put.default")
+def index_put(at: CallSite, x: Any, indices: list[Any], source: Any, accumulate: bool = False) -> Value:
+    """An expert's results, put where nothing is yet, or added to what is there."""
+    indices = [part for item in indices for part in searched(at, item)]
+    tokens = [item for item in indices if isinstance(item, Picked) and item.role == TOKEN]
+    axes = tuple(x.shape[: len(indices)])
+    others = [size for item, size in zip(indices, axes, strict=True) if item not in tokens]
+    if len(tokens) != 1 or any(size != 1 for size in others) or not isinstance(source, Value):
+        raise Refusal(
+            "results are put at places that the image decides",
+            why="an expert's results are added to the tokens that chose it",
+            fix=THREE_WAYS,
+        )
+    mine = everywhere(at, source, tokens[0])
+    if not accumulate and not apart(x, mine.term):
+        raise Refusal("an expert's results are put where others may be", fix=THREE_WAYS)
+    return add(at, x, mine.map(lambda ids: ids.reshape(x.shape)))

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from hlsgen.frontend.rules.routing import Gated, Gates
+from hlsgen.frontend.rules.routing import SIGMOIDS_OVER_SUM, Gated, Gates, Mask
 from hlsgen.frontend.rules.rule import CallSite
 from hlsgen.frontend.rules.terms import Refusal, Term
 from hlsgen.ops import Activation, Combine, ExpertLinear, Linear, Route
+from hlsgen.ops.route import CONVENTIONS
 
 _SHAPE = "an expert must be two linear layers with an activation between, on the tokens of the router"
+_LOG_SIGMOID = "sub(min(x, 0.0), log1p(exp(sub(0.0, abs(x)))))"
 
 
 def combined(at: CallSite, stream: Term, branches: list[Term]) -> Term:
@@ -26,23 +30,66 @@ def combined(at: CallSite, stream: Term, branches: list[Term]) -> Term:
 def _mixture(at: CallSite, stream: Term, dense: Term, branches: list[Term]) -> Term:
     """The stream plus the experts of one routing."""
     op, logits = dense.op, dense.inputs[0]
-    experts: dict[int, Term] = {}
-    for branch in branches:
-        if isinstance(branch.op, Gated):
-            if branch.op.expert in experts:
-                raise Refusal(f"expert {branch.op.expert} is added twice")
-            experts[branch.op.expert] = branch.inputs[0]
-    if not isinstance(op, Gates) or op.convention in ("one", "logits"):
+    experts = _experts(op, branches)
+    if not isinstance(op, Gates | Mask) or op.convention not in (*CONVENTIONS, SIGMOIDS_OVER_SUM):
         raise Refusal("experts are multiplied by what are no gates", why=_SHAPE)
     x, function, first, second = _layers(list(experts.values()), logits.shape[-1], list(experts))
 
     def make(op: Any, inputs: tuple[Term, ...], role: str) -> Term:
         return at.terms.make(op, inputs, at.name(role), at.call.source)
 
-    route = make(Route(k=op.k, convention=op.convention), (logits,), "route")
+    convention = op.convention
+    if convention == SIGMOIDS_OVER_SUM:
+        logits, convention = _log_sigmoids(make, logits), "softmax_topk"
+    route = make(Route(k=op.k, convention=convention), (logits,), "route")
     hidden = make(first, (x, route), "fc1")
     results = make(second, (make(Activation(function=function), (hidden,), function), route), "fc2")
     return make(Combine(), (stream, results, route), "combine")
+
+
+def _log_sigmoids(make: Callable[..., Term], logits: Term) -> Term:
+    """Logits whose exponentials are the sigmoids of the router's: the same order, and the gates by softmax.
+
+    There are as many columns between as tokens have: on the machine, rows of a router and of its experts
+    lie equally far apart.
+    """
+    layer, (count, width) = logits.op, (logits.shape[-1], logits.inputs[0].shape[-1])
+    assert isinstance(layer, Linear)
+    wide = max(count, width)
+    weight, bias = np.zeros((wide, width)), np.zeros(wide)
+    weight[:count], bias[:count] = layer.weight, layer.bias
+    inner = make(Linear(weight=weight, bias=bias), logits.inputs, "sigmoid_router")
+    active = make(Activation(function=_LOG_SIGMOID), (inner,), "log_sigmoid")
+    return make(Linear(weight=np.eye(count, wide), bias=np.zeros(count)), (active,), "log_router")
+
+
+def _experts(op: Any, branches: list[Term]) -> dict[int, Term]:
+    """The experts by number; one that is added choice by choice must be there for all of them."""
+    found: dict[tuple[int, int | None], Term] = {}
+    for branch in branches:
+        if isinstance(branch.op, Gated):
+            key = branch.op.expert, branch.op.slot
+            if key in found:
+                raise Refusal(f"expert {key[0]} is added twice")
+            found[key] = branch.inputs[0]
+    experts: dict[int, Term] = {}
+    for number, slot in found:
+        mine = [term for (expert, _), term in found.items() if expert == number]
+        if slot is not None and (len(mine) != op.k or not all(_alike(mine[0], term) for term in mine)):
+            raise Refusal(f"expert {number} differs from one of a token's choices to the next", why=_SHAPE)
+        experts.setdefault(number, mine[0])
+    return experts
+
+
+def _alike(a: Term, b: Term) -> bool:
+    """Whether two terms are the same layers on the same tokens."""
+    if a is b:
+        return True
+    if type(a.op) is not type(b.op) or not isinstance(a.op, Linear | Activation):
+        return False
+    fields = [field.name for field in dataclasses.fields(a.op)]
+    same = all(np.array_equal(getattr(a.op, name), getattr(b.op, name)) for name in fields)
+    return same and all(_alike(x, y) for x, y in zip(a.inputs, b.inputs, strict=True))
 
 
 def _layers(experts: list[Term], count: int, numbers: list[int]) -> tuple[Term, str, Any, Any]:

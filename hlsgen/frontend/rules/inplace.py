@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from hlsgen.frontend.read.export import GETITEM, Call, Export, Ref, uses
+from hlsgen.frontend.read.export import GETITEM, Export, Ref, uses
 from hlsgen.frontend.rules.constants import is_inplace
 from hlsgen.frontend.rules.rule import rewrite
 from hlsgen.frontend.rules.terms import Refusal
@@ -15,8 +15,20 @@ from hlsgen.frontend.rules.views import SAME, VIEWS
 _FIX = "write x = x + y instead of x += y, and inplace=False"
 
 
-def _shares(call: Call) -> bool:
-    return call.target == GETITEM or call.target in VIEWS or call.target in SAME or is_inplace(call.target)
+def _sharing(export: Export) -> set[str]:
+    """Names of the calls whose results are, or are parts of, their first argument.
+
+    Results of a call that makes several new ones, such as topk, share nothing.
+    """
+    split = {call.name for call in export.calls if call.target in VIEWS}
+    return {
+        call.name
+        for call in export.calls
+        if call.target in VIEWS
+        or call.target in SAME
+        or is_inplace(call.target)
+        or (call.target == GETITEM and getattr(call.args[0], "name", "") in split)
+    }
 
 
 def _computed(export: Export) -> set[str]:
@@ -31,10 +43,10 @@ def _computed(export: Export) -> set[str]:
 def constant_writes(export: Export) -> set[str]:
     """In-place calls among constants that forward itself makes: folding executes them as they stand."""
     changeable = {call.name for call in export.calls} - _computed(export)
-    outside = set(export.constants)
+    outside, sharing = set(export.constants), _sharing(export)
     for call in export.calls:
         first = call.args[0] if call.args else None
-        if isinstance(first, Ref) and first.name in outside and _shares(call):
+        if isinstance(first, Ref) and first.name in outside and call.name in sharing:
             outside.add(call.name)
     return {call.name for call in export.calls if is_inplace(call.target)} & changeable - outside
 
@@ -45,7 +57,7 @@ def renamed(export: Export) -> Export:
 
     Only where nothing is a view of what is written: `total += y` is then `total = total + y`.
     """
-    folded = constant_writes(export)
+    folded, sharing = constant_writes(export), _sharing(export)
     storage: dict[str, str] = {}
     kept = {*export.constants, *(getattr(item, "name", "") for item in export.inputs)}
     viewed: set[str] = set()
@@ -64,7 +76,7 @@ def renamed(export: Export) -> Export:
         before = first.name if isinstance(first, Ref) else ""
         kwargs = {key: current(item) for key, item in call.kwargs.items()}
         calls.append(dataclasses.replace(call, args=tuple(map(current, call.args)), kwargs=kwargs))
-        if not before or not _shares(call) or call.name in folded:
+        if not before or call.name not in sharing or call.name in folded:
             continue
         root = storage.get(before, before)
         if is_inplace(call.target) and call.target not in VIEWS and root not in viewed and root not in kept:
@@ -79,7 +91,7 @@ def renamed(export: Export) -> Export:
 
 def overwritten(export: Export) -> dict[str, Refusal]:
     """In-place calls that can't be read as if they made a new value, by name."""
-    folded = constant_writes(export)
+    folded, sharing = constant_writes(export), _sharing(export)
     storage = {name: name for name in (*export.constants, *(getattr(i, "name", "") for i in export.inputs))}
     outside = set(storage)
     last_use: dict[str, int] = {}
@@ -93,7 +105,7 @@ def overwritten(export: Export) -> dict[str, Refusal]:
     members: dict[str, list[str]] = {name: [name] for name in storage}
     for position, call in enumerate(export.calls):
         first = call.args[0] if call.args else None
-        root = storage.get(first.name, "") if isinstance(first, Ref) and _shares(call) else ""
+        root = storage.get(first.name, "") if isinstance(first, Ref) and call.name in sharing else ""
         root = root or call.name
         if is_inplace(call.target) and call.name not in folded:
             if root in outside:

@@ -21,6 +21,7 @@ from hlsgen.frontend.rules.architecture import named
 from hlsgen.frontend.rules.constants import fold, foldable, functional, is_check
 from hlsgen.frontend.rules.decompose import decomposable, parts
 from hlsgen.frontend.rules.dense_experts import OPERATOR
+from hlsgen.frontend.rules.dispatch import Picked
 from hlsgen.frontend.rules.inplace import constant_writes, overwritten
 from hlsgen.frontend.rules.results import POISON, Reading, Results
 from hlsgen.frontend.rules.routing import THREE_WAYS
@@ -127,6 +128,8 @@ class Reader:
             named(Site(call, refusal.what, self.neighbours, dict(self.values)), refusal)
         )
         self._block(call)
+        if refusal.instead is not None:
+            self.values[call.name] = refusal.instead
         self.reading.status[call.name] = REFUSED
 
     def _block(self, call: Call) -> None:
@@ -275,7 +278,7 @@ def _constant(value: Value) -> torch.Tensor:
 
 def _has_value(arguments: Sequence[Any]) -> bool:
     for item in arguments:
-        if isinstance(item, Value) or (isinstance(item, list | tuple) and _has_value(item)):
+        if isinstance(item, Value | Picked) or (isinstance(item, list | tuple) and _has_value(item)):
             return True
     return False
 

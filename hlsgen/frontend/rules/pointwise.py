@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from hlsgen.frontend.rules.arrange import absorbed
-from hlsgen.frontend.rules.routing import Best, other
+from hlsgen.frontend.rules.routing import Best, Gates, of_hidden, other
 from hlsgen.frontend.rules.rule import CallSite, computed, rule
 from hlsgen.frontend.rules.scores import as_product
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Unknown, Value
@@ -132,6 +132,8 @@ def applied(at: CallSite, x: Any, text: str) -> Value:
         and x.scale == 1.0
     ):
         return other(at, x, "sigmoid")
+    if isinstance(x.term.op, Gates):
+        return of_hidden(at, x, text)
     found = root(at.terms, x)
     return emitted(at, found, _composed(_text(text), found.whole))
 
@@ -314,17 +316,3 @@ def softplus(at: CallSite, x: Any, beta: float = 1.0, threshold: float = 20.0) -
     inner = f"mul({float(beta)!r}, x)"
     soft = f"div(log1p(exp(min({inner}, {float(threshold)!r}))), {float(beta)!r})"
     return applied(at, x, f"where(gt({inner}, {float(threshold)!r}), x, {soft})")
-
-
-@rule("aten.where.self", "aten.where.ScalarOther", "aten.where.ScalarSelf", "aten.where.Scalar")
-def where(at: CallSite, condition: Any, x: Any, y: Any) -> Value:
-    """One of both where the condition is constant and the same everywhere, or a function of one layer."""
-    if isinstance(condition, torch.Tensor):
-        chosen = x if bool(condition.all()) else y if not bool(condition.any()) else None
-        if isinstance(chosen, Value):
-            other = y if chosen is x else x
-            shapes = [tuple(getattr(part, "shape", ())) for part in (condition, other)]
-            return chosen.expand(tuple(torch.broadcast_shapes(chosen.shape, *shapes)))
-    elif (found := together(at, "where", condition, x, y)) is not None:
-        return found
-    raise Refusal("a mask that hides something is not supported", why="every token attends to every token")

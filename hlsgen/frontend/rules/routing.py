@@ -6,7 +6,7 @@ All of them are terms that live only inside the front end: in the end a sum of g
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -15,7 +15,7 @@ from hlsgen.frontend.rules.rule import CallSite
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Value
 from hlsgen.frontend.rules.tokens import of_input, owners
 from hlsgen.ir import Op, Source, TensorType
-from hlsgen.ops import Activation, Linear
+from hlsgen.ops import Activation, Add, Linear
 from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
 
 THREE_WAYS = (
@@ -54,7 +54,10 @@ class Index(Routing):
 
 @dataclass(frozen=True)
 class Mask(Routing):
-    """[T, k, E]: the gates at the chosen experts, zero elsewhere; convention `one`: ones."""
+    """[T, k, E]: the gates at the chosen experts, zero elsewhere; convention `one`: ones.
+
+    A slot is one of a token's k choices.
+    """
 
     k: int
     convention: str
@@ -62,7 +65,10 @@ class Mask(Routing):
 
 @dataclass(frozen=True)
 class Gates(Routing):
-    """[T, E]: the gates, zero where an expert was not chosen; convention `one`: ones."""
+    """[T, E]: the gates, zero where an expert was not chosen; convention `one`: ones.
+
+    Convention `hidden`: the logits, minus infinity where an expert was not chosen.
+    """
 
     k: int
     convention: str
@@ -87,41 +93,44 @@ class Among(FloatOp):
     reads: ClassVar[tuple[Input, ...]] = (Input(None), Input(None))
     gives: ClassVar[tuple[Kind, ...]] = ()
 
-    def __init__(self, k: int, expert: int) -> None:
-        """The choice, and whose tokens they are."""
-        self.k, self.expert = k, expert
+    def __init__(self, k: int, expert: int, slot: int | None) -> None:
+        """The choice, whose tokens they are, and by which of their choices; None: by any."""
+        self.k, self.expert, self.slot = k, expert, slot
 
     def infer(self, *types: TensorType) -> TensorType:
         return types[0]
 
 
-@dataclass(frozen=True)
-class Picked:
-    """Where an expert was chosen: the tokens, or which of their choices it was."""
-
-    logits: Term
-    k: int
-    expert: int
-    tokens: bool
-
-
 class Gated(FloatOp):
-    """An expert's results [T, N] times its gate: inputs are the expert and the dense gates."""
+    """An expert's results [T, N] times its gate: inputs are the expert and the dense gates.
+
+    `slot`: with the gates of one of the k choices only, a `Mask`.
+    """
 
     part: ClassVar[Part] = Part.MIXTURE
     reads: ClassVar[tuple[Input, ...]] = (Input(Kind.WIDE), Input(None))
     gives: ClassVar[tuple[Kind, ...]] = ()
 
-    def __init__(self, expert: int) -> None:
+    def __init__(self, expert: int, slot: int | None = None) -> None:
         """Which column of the gates it is."""
-        self.expert = expert
+        self.expert, self.slot = expert, slot
 
     def infer(self, *types: TensorType) -> TensorType:
         return types[0]
 
 
-RENORMALISED = {"softmax_all": "renormalised", "softmax_topk": "softmax_topk", "renormalised": "renormalised"}
+SIGMOIDS_OVER_SUM = "sigmoids over their sum"
+"""The softmax over the chosen of the logits' log-sigmoid: `gated.combined` makes it so."""
+RENORMALISED = {
+    "softmax_all": "renormalised",
+    "softmax_topk": "softmax_topk",
+    "renormalised": "renormalised",
+    "sigmoid": SIGMOIDS_OVER_SUM,
+    SIGMOIDS_OVER_SUM: SIGMOIDS_OVER_SUM,
+}
 """Convention -> that of the gates over their sum."""
+OF_HIDDEN = {"softmax": "softmax_topk", "sigmoid": "sigmoid"}
+"""Function -> convention of gates that it makes of logits which are minus infinity but at the chosen."""
 
 
 def made(terms: Terms, op: Routing, logits: Term, shape: tuple[int, ...], source: Source) -> Term:
@@ -150,7 +159,8 @@ def logits_of(value: Value) -> tuple[Term, str] | None:
 
 def chosen(at: CallSite, value: Value, k: int) -> tuple[Value, Value]:
     """Gates and indices [..., k] of the k best; raises `Refusal`."""
-    found = logits_of(value)
+    offset = value.offset
+    found = logits_of(Value(value.term, value.ids, value.scale))
     if found is None or (found[1] != "softmax_all" and value.factor() != 1.0):
         raise Refusal(
             "the largest elements are chosen of what is no router's result",
@@ -162,7 +172,18 @@ def chosen(at: CallSite, value: Value, k: int) -> tuple[Value, Value]:
     gates = made(at.terms, Best(k, convention), logits, shape, at.call.source)
     index = made(at.terms, Index(k), logits, shape, at.call.source)
     result = (*value.shape[:-1], k)
-    return at.terms.value(gates, result).scaled(value.factor()), at.terms.value(index, result)
+    best = at.terms.value(gates, result).scaled(value.factor()), at.terms.value(index, result)
+    if offset is None:
+        return best
+    first = offset.flatten()[0]
+    if bool((offset == first).all()):  # the same for all: no other order
+        return best[0].plus(first), best[1]
+    raise Refusal(
+        "the experts are chosen by biased scores",
+        why="the machine chooses the largest logits, and has no other order",
+        fix="choose by the scores that the gates are made of; train with a loss that balances the experts",
+        instead=best,
+    )
 
 
 def other(at: CallSite, value: Value, convention: str) -> Value:
@@ -172,6 +193,17 @@ def other(at: CallSite, value: Value, convention: str) -> Value:
         raise Refusal("gates are needed here")
     new = made(at.terms, type(op)(op.k, convention), value.term.inputs[0], value.term.shape, at.call.source)
     return Value(new, value.ids)
+
+
+def of_hidden(at: CallSite, value: Value, function: str) -> Value:
+    """Gates of logits that are minus infinity but at the chosen; raises `Refusal`."""
+    op = value.term.op
+    plain = isinstance(op, Gates) and op.convention == "hidden" and value.offset is None
+    if not plain or value.factor() != 1.0 or function not in OF_HIDDEN:
+        raise Refusal(
+            "gates go through a function", why="the machine weighs each expert's result by its gate"
+        )
+    return other(at, value, OF_HIDDEN[function])
 
 
 def over_total(at: CallSite, gates: Any, total: Any) -> Value | None:
@@ -243,8 +275,10 @@ def product(at: CallSite, x: Value, y: Value) -> Value | None:
     shape = tuple(torch.broadcast_shapes(x.shape, y.shape))
     for left, right in ((x, y), (y, x)):
         found = _masked(at, left.expand(shape), right.expand(shape))
-        if found is None and isinstance(right.term.op, Gates) and not isinstance(left.term.op, Routing):
-            found = _gated(at, left.expand(shape), right.expand(shape))
+        if found is None and isinstance(right.term.op, Routing) and not isinstance(left.term.op, Routing):
+            found = _late(at, left.expand(shape), right.expand(shape))
+            if found is None and isinstance(right.term.op, Gates | Mask):
+                found = _gated(at, left.expand(shape), right.expand(shape))
         if found is not None:
             return found
     return None
@@ -285,78 +319,53 @@ def _gated(at: CallSite, value: Value, gates: Value) -> Value:
 
 
 def _one(at: CallSite, term: Term, ids: torch.Tensor, gates: torch.Tensor, dense: Term) -> Term:
-    experts = dense.shape[-1]
-    expert = int(gates[0]) % experts
-    rows = torch.equal(ids // term.shape[-1], gates // experts)
-    if not rows or not bool((gates % experts == expert).all()):
+    experts, slots = dense.shape[-1], dense.op.k if isinstance(dense.op, Mask) else 1
+    first = int(gates[0]) % (slots * experts)
+    rows = torch.equal(ids // term.shape[-1], gates // (slots * experts))
+    if not rows or not bool((gates % (slots * experts) == first).all()):
         raise Refusal(
             "results are multiplied by gates of other tokens or experts",
             why="a mixture adds up each expert's result times that expert's gate, token by token",
         )
-    key = ("gated", term, dense, expert)
-    return at.terms.cached(key, lambda: at.terms.make(Gated(expert), (term, dense), term.name, term.source))
+    slot, expert = divmod(first, experts) if isinstance(dense.op, Mask) else (None, first)
+    return gated(at, term, dense, expert, slot)
 
 
-def picked(mask: Value) -> tuple[Picked, Picked]:
-    """The tokens and the choices at which a mask of one expert has ones; raises `Refusal`."""
-    op, term = mask.term.op, mask.term
-    experts = term.inputs[0].shape[-1]
-    if isinstance(op, Mask | Gates) and op.convention == "one" and mask.offset is None:
-        expert = int(mask.ids.flatten()[0]) % experts
-        count = term.shape[0] * op.k
-        if torch.equal(mask.ids.flatten(), torch.arange(count) * experts + expert) and len(mask.shape) == 2:
-            logits = term.inputs[0]
-            return Picked(logits, op.k, expert, True), Picked(logits, op.k, expert, False)
-    raise Refusal(
-        "positions are searched by what the image holds",
-        why="hardware runs one fixed program for every image",
-        fix=THREE_WAYS,
+def gated(at: CallSite, term: Term, dense: Term, expert: int, slot: int | None) -> Term:
+    """An expert times its gate, the same for equal requests."""
+    key = ("gated", term, dense, expert, slot)
+    return at.terms.cached(
+        key, lambda: at.terms.make(Gated(expert, slot), (term, dense), term.name, term.source)
     )
 
 
-def at_picked(at: CallSite, value: Value, indices: list[Any]) -> Value:
-    """An expert's tokens, or its gates for them; raises `Refusal`."""
-    where = [item for item in indices if item is not None]
-    first = where[0]
-    if len(where) == 1 and first.tokens and len(value.shape) == 2:
-        term = at.settle(value)
-        key = ("among", term, first)
-        among = at.terms.cached(
-            key,
-            lambda: at.terms.make(
-                Among(first.k, first.expert), (term, first.logits), term.name, at.call.source
-            ),
-        )
-        return at.terms.value(among, value.shape)
-    op = value.term.op
-    same = len(where) == 2 and first.tokens and where[1] == replace(first, tokens=False)
-    if not (same and isinstance(op, Best) and op.k == first.k and value.term.inputs[0] is first.logits):
-        raise Refusal("elements are chosen by what the image holds")
-    if not whole(value) or value.shape[:2] != value.term.shape:
-        raise Refusal("the chosen gates are not all of them, in order")
-    tokens, experts = first.logits.shape
-    dense = made(at.terms, Gates(op.k, op.convention), first.logits, first.logits.shape, at.call.source)
-    ids = torch.arange(tokens) * experts + first.expert
-    return Value(dense, ids.reshape(tokens, *value.shape[2:]), value.factor())
+def _late(at: CallSite, value: Value, gates: Value) -> Value | None:
+    """Experts that were chosen but not weighed yet, times the gates of that choice; None: something else."""
+    by, owner = gates.term.op, value.term
+    if not isinstance(by, Best) or gates.offset is not None or value.offset is not None:
+        return None
+    if isinstance(owner.op, Routing | Join) or not torch.equal(value.ids.flatten(), torch.arange(owner.size)):
+        return None
+    rows, width = gates.ids.flatten(), owner.shape[-1]
+    slot = int(rows[0]) % by.k
+    if not torch.equal(rows, torch.arange(owner.shape[0]).repeat_interleave(width) * by.k + slot):
+        return None
+    term = _weighed(at, owner, gates.term, None if by.k == 1 else slot)
+    return None if term is None else Value(term, value.ids, value.scale).scaled(gates.factor())
 
 
-def everywhere(at: CallSite, value: Value, where: Picked) -> Value:
-    """What an expert gives for its tokens, times its gates, as if all tokens were its own."""
-
-    def again(term: Term) -> Term:
-        op = term.op
-        if isinstance(op, Among):
-            if (op.k, op.expert, term.inputs[1]) != (where.k, where.expert, where.logits):
-                raise Refusal("results are added to the tokens of another expert")
-            return term.inputs[0]
-        if not isinstance(op, Linear | Activation | Gated):
-            raise Refusal("an expert's results are added without its gate, or for all tokens")
-        return at.terms.make(op, (again(term.inputs[0]), *term.inputs[1:]), term.name, term.source)
-
-    op = value.term.op
-    gates = value.term.inputs[1].op if isinstance(op, Gated) else None
-    if not isinstance(op, Gated) or not isinstance(gates, Gates):
-        raise Refusal("an expert's results are added without its gate")
-    if (gates.k, op.expert, value.term.inputs[1].inputs[0]) != (where.k, where.expert, where.logits):
-        raise Refusal("an expert's results are multiplied by the gates of another")
-    return replace(value, term=again(value.term))
+def _weighed(at: CallSite, term: Term, gates: Term, slot: int | None) -> Term | None:
+    """A sum of chosen experts, each with its gate; None where it is something else."""
+    op, by = term.op, gates.op
+    if isinstance(op, Add):
+        parts = [_weighed(at, part, gates, slot) for part in term.inputs]
+        return None if None in parts else at.terms.make(op, tuple(parts), term.name, term.source)  # type: ignore[arg-type]
+    dense = term.inputs[1] if isinstance(op, Gated) else None
+    if dense is None or not isinstance(op, Gated) or not isinstance(by, Best):
+        return None
+    kind = dense.op
+    alike = isinstance(kind, Gates | Mask) and kind.convention == "one" and kind.k == by.k
+    if not alike or dense.inputs != gates.inputs or op.slot != slot or by.convention == "logits":
+        return None
+    new = made(at.terms, type(kind)(by.k, by.convention), dense.inputs[0], dense.shape, term.source)  # type: ignore[arg-type]
+    return gated(at, term.inputs[0], new, op.expert, slot)

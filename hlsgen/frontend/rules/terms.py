@@ -35,12 +35,15 @@ class Refusal(HlsgenError):
         *,
         intrinsic: bool = False,
         source: Source | None = None,
+        instead: object = None,
     ) -> None:
         """Take the parts of a `Problem`; its place is `source`, or that of the call at hand.
 
-        `intrinsic`: true whatever the inputs are, so it also counts behind another problem.
+        `intrinsic`: true whatever the inputs are, so it also counts behind another problem. `instead`: what
+        the call would give without what is refused; the reader goes on with it.
         """
         super().__init__(what)
+        self.instead = instead
         self.source = source
         self.what, self.why, self.fix, self.intrinsic = what, why, fix, intrinsic
 

@@ -154,10 +154,43 @@ class NotRenormalised(Mixed):
         return gates / chances.topk(K + 1)[0].sum(-1, keepdim=True), index
 
 
-class SigmoidOverSum(Mixed):
-    def choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        gates, index = self.router(x).sigmoid().topk(K)
-        return gates / gates.sum(-1, keepdim=True), index
+class TwoOrders(Mixed):
+    """Tokens sorted by token, gates by choice: they do not go together."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        rows = x.reshape(-1, WIDTH)
+        gates, index = self.choose(rows)
+        total = torch.zeros_like(rows)
+        for number, expert in enumerate(self.experts):
+            token, _ = torch.where(index == number)
+            by_slot, by_token = torch.where((index == number).T)
+            torch._check(by_token.shape[0] == token.shape[0])
+            total = total.index_add(0, token, expert(rows[token]) * gates[by_token, by_slot, None])
+        return total.reshape(x.shape)
+
+
+class PutOver(Mixed):
+    """The results of a token's second expert take the place of those of its first."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        rows = x.reshape(-1, WIDTH)
+        gates, index = self.choose(rows)
+        total = torch.zeros_like(rows)
+        for number, expert in enumerate(self.experts):
+            token, slot = torch.where(index == number)
+            total[token] = expert(rows[token]) * gates[token, slot, None]
+        return total.reshape(x.shape)
+
+
+class OneChoice(Mixed):
+    """Only the first of a token's two choices is added."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        gates, index = self.choose(x)
+        total = torch.zeros_like(x)
+        for number, expert in enumerate(self.experts):
+            total = total + ((index[..., 0] == number) * gates[..., 0])[..., None] * expert(x)
+        return total
 
 
 class Corrected(Mixed):
@@ -251,14 +284,16 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "huge": (Huge, "aten.zeros.default must make tensors of at most"),
     "of_the_image": (OfTheImage, "aten.item.default is not supported"),
     "not_renormalised": (NotRenormalised, "division by an activation is not supported"),
-    "sigmoid_over_sum": (SigmoidOverSum, "gates by sigmoid are divided by their sum"),
-    "corrected": (Corrected, "the largest elements are chosen of what is no router's result"),
+    "corrected": (Corrected, "the experts are chosen by biased scores"),
+    "two_orders": (TwoOrders, "the tokens of an expert are searched in two orders"),
+    "put_over": (PutOver, "an expert's results are put where others may be"),
+    "one_choice_of_two": (OneChoice, "expert 0 differs from one of a token's choices"),
     "first_of_two": (FirstOfTwo, "what is scattered are not the gates of chosen experts"),
     "softmax_of_one": (SoftmaxOfOne, "the softmax must be over all chosen logits"),
     "other_axis": (OtherAxis, "the best experts must be the largest along the last axis"),
     "other_expert": (OtherExpert, "results are multiplied by gates of other tokens or experts"),
     "twice": (Twice, "expert 0 is added twice"),
-    "ungated": (Ungated, "an expert's results are added without its gate"),
+    "ungated": (Ungated, "experts are multiplied by what are no gates"),
     "several_slopes": (
         lambda: Activated(nn.PReLU(7)),
         "PReLU must have one slope for all channels",

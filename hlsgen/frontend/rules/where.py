@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rule for `torch.where`: a constant choice, a function of one layer's elements, a token's own expert."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from hlsgen.frontend.rules.affine import add
+from hlsgen.frontend.rules.dispatch import apart
+from hlsgen.frontend.rules.pointwise import together
+from hlsgen.frontend.rules.routing import Gates, product
+from hlsgen.frontend.rules.rule import CallSite, computed, rule
+from hlsgen.frontend.rules.terms import Refusal, Value
+
+
+@rule("aten.where.self", "aten.where.ScalarOther", "aten.where.ScalarSelf", "aten.where.Scalar")
+def where(at: CallSite, condition: Any, x: Any, y: Any) -> Value:
+    """One of both where the condition is constant and the same everywhere, or a function of one layer."""
+    if isinstance(condition, torch.Tensor):
+        chosen = x if bool(condition.all()) else y if not bool(condition.any()) else None
+        if isinstance(chosen, Value):
+            other = y if chosen is x else x
+            shapes = [tuple(getattr(part, "shape", ())) for part in (condition, other)]
+            return chosen.expand(tuple(torch.broadcast_shapes(chosen.shape, *shapes)))
+    elif isinstance(condition, Value) and isinstance(condition.term.op, Gates):
+        return _of_expert(at, condition, computed(x, "an expert's result"), y)
+    elif (found := together(at, "where", condition, x, y)) is not None:
+        return found
+    raise Refusal("a mask that hides something is not supported", why="every token attends to every token")
+
+
+def _of_expert(at: CallSite, mask: Value, results: Value, total: Any) -> Value:
+    """A sum over experts with the results of one more, at the tokens that chose it; raises `Refusal`."""
+    total = torch.as_tensor(total) if not isinstance(total, Value) else total
+    mine = product(at, mask, results)
+    if mine is None or not apart(total, mine.term):
+        raise Refusal("an expert's results are put where others may be")
+    return add(at, total, mine)
