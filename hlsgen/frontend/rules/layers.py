@@ -10,6 +10,7 @@ import torch
 
 from hlsgen.frontend.rules.affine import add
 from hlsgen.frontend.rules.arrange import matrix
+from hlsgen.frontend.rules.parts import parts
 from hlsgen.frontend.rules.patches import embedded, image_linear
 from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rule
 from hlsgen.frontend.rules.talking import Mixed, mixed
@@ -29,6 +30,10 @@ def linear(at: CallSite, x: Any, weight: Any, bias: Any = None) -> Value:
         return heads
     if isinstance(x.term.op, Join) and apart(matrix(x)) is None:
         return _of_joined(at, x, weight, bias)
+    if (found := parts(matrix(x))) is not None:
+        repeated = None if bias is None else bias.repeat(found.count)
+        result = found.apart(linear(at, found.rows, found.weight(weight), repeated))
+        return result.map(lambda ids: ids.reshape(*x.shape[:-1], len(weight)))
     if x.term.is_embedding and (found := _of_patches(at, x, weight, bias)) is not None:
         return found
     found = operand(at.terms, x)

@@ -64,3 +64,88 @@ def test_an_image_in_another_order_is_refused() -> None:
 
     with pytest.raises(UnsupportedModel, match="must read the image as it is"):
         capture(Flipped(3, 2, 1).eval(), torch.randn(1, 3, 14, 13))
+
+
+class Within(nn.Module):
+    """Patches, a norm, a function of the tokens, the mean, the classes."""
+
+    def __init__(self, function: nn.Module, width: int) -> None:
+        super().__init__()
+        self.conv, self.norm, self.function = nn.Conv2d(3, 24, 4, 4), nn.LayerNorm(24), function
+        self.head = nn.Linear(width, 5)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.norm(self.conv(image).flatten(2).transpose(1, 2))
+        return self.head(self.function(x).mean(dim=1))
+
+
+class OfTokens(nn.Module):
+    """A convolution of each token as an image."""
+
+    def __init__(self, conv: nn.Module, *sizes: int) -> None:
+        super().__init__()
+        self.conv, self.sizes = conv, sizes
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x.reshape(-1, *self.sizes)).reshape(len(x), x.shape[1], -1)
+
+
+class OfGrid(nn.Module):
+    """A depthwise convolution of the grid of tokens."""
+
+    def __init__(self, alike: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(24, 24, 3, padding=1, groups=24)
+        if alike:
+            with torch.no_grad():
+                self.conv.weight.copy_(self.conv.weight[:1].expand_as(self.conv.weight))
+
+    def forward(self, x: Tensor) -> Tensor:
+        grid = x.transpose(1, 2).reshape(len(x), -1, 4, 4)
+        return self.conv(grid).flatten(2).transpose(1, 2)
+
+
+class OfHeads(nn.Module):
+    """One linear layer for all heads, the heads before the tokens or behind them."""
+
+    def __init__(self, first: bool) -> None:
+        super().__init__()
+        self.layer, self.first = nn.Linear(8, 6), first
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = x.reshape(len(x), x.shape[1], 3, 8)
+        if self.first:
+            return self.layer(parts.transpose(1, 2)).transpose(1, 2).flatten(2)
+        return self.layer(parts).flatten(2)
+
+
+WITHIN = {
+    "valid": (lambda: OfTokens(nn.Conv2d(1, 1, (2, 3)), 1, 4, 6), 12),
+    "padded": (lambda: OfTokens(nn.Conv2d(2, 3, 3, padding=(1, 2), bias=False), 2, 3, 4), 54),
+    "same": (lambda: OfTokens(nn.Conv1d(2, 2, 4, padding="same"), 2, 12), 24),
+    "strided": (lambda: OfTokens(nn.Conv2d(1, 4, 2, stride=(2, 3)), 1, 4, 6), 16),
+    "dilated": (lambda: OfTokens(nn.Conv1d(4, 8, 2, dilation=3, groups=2), 4, 6), 24),
+    "grouped": (lambda: OfTokens(nn.Conv1d(24, 48, 1, groups=4), 24, 1), 48),
+    "cube": (lambda: OfTokens(nn.Conv3d(1, 2, 2), 1, 2, 3, 4), 12),
+    "heads": (lambda: OfHeads(first=False), 18),
+    "heads first": (lambda: OfHeads(first=True), 18),
+    "one kernel on the grid": (lambda: OfGrid(alike=True), 24),
+}
+
+
+@pytest.mark.parametrize("name", WITHIN)
+def test_tokens_may_be_images_or_have_parts(name: str) -> None:
+    torch.manual_seed(4)
+    make, width = WITHIN[name]
+    model, images = Within(make(), width).eval(), torch.randn(2, 3, 16, 16)
+    graph = capture(model, images[:1])
+    found = evaluate(graph, images.double().numpy())[graph.output]
+    with torch.no_grad():
+        wanted = model.double()(images.double()).numpy()
+    np.testing.assert_allclose(found.reshape(wanted.shape), wanted, rtol=1e-6, atol=1e-7)
+    assert wanted.std(0).min() > 1e-3
+
+
+def test_a_kernel_for_each_channel_of_the_grid_is_refused() -> None:
+    with pytest.raises(UnsupportedModel, match="depthwise convolution: convolution stride must be"):
+        capture(Within(OfGrid(alike=False), 24).eval(), torch.randn(1, 3, 16, 16))
