@@ -13,6 +13,7 @@ from hlsgen.lower.constants import (
     block_constants,
     pack_addends,
     pack_grouped,
+    pack_mixed,
     pack_weights,
     product_constants,
 )
@@ -20,7 +21,7 @@ from hlsgen.lower.image import patch_fields
 from hlsgen.lower.interleave import ADDEND_DISTANCE, ExpertTables
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.refuse import must_be
-from hlsgen.lower.shape import Shape, linear_shape, source_layout
+from hlsgen.lower.shape import Shape, linear_shape, mixed_shape, source_layout
 from hlsgen.lower.size import ArrayShape, Sweeps, cut, head_units
 from hlsgen.lower.step import AttentionStep, LinearStep, Step
 from hlsgen.lower.views import attention_views, linear_views
@@ -36,6 +37,7 @@ from hlsgen.ops import (
     IntegerLinear,
     IntegerMatmul,
     IntegerMean,
+    IntegerMixedScores,
     IntegerRMSNorm,
     IntegerScores,
     IntegerTable,
@@ -133,6 +135,7 @@ class CommandBuilder:
         if following and isinstance(following[0], AttentionStep):
             self._exp_table(following[0], index + 1)
         fields |= self._factors(step, result)
+        fields |= shape.walk.fields if shape.walk else {}
         self._weights(step, source, result, shape)
         copies = shape.parts > 1 and step.parts == 1
         self.views += linear_views(step, index, None if copies else source, result, self._graph)
@@ -177,6 +180,8 @@ class CommandBuilder:
             return Sweeps(count=shape.parts, blocks=shape.blocks // shape.parts, extra=0)
         if self._parameters.streamed and step.target in (Target.KEYS, Target.VALUES):
             return Sweeps(count=step.heads, blocks=result.head_words, extra=0)
+        if shape.walk:
+            return Sweeps(count=1, blocks=shape.blocks, extra=0)
         return cut(result.words, shape.k_steps, self._parameters.ring_words)
 
     def _rows_fields(self, step: LinearStep, rows: int) -> dict[str, Any]:
@@ -311,58 +316,77 @@ class CommandBuilder:
 
     def _attention(self, step: AttentionStep) -> Command:
         index, p = len(self._commands), self._parameters
-        scores, context = step.scores.op, step.context.op
-        if not isinstance(scores, IntegerScores) or not isinstance(context, IntegerContext):
-            raise UnsupportedModel(f"{step.context.name}: must be an attention context")
-        heads, queries, keys = step.scores.type.shape
+        context, (heads, queries, keys) = step.context.op, step.scores.type.shape
+        if not isinstance(context, IntegerContext):
+            raise must_be(step.context, "an attention context")
         if step.scores.type.bits != p.logit_bits:
             raise UnsupportedModel(f"{step.scores.name}: all logits must have {p.logit_bits} bits")
-        query, key, value = *step.scores.inputs, step.context.inputs[1]
-        words, value_words = (self._layouts[name].head_words for name in (query, value))
-        steps = words * p.columns // p.depth
+        query, result = self._layouts[step.query], self._layouts[step.result]
+        self.views += attention_views(step, index, query, result)
+        value_words = self._layouts[step.values].head_words
         exp_steps, tiles = ceil_div(keys, p.depth), ceil_div(queries, p.rows)
-        self.views += attention_views(step, index, self._layouts[query], self._layouts[step.result])
-        span = min(self._array.span, tiles) or tiles
+        fields = self._scores(step, query) if step.keys else self._mixed(step, query)
         return Command(
             load=Load.ATTENTION,
-            product=Product.ATTENTION,
             drain=Drain.ATTENTION,
             target=Target.FEATURES,
             depends=Depends.TILE,
-            depends_on=self._producer[query],
-            operand_depends_on=max(self._producer[key], self._producer[value]),
+            depends_on=self._producer[step.query],
+            operand_depends_on=max(self._producer[name] for name in step.operands),
             exp_bank=self._exp_banks[step.exp.name],
             tiles=tiles,
             tail_rows=queries - (tiles - 1) * p.rows,
-            k_words=words,
-            k_steps=steps,
             blocks=ceil_div(keys, p.columns),
-            source=self._regions[query].base,
-            source_stride=self._layouts[query].words,
+            source=self._regions[step.query].base,
+            source_stride=query.words,
             target_base=self._regions[step.result].base,
-            target_stride=self._layouts[step.result].words,
+            target_stride=result.words,
             heads=heads,
             keys=keys,
-            outer_source=words,
             head_words=value_words,
-            head_stride=ceil_div(keys, p.columns) * words,
             value_stride=exp_steps * value_words,
+            shared=step.shared,
             exp_words=ceil_div(exp_steps * p.depth, p.columns),
             exp_steps=exp_steps,
-            logit_multiplier=scores.multiplier,
-            logit_shift=scores.shift,
             context_multiplier=context.multiplier,
             context_shift=context.shift,
-            span=span if p.streamed else 0,
-            readings=ceil_div(tiles, span) if p.streamed else 0,
-            head_units=head_units(self._array, keys, words) if p.streamed else 0,
+            **fields,
         )
+
+    def _scores(self, step: AttentionStep, query: Layout) -> dict[str, Any]:
+        """What scores of queries and keys need."""
+        p, words, scores = self._parameters, query.head_words, step.scores.op
+        if not isinstance(scores, IntegerScores):
+            raise must_be(step.scores, "attention scores")
+        _, queries, keys = step.scores.type.shape
+        tiles = ceil_div(queries, p.rows)
+        span = min(self._array.span, tiles) or tiles
+        return {
+            "product": Product.ATTENTION, "k_words": words, "k_steps": words * p.columns // p.depth,
+            "outer_source": words, "head_stride": ceil_div(keys, p.columns) * words,
+            "logit_multiplier": scores.multiplier, "logit_shift": scores.shift,
+            "span": span if p.streamed else 0, "readings": ceil_div(tiles, span) if p.streamed else 0,
+            "head_units": head_units(self._array, keys, words) if p.streamed else 0,
+        }  # fmt: skip
+
+    def _mixed(self, step: AttentionStep, maps: Layout) -> dict[str, Any]:
+        """What scores need that are mixed from maps: weights for each head, and which steps they are for."""
+        p, scores, shape = self._parameters, step.scores.op, mixed_shape(maps, self._array)
+        if not isinstance(scores, IntegerMixedScores):
+            raise must_be(step.scores, "scores that are mixed from maps")
+        heads = range(len(scores.weight))
+        self.weights.append(b"".join(pack_mixed(scores, head, maps, shape.walk, p) for head in heads))
+        fields = shape.walk.fields if shape.walk else {}
+        return fields | {
+            "product": Product.MAPS, "k_words": shape.k_words, "k_steps": shape.k_steps,
+            "logit_multiplier": scores.multiplier, "logit_shift": scores.shift,
+        }  # fmt: skip
 
 
 def drained(command: Command, p: MachineParameters) -> int:
     """Cycles in which DRAIN takes the command's results."""
     blocks = command.total_blocks
-    if command.product is Product.ATTENTION:
+    if command.product in (Product.ATTENTION, Product.MAPS):
         blocks = command.heads * (command.blocks + command.head_words)
     return blocks * ((command.tiles - 1) * p.row_groups(p.rows) + p.row_groups(command.tail_rows))
 

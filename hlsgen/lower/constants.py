@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.shape import Shape
+from hlsgen.lower.taps import Walk
 from hlsgen.machine.format.constants import NO_COMMAND, Item, item, pack_constants, word_bytes
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 from hlsgen.machine.format.program import OutputLayout
-from hlsgen.ops import IntegerGroupedLinear, IntegerLinear, IntegerMatmul
+from hlsgen.ops import IntegerGroupedLinear, IntegerLinear, IntegerMatmul, IntegerMixedScores
 
 
 def pack_weights(
@@ -25,10 +27,31 @@ def pack_weights(
         every[result.positions()] = np.diag(op.weight)
         parts = every.reshape(shape.parts, -1, 1) * np.eye(k_steps * depth, dtype=np.int8)
         return parts.reshape(result.words, columns, k_steps, depth).transpose(0, 2, 3, 1).tobytes()
+    if shape.walk:
+        k_steps = -(-source.elements // depth)
     padded = np.zeros((result.words * columns, k_steps * depth), np.int8)
     padded[np.ix_(result.positions(), source.positions())] = op.weight
     words = padded.reshape(result.words, columns, k_steps, depth).transpose(0, 2, 3, 1)
-    return words.tobytes()
+    return walked(words, shape.walk).tobytes()
+
+
+def walked(words: np.ndarray, walk: Walk | None) -> np.ndarray:
+    """Of the words of whole rows [blocks, steps, D, C] those that the blocks read."""
+    if walk is None:
+        return words
+    return np.stack([words[block, walk.read(block)] for block in range(len(words))])
+
+
+def pack_mixed(op: IntegerMixedScores, head: int, source: Layout, walk: Walk | None, p: Any) -> bytes:
+    """Ring words of a head's blocks of scores: each map's column c times the head's weight for the map."""
+    columns, depth = p.columns, p.depth
+    keys, blocks = source.head_size, ceil_div(source.head_size, columns)
+    steps = ceil_div(source.elements, depth)
+    padded = np.zeros((blocks * columns, steps * depth), np.int8)
+    places = source.positions().reshape(-1, keys)
+    for each, weight in zip(places, op.weight[head], strict=True):
+        padded[np.arange(keys), each] = weight
+    return walked(padded.reshape(blocks, columns, steps, depth).transpose(0, 2, 3, 1), walk).tobytes()
 
 
 def pack_grouped(

@@ -14,7 +14,7 @@ from hlsgen.lower.step import AttentionStep, LinearStep, Step
 from hlsgen.machine.format.commands import FIELD_BITS
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.format.program import Region
-from hlsgen.ops import IntegerScores, Patches
+from hlsgen.ops import IntegerMixedScores, IntegerScores, Patches
 
 MOST_ITEMS = (1 << 16) - 1
 """Column blocks whose constants one header of the constant stream counts."""
@@ -72,7 +72,7 @@ def check_products(steps: Sequence[Step], graph: Graph, array: ArrayShape) -> No
 
 def _even(step: AttentionStep, graph: Graph) -> bool:
     """Whether a head's keys are as wide as its values."""
-    return graph.type_of(step.scores.inputs[1]).shape[-1] == step.context.type.shape[-1]
+    return step.keys is not None and graph.type_of(step.keys).shape[-1] == step.context.type.shape[-1]
 
 
 def check_limits(
@@ -140,7 +140,7 @@ def _array(p: MachineParameters, row_words: int) -> Iterator[Problem]:
 
 
 def _scores(graph: Graph) -> list[Node]:
-    return [node for node in graph if isinstance(node.op, IntegerScores)]
+    return [node for node in graph if isinstance(node.op, IntegerScores | IntegerMixedScores)]
 
 
 def _model(graph: Graph) -> Iterator[Problem]:
@@ -148,7 +148,7 @@ def _model(graph: Graph) -> Iterator[Problem]:
     channels, high, width = graph.input_type.shape
     for node in graph:
         op, found = node.op, []
-        if isinstance(op, IntegerScores):
+        if isinstance(op, IntegerScores | IntegerMixedScores):
             found = [("heads", node.type.shape[0], "heads"), ("tokens", node.type.shape[2], "keys")]
         elif isinstance(op, Patches):
             height, across = op.patch

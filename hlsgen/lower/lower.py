@@ -8,6 +8,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from hlsgen.errors import UsageError
 from hlsgen.ir import Graph, Node
 from hlsgen.lower.allocate import Request, allocate, memory_words
@@ -18,7 +20,7 @@ from hlsgen.lower.interleave import interleave
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.limits import check_holds, check_limits, check_products
 from hlsgen.lower.order import order
-from hlsgen.lower.shape import is_diagonal, linear_shape, source_layout
+from hlsgen.lower.shape import is_diagonal, linear_shape, mixed_shape, source_layout
 from hlsgen.lower.size import (
     ArrayShape,
     accumulator_bits,
@@ -37,10 +39,14 @@ from hlsgen.ops import (
     IntegerGroupedLinear,
     IntegerLinear,
     IntegerMatmul,
+    IntegerMixedScores,
     IntegerScores,
     Patches,
 )
 from hlsgen.ops.matmul import product_shape
+
+SPARSE = 4
+"""A weight that has but one in so many elements is a mixture or a move: its zeros are no products."""
 
 
 @dataclass(frozen=True)
@@ -226,7 +232,7 @@ def place(steps: list[Step], layouts: dict[str, Layout], row_width: int = 1) -> 
 def reads(step: Step) -> list[str]:
     """Tensors a step reads from the residual and feature memories."""
     if isinstance(step, AttentionStep):
-        return [step.scores.inputs[0]]
+        return [step.query]
     return [name for name in (step.rows.region, step.addend) if name]
 
 
@@ -246,14 +252,21 @@ def size_machine(
         result = layouts[step.region]
         shape = linear_shape(step, array, source_layout(step, graph, layouts, array), result)
         shapes.append(shape)
-        if shape.weighted and shape.parts > 1:
+        if shape.walk:
+            whole.append((shape.blocks, shape.k_steps))
+        elif shape.weighted and shape.parts > 1:
             whole.append((shape.blocks // shape.parts, shape.k_steps))
         elif array.streamed and step.target in (Target.KEYS, Target.VALUES):
             whole.append((result.head_words, shape.k_steps))
     tile = max([shape.k_words for shape in shapes] or [1])
     for step in steps:
         if isinstance(step, AttentionStep):
-            tile = max(tile, layouts[step.scores.inputs[0]].head_words)
+            query = layouts[step.query]
+            tile = max(tile, query.head_words if step.keys else query.words)
+            if not step.keys:
+                mixed = mixed_shape(query, array)
+                shapes.append(mixed)
+                whole.append((mixed.blocks, mixed.k_steps))
             exp_steps = ceil_div(step.scores.type.shape[2], array.depth)
             tile = max(tile, ceil_div(exp_steps * array.depth, array.columns))
     return array.parameters(
@@ -265,7 +278,7 @@ def size_machine(
         image_words=input_layout(graph, array).words if uses_image(graph) else 1,
         accumulator_bits=accumulator,
         tasks=graph.tasks,
-        **step_needs(steps, graph, array, layouts),
+        **step_needs(steps, graph, array, layouts, walks=any(shape.walk for shape in shapes)),
     )
 
 
@@ -290,9 +303,10 @@ def _macs(node: Node, graph: Graph, prefix: Mapping[str, int]) -> int:
             return node.type.shape[0] * graph.type_of(node.inputs[0]).shape[-1] * node.type.shape[-1]
         case IntegerLinear(weight=weight) if is_diagonal(weight):
             return 0  # a copy
-        case IntegerLinear():
+        case IntegerLinear(weight=weight):
             rows = node.type.shape[0] - prefix.get(node.inputs[0], 0)
-            return rows * graph.type_of(node.inputs[0]).shape[-1] * node.type.shape[-1]
+            real = np.count_nonzero(weight)
+            return rows * (real if SPARSE * real < weight.size else weight.size)
         case IntegerGroupedLinear(weight=weight):
             return node.type.shape[0] * weight.size
         case IntegerMatmul():
@@ -301,6 +315,8 @@ def _macs(node: Node, graph: Graph, prefix: Mapping[str, int]) -> int:
         case IntegerScores():
             _, queries, keys = node.type.shape
             return queries * keys * graph.type_of(node.inputs[0]).shape[-1]
+        case IntegerMixedScores(weight=weight):
+            return math.prod(node.type.shape) * weight.shape[1]
         case IntegerContext():
             return node.type.shape[0] * graph.type_of(node.inputs[0]).shape[-1] * node.type.shape[1]
         case _:

@@ -35,7 +35,7 @@ def _after_sources(steps: list[Step]) -> list[Step]:
 def sources(step: Step) -> tuple[str, ...]:
     """The tensors that a step reads."""
     if isinstance(step, AttentionStep):
-        return (*step.scores.inputs, step.context.inputs[1])
+        return (step.query, *step.operands)
     factors = [step.factors.tensor] if step.factors else []
     return (step.rows.tensor, *([step.addend] if step.addend else []), *factors)
 
@@ -58,6 +58,5 @@ def _operands_last(steps: list[Step]) -> list[Step]:
 def _operands(step: Step, made: Iterable[str]) -> list[str]:
     """The tensors to be made right before a step, in order; `made`: all, in program order."""
     if isinstance(step, AttentionStep):
-        query, key, value = *step.scores.inputs, step.context.inputs[1]
-        return [*(name for name in made if name in (key, value)), query]
+        return [*(name for name in made if name in step.operands), step.query]
     return [step.factors.tensor] if step.factors else []

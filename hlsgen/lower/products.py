@@ -19,6 +19,7 @@ from hlsgen.ops import (
     IntegerGroupedLinear,
     IntegerLinear,
     IntegerMatmul,
+    IntegerMixedScores,
     IntegerScores,
 )
 from hlsgen.ops.matmul import product_shape
@@ -39,8 +40,10 @@ def product_place(node: Node, user: Node, graph: Graph) -> Place | None:
     match user.op:
         case IntegerScores(heads=heads):
             return Place(Target.FEATURES if left else Target.KEYS, heads)
-        case IntegerContext():
-            return Place(Target.VALUES, graph.type_of(user.inputs[0]).shape[0])
+        case IntegerContext(shared=shared):
+            return Place(Target.VALUES, graph.type_of(user.inputs[0]).shape[0] // (shared + 1))
+        case IntegerMixedScores(weight=weight):
+            return Place(Target.FEATURES, weight.shape[1], padded=False)
         case IntegerGroupedLinear(groups=groups):
             return Place(Target.FEATURES, groups)
         case IntegerNorm(heads=heads) if heads > 1:

@@ -14,6 +14,7 @@ from hlsgen.lower.image import patch_layout
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.size import ArrayShape
 from hlsgen.lower.step import Factors, LinearStep
+from hlsgen.lower.taps import Walk, find_walk
 from hlsgen.machine.format.commands import Load, Target
 from hlsgen.machine.format.parameters import ceil_div
 from hlsgen.ops import IntegerLinear
@@ -33,6 +34,8 @@ class Shape:
     weighted: bool = True
     parts: int = 1
     outer: int = 0
+    walk: Walk | None = None
+    """The parts of a row that blocks read; None: all of it. Such a command has one sweep."""
 
 
 def linear_shape(step: LinearStep, array: ArrayShape, source: Layout, result: Layout) -> Shape:
@@ -51,7 +54,49 @@ def linear_shape(step: LinearStep, array: ArrayShape, source: Layout, result: La
     elif count := diagonal_parts(step, array, source, result):
         elements, parts, outer = max(columns, depth), count, result.words // count
     words, steps = ceil_div(elements, columns), ceil_div(elements, depth)
-    return Shape(k_words=words, k_steps=steps, blocks=result.words, parts=parts, outer=outer)
+    walk = None if parts > 1 else linear_walk(step, array, source, result)
+    if walk:
+        steps = walk.steps
+    return Shape(k_words=words, k_steps=steps, blocks=result.words, parts=parts, outer=outer, walk=walk)
+
+
+def linear_walk(step: LinearStep, array: ArrayShape, source: Layout, result: Layout) -> Walk | None:
+    """The walk of a layer most of whose weights are zero; None: it has none, or one that gains little.
+
+    A block takes as many cycles as DRAIN takes for its results, however few steps it has.
+    """
+    op = step.linear.op
+    moves = array.streamed and step.target in (Target.KEYS, Target.VALUES)
+    if not isinstance(op, IntegerLinear) or step.expert or step.route or moves or not step.rows.region:
+        return None
+    if 2 * np.count_nonzero(op.weight) > op.weight.size:
+        return None
+    steps, groups = ceil_div(source.elements, array.depth), ceil_div(array.rows, array.row_width)
+    walk = find_walk(steps_in_use(op.weight, source, result, steps, array))
+    return walk if walk and max(steps, groups) > 2 * max(walk.steps, groups) else None
+
+
+def steps_in_use(
+    weight: np.ndarray, source: Layout, result: Layout, steps: int, array: ArrayShape
+) -> np.ndarray:
+    """Which steps of a row [blocks, steps] a block has a weight for that is not zero."""
+    outputs, inputs = np.nonzero(weight)
+    used = np.zeros((result.words, steps), bool)
+    block, step = result.positions() // array.columns, source.positions() // array.depth
+    used[block[outputs], step[inputs]] = True
+    return used
+
+
+def mixed_shape(source: Layout, array: ArrayShape) -> Shape:
+    """The sizes of a head of scores that are mixed from maps, which lie in `source` side by side."""
+    columns, steps = array.columns, ceil_div(source.elements, array.depth)
+    maps = source.positions().reshape(-1, source.head_size)
+    used = np.zeros((ceil_div(source.head_size, columns), steps), bool)
+    for each in maps:
+        used[np.arange(source.head_size) // columns, each // array.depth] = True
+    walk = find_walk(used)
+    k_steps = walk.steps if walk else steps
+    return Shape(k_words=source.words, k_steps=k_steps, blocks=len(used), walk=walk)
 
 
 def is_diagonal(weight: np.ndarray) -> bool:

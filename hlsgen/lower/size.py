@@ -19,7 +19,7 @@ LARGER = frozenset(
     {
         "tile_words", "residual_words", "feature_words", "image_words", "key_words", "value_words",
         "score_words", "ring_words", "constant_words", "accumulator_bits", "experts", "choices",
-        "queue_tokens", "workspace_units", "logit_bits", "rms_norms", "products",
+        "queue_tokens", "workspace_units", "logit_bits", "rms_norms", "products", "taps",
     }
 )  # fmt: skip
 """Parameters that may be larger than a model needs; those of a model with logits have just its bits."""
@@ -111,12 +111,18 @@ def ring_words(
 
 
 def step_needs(
-    steps: list[Step], graph: Graph, array: ArrayShape, layouts: Mapping[str, Layout]
+    steps: list[Step], graph: Graph, array: ArrayShape, layouts: Mapping[str, Layout], *, walks: bool
 ) -> dict[str, int]:
-    """Parameters that follow from what the steps do: of experts, of products, of patches, of norms."""
+    """Parameters that follow from what the steps do: of experts, of products, of patches, of norms.
+
+    walks: blocks of a layer read parts of a row.
+    """
     attention = attention_memories(steps, array, layouts)
     products = product_memories(steps, graph, array, layouts)
+    taps = int(walks or any(isinstance(step, AttentionStep) and not step.keys for step in steps))
+    products["products"] = max(products["products"], taps)
     return {
+        "taps": taps,
         "rms_norms": int(any(isinstance(node.op, IntegerRMSNorm) for node in graph)),
         **expert_memories(steps),
         **attention,
@@ -160,9 +166,9 @@ def attention_memories(steps: list[Step], array: ArrayShape, layouts: Mapping[st
     for step in steps:
         if isinstance(step, AttentionStep):
             heads, _, count = step.scores.type.shape
-            words = layouts[step.scores.inputs[1]].head_words
-            value_words = layouts[step.context.inputs[1]].head_words
-            kept = 2 if array.streamed else heads
+            words = layouts[step.keys].head_words if step.keys else 0
+            value_words = layouts[step.values].head_words
+            kept = 2 if array.streamed else heads // (step.shared + 1)
             keys = max(keys, kept * ceil_div(count, array.columns) * words)
             values = max(values, kept * ceil_div(count, array.depth) * value_words)
             if array.streamed:
@@ -205,7 +211,7 @@ def accumulator_bits(steps: list[Step], graph: Graph) -> int:
             inputs = step.linear.inputs if step.factors else step.linear.inputs[:1]
             low, high = step.linear.op.accumulator_range(*map(graph.type_of, inputs))  # type: ignore[attr-defined]
         else:
-            query = graph.type_of(step.scores.inputs[0])
+            query = graph.type_of(step.query)
             heads, _, keys = step.scores.type.shape
             high = max(query.shape[-1] // heads * 128 * 128, keys * 255 * 128)
             low = -high

@@ -114,6 +114,30 @@ class AttentionStep:
     tasks: int = 0
 
     @property
+    def query(self) -> str:
+        """The tensor of the operand rows: queries, or the maps that scores are mixed from."""
+        return self.scores.inputs[0]
+
+    @property
+    def keys(self) -> str | None:
+        """The keys; None: scores are mixed from maps."""
+        return self.scores.inputs[1] if len(self.scores.inputs) > 1 else None
+
+    @property
+    def values(self) -> str:
+        return self.context.inputs[1]
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        """The tensors in key and value memory."""
+        return (self.keys, self.values) if self.keys else (self.values,)
+
+    @property
+    def shared(self) -> int:
+        """So many heads more meet the same values as a head."""
+        return getattr(self.context.op, "shared", 0)
+
+    @property
     def result(self) -> str:
         return self.context.name
 

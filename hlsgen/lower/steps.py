@@ -25,6 +25,7 @@ from hlsgen.ops import (
     IntegerLinear,
     IntegerMatmul,
     IntegerMean,
+    IntegerMixedScores,
     IntegerRoute,
     IntegerScores,
     IntegerTable,
@@ -306,7 +307,7 @@ class Matcher:
     def _attention(self, node: Node) -> AttentionStep | None:
         exp = self.nodes.get(node.inputs[0])
         scores = self.nodes.get(exp.inputs[0]) if exp is not None and isinstance(exp.op, IntegerExp) else None
-        if exp is None or scores is None or not isinstance(scores.op, IntegerScores):
+        if exp is None or scores is None or not isinstance(scores.op, IntegerScores | IntegerMixedScores):
             self._refuse(node, "its softmax must come from exp of scores")
             return None
         self.covered |= {node.name, exp.name, scores.name}

@@ -76,7 +76,7 @@ def attention_views(step: AttentionStep, command: int, query: Layout, result: La
             head_first=first,
         )
         for tensor, which, kind, columns, first in (
-            (step.scores.inputs[0], TILE, SCORES, query.head_size, 0),
+            *([(step.query, TILE, SCORES, query.head_size, 0)] if step.keys else []),
             (step.scores.name, DRAIN, SCORES, keys, 1),
             (step.exp.name, TILE, CONTEXT, keys, 1),
             (step.context.name, DRAIN, CONTEXT, result.head_size, 0),

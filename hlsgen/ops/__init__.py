@@ -14,6 +14,7 @@ from hlsgen.ops.layer_norm import IntegerLayerNorm, LayerNorm
 from hlsgen.ops.linear import IntegerLinear, Linear
 from hlsgen.ops.matmul import IntegerMatmul, Matmul
 from hlsgen.ops.mean import IntegerMean, Mean
+from hlsgen.ops.mixed_scores import IntegerMixedScores, MixedScores
 from hlsgen.ops.patches import Patches
 from hlsgen.ops.rms_norm import IntegerRMSNorm, RMSNorm
 from hlsgen.ops.route import IntegerRoute, Route
@@ -46,6 +47,7 @@ __all__ = [
     "IntegerLinear",
     "IntegerMatmul",
     "IntegerMean",
+    "IntegerMixedScores",
     "IntegerRMSNorm",
     "IntegerRoute",
     "IntegerScores",
@@ -54,6 +56,7 @@ __all__ = [
     "Linear",
     "Matmul",
     "Mean",
+    "MixedScores",
     "Patches",
     "RMSNorm",
     "Route",

@@ -20,15 +20,24 @@ def merge_heads(x: np.ndarray) -> np.ndarray:
     return x.reshape(*x.shape[:-2], -1)
 
 
-def _shape(p: TensorType, v: TensorType) -> tuple[int, int]:
-    if len(p.shape) != 3 or p.shape[2] != v.shape[0] or v.shape[1] % p.shape[0]:
+def _shape(p: TensorType, v: TensorType, shared: int) -> tuple[int, int]:
+    fits = len(p.shape) == 3 and p.shape[2] == v.shape[0] and p.shape[0] % (shared + 1) == 0
+    if not fits or v.shape[1] % (p.shape[0] // (shared + 1)):
         raise TypeMismatch(f"context: softmax {p.shape} must be [heads, T, S] and fit value {v.shape}")
-    return p.shape[1], v.shape[1]
+    return p.shape[1], v.shape[1] * (shared + 1)
+
+
+def _values(v: np.ndarray, heads: int, shared: int) -> np.ndarray:
+    """[..., S, H*d] -> [..., heads, S, d]: each of the values' heads serves `shared` heads more."""
+    return np.repeat(split_heads(v, heads // (shared + 1)), shared + 1, axis=-3)
 
 
 @op
 class Context(FloatOp):
-    """Float: p [H, T, S], v [S, H*d] -> [T, H*d]."""
+    """Float: p [H, T, S], v [S, H*d] -> [T, H*d].
+
+    shared: so many heads more meet the same values as a head: v is [S, H/(shared + 1)*d].
+    """
 
     part: ClassVar[Part] = Part.ATTENTION
     reads: ClassVar[tuple[Input, ...]] = (
@@ -38,12 +47,14 @@ class Context(FloatOp):
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW,)
     units: ClassVar[tuple[str, ...]] = ("load_exp", "drain_context")
 
+    shared: int = 0
+
     def infer(self, *types: TensorType) -> TensorType:
-        return TensorType(_shape(*types))
+        return TensorType(_shape(*types, self.shared))
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
         p, v = arrays
-        return merge_heads(p @ split_heads(v, p.shape[-3]))
+        return merge_heads(p @ _values(v, p.shape[-3], self.shared))
 
 
 @op
@@ -57,6 +68,7 @@ class IntegerContext(Op):
     multiplier: int
     shift: int
     scale: float
+    shared: int = 0
 
     def infer(self, *types: TensorType) -> TensorType:
         p, v = types
@@ -65,11 +77,11 @@ class IntegerContext(Op):
             raise RangeOverflow(f"context: {p.shape[-1]} keys leave the 32-bit accumulator")
         if self.shift > 38:
             raise RangeOverflow(f"context: shift must be at most 38, not {self.shift}")
-        return TensorType(_shape(p, v), -128, 127, self.scale)
+        return TensorType(_shape(p, v, self.shared), -128, 127, self.scale)
 
     def golden(self, *arrays: np.ndarray) -> np.ndarray:
         e, v = arrays
-        values = split_heads(v, e.shape[-3])
+        values = _values(v, e.shape[-3], self.shared)
         acc = numerics.exact_matmul(e, values)
         multiplier, shift = numerics.context_scale(e.sum(-1, keepdims=True), self.multiplier, self.shift)
         return merge_heads(numerics.requantize(acc, multiplier, shift, -128, 127))

@@ -7,6 +7,7 @@ from hlsgen.ir import Op
 from hlsgen.ops.context import Context
 from hlsgen.ops.grouped_linear import GroupedLinear
 from hlsgen.ops.matmul import Matmul
+from hlsgen.ops.mixed_scores import MixedScores
 from hlsgen.ops.scores import Scores
 from hlsgen.ops.transpose import Transpose
 
@@ -24,4 +25,4 @@ def is_factor(op: Op, index: int) -> bool:
 
 def is_left(op: Op, index: int) -> bool:
     """Whether input `index` are operand rows, a part of them for each head."""
-    return isinstance(op, Scores | Matmul | GroupedLinear) and index == 0
+    return isinstance(op, Scores | MixedScores | Matmul | GroupedLinear) and index == 0

@@ -101,7 +101,7 @@ def differing(same: int, images: int, decibel: float) -> bool:
 
 
 def _try(row: TensorReport) -> str:
-    if row.op == "IntegerScores":
+    if row.op in ("IntegerScores", "IntegerMixedScores"):
         return f"try QuantizeConfig(logit_width=12) or overrides={{'{row.name}': 'mse'}}"
     if row.bits > 8:
         return "try calibration images that are like those in use"

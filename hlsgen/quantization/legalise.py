@@ -35,6 +35,7 @@ from hlsgen.ops import (
     Linear,
     Matmul,
     Mean,
+    MixedScores,
     Patches,
     Scores,
     Select,
@@ -189,9 +190,10 @@ class _Legaliser:
         """
         if isinstance(node.op, Norm):
             return NORMALISED
-        if isinstance(node.op, GroupedLinear) and self._has_heads(want, split(node.op)):
-            return want
         reader = self._op(want.reader[0]) if want.reader else None
+        direct = isinstance(node.op, GroupedLinear) or isinstance(reader, MixedScores)
+        if direct and self._has_heads(want, split(node.op)):
+            return want
         return want if isinstance(reader, Activation) else ROWS
 
     def _has_heads(self, want: Demand, heads: int) -> bool:
@@ -202,8 +204,10 @@ class _Legaliser:
         match node.op:
             case Scores(heads=wanted):
                 return wanted == heads
-            case Context():
-                return self.nodes[node.inputs[0]].type.shape[0] == heads
+            case MixedScores(matrix=matrix):
+                return matrix.shape[1] == heads
+            case Context(shared=shared):
+                return self.nodes[node.inputs[0]].type.shape[0] == heads * (shared + 1)
             case Matmul() if want.form is Form.LEFT:
                 return False  # all heads may meet the same rows
             case Transpose() | Matmul() | GroupedLinear():

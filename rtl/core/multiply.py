@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from amaranth import Array, C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
@@ -146,7 +146,7 @@ class MultiplyStage(wiring.Component):
         m = Module()
         job, active = Signal(multiply_job(self._parameters), reset_less=True), Signal()
         plain, fresh, load, new = Signal(), Signal(), Signal(), self.jobs.payload
-        weighs, weighs_fresh, bare = plain, fresh, C(0, 1)
+        weighs, weighs_fresh, both_fresh, bare = plain, fresh, fresh, C(0, 1)
         # What `jobs` shows is loaded whether it is a job or not: only `active` waits for that.
         m.d.comb += [load.eq(~active | self.ends_pass), self.jobs.ready.eq(load)]
         with m.If(load):
@@ -162,8 +162,13 @@ class MultiplyStage(wiring.Component):
             with m.If(load):
                 m.d.sync += [weighs.eq(weighs_next), weighs_fresh.eq(weighs_next & new.first_pass)]
                 m.d.sync += bare.eq(_bare(new))
+            both_fresh = weighs_fresh
+        if self._parameters.taps:
+            both_fresh = Signal()
+            with m.If(load):
+                m.d.sync += both_fresh.eq(weighs_next & new.first_pass & (new.kind == Kind.PLAIN))
         self._count(m, job, load)
-        self._decide(m, job, active, weighs_fresh, bare, load)
+        self._decide(m, job, active, Takes(weighs_fresh, both_fresh, bare), load)
         self._addresses(m, job, load)
         self._tell(m, job, plain, fresh)
         m.d.comb += [
@@ -219,11 +224,8 @@ class MultiplyStage(wiring.Component):
         if self._parameters.experts:
             m.d.comb += self.expert.eq(job.expert)
 
-    def _decide(self, m: Module, job: Any, active: Signal, takes: Value, bare: Value, load: Value) -> None:
-        """Whether there is a step this cycle, and if not, why.
-
-        `takes`: the job's weights and constants are new; `bare`: its constants, and it has no weights.
-        """
+    def _decide(self, m: Module, job: Any, active: Signal, takes: Takes, load: Value) -> None:
+        """Whether there is a step this cycle, and if not, why."""
         p, new = self._parameters, self.jobs.payload
         tiles, tile, tile_next = Signal(range(p.tile_slots + 1)), Signal(), Signal()
         operands, operands_next = Signal(), Signal()
@@ -233,13 +235,13 @@ class MultiplyStage(wiring.Component):
         ]
         m.d.sync += tiles.eq(moved(tiles, self.tile_done, self.slot_freed))
         m.d.sync += [tile.eq(tile_next), operands.eq(operands_next)]
-        free, addends, output, closes = self._block_may_end(m, job, bare, load)
+        free, addends, output, closes = self._block_may_end(m, job, takes.bare, load)
         # All that a step waits for, beside streams and a block's end: a step is one table of six flags.
         begun = Signal()
         m.d.sync += begun.eq(Mux(load, self.jobs.valid, active) & tile_next & operands_next)
-        m.d.sync += self.weights_first.eq(active & tile & takes)
-        weights = ~takes | self.weight_available
-        constants = ~takes | self.constant_available
+        m.d.sync += self.weights_first.eq(active & tile & takes.weights)
+        weights = ~takes.weights | self.weight_available
+        constants = ~takes.both | self.constant_available
         streams = weights & (~self.last | (constants & addends))
         drain = operands & (~self.last | (free & output))
         m.d.comb += [
@@ -321,9 +323,39 @@ class MultiplyStage(wiring.Component):
                     block.eq(following),
                     self.operand_address.eq(following),
                 ]
+        if p.taps:
+            self._taps(m, job, load, starts[slot_next])
         with m.If(load):
             base = self.jobs.payload.base
             m.d.sync += [block.eq(base), self.operand_address.eq(base)]
+
+    def _taps(self, m: Module, job: Any, load: Value, start: Value) -> None:
+        """Where blocks read parts of a row: from tap to tap, and from a block's first tap to the next one's.
+
+        start: the first step of the slot that is read from the next block on.
+        """
+        left, tap_last = Signal.like(job.tap_steps, reset_less=True), Signal(reset_less=True)
+        taps = Signal(reset_less=True)
+        first, new = Signal.like(self.tile_address), self.jobs.payload
+        following = Mux(self.slot_freed, start, first + job.advance)
+        with m.If(self.issue):
+            m.d.sync += [left.eq(left - 1), tap_last.eq(taps & (left == 2))]
+            with m.If(tap_last):
+                m.d.sync += self.tile_address.eq(self.tile_address + job.tap_jump)
+            with m.If(tap_last | self.last):
+                m.d.sync += [left.eq(job.tap_steps), tap_last.eq(job.tap_steps == 1)]
+            with m.If(self.last):
+                m.d.sync += [self.tile_address.eq(following), first.eq(following)]
+        with m.If(load):
+            m.d.sync += [left.eq(new.tap_steps), tap_last.eq(new.tap_steps == 1), taps.eq(new.tap_steps != 0)]
+
+
+class Takes(NamedTuple):
+    """What of the streams a job is the first to take: weights; constants, too; `bare`: constants alone."""
+
+    weights: Value
+    both: Value
+    bare: Value
 
 
 def _stationary(job: Any) -> Value:

@@ -17,6 +17,7 @@ from hlsgen.machine.modes.load_exp import EXP
 from hlsgen.machine.modes.load_layer_norm import LAYER_NORM
 from hlsgen.machine.modes.load_pool import POOL
 from hlsgen.machine.modes.mode import Unit
+from hlsgen.machine.modes.product_maps import TAPS
 from hlsgen.machine.modes.table import LOADS
 from hlsgen.rtl.format.command import field
 from hlsgen.rtl.format.widths import (
@@ -124,6 +125,7 @@ def multiply_job(p: MachineParameters) -> data.StructLayout:
         {
             "kind": 2,
             **({"stationary": 2} if p.products else {}),
+            **({name: field(p, name) for name in TAPS.reads} if p.taps else {}),
             "row_groups": count_bits(tile_groups(p)),
             "blocks": block_bits(p),
             "steps": step_bits(p),

@@ -11,6 +11,7 @@ from amaranth import C, Cat, Mux, Value
 from hlsgen.machine.format.commands import Drain, Product, Target
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Kind
+from hlsgen.machine.modes.product_maps import TAPS
 from hlsgen.rtl.format.command import COMMAND
 from hlsgen.rtl.format.jobs import Stationary
 from hlsgen.rtl.format.widths import groups_of, key_part_bits, width_bits
@@ -53,7 +54,19 @@ class Place:
         if not self.parameters.products:
             return self.kind
         keys, values = (self.command.product == product for product in (Product.KEYS, Product.VALUES))
-        return Mux(keys, Stationary.KEYS, Mux(values, Stationary.VALUES, self.kind))
+        found = Mux(keys, Stationary.KEYS, Mux(values, Stationary.VALUES, self.kind))
+        return Mux(self._mixes & (self.kind == Kind.SCORES), Stationary.RING, found)
+
+    @property
+    def _mixes(self) -> Value:
+        """Whether scores are sums of maps."""
+        return self.command.product == Product.MAPS if self.parameters.taps else C(0, 1)
+
+    @property
+    def waits(self) -> Value:
+        """Whether the job must wait for keys and values; the jobs behind it find what it has waited for."""
+        first = self.at.opens if self.parameters.streamed else self.fresh
+        return ((self.stationary != Stationary.RING) | self._mixes) & first
 
     def key_steps(self, words: Value) -> Value:
         """A key word's address as a step."""
@@ -97,7 +110,7 @@ def fill_multiply(job: Any, place: Place) -> list[Any]:
         "base": Mux(keys, place.key_steps(place.at.operand), place.at.operand),
         "block_step": Mux(keys, command.k_steps, 1),
         "step_step": Mux(keys, 1, place.blocks),
-        "waits": (stationary != Stationary.RING) & (place.at.opens if streamed else place.fresh),
+        "waits": place.waits,
         "operand_depends_on": command.operand_depends_on,
         "first_pass": place.at.tile == 0,
         "last_pass": place.last_tile,
@@ -106,6 +119,8 @@ def fill_multiply(job: Any, place: Place) -> list[Any]:
     }
     if place.parameters.products:
         filled |= {"stationary": stationary}
+    if place.parameters.taps:
+        filled |= {name: Mux(place.kind == Kind.CONTEXT, 0, command[name]) for name in TAPS.reads}
     if streamed:
         filled |= {"opens": place.at.opens, "closes": place.closes}
     if place.parameters.experts:

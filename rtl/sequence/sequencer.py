@@ -20,6 +20,12 @@ from hlsgen.rtl.sequence.fill import Place, Settled, fill_drain, fill_load, fill
 from hlsgen.rtl.sequence.walk import Ends, Position, Walk
 
 
+def _attends(p: MachineParameters, command: Any) -> Value:
+    """Whether the command's jobs are scores and contexts."""
+    attention = command.product == Product.ATTENTION
+    return attention | (command.product == Product.MAPS) if p.taps else attention
+
+
 class _Job:
     """Registers of the job that is picked, and of how far the command is."""
 
@@ -109,7 +115,7 @@ class Sequencer(wiring.Component):
         del platform
         m, p = Module(), self._parameters
         command = narrowed(p, self.commands.payload)
-        attention = command.product == Product.ATTENTION
+        attention = _attends(p, command)
         main, context = (Walk(name, p, self._trace) for name in ("main", "context"))
         job, handed = _Job(p), Signal()
         number = self.number if p.planned else Signal(16)

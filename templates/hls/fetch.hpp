@@ -144,7 +144,7 @@ private:
     void end_sweep() {
 #pragma HLS INLINE
         sweep += 1;
-        busy = sweep != command.sweeps;
+        busy = sweep != sweeps_of(command);
         if (!busy) {
             walk.advance(true);
         }
@@ -171,11 +171,13 @@ private:
             weight_unit += walk.command.weight_units;
         }
         const bool runs = walk.runs();
-        if (runs && takes_constants(walk.command)) {
+        if (runs && (takes_constants(walk.command) || takes_weights(walk.command))) {
             command = walk.sized();
-            job.words = command.constant_words;
-            job.blocks = command.sweeps * command.blocks + command.extra;
-            jobs.write(job);
+            if (takes_constants(command)) {
+                job.words = command.constant_words;
+                job.blocks = command.sweeps * command.blocks + command.extra;
+                jobs.write(job);
+            }
             sweep = 0;
             next = Part::constants;
             busy = true;

@@ -85,8 +85,16 @@ struct Job {
 };
 
 /// Whether a command takes weights, and constants, from their streams.
-inline bool takes_weights(const Command& command) { return command.product == Product::weights; }
-inline bool takes_constants(const Command& command) { return command.product != Product::attention; }
+inline bool attends(const Command& command) {
+    return command.product == Product::attention || command.product == Product::maps;
+}
+inline bool takes_weights(const Command& command) {
+    return command.product == Product::weights || command.product == Product::maps;
+}
+inline bool takes_constants(const Command& command) { return !attends(command); }
+
+/// Sweeps of weights: the heads' of attention.
+inline int sweeps_of(const Command& command) { return attends(command) ? command.heads : command.sweeps; }
 
 /// A job and its command.
 struct Work {

@@ -54,8 +54,14 @@ enum class Source : std::uint8_t { ring, keys, values };
 template <class P>
 Source source_of(const Command& command, const Job& job) {
 #pragma HLS INLINE
-    if (job.kind != Kind::plain) {
-        return job.kind == Kind::scores ? Source::keys : Source::values;
+    if (job.kind == Kind::context) {
+        return Source::values;
+    }
+    if (job.kind == Kind::scores) {
+        if constexpr (P::taps > 0) {
+            return takes_weights(command) ? Source::ring : Source::keys;
+        }
+        return Source::keys;
     }
     if constexpr (P::products > 0) {
         if (!takes_weights(command)) {
@@ -99,9 +105,9 @@ void read_factors(const Factors<P>& memory, const Command& command, const Job& j
     }
 }
 
-/// One step of all cells; exp operands are unsigned bytes.
+/// One step of all cells, `at` of the operand rows, `step` of the block; exp operands are unsigned bytes.
 template <class P>
-void multiply(const Factors<P>& memory, const Job& job, int slot, int step,
+void multiply(const Factors<P>& memory, const Job& job, int slot, int at, int step,
               const Int<8> (&factors)[P::columns][P::depth], Int<P::accumulator_bits> (&sums)[P::rows][P::columns]) {
 #pragma HLS INLINE
     Int<9> operand[P::rows][P::depth];
@@ -111,7 +117,7 @@ void multiply(const Factors<P>& memory, const Job& job, int slot, int step,
         for (int d = 0; d < P::depth; ++d) {
 #pragma HLS UNROLL
             // rows beyond the tile's hold what an earlier tile left there; nobody reads their sums
-            const Int<8> value = step_element<P>(memory.tile[row], slot * Derived<P>::tile_words, step, d);
+            const Int<8> value = step_element<P>(memory.tile[row], slot * Derived<P>::tile_words, at, d);
             operand[row][d] = row >= job.rows ? Int<9>(0)
                               : job.kind == Kind::context ? Int<9>(static_cast<int>(value) & 255)
                                                           : Int<9>(value);
@@ -136,6 +142,37 @@ void multiply(const Factors<P>& memory, const Job& job, int slot, int step,
         }
     }
 }
+
+/// Which step of the operand rows the next step of a block reads: a block may read parts of a row, its taps.
+template <class P>
+struct RowWalk {
+    int at(int step) const {
+#pragma HLS INLINE
+        return P::taps > 0 ? place : step;
+    }
+
+    void advance(const Work& work) {
+#pragma HLS INLINE
+        if constexpr (P::taps > 0) {
+            const bool ends = work.job.kind != Kind::context && tap + 1 == work.command.tap_steps;
+            tap = ends ? 0 : tap + 1;
+            place += ends ? work.command.tap_jump : 1;
+        }
+    }
+
+    void next_block(const Work& work) {
+#pragma HLS INLINE
+        if constexpr (P::taps > 0) {
+            first += work.job.kind != Kind::context ? work.command.advance : 0;
+            place = first;
+            tap = 0;
+        }
+    }
+
+private:
+    int place = 0, first = 0;  // of this block
+    int tap = 0;               // steps of the tap that are over
+};
 
 template <class P>
 struct MultiplyStage {
@@ -195,6 +232,7 @@ private:
     Work work;
     bool active = false, ending = false;
     int block = 0, step = 0;
+    RowWalk<P> walk;
     int slot = 0;
     int tiles_used = 0;
     int ring_sweep = 0;  // ring word of the sweep's first block, and of the next step
@@ -298,11 +336,13 @@ private:
         Int<8> factors[P::columns][P::depth];
 #pragma HLS ARRAY_PARTITION variable=factors complete dim=0
         read_factors<P>(memory, work.command, work.job, ring_read, block, step, factors);
-        multiply<P>(memory, work.job, slot, step, factors, sums);
+        multiply<P>(memory, work.job, slot, walk.at(step), step, factors, sums);
         ring_read = ring_read + 1 == P::ring_words ? 0 : ring_read + 1;
         words += 1;
         step += 1;
+        walk.advance(work);
         if (step == work.job.steps) {
+            walk.next_block(work);
             for (int row = 0; row < P::rows; ++row) {
 #pragma HLS UNROLL
                 for (int c = 0; c < P::columns; ++c) {
@@ -329,6 +369,7 @@ private:
         ring_read = ring_sweep;
         words = 0;
         block = 0;
+        walk = RowWalk<P>();
         active = false;
         tiles_used += 1;
         slot = slot + 1 == P::tile_slots ? 0 : slot + 1;

@@ -145,6 +145,7 @@ private:
         job.scores = at.scores + 1;
         job.blocks = context ? command.head_words : command.blocks;
         job.steps = context ? command.exp_steps : command.k_steps;
+        job.sweep_ends = at.tile + 1 == command.tiles;
         job.final = context && at.head + 1 == command.heads;
         job.command_ends = job.final && at.tile + 1 == command.tiles;
         if (context) {
@@ -163,7 +164,7 @@ private:
 #pragma HLS INLINE
         Work work;
         work.command = command;
-        work.job = command.product == Product::attention ? attention_job() : plain_job();
+        work.job = attends(command) ? attention_job() : plain_job();
         work.job.command = walk.place.index;
         work.job.number = number;
         work.job.first_row = work.job.tile * P::rows;

@@ -94,7 +94,7 @@ def _ordered(commands: tuple[Command, ...], records: np.ndarray) -> list[np.ndar
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "shape",
-    [(3, 4, 2), (4, 2, 4, 2), (4, 4, 4, 4), (1, 1, 8), (5, 8, 1)],
+    [(3, 4, 2), (5, 8, 1), (1, 1, 1)],
     ids=lambda s: "x".join(map(str, s)),
 )
 def test_random_programs_equal_the_interpreter(shape: tuple[int, ...], tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ def machine(rows: int, columns: int, depth: int, row_width: int = 1, **more: int
         "constant_words": 2 * MOST_HEADS * MOST_BLOCKS,
         "rms_norms": 1,
         "products": 1,
+        "taps": 1,
     }
     return MachineParameters(rows=rows, columns=columns, depth=depth, row_width=row_width, **(shape | more))
 
@@ -73,7 +74,7 @@ class _Drawn:
     def program(self, count: int) -> tuple[Program, Image, bytes]:
         p = self.p
         self._fill()
-        makers = (self._weights, self._keys, self._values, self._attention)
+        makers = (self._weights, self._keys, self._values, self._attention, self._maps)
         for index in range(count):
             makers[index % len(makers)]()
         rows, columns = self._last()
@@ -106,13 +107,15 @@ class _Drawn:
         before = index - 1 if index < FILLED or follows else FILLED - 1
         fields |= {"depends": Depends.COMMAND if index else Depends.NONE, "depends_on": max(0, before)}
         command = Command(**fields)
-        if command.product != Product.ATTENTION:
+        attends = command.product in (Product.ATTENTION, Product.MAPS)
+        if not attends:
             self._constants(command.total_blocks)
-        if command.product == Product.WEIGHTS:
-            size = command.total_blocks * command.k_steps * p.depth * p.columns
+        if command.product in (Product.WEIGHTS, Product.MAPS):
+            blocks = command.heads * command.blocks if attends else command.total_blocks
+            size = blocks * command.k_steps * p.depth * p.columns
             words = self.random.integers(-127, 128, size) * (index >= FILLED)
             self.weights.append(words.astype(np.int8).tobytes())
-        else:
+        if command.product != Product.WEIGHTS:
             command = dataclasses.replace(command, operand_depends_on=self.operands)
         if command.stream_addend:
             self._addends(command, rows)
@@ -221,7 +224,17 @@ class _Drawn:
         if not fields.get("outer_target") and "target_stride" in fields:
             fields["target_stride"] += extra
         steps = ceil_div(words * self.p.columns, self.p.depth)
-        self.add(rows, k_steps=steps, sweeps=heads, blocks=blocks, extra=extra, **fields)
+        read = self._taps(steps, blocks + (extra > 0)) if self.chance() else {"k_steps": steps}
+        self.add(rows, sweeps=heads, blocks=blocks, extra=extra, **read, **fields)
+
+    def _taps(self, steps: int, blocks: int) -> dict[str, int]:
+        """Parts of a row of so many steps that its blocks read."""
+        advance = self.number(0, (steps - 1) // max(1, blocks - 1))
+        left = steps - advance * (blocks - 1)  # that the last block's taps have
+        size = self.number(1, min(left, 4))
+        count = self.number(1, 2) if size <= 2 and size <= left // 2 else 1
+        jump = self.number(0, left - 2 * size + 1) if count == 2 else 0
+        return {"k_steps": count * size, "tap_steps": size, "tap_jump": jump, "advance": advance}
 
     def _shared(self, heads: int) -> int:
         return self.number(0, heads)
@@ -268,6 +281,25 @@ class _Drawn:
             target_stride=heads * wide, heads=heads, keys=keys, head_words=wide,
             k_steps=words * p.columns // p.depth, blocks=blocks, head_stride=blocks * words,
             value_stride=exp_steps * wide, exp_steps=exp_steps,
+            exp_words=ceil_div(exp_steps * p.depth, p.columns), logit_multiplier=20000, logit_shift=20,
+            context_multiplier=multiplier, context_shift=shift, shared=self._shared(heads),
+        )  # fmt: skip
+
+    def _maps(self) -> None:
+        """Attention to sums of maps: the operands are rows of all maps, the same for every head or its own."""
+        p = self.p
+        heads, words, wide = self.number(1, MOST_HEADS), 2 * self.granule, self.number(1, 2)
+        keys = self.number(1, min(MOST_BLOCKS * p.columns, 4 * p.depth))
+        rows = self.number(1, min(2 * p.rows + 1, HALF // (heads * max(words, wide)) - 1))
+        exp_steps, blocks = ceil_div(keys, p.depth), ceil_div(keys, p.columns)
+        steps = words * p.columns // p.depth
+        multiplier, shift = numerics.dyadic(1.3)
+        self.add(
+            rows,
+            **self._load(Load.ATTENTION, words, heads, rows),
+            product=Product.MAPS, drain=Drain.ATTENTION, target=Target.FEATURES, target_base=HALF,
+            target_stride=heads * wide, heads=heads, keys=keys, head_words=wide,
+            **self._taps(steps, blocks), blocks=blocks, value_stride=exp_steps * wide, exp_steps=exp_steps,
             exp_words=ceil_div(exp_steps * p.depth, p.columns), logit_multiplier=20000, logit_shift=20,
             context_multiplier=multiplier, context_shift=shift, shared=self._shared(heads),
         )  # fmt: skip

@@ -13,10 +13,10 @@ from hlsgen.frontend.rules.arrange import matrix
 from hlsgen.frontend.rules.parts import Parts, parts
 from hlsgen.frontend.rules.patches import embedded, image_linear
 from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rule
-from hlsgen.frontend.rules.talking import Mixed, mixed
+from hlsgen.frontend.rules.talking import OVER_HEADS, mixed
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Value
 from hlsgen.frontend.rules.tokens import Operand, apart, of_input, operand, owners
-from hlsgen.ops import Add, AddConstant, Combine, Linear, Mean, Scores, Select, Softmax
+from hlsgen.ops import Add, AddConstant, Combine, Linear, Mean, Select
 
 
 @rule("aten.linear.default")
@@ -26,7 +26,7 @@ def linear(at: CallSite, x: Any, weight: Any, bias: Any = None) -> Value:
     bias = None if bias is None else constant(bias, "the linear layer's bias")
     if x.term is at.image:
         return image_linear(at, x, weight, bias)
-    if isinstance(x.term.op, Scores | Softmax | Mixed) and (heads := mixed(at, x, weight, bias)) is not None:
+    if isinstance(x.term.op, OVER_HEADS) and (heads := mixed(at, x, weight, bias)) is not None:
         return heads
     if isinstance(x.term.op, Join) and apart(matrix(x)) is None:
         return _of_joined(at, x, weight, bias)
@@ -41,8 +41,8 @@ def linear(at: CallSite, x: Any, weight: Any, bias: Any = None) -> Value:
         matrix_, vector, rest = _taken(found, matrix_, vector)
     term = _single(at, found.term)
     op, inputs = Linear(weight=matrix_, bias=vector), (term,)
-    if isinstance(term.op, Linear):
-        op, inputs = _after(op, term.op), term.inputs
+    if isinstance(term.op, Linear) and (both := _after(op, term.op)) is not None:
+        op, inputs = both, term.inputs
     value = at.emit(op, inputs, at.name("linear", parameter=1), (*x.shape[:-1], len(weight)))
     return value if rest is None else value.plus(rest.reshape(value.shape))
 
@@ -89,8 +89,12 @@ def _taken(
     return weight, bias, rest
 
 
-def _after(outer: Linear, inner: Linear) -> Linear:
-    """One layer for two."""
+def _after(outer: Linear, inner: Linear) -> Linear | None:
+    """One layer for two; None where it has more than twice the products of both, as behind mixed heads."""
+    if outer.weight.shape[0] * inner.weight.shape[1] > 2 * sum(
+        np.count_nonzero(layer.weight) for layer in (outer, inner)
+    ):
+        return None
     weight = outer.weight.astype(np.float64)
     return Linear(weight=weight @ inner.weight, bias=weight @ inner.bias + outer.bias)
 

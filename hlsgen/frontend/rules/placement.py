@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from hlsgen.frontend.rules.terms import Term
-from hlsgen.ops import Combine, Scores, Softmax
+from hlsgen.ops import Combine, MixedScores, Scores, Softmax
 from hlsgen.ops.kinds import TOKENS, FloatOp, Part
 
 _ATTENTION = (
@@ -54,7 +54,7 @@ def placed(term: Term) -> tuple[str, str, str]:
             return _PLACES[part]
     if isinstance(term.op, Combine) or _part(term) in (Part.EXPERTS, Part.ROUTING):
         return _MIXTURE
-    if isinstance(term.op, Scores | Softmax):
+    if isinstance(term.op, Scores | MixedScores | Softmax):
         return _SCALE
     return _PATCHES if None in parts else _NUMBERS
 

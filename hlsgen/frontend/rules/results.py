@@ -20,7 +20,7 @@ from hlsgen.frontend.rules.signs import ENDS
 from hlsgen.frontend.rules.site import Neighbours, Site, short
 from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Unknown, Value
 from hlsgen.ir import View
-from hlsgen.ops import Choose, Route, Scores, Softmax
+from hlsgen.ops import Choose, MixedScores, Route, Scores, Softmax
 
 POISON = object()
 """In the place of a value that was refused and has no known shape."""
@@ -119,7 +119,7 @@ class Results:
         try:
             if not isinstance(value, Value):
                 raise Refusal("the output must depend on the input")
-            if isinstance(value.term.op, Scores | Softmax | Route):
+            if isinstance(value.term.op, Scores | MixedScores | Softmax | Route):
                 raise inside(value.term)
             if not value.shape or not value.ids.numel():
                 raise Refusal(f"an output must be a tensor of tokens, not of shape {list(value.shape)}")

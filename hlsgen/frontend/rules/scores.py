@@ -8,7 +8,7 @@ import torch
 
 from hlsgen.frontend.rules.arrange import LAYOUT, lies, picked, transposed
 from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Value
-from hlsgen.ops import Constant, Linear, Matmul, Scores
+from hlsgen.ops import Constant, Linear, Matmul, MixedScores, Scores
 
 _BIASED = "every token attends to every token on the machine"
 
@@ -69,7 +69,8 @@ def scored(terms: Terms, value: Value) -> Term:
     if offset is not None and not bool((offset == offset[..., :1]).all()):
         raise Refusal("a constant is added to attention scores", why=_BIASED)
     term = _of_product(terms, value)
-    if not isinstance(value.scale, torch.Tensor) and value.scale > 0:
+    mixed = isinstance(term.op, MixedScores)
+    if not isinstance(value.scale, torch.Tensor) and (value.scale > 0 or mixed):
         return terms.scaled(term, value.scale)
     factors = torch.as_tensor(value.scale, dtype=torch.float64).expand(value.shape).flatten(1)
     if not bool((factors == factors[:, :1]).all()):
@@ -78,6 +79,9 @@ def scored(terms: Terms, value: Value) -> Term:
             why="it becomes part of the weights of the query or the key projection",
             fix="multiply queries or keys by a factor per head, or per channel",
         )
+    if isinstance(term.op, MixedScores):
+        mixture = MixedScores(matrix=term.op.matrix * factors[:, :1].numpy())
+        return terms.make(mixture, term.inputs, term.name, term.source)
     query, key = term.inputs
     each = query.shape[-1] // term.shape[0]
     by_channel = np.repeat(factors[:, 0].numpy(), each)
@@ -97,7 +101,7 @@ def scorable(value: Value) -> bool:
     Of a linear layer's result the last axis must be tokens: over channels its bias would matter.
     """
     op, term = value.term.op, value.term
-    if isinstance(op, Scores | Matmul):
+    if isinstance(op, Scores | MixedScores | Matmul):
         return True
     return isinstance(op, Linear) and not term.is_embedding and lies(_by_token(value), term.shape[-1])
 
@@ -118,6 +122,9 @@ def _of_product(terms: Terms, value: Value) -> Term:
         if torch.equal(value.ids.transpose(1, 2).flatten(), whole):
             query, key = term.inputs
             return terms.make(op, (key, query), term.name, term.source)
+    elif isinstance(op, MixedScores):
+        if torch.equal(value.ids.flatten(), whole):
+            return term
     elif isinstance(op, Matmul) and op.heads == heads:
         if torch.equal(value.ids.permute(1, 0, 2).flatten(), whole):
             return _scores_of(terms, term, op)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Heads that are mixed before or behind the softmax (Shazeer et al. 2020: talking heads).
 
-Scores of heads that are mixed are scores of wider heads: sum_h L[g,h] q_h k_h^T = q'_g k^T, where q'_g has
-every head's queries, each times L[g,h], and k has the keys of all heads. Weights that are mixed are mixed
-contexts: each head meets the values of all heads, and a linear layer behind adds them up.
+Scores of heads that are mixed are sums of maps: each head's scores are stored, and added up with weights
+where a softmax reads them. Learned queries have no map: q'_g, which has every head's queries, each times L[g,h],
+meets the keys of all heads. Weights that are mixed are mixed contexts: each head meets the values of all
+heads, and a linear layer behind adds them up.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import torch
 
 from hlsgen.frontend.rules.arrange import picked
 from hlsgen.frontend.rules.rule import CallSite
+from hlsgen.frontend.rules.scores import as_product
 from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Value
 from hlsgen.ir import Op
-from hlsgen.ops import Context, Linear, Scores, Softmax
+from hlsgen.ops import Constant, Context, Linear, MixedScores, Scores, Softmax
 
 _PLACE = "a factor or constant on attention weights differs from token to token"
 
@@ -32,6 +34,10 @@ class Mixed(Op):
 
     matrix: np.ndarray
     bias: np.ndarray
+
+
+OVER_HEADS = (Scores, MixedScores, Softmax, Mixed)
+"""Ops whose results [H, T, S] a linear layer over the heads may read."""
 
 
 def over_heads(x: Value) -> bool:
@@ -57,8 +63,11 @@ def mixed(at: CallSite, x: Value, weight: torch.Tensor, bias: torch.Tensor | Non
         matrix = matrix * factors[0].numpy()
     else:
         matrix = matrix * x.scale
-    if isinstance(term.op, Scores):
-        made = _wider(at.terms, term, term.op, matrix)
+    if isinstance(term.op, MixedScores):
+        mixture = MixedScores(matrix=matrix @ term.op.matrix)
+        made = at.terms.make(mixture, term.inputs, term.name, term.source)
+    elif isinstance(term.op, Scores):
+        made = _of_scores(at, term, term.op, matrix)
     else:
         made = _sum(at.terms, term, matrix)
     count = len(matrix)
@@ -67,6 +76,14 @@ def mixed(at: CallSite, x: Value, weight: torch.Tensor, bias: torch.Tensor | Non
     for constant in (bias, None if x.offset is None else x.offset @ weight.double().T):
         value = value if constant is None else value.plus(constant)
     return value
+
+
+def _of_scores(at: CallSite, term: Term, op: Scores, matrix: np.ndarray) -> Term:
+    """Sums of the maps that scores are; of learned queries, scores of wider heads."""
+    if isinstance(term.inputs[0].op, Constant):
+        return _wider(at.terms, term, op, matrix)
+    maps = as_product(at.terms, Value(term, torch.arange(term.size)))
+    return at.terms.make(MixedScores(matrix=matrix), (maps.term,), at.name("mixed"), term.source)
 
 
 def _wider(terms: Terms, term: Term, op: Scores, matrix: np.ndarray) -> Term:
@@ -100,8 +117,7 @@ def unmixed(at: CallSite, weights: Value, values: Term) -> Term:
         softmax = _with_uniform(at.terms, softmax)
         matrix = np.concatenate((matrix, bias[:, None] * softmax.shape[2]), 1)
     heads, width = matrix.shape[1], values.shape[-1]
-    every = picked(at.terms, values, np.tile(np.arange(width), heads), None, f"{values.name}_all")
-    context = at.terms.make(Context(), (softmax, every), at.name("context"), at.call.source)
+    context = at.terms.make(Context(shared=heads - 1), (softmax, values), at.name("context"), at.call.source)
     layer = np.zeros((count, width // count, heads, count, width // count))
     for head in range(count):
         for element in range(width // count):
@@ -126,8 +142,12 @@ def _with_constants(weights: Value, op: Mixed) -> tuple[np.ndarray, np.ndarray]:
 def _with_uniform(terms: Terms, softmax: Term) -> Term:
     """The softmax with one more head, which weighs all keys alike: its queries are zeros."""
     scores = softmax.inputs[0]
-    query, key = scores.inputs
     op = scores.op
+    if isinstance(op, MixedScores):
+        mixture = MixedScores(matrix=np.concatenate((op.matrix, np.zeros((1, op.matrix.shape[1])))))
+        made = terms.make(mixture, scores.inputs, scores.name, scores.source)
+        return terms.make(Softmax(), (made,), softmax.name, softmax.source)
+    query, key = scores.inputs
     if not isinstance(op, Scores):
         raise Refusal("attention weights are cut or reordered")
     width = query.shape[-1]

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+import numpy as np
+
 from hlsgen.errors import UsageError
 from hlsgen.machine.format.fields import field, fields_of
 
@@ -33,6 +35,7 @@ class Product(IntEnum):
     ATTENTION = 1  # the key memory for scores, the value memory for contexts
     KEYS = 2  # the key memory, transposed: result column c is the product with key c
     VALUES = 3  # the value memory: operand element k meets value k
+    MAPS = 4  # the weight ring for scores, which are sums of maps; the value memory for contexts
 
 
 class Drain(IntEnum):
@@ -73,7 +76,7 @@ class Command:
     """
 
     load: Load = field(3, Load.ROWS, "how LOAD makes operand rows")
-    product: Product = field(2, Product.WEIGHTS, "what MULTIPLY multiplies them by")
+    product: Product = field(3, Product.WEIGHTS, "what MULTIPLY multiplies them by")
     drain: Drain = field(3, Drain.REQUANTIZE, "what DRAIN does with an accumulator row")
     target: Target = field(3, Target.FEATURES, "where DRAIN writes")
     stream_addend: int = field(1, 0, "the addend comes from the addend stream (1) or the residual memory (0)")
@@ -171,6 +174,13 @@ class Command:
         20, 0, "words from a sweep's rows of results to the next one's; 0: a row has the results of all"
     )
     shared: int = field(6, 0, "so many heads more have the same keys and values as a head")
+    tap_steps: int = field(
+        16,
+        0,
+        "steps of a tap, a part of a row that a block reads; 0: it reads the row from its first step on",
+    )
+    tap_jump: int = field(20, 0, "steps from a tap's last one to the next tap's first")
+    advance: int = field(16, 0, "steps from a block's first tap to that of the next block of its sweep")
     norm_rms: int = field(1, 0, "`numerics.layer_norm` leaves a row's mean where it is: an RMS norm")
 
     def __post_init__(self) -> None:
@@ -194,6 +204,12 @@ class Command:
     def counts(self, key: Any) -> Any:
         """Whether a key exists, or for each of an array: what lies beyond `keys` does not count."""
         return key < self.keys
+
+    def steps_read(self, block: int) -> Any:
+        """Steps of an operand row that block `block` of a sweep reads, in order; attention: of scores."""
+        step = np.arange(self.k_steps)
+        taps = step // self.tap_steps * (self.tap_jump - 1) if self.tap_steps else 0
+        return block * self.advance + step + taps
 
     def with_rows(self, count: int, rows: int) -> Command:
         """The command on `count` rows of operands, on an array of `rows` rows."""

@@ -23,9 +23,10 @@ _MAY_BE_ZERO = (
     "queue_tokens",
     "rms_norms",
     "products",
+    "taps",
     "norm_parts",
 )
-_NEWER = ("rms_norms", "products", "norm_parts")
+_NEWER = ("rms_norms", "products", "taps", "norm_parts")
 """Parameters that do not count for the build id while they are 0: machines from before them keep theirs."""
 
 
@@ -89,6 +90,8 @@ class MachineParameters:
     """1: LOAD can normalise rows whose mean stays where it is; 0: it takes every row's mean away."""
     products: int = 0
     """1: keys and values serve products of their own, too; 0: they serve attention alone."""
+    taps: int = 0
+    """1: blocks may read parts of a row, and attention may mix maps; 0: they read rows as they are."""
     norm_parts: int = 0
     """Parts in which LOAD normalises a word, one a cycle: a power of two; 0 means 1."""
 
@@ -113,6 +116,7 @@ class MachineParameters:
                 ("rms_norms", self.rms_norms <= 1, "0 or 1"),
                 ("products", self.products <= 1, "0 or 1"),
                 ("products", not self.products or not self.streamed, "0 where attention is streamed"),
+                ("taps", self.taps <= self.products, "0 or 1, and 0 in a machine without products"),
                 (
                     "norm_parts",
                     self.norm_parts <= 0
@@ -164,6 +168,13 @@ class MachineParameters:
         """Bits that the fields of commands may have."""
         absent = {} if self.rms_norms else {"norm_rms": 0}
         absent |= {} if self.products else {"product": 1, "outer_target": 0, "shared": 0}
+        if not self.taps:
+            absent |= {
+                "product": min(2, absent.get("product", 2)),
+                "tap_steps": 0,
+                "tap_jump": 0,
+                "advance": 0,
+            }
         return FIELD_BITS | absent
 
     @property

@@ -15,6 +15,7 @@ from typing import ClassVar, Generic, TypeVar
 import numpy as np
 
 from hlsgen.machine.format.commands import Command, Drain, Load, Product, Target
+from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.memories import Memories
@@ -81,9 +82,13 @@ class ProductMode(Mode[Product]):
     """What MULTIPLY multiplies operand rows by, and the jobs that this makes of a command."""
 
     weighted: ClassVar[bool]
-    """Each block takes weights from their stream; they leave after the sweep's last tile."""
+    """Blocks take weights from their stream; they leave after the sweep's, or head's, last tile."""
     constant: ClassVar[bool]
     """Each block takes constants from their stream, as it takes weights."""
+
+    def weighs(self, job: Job) -> bool:
+        """Whether the job's blocks take weights."""
+        return self.weighted and job.kind != Kind.CONTEXT
 
     @abstractmethod
     def jobs(self, command: Command) -> Iterator[Job]:

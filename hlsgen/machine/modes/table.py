@@ -21,6 +21,7 @@ from hlsgen.machine.modes import (
     load_pool,
     load_rows,
     product_attention,
+    product_maps,
     product_operands,
     product_weights,
     target_operands,
@@ -60,6 +61,7 @@ PRODUCTS: Mapping[Product, ProductMode] = _by_code(
         product_attention.Attention(),
         product_operands.Keys(),
         product_operands.Values(),
+        product_maps.Maps(),
     ),
 )
 DRAINS: Mapping[Drain, DrainMode] = _by_code(

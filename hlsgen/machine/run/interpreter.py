@@ -14,7 +14,7 @@ import numpy as np
 from hlsgen.errors import UsageError
 from hlsgen.machine.format.commands import COMMAND_BYTES, Command
 from hlsgen.machine.format.image import Image
-from hlsgen.machine.format.interface import DRAIN, PLAIN, TILE, record_type
+from hlsgen.machine.format.interface import CONTEXT, DRAIN, PLAIN, TILE, record_type
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.format.program import pad
 from hlsgen.machine.modes.jobs import Job
@@ -105,8 +105,21 @@ class _Run:
             self._emit(index, TILE, job, tile, 0)
             operand = tile.reshape(len(row), -1)
             for block in range(job.blocks):
-                acc = _product(operand, product.block(m, command, job, block))
+                acc = _product(
+                    self._taken(command, job, operand, block), product.block(m, command, job, block)
+                )
                 self._drain(index, command, job, row, job.first_block + block, acc)
+
+    def _taken(self, command: Command, job: Job, operand: np.ndarray, block: int) -> np.ndarray:
+        """The elements of the operand rows that a block reads, in the order of its steps."""
+        if job.kind == CONTEXT or not (command.tap_steps or command.advance):
+            return operand
+        steps = command.steps_read(block)
+        wide = (steps.max() + 1) * self.p.depth
+        padded = np.zeros((len(operand), max(wide, operand.shape[1])), operand.dtype)
+        padded[:, : operand.shape[1]] = operand
+        elements = steps[:, None] * self.p.depth + np.arange(self.p.depth)
+        return padded[:, elements.ravel()]
 
     def _drain(
         self, index: int, command: Command, job: Job, row: np.ndarray, block: int, acc: np.ndarray

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from hlsgen.machine.format.commands import COMMAND_BYTES, Command, Depends
+from hlsgen.machine.format.commands import COMMAND_BYTES, Command, Depends, Product
 from hlsgen.machine.format.constants import block_words, word_bytes
 from hlsgen.machine.format.image import HEADER_BYTES, Image
 from hlsgen.machine.format.interface import CONTEXT, SCORES
@@ -149,7 +149,7 @@ class _Model:
             done = self.last_step + self.t.drain + self.p.row_groups(rows) - 1
             if job.kind == SCORES:
                 self.scores_done[job.slot] = done
-            if product.weighted and job.tile == command.tiles - 1:
+            if product.weighs(job) and job.tile == command.tiles - 1:
                 self.words += job.blocks * command.k_steps
             if product.is_final(command, job):
                 progress.tiles.append(done)
@@ -203,11 +203,12 @@ class _Model:
         """Bytes of the constant stream up to the last of some blocks, whose words begin at `offset`."""
         return offset + block_words(blocks) * word_bytes(self.p.columns)
 
-    def _release(self, product: ProductMode, steps: int, end: int) -> None:
+    def _release(self, product: ProductMode, job: Job, end: int) -> None:
         """A block's weights and constants leave their rings: the last tile has taken them."""
-        if product.weighted:
-            self.streams.take("weights", steps * self.p.columns * self.p.depth, end)
-        self.streams.take("constants", word_bytes(self.p.columns), end + self.t.select)
+        if product.weighs(job):
+            self.streams.take("weights", job.steps * self.p.columns * self.p.depth, end)
+        if product.constant:
+            self.streams.take("constants", word_bytes(self.p.columns), end + self.t.select)
 
     # -- LOAD --------------------------------------------------------------------------------------------
 
@@ -248,7 +249,7 @@ class _Model:
         """Issue all blocks of a job; returns its first step."""
         first = start = self._first_step(command, job, loaded)
         steps, product = job.steps, PRODUCTS[command.product]
-        weighted = product.weighted
+        weighted = product.weighs(job)
         if weighted and job.tile == 0:
             self.streams.bus.weights_first(first)
         groups = self.p.row_groups(rows)
@@ -263,8 +264,8 @@ class _Model:
             end = max(end, self.last_step + self.last_rows)
             if command.stream_addend:
                 self.streams.take("addends", addend_bytes, end + self.t.drain)
-            if product.constant and job.tile == command.tiles - 1:
-                self._release(product, steps, end)
+            if job.tile == command.tiles - 1:
+                self._release(product, job, end)
             self.last_step, self.last_rows = end, groups
             self.issued += steps
             start = end + 1
@@ -279,7 +280,7 @@ class _Model:
     def _taken(self, product: ProductMode, job: Job, block: int, base: int, constants: int) -> int:
         """When a first tile's block has its weights and its constants; for later tiles both are there."""
         there = 0
-        if product.weighted:
+        if product.weighs(job):
             size = (base + (block + 1) * job.steps) * self.p.columns * self.p.depth
             there = self.streams.wait("weights", size)
         if product.constant:
@@ -294,7 +295,7 @@ class _Model:
         start = max(self.multiply_free, loaded)
         if job.opens:
             start = max(start, self.streams.operands.there(job.reading, job.kind == CONTEXT) + 2)
-        elif not PRODUCTS[command.product].weighted and not command.span:
+        elif command.product is not Product.WEIGHTS and not command.span:
             written = self.progress[command.operand_depends_on].done
             start = max(start, written + self.t.operands_drained)
             if job.kind != CONTEXT and job.tile == job.head == job.sweep == 0:

@@ -13,7 +13,7 @@ def phase_of(command: Command, before: Command | None) -> str:
     """The part of a transformer that a command belongs to; `before` is the one it follows."""
     if command.load is Load.PATCHES:
         return "patch embedding"
-    if command.product is Product.ATTENTION:
+    if command.product in (Product.ATTENTION, Product.MAPS):
         return "attention"
     if command.target is Target.OUTPUT or command.last:
         return "head"

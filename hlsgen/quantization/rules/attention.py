@@ -3,8 +3,19 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from hlsgen import numerics
-from hlsgen.ops import Context, IntegerContext, IntegerExp, IntegerScores, Scores, Softmax
+from hlsgen.ops import (
+    Context,
+    IntegerContext,
+    IntegerExp,
+    IntegerMixedScores,
+    IntegerScores,
+    MixedScores,
+    Scores,
+    Softmax,
+)
 from hlsgen.quantization.rules.rule import (
     INT8,
     LARGEST_RATIO,
@@ -12,6 +23,7 @@ from hlsgen.quantization.rules.rule import (
     SMALLEST_SCALE,
     Rule,
     Site,
+    nearest,
     rule,
 )
 
@@ -21,10 +33,7 @@ class ScoresRule(Rule[Scores]):
     """Logits of `logit_width` bits."""
 
     def scale(self, op: Scores, site: Site) -> float:
-        levels = (1 << (site.config.logit_width - 1)) - 1
-        unit = site.sources[0] * site.sources[1] * op.scale
-        floor, ceiling = (max(unit * ratio, SMALLEST_SCALE) for ratio in (RATIO_LIMIT, LARGEST_RATIO))
-        return min(max(site.model.observed(site.node.name, levels, site.config.logits), floor), ceiling)
+        return _logit_scale(site, site.sources[0] * site.sources[1] * op.scale)
 
     def integer(self, op: Scores, site: Site) -> IntegerScores:
         query, key = site.sources
@@ -33,6 +42,34 @@ class ScoresRule(Rule[Scores]):
         return IntegerScores(
             heads=op.heads, multiplier=multiplier, shift=shift, width=width, scale=site.scale
         )
+
+
+@rule(MixedScores)
+class MixedScoresRule(Rule[MixedScores]):
+    """Logits as scores; the matrix is int8 with one scale for all heads."""
+
+    def scale(self, op: MixedScores, site: Site) -> float:
+        return _logit_scale(site, site.sources[0] * _matrix_scale(op))
+
+    def integer(self, op: MixedScores, site: Site) -> IntegerMixedScores:
+        unit = _matrix_scale(op)
+        multiplier, shift = numerics.dyadic(site.sources[0] * unit / site.scale)
+        weight = nearest(op.matrix / unit).astype(np.int8)
+        width = site.config.logit_width
+        return IntegerMixedScores(
+            weight=weight, multiplier=multiplier, shift=shift, width=width, scale=site.scale
+        )
+
+
+def _matrix_scale(op: MixedScores) -> float:
+    return float(np.abs(op.matrix).max(initial=0.0)) / INT8 or 1.0 / INT8
+
+
+def _logit_scale(site: Site, unit: float) -> float:
+    """The observed scale of logits that are sums of so large units."""
+    levels = (1 << (site.config.logit_width - 1)) - 1
+    floor, ceiling = (max(unit * ratio, SMALLEST_SCALE) for ratio in (RATIO_LIMIT, LARGEST_RATIO))
+    return min(max(site.model.observed(site.node.name, levels, site.config.logits), floor), ceiling)
 
 
 @rule(Softmax)
@@ -58,6 +95,5 @@ class ContextRule(Rule[Context]):
         return min(max(site.narrow(), values * RATIO_LIMIT), values * LARGEST_RATIO) or 1.0 / INT8
 
     def integer(self, op: Context, site: Site) -> IntegerContext:
-        del op
         multiplier, shift = numerics.dyadic(site.sources[1] / site.scale)
-        return IntegerContext(multiplier=multiplier, shift=shift, scale=site.scale)
+        return IntegerContext(multiplier=multiplier, shift=shift, scale=site.scale, shared=op.shared)
