@@ -89,7 +89,7 @@ def pad(_: CallSite, x: Value, sizes: list[int], *more: Any, **named: Any) -> Va
 def _filling(*given: Any, mode: str = "constant", value: Any = None) -> tuple[str, Any]:
     """Mode and value of a padding: `pad` has both, `constant_pad_nd` the value alone."""
     if given and isinstance(given[0], str):
-        mode, *given = given
+        mode, given = given[0], given[1:]
     return mode, given[0] if given else value
 
 
