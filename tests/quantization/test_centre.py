@@ -71,6 +71,7 @@ def test_what_has_another_reader_stays() -> None:
     one, two = (evaluate(graph, images) for graph in (before, centre(before, images)))
     for name in ("k", "context"):
         np.testing.assert_array_equal(two[name], one[name])
+    np.testing.assert_allclose(two["sum"], one["sum"], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["clip", "mlp_mixer", "head_gains"])
