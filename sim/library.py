@@ -14,8 +14,11 @@ from hlsgen.emit.bench import HOT, MAKE_FLAGS
 from hlsgen.host import processes
 from hlsgen.sim import verilator
 from hlsgen.sim.place import build_place
-from hlsgen.store.cache import cache_folder, kept_file, key
+from hlsgen.store.cache import cache_folder, keep_newest, kept_file, key, note_use
 
+PREFIX = "verilated-"
+KEPT_BYTES = 600_000_000
+"""What the cache keeps of all versions together: four of them, with 140 MB each."""
 ARCHIVE, HEADER = "verilated.a", "simulator.h"
 QUICK_CYCLES = 500_000
 """A run of fewer cycles takes less time than optimised code takes to be compiled."""
@@ -71,7 +74,7 @@ def _kept(environ: dict[str, str], speeds: set[str]) -> Path:
     place = build_place(cache_folder())
     compiler = processes.run_tool(["c++", "--version"], place)
     origin = (verilator.version(), str(verilator.package()), compiler, MAKE_FLAGS)
-    kept = place / f"verilated-{key(*origin, *_EMPTY, _TEXT, _RULES)}"
+    kept = place / f"{PREFIX}{key(*origin, *_EMPTY, _TEXT, _RULES)}"
 
     def keep(folder: str, name: str) -> None:
         kept_file(Path(f"{kept}.{folder}") / name, lambda work: _make(name, work, environ))
@@ -82,6 +85,8 @@ def _kept(environ: dict[str, str], speeds: set[str]) -> Path:
         if not header.exists():
             header.write_text(_TEXT)  # gcc reads it where the precompiled one does not fit its options
         keep(f"h.{speed}.gch", f"{HEADER}.{speed}.gch")
+    note_use(Path(f"{kept}.lib"))
+    keep_newest(place, PREFIX, KEPT_BYTES)
     return kept
 
 

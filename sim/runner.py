@@ -116,11 +116,9 @@ def simulate(
     if simulator not in SIMULATORS:
         raise UsageError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
     place = build_place(folder) / f"cocotb-{simulator}-{key(simulator, top, text)}"
-    place.mkdir(parents=True, exist_ok=True)
-    (place / "top.v").write_text(text)
-    access = place / "access.vlt"
-    access.write_text(access_file(text, top))
+    access = _write_sources(place, text, top)
     log, results = place / "log", place / f"results-{os.getpid()}.xml"
+    extra = {"PYTHONPATH": os.pathsep.join(sys.path), **(environ or {})}
     with _environment(simulator), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the runner's own notes, about its environment variables
         runner = _runner(simulator, access)
@@ -134,16 +132,28 @@ def simulate(
                 test_dir=place,
                 testcase=list(tests) or None,
                 seed=1,
-                extra_env={"PYTHONPATH": os.pathsep.join(sys.path), **(environ or {})},
+                extra_env=extra,
                 results_xml=str(results),
                 timescale=TIMESCALE if simulator == "icarus" else None,
                 log_file=log,
             )
         except (SystemExit, RuntimeError, OSError) as error:
             if not results.exists():  # otherwise tests failed, which the results tell better
-                output = log.read_text(errors="replace") if log.exists() else ""
-                raise ToolFailed(f"{simulator} failed: {error}", (simulator,), output) from None
+                raise ToolFailed(f"{simulator} failed: {error}", (simulator,), _output(log)) from None
     return _passed(results, log)
+
+
+def _write_sources(place: Path, text: str, top: str) -> Path:
+    """Write the top and what Verilator shows of it; returns the latter's path."""
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "top.v").write_text(text)
+    access = place / "access.vlt"
+    access.write_text(access_file(text, top))
+    return access
+
+
+def _output(log: Path) -> str:
+    return log.read_text(errors="replace") if log.exists() else ""
 
 
 def _build(runner: Any, place: Path, top: str, simulator: str, log: Path) -> None:

@@ -85,45 +85,50 @@ PYTHON = ">=3.11"
 def examine() -> tuple[Finding, ...]:
     """Look at everything hlsgen can use; runs `--version` of each command it finds."""
     wanted = _requirements()
-    findings = [
-        Finding(
-            name="python",
-            purpose="runs hlsgen",
-            version=".".join(map(str, sys.version_info[:3])),
-            wanted=PYTHON,
-            fix="install Python 3.11 or newer",
-        )
-    ]
-    for package in PACKAGES:
-        findings.append(
-            Finding(
-                name=package.name,
-                purpose=package.purpose,
-                version=_package_version(package.name),
-                wanted=wanted.get(package.name, ""),
-                fix=package.fix,
-                needed=package.needed,
-            )
-        )
-    for command in COMMANDS:
-        findings.append(
-            Finding(
-                name=command.name,
-                purpose=command.purpose,
-                version=command_version(command.name, command.version),
-                needed=command.needed,
-                fix=command.fix,
-            )
-        )
-    for name, source in HEADERS:
-        version = "found" if _compiles(f"#include <{name}>\n") else None
-        purpose = "wave traces of Verilator"
-        findings.append(
-            Finding(
-                name=name, purpose=purpose, version=version, needed=False, fix=f"apt-get install {source}"
-            )
-        )
-    return tuple(findings)
+    python = Finding(
+        name="python",
+        purpose="runs hlsgen",
+        version=".".join(map(str, sys.version_info[:3])),
+        wanted=PYTHON,
+        fix="install Python 3.11 or newer",
+    )
+    return (
+        python,
+        *(_package(package, wanted.get(package.name, "")) for package in PACKAGES),
+        *(_command(command) for command in COMMANDS),
+        *(_header(name, source) for name, source in HEADERS),
+    )
+
+
+def _package(package: Package, wanted: str) -> Finding:
+    return Finding(
+        name=package.name,
+        purpose=package.purpose,
+        version=_package_version(package.name),
+        wanted=wanted,
+        fix=package.fix,
+        needed=package.needed,
+    )
+
+
+def _command(command: Command) -> Finding:
+    return Finding(
+        name=command.name,
+        purpose=command.purpose,
+        version=command_version(command.name, command.version),
+        needed=command.needed,
+        fix=command.fix,
+    )
+
+
+def _header(name: str, source: str) -> Finding:
+    return Finding(
+        name=name,
+        purpose="wave traces of Verilator",
+        version="found" if _compiles(f"#include <{name}>\n") else None,
+        needed=False,
+        fix=f"apt-get install {source}",
+    )
 
 
 def _package_version(name: str) -> str | None:

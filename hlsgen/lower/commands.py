@@ -8,12 +8,12 @@ from typing import Any
 
 from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.ir import Graph, Node
+from hlsgen.lower.attention import mixed_scores, score_fields
 from hlsgen.lower.constants import (
     ConstantStream,
     block_constants,
     pack_addends,
     pack_grouped,
-    pack_mixed,
     pack_weights,
     product_constants,
 )
@@ -21,8 +21,8 @@ from hlsgen.lower.image import patch_fields
 from hlsgen.lower.interleave import ADDEND_DISTANCE, ExpertTables
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.refuse import must_be
-from hlsgen.lower.shape import Shape, linear_shape, mixed_shape, source_layout
-from hlsgen.lower.size import ArrayShape, Sweeps, cut, head_units
+from hlsgen.lower.shape import Shape, drained, linear_shape, source_layout
+from hlsgen.lower.size import ArrayShape, Sweeps, cut
 from hlsgen.lower.step import AttentionStep, LinearStep, Step
 from hlsgen.lower.views import attention_views, linear_views
 from hlsgen.machine.format.commands import Command, Depends, Drain, Load, Product, Target
@@ -37,9 +37,7 @@ from hlsgen.ops import (
     IntegerLinear,
     IntegerMatmul,
     IntegerMean,
-    IntegerMixedScores,
     IntegerRMSNorm,
-    IntegerScores,
     IntegerTable,
     Patches,
 )
@@ -325,7 +323,6 @@ class CommandBuilder:
         self.views += attention_views(step, index, query, result)
         value_words = self._layouts[step.values].head_words
         exp_steps, tiles = ceil_div(keys, p.depth), ceil_div(queries, p.rows)
-        fields = self._scores(step, query) if step.keys else self._mixed(step, query)
         return Command(
             load=Load.ATTENTION,
             drain=Drain.ATTENTION,
@@ -350,45 +347,16 @@ class CommandBuilder:
             exp_steps=exp_steps,
             context_multiplier=context.multiplier,
             context_shift=context.shift,
-            **fields,
+            **self._scores(step, query),
         )
 
     def _scores(self, step: AttentionStep, query: Layout) -> dict[str, Any]:
-        """What scores of queries and keys need."""
-        p, words, scores = self._parameters, query.head_words, step.scores.op
-        if not isinstance(scores, IntegerScores):
-            raise must_be(step.scores, "attention scores")
-        _, queries, keys = step.scores.type.shape
-        tiles = ceil_div(queries, p.rows)
-        span = min(self._array.span, tiles) or tiles
-        return {
-            "product": Product.ATTENTION, "k_words": words, "k_steps": words * p.columns // p.depth,
-            "outer_source": words, "head_stride": ceil_div(keys, p.columns) * words,
-            "logit_multiplier": scores.multiplier, "logit_shift": scores.shift,
-            "span": span if p.streamed else 0, "readings": ceil_div(tiles, span) if p.streamed else 0,
-            "head_units": head_units(self._array, keys, words) if p.streamed else 0,
-        }  # fmt: skip
-
-    def _mixed(self, step: AttentionStep, maps: Layout) -> dict[str, Any]:
-        """What scores need that are mixed from maps: weights for each head, and which steps they are for."""
-        p, scores, shape = self._parameters, step.scores.op, mixed_shape(maps, self._array)
-        if not isinstance(scores, IntegerMixedScores):
-            raise must_be(step.scores, "scores that are mixed from maps")
-        heads = range(len(scores.weight))
-        self.weights.append(b"".join(pack_mixed(scores, head, maps, shape.walk, p) for head in heads))
-        fields = shape.walk.fields if shape.walk else {}
-        return fields | {
-            "product": Product.MAPS, "k_words": shape.k_words, "k_steps": shape.k_steps,
-            "logit_multiplier": scores.multiplier, "logit_shift": scores.shift,
-        }  # fmt: skip
-
-
-def drained(command: Command, p: MachineParameters) -> int:
-    """Cycles in which DRAIN takes the command's results."""
-    blocks = command.total_blocks
-    if command.product in (Product.ATTENTION, Product.MAPS):
-        blocks = command.heads * (command.blocks + command.head_words)
-    return blocks * ((command.tiles - 1) * p.row_groups(p.rows) + p.row_groups(command.tail_rows))
+        """What the scores need; weights for those that are mixed from maps."""
+        if step.keys:
+            return score_fields(step, query, self._array, self._parameters)
+        fields, weights = mixed_scores(step, query, self._array)
+        self.weights.append(weights)
+        return fields
 
 
 def _norm_fields(node: Node) -> dict[str, Any]:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from hlsgen.lower.taps import Walk
 from hlsgen.machine.format.constants import NO_COMMAND, Item, item, pack_constants, word_bytes
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 from hlsgen.machine.format.program import OutputLayout
-from hlsgen.ops import IntegerGroupedLinear, IntegerLinear, IntegerMatmul, IntegerMixedScores
+from hlsgen.ops import IntegerGroupedLinear, IntegerLinear, IntegerMatmul
 
 
 def pack_weights(
@@ -40,18 +39,6 @@ def walked(words: np.ndarray, walk: Walk | None) -> np.ndarray:
     if walk is None:
         return words
     return np.stack([words[block, walk.read(block)] for block in range(len(words))])
-
-
-def pack_mixed(op: IntegerMixedScores, head: int, source: Layout, walk: Walk | None, p: Any) -> bytes:
-    """Ring words of a head's blocks of scores: each map's column c times the head's weight for the map."""
-    columns, depth = p.columns, p.depth
-    keys, blocks = source.head_size, ceil_div(source.head_size, columns)
-    steps = ceil_div(source.elements, depth)
-    padded = np.zeros((blocks * columns, steps * depth), np.int8)
-    places = source.positions().reshape(-1, keys)
-    for each, weight in zip(places, op.weight[head], strict=True):
-        padded[np.arange(keys), each] = weight
-    return walked(padded.reshape(blocks, columns, steps, depth).transpose(0, 2, 3, 1), walk).tobytes()
 
 
 def pack_grouped(

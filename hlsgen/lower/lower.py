@@ -20,7 +20,7 @@ from hlsgen.lower.interleave import interleave
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.limits import check_holds, check_limits, check_products
 from hlsgen.lower.order import order
-from hlsgen.lower.shape import is_diagonal, linear_shape, mixed_shape, source_layout
+from hlsgen.lower.shape import Shape, is_diagonal, linear_shape, mixed_shape, source_layout
 from hlsgen.lower.size import (
     ArrayShape,
     accumulator_bits,
@@ -116,16 +116,15 @@ def lower(
     """
     prepared = prepare(graph) if isinstance(graph, Graph) else graph
     graph, sized = prepared.graph, prepared.machine(array)
-    steps, parameters = sized.steps, sized.parameters
+    parameters = sized.parameters
     if machine is not None:
         check_holds(machine, graph, parameters)
         parameters = machine
     places = {region.tensor: region for region in sized.regions}
     builder = CommandBuilder(graph, parameters, sized.layouts, places, array, outline=outline)
-    for index, step in enumerate(steps):
-        builder.add(step, steps[index + 1 :])
+    for index, step in enumerate(sized.steps):
+        builder.add(step, sized.steps[index + 1 :])
     layout = input_layout(graph, array)
-    outputs = output_layouts(graph, builder.output_sweeps, parameters)
     commands = builder.finish()
     shown = {node.name for node in prepared.source}
     program = Program(
@@ -134,7 +133,7 @@ def lower(
         regions=sized.regions,
         views=tuple(view for view in builder.views if view.tensor in shown),
         input=layout,
-        outputs=outputs,
+        outputs=output_layouts(graph, builder.output_sweeps, parameters),
         task_macs=tuple(useful_macs(prepared.source.for_task(task)) for task in range(graph.tasks)),
     )
     image = Image(
@@ -236,6 +235,17 @@ def reads(step: Step) -> list[str]:
     return [name for name in (step.rows.region, step.addend) if name]
 
 
+def _unparted(step: LinearStep, shape: Shape, head_words: int, array: ArrayShape) -> list[tuple[int, int]]:
+    """Blocks and steps whose weights the ring must hold together."""
+    if shape.walk:
+        return [(shape.blocks, shape.k_steps)]
+    if shape.weighted and shape.parts > 1:
+        return [(shape.blocks // shape.parts, shape.k_steps)]
+    if array.streamed and step.target in (Target.KEYS, Target.VALUES):
+        return [(head_words, shape.k_steps)]
+    return []
+
+
 def size_machine(
     steps: list[Step],
     graph: Graph,
@@ -252,12 +262,7 @@ def size_machine(
         result = layouts[step.region]
         shape = linear_shape(step, array, source_layout(step, graph, layouts, array), result)
         shapes.append(shape)
-        if shape.walk:
-            whole.append((shape.blocks, shape.k_steps))
-        elif shape.weighted and shape.parts > 1:
-            whole.append((shape.blocks // shape.parts, shape.k_steps))
-        elif array.streamed and step.target in (Target.KEYS, Target.VALUES):
-            whole.append((result.head_words, shape.k_steps))
+        whole += _unparted(step, shape, result.head_words, array)
     tile = max([shape.k_words for shape in shapes] or [1])
     for step in steps:
         if isinstance(step, AttentionStep):
@@ -305,7 +310,7 @@ def _macs(node: Node, graph: Graph, prefix: Mapping[str, int]) -> int:
             return 0  # a copy
         case IntegerLinear(weight=weight):
             rows = node.type.shape[0] - prefix.get(node.inputs[0], 0)
-            real = np.count_nonzero(weight)
+            real = int(np.count_nonzero(weight))
             return rows * (real if SPARSE * real < weight.size else weight.size)
         case IntegerGroupedLinear(weight=weight):
             return node.type.shape[0] * weight.size

@@ -15,8 +15,8 @@ from hlsgen.lower.layout import Layout
 from hlsgen.lower.size import ArrayShape
 from hlsgen.lower.step import Factors, LinearStep
 from hlsgen.lower.taps import Walk, find_walk
-from hlsgen.machine.format.commands import Load, Target
-from hlsgen.machine.format.parameters import ceil_div
+from hlsgen.machine.format.commands import Command, Load, Product, Target
+from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.ops import IntegerLinear
 
 
@@ -156,3 +156,11 @@ def _factor_row(factors: Factors, source: Layout, columns: int, depth: int) -> t
         return source.head_words, source.head_words * columns // depth
     steps = ceil_div(source.head_size, depth)
     return ceil_div(steps * depth, columns), steps
+
+
+def drained(command: Command, p: MachineParameters) -> int:
+    """Cycles in which DRAIN takes the command's results."""
+    blocks = command.total_blocks
+    if command.product in (Product.ATTENTION, Product.MAPS):
+        blocks = command.heads * (command.blocks + command.head_words)
+    return blocks * ((command.tiles - 1) * p.row_groups(p.rows) + p.row_groups(command.tail_rows))

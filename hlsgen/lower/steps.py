@@ -147,31 +147,11 @@ class Matcher:
             self._refuse(route, "its router and its experts must read the same layer norm")
             return []
         mask = self.tasks(route.name)
-        pairs = []
         for expert in range(self.graph.type_of(route.inputs[0]).shape[-1]):
             first, second = (_expert_layer(layer, expert, route.type.shape[0]) for layer in layers)
             common: dict[str, Any] = {"expert": expert + 1, "route": route, "tasks": mask}
-            up = LinearStep(
-                rows=rows,
-                linear=first,
-                drain=Drain.ACTIVATION,
-                target=Target.FEATURES,
-                result=table.name,
-                table=table,
-                **common,
-            )
-            down = LinearStep(
-                rows=Rows(load=Load.ROWS, tensor=table.name),
-                linear=second,
-                drain=Drain.COMBINE,
-                target=Target.RESIDUAL,
-                result=combine.name,
-                addend=combine.inputs[0],
-                combine=combine,
-                **common,
-            )
-            pairs.append((up, down))
-        return steps + [step for pair in pairs for step in pair]
+            steps += [_expert_up(rows, first, table, common), _expert_down(table, second, combine, common)]
+        return steps
 
     def _expert_parts(self, layers: list[Node], combine: Node | None) -> tuple[Node, Node] | None:
         """The table between both layers and the combination behind them, if they are what they must be."""
@@ -312,6 +292,33 @@ class Matcher:
             return None
         self.covered |= {node.name, exp.name, scores.name}
         return AttentionStep(scores=scores, exp=exp, context=node, tasks=self.tasks(node.name))
+
+
+def _expert_up(rows: Rows, linear: Node, table: Node, common: dict[str, Any]) -> LinearStep:
+    """One expert's first layer, with the table behind it."""
+    return LinearStep(
+        rows=rows,
+        linear=linear,
+        drain=Drain.ACTIVATION,
+        target=Target.FEATURES,
+        result=table.name,
+        table=table,
+        **common,
+    )
+
+
+def _expert_down(table: Node, linear: Node, combine: Node, common: dict[str, Any]) -> LinearStep:
+    """One expert's second layer, whose weighted results DRAIN adds to the residual stream."""
+    return LinearStep(
+        rows=Rows(load=Load.ROWS, tensor=table.name),
+        linear=linear,
+        drain=Drain.COMBINE,
+        target=Target.RESIDUAL,
+        result=combine.name,
+        addend=combine.inputs[0],
+        combine=combine,
+        **common,
+    )
 
 
 def _expert_layer(layer: Node, expert: int, tokens: int) -> Node:

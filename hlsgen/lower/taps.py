@@ -7,7 +7,7 @@ Weights of structure have one: heads that are mixed, groups, copies.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class Walk:
 
     def read(self, block: int) -> np.ndarray:
         """Steps that a block reads, in order."""
-        return Command(k_steps=self.steps, **self.fields).steps_read(block)
+        return replace(Command(k_steps=self.steps), **self.fields).steps_read(block)
 
 
 def find_walk(used: np.ndarray) -> Walk | None:

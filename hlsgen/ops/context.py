@@ -50,7 +50,8 @@ class Context(FloatOp):
     shared: int = 0
 
     def infer(self, *types: TensorType) -> TensorType:
-        return TensorType(_shape(*types, self.shared))
+        p, v = types
+        return TensorType(_shape(p, v, self.shared))
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
         p, v = arrays

@@ -71,7 +71,7 @@ class IntegerMixedScores(Op):
 
     def infer(self, *types: TensorType) -> TensorType:
         (maps,) = types
-        if np.abs(self.weight).max(initial=0) > 127:
+        if np.abs(self.weight.astype(np.int64)).max(initial=0) > 127:
             raise RangeOverflow("mixed scores: the weight must lie in -127..127")
         half = 1 << (self.width - 1)
         return TensorType(_shape(self.weight, maps), -half, half - 1, self.scale)

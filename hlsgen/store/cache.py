@@ -7,6 +7,7 @@ Nobody ever sees half an entry; one that was damaged since is made anew.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from pathlib import Path
 
 PART_SECONDS = 3600
 """After this time what a killed process left half-written is removed."""
+IN_USE_SECONDS = 3600
+"""What was used within this time is not removed to make room."""
 SEAL = "sha256"
 """The file beside what was made, with its digest."""
 
@@ -53,6 +56,43 @@ def kept_file(place: Path, make: Callable[[Path], None]) -> Path:
         (work / place.name).replace(place)
         (work / SEAL).replace(seal)
     return place
+
+
+def keep_newest(folder: Path, prefix: str, most_bytes: int) -> None:
+    """Remove the entries that were used longest ago, until what begins with `prefix` takes `most_bytes`.
+
+    An entry is all that has one name up to the first dot; it was used when any of that was changed last
+    (`note_use`). Entries of the last `IN_USE_SECONDS` stay: another process may be reading them.
+    """
+    entries: dict[str, list[Path]] = {}
+    with suppress(OSError):  # somebody else may be removing the same
+        for path in folder.glob(f"{prefix}*"):
+            entries.setdefault(path.name.partition(".")[0], []).append(path)
+        used = {name: max(path.stat().st_mtime for path in paths) for name, paths in entries.items()}
+        total, oldest = 0, time.time() - IN_USE_SECONDS
+        for name in sorted(entries, key=lambda name: used[name], reverse=True):
+            total += sum(map(_size, entries[name]))
+            if total > most_bytes and used[name] < oldest:
+                for path in entries[name]:
+                    _remove(path)
+
+
+def note_use(path: Path) -> None:
+    """Note that an entry is in use, for `keep_newest`."""
+    with suppress(OSError):
+        os.utime(path)
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else (path,)
+    return sum(file.stat().st_size for file in files)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _digest(path: Path) -> str:

@@ -134,20 +134,7 @@ class Frames(wiring.Component):
             with m.State("SCAN"):
                 self._watch(m, late)
                 self._scan(m, waits)
-            with m.State("REPORT"):
-                self._watch(m, late)
-                m.d.sync += [self.error.eq(1), self.complete.eq(0)]
-                self._load(m, [ANSWER, failure], "END")
-            with m.State("HEAD"):
-                self._watch(m, late)
-                m.d.sync += [self.error.eq(0), self.complete.eq(1)]
-                self._load(m, [ANSWER, 0, self.label[:8], self.label[8:]], "LOGITS")
-            with m.State("LOGITS"):
-                self._watch(m, late)
-                self._logits(m, waits)
-            with m.State("TAIL"):
-                self._watch(m, late)
-                self._load(m, [self.cycles.word_select(i, 8) for i in range(4)], "END")
+            self._answer(m, failure, late, waits)
             with m.State("END"):
                 m.d.sync += [self.busy.eq(0), late.eq(0)]
                 with m.If(late | self.rx.valid | self.rx_error):
@@ -156,6 +143,23 @@ class Frames(wiring.Component):
                 with m.Else():
                     m.next = "IDLE"
         return m
+
+    def _answer(self, m: Module, failure: Signal, late: Signal, waits: Signal) -> None:
+        """What goes back: an error's code alone, or class, logits and cycles."""
+        with m.State("REPORT"):
+            self._watch(m, late)
+            m.d.sync += [self.error.eq(1), self.complete.eq(0)]
+            self._load(m, [ANSWER, failure], "END")
+        with m.State("HEAD"):
+            self._watch(m, late)
+            m.d.sync += [self.error.eq(0), self.complete.eq(1)]
+            self._load(m, [ANSWER, 0, self.label[:8], self.label[8:]], "LOGITS")
+        with m.State("LOGITS"):
+            self._watch(m, late)
+            self._logits(m, waits)
+        with m.State("TAIL"):
+            self._watch(m, late)
+            self._load(m, [self.cycles.word_select(i, 8) for i in range(4)], "END")
 
     def _timer(self, m: Module) -> Signal:
         """Nothing came for the time limit."""

@@ -183,9 +183,6 @@ class Core(wiring.Component):
         m.d.comb += [drain.captured.eq(array.captured), drain.held.eq(array.held)]
         self._connect_rings(m, multiply, drain, array, ring, constant_ring)
         self._status(m, load, multiply, drain)
-        if self._trace:
-            wiring.connect(m, load.trace, wiring.flipped(self.trace_tile))
-            wiring.connect(m, drain.trace, wiring.flipped(self.trace_drain))
         return m
 
     @staticmethod
@@ -277,6 +274,7 @@ class Core(wiring.Component):
         ]
 
     def _status(self, m: Module, load: LoadStage, multiply: MultiplyStage, drain: DrainStage) -> None:
+        """What the outside is told: the end, the counters' levels, progress, the trace."""
         running = ~drain.done
         m.d.comb += [
             self.done.eq(drain.done),
@@ -291,3 +289,6 @@ class Core(wiring.Component):
         moved = [port.valid & port.ready for port in ports]
         moves = register(m, Cat(multiply.issue, load.tile.rows, *moved), name="moves")
         m.d.sync += self.progress.eq(moves.any())
+        if self._trace:
+            wiring.connect(m, load.trace, wiring.flipped(self.trace_tile))
+            wiring.connect(m, drain.trace, wiring.flipped(self.trace_drain))

@@ -163,10 +163,10 @@ class MultiplyStage(wiring.Component):
                 m.d.sync += [weighs.eq(weighs_next), weighs_fresh.eq(weighs_next & new.first_pass)]
                 m.d.sync += bare.eq(_bare(new))
             both_fresh = weighs_fresh
-        if self._parameters.taps:
-            both_fresh = Signal()
-            with m.If(load):
-                m.d.sync += both_fresh.eq(weighs_next & new.first_pass & (new.kind == Kind.PLAIN))
+            if self._parameters.taps:
+                both_fresh = Signal()
+                with m.If(load):
+                    m.d.sync += both_fresh.eq(weighs_next & new.first_pass & (new.kind == Kind.PLAIN))
         self._count(m, job, load)
         self._decide(m, job, active, Takes(weighs_fresh, both_fresh, bare), load)
         self._addresses(m, job, load)

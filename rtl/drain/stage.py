@@ -325,20 +325,24 @@ class DrainStage(wiring.Component):
                 m.d.sync += self.rows.word[lane].eq(activation.result[lane])
         with m.Else():
             m.d.sync += self.rows.word.eq(added)
-        written = tags[drain_write(p)]
-        m.d.comb += [
-            self.rows.features.eq(written.to.features),
-            self.rows.residual.eq(written.to.residual),
-            self.rows.address.eq(written.address),
-            self.rows.rows.eq(written.rows),
-            self.operands.keys.eq(written.to.keys),
-            self.operands.values.eq(written.to.values),
-            self.operands.address.eq(written.address),
-            self.operands.lane.eq(written.lane),
-            self.operands.rows.eq(written.rows),
-            self.operands.data.eq(Cat(self.rows.word[lane][:8] for lane in range(lanes))),
-        ]
+        self._write(m, tags[drain_write(p)])
         return streams
+
+    def _write(self, m: Module, tag: Any) -> None:
+        """Results for the row memories, and their bytes for the key and value memories."""
+        lanes = range(group_lanes(self._parameters))
+        m.d.comb += [
+            self.rows.features.eq(tag.to.features),
+            self.rows.residual.eq(tag.to.residual),
+            self.rows.address.eq(tag.address),
+            self.rows.rows.eq(tag.rows),
+            self.operands.keys.eq(tag.to.keys),
+            self.operands.values.eq(tag.to.values),
+            self.operands.address.eq(tag.address),
+            self.operands.lane.eq(tag.lane),
+            self.operands.rows.eq(tag.rows),
+            self.operands.data.eq(Cat(self.rows.word[lane][:8] for lane in lanes)),
+        ]
 
     def _leave(self, m: Module, streams: DrainStreams, tag: Any) -> None:
         """Results that go to external memory."""

@@ -158,11 +158,8 @@ class PatchWalk(wiring.Component):
         with m.FSM():
             with m.State("idle"):
                 with m.If(self.offered):
-                    m.d.sync += [job.eq(self.job), *at.begin_tile(self.job, self.slot_word)]
-                    m.d.sync += size.eq(self._segment(self.job.patch_width))
-                    with m.If(self.job.first):
-                        m.d.sync += [*at.begin_sweep(self.job), blanks.eq(self.job.patch_prefix)]
-                        m.d.sync += [at.band_end.eq(band_step), blank.eq(self.job.patch_prefix != 0)]
+                    m.d.sync += job.eq(self.job)
+                    self._begin(m, at, size, band_step, blanks, blank)
                 with m.If(self.start):
                     m.d.sync += self.busy.eq(1)
                     m.next = "row"
@@ -185,11 +182,19 @@ class PatchWalk(wiring.Component):
             with m.State("gather"):
                 m.d.comb += row_ends.eq(self._advance(m, at, job, size, row_step, band_step))
                 complete = row_ends | (at.place + size == self._parameters.columns)
-                self._emit(
-                    m, at, job, row_ends, tile_ends, complete=complete, keep=self._keep(at.place, size)
-                )
+                keep = self._keep(at.place, size)
+                self._emit(m, at, job, row_ends, tile_ends, complete=complete, keep=keep)
                 self._leave(m, row_ends, tile_ends)
         return m
+
+    def _begin(
+        self, m: Module, at: _Place, size: Signal, step: Signal, blanks: Signal, blank: Signal
+    ) -> None:
+        """The offered tile's first word; in a sweep's first tile the image's first patch, or blank rows."""
+        m.d.sync += [*at.begin_tile(self.job, self.slot_word), size.eq(self._segment(self.job.patch_width))]
+        with m.If(self.job.first):
+            m.d.sync += [*at.begin_sweep(self.job), blanks.eq(self.job.patch_prefix)]
+            m.d.sync += [at.band_end.eq(step), blank.eq(self.job.patch_prefix != 0)]
 
     def _leave(self, m: Module, row_ends: Value, tile_ends: Value) -> None:
         with m.If(row_ends):

@@ -47,6 +47,49 @@ def request_layout(p: MachineParameters, trace: bool) -> data.StructLayout:
     )
 
 
+class _Place:
+    """Where the walk is: an address, and how much is left of the inner and of the outer count.
+
+    What decides about a job's end is known a cycle ahead: LOAD's next job starts in that cycle.
+    """
+
+    def __init__(self, bits: int, address_bits: int) -> None:
+        self.inner = Signal(bits)
+        self.row_address = Signal(address_bits)
+        self.outer_first = Signal()
+        self.single = Signal()
+        self.outer, self.address, self.first = Signal(bits), Signal(address_bits), Signal()
+        self.inner_last, self.outer_last, self.final = Signal(), Signal(), Signal()
+
+    def advance(self, m: Module, next_address: Value, following: Value, size: Value) -> None:
+        """To the next word, or to the first of the `size` words that begin at `following`."""
+        m.d.sync += [self.inner.eq(self.inner - 1), self.inner_last.eq(self.inner == 2), self.first.eq(0)]
+        m.d.sync += self.final.eq((self.inner == 2) & self.outer_last)
+        m.d.sync += self.address.eq(next_address)
+        with m.If(self.inner_last):
+            m.d.sync += [
+                self.outer.eq(self.outer - 1),
+                self.outer_last.eq(self.outer == 2),
+                self.final.eq(self.single & (self.outer == 2)),
+                self.outer_first.eq(0),
+                self.inner.eq(size),
+                self.inner_last.eq(self.single),
+                self.first.eq(1),
+                self.address.eq(following),
+                self.row_address.eq(following),
+            ]
+
+    def begin(self, address: Value, inner: Value, outer: Value) -> list[Any]:
+        """Statements: the next word is a job's first."""
+        return [
+            *(signal.eq(address) for signal in (self.address, self.row_address)),
+            *(flag.eq(1) for flag in (self.first, self.outer_first)),
+            *(self.inner.eq(inner), self.inner_last.eq(inner == 1), self.single.eq(inner == 1)),
+            *(self.outer.eq(outer), self.outer_last.eq(outer == 1)),
+            self.final.eq((inner == 1) & (outer == 1)),
+        ]
+
+
 # A job of one row of two words, another one behind it:
 #
 #   cycle       0      1       2       3       4
@@ -118,57 +161,32 @@ class RowWalk(wiring.Component):
         m, p = Module(), self._parameters
         job, slot_word = Signal(load_job(p, self._trace), reset_less=True), Signal.like(self.slot_word)
         pool, context = Signal(), Signal()
-        bits = max(count_bits(p.tile_words), row_bits(p), field(p, "pool_rows"))
-        outer, inner = Signal(bits), Signal(bits)
-        address, row_address = Signal(self._address_bits), Signal(self._address_bits)
-        first, outer_first = Signal(), Signal()
-        inner_last, outer_last, issue = Signal(), Signal(), Signal()
-        # What decides about a job's end is known a cycle ahead: LOAD's next job starts in that cycle.
-        final, single = Signal(), Signal()
-        waits = self._gap(m, issue & first & (job.load == Load.LAYER_NORM))
+        issue = Signal()
+        at = _Place(max(count_bits(p.tile_words), row_bits(p), field(p, "pool_rows")), self._address_bits)
+        waits = self._gap(m, issue & at.first & (job.load == Load.LAYER_NORM))
         m.d.comb += [
-            issue.eq(self.busy & ~(first & waits) & ~self._spaced(m, issue, job)),
-            self.finishing.eq(issue & final),
+            issue.eq(self.busy & ~(at.first & waits) & ~self._spaced(m, issue, job)),
+            self.finishing.eq(issue & at.final),
         ]
         stride = Mux(context, p.score_words, job.source_stride)
-        following, size = (
-            row_address + Mux(pool, 1, stride),
-            Mux(pool, groups_of(p, job.pool_rows), job.words),
-        )
-        place = self._gathered(m, job, issue & first, first, address) if p.experts else address
+        following = at.row_address + Mux(pool, 1, stride)
+        place = self._gathered(m, job, issue & at.first, at.first, at.address) if p.experts else at.address
         with m.If(issue):
-            m.d.sync += [inner.eq(inner - 1), inner_last.eq(inner == 2), first.eq(0)]
-            m.d.sync += final.eq((inner == 2) & outer_last)
-            m.d.sync += [address.eq(place + Mux(pool, stride, 1))]
-            with m.If(inner_last):
-                m.d.sync += [
-                    outer.eq(outer - 1),
-                    outer_last.eq(outer == 2),
-                    final.eq(single & (outer == 2)),
-                    outer_first.eq(0),
-                    inner.eq(size),
-                    inner_last.eq(single),
-                    first.eq(1),
-                    address.eq(following),
-                    row_address.eq(following),
-                ]
+            size = Mux(pool, groups_of(p, job.pool_rows), job.words)
+            at.advance(m, place + Mux(pool, stride, 1), following, size)
         saved = Signal(self._address_bits)
-        saved_next = Mux(issue & inner_last & ~context, following, saved)
+        saved_next = Mux(issue & at.inner_last & ~context, following, saved)
         m.d.sync += saved.eq(saved_next)
         self._start(m)
         with m.If(self._loads):
             is_pool = (self.job.load == Load.POOL) | (self.job.load == Load.POOL_NORM)
-            begin = self._begin(saved_next)
             m.d.sync += [job.eq(self.job), slot_word.eq(self.slot_word)]
             m.d.sync += [pool.eq(is_pool), context.eq(self.job.kind == Kind.CONTEXT)]
-            m.d.sync += [address.eq(begin), row_address.eq(begin), first.eq(1), outer_first.eq(1)]
             inner_size = Mux(is_pool, groups_of(p, self.job.pool_rows), self.job.words)
             outer_size = Mux(is_pool, self.job.words, groups_of(p, self.job.rows))
-            m.d.sync += [inner.eq(inner_size), inner_last.eq(inner_size == 1), single.eq(inner_size == 1)]
-            m.d.sync += [outer.eq(outer_size), outer_last.eq(outer_size == 1)]
-            m.d.sync += final.eq((inner_size == 1) & (outer_size == 1))
-        self._request(m, job, issue, place, context, first, inner_last)
-        self._tag(m, job, slot_word, issue, pool, outer_first, inner_last, outer_last)
+            m.d.sync += at.begin(self._begin(saved_next), inner_size, outer_size)
+        self._request(m, job, issue, place, context, at.first, at.inner_last)
+        self._tag(m, job, slot_word, issue, pool, at.outer_first, at.inner_last, at.outer_last)
         return m
 
     def _start(self, m: Module) -> None:

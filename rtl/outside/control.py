@@ -20,6 +20,45 @@ FLUSH_CYCLES = 64
 """Cycles of the core's reset, at least: longer than any of its pipelines."""
 
 
+def _members(streamed: bool) -> dict[str, Any]:
+    """The ports of `Control`."""
+    return {
+        "start": In(1),
+        "abort": In(1),
+        "clear": In(1),
+        "acknowledge": In(1),
+        "settings": In(Settings(streamed)),
+        "status": Out(Status()),
+        "image": Out(Settings(streamed)),
+        "current": Out(Running(streamed)),
+        "check_reset": Out(1, init=1),  # pyright: ignore[reportCallIssue]
+        "core_reset": Out(1, init=1),  # pyright: ignore[reportCallIssue]
+        "feed": Out(1),
+        **{f"renew_{name}": Out(1) for name in ("check", "reads", "writer")},
+        "hold": Out(1),
+        "checked": In(1),
+        "check_waits": In(1),
+        "check_placed": In(1),
+        "check_code": In(8),
+        "check_faulty": In(1),
+        "enable": Out(1),
+        "core_done": In(1),
+        "core_progress": In(1),
+        "core_levels": In(LEVELS),
+        "finish": Out(1),
+        "written": In(1),
+        "read_error": In(1),
+        "late_read_error": In(1),
+        "header_error": In(1),
+        "write_error": In(1),
+        "bus_progress": In(1),
+        "reads_idle": In(1),
+        "bus_idle": In(1),
+        "irq": Out(1),
+        "begin": Out(1),
+    }
+
+
 class Control(wiring.Component):
     """Takes an image through check, run, finish and stop, and reports what came of it; then the next one.
 
@@ -126,43 +165,7 @@ class Control(wiring.Component):
         """An error of this cycle."""
         self._switch = Signal(name="switch")
         """The next image becomes the oldest one."""
-        super().__init__(
-            {
-                "start": In(1),
-                "abort": In(1),
-                "clear": In(1),
-                "acknowledge": In(1),
-                "settings": In(Settings(streamed)),
-                "status": Out(Status()),
-                "image": Out(Settings(streamed)),
-                "current": Out(Running(streamed)),
-                "check_reset": Out(1, init=1),  # pyright: ignore[reportCallIssue]
-                "core_reset": Out(1, init=1),  # pyright: ignore[reportCallIssue]
-                "feed": Out(1),
-                **{f"renew_{name}": Out(1) for name in ("check", "reads", "writer")},
-                "hold": Out(1),
-                "checked": In(1),
-                "check_waits": In(1),
-                "check_placed": In(1),
-                "check_code": In(8),
-                "check_faulty": In(1),
-                "enable": Out(1),
-                "core_done": In(1),
-                "core_progress": In(1),
-                "core_levels": In(LEVELS),
-                "finish": Out(1),
-                "written": In(1),
-                "read_error": In(1),
-                "late_read_error": In(1),
-                "header_error": In(1),
-                "write_error": In(1),
-                "bus_progress": In(1),
-                "reads_idle": In(1),
-                "bus_idle": In(1),
-                "irq": Out(1),
-                "begin": Out(1),
-            }
-        )
+        super().__init__(_members(streamed))
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()

@@ -117,16 +117,8 @@ class HeaderCheck(wiring.Component):
         self._compare(m, index, following)
         with m.FSM(name="header"):
             with m.State("BASES"):
-                bases = [s.image_base, s.input_base, s.output_base]
-                bases += [s.workspace_base] if self._streamed else []
-                low = Cat(base[:UNIT_BITS] for base in bases)
                 m.d.sync += [base.eq(s.image_base), size.eq(s.image_bytes)]
-                with m.If(low != 0):
-                    self._fail(m, Error.ALIGNMENT)
-                with m.Elif(s.image_bytes < HEADER_BYTES):
-                    self._fail(m, Error.TRUNCATED)
-                with m.Elif((s.task >= self._tasks) if self._tasks else 0):
-                    self._fail(m, Error.TASK)
+                self._settings(m)
                 m.next = "RANGE"
             self._range(m, base, size, index)
             with m.State("WORD"), m.If(self.words.valid):
@@ -140,6 +132,18 @@ class HeaderCheck(wiring.Component):
             with m.State("DONE"):
                 m.d.comb += self.done.eq(self._found == 0)
         return m
+
+    def _settings(self, m: Module) -> None:
+        """Check what the settings say alone: the bases, the Image's size, the task."""
+        s = self.settings
+        bases = [s.image_base, s.input_base, s.output_base]
+        bases += [s.workspace_base] if self._streamed else []
+        with m.If(Cat(base[:UNIT_BITS] for base in bases) != 0):
+            self._fail(m, Error.ALIGNMENT)
+        with m.Elif(s.image_bytes < HEADER_BYTES):
+            self._fail(m, Error.TRUNCATED)
+        with m.Elif((s.task >= self._tasks) if self._tasks else 0):
+            self._fail(m, Error.TASK)
 
     def _fail(self, m: Module, code: Error) -> None:
         """Told a cycle later: the state does not wait for a comparison. The first error counts."""

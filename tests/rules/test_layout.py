@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -11,6 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SPDX = "SPDX-License-Identifier: Apache-2.0"
 LONGEST = 400
 """Lines of a file."""
+LONGEST_FUNCTION = 40
+"""Lines of a function, its docstring apart: a table of arguments is no code."""
 TOP_LEVEL = ("examples", "rtl", "sim", "templates")
 """Folders at the top that are packages inside `hlsgen`, by a link and an entry in pyproject.toml."""
 
@@ -112,13 +115,37 @@ def test_the_top_is_no_heap() -> None:
     assert not heaps
 
 
-def test_no_file_is_too_long_to_read() -> None:
+def _sources() -> list[Path]:
+    """Every Python file of ours."""
     packages = [path for folder in _packages().values() for path in folder.glob("*.py")]
     others = [path for name in ("tests", "benchmarks", "scripts") for path in (ROOT / name).rglob("*.py")]
+    return packages + others
+
+
+def test_no_file_is_too_long_to_read() -> None:
     long = {
         str(path.relative_to(ROOT)): count
-        for path in (*packages, *others)
+        for path in _sources()
         if (count := len(path.read_text().splitlines())) > LONGEST
+    }
+    assert not long
+
+
+def _code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines from `def` to the end, the docstring apart."""
+    first, lines = function.body[0], (function.end_lineno or 0) - function.lineno + 1
+    if ast.get_docstring(function) is None:
+        return lines
+    return lines - ((first.end_lineno or 0) - first.lineno + 1)
+
+
+def test_no_function_is_too_long_to_read() -> None:
+    long = {
+        f"{path.relative_to(ROOT)}: {node.name}": lines
+        for path in _sources()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := _code_lines(node)) > LONGEST_FUNCTION
     }
     assert not long
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -48,6 +49,21 @@ def test_what_is_kept_is_not_made_twice(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(library, "_make", None)
     assert library.environment() == first
     assert library.environment(quick=True) != first
+
+
+def test_versions_of_before_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a cache of its own, where nothing is compiled."""
+    monkeypatch.setenv("HLSGEN_CACHE", str(tmp_path))
+    monkeypatch.setattr(library, "_make", lambda name, work, _: (work / name).touch())
+    old = tmp_path / f"{library.PREFIX}0123.lib"
+    old.mkdir()
+    (old / library.ARCHIVE).touch()
+    os.truncate(old / library.ARCHIVE, library.KEPT_BYTES)
+    os.utime(old, (0, 0))
+    flags = library.environment()["MAKEFLAGS"]
+    assert not old.exists()
+    (kept,) = tmp_path.glob(f"{library.PREFIX}*.lib")
+    assert str(kept / library.ARCHIVE) in flags
 
 
 @pytest.mark.parametrize("least", [0, 1])

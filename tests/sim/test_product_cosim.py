@@ -119,6 +119,19 @@ def test_random_programs_equal_the_interpreter(shape: tuple[int, ...], tmp_path:
             assert run.output == expected.output
 
 
+@pytest.mark.parametrize("row_width", [2, pytest.param(1, marks=pytest.mark.slow)])
+def test_scores_that_are_mixed_from_maps(row_width: int, tmp_path: Path) -> None:
+    """Heads' weights stay in the ring while contexts, which take none, come between their tiles."""
+    graph, image = integers("talking_heads", 9, 16, 2)
+    lowered = lower(graph, ArrayShape(rows=4, columns=4, depth=4, row_width=row_width, ring_bytes=512))
+    program = lowered.program
+    assert {Product.MAPS, Product.KEYS} < {command.product for command in program.commands}
+    harness = cosim.build(program.parameters, tmp_path, trace=True)
+    inputs, golden = [program.input.pack(image, 4)], evaluate(graph, image)
+    for memory in (cosim.MemoryTiming(latency=4), cosim.MemoryTiming(latency=23, stall=0.4, seed=7)):
+        cosim.check(program, harness.run(lowered.image.pack(), inputs, memory=memory)[0], golden)
+
+
 @pytest.mark.parametrize("row_width", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_tasks_skip_products(row_width: int, tmp_path: Path) -> None:
     """A machine that may skip commands finds the constants of its products, and no weights."""

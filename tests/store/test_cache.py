@@ -3,11 +3,22 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
-from hlsgen.store.cache import SEAL, keep_text, kept_file, kept_text, key
+from hlsgen.store.cache import (
+    IN_USE_SECONDS,
+    SEAL,
+    keep_newest,
+    keep_text,
+    kept_file,
+    kept_text,
+    key,
+    note_use,
+)
 
 
 def test_a_key_knows_where_its_parts_end() -> None:
@@ -65,3 +76,33 @@ def test_the_oldest_texts_go_and_a_cache_that_cannot_be_written_does_not_matter(
     nowhere = places[1] / "below" / "x.v"
     assert keep_text(nowhere, "text", 2) == "text"
     assert kept_text(nowhere) is None
+
+
+def _entry(folder: Path, name: str, hours: float) -> None:
+    """An entry of 100 bytes: a folder and a file beside it, last used so many hours ago."""
+    (folder / f"{name}.lib").mkdir()
+    (folder / f"{name}.lib" / "archive").write_bytes(bytes(90))
+    (folder / f"{name}.h").write_bytes(bytes(10))
+    for path in (folder / f"{name}.lib" / "archive", folder / f"{name}.lib", folder / f"{name}.h"):
+        used = time.time() - 3600 * hours
+        os.utime(path, (used, used))
+
+
+def test_what_was_used_longest_ago_makes_room(tmp_path: Path) -> None:
+    old = IN_USE_SECONDS / 3600
+    for name, hours in (("kept-a", old + 4), ("kept-b", old + 3), ("kept-c", old + 2), ("other-d", old + 9)):
+        _entry(tmp_path, name, hours)
+    keep_newest(tmp_path, "kept-", 300)
+    assert len(list(tmp_path.iterdir())) == 8
+    note_use(tmp_path / "kept-a.lib")
+    keep_newest(tmp_path, "kept-", 299)
+    here = {path.name for path in tmp_path.iterdir()}
+    assert here == {f"{name}.{part}" for name in ("kept-a", "kept-c", "other-d") for part in ("h", "lib")}
+
+
+def test_what_may_be_in_use_stays(tmp_path: Path) -> None:
+    for name, hours in (("kept-a", 0), ("kept-b", 0.9)):
+        _entry(tmp_path, name, hours)
+    keep_newest(tmp_path, "kept-", 0)
+    keep_newest(tmp_path / "missing", "kept-", 0)
+    assert len(list(tmp_path.iterdir())) == 4

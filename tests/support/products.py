@@ -19,6 +19,7 @@ from hlsgen.ops import (
     LayerNorm,
     Linear,
     Matmul,
+    MixedScores,
     Patches,
     Scores,
     Softmax,
@@ -101,9 +102,18 @@ def _gram(b: _Builder) -> str:
     return b.add(Activation(function="gelu"), b.product(b.x, b.x, 3, transposed=True))
 
 
+def _talking(b: _Builder) -> str:
+    """Scores are mixed from maps, and contexts from heads."""
+    q, k, v = (b.linear(b.x, WIDTH) for _ in range(3))
+    scores = b.add(MixedScores(matrix=b.values(4, 3)), b.product(q, k, 3, transposed=True))
+    contexts = b.add(Context(shared=3), b.add(Softmax(), scores), v)
+    mix = np.kron(b.values(1, 4), np.eye(WIDTH))
+    return b.linear(b.add(Linear(weight=mix, bias=np.zeros(WIDTH)), contexts), WIDTH)
+
+
 GRAPHS: Mapping[str, Callable[[_Builder], str]] = {
     make.__name__.strip("_"): make
-    for make in (_linear_attention, _mixer, _probe, _learned_attention, _fixed_mix, _gram)
+    for make in (_linear_attention, _mixer, _probe, _learned_attention, _fixed_mix, _gram, _talking)
 }
 
 

@@ -286,7 +286,7 @@ class _Drawn:
         )  # fmt: skip
 
     def _maps(self) -> None:
-        """Attention to sums of maps: the operands are rows of all maps, the same for every head or its own."""
+        """Attention to sums of maps: the operands are rows of all maps, for each head or for all."""
         p = self.p
         heads, words, wide = self.number(1, MOST_HEADS), 2 * self.granule, self.number(1, 2)
         keys = self.number(1, min(MOST_BLOCKS * p.columns, 4 * p.depth))

@@ -20,6 +20,7 @@ from hlsgen.ops import (
     LayerNorm,
     Linear,
     Matmul,
+    MixedScores,
     Patches,
     RMSNorm,
     Scores,
@@ -113,6 +114,17 @@ def wide_values(t: Tokens) -> str:
     return t.add(Context(), weights, value)
 
 
+def talking_heads(t: Tokens) -> str:
+    """One head more within the softmax; each meets all values, and a linear layer adds the contexts up."""
+    q, k, v = t.projections()
+    maps = t.product(q, k, transposed=True)
+    scores = t.add(MixedScores(matrix=t.random.normal(size=(t.heads + 1, t.heads))), maps)
+    contexts = t.add(Context(shared=t.heads), t.add(Softmax(), scores), v)
+    mix = np.kron(t.random.normal(size=(1, t.heads + 1)), np.eye(t.width))
+    mixed = t.add(Linear(weight=mix, bias=np.zeros(t.width)), contexts)
+    return t.add(Add(), t.x, t.linear(mixed, t.width))
+
+
 def two_tasks(t: Tokens) -> Graph:
     """Linear attention for both tasks, then a layer for one, and tokens as channels for the other."""
     t.x = linear_attention(t)
@@ -121,7 +133,7 @@ def two_tasks(t: Tokens) -> Graph:
 
 MODELS: dict[str, Callable[[Tokens], str]] = {
     made.__name__: made
-    for made in (linear_attention, relu_attention, mixer, fixed, norms_by_head, wide_values)
+    for made in (linear_attention, relu_attention, mixer, fixed, norms_by_head, wide_values, talking_heads)
 }
 KINDS = tuple(MODELS)
 

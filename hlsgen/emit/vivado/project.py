@@ -184,20 +184,20 @@ def wrapper_ports(ports: Mapping[str, tuple[str, int]], top: str) -> list[Wrappe
                 inner=f"{name}[{width - 1}:0]" if address else name,
             )
         )
-    for name, value in _CONSTANTS.items():
-        width = int(value.split("'")[0])
-        result.append(
-            WrapperPort(
-                name=name,
-                direction="output",
-                width=width,
-                interface="m_axi",
-                signal=name.removeprefix("m_axi_").upper(),
-                parameters="",
-                inner="",
-            )
-        )
-    return result
+    return result + [_constant_port(name, value) for name, value in _CONSTANTS.items()]
+
+
+def _constant_port(name: str, value: str) -> WrapperPort:
+    """An output that never changes, and that the top does not have."""
+    return WrapperPort(
+        name=name,
+        direction="output",
+        width=int(value.split("'")[0]),
+        interface="m_axi",
+        signal=name.removeprefix("m_axi_").upper(),
+        parameters="",
+        inner="",
+    )
 
 
 def _parameters(interface: str, ports: Mapping[str, tuple[str, int]]) -> str:

@@ -56,10 +56,14 @@ def convolution(
         ("dilation", (1,) * axes, (1,) * axes if single else _each(dilation, axes)),
         ("groups", 1, groups),
     ]
-    wrong = [f"{what} must be {right}, not {found!r}" for what, right, found in wanted if found != right]
-    if wrong:
-        raise Refusal(f"convolution {'; '.join(wrong)}", why=_PATCHES_ONLY, intrinsic=True)
-    x = computed(x, "the convolution's input")
+    _refuse_others(wanted)
+    return _patches(at, computed(x, "the convolution's input"), weight, bias)
+
+
+def _patches(at: CallSite, x: Value, weight: torch.Tensor, bias: Any) -> Value:
+    """A convolution that reads each element once: of the image, or of one element of each channel."""
+    kernel = tuple(map(int, weight.shape[2:]))
+    axes, single = len(kernel), set(kernel) == {1}
     x = x if len(x.shape) == axes + 2 else x.map(lambda ids: ids[None])
     if x.term is not at.image and not single:
         raise Refusal("the convolution's input must be the image itself", why=_PATCHES_ONLY)
@@ -130,6 +134,13 @@ def ungrouped(weight: torch.Tensor, groups: int) -> torch.Tensor:
     """The weight [N, K] of a convolution 1x1 in groups as one without: zeros between groups."""
     each = weight.flatten(1).reshape(groups, -1, weight.shape[1])
     return torch.block_diag(*each).reshape(len(weight), -1, *weight.shape[2:])
+
+
+def _refuse_others(wanted: list[tuple[str, Any, Any]]) -> None:
+    """Refuse arguments, as (name, what it must be, what it is), that are not what they must be."""
+    wrong = [f"{what} must be {right}, not {found!r}" for what, right, found in wanted if found != right]
+    if wrong:
+        raise Refusal(f"convolution {'; '.join(wrong)}", why=_PATCHES_ONLY, intrinsic=True)
 
 
 def _cut(x: Value, kernel: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...]) -> bool:

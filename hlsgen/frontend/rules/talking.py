@@ -2,9 +2,9 @@
 """Heads that are mixed before or behind the softmax (Shazeer et al. 2020: talking heads).
 
 Scores of heads that are mixed are sums of maps: each head's scores are stored, and added up with weights
-where a softmax reads them. Learned queries have no map: q'_g, which has every head's queries, each times L[g,h],
-meets the keys of all heads. Weights that are mixed are mixed contexts: each head meets the values of all
-heads, and a linear layer behind adds them up.
+where a softmax reads them. Learned queries have no map: q'_g, which has every head's queries, each times
+L[g,h], meets the keys of all heads. Weights that are mixed are mixed contexts: each head meets the values of
+all heads, and a linear layer behind adds them up.
 """
 
 from __future__ import annotations

@@ -229,13 +229,7 @@ def embedding(terms: Terms, value: Value) -> Term:
     key = scale.tobytes() if isinstance(scale, np.ndarray) else scale
 
     def build() -> Term:
-        before = linear.inputs[0]
-        cut = before.op
-        if prefix and isinstance(cut, Patches):
-            cut = replace(cut, prefix=prefix)
-            before = terms.cached(
-                ("prefix", before, prefix), lambda: terms.make(cut, before.inputs, before.name, before.source)
-            )
+        before = _with_prefix(terms, linear.inputs[0], prefix)
         if isinstance(scale, np.ndarray):
             scaled = terms.multiplied(linear, scale)
         else:
@@ -247,6 +241,15 @@ def embedding(terms: Terms, value: Value) -> Term:
         return terms.make(AddConstant(value=constant), (product,), "embedding", linear.source)
 
     return terms.cached(("tokens", linear, key, prefix, constant.tobytes()), build)
+
+
+def _with_prefix(terms: Terms, patches: Term, prefix: int) -> Term:
+    """Patches behind so many blank rows; itself where there are none, or where it is no cut."""
+    if not prefix or not isinstance(patches.op, Patches):
+        return patches
+    cut = replace(patches.op, prefix=prefix)
+    key = ("prefix", patches, prefix)
+    return terms.cached(key, lambda: terms.make(cut, patches.inputs, patches.name, patches.source))
 
 
 def _some_columns(terms: Terms, term: Term, columns: np.ndarray) -> Term:

@@ -98,34 +98,7 @@ class MachineParameters:
     def __post_init__(self) -> None:
         problems = [
             Problem(f"{name} must be {rule}, not {getattr(self, name)!r}")
-            for name, legal, rule in (
-                ("rows", 1 <= self.rows <= 64, "in 1..64"),
-                ("columns", is_power_of_two(self.columns) and self.columns <= 64, "a power of two in 1..64"),
-                ("depth", is_power_of_two(self.depth) and self.depth <= 64, "a power of two in 1..64"),
-                ("bus_bytes", self.bus_bytes in BUS_BYTES, f"one of {BUS_BYTES}"),
-                (
-                    "row_width",
-                    self._row_width_fits or min(self.rows, self.columns, self.depth) < 1,
-                    "a power of two that divides rows, at most columns and depth",
-                ),
-                ("tile_slots", 2 <= self.tile_slots <= 4, "in 2..4"),
-                ("logit_bits", 8 <= self.logit_bits <= 12, "in 8..12"),
-                ("experts", self.experts <= 64, "at most 64"),
-                ("choices", self.choices <= self.experts, "at most the number of experts"),
-                ("tasks", self.tasks <= 16, "at most 16"),
-                ("rms_norms", self.rms_norms <= 1, "0 or 1"),
-                ("products", self.products <= 1, "0 or 1"),
-                ("products", not self.products or not self.streamed, "0 where attention is streamed"),
-                ("taps", self.taps <= self.products, "0 or 1, and 0 in a machine without products"),
-                (
-                    "norm_parts",
-                    self.norm_parts <= 0
-                    or (is_power_of_two(self.norm_parts) and self.norm_parts <= max(1, self.columns)),
-                    "0 or a power of two, at most columns",
-                ),
-                ("row_width", not self.experts or self.row_width == 1, "1 in a machine with experts"),
-                ("accumulator_bits", 16 <= self.accumulator_bits <= 32, "in 16..32"),
-            )
+            for name, legal, rule in self._rules()
             if not legal
         ]
         named = {problem.what.partition(" ")[0] for problem in problems}
@@ -141,6 +114,37 @@ class MachineParameters:
         ]
         if problems:
             raise UsageError(problems)
+
+    def _rules(self) -> tuple[tuple[str, bool, str], ...]:
+        """A parameter, whether it is legal, and what it must be; that it must be positive apart."""
+        return (
+            ("rows", 1 <= self.rows <= 64, "in 1..64"),
+            ("columns", is_power_of_two(self.columns) and self.columns <= 64, "a power of two in 1..64"),
+            ("depth", is_power_of_two(self.depth) and self.depth <= 64, "a power of two in 1..64"),
+            ("bus_bytes", self.bus_bytes in BUS_BYTES, f"one of {BUS_BYTES}"),
+            (
+                "row_width",
+                self._row_width_fits or min(self.rows, self.columns, self.depth) < 1,
+                "a power of two that divides rows, at most columns and depth",
+            ),
+            ("tile_slots", 2 <= self.tile_slots <= 4, "in 2..4"),
+            ("logit_bits", 8 <= self.logit_bits <= 12, "in 8..12"),
+            ("experts", self.experts <= 64, "at most 64"),
+            ("choices", self.choices <= self.experts, "at most the number of experts"),
+            ("tasks", self.tasks <= 16, "at most 16"),
+            ("rms_norms", self.rms_norms <= 1, "0 or 1"),
+            ("products", self.products <= 1, "0 or 1"),
+            ("products", not self.products or not self.streamed, "0 where attention is streamed"),
+            ("taps", self.taps <= self.products, "0 or 1, and 0 in a machine without products"),
+            (
+                "norm_parts",
+                self.norm_parts <= 0
+                or (is_power_of_two(self.norm_parts) and self.norm_parts <= max(1, self.columns)),
+                "0 or a power of two, at most columns",
+            ),
+            ("row_width", not self.experts or self.row_width == 1, "1 in a machine with experts"),
+            ("accumulator_bits", 16 <= self.accumulator_bits <= 32, "in 16..32"),
+        )
 
     @property
     def streamed(self) -> bool:

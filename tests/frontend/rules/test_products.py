@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from hlsgen.errors import UnsupportedModel
 from hlsgen.frontend.capture import capture
 from hlsgen.ir import Graph, results
-from hlsgen.ops import Linear, Scores
+from hlsgen.ops import Context, MixedScores
 
 
 def pictures(count: int = 3) -> np.ndarray:
@@ -46,7 +46,7 @@ COSTS = {
     "fixed_mixing": {"Matmul": 1, "Constant": 1, "Transpose": 0, "Linear": 5},
     "head_norm": {"LayerNorm": 4, "RMSNorm": 1, "Transpose": 0},
     "multi_query": {"Linear": 8, "Matmul": 0},
-    "talking": {"Linear": 8, "Scores": 1, "Context": 1},
+    "talking": {"Linear": 9, "Matmul": 1, "MixedScores": 1, "Scores": 0, "Context": 1},
     "queries": {"Constant": 1, "Matmul": 0, "Transpose": 0},
 }
 """Ops of a graph: what folds costs nothing."""
@@ -60,20 +60,43 @@ def test_what_folds_costs_nothing(name: str) -> None:
 
 def test_a_bias_on_mixed_weights_is_one_more_head() -> None:
     heads = [
-        node.op.heads
+        node.op.matrix.shape
         for bias in (False, True)
         for node in captured(Talking(bias=bias))
-        if isinstance(node.op, Scores)
+        if isinstance(node.op, MixedScores)
     ]
-    assert heads == [HEADS, HEADS + 1]
+    assert heads == [(HEADS, HEADS), (HEADS + 1, HEADS)]
 
 
-def test_keys_of_all_heads_serve_each_mixed_head() -> None:
+def test_values_of_all_heads_serve_each_mixed_head() -> None:
     graph = captured(PRODUCTS["talking"]())
-    (scores,) = (node for node in graph if isinstance(node.op, Scores))
-    wide = graph.node(scores.inputs[1]).op
-    assert isinstance(wide, Linear)
-    assert len(wide.weight) == (HEADS + 1) * WIDTH
+    (context,) = (node for node in graph if isinstance(node.op, Context))
+    assert context.op.shared == HEADS
+    assert graph.type_of(context.inputs[1]).shape[1] == WIDTH
+
+
+class TalkingQueries(Tiny):
+    """Learned queries whose scores are mixed twice; a factor for each mixed head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ask = nn.Parameter(torch.randn(1, HEADS, ALL, HEAD))
+        self.first, self.second = (nn.Parameter(torch.randn(HEADS, HEADS)) for _ in range(2))
+
+    def attend(self, x: Tensor) -> Tensor:
+        q, k, v = self.split(x)
+        asked = torch.einsum("bhnm,gh->bgnm", self.ask @ k.mT, self.first)
+        twice = torch.einsum(
+            "bhnm,gh->bgnm", torch.einsum("bhnm,gh->bgnm", q @ k.mT, self.first), self.second
+        )
+        factors = torch.linspace(-1, 1, HEADS).reshape(1, -1, 1, 1)
+        y = asked.softmax(-1) @ v + (twice * factors).softmax(-1) @ v
+        return self.proj(y.transpose(1, 2).reshape(x.shape))
+
+
+def test_learned_queries_and_mixtures_of_mixtures() -> None:
+    graph = captured(TalkingQueries())
+    assert (counts(graph, "Scores"), counts(graph, "MixedScores")) == (1, 1)
 
 
 class Outputs(Tiny):

@@ -28,22 +28,30 @@ class Seen:
     cycles: list[int] = field(default_factory=list)
 
 
+def _words(columns: int, data: bytes) -> list[int]:
+    size = word_bytes(columns)
+    return [int.from_bytes(data[at : at + size], "little") for at in range(0, len(data), size)]
+
+
+async def _send(context: Any, reader: ConstantReader, words: list[int], random: Random, stall: float) -> None:
+    """The stream's words, with gaps."""
+    for word in words:
+        while random.random() < stall:
+            await context.tick()
+        context.set(reader.words.payload, word)
+        context.set(reader.words.valid, 1)
+        taken = False
+        while not taken:
+            *_, taken = await context.tick().sample(reader.words.ready)
+        context.set(reader.words.valid, 0)
+
+
 def _read(columns: int, data: bytes, *, stall: float = 0.0, wanted: int, entries: int = 0) -> Seen:
     """Run the stream through the reader until so many blocks and parts of tables have left it."""
     reader, seen, random = ConstantReader(columns, 8), Seen(), Random(columns)
-    size = word_bytes(columns)
-    words = [int.from_bytes(data[at : at + size], "little") for at in range(0, len(data), size)]
 
     async def source(context: Any) -> None:
-        for word in words:
-            while random.random() < stall:
-                await context.tick()
-            context.set(reader.words.payload, word)
-            context.set(reader.words.valid, 1)
-            taken = False
-            while not taken:
-                *_, taken = await context.tick().sample(reader.words.ready)
-            context.set(reader.words.valid, 0)
+        await _send(context, reader, _words(columns, data), random, stall)
 
     async def watch(context: Any) -> None:
         tables = {"activation": reader.activation, "exp": reader.exp, "gate": reader.gate}

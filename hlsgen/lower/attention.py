@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an attention command needs for its scores: products of queries and keys, or sums of maps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hlsgen.lower.constants import walked
+from hlsgen.lower.layout import Layout
+from hlsgen.lower.refuse import must_be
+from hlsgen.lower.shape import Shape, mixed_shape
+from hlsgen.lower.size import ArrayShape, head_units
+from hlsgen.lower.step import AttentionStep
+from hlsgen.machine.format.commands import Product
+from hlsgen.machine.format.parameters import MachineParameters, ceil_div
+from hlsgen.ops import IntegerMixedScores, IntegerScores
+
+
+def score_fields(
+    step: AttentionStep, query: Layout, array: ArrayShape, p: MachineParameters
+) -> dict[str, Any]:
+    """The command's fields for scores of queries and keys; `query`: how a row of queries lies."""
+    scores, words = step.scores.op, query.head_words
+    if not isinstance(scores, IntegerScores):
+        raise must_be(step.scores, "attention scores")
+    _, queries, keys = step.scores.type.shape
+    tiles = ceil_div(queries, p.rows)
+    span = min(array.span, tiles) or tiles
+    return {
+        "product": Product.ATTENTION, "k_words": words, "k_steps": words * p.columns // p.depth,
+        "outer_source": words, "head_stride": ceil_div(keys, p.columns) * words,
+        "logit_multiplier": scores.multiplier, "logit_shift": scores.shift,
+        "span": span if p.streamed else 0, "readings": ceil_div(tiles, span) if p.streamed else 0,
+        "head_units": head_units(array, keys, words) if p.streamed else 0,
+    }  # fmt: skip
+
+
+def mixed_scores(step: AttentionStep, maps: Layout, array: ArrayShape) -> tuple[dict[str, Any], bytes]:
+    """The command's fields, and its weights, for scores that are mixed from maps.
+
+    maps: how a row of all maps lies. Each head has weights of its own: they say which parts of the row are
+    added up, and how much of each.
+    """
+    scores, shape = step.scores.op, mixed_shape(maps, array)
+    if not isinstance(scores, IntegerMixedScores):
+        raise must_be(step.scores, "scores that are mixed from maps")
+    weights = (_head(row, maps, shape, array).tobytes() for row in scores.weight)
+    fields = shape.walk.fields if shape.walk else {}
+    return fields | {
+        "product": Product.MAPS, "k_words": shape.k_words, "k_steps": shape.k_steps,
+        "logit_multiplier": scores.multiplier, "logit_shift": scores.shift,
+    }, b"".join(weights)  # fmt: skip
+
+
+def _head(weight: np.ndarray, maps: Layout, shape: Shape, array: ArrayShape) -> np.ndarray:
+    """Ring words [blocks, steps, D, C] of a head: column c of each map times the map's weight."""
+    columns, depth, keys = array.columns, array.depth, maps.head_size
+    steps = ceil_div(maps.elements, depth)
+    padded = np.zeros((shape.blocks * columns, steps * depth), np.int8)
+    for places, factor in zip(maps.positions().reshape(-1, keys), weight, strict=True):
+        padded[np.arange(keys), places] = factor
+    words = padded.reshape(shape.blocks, columns, steps, depth).transpose(0, 2, 3, 1)
+    return walked(words, shape.walk)
