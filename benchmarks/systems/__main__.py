@@ -27,8 +27,9 @@ TEXT = """# Attention systems
 Each is a module in `examples/attention`, written as its authors would, small, with random weights. The
 command compares every tensor of the interpreter with golden; `tests/frontend/test_systems.py` does, too. With
 `--rtl` it builds one machine for all of them and runs an image of each in RTL, with and without stalls. dB:
-signal to quantization noise of the output on images that did not calibrate; the second number is without what
-images share.
+signal to quantization noise of the output on images that did not calibrate, with
+`QuantizeConfig(centred=True)`; for the second number the signal is without what images share, and the noise
+is whole.
 
 | example | system | tensors | commands | products of two tensors | dB | dB, centred |
 |---|---|---|---|---|---|---|

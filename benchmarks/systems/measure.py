@@ -21,9 +21,11 @@ from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.run import trace
 from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.pipeline import capture, quantize
+from hlsgen.quantization.config import QuantizeConfig
 
 ARRAY = ArrayShape(rows=4, columns=8, depth=4)
 CALIBRATION, HELD_OUT = 64, 64
+CONFIG = QuantizeConfig(centred=True)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def quantized(name: str) -> tuple[Graph, np.ndarray, np.ndarray]:
     images = random.normal(size=(CALIBRATION + HELD_OUT, *SHAPE)).astype(np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", QuantizationWarning)
-        graph = quantize(capture(model, torch.from_numpy(images[:1])), images[:CALIBRATION]).graph
+        graph = quantize(capture(model, torch.from_numpy(images[:1])), images[:CALIBRATION], CONFIG).graph
     held = images[CALIBRATION:]
     with torch.no_grad():
         wanted = model.double()(torch.from_numpy(held).double()).numpy()

@@ -28,7 +28,7 @@ class Paper(NamedTuple):
 
 PAPERS = (
     Paper("Edge-MoE", "softmax attention; top-k experts by token, gates", "shipped: m3vit-tiny"),
-    Paper("ConvShareViT", "linear layers that are convolutions of a token as image", "", ("the front end",)),
+    Paper("ConvShareViT", "linear layers that are convolutions of a token as image", "conv_share_vit"),
     Paper("Efficient Probing", "softmax(q K.T) V of learned queries q", "efficient_probing"),
     Paper("VHR", "o_h := alpha_h o_h", "head_gains"),
     Paper("Soft Injection", "o_h := (1 - a_h) o_h + a_h e_h", "head_gains"),

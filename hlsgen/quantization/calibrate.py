@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count, islice
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +15,7 @@ from hlsgen.errors import CalibrationError, Problem
 from hlsgen.ir import Graph, batch_size, elements, walk
 from hlsgen.ops.kinds import Kind
 from hlsgen.quantization.roles import streams
-from hlsgen.quantization.statistics import Growth, Histogram
+from hlsgen.quantization.statistics import Average, Growth, Histogram
 
 FEW_IMAGES = 32
 GROWTH_LIMIT = 0.10
@@ -32,10 +32,11 @@ Data = ArrayLike | Iterable[ArrayLike]
 
 @dataclass(frozen=True)
 class Calibration:
-    """Extremes and histograms of each tensor, the kept sample of images, and warnings."""
+    """Extremes and histograms of each tensor, the kept sample of images, and warnings; averages of some."""
 
     growth: dict[str, Growth]
     histograms: dict[str, Histogram]
+    averages: dict[str, Average]
     images: int
     sample: np.ndarray
     warnings: tuple[str, ...]
@@ -80,6 +81,15 @@ def batches(calibration: Data, shape: tuple[int, ...], size: int) -> Iterator[np
             yield images[first : first + size]
 
 
+def first_batch(calibration: Data, shape: tuple[int, ...], size: int) -> tuple[np.ndarray | None, Data]:
+    """The first checked batch, None where there is none, and the whole calibration, still to be read once."""
+    if hasattr(calibration, "__array__") or not isinstance(calibration, Iterable):
+        return next(batches(calibration, shape, size), None), calibration
+    items = iter(calibration)
+    head = list(islice(items, 1))
+    return next(batches(head, shape, size), None), chain(head, items)
+
+
 def _checked(item: object, name: str, shape: tuple[int, ...]) -> np.ndarray:
     wanted = f"[N, {', '.join(map(str, shape))}]"
     fix = "pass images prepared as for the model: the same layout and normalisation"
@@ -111,13 +121,16 @@ def observe(
     most: int,
     measured: int,
     counted: Container[str],
+    averaged: Iterable[str] = (),
 ) -> Calibration:
     """Stream `calibration` through the folded float `graph`, at most `most` images at a time.
 
-    Tensors not in `counted` need no more of a histogram than the largest magnitude.
+    Tensors not in `counted` need no more of a histogram than the largest magnitude; those in `averaged` are
+    averaged, too.
     """
     growth = {n: Growth() for n, k in kinds.items() if k not in (Kind.NUMERATOR, Kind.ROUTING)}
     histograms = {n: Histogram(n in counted) for n in growth if kinds[n] in _WITH_HISTOGRAM}
+    averages = {name: Average() for name in averaged}
     sample, moments = Sample(measured), np.zeros(3)
     for images in batches(calibration, graph.input_type.shape, batch_size(graph, most)):
         sample.update(images)
@@ -130,6 +143,8 @@ def observe(
                     if name in growth:
                         _observe(name, value, kinds[name], growth[name], histograms.get(name), name in seen)
                         seen.add(name)
+                    if name in averages:
+                        averages[name].update(value)
     images_seen = growth[graph.input].images
     if not images_seen:
         raise CalibrationError(
@@ -142,7 +157,7 @@ def observe(
         *_input_warnings(growth[graph.input], moments),
         *_range_warnings(growth, streams(graph, kinds)),
     )
-    return Calibration(growth, histograms, images_seen, sample.images(), warnings)
+    return Calibration(growth, histograms, averages, images_seen, sample.images(), warnings)
 
 
 def _observe(

@@ -39,6 +39,8 @@ class QuantizeConfig:
     """Largest residual value represented, over the largest one observed (1..64)."""
     output_headroom: float = 2.0
     """Largest output value represented, over the largest one observed (1..64)."""
+    centred: bool = False
+    """Whether constants move out of 8-bit tensors into biases, which also take the mean error of weights."""
     batch: int = 64
     """Images evaluated at once; fewer when their tensors are large."""
     measured_images: int = 256

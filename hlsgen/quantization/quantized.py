@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hlsgen.errors import QuantizationWarning, UsageError
-from hlsgen.ir import Graph, quantize_images
-from hlsgen.quantization.calibrate import Data, observe, sample_size
+from hlsgen.ir import Graph, batch_size, quantize_images
+from hlsgen.quantization.calibrate import Data, first_batch, observe, sample_size
+from hlsgen.quantization.centre import centre
 from hlsgen.quantization.config import QuantizeConfig
 from hlsgen.quantization.fold import fold
 from hlsgen.quantization.measure import dequantize, measure
 from hlsgen.quantization.report import Report
 from hlsgen.quantization.rewrite import rewrite
 from hlsgen.quantization.roles import kinds
-from hlsgen.quantization.scales import assign, counted
+from hlsgen.quantization.scales import assign, averaged, counted
 from hlsgen.quantization.threads import one_thread
 
 DEFAULT = QuantizeConfig()
@@ -31,7 +32,7 @@ class Quantized:
     graph: Graph
     """The integer Graph."""
     reference: Graph
-    """The float Graph with the same tensor names: layer norms without gamma and beta, see `fold`."""
+    """The float Graph with the same tensor names: see `fold`, and `centre` where the config asks for it."""
     report: Report
     """Range, scale, saturation and noise of every tensor."""
 
@@ -70,10 +71,16 @@ def quantize(graph: Graph, calibration: Data, config: QuantizeConfig = DEFAULT) 
     """
     reference = fold(graph)
     kind = kinds(reference)
+    if config.centred:
+        size = batch_size(reference, config.batch)
+        images, calibration = first_batch(calibration, graph.input_type.shape, size)
+        reference = reference if images is None else centre(reference, images)
     measured = sample_size(reference, config.measured_images)
     needed = counted(reference, kind, config)
     with one_thread():
-        seen = observe(reference, kind, calibration, config.batch, measured, needed)
+        seen = observe(
+            reference, kind, calibration, config.batch, measured, needed, averaged(reference, config)
+        )
         integer = rewrite(assign(reference, kind, seen, config))
         report = measure(reference, integer, seen, config.batch)
     for text in report.warnings:

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from hlsgen.errors import Problem, UsageError
 from hlsgen.ir import Graph, Node
+from hlsgen.ops import Linear
 from hlsgen.ops.kinds import Kind, placed
 from hlsgen.quantization.calibrate import Calibration
 from hlsgen.quantization.config import QuantizeConfig
@@ -46,6 +47,13 @@ def counted(graph: Graph, kinds: Mapping[str, Kind], config: QuantizeConfig) -> 
     own = {node.name for node in graph if has_own_scale(node, kinds[node.name])}
     texts = {graph.input: config.image} | {name: text for name, text in texts.items() if name in own}
     return {name for name, text in texts.items() if chosen(name, config.overrides, text).counts}
+
+
+def averaged(graph: Graph, config: QuantizeConfig) -> set[str]:
+    """Tensors whose averages the rules ask for: what linear layers read."""
+    if not config.centred:
+        return set()
+    return {node.inputs[0] for node in graph if isinstance(node.op, Linear)}
 
 
 def _check_overrides(graph: Graph, kinds: Mapping[str, Kind], config: QuantizeConfig) -> None:

@@ -48,6 +48,22 @@ class Growth:
         return max((size for image, size in self._steps if image < self.images * 3 / 4), default=0.0)
 
 
+class Average:
+    """The mean of each element of the last axis, over images and tokens."""
+
+    def __init__(self) -> None:
+        self._rows, self._sum = 0, np.zeros(())
+
+    def update(self, values: np.ndarray) -> None:
+        """Take an array [..., N]."""
+        rows = values.reshape(-1, values.shape[-1])
+        self._rows, self._sum = self._rows + len(rows), self._sum + rows.sum(0)
+
+    def mean(self) -> np.ndarray:
+        """[N]; zero before anything was taken."""
+        return self._sum / max(self._rows, 1)
+
+
 class Histogram:
     """Counts and sums over equal bins of -reach..reach; reach is a power of two and doubles when needed.
 

@@ -74,7 +74,9 @@ def decomposable(target: str) -> bool:
 
 
 def _example(item: Value | torch.Tensor) -> torch.Tensor:
-    return torch.empty(item.shape, device="meta") if isinstance(item, Value) else item.to("meta")
+    """A tensor of that shape; real numbers are float32, though constants that were folded are float64."""
+    kind = torch.float32 if isinstance(item, Value) or item.is_floating_point() else item.dtype
+    return torch.empty(item.shape, dtype=kind, device="meta")
 
 
 def _argument(item: Any, names: dict[Node, str]) -> Any:

@@ -10,6 +10,7 @@ import torch
 
 from hlsgen.frontend.rules.affine import add
 from hlsgen.frontend.rules.arrange import matrix
+from hlsgen.frontend.rules.parts import Parts, parts
 from hlsgen.frontend.rules.patches import embedded, image_linear
 from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rule
 from hlsgen.frontend.rules.talking import OVER_HEADS, mixed
@@ -29,6 +30,8 @@ def linear(at: CallSite, x: Any, weight: Any, bias: Any = None) -> Value:
         return heads
     if isinstance(x.term.op, Join) and apart(matrix(x)) is None:
         return _of_joined(at, x, weight, bias)
+    if (found := parts(matrix(x))) is not None:
+        return _of_parts(at, found, weight, bias).map(lambda ids: ids.reshape(*x.shape[:-1], len(weight)))
     if x.term.is_embedding and (found := _of_patches(at, x, weight, bias)) is not None:
         return found
     found = operand(at.terms, x)
@@ -42,6 +45,15 @@ def linear(at: CallSite, x: Any, weight: Any, bias: Any = None) -> Value:
         op, inputs = both, term.inputs
     value = at.emit(op, inputs, at.name("linear", parameter=1), (*x.shape[:-1], len(weight)))
     return value if rest is None else value.plus(rest.reshape(value.shape))
+
+
+def _of_parts(at: CallSite, found: Parts, weight: torch.Tensor, bias: torch.Tensor | None) -> Value:
+    """A linear layer on parts of tokens: one on tokens, with zeros between the parts."""
+    whole = found.weight(weight)
+    repeated = None if bias is None else bias.repeat(found.count)
+    result = linear(at, found.computed(), whole[:, found.used], repeated)
+    fixed = found.constant(whole)
+    return found.apart(result if fixed is None else result.plus(fixed))
 
 
 def _of_patches(at: CallSite, x: Value, weight: torch.Tensor, bias: torch.Tensor | None) -> Value | None:

@@ -14,6 +14,7 @@ import torch
 from hlsgen.frontend.rules.affine import add, mul
 from hlsgen.frontend.rules.arrange import lies, matrix, picked, transposed
 from hlsgen.frontend.rules.layers import linear
+from hlsgen.frontend.rules.parts import parts
 from hlsgen.frontend.rules.pointwise import folded
 from hlsgen.frontend.rules.routing import Gates
 from hlsgen.frontend.rules.rule import CallSite, computed, rule
@@ -259,9 +260,14 @@ def _of_constant(at: CallSite, x: torch.Tensor, y: Value) -> Value:
         return _from_left(at, x, y)
     lead = tuple(torch.broadcast_shapes(tuple(x.shape[:-2]), y.shape[:-2]))
     right = by_head(y, "the right factor")
-    if math.prod(x.shape[:-2]) != 1 or right.shape[0] == 1:
-        return product(at, by_head(x, "the left factor"), right, lead)
     across = matrix(_across(y))
+    if math.prod(x.shape[:-2]) != 1 or right.shape[0] == 1:
+        try:
+            return product(at, by_head(x, "the left factor"), right, lead)
+        except Refusal:
+            if math.prod(x.shape[:-2]) != 1 or parts(across) is None:
+                raise
+            return _from_left(at, x, y)
     if lies(across.ids, across.term.shape[-1]):
         return _from_left(at, x, y)
     heads, _, width = right.shape

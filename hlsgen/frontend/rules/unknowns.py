@@ -98,7 +98,7 @@ def _view(origin: Any, value: Value) -> Any:
 
 
 def layouts(shape: tuple[int, ...]) -> Iterator[tuple[torch.Tensor, tuple[int, int]]]:
-    """Ids of tokens [T, N] in the order of a shape: channels last, channels first, by heads; and (T, N)."""
+    """Ids of tokens [T, N] in the order of a shape, and (T, N): channels last, first, images, by heads."""
     if not shape:
         return
     raster = torch.arange(math.prod(shape))
@@ -107,6 +107,9 @@ def layouts(shape: tuple[int, ...]) -> Iterator[tuple[torch.Tensor, tuple[int, i
     if len(shape) >= 3 and shape[0] == 1:
         tokens, width = math.prod(shape[2:]), shape[1]
         yield raster.reshape(tokens, width).T.reshape(shape), (tokens, width)
+    if len(shape) >= 4:  # each token is an image
+        tokens = shape[0] if shape[0] > 1 else shape[1]
+        yield raster.reshape(shape), (tokens, len(raster) // max(tokens, 1))
     if len(shape) == 4:
         batch, heads, tokens, width = shape
         moved = raster.reshape(batch, tokens, heads, width).permute(0, 2, 1, 3)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -87,15 +88,48 @@ def like_other(at: CallSite, x: Any, other: Any) -> Any:
 
 
 @rule("aten.pad.default", "aten.constant_pad_nd.default")
-def pad(_: CallSite, x: Value, sizes: list[int], *__: Any, **___: Any) -> Value:
-    """Nothing, where nothing is added and nothing is cut."""
-    if any(sizes):
+def pad(_: CallSite, x: Value, sizes: list[int], *more: Any, **named: Any) -> Value:
+    """Constants around the elements of a token; nothing, where nothing is added and nothing is cut."""
+    mode, value = _filling(*more, **named)
+    if any(sizes) and not (mode == "constant" and min(sizes) >= 0 and _within_tokens(x, len(sizes) // 2)):
         raise Refusal(
             f"the tensor is padded by {list(sizes)}",
             why="the machine has the tokens of the whole image, and no others",
             fix="take an image size that needs no padding",
         )
-    return x
+    return _around(x, lambda part, fill: torch.nn.functional.pad(part, sizes, value=fill), float(value or 0))
+
+
+def _filling(*given: Any, mode: str = "constant", value: Any = None) -> tuple[str, Any]:
+    """Mode and value of a padding: `pad` has both, `constant_pad_nd` the value alone."""
+    if given and isinstance(given[0], str):
+        mode, given = given[0], given[1:]
+    return mode, given[0] if given else value
+
+
+def _within_tokens(x: Value, axes: int) -> bool:
+    """Whether the last axes lead from each element to others of its token."""
+    if len(x.term.shape) != 2 or not x.ids.numel():
+        return False
+    token = (x.ids // x.term.shape[-1]).flatten(-axes)
+    return bool((token == token[..., :1]).all())
+
+
+def _around(x: Value, move: Callable[[torch.Tensor, float], torch.Tensor], value: float = 0.0) -> Value:
+    """A movement that fills places with a number: these have no id."""
+    ids = move(x.ids.double() + 1, 0.0).long() - 1
+    scale = move(x.scale, 1.0) if isinstance(x.scale, torch.Tensor) else x.scale
+    offset = torch.zeros(x.shape, dtype=torch.float64) if x.offset is None else x.offset
+    offset = move(offset, value)
+    return Value(x.term, ids, scale, offset if bool(offset.any()) else None)
+
+
+@rule("aten.im2col.default")
+def im2col(_: CallSite, x: Value, kernel: Any, dilation: Any, padding: Any, stride: Any) -> Value:
+    """Windows [B, channels * kernel, windows] of images [B, channels, *sizes]; zeros around each image."""
+    x = computed(x, "the image")
+    fixed = {"dilation": dilation, "padding": padding, "stride": stride}
+    return _around(x, lambda part, _: torch.nn.functional.unfold(part, kernel, **fixed))
 
 
 @rule(*SAME)

@@ -42,10 +42,21 @@ class LinearRule(Rule[Linear]):
     def integer(self, op: Linear, site: Site) -> IntegerLinear:
         low, high = result_range(site.kind, site.config)
         low = SMALLEST_WEIGHT if _is_weight(site) else low
-        return linear(op, site.sources[0], site.scale, low, high, site.weights)
+        fixed = site.sources[0], site.scale, low, high, site.weights
+        made, average = linear(op, *fixed), site.model.seen.averages.get(site.node.inputs[0])
+        return made if average is None else linear(_corrected(op, made, site, average.mean()), *fixed)
 
     def floor(self, op: Linear, site: Site) -> float:
         return product_floor(op.weight, site)
+
+
+def _corrected(op: Linear, made: IntegerLinear, site: Site, mean: np.ndarray) -> Linear:
+    """The layer whose bias takes what the integer weights of `made` give on average beyond the real ones.
+
+    mean: of each element of the input, [K].
+    """
+    units = made.multiplier * 2.0**-made.shift * site.scale / site.sources[0]
+    return Linear(weight=op.weight, bias=op.bias - (made.weight * units[:, None] - op.weight) @ mean)
 
 
 @rule(GroupedLinear)

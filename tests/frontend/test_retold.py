@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Systems written a second time from their papers are read, and equal in floats and in integers."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from support.retold import IMAGE, drawn, systems
+
+from hlsgen.frontend.capture import capture
+from hlsgen.ir import evaluate, quantize_images
+from hlsgen.lower import lower
+from hlsgen.lower.size import ArrayShape
+from hlsgen.machine.run import trace
+from hlsgen.machine.run.interpreter import Interpreter
+from hlsgen.quantization import quantize
+
+ARRAY = ArrayShape(rows=8, columns=8, depth=8)
+
+
+@pytest.mark.filterwarnings("ignore::hlsgen.errors.QuantizationWarning")
+@pytest.mark.parametrize("name", systems())
+def test_another_hand_is_read_too(name: str) -> None:
+    model = drawn(systems()[name])
+    images = np.random.default_rng(1).normal(size=(8, *IMAGE)).astype(np.float32)
+    graph = capture(model, torch.from_numpy(images[:1]))
+    with torch.no_grad():
+        wanted = copy.deepcopy(model).double()(torch.from_numpy(images[:3]).double()).numpy()
+    found = evaluate(graph, images[:3])[graph.output].reshape(wanted.shape)
+    assert wanted.std(0).min() > 1e-2
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-7 * np.abs(wanted).max())
+    integer = quantize(graph, images).graph
+    lowered, image = lower(integer, ARRAY), quantize_images(images[:1], integer.input_type)[0]
+    pixels = lowered.program.input.pack(image, ARRAY.columns)
+    run = Interpreter(lowered.program.parameters, lowered.image.pack()).run(pixels)
+    assert trace.compare(lowered.program, run.records, evaluate(integer, image)) is None
