@@ -65,20 +65,6 @@ def view(at: CallSite, x: Any, *args: Any, **kwargs: Any) -> Any:
     return tuple(x.map(lambda tensor, i=i: move(tensor)[i]) for i in range(len(ids)))
 
 
-@rule("aten.im2col.default")
-def im2col(at: CallSite, x: Value, kernel: Any, dilation: Any, padding: Any, stride: Any) -> Value:
-    """Patches side by side, `torch.nn.Unfold`; torch runs it on numbers with a fraction only."""
-    if any(padding):
-        what = "the tensor is padded by something"
-        raise Refusal(what, why="the machine has the tokens of the whole image, and no others")
-
-    def move(tensor: torch.Tensor) -> torch.Tensor:
-        arguments = (tensor.double(), kernel, dilation, padding, stride)
-        return fold(at.call.target, arguments, {}).to(tensor.dtype)
-
-    return x.map(move)
-
-
 @rule("aten.expand_as.default", "aten.view_as.default", "aten.reshape_as.default")
 def like_other(at: CallSite, x: Any, other: Any) -> Any:
     """The shape of another tensor, of which nothing else is read."""
