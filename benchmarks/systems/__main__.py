@@ -45,7 +45,7 @@ image in RTL and compares every tensor.
 |---|---|---|---|---|---|
 {models}
 
-CaiT's talking heads are folded into wider projections: "as folded" are the products that the array computes.
+"As folded" are the products that the integer Graph has: each of CaiT's mixed heads meets the values of all.
 ResMLP's and MLP-Mixer's transposes are products with an identity, which count as none.
 
 ## The systems on the list
