@@ -39,7 +39,7 @@ class MixedScores(FloatOp):
     title: ClassVar[str] = "mixed attention scores"
     reads: ClassVar[tuple[Input, ...]] = (Input(Kind.NARROW, TOKENS, "attention maps"),)
     gives: ClassVar[tuple[Kind, ...]] = (Kind.LOGITS,)
-    units: ClassVar[tuple[str, ...]] = ("load_rows", "product_maps", "taps", "drain_scores")
+    units: ClassVar[tuple[str, ...]] = ("load_rows", "drain_scores")
 
     matrix: np.ndarray
 

@@ -64,7 +64,7 @@ def tree(tmp_path: Path) -> Path:
         ),
         (
             "rtl/drain/attention.py",
-            ["context, RTL: rtl/drain/attention.py", "scores, RTL: rtl/drain/attention.py"],
+            [f"{op}, RTL: rtl/drain/attention.py" for op in ("context", "mixed_scores", "scores")],
         ),
     ],
 )

@@ -71,6 +71,7 @@ def test_a_bias_on_mixed_weights_is_one_more_head() -> None:
 def test_values_of_all_heads_serve_each_mixed_head() -> None:
     graph = captured(PRODUCTS["talking"]())
     (context,) = (node for node in graph if isinstance(node.op, Context))
+    assert isinstance(context.op, Context)
     assert context.op.shared == HEADS
     assert graph.type_of(context.inputs[1]).shape[1] == WIDTH
 
