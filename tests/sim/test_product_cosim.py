@@ -31,6 +31,10 @@ ARRAYS = [
 ]
 
 
+SKIPPED = (("two_tasks", 4), ("talking_tasks", 1), ("talking_tasks", 4))
+"""Kinds of Graphs with tasks, and row widths."""
+
+
 def _graph() -> Graph:
     """Q (Kᵀ V) and (Q Kᵀ) V by head, and their sum: 30 tokens, no softmax."""
     random = np.random.default_rng(1)
@@ -80,6 +84,25 @@ def test_every_tensor_equals_golden_and_the_cycle_model_holds(
         measured = run.counters["cycles"]
         assert abs(predicted.cycles - measured) <= 0.01 * measured, (predicted.cycles, measured, latency)
         assert predicted.multiply == run.counters["multiply"]
+
+
+@pytest.mark.slow
+def test_a_block_of_one_step_takes_a_cycle_with_its_first_constants(tmp_path: Path) -> None:
+    """The cycle model has no other time for it."""
+    graph, image = integers("relu_attention", 33, 16, 1)
+    lowered = lower(graph, ArrayShape(rows=4, columns=4, depth=16, row_width=4, bus_bytes=32))
+    program = lowered.program
+    (number,) = (
+        index
+        for index, command in enumerate(program.commands)
+        if command.product is Product.KEYS and command.k_steps == 1
+    )
+    harness = cosim.build(program.parameters, tmp_path, trace=True)
+    run = harness.run(lowered.image.pack(), [program.input.pack(image, 4)])[0]
+    assert run.records is not None
+    first = run.records[(run.records["command"] == number) & (run.records["row"] == 0)]
+    cycles_of = np.sort(first["cycle"][first["which"] == DRAIN])
+    assert np.diff(cycles_of).tolist() == [1] * (program.commands[number].blocks - 1)
 
 
 def _ordered(commands: tuple[Command, ...], records: np.ndarray) -> list[np.ndarray]:
@@ -132,10 +155,13 @@ def test_scores_that_are_mixed_from_maps(row_width: int, tmp_path: Path) -> None
         cosim.check(program, harness.run(lowered.image.pack(), inputs, memory=memory)[0], golden)
 
 
-@pytest.mark.parametrize("row_width", [1, pytest.param(4, marks=pytest.mark.slow)])
-def test_tasks_skip_products(row_width: int, tmp_path: Path) -> None:
-    """A machine that may skip commands finds the constants of its products, and no weights."""
-    graph, image = integers("two_tasks", 5, 16, 2)
+@pytest.mark.parametrize(
+    ("kind", "row_width"),
+    [("two_tasks", 1), *(pytest.param(*case, marks=pytest.mark.slow) for case in SKIPPED)],
+)
+def test_tasks_skip_products(kind: str, row_width: int, tmp_path: Path) -> None:
+    """A machine that may skip commands finds the constants of its products; weights only of maps."""
+    graph, image = integers(kind, 5, 16, 2)
     lowered = lower(graph, ArrayShape(rows=4, columns=4, depth=4, row_width=row_width, ring_bytes=512))
     program = lowered.program
     harness = cosim.build(program.parameters, tmp_path, trace=True, quick=True)

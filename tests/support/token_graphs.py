@@ -125,6 +125,12 @@ def talking_heads(t: Tokens) -> str:
     return t.add(Add(), t.x, t.linear(mixed, t.width))
 
 
+def talking_tasks(t: Tokens) -> Graph:
+    """Heads talk for both tasks, then once more for one of them, with weights that the other one skips."""
+    t.x = talking_heads(t)
+    return t.graph.finish(t.linear(t.x, 5), t.linear(talking_heads(t), 5))
+
+
 def two_tasks(t: Tokens) -> Graph:
     """Linear attention for both tasks, then a layer for one, and tokens as channels for the other."""
     t.x = linear_attention(t)
@@ -142,7 +148,8 @@ KINDS = tuple(MODELS)
 def integers(kind: str, tokens: int, width: int, heads: int) -> tuple[Graph, np.ndarray]:
     """The integer Graph, and an image for it."""
     t = Tokens(tokens, width, heads)
-    graph = two_tasks(t) if kind == "two_tasks" else t.graph.finish(t.linear(MODELS[kind](t), 5))
+    tasks = {made.__name__: made for made in (two_tasks, talking_tasks)}
+    graph = tasks[kind](t) if kind in tasks else t.graph.finish(t.linear(MODELS[kind](t), 5))
     images = np.random.default_rng(1).normal(size=(6, *graph.input_type.shape))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", QuantizationWarning)

@@ -27,7 +27,6 @@ from hlsgen.machine.time.bus import beats_of
 from hlsgen.machine.time.depths import JOBS_AHEAD, SETTLED, burst_bytes
 from hlsgen.machine.time.latency import (
     ACCEPT,
-    CONSTANTS_AHEAD,
     DECODE,
     FINISH,
     OPERANDS_THERE,
@@ -286,8 +285,6 @@ class _Model:
         if product.constant:
             size = self._constants_to(constants, job.first_block + block + 1)
             there = max(there, self.streams.wait("constants", size))
-            if not product.weighted:
-                there = max(there, self.last_step + CONSTANTS_AHEAD)
         return there
 
     def _first_step(self, command: Command, job: Job, loaded: int) -> int:

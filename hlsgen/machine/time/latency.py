@@ -178,8 +178,6 @@ TILE_COUNT = 1
 """LOAD hands a tile over: to its first step."""
 OPERANDS_THERE = 1
 """MULTIPLY sees keys and values written: to its first step with them."""
-CONSTANTS_AHEAD = 2
-"""A block's last step: to the next block's, where that waits for constants without weights."""
 PATCH_ROW = 1
 """A patch is begun: to its first segment asked for."""
 PATCH_MEASURE = 1
