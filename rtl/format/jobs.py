@@ -17,7 +17,7 @@ from hlsgen.machine.modes.load_exp import EXP
 from hlsgen.machine.modes.load_layer_norm import LAYER_NORM
 from hlsgen.machine.modes.load_pool import POOL
 from hlsgen.machine.modes.mode import Unit
-from hlsgen.machine.modes.product_maps import TAPS
+from hlsgen.machine.modes.product_weights import TAPS
 from hlsgen.machine.modes.table import LOADS
 from hlsgen.rtl.format.command import field
 from hlsgen.rtl.format.widths import (

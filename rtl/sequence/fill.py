@@ -11,7 +11,7 @@ from amaranth import C, Cat, Mux, Value
 from hlsgen.machine.format.commands import Drain, Product, Target
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Kind
-from hlsgen.machine.modes.product_maps import TAPS
+from hlsgen.machine.modes.product_weights import TAPS
 from hlsgen.rtl.format.command import COMMAND
 from hlsgen.rtl.format.jobs import Stationary
 from hlsgen.rtl.format.widths import groups_of, key_part_bits, width_bits

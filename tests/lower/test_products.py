@@ -49,8 +49,9 @@ def test_every_tensor_is_equal(kind: str, tokens: int, width: int, heads: int) -
         np.testing.assert_array_equal(output, golden[graph.output])
 
 
-def test_commands_of_another_task_are_skipped() -> None:
-    graph, image = integers("two_tasks", 5, 16, 2)
+@pytest.mark.parametrize("kind", ["two_tasks", "talking_tasks"])
+def test_commands_of_another_task_are_skipped(kind: str) -> None:
+    graph, image = integers(kind, 5, 16, 2)
     for shape in ARRAYS:
         lowered = lower(graph, array(*shape))
         program = lowered.program
@@ -136,6 +137,16 @@ def test_copies_and_transposes_do_no_useful_work() -> None:
     graph, _ = integers("mixer", 5, 16, 2)
     embedding, layers, head = 5 * 96 * 16, 2 * 16 * 5 * 7, 5 * 16 * 5
     assert lower(graph, array(2, 4, 4, 1)).program.macs == embedding + layers + head
+
+
+def test_heads_that_talk_are_mixed_by_taps_and_nothing_is_copied() -> None:
+    graph, _ = integers("talking_heads", 17, 24, 3)
+    assert not [node.name for node in graph if node.name.endswith("_copy")]
+    program = lower(graph, array(2, 4, 4, 1)).program
+    walked = [command for command in program.commands if command.tap_steps]
+    assert [command.product for command in walked] == [Product.MAPS, Product.WEIGHTS]
+    assert [command.k_steps for command in walked] == [3, 4]  # a step of each map; of each head's context
+    assert all(command.shared == 3 for command in walked if command.product is Product.MAPS)
 
 
 def test_expanding_changes_no_integer() -> None:

@@ -18,8 +18,8 @@ from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import Unit
 from hlsgen.machine.modes.product_attention import Attention
 from hlsgen.machine.modes.product_operands import value_block
+from hlsgen.machine.modes.product_weights import TAPS
 
-TAPS = Unit(name="taps", cpp="multiply", rtl="core/multiply", reads=("tap_steps", "tap_jump", "advance"))
 MAPS = Unit(
     name="product_maps",
     cpp="multiply",

@@ -15,6 +15,8 @@ from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import ProductMode, Unit
 
+TAPS = Unit(name="taps", cpp="multiply", rtl="core/multiply", reads=("tap_steps", "tap_jump", "advance"))
+"""The walk of a block's steps through an operand row; `Command.steps_read` says where it leads."""
 WEIGHTS = Unit(
     name="product_weights",
     cpp="multiply",
@@ -41,7 +43,7 @@ class Weights(ProductMode):
 
     code = Product.WEIGHTS
     title = "the weight ring"
-    units = (WEIGHTS,)
+    units = (WEIGHTS, TAPS)
     weighted = constant = True
 
     def jobs(self, command: Command) -> Iterator[Job]:
