@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from hlsgen.frontend.rules.terms import Term
-from hlsgen.ops import Activation, AddConstant, Mean, Patches, Route, Scores, Select
+from hlsgen.ops import Activation, AddConstant, Mean, MixedScores, Patches, Route, Scores, Select
 from hlsgen.ops.norm import Norm
 
 
@@ -15,7 +15,7 @@ def outline(terms: Sequence[Term], outputs: Sequence[Term]) -> dict[str, str]:
     found = {
         "image": _each(_image(term) for term in terms if isinstance(term.op, Patches)),
         "tokens": _each(f"{_by(term.shape)}" for term in terms if isinstance(term.op, AddConstant)),
-        "attention": _attention([term for term in terms if isinstance(term.op, Scores)]),
+        "attention": _attention([term for term in terms if isinstance(term.op, Scores | MixedScores)]),
         "norms": _counted([term for term in terms if isinstance(term.op, Norm)]),
         "MLP": _each(
             f"{term.shape[-1]} channels, {term.op.function}"
@@ -46,12 +46,19 @@ def _image(term: Term) -> str:
 
 def _attention(layers: Sequence[Term]) -> str:
     """How many layers, and the heads of each."""
-    heads = _each(
-        f"{term.op.heads} heads of {term.inputs[0].shape[-1] // term.op.heads} channels"
-        for term in layers
-        if isinstance(term.op, Scores) and term.inputs
-    )
+    heads = _each(text for term in layers if (text := _heads(term)))
     return f"{len(layers)} {'layer' if len(layers) == 1 else 'layers'}, {heads}" if layers else ""
+
+
+def _heads(term: Term) -> str:
+    """The heads of a layer and their channels, or the maps that its heads are mixed from."""
+    match term.op:
+        case Scores(heads=heads) if term.inputs:
+            return f"{heads} heads of {term.inputs[0].shape[-1] // heads} channels"
+        case MixedScores(matrix=matrix):
+            return f"{matrix.shape[0]} heads mixed from {matrix.shape[1]}"
+        case _:
+            return ""
 
 
 def _counted(norms: Sequence[Term]) -> str:
