@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import torch
 from frontend.refused import IMAGE, Tiny
-from support.variants import Registers, seeded
+from support.product_models import Talking
+from support.variants import HEADS, Registers, seeded
 
 from hlsgen.frontend.inspect import inspect
 
@@ -23,6 +24,11 @@ def test_the_parts_of_a_model() -> None:
     }
     assert str(report).startswith("image      2 x 4 x 6 in patches of 2 x 2: 6\ntokens     9 x 12\n")
     assert report.as_dict()["architecture"] == report.architecture
+
+
+def test_heads_that_talk_are_attention() -> None:
+    report = inspect(seeded(Talking()), IMAGE)
+    assert report.architecture["attention"] == f"1 layer, {HEADS + 1} heads mixed from {HEADS}"
 
 
 class Blocked(Tiny):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from support.products import IMAGE, product_graphs
 from support.programs import draw, machine
+from support.token_graphs import integers
 
 from benchmarks.fuzz.generated import Programs
 from hlsgen.emit.hls import hls
@@ -92,3 +93,17 @@ def test_every_tensor_of_graphs_with_products_equals_golden(
             expected = machine.run(program.input.pack(images[index], columns)).records
             found, wanted = (known(program.commands, each) for each in (records, expected))
             np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row_width", [1, 4])
+def test_heads_that_talk_for_tasks(row_width: int, tmp_path: Path) -> None:
+    """A task skips the weights of the other one's maps."""
+    graph, image = integers("talking_tasks", 5, 16, 2)
+    lowered = lower(graph, ArrayShape(rows=4, columns=4, depth=4, row_width=row_width, ring_bytes=512))
+    program = lowered.program
+    text = hls(program, lowered.image)
+    cpp = CSim(program, lowered.image.pack(), text, tmp_path, tracing=True, sanitize=True, flags=STALLED)
+    for task in range(graph.tasks):
+        records = cpp.run(image[None], task=task).records[0]
+        assert compare(program, records, evaluate(graph, image, task), task) is None
