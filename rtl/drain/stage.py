@@ -19,6 +19,7 @@ from hlsgen.machine.time.latency import (
     LOAD_LEAD,
     drain_result,
     drain_write,
+    score_result,
     scores_drained,
 )
 from hlsgen.rtl.drain.activation import ENTRIES, Activation
@@ -28,6 +29,7 @@ from hlsgen.rtl.drain.combine import GATED_BITS, GateRows
 from hlsgen.rtl.drain.control import DrainControl
 from hlsgen.rtl.drain.progress import DrainProgress
 from hlsgen.rtl.drain.requantize import Requantize
+from hlsgen.rtl.drain.score_addends import logits_of
 from hlsgen.rtl.drain.scores import DrainScores
 from hlsgen.rtl.drain.streams import DrainStreams
 from hlsgen.rtl.drain.tags import drain_tags
@@ -202,8 +204,8 @@ class DrainStage(wiring.Component):
         result = self._requantize(m, job, row)
         if p.experts:
             result = self._gate(m, control, tags, result)
-        self._scores(m, tags, result)
-        streams = self._finish(m, tags, result)
+        streams, logits = self._finish(m, tags, result)
+        self._scores(m, tags, logits)
         self._progress(m, tags, streams.output_left)
         if self._trace:
             tag = tags[drain_write(p)]
@@ -285,20 +287,20 @@ class DrainStage(wiring.Component):
             ]
         return requantize.result
 
-    def _scores(self, m: Module, tags: dict[int, Any], result: Any) -> None:
+    def _scores(self, m: Module, tags: dict[int, Any], logits: list[Value]) -> None:
         """Logits leave the pipeline as soon as they are saturated."""
         p = self._parameters
         m.submodules.scores = scores = DrainScores(p, trace=self._trace)
         wiring.connect(m, scores.write, wiring.flipped(self.scores))
         m.d.comb += [
-            scores.tag.eq(tags[drain_result(p)]),
-            *(scores.result[lane].eq(result[lane]) for lane in range(group_lanes(p))),
+            scores.tag.eq(tags[score_result(p)]),
+            *(scores.result[lane].eq(logit) for lane, logit in enumerate(logits)),
             self.maxima.eq(scores.maxima),
             self.drained.scores.eq(tags[scores_drained(p)].end_scores),
         ]
 
-    def _finish(self, m: Module, tags: dict[int, Any], result: Any) -> DrainStreams:
-        """Table or addition, then the write."""
+    def _finish(self, m: Module, tags: dict[int, Any], result: Any) -> tuple[DrainStreams, list[Value]]:
+        """Table or addition, then the write; and the logits, where results are scores."""
         p = self._parameters
         tag, last = tags[drain_result(p)], tags[drain_write(p) - 1]
         lanes = group_lanes(p)
@@ -319,14 +321,18 @@ class DrainStage(wiring.Component):
         wiring.connect(m, wiring.flipped(self.reservations), streams.reservations)
         wiring.connect(m, wiring.flipped(self.addends), streams.addends)
         wiring.connect(m, streams.output, wiring.flipped(self.output))
+        logits = logits_of(m, p, tags, result, add)
         added = delay(m, add.result, ACTIVATION - ADD, name="added")
         with m.If(last.activation):
             for lane in range(lanes):
                 m.d.sync += self.rows.word[lane].eq(activation.result[lane])
         with m.Else():
             m.d.sync += self.rows.word.eq(added)
+        if self._trace and p.score_addends:
+            with m.If(last.scores):
+                m.d.sync += [self.rows.word[lane].eq(logit) for lane, logit in enumerate(logits)]
         self._write(m, tags[drain_write(p)])
-        return streams
+        return streams, logits
 
     def _write(self, m: Module, tag: Any) -> None:
         """Results for the row memories, and their bytes for the key and value memories."""
