@@ -10,7 +10,16 @@ import numpy as np
 import torch
 
 from hlsgen.frontend.read.places import identifier
-from hlsgen.frontend.rules.arrange import LAYOUT, matrix, split, transposed, turned
+from hlsgen.frontend.rules.arrange import (
+    LAYOUT,
+    matrix,
+    placing,
+    reordered,
+    split,
+    transposed,
+    turned,
+    whole_rows,
+)
 from hlsgen.frontend.rules.scores import as_product
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Unknown, Value
 from hlsgen.ir import Source, TensorType
@@ -28,7 +37,7 @@ def settle(terms: Terms, value: Value, name: str = "") -> Term:
         return replace(value.term, type=TensorType(value.shape))
     if value.term.is_embedding:
         return embedding(terms, value)
-    value = turned(terms, value)
+    value = reordered(terms, turned(terms, value))
     rows, columns = split(value)
     term = value.term
     if columns is not None:
@@ -73,7 +82,7 @@ def operand(terms: Terms, value: Value, name: str = "") -> Operand:
         value = source(terms, matrix(value))
         if value.term.is_embedding:
             raise
-        value = turned(terms, value)
+        value = reordered(terms, turned(terms, value))
         rows, columns = split(value)
         term = terms.rows(value.term, rows.start, rows.stop)
         return Operand(term, columns, by_column(value), value.offset)
@@ -213,23 +222,20 @@ def embedding(terms: Terms, value: Value) -> Term:
         if width % heads == 0:
             upright = value.map(lambda x: x.reshape(rows, heads, -1).permute(2, 1, 0).flatten(1))
             return transposed(terms, embedding(terms, upright), heads)
-    prefix = int((ids < 0).all(-1).sum())
-    patches = linear.shape[0]
-    columns = ids[-1] % linear.shape[1]
-    whole = torch.arange(patches)[:, None] * linear.shape[1] + columns
-    if rows != prefix + patches or not torch.equal(ids[prefix:], whole):
+    if (found := whole_rows(value)) is None:
         raise Refusal(
-            "tokens must be constant tokens followed by all patches in raster order",
-            why="the machine writes the patch embedding once, prefix tokens first",
-            fix="concatenate class and register tokens in front of the patches, and select after the blocks",
+            "tokens must be constant tokens and patches, each row one of them",
+            why="constants and pixels are mixed within a token, or patches have different channels",
+            fix="concatenate class and register tokens with the patches along the tokens",
         )
+    places, columns = found
     linear = _some_columns(terms, linear, columns.numpy())
     offset = value.offset if value.offset is not None else torch.zeros(ids.shape, dtype=torch.float64)
     constant, scale = offset.numpy(), by_column(value)
     key = scale.tobytes() if isinstance(scale, np.ndarray) else scale
 
     def build() -> Term:
-        before = _with_prefix(terms, linear.inputs[0], prefix)
+        before = _placed(terms, linear.inputs[0], places)
         if isinstance(scale, np.ndarray):
             scaled = terms.multiplied(linear, scale)
         else:
@@ -240,7 +246,22 @@ def embedding(terms: Terms, value: Value) -> Term:
         )
         return terms.make(AddConstant(value=constant), (product,), "embedding", linear.source)
 
-    return terms.cached(("tokens", linear, key, prefix, constant.tobytes()), build)
+    return terms.cached(("tokens", linear, key, places.numpy().tobytes(), constant.tobytes()), build)
+
+
+def _placed(terms: Terms, patches: Term, places: torch.Tensor) -> Term:
+    """The patches at `places`, in whose rows of -1 there are zeros.
+
+    Constant tokens in front of all patches cost nothing; another order is a product with zeros and ones.
+    """
+    count = patches.shape[0]
+    prefix = len(places) - count
+    if prefix >= 0 and torch.equal(places, torch.cat((torch.full((prefix,), -1), torch.arange(count)))):
+        return _with_prefix(terms, patches, prefix)
+    width = patches.shape[-1]
+    same = Linear(weight=np.eye(width, dtype=np.float32), bias=np.zeros(width, np.float32))
+    pixels = terms.cached(("pixels", patches), lambda: terms.make(same, (patches,), "pixels", patches.source))
+    return terms.product(placing(places, count), pixels)
 
 
 def _with_prefix(terms: Terms, patches: Term, prefix: int) -> Term:
