@@ -23,6 +23,8 @@ Attend = Callable[["Model", Tensor, Tensor, Tensor], Tensor]
 class Model(nn.Module):
     """One block of attention; `way` makes contexts [1, H, T, d] of queries, keys and values."""
 
+    seen: Tensor
+
     def __init__(self, way: Attend) -> None:
         super().__init__()
         torch.manual_seed(3)
