@@ -74,20 +74,15 @@ class ScoreAddends(wiring.Component):
         return m
 
 
-def logits_of(
-    m: Module, p: MachineParameters, tags: dict[int, Any], result: Any, add: AddRows
-) -> list[Value]:
-    """A group's results as logits, `latency.score_result`: with their addends, where the machine adds any.
+def logits_of(m: Module, p: MachineParameters, tags: dict[int, Any], add: AddRows) -> list[Value]:
+    """The sums of a group with their addends as logits, `latency.score_result`.
 
-    tags: DRAIN's, by the cycle since the group was selected. result: of that of `latency.drain_result`.
+    tags: DRAIN's, by the cycle since the group was selected. add: of the cycle of `latency.drain_result`.
     """
-    lanes = range(group_lanes(p))
-    if not p.score_addends:
-        return [result[lane] for lane in lanes]
     m.submodules.score_addends = addends = ScoreAddends(p)
     m.d.comb += [
         addends.adds.eq(tags[drain_result(p) + ADD].score_addends),
         addends.addend.eq(add.addend),
         addends.total.eq(add.result),
     ]
-    return [addends.logits[lane] for lane in lanes]
+    return [addends.logits[lane] for lane in range(group_lanes(p))]
