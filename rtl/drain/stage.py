@@ -29,8 +29,7 @@ from hlsgen.rtl.drain.combine import GATED_BITS, GateRows
 from hlsgen.rtl.drain.control import DrainControl
 from hlsgen.rtl.drain.progress import DrainProgress
 from hlsgen.rtl.drain.requantize import Requantize
-from hlsgen.rtl.drain.score_addends import logits_of
-from hlsgen.rtl.drain.scores import DrainScores
+from hlsgen.rtl.drain.scores import DrainScores, logits_of
 from hlsgen.rtl.drain.streams import DrainStreams
 from hlsgen.rtl.drain.tags import drain_tags
 from hlsgen.rtl.format.experts import (
