@@ -143,8 +143,8 @@ class DrainControl(wiring.Component):
             tag.valid.eq(row.valid),
             tag.scores.eq(row.valid & scores),
             tag.activation.eq(plain & (job.drain == Drain.ACTIVATION)),
-            tag.add.eq(job.stream_addend | (plain & job.drain.matches(Drain.ADD, Drain.COMBINE))),
-            tag.stream.eq(row.valid & job.stream_addend),
+            tag.add.eq(plain & ((job.drain == Drain.ADD) | (job.drain == Drain.COMBINE))),
+            tag.stream.eq(row.valid & plain & (job.drain == Drain.ADD) & job.stream_addend),
             tag.bank.eq(job.activation_bank),
             tag.address.eq(address.address),
             tag.lane.eq(address.lane),
@@ -192,7 +192,8 @@ class DrainControl(wiring.Component):
         """What only machines with streamed attention or with experts have."""
         p, job, row, tag = self._parameters, self.job, self.row, self.tag
         if p.score_addends:
-            m.d.comb += tag.score_addends.eq(tag.scores & job.stream_addend)
+            with m.If(job.stream_addend):
+                m.d.comb += [tag.add.eq(1), tag.stream.eq(row.valid), tag.score_addends.eq(tag.scores)]
         if p.streamed:
             m.d.comb += [
                 tag.store_first.eq(job.fresh & row.block_first & (row.index == 0)),

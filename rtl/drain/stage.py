@@ -29,8 +29,7 @@ from hlsgen.rtl.drain.combine import GATED_BITS, GateRows
 from hlsgen.rtl.drain.control import DrainControl
 from hlsgen.rtl.drain.progress import DrainProgress
 from hlsgen.rtl.drain.requantize import Requantize
-from hlsgen.rtl.drain.score_addends import logits_of
-from hlsgen.rtl.drain.scores import DrainScores
+from hlsgen.rtl.drain.scores import DrainScores, logits_of
 from hlsgen.rtl.drain.streams import DrainStreams
 from hlsgen.rtl.drain.tags import drain_tags
 from hlsgen.rtl.format.experts import (
@@ -204,8 +203,11 @@ class DrainStage(wiring.Component):
         result = self._requantize(m, job, row)
         if p.experts:
             result = self._gate(m, control, tags, result)
-        streams, logits = self._finish(m, tags, result)
-        self._scores(m, tags, logits)
+        if not p.score_addends:
+            self._scores(m, tags, [*result])
+        streams, add = self._finish(m, tags, result)
+        if p.score_addends:
+            self._biased_scores(m, tags, add)
         self._progress(m, tags, streams.output_left)
         if self._trace:
             tag = tags[drain_write(p)]
@@ -299,8 +301,16 @@ class DrainStage(wiring.Component):
             self.drained.scores.eq(tags[scores_drained(p)].end_scores),
         ]
 
-    def _finish(self, m: Module, tags: dict[int, Any], result: Any) -> tuple[DrainStreams, list[Value]]:
-        """Table or addition, then the write; and the logits, where results are scores."""
+    def _biased_scores(self, m: Module, tags: dict[int, Any], add: AddRows) -> None:
+        """Logits are sums with addends, or with 0; the trace shows them as other results."""
+        logits = logits_of(m, self._parameters, tags, add)
+        self._scores(m, tags, logits)
+        if self._trace:
+            with m.If(tags[drain_write(self._parameters) - 1].scores):
+                m.d.sync += [self.rows.word[lane].eq(logit) for lane, logit in enumerate(logits)]
+
+    def _finish(self, m: Module, tags: dict[int, Any], result: Any) -> tuple[DrainStreams, AddRows]:
+        """Table or addition, then the write."""
         p = self._parameters
         tag, last = tags[drain_result(p)], tags[drain_write(p) - 1]
         lanes = group_lanes(p)
@@ -321,18 +331,14 @@ class DrainStage(wiring.Component):
         wiring.connect(m, wiring.flipped(self.reservations), streams.reservations)
         wiring.connect(m, wiring.flipped(self.addends), streams.addends)
         wiring.connect(m, streams.output, wiring.flipped(self.output))
-        logits = logits_of(m, p, tags, result, add)
         added = delay(m, add.result, ACTIVATION - ADD, name="added")
         with m.If(last.activation):
             for lane in range(lanes):
                 m.d.sync += self.rows.word[lane].eq(activation.result[lane])
         with m.Else():
             m.d.sync += self.rows.word.eq(added)
-        if self._trace and p.score_addends:
-            with m.If(last.scores):
-                m.d.sync += [self.rows.word[lane].eq(logit) for lane, logit in enumerate(logits)]
         self._write(m, tags[drain_write(p)])
-        return streams, logits
+        return streams, add
 
     def _write(self, m: Module, tag: Any) -> None:
         """Results for the row memories, and their bytes for the key and value memories."""

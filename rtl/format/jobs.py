@@ -42,6 +42,8 @@ WALKED = frozenset(
 """Fields that a LOAD job has under names of its own: the sequencer's walk works them out."""
 STARTING = frozenset({"pool_rows", "keys", "exp_bank"})
 """Fields that LOAD reads where a tile starts, not in its pipelines."""
+OPTIONS = frozenset({"norm_rms", "score_addends"})
+"""Fields that belong to options of the machine."""
 
 
 class Stationary(IntEnum):
@@ -72,7 +74,7 @@ CONTEXT_FIELDS = _kept(EXP)
 
 def present(p: MachineParameters, names: tuple[str, ...]) -> tuple[str, ...]:
     """The fields without those of options that the machine doesn't have: no command sets them."""
-    return tuple(name for name in names if p.field_bits.get(name, 1))
+    return tuple(name for name in names if name not in OPTIONS or p.field_bits[name])
 
 
 def output_word(p: MachineParameters) -> data.StructLayout:

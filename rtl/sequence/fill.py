@@ -142,7 +142,7 @@ def fill_drain(job: Any, place: Place, *, trace: bool) -> list[Any]:
     command, p = place.command, place.parameters
     scores, context = place.kind == Kind.SCORES, place.kind == Kind.CONTEXT
     ended, own_rows = place.last_outer & ~scores, command.outer_target != 0
-    copied = ("drain", "target", "activation_bank", "keys", "last")
+    copied = ("drain", "target", "stream_addend", "activation_bank", "keys", "last")
     filled = {
         "kind": place.kind,
         "slot": place.at.slot,
@@ -154,7 +154,6 @@ def fill_drain(job: Any, place: Place, *, trace: bool) -> list[Any]:
         "rows": place.rows,
         "blocks": place.blocks,
         "base": place.target,
-        "stream_addend": place.adds,
         "addend_offset": place.settled.addend_offset,
         "multiplier": command.logit_multiplier,
         "shift": command.logit_shift,
@@ -162,6 +161,8 @@ def fill_drain(job: Any, place: Place, *, trace: bool) -> list[Any]:
     low, high = _score_range(place)
     filled["low"] = Mux(scores, low, Mux(context, -128, command.low))
     filled["high"] = Mux(scores, high, Mux(context, 127, command.high))
+    if p.score_addends:
+        filled["stream_addend"] = place.adds
     if p.experts:
         filled |= {name: command[name] for name in ("experts", "choices", "gate_mode", "gate_shift")}
         filled |= {"queue": command.queue_base + place.at.token, "route_stride": command.source_stride}

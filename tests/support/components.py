@@ -31,8 +31,7 @@ from hlsgen.rtl.drain.combine import GateRows
 from hlsgen.rtl.drain.control import DrainControl
 from hlsgen.rtl.drain.progress import DrainProgress
 from hlsgen.rtl.drain.requantize import Requantize
-from hlsgen.rtl.drain.score_addends import ScoreAddends
-from hlsgen.rtl.drain.scores import DrainScores
+from hlsgen.rtl.drain.scores import DrainScores, ScoreAddends
 from hlsgen.rtl.drain.stage import DrainStage
 from hlsgen.rtl.drain.streams import DrainStreams
 from hlsgen.rtl.experts.counters import ExpertCounters

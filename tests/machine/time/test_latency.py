@@ -26,7 +26,7 @@ from hlsgen.rtl.drain.add import AddRows
 from hlsgen.rtl.drain.attention import ContextScales, RowMaxima
 from hlsgen.rtl.drain.combine import GateRows
 from hlsgen.rtl.drain.requantize import Requantize
-from hlsgen.rtl.drain.score_addends import ScoreAddends
+from hlsgen.rtl.drain.scores import ScoreAddends
 from hlsgen.rtl.load.exp import ExpLoad
 from hlsgen.rtl.load.layer_norm import LayerNormLoad
 from hlsgen.rtl.load.normalise import NormaliseLanes
