@@ -4,7 +4,8 @@
 Kang et al., "SegVG: Transferring Object Bounding Box to Segmentation for Visual Grounding", 2024.
 
     Z_q,k,v = [LN_r(x_r) W_r^(q,k,v)] of r in (object, text, image)
-    Y = softmax(Z_q Z_k.T / sqrt(d) + padding) Z_v;   x_r := x_r + Y_r W_r^out;   then a decoder whose queries are the object tokens;   box = MLP(first query)
+    Y = softmax(Z_q Z_k.T / sqrt(d) + padding) Z_v;   x_r := x_r + Y_r W_r^out
+    then a decoder whose queries are the object tokens;   box = MLP(first query)
 
 The text is the same for every image: its embeddings are constants, and its last words are padding. The box
 is given before its sigmoid. Masks from boxes are training alone.

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Value
-from hlsgen.ops import Constant, Linear, Transpose
+from hlsgen.ops import Constant, Linear, Matmul, Transpose
 from hlsgen.ops.transpose import moved
 
 LAYOUT = "the elements do not lie in token order here"
@@ -98,6 +98,21 @@ def reordered(terms: Terms, value: Value) -> Value:
     put = terms.product(placing(tokens, value.term.shape[0]), value.term)
     ids = torch.arange(len(tokens))[:, None] * width + columns
     return Value(put, ids, value.scale, value.offset)
+
+
+def weighed(terms: Terms, value: Value) -> Value:
+    """The value [T, N] with its factor of each row in the matrix that makes the rows; else as it is."""
+    term, scale = value.term, value.scale
+    if not isinstance(scale, torch.Tensor) or not isinstance(term.op, Matmul) or term.op.transposed:
+        return value
+    left = term.inputs[0].op
+    if not isinstance(left, Constant) or term.op.heads != 1 or not lies(value.ids, term.shape[-1]):
+        return value
+    if len(value.ids) != len(left.value) or not bool((scale == scale[:, :1]).all()):
+        return value
+    factors = scale[:, :1].numpy() * term.op.scale
+    made = terms.product(Constant(value=left.value * factors), term.inputs[1])
+    return Value(made, value.ids, 1.0, value.offset)
 
 
 def whole_rows(value: Value) -> tuple[torch.Tensor, torch.Tensor] | None:

@@ -18,6 +18,7 @@ from hlsgen.frontend.rules.arrange import (
     split,
     transposed,
     turned,
+    weighed,
     whole_rows,
 )
 from hlsgen.frontend.rules.scores import as_product
@@ -37,7 +38,7 @@ def settle(terms: Terms, value: Value, name: str = "") -> Term:
         return replace(value.term, type=TensorType(value.shape))
     if value.term.is_embedding:
         return embedding(terms, value)
-    value = reordered(terms, turned(terms, value))
+    value = weighed(terms, reordered(terms, turned(terms, value)))
     rows, columns = split(value)
     term = value.term
     if columns is not None:
@@ -82,7 +83,7 @@ def operand(terms: Terms, value: Value, name: str = "") -> Operand:
         value = source(terms, matrix(value))
         if value.term.is_embedding:
             raise
-        value = reordered(terms, turned(terms, value))
+        value = weighed(terms, reordered(terms, turned(terms, value)))
         rows, columns = split(value)
         term = terms.rows(value.term, rows.start, rows.stop)
         return Operand(term, columns, by_column(value), value.offset)
@@ -141,7 +142,7 @@ def of_input(value: Value, index: int) -> Value:
 def apart(value: Value) -> list[tuple[int, slice]] | None:
     """The runs of rows [T, N] of one layer each, with the layer's number, -1 for constants.
 
-    None where there is only one run, where a row mixes layers, or where constants stand before patches.
+    None where there is only one run, or where a row mixes layers.
     """
     if value.term.is_embedding or len(value.ids) < 2:
         return None
@@ -150,8 +151,6 @@ def apart(value: Value) -> list[tuple[int, slice]] | None:
     if not bool((owner == owner[:, :1]).all()) or bool((owner[1:, 0] == owner[0, 0]).all()):
         return None
     first = owner[:, 0]
-    if joined and any(value.term.inputs[i].is_embedding for i in first.unique().tolist() if i >= 0):
-        return None
     starts = [0, *((first[1:] != first[:-1]).nonzero()[:, 0] + 1).tolist(), len(first)]
     return [(int(first[i]), slice(i, j)) for i, j in itertools.pairwise(starts)]
 
