@@ -48,7 +48,7 @@ class EfficientMultimodal(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.vision, self.text = Tokens(), nn.Parameter(torch.zeros(1, TEXT, WIDTH))
-        self.layers = nn.ModuleList(Composite() for _ in range(2))
+        self.layers = nn.ModuleList(Composite() for _ in range(3))
         self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:

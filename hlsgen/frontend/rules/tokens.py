@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from dataclasses import dataclass, replace
 
@@ -168,26 +169,22 @@ def gathered(terms: Terms, value: Value, runs: list[tuple[int, slice]]) -> Term:
 
     Each run is put into its place by a product with a matrix of zeros and ones; the constants are added.
     """
-    total: Term | None = None
+    placed: list[Term] = []
     constant = np.zeros(value.shape)
     for owner, rows in runs:
         part = run_of(value, owner, rows)
         if isinstance(part, torch.Tensor):
             constant[rows] = part.numpy()
             continue
-        term = settle(terms, part)
         place = np.zeros((len(value.ids), len(part.ids)))
         place[rows] = np.eye(len(part.ids))
-        put = terms.product(Constant(value=place), term)
-        total = (
-            put
-            if total is None
-            else terms.cached(
-                ("gathered", total, put), lambda a=total, b=put: terms.make(Add(), (a, b), b.name, b.source)
-            )
-        )
-    assert total is not None
-    return terms.shifted_by_token(total, torch.from_numpy(constant)) if constant.any() else total
+        placed.append(terms.product(Constant(value=place), settle(terms, part)))
+    if constant.any():
+        placed[0] = terms.shifted_by_token(placed[0], torch.from_numpy(constant))
+    return functools.reduce(
+        lambda a, b: terms.cached(("gathered", a, b), lambda: terms.make(Add(), (a, b), b.name, b.source)),
+        placed,
+    )
 
 
 def by_column(value: Value) -> float | np.ndarray:
