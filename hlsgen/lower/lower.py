@@ -21,6 +21,7 @@ from hlsgen.lower.interleave import interleave
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.limits import check_holds, check_limits
 from hlsgen.lower.order import order
+from hlsgen.lower.parts import needs_bases
 from hlsgen.lower.shape import Shape, is_diagonal, linear_shape, mixed_shape, source_layout
 from hlsgen.lower.size import (
     ArrayShape,
@@ -338,6 +339,7 @@ def size_machine(
         image_words=input_layout(graph, array).words if uses_image(graph) else 1,
         accumulator_bits=accumulator,
         tasks=graph.tasks,
+        operand_bases=int(needs_bases(steps, array, layouts)),
         **step_needs(steps, graph, array, layouts, walks=any(shape.walk for shape in shapes)),
     )
 

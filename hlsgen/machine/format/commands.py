@@ -187,6 +187,8 @@ class Command:
         0,
         "attention: scores take addends from the addend stream, of the lowest logit e is 0",
     )
+    key_base: int = field(20, 0, "words of the key memory before the first head's keys", varies=True)
+    value_base: int = field(20, 0, "words of the value memory before the first head's values", varies=True)
 
     def __post_init__(self) -> None:
         for item in FIELDS:

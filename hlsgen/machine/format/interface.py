@@ -322,6 +322,16 @@ def record_type(columns: int) -> np.dtype:
     return np.dtype([*fields, ("data", "<i2", (columns,))])
 
 
+def shown_places(view: Any) -> tuple[slice, ...]:
+    """Where in each axis of the tensor the elements stand that a `View` shows: all of them, or a part."""
+    heads = max(view.heads, 1)
+    if view.head_first:
+        first, sizes = (view.first_head, view.first_row, view.first_column), (heads, view.rows, view.columns)
+    else:
+        first, sizes = (view.first_row, view.first_head * view.columns), (view.rows, heads * view.columns)
+    return tuple(slice(start, start + size) for start, size in zip(first, sizes, strict=True))
+
+
 def trace_places(view: Any, records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where the elements of records stand in the tensor that a `View` shows.
 
