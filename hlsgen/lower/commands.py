@@ -172,6 +172,7 @@ class CommandBuilder:
             "operand_depends_on": self._producer[factors.tensor],
             name: ceil_div(rows, lanes) * words,
             "outer_target": outer,
+            "shared": factors.shared,
         }
 
     def _sweeps(self, step: LinearStep, result: Layout, shape: Shape) -> Sweeps:
@@ -344,7 +345,8 @@ class CommandBuilder:
             keys=keys,
             head_words=value_words,
             value_stride=exp_steps * value_words,
-            shared=step.shared,
+            shared=step.shared[0],
+            shared_values=step.shared[1],
             exp_words=ceil_div(exp_steps * p.depth, p.columns),
             exp_steps=exp_steps,
             context_multiplier=context.multiplier,

@@ -183,7 +183,7 @@ def inside(steps: list[Step], array: ArrayShape) -> ArrayShape:
     External memory holds those of softmax attention alone, in which each head has its own.
     """
     products = any(
-        step.factors if isinstance(step, LinearStep) else step.shared or not step.keys for step in steps
+        step.factors if isinstance(step, LinearStep) else any(step.shared) or not step.keys for step in steps
     )
     return dataclasses.replace(array, streamed=False, span=0) if products else array
 
@@ -369,8 +369,9 @@ def _macs(node: Node, graph: Graph, prefix: Mapping[str, int]) -> int:
             return rows * (real if SPARSE * real < weight.size else weight.size)
         case IntegerGroupedLinear(weight=weight):
             return node.type.shape[0] * weight.size
-        case IntegerMatmul():
-            *_, inner = product_shape(node.op.heads, node.op.transposed, *map(graph.type_of, node.inputs))
+        case IntegerMatmul() as op:
+            a, b = (graph.type_of(name) for name in node.inputs)
+            *_, inner = product_shape(op.heads, op.transposed, a, b, op.shared)
             return math.prod(node.type.shape) * inner
         case IntegerScores():
             _, queries, keys = node.type.shape

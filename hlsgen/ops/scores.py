@@ -23,11 +23,20 @@ def split_heads(x: np.ndarray, heads: int) -> np.ndarray:
     return np.swapaxes(x.reshape(*x.shape[:-1], heads, -1), -2, -3)
 
 
-def check(name: str, heads: int, q: TensorType, k: TensorType) -> tuple[int, int, int]:
+def serving(x: np.ndarray, heads: int, shared: int) -> np.ndarray:
+    """Keys or values [..., S, H/(shared + 1)*d] -> [..., H, S, d]: each head of them serves `shared` more."""
+    found = split_heads(x, heads // (shared + 1))
+    return np.repeat(found, shared + 1, axis=-3) if shared else found
+
+
+def check(name: str, heads: int, shared: int, q: TensorType, k: TensorType) -> tuple[int, int, int]:
     """The shape [heads, queries, keys] of the scores, or `TypeMismatch`."""
-    if q.shape[-1] != k.shape[-1] or q.shape[-1] % heads:
+    groups = f", of which {shared + 1} have the same keys" if shared else ""
+    if heads < 1 or shared < 0 or heads % (shared + 1) or q.shape[-1] % heads:
+        raise TypeMismatch(f"{name}: query {q.shape} must divide by {heads} heads{groups}")
+    if q.shape[-1] != k.shape[-1] * (shared + 1):
         raise TypeMismatch(
-            f"{name}: query {q.shape} and key {k.shape} must agree and divide by {heads} heads"
+            f"{name}: query {q.shape} and key {k.shape} must agree and divide by {heads} heads{groups}"
         )
     return heads, q.shape[0], k.shape[0]
 
@@ -43,7 +52,11 @@ def check_weights(name: str, what: str, weights: TensorType) -> None:
 
 @op
 class Scores(FloatOp):
-    """Float: q [T, H*d], k [S, H*d] -> [H, T, S], scale * q k^T per head."""
+    """Float: q [T, H*d], k [S, H*d] -> [H, T, S], scale * q k^T per head.
+
+    shared: so many heads more meet the same keys as a head: k is [S, H/(shared + 1)*d]. Grouped queries
+    (Ainslie et al. 2023); with H - 1 all heads have one head of keys (Shazeer 2019).
+    """
 
     part: ClassVar[Part] = Part.SCORES
     reads: ClassVar[tuple[Input, ...]] = (
@@ -55,9 +68,10 @@ class Scores(FloatOp):
 
     heads: int
     scale: float
+    shared: int = 0
 
     def infer(self, *types: TensorType) -> TensorType:
-        return TensorType(check("scores", self.heads, *types))
+        return TensorType(check("scores", self.heads, self.shared, *types))
 
     def unfit(self) -> str:
         if self.scale > 0 and math.isfinite(self.scale):
@@ -68,7 +82,7 @@ class Scores(FloatOp):
         return replace(self, scale=self.scale * factor)
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
-        q, k = (split_heads(x, self.heads) for x in arrays)
+        q, k = split_heads(arrays[0], self.heads), serving(arrays[1], self.heads, self.shared)
         result = q @ np.swapaxes(k, -1, -2)
         result *= self.scale
         return result
@@ -79,7 +93,7 @@ class IntegerScores(Op):
     """int8 q, k -> logits [H, T, S] of `width` bits: requantize(q k^T, multiplier, shift), saturated.
 
     Keys lie in -127..127, as weights do. The attention scale lies in multiplier and shift; `scale` is the
-    logits' real scale.
+    logits' real scale. `shared` is that of `Scores`.
     """
 
     heads: int
@@ -87,6 +101,7 @@ class IntegerScores(Op):
     shift: int
     width: int
     scale: float
+    shared: int = 0
 
     def infer(self, *types: TensorType) -> TensorType:
         q, k = types
@@ -95,10 +110,10 @@ class IntegerScores(Op):
         if largest >= 1 << 31:
             raise RangeOverflow(f"scores: head dimension {q.shape[-1] // self.heads} leaves 32 bits")
         half = 1 << (self.width - 1)
-        return TensorType(check("scores", self.heads, q, k), -half, half - 1, self.scale)
+        return TensorType(check("scores", self.heads, self.shared, q, k), -half, half - 1, self.scale)
 
     def golden(self, *arrays: np.ndarray) -> np.ndarray:
-        q, k = (split_heads(x, self.heads) for x in arrays)
+        q, k = split_heads(arrays[0], self.heads), serving(arrays[1], self.heads, self.shared)
         acc = numerics.exact_matmul(q, np.swapaxes(k, -1, -2))
         half = 1 << (self.width - 1)
         return numerics.requantize(acc, self.multiplier, self.shift, -half, half - 1)

@@ -283,6 +283,7 @@ class _Drawn:
             value_stride=exp_steps * wide, exp_steps=exp_steps,
             exp_words=ceil_div(exp_steps * p.depth, p.columns), logit_multiplier=20000, logit_shift=20,
             context_multiplier=multiplier, context_shift=shift, shared=self._shared(heads),
+            shared_values=self._shared(heads),
         )  # fmt: skip
 
     def _maps(self) -> None:
@@ -301,7 +302,7 @@ class _Drawn:
             target_stride=heads * wide, heads=heads, keys=keys, head_words=wide,
             **self._taps(steps, blocks), blocks=blocks, value_stride=exp_steps * wide, exp_steps=exp_steps,
             exp_words=ceil_div(exp_steps * p.depth, p.columns), logit_multiplier=20000, logit_shift=20,
-            context_multiplier=multiplier, context_shift=shift, shared=self._shared(heads),
+            context_multiplier=multiplier, context_shift=shift, shared_values=self._shared(heads),
         )  # fmt: skip
 
     def _last(self) -> tuple[int, int]:

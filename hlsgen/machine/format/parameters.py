@@ -171,7 +171,8 @@ class MachineParameters:
     def field_bits(self) -> Mapping[str, int]:
         """Bits that the fields of commands may have."""
         absent = {} if self.rms_norms else {"norm_rms": 0}
-        absent |= {} if self.products else {"product": 1, "outer_target": 0, "shared": 0}
+        if not self.products:
+            absent |= {"product": 1, "outer_target": 0, "shared": 0, "shared_values": 0}
         if not self.taps:
             absent |= {
                 "product": min(2, absent.get("product", 2)),
