@@ -174,7 +174,7 @@ class Command:
         20, 0, "words from a sweep's rows of results to the next one's; 0: a row has the results of all"
     )
     shared: int = field(
-        6, 0, "so many heads more have the same keys, or the same values of a product, as a head"
+        8, 0, "so many heads more have the same keys, or the same values of a product, as a head"
     )
     tap_steps: int = field(
         16,
@@ -184,7 +184,7 @@ class Command:
     tap_jump: int = field(20, 0, "steps from a tap's last one to the next tap's first")
     advance: int = field(16, 0, "steps from a block's first tap to that of the next block of its sweep")
     norm_rms: int = field(1, 0, "`numerics.layer_norm` leaves a row's mean where it is: an RMS norm")
-    shared_values: int = field(6, 0, "attention: so many heads more have the same values as a head")
+    shared_values: int = field(8, 0, "attention: so many heads more have the same values as a head")
 
     def __post_init__(self) -> None:
         for item in FIELDS:
