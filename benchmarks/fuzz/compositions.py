@@ -145,17 +145,18 @@ class _Composer:
         return Linear(weight=self.values(2.0 / width**0.5, size, width), bias=self.values(0.3, size))
 
     def mixture(self, x: str) -> str:
-        """Experts that read a norm of any tensor and add to any with as many rows."""
+        """Experts that read a norm of any tensor and add to any with as many rows; routers read any."""
         tokens, width = self.shape(x)
-        stream = self.draw.pick(*(name for name in self.rows if self.shape(name)[0] == tokens))
+        fitting = [name for name in self.rows if self.shape(name)[0] == tokens]
+        stream = self.draw.pick(*fitting)
         count, hidden = self.draw.integer(1, 4), self.draw.integer(1, 6)
         kind = self.draw.pick(LayerNorm, RMSNorm)
         gamma, beta = 1 + self.values(0.5, width), self.values(0.3, width)
         rows = self.graph.add("norm", kind(gamma=gamma, beta=beta, eps=1e-3), [x])
-        routers = [
-            self.graph.add("router", self.layer(width, count), [rows])
-            for _ in range(self.draw.pick(1, self.tasks))
-        ]
+        routers = []
+        for _ in range(self.draw.pick(1, self.tasks)):
+            source = self.draw.pick(rows, *fitting)
+            routers.append(self.graph.add("router", self.layer(self.shape(source)[1], count), [source]))
         logits = self.graph.add("choose", Choose(), routers) if len(routers) > 1 else routers[0]
         op = Route(k=self.draw.integer(1, count), convention=self.draw.pick(*CONVENTIONS))
         route = self.graph.add("route", op, [logits])

@@ -130,7 +130,6 @@ class CommandBuilder:
         fields |= self._target_fields(step, result, rows)
         fields |= self._drain_fields(step, index, sweeps)
         if step.route is not None:
-            self._experts.check_rows(step, fields.get("source_stride", 0))
             fields |= self._experts.fields(step, following, self.constants, index, self._parameters)
         if following and isinstance(following[0], AttentionStep):
             self._exp_table(following[0], index + 1)
