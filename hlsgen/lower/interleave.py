@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from hlsgen.errors import Problem, UnsupportedModel
+from hlsgen.errors import UnsupportedModel
 from hlsgen.lower.constants import ConstantStream, Table
 from hlsgen.lower.refuse import must_be
 from hlsgen.lower.size import ArrayShape
