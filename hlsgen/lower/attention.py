@@ -65,7 +65,7 @@ def part_fields(
     """The command's fields for its share of heads, rows and keys; words of a head of keys and of values."""
     queries, keys = step.scores.type.shape[1:]
     (head, _), (first, stop) = part.heads, part.keys
-    place, count, tiles = head // (step.shared + 1), stop - first, part.tiles[1] - part.tiles[0]
+    count, tiles = stop - first, part.tiles[1] - part.tiles[0]
     from_row, to_row = part.rows(p.rows, queries)
     steps, value_stride = ceil_div(count, p.depth), ceil_div(keys, p.depth) * value_words
     key_stride = ceil_div(keys, p.columns) * key_words
@@ -74,8 +74,8 @@ def part_fields(
         "blocks": ceil_div(count, p.columns), "heads": part.heads[1] - head, "keys": count,
         "head_words": value_words, "value_stride": value_stride, "exp_steps": steps,
         "exp_words": ceil_div(steps * p.depth, p.columns),
-        "key_base": place * key_stride + first // p.columns * key_words,
-        "value_base": place * value_stride + first // p.depth * value_words,
+        "key_base": head * key_stride + first // p.columns * key_words,
+        "value_base": head * value_stride + first // p.depth * value_words,
     }  # fmt: skip
 
 

@@ -137,7 +137,6 @@ class CommandBuilder:
         fields |= self._target_fields(step, result, rows)
         fields |= self._drain_fields(step, index, sweeps)
         if step.route is not None:
-            self._experts.check_rows(step, fields.get("source_stride", 0))
             fields |= self._experts.fields(step, following, self.constants, index, self._parameters)
         if following and isinstance(following[0], AttentionStep):
             self._exp_table(following[0], index + len(self._parts(following[0])))
@@ -179,6 +178,7 @@ class CommandBuilder:
             "operand_depends_on": self._producer[factors.tensor],
             name: ceil_div(rows, lanes) * words,
             "outer_target": outer,
+            "shared": factors.shared,
         }
 
     def _sweeps(self, step: LinearStep, result: Layout, shape: Shape) -> Sweeps:
@@ -353,7 +353,8 @@ class CommandBuilder:
             source_stride=query.stride,
             target_base=target + rows[0] * result.stride + part.heads[0] * words,
             target_stride=result.stride,
-            shared=step.shared,
+            shared=step.shared[0],
+            shared_values=step.shared[1],
             context_multiplier=context.multiplier,
             context_shift=context.shift,
             score_addends=int(bool(addends)),

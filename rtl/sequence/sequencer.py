@@ -116,7 +116,10 @@ class Sequencer(wiring.Component):
         m, p = Module(), self._parameters
         command = narrowed(p, self.commands.payload)
         attention = _attends(p, command)
-        main, context = (Walk(name, p, self._trace) for name in ("main", "context"))
+        main, context = (
+            Walk("main", p, self._trace, "shared"),
+            Walk("context", p, self._trace, "shared_values"),
+        )
         job, handed = _Job(p), Signal()
         number = self.number if p.planned else Signal(16)
         # Nobody else fills the queues: what had room while the job was picked has it still.
@@ -193,7 +196,7 @@ class Sequencer(wiring.Component):
         ]
         ends = Ends(job.last_tile, job.closes)
         with m.If(job.is_context):
-            context.advance(m, ends, command.head_words, command.value_stride, C(0), command.shared)
+            context.advance(m, ends, command.head_words, command.value_stride, C(0), command.shared_values)
         with m.Else():
             main.advance(m, ends, command.outer_source, stride, job.blocks, command.shared)
             m.d.sync += job.scores_done.eq(job.ended)

@@ -307,6 +307,7 @@ class _Drawn:
             score_addends=self.number(0, p.score_addends),
             value_base=self._base(p.value_words - heads * exp_steps * wide),
             key_base=self._base(p.key_words - heads * blocks * words),
+            shared_values=self._shared(heads),
         )  # fmt: skip
 
     def _maps(self) -> None:
@@ -325,7 +326,7 @@ class _Drawn:
             target_stride=heads * wide, heads=heads, keys=keys, head_words=wide,
             **self._taps(steps, blocks), blocks=blocks, value_stride=exp_steps * wide, exp_steps=exp_steps,
             exp_words=ceil_div(exp_steps * p.depth, p.columns), logit_multiplier=20000, logit_shift=20,
-            context_multiplier=multiplier, context_shift=shift, shared=self._shared(heads),
+            context_multiplier=multiplier, context_shift=shift, shared_values=self._shared(heads),
             score_addends=self.number(0, p.score_addends),
             value_base=self._base(p.value_words - heads * exp_steps * wide),
         )  # fmt: skip

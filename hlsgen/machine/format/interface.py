@@ -303,7 +303,7 @@ class TraceField:
 TRACE_RECORD = (
     TraceField("command", 2, 16, "number of the command"),
     TraceField("kind", 1, 2, "0 plain, 1 scores, 2 context"),
-    TraceField("head", 1, 8, "attention head"),
+    TraceField("head", 2, 16, "attention head; of a product or a copy, the part of the row"),
     TraceField("row", 2, 16, "row of the tensor"),
     TraceField("word", 2, 16, "word or column block of the row"),
     TraceField("cycle", 4, 0, "cycle in which it was seen, from the start"),

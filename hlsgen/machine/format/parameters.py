@@ -182,7 +182,8 @@ class MachineParameters:
         absent = {} if self.rms_norms else {"norm_rms": 0}
         absent |= {} if self.score_addends else {"score_addends": 0}
         absent |= {} if self.operand_bases else {"key_base": 0, "value_base": 0}
-        absent |= {} if self.products else {"product": 1, "outer_target": 0, "shared": 0}
+        if not self.products:
+            absent |= {"product": 1, "outer_target": 0, "shared": 0, "shared_values": 0}
         if not self.taps:
             absent |= {
                 "product": min(2, absent.get("product", 2)),
