@@ -252,10 +252,40 @@ class SwitchPut(Mixed):
         return total.reshape(x.shape)
 
 
+class Batched(Mixed):
+    """All experts as one product for each layer, of tokens that are repeated; biases are added."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.experts
+        self.fc1, self.fc2 = (
+            nn.Parameter(torch.zeros(EXPERTS, *size)) for size in ((WIDTH, 10), (10, WIDTH))
+        )
+        self.bias1, self.bias2 = (nn.Parameter(torch.zeros(EXPERTS, 1, size)) for size in (10, WIDTH))
+
+    def mix(self, x: Tensor) -> Tensor:
+        rows = x.reshape(-1, WIDTH)
+        hidden = functional.gelu(torch.bmm(rows.expand(EXPERTS, -1, -1), self.fc1) + self.bias1)
+        results = torch.bmm(hidden, self.fc2) + self.bias2
+        return (results * self.gates(rows).T[..., None]).sum(0).view_as(x)
+
+
+class BatchedSums(Batched):
+    """The same with baddbmm, and einsum for the gates."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        rows = x.reshape(-1, WIDTH)
+        every = rows.repeat(EXPERTS, 1).view(EXPERTS, -1, WIDTH)
+        hidden = functional.relu(torch.baddbmm(self.bias1, every, self.fc1))
+        results = torch.baddbmm(self.bias2, hidden, self.fc2)
+        return torch.einsum("etd,te->td", results, self.gates(rows)).view_as(x)
+
+
 MIXTURES: dict[str, Callable[[], Tiny]] = {
     one.__name__: one
     for one in (
         Mixed, Builtin, Stacked, StackedEinsum, InPlaceSum, Compared, OneHot, Masked, Sigmoid, Switch,
         Scattered, Searched, AddedAt, Chosen, Hidden, SigmoidOverSum, SwitchLate, SwitchWhere, SwitchPut,
+        Batched, BatchedSums,
     )
 }  # fmt: skip

@@ -46,6 +46,11 @@ def topk(
 @rule("aten.max.dim")
 def best(at: CallSite, x: Value, dim: int, keepdim: bool = False) -> tuple[Value, Value]:
     """The best expert."""
+    if dim % len(x.shape) != len(x.shape) - 1:
+        raise Refusal(
+            "tokens are pooled by their largest elements",
+            why="the machine can average tokens; it has no maximum of several",
+        )
     pair = topk(at, x, 1, dim)
     gates, index = pair if keepdim else (part.map(lambda ids: ids[..., 0]) for part in pair)
     return gates, index

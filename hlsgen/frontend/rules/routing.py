@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 import torch
 
+from hlsgen.frontend.rules.arrange import absorbed, of_input, owners
 from hlsgen.frontend.rules.rule import CallSite
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Value
-from hlsgen.frontend.rules.tokens import of_input, owners
 from hlsgen.ir import Op, Source, TensorType
 from hlsgen.ops import Activation, Add, Linear
 from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
@@ -305,8 +305,10 @@ def _masked(at: CallSite, mask: Value, gates: Value) -> Value | None:
 
 def _gated(at: CallSite, value: Value, gates: Value) -> Value:
     """An expert's results, or those of several side by side, times the gates; raises `Refusal`."""
-    if value.offset is not None or gates.offset is not None or bool((value.ids < 0).any()):
+    if gates.offset is not None or bool((value.ids < 0).any()):
         raise Refusal("a constant beside an expert is multiplied by its gate")
+    if value.offset is not None:
+        value = absorbed(at.terms, value)  # the expert's own bias
     joined = isinstance(value.term.op, Join)
     owner = owners(value) if joined else torch.zeros(value.shape, dtype=torch.int64)
     terms = list(value.term.inputs) if joined else [value.term]

@@ -94,6 +94,32 @@ class CoarseNorm(Tiny):
         return self.proj(((q @ k.mT).softmax(-1) @ v).transpose(1, 2).flatten(2))
 
 
+class Deviation(Tiny):
+    """Layer norm by the standard deviation plus eps, of all but one: no eps is the same for all tokens."""
+
+    def norm1(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        return (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + 1e-6)
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.norm1
+
+
+class HalfAPatch(Tiny):
+    """Tokens that begin in the middle of a patch's channels."""
+
+    def embed(self, image: Tensor) -> Tensor:
+        return self.patch(image).flatten(2).mT.reshape(1, -1).roll(3, 1).reshape(1, -1, WIDTH)
+
+
+class HalfAToken(Tiny):
+    """A token that is a patch in its first channels and a constant in the others, beside whole patches."""
+
+    def embed(self, image: Tensor) -> Tensor:
+        x = self.patch(image).flatten(2).mT
+        return torch.cat((torch.cat((x[:, :1, :6], self.cls[..., 6:]), -1), x), 1)
+
+
 class MixedByKey(Tiny):
     """What mixes the heads' weights differs from key to key."""
 
@@ -276,6 +302,9 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "reshaped": (Reshaped, ORDER),
     "over_sum": (OverSum, "division by an activation is not supported"),
     "coarse_norm": (CoarseNorm, "normalize must have eps of at most 1e-06"),
+    "deviation": (Deviation, "aten.std.correction is not supported"),
+    "half_a_patch": (HalfAPatch, "tokens of the patch embedding must be patches or constants"),
+    "half_a_token": (HalfAToken, "tokens of the patch embedding must be patches or constants"),
     "mixed_by_key": (MixedByKey, "a factor or constant on attention weights differs"),
     "moved_weights": (MovedWeights, "attention weights are cut or reordered"),
     "softmax_of_channels": (SoftmaxOfChannels, "softmax is only supported on attention scores"),
