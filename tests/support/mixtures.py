@@ -216,6 +216,28 @@ class SigmoidOverSum(Sigmoid):
         return gates / (gates.sum(-1, keepdim=True) + 1e-20) * 2.5, index
 
 
+class OneGroup(SigmoidOverSum):
+    """DeepSeek-V3's gate with one group of experts and no correction, as in smaller models."""
+
+    groups, chosen_groups = 1, 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("correction", torch.zeros(EXPERTS))
+
+    def choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        scores = self.router(x.reshape(-1, WIDTH)).sigmoid()
+        choice = scores + self.correction
+        grouped = choice.view(-1, self.groups, EXPERTS // self.groups)
+        best = torch.topk(grouped.topk(2, dim=-1)[0].sum(-1), self.chosen_groups, dim=-1, sorted=False)[1]
+        mask = torch.zeros(len(choice), self.groups).scatter_(1, best, 1).unsqueeze(-1).expand(grouped.shape)
+        choice = choice.masked_fill(~mask.reshape(choice.shape).bool(), float("-inf"))
+        index = torch.topk(choice, K, dim=-1, sorted=False)[1]
+        gates = scores.gather(1, index)
+        gates = gates / (gates.sum(-1, keepdim=True) + 1e-20) * 2.5
+        return gates.reshape(*x.shape[:-1], K), index.reshape(*x.shape[:-1], K)
+
+
 class SwitchLate(Mixed):
     """The best expert by argmax and one_hot; the sum of all is weighed at the end."""
 
@@ -286,6 +308,6 @@ MIXTURES: dict[str, Callable[[], Tiny]] = {
     for one in (
         Mixed, Builtin, Stacked, StackedEinsum, InPlaceSum, Compared, OneHot, Masked, Sigmoid, Switch,
         Scattered, Searched, AddedAt, Chosen, Hidden, SigmoidOverSum, SwitchLate, SwitchWhere, SwitchPut,
-        Batched, BatchedSums,
+        OneGroup,        Batched, BatchedSums,
     )
 }  # fmt: skip

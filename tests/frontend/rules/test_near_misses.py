@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from support.mixtures import EXPERTS, K, Mixed
+from support.mixtures import EXPERTS, K, Mixed, OneGroup
 from support.spellings import Activated
 from support.variants import HEADS, WIDTH, Tiny, seeded
 from torch import Tensor, nn
@@ -228,6 +228,27 @@ class Corrected(Mixed):
         return scores.gather(-1, index), index
 
 
+class TwoGroups(OneGroup):
+    """As DeepSeek-V3: groups are chosen first, by corrected scores."""
+
+    groups, chosen_groups = 2, 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.correction = torch.linspace(0, 1, EXPERTS)
+
+
+class Gathered(Mixed):
+    """The weights of each token's experts are gathered, as in `batched_mm` of transformers."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        gates, index = self.choose(x.reshape(-1, WIDTH))
+        rows = x.reshape(-1, WIDTH).repeat_interleave(K, 0)
+        weights = torch.rand(EXPERTS, WIDTH, WIDTH)[index.reshape(-1)]
+        results = torch.bmm(weights, rows.unsqueeze(-1)).squeeze(-1) * gates.reshape(-1, 1)
+        return results.view(-1, K, WIDTH).sum(1).view_as(x)
+
+
 class FirstOfTwo(Mixed):
     """Only the first of the chosen is scattered."""
 
@@ -317,6 +338,8 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "two_orders": (TwoOrders, "the tokens of an expert are searched in two orders"),
     "put_over": (PutOver, "an expert's results are put where others may be"),
     "one_choice_of_two": (OneChoice, "expert 0 differs from one of a token's choices"),
+    "two_groups": (TwoGroups, "the experts are chosen by groups of experts"),
+    "gathered": (Gathered, "weights of experts are gathered for each token"),
     "first_of_two": (FirstOfTwo, "what is scattered are not the gates of chosen experts"),
     "softmax_of_one": (SoftmaxOfOne, "the softmax must be over all chosen logits"),
     "other_axis": (OtherAxis, "the best experts must be the largest along the last axis"),
@@ -337,6 +360,16 @@ def test_what_is_only_alike_is_refused(name: str) -> None:
     with pytest.raises(UnsupportedModel) as caught:
         capture(seeded(make()), IMAGE)
     assert any(problem.what.startswith(what) for problem in caught.value.problems), str(caught.value)
+
+
+def test_deepseek_v3_is_refused_by_its_groups_and_its_correction() -> None:
+    with pytest.raises(UnsupportedModel) as caught:
+        capture(seeded(TwoGroups()), IMAGE)
+    found = [(problem.name, problem.what) for problem in caught.value.problems]
+    assert found == [
+        ("mixture of experts", "the experts are chosen by groups of experts"),
+        ("biased choice of experts", "the experts are chosen by biased scores"),
+    ]
 
 
 @pytest.mark.parametrize("make", [Decides, WrongTokens])
