@@ -11,7 +11,7 @@ from hlsgen.frontend.rules.affine import add
 from hlsgen.frontend.rules.dispatch import apart
 from hlsgen.frontend.rules.masks import replaced
 from hlsgen.frontend.rules.pointwise import together
-from hlsgen.frontend.rules.routing import Gates, product
+from hlsgen.frontend.rules.routing import Gates, check_groups, product
 from hlsgen.frontend.rules.rule import CallSite, computed, constant, rule
 from hlsgen.frontend.rules.scores import scorable
 from hlsgen.frontend.rules.terms import Refusal, Value
@@ -46,6 +46,7 @@ def masked_fill(_: CallSite, x: Any, mask: Any, number: Any) -> Value:
     x, mask = computed(x, "the masked tensor"), constant(mask, "the mask")
     if not bool(mask.any()):
         return x
+    check_groups(x)
     if not scorable(x):
         raise Refusal(HIDES_TOKENS, why=ONLY_SCORES)
     return replaced(x, mask, torch.as_tensor(constant(torch.as_tensor(number), "the number")))
