@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows out of elements in any order: which rows and columns of a term they are, perhaps of its transpose.
 
+Rows in another order than the term's, left out or repeated, are a product with a matrix of zeros and ones.
+
 Ids that lie across a term (channels as tokens, heads apart) are those of one or two `Transpose` ops of it.
 Each way is tried on the ids themselves, so that an order which no transpose makes is never taken for one.
 """
@@ -11,7 +13,7 @@ import numpy as np
 import torch
 
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Value
-from hlsgen.ops import Linear, Transpose
+from hlsgen.ops import Constant, Linear, Matmul, Transpose
 from hlsgen.ops.transpose import moved
 
 LAYOUT = "the elements do not lie in token order here"
@@ -80,6 +82,59 @@ def transposed(terms: Terms, term: Term, heads: int) -> Term:
     return terms.cached(
         ("transposed", term, heads), lambda: terms.make(op, (term,), f"{term.name}_transposed", term.source)
     )
+
+
+def reordered(terms: Terms, value: Value) -> Value:
+    """The value [T, N], of a product that puts the term's rows into its order; else as it is."""
+    if not value.ids.numel() or int(value.ids.min()) < 0 or len(value.term.shape) != 2:
+        return value
+    if lies(value.ids, value.term.shape[-1]) or whole_rows(value) is None:
+        return value
+    value = narrowed(terms, value)
+    width, found = value.term.shape[-1], whole_rows(value)
+    if found is None:
+        return value
+    tokens, columns = found
+    put = terms.product(placing(tokens, value.term.shape[0]), value.term)
+    ids = torch.arange(len(tokens))[:, None] * width + columns
+    return Value(put, ids, value.scale, value.offset)
+
+
+def weighed(terms: Terms, value: Value) -> Value:
+    """The value [T, N] with its factor of each row in the matrix that makes the rows; else as it is."""
+    term, scale = value.term, value.scale
+    if not isinstance(scale, torch.Tensor) or not isinstance(term.op, Matmul) or term.op.transposed:
+        return value
+    left = term.inputs[0].op
+    if not isinstance(left, Constant) or term.op.heads != 1 or not lies(value.ids, term.shape[-1]):
+        return value
+    if len(value.ids) != len(left.value) or not bool((scale == scale[:, :1]).all()):
+        return value
+    factors = scale[:, :1].numpy() * term.op.scale
+    made = terms.product(Constant(value=left.value * factors), term.inputs[1])
+    return Value(made, value.ids, 1.0, value.offset)
+
+
+def whole_rows(value: Value) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """The token of each row [T, N], -1 for constants, and the columns of all; None: rows are no tokens'."""
+    ids, width = value.ids, value.term.shape[-1]
+    constant = (ids < 0).all(1)
+    rows = ids[~constant]
+    if not len(rows) or not rows.numel() or int(rows.min()) < 0:
+        return None
+    tokens = torch.where(constant, -1, ids[:, 0] // width)
+    columns = rows[0] % width
+    if not torch.equal(rows, tokens[~constant][:, None] * width + columns):
+        return None
+    return tokens, columns
+
+
+def placing(tokens: torch.Tensor, count: int) -> Constant:
+    """The matrix [T, count] that takes each row's token, and none where it is -1."""
+    matrix_ = np.zeros((len(tokens), count))
+    used = (tokens >= 0).numpy()
+    matrix_[used, tokens.numpy()[used]] = 1.0
+    return Constant(value=matrix_)
 
 
 def _ways(value: Value) -> list[tuple[int, ...]]:

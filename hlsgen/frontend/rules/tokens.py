@@ -10,7 +10,18 @@ import numpy as np
 import torch
 
 from hlsgen.frontend.read.places import identifier
-from hlsgen.frontend.rules.arrange import LAYOUT, matrix, of_input, owners, split, transposed, turned
+from hlsgen.frontend.rules.arrange import (
+    LAYOUT,
+    matrix,
+    of_input,
+    owners,
+    placing,
+    reordered,
+    split,
+    transposed,
+    turned,
+    weighed,
+)
 from hlsgen.frontend.rules.scores import as_product
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Unknown, Value
 from hlsgen.ir import Source, TensorType
@@ -28,7 +39,7 @@ def settle(terms: Terms, value: Value, name: str = "") -> Term:
         return replace(value.term, type=TensorType(value.shape))
     if value.term.is_embedding:
         return embedding(terms, value)
-    value = turned(terms, value)
+    value = weighed(terms, reordered(terms, turned(terms, value)))
     rows, columns = split(value)
     term = value.term
     if columns is not None:
@@ -73,7 +84,7 @@ def operand(terms: Terms, value: Value, name: str = "") -> Operand:
         value = source(terms, matrix(value))
         if value.term.is_embedding:
             raise
-        value = turned(terms, value)
+        value = weighed(terms, reordered(terms, turned(terms, value)))
         rows, columns = split(value)
         term = terms.rows(value.term, rows.start, rows.stop)
         return Operand(term, columns, by_column(value), value.offset)
@@ -118,7 +129,7 @@ def source(terms: Terms, value: Value) -> Value:
 def apart(value: Value) -> list[tuple[int, slice]] | None:
     """The runs of rows [T, N] of one layer each, with the layer's number, -1 for constants.
 
-    None where there is only one run, where a row mixes layers, or where constants stand before patches.
+    None where there is only one run, or where a row mixes layers.
     """
     if value.term.is_embedding or len(value.ids) < 2:
         return None
@@ -127,8 +138,6 @@ def apart(value: Value) -> list[tuple[int, slice]] | None:
     if not bool((owner == owner[:, :1]).all()) or bool((owner[1:, 0] == owner[0, 0]).all()):
         return None
     first = owner[:, 0]
-    if joined and any(value.term.inputs[i].is_embedding for i in first.unique().tolist() if i >= 0):
-        return None
     starts = [0, *((first[1:] != first[:-1]).nonzero()[:, 0] + 1).tolist(), len(first)]
     return [(int(first[i]), slice(i, j)) for i, j in itertools.pairwise(starts)]
 
@@ -195,8 +204,8 @@ def _first(value: Value, used: torch.Tensor) -> torch.Tensor:
 def embedding(terms: Terms, value: Value) -> Term:
     """patches -> linear -> add_constant for tokens [T, N] of which each is a patch or a constant.
 
-    Constant tokens in front of all patches in raster order are blank patches. Any other order is a product
-    with zeros and ones.
+    Constant tokens in front of all patches in raster order are blank patches. Any other order of patches is a
+    product with zeros and ones.
     """
     linear, ids = value.term, value.ids
     rows, width = ids.shape
@@ -205,31 +214,26 @@ def embedding(terms: Terms, value: Value) -> Term:
         if width % heads == 0:
             upright = value.map(lambda x: x.reshape(rows, heads, -1).permute(2, 1, 0).flatten(1))
             return transposed(terms, embedding(terms, upright), heads)
-    patch, columns = _placed(linear, ids)
+    patch, columns = _patches_of(linear, ids)
     linear = _some_columns(terms, linear, columns.numpy())
     scale = by_column(value)
     by_channel = isinstance(scale, np.ndarray)
     scaled = terms.multiplied(linear, scale) if by_channel else terms.scaled(linear, scale)  # type: ignore[arg-type]
     offset = value.offset if value.offset is not None else torch.zeros(ids.shape, dtype=torch.float64)
-    prefix = int((patch < 0).long().cumprod(0).sum())
-    if not torch.equal(patch[prefix:], torch.arange(linear.shape[0])):
-        place = (patch[:, None] == torch.arange(linear.shape[0])).double()
-        put = terms.product(Constant(value=place.numpy()), scaled)
-        return terms.shifted_by_token(put, offset) if bool(offset.any()) else put
     constant = offset.numpy()
 
     def build() -> Term:
-        before = _with_prefix(terms, linear.inputs[0], prefix)
+        before = _placed(terms, linear.inputs[0], patch)
         product = terms.cached(
             ("embedding", scaled, before),
             lambda: terms.make(_linear(scaled), (before,), linear.name, linear.source),
         )
         return terms.make(AddConstant(value=constant), (product,), "embedding", linear.source)
 
-    return terms.cached(("tokens", scaled, prefix, constant.tobytes()), build)
+    return terms.cached(("tokens", scaled, patch.numpy().tobytes(), constant.tobytes()), build)
 
 
-def _placed(linear: Term, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _patches_of(linear: Term, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The patch of each row of ids [T, N], and the channel of each column; -1: it is constant."""
     width = linear.shape[1]
     patch = torch.where(ids < 0, -1, ids // width).amax(1)
@@ -242,6 +246,21 @@ def _placed(linear: Term, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor
             fix="concatenate class and register tokens with whole patches",
         )
     return patch, columns
+
+
+def _placed(terms: Terms, patches: Term, places: torch.Tensor) -> Term:
+    """The patches at `places`, in whose rows of -1 there are zeros.
+
+    Constant tokens in front of all patches cost nothing; another order is a product with zeros and ones.
+    """
+    count = patches.shape[0]
+    prefix = len(places) - count
+    if prefix >= 0 and torch.equal(places, torch.cat((torch.full((prefix,), -1), torch.arange(count)))):
+        return _with_prefix(terms, patches, prefix)
+    width = patches.shape[-1]
+    same = Linear(weight=np.eye(width, dtype=np.float32), bias=np.zeros(width, np.float32))
+    pixels = terms.cached(("pixels", patches), lambda: terms.make(same, (patches,), "pixels", patches.source))
+    return terms.product(placing(places, count), pixels)
 
 
 def _with_prefix(terms: Terms, patches: Term, prefix: int) -> Term:
