@@ -53,7 +53,8 @@ def attention_parts(
     if step.addends is None or array.streamed or not step.keys:
         return (Part((0, heads), (0, tiles), (0, keys)),)
     ranges = _ranges(step.addends, array)
-    if any(step.shared):  # heads that share keys or values stay together
+    # Heads that share keys or values stay together, and all where addresses count groups of several rows.
+    if any(step.shared) or array.row_width > 1:
         ranges[:] = np.stack([ranges[..., 0].min(0), ranges[..., 1].max(0)], -1)
     columns, depth, groups = array.columns, array.depth, ceil_div(array.rows, array.row_width)
     k_steps = query.head_words * columns // depth
