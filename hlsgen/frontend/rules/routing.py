@@ -190,9 +190,10 @@ def chosen(at: CallSite, value: Value, k: int) -> tuple[Value, Value]:
 def check_groups(value: Value, k: int | None = None) -> None:
     """Refuse the k best of each group of experts [T, groups, experts of a group], and what hides experts."""
     tokens, shape = value.term.shape[0], value.shape
-    grouped = shape[-1] < value.term.shape[-1] and value.ids.numel() == value.term.size
-    scores = Value(value.term, value.ids.reshape(tokens, -1)) if grouped or k is None else value
-    if not (grouped or k is None) or logits_of(scores) is None:
+    if value.ids.numel() != value.term.size or (k is not None and shape[-1] == value.term.shape[-1]):
+        return
+    found = logits_of(Value(value.term, value.ids.reshape(tokens, -1)))
+    if found is None or (k is None and found[1] == "logits"):
         return
     best = (*shape[:-1], k or 1)
     raise Refusal(

@@ -41,12 +41,13 @@ def where(at: CallSite, condition: Any, x: Any, y: Any) -> Value:
 
 
 @rule("aten.masked_fill.Scalar", "aten.masked_fill.Tensor")
-def masked_fill(_: CallSite, x: Any, mask: Any, number: Any) -> Value:
+def masked_fill(at: CallSite, x: Any, mask: Any, number: Any) -> Value:
     """Constants in the place of attention scores; elsewhere nothing, where the mask is false."""
     x, mask = computed(x, "the masked tensor"), constant(mask, "the mask")
     if not bool(mask.any()):
         return x
-    check_groups(x)
+    if at.routed:
+        check_groups(x)
     if not scorable(x):
         raise Refusal(HIDES_TOKENS, why=ONLY_SCORES)
     return replaced(x, mask, torch.as_tensor(constant(torch.as_tensor(number), "the number")))
