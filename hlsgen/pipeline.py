@@ -185,6 +185,7 @@ def build(
     outputs: Sequence[str] | None = None,
     weights: str | None = None,
     compare: bool = True,
+    config: QuantizeConfig | None = None,
     progress: Callable[[str], None] = lambda _: None,
     **options: Unpack[Asked],
 ) -> Design:
@@ -210,6 +211,8 @@ def build(
         A safetensors file with the weights of an example's or a factory's model.
     compare
         False: don't compare the float Graph with the model on the first calibration image.
+    config
+        As for `quantize`.
     progress
         Called with the name of each stage as it begins.
     options
@@ -234,7 +237,7 @@ def build(
         progress("capture")
         float_graph, notes = _captured(loaded, outputs, data.images[:1], compare)
         progress("quantize")
-        quantized = quantize(float_graph, data.images)
+        quantized = quantize(float_graph, data.images, config)
         progress("lower")
         design = compile(quantized, notes={"model": loaded.name}, **options)
         generator.start(design.program.parameters, design.rtl_target)

@@ -23,6 +23,7 @@ from hlsgen.ops import (
     Linear,
     Matmul,
     Mean,
+    MixedScores,
     Patches,
     RMSNorm,
     Route,
@@ -41,6 +42,7 @@ from hlsgen.quantization.scales import assign, counted
 
 CALIBRATION = 4
 """Images that a composition is quantized with: random models are not accurate anyhow."""
+MOST_HEADS = 6
 FUNCTIONS = ("gelu", "relu", "tanh", "hardswish", "sub(0.5, abs(x))")
 
 
@@ -91,6 +93,7 @@ class _Composer:
             self.add,
             self.constant,
             self.attention,
+            self.mixed,
             self.mean,
             self.select,
             self.transpose,
@@ -142,17 +145,18 @@ class _Composer:
         return Linear(weight=self.values(2.0 / width**0.5, size, width), bias=self.values(0.3, size))
 
     def mixture(self, x: str) -> str:
-        """Experts that read a norm of any tensor and add to any with as many rows."""
+        """Experts that read a norm of any tensor and add to any with as many rows; routers read any."""
         tokens, width = self.shape(x)
-        stream = self.draw.pick(*(name for name in self.rows if self.shape(name)[0] == tokens))
+        fitting = [name for name in self.rows if self.shape(name)[0] == tokens]
+        stream = self.draw.pick(*fitting)
         count, hidden = self.draw.integer(1, 4), self.draw.integer(1, 6)
         kind = self.draw.pick(LayerNorm, RMSNorm)
         gamma, beta = 1 + self.values(0.5, width), self.values(0.3, width)
         rows = self.graph.add("norm", kind(gamma=gamma, beta=beta, eps=1e-3), [x])
-        routers = [
-            self.graph.add("router", self.layer(width, count), [rows])
-            for _ in range(self.draw.pick(1, self.tasks))
-        ]
+        routers = []
+        for _ in range(self.draw.pick(1, self.tasks)):
+            source = self.draw.pick(rows, *fitting)
+            routers.append(self.graph.add("router", self.layer(self.shape(source)[1], count), [source]))
         logits = self.graph.add("choose", Choose(), routers) if len(routers) > 1 else routers[0]
         op = Route(k=self.draw.integer(1, count), convention=self.draw.pick(*CONVENTIONS))
         route = self.graph.add("route", op, [logits])
@@ -196,33 +200,64 @@ class _Composer:
         )
 
     def attention(self, x: str) -> str:
-        """Keys are any tensor as wide as the queries, values any with as many rows as the keys."""
+        """Keys are any tensor as wide as the queries of some heads, values any with as many rows as keys."""
         width = self.shape(x)[1]
-        key = self.draw.pick(*(name for name in self.rows if self.shape(name)[1] == width))
-        value = self.draw.pick(*(name for name in self.rows if self.shape(name)[0] == self.shape(key)[0]))
-        heads = self.heads(width, self.shape(value)[1])
-        scores = self.graph.add("scores", Scores(heads=heads, scale=(width / heads) ** -0.5), [x, key])
-        return self.graph.add("context", Context(), [self.graph.add("softmax", Softmax(), [scores]), value])
+        heads = self.heads(width)
+        shared = {width * parts // heads: heads // parts - 1 for parts in self.parts(heads)}
+        key = self.draw.pick(*(name for name in self.rows if self.shape(name)[1] in shared))
+        op = Scores(heads=heads, scale=(width / heads) ** -0.5, shared=shared[self.shape(key)[1]])
+        return self.context(self.graph.add("scores", op, [x, key]))
+
+    def mixed(self, x: str) -> str:
+        """Attention whose scores are sums of parts of a tensor."""
+        count = self.heads(self.shape(x)[1])
+        matrix = self.values(1.0, self.draw.integer(1, 4), count)
+        return self.context(self.graph.add("mixed", MixedScores(matrix=matrix), [x]))
+
+    def context(self, scores: str) -> str:
+        """Softmax weights times any tensor that has as many rows as there are keys, else constant rows."""
+        heads, _, keys = self.graph.type_of(scores).shape
+        fitting = [name for name in self.rows if self.shape(name)[0] == keys]
+        value = self.draw.pick(*fitting) if fitting else self.constants(keys, self.draw.pick(*self.sizes))
+        parts = [parts for parts in self.parts(heads) if self.shape(value)[1] % parts == 0]
+        op = Context(shared=heads // self.draw.pick(*parts) - 1)
+        return self.graph.add("context", op, [self.graph.add("softmax", Softmax(), [scores]), value])
+
+    @staticmethod
+    def parts(heads: int) -> list[int]:
+        """Heads of keys, or of values, that may serve so many heads."""
+        return [parts for parts in range(1, heads + 1) if heads % parts == 0]
 
     def transpose(self, x: str) -> str:
         return self.graph.add("transposed", Transpose(heads=self.heads(self.shape(x)[1])), [x])
 
     def product(self, x: str) -> str:
-        """Times any tensor that fits, or its transpose; if there is none, times a linear layer of itself."""
-        width, transposed = self.shape(x)[1], self.draw.pick(True, False)
-        fitting = [name for name in self.rows if self.shape(name)[1 if transposed else 0] == width]
-        if not fitting:
-            fitting, transposed = [x], True
-        other = self.draw.pick(*fitting)
-        heads = self.heads(*self.shape(other)) if transposed else 1
-        if not transposed and self.draw.pick(True, False):
-            heads = self.heads(self.shape(other)[1])  # all heads meet the same rows
-        op = Matmul(heads=heads, transposed=transposed, scale=self.draw.real(0.1, 1.0))
+        """Times any tensor that fits, or its transpose: by head, or all heads times the same rows."""
+        width = self.shape(x)[1]
+        fitting = [
+            (name, transposed, parts * (shared + 1), shared)
+            for name in self.rows
+            for transposed in (True, False)
+            for parts in self.parts(self.shape(name)[1])
+            for shared in (0, 1, 2)
+            if parts * (shared + 1) <= MOST_HEADS
+            and width in self.inner(name, transposed, parts, parts * (shared + 1))
+        ]
+        other, transposed, heads, shared = self.draw.pick(*fitting)
+        op = Matmul(heads=heads, transposed=transposed, scale=self.draw.real(0.1, 1.0), shared=shared)
         return self.graph.add("product", op, [x, other])
+
+    def inner(self, name: str, transposed: bool, parts: int, heads: int) -> tuple[int, int]:
+        """Elements of a row that all heads of a product meet, and of one with a part for each head."""
+        tokens, size = self.shape(name)
+        each = size // parts if transposed else tokens
+        return each, heads * each
 
     def learned(self, x: str) -> str:
         """Constant rows as wide as a tensor."""
-        shape = (self.draw.integer(1, 5), self.shape(x)[1])
+        return self.constants(self.draw.integer(1, 5), self.shape(x)[1])
+
+    def constants(self, *shape: int) -> str:
         return self.graph.add("learned", Constant(value=self.values(1.0, *shape)), ["image"])
 
     def mean(self, x: str) -> str:

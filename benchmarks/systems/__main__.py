@@ -11,6 +11,7 @@ from benchmarks.case import Case, run
 from benchmarks.systems.measure import System, measure, names
 from benchmarks.systems.papers import PAPERS
 from benchmarks.systems.published import MODELS, prepared
+from benchmarks.systems.rtl import SIMULATORS
 from benchmarks.systems.rtl import cycles as rtl_cycles
 from hlsgen.lower import lower
 from hlsgen.lower.lower import useful_macs
@@ -26,7 +27,8 @@ TEXT = """# Attention systems
 
 Each is a module in `examples/attention`, written as its authors would, small, with random weights. The
 command compares every tensor of the interpreter with golden; `tests/frontend/test_systems.py` does, too. With
-`--rtl` it builds one machine for all of them and runs an image of each in RTL, with and without stalls. dB:
+`--rtl` it builds one machine for all of them and runs an image of each in RTL, with and without stalls, or
+with `--simulator icarus` in a second simulator. dB:
 signal to quantization noise of the output on images that did not calibrate, with
 `QuantizeConfig(centred=True)`; for the second number the signal is without what images share, and the noise
 is whole.
@@ -61,6 +63,9 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.systems", description=__doc__)
     parser.add_argument("only", nargs="*", help="examples, or published models: these alone")
     parser.add_argument("--rtl", action="store_true", help="an image in RTL, too")
+    parser.add_argument(
+        "--simulator", choices=SIMULATORS, default=SIMULATORS[0], help="of the examples, default: %(default)s"
+    )
     parser.add_argument("--write", action="store_true", help=f"write {PAGE}, without RTL")
     return parser
 
@@ -104,7 +109,8 @@ def main() -> int:
         PAGE.write_text(page(examples, models))
     print("\n".join([*examples, *models]))
     if options.rtl and (here := [name for name in chosen if name in names()]):
-        print(*rtl_cycles(here), sep="\n")
+        for line in rtl_cycles(here, options.simulator):
+            print(line, flush=True)
     return 0
 
 

@@ -45,6 +45,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--shape", metavar="CxHxW", type=shape, help="the model's input (default: the images')"
     )
     model_options(parser)
+    parser.add_argument(
+        "--centred",
+        action="store_true",
+        help="move constants out of 8-bit tensors into biases: QuantizeConfig(centred=True)",
+    )
     parser.add_argument("-o", "--output", metavar="DIR", type=path, required=True, help="build folder")
 
 
@@ -87,6 +92,7 @@ def run(options: argparse.Namespace) -> Answer:
     """Call `hlsgen.build`."""
     from hlsgen.fit.options import Asked
     from hlsgen.pipeline import build
+    from hlsgen.quantization.config import QuantizeConfig
 
     asked = Asked(**{name: getattr(options, name) for name in Asked.__annotations__})
     with warnings.catch_warnings():
@@ -101,6 +107,7 @@ def run(options: argparse.Namespace) -> Answer:
             outputs=options.outputs,
             weights=options.weights,
             compare=options.compare,
+            config=QuantizeConfig(centred=options.centred),
             progress=lambda text: print(f"hlsgen: {text}", file=sys.stderr) if not options.json else None,
             **asked,
         )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from hlsgen.errors import Problem, UnsupportedModel
+from hlsgen.errors import UnsupportedModel
 from hlsgen.lower.constants import ConstantStream, Table
 from hlsgen.lower.refuse import must_be
 from hlsgen.lower.size import ArrayShape
@@ -66,24 +66,10 @@ class ExpertTables:
     def __init__(self) -> None:
         self._tables: dict[str, tuple[Table, Table]] = {}
         self._routers: dict[str, int] = {}
-        self._strides: dict[str, int] = {}
 
     def router(self, step: LinearStep) -> int:
         """The last router command of the step's routing."""
         return self._routers[_name(step)]
-
-    def check_rows(self, step: LinearStep, stride: int) -> None:
-        """Refuse experts whose tokens lie further apart, or nearer, than the rows that the router reads.
-
-        The router's queues say where a token's row begins, in steps of the router's own rows.
-        """
-        name = _name(step)
-        if not step.expert:
-            self._strides[name] = stride
-        elif step.combine is None and self._strides[name] != stride:
-            what = f"{name}: rows of its router must have {stride} words, as its experts', not"
-            fix = "make the router's input as wide as the experts'"
-            raise UnsupportedModel(Problem(f"{what} {self._strides[name]}", fix=fix))
 
     def fields(
         self,

@@ -13,7 +13,7 @@ from hlsgen.lower.size import LARGER, ArrayShape
 from hlsgen.machine.format.commands import FIELD_BITS
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.format.program import Region
-from hlsgen.ops import IntegerMixedScores, IntegerScores, Patches
+from hlsgen.ops import IntegerMatmul, IntegerMixedScores, IntegerScores, Patches
 
 MOST_ITEMS = (1 << 16) - 1
 """Column blocks whose constants one header of the constant stream counts."""
@@ -115,6 +115,8 @@ def _model(graph: Graph) -> Iterator[Problem]:
         op, found = node.op, []
         if isinstance(op, IntegerScores | IntegerMixedScores):
             found = [("heads", node.type.shape[0], "heads"), ("tokens", node.type.shape[2], "keys")]
+        elif isinstance(op, IntegerMatmul):
+            found = [("heads that share a factor", op.shared, "shared")]
         elif isinstance(op, Patches):
             height, across = op.patch
             found = [

@@ -21,6 +21,7 @@ from hlsgen.lower.interleave import interleave
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.limits import check_holds, check_limits
 from hlsgen.lower.order import order
+from hlsgen.lower.parts import needs_bases
 from hlsgen.lower.shape import Shape, is_diagonal, linear_shape, mixed_shape, source_layout
 from hlsgen.lower.size import (
     ArrayShape,
@@ -183,7 +184,7 @@ def inside(steps: list[Step], array: ArrayShape) -> ArrayShape:
     External memory holds those of softmax attention alone, in which each head has its own.
     """
     products = any(
-        step.factors if isinstance(step, LinearStep) else step.shared or not step.keys for step in steps
+        step.factors if isinstance(step, LinearStep) else any(step.shared) or not step.keys for step in steps
     )
     return dataclasses.replace(array, streamed=False, span=0) if products else array
 
@@ -225,13 +226,15 @@ def tensor_layouts(steps: list[Step], graph: Graph, array: ArrayShape) -> dict[s
 def _share_strides(steps: list[Step], layouts: dict[str, Layout]) -> None:
     """Give tensors whose rows a command finds at the same distance one stride: the longest.
 
-    These are what DRAIN adds and its result; and what experts gather and what they add to, since a queue
-    holds the distance of a token's row from the first one.
+    These are what DRAIN adds and its result; and what a router reads, what its experts gather and what they
+    add to, since a queue holds the distance of a token's row from the router's first one.
     """
     plain = [step for step in steps if isinstance(step, LinearStep)]
-    gathered = {step.route.name: step.rows.region for step in plain if step.route and step.rows.norm}
+    gathered = {step.route.name: step.rows.region for step in plain if step.route and _gathers(step)}
     pairs = [(step.addend, step.region) for step in plain if step.addend and step.addend in layouts]
-    pairs += [(gathered[step.route.name], step.region) for step in plain if step.combine and step.route]
+    for step in plain:
+        if step.route and (step.combine or not step.expert):
+            pairs.append((gathered[step.route.name], step.region if step.combine else step.rows.region))
     changes = True
     while changes:
         changes = False
@@ -240,6 +243,11 @@ def _share_strides(steps: list[Step], layouts: dict[str, Layout]) -> None:
             for name in pair:
                 changes |= layouts[name].stride != least
                 layouts[name] = dataclasses.replace(layouts[name], least=least)
+
+
+def _gathers(step: LinearStep) -> bool:
+    """Whether the step is an expert's first layer."""
+    return step.expert > 0 and step.combine is None
 
 
 def _make_even(step: AttentionStep, layouts: dict[str, Layout]) -> None:
@@ -338,6 +346,7 @@ def size_machine(
         image_words=input_layout(graph, array).words if uses_image(graph) else 1,
         accumulator_bits=accumulator,
         tasks=graph.tasks,
+        operand_bases=int(needs_bases(steps, array, layouts)),
         **step_needs(steps, graph, array, layouts, walks=any(shape.walk for shape in shapes)),
     )
 
@@ -369,8 +378,9 @@ def _macs(node: Node, graph: Graph, prefix: Mapping[str, int]) -> int:
             return rows * (real if SPARSE * real < weight.size else weight.size)
         case IntegerGroupedLinear(weight=weight):
             return node.type.shape[0] * weight.size
-        case IntegerMatmul():
-            *_, inner = product_shape(node.op.heads, node.op.transposed, *map(graph.type_of, node.inputs))
+        case IntegerMatmul() as op:
+            a, b = (graph.type_of(name) for name in node.inputs)
+            *_, inner = product_shape(op.heads, op.transposed, a, b, op.shared)
             return math.prod(node.type.shape) * inner
         case IntegerScores():
             _, queries, keys = node.type.shape

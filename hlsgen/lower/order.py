@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from hlsgen.lower.step import AttentionStep, LinearStep, Step
 
@@ -56,7 +56,8 @@ def _operands_last(steps: list[Step]) -> list[Step]:
     """Move each product's keys and values right before it, and an attention's queries behind them.
 
     Keys and values lie in memories of their own, which hold those of one product. Attention starts with a
-    tile of queries but needs all keys, so the queries should drain last.
+    tile of queries but needs all keys, so the queries should drain last. Where they are a product whose own
+    factors lie in such a memory, they come before what is written there.
     """
     result = list(steps)
     for step in steps:
@@ -67,8 +68,11 @@ def _operands_last(steps: list[Step]) -> list[Step]:
     return result
 
 
-def _operands(step: Step, made: Iterable[str]) -> list[str]:
-    """The tensors to be made right before a step, in order; `made`: all, in program order."""
+def _operands(step: Step, made: Mapping[str, Step]) -> list[str]:
+    """The tensors to be made right before a step, in order; `made`: all and their steps, in program order."""
     if isinstance(step, AttentionStep):
-        return [*(name for name in made if name in step.operands), step.query]
+        query = made[step.query]
+        factors = query.factors if isinstance(query, LinearStep) else None
+        queries = [step.query] if factors is None or (factors.keys and not step.keys) else []
+        return [*(name for name in made if name in step.operands), *queries]
     return [step.factors.tensor] if step.factors else []

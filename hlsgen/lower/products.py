@@ -38,8 +38,10 @@ def product_place(node: Node, user: Node, graph: Graph) -> Place | None:
     """Where `node`'s result must lie for `user`; None: the user is no product."""
     left = user.inputs[0] == node.name
     match user.op:
-        case IntegerScores(heads=heads):
-            return Place(Target.FEATURES if left else Target.KEYS, heads)
+        case IntegerScores(heads=heads) if left:
+            return Place(Target.FEATURES, heads)
+        case IntegerScores(heads=heads, shared=shared):
+            return Place(Target.KEYS, heads // (shared + 1))
         case IntegerContext(shared=shared):
             return Place(Target.VALUES, graph.type_of(user.inputs[0]).shape[0] // (shared + 1))
         case IntegerMixedScores(weight=weight):
@@ -50,10 +52,9 @@ def product_place(node: Node, user: Node, graph: Graph) -> Place | None:
             return Place(Target.RESIDUAL, heads, padded=False)
         case IntegerMatmul() if left:
             return Place(Target.FEATURES, factors_of(user, graph).left_heads)
-        case IntegerMatmul(heads=heads, transposed=True):
-            return Place(Target.KEYS, heads)
-        case IntegerMatmul(heads=heads):
-            return Place(Target.VALUES, heads, padded=False)
+        case IntegerMatmul(heads=heads, shared=shared, transposed=transposed):
+            target = Target.KEYS if transposed else Target.VALUES
+            return Place(target, heads // (shared + 1), padded=transposed)
         case _:
             return None
 
@@ -61,11 +62,13 @@ def product_place(node: Node, user: Node, graph: Graph) -> Place | None:
 def factors_of(node: Node, graph: Graph) -> Factors:
     """What a product of two tensors multiplies its rows by."""
     match node.op:
-        case IntegerMatmul(heads=heads, transposed=transposed) as op:
+        case IntegerMatmul(heads=heads, transposed=transposed, shared=shared):
             a, b = (graph.type_of(name) for name in node.inputs)
-            *_, inner = product_shape(heads, transposed, a, b)
-            left = heads if a.shape[1] == op.heads * inner else 1
-            return Factors(tensor=node.inputs[1], keys=transposed, heads=heads, left_heads=left)
+            *_, inner = product_shape(heads, transposed, a, b, shared)
+            left = heads if a.shape[1] == heads * inner else 1
+            return Factors(
+                tensor=node.inputs[1], keys=transposed, heads=heads, left_heads=left, shared=shared
+            )
         case _:
             raise must_be(node, "a product of two tensors")
 

@@ -20,7 +20,7 @@ LARGER = frozenset(
         "tile_words", "residual_words", "feature_words", "image_words", "key_words", "value_words",
         "score_words", "ring_words", "constant_words", "accumulator_bits", "experts", "choices",
         "queue_tokens", "workspace_units", "logit_bits", "rms_norms", "products", "taps",
-        "score_addends",
+        "score_addends", "operand_bases",
     }
 )  # fmt: skip
 """Parameters that may be larger than a model needs; those of a model with logits have just its bits."""
@@ -121,7 +121,8 @@ def step_needs(
     attention = attention_memories(steps, array, layouts)
     products = product_memories(steps, graph, array, layouts)
     taps = int(walks or any(isinstance(step, AttentionStep) and not step.keys for step in steps))
-    products["products"] = max(products["products"], taps)
+    shares = any(isinstance(step, AttentionStep) and any(step.shared) for step in steps)
+    products["products"] = max(products["products"], taps, int(shares))
     return {
         "taps": taps,
         "score_addends": int(
@@ -150,10 +151,10 @@ def product_memories(
         if factors.keys:
             result = layouts[step.region]
             blocks = result.words if step.stacked or not result.heads else result.head_words
-            kept = (factors.heads - 1) * ceil_div(rows, array.columns) * words + blocks * words
+            kept = (factors.parts - 1) * ceil_div(rows, array.columns) * words + blocks * words
             needs["key_words"] = max(needs["key_words"], kept)
         else:
-            kept = factors.heads * ceil_div(rows, array.depth) * words
+            kept = factors.parts * ceil_div(rows, array.depth) * words
             needs["value_words"] = max(needs["value_words"], kept)
         needs["products"] = 1
     return needs
@@ -172,9 +173,9 @@ def attention_memories(steps: list[Step], array: ArrayShape, layouts: Mapping[st
             heads, _, count = step.scores.type.shape
             words = layouts[step.keys].head_words if step.keys else 0
             value_words = layouts[step.values].head_words
-            kept = 2 if array.streamed else heads // (step.shared + 1)
-            keys = max(keys, kept * ceil_div(count, array.columns) * words)
-            values = max(values, kept * ceil_div(count, array.depth) * value_words)
+            kept = [2 if array.streamed else heads // (shared + 1) for shared in step.shared]
+            keys = max(keys, kept[0] * ceil_div(count, array.columns) * words)
+            values = max(values, kept[1] * ceil_div(count, array.depth) * value_words)
             if array.streamed:
                 units = max(units, heads * head_units(array, count, words))
             scores = max(scores, ceil_div(count, array.columns))

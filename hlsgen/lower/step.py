@@ -40,13 +40,20 @@ class Rows:
 class Factors:
     """What a product multiplies its rows by, in place of weights: a tensor in key or value memory.
 
-    heads: of the tensor and of the result. left_heads: of the rows, 1: all heads meet the same.
+    heads: of the result. left_heads: of the rows, 1: all heads meet the same. shared: so many heads more meet
+    the same part of the tensor as a head.
     """
 
     tensor: str
     keys: bool
     heads: int
     left_heads: int
+    shared: int = 0
+
+    @property
+    def parts(self) -> int:
+        """Heads of the tensor."""
+        return self.heads // (self.shared + 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,9 +142,10 @@ class AttentionStep:
         return (self.keys, self.values) if self.keys else (self.values,)
 
     @property
-    def shared(self) -> int:
-        """So many heads more meet the same values as a head."""
-        return getattr(self.context.op, "shared", 0)
+    def shared(self) -> tuple[int, int]:
+        """So many heads more meet the same keys, and the same values, as a head."""
+        keys, values = (getattr(node.op, "shared", 0) for node in (self.scores, self.context))
+        return keys, values
 
     @property
     def addends(self) -> np.ndarray | None:

@@ -66,7 +66,7 @@ class Matcher:
                 result += self._steps_of(node)
         self._check_memories(result)
         for node in self.graph:
-            if node.name not in self.covered:
+            if node.name not in self.covered and self._is_needed(node.name):
                 self._refuse(node, "no command executes this node in this place")
         if self.problems:
             raise UnsupportedModel(self.problems)

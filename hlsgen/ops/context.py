@@ -11,7 +11,7 @@ from hlsgen import numerics
 from hlsgen.errors import RangeOverflow, TypeMismatch
 from hlsgen.ir import Op, TensorType, op
 from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
-from hlsgen.ops.scores import check_weights, split_heads
+from hlsgen.ops.scores import check_weights, serving
 
 
 def merge_heads(x: np.ndarray) -> np.ndarray:
@@ -25,11 +25,6 @@ def _shape(p: TensorType, v: TensorType, shared: int) -> tuple[int, int]:
     if not fits or v.shape[1] % (p.shape[0] // (shared + 1)):
         raise TypeMismatch(f"context: softmax {p.shape} must be [heads, T, S] and fit value {v.shape}")
     return p.shape[1], v.shape[1] * (shared + 1)
-
-
-def _values(v: np.ndarray, heads: int, shared: int) -> np.ndarray:
-    """[..., S, H*d] -> [..., heads, S, d]: each of the values' heads serves `shared` heads more."""
-    return np.repeat(split_heads(v, heads // (shared + 1)), shared + 1, axis=-3)
 
 
 @op
@@ -55,7 +50,7 @@ class Context(FloatOp):
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
         p, v = arrays
-        return merge_heads(p @ _values(v, p.shape[-3], self.shared))
+        return merge_heads(p @ serving(v, p.shape[-3], self.shared))
 
 
 @op
@@ -82,7 +77,7 @@ class IntegerContext(Op):
 
     def golden(self, *arrays: np.ndarray) -> np.ndarray:
         e, v = arrays
-        values = _values(v, e.shape[-3], self.shared)
+        values = serving(v, e.shape[-3], self.shared)
         acc = numerics.exact_matmul(e, values)
         multiplier, shift = numerics.context_scale(e.sum(-1, keepdims=True), self.multiplier, self.shift)
         return merge_heads(numerics.requantize(acc, multiplier, shift, -128, 127))

@@ -14,26 +14,33 @@ from hlsgen.errors import RangeOverflow, TypeMismatch
 from hlsgen.ir import Op, TensorType, op
 from hlsgen.ops.context import merge_heads
 from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
-from hlsgen.ops.scores import SMALLEST_WEIGHT, check_weights, split_heads
+from hlsgen.ops.scores import SMALLEST_WEIGHT, check_weights, serving, split_heads
 
 
-def product_shape(heads: int, transposed: bool, a: TensorType, b: TensorType) -> tuple[int, int, int]:
+def product_shape(
+    heads: int, transposed: bool, a: TensorType, b: TensorType, shared: int = 0
+) -> tuple[int, int, int]:
     """Rows of the result, its columns for a head, and the elements that are added up; or `TypeMismatch`.
 
-    a [N, H*k], or [N, k] for all heads; b [M, H*k] transposed, else [k, H*M].
+    a [N, H*k], or [N, k] for all heads; b [M, H/(shared + 1)*k] transposed, else [k, H/(shared + 1)*M].
     """
-    fits = len(a.shape) == len(b.shape) == 2 and heads >= 1 and b.shape[1] % heads == 0
-    each = b.shape[1] // heads if fits else 0
+    even = heads >= 1 and shared >= 0 and heads % (shared + 1) == 0
+    parts = heads // (shared + 1) if even else 0
+    fits = len(a.shape) == len(b.shape) == 2 and even and b.shape[1] % parts == 0
+    each = b.shape[1] // parts if fits else 0
     inner, columns = (each, b.shape[0]) if transposed else (b.shape[0], each)
     if not fits or a.shape[1] not in (inner, heads * inner):
         side = "transposed" if transposed else "as it is"
-        raise TypeMismatch(f"product: {a.shape} and {b.shape} {side} must agree and divide by {heads} heads")
+        groups = f", of which {shared + 1} meet the same" if shared else ""
+        raise TypeMismatch(
+            f"product: {a.shape} and {b.shape} {side} must agree and divide by {heads} heads{groups}"
+        )
     return a.shape[0], columns, inner
 
 
-def head_product(heads: int, transposed: bool, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def head_product(heads: int, transposed: bool, a: np.ndarray, b: np.ndarray, shared: int = 0) -> np.ndarray:
     """[..., H, N, columns]: a's part of each head, or all of a, times b's."""
-    factors = split_heads(b, heads)
+    factors = serving(b, heads, shared)
     factors = np.swapaxes(factors, -1, -2) if transposed else factors
     own = a.shape[-1] == heads * factors.shape[-2]
     rows = split_heads(a, heads) if own else a[..., None, :, :]
@@ -48,7 +55,8 @@ class Matmul(FloatOp):
     """Float: per head `scale` * a @ b.T (`transposed`) or `scale` * a @ b.
 
     a [N, H*k], or [N, k] which meets every head; b [M, H*k] where it is transposed, else [k, H*M]; the
-    result is [N, H*M].
+    result is [N, H*M]. shared: so many heads more meet the same part of b as a head: b has H/(shared + 1)
+    parts.
     """
 
     part: ClassVar[Part] = Part.PRODUCT
@@ -62,9 +70,10 @@ class Matmul(FloatOp):
     heads: int
     transposed: bool
     scale: float
+    shared: int = 0
 
     def infer(self, *types: TensorType) -> TensorType:
-        rows, columns, _ = product_shape(self.heads, self.transposed, *types)
+        rows, columns, _ = product_shape(self.heads, self.transposed, *types, self.shared)
         return TensorType((rows, self.heads * columns))
 
     def unfit(self) -> str:
@@ -76,7 +85,7 @@ class Matmul(FloatOp):
         return replace(self, scale=self.scale * factor) if factor > 0 else None
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
-        return self.scale * merge_heads(head_product(self.heads, self.transposed, *arrays))
+        return self.scale * merge_heads(head_product(self.heads, self.transposed, *arrays, self.shared))
 
 
 def mover(heads: int, kind: TensorType, *, stacked: bool) -> IntegerMatmul:
@@ -105,10 +114,11 @@ class IntegerMatmul(Op):
     high: int
     scale: float
     stacked: bool = False
+    shared: int = 0
 
     def accumulator_range(self, a: TensorType, b: TensorType) -> tuple[int, int]:
         """Smallest and largest value that any accumulator can reach."""
-        *_, inner = product_shape(self.heads, self.transposed, a, b)
+        *_, inner = product_shape(self.heads, self.transposed, a, b, self.shared)
         largest = inner * max(map(abs, a.integer_range)) * -SMALLEST_WEIGHT
         if largest >= 1 << 31:
             raise RangeOverflow(f"product: {inner} elements leave the 32-bit accumulator")
@@ -117,13 +127,13 @@ class IntegerMatmul(Op):
     def infer(self, *types: TensorType) -> TensorType:
         a, b = types
         check_weights("product", "its right side", b)
-        rows, columns, _ = product_shape(self.heads, self.transposed, a, b)
+        rows, columns, _ = product_shape(self.heads, self.transposed, a, b, self.shared)
         self.accumulator_range(a, b)
         shape = (self.heads * rows, columns) if self.stacked else (rows, self.heads * columns)
         return TensorType(shape, self.low, self.high, self.scale)
 
     def golden(self, *arrays: np.ndarray) -> np.ndarray:
-        acc = head_product(self.heads, self.transposed, *arrays)
+        acc = head_product(self.heads, self.transposed, *arrays, self.shared)
         result = numerics.requantize(acc, self.multiplier, self.shift, self.low, self.high)
         if self.stacked:
             return result.reshape(*result.shape[:-3], -1, result.shape[-1])

@@ -24,11 +24,20 @@ def split_heads(x: np.ndarray, heads: int) -> np.ndarray:
     return np.swapaxes(x.reshape(*x.shape[:-1], heads, -1), -2, -3)
 
 
-def check(name: str, heads: int, q: TensorType, k: TensorType) -> tuple[int, int, int]:
+def serving(x: np.ndarray, heads: int, shared: int) -> np.ndarray:
+    """Keys or values [..., S, H/(shared + 1)*d] -> [..., H, S, d]: each head of them serves `shared` more."""
+    found = split_heads(x, heads // (shared + 1))
+    return np.repeat(found, shared + 1, axis=-3) if shared else found
+
+
+def check(name: str, heads: int, shared: int, q: TensorType, k: TensorType) -> tuple[int, int, int]:
     """The shape [heads, queries, keys] of the scores, or `TypeMismatch`."""
-    if q.shape[-1] != k.shape[-1] or q.shape[-1] % heads:
+    groups = f", of which {shared + 1} have the same keys" if shared else ""
+    if heads < 1 or shared < 0 or heads % (shared + 1) or q.shape[-1] % heads:
+        raise TypeMismatch(f"{name}: query {q.shape} must divide by {heads} heads{groups}")
+    if q.shape[-1] != k.shape[-1] * (shared + 1):
         raise TypeMismatch(
-            f"{name}: query {q.shape} and key {k.shape} must agree and divide by {heads} heads"
+            f"{name}: query {q.shape} and key {k.shape} must agree and divide by {heads} heads{groups}"
         )
     return heads, q.shape[0], k.shape[0]
 
@@ -47,6 +56,8 @@ class Scores(FloatOp):
     """Float: q [T, H*d], k [S, H*d] -> [H, T, S], scale * q k^T + bias per head.
 
     bias [H, T, S]: relative positions, masks; a key is hidden from a query where it is -inf.
+    shared: so many heads more meet the same keys as a head: k is [S, H/(shared + 1)*d]. Grouped queries
+    (Ainslie et al. 2023); with H - 1 all heads have one head of keys (Shazeer 2019).
     """
 
     part: ClassVar[Part] = Part.SCORES
@@ -59,10 +70,11 @@ class Scores(FloatOp):
 
     heads: int
     scale: float
+    shared: int = 0
     bias: np.ndarray | None = None
 
     def infer(self, *types: TensorType) -> TensorType:
-        shape = check("scores", self.heads, *types)
+        shape = check("scores", self.heads, self.shared, *types)
         check_bias("scores", self.bias, shape)
         return TensorType(shape)
 
@@ -76,7 +88,7 @@ class Scores(FloatOp):
         return replace(self, scale=self.scale * factor, bias=bias)
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
-        q, k = (split_heads(x, self.heads) for x in arrays)
+        q, k = split_heads(arrays[0], self.heads), serving(arrays[1], self.heads, self.shared)
         result = q @ np.swapaxes(k, -1, -2)
         result *= self.scale
         if self.bias is not None:
@@ -90,7 +102,7 @@ class IntegerScores(Op):
 
     addends [H, T, S], int16: with them the result is `numerics.add_scores` of 16 bits and the addends. Keys
     lie in -127..127, as weights do. The attention scale lies in multiplier and shift; `scale` is the logits'
-    real scale.
+    real scale. `shared` is that of `Scores`.
     """
 
     heads: int
@@ -98,6 +110,7 @@ class IntegerScores(Op):
     shift: int
     width: int
     scale: float
+    shared: int = 0
     addends: np.ndarray | None = None
 
     def infer(self, *types: TensorType) -> TensorType:
@@ -106,11 +119,11 @@ class IntegerScores(Op):
         largest = q.shape[-1] // self.heads * 128 * 128
         if largest >= 1 << 31:
             raise RangeOverflow(f"scores: head dimension {q.shape[-1] // self.heads} leaves 32 bits")
-        half, shape = 1 << (self.width - 1), check("scores", self.heads, q, k)
+        half, shape = 1 << (self.width - 1), check("scores", self.heads, self.shared, q, k)
         check_addends("scores", self.addends, shape)
         return TensorType(shape, -half, half - 1, self.scale)
 
     def golden(self, *arrays: np.ndarray) -> np.ndarray:
-        q, k = (split_heads(x, self.heads) for x in arrays)
+        q, k = split_heads(arrays[0], self.heads), serving(arrays[1], self.heads, self.shared)
         acc = numerics.exact_matmul(q, np.swapaxes(k, -1, -2))
         return numerics.logits(acc, self.multiplier, self.shift, self.width, self.addends)

@@ -206,15 +206,17 @@ class _Legaliser:
             return False
         node = self.nodes[want.reader[0]]
         match node.op:
-            case Scores(heads=wanted):
-                return wanted == heads
+            case Scores(heads=wanted, shared=shared):
+                return wanted == heads * (shared + 1 if want.form is Form.FACTOR else 1)
             case MixedScores(matrix=matrix):
                 return matrix.shape[1] == heads
             case Context(shared=shared):
                 return self.nodes[node.inputs[0]].type.shape[0] == heads * (shared + 1)
             case Matmul() if want.form is Form.LEFT:
                 return False  # all heads may meet the same rows
-            case Transpose() | Matmul() | GroupedLinear():
+            case Matmul(heads=wanted, shared=shared):
+                return wanted == heads * (shared + 1)
+            case Transpose() | GroupedLinear():
                 return split(node.op) == heads
             case _:
                 return False

@@ -113,7 +113,7 @@ def load_job(p: MachineParameters, trace: bool) -> data.StructLayout:
     if p.experts:
         fields |= {"gather": 1, "queue": queue_bits(p)}
     if trace:
-        fields |= {"command": 16, "head": 8, "token": 16}
+        fields |= {"command": 16, "head": 16, "token": 16}
     return data.StructLayout(fields)
 
 
@@ -181,7 +181,7 @@ def drain_job(p: MachineParameters, trace: bool) -> data.StructLayout:
         fields |= {name: field(p, name) for name in names}
         fields |= {"queue": queue_bits(p), "route_stride": memory_bits(p)}
     if trace:
-        fields |= {"command": 16, "head": 8, "token": 16, "block": 16}
+        fields |= {"command": 16, "head": 16, "token": 16, "block": 16}
     return data.StructLayout(fields)
 
 

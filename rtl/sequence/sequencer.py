@@ -116,7 +116,10 @@ class Sequencer(wiring.Component):
         m, p = Module(), self._parameters
         command = narrowed(p, self.commands.payload)
         attention = _attends(p, command)
-        main, context = (Walk(name, p, self._trace) for name in ("main", "context"))
+        main, context = (
+            Walk("main", p, self._trace, "shared"),
+            Walk("context", p, self._trace, "shared_values"),
+        )
         job, handed = _Job(p), Signal()
         number = self.number if p.planned else Signal(16)
         # Nobody else fills the queues: what had room while the job was picked has it still.
@@ -126,8 +129,8 @@ class Sequencer(wiring.Component):
             with m.State("start"):
                 begin = width_bits(p)
                 m.d.sync += [
-                    *main.start(command.source[begin:]),
-                    *context.start(command.target_base[begin:]),
+                    *main.start(command.source[begin:], self._main_base(command)),
+                    *context.start(command.target_base[begin:], command.value_base),
                 ]
                 m.d.sync += [job.fresh.eq(1), job.scores_done.eq(0), job.ahead.eq(0)]
                 with m.If(self.commands.valid & self._filling(m, command, attention)):
@@ -148,6 +151,12 @@ class Sequencer(wiring.Component):
         at = main.at.unless(job.is_context, context.at)
         self._fill_jobs(m, command, number, job, at, context.at.memory)
         return m
+
+    def _main_base(self, command: Any) -> Value:
+        """Where the keys, or values, of the main walk's jobs begin."""
+        if not self._parameters.products:
+            return command.key_base
+        return Mux(command.product == Product.VALUES, command.value_base, command.key_base)
 
     @staticmethod
     def _pick(m: Module, command: Any, attention: Value, job: _Job, main: Walk, context: Walk) -> None:
@@ -187,7 +196,7 @@ class Sequencer(wiring.Component):
         ]
         ends = Ends(job.last_tile, job.closes)
         with m.If(job.is_context):
-            context.advance(m, ends, command.head_words, command.value_stride, C(0), command.shared)
+            context.advance(m, ends, command.head_words, command.value_stride, C(0), command.shared_values)
         with m.Else():
             main.advance(m, ends, command.outer_source, stride, job.blocks, command.shared)
             m.d.sync += job.scores_done.eq(job.ended)

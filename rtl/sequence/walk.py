@@ -42,9 +42,12 @@ class Ends(NamedTuple):
 
 
 class Walk:
-    """Registers of one walk through a command: outer (sweep or head), tile, and what runs along."""
+    """Registers of one walk through a command: outer (sweep or head), tile, and what runs along.
 
-    def __init__(self, name: str, p: MachineParameters, trace: bool) -> None:
+    shared: the field that says how many heads more have the same keys, or values, as a head.
+    """
+
+    def __init__(self, name: str, p: MachineParameters, trace: bool, shared: str) -> None:
         self.at = Position(
             tile=Signal(field(p, "tiles"), name=f"{name}_tile"),
             outer=Signal(field(p, "sweeps", "heads"), name=f"{name}_outer"),
@@ -57,18 +60,20 @@ class Walk:
             opens=Signal(name=f"{name}_opens"),
             reading_tile=Signal(field(p, "span"), name=f"{name}_reading_tile"),
         )
-        self._share = Signal(field(p, "shared"), name=f"{name}_share")
+        self._share = Signal(field(p, shared), name=f"{name}_share")
         """Heads before this one that have the same keys and values."""
         self._trace, self._rows, self._streamed = trace, p.rows, p.streamed
-        self._shares = p.field_bits["shared"] > 0
+        self._bases = p.operand_bases > 0
+        self._shares = p.field_bits[shared] > 0
         self._counts_tokens = trace or p.experts > 0
 
-    def start(self, memory: Value) -> list[Any]:
+    def start(self, memory: Value, operand: Value) -> list[Any]:
         """Statements: to the command's first job."""
         at = self.at
         zeros = (at.tile, at.outer, at.slot, at.operand, at.block, at.token, at.reading_tile, self._share)
         ones = (at.first_outer, at.opens)
-        return [*(signal.eq(0) for signal in zeros), *(signal.eq(1) for signal in ones), at.memory.eq(memory)]
+        places = [at.memory.eq(memory)] + ([at.operand.eq(operand)] if self._bases else [])
+        return [*(signal.eq(0) for signal in zeros), *(signal.eq(1) for signal in ones), *places]
 
     def advance(
         self, m: Module, ends: Ends, memory: Value, operand: Value, blocks: Value, shared: Value

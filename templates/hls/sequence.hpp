@@ -34,15 +34,15 @@ struct Sequence {
     }
 
 private:
-    /// Which place serves a head, or a sweep: one serves `shared` heads more.
+    /// Which place serves a head, or a sweep: one serves `more` heads more.
     struct Served {
         int place = 0;
         int heads = 0;  // before this one that the place has served
 
-        void advance(const Command& command) {
+        void advance(int more) {
 #pragma HLS INLINE
             if constexpr (P::products > 0) {
-                const bool last = heads == command.shared;
+                const bool last = heads == more;
                 heads = last ? 0 : heads + 1;
                 place += last ? 1 : 0;
             } else {
@@ -61,7 +61,7 @@ private:
         int slot = 0;
         int scores = 0;
 
-        void advance(const Command& command) {
+        void advance(const Command& command, int shared) {
 #pragma HLS INLINE
             const bool last = tile + 1 == command.tiles;
             const bool read = last || spanned + 1 == command.span;
@@ -70,7 +70,7 @@ private:
             tile = last ? 0 : tile + 1;
             head += last ? 1 : 0;
             if (last) {
-                served.advance(command);
+                served.advance(shared);
             }
             slot = 1 - slot;
             scores += 1;
@@ -122,7 +122,7 @@ private:
         if (job.sweep_ends) {
             tile = 0;
             sweep += 1;
-            served.advance(command);
+            served.advance(command.shared);
             first_block += job.blocks;
         } else {
             tile += 1;
@@ -149,9 +149,9 @@ private:
         job.final = context && at.head + 1 == command.heads;
         job.command_ends = job.final && at.tile + 1 == command.tiles;
         if (context) {
-            c.advance(command);
+            c.advance(command, command.shared_values);
         } else {
-            s.advance(command);
+            s.advance(command, command.shared);
         }
         // S(0), S(1), C(0), S(2), C(1), ...: after the last scores only contexts are left
         context = s.head == command.heads || (!context && s.scores > scores + 1);

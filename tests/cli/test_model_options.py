@@ -77,7 +77,7 @@ def test_outputs_are_chosen_by_name(run: Any) -> None:
     )
 
 
-def test_a_model_compiles_with_weights_of_a_file_and_chosen_outputs(run: Any, tmp_path: Path) -> None:
+def test_a_model_compiles_centred_with_weights_of_a_file_and_chosen_outputs(run: Any, tmp_path: Path) -> None:
     def grid(_: Any, x: Any) -> Any:
         return x.normed[:, 1:].transpose(1, 2).reshape(1, -1, 2, 3)
 
@@ -86,8 +86,10 @@ def test_a_model_compiles_with_weights_of_a_file_and_chosen_outputs(run: Any, tm
         for tensor in other.parameters():
             tensor.add_(0.1)
     save_file(other.state_dict(), tmp_path / "other.safetensors")
-    design = compiled(run, "--weights", "other.safetensors", "--outputs", "grid")
-    expected = hlsgen.quantize(hlsgen.capture(other, pictures(1)), pictures(16)).graph
+    design = compiled(run, "--weights", "other.safetensors", "--outputs", "grid", "--centred")
+    captured, config = hlsgen.capture(other, pictures(1)), hlsgen.QuantizeConfig(centred=True)
+    expected = hlsgen.quantize(captured, pictures(16), config).graph
+    assert expected != hlsgen.quantize(captured, pictures(16)).graph
     integers = quantize_images(pictures(2), expected.input_type)
     np.testing.assert_array_equal(design.results(integers)[""], results(expected, integers)[""])
     found = design.predict(pictures(2))

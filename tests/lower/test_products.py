@@ -146,7 +146,16 @@ def test_heads_that_talk_are_mixed_by_taps_and_nothing_is_copied() -> None:
     walked = [command for command in program.commands if command.tap_steps]
     assert [command.product for command in walked] == [Product.MAPS, Product.WEIGHTS]
     assert [command.k_steps for command in walked] == [3, 4]  # a step of each map; of each head's context
-    assert all(command.shared == 3 for command in walked if command.product is Product.MAPS)
+    assert all(command.shared_values == 3 for command in walked if command.product is Product.MAPS)
+
+
+def test_heads_that_share_keys_or_values_have_them_once() -> None:
+    graph, _ = integers("grouped_queries", 5, 24, 2)
+    program = lower(graph, array(2, 4, 4, 1)).program
+    shared = [(c.product, c.shared, c.shared_values) for c in program.commands if c.shared or c.shared_values]
+    assert shared == [(Product.ATTENTION, 1, 3), (Product.KEYS, 3, 0), (Product.VALUES, 1, 0)]
+    # Keys of two heads, 12 elements of 5 tokens each, in words of 4; the values of one head.
+    assert (program.parameters.key_words, program.parameters.value_words) == (2 * 2 * 3, 2 * 2 * 3)
 
 
 def test_expanding_changes_no_integer() -> None:

@@ -66,6 +66,34 @@ def test_a_product_equals_loops(shape: tuple[int, int, int, int], transposed: bo
     )
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize(("heads", "shared"), [(2, 1), (6, 2), (4, 3)])
+def test_heads_may_share_a_factor(transposed: bool, own: bool, heads: int, shared: int) -> None:
+    parts, rows, columns, inner = heads // (shared + 1), 3, 4, 5
+    a = integers(rows, heads * inner if own else inner)
+    b = integers(columns, parts * inner) if transposed else integers(inner, parts * columns)
+    apart = b.reshape(len(b), parts, 1, -1).repeat(shared + 1, 2).reshape(len(b), -1)
+    multiplier, shift = numerics.dyadic(0.01)
+    op = IntegerMatmul(
+        heads=heads, transposed=transposed, multiplier=multiplier, shift=shift, low=-128, high=127, scale=1.0,
+        shared=shared,
+    )  # fmt: skip
+    assert op.golden(a, b).tolist() == loops(a, apart, heads, transposed, multiplier, shift)
+    assert op.infer(*(TensorType(x.shape, -127, 127, 1.0) for x in (a, b))).shape == (rows, heads * columns)
+    real = Matmul(heads=heads, transposed=transposed, scale=0.5)
+    np.testing.assert_array_equal(
+        Matmul(heads=heads, transposed=transposed, scale=0.5, shared=shared).reference(a * 1.0, b * 1.0),
+        real.reference(a * 1.0, apart * 1.0),
+    )
+    with pytest.raises(
+        TypeMismatch, match=f"divide by {heads + 1} heads, of which {shared + 1} meet the same"
+    ):
+        Matmul(heads=heads + 1, transposed=transposed, scale=0.5, shared=shared).infer(
+            TensorType(a.shape), TensorType(b.shape)
+        )
+
+
 def test_stacked_heads_are_rows() -> None:
     a, b = integers(2, 3), integers(4, 6)
     plain = IntegerMatmul(

@@ -30,6 +30,35 @@ def test_scores_equal_loops(shape: tuple[int, int, int, int], width: int) -> Non
     assert op.golden(q, k).tolist() == slow.scores(q.tolist(), k.tolist(), heads, multiplier, shift, width)
 
 
+@pytest.mark.parametrize(("heads", "shared"), [(2, 1), (4, 1), (9, 2), (6, 5)])
+def test_heads_that_share_keys_meet_them_as_if_they_were_repeated(heads: int, shared: int) -> None:
+    random = np.random.default_rng(heads)
+    q, k = (
+        random.integers(-127, 128, (rows, count * 3))
+        for rows, count in ((5, heads), (7, heads // (shared + 1)))
+    )
+    apart = k.reshape(7, -1, 1, 3).repeat(shared + 1, 2).reshape(7, -1)
+    multiplier, shift = numerics.dyadic(0.01)
+    op = IntegerScores(heads=heads, multiplier=multiplier, shift=shift, width=10, scale=0.1, shared=shared)
+    wanted = slow.scores(q.tolist(), apart.tolist(), heads, multiplier, shift, 10)
+    assert op.golden(q, k).tolist() == wanted
+    assert op.golden(np.stack([q, q]), np.stack([k, k])).tolist() == [wanted, wanted]
+    kinds = [TensorType(x.shape, -127, 127, 0.1) for x in (q, k)]
+    assert op.infer(*kinds).shape == (heads, 5, 7)
+    real = Scores(heads=heads, scale=0.5, shared=shared)
+    np.testing.assert_array_equal(
+        real.reference(q * 1.0, k * 1.0), Scores(heads=heads, scale=0.5).reference(q * 1.0, apart * 1.0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("heads", "shared", "width"), [(4, 2, 6), (4, 1, 12), (4, 3, 6), (0, 0, 12), (4, -1, 12)]
+)
+def test_keys_that_no_heads_share_so_are_refused(heads: int, shared: int, width: int) -> None:
+    with pytest.raises(TypeMismatch, match=f"divide by {heads} heads"):
+        Scores(heads=heads, scale=1.0, shared=shared).infer(TensorType((4, 12)), TensorType((4, width)))
+
+
 def test_scores_saturate_to_their_width() -> None:
     multiplier, shift = numerics.dyadic(1.0)
     op = IntegerScores(heads=2, multiplier=multiplier, shift=shift, width=9, scale=0.1)

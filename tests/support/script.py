@@ -140,6 +140,7 @@ class Script:
     ) -> Command:
         """Append keys, values and queries of `size` elements per head at random, and attention over them."""
         p, words, steps = self.parameters, self.words(size), ceil_div(keys, self.parameters.depth)
+        fields = {"shared_values": shared} | fields
         base, places = 3 * p.row_width, ceil_div(heads, shared + 1)
         strides = {"head_words": words, "heads": heads}
         strides |= {"head_stride": self.words(keys) * words, "value_stride": steps * words}

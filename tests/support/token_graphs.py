@@ -114,6 +114,26 @@ def wide_values(t: Tokens) -> str:
     return t.add(Context(), weights, value)
 
 
+def grouped_queries(t: Tokens) -> str:
+    """Two heads of queries for one of keys, all of them for one of values; then products without softmax."""
+    q, k, v = t.linear(t.x, 2 * t.width), t.linear(t.x, t.width), t.linear(t.x, t.width // t.heads)
+    heads = 2 * t.heads
+    scores = t.add(Scores(heads=heads, scale=0.3, shared=1), q, k)
+    contexts = t.add(Context(shared=heads - 1), t.add(Softmax(), scores), v)
+    maps = t.relu(t.add(Matmul(heads=heads, transposed=True, scale=0.1, shared=heads - 1), contexts, v))
+    mixed = t.add(Matmul(heads=heads, transposed=False, scale=0.1, shared=1), maps, t.linear(t.x, t.width))
+    return t.add(Add(), t.x, t.linear(mixed, t.width))
+
+
+def maps_of_values(t: Tokens) -> str:
+    """Scores are sums of maps that a product of values has made: two tensors want the value memory."""
+    maps = t.product(*t.projections()[:2], transposed=True)
+    again = t.product(maps, maps, transposed=False)
+    values = t.linear(t.x, t.width)
+    scores = t.add(MixedScores(matrix=t.random.normal(size=(t.heads, t.heads))), again)
+    return t.add(Context(), t.add(Softmax(), scores), values)
+
+
 def talking_heads(t: Tokens) -> str:
     """One head more within the softmax; each meets all values, and a linear layer adds the contexts up."""
     q, k, v = t.projections()
@@ -147,6 +167,18 @@ def masked(t: Tokens) -> str:
     return t.add(Add(), x, t.linear(contexts, t.width))
 
 
+def ranges(t: Tokens) -> str:
+    """Attention of which some heads see no later token, and others only near ones: tiles see other keys."""
+    near = np.arange(t.tokens)[:, None] - np.arange(t.tokens)
+    value = t.random.normal(size=(t.heads, t.tokens, t.tokens))
+    for head in range(t.heads):
+        value[head][near < 0 if head < t.heads // 2 else abs(near) > 3] = -np.inf
+    q, k, v = t.projections()
+    scores = t.add(Scores(heads=t.heads, scale=t.width**-0.5, bias=value), q, k)
+    x = t.add(Add(), t.x, t.linear(t.add(Context(), t.add(Softmax(), scores), v), t.width))
+    return t.linear(x, t.width)
+
+
 def masked_tasks(t: Tokens) -> Graph:
     """Attention with a bias for both tasks, then more of it for one of them."""
     t.x = masked(t)
@@ -168,16 +200,10 @@ def two_tasks(t: Tokens) -> Graph:
 MODELS: dict[str, Callable[[Tokens], str]] = {
     made.__name__: made
     for made in (
-        linear_attention,
-        relu_attention,
-        mixer,
-        fixed,
-        norms_by_head,
-        wide_values,
-        talking_heads,
-        masked,
+        linear_attention, relu_attention, mixer, fixed, norms_by_head, wide_values, grouped_queries,
+        maps_of_values, talking_heads, masked, ranges,
     )
-}
+}  # fmt: skip
 KINDS = tuple(MODELS)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Value
+from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Value
 from hlsgen.ops import Constant, Linear, Matmul, Transpose
 from hlsgen.ops.transpose import moved
 
@@ -183,11 +183,40 @@ def _settled_constants(terms: Terms, value: Value) -> Value:
     return Value(terms.cached(key, lambda: terms.make(op, (term,), name, term.source)), value.ids)
 
 
+def owners(value: Value) -> torch.Tensor:
+    """Which of the joined terms each element is of; -1 for constants."""
+    ends = torch.tensor([term.size for term in value.term.inputs]).cumsum(0)
+    return torch.where(value.ids < 0, -1, torch.bucketize(value.ids.contiguous(), ends, right=True))
+
+
+def of_input(value: Value, index: int) -> Value:
+    """Elements of one joined term, as a value of that term."""
+    inputs = value.term.inputs
+    first = sum(term.size for term in inputs[:index])
+    ids = torch.where(value.ids < 0, -1, value.ids - first)
+    return Value(inputs[index], ids, value.scale, value.offset)
+
+
 def absorbed(terms: Terms, value: Value) -> Value:
-    """The value with its factor and its offset for each channel in the layer that makes it."""
+    """The value with its factor and its offset for each channel in what makes it."""
+    if isinstance(value.term.op, Join):
+        return _absorbed_by_each(terms, value)
     scale, offset = _by_channels(value)
     term = terms.multiplied(value.term, scale)
     return Value(terms.shifted(term, torch.from_numpy(offset)[None] if offset.any() else None), value.ids)
+
+
+def _absorbed_by_each(terms: Terms, value: Value) -> Value:
+    """The same of joined layers."""
+    owner, layers = owners(value), list(value.term.inputs)
+    scale = torch.as_tensor(value.scale, dtype=torch.float64).expand(value.shape)
+    flat = Value(value.term, value.ids, scale, value.offset)
+    for index in (number for number in owner.unique().tolist() if number >= 0):
+        mine = flat.map(lambda part, inside=owner == index: part[inside])
+        layers[index] = absorbed(terms, of_input(mine, index)).term
+    rest = torch.zeros(()) if value.offset is None else value.offset * (owner < 0)
+    whole = terms.join(tuple(layers), value.term.source)
+    return Value(whole, value.ids, 1.0, rest if bool(rest.any()) else None)
 
 
 def _by_channels(value: Value) -> tuple[np.ndarray, np.ndarray]:

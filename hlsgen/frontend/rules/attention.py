@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from hlsgen.frontend.rules.experts import chances
+from hlsgen.frontend.rules.grouped import by_head, moved
 from hlsgen.frontend.rules.masks import causal, with_mask
-from hlsgen.frontend.rules.products import by_head, context, moved, scores_of
+from hlsgen.frontend.rules.products import context, scores_of
 from hlsgen.frontend.rules.routing import THREE_WAYS, Best, Gates, of_hidden, other, whole
 from hlsgen.frontend.rules.rule import CallSite, constant, rule
 from hlsgen.frontend.rules.scores import scorable, scored
@@ -50,7 +51,9 @@ def attention(
         groups = q.shape[0] // k.shape[0]
         k, v = (moved(x, lambda ids: ids.repeat_interleave(groups, 0)) for x in (k, v))
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
-    lead = tuple(torch.broadcast_shapes(tuple(query.shape[:-2]), tuple(key.shape[:-2])))
+    shared = enable_gqa and len(key.shape) > 2 and key.shape[-3] != 1
+    before = query if shared else key
+    lead = tuple(torch.broadcast_shapes(tuple(query.shape[:-2]), tuple(before.shape[:-2])))
     lead = (*lead[:-1], q.shape[0]) if lead else ()
     scores = scores_of(at, q, k, lead).scaled(factor)
     if is_causal:

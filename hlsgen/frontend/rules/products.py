@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,16 @@ import torch
 
 from hlsgen.frontend.rules.affine import add, mul
 from hlsgen.frontend.rules.arrange import lies, matrix, picked, transposed
+from hlsgen.frontend.rules.grouped import (
+    WHOLE,
+    Factor,
+    aligned,
+    by_head,
+    heads_in_rows,
+    moved,
+    rows_in_another_order,
+    served,
+)
 from hlsgen.frontend.rules.layers import linear
 from hlsgen.frontend.rules.parts import parts
 from hlsgen.frontend.rules.pointwise import folded
@@ -24,28 +33,9 @@ from hlsgen.frontend.rules.tokens import operand, source
 from hlsgen.frontend.rules.views import stacked
 from hlsgen.ops import Constant, Context, Matmul, Scores, Softmax
 
-Factor = Value | torch.Tensor
-"""A tensor [H, T, d]: computed from the image, or learned."""
-Move = Callable[[torch.Tensor], torch.Tensor]
-WHOLE = "every token attends to every token on the machine"
-
-
-def moved(x: Factor, move: Move) -> Any:
-    """A rearrangement of a computed or a learned tensor."""
-    return x.map(move) if isinstance(x, Value) else move(x)
-
 
 def _across(x: Factor) -> Any:
     return moved(x, lambda ids: ids.transpose(-1, -2))
-
-
-def by_head(x: Any, what: str) -> Factor:
-    """A tensor as [H, T, d]."""
-    shape = tuple(x.shape)
-    if len(shape) < 2 or math.prod(shape[:-3]) != 1:
-        why = "all tokens of the image attend to each other at once: there is no attention within windows"
-        raise Refusal(f"{what} must be [1, heads, tokens, channels], not {list(shape)}", why=why)
-    return moved(x, lambda ids: ids.reshape(-1, *shape[-2:]))
 
 
 def _tokens(x: Factor) -> Any:
@@ -114,18 +104,24 @@ def scores_of(at: CallSite, query: Factor, key: Factor, lead: tuple[int, ...]) -
         shapes = f"{tuple(query.shape)} and keys {tuple(key.shape)}"
         raise Refusal(f"queries {shapes} must have the same heads and channels")
     query, key, scale = _apart(query, key)
+    key, shared = served(key)
     inputs = rows(at, query, "q"), rows(at, key, "k")
-    op = Scores(heads=query.shape[0], scale=scale)
+    op = Scores(heads=query.shape[0], scale=scale, shared=shared)
     term = at.terms.make(op, inputs, at.name("scores"), at.call.source)
     return at.terms.value(term, (*lead, query.shape[1], key.shape[1]))
 
 
 def context(at: CallSite, weights: Value, values: Factor, lead: tuple[int, ...]) -> Value:
     """Softmax weights [..., H, T, S] times values [H, S, d], as [*lead, T, d]."""
+    if (order := rows_in_another_order(weights)) is not None:
+        return _reordered(at, weights, values, lead, order)
     _whole(weights)
     heads, tokens, _ = weights.term.shape
     shown, each = math.prod(weights.shape[:-2]), values.shape[0]
     shape = (*lead, weights.shape[-2], values.shape[2])
+    if 1 < shown == each < heads and heads % shown == 0:  # heads of a group lie side by side, in rows
+        values = moved(values, lambda ids: ids.repeat_interleave(heads // shown, 0))
+        shown = each = heads
     if heads == 1 and shown == each > 1:
         return _own_rows(at, weights, values).map(lambda ids: ids.reshape(shape))
     merged = each if heads == 1 else 1
@@ -138,10 +134,29 @@ def context(at: CallSite, weights: Value, values: Factor, lead: tuple[int, ...])
         term = unmixed(at, weights, rows(at, values, "v"))
     else:
         values = _times_heads(values, weights)
+        values, shared = served(values)
         inputs = weights.term, rows(at, values, "v")
-        term = at.terms.make(Context(), inputs, at.name("context"), at.call.source)
+        term = at.terms.make(Context(shared=shared), inputs, at.name("context"), at.call.source)
     ids = torch.arange(term.size).reshape(tokens, heads * merged, -1).permute(1, 0, 2)
     return Value(term, ids.reshape(shape))
+
+
+def _reordered(
+    at: CallSite, weights: Value, values: Factor, lead: tuple[int, ...], order: torch.Tensor
+) -> Value:
+    """The context of weights [..., N, S] whose rows are those of all heads in another order."""
+    heads, tokens, keys = weights.term.shape
+    shown, each = math.prod(weights.shape[:-2]), values.shape[0]
+    if heads % each or each not in (1, shown):
+        raise Refusal(f"attention of {heads} heads and values of {each} must have the same heads")
+    mine = order.reshape(each, -1) // tokens // (heads // each)
+    if not bool((mine == torch.arange(each)[:, None]).all()):
+        raise Refusal("attention weights meet values of other heads")
+    ordered = weights.map(lambda x: x.reshape(-1, keys)[order.argsort()].reshape(heads, tokens, keys))
+    every = moved(values, lambda ids: ids.repeat_interleave(heads // each, 0))
+    found = context(at, ordered, every, (heads,))
+    shape = (*lead, weights.shape[-2], values.shape[2])
+    return found.map(lambda ids: ids.reshape(-1, values.shape[2])[order].reshape(shape))
 
 
 def _own_rows(at: CallSite, weights: Value, values: Factor) -> Value:
@@ -196,6 +211,12 @@ def _lies(at: CallSite, x: Factor) -> bool:
 
 def product(at: CallSite, left: Factor, right: Factor, lead: tuple[int, ...]) -> Value:
     """left @ right of [H, T, k] and [H, k, S], as [*lead, T, S]."""
+    heads, groups = left.shape[0], heads_in_rows(left)
+    if groups > 1 and right.shape[0] in (1, heads):
+        apart = moved(left, lambda ids: ids.reshape(heads * groups, -1, ids.shape[-1]))
+        every = moved(right, lambda ids: ids.expand(heads, -1, -1).repeat_interleave(groups, 0))
+        found = product(at, apart, every, (heads * groups,))
+        return found.map(lambda ids: ids.reshape(*lead, left.shape[1], -1))
     keys = _across(right)
     if _lies(at, keys):
         return scores_of(at, left, keys, lead)
@@ -213,8 +234,9 @@ def _by_values(at: CallSite, left: Factor, right: Factor, lead: tuple[int, ...])
     if right.shape[0] == 1 or left.shape[0] not in (1, heads):
         left, right = _alike(left, right)
     left, right, scale = _apart(left, right)
+    right, shared = served(right)
     inputs = rows(at, left, "a"), rows(at, right, "b")
-    op = Matmul(heads=heads, transposed=False, scale=scale)
+    op = Matmul(heads=heads, transposed=False, scale=scale, shared=shared)
     term = at.terms.make(op, inputs, at.name("product"), at.call.source)
     tokens = left.shape[1]
     ids = torch.arange(term.size).reshape(tokens, heads, -1).permute(1, 0, 2)
@@ -230,7 +252,7 @@ def matmul(at: CallSite, x: Any, y: Any) -> Value:
         return _by_matrix(at, x, y)
     if isinstance(y, Value) and isinstance(x, torch.Tensor) and over_heads(_across(y)):
         return _from_left(at, x, y)
-    if _weighs(y) and not _weighs(x):
+    if _weighs(y, Gates) and not _weighs(x):
         return _across(matmul(at, _across(y), _across(x)))
     if isinstance(y, torch.Tensor) and not _weighs(x):
         return _by_matrix(at, computed(x, "the left factor"), y)
@@ -241,15 +263,16 @@ def matmul(at: CallSite, x: Any, y: Any) -> Value:
     if any(isinstance(part, Value) and isinstance(part.term.op, Unknown) for part in (x, y)):
         raise Refusal("a factor is unknown")
     lead = tuple(torch.broadcast_shapes(x.shape[:-2], tuple(y.shape[:-2])))
+    x, y = aligned(x, y)
     right = by_head(y, "the right factor")
     if _weighs(x):
         return context(at, x, right, lead)
     return product(at, by_head(x, "the left factor"), right, lead)
 
 
-def _weighs(x: Any) -> bool:
-    """Whether a factor is softmax weights."""
-    return isinstance(x, Value) and isinstance(x.term.op, Softmax | Mixed)
+def _weighs(x: Any, *others: type) -> bool:
+    """Whether a factor is softmax weights, or of another kind."""
+    return isinstance(x, Value) and isinstance(x.term.op, (Softmax, Mixed, *others))
 
 
 def _of_constant(at: CallSite, x: torch.Tensor, y: Value) -> Value:

@@ -23,9 +23,9 @@ def as_product(terms: Terms, value: Value) -> Value:
     heads, rows, keys = term.shape
     query, key = term.inputs
     if isinstance(query.op, Constant):
-        return _as_linear(terms, value, query.op.value * op.scale)
+        return _as_linear(terms, value, query.op.value * op.scale, op.shared + 1)
     sign = 1.0 if op.scale > 0 else -1.0
-    product = Matmul(heads=heads, transposed=True, scale=sign * op.scale)
+    product = Matmul(heads=heads, transposed=True, scale=sign * op.scale, shared=op.shared)
     made = terms.cached(
         ("product of scores", term),
         lambda: terms.make(product, (query, terms.scaled(key, sign)), term.name, term.source),
@@ -35,15 +35,15 @@ def as_product(terms: Terms, value: Value) -> Value:
     return Value(made, ids, value.scale, value.offset)
 
 
-def _as_linear(terms: Terms, value: Value, query: np.ndarray) -> Value:
-    """Learned queries times keys: a linear layer of the keys, each head's rows on its own channels."""
+def _as_linear(terms: Terms, value: Value, query: np.ndarray, group: int) -> Value:
+    """Learned queries times keys: a linear layer of the keys, rows of `group` heads on the same channels."""
     term = value.term
     heads, rows, keys = term.shape
     key = term.inputs[1]
     each = query.shape[1] // heads
-    weight = np.zeros((heads, rows, heads, each))
+    weight = np.zeros((heads, rows, heads // group, each))
     for head in range(heads):
-        weight[head, :, head] = query[:, head * each : (head + 1) * each]
+        weight[head, :, head // group] = query[:, head * each : (head + 1) * each]
     matrix = weight.reshape(heads * rows, -1)
     inner = key.op if isinstance(key.op, Linear) else None
     bias = np.zeros(len(matrix)) if inner is None else matrix @ inner.bias
@@ -127,8 +127,9 @@ def _of_product(terms: Terms, value: Value) -> Term:
         if same(value.ids, whole):
             return term
         if same(value.ids.transpose(1, 2), whole):
-            query, key = term.inputs
-            return terms.make(op, (key, query), term.name, term.source)
+            query = term.inputs[0]
+            turned = dataclasses.replace(op, shared=0)
+            return terms.make(turned, (own_keys(terms, term), query), term.name, term.source)
     elif isinstance(op, MixedScores):
         if same(value.ids, whole):
             return term
@@ -143,13 +144,24 @@ def _of_product(terms: Terms, value: Value) -> Term:
     raise Refusal("attention scores are cut or reordered")
 
 
+def own_keys(terms: Terms, term: Term) -> Term:
+    """The keys of scores, those of each head once for each."""
+    op, (query, key) = _op(term), term.inputs
+    each = query.shape[-1] // op.heads
+    parts = np.arange(key.shape[-1]).reshape(-1, each)
+    columns = np.repeat(parts, op.shared + 1, axis=0).ravel()
+    return picked(terms, key, columns, None, key.name)
+
+
 def _scores_of(terms: Terms, term: Term, op: Matmul) -> Term:
     """The scores that a product is; a left side of all heads is repeated for each."""
     left, right = term.inputs
-    key = right if op.transposed else transposed(terms, right, op.heads)
-    if left.shape[-1] != key.shape[-1]:
+    parts = op.heads // (op.shared + 1)
+    key = right if op.transposed else transposed(terms, right, parts)
+    if left.shape[-1] * parts != key.shape[-1] * op.heads:
         left = picked(terms, left, np.tile(np.arange(left.shape[-1]), op.heads), None, left.name)
-    return terms.make(Scores(heads=op.heads, scale=op.scale), (left, key), term.name, term.source)
+    made = Scores(heads=op.heads, scale=op.scale, shared=op.shared)
+    return terms.make(made, (left, key), term.name, term.source)
 
 
 def _of_learned(terms: Terms, term: Term, columns: np.ndarray) -> Term:
@@ -159,6 +171,5 @@ def _of_learned(terms: Terms, term: Term, columns: np.ndarray) -> Term:
         raise Refusal(LAYOUT)
     weight, key = term.op.weight[columns], term.inputs[0]
     query = Constant(value=np.moveaxis(weight, 0, 1).reshape(rows, -1))
-    key = picked(terms, key, np.tile(np.arange(key.shape[-1]), heads), None, key.name)
     left = terms.constant(query, f"{term.name}_queries", term.source)
-    return terms.make(Scores(heads=heads, scale=1.0), (left, key), term.name, term.source)
+    return terms.make(Scores(heads=heads, scale=1.0, shared=heads - 1), (left, key), term.name, term.source)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from hlsgen.frontend.read.export import Call, Export, Ref
-from hlsgen.frontend.rules.products import matmul, moved
+from hlsgen.frontend.rules.grouped import moved
+from hlsgen.frontend.rules.products import matmul
 from hlsgen.frontend.rules.rule import CallSite, rewrite, rule
 
 OPERATOR = "hlsgen.summed_product.default"

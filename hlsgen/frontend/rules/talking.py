@@ -18,7 +18,7 @@ import torch
 from hlsgen.frontend.rules.arrange import picked
 from hlsgen.frontend.rules.masks import finite
 from hlsgen.frontend.rules.rule import CallSite
-from hlsgen.frontend.rules.scores import as_product
+from hlsgen.frontend.rules.scores import as_product, own_keys
 from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Value
 from hlsgen.ir import Op
 from hlsgen.ops import Constant, Context, Linear, MixedScores, Scores, Softmax
@@ -90,13 +90,15 @@ def _of_scores(at: CallSite, term: Term, op: Scores, matrix: np.ndarray) -> Term
 
 def _wider(terms: Terms, term: Term, op: Scores, matrix: np.ndarray) -> Term:
     """Scores of mixed heads: queries with their factors, and the keys of all heads for each."""
-    query, key = term.inputs
+    query, key = term.inputs[0], own_keys(terms, term)
     width = query.shape[-1]
     columns = np.tile(np.arange(width), len(matrix))
     factors = np.repeat(matrix, width // op.heads, axis=1).ravel()
     left = picked(terms, query, columns, factors, f"{query.name}_mixed")
     right = picked(terms, key, columns, None, f"{key.name}_all")
-    return terms.make(dataclasses.replace(op, heads=len(matrix)), (left, right), term.name, term.source)
+    return terms.make(
+        dataclasses.replace(op, heads=len(matrix), shared=0), (left, right), term.name, term.source
+    )
 
 
 def _sum(terms: Terms, term: Term, matrix: np.ndarray) -> Term:
@@ -150,16 +152,16 @@ def _with_uniform(terms: Terms, softmax: Term) -> Term:
         mixture = MixedScores(matrix=matrix, bias=_for_uniform(op.bias))
         made = terms.make(mixture, scores.inputs, scores.name, scores.source)
         return terms.make(Softmax(), (made,), softmax.name, softmax.source)
-    query, key = scores.inputs
     if not isinstance(op, Scores):
         raise Refusal("attention weights are cut or reordered")
+    query, key = scores.inputs[0], own_keys(terms, scores)
     width = query.shape[-1]
     each = width // op.heads
     columns = np.concatenate((np.arange(width), np.arange(each)))
     factors = np.concatenate((np.ones(width), np.zeros(each)))
     left = picked(terms, query, columns, factors, f"{query.name}_uniform")
     right = picked(terms, key, columns, None, f"{key.name}_uniform")
-    wider = dataclasses.replace(op, heads=op.heads + 1, bias=_for_uniform(op.bias))
+    wider = dataclasses.replace(op, heads=op.heads + 1, shared=0, bias=_for_uniform(op.bias))
     made = terms.make(wider, (left, right), scores.name, scores.source)
     return terms.make(Softmax(), (made,), softmax.name, softmax.source)
 

@@ -352,12 +352,16 @@ class Terms:
 def _passed(term: Term, factors: np.ndarray) -> np.ndarray | None:
     """Factors per column of the last input that are those of the result of a transpose or a product."""
     op = term.op
-    if isinstance(op, Matmul) and not op.transposed:
-        return factors
     if not isinstance(op, Transpose | Matmul):
         return None
-    each = factors.reshape(op.heads, -1)
-    width = term.inputs[-1].shape[-1] // op.heads
+    group = op.shared + 1 if isinstance(op, Matmul) else 1
+    every = factors.reshape(op.heads // group, group, -1)
+    each = every[:, 0]
+    if not bool((every == each[:, None]).all()):
+        return None
+    if isinstance(op, Matmul) and not op.transposed:
+        return each.ravel()
+    width = term.inputs[-1].shape[-1] // len(each)
     return np.repeat(each[:, 0], width) if bool((each == each[:, :1]).all()) else None
 
 

@@ -173,7 +173,9 @@ class Command:
     outer_target: int = field(
         20, 0, "words from a sweep's rows of results to the next one's; 0: a row has the results of all"
     )
-    shared: int = field(6, 0, "so many heads more have the same keys and values as a head")
+    shared: int = field(
+        8, 0, "so many heads more have the same keys, or the same values of a product, as a head"
+    )
     tap_steps: int = field(
         16,
         0,
@@ -182,11 +184,14 @@ class Command:
     tap_jump: int = field(20, 0, "steps from a tap's last one to the next tap's first")
     advance: int = field(16, 0, "steps from a block's first tap to that of the next block of its sweep")
     norm_rms: int = field(1, 0, "`numerics.layer_norm` leaves a row's mean where it is: an RMS norm")
+    shared_values: int = field(8, 0, "attention: so many heads more have the same values as a head")
     score_addends: int = field(
         1,
         0,
         "attention: scores take addends from the addend stream, of the lowest logit e is 0",
     )
+    key_base: int = field(20, 0, "words of the key memory before the first head's keys", varies=True)
+    value_base: int = field(20, 0, "words of the value memory before the first head's values", varies=True)
 
     def __post_init__(self) -> None:
         for item in FIELDS:
@@ -203,8 +208,12 @@ class Command:
         return not self.tasks or bool(self.tasks >> task & 1)
 
     def place(self, head: int) -> int:
-        """Which of the heads in the key and value memories serves head `head`."""
+        """Which of the heads in the key memory, or of a product's factors, serves head `head`."""
         return head // (self.shared + 1)
+
+    def value_place(self, head: int) -> int:
+        """Which of the heads in the value memory serves head `head` of attention."""
+        return head // (self.shared_values + 1)
 
     def counts(self, key: Any) -> Any:
         """Whether a key exists, or for each of an array: what lies beyond `keys` does not count."""

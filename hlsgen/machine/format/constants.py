@@ -120,7 +120,7 @@ class ConstantMap(NamedTuple):
     offsets: list[int]
     passing: list[tuple[int, int]]
     tables: list[Table]
-    """Those that wait for a command."""
+    """All of them; `after` is `NO_COMMAND` for those that wait for none."""
 
 
 def constant_map(stream: bytes, columns: int) -> ConstantMap:
@@ -139,8 +139,7 @@ def constant_map(stream: bytes, columns: int) -> ConstantMap:
             passing += [(high, high + word) for high in quads]
         else:
             passing.append((at, at + word + size))
-            if after != NO_COMMAND:
-                tables.append(Table(at, count, after))
+            tables.append(Table(at, count, after))
         at += word + size
     return ConstantMap(offsets, passing, tables)
 

@@ -303,7 +303,7 @@ class TraceField:
 TRACE_RECORD = (
     TraceField("command", 2, 16, "number of the command"),
     TraceField("kind", 1, 2, "0 plain, 1 scores, 2 context"),
-    TraceField("head", 1, 8, "attention head"),
+    TraceField("head", 2, 16, "attention head; of a product or a copy, the part of the row"),
     TraceField("row", 2, 16, "row of the tensor"),
     TraceField("word", 2, 16, "word or column block of the row"),
     TraceField("cycle", 4, 0, "cycle in which it was seen, from the start"),
@@ -320,6 +320,16 @@ def record_type(columns: int) -> np.dtype:
     """One trace record: a word of `columns` elements with its place."""
     fields = [(field.name, f"<u{field.bytes}") for field in TRACE_RECORD]
     return np.dtype([*fields, ("data", "<i2", (columns,))])
+
+
+def shown_places(view: Any) -> tuple[slice, ...]:
+    """Where in each axis of the tensor the elements stand that a `View` shows: all of them, or a part."""
+    heads = max(view.heads, 1)
+    if view.head_first:
+        first, sizes = (view.first_head, view.first_row, view.first_column), (heads, view.rows, view.columns)
+    else:
+        first, sizes = (view.first_row, view.first_head * view.columns), (view.rows, heads * view.columns)
+    return tuple(slice(start, start + size) for start, size in zip(first, sizes, strict=True))
 
 
 def trace_places(view: Any, records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -42,6 +42,9 @@ class View:
     expert > 0: the rows are those of expert `expert` - 1 by the routing `route`, in token order; the tensor
     has a row for each token, or for each token and choice. `final`: only tokens that no later expert has.
 
+    part: the tensor is the part of the named one from `first_row`, `first_head` and, with `head_first`,
+    `first_column` on.
+
     run > 0: of each `run` elements of a row the first `run_columns` are the tensor's.
     """
 
@@ -59,6 +62,10 @@ class View:
     final: int = 0
     run: int = 0
     run_columns: int = 0
+    part: int = 0
+    first_row: int = 0
+    first_head: int = 0
+    first_column: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,6 +304,8 @@ _RUNS: dict[type, tuple[str, ...]] = {
     View: ("run", "run_columns"),
 }
 """Fields of an input and of a view that only windows of the image have."""
+_PARTS = ("part", "first_row", "first_head", "first_column")
+"""Fields of a view that only one of a part has."""
 _RECORDS: dict[str, type] = {
     "parameters": MachineParameters,
     "input": InputLayout,
@@ -323,6 +332,8 @@ def _fields(value: Any) -> str:
     later: tuple[str, ...] = _LATER if isinstance(value, OutputLayout) and not value.name else ()
     if isinstance(value, InputLayout | View) and not value.run:
         later = _RUNS[type(value)]
+    if isinstance(value, View) and not value.part:
+        later += _PARTS
     return " ".join(
         f"{item.name}={getattr(value, item.name)}"
         for item in dataclasses.fields(value)

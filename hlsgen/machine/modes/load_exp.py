@@ -39,6 +39,10 @@ class Attention(LoadMode):
         words = command.exp_words if job.kind == Kind.CONTEXT else command.k_words
         return rows_time(p, t, command, job, words)
 
+    def scale(self, command: Command, job: Job) -> tuple[int, ...] | None:
+        context = job.kind == Kind.CONTEXT
+        return (command.context_multiplier, command.context_shift, command.score_addends) if context else None
+
     def _exp(self, m: Memories, command: Command, job: Job, rows: int) -> np.ndarray:
         words = np.zeros((rows, command.exp_words * m.p.columns), np.int64)
         logits = m.scores[job.slot, :rows].reshape(rows, -1)

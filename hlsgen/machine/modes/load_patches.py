@@ -58,7 +58,8 @@ class PatchRows(LoadMode):
         first = t.patch_measure + command.patch_channels + command.patch_height if fresh else 0
         each = t.patch_row + patch_reads(p, command)
         pixels = self._pixels(p, command, job, rows)
-        return LoadTime(first + rows * each, t.rows - 1, pixels, t.pixel + each)
+        behind = t.patch_tile
+        return LoadTime(first + rows * each + behind, t.rows - 1 - behind, pixels, t.pixel + each + behind)
 
     def _pixels(self, p: MachineParameters, command: Command, job: Job, rows: int) -> int:
         """Image words that must have come for the tile's last row."""

@@ -77,6 +77,11 @@ class LoadMode(Mode[Load]):
         del command, job
         return ()
 
+    def scale(self, command: Command, job: Job) -> tuple[int, ...] | None:
+        """What the scale of contexts must be set to, as `setting`; None: the tile makes none."""
+        del command, job
+        return None
+
 
 class ProductMode(Mode[Product]):
     """What MULTIPLY multiplies operand rows by, and the jobs that this makes of a command."""

@@ -26,6 +26,7 @@ ATTENTION = Unit(
     reads=(
         "tiles", "tail_rows", "k_steps", "blocks", "heads", "keys", "head_words", "head_stride",
         "value_stride", "exp_steps", "span", "readings", "head_units", "shared",
+        "shared_values", "key_base", "value_base",
     ),
 )  # fmt: skip
 
@@ -55,7 +56,8 @@ class Attention(ProductMode):
             else (command.head_words, command.exp_steps)
         )
         if not command.span:
-            return Job(kind, tile, head, command.place(head), slot=j % 2, blocks=blocks, steps=steps)
+            place = command.place(head) if kind == Kind.SCORES else command.value_place(head)
+            return Job(kind, tile, head, place, slot=j % 2, blocks=blocks, steps=steps)
         reading = head * command.readings + tile // command.span
         opens = tile % command.span == 0
         closes = tile == command.tiles - 1 or tile % command.span == command.span - 1

@@ -14,7 +14,8 @@ class StageTimes:
     rows: the last read of rows, exp or patches to the tile there. norm: a layer norm row's last read to its
     first word in the tile. pool, pool_norm: the last read to the tile's first word.
     row_spacing: least cycles between two rows of layer norm.
-    patch_measure: before a pass over the image. patch_row: before a patch.
+    patch_measure: before a pass over the image. patch_tile: behind a tile of patches. patch_row: before a
+    patch.
     pixel: a word of pixels to the patch that it completes.
     route: a token's last logit to its last queue entry, beyond a token's time. route_pace: logits a cycle.
     select: a block's last step to its first group's selection, which takes a constant word.
@@ -30,6 +31,7 @@ class StageTimes:
     pool_norm: int
     row_spacing: int
     patch_measure: int
+    patch_tile: int
     patch_row: int
     pixel: int
     route: int

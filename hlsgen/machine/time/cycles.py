@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from hlsgen.machine.format.commands import COMMAND_BYTES, Command, Depends, Product
+from hlsgen.machine.format.commands import COMMAND_BYTES, Command, Depends, Product, Target
 from hlsgen.machine.format.constants import block_words, word_bytes
 from hlsgen.machine.format.image import HEADER_BYTES, Image
 from hlsgen.machine.format.interface import CONTEXT, SCORES
@@ -29,12 +29,15 @@ from hlsgen.machine.time.latency import (
     ACCEPT,
     DECODE,
     FINISH,
+    LOAD_JOBS,
     OPERANDS_THERE,
     PLAN,
+    RECOUNT,
     WRITTEN,
 )
 from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.machine.time.operand_stream import operand_bytes
+from hlsgen.machine.time.output_queue import OutputQueue
 from hlsgen.machine.time.plan import Plan, Routing, make_plan
 from hlsgen.machine.time.stages import stage_times
 from hlsgen.machine.time.streams import Streams
@@ -110,10 +113,12 @@ class _Model:
         self.routed = 0
         self._open(0)
         self.progress: list[_Progress] = []
-        self.load_free = self.load_done = self.multiply_free = 0
+        self.load_free = self.load_next = self.load_done = self.multiply_free = 0
         self.last_step, self.last_rows = -(1 << 30), 0
         self.setting: tuple[int, ...] = ()
+        self.scale: tuple[int, ...] = ()
         self.issued = self.words = self.addends = self.constants = 0
+        self.output = OutputQueue(self.p)
         self.slots: list[int] = []  # when MULTIPLY had read each job's slot
         ends = accumulate(sum(1 for _ in PRODUCTS[c.product].jobs(c)) for _, c in plan.commands)
         bytes_to = ((index + 1) * COMMAND_BYTES for index, _ in plan.commands)
@@ -215,11 +220,12 @@ class _Model:
         """When the tile's reads began and when it was handed over."""
         mode = LOADS[command.load]
         setting = mode.setting(command, job)
-        start = max(self.load_free, ready, self._wait(command, job))
-        if setting != self.setting or mode.alone:
+        start = max(self.load_free, self.load_next, ready, self._wait(command, job))
+        scale = mode.scale(command, job)
+        if setting != self.setting or mode.alone or scale not in (None, self.scale):
             # another pipeline: the tiles before must be complete
             start = max(start, self.load_done + ACCEPT)
-        self.setting = setting
+        self.setting, self.scale = setting, scale or self.scale
         number = len(self.slots)
         if number >= self.p.tile_slots:
             start = max(start, self.slots[number - self.p.tile_slots] + ACCEPT)
@@ -228,7 +234,7 @@ class _Model:
         if time.pixels:
             came = self.streams.wait("pixels", time.pixels * self.p.columns)
             end = max(end, came + time.after_pixels)
-        self.load_free, self.load_done = end, end + time.there
+        self.load_free, self.load_next, self.load_done = end, start + LOAD_JOBS, end + time.there
         return start, end + time.there
 
     def _wait(self, command: Command, job: Job) -> int:
@@ -251,9 +257,9 @@ class _Model:
         weighted = product.weighs(job)
         if weighted and job.tile == 0:
             self.streams.bus.weights_first(first)
-        groups = self.p.row_groups(rows)
-        addend_bytes = self.p.padded_rows(rows) * self.p.columns * 2
         adds = command.stream_addend or (command.score_addends and job.kind == SCORES)
+        groups, counts = self.p.row_groups(rows), bool(adds) or self._leaves(command)
+        addend_bytes = self.p.padded_rows(rows) * self.p.columns * 2
         for block in range(job.blocks):
             end = start + steps - 1  # the block's last step
             if job.tile == 0:
@@ -261,7 +267,10 @@ class _Model:
             if adds:
                 self.addends += addend_bytes
                 end = max(end, self.streams.wait("addends", self.addends))
-            end = max(end, self.last_step + self.last_rows)
+            end = max(end, self.last_step + max(self.last_rows, RECOUNT if counts else 1))
+            if self._leaves(command):
+                end = max(end, self.output.space())
+                self.output.reserve(end + self.t.drain, groups)
             if adds:
                 self.streams.take("addends", addend_bytes, end + self.t.drain)
             if job.tile == command.tiles - 1:
@@ -276,6 +285,11 @@ class _Model:
         self.multiply_free = start
         self.slots.append(start)
         return first
+
+    def _leaves(self, command: Command) -> bool:
+        """Whether a command's results leave the machine."""
+        stored = self.p.streamed and command.target in (Target.KEYS, Target.VALUES)
+        return command.target is Target.OUTPUT or stored
 
     def _taken(self, product: ProductMode, job: Job, block: int, base: int, constants: int) -> int:
         """When a first tile's block has its weights and its constants; for later tiles both are there."""

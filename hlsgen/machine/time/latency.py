@@ -185,6 +185,12 @@ TILE_COUNT = 1
 """LOAD hands a tile over: to its first step."""
 OPERANDS_THERE = 1
 """MULTIPLY sees keys and values written: to its first step with them."""
+RECOUNT = 2
+"""A block ends: to the end of one that needs addends or room among the results that leave, counted anew."""
+LOAD_JOBS = 3
+"""LOAD starts a tile: to the start of the next one, however few reads the tile has."""
+PATCH_TILE = 1
+"""A tile's last segment is asked for: to the start of the next tile."""
 PATCH_ROW = 1
 """A patch is begun: to its first segment asked for."""
 PATCH_MEASURE = 1

@@ -25,6 +25,7 @@ def stage_times(p: MachineParameters, target: str = "generic") -> StageTimes:
         select=latency.STEP + latency.array(p, style) + latency.SELECT,
         drain=latency.STEP + latency.array(p, style) + latency.SELECT + write,
         patch_measure=latency.PATCH_MEASURE,
+        patch_tile=latency.PATCH_TILE,
         patch_row=latency.PATCH_ROW,
         pixel=latency.PIXEL,
         route=latency.ROUTE,

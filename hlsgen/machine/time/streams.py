@@ -4,16 +4,14 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
-from collections import deque
 
 from hlsgen.machine.format.commands import COMMAND_BYTES
 from hlsgen.machine.format.constants import constant_map, word_bytes
 from hlsgen.machine.format.image import HEADER_BYTES, Image
-from hlsgen.machine.format.parameters import ceil_div
 from hlsgen.machine.time.bus import Bus, Channel, beats_of
+from hlsgen.machine.time.constant_reader import ConstantReader
 from hlsgen.machine.time.depths import COMMANDS_AHEAD, channel_beats, queue_depth
-from hlsgen.machine.time.latency import BEAT, QUEUE, START, TABLE_ENTRIES, TABLE_WAIT
+from hlsgen.machine.time.latency import BEAT, START
 from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.machine.time.operand_stream import OperandStream, operand_channel
 from hlsgen.machine.time.plan import Plan
@@ -36,10 +34,9 @@ class Streams:
         program = plan.program
         p = self._p = program.parameters
         buffers = channel_beats(p, memory.near)
-        self.offsets, ranges, tables = constant_map(plan.constants, p.columns)
-        passing = tuple((begin / p.bus_bytes, end / p.bus_bytes) for begin, end in ranges)
-        self.tables = deque(tables)
-        self._written: list[tuple[int, int]] = []
+        words = constant_map(plan.constants, p.columns)
+        self.offsets = words.offsets
+        passing = tuple((begin / p.bus_bytes, end / p.bus_bytes) for begin, end in words.passing)
 
         def channel(name: str, ring: int, ranges: tuple[tuple[float, float], ...] = ()) -> Channel:
             offset, size = sections[name]
@@ -60,7 +57,6 @@ class Streams:
         }
         if p.streamed:
             found["operands"] = operand_channel(program, buffers["operands"])
-        found["constants"].held = [table.at / p.bus_bytes for table in tables]
         channels = {name: found[name] for name in buffers if name in found}  # in the order of their turns
         if p.planned:
             channels["weights"].gates, channels["constants"].gates = [], []
@@ -68,23 +64,21 @@ class Streams:
         self.bus = Bus(channels, p.bus_bytes, memory.latency, memory.cycles_per_beat, start, memory.near)
         self.taken = dict.fromkeys(channels, 0)
         self.operands = OperandStream(p, self.bus, BEAT)
+        self._reader = ConstantReader(words, word_bytes(p.columns), p.constant_words, self.bus, p.bus_bytes)
 
     def wait(self, name: str, size: int) -> int:
         """When `size` bytes in all of a stream are words in the machine."""
-        came = math.ceil(self.bus.arrival(name, beats_of(size, self._p.bus_bytes))) + BEAT
-        if name == "constants" and (before := bisect_left(self._written, (size, 0))):
-            came = max(came, self._written[before - 1][1])
-        return came
+        if name == "constants":
+            return self._reader.there(size)
+        return math.ceil(self.bus.arrival(name, beats_of(size, self._p.bus_bytes))) + BEAT
 
     def drained(self, command: int, time: int) -> None:
         """A command has drained: the tables that waited for it are written."""
-        while self.tables and self.tables[0].after <= command:
-            table = self.tables.popleft()
-            self.bus.channels["constants"].let.append(time + TABLE_WAIT)
-            end = time + TABLE_WAIT + ceil_div(table.entries, TABLE_ENTRIES) + QUEUE
-            self._written.append((table.at + 1, end))
+        self._reader.drained(command, time)
 
     def take(self, name: str, size: int, time: int) -> None:
         """The machine lets go of `size` more bytes of a stream at `time`."""
         self.taken[name] += size
+        if name == "constants":
+            self._reader.take(time)
         self.bus.channels[name].free(time, self.taken[name] / self._p.bus_bytes)

@@ -28,7 +28,7 @@ class MatmulRule(Rule[Matmul]):
         low, high = result_range(site.kind, site.config)
         return IntegerMatmul(
             heads=op.heads, transposed=op.transposed, multiplier=multiplier, shift=shift,
-            low=low, high=high, scale=site.scale,
+            low=low, high=high, scale=site.scale, shared=op.shared,
         )  # fmt: skip
 
     def floor(self, op: Matmul, site: Site) -> float:

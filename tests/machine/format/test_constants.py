@@ -100,7 +100,7 @@ def test_the_cycle_model_finds_the_items(columns: int) -> None:
     assert offsets == [word, end + word]
     words = [(0, word), (word, 2 * word), (6 * word, 7 * word)]  # a header, two words of high bytes
     assert passing == [*words, (8 * word, end), (end, end + word), (end + word, end + 2 * word)]
-    assert tables == []
+    assert tables == [(8 * word, 256, NO_COMMAND)]
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
@@ -110,7 +110,8 @@ def test_a_table_waits_for_the_last_user_of_its_bank(columns: int) -> None:
         stream.table(Item.ACTIVATION_TABLE, np.arange(256) ^ user, user)
     first, second = len(stream.pack()) // 3, 2 * len(stream.pack()) // 3
     assert first * 3 == len(stream.pack())
-    assert constant_map(stream.pack(), columns).tables == [(second, 256, 3)]
+    begins = ((0, NO_COMMAND), (first, NO_COMMAND), (second, 3))
+    assert constant_map(stream.pack(), columns).tables == [(at, 256, after) for at, after in begins]
 
 
 def test_a_table_is_padded_to_whole_words() -> None:
