@@ -12,15 +12,14 @@ import numpy as np
 
 from hlsgen.errors import UsageError
 from hlsgen.ir import Graph, Node
-from hlsgen.lower.align import align
 from hlsgen.lower.allocate import Request, allocate, memory_words
 from hlsgen.lower.commands import CommandBuilder
-from hlsgen.lower.expand import expand, needs_width
 from hlsgen.lower.image import input_layout, uses_image
 from hlsgen.lower.interleave import interleave
 from hlsgen.lower.layout import Layout
+from hlsgen.lower.legalise.expand import needs_width
 from hlsgen.lower.limits import check_holds, check_limits
-from hlsgen.lower.order import order
+from hlsgen.lower.passes import run
 from hlsgen.lower.shape import Shape, is_diagonal, linear_shape, mixed_shape, source_layout
 from hlsgen.lower.size import (
     ArrayShape,
@@ -29,7 +28,6 @@ from hlsgen.lower.size import (
     step_needs,
 )
 from hlsgen.lower.step import AttentionStep, LinearStep, Step
-from hlsgen.lower.steps import Matcher
 from hlsgen.machine.format.commands import Target
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
@@ -107,8 +105,7 @@ def prepare(graph: Graph, row_width: int = 1) -> Prepared:
     """The steps of a graph on any array; raises `UnsupportedModel` with every node that no step covers."""
     if not graph.input_type.is_integer:
         raise UsageError("lower: the graph must be quantized first")
-    source, graph = graph, expand(align(graph, row_width), row_width)
-    steps = order(Matcher(graph).steps())
+    source, (graph, steps) = graph, run(graph, row_width)
     return Prepared(source, graph, steps, accumulator_bits(steps, graph))
 
 

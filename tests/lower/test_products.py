@@ -12,7 +12,7 @@ from support.token_graphs import KINDS, integers
 from hlsgen.errors import DoesNotFit, UnsupportedModel
 from hlsgen.ir import Graph, GraphBuilder, TensorType, evaluate
 from hlsgen.lower import lower
-from hlsgen.lower.expand import MOST_ROWS, expand, part_rows
+from hlsgen.lower.legalise.expand import MOST_ROWS, expand, part_rows
 from hlsgen.lower.interleave import ADDEND_DISTANCE
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.commands import Depends, Product, Target

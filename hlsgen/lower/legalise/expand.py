@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from hlsgen.ir import Graph, GraphBuilder, Node
-from hlsgen.lower.align import needs_rows
+from hlsgen.lower.legalise.align import needs_rows
 from hlsgen.ops import (
     IntegerAdd,
     IntegerAddConstant,
