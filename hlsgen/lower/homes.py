@@ -7,9 +7,10 @@ import dataclasses
 from collections.abc import Iterator
 
 from hlsgen.ir import Graph
-from hlsgen.lower.step import AttentionStep, Home, LinearStep, Rows, Step
+from hlsgen.lower.operands import operand_home
+from hlsgen.lower.step import AttentionStep, Home, LinearStep, Step
 from hlsgen.machine.format.commands import Drain, Load, Target
-from hlsgen.ops import IntegerConstant, IntegerMixedScores, IntegerScores
+from hlsgen.ops import IntegerConstant
 
 ROWS, STREAM = Home(Target.FEATURES), Home(Target.RESIDUAL)
 """Operand rows, which a product with weights reads however they lie; rows of the residual stream."""
@@ -19,7 +20,7 @@ def homes(steps: list[Step], graph: Graph) -> list[Step]:
     """Give every result the home that all of its readers can read; `verify` says where there is none."""
     wanted: dict[str, set[Home]] = {}
     for step in steps:
-        for name, home in wants(step):
+        for name, home in wants(step, graph):
             wanted.setdefault(name, set()).add(home)
     return [
         dataclasses.replace(step, home=_home(step, graph, wanted.get(step.result, set())))
@@ -29,41 +30,23 @@ def homes(steps: list[Step], graph: Graph) -> list[Step]:
     ]
 
 
-def wants(step: Step) -> Iterator[tuple[str, Home]]:
+def wants(step: Step, graph: Graph) -> Iterator[tuple[str, Home]]:
     """The tensors that a step reads from a memory, and the home that it wants of each."""
     if isinstance(step, AttentionStep):
-        yield from _attention_wants(step)
+        for node in (step.scores, step.context):
+            for index, name in enumerate(node.inputs):
+                home = operand_home(node, index, graph)
+                yield from [(name, home)] if home else []
         return
-    rows, factors = step.rows, step.factors
+    rows, linear = step.rows, step.linear
     if rows.region and rows.load is not Load.PATCHES:
-        yield rows.tensor, _rows_home(rows, step)
+        first = rows.norm or linear
+        home = operand_home(first, 0, graph) if not rows.pool else None
+        yield rows.tensor, home or (ROWS if rows.load is Load.ROWS else STREAM)
     if step.addend:
         yield step.addend, STREAM
-    if factors:
-        memory = Target.KEYS if factors.keys else Target.VALUES
-        yield factors.tensor, Home(memory, factors.heads, padded=factors.keys)
-
-
-def _rows_home(rows: Rows, step: LinearStep) -> Home:
-    """Where a product's operand rows come from."""
     if step.factors:
-        return Home(Target.FEATURES, step.factors.left_heads)
-    if rows.load is not Load.ROWS:
-        heads = getattr(rows.norm.op, "heads", 1) if rows.norm else 1
-        return Home(Target.RESIDUAL, heads, padded=False) if heads > 1 else STREAM
-    return Home(Target.FEATURES, step.groups) if step.groups > 1 else ROWS
-
-
-def _attention_wants(step: AttentionStep) -> Iterator[tuple[str, Home]]:
-    """Queries and keys by head, or maps side by side; values, whose heads may serve several."""
-    heads = step.scores.type.shape[0]
-    match step.scores.op:
-        case IntegerScores():
-            yield step.scores.inputs[0], Home(Target.FEATURES, heads)
-            yield step.scores.inputs[1], Home(Target.KEYS, heads)
-        case IntegerMixedScores(weight=weight):
-            yield step.scores.inputs[0], Home(Target.FEATURES, weight.shape[1], padded=False)
-    yield step.values, Home(Target.VALUES, heads // (step.shared + 1))
+        yield step.factors.tensor, operand_home(linear, 1, graph) or ROWS
 
 
 def accepts(want: Home, home: Home) -> bool:

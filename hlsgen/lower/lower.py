@@ -28,6 +28,7 @@ from hlsgen.lower.size import (
     step_needs,
 )
 from hlsgen.lower.step import AttentionStep, LinearStep, Step
+from hlsgen.lower.verify import verify_order
 from hlsgen.machine.format.commands import Target
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
@@ -75,6 +76,7 @@ class Prepared:
         own = self.at(array.row_width)
         array = inside(own.steps, array)
         graph, steps = own.graph, outputs_last(interleave(own.steps, array), array)
+        verify_order(steps, graph, "interleave")
         layouts = tensor_layouts(steps, graph, array)
         regions = place(steps, layouts, array.row_width)
         parameters = size_machine(steps, graph, array, layouts, regions, own.accumulator)
@@ -105,8 +107,9 @@ def prepare(graph: Graph, row_width: int = 1) -> Prepared:
     """The steps of a graph on any array; raises `UnsupportedModel` with every node that no step covers."""
     if not graph.input_type.is_integer:
         raise UsageError("lower: the graph must be quantized first")
-    source, (graph, steps) = graph, run(graph, row_width)
-    return Prepared(source, graph, steps, accumulator_bits(steps, graph))
+    state = run(graph, row_width)
+    steps = list(state.steps)
+    return Prepared(graph, state.graph, steps, accumulator_bits(steps, state.graph))
 
 
 def lower(

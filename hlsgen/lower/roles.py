@@ -2,8 +2,9 @@
 """The roles of integer ops: what a command is made of. The only list of what fuses with what.
 
 A command is a product. On the way in it takes access and load ops along: each command that reads them does
-their work again, at no cost. On the way out it takes drain ops along. Two products are a pair where the second
-one reads the first one's scores. An op that has no product to go with gets one: `legalise` puts a copy there.
+their work again, at no cost. On the way out it takes drain ops along. Two products are a pair where the
+second one reads the first one's scores. An op without a product to go with gets one: `forms` puts a copy
+there.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def expert_steps(
     """The steps of a routing; raises `UnsupportedModel` for what is no mixture of experts."""
     up, table, down, combine = mixture(route, graph)
     # A task that leaves before these experts has a router that nobody needs.
-    routers = [nodes[name] for name in routers_of(route, nodes) if is_needed(name)]
+    routers = [nodes[name] for name in dict.fromkeys(routers_of(route, nodes)) if is_needed(name)]
     shared = tuple(node for node in graph if node.name in (route.inputs[0], route.name))
     inner = (*way_in(up, nodes), up, table, down, combine)
     steps = [
@@ -58,7 +58,9 @@ def mixture(route: Node, graph: Graph) -> tuple[Node, Node, Node, Node]:
     tables = [node for layer in layers[:1] for node in graph.users(layer.name)]
     parts = [*layers[:1], *tables, *layers[1:], *combine]
     wanted = (IntegerExpertLinear, IntegerTable, IntegerExpertLinear, IntegerCombine)
-    fits = len(parts) == 4 and all(isinstance(node.op, kind) for node, kind in zip(parts, wanted, strict=True))
+    fits = len(parts) == 4 and all(
+        isinstance(node.op, kind) for node, kind in zip(parts, wanted, strict=True)
+    )
     inside = [node for node in parts[:3] if node.name in graph.outputs or len(graph.users(node.name)) != 1]
     if not fits or inside or parts[2].inputs[0] != parts[1].name or parts[3].inputs[1] != parts[2].name:
         raise UnsupportedModel(

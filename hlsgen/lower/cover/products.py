@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hlsgen.ir import Graph, Node
+from hlsgen.lower.operands import left_heads
 from hlsgen.lower.refuse import must_be
 from hlsgen.lower.step import Factors, LinearStep, Rows
 from hlsgen.machine.format.commands import Drain, Load
@@ -18,16 +19,13 @@ from hlsgen.ops import (
     IntegerLinear,
     IntegerMatmul,
 )
-from hlsgen.ops.matmul import product_shape
 
 
 def factors_of(node: Node, graph: Graph) -> Factors:
     """What a product of two tensors multiplies its rows by."""
     match node.op:
-        case IntegerMatmul(heads=heads, transposed=transposed) as op:
-            a, b = (graph.type_of(name) for name in node.inputs)
-            *_, inner = product_shape(heads, transposed, a, b)
-            left = heads if a.shape[1] == op.heads * inner else 1
+        case IntegerMatmul(heads=heads, transposed=transposed):
+            left = left_heads(node, graph)
             return Factors(tensor=node.inputs[1], keys=transposed, heads=heads, left_heads=left)
         case _:
             raise must_be(node, "a product of two tensors")

@@ -26,26 +26,21 @@ def way_in(node: Node, nodes: Mapping[str, Node]) -> tuple[Node, ...]:
 def rows_of(node: Node, nodes: Mapping[str, Node]) -> Rows:
     """How the machine makes the operand rows of a product."""
     steps, first = way_in(node, nodes), 0
-    found: dict[str, Node] = {}
+    patches = pool = norm = None
     for each in steps:
         match each.op:
             case Patches():
-                found["patches"] = each
+                patches = each
             case Select(start=start):
                 first += start
             case IntegerMean():
-                found["pool"] = each
+                pool = each
             case IntegerNorm():
-                found["norm"] = each
+                norm = each
     tensor = steps[0].inputs[0] if steps else node.inputs[0]
-    load = {
-        (False, False): Load.ROWS,
-        (True, False): Load.LAYER_NORM,
-        (False, True): Load.POOL,
-        (True, True): Load.POOL_NORM,
-    }["norm" in found, "pool" in found]
-    load = Load.PATCHES if "patches" in found else load
-    return Rows(load=load, tensor=tensor, first=first, **found)
+    load = Load.POOL_NORM if norm and pool else Load.LAYER_NORM if norm else Load.POOL if pool else Load.ROWS
+    load = Load.PATCHES if patches else load
+    return Rows(load=load, tensor=tensor, first=first, norm=norm, pool=pool, patches=patches)
 
 
 def selected(name: str, nodes: Mapping[str, Node]) -> tuple[str, int, tuple[Node, ...]]:

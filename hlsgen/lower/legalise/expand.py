@@ -1,25 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Moves that are products: an integer Graph -> an equal one that a matcher can cover.
+"""Nodes that become others, whoever reads them: an integer Graph -> an equal one of ops that commands have.
 
-The product of an identity's rows with keys is their transpose, exactly.
+The product of an identity's rows with keys is their transpose, exactly. Rows are selected before what LOAD
+makes of them. A mean that saturates elsewhere than LOAD does goes through a layer that does.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
-from hlsgen.ir import Graph, GraphBuilder, Node
+from hlsgen.ir import Graph, GraphBuilder, Node, Op
 from hlsgen.lower.legalise.align import needs_rows
+from hlsgen.lower.legalise.exact import dense, identity, is_narrow
+from hlsgen.lower.roles import LOADS, takes
 from hlsgen.ops import (
     IntegerAdd,
     IntegerAddConstant,
     IntegerConstant,
+    IntegerGroupedLinear,
     IntegerMatmul,
+    IntegerMean,
+    Patches,
+    Select,
     Transpose,
 )
 from hlsgen.ops.constant import digits
 from hlsgen.ops.linear import Weighted
 from hlsgen.ops.matmul import mover
+from hlsgen.ops.norm import IntegerNorm
 
 MOST_ROWS = 64
 """Rows of an identity, where a transpose can be cut: more would take memory and no less time."""
@@ -39,14 +50,15 @@ def expand(graph: Graph, row_width: int = 1) -> Graph:
 
     What is transposed in parts takes whole groups of `row_width` rows. A product that is added to itself is
     repeated: one result is stored, the other one is added as it leaves the array. A constant that some tasks
-    add is a product: the addend stream is read from end to end, whatever the task.
+    add is a product: the addend stream is read from end to end, whatever the task. So is one that is added to
+    a sum: DRAIN adds one thing to a product.
     """
     expander = _Expander(graph, row_width)
     if not any(map(expander.changes, graph)):
         return graph
     for node in graph:
         expander.add(node)
-    return expander.builder.finish(*graph.outputs, names=graph.names)
+    return expander.builder.finish(*graph.outputs, names=graph.names, views=graph.views)
 
 
 def _is_double(node: Node, graph: Graph) -> bool:
@@ -64,25 +76,75 @@ class _Expander:
         self.identities: dict[int, str] = {}
         needed = [{node.name for node in graph.for_task(task)} for task in range(graph.tasks)]
         self.always = set.intersection(*needed)
+        self.nodes = {node.name: node for node in graph}
+        """The last node of each name: the given one until it becomes another."""
 
     def changes(self, node: Node) -> bool:
         """Whether the node becomes others."""
-        added = isinstance(node.op, IntegerAddConstant) and node.name not in self.always
-        return added or isinstance(node.op, Transpose) or _is_double(node, self.graph)
+        match node.op:
+            case IntegerAddConstant():
+                return node.name not in self.always or not self._drained(node)
+            case IntegerMean(low=low, high=high):
+                return is_narrow(node.type) and (low, high) != (-128, 127)
+            case IntegerGroupedLinear(groups=groups):
+                return groups > 1 and not is_narrow(node.type)
+            case Select():
+                return isinstance(self._source(node), (*LOADS, Patches))
+            case op:
+                return isinstance(op, Transpose) or _is_double(node, self.graph)
+
+    def _source(self, node: Node) -> Op | None:
+        """The op that makes the first input."""
+        return self.nodes[node.inputs[0]].op if node.inputs[0] in self.nodes else None
+
+    def _drained(self, node: Node) -> bool:
+        """Whether the node's input can leave the array as it is added to, if need be as a copy."""
+        source = self._source(node)
+        return is_narrow(self.graph.type_of(node.inputs[0])) or (
+            source is not None and takes(source, node.op)
+        )
 
     def add(self, node: Node) -> None:
-        if isinstance(node.op, Transpose):
-            self._transpose(node, node.op)
-        elif _is_double(node, self.graph):
-            maker = self.graph.node(node.inputs[0])
-            again = self.builder.add(
-                self._unused(f"{maker.name}_again"), maker.op, maker.inputs, maker.source
-            )
-            self.builder.add(node.name, node.op, [maker.name, again], node.source)
-        elif isinstance(node.op, IntegerAddConstant) and self.changes(node):
-            self._constant(node, node.op)
-        else:
-            self.builder.add(node.name, node.op, node.inputs, node.source)
+        """Add what the node becomes."""
+        if not self.changes(node):
+            self._add(node.name, node.op, node.inputs, node)
+            return
+        match node.op:
+            case Transpose() as op:
+                self._transpose(node, op)
+            case IntegerAddConstant() as op:
+                self._constant(node, op)
+            case IntegerMean() as op:
+                mean = self._add(
+                    self._unused(f"{node.name}_mean"), replace(op, low=-128, high=127), node.inputs, node
+                )
+                self._add(node.name, identity(node.type), [mean], node)
+            case IntegerGroupedLinear() as op:
+                self._add(node.name, dense(op), node.inputs, node)
+            case Select() as op:
+                self._selection(node, op)
+            case _:
+                maker = self.graph.node(node.inputs[0])
+                again = self._add(self._unused(f"{maker.name}_again"), maker.op, maker.inputs, maker)
+                self._add(node.name, node.op, [maker.name, again], node)
+
+    def _add(self, name: str, op: Op, inputs: Sequence[str], node: Node) -> str:
+        name = self.builder.add(name, op, inputs, node.source)
+        self.nodes[name] = replace(node, name=name, op=op, inputs=tuple(inputs))
+        return name
+
+    def _selection(self, node: Node, op: Select) -> None:
+        """Rows of what LOAD makes: of a norm before it, of a mean all, of patches from a copy."""
+        load = self.nodes[node.inputs[0]]
+        match load.op:
+            case IntegerNorm() if node.type.shape != load.type.shape:
+                rows = self._add(self._unused(f"{node.name}_rows"), op, load.inputs, node)
+                self._add(node.name, load.op, [rows], node)
+            case IntegerNorm() | IntegerMean():
+                self._add(node.name, load.op, load.inputs, node)
+            case _:
+                copy = self._add(self._unused(f"{load.name}_copy"), identity(load.type), [load.name], node)
+                self._add(node.name, op, [copy], node)
 
     def _constant(self, node: Node, op: IntegerAddConstant) -> None:
         """The constant as a product of rows that are there for every task, and an addition."""
