@@ -81,7 +81,9 @@ class _Composer:
 
     def narrow(self, x: str) -> str:
         """The tensor, or if it has 16 bits any that has 8."""
-        return x if self.within(x, NARROW) else self.draw.pick(*(n for n in self.rows if self.within(n, NARROW)))
+        return (
+            x if self.within(x, NARROW) else self.draw.pick(*(n for n in self.rows if self.within(n, NARROW)))
+        )
 
     def factors(self, rows: int | None = None, width: int | None = None) -> list[str]:
         """Tensors that can be keys or values."""
@@ -117,7 +119,10 @@ class _Composer:
 
     def linear(self, x: str) -> None:
         x = self.narrow(x)
-        size, span = self.draw.pick(1, 4, 4, 6, 6, self.shape(x)[1]), self.draw.pick(NARROW, FACTOR, FACTOR, WIDE)
+        size, span = (
+            self.draw.pick(1, 4, 4, 6, 6, self.shape(x)[1]),
+            self.draw.pick(NARROW, FACTOR, FACTOR, WIDE),
+        )
         span = self.draw.pick(span, span, (-9, 40))
         fields = self.weighted(size, self.shape(x)[1], span)
         self.new("linear", IntegerLinear(**fields), x, product=True)  # type: ignore[arg-type]
@@ -144,7 +149,9 @@ class _Composer:
 
     def wide_mean(self, x: str) -> None:
         """Norms alone read it."""
-        mean = self.graph.add("pool", IntegerMean(shift=self.draw.integer(0, 2), low=WIDE[0], high=WIDE[1]), [x])
+        mean = self.graph.add(
+            "pool", IntegerMean(shift=self.draw.integer(0, 2), low=WIDE[0], high=WIDE[1]), [x]
+        )
         self.new("pooled", IntegerLayerNorm(epsilon=9, gain=1 << 14, gain_shift=9), mean)
 
     def select(self, x: str) -> None:
@@ -178,7 +185,9 @@ class _Composer:
         values = self.factors(rows=self.shape(key)[0])
         value = self.draw.pick(*values)
         heads = self.heads(self.shape(x)[1], self.shape(value)[1])
-        op = IntegerScores(heads=heads, multiplier=1 << 14, shift=self.draw.integer(18, 22), width=LOGIT_BITS, scale=1.0)
+        op = IntegerScores(
+            heads=heads, multiplier=1 << 14, shift=self.draw.integer(18, 22), width=LOGIT_BITS, scale=1.0
+        )
         self.context(self.graph.add("scores", op, [x, key]), value)
 
     def context(self, scores: str, value: str) -> None:
@@ -216,12 +225,18 @@ class _Composer:
         shared = self.draw.integer(0, 1)
         heads = self.heads(self.shape(value)[1]) * (shared + 1)
         op = IntegerMixedScores(
-            weight=self.draw.array(-127, 127, (heads, maps)), multiplier=1 << 14, shift=20, width=LOGIT_BITS, scale=1.0
+            weight=self.draw.array(-127, 127, (heads, maps)),
+            multiplier=1 << 14,
+            shift=20,
+            width=LOGIT_BITS,
+            scale=1.0,
         )
         scores = self.graph.add("mixed", op, [x])
         table = numerics.exp_table(0.05, LOGIT_BITS)
         weights = self.graph.add("exp", IntegerExp(table=table), [scores])
-        self.new("context", IntegerContext(multiplier=1 << 14, shift=14, scale=1.0, shared=shared), weights, value)
+        self.new(
+            "context", IntegerContext(multiplier=1 << 14, shift=14, scale=1.0, shared=shared), weights, value
+        )
 
     def product(self, x: str) -> None:
         x = self.narrow(x)

@@ -225,13 +225,15 @@ def tensor_layouts(steps: list[Step], graph: Graph, array: ArrayShape) -> dict[s
 def _share_strides(steps: list[Step], layouts: dict[str, Layout]) -> None:
     """Give tensors whose rows a command finds at the same distance one stride: the longest.
 
-    These are what DRAIN adds and its result; and what experts gather and what they add to, since a queue
-    holds the distance of a token's row from the first one.
+    These are what DRAIN adds and its result; and what a router reads, what experts gather and what they add
+    to, since a queue holds the distance of a token's row from the first one.
     """
     plain = [step for step in steps if isinstance(step, LinearStep)]
-    gathered = {step.route.name: step.rows.region for step in plain if step.route and step.rows.norm}
+    routed = [(step, step.route.name) for step in plain if step.route]
+    gathered = {route: step.rows.region for step, route in routed if step.expert and not step.combine}
     pairs = [(step.addend, step.region) for step in plain if step.addend and step.addend in layouts]
-    pairs += [(gathered[step.route.name], step.region) for step in plain if step.combine and step.route]
+    pairs += [(gathered[route], step.region) for step, route in routed if step.combine]
+    pairs += [(gathered[route], step.rows.region) for step, route in routed if not step.expert]
     changes = True
     while changes:
         changes = False

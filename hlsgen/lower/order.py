@@ -100,12 +100,15 @@ def _operands_last(steps: list[Step]) -> list[Step]:
     for step in steps:
         made = {other.result: other for other in result}
         for name in _operands(step, made):
-            place = result.index(step)
-            between = result[result.index(made[name]) + 1 : place]
-            if not any(name in sources(other) for other in between):
-                result.remove(made[name])
-                result.insert(result.index(step), made[name])
+            maker, reader = (_place(each, result) for each in (made[name], step))
+            if not any(name in sources(other) for other in result[maker + 1 : reader]):
+                result.insert(reader - 1, result.pop(maker))
     return result
+
+
+def _place(step: Step, steps: list[Step]) -> int:
+    """The step's own number: steps of experts may be equal."""
+    return next(number for number, each in enumerate(steps) if each is step)
 
 
 def _operands(step: Step, made: Iterable[str]) -> list[str]:

@@ -35,11 +35,11 @@ class State:
 
 
 class Pass(NamedTuple):
-    """A pass: its name, what it does, the rule of `verify` that holds behind it; None: the Graph's own."""
+    """A pass: its name, what it does, and the rules of steps that it may break, see `verify`."""
 
     name: str
     run: Callable[[State], State]
-    rule: Rule | None = None
+    rules: tuple[Rule, ...] = ()
 
 
 def _steps(state: State, steps: list[Step]) -> State:
@@ -50,9 +50,9 @@ PASSES = (
     Pass("align", lambda state: replace(state, graph=align(state.graph, state.row_width))),
     Pass("expand", lambda state: replace(state, graph=expand(state.graph, state.row_width))),
     Pass("forms", lambda state: replace(state, graph=forms(state.graph))),
-    Pass("cover", lambda state: _steps(state, cover(state.graph)), Rule.COVERED),
-    Pass("homes", lambda state: _steps(state, homes(list(state.steps), state.graph)), Rule.HOUSED),
-    Pass("order", lambda state: _steps(state, order(list(state.steps), state.graph.tasks)), Rule.ORDERED),
+    Pass("cover", lambda state: _steps(state, cover(state.graph)), (Rule.COVERED,)),
+    Pass("homes", lambda state: _steps(state, homes(list(state.steps), state.graph)), (Rule.HOUSED,)),
+    Pass("order", lambda state: _steps(state, order(list(state.steps), state.graph.tasks)), tuple(Rule)),
 )
 
 
@@ -64,8 +64,7 @@ def run(graph: Graph, row_width: int = 1, watch: Callable[[str, State], None] | 
     state = State(graph, row_width)
     for each in PASSES:
         state = each.run(state)
-        if each.rule is not None:
-            verify(state.steps, state.graph, each.rule, each.name)
+        verify(state.steps, state.graph, each.rules, each.name)
         if watch:
             watch(each.name, state)
     return state

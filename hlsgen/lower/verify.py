@@ -2,38 +2,34 @@
 """What holds between passes. A step that breaks a rule is a fault of ours, never of the model.
 
 Graphs have their own rules: `GraphBuilder` proves every type, `Graph.verify` the rest, wherever a pass makes
-one. Here are those of steps. Each rule holds from the pass that makes it true to the end.
+one. Here are those of steps.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from enum import IntEnum
+from enum import Enum
 
 from hlsgen.errors import Problem, TypeMismatch
 from hlsgen.ir import Graph
 from hlsgen.lower.homes import accepts, wants
 from hlsgen.lower.order import sources
-from hlsgen.lower.step import Home, LinearStep, Step
+from hlsgen.lower.step import LinearStep, Step
 from hlsgen.machine.format.commands import Drain, Target
 
 
-class Rule(IntEnum):
-    """What a pass makes true; what the passes before it made true still is."""
+class Rule(Enum):
+    """What a pass makes true, and no later pass may undo."""
 
-    COVERED = 1
-    """Each node has a command, each tensor one maker, and a command reads what commands give."""
-    HOUSED = 2
-    """Each tensor lies where DRAIN can write it and where all of its readers can read it."""
-    ORDERED = 3
-    """Each tensor is made before it is read, and keys and values still lie there then."""
+    COVERED = "each node has a command, each tensor one maker, and a command reads what commands give"
+    HOUSED = "each tensor lies where DRAIN can write it and where all of its readers can read it"
+    ORDERED = "each tensor is made before it is read, and keys and values still lie there then"
 
 
-def verify(steps: Sequence[Step], graph: Graph, rule: Rule, after: str) -> None:
-    """Raise `TypeMismatch` with everything that breaks the rules up to `rule`; `after`: the last pass."""
-    rules = (_covered, _housed, _ordered)[:rule]
-    _raise([text for each in rules for text in each(steps, graph)], after)
+def verify(steps: Sequence[Step], graph: Graph, rules: Sequence[Rule], after: str) -> None:
+    """Raise `TypeMismatch` with everything that breaks one of the rules; `after`: the last pass."""
+    _raise([text for rule in rules for text in _CHECKS[rule](steps, graph)], after)
 
 
 def verify_order(steps: Sequence[Step], graph: Graph, after: str) -> None:
@@ -133,3 +129,6 @@ def _ordered(steps: Sequence[Step], graph: Graph) -> Iterator[str]:
                 yield f"%{step.result} finds %{lies.get(want.target)} in place of %{name}"
         if isinstance(step, LinearStep) and step.target in (Target.KEYS, Target.VALUES):
             lies[step.target] = step.result
+
+
+_CHECKS = {Rule.COVERED: _covered, Rule.HOUSED: _housed, Rule.ORDERED: _ordered}

@@ -56,11 +56,9 @@ class _Memory:
         self._places: dict[Target, str] = {}
 
     def store(self, step: Step, value: np.ndarray) -> None:
-        target = step.target if isinstance(step, LinearStep) and self.apart else None
-        if target in APART and target in self._places:
-            del self.tensors[self._places[target]]
-        if target in APART:
-            self._places[target] = step.result
+        if self.apart and isinstance(step, LinearStep) and step.target in APART:
+            self.tensors.pop(self._places.get(step.target, ""), None)
+            self._places[step.target] = step.result
         self.tensors[step.result] = value
 
 

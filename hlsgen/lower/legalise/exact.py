@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Layers that change no integer."""
+"""Layers and norms that change no integer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 
 from hlsgen import numerics
 from hlsgen.ir import TensorType
-from hlsgen.ops import IntegerGroupedLinear, IntegerLinear
+from hlsgen.ops import IntegerGroupedLinear, IntegerLinear, IntegerRMSNorm
+from hlsgen.ops.cast import ROOT_BITS
 
 
 def is_narrow(kind: TensorType) -> bool:
@@ -42,3 +43,14 @@ def dense(op: IntegerGroupedLinear) -> IntegerLinear:
         weight=weight.reshape(op.groups * outputs, -1), bias=op.bias, multiplier=op.multiplier,
         shift=op.shift, low=op.low, high=op.high, scale=op.scale,
     )  # fmt: skip
+
+
+def unit_norm(width: int) -> IntegerRMSNorm:
+    """The norm that gives rows of 8 bits in the residual memory as they are.
+
+    Its epsilon is so much more than any such row that all rows are divided by one number, to within 2**-8:
+    see `IntegerCast`.
+    """
+    root = min(ROOT_BITS, width.bit_length() - 1 + numerics.MULTIPLIER_BITS - 1)
+    gain, shift = numerics.dyadic(2.0**root / width)
+    return IntegerRMSNorm(epsilon=1 << (2 * root), gain=gain, gain_shift=shift)

@@ -14,21 +14,21 @@ import numpy as np
 
 from hlsgen.ir import Graph, GraphBuilder, Node, Op
 from hlsgen.lower.legalise.align import needs_rows
-from hlsgen.lower.legalise.exact import dense, identity, is_narrow
+from hlsgen.lower.legalise.exact import dense, identity, is_narrow, unit_norm
 from hlsgen.lower.roles import LOADS, takes
 from hlsgen.ops import (
     IntegerAdd,
     IntegerAddConstant,
     IntegerConstant,
+    IntegerExpertLinear,
     IntegerGroupedLinear,
-    IntegerMatmul,
     IntegerMean,
+    IntegerTable,
     Patches,
     Select,
     Transpose,
 )
 from hlsgen.ops.constant import digits
-from hlsgen.ops.linear import Weighted
 from hlsgen.ops.matmul import mover
 from hlsgen.ops.norm import IntegerNorm
 
@@ -48,10 +48,9 @@ def needs_width(graph: Graph, row_width: int) -> bool:
 def expand(graph: Graph, row_width: int = 1) -> Graph:
     """The same tensors under the same names, and the constants that the new products need.
 
-    What is transposed in parts takes whole groups of `row_width` rows. A product that is added to itself is
-    repeated: one result is stored, the other one is added as it leaves the array. A constant that some tasks
-    add is a product: the addend stream is read from end to end, whatever the task. So is one that is added to
-    a sum: DRAIN adds one thing to a product.
+    What is transposed in parts takes whole groups of `row_width` rows. A constant that some tasks add is a
+    product: the addend stream is read from end to end, whatever the task. So is one that is added to a sum:
+    DRAIN adds one thing to a product.
     """
     expander = _Expander(graph, row_width)
     if not any(map(expander.changes, graph)):
@@ -59,13 +58,6 @@ def expand(graph: Graph, row_width: int = 1) -> Graph:
     for node in graph:
         expander.add(node)
     return expander.builder.finish(*graph.outputs, names=graph.names, views=graph.views)
-
-
-def _is_double(node: Node, graph: Graph) -> bool:
-    """Whether the node adds a product's result to itself."""
-    if not isinstance(node.op, IntegerAdd) or node.inputs[0] != node.inputs[1]:
-        return False
-    return isinstance(graph.node(node.inputs[0]).op, Weighted | IntegerMatmul)
 
 
 class _Expander:
@@ -87,11 +79,13 @@ class _Expander:
             case IntegerMean(low=low, high=high):
                 return is_narrow(node.type) and (low, high) != (-128, 127)
             case IntegerGroupedLinear(groups=groups):
-                return groups > 1 and not is_narrow(node.type)
+                return groups == 1 or not is_narrow(node.type)
             case Select():
                 return isinstance(self._source(node), (*LOADS, Patches))
+            case IntegerExpertLinear():
+                return not self._inner(node) and not isinstance(self._source(node), IntegerNorm)
             case op:
-                return isinstance(op, Transpose) or _is_double(node, self.graph)
+                return isinstance(op, Transpose)
 
     def _source(self, node: Node) -> Op | None:
         """The op that makes the first input."""
@@ -103,6 +97,12 @@ class _Expander:
         return is_narrow(self.graph.type_of(node.inputs[0])) or (
             source is not None and takes(source, node.op)
         )
+
+    def _inner(self, node: Node) -> bool:
+        """Whether a layer of experts is their second one."""
+        source = self.nodes.get(node.inputs[0])
+        before = self._source(source) if source and isinstance(source.op, IntegerTable) else None
+        return isinstance(before, IntegerExpertLinear)
 
     def add(self, node: Node) -> None:
         """Add what the node becomes."""
@@ -119,14 +119,14 @@ class _Expander:
                     self._unused(f"{node.name}_mean"), replace(op, low=-128, high=127), node.inputs, node
                 )
                 self._add(node.name, identity(node.type), [mean], node)
+            case IntegerExpertLinear() as op:
+                name, width = f"{node.inputs[0]}_rows", self.builder.type_of(node.inputs[0]).shape[-1]
+                rows = self._add(self._unused(name), unit_norm(width), node.inputs[:1], node)
+                self._add(node.name, op, [rows, *node.inputs[1:]], node)
             case IntegerGroupedLinear() as op:
                 self._add(node.name, dense(op), node.inputs, node)
             case Select() as op:
                 self._selection(node, op)
-            case _:
-                maker = self.graph.node(node.inputs[0])
-                again = self._add(self._unused(f"{maker.name}_again"), maker.op, maker.inputs, maker)
-                self._add(node.name, node.op, [maker.name, again], node)
 
     def _add(self, name: str, op: Op, inputs: Sequence[str], node: Node) -> str:
         name = self.builder.add(name, op, inputs, node.source)

@@ -47,7 +47,8 @@ def forms(graph: Graph) -> Graph:
 
 class _Former:
     def __init__(self, graph: Graph) -> None:
-        self.graph = replace(graph, nodes=live(graph.nodes, graph.outputs))
+        nodes = live(graph.nodes, graph.outputs)
+        self.graph = graph if len(nodes) == len(graph.nodes) else replace(graph, nodes=nodes)
         self.reads = Reads(self.graph)
         self.nodes = self.reads.nodes
         self.builder = GraphBuilder(graph.input, graph.input_type)
@@ -136,6 +137,8 @@ class _Former:
         """Of what commands make: the forms asked for that it has, or one that copies are made of."""
         if isinstance(node.op, IntegerAdd) and self.reads.drained_side(node) is None:
             self._problem(node, "of two sums of 16 bits none leaves the array: one side must be a product")
+        if isinstance(node.op, IntegerMatmul) and split(node.op) > 1 and not is_narrow(node.type):
+            self._problem(node, "a product by head has 8 bits")
         kinds = list(dict.fromkeys(want.stored for want in wants))
         given = [want for want in kinds if self._has(node, want)]
         if len(kinds) == len(given) == 1:

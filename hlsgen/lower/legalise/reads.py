@@ -23,6 +23,7 @@ from hlsgen.ops import (
     IntegerMean,
     IntegerRoute,
     IntegerTable,
+    Patches,
     Select,
 )
 from hlsgen.ops.norm import IntegerNorm
@@ -109,8 +110,8 @@ class Reads:
             case IntegerGroupedLinear(groups=groups) if groups > 1:
                 return Want(Form.PARTED)
             case IntegerLinear() | IntegerGroupedLinear():
-                direct = source is not None and row_of(source.op).over == () and along(node.op, source.op)
-                return PLAIN if direct else ROWS
+                patches = isinstance(source.op, Patches) if source else False
+                return PLAIN if patches and not self._is_router(node) else ROWS
             case IntegerMean():
                 return STORED
             case IntegerNorm():
@@ -122,6 +123,11 @@ class Reads:
             case _:
                 scores = bool(row_of(node.op).over)  # exp of scores, and a context of exp
                 return Want(Form.INSIDE, reader=reader) if scores else PLAIN
+
+    def _is_router(self, node: Node) -> bool:
+        """Whether a routing reads the logits; queues say where rows in a memory begin."""
+        users = self.graph.users(node.name)
+        return any(isinstance(user.op, IntegerRoute | Choose) for user in users)
 
     def drained_side(self, add: Node) -> int | None:
         """The side of an addition that is added as it leaves the array, or that a copy can make so."""
