@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from hlsgen.errors import TypeMismatch
 from hlsgen.ir import Node
 from hlsgen.machine.format.commands import Drain, Load, Target
@@ -180,6 +182,11 @@ class AttentionStep:
     def shared(self) -> int:
         """So many heads more meet the same values as a head."""
         return getattr(self.context.op, "shared", 0)
+
+    @property
+    def addends(self) -> np.ndarray | None:
+        """What is added to the scores, [H, T, S]."""
+        return getattr(self.scores.op, "addends", None)
 
     @property
     def result(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.ir import Graph, Node
+from hlsgen.lower.attention import computed_always
 from hlsgen.lower.cover.experts import expert_steps, routers_of
 from hlsgen.lower.cover.products import constant_step, matmul_step
 from hlsgen.lower.cover.rows import rows_of, selected, way_in
@@ -53,7 +54,8 @@ class _Coverer:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.nodes = {node.name: node for node in graph}
-        self._needed = [{node.name for node in graph.for_task(task)} for task in range(graph.tasks)]
+        always = computed_always(graph)
+        self._needed = [always | {node.name for node in graph.for_task(task)} for task in range(graph.tasks)]
         routes = [node for node in graph if isinstance(node.op, IntegerRoute)]
         self._routers = {name for route in routes for name in routers_of(route, self.nodes)}
 

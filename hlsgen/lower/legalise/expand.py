@@ -14,7 +14,7 @@ import numpy as np
 
 from hlsgen.ir import Graph, GraphBuilder, Node, Op
 from hlsgen.lower.legalise.align import needs_rows
-from hlsgen.lower.legalise.exact import dense, identity, is_narrow, unit_norm
+from hlsgen.ops.exact import dense, identity, is_narrow, unit_norm
 from hlsgen.lower.roles import LOADS, takes
 from hlsgen.ops import (
     IntegerAdd,

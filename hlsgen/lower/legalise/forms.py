@@ -17,7 +17,7 @@ import numpy as np
 
 from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.ir import Graph, GraphBuilder, Node, Op, live
-from hlsgen.lower.legalise.exact import identity, is_narrow
+from hlsgen.ops.exact import identity, is_narrow
 from hlsgen.lower.legalise.reads import OUTPUT, PLAIN, ROWS, STORED, Form, Reads, Want
 from hlsgen.lower.roles import Role, row_of, split, takes
 from hlsgen.lower.step import Home

@@ -182,6 +182,11 @@ class Command:
     tap_jump: int = field(20, 0, "steps from a tap's last one to the next tap's first")
     advance: int = field(16, 0, "steps from a block's first tap to that of the next block of its sweep")
     norm_rms: int = field(1, 0, "`numerics.layer_norm` leaves a row's mean where it is: an RMS norm")
+    score_addends: int = field(
+        1,
+        0,
+        "attention: scores take addends from the addend stream, of the lowest logit e is 0",
+    )
 
     def __post_init__(self) -> None:
         for item in FIELDS:

@@ -253,15 +253,16 @@ class _Model:
             self.streams.bus.weights_first(first)
         groups = self.p.row_groups(rows)
         addend_bytes = self.p.padded_rows(rows) * self.p.columns * 2
+        adds = command.stream_addend or (command.score_addends and job.kind == SCORES)
         for block in range(job.blocks):
             end = start + steps - 1  # the block's last step
             if job.tile == 0:
                 end = max(end, self._taken(product, job, block, base, constants))
-            if command.stream_addend:
+            if adds:
                 self.addends += addend_bytes
                 end = max(end, self.streams.wait("addends", self.addends))
             end = max(end, self.last_step + self.last_rows)
-            if command.stream_addend:
+            if adds:
                 self.streams.take("addends", addend_bytes, end + self.t.drain)
             if job.tile == command.tiles - 1:
                 self._release(product, job, end)
