@@ -14,7 +14,6 @@ import numpy as np
 
 from hlsgen.ir import Graph, GraphBuilder, Node, Op
 from hlsgen.lower.legalise.align import needs_rows
-from hlsgen.ops.exact import dense, identity, is_narrow, unit_norm
 from hlsgen.lower.roles import LOADS, takes
 from hlsgen.ops import (
     IntegerAdd,
@@ -29,6 +28,7 @@ from hlsgen.ops import (
     Transpose,
 )
 from hlsgen.ops.constant import digits
+from hlsgen.ops.exact import dense, identity, is_narrow, unit_norm
 from hlsgen.ops.matmul import mover
 from hlsgen.ops.norm import IntegerNorm
 

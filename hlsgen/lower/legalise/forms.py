@@ -17,7 +17,6 @@ import numpy as np
 
 from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.ir import Graph, GraphBuilder, Node, Op, live
-from hlsgen.ops.exact import identity, is_narrow
 from hlsgen.lower.legalise.reads import OUTPUT, PLAIN, ROWS, STORED, Form, Reads, Want
 from hlsgen.lower.roles import Role, row_of, split, takes
 from hlsgen.lower.step import Home
@@ -34,6 +33,7 @@ from hlsgen.ops import (
     IntegerMean,
     Select,
 )
+from hlsgen.ops.exact import identity, is_narrow
 from hlsgen.ops.norm import IntegerNorm
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import Enum
 
 from hlsgen.ir import Graph, Node, Op
-from hlsgen.ops.exact import is_narrow
 from hlsgen.lower.operands import operand_home
 from hlsgen.lower.roles import along, drained_side, row_of, takes
 from hlsgen.lower.step import Home
@@ -26,6 +25,7 @@ from hlsgen.ops import (
     Patches,
     Select,
 )
+from hlsgen.ops.exact import is_narrow
 from hlsgen.ops.norm import IntegerNorm
 
 
