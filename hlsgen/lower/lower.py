@@ -19,6 +19,7 @@ from hlsgen.lower.interleave import interleave
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.legalise.expand import needs_width
 from hlsgen.lower.limits import check_holds, check_limits
+from hlsgen.lower.moves import moves
 from hlsgen.lower.passes import run
 from hlsgen.lower.shape import Shape, is_diagonal, linear_shape, mixed_shape, source_layout
 from hlsgen.lower.size import (
@@ -147,6 +148,7 @@ def lower(
         views=tuple(view for view in builder.views if view.tensor in shown),
         input=layout,
         outputs=output_layouts(graph, builder.output_sweeps, parameters),
+        moves=moves(sized.steps, graph, prepared.source),
         task_macs=tuple(useful_macs(prepared.source.for_task(task)) for task in range(graph.tasks)),
     )
     image = Image(
