@@ -213,3 +213,22 @@ def test_scores_that_leave() -> None:
     g = start(FACTOR)
     g.add("scores", SCORES, ["x", "x"])
     refused(g, "scores", "it is a part of other commands")
+
+
+def test_two_ways_to_cut_the_image() -> None:
+    g = start(INT8)
+    other = g.add("other", Patches(patch=(1, 4)), ["image"])
+    graph = g.finish("x", g.add("y", linear(4, INT8), [other]), names=["a", "b"])
+    with pytest.raises(UnsupportedModel, match="a model must cut its image in one way, not in 2"):
+        lower(graph, ArrayShape(rows=2, columns=2, depth=2))
+
+
+def test_outputs_that_tasks_share_in_a_ring() -> None:
+    """Two tasks share one and end behind it; of three no order lets all end behind their last output."""
+    g = start(INT8)
+    x, y, z = (g.add(name, linear(4, INT8), ["x"]) for name in "abc")
+    shared = g.finish(x, y, z, x, names=["p", "q"])
+    watched(shared, IMAGE)
+    interpreted(shared, IMAGE, ArrayShape(rows=2, columns=2, depth=2))
+    with pytest.raises(UnsupportedModel, match="share outputs in a ring"):
+        lower(g.finish(x, y, y, z, z, x, names=["p", "q"]), ArrayShape(rows=2, columns=2, depth=2))
