@@ -196,7 +196,7 @@ class CommandBuilder:
         if step.rows.patches is not None:
             return self._patch_fields(step, step.rows.patches) | self._after_addend(step, {})
         if not step.rows.region:
-            return {"depends": Depends.NONE}
+            return self._after_addend(step, {"depends": Depends.NONE})
         self._check_first_row(step)
         name, stride = step.rows.region, self._layouts[step.rows.region].stride
         fields: dict[str, Any] = {
