@@ -94,8 +94,8 @@ def _operands_last(steps: list[Step]) -> list[Step]:
     """Move each product's keys and values right before it, and an attention's queries behind them.
 
     Keys and values lie in memories of their own, which hold those of one product. Attention starts with a
-    """The tensors to be made right before a step, in order; `made`: all and their steps, in order."""
-    they are a product whose own factors lie in such a memory, they come before what is written there.
+    tile of queries but needs all keys, so the queries should drain last, unless others read them before.
+    Where they are a product whose own factors lie in such a memory, they come before what is written there.
     """
     result = list(steps)
     for step in steps:
