@@ -131,11 +131,11 @@ class MixedByKey(Tiny):
 
 
 class MovedWeights(Tiny):
-    """Weights of the next head."""
+    """Weights of the next key."""
 
     def attend(self, x: Tensor) -> Tensor:
         q, k, v = self.split(x)
-        return self.proj(((q @ k.mT).softmax(-1).roll(1, 2) @ v).transpose(1, 2).flatten(2))
+        return self.proj(((q @ k.mT).softmax(-1).roll(1, 3) @ v).transpose(1, 2).flatten(2))
 
 
 class SoftmaxOfChannels(Tiny):
