@@ -72,7 +72,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Problem]] = {
         ),
     ),
     "forgotten_transpose": (models.ForgottenTranspose, Problem(LAYOUT, f"proj at {at('forgotten')}", ROWS)),
-    "every_second": (models.EverySecond, Problem(LAYOUT, at("second"), ROWS)),
+    "mingled": (models.Mingled, Problem(LAYOUT, at("mingled"), ROWS)),
     "gated": (
         models.Gated,
         Problem(
@@ -152,7 +152,7 @@ NAMES = {
     "dropping": "attention dropout",
     "biased": "attention mask",
     "forgotten_transpose": "order of tokens in attention",
-    "every_second": "patch merging",
+    "mingled": "patch merging",
     "gated": "gated MLP",
     "half": "precision",
     "two_outputs": "several outputs",

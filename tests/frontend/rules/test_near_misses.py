@@ -130,6 +130,14 @@ class MixedByKey(Tiny):
         return self.proj((weights @ v).transpose(1, 2).flatten(2))
 
 
+class MovedWeights(Tiny):
+    """Weights of the next key."""
+
+    def attend(self, x: Tensor) -> Tensor:
+        q, k, v = self.split(x)
+        return self.proj(((q @ k.mT).softmax(-1).roll(1, 3) @ v).transpose(1, 2).flatten(2))
+
+
 class SoftmaxOfChannels(Tiny):
     def attend(self, x: Tensor) -> Tensor:
         return self.proj(self.proj(x).softmax(-1))
@@ -319,6 +327,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "half_a_patch": (HalfAPatch, "tokens of the patch embedding must be patches or constants"),
     "half_a_token": (HalfAToken, "tokens of the patch embedding must be patches or constants"),
     "mixed_by_key": (MixedByKey, "a factor or constant on attention weights differs"),
+    "moved_weights": (MovedWeights, "attention weights are cut or reordered"),
     "softmax_of_channels": (SoftmaxOfChannels, "softmax is only supported on attention scores"),
     "noisy": (Noisy, "aten.randn.default is not supported"),
     "dropped": (Dropped, "dropout must be in eval mode"),

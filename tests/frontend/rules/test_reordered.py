@@ -81,4 +81,4 @@ class Mixed(Tiny):
 
 
 def test_rows_of_several_tokens_are_refused() -> None:
-    assert any("each row one of them" in problem.what for problem in refusal(Mixed().eval()))
+    assert any("must be patches or constants" in problem.what for problem in refusal(Mixed().eval()))
