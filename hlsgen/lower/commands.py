@@ -353,7 +353,6 @@ class CommandBuilder:
             source_stride=query.stride,
             target_base=target + rows[0] * result.stride + part.heads[0] * words,
             target_stride=result.stride,
-            shared=step.shared[0],
             shared_values=step.shared[1],
             context_multiplier=context.multiplier,
             context_shift=context.shift,
