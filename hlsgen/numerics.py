@@ -29,6 +29,8 @@ CENTRED_BITS = 18
 """Signed width of a centred, normalised layer norm operand: one 18x18 multiplier."""
 EXP_ONE = 255
 """Value of the exponential table at zero."""
+HIDDEN = -(1 << 15)
+"""The addend of a score whose key is hidden: the key's softmax numerator is exactly 0."""
 GATE_ONE = (1 << 15) - 1
 """Largest gate weight, in units of 2**-15; the value of the gate table at zero."""
 
@@ -188,10 +190,31 @@ def exp_table(scale: float, width: int) -> Integers:
     return np.floor(EXP_ONE * np.exp(-scale * np.arange(1 << width)) + 0.5).astype(np.int64)
 
 
-def exp_lookup(table: Integers, logits: ArrayLike) -> Integers:
-    """EXP[row maximum - logit] over the last axis."""
+def add_scores(x: ArrayLike, addends: ArrayLike, width: int) -> Integers:
+    """Logits of `width` bits: x + addends saturated to -(2**(width-1) - 1)..2**(width-1) - 1, both int16.
+
+    The code below is that of a hidden key, whose addend is `HIDDEN`.
+    """
+    addends = np.asarray(addends, np.int64)
+    half = 1 << (width - 1)
+    logits = saturate(np.asarray(x, np.int64) + addends, 1 - half, half - 1)
+    return np.where(addends == HIDDEN, -half, logits)
+
+
+def logits(
+    acc: ArrayLike, multiplier: int, shift: int, width: int, addends: ArrayLike | None = None
+) -> Integers:
+    """Sums of products to logits of `width` bits: requantized and saturated; with addends, `add_scores`."""
+    half = 1 << ((width if addends is None else 16) - 1)
+    x = requantize(acc, multiplier, shift, -half, half - 1)
+    return x if addends is None else add_scores(x, addends, width)
+
+
+def exp_lookup(table: Integers, logits: ArrayLike, hidden: int | None = None) -> Integers:
+    """EXP[row maximum - logit] over the last axis; 0 for the logit `hidden`."""
     logits = np.asarray(logits, np.int64)
-    return table.take(logits.max(-1, keepdims=True) - logits)
+    result = table.take(logits.max(-1, keepdims=True) - logits)
+    return result if hidden is None else np.where(logits == hidden, 0, result)
 
 
 def context_scale(denominator: ArrayLike, multiplier: int, shift: int) -> tuple[Integers, Integers]:

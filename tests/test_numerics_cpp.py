@@ -33,6 +33,8 @@ EACH(round_shift_48, A(x) AND A(k), r[i] = round_shift<48>(Int<48>(x[i]), C(k[i]
 EACH(saturate_8, A(x) AND A(l) AND A(h), r[i] = (saturate<8, 8>(Int<8>(x[i]), C(l[i]), C(h[i]))); (void)s;)
 EACH(requantize_, A(a) AND A(m) AND A(k) AND A(l) AND A(h),
      r[i] = requantize(a[i], m[i], C(k[i]), C(l[i]), C(h[i])); (void)s;)
+EACH(add_score_8, A(x) AND A(y), r[i] = add_score<8>(Int<16>(x[i]), Int<16>(y[i])); (void)s;)
+EACH(add_score_12, A(x) AND A(y), r[i] = add_score<12>(Int<16>(x[i]), Int<16>(y[i])); (void)s;)
 EACH(bit_length_, A(x), r[i] = bit_length(x[i]); (void)s;)
 EACH(reciprocal_, A(x), const Mantissa m = reciprocal(x[i]); r[i] = m.value; s[i] = m.exponent;)
 EACH(rsqrt_, A(x), const Mantissa m = rsqrt(x[i]); r[i] = m.value; s[i] = m.exponent;)
@@ -171,6 +173,17 @@ def test_saturate_every_8_bit_value(cpp: Cpp) -> None:
     keep = low <= high
     x, low, high = x[keep], low[keep], high[keep]
     np.testing.assert_array_equal(cpp.call("saturate_8", x, low, high)[0], np.clip(x, low, high))
+
+
+@pytest.mark.parametrize("width", [8, 12])
+def test_add_scores(cpp: Cpp, random: np.random.Generator, width: int) -> None:
+    special = [numerics.HIDDEN, numerics.HIDDEN + 1, -1, 0, 1, 127, 128, 129, 2047, 2048, 32767]
+    special += [-value for value in special[2:]]
+    x, addend = (values.ravel() for values in np.meshgrid(special, special))
+    wide = random.integers(-(1 << 15), 1 << 15, (2, 5000))
+    x, addend = np.concatenate([x, wide[0]]), np.concatenate([addend, wide[1]])
+    got = cpp.call(f"add_score_{width}", x, addend)[0]
+    np.testing.assert_array_equal(got, numerics.add_scores(x, addend, width))
 
 
 def test_requantize_every_8_bit_value(cpp: Cpp) -> None:

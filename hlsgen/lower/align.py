@@ -116,6 +116,9 @@ class _Aligner:
                 op, inputs = replace(op, value=_front(value, more)), [self._more(inputs[0], more)]
             case IntegerAdd():
                 inputs = [self._more(name, more) for name in inputs]
+            case IntegerScores(addends=addends) | IntegerMixedScores(addends=addends) if addends is not None:
+                op = replace(op, addends=np.pad(addends, ((0, 0), (more, 0), (0, 0))))
+                return self._made(replace(node, op=op), more)
             case Weighted() | IntegerNorm() | IntegerTable() | IntegerExp() | IntegerMixedScores():
                 inputs = [self._more(inputs[0], more)]
             case IntegerScores() | IntegerContext() | IntegerMatmul(stacked=False):

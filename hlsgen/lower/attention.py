@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from hlsgen.ir import Graph, Node, live
 from hlsgen.lower.constants import walked
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.refuse import must_be
@@ -15,7 +17,8 @@ from hlsgen.lower.size import ArrayShape, head_units
 from hlsgen.lower.step import AttentionStep
 from hlsgen.machine.format.commands import Product
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
-from hlsgen.ops import IntegerMixedScores, IntegerScores
+from hlsgen.machine.format.program import OutputLayout
+from hlsgen.ops import IntegerContext, IntegerExp, IntegerMixedScores, IntegerScores
 
 
 def score_fields(
@@ -35,6 +38,39 @@ def score_fields(
         "span": span if p.streamed else 0, "readings": ceil_div(tiles, span) if p.streamed else 0,
         "head_units": head_units(array, keys, words) if p.streamed else 0,
     }  # fmt: skip
+
+
+def pack_score_addends(step: AttentionStep, p: MachineParameters) -> list[bytes]:
+    """The addends of the scores, head by head, each int16 in the order of an output of that shape.
+
+    Raises `UnsupportedModel` where exp does not know what code a hidden key has.
+    """
+    addends, exp = step.addends, step.exp.op
+    hidden = None if addends is None else -(1 << (p.logit_bits - 1))
+    if not isinstance(exp, IntegerExp) or exp.hidden != hidden:
+        raise must_be(step.exp, "an exp that knows its scores' hidden keys")
+    if addends is None:
+        return []
+    _, rows, keys = addends.shape
+    layout = OutputLayout(tensor="", rows=rows, columns=keys, sweeps=1)
+    return [layout.drained(head, p).tobytes() for head in addends]
+
+
+def computed_always(graph: Graph) -> set[str]:
+    """Tensors that are computed for every task: attention that reads the addend stream, and what it needs.
+
+    The stream goes on word by word, whatever the task.
+    """
+    nodes = {node.name: node for node in graph}
+    reads = [node.name for node in graph if isinstance(node.op, IntegerContext) and _adds(node, nodes)]
+    return {node.name for node in live(graph.nodes, tuple(reads))}
+
+
+def _adds(context: Node, nodes: Mapping[str, Node]) -> bool:
+    """Whether addends are added to the scores of a context."""
+    exp = nodes.get(context.inputs[0])
+    scores = nodes.get(exp.inputs[0]) if exp is not None else None
+    return scores is not None and getattr(scores.op, "addends", None) is not None
 
 
 def mixed_scores(step: AttentionStep, maps: Layout, array: ArrayShape) -> tuple[dict[str, Any], bytes]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.ir import Graph, Node
-from hlsgen.lower.attention import mixed_scores, score_fields
+from hlsgen.lower.attention import mixed_scores, pack_score_addends, score_fields
 from hlsgen.lower.constants import (
     ConstantStream,
     block_constants,
@@ -323,6 +323,8 @@ class CommandBuilder:
             raise UnsupportedModel(f"{step.scores.name}: all logits must have {p.logit_bits} bits")
         query, result = self._layouts[step.query], self._layouts[step.result]
         self.views += attention_views(step, index, query, result)
+        addends = pack_score_addends(step, p)
+        self.addends += addends
         value_words = self._layouts[step.values].head_words
         exp_steps, tiles = ceil_div(keys, p.depth), ceil_div(queries, p.rows)
         return Command(
@@ -350,6 +352,7 @@ class CommandBuilder:
             exp_steps=exp_steps,
             context_multiplier=context.multiplier,
             context_shift=context.shift,
+            score_addends=int(bool(addends)),
             **self._scores(step, query),
         )
 

@@ -20,6 +20,7 @@ LARGER = frozenset(
         "tile_words", "residual_words", "feature_words", "image_words", "key_words", "value_words",
         "score_words", "ring_words", "constant_words", "accumulator_bits", "experts", "choices",
         "queue_tokens", "workspace_units", "logit_bits", "rms_norms", "products", "taps",
+        "score_addends",
     }
 )  # fmt: skip
 """Parameters that may be larger than a model needs; those of a model with logits have just its bits."""
@@ -124,6 +125,9 @@ def step_needs(
     products["products"] = max(products["products"], taps, int(shares))
     return {
         "taps": taps,
+        "score_addends": int(
+            any(isinstance(step, AttentionStep) and step.addends is not None for step in steps)
+        ),
         "rms_norms": int(any(isinstance(node.op, IntegerRMSNorm) for node in graph)),
         **expert_memories(steps),
         **attention,

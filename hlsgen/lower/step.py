@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from hlsgen.ir import Node
 from hlsgen.machine.format.commands import Drain, Load, Target
 
@@ -144,6 +146,11 @@ class AttentionStep:
         """So many heads more meet the same keys, and the same values, as a head."""
         keys, values = (getattr(node.op, "shared", 0) for node in (self.scores, self.context))
         return keys, values
+
+    @property
+    def addends(self) -> np.ndarray | None:
+        """What is added to the scores, [H, T, S]."""
+        return getattr(self.scores.op, "addends", None)
 
     @property
     def result(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.ir import Graph, Node
+from hlsgen.lower.attention import computed_always
 from hlsgen.lower.products import constant_step, matmul_step, product_place
 from hlsgen.lower.step import AttentionStep, LinearStep, Rows, Step
 from hlsgen.machine.format.commands import Drain, Load, Target
@@ -43,7 +44,8 @@ class Matcher:
         self.nodes = {node.name: node for node in graph}
         self.problems: list[Problem] = []
         self.covered: set[str] = set()
-        self._needed = [{node.name for node in graph.for_task(task)} for task in range(graph.tasks)]
+        always = computed_always(graph)
+        self._needed = [always | {node.name for node in graph.for_task(task)} for task in range(graph.tasks)]
 
     def tasks(self, *names: str) -> int:
         """A bit for each task that computes any of the tensors; 0: all do."""

@@ -12,6 +12,7 @@ from hlsgen import numerics
 from hlsgen.errors import RangeOverflow, TypeMismatch
 from hlsgen.ir import Op, TensorType, op
 from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
+from hlsgen.ops.score_bias import check_addends, check_bias, unfit_bias
 
 
 def _shape(matrix: np.ndarray, maps: TensorType) -> tuple[int, int, int]:
@@ -32,7 +33,7 @@ def _sum(matrix: np.ndarray, maps: np.ndarray) -> np.ndarray:
 class MixedScores(FloatOp):
     """Float: maps [T, H*S] -> [G, T, S]; head g is the sum of the maps, map h times matrix [G, H].
 
-    Talking heads (Shazeer et al. 2020) mix the scores of all heads so.
+    bias [G, T, S] is added, see `Scores`. Talking heads (Shazeer et al. 2020) mix the scores of all heads so.
     """
 
     part: ClassVar[Part] = Part.SCORES
@@ -42,25 +43,32 @@ class MixedScores(FloatOp):
     units: ClassVar[tuple[str, ...]] = ("load_rows", "drain_scores")
 
     matrix: np.ndarray
+    bias: np.ndarray | None = None
 
     def infer(self, *types: TensorType) -> TensorType:
-        return TensorType(_shape(self.matrix, *types))
+        shape = _shape(self.matrix, *types)
+        check_bias("mixed scores", self.bias, shape)
+        return TensorType(shape)
 
     def unfit(self) -> str:
-        return "" if np.isfinite(self.matrix).all() else "the matrix that mixes heads must be finite"
+        if np.isfinite(self.matrix).all():
+            return unfit_bias(self.bias)
+        return "the matrix that mixes heads must be finite"
 
     def times(self, factor: float) -> Self:
-        return replace(self, matrix=self.matrix * factor)
+        bias = None if self.bias is None else self.bias * factor
+        return replace(self, matrix=self.matrix * factor, bias=bias)
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
-        return _sum(self.matrix, *arrays)
+        result = _sum(self.matrix, *arrays)
+        return result if self.bias is None else result + self.bias
 
 
 @op
 class IntegerMixedScores(Op):
     """int8 maps [T, H*S] -> logits [G, T, S] of `width` bits: requantize(sum over maps, multiplier, shift).
 
-    weight [G, H] in -127..127; `scale` is the logits' real scale.
+    weight [G, H] in -127..127; `scale` is the logits' real scale; addends [G, T, S] as in `IntegerScores`.
     """
 
     weight: np.ndarray
@@ -68,15 +76,16 @@ class IntegerMixedScores(Op):
     shift: int
     width: int
     scale: float
+    addends: np.ndarray | None = None
 
     def infer(self, *types: TensorType) -> TensorType:
         (maps,) = types
         if np.abs(self.weight.astype(np.int64)).max(initial=0) > 127:
             raise RangeOverflow("mixed scores: the weight must lie in -127..127")
-        half = 1 << (self.width - 1)
-        return TensorType(_shape(self.weight, maps), -half, half - 1, self.scale)
+        half, shape = 1 << (self.width - 1), _shape(self.weight, maps)
+        check_addends("mixed scores", self.addends, shape)
+        return TensorType(shape, -half, half - 1, self.scale)
 
     def golden(self, *arrays: np.ndarray) -> np.ndarray:
-        half = 1 << (self.width - 1)
         acc = _sum(self.weight.astype(np.int64), arrays[0].astype(np.int64))
-        return numerics.requantize(acc, self.multiplier, self.shift, -half, half - 1)
+        return numerics.logits(acc, self.multiplier, self.shift, self.width, self.addends)

@@ -13,6 +13,7 @@ from hlsgen import numerics
 from hlsgen.errors import RangeOverflow, TypeMismatch
 from hlsgen.ir import Op, TensorType, op
 from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
+from hlsgen.ops.score_bias import check_addends, check_bias, unfit_bias
 
 SMALLEST_WEIGHT = -127
 """Keys and values stand where weights do: multipliers that share them in pairs have no room for -128."""
@@ -52,10 +53,11 @@ def check_weights(name: str, what: str, weights: TensorType) -> None:
 
 @op
 class Scores(FloatOp):
-    """Float: q [T, H*d], k [S, H*d] -> [H, T, S], scale * q k^T per head.
+    """Float: q [T, H*d], k [S, H*d] -> [H, T, S], scale * q k^T + bias per head.
 
-    shared: so many heads more meet the same keys as a head: k is [S, H/(shared + 1)*d]. Grouped queries
-    (Ainslie et al. 2023); with H - 1 all heads have one head of keys (Shazeer 2019).
+    bias [H, T, S]: relative positions, masks; a key is hidden from a query where it is -inf. shared: so many
+    heads more meet the same keys as a head: k is [S, H/(shared + 1)*d]. Grouped queries (Ainslie et al.
+    2023); with H - 1 all heads have one head of keys (Shazeer 2019).
     """
 
     part: ClassVar[Part] = Part.SCORES
@@ -68,23 +70,29 @@ class Scores(FloatOp):
 
     heads: int
     scale: float
+    bias: np.ndarray | None = None
     shared: int = 0
 
     def infer(self, *types: TensorType) -> TensorType:
-        return TensorType(check("scores", self.heads, self.shared, *types))
+        shape = check("scores", self.heads, self.shared, *types)
+        check_bias("scores", self.bias, shape)
+        return TensorType(shape)
 
     def unfit(self) -> str:
         if self.scale > 0 and math.isfinite(self.scale):
-            return ""
+            return unfit_bias(self.bias)
         return f"the attention scale must be positive and finite, not {self.scale:g}"
 
     def times(self, factor: float) -> Self:
-        return replace(self, scale=self.scale * factor)
+        bias = None if self.bias is None else self.bias * factor
+        return replace(self, scale=self.scale * factor, bias=bias)
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
         q, k = split_heads(arrays[0], self.heads), serving(arrays[1], self.heads, self.shared)
         result = q @ np.swapaxes(k, -1, -2)
         result *= self.scale
+        if self.bias is not None:
+            result += self.bias
         return result
 
 
@@ -92,8 +100,9 @@ class Scores(FloatOp):
 class IntegerScores(Op):
     """int8 q, k -> logits [H, T, S] of `width` bits: requantize(q k^T, multiplier, shift), saturated.
 
-    Keys lie in -127..127, as weights do. The attention scale lies in multiplier and shift; `scale` is the
-    logits' real scale. `shared` is that of `Scores`.
+    addends [H, T, S], int16: with them the result is `numerics.add_scores` of 16 bits and the addends. Keys
+    lie in -127..127, as weights do. The attention scale lies in multiplier and shift; `scale` is the logits'
+    real scale. `shared` is that of `Scores`.
     """
 
     heads: int
@@ -101,6 +110,7 @@ class IntegerScores(Op):
     shift: int
     width: int
     scale: float
+    addends: np.ndarray | None = None
     shared: int = 0
 
     def infer(self, *types: TensorType) -> TensorType:
@@ -109,11 +119,11 @@ class IntegerScores(Op):
         largest = q.shape[-1] // self.heads * 128 * 128
         if largest >= 1 << 31:
             raise RangeOverflow(f"scores: head dimension {q.shape[-1] // self.heads} leaves 32 bits")
-        half = 1 << (self.width - 1)
-        return TensorType(check("scores", self.heads, self.shared, q, k), -half, half - 1, self.scale)
+        half, shape = 1 << (self.width - 1), check("scores", self.heads, self.shared, q, k)
+        check_addends("scores", self.addends, shape)
+        return TensorType(shape, -half, half - 1, self.scale)
 
     def golden(self, *arrays: np.ndarray) -> np.ndarray:
         q, k = split_heads(arrays[0], self.heads), serving(arrays[1], self.heads, self.shared)
         acc = numerics.exact_matmul(q, np.swapaxes(k, -1, -2))
-        half = 1 << (self.width - 1)
-        return numerics.requantize(acc, self.multiplier, self.shift, -half, half - 1)
+        return numerics.logits(acc, self.multiplier, self.shift, self.width, self.addends)

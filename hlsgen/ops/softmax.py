@@ -15,7 +15,7 @@ from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
 
 @op
 class Softmax(FloatOp):
-    """Float: softmax over the last axis."""
+    """Float: softmax over the last axis; of a row of -inf alone, zeros."""
 
     part: ClassVar[Part] = Part.SOFTMAX
     reads: ClassVar[tuple[Input, ...]] = (Input(Kind.LOGITS, (Part.SCORES,), "the input of softmax"),)
@@ -26,9 +26,11 @@ class Softmax(FloatOp):
         return TensorType(types[0].shape)
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
-        e = arrays[0] - arrays[0].max(-1, keepdims=True)
+        largest = arrays[0].max(-1, keepdims=True)
+        hidden = np.isneginf(largest)
+        e = arrays[0] - np.where(hidden, 0.0, largest)
         np.exp(e, out=e)
-        e /= e.sum(-1, keepdims=True)
+        e /= e.sum(-1, keepdims=True) + hidden
         return e
 
 
@@ -36,10 +38,12 @@ class Softmax(FloatOp):
 class IntegerExp(Op):
     """Logits [H, T, S] -> e [H, T, S] in 0..255: table[row maximum - logit].
 
-    `table` has one entry per logit difference, table[0] = 255; see `numerics.exp_table`.
+    `table` has one entry per logit difference, table[0] = 255; see `numerics.exp_table`. hidden: a hidden
+    key's logit, of which e is 0; None: no key is hidden.
     """
 
     table: np.ndarray
+    hidden: int | None = None
 
     def infer(self, *types: TensorType) -> TensorType:
         (x,) = types
@@ -48,4 +52,4 @@ class IntegerExp(Op):
         return TensorType(x.shape, 0, numerics.EXP_ONE, 1 / numerics.EXP_ONE)
 
     def golden(self, *arrays: np.ndarray) -> np.ndarray:
-        return numerics.exp_lookup(self.table, arrays[0])
+        return numerics.exp_lookup(self.table, arrays[0], self.hidden)

@@ -165,7 +165,7 @@ def _observe(
 ) -> None:
     """Take one tensor of a batch; `again`: for another task."""
     if kind is Kind.LOGITS:
-        value = np.maximum(value, value.max(-1, keepdims=True) - EXP_ZERO)
+        value = seen_logits(value)
     largest = growth.update(value, again)
     if not largest < LARGEST:
         raise CalibrationError(
@@ -176,6 +176,13 @@ def _observe(
         )
     if histogram is not None:
         histogram.update(value, largest)
+
+
+def seen_logits(value: np.ndarray) -> np.ndarray:
+    """Logits [..., S] as their range counts: none below what exp shows of a row, 0 for hidden keys."""
+    shown = np.maximum(value, value.max(-1, keepdims=True) - EXP_ZERO)
+    hidden = np.isneginf(value)
+    return np.where(hidden, 0.0, shown) if hidden.any() else shown
 
 
 def _input_warnings(seen: Growth, moments: np.ndarray) -> list[str]:

@@ -8,10 +8,11 @@ import math
 import numpy as np
 
 from hlsgen.ir import Graph, TensorType, batch_size, quantize_images, walk
+from hlsgen.numerics import HIDDEN
 from hlsgen.ops import Choose, IntegerExp, IntegerRoute
 from hlsgen.ops.route import GATE_BITS, split
 from hlsgen.quantization import findings
-from hlsgen.quantization.calibrate import Calibration
+from hlsgen.quantization.calibrate import EXP_ZERO, Calibration
 from hlsgen.quantization.report import Report, TensorReport
 from hlsgen.quantization.routing import RoutingCount, RoutingReport, experts_of, routed_by, same_choices
 
@@ -116,6 +117,17 @@ def dequantize(op: object, kind: TensorType, array: np.ndarray) -> np.ndarray:
     return np.asarray(array, np.float64) * (kind.scale or 1.0)
 
 
+def _shown(
+    golden: np.ndarray, real: np.ndarray, floats: np.ndarray, addends: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits where exp looks at them: of hidden keys 0, and of others none below what exp shows of a row."""
+    hidden = np.broadcast_to(addends == HIDDEN, golden.shape)
+    largest = floats.max(-1, keepdims=True)
+    floor = np.where(np.isneginf(largest), 0.0, largest) - EXP_ZERO
+    real, floats = (np.where(hidden, 0.0, np.maximum(each, floor)) for each in (real, floats))
+    return golden, real, floats
+
+
 def measure(reference: Graph, integer: Graph, seen: Calibration, most: int) -> Report:
     """Run both graphs on the kept calibration images and compare every tensor."""
     return _Measurement(reference, integer, seen).run(most)
@@ -181,6 +193,8 @@ class _Measurement:
         for (name, golden), (_, floats) in both:
             real = dequantize(self.ops.get(name), self.kinds[name], golden)
             values = golden, real, floats
+            if (addends := getattr(self.ops.get(name), "addends", None)) is not None:
+                values = _shown(golden, real, floats, addends)
             if name in self.routed:
                 route = self.routed[name]
                 if name == route:

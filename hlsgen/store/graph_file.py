@@ -110,7 +110,8 @@ def _node(node: Node, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
             value = {"array": key, "dtype": "int64" if value.dtype.kind == "i" else str(value.dtype)}
         elif isinstance(value, np.generic):
             value = value.item()
-        fields[item.name] = value
+        if value is not None:  # an option that is not used, which older graphs do not know
+            fields[item.name] = value
     return {
         "name": node.name,
         "op": type(node.op).__name__,

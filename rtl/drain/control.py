@@ -191,6 +191,9 @@ class DrainControl(wiring.Component):
     def _tag_options(self, m: Module, ends: Any, plain: Value) -> None:
         """What only machines with streamed attention or with experts have."""
         p, job, row, tag = self._parameters, self.job, self.row, self.tag
+        if p.score_addends:
+            with m.If(job.stream_addend):
+                m.d.comb += [tag.add.eq(1), tag.stream.eq(row.valid), tag.score_addends.eq(tag.scores)]
         if p.streamed:
             m.d.comb += [
                 tag.store_first.eq(job.fresh & row.block_first & (row.index == 0)),

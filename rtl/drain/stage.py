@@ -19,6 +19,7 @@ from hlsgen.machine.time.latency import (
     LOAD_LEAD,
     drain_result,
     drain_write,
+    score_result,
     scores_drained,
 )
 from hlsgen.rtl.drain.activation import ENTRIES, Activation
@@ -28,7 +29,7 @@ from hlsgen.rtl.drain.combine import GATED_BITS, GateRows
 from hlsgen.rtl.drain.control import DrainControl
 from hlsgen.rtl.drain.progress import DrainProgress
 from hlsgen.rtl.drain.requantize import Requantize
-from hlsgen.rtl.drain.scores import DrainScores
+from hlsgen.rtl.drain.scores import DrainScores, logits_of
 from hlsgen.rtl.drain.streams import DrainStreams
 from hlsgen.rtl.drain.tags import drain_tags
 from hlsgen.rtl.format.experts import (
@@ -202,8 +203,11 @@ class DrainStage(wiring.Component):
         result = self._requantize(m, job, row)
         if p.experts:
             result = self._gate(m, control, tags, result)
-        self._scores(m, tags, result)
-        streams = self._finish(m, tags, result)
+        if not p.score_addends:
+            self._scores(m, tags, [*result])
+        streams, add = self._finish(m, tags, result)
+        if p.score_addends:
+            self._biased_scores(m, tags, add)
         self._progress(m, tags, streams.output_left)
         if self._trace:
             tag = tags[drain_write(p)]
@@ -285,19 +289,27 @@ class DrainStage(wiring.Component):
             ]
         return requantize.result
 
-    def _scores(self, m: Module, tags: dict[int, Any], result: Any) -> None:
+    def _scores(self, m: Module, tags: dict[int, Any], logits: list[Value]) -> None:
         """Logits leave the pipeline as soon as they are saturated."""
         p = self._parameters
         m.submodules.scores = scores = DrainScores(p, trace=self._trace)
         wiring.connect(m, scores.write, wiring.flipped(self.scores))
         m.d.comb += [
-            scores.tag.eq(tags[drain_result(p)]),
-            *(scores.result[lane].eq(result[lane]) for lane in range(group_lanes(p))),
+            scores.tag.eq(tags[score_result(p)]),
+            *(scores.result[lane].eq(logit) for lane, logit in enumerate(logits)),
             self.maxima.eq(scores.maxima),
             self.drained.scores.eq(tags[scores_drained(p)].end_scores),
         ]
 
-    def _finish(self, m: Module, tags: dict[int, Any], result: Any) -> DrainStreams:
+    def _biased_scores(self, m: Module, tags: dict[int, Any], add: AddRows) -> None:
+        """Logits are sums with addends, or with 0; the trace shows them as other results."""
+        logits = logits_of(m, self._parameters, tags, add)
+        self._scores(m, tags, logits)
+        if self._trace:
+            with m.If(tags[drain_write(self._parameters) - 1].scores):
+                m.d.sync += [self.rows.word[lane].eq(logit) for lane, logit in enumerate(logits)]
+
+    def _finish(self, m: Module, tags: dict[int, Any], result: Any) -> tuple[DrainStreams, AddRows]:
         """Table or addition, then the write."""
         p = self._parameters
         tag, last = tags[drain_result(p)], tags[drain_write(p) - 1]
@@ -326,7 +338,7 @@ class DrainStage(wiring.Component):
         with m.Else():
             m.d.sync += self.rows.word.eq(added)
         self._write(m, tags[drain_write(p)])
-        return streams
+        return streams, add
 
     def _write(self, m: Module, tag: Any) -> None:
         """Results for the row memories, and their bytes for the key and value memories."""

@@ -42,6 +42,8 @@ WALKED = frozenset(
 """Fields that a LOAD job has under names of its own: the sequencer's walk works them out."""
 STARTING = frozenset({"pool_rows", "keys", "exp_bank"})
 """Fields that LOAD reads where a tile starts, not in its pipelines."""
+OPTIONS = frozenset({"norm_rms", "score_addends"})
+"""Fields that belong to options of the machine."""
 
 
 class Stationary(IntEnum):
@@ -72,7 +74,7 @@ CONTEXT_FIELDS = _kept(EXP)
 
 def present(p: MachineParameters, names: tuple[str, ...]) -> tuple[str, ...]:
     """The fields without those of options that the machine doesn't have: no command sets them."""
-    return tuple(name for name in names if name != "norm_rms" or p.field_bits[name])
+    return tuple(name for name in names if name not in OPTIONS or p.field_bits[name])
 
 
 def output_word(p: MachineParameters) -> data.StructLayout:
@@ -211,6 +213,7 @@ def drain_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
     flags = ["valid", "scores", "activation", "add", "stream", "bank", "restart", "slot"]
     flags += ["end_scores", "end_tile", "end_command", "end_program"]
     flags += ["store_first", "head_end"] if p.streamed else []
+    flags += ["score_addends"] if p.score_addends else []
     flags += ["combine", "token_end"] if p.experts else []
     targets = data.StructLayout({target.name.lower(): 1 for target in Target})
     fields: dict[str, Any] = dict.fromkeys(flags, 1) | {

@@ -62,6 +62,7 @@ class ExpLoad(wiring.Component):
 
     def __init__(self, parameters: MachineParameters, *, block: bool = False) -> None:
         self._columns, self._bits, self._block = parameters.columns, parameters.logit_bits, block
+        self._hides = bool(parameters.score_addends)
         self.denominator_latency = denominator(parameters)
         super().__init__(
             {
@@ -80,7 +81,7 @@ class ExpLoad(wiring.Component):
         m.submodules.table = table = Table(self._columns, 1 << self._bits, block=self._block)
         wiring.connect(m, wiring.flipped(self.table), table.write)
         scores = self.scores
-        flags = delay(m, Cat(scores.first, scores.last, scores.mask), self.latency, name="flags")
+        flags = delay(m, Cat(scores.first, scores.last, self._kept()), self.latency, name="flags")
         m.d.comb += self.valid.eq(delay(m, scores.valid, self.latency, name="valid"))
         m.d.sync += table.bank.eq(scores.bank)
         for lane in range(self._columns):
@@ -88,6 +89,14 @@ class ExpLoad(wiring.Component):
             m.d.comb += self.word[lane].eq(Mux(flags[2 + lane], table.value[lane], 0))
         self._denominator(m, self.valid, flags[0], flags[1])
         return m
+
+    def _kept(self) -> Value:
+        """Columns that are keys and not hidden."""
+        if not self._hides:
+            return self.scores.mask
+        lowest, scores = -(1 << (self._bits - 1)), self.scores
+        shown = Cat(scores.logits[lane] != lowest for lane in range(self._columns))
+        return scores.mask & (shown | (~scores.hides).replicate(self._columns))
 
     def _denominator(self, m: Module, valid: Value, first: Value, last: Value) -> None:
         word_sum, stages = tree(m, [self.word[lane] for lane in range(self._columns)], name="sum")

@@ -53,6 +53,7 @@ class ScoresPorts(wiring.PureInterface):
     first: Signal
     last: Signal
     mask: Signal
+    hides: Signal
     bank: Signal
     maximum: Signal
     logits: Any
@@ -65,6 +66,8 @@ class Scores(Bundle):
         A word; the row's first, its last.
     mask : Out(C)
         Columns that are keys; the others give 0.
+    hides : Out(1)
+        Keys of the lowest logit give 0, too; only in machines that add to scores.
     bank : Out(1)
         Of the exp table.
     maximum : Out(signed logit), logits : Out(C x signed logit)
@@ -76,6 +79,7 @@ class Scores(Bundle):
     def __init__(self, p: MachineParameters) -> None:
         flags = {name: Out(1) for name in ("valid", "first", "last")}
         logits = {"maximum": Out(signed(p.logit_bits)), "logits": Out(words_of(p.logit_bits, p.columns))}
+        flags |= {"hides": Out(1)} if p.score_addends else {}
         super().__init__({**flags, "mask": Out(p.columns), "bank": Out(1), **logits})
 
 

@@ -179,6 +179,8 @@ class LoadStage(wiring.Component):
         for index in range(FIXED):
             tags.append(register(m, tags[-1], name=f"tag_{index + 1}"))
         self._connect_exp(m, walk.request, lanes, tags)
+        if p.score_addends:
+            m.d.comb += [lane.exp.scores.hides.eq(config.score_addends) for lane in lanes]
         self._connect_norm(m, walk.request, lanes, tags[MEMORY])
         for norm, _, unit in lanes:
             m.d.comb += [unit.config[name].eq(config[name]) for name in ROW_CONFIG.members]
@@ -251,16 +253,16 @@ class LoadStage(wiring.Component):
         is_pool = (job.load == Load.POOL) | (job.load == Load.POOL_NORM)
         is_context = job.kind == Kind.CONTEXT
         was_norm = Signal()
-        norms = present(self._parameters, NORM_FIELDS)
-        same = {name: job[name] == config[name] for name in norms + CONTEXT_FIELDS}
+        norms, contexts = (present(self._parameters, names) for names in (NORM_FIELDS, CONTEXT_FIELDS))
+        same = {name: job[name] == config[name] for name in norms + contexts}
         with m.If(start):
             m.d.sync += was_norm.eq(is_norm | is_pool)
             with m.If(is_norm | is_pool):
                 m.d.sync += [config[name].eq(job[name]) for name in norms]
             with m.If(is_context):
-                m.d.sync += [config[name].eq(job[name]) for name in CONTEXT_FIELDS]
+                m.d.sync += [config[name].eq(job[name]) for name in contexts]
         norm_same = was_norm & ~pool & Cat(same[name] for name in norms).all()
-        context_same = Cat(same[name] for name in CONTEXT_FIELDS).all()
+        context_same = Cat(same[name] for name in contexts).all()
         return Mux(is_norm | is_pool, norm_same & ~is_pool, ~was_norm & (context_same | ~is_context))
 
     # -- data --------------------------------------------------------------------------------------------

@@ -58,6 +58,15 @@ class Place:
         return Mux(self._mixes & (self.kind == Kind.SCORES), Stationary.RING, found)
 
     @property
+    def adds(self) -> Value:
+        """Whether the job's results take addends from the stream."""
+        command = self.command
+        adds = (self.kind == Kind.PLAIN) & (command.drain == Drain.ADD) & command.stream_addend
+        if not self.parameters.score_addends:
+            return adds
+        return adds | ((self.kind == Kind.SCORES) & command.score_addends)
+
+    @property
     def _mixes(self) -> Value:
         """Whether scores are sums of maps."""
         return self.command.product == Product.MAPS if self.parameters.taps else C(0, 1)
@@ -114,7 +123,7 @@ def fill_multiply(job: Any, place: Place) -> list[Any]:
         "operand_depends_on": command.operand_depends_on,
         "first_pass": place.at.tile == 0,
         "last_pass": place.last_tile,
-        "addends": plain & (command.drain == Drain.ADD) & command.stream_addend,
+        "addends": place.adds,
         "output": plain & ((command.target == Target.OUTPUT) | (stored if streamed else 0)),
     }
     if place.parameters.products:
@@ -149,9 +158,11 @@ def fill_drain(job: Any, place: Place, *, trace: bool) -> list[Any]:
         "multiplier": command.logit_multiplier,
         "shift": command.logit_shift,
     }
-    half = 1 << (p.logit_bits - 1)
-    filled["low"] = Mux(scores, -half, Mux(context, -128, command.low))
-    filled["high"] = Mux(scores, half - 1, Mux(context, 127, command.high))
+    low, high = _score_range(place)
+    filled["low"] = Mux(scores, low, Mux(context, -128, command.low))
+    filled["high"] = Mux(scores, high, Mux(context, 127, command.high))
+    if p.score_addends:
+        filled["stream_addend"] = place.adds
     if p.experts:
         filled |= {name: command[name] for name in ("experts", "choices", "gate_mode", "gate_shift")}
         filled |= {"queue": command.queue_base + place.at.token, "route_stride": command.source_stride}
@@ -160,6 +171,14 @@ def fill_drain(job: Any, place: Place, *, trace: bool) -> list[Any]:
         head = Mux(place.kind == Kind.PLAIN, 0, place.at.outer)
         filled |= {"command": place.number, "head": head, "token": place.at.token, "block": first_block}
     return _statements(job, {name: command[name] for name in copied} | filled | _walk(place))
+
+
+def _score_range(place: Place) -> tuple[Any, Any]:
+    """The range of requantized scores: a logit's, or 16 bits where addends follow."""
+    half, adds = 1 << (place.parameters.logit_bits - 1), place.command.score_addends
+    if not place.parameters.score_addends:
+        return -half, half - 1
+    return Mux(adds, -(1 << 15), -half), Mux(adds, (1 << 15) - 1, half - 1)
 
 
 def _walk(place: Place) -> dict[str, Value]:

@@ -82,9 +82,10 @@ private:
             return;
         }
         const Command& command = work.command;
-        const bool fills = job.kind == Kind::plain &&
-                           (command.stream_addend != 0 || command.target == Target::output ||
-                            (P::workspace_units > 0 && is_stored(command)));
+        const bool fills = job.kind == Kind::plain
+                               ? command.stream_addend != 0 || command.target == Target::output ||
+                                     (P::workspace_units > 0 && is_stored(command))
+                               : job.kind == Kind::scores && adds_to_scores<P>(command);
         total = fills ? (job.rows + P::row_width - 1) / P::row_width * P::row_width : job.rows;
         block = row = 0;
         if (job.tile == 0 && job.first_block == 0) {
@@ -126,7 +127,9 @@ private:
         const bool fills = row >= work.job.rows;  // the group: the row has neither sums nor an addend
         const bool sums = fills || !rows.empty();
         bool more = true;
-        if (work.job.kind == Kind::context) {
+        if (work.job.kind == Kind::scores) {
+            more = !adds_to_scores<P>(command) || !image_addends.empty();
+        } else if (work.job.kind == Kind::context) {
             more = block > 0 || !scales.empty();
         } else if (work.job.kind == Kind::plain) {
             more = held.written.seen().blocks - held.freed > block && held.written.seen().routed >= work.job.routed;
@@ -155,7 +158,7 @@ private:
             sums = rows.read();
         }
         if (job.kind == Kind::scores) {
-            score(sums, note);
+            score(sums, image_addends, real, note);
         } else if (job.kind == Kind::context) {
             if (block == 0) {
                 scale[row] = scales.read();
@@ -180,10 +183,17 @@ private:
         finish_row(note, stores);
     }
 
-    void score(const SumsRow<P>& sums, Store<P>& note) {
+    void score(const SumsRow<P>& sums, Stream<Bytes<2 * P::columns>>& image_addends, bool real, Store<P>& note) {
 #pragma HLS INLINE
-        Int<16> most;
-        drain_scores<P>(work.command, block, sums.data, result, most);
+        Int<16> most, addend[P::columns];
+#pragma HLS ARRAY_PARTITION variable=addend complete
+        if (adds_to_scores<P>(work.command)) {
+            take(image_addends, addend);
+        }
+        if (!real) {
+            return;
+        }
+        drain_scores<P>(work.command, block, sums.data, addend, result, most);
         if (block > 0 && maximum[row] > most) {
             most = maximum[row];
         }
@@ -198,6 +208,15 @@ private:
         }
     }
 
+    static void take(Stream<Bytes<2 * P::columns>>& image_addends, Int<16> (&addend)[P::columns]) {
+#pragma HLS INLINE
+        const Bytes<2 * P::columns> in = image_addends.read();
+        for (int c = 0; c < P::columns; ++c) {
+#pragma HLS UNROLL
+            addend[c] = as_signed<16>(join(in.bytes[2 * c], in.bytes[2 * c + 1]));
+        }
+    }
+
     void plain(const SumsRow<P>& sums, Stream<Word<P>>& addends, Stream<Bytes<2 * P::columns>>& image_addends,
                bool real, int& t, Store<P>& note) {
 #pragma HLS INLINE
@@ -205,11 +224,7 @@ private:
         Int<16> addend[P::columns];
 #pragma HLS ARRAY_PARTITION variable=addend complete
         if (command.drain == Drain::add && streams_addend(command)) {
-            const Bytes<2 * P::columns> in = image_addends.read();
-            for (int c = 0; c < P::columns; ++c) {
-#pragma HLS UNROLL
-                addend[c] = as_signed<16>(join(in.bytes[2 * c], in.bytes[2 * c + 1]));
-            }
+            take(image_addends, addend);
         } else if (adds_residual(command) && real) {
             const Word<P> in = addends.read();
             note.addend = true;

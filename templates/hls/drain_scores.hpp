@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // DRAIN, attention scores: requantize to logits, keep each row's maximum over the keys that exist.
+//
+// With addends the lowest logit is that of a hidden key, and no other's.
 #pragma once
 
 #include "memory.hpp"
@@ -9,13 +11,18 @@ namespace hlsgen {
 /// `maximum` becomes the block's, over the keys that exist.
 template <class P>
 void drain_scores(const Command& command, int block, const Int<P::accumulator_bits> (&sums)[P::columns],
-                  Int<16> (&result)[P::columns], Int<16>& maximum) {
+                  const Int<16> (&addend)[P::columns], Int<16> (&result)[P::columns], Int<16>& maximum) {
 #pragma HLS INLINE
-    maximum = Derived<P>::lowest_logit;
+    constexpr int lowest = Derived<P>::lowest_logit, highest = Derived<P>::highest_logit;
+    const bool adds = adds_to_scores<P>(command);
+    maximum = lowest;
     for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
         result[c] = requantize(sums[c], UInt<16>(command.logit_multiplier), command.logit_shift,
-                               Derived<P>::lowest_logit, Derived<P>::highest_logit);
+                               adds ? -32768 : lowest, adds ? 32767 : highest);
+        if (adds) {
+            result[c] = add_score<P::logit_bits>(result[c], addend[c]);
+        }
         if (block * P::columns + c < command.keys && result[c] > maximum) {
             maximum = result[c];
         }

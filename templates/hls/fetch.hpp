@@ -125,7 +125,7 @@ private:
         } else if (next == Part::weights) {
             const int words = takes_weights(command) ? blocks() * command.k_steps : 0;
             request<weight_bytes>(image, next, base.weights, weight_at, words);
-            if (command.stream_addend != 0) {
+            if (command.stream_addend != 0 || adds_to_scores<P>(command)) {
                 next = Part::addends;
             } else {
                 end_sweep();
@@ -171,7 +171,8 @@ private:
             weight_unit += walk.command.weight_units;
         }
         const bool runs = walk.runs();
-        if (runs && (takes_constants(walk.command) || takes_weights(walk.command))) {
+        if (runs && (takes_constants(walk.command) || takes_weights(walk.command) ||
+                     adds_to_scores<P>(walk.command))) {
             command = walk.sized();
             if (takes_constants(command)) {
                 job.words = command.constant_words;

@@ -19,9 +19,13 @@ void load_exp(const LoadMemory<P>& memory, const Command& command, const Job& jo
         UInt<8> e = 0;
         const int key = at.word * P::columns + c;
         if (key < command.keys) {
-            const int difference = maximum - memory.scores[row * P::score_words + at.word][c];
+            const int logit = memory.scores[row * P::score_words + at.word][c];
+            const int difference = maximum - logit;
             const int index = command.exp_bank * Derived<P>::exp_entries + difference;
             e = memory.exponential[c][index / table_entries][index % table_entries];
+            if (adds_to_scores<P>(command) && logit == Derived<P>::lowest_logit) {
+                e = 0;  // the key is hidden
+            }
         }
         word[c] = Int<16>(static_cast<int>(e));
         sum = sum + e;

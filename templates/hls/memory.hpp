@@ -93,6 +93,13 @@ inline bool takes_weights(const Command& command) {
 }
 inline bool takes_constants(const Command& command) { return !attends(command); }
 
+/// Whether the command's scores take addends from the Image.
+template <class P>
+bool adds_to_scores(const Command& command) {
+#pragma HLS INLINE
+    return P::score_addends > 0 && command.score_addends != 0;
+}
+
 /// Sweeps of weights: the heads' of attention.
 inline int sweeps_of(const Command& command) { return attends(command) ? command.heads : command.sweeps; }
 

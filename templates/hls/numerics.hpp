@@ -45,6 +45,17 @@ inline Int<16> requantize(Int<32> acc, UInt<16> multiplier, int shift, int low, 
     return saturate<16, 48>(round_shift<48>(product, shift), low, high);
 }
 
+/// The addend of a score whose key is hidden.
+constexpr int hidden = -32768;
+
+/// A score with its addend as a logit of so many bits, of which the lowest is that of a hidden key.
+template <int Bits>
+Int<16> add_score(Int<16> x, Int<16> addend) {
+    constexpr int half = 1 << (Bits - 1);
+    const Int<17> total = Int<17>(x + addend);
+    return addend == hidden ? Int<16>(-half) : saturate<16, 17>(total, 1 - half, half - 1);
+}
+
 /// Bits needed to write x; 0 for 0.
 inline int bit_length(UInt<62> x) {
     int length = 0;

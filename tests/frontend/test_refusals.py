@@ -14,7 +14,6 @@ from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.frontend.capture import capture
 
 NO_RULE = "hlsgen has no rule that turns it into a step of the machine"
-ALL_TOKENS = "every token attends to every token on the machine"
 STREAM = "the residual stream"
 PATCHES = "a convolution cuts the image into patches; no other has a place on the machine"
 LAYOUT = "the elements do not lie in token order here"
@@ -59,15 +58,9 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Problem]] = {
         lambda: Tiny(nn.Sequential(nn.Conv2d(2, 8, 1), nn.Conv2d(8, WIDTH, 2, stride=2))),
         Problem("the convolution's input must be the image itself", f"patch.1 at {at('patch')}", PATCHES),
     ),
-    "causal": (
-        models.Causal,
-        Problem("causal attention is not supported", at("causal"), ALL_TOKENS, "pass is_causal=False"),
-    ),
     "masked": (
         models.Masked,
-        Problem(
-            "an attention mask that hides or biases something is not supported", at("masked"), ALL_TOKENS
-        ),
+        Problem("the attention mask must be a constant, not computed from the image", at("masked")),
     ),
     "dropping": (
         models.Dropping,
@@ -78,7 +71,15 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Problem]] = {
             "pass dropout_p only in training",
         ),
     ),
-    "biased": (models.Biased, Problem("a constant is added to attention scores", at("biased"), ALL_TOKENS)),
+    "biased": (
+        models.Biased,
+        Problem(
+            "a constant takes the place of attention scores that count",
+            at("biased"),
+            "a score is a product of query and key, plus a constant",
+            "hide a key by -inf; of a query that sees no key the result is zeros",
+        ),
+    ),
     "forgotten_transpose": (models.ForgottenTranspose, Problem(LAYOUT, f"proj at {at('forgotten')}", ROWS)),
     "every_second": (models.EverySecond, Problem(LAYOUT, at("second"), ROWS)),
     "gated": (
@@ -157,9 +158,9 @@ NAMES = {
     "grouped": "convolution stem",
     "two_convolutions": "convolution stem",
     "causal": "causal mask",
-    "masked": "causal mask",
+    "masked": "attention mask",
     "dropping": "attention dropout",
-    "biased": "attention bias",
+    "biased": "attention mask",
     "forgotten_transpose": "order of tokens in attention",
     "every_second": "patch merging",
     "gated": "gated MLP",

@@ -102,6 +102,20 @@ def test_the_graph_computes_the_same(name: str, attention: str, size: str) -> No
     assert len([node for node in graph if isinstance(node.op, Scores)]) == 2
 
 
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_relative_position_bias(attention: str) -> None:
+    """BEiT as it is: a table of positions for each layer, added to the scores."""
+    config = BeitConfig(**SMALL, use_relative_position_bias=True, attn_implementation=attention)
+    module, pictures = initialise(BeitForImageClassification._from_config(config), seed=4), images("small", 3)
+    for name, parameter in module.named_parameters():
+        if "relative_position_bias_table" in name:
+            nn.init.normal_(parameter)
+    graph = capture(module, {"pixel_values": pictures[:1]})
+    same(module, graph, pictures)
+    biases = [node.op.bias for node in graph if isinstance(node.op, Scores)]
+    assert [bias.shape for bias in biases if bias is not None] == [(4, 17, 17)] * 2
+
+
 def test_names_are_the_modules() -> None:
     graph = capture(model("teacher", "sdpa", "small"), images("small", 1))
     names = [node.name for node in graph]
@@ -161,30 +175,19 @@ class Sums(nn.Module):
         return torch.cumsum(x, -1)
 
 
-def beit() -> nn.Module:
-    return BeitForImageClassification(BeitConfig(**SMALL, use_relative_position_bias=True))
-
-
 def swin() -> nn.Module:
     sizes: dict[str, Any] = {"image_size": 32, "patch_size": 2, "window_size": 4, "num_labels": 5}
     return SwinForImageClassification(SwinConfig(**sizes, embed_dim=16, depths=[2, 2], num_heads=[2, 4]))
 
 
-ALL_TOKENS = "an attention mask that hides or biases something is not supported"
 LAYOUT = "the elements do not lie in token order here"
 QUERY = "query must be [1, heads, tokens, channels], not"
-WINDOWS = [LAYOUT, f"{QUERY} [16, 2, 16, 8]; {QUERY} [4, 4, 16, 8]", ALL_TOKENS]
+WINDOWS = [LAYOUT, f"{QUERY} [16, 2, 16, 8]; {QUERY} [4, 4, 16, 8]"]
 
 
 @pytest.mark.parametrize(
     ("make", "name", "whats", "place"),
     [
-        (
-            beit,
-            "attention bias",
-            [ALL_TOKENS],
-            r"beit\.layers\.0\.attention, beit\.layers\.1\.attention at [\w./-]+\.py:\d+",
-        ),
         (
             swin,
             "window attention",

@@ -31,7 +31,7 @@ from hlsgen.rtl.drain.combine import GateRows
 from hlsgen.rtl.drain.control import DrainControl
 from hlsgen.rtl.drain.progress import DrainProgress
 from hlsgen.rtl.drain.requantize import Requantize
-from hlsgen.rtl.drain.scores import DrainScores
+from hlsgen.rtl.drain.scores import DrainScores, ScoreAddends
 from hlsgen.rtl.drain.stage import DrainStage
 from hlsgen.rtl.drain.streams import DrainStreams
 from hlsgen.rtl.experts.counters import ExpertCounters
@@ -74,6 +74,7 @@ SMALL = dataclasses.replace(PLAIN, rows=1, depth=2)
 RMS = dataclasses.replace(PLAIN, rms_norms=1)
 PARTS = dataclasses.replace(PLAIN, norm_parts=2)
 PRODUCTS = dataclasses.replace(PLAIN, products=1)
+ADDENDS = dataclasses.replace(PLAIN, score_addends=1)
 EXPERTS = dataclasses.replace(PLAIN, experts=4, choices=2, queue_tokens=8, tasks=2)
 STREAMED = dataclasses.replace(PLAIN, workspace_units=4)
 WIDE = dataclasses.replace(PLAIN, columns=4, row_width=2)
@@ -125,6 +126,8 @@ SLOW: Mapping[str, Cases] = {
         "normalise": lambda: NormaliseLanes(2, style="ecp5"),
         "activation": lambda: Activation(2, block=True),
         "exp": lambda: ExpLoad(PLAIN, block=True),
+        "exp_of_hidden_keys": lambda: ExpLoad(ADDENDS, block=True),
+        "score_addends": lambda: ScoreAddends(ADDENDS),
         "maxima": lambda: RowMaxima(PLAIN),
         "scales": lambda: ContextScales(WIDE),
         "add": lambda: AddRows(2),
@@ -148,6 +151,7 @@ SLOW: Mapping[str, Cases] = {
     "drain": {
         "drain": lambda: DrainStage(PLAIN, style="ecp5", block=True),
         "drain_experts": lambda: DrainStage(EXPERTS, style="ecp5", block=True),
+        "drain_score_addends": lambda: DrainStage(ADDENDS, style="ecp5", block=True),
         "address": lambda: DrainAddress(PLAIN),
         "control": lambda: DrainControl(PLAIN),
         "scores": lambda: DrainScores(PLAIN),
@@ -170,6 +174,7 @@ SLOW: Mapping[str, Cases] = {
         "starts": lambda: Starts(4, 20),
         "registers": lambda: Registers(PLAIN),
         "sequencer": lambda: Sequencer(PLAIN),
+        "sequencer_score_addends": lambda: Sequencer(ADDENDS),
         "sequencer_experts": lambda: Sequencer(EXPERTS),
         "sequencer_products": lambda: Sequencer(PRODUCTS),
         "segments": lambda: Segments(8),

@@ -44,6 +44,7 @@ def machine(rows: int, columns: int, depth: int, row_width: int = 1, **more: int
         "rms_norms": 1,
         "products": 1,
         "taps": 1,
+        "score_addends": 1,
     }
     return MachineParameters(rows=rows, columns=columns, depth=depth, row_width=row_width, **(shape | more))
 
@@ -119,6 +120,8 @@ class _Drawn:
             command = dataclasses.replace(command, operand_depends_on=self.operands)
         if command.stream_addend:
             self._addends(command, rows)
+        if command.score_addends:
+            self._score_addends(command, rows)
         if command.target in (Target.KEYS, Target.VALUES):
             self.operands = index
         self.commands.append(command)
@@ -138,6 +141,15 @@ class _Drawn:
         layout = OutputLayout(tensor="", rows=rows, columns=wide, sweeps=command.sweeps)
         value = self.random.integers(-most, most + 1, (rows, wide))
         self.addends.append(layout.drained(value, p).tobytes())
+
+    def _score_addends(self, command: Command, rows: int) -> None:
+        """Addends of every size in the order of the scores; many keys are hidden, in some blocks all."""
+        p = self.p
+        shape = (command.heads * command.blocks * p.padded_rows(rows), p.columns)
+        value = self.random.integers(-300, 301, shape)
+        value = np.where(self.random.random(shape) < 0.1, self.random.choice([32767, -32767], shape), value)
+        hidden = self.random.random(shape) < self.random.choice([0.0, 0.3, 0.9, 1.0], (len(value), 1))
+        self.addends.append(np.where(hidden, numerics.HIDDEN, value).astype("<i2").tobytes())
 
     def _table(self, kind: Item, data: np.ndarray) -> None:
         self.constants.append(item(kind, 0, len(data), NO_COMMAND, data.tobytes(), self.p.columns))
@@ -283,7 +295,7 @@ class _Drawn:
             value_stride=exp_steps * wide, exp_steps=exp_steps,
             exp_words=ceil_div(exp_steps * p.depth, p.columns), logit_multiplier=20000, logit_shift=20,
             context_multiplier=multiplier, context_shift=shift, shared=self._shared(heads),
-            shared_values=self._shared(heads),
+            shared_values=self._shared(heads), score_addends=self.number(0, p.score_addends),
         )  # fmt: skip
 
     def _maps(self) -> None:
@@ -303,6 +315,7 @@ class _Drawn:
             **self._taps(steps, blocks), blocks=blocks, value_stride=exp_steps * wide, exp_steps=exp_steps,
             exp_words=ceil_div(exp_steps * p.depth, p.columns), logit_multiplier=20000, logit_shift=20,
             context_multiplier=multiplier, context_shift=shift, shared_values=self._shared(heads),
+            score_addends=self.number(0, p.score_addends),
         )  # fmt: skip
 
     def _last(self) -> tuple[int, int]:

@@ -145,6 +145,34 @@ def talking_heads(t: Tokens) -> str:
     return t.add(Add(), t.x, t.linear(mixed, t.width))
 
 
+def bias(t: Tokens, heads: int) -> np.ndarray:
+    """Of every size, with hidden keys: one query sees none, one a single key, and one key is seen by none."""
+    value = t.random.normal(size=(heads, t.tokens, t.tokens)) * t.random.choice(
+        [0.1, 1.0, 30.0], (heads, 1, 1)
+    )
+    value[t.random.random(value.shape) < 0.3] = -np.inf
+    value[:, :, t.tokens // 2] = value[:, 0] = value[:, -1] = -np.inf
+    value[:, -1, 0] = 0.5
+    return value
+
+
+def masked(t: Tokens) -> str:
+    """Attention with a bias and hidden keys, for scores of queries and keys and for sums of maps."""
+    q, k, v = t.projections()
+    scores = t.add(Scores(heads=t.heads, scale=t.width**-0.5, bias=bias(t, t.heads)), q, k)
+    x = t.add(Add(), t.x, t.linear(t.add(Context(), t.add(Softmax(), scores), v), t.width))
+    maps = t.product(*(t.linear(x, t.width) for _ in range(2)), transposed=True)
+    mixture = MixedScores(matrix=t.random.normal(size=(t.heads, t.heads)), bias=bias(t, t.heads))
+    contexts = t.add(Context(), t.add(Softmax(), t.add(mixture, maps)), t.linear(x, t.width))
+    return t.add(Add(), x, t.linear(contexts, t.width))
+
+
+def masked_tasks(t: Tokens) -> Graph:
+    """Attention with a bias for both tasks, then more of it for one of them."""
+    t.x = masked(t)
+    return t.graph.finish(t.linear(t.x, 5), t.linear(masked(t), 5))
+
+
 def talking_tasks(t: Tokens) -> Graph:
     """Heads talk for both tasks, then once more for one of them, with weights that the other one skips."""
     t.x = talking_heads(t)
@@ -161,7 +189,7 @@ MODELS: dict[str, Callable[[Tokens], str]] = {
     made.__name__: made
     for made in (
         linear_attention, relu_attention, mixer, fixed, norms_by_head, wide_values, grouped_queries,
-        maps_of_values, talking_heads,
+        maps_of_values, talking_heads, masked,
     )
 }  # fmt: skip
 KINDS = tuple(MODELS)
@@ -171,7 +199,7 @@ KINDS = tuple(MODELS)
 def integers(kind: str, tokens: int, width: int, heads: int) -> tuple[Graph, np.ndarray]:
     """The integer Graph, and an image for it."""
     t = Tokens(tokens, width, heads)
-    tasks = {made.__name__: made for made in (two_tasks, talking_tasks)}
+    tasks = {made.__name__: made for made in (two_tasks, talking_tasks, masked_tasks)}
     graph = tasks[kind](t) if kind in tasks else t.graph.finish(t.linear(MODELS[kind](t), 5))
     images = np.random.default_rng(1).normal(size=(6, *graph.input_type.shape))
     with warnings.catch_warnings():

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from hlsgen.frontend.rules.experts import chances
-from hlsgen.frontend.rules.grouped import WHOLE, by_head, moved
+from hlsgen.frontend.rules.grouped import by_head, moved
+from hlsgen.frontend.rules.masks import causal, with_mask
 from hlsgen.frontend.rules.products import context, scores_of
 from hlsgen.frontend.rules.routing import THREE_WAYS, Best, Gates, of_hidden, other, whole
 from hlsgen.frontend.rules.rule import CallSite, constant, rule
@@ -39,11 +40,6 @@ def attention(
     if dropout_p:
         what = f"attention dropout must be 0, not {dropout_p!r}"
         raise Refusal(what, why="dropout is random", fix="pass dropout_p only in training", intrinsic=True)
-    if is_causal:
-        what = "causal attention is not supported"
-        raise Refusal(what, why=WHOLE, fix="pass is_causal=False", intrinsic=True)
-    if attn_mask is not None:
-        _check_mask(attn_mask)
     if not any(isinstance(x, Value) for x in (query, key)):
         raise Refusal(
             "query or key must be computed from the image, not both learned",
@@ -60,14 +56,12 @@ def attention(
     lead = tuple(torch.broadcast_shapes(tuple(query.shape[:-2]), tuple(before.shape[:-2])))
     lead = (*lead[:-1], q.shape[0]) if lead else ()
     scores = scores_of(at, q, k, lead).scaled(factor)
+    if is_causal:
+        scores = with_mask(scores, causal(*scores.shape[-2:]))
+    if attn_mask is not None:
+        scores = with_mask(scores, constant(attn_mask, "the attention mask"))
     weights = at.emit(Softmax(), (scored(at.terms, scores),), at.name("softmax"), scores.shape)
     return context(at, weights, v, lead)
-
-
-def _check_mask(mask: Any) -> None:
-    mask = constant(mask, "the attention mask")
-    if bool((~mask).any() if mask.dtype is torch.bool else mask.any()):
-        raise Refusal("an attention mask that hides or biases something is not supported", why=WHOLE)
 
 
 @rule("aten.softmax.int", "aten._softmax.default")

@@ -10,7 +10,7 @@ import torch
 
 from hlsgen.frontend.rules.affine import add
 from hlsgen.frontend.rules.routing import Routing, summed
-from hlsgen.frontend.rules.rule import CallSite, computed, constant, rule
+from hlsgen.frontend.rules.rule import CallSite, rule
 from hlsgen.frontend.rules.talking import Mixed
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Value
 from hlsgen.frontend.rules.tokens import operand
@@ -117,12 +117,3 @@ def fixed_pool(at: CallSite, x: Value, kernel: Any, *rest: Any) -> Value:
         what = f"average pooling must be over the whole grid, not over {list(sizes)}"
         raise Refusal(what, why="the machine averages tokens to one")
     return mean(at, x, list(range(-axes, 0)), keepdim=True)
-
-
-@rule("aten.masked_fill.Scalar", "aten.masked_fill.Tensor")
-def masked_fill(_: CallSite, x: Any, mask: Any, __: Any) -> Value:
-    """Nothing where the mask is constant and false."""
-    if bool(constant(mask, "the mask").any()):
-        what = "a mask that hides something is not supported"
-        raise Refusal(what, why="every token attends to every token")
-    return computed(x, "the masked tensor")

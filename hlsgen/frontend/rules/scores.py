@@ -9,10 +9,9 @@ import numpy as np
 import torch
 
 from hlsgen.frontend.rules.arrange import LAYOUT, lies, picked, transposed
+from hlsgen.frontend.rules.masks import apart, same
 from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Value
 from hlsgen.ops import Constant, Linear, Matmul, MixedScores, Scores
-
-_BIASED = "every token attends to every token on the machine"
 
 
 def as_product(terms: Terms, value: Value) -> Value:
@@ -64,12 +63,18 @@ def _places(ids: torch.Tensor, rows: int, keys: int) -> tuple[torch.Tensor, torc
 def scored(terms: Terms, value: Value) -> Term:
     """The scores [H, T, S] whose softmax over the last axis is that of the value; raises `Refusal`.
 
-    What is added to a whole row changes no softmax, and is left out.
+    Constants on the value are the scores' bias.
     """
-    value = value.map(lambda x: x.reshape(-1, *x.shape[-2:]))
-    offset = value.offset
-    if offset is not None and not bool((offset == offset[..., :1]).all()):
-        raise Refusal("a constant is added to attention scores", why=_BIASED)
+    value, bias = apart(value.map(lambda x: x.reshape(-1, *x.shape[-2:])))
+    term = _factored(terms, value)
+    op = term.op
+    if bias is None or not isinstance(op, Scores | MixedScores):
+        return term
+    return terms.make(dataclasses.replace(op, bias=bias.reshape(term.shape)), term.inputs, term.name, term.source)
+
+
+def _factored(terms: Terms, value: Value) -> Term:
+    """Scores that have no bias, with their factors."""
     term = _of_product(terms, value)
     mixed = isinstance(term.op, MixedScores)
     if not isinstance(value.scale, torch.Tensor) and (value.scale > 0 or mixed):
@@ -119,17 +124,16 @@ def _of_product(terms: Terms, value: Value) -> Term:
     op, term = value.term.op, value.term
     whole = torch.arange(term.size)
     if isinstance(op, Scores):
-        if torch.equal(value.ids.flatten(), whole):
+        if same(value.ids, whole):
             return term
-        if torch.equal(value.ids.transpose(1, 2).flatten(), whole):
-            query = term.inputs[0]
+        if same(value.ids.transpose(1, 2), whole):
             turned = dataclasses.replace(op, shared=0)
-            return terms.make(turned, (own_keys(terms, term), query), term.name, term.source)
+            return terms.make(turned, (own_keys(terms, term), term.inputs[0]), term.name, term.source)
     elif isinstance(op, MixedScores):
-        if torch.equal(value.ids.flatten(), whole):
+        if same(value.ids, whole):
             return term
     elif isinstance(op, Matmul) and op.heads == heads:
-        if torch.equal(value.ids.permute(1, 0, 2).flatten(), whole):
+        if same(value.ids.permute(1, 0, 2), whole):
             return _scores_of(terms, term, op)
     elif isinstance(op, Linear):
         across = _by_token(value)

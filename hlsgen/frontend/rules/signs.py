@@ -51,7 +51,8 @@ def bias(site: Site) -> bool:
 
 def masked(site: Site) -> bool:
     """A mask hides something."""
-    return "mask" in site.what and (site.attention or site.op in ("masked_fill", "where"))
+    hides = "mask" in site.what or "takes the place of attention scores" in site.what
+    return hides and (site.attention or site.op in ("masked_fill", "where"))
 
 
 def causal(site: Site) -> bool:

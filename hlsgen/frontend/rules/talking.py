@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from hlsgen.frontend.rules.arrange import picked
+from hlsgen.frontend.rules.masks import finite
 from hlsgen.frontend.rules.rule import CallSite
 from hlsgen.frontend.rules.scores import as_product, own_keys
 from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Value
@@ -55,6 +56,7 @@ def mixed(at: CallSite, x: Value, weight: torch.Tensor, bias: torch.Tensor | Non
     if not over_heads(x):
         return None
     heads, rows, keys = term.shape
+    finite(x, "scores")
     matrix = weight.detach().double().numpy()
     if isinstance(x.scale, torch.Tensor):
         factors = x.scale.reshape(-1, heads)
@@ -146,7 +148,8 @@ def _with_uniform(terms: Terms, softmax: Term) -> Term:
     scores = softmax.inputs[0]
     op = scores.op
     if isinstance(op, MixedScores):
-        mixture = MixedScores(matrix=np.concatenate((op.matrix, np.zeros((1, op.matrix.shape[1])))))
+        matrix = np.concatenate((op.matrix, np.zeros((1, op.matrix.shape[1]))))
+        mixture = MixedScores(matrix=matrix, bias=_for_uniform(op.bias))
         made = terms.make(mixture, scores.inputs, scores.name, scores.source)
         return terms.make(Softmax(), (made,), softmax.name, softmax.source)
     if not isinstance(op, Scores):
@@ -158,6 +161,11 @@ def _with_uniform(terms: Terms, softmax: Term) -> Term:
     factors = np.concatenate((np.ones(width), np.zeros(each)))
     left = picked(terms, query, columns, factors, f"{query.name}_uniform")
     right = picked(terms, key, columns, None, f"{key.name}_uniform")
-    wider = dataclasses.replace(op, heads=op.heads + 1, shared=0)
+    wider = dataclasses.replace(op, heads=op.heads + 1, bias=_for_uniform(op.bias), shared=0)
     made = terms.make(wider, (left, right), scores.name, scores.source)
     return terms.make(Softmax(), (made,), softmax.name, softmax.source)
+
+
+def _for_uniform(bias: np.ndarray | None) -> np.ndarray | None:
+    """The bias with that of the head that weighs all keys alike, hidden ones too."""
+    return None if bias is None else np.concatenate((bias, np.zeros((1, *bias.shape[1:]))))

@@ -9,10 +9,15 @@ import torch
 
 from hlsgen.frontend.rules.affine import add
 from hlsgen.frontend.rules.dispatch import apart
+from hlsgen.frontend.rules.masks import replaced
 from hlsgen.frontend.rules.pointwise import together
 from hlsgen.frontend.rules.routing import Gates, product
-from hlsgen.frontend.rules.rule import CallSite, computed, rule
+from hlsgen.frontend.rules.rule import CallSite, computed, constant, rule
+from hlsgen.frontend.rules.scores import scorable
 from hlsgen.frontend.rules.terms import Refusal, Value
+
+HIDES_TOKENS = "a mask that hides tokens is not supported"
+ONLY_SCORES = "constants may take the place of attention scores alone"
 
 
 @rule("aten.where.self", "aten.where.ScalarOther", "aten.where.ScalarSelf", "aten.where.Scalar")
@@ -24,11 +29,26 @@ def where(at: CallSite, condition: Any, x: Any, y: Any) -> Value:
             other = y if chosen is x else x
             shapes = [tuple(getattr(part, "shape", ())) for part in (condition, other)]
             return chosen.expand(tuple(torch.broadcast_shapes(chosen.shape, *shapes)))
+        if isinstance(x, Value) and not isinstance(y, Value) and scorable(x):
+            return replaced(x, ~condition, torch.as_tensor(y))
+        if isinstance(y, Value) and not isinstance(x, Value) and scorable(y):
+            return replaced(y, condition, torch.as_tensor(x))
     elif isinstance(condition, Value) and isinstance(condition.term.op, Gates):
         return _of_expert(at, condition, computed(x, "an expert's result"), y)
     elif (found := together(at, "where", condition, x, y)) is not None:
         return found
-    raise Refusal("a mask that hides something is not supported", why="every token attends to every token")
+    raise Refusal(HIDES_TOKENS, why=ONLY_SCORES)
+
+
+@rule("aten.masked_fill.Scalar", "aten.masked_fill.Tensor")
+def masked_fill(_: CallSite, x: Any, mask: Any, number: Any) -> Value:
+    """Constants in the place of attention scores; elsewhere nothing, where the mask is false."""
+    x, mask = computed(x, "the masked tensor"), constant(mask, "the mask")
+    if not bool(mask.any()):
+        return x
+    if not scorable(x):
+        raise Refusal(HIDES_TOKENS, why=ONLY_SCORES)
+    return replaced(x, mask, torch.as_tensor(constant(torch.as_tensor(number), "the number")))
 
 
 def _of_expert(at: CallSite, mask: Value, results: Value, total: Any) -> Value:

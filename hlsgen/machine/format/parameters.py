@@ -24,9 +24,10 @@ _MAY_BE_ZERO = (
     "rms_norms",
     "products",
     "taps",
+    "score_addends",
     "norm_parts",
 )
-_NEWER = ("rms_norms", "products", "taps", "norm_parts")
+_NEWER = ("rms_norms", "products", "taps", "score_addends", "norm_parts")
 """Parameters that do not count for the build id while they are 0: machines from before them keep theirs."""
 
 
@@ -92,6 +93,8 @@ class MachineParameters:
     """1: keys and values serve products of their own, too; 0: they serve attention alone."""
     taps: int = 0
     """1: blocks may read parts of a row, and attention may mix maps; 0: they read rows as they are."""
+    score_addends: int = 0
+    """1: attention may add constants to scores, which hide keys, too; 0: scores stay as they are."""
     norm_parts: int = 0
     """Parts in which LOAD normalises a word, one a cycle: a power of two; 0 means 1."""
 
@@ -136,6 +139,7 @@ class MachineParameters:
             ("products", self.products <= 1, "0 or 1"),
             ("products", not self.products or not self.streamed, "0 where attention is streamed"),
             ("taps", self.taps <= self.products, "0 or 1, and 0 in a machine without products"),
+            ("score_addends", self.score_addends <= 1, "0 or 1"),
             (
                 "norm_parts",
                 self.norm_parts <= 0
@@ -171,6 +175,7 @@ class MachineParameters:
     def field_bits(self) -> Mapping[str, int]:
         """Bits that the fields of commands may have."""
         absent = {} if self.rms_norms else {"norm_rms": 0}
+        absent |= {} if self.score_addends else {"score_addends": 0}
         if not self.products:
             absent |= {"product": 1, "outer_target": 0, "shared": 0, "shared_values": 0}
         if not self.taps:

@@ -15,14 +15,15 @@ SCORES = Unit(
     name="drain_scores",
     cpp="drain_scores",
     rtl="drain/attention",
-    reads=("keys", "logit_multiplier", "logit_shift"),
+    reads=("keys", "logit_multiplier", "logit_shift", "score_addends"),
 )
 
 
 def scores(m: Memories, command: Command, job: Job, block: int, acc: np.ndarray) -> np.ndarray:
     """A block's logits [rows, C], which stay in the score tile."""
     half, rows = 1 << (m.p.logit_bits - 1), len(acc)
-    value = numerics.requantize(acc, command.logit_multiplier, command.logit_shift, -half, half - 1)
+    addends = m.streams.addends(rows) if command.score_addends else None
+    value = numerics.logits(acc, command.logit_multiplier, command.logit_shift, m.p.logit_bits, addends)
     m.scores[job.slot, :rows, block] = value
     real = command.counts(block * m.p.columns + np.arange(m.p.columns))
     largest = np.where(real, value, -half).max(-1)

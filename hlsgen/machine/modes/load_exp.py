@@ -19,7 +19,7 @@ EXP = Unit(
     name="load_exp",
     cpp="load_exp",
     rtl="load/exp",
-    reads=("keys", "exp_words", "exp_bank", "context_multiplier", "context_shift"),
+    reads=("keys", "exp_words", "exp_bank", "context_multiplier", "context_shift", "score_addends"),
 )
 
 
@@ -48,7 +48,10 @@ class Attention(LoadMode):
         logits = m.scores[job.slot, :rows].reshape(rows, -1)
         kept = command.counts(np.arange(logits.shape[1]))
         difference = m.maxima[job.slot, :rows, None] - logits[:, kept]
-        words[:, command.counts(np.arange(words.shape[1]))] = m.exp[command.exp_bank][difference]
+        e = m.exp[command.exp_bank][difference]
+        if command.score_addends:
+            e = np.where(logits[:, kept] == -(1 << (m.p.logit_bits - 1)), 0, e)
+        words[:, command.counts(np.arange(words.shape[1]))] = e
         multiplier, shift = numerics.context_scale(
             words.sum(-1), command.context_multiplier, command.context_shift
         )

@@ -100,8 +100,10 @@ def compare(
     Every record counts, those that write an element again included, and every element of the tensors that
     `task` computes must be written: by each expert those of its tokens.
     """
+    ran = [command.runs_for(task) for command in program.commands]
+    last = min((at for at, command in enumerate(program.commands) if ran[at] and command.last), default=None)
     for view in program.views:
-        if not program.commands[view.command].runs_for(task):
+        if not ran[view.command] or (last is not None and view.command > last):
             continue
         if program.parameters.tasks > 1 and view.tensor not in golden:
             continue  # a constant of another task, which is made for all

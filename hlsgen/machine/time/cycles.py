@@ -244,19 +244,21 @@ class _Model:
         weighted = product.weighs(job)
         if weighted and job.tile == 0:
             self.streams.bus.weights_first(first)
-        groups, counts = self.p.row_groups(rows), bool(command.stream_addend) or self._leaves(command)
+        groups = self.p.row_groups(rows)
         addend_bytes = self.p.padded_rows(rows) * self.p.columns * 2
+        adds = command.stream_addend or (command.score_addends and job.kind == SCORES)
+        counts = adds or self._leaves(command)
         for block in range(job.blocks):
             end = start + steps - 1  # the block's last step
             if job.tile == 0:
                 end = max(end, self._taken(product, job, block, base, constants))
-            if command.stream_addend:
+            if adds:
                 self.addends += addend_bytes
                 end = max(end, self.streams.wait("addends", self.addends))
             end = max(end, self.last_step + max(self.last_rows, RECOUNT if counts else 1))
             if self._leaves(command):
                 end = self.queues.output(end, groups, self.t.drain)
-            if command.stream_addend:
+            if adds:
                 end = self.queues.addends(end, groups, self.t.drain)
                 self.streams.take("addends", addend_bytes, end + self.t.drain)
             if job.tile == command.tiles - 1:

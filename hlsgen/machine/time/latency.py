@@ -133,6 +133,8 @@ ACTIVATION = TABLE
 ADD = 2
 WRITE = 1
 """The transformed word to its write."""
+SCORE_ADDEND = ADD + 1
+"""A score to the logit with its addend, in machines that add any: the sum, saturated to a logit's bits."""
 CONTEXT_SCALE = 1
 ADDEND_LEAD = MEMORY
 """An addend's address to its use."""
@@ -161,9 +163,14 @@ def drain_write(p: MachineParameters) -> int:
     return drain_result(p) + ACTIVATION + WRITE
 
 
+def score_result(p: MachineParameters) -> int:
+    """A group is selected: to its logits."""
+    return drain_result(p) + (SCORE_ADDEND if p.score_addends else 0)
+
+
 def scores_drained(p: MachineParameters) -> int:
     """A score tile's last group is selected: to `scores_drained`."""
-    return max(MAXIMUM_LEAD, drain_result(p) + row_maxima(p) - MAXIMUM_LEAD)
+    return max(MAXIMUM_LEAD, score_result(p) + row_maxima(p) - MAXIMUM_LEAD)
 
 
 # -- between the stages ----------------------------------------------------------------------------------

@@ -37,8 +37,9 @@ def bytes_of(command: Command, program: Program) -> int:
     """Bytes a command takes from outside: weights, constants, addends, pixels, keys and values."""
     p: MachineParameters = program.parameters
     size = PRODUCTS[command.product].traffic(p, command)
-    if command.stream_addend:
-        size += command.total_blocks * p.padded_rows(command.row_count(p.rows)) * p.columns * 2
+    addend_blocks = command.total_blocks if command.stream_addend else 0
+    addend_blocks += command.heads * command.blocks if command.score_addends else 0
+    size += addend_blocks * p.padded_rows(command.row_count(p.rows)) * p.columns * 2
     if LOADS[command.load].takes_input:
         size += program.input.words * p.columns
     return size

@@ -40,13 +40,9 @@ class ScoresRule(Rule[Scores]):
         multiplier, shift = numerics.dyadic(query * key * op.scale / site.scale)
         width = site.config.logit_width
         return IntegerScores(
-            heads=op.heads,
-            multiplier=multiplier,
-            shift=shift,
-            width=width,
-            scale=site.scale,
-            shared=op.shared,
-        )
+            heads=op.heads, multiplier=multiplier, shift=shift, width=width, scale=site.scale,
+            addends=_addends(op, site), shared=op.shared,
+        )  # fmt: skip
 
 
 @rule(MixedScores)
@@ -62,8 +58,9 @@ class MixedScoresRule(Rule[MixedScores]):
         weight = nearest(op.matrix / unit).astype(np.int8)
         width = site.config.logit_width
         return IntegerMixedScores(
-            weight=weight, multiplier=multiplier, shift=shift, width=width, scale=site.scale
-        )
+            weight=weight, multiplier=multiplier, shift=shift, width=width, scale=site.scale,
+            addends=_addends(op, site),
+        )  # fmt: skip
 
 
 def _matrix_scale(op: MixedScores) -> float:
@@ -77,6 +74,16 @@ def _logit_scale(site: Site, unit: float) -> float:
     return min(max(site.model.observed(site.node.name, levels, site.config.logits), floor), ceiling)
 
 
+def _addends(op: Scores | MixedScores, site: Site) -> np.ndarray | None:
+    """The bias in units of the logits' scale, saturated beyond any logit; the code of hidden keys."""
+    if op.bias is None:
+        return None
+    hidden = np.isneginf(op.bias)
+    steps = nearest(np.where(hidden, 0.0, op.bias) / site.scale)
+    most = -numerics.HIDDEN - 1
+    return np.where(hidden, numerics.HIDDEN, np.clip(steps, -most, most)).astype(np.int16)
+
+
 @rule(Softmax)
 class SoftmaxRule(Rule[Softmax]):
     """The numerator alone; the context divides."""
@@ -87,7 +94,10 @@ class SoftmaxRule(Rule[Softmax]):
 
     def integer(self, op: Softmax, site: Site) -> IntegerExp:
         del op
-        return IntegerExp(table=numerics.exp_table(site.sources[0], site.config.logit_width))
+        width, (before,) = site.config.logit_width, site.node.inputs
+        biased = getattr(site.model.graph.node(before).op, "bias", None) is not None
+        table = numerics.exp_table(site.sources[0], width)
+        return IntegerExp(table=table, hidden=-(1 << (width - 1)) if biased else None)
 
 
 @rule(Context)

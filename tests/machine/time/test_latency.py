@@ -26,6 +26,7 @@ from hlsgen.rtl.drain.add import AddRows
 from hlsgen.rtl.drain.attention import ContextScales, RowMaxima
 from hlsgen.rtl.drain.combine import GateRows
 from hlsgen.rtl.drain.requantize import Requantize
+from hlsgen.rtl.drain.scores import ScoreAddends
 from hlsgen.rtl.load.exp import ExpLoad
 from hlsgen.rtl.load.layer_norm import LayerNormLoad
 from hlsgen.rtl.load.normalise import NormaliseLanes
@@ -164,6 +165,14 @@ PARTS = _named(
     ),
     add=Case(lambda: AddRows(2), {}, {"x.1": 5}, "result.1", latency.ADD),
     addend=Case(lambda: AddRows(2), {}, {"addend.1": 5}, "result.1", latency.ADD),
+    score_addend=Case(
+        lambda: ScoreAddends(dataclasses.replace(P, score_addends=1)), {}, {"addend.1": -(1 << 15)},
+        "logits.1", latency.SCORE_ADDEND,
+    ),
+    score_total=Case(
+        lambda: ScoreAddends(dataclasses.replace(P, score_addends=1)), {}, {"total.1": 5}, "logits.1",
+        latency.SCORE_ADDEND - latency.ADD,
+    ),
     gate=Case(lambda: GateRows(2), {"weighs": 1, "gate": 1 << 14}, {"x.1": 5}, "result.1", latency.GATE),
     not_gated=Case(lambda: GateRows(2), {}, {"x.1": 5}, "result.1", latency.GATE),
     context_scale=Case(

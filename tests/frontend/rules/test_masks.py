@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Masks and biases in every spelling: the Graph computes what the module does, and equal ones are equal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from hlsgen.errors import UnsupportedModel
+from hlsgen.frontend.capture import capture
+from hlsgen.ir import Graph, evaluate
+from hlsgen.ops import MixedScores, Scores
+
+TOKENS, WIDTH, HEADS = 9, 12, 2
+Attend = Callable[["Model", Tensor, Tensor, Tensor], Tensor]
+
+
+class Model(nn.Module):
+    """One block of attention; `way` makes contexts [1, H, T, d] of queries, keys and values."""
+
+    seen: Tensor
+
+    def __init__(self, way: Attend) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.way = way
+        self.embed = nn.Conv2d(2, WIDTH, 4, 4)
+        self.qkv, self.out, self.head = (
+            nn.Linear(WIDTH, 3 * WIDTH),
+            nn.Linear(WIDTH, WIDTH),
+            nn.Linear(WIDTH, 5),
+        )
+        self.bias = nn.Parameter(torch.randn(HEADS, TOKENS, TOKENS))
+        self.mix = nn.Linear(HEADS, HEADS)
+        self.register_buffer("seen", torch.ones(TOKENS, TOKENS).tril() > 0)
+
+    def scores(self, q: Tensor, k: Tensor) -> Tensor:
+        return q @ k.mT * (WIDTH // HEADS) ** -0.5
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.embed(image).flatten(2).mT
+        q, k, v = self.qkv(x).reshape(1, TOKENS, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
+        return self.head(x + self.out(self.way(self, q, k, v).transpose(1, 2).flatten(2)))
+
+
+def _soft(scores: Tensor, v: Tensor) -> Tensor:
+    return scores.softmax(-1) @ v
+
+
+LOWEST = torch.finfo(torch.float32).min
+CAUSAL: dict[str, Attend] = {
+    "flag": lambda _, q, k, v: scaled_dot_product_attention(q, k, v, is_causal=True),
+    "bool": lambda m, q, k, v: scaled_dot_product_attention(q, k, v, attn_mask=m.seen[None, None]),
+    "float": lambda m, q, k, v: scaled_dot_product_attention(
+        q, k, v, attn_mask=torch.zeros(TOKENS, TOKENS).masked_fill(~m.seen, LOWEST)
+    ),
+    "fill": lambda m, q, k, v: _soft(m.scores(q, k).masked_fill(~m.seen, -torch.inf), v),
+    "fill_tensor": lambda m, q, k, v: _soft(m.scores(q, k).masked_fill(~m.seen, torch.tensor(-1e9)), v),
+    "where": lambda m, q, k, v: _soft(torch.where(m.seen, m.scores(q, k), -1e4), v),
+    "where_not": lambda m, q, k, v: _soft(torch.where(~m.seen, torch.tensor(LOWEST), m.scores(q, k)), v),
+    "added": lambda m, q, k, v: _soft(m.scores(q, k) + torch.full((TOKENS, TOKENS), -torch.inf).triu(1), v),
+    "a_hundred": lambda m, q, k, v: _soft(m.scores(q, k) + torch.where(m.seen, 0.0, -100.0), v),
+    "products": lambda m, q, k, v: _soft(m.scores(q, k) + (1.0 - m.seen.float()) * -10000.0, v),
+    "queries_first": lambda m, q, k, v: _soft((k @ q.mT).mT.masked_fill(~m.seen, -1e9) * 6**-0.5, v),
+}
+BIASED: dict[str, Attend] = {
+    "float": lambda m, q, k, v: scaled_dot_product_attention(q, k, v, attn_mask=m.bias),
+    "added": lambda m, q, k, v: _soft(m.scores(q, k) + m.bias, v),
+    "before_the_scale": lambda m, q, k, v: _soft((q @ k.mT + m.bias * 6**0.5) * 6**-0.5, v),
+    "and_rows": lambda m, q, k, v: _soft(m.scores(q, k) + m.bias + torch.arange(9.0)[:, None], v),
+}
+OTHERS: dict[str, Attend] = {
+    "both": lambda m, q, k, v: _soft((m.scores(q, k) + m.bias).masked_fill(~m.seen, -torch.inf), v),
+    "a_row_of_none": lambda m, q, k, v: scaled_dot_product_attention(
+        q, k, v, attn_mask=m.seen & (torch.arange(9) > 2)
+    ),
+    "mixed_heads": lambda m, q, k, v: _soft(
+        m.mix(m.scores(q, k).permute(0, 2, 3, 1)).permute(0, 3, 1, 2).masked_fill(~m.seen, -torch.inf), v
+    ),
+    "mixed_after_a_bias": lambda m, q, k, v: _soft(
+        m.mix((m.scores(q, k) + m.bias).permute(0, 2, 3, 1)).permute(0, 3, 1, 2), v
+    ),
+    "mixed_weights": lambda m, q, k, v: (
+        m.mix(m.scores(q, k).masked_fill(~m.seen, -1e9).softmax(-1).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        @ v
+    ),
+}
+NOTHING: dict[str, Attend] = {
+    "ones": lambda m, q, k, v: scaled_dot_product_attention(q, k, v, attn_mask=m.seen | True),
+    "zeros": lambda m, q, k, v: scaled_dot_product_attention(q, k, v, attn_mask=m.bias * 0),
+    "rows": lambda m, q, k, v: _soft(m.scores(q, k) + torch.arange(9.0)[:, None], v),
+    "fill": lambda m, q, k, v: _soft(m.scores(q, k).masked_fill(m.seen & ~m.seen, -1e9), v),
+}
+
+
+def _captured(way: Attend) -> Graph:
+    model = Model(way).eval()
+    image = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 2, 12, 12)).astype(np.float32))
+    graph = capture(model, image)
+    with torch.no_grad():
+        wanted = model.double()(image.double()).numpy()
+    np.testing.assert_allclose(evaluate(graph, image.numpy())[graph.output], wanted, rtol=0, atol=1e-5)
+    return graph
+
+
+def _biases(graph: Graph) -> list[np.ndarray | None]:
+    return [node.op.bias for node in graph if isinstance(node.op, Scores | MixedScores)]
+
+
+@pytest.mark.parametrize("group", [CAUSAL, BIASED], ids=["causal", "biased"])
+def test_equal_spellings_are_equal(group: dict[str, Attend]) -> None:
+    graphs = {name: _captured(way) for name, way in group.items()}
+    first = next(iter(graphs.values()))
+    (bias,) = _biases(first)
+    assert bias is not None
+    for name, graph in graphs.items():
+        assert str(graph) == str(first), name
+        (found,) = _biases(graph)
+        assert found is not None
+        assert np.array_equal(np.isneginf(found), np.isneginf(bias)), name
+        if group is CAUSAL:
+            np.testing.assert_array_equal(found, bias, err_msg=name)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_others(name: str) -> None:
+    assert any(bias is not None for bias in _biases(_captured(OTHERS[name])))
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_what_changes_no_softmax_is_left_out(name: str) -> None:
+    assert _biases(_captured(NOTHING[name])) == [None]
+
+
+REFUSED: dict[str, tuple[Attend, str]] = {
+    "computed": (
+        lambda _, q, k, v: scaled_dot_product_attention(q, k, v, attn_mask=q @ k.mT),
+        "the attention mask must be a constant, not computed from the image",
+    ),
+    "replaced": (
+        lambda m, q, k, v: _soft(m.scores(q, k).masked_fill(~m.seen, 0.5), v),
+        "a constant takes the place of attention scores that count",
+    ),
+    "uniform": (
+        lambda m, q, k, v: _soft(m.scores(q, k).masked_fill(torch.arange(9)[:, None] == 3, -1e9), v),
+        "a constant takes the place of attention scores that count",
+    ),
+    "infinite": (
+        lambda m, q, k, v: _soft(m.scores(q, k) + torch.full((9, 9), torch.inf).triu(1), v),
+        "an attention bias must be finite, or -inf where it hides a key",
+    ),
+    "mixed_after_hidden": (
+        lambda m, q, k, v: _soft(
+            m.mix((m.scores(q, k) + torch.full((9, 9), -torch.inf).triu(1)).permute(0, 2, 3, 1)).permute(
+                0, 3, 1, 2
+            ),
+            v,
+        ),
+        "scores of hidden keys are mixed over the heads",
+    ),
+    "tokens": (
+        lambda m, q, k, v: _soft(m.scores(q, k), torch.relu(v).masked_fill(m.seen[:, :6], 0.0)),
+        "a mask that hides tokens is not supported",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str) -> None:
+    way, what = REFUSED[name]
+    with pytest.raises(UnsupportedModel) as caught:
+        capture(Model(way).eval(), np.zeros((1, 2, 12, 12), np.float32))
+    assert what in [problem.what for problem in caught.value.problems]
+    assert all(problem.where for problem in caught.value.problems)
