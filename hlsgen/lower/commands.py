@@ -346,7 +346,6 @@ class CommandBuilder:
             keys=keys,
             head_words=value_words,
             value_stride=exp_steps * value_words,
-            shared=step.shared[0],
             shared_values=step.shared[1],
             exp_words=ceil_div(exp_steps * p.depth, p.columns),
             exp_steps=exp_steps,

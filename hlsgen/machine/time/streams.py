@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 
 from hlsgen.machine.format.commands import COMMAND_BYTES
-from hlsgen.machine.format.constants import constant_map, word_bytes
+from hlsgen.machine.format.constants import ConstantMap, constant_map, word_bytes
 from hlsgen.machine.format.image import HEADER_BYTES, Image
 from hlsgen.machine.format.parameters import SECTION_ALIGN
 from hlsgen.machine.time.bus import Bus, Channel, beats_of
@@ -85,13 +85,15 @@ class Streams:
         self.bus = Bus(channels, p.bus_bytes, memory.latency, memory.cycles_per_beat, start, memory.near)
         self.taken = dict.fromkeys(channels, 0)
         self.operands = OperandStream(p, self.bus, BEAT)
-        size, place = word_bytes(p.columns), self._sections.get("constants", Sections([])).read
-        self._reader = ConstantReader(
-            words, size, p.constant_words, self.bus, p.bus_bytes, place if p.planned else int
-        )
         self.planner = Planner(plan, self.bus) if p.planned else None
         if self.planner:
             self.bus.opening = self.planner.advance
+        self._reader = self._constants(words)
+
+    def _constants(self, words: ConstantMap) -> ConstantReader:
+        p, sections = self._p, self._sections.get("constants")
+        place = sections.read if sections else int
+        return ConstantReader(words, word_bytes(p.columns), p.constant_words, self.bus, p.bus_bytes, place)
 
     def wait(self, name: str, size: int) -> int:
         """When `size` bytes in all of a stream are words in the machine."""
