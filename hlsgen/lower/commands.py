@@ -66,6 +66,8 @@ class CommandBuilder:
         self._commands: list[Command] = []
         self._exp_banks: dict[str, int] = {}
         self.views: list[View] = []
+        self.first: list[int] = []
+        """The number of each step's first command."""
         self.constants = ConstantStream(parameters.columns, aligned=parameters.planned)
         self._experts = ExpertTables()
         self.weights: list[bytes] = []
@@ -75,6 +77,7 @@ class CommandBuilder:
 
     def add(self, step: Step, following: list[Step]) -> None:
         """Append the commands of `step`; `following` are the steps after it."""
+        self.first.append(len(self._commands))
         if isinstance(step, LinearStep):
             self._append(step, self._linear(step, following))
             return

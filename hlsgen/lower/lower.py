@@ -139,7 +139,6 @@ def lower(
     builder = CommandBuilder(graph, parameters, sized.layouts, places, array, outline=outline)
     for index, step in enumerate(sized.steps):
         builder.add(step, sized.steps[index + 1 :])
-    layout = input_layout(graph, array)
     commands = builder.finish()
     shown = {node.name for node in prepared.source}
     program = Program(
@@ -147,22 +146,27 @@ def lower(
         commands=commands,
         regions=sized.regions,
         views=tuple(view for view in builder.views if view.tensor in shown),
-        input=layout,
+        input=input_layout(graph, array),
         outputs=output_layouts(graph, builder.output_sweeps, parameters),
-        moves=moves(sized.steps, graph, prepared.source),
+        moves=moves(sized.steps, builder.first, graph, prepared.source),
         task_macs=tuple(useful_macs(prepared.source.for_task(task)) for task in range(graph.tasks)),
     )
-    image = Image(
+    return Lowered(program, _image(program, builder))
+
+
+def _image(program: Program, builder: CommandBuilder) -> Image:
+    """The Image of a Program, with the streams that its commands were made with."""
+    parameters = program.parameters
+    return Image(
         build_id=parameters.build_id,
-        program=b"".join(command.pack() for command in commands),
+        program=b"".join(command.pack() for command in program.commands),
         constants=builder.constants.pack(),
         weights=b"".join(builder.weights),
         addends=b"".join(builder.addends),
-        input_bytes=ceil_div(layout.words * parameters.columns, 64) * 64,
+        input_bytes=ceil_div(program.input.words * parameters.columns, 64) * 64,
         output_bytes=program.output_bytes,
         workspace_bytes=parameters.workspace_bytes,
     )
-    return Lowered(program, image)
 
 
 def output_layouts(

@@ -15,8 +15,10 @@ from hlsgen.machine.format.program import Move
 from hlsgen.ops import IntegerCast, IntegerConstant, IntegerGroupedLinear, IntegerLinear
 
 
-def moves(steps: Sequence[Step], graph: Graph, source: Graph) -> tuple[Move, ...]:
+def moves(steps: Sequence[Step], numbers: Sequence[int], graph: Graph, source: Graph) -> tuple[Move, ...]:
     """The moves among a program's steps; `source`: the Graph that was lowered to them.
+
+    numbers: of each step's first command.
 
     These are identities, those of the quantizer as well: copies, casts, transposes, and norms, means, tables
     and additions that go with no product. What `source` does not have was made once more, or is a constant of
@@ -24,14 +26,14 @@ def moves(steps: Sequence[Step], graph: Graph, source: Graph) -> tuple[Move, ...
     """
     own = {node.name for node in source}
     found = []
-    for index, step in enumerate(steps):
+    for number, step in zip(numbers, steps, strict=True):
         kind = _kind(step, graph, own) if isinstance(step, LinearStep) and not step.route else ""
         if kind:
             moved = next((name for name in sources(step) if name and not _is_identity(name, graph)), "")
             readers = dict.fromkeys(each.result for each in steps if step.result in sources(each))
             found.append(
                 Move(
-                    command=index, kind=kind, tensor=step.result, moved=moved,
+                    command=number, kind=kind, tensor=step.result, moved=moved,
                     reader=",".join(readers) or "output",
                 )
             )  # fmt: skip
