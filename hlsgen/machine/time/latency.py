@@ -233,8 +233,6 @@ TABLE_WAIT = 2
 """A command has drained: to a table that waited for it leaving the constants' buffer."""
 TABLE_ENTRIES = 8
 """Entries of a table that are written in a cycle."""
-PLAN = 16
-"""A routing is complete: to the first expert's command at the sequencer."""
 ROUTE = 36
 """A token's last logit is written: to its last queue entry, beyond a token's time."""
 WRITTEN = 8
