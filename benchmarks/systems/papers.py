@@ -5,9 +5,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-MASKS = "masks and key schedules"
 LISTS = "run lists"
-BIAS = "score addends"
 GATES = "products element by element"
 MAPS = "attention maps as tensors"
 SELECT = "selection as data"
@@ -15,6 +13,9 @@ HEADS = "lists of heads"
 SCALES = "row scales"
 GRIDS = "convolutions on tokens"
 STATE = "state across steps"
+TABLES = "embeddings by number"
+SECOND = "inputs besides the image"
+SCHEDULE = "key schedules, which skip hidden keys"
 
 
 class Paper(NamedTuple):
@@ -30,20 +31,27 @@ PAPERS = (
     Paper("Edge-MoE", "softmax attention; top-k experts by token, gates", "shipped: m3vit-tiny"),
     Paper("ConvShareViT", "linear layers that are convolutions of a token as image", "conv_share_vit"),
     Paper("Efficient Probing", "softmax(q K.T) V of learned queries q", "efficient_probing"),
-    Paper("VHR", "o_h := alpha_h o_h", "head_gains"),
-    Paper("Soft Injection", "o_h := (1 - a_h) o_h + a_h e_h", "head_gains"),
-    Paper("Generalized Neighborhood Attention", "keys of a strided window", "", (MASKS, LISTS)),
-    Paper("Faster Neighborhood Attention", "keys of a window, dilated", "", (MASKS, LISTS)),
-    Paper("S2-Attention", "local and strided keys, by head", "", (MASKS,)),
-    Paper("AKI", "causal keys and one more block", "", (MASKS,)),
-    Paper("EE-MLLM", "image tokens see no image tokens", "", (MASKS, LISTS)),
-    Paper("OAT", "decoder with causal and cross attention", "", (MASKS,)),
-    Paper("SegVG", "three kinds of tokens, projections of their own", "", (MASKS, LISTS)),
-    Paper("MQSA-TED", "queries are running means of the last items", "", (MASKS,)),
-    Paper("IR-Diffusion", "keys of other images, subjects apart", "", (MASKS, LISTS)),
+    Paper("VHR", "o_h := alpha_h o_h; causal", "vhr, head_gains", (TABLES,)),
+    Paper(
+        "Soft Injection", "o_h := (1 - a_h) o_h + a_h e_h; causal", "soft_injection, head_gains", (TABLES,)
+    ),
+    Paper(
+        "Generalized Neighborhood Attention",
+        "keys of a strided window",
+        "generalized_neighborhood",
+        (SCHEDULE,),
+    ),
+    Paper("Faster Neighborhood Attention", "keys of a window, dilated", "faster_neighborhood", (SCHEDULE,)),
+    Paper("S2-Attention", "local and strided keys, by head", "s2_attention", (SCHEDULE, TABLES)),
+    Paper("AKI", "causal keys and one more block", "aki", (TABLES,)),
+    Paper("EE-MLLM", "image tokens see no image tokens", "ee_mllm", (TABLES,)),
+    Paper("OAT", "decoder with causal and cross attention", "oat", (SECOND, STATE)),
+    Paper("SegVG", "three kinds of tokens, projections of their own", "segvg", (TABLES,)),
+    Paper("MQSA-TED", "queries are running means of the last items", "mqsa_ted", (TABLES,)),
+    Paper("IR-Diffusion", "keys of other images, subjects apart", "ir_diffusion", (SECOND,)),
     Paper("MoH", "each token weighs a few heads", "", (HEADS, GATES)),
     Paper("Concept-Centric", "softmax over slots; a GRU", "", (SCALES, GATES)),
-    Paper("MODA", "keys through another modality's Gram matrix", "", (SCALES, MASKS)),
+    Paper("MODA", "keys through another modality's Gram matrix", "", (SCALES,)),
     Paper("GAAM", "features weighed by Gaussians around their mean", "", (GATES, SCALES)),
     Paper("Flowformer", "phi(Q) (phi(K).T V), flows conserved", "linear_attention, in part", (SCALES,)),
     Paper("Attention-Aware SMoE", "router scores smoothed by the attention map", "", (MAPS,)),
@@ -51,18 +59,18 @@ PAPERS = (
     Paper("ACT", "columns with large sums are scaled down", "", (MAPS,)),
     Paper("BroadWay", "the map of another block is added", "", (MAPS,)),
     Paper("CSWin", "stripes by head; a depthwise convolution of V", "", (LISTS, GRIDS)),
-    Paper("Agent Attention", "pooled queries collect, then give back", "", (BIAS, GRIDS)),
+    Paper("Agent Attention", "pooled queries collect, then give back", "", (GRIDS,)),
     Paper("Class Semantics-based Attention", "channel and time gates", "", (GATES, GRIDS)),
     Paper("MEDUSA", "one attention map gates every scale", "", (GATES, GRIDS)),
-    Paper("SeNER", "arrow and plus-shaped attention", "", (MASKS, GRIDS)),
+    Paper("SeNER", "arrow and plus-shaped attention", "", (GRIDS,)),
     Paper("DCAL", "the most attended patches ask", "", (SELECT, MAPS)),
-    Paper("Dynamic Mask Attention", "the w most important keys of a head", "", (SELECT, BIAS)),
+    Paper("Dynamic Mask Attention", "the w most important keys of a head", "", (SELECT,)),
     Paper("HCAM", "summaries of chunks, then the best chunks", "", (SELECT,)),
     Paper("HiP", "keys by halving ranges", "", (SELECT,)),
     Paper("DARE", "the K best items, other embeddings for content", "", (SELECT,)),
     Paper("PAINT", "gains of two sets of scores of the last row", "", (SELECT, MAPS)),
     Paper("Routing Transformer", "attention inside clusters", "", (SELECT, SCALES)),
-    Paper("TCPA", "prompts chosen by cosine match", "", (SELECT, MASKS)),
+    Paper("TCPA", "prompts chosen by cosine match", "", (SELECT,)),
     Paper("Titans", "a memory matrix that is updated", "", (STATE, GATES)),
-    Paper("Group Think", "thinkers see each other's steps", "", (STATE, MASKS)),
+    Paper("Group Think", "thinkers see each other's steps", "", (STATE,)),
 )

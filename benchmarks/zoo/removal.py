@@ -39,7 +39,9 @@ _SOFTMAX = ATTENTION - {"scaled_dot_product_attention"}
 _VIEWS = frozenset(
     ["dropout", "to", "type_as", "reshape", "view", "expand", "contiguous", "clone", "transpose"]
 )
-_CHANNELS_FIRST = CONVOLUTIONS | POOLS | UP | {"batch_norm", "group_norm", "native_group_norm"}
+_CHANNELS_FIRST = (CONVOLUTIONS | POOLS | UP | {"batch_norm", "group_norm", "native_group_norm"}) - {
+    "amax"
+}  # over any axis: of tokens, of heads
 
 
 class _AnyPart:
@@ -81,25 +83,33 @@ def _tokens(at: CallSite, shape: tuple[int, ...], first: bool, heads: bool) -> V
     """Their channels are the first axis behind the batch (`first`) or the last; or those and heads."""
     width = shape[1] if first else (shape or (1,))[-1] * (shape[1] if heads else 1)
     rows = math.prod(shape) // width
+    ids = _ids(shape, first, heads)
     before = at.terms.new(Unknown(), (), "mended", Source(), TensorType((rows, 1)))
     op = Mended(weight=np.ones((width, 1), np.float32), bias=np.zeros(width, np.float32))
-    term = at.terms.make(op, (before,), "mended", at.call.source)
-    ids = torch.arange(rows * width)
+    return Value(at.terms.make(op, (before,), "mended", at.call.source), ids)
+
+
+def _ids(shape: tuple[int, ...], first: bool, heads: bool) -> torch.Tensor:
+    """Elements of tokens in the order of a shape."""
+    ids = torch.arange(math.prod(shape))
     if first:
-        ids = ids.reshape(shape[0], -1, width).transpose(1, 2)
+        ids = ids.reshape(shape[0], -1, shape[1]).transpose(1, 2)
     if heads:
         batch, count, *tokens, channels = shape
         turned = range(len(shape) - 2, 1, -1)  # windows, then tokens: those of all windows lie side by side
         ids = ids.reshape(batch, *tokens[::-1], count, channels)
         ids = ids.permute(0, len(shape) - 2, *(axis - 1 for axis in turned), len(shape) - 1)
-    return Value(term, ids.reshape(shape))
+    return ids.reshape(shape)
 
 
 def _in_order(value: Value, kind: str) -> bool:
     """Whether a value is whole tokens of one layer, as calls of this kind may read them."""
     low = int(value.ids.min())
     known = [wanted for wanted, _ in layouts(value.shape)]
-    known = known[:1] if kind == "layer" else known  # channels are the last axis
+    if kind == "heads":
+        known = [_ids(value.shape, False, True)]
+    elif kind == "layer":
+        known = known[:1]  # channels are the last axis
     whole = low >= 0 and not isinstance(value.term.op, Join)
     return whole and any(torch.equal(value.ids - low, one) for one in known)
 

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from hlsgen.frontend.rules.terms import Term
 from hlsgen.ops import Activation, AddConstant, Mean, MixedScores, Patches, Route, Scores, Select
 from hlsgen.ops.norm import Norm
+from hlsgen.ops.score_bias import described
 
 
 def outline(terms: Sequence[Term], outputs: Sequence[Term]) -> dict[str, str]:
@@ -16,6 +18,7 @@ def outline(terms: Sequence[Term], outputs: Sequence[Term]) -> dict[str, str]:
         "image": _each(_image(term) for term in terms if isinstance(term.op, Patches)),
         "tokens": _each(f"{_by(term.shape)}" for term in terms if isinstance(term.op, AddConstant)),
         "attention": _attention([term for term in terms if isinstance(term.op, Scores | MixedScores)]),
+        "masks": _masks([term.op for term in terms if isinstance(term.op, Scores | MixedScores)]),
         "norms": _counted([term for term in terms if isinstance(term.op, Norm)]),
         "MLP": _each(
             f"{term.shape[-1]} channels, {term.op.function}"
@@ -59,6 +62,12 @@ def _heads(term: Term) -> str:
             return f"{matrix.shape[0]} heads mixed from {matrix.shape[1]}"
         case _:
             return ""
+
+
+def _masks(layers: Sequence[Scores | MixedScores]) -> str:
+    """What is hidden from queries or added to scores, and in how many layers."""
+    found = Counter(described(op.bias) for op in layers if op.bias is not None)
+    return "; ".join(f"{text}, in {count} of {len(layers)} layers" for text, count in found.items())
 
 
 def _counted(norms: Sequence[Term]) -> str:

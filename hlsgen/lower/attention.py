@@ -11,6 +11,7 @@ import numpy as np
 from hlsgen.ir import Graph, Node, live
 from hlsgen.lower.constants import walked
 from hlsgen.lower.layout import Layout
+from hlsgen.lower.parts import Part
 from hlsgen.lower.refuse import must_be
 from hlsgen.lower.shape import Shape, mixed_shape
 from hlsgen.lower.size import ArrayShape, head_units
@@ -29,7 +30,7 @@ def score_fields(
     if not isinstance(scores, IntegerScores):
         raise must_be(step.scores, "attention scores")
     _, queries, keys = step.scores.type.shape
-    tiles = ceil_div(queries, p.rows)
+    tiles = ceil_div(queries, p.rows)  # streamed attention has one part
     span = min(array.span, tiles) or tiles
     return {
         "product": Product.ATTENTION, "shared": step.shared[0], "k_words": words,
@@ -41,8 +42,8 @@ def score_fields(
     }  # fmt: skip
 
 
-def pack_score_addends(step: AttentionStep, p: MachineParameters) -> list[bytes]:
-    """The addends of the scores, head by head, each int16 in the order of an output of that shape.
+def pack_score_addends(step: AttentionStep, part: Part, p: MachineParameters) -> list[bytes]:
+    """The addends of a part's scores, head by head, each int16 in the order of an output of that shape.
 
     Raises `UnsupportedModel` where exp does not know what code a hidden key has.
     """
@@ -52,9 +53,31 @@ def pack_score_addends(step: AttentionStep, p: MachineParameters) -> list[bytes]
         raise must_be(step.exp, "an exp that knows its scores' hidden keys")
     if addends is None:
         return []
-    _, rows, keys = addends.shape
+    first, stop = part.rows(p.rows, addends.shape[1])
+    mine = addends[slice(*part.heads), first:stop, slice(*part.keys)]
+    _, rows, keys = mine.shape
     layout = OutputLayout(tensor="", rows=rows, columns=keys, sweeps=1)
-    return [layout.drained(head, p).tobytes() for head in addends]
+    return [layout.drained(head, p).tobytes() for head in mine]
+
+
+def part_fields(
+    step: AttentionStep, part: Part, p: MachineParameters, *, key_words: int, value_words: int
+) -> dict[str, int]:
+    """The command's fields for its share of heads, rows and keys; words of a head of keys and of values."""
+    queries, keys = step.scores.type.shape[1:]
+    (head, _), (first, stop) = part.heads, part.keys
+    count, tiles = stop - first, part.tiles[1] - part.tiles[0]
+    from_row, to_row = part.rows(p.rows, queries)
+    steps, value_stride = ceil_div(count, p.depth), ceil_div(keys, p.depth) * value_words
+    key_stride = ceil_div(keys, p.columns) * key_words
+    return {
+        "tiles": tiles, "tail_rows": to_row - from_row - (tiles - 1) * p.rows,
+        "blocks": ceil_div(count, p.columns), "heads": part.heads[1] - head, "keys": count,
+        "head_words": value_words, "value_stride": value_stride, "exp_steps": steps,
+        "exp_words": ceil_div(steps * p.depth, p.columns),
+        "key_base": head * key_stride + first // p.columns * key_words,
+        "value_base": head * value_stride + first // p.depth * value_words,
+    }  # fmt: skip
 
 
 def computed_always(graph: Graph) -> set[str]:

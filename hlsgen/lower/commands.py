@@ -8,7 +8,7 @@ from typing import Any
 
 from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.ir import Graph, Node
-from hlsgen.lower.attention import mixed_scores, pack_score_addends, score_fields
+from hlsgen.lower.attention import mixed_scores, pack_score_addends, part_fields, score_fields
 from hlsgen.lower.constants import (
     ConstantStream,
     block_constants,
@@ -20,6 +20,7 @@ from hlsgen.lower.constants import (
 from hlsgen.lower.image import patch_fields
 from hlsgen.lower.interleave import ADDEND_DISTANCE, ExpertTables
 from hlsgen.lower.layout import Layout
+from hlsgen.lower.parts import Part, attention_parts
 from hlsgen.lower.refuse import must_be
 from hlsgen.lower.shape import Shape, drained, linear_shape, source_layout
 from hlsgen.lower.size import ArrayShape, Sweeps, cut
@@ -65,6 +66,8 @@ class CommandBuilder:
         self._commands: list[Command] = []
         self._exp_banks: dict[str, int] = {}
         self.views: list[View] = []
+        self.first: list[int] = []
+        """The number of each step's first command."""
         self.constants = ConstantStream(parameters.columns, aligned=parameters.planned)
         self._experts = ExpertTables()
         self.weights: list[bytes] = []
@@ -73,8 +76,15 @@ class CommandBuilder:
         self.output_sweeps: dict[str, int] = {}
 
     def add(self, step: Step, following: list[Step]) -> None:
-        """Append the command of `step`; `following` are the steps after it."""
-        command = self._attention(step) if isinstance(step, AttentionStep) else self._linear(step, following)
+        """Append the commands of `step`; `following` are the steps after it."""
+        self.first.append(len(self._commands))
+        if isinstance(step, LinearStep):
+            self._append(step, self._linear(step, following))
+            return
+        for part in self._parts(step):
+            self._append(step, self._attention(step, part))
+
+    def _append(self, step: Step, command: Command) -> None:
         if step.tasks:
             self.constants.forget()
         command = dataclasses.replace(command, tasks=step.tasks, **self._sections())
@@ -132,7 +142,7 @@ class CommandBuilder:
         if step.route is not None:
             fields |= self._experts.fields(step, following, self.constants, index, self._parameters)
         if following and isinstance(following[0], AttentionStep):
-            self._exp_table(following[0], index + 1)
+            self._exp_table(following[0], index + len(self._parts(following[0])))
         fields |= self._factors(step, result)
         fields |= shape.walk.fields if shape.walk else {}
         self._weights(step, source, result, shape)
@@ -189,7 +199,7 @@ class CommandBuilder:
         if step.rows.patches is not None:
             return self._patch_fields(step, step.rows.patches) | self._after_addend(step, {})
         if not step.rows.region:
-            return {"depends": Depends.NONE}
+            return self._after_addend(step, {"depends": Depends.NONE})
         self._check_first_row(step)
         name, stride = step.rows.region, self._layouts[step.rows.region].stride
         fields: dict[str, Any] = {
@@ -226,6 +236,8 @@ class CommandBuilder:
         aligned = step.rows.first == 0 and step.rows.pool is None and whole
         maker = self._commands[before]
         aligned = aligned and maker.drain is not Drain.COMBINE and not maker.outer_target
+        if maker.load is Load.ATTENTION:  # of its rows the command may have made the last part alone
+            aligned = aligned and maker.tiles == ceil_div(rows, self._parameters.rows)
         depends = {"depends": Depends.TILE if aligned else Depends.COMMAND, "depends_on": before}
         return self._after_addend(step, depends)
 
@@ -314,44 +326,41 @@ class CommandBuilder:
         """Load the exp table before the constants of an earlier command, so that it is there in time."""
         self._exp_banks[step.exp.name] = self._table(Item.EXP_TABLE, step.exp, user)
 
-    def _attention(self, step: AttentionStep) -> Command:
-        index, p = len(self._commands), self._parameters
-        context, (heads, queries, keys) = step.context.op, step.scores.type.shape
+    def _parts(self, step: AttentionStep) -> tuple[Part, ...]:
+        """The commands that a step becomes."""
+        words = self._layouts[step.values].head_words
+        return attention_parts(step, self._array, self._layouts[step.query], words)
+
+    def _attention(self, step: AttentionStep, part: Part) -> Command:
+        p, context = self._parameters, step.context.op
         if not isinstance(context, IntegerContext):
             raise must_be(step.context, "an attention context")
         if step.scores.type.bits != p.logit_bits:
             raise UnsupportedModel(f"{step.scores.name}: all logits must have {p.logit_bits} bits")
         query, result = self._layouts[step.query], self._layouts[step.result]
-        self.views += attention_views(step, index, query, result)
-        addends = pack_score_addends(step, p)
+        rows = part.rows(p.rows, step.scores.type.shape[1])
+        self.views += attention_views(step, len(self._commands), query, result, part, rows)
+        addends = pack_score_addends(step, part, p)
         self.addends += addends
-        value_words = self._layouts[step.values].head_words
-        exp_steps, tiles = ceil_div(keys, p.depth), ceil_div(queries, p.rows)
+        words = self._layouts[step.values].head_words
+        source, target = self._regions[step.query].base, self._regions[step.result].base
         return Command(
             load=Load.ATTENTION,
             drain=Drain.ATTENTION,
             target=Target.FEATURES,
-            depends=Depends.TILE,
+            depends=Depends.COMMAND if part.tiles[0] else Depends.TILE,
             depends_on=self._producer[step.query],
             operand_depends_on=max(self._producer[name] for name in step.operands),
             exp_bank=self._exp_banks[step.exp.name],
-            tiles=tiles,
-            tail_rows=queries - (tiles - 1) * p.rows,
-            blocks=ceil_div(keys, p.columns),
-            source=self._regions[step.query].base,
+            source=source + rows[0] * query.stride + part.heads[0] * query.head_words,
             source_stride=query.stride,
-            target_base=self._regions[step.result].base,
+            target_base=target + rows[0] * result.stride + part.heads[0] * words,
             target_stride=result.stride,
-            heads=heads,
-            keys=keys,
-            head_words=value_words,
-            value_stride=exp_steps * value_words,
             shared_values=step.shared[1],
-            exp_words=ceil_div(exp_steps * p.depth, p.columns),
-            exp_steps=exp_steps,
             context_multiplier=context.multiplier,
             context_shift=context.shift,
             score_addends=int(bool(addends)),
+            **part_fields(step, part, p, key_words=query.head_words, value_words=words),
             **self._scores(step, query),
         )
 

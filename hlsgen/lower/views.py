@@ -8,6 +8,7 @@ from typing import Any
 
 from hlsgen.ir import Graph
 from hlsgen.lower.layout import Layout
+from hlsgen.lower.parts import Part
 from hlsgen.lower.step import AttentionStep, LinearStep
 from hlsgen.machine.format.interface import CONTEXT, DRAIN, PLAIN, SCORES, TILE
 from hlsgen.machine.format.program import View
@@ -60,25 +61,33 @@ def _view(tensor: str, command: int, which: int, layout: Layout, rows: int, **ro
     )
 
 
-def attention_views(step: AttentionStep, command: int, query: Layout, result: Layout) -> tuple[View, ...]:
-    """Queries, scores, exp and contexts."""
-    heads, queries, keys = step.scores.type.shape
+def attention_views(
+    step: AttentionStep, command: int, query: Layout, result: Layout, part: Part, rows: tuple[int, int]
+) -> tuple[View, ...]:
+    """Queries, scores, exp and contexts of a part; `rows`: its query rows."""
+    every, queries, keys = step.scores.type.shape
+    whole = part.heads == (0, every) and rows == (0, queries) and part.keys == (0, keys)
+    heads, seen = part.heads[1] - part.heads[0], part.keys[1] - part.keys[0]
     return tuple(
         View(
             tensor=tensor,
             command=command,
             which=which,
             kind=kind,
-            rows=queries,
+            rows=rows[1] - rows[0],
             columns=columns,
             heads=heads,
+            part=int(not whole),
+            first_row=rows[0],
+            first_head=part.heads[0],
+            first_column=part.keys[0] if first else 0,
             head_words=query.head_words if which == TILE and kind == SCORES else result.head_words,
             head_first=first,
         )
         for tensor, which, kind, columns, first in (
             *([(step.query, TILE, SCORES, query.head_size, 0)] if step.keys else []),
-            (step.scores.name, DRAIN, SCORES, keys, 1),
-            (step.exp.name, TILE, CONTEXT, keys, 1),
+            (step.scores.name, DRAIN, SCORES, seen, 1),
+            (step.exp.name, TILE, CONTEXT, seen, 1),
             (step.context.name, DRAIN, CONTEXT, result.head_size, 0),
         )
     )

@@ -55,9 +55,9 @@ def check_weights(name: str, what: str, weights: TensorType) -> None:
 class Scores(FloatOp):
     """Float: q [T, H*d], k [S, H*d] -> [H, T, S], scale * q k^T + bias per head.
 
-    bias [H, T, S]: relative positions, masks; a key is hidden from a query where it is -inf. shared: so many
-    heads more meet the same keys as a head: k is [S, H/(shared + 1)*d]. Grouped queries (Ainslie et al.
-    2023); with H - 1 all heads have one head of keys (Shazeer 2019).
+    bias [H, T, S]: relative positions, masks; a key is hidden from a query where it is -inf.
+    shared: so many heads more meet the same keys as a head: k is [S, H/(shared + 1)*d]. Grouped queries
+    (Ainslie et al. 2023); with H - 1 all heads have one head of keys (Shazeer 2019).
     """
 
     part: ClassVar[Part] = Part.SCORES
@@ -70,8 +70,8 @@ class Scores(FloatOp):
 
     heads: int
     scale: float
-    bias: np.ndarray | None = None
     shared: int = 0
+    bias: np.ndarray | None = None
 
     def infer(self, *types: TensorType) -> TensorType:
         shape = check("scores", self.heads, self.shared, *types)
@@ -110,8 +110,8 @@ class IntegerScores(Op):
     shift: int
     width: int
     scale: float
-    addends: np.ndarray | None = None
     shared: int = 0
+    addends: np.ndarray | None = None
 
     def infer(self, *types: TensorType) -> TensorType:
         q, k = types

@@ -192,8 +192,15 @@ class DrainControl(wiring.Component):
         """What only machines with streamed attention or with experts have."""
         p, job, row, tag = self._parameters, self.job, self.row, self.tag
         if p.score_addends:
-            with m.If(job.stream_addend):
-                m.d.comb += [tag.add.eq(1), tag.stream.eq(row.valid), tag.score_addends.eq(tag.scores)]
+            scores, residual = (
+                job.kind == Kind.SCORES,
+                (job.drain == Drain.ADD) | (job.drain == Drain.COMBINE),
+            )
+            m.d.comb += [
+                tag.add.eq(job.stream_addend | (plain & residual)),
+                tag.stream.eq(row.valid & job.stream_addend),
+                tag.score_addends.eq(row.valid & scores & job.stream_addend),
+            ]
         if p.streamed:
             m.d.comb += [
                 tag.store_first.eq(job.fresh & row.block_first & (row.index == 0)),

@@ -129,8 +129,8 @@ class Sequencer(wiring.Component):
             with m.State("start"):
                 begin = width_bits(p)
                 m.d.sync += [
-                    *main.start(command.source[begin:]),
-                    *context.start(command.target_base[begin:]),
+                    *main.start(command.source[begin:], self._main_base(command)),
+                    *context.start(command.target_base[begin:], command.value_base),
                 ]
                 m.d.sync += [job.fresh.eq(1), job.scores_done.eq(0), job.ahead.eq(0)]
                 with m.If(self.commands.valid & self._filling(m, command, attention)):
@@ -151,6 +151,12 @@ class Sequencer(wiring.Component):
         at = main.at.unless(job.is_context, context.at)
         self._fill_jobs(m, command, number, job, at, context.at.memory)
         return m
+
+    def _main_base(self, command: Any) -> Value:
+        """Where the keys, or values, of the main walk's jobs begin."""
+        if not self._parameters.products:
+            return command.key_base
+        return Mux(command.product == Product.VALUES, command.value_base, command.key_base)
 
     @staticmethod
     def _pick(m: Module, command: Any, attention: Value, job: _Job, main: Walk, context: Walk) -> None:

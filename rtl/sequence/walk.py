@@ -63,15 +63,17 @@ class Walk:
         self._share = Signal(field(p, shared), name=f"{name}_share")
         """Heads before this one that have the same keys and values."""
         self._trace, self._rows, self._streamed = trace, p.rows, p.streamed
+        self._bases = p.operand_bases > 0
         self._shares = p.field_bits[shared] > 0
         self._counts_tokens = trace or p.experts > 0
 
-    def start(self, memory: Value) -> list[Any]:
+    def start(self, memory: Value, operand: Value) -> list[Any]:
         """Statements: to the command's first job."""
         at = self.at
         zeros = (at.tile, at.outer, at.slot, at.operand, at.block, at.token, at.reading_tile, self._share)
         ones = (at.first_outer, at.opens)
-        return [*(signal.eq(0) for signal in zeros), *(signal.eq(1) for signal in ones), at.memory.eq(memory)]
+        places = [at.memory.eq(memory)] + ([at.operand.eq(operand)] if self._bases else [])
+        return [*(signal.eq(0) for signal in zeros), *(signal.eq(1) for signal in ones), *places]
 
     def advance(
         self, m: Module, ends: Ends, memory: Value, operand: Value, blocks: Value, shared: Value

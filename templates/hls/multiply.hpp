@@ -88,8 +88,10 @@ void read_factors(const Factors<P>& memory, const Command& command, const Job& j
                   Int<8> (&factors)[P::columns][P::depth]) {
 #pragma HLS INLINE
     const Source source = source_of<P>(command, job);
-    const int key = job.place * command.head_stride + block * key_words<P>(job);
-    const int value = job.place * command.value_stride + step * job.blocks + block;
+    const int key_base = P::operand_bases > 0 ? static_cast<int>(command.key_base) : 0;
+    const int value_base = P::operand_bases > 0 ? static_cast<int>(command.value_base) : 0;
+    const int key = key_base + job.place * command.head_stride + block * key_words<P>(job);
+    const int value = value_base + job.place * command.value_stride + step * job.blocks + block;
     for (int d = 0; d < P::depth; ++d) {
 #pragma HLS UNROLL
         for (int c = 0; c < P::columns; ++c) {

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.variants import Tiny
+from support.variants import HEADS, WIDTH, Tiny
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 
 from benchmarks.zoo import children, judge, read, removal, table
 from benchmarks.zoo.entry import Entry, NotHere, seeded
@@ -110,6 +111,24 @@ def test_a_list_of_problems_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     # A reader that says nothing of what lies behind a refused call leaves problems out.
     monkeypatch.setattr(Reader, "_verdict", lambda *_: None)
     assert removal.missed(export)
+
+
+class Pooled(Tiny):
+    """Attention in one window, [1, heads, windows, tokens, channels], of pooled queries, as in Hiera."""
+
+    def pool(self, x: Tensor) -> Tensor:
+        parts = self.qkv(self.norm(x)[:, 1:]).reshape(1, 6, 1, 3, HEADS, -1).permute(3, 0, 4, 2, 1, 5)
+        query, key, value = parts.unbind(0)
+        query = query.reshape(1, HEADS, 1, 2, 3, -1).amax(3)
+        y = scaled_dot_product_attention(query, key, value)
+        return self.head(self.proj(y.transpose(1, 3).reshape(1, 3, WIDTH)).mean(1))
+
+
+def test_what_is_pooled_by_head_is_mended_by_head() -> None:
+    export = capture.examine(seeded(Pooled()), torch.zeros(1, 2, 4, 6)).export
+    assert export is not None
+    assert len(capture.examine(export).problems) == 2
+    assert removal.missed(export) == []
 
 
 def test_the_lines_of_a_problem() -> None:

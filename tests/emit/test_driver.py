@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import re
 import shutil
 import struct
@@ -18,7 +19,7 @@ from support.graphs import AWKWARD, DIGITS, images, integer_vit
 
 from hlsgen.emit.device import Vectors
 from hlsgen.emit.driver import c_driver
-from hlsgen.ir import Graph, evaluate, quantize_images
+from hlsgen.ir import Graph, View, evaluate, quantize_images
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.interface import (
@@ -88,6 +89,7 @@ def opened(found: Case, folder: Path) -> tuple[Driver, Device]:
     assert isinstance(text, str)
     size = int(re.findall(r"HLSGEN_MEMORY_BYTES (\d+)", text)[0])
     device.buffer = aligned(size).view(Buffer)
+    folder.mkdir(exist_ok=True)
     driver = Driver(found.files, folder / "driver", device, device.buffer, BASE)
     assert driver.open() == 0
     assert driver.load(found.image) == 0
@@ -113,6 +115,23 @@ def test_digits(digits: Case, tmp_path: Path) -> None:
 
 def test_rows_and_words_that_do_not_divide(tmp_path: Path) -> None:
     run_all(case(integer_vit(AWKWARD), images(AWKWARD, 3)), tmp_path)
+
+
+def test_an_output_in_the_models_order(tmp_path: Path) -> None:
+    """Without a view the tokens; with one its shape, here turned and from the last element to the first."""
+    plain = integer_vit(DIGITS)
+    rows, columns = case(plain, images(DIGITS, 3)).golden(0, 0).shape
+    view = View((2, columns // 2), (columns // 2, 2), (-2, -1), columns - 1)
+    for number, graph in enumerate((plain, dataclasses.replace(plain, views=(view,)))):
+        found = case(graph, images(DIGITS, 3))
+        driver, _ = opened(found, tmp_path / str(number))
+        values = driver.run(found.images[0], 0, (rows, columns))
+        wanted = graph.shown({"": values})[""]
+        shown = np.zeros(wanted.shape, np.int16)
+        pointers = (array.ctypes.data_as(ctypes.c_void_p) for array in (values, shown))
+        assert driver.call("show", 0, 0, *pointers) == 0
+        np.testing.assert_array_equal(shown, wanted)
+        assert driver.call("show", 0, 1, None, None) == DriverError.ARGUMENT
 
 
 def test_quantize_is_the_same_as_in_python(digits: Case, tmp_path: Path) -> None:

@@ -88,15 +88,6 @@ class TwoSums(Tiny):
         return super().pool(x).softmax(-1)[:, 1:]  # classes
 
 
-class Suffix(Tiny):
-    def embed(self, image: Tensor) -> Tensor:
-        x = super().embed(image)
-        return torch.cat([x, torch.ones(1, 1, WIDTH)], dim=1)
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.head(self.norm(self.embed(image)).mean(1))  # suffix
-
-
 class JoinedLayers(Tiny):
     def mlp(self, x: Tensor) -> Tensor:
         return torch.cat([self.proj(x)[..., :6], self.up(x)[..., :6]], dim=-1)  # joined
@@ -126,9 +117,10 @@ class ForgottenTranspose(Tiny):
         return self.proj(x.reshape(1, TOKENS, WIDTH))  # forgotten
 
 
-class EverySecond(Tiny):
+class Mingled(Tiny):
     def pool(self, x: Tensor) -> Tensor:
-        return self.head(self.norm(x[:, ::2].mean(1)))  # second
+        x = torch.cat([x[:, 1:, :6], x[:, :-1, 6:]], -1)
+        return self.head(self.norm(x.mean(1)))  # mingled
 
 
 class Gated(Tiny):

@@ -46,3 +46,17 @@ def test_what_was_not_reached_is_not_called_supported() -> None:
     row = next(line for line in str(report).splitlines() if line.startswith("aten.leaky_relu"))
     assert row.split()[2:] == ["unknown", "not", "reached", "1"]
     assert [problem.what for problem in report.problems] == ["aten.cumsum.default is not supported"]
+
+
+class Causal(Tiny):
+    """Tokens that see none behind them."""
+
+    def attend(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = self.split(x)
+        mask = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).tril()
+        return self.merge(torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask))
+
+
+def test_masks_are_told() -> None:
+    report = inspect(seeded(Causal()), IMAGE)
+    assert report.architecture["masks"] == "causal mask, 42% of the keys hidden, in 1 of 1 layers"

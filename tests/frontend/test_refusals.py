@@ -28,15 +28,6 @@ CLASSES = Problem(
     "leave out a softmax over classes: the largest logit is the same class",
 )
 MODELS: dict[str, tuple[Callable[[], nn.Module], Problem]] = {
-    "suffix": (
-        models.Suffix,
-        Problem(
-            "tokens must be constant tokens followed by all patches in raster order",
-            f"norm at {at('suffix')}",
-            "the machine writes the patch embedding once, prefix tokens first",
-            "concatenate class and register tokens in front of the patches, and select after the blocks",
-        ),
-    ),
     "joined_layers": (
         models.JoinedLayers,
         Problem(
@@ -81,7 +72,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Problem]] = {
         ),
     ),
     "forgotten_transpose": (models.ForgottenTranspose, Problem(LAYOUT, f"proj at {at('forgotten')}", ROWS)),
-    "every_second": (models.EverySecond, Problem(LAYOUT, at("second"), ROWS)),
+    "mingled": (models.Mingled, Problem(LAYOUT, at("mingled"), ROWS)),
     "gated": (
         models.Gated,
         Problem(
@@ -152,7 +143,6 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Problem]] = {
 
 NAMES = {
     "post_norm": "post-norm",
-    "suffix": "tokens joined behind the patches",
     "joined_layers": "joined layers",
     "strided": "convolution stem",
     "grouped": "convolution stem",
@@ -162,7 +152,7 @@ NAMES = {
     "dropping": "attention dropout",
     "biased": "attention mask",
     "forgotten_transpose": "order of tokens in attention",
-    "every_second": "patch merging",
+    "mingled": "patch merging",
     "gated": "gated MLP",
     "half": "precision",
     "two_outputs": "several outputs",

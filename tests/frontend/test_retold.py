@@ -8,7 +8,8 @@ import copy
 import numpy as np
 import pytest
 import torch
-from support.retold import IMAGE, drawn, systems
+from support import retold, retold_biases, retold_masks
+from support.retold import IMAGE, drawn
 
 from hlsgen.frontend.capture import capture
 from hlsgen.ir import evaluate, quantize_images
@@ -19,19 +20,22 @@ from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.quantization import quantize
 
 ARRAY = ArrayShape(rows=8, columns=8, depth=8)
+SYSTEMS = {**retold.systems(), **retold_masks.systems(), **retold_biases.systems()}
+ROUNDED = {"oat": 3e-7}
+"""Decoders of constants alone are computed in float32 when the model is read: of the largest result."""
 
 
 @pytest.mark.filterwarnings("ignore::hlsgen.errors.QuantizationWarning")
-@pytest.mark.parametrize("name", systems())
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_another_hand_is_read_too(name: str) -> None:
-    model = drawn(systems()[name])
+    model = drawn(SYSTEMS[name])
     images = np.random.default_rng(1).normal(size=(8, *IMAGE)).astype(np.float32)
     graph = capture(model, torch.from_numpy(images[:1]))
     with torch.no_grad():
         wanted = copy.deepcopy(model).double()(torch.from_numpy(images[:3]).double()).numpy()
     found = evaluate(graph, images[:3])[graph.output].reshape(wanted.shape)
     assert wanted.std(0).min() > 1e-2
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-7 * np.abs(wanted).max())
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=ROUNDED.get(name, 1e-7) * np.abs(wanted).max())
     integer = quantize(graph, images).graph
     lowered, image = lower(integer, ARRAY), quantize_images(images[:1], integer.input_type)[0]
     pixels = lowered.program.input.pack(image, ARRAY.columns)

@@ -18,6 +18,7 @@ from hlsgen.ops import (
     Scores,
     Softmax,
 )
+from hlsgen.ops.score_bias import described
 
 HEADS, ROWS, KEYS, SIZE = 2, 6, 9, 4
 
@@ -128,3 +129,28 @@ def test_misfits() -> None:
     )
     with pytest.raises(TypeMismatch):
         mixed.infer(TensorType((3, 6), -127, 127, 1.0))
+
+
+CAUSAL = np.triu(np.full((4, 4), -np.inf), 1)
+STEPS = np.subtract.outer(np.arange(4.0), np.arange(4.0))
+
+
+@pytest.mark.parametrize(
+    ("bias", "text"),
+    [
+        (CAUSAL[None], "causal mask, 38% of the keys hidden"),
+        (np.triu(np.full((2, 4), -np.inf), 3)[None], "causal mask, 12% of the keys hidden"),
+        (np.where(np.abs(STEPS) > 1, -np.inf, 0.0)[None], "band, 38% of the keys hidden"),
+        (np.where(STEPS > 1, -np.inf, CAUSAL)[None], "causal band, 56% of the keys hidden"),
+        (np.where(STEPS % 2 == 1, -np.inf, CAUSAL)[None], "causal pattern, 62% of the keys hidden"),
+        (np.where(STEPS % 2 == 1, -np.inf, 0.0)[None], "pattern, 50% of the keys hidden"),
+        (np.stack([CAUSAL, 0 * STEPS]), "masks by head, 19% of the keys hidden"),
+        (np.tile([0.0, 0.0, -np.inf], (2, 5, 1)), "padding, 33% of the keys hidden"),
+        (STEPS[None] - 1, "a bias of the distance, -4 to 2"),
+        (-STEPS[None] + CAUSAL, "causal mask, 38% of the keys hidden and a bias of the distance, -3 to 0"),
+        (np.tile([0.5, 0.0, -1.0], (2, 5, 1)), "a bias of each key, -1 to 0.5"),
+        (np.arange(12.0).reshape(1, 3, 4) ** 2, "a bias of each pair, 0 to 121"),
+    ],
+)
+def test_a_bias_in_words(bias: np.ndarray, text: str) -> None:
+    assert described(bias) == text

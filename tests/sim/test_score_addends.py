@@ -20,11 +20,14 @@ from hlsgen.sim.csim import CSim
 
 CASES = [
     ("masked", (9, 16, 2), (4, 4, 4, 2)),
+    ("ranges", (33, 16, 4), (4, 4, 4, 2)),
     *(
         pytest.param(*case, marks=pytest.mark.slow)
         for case in (
             ("masked", (13, 18, 3), (5, 8, 2, 1)),
             ("masked", (1, 8, 1), (1, 1, 1, 1)),
+            ("ranges", (40, 16, 4), (3, 8, 2, 1)),
+            ("ranges", (40, 24, 2), (4, 4, 8, 4)),
             ("masked", (13, 24, 3), (4, 64, 4, 4)),
             ("masked_tasks", (9, 16, 2), (4, 4, 4, 1)),
             ("masked_tasks", (9, 16, 2), (4, 4, 4, 4)),

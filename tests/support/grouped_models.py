@@ -94,17 +94,6 @@ class SideBySide(Grouped):
         return ((rows @ k.mT * 0.3).softmax(-1) @ v).reshape(1, self.heads, tokens, HEAD)
 
 
-class Hidden(Grouped):
-    """A mask that hides earlier tokens, on rows of several heads."""
-
-    def contexts(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        tokens = q.shape[2]
-        rows = q.reshape(1, self.groups, self.repeats * tokens, HEAD)
-        earlier = torch.ones(tokens, tokens, dtype=torch.bool).tril(-1).repeat(self.repeats, 1)
-        weights = (rows @ k.mT * 0.3).masked_fill(earlier, float("-inf")).softmax(-1)
-        return (weights @ v).reshape(1, self.heads, tokens, HEAD)
-
-
 class OneByEinsum(Grouped):
     """Keys and values have no axis for heads (Shazeer 2019)."""
 
@@ -145,7 +134,6 @@ GROUPED: dict[str, tuple[Callable[[], Grouped], int, int]] = {
     "tokens_first": (TokensFirst, 2, 2),
     "broadcast": (Broadcast, 2, 2),
     "side_by_side": (SideBySide, 2, 2),
-    "hidden": (Hidden, 2, 2),
     "only_keys": (OnlyKeys, 2, 0),
     "one_head": (lambda: Interleaved(1, 4), 3, 3),
     "one_head_gqa": (lambda: Enabled(1, 4), 3, 3),

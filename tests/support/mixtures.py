@@ -216,6 +216,28 @@ class SigmoidOverSum(Sigmoid):
         return gates / (gates.sum(-1, keepdim=True) + 1e-20) * 2.5, index
 
 
+class OneGroup(SigmoidOverSum):
+    """DeepSeek-V3's gate with one group of experts and no correction, as in smaller models."""
+
+    groups, chosen_groups = 1, 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("correction", torch.zeros(EXPERTS))
+
+    def choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        scores = self.router(x.reshape(-1, WIDTH)).sigmoid()
+        choice = scores + self.correction
+        grouped = choice.view(-1, self.groups, EXPERTS // self.groups)
+        best = torch.topk(grouped.topk(2, dim=-1)[0].sum(-1), self.chosen_groups, dim=-1, sorted=False)[1]
+        mask = torch.zeros(len(choice), self.groups).scatter_(1, best, 1).unsqueeze(-1).expand(grouped.shape)
+        choice = choice.masked_fill(~mask.reshape(choice.shape).bool(), float("-inf"))
+        index = torch.topk(choice, K, dim=-1, sorted=False)[1]
+        gates = scores.gather(1, index)
+        gates = gates / (gates.sum(-1, keepdim=True) + 1e-20) * 2.5
+        return gates.reshape(*x.shape[:-1], K), index.reshape(*x.shape[:-1], K)
+
+
 class SwitchLate(Mixed):
     """The best expert by argmax and one_hot; the sum of all is weighed at the end."""
 
@@ -252,10 +274,40 @@ class SwitchPut(Mixed):
         return total.reshape(x.shape)
 
 
+class Batched(Mixed):
+    """All experts as one product for each layer, of tokens that are repeated; biases are added."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.experts
+        self.fc1, self.fc2 = (
+            nn.Parameter(torch.zeros(EXPERTS, *size)) for size in ((WIDTH, 10), (10, WIDTH))
+        )
+        self.bias1, self.bias2 = (nn.Parameter(torch.zeros(EXPERTS, 1, size)) for size in (10, WIDTH))
+
+    def mix(self, x: Tensor) -> Tensor:
+        rows = x.reshape(-1, WIDTH)
+        hidden = functional.gelu(torch.bmm(rows.expand(EXPERTS, -1, -1), self.fc1) + self.bias1)
+        results = torch.bmm(hidden, self.fc2) + self.bias2
+        return (results * self.gates(rows).T[..., None]).sum(0).view_as(x)
+
+
+class BatchedSums(Batched):
+    """The same with baddbmm, and einsum for the gates."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        rows = x.reshape(-1, WIDTH)
+        every = rows.repeat(EXPERTS, 1).view(EXPERTS, -1, WIDTH)
+        hidden = functional.relu(torch.baddbmm(self.bias1, every, self.fc1))
+        results = torch.baddbmm(self.bias2, hidden, self.fc2)
+        return torch.einsum("etd,te->td", results, self.gates(rows)).view_as(x)
+
+
 MIXTURES: dict[str, Callable[[], Tiny]] = {
     one.__name__: one
     for one in (
         Mixed, Builtin, Stacked, StackedEinsum, InPlaceSum, Compared, OneHot, Masked, Sigmoid, Switch,
         Scattered, Searched, AddedAt, Chosen, Hidden, SigmoidOverSum, SwitchLate, SwitchWhere, SwitchPut,
+        OneGroup,        Batched, BatchedSums,
     )
 }  # fmt: skip

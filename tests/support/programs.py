@@ -45,6 +45,7 @@ def machine(rows: int, columns: int, depth: int, row_width: int = 1, **more: int
         "products": 1,
         "taps": 1,
         "score_addends": 1,
+        "operand_bases": 1,
     }
     return MachineParameters(rows=rows, columns=columns, depth=depth, row_width=row_width, **(shape | more))
 
@@ -251,6 +252,10 @@ class _Drawn:
     def _shared(self, heads: int) -> int:
         return self.number(0, heads)
 
+    def _base(self, most: int) -> int:
+        """The first word of keys or values: where so many lie behind what a command reads, any of them."""
+        return self.number(0, most) if self.p.operand_bases and self.chance() else 0
+
     def _keys(self) -> None:
         """Results may become values, where the keys themselves are no longer written."""
         p = self.p
@@ -261,7 +266,9 @@ class _Drawn:
         spare = (p.key_words - blocks * words) // places
         allowed = (Target.FEATURES, Target.RESIDUAL, *((Target.VALUES,) if rows <= p.depth else ()))
         fields = self._load(Load.ROWS, words, heads, rows) | self._target(heads, blocks, rows, allowed)
-        fields |= {"head_stride": self.number(0, spare), "shared": shared}
+        stride = self.number(0, spare)
+        base = self._base(p.key_words - (places - 1) * stride - blocks * words)
+        fields |= {"head_stride": stride, "shared": shared, "key_base": base}
         steps = words * p.columns // p.depth
         self.add(rows, product=Product.KEYS, k_steps=steps, sweeps=heads, blocks=blocks, **fields)
 
@@ -276,7 +283,9 @@ class _Drawn:
         allowed = (Target.FEATURES, Target.RESIDUAL, *((Target.KEYS,) if rows <= p.columns else ()))
         words = ceil_div(steps * p.depth, p.columns)
         fields = self._load(Load.ROWS, words, heads, rows) | self._target(heads, blocks, rows, allowed)
-        fields |= {"value_stride": self.number(0, spare), "shared": shared}
+        stride = self.number(0, spare)
+        base = self._base(p.value_words - (places - 1) * stride - blocks * steps)
+        fields |= {"value_stride": stride, "shared": shared, "value_base": base}
         self.add(rows, product=Product.VALUES, k_steps=steps, sweeps=heads, blocks=blocks, **fields)
 
     def _attention(self) -> None:
@@ -295,7 +304,10 @@ class _Drawn:
             value_stride=exp_steps * wide, exp_steps=exp_steps,
             exp_words=ceil_div(exp_steps * p.depth, p.columns), logit_multiplier=20000, logit_shift=20,
             context_multiplier=multiplier, context_shift=shift, shared=self._shared(heads),
-            shared_values=self._shared(heads), score_addends=self.number(0, p.score_addends),
+            score_addends=self.number(0, p.score_addends),
+            value_base=self._base(p.value_words - heads * exp_steps * wide),
+            key_base=self._base(p.key_words - heads * blocks * words),
+            shared_values=self._shared(heads),
         )  # fmt: skip
 
     def _maps(self) -> None:
@@ -316,6 +328,7 @@ class _Drawn:
             exp_words=ceil_div(exp_steps * p.depth, p.columns), logit_multiplier=20000, logit_shift=20,
             context_multiplier=multiplier, context_shift=shift, shared_values=self._shared(heads),
             score_addends=self.number(0, p.score_addends),
+            value_base=self._base(p.value_words - heads * exp_steps * wide),
         )  # fmt: skip
 
     def _last(self) -> tuple[int, int]:

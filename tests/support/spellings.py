@@ -269,6 +269,79 @@ class Autocast(Tiny):
             return self.down(functional.relu(torch.cat((b, a), -1)))
 
 
+class Skips(Tiny):
+    """A linear layer on the stream and an earlier one, as in U-ViT: the first is the patch embedding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.join = nn.Linear(2 * WIDTH, WIDTH)
+
+    def forward(self, image: Tensor) -> Tensor:
+        first = self.embed(image)
+        second = first + self.attend(self.norm1(first))
+        x = second + self.mlp(self.norm2(second))
+        x = x + self.mlp(self.norm2(self.join(torch.cat((x, second), -1))))
+        return self.pool(self.join(torch.cat((x, first), -1)))
+
+
+class Detections(Tiny):
+    """Learned tokens behind the patches, as in YOLOS, and between them; patches in another order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.more = nn.Parameter(torch.zeros(1, 3, WIDTH))
+        self.pos = nn.Parameter(torch.zeros(1, TOKENS + 4, WIDTH))
+
+    def embed(self, image: Tensor) -> Tensor:
+        x = self.patch(image).flatten(2).transpose(1, 2).flip(1)
+        return torch.cat((self.cls, x[:, :2], self.more[:, :1], x[:, 2:], self.more[:, 1:]), 1) + self.pos
+
+    def pool(self, x: Tensor) -> Tensor:
+        return self.head(self.norm(x)[:, -2:].mean(1))
+
+
+class Positioned(Tiny):
+    """Positions are channels of their own, beside those of the patches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.project = nn.Linear(2 * WIDTH, WIDTH)
+
+    def embed(self, image: Tensor) -> Tensor:
+        x = self.patch(image).flatten(2).transpose(1, 2)
+        y = nn.functional.layer_norm(torch.cat((x, self.pos[:, 1:]), -1), (2 * WIDTH,))
+        return self.project(y)
+
+
+class Prompts(Tiny):
+    """Learned tokens take the place of others between two layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prompts = nn.Parameter(torch.zeros(2, 2, WIDTH))
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.embed(image)
+        x = torch.cat((x[:, :1], self.prompts[:1], x[:, 1:]), 1)
+        x = x + self.attend(self.norm1(x))
+        x = torch.cat((x[:, :1], self.prompts[1:], x[:, 3:]), 1)
+        return self.pool(x + self.attend(self.norm2(x)))
+
+
+class Groups(Tiny):
+    """Group norms of whole tokens and of their heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.GroupNorm(1, WIDTH), nn.GroupNorm(HEADS, WIDTH)  # type: ignore[assignment]
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.embed(image)
+        x = x + self.mlp(self.norm2(x[0])[None])
+        x = x + self.attend(self.norm1(x[0])[None])
+        return self.pool(x)
+
+
 SPELLINGS: dict[str, Callable[[], Tiny]] = {
     "learned_query_fused": lambda: LearnedQuery(weights=False),
     **{name: (lambda f=f: Activated(f)) for name, f in FUNCTIONS.items()},
@@ -276,7 +349,8 @@ SPELLINGS: dict[str, Callable[[], Tiny]] = {
         one.__name__: one
         for one in (
             Parallel, Scaled, Shapes, Grid, GridMean, Normalised, Frames, Unfolded, TwoLayers, Joined,
-            NoProjection, PerHead, Folded, Pooled, LearnedQuery, PostNorm, Autocast,
+            NoProjection, PerHead, Folded, Pooled, LearnedQuery, PostNorm, Autocast, Skips, Detections,
+            Positioned, Prompts, Groups,
         )
     },
 }  # fmt: skip

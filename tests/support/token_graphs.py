@@ -167,6 +167,18 @@ def masked(t: Tokens) -> str:
     return t.add(Add(), x, t.linear(contexts, t.width))
 
 
+def ranges(t: Tokens) -> str:
+    """Attention of which some heads see no later token, and others only near ones: tiles see other keys."""
+    near = np.arange(t.tokens)[:, None] - np.arange(t.tokens)
+    value = t.random.normal(size=(t.heads, t.tokens, t.tokens))
+    for head in range(t.heads):
+        value[head][near < 0 if head < t.heads // 2 else abs(near) > 3] = -np.inf
+    q, k, v = t.projections()
+    scores = t.add(Scores(heads=t.heads, scale=t.width**-0.5, bias=value), q, k)
+    x = t.add(Add(), t.x, t.linear(t.add(Context(), t.add(Softmax(), scores), v), t.width))
+    return t.linear(x, t.width)
+
+
 def masked_tasks(t: Tokens) -> Graph:
     """Attention with a bias for both tasks, then more of it for one of them."""
     t.x = masked(t)
@@ -189,7 +201,7 @@ MODELS: dict[str, Callable[[Tokens], str]] = {
     made.__name__: made
     for made in (
         linear_attention, relu_attention, mixer, fixed, norms_by_head, wide_values, grouped_queries,
-        maps_of_values, talking_heads, masked,
+        maps_of_values, talking_heads, masked, ranges,
     )
 }  # fmt: skip
 KINDS = tuple(MODELS)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -52,7 +53,12 @@ def load_checkpoint(path: Path, shape: Sequence[int] | None = None) -> tuple[Any
                 path, local_files_only=True, trust_remote_code=False
             )
             model, found = _class(transformers, config).from_pretrained(
-                path, config=config, local_files_only=True, use_safetensors=True, output_loading_info=True
+                path,
+                config=config,
+                local_files_only=True,
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # `_complete` names them
             )
         except MemoryError:
             raise
@@ -67,13 +73,17 @@ def load_checkpoint(path: Path, shape: Sequence[int] | None = None) -> tuple[Any
 @contextlib.contextmanager
 def _offline() -> Iterator[None]:
     """No network, no progress, no talk."""
-    before = os.environ.get("HF_HUB_OFFLINE")
+    from transformers.utils import logging as talk
+
+    before, said = os.environ.get("HF_HUB_OFFLINE"), talk.get_verbosity()
     os.environ["HF_HUB_OFFLINE"] = "1"
+    talk.set_verbosity(logging.CRITICAL)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
+        talk.set_verbosity(said)
         if before is None:
             del os.environ["HF_HUB_OFFLINE"]
         else:
@@ -90,16 +100,28 @@ def _class(transformers: Any, config: Any) -> Any:
 
 
 def _complete(path: Path, found: Any) -> None:
-    """Refuse a model of which a part has random weights."""
+    """Refuse a model of which a part has random weights, and weights that are of another model."""
+    random = "transformers would fill them with random numbers"
     problems = []
-    for key, what in (("missing_keys", "lack"), ("mismatched_keys", "hold in another shape")):
-        names = sorted(str(item[0] if isinstance(item, tuple) else item) for item in found.get(key) or ())
+    for key, what, why in (
+        ("missing_keys", "lack {} of the model's tensors", random),
+        ("mismatched_keys", "hold {} of the model's tensors in another shape", random),
+        ("unexpected_keys", "hold {} tensors that the model has not", "they may be of another class or size"),
+    ):
+        names = sorted(_shapes(item) for item in found.get(key) or ())
         if names:
-            text = f"the weights in {path} {what} {len(names)} of the model's tensors"
-            why = "transformers would fill them with random numbers"
+            text = f"the weights in {path} {what.format(len(names))}"
             problems.append(Problem(text, where=names_of(names), why=why, fix=_FACTORY))
     if problems:
         raise UsageError(problems)
+
+
+def _shapes(item: Any) -> str:
+    """A tensor's name, with both shapes where they differ."""
+    if not isinstance(item, tuple):
+        return str(item)
+    name, stored, wanted = item
+    return f"{name} {list(stored)}, not {list(wanted)}"
 
 
 def _example(path: Path, model: Any, config: Any, shape: Sequence[int] | None) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from hlsgen.frontend.rules.arrange import matrix, whole_rows
 from hlsgen.frontend.rules.gated import combined
 from hlsgen.frontend.rules.pointwise import together
 from hlsgen.frontend.rules.routing import THREE_WAYS, Gated, Routing, over_total, product
@@ -48,7 +49,21 @@ def _sum(at: CallSite, x: Value, y: Value) -> Value:
         return total.plus(sum(part.offset for part in (x, y) if part.offset is not None) + _double(0))
     if (found := together(at, "add", x, y)) is not None:
         return found
-    return _joined(at, x, y)
+    axis = _channels(x, y)
+    moved = (part.map(lambda ids: ids.movedim(axis, -1)) for part in (x, y))
+    return _joined(at, *moved).map(lambda ids: ids.movedim(-1, axis))
+
+
+def _channels(x: Value, y: Value) -> int:
+    """The axis along which both have the channels of a token; the last where there is no other."""
+    axes = range(-1, -len(x.shape) - 1, -1)
+    return next((axis for axis in axes if _has_channels(x, axis) and _has_channels(y, axis)), -1)
+
+
+def _has_channels(value: Value, axis: int) -> bool:
+    if len(value.term.shape) != 2 or value.shape[axis] > value.term.shape[-1]:
+        return False
+    return whole_rows(matrix(value.map(lambda ids: ids.movedim(axis, -1)))) is not None
 
 
 def _joined(at: CallSite, x: Value, y: Value) -> Value:

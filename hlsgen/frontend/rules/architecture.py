@@ -27,6 +27,7 @@ from hlsgen.frontend.rules.signs import (
     heads_norm,
     linear_attention,
     masked,
+    norm,
     order,
     product,
     reduction,
@@ -225,6 +226,14 @@ TABLE = (
         "use one patch size for the whole model, and a mean over all tokens at the end",
     ),
     Architecture(
+        "norm of another kind",
+        norm,
+        "features are normalised over other axes than the channels of a token, or by another formula",
+        "the machine normalises each token over its channels: by the root of its variance, or of its mean "
+        "square, plus eps",
+        "use LayerNorm or RMSNorm over the channels",
+    ),
+    Architecture(
         "gated MLP",
         lambda site: product(site) and gated(site),
         "two linear layers are multiplied element by element, as in SwiGLU",
@@ -268,13 +277,6 @@ TABLE = (
         "remove the cast or autocast; convert the model with model.float()",
     ),
     Architecture(
-        "norm of another kind",
-        lambda site: "norm" in site.op and ("over" in site.what or "not supported" in site.what),
-        "features are normalised over other axes than the channels of a token",
-        "the machine normalises each token over its channels",
-        "use LayerNorm or RMSNorm over the channels",
-    ),
-    Architecture(
         "padding",
         lambda site: site.op in ("pad", "constant_pad_nd") or "padded" in site.what,
         "tokens or pixels are added around the image",
@@ -282,11 +284,11 @@ TABLE = (
         "take an image size that needs no padding",
     ),
     Architecture(
-        "tokens joined behind the patches",
-        lambda site: site.what.startswith(("tokens must be constant", "constants are joined")),
-        "constant tokens come after the patches, or after the first block",
-        "the machine writes the patch embedding once, prefix tokens first",
-        "concatenate class and register tokens in front of the patches, and select after the blocks",
+        "tokens joined with constants",
+        lambda site: site.what.startswith("constants are joined"),
+        "some elements of a token are computed, others are constants",
+        "each row must be one token of one layer, or a constant token",
+        "concatenate whole tokens, or let a linear layer read what is joined",
     ),
     Architecture(
         "joined layers",

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows out of elements in any order: which rows and columns of a term they are, perhaps of its transpose.
 
+Rows in another order than the term's, left out or repeated, are a product with a matrix of zeros and ones.
+
 Ids that lie across a term (channels as tokens, heads apart) are those of one or two `Transpose` ops of it.
 Each way is tried on the ids themselves, so that an order which no transpose makes is never taken for one.
 """
@@ -10,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Value
-from hlsgen.ops import Linear, Transpose
+from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Value
+from hlsgen.ops import Constant, Linear, Matmul, Transpose
 from hlsgen.ops.transpose import moved
 
 LAYOUT = "the elements do not lie in token order here"
@@ -82,6 +84,59 @@ def transposed(terms: Terms, term: Term, heads: int) -> Term:
     )
 
 
+def reordered(terms: Terms, value: Value) -> Value:
+    """The value [T, N], of a product that puts the term's rows into its order; else as it is."""
+    if not value.ids.numel() or int(value.ids.min()) < 0 or len(value.term.shape) != 2:
+        return value
+    if lies(value.ids, value.term.shape[-1]) or whole_rows(value) is None:
+        return value
+    value = narrowed(terms, value)
+    width, found = value.term.shape[-1], whole_rows(value)
+    if found is None:
+        return value
+    tokens, columns = found
+    put = terms.product(placing(tokens, value.term.shape[0]), value.term)
+    ids = torch.arange(len(tokens))[:, None] * width + columns
+    return Value(put, ids, value.scale, value.offset)
+
+
+def weighed(terms: Terms, value: Value) -> Value:
+    """The value [T, N] with its factor of each row in the matrix that makes the rows; else as it is."""
+    term, scale = value.term, value.scale
+    if not isinstance(scale, torch.Tensor) or not isinstance(term.op, Matmul) or term.op.transposed:
+        return value
+    left = term.inputs[0].op
+    if not isinstance(left, Constant) or term.op.heads != 1 or not lies(value.ids, term.shape[-1]):
+        return value
+    if len(value.ids) != len(left.value) or not bool((scale == scale[:, :1]).all()):
+        return value
+    factors = scale[:, :1].numpy() * term.op.scale
+    made = terms.product(Constant(value=left.value * factors), term.inputs[1])
+    return Value(made, value.ids, 1.0, value.offset)
+
+
+def whole_rows(value: Value) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """The token of each row [T, N], -1 for constants, and the columns of all; None: rows are no tokens'."""
+    ids, width = value.ids, value.term.shape[-1]
+    constant = (ids < 0).all(1)
+    rows = ids[~constant]
+    if not len(rows) or not rows.numel() or int(rows.min()) < 0:
+        return None
+    tokens = torch.where(constant, -1, ids[:, 0] // width)
+    columns = rows[0] % width
+    if not torch.equal(rows, tokens[~constant][:, None] * width + columns):
+        return None
+    return tokens, columns
+
+
+def placing(tokens: torch.Tensor, count: int) -> Constant:
+    """The matrix [T, count] that takes each row's token, and none where it is -1."""
+    matrix_ = np.zeros((len(tokens), count))
+    used = (tokens >= 0).numpy()
+    matrix_[used, tokens.numpy()[used]] = 1.0
+    return Constant(value=matrix_)
+
+
 def _ways(value: Value) -> list[tuple[int, ...]]:
     """The heads of the transposes, one behind another, that may put the ids into rows."""
     rows, (tokens, width) = len(value.ids), value.term.shape
@@ -128,11 +183,40 @@ def _settled_constants(terms: Terms, value: Value) -> Value:
     return Value(terms.cached(key, lambda: terms.make(op, (term,), name, term.source)), value.ids)
 
 
+def owners(value: Value) -> torch.Tensor:
+    """Which of the joined terms each element is of; -1 for constants."""
+    ends = torch.tensor([term.size for term in value.term.inputs]).cumsum(0)
+    return torch.where(value.ids < 0, -1, torch.bucketize(value.ids.contiguous(), ends, right=True))
+
+
+def of_input(value: Value, index: int) -> Value:
+    """Elements of one joined term, as a value of that term."""
+    inputs = value.term.inputs
+    first = sum(term.size for term in inputs[:index])
+    ids = torch.where(value.ids < 0, -1, value.ids - first)
+    return Value(inputs[index], ids, value.scale, value.offset)
+
+
 def absorbed(terms: Terms, value: Value) -> Value:
-    """The value with its factor and its offset for each channel in the layer that makes it."""
+    """The value with its factor and its offset for each channel in what makes it."""
+    if isinstance(value.term.op, Join):
+        return _absorbed_by_each(terms, value)
     scale, offset = _by_channels(value)
     term = terms.multiplied(value.term, scale)
     return Value(terms.shifted(term, torch.from_numpy(offset)[None] if offset.any() else None), value.ids)
+
+
+def _absorbed_by_each(terms: Terms, value: Value) -> Value:
+    """The same of joined layers."""
+    owner, layers = owners(value), list(value.term.inputs)
+    scale = torch.as_tensor(value.scale, dtype=torch.float64).expand(value.shape)
+    flat = Value(value.term, value.ids, scale, value.offset)
+    for index in (number for number in owner.unique().tolist() if number >= 0):
+        mine = flat.map(lambda part, inside=owner == index: part[inside])
+        layers[index] = absorbed(terms, of_input(mine, index)).term
+    rest = torch.zeros(()) if value.offset is None else value.offset * (owner < 0)
+    whole = terms.join(tuple(layers), value.term.source)
+    return Value(whole, value.ids, 1.0, rest if bool(rest.any()) else None)
 
 
 def _by_channels(value: Value) -> tuple[np.ndarray, np.ndarray]:

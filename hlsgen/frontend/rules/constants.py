@@ -33,6 +33,7 @@ _NEVER = ("from_file", "set_", "resize_", "resize_as_", "_resize_output_", "as_s
 _DETACH = "aten.detach_.default"
 """In place by its name, and changes nothing."""
 _DROPOUT = ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "native_dropout")
+_ATTENTION = "scaled_dot_product_attention"
 _NUMBERS = """
 add sub mul truediv floordiv mod pow neg pos abs eq ne lt le gt ge and_ or_ not_ xor
 """
@@ -96,7 +97,7 @@ def foldable(target: str) -> bool:
         return False
     if op._schema.is_mutable and not is_inplace(target) and target != _DETACH:
         return False
-    return torch.Tag.nondeterministic_seeded not in op.tags or name.rstrip("_") in _DROPOUT
+    return torch.Tag.nondeterministic_seeded not in op.tags or name.rstrip("_") in (*_DROPOUT, _ATTENTION)
 
 
 def _python(target: str) -> Callable[..., Any] | None:
@@ -113,6 +114,8 @@ def fold(target: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     name, op = target.split(".")[1], operator(target)
     if name.rstrip("_") in _DROPOUT and len(args) > 2 and args[1] and args[2]:
         raise Refusal("dropout must be in eval mode", why="training is random", intrinsic=True)
+    if name == _ATTENTION and (kwargs.get("dropout_p") or any(args[4:5])):
+        raise Refusal("attention dropout must be 0", why="dropout is random", intrinsic=True)
     if "norm" in name and any(item is True for item in args[5:6]):
         raise Refusal(f"{target} must be in eval mode", fix="call model.eval() first", intrinsic=True)
     here = torch.device("cpu")
@@ -120,9 +123,23 @@ def fold(target: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if "device" in kwargs:
         kwargs = {**kwargs, "device": here}
     _check_size(target, args, kwargs)
-    result = _checked(target, lambda: op(*args, **kwargs))
+    try:
+        result = _checked(target, lambda: op(*args, **kwargs))
+    except Refusal:
+        # Constants that were folded are float64, and some operators want all of one type.
+        if len({x.dtype for x in _tensors((*args, *kwargs.values())) if x.is_floating_point()}) < 2:
+            raise
+        args, kwargs = _double(args), {key: _double(value) for key, value in kwargs.items()}
+        result = _checked(target, lambda: op(*args, **kwargs))
     # Memory that nobody has written yet must not differ from run to run.
     return result.zero_() if name in ("empty", "empty_like", "new_empty", "empty_strided") else result
+
+
+def _double(value: Any) -> Any:
+    """An argument with its real tensors in float64."""
+    if isinstance(value, torch.Tensor):
+        return value.double() if value.is_floating_point() else value
+    return type(value)(map(_double, value)) if isinstance(value, list | tuple) else value
 
 
 def _checked(target: str, run: Callable[[], Any]) -> Any:

@@ -35,8 +35,10 @@ def chances(at: CallSite, x: Value) -> Value:
 @rule("aten.topk.default")
 def topk(
     at: CallSite, x: Value, k: int, dim: int = -1, largest: bool = True, _: bool = True
-) -> tuple[Value, Value]:
+) -> tuple[Value, Any]:
     """The k best experts, in any order."""
+    if x.shape[dim] == k == 1:  # the only one, whatever it is
+        return x, torch.zeros(x.shape, dtype=torch.int64)
     if dim % len(x.shape) != len(x.shape) - 1 or not largest:
         what = "the best experts must be the largest along the last axis"
         raise Refusal(what, why="the machine chooses experts for each token", fix=THREE_WAYS)
@@ -44,15 +46,24 @@ def topk(
 
 
 @rule("aten.max.dim")
-def best(at: CallSite, x: Value, dim: int, keepdim: bool = False) -> tuple[Value, Value]:
+def best(at: CallSite, x: Value, dim: int, keepdim: bool = False) -> tuple[Value, Any]:
     """The best expert."""
-    pair = topk(at, x, 1, dim)
-    gates, index = pair if keepdim else (part.map(lambda ids: ids[..., 0]) for part in pair)
-    return gates, index
+    if dim % len(x.shape) != len(x.shape) - 1 and x.shape[dim] > 1:
+        raise Refusal(
+            "tokens are pooled by their largest elements",
+            why="the machine can average tokens; it has no maximum of several",
+        )
+    gates, index = topk(at, x, 1, dim)
+    if keepdim:
+        return gates, index
+    without = (
+        index.select(dim, 0) if isinstance(index, torch.Tensor) else index.map(lambda i: i.select(dim, 0))
+    )
+    return gates.map(lambda ids: ids.select(dim, 0)), without
 
 
 @rule("aten.argmax.default")
-def argmax(at: CallSite, x: Value, dim: int | None = None, keepdim: bool = False) -> Value:
+def argmax(at: CallSite, x: Value, dim: int | None = None, keepdim: bool = False) -> Any:
     """The best expert's number."""
     if dim is None:
         raise Refusal("the largest of all elements is chosen", why="the machine chooses experts by token")
@@ -148,6 +159,12 @@ def index_of(at: CallSite, x: Any, indices: list[Any]) -> Any:
         if any(not isinstance(item, Picked | None) for item in indices):
             raise Refusal("elements are chosen by what the image holds")
         return at_picked(at, x, indices)
+    if isinstance(x, torch.Tensor) and any(isinstance(item, Value) for item in indices):
+        raise Refusal(
+            "weights of experts are gathered for each token",
+            why="the machine reads an expert's weights once, for all tokens that chose it",
+            fix=THREE_WAYS,
+        )
     return view(at, x, indices)
 
 

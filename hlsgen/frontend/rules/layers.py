@@ -9,13 +9,13 @@ import numpy as np
 import torch
 
 from hlsgen.frontend.rules.affine import add
-from hlsgen.frontend.rules.arrange import matrix
+from hlsgen.frontend.rules.arrange import matrix, of_input, owners
 from hlsgen.frontend.rules.parts import Parts, parts
 from hlsgen.frontend.rules.patches import embedded, image_linear
 from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rule
 from hlsgen.frontend.rules.talking import OVER_HEADS, mixed
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Value
-from hlsgen.frontend.rules.tokens import Operand, apart, of_input, operand, owners
+from hlsgen.frontend.rules.tokens import Operand, apart, operand
 from hlsgen.ops import Add, AddConstant, Combine, Linear, Mean, Select
 
 
@@ -110,12 +110,13 @@ def _of_joined(at: CallSite, x: Value, weight: torch.Tensor, bias: torch.Tensor 
     """A linear layer for each of the joined results, added up."""
     rows = matrix(x)
     owner = owners(rows)
-    if not bool((owner == owner[0]).all()):
+    first = owner.amax(0)  # a column has one layer's results, and constants: class tokens
+    if not bool(((owner == first) | (owner < 0)).all()):
         at.settle(x)
         raise Refusal("results of different layers are joined token by token")
     total: Any = None
-    for index in dict.fromkeys(owner[0].tolist()):
-        columns = (owner[0] == index).nonzero()[:, 0]
+    for index in dict.fromkeys(first.tolist()):
+        columns = (first == index).nonzero()[:, 0]
         part, share = rows.map(lambda ids, columns=columns: ids[:, columns]), weight[:, columns]
         if index < 0:
             offset = torch.zeros(part.shape, dtype=torch.float64) if part.offset is None else part.offset

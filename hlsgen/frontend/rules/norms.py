@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
 import torch
 
+from hlsgen.frontend.rules.affine import batch_norm, times
 from hlsgen.frontend.rules.arrange import absorbed, matrix, narrowed
 from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rule
 from hlsgen.frontend.rules.terms import Refusal, Value
@@ -75,6 +77,9 @@ def _in_parts(at: CallSite, op: Norm, x: Value, name: str) -> Value | None:
     width = x.shape[-1]
     try:
         value = source(at.terms, matrix(x))
+        if value.term.is_embedding and width < value.term.shape[-1]:
+            tokens = at.settle(value.map(lambda ids: ids.reshape(-1, value.term.shape[-1])))
+            value = at.terms.value(tokens, value.shape)
         if len(value.term.shape) != 2 or value.term.is_embedding or int(value.ids.min()) < 0:
             return None
         value = narrowed(at.terms, value)
@@ -96,3 +101,39 @@ def _in_parts(at: CallSite, op: Norm, x: Value, name: str) -> Value | None:
     op = dataclasses.replace(op, gamma=gamma, beta=beta, heads=heads)
     term = at.terms.make(op, (value.term,), name, at.call.source)
     return Value(term, value.ids.reshape(x.shape))
+
+
+@rule("aten.group_norm.default")
+def group_norm(
+    at: CallSite, x: Any, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5, _: bool = True
+) -> Value:
+    """Layer norm of each group of channels with all that lies behind them, [B, channels, ...]."""
+    x = computed(x, "the group norm's input")
+    width = math.prod(x.shape) // (x.shape[0] * groups)
+    ones, zeros = np.ones(width, np.float32), np.zeros(width, np.float32)
+    rows = x.map(lambda ids: ids.reshape(-1, width))
+    found = normalised(at, LayerNorm(gamma=ones, beta=zeros, eps=float(eps)), rows, at.name("group_norm"))
+    found = found.map(lambda ids: ids.reshape(x.shape))
+    channels = (1, -1, *[1] * (len(x.shape) - 2))
+    if weight is not None:
+        found = times(found, constant(weight, "the group norm's weight").double().reshape(channels))
+    return found if bias is None else found.plus(constant(bias, "the group norm's bias").reshape(channels))
+
+
+@rule("aten.instance_norm.default")
+def instance_norm(
+    at: CallSite,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    mean: Any,
+    var: Any,
+    own: bool,
+    momentum: float,
+    eps: float,
+    _: bool,
+) -> Value:
+    """Layer norm of each channel over all that lies behind it; with running statistics a batch norm."""
+    if not own:
+        return batch_norm(at, x, weight, bias, mean, var, False, momentum, eps)
+    return group_norm(at, x, computed(x, "the norm's input").shape[1], weight, bias, eps)

@@ -6,15 +6,17 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 
 from hlsgen.frontend.rules.affine import add
+from hlsgen.frontend.rules.arrange import matrix, placing, whole_rows
 from hlsgen.frontend.rules.routing import Routing, summed
 from hlsgen.frontend.rules.rule import CallSite, rule
 from hlsgen.frontend.rules.talking import Mixed
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Value
-from hlsgen.frontend.rules.tokens import operand
-from hlsgen.ops import Linear, Mean, Softmax
+from hlsgen.frontend.rules.tokens import by_column, operand
+from hlsgen.ops import Constant, Linear, Mean, Softmax
 
 
 @rule("aten.dropout.default", "aten.feature_dropout.default", "aten.dropout_.default")
@@ -46,7 +48,12 @@ def mean(at: CallSite, x: Value, dim: Any, keepdim: bool = False, *, dtype: Any 
     shape = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
     if not keepdim:
         shape = tuple(x.shape[axis] for axis in rest)
-    found = operand(at.terms, tokens)
+    try:
+        found = operand(at.terms, tokens)
+    except Refusal:
+        if (several := _averages(at, x, [*rest, *axes], count)) is None:
+            raise
+        return several.map(lambda ids: ids.reshape(shape))
     term = _averaged(at, found.term)
     columns = range(term.shape[-1]) if found.columns is None else found.columns
     scale = torch.as_tensor(found.scale, dtype=torch.float64)
@@ -56,6 +63,28 @@ def mean(at: CallSite, x: Value, dim: Any, keepdim: bool = False, *, dtype: Any 
     if found.offset is not None:
         value = value.plus(found.offset.mean(0, keepdim=True))
     return value.map(lambda ids: ids.reshape(shape))
+
+
+def _averages(at: CallSite, x: Value, order: list[int], count: int) -> Value | None:
+    """Means of `count` tokens each, perhaps with zeros among them: a product with a matrix; None: of others.
+
+    order: the axes of x, those that are averaged last.
+    """
+    if len(x.shape) == len(order) and len(x.term.shape) != 2:
+        return None
+    parts = x.map(lambda ids: ids.permute(*order).reshape(-1, x.shape[order[-1 - 1]], count).movedim(-1, 0))
+    if (found := whole_rows(matrix(parts))) is None:
+        return None
+    tokens, columns = found
+    each = by_column(matrix(parts))
+    term = parts.term
+    if term.is_embedding:
+        term = at.settle(at.terms.value(term))
+    mixing = placing(tokens, term.shape[0]).value.reshape(count, -1, term.shape[0]).mean(0)
+    put = at.terms.product(Constant(value=mixing), term)
+    ids = torch.arange(len(mixing))[:, None] * term.shape[-1] + columns
+    value = Value(put, ids, torch.as_tensor(each).expand(ids.shape) if isinstance(each, np.ndarray) else each)
+    return value if parts.offset is None else value.plus(parts.offset.mean(0))
 
 
 def _averaged(at: CallSite, term: Term) -> Term:

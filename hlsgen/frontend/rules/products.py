@@ -252,7 +252,7 @@ def matmul(at: CallSite, x: Any, y: Any) -> Value:
         return _by_matrix(at, x, y)
     if isinstance(y, Value) and isinstance(x, torch.Tensor) and over_heads(_across(y)):
         return _from_left(at, x, y)
-    if _weighs(y) and not _weighs(x):
+    if _weighs(y, Gates) and not _weighs(x):
         return _across(matmul(at, _across(y), _across(x)))
     if isinstance(y, torch.Tensor) and not _weighs(x):
         return _by_matrix(at, computed(x, "the left factor"), y)
@@ -270,9 +270,9 @@ def matmul(at: CallSite, x: Any, y: Any) -> Value:
     return product(at, by_head(x, "the left factor"), right, lead)
 
 
-def _weighs(x: Any) -> bool:
-    """Whether a factor is softmax weights."""
-    return isinstance(x, Value) and isinstance(x.term.op, Softmax | Mixed)
+def _weighs(x: Any, *others: type) -> bool:
+    """Whether a factor is softmax weights, or of another kind."""
+    return isinstance(x, Value) and isinstance(x.term.op, (Softmax, Mixed, *others))
 
 
 def _of_constant(at: CallSite, x: torch.Tensor, y: Value) -> Value:

@@ -15,12 +15,13 @@ from hlsgen.frontend.read.places import identifier
 from hlsgen.frontend.rules.architecture import named
 from hlsgen.frontend.rules.canonical import order
 from hlsgen.frontend.rules.drained import Drained, Leaf, inside
+from hlsgen.frontend.rules.scores import as_product
 from hlsgen.frontend.rules.shown import output as shown
 from hlsgen.frontend.rules.signs import ENDS
 from hlsgen.frontend.rules.site import Neighbours, Site, short
 from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Unknown, Value
 from hlsgen.ir import View
-from hlsgen.ops import Choose, MixedScores, Route, Scores, Softmax
+from hlsgen.ops import Choose, MixedScores, Route, Softmax
 
 POISON = object()
 """In the place of a value that was refused and has no known shape."""
@@ -119,7 +120,8 @@ class Results:
         try:
             if not isinstance(value, Value):
                 raise Refusal("the output must depend on the input")
-            if isinstance(value.term.op, Scores | MixedScores | Softmax | Route):
+            value = as_product(self._terms, value)
+            if isinstance(value.term.op, MixedScores | Softmax | Route):
                 raise inside(value.term)
             if not value.shape or not value.ids.numel():
                 raise Refusal(f"an output must be a tensor of tokens, not of shape {list(value.shape)}")

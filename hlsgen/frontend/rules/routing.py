@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 import torch
 
+from hlsgen.frontend.rules.arrange import absorbed, of_input, owners
 from hlsgen.frontend.rules.rule import CallSite
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Value
-from hlsgen.frontend.rules.tokens import of_input, owners
 from hlsgen.ir import Op, Source, TensorType
 from hlsgen.ops import Activation, Add, Linear
 from hlsgen.ops.kinds import FloatOp, Input, Kind, Part
@@ -160,6 +160,7 @@ def logits_of(value: Value) -> tuple[Term, str] | None:
 def chosen(at: CallSite, value: Value, k: int) -> tuple[Value, Value]:
     """Gates and indices [..., k] of the k best; raises `Refusal`."""
     offset = value.offset
+    check_groups(value, k)
     found = logits_of(Value(value.term, value.ids, value.scale))
     if found is None or (found[1] != "softmax_all" and value.factor() != 1.0):
         raise Refusal(
@@ -183,6 +184,23 @@ def chosen(at: CallSite, value: Value, k: int) -> tuple[Value, Value]:
         why="the machine chooses the largest logits, and has no other order",
         fix="choose by the scores that the gates are made of; train with a loss that balances the experts",
         instead=best,
+    )
+
+
+def check_groups(value: Value, k: int | None = None) -> None:
+    """Refuse the k best of each group of experts [T, groups, experts of a group], and what hides experts."""
+    tokens, shape = value.term.shape[0], value.shape
+    if value.ids.numel() != value.term.size or (k is not None and shape[-1] == value.term.shape[-1]):
+        return
+    found = logits_of(Value(value.term, value.ids.reshape(tokens, -1)))
+    if found is None or (k is None and found[1] == "logits"):
+        return
+    best = (*shape[:-1], k or 1)
+    raise Refusal(
+        "the experts are chosen by groups of experts",
+        why="the machine chooses among all experts, by their logits alone",
+        fix="choose among all experts: one group",
+        instead=value if k is None else (torch.zeros(best), torch.arange(k).expand(best)),
     )
 
 
@@ -305,8 +323,10 @@ def _masked(at: CallSite, mask: Value, gates: Value) -> Value | None:
 
 def _gated(at: CallSite, value: Value, gates: Value) -> Value:
     """An expert's results, or those of several side by side, times the gates; raises `Refusal`."""
-    if value.offset is not None or gates.offset is not None or bool((value.ids < 0).any()):
+    if gates.offset is not None or bool((value.ids < 0).any()):
         raise Refusal("a constant beside an expert is multiplied by its gate")
+    if value.offset is not None:
+        value = absorbed(at.terms, value)  # the expert's own bias
     joined = isinstance(value.term.op, Join)
     owner = owners(value) if joined else torch.zeros(value.shape, dtype=torch.int64)
     terms = list(value.term.inputs) if joined else [value.term]

@@ -128,8 +128,9 @@ def _of_product(terms: Terms, value: Value) -> Term:
         if same(value.ids, whole):
             return term
         if same(value.ids.transpose(1, 2), whole):
+            query = term.inputs[0]
             turned = dataclasses.replace(op, shared=0)
-            return terms.make(turned, (own_keys(terms, term), term.inputs[0]), term.name, term.source)
+            return terms.make(turned, (own_keys(terms, term), query), term.name, term.source)
     elif isinstance(op, MixedScores):
         if same(value.ids, whole):
             return term

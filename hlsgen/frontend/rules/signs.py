@@ -36,6 +36,7 @@ PICKS = frozenset(
 )
 ENDS = frozenset(["softmax", "_softmax", "log_softmax", "argmax", "max", "sigmoid", "topk"])
 ROTATES = frozenset(["view_as_complex", "view_as_real", "polar", "complex", "neg"])
+_SPREADS = frozenset(["std", "var", "var_mean", "std_mean"])
 ORDER = "the elements do not lie in token order"
 
 
@@ -141,6 +142,16 @@ def stem(site: Site) -> bool:
 def grouped(site: Site) -> bool:
     """A convolution of channels apart."""
     return site.op in CONVOLUTIONS and ("groups" in site.what or "depthwise" in site.modules)
+
+
+def norm(site: Site) -> bool:
+    """Tokens are normalised, perhaps by a norm that is written out."""
+    if "norm" in site.op:
+        return "over" in site.what or "not supported" in site.what
+    if site.op == "sub":
+        makers = [site.neighbours.makers.get(name) for name in uses(site.call)]
+        return any(maker is not None and short(maker) == "mean" for maker in makers)
+    return site.op in _SPREADS or (site.op in ("div", "mul") and bool(_SPREADS & site.names(back=True)))
 
 
 def order(site: Site) -> bool:

@@ -161,7 +161,7 @@ def _with_uniform(terms: Terms, softmax: Term) -> Term:
     factors = np.concatenate((np.ones(width), np.zeros(each)))
     left = picked(terms, query, columns, factors, f"{query.name}_uniform")
     right = picked(terms, key, columns, None, f"{key.name}_uniform")
-    wider = dataclasses.replace(op, heads=op.heads + 1, bias=_for_uniform(op.bias), shared=0)
+    wider = dataclasses.replace(op, heads=op.heads + 1, shared=0, bias=_for_uniform(op.bias))
     made = terms.make(wider, (left, right), scores.name, scores.source)
     return terms.make(Softmax(), (made,), softmax.name, softmax.source)
 

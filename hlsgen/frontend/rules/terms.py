@@ -300,7 +300,7 @@ class Terms:
 
     def shifted(self, term: Term, offset: torch.Tensor | None) -> Term:
         """The term plus an offset [T, N] that is the same for every token, folded into its bias."""
-        if offset is None:
+        if offset is None or not bool(offset.any()):
             return term
         if isinstance(term.op, Transpose):
             before = offset.reshape(len(offset), term.op.heads, -1).permute(2, 1, 0).flatten(1)

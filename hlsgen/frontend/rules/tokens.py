@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,18 @@ import numpy as np
 import torch
 
 from hlsgen.frontend.read.places import identifier
-from hlsgen.frontend.rules.arrange import LAYOUT, matrix, split, transposed, turned
+from hlsgen.frontend.rules.arrange import (
+    LAYOUT,
+    matrix,
+    of_input,
+    owners,
+    placing,
+    reordered,
+    split,
+    transposed,
+    turned,
+    weighed,
+)
 from hlsgen.frontend.rules.scores import as_product
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Unknown, Value
 from hlsgen.ir import Source, TensorType
@@ -28,7 +40,7 @@ def settle(terms: Terms, value: Value, name: str = "") -> Term:
         return replace(value.term, type=TensorType(value.shape))
     if value.term.is_embedding:
         return embedding(terms, value)
-    value = turned(terms, value)
+    value = weighed(terms, reordered(terms, turned(terms, value)))
     rows, columns = split(value)
     term = value.term
     if columns is not None:
@@ -73,7 +85,7 @@ def operand(terms: Terms, value: Value, name: str = "") -> Operand:
         value = source(terms, matrix(value))
         if value.term.is_embedding:
             raise
-        value = turned(terms, value)
+        value = weighed(terms, reordered(terms, turned(terms, value)))
         rows, columns = split(value)
         term = terms.rows(value.term, rows.start, rows.stop)
         return Operand(term, columns, by_column(value), value.offset)
@@ -115,24 +127,10 @@ def source(terms: Terms, value: Value) -> Value:
     return value
 
 
-def owners(value: Value) -> torch.Tensor:
-    """Which of the joined terms each element is of; -1 for constants."""
-    ends = torch.tensor([term.size for term in value.term.inputs]).cumsum(0)
-    return torch.where(value.ids < 0, -1, torch.bucketize(value.ids.contiguous(), ends, right=True))
-
-
-def of_input(value: Value, index: int) -> Value:
-    """Elements of one joined term, as a value of that term."""
-    inputs = value.term.inputs
-    first = sum(term.size for term in inputs[:index])
-    ids = torch.where(value.ids < 0, -1, value.ids - first)
-    return Value(inputs[index], ids, value.scale, value.offset)
-
-
 def apart(value: Value) -> list[tuple[int, slice]] | None:
     """The runs of rows [T, N] of one layer each, with the layer's number, -1 for constants.
 
-    None where there is only one run, where a row mixes layers, or where constants stand before patches.
+    None where there is only one run, or where a row mixes layers.
     """
     if value.term.is_embedding or len(value.ids) < 2:
         return None
@@ -141,8 +139,6 @@ def apart(value: Value) -> list[tuple[int, slice]] | None:
     if not bool((owner == owner[:, :1]).all()) or bool((owner[1:, 0] == owner[0, 0]).all()):
         return None
     first = owner[:, 0]
-    if joined and any(value.term.inputs[i].is_embedding for i in first.unique().tolist() if i >= 0):
-        return None
     starts = [0, *((first[1:] != first[:-1]).nonzero()[:, 0] + 1).tolist(), len(first)]
     return [(int(first[i]), slice(i, j)) for i, j in itertools.pairwise(starts)]
 
@@ -152,6 +148,8 @@ def run_of(value: Value, owner: int, rows: slice) -> Value | torch.Tensor:
     part = value.map(lambda ids: ids[rows])
     if owner < 0:
         return torch.zeros(part.shape, dtype=torch.float64) if part.offset is None else part.offset
+    if part.offset is not None and not bool(part.offset.any()):
+        part = replace(part, offset=None)
     return of_input(part, owner) if isinstance(value.term.op, Join) else part
 
 
@@ -160,26 +158,22 @@ def gathered(terms: Terms, value: Value, runs: list[tuple[int, slice]]) -> Term:
 
     Each run is put into its place by a product with a matrix of zeros and ones; the constants are added.
     """
-    total: Term | None = None
+    placed: list[Term] = []
     constant = np.zeros(value.shape)
     for owner, rows in runs:
         part = run_of(value, owner, rows)
         if isinstance(part, torch.Tensor):
             constant[rows] = part.numpy()
             continue
-        term = settle(terms, part)
         place = np.zeros((len(value.ids), len(part.ids)))
         place[rows] = np.eye(len(part.ids))
-        put = terms.product(Constant(value=place), term)
-        total = (
-            put
-            if total is None
-            else terms.cached(
-                ("gathered", total, put), lambda a=total, b=put: terms.make(Add(), (a, b), b.name, b.source)
-            )
-        )
-    assert total is not None
-    return terms.shifted_by_token(total, torch.from_numpy(constant)) if constant.any() else total
+        placed.append(terms.product(Constant(value=place), settle(terms, part)))
+    if constant.any():
+        placed[0] = terms.shifted_by_token(placed[0], torch.from_numpy(constant))
+    return functools.reduce(
+        lambda a, b: terms.cached(("gathered", a, b), lambda: terms.make(Add(), (a, b), b.name, b.source)),
+        placed,
+    )
 
 
 def by_column(value: Value) -> float | np.ndarray:
@@ -197,15 +191,19 @@ def by_column(value: Value) -> float | np.ndarray:
 
 
 def _first(value: Value, used: torch.Tensor) -> torch.Tensor:
-    """The scale [N] in the first row that is no constant."""
-    rows = used.all(1).nonzero()
+    """The scale [N] in the first row that is no constant, but in columns that always are."""
+    rows = (used | ~used.any(0)).all(1).nonzero()
     if not len(rows) or not isinstance(value.scale, torch.Tensor):
         raise Refusal("a constant factor has no place here", why="tokens are partly constant")
     return value.scale[int(rows[0, 0])]
 
 
 def embedding(terms: Terms, value: Value) -> Term:
-    """patches -> linear -> add_constant for tokens [T, N]: constant prefix tokens, then all patches."""
+    """patches -> linear -> add_constant for tokens [T, N] of which each is a patch or a constant.
+
+    Constant tokens in front of all patches in raster order are blank patches. Any other order of patches is a
+    product with zeros and ones.
+    """
     linear, ids = value.term, value.ids
     rows, width = ids.shape
     if width > 1 and int(ids[0, -1] - ids[0, -2]) == linear.shape[-1]:
@@ -213,34 +211,53 @@ def embedding(terms: Terms, value: Value) -> Term:
         if width % heads == 0:
             upright = value.map(lambda x: x.reshape(rows, heads, -1).permute(2, 1, 0).flatten(1))
             return transposed(terms, embedding(terms, upright), heads)
-    prefix = int((ids < 0).all(-1).sum())
-    patches = linear.shape[0]
-    columns = ids[-1] % linear.shape[1]
-    whole = torch.arange(patches)[:, None] * linear.shape[1] + columns
-    if rows != prefix + patches or not torch.equal(ids[prefix:], whole):
-        raise Refusal(
-            "tokens must be constant tokens followed by all patches in raster order",
-            why="the machine writes the patch embedding once, prefix tokens first",
-            fix="concatenate class and register tokens in front of the patches, and select after the blocks",
-        )
+    patch, columns = _patches_of(linear, ids)
     linear = _some_columns(terms, linear, columns.numpy())
+    scale = by_column(value)
+    by_channel = isinstance(scale, np.ndarray)
+    scaled = terms.multiplied(linear, scale) if by_channel else terms.scaled(linear, scale)  # type: ignore[arg-type]
     offset = value.offset if value.offset is not None else torch.zeros(ids.shape, dtype=torch.float64)
-    constant, scale = offset.numpy(), by_column(value)
-    key = scale.tobytes() if isinstance(scale, np.ndarray) else scale
+    constant = offset.numpy()
 
     def build() -> Term:
-        before = _with_prefix(terms, linear.inputs[0], prefix)
-        if isinstance(scale, np.ndarray):
-            scaled = terms.multiplied(linear, scale)
-        else:
-            scaled = terms.scaled(linear, scale)
+        before = _placed(terms, linear.inputs[0], patch)
         product = terms.cached(
             ("embedding", scaled, before),
             lambda: terms.make(_linear(scaled), (before,), linear.name, linear.source),
         )
         return terms.make(AddConstant(value=constant), (product,), "embedding", linear.source)
 
-    return terms.cached(("tokens", linear, key, prefix, constant.tobytes()), build)
+    return terms.cached(("tokens", scaled, patch.numpy().tobytes(), constant.tobytes()), build)
+
+
+def _patches_of(linear: Term, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The patch of each row of ids [T, N], and the channel of each column; -1: it is constant."""
+    width = linear.shape[1]
+    patch = torch.where(ids < 0, -1, ids // width).amax(1)
+    columns = torch.where(ids < 0, -1, ids % width).amax(0)
+    wanted = patch[:, None] * width + columns
+    if not torch.equal(torch.where((patch[:, None] < 0) | (columns < 0), -1, wanted), ids):
+        raise Refusal(
+            "tokens of the patch embedding must be patches or constants",
+            why="each row must be one patch with the same channels, or a constant token",
+            fix="concatenate class and register tokens with whole patches",
+        )
+    return patch, columns
+
+
+def _placed(terms: Terms, patches: Term, places: torch.Tensor) -> Term:
+    """The patches at `places`, in whose rows of -1 there are zeros.
+
+    Constant tokens in front of all patches cost nothing; another order is a product with zeros and ones.
+    """
+    count = patches.shape[0]
+    prefix = len(places) - count
+    if prefix >= 0 and torch.equal(places, torch.cat((torch.full((prefix,), -1), torch.arange(count)))):
+        return _with_prefix(terms, patches, prefix)
+    width = patches.shape[-1]
+    same = Linear(weight=np.eye(width, dtype=np.float32), bias=np.zeros(width, np.float32))
+    pixels = terms.cached(("pixels", patches), lambda: terms.make(same, (patches,), "pixels", patches.source))
+    return terms.product(placing(places, count), pixels)
 
 
 def _with_prefix(terms: Terms, patches: Term, prefix: int) -> Term:
@@ -253,11 +270,11 @@ def _with_prefix(terms: Terms, patches: Term, prefix: int) -> Term:
 
 
 def _some_columns(terms: Terms, term: Term, columns: np.ndarray) -> Term:
-    """The patch embedding with some of its columns; itself where they are all in order."""
+    """The patch embedding with some of its columns, zeros for -1; itself where they are all in order."""
     if np.array_equal(columns, np.arange(term.shape[-1])):
         return term
-    op = _linear(term)
-    part = Linear(weight=op.weight[columns], bias=op.bias[columns])
+    op, used = _linear(term), columns >= 0
+    part = Linear(weight=op.weight[columns] * used[:, None], bias=op.bias[columns] * used)
     key = ("columns of patches", term, columns.tobytes())
     return terms.cached(key, lambda: terms.make(part, term.inputs, term.name, term.source))
 

@@ -11,7 +11,7 @@ from hlsgen.frontend.rules.affine import add
 from hlsgen.frontend.rules.dispatch import apart
 from hlsgen.frontend.rules.masks import replaced
 from hlsgen.frontend.rules.pointwise import together
-from hlsgen.frontend.rules.routing import Gates, product
+from hlsgen.frontend.rules.routing import Gates, check_groups, product
 from hlsgen.frontend.rules.rule import CallSite, computed, constant, rule
 from hlsgen.frontend.rules.scores import scorable
 from hlsgen.frontend.rules.terms import Refusal, Value
@@ -41,11 +41,13 @@ def where(at: CallSite, condition: Any, x: Any, y: Any) -> Value:
 
 
 @rule("aten.masked_fill.Scalar", "aten.masked_fill.Tensor")
-def masked_fill(_: CallSite, x: Any, mask: Any, number: Any) -> Value:
+def masked_fill(at: CallSite, x: Any, mask: Any, number: Any) -> Value:
     """Constants in the place of attention scores; elsewhere nothing, where the mask is false."""
     x, mask = computed(x, "the masked tensor"), constant(mask, "the mask")
     if not bool(mask.any()):
         return x
+    if at.routed:
+        check_groups(x)
     if not scorable(x):
         raise Refusal(HIDES_TOKENS, why=ONLY_SCORES)
     return replaced(x, mask, torch.as_tensor(constant(torch.as_tensor(number), "the number")))

@@ -184,12 +184,14 @@ class Command:
     tap_jump: int = field(20, 0, "steps from a tap's last one to the next tap's first")
     advance: int = field(16, 0, "steps from a block's first tap to that of the next block of its sweep")
     norm_rms: int = field(1, 0, "`numerics.layer_norm` leaves a row's mean where it is: an RMS norm")
+    shared_values: int = field(8, 0, "attention: so many heads more have the same values as a head")
     score_addends: int = field(
         1,
         0,
         "attention: scores take addends from the addend stream, of the lowest logit e is 0",
     )
-    shared_values: int = field(8, 0, "attention: so many heads more have the same values as a head")
+    key_base: int = field(20, 0, "words of the key memory before the first head's keys", varies=True)
+    value_base: int = field(20, 0, "words of the value memory before the first head's values", varies=True)
 
     def __post_init__(self) -> None:
         for item in FIELDS:

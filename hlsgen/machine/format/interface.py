@@ -322,6 +322,21 @@ def record_type(columns: int) -> np.dtype:
     return np.dtype([*fields, ("data", "<i2", (columns,))])
 
 
+def shown_places(view: Any) -> tuple[slice, ...]:
+    """Where in each axis of the tensor the elements stand that a `View` shows: all of them, or a part."""
+    heads = max(view.heads, 1)
+    if view.head_first:
+        first, sizes = (view.first_head, view.first_row, view.first_column), (heads, view.rows, view.columns)
+    else:
+        first, sizes = (view.first_row, view.first_head * view.columns), (view.rows, heads * view.columns)
+    return tuple(slice(start, start + size) for start, size in zip(first, sizes, strict=True))
+
+
+def shown_part(view: Any, tensor: np.ndarray) -> np.ndarray:
+    """What of a tensor a `View` shows."""
+    return tensor[shown_places(view)] if view.part else tensor
+
+
 def trace_places(view: Any, records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where the elements of records stand in the tensor that a `View` shows.
 

@@ -25,9 +25,10 @@ _MAY_BE_ZERO = (
     "products",
     "taps",
     "score_addends",
+    "operand_bases",
     "norm_parts",
 )
-_NEWER = ("rms_norms", "products", "taps", "score_addends", "norm_parts")
+_NEWER = ("rms_norms", "products", "taps", "score_addends", "operand_bases", "norm_parts")
 """Parameters that do not count for the build id while they are 0: machines from before them keep theirs."""
 
 
@@ -95,6 +96,8 @@ class MachineParameters:
     """1: blocks may read parts of a row, and attention may mix maps; 0: they read rows as they are."""
     score_addends: int = 0
     """1: attention may add constants to scores, which hide keys, too; 0: scores stay as they are."""
+    operand_bases: int = 0
+    """1: a command's keys and values may begin anywhere in their memories; 0: they begin at word 0."""
     norm_parts: int = 0
     """Parts in which LOAD normalises a word, one a cycle: a power of two; 0 means 1."""
 
@@ -140,6 +143,8 @@ class MachineParameters:
             ("products", not self.products or not self.streamed, "0 where attention is streamed"),
             ("taps", self.taps <= self.products, "0 or 1, and 0 in a machine without products"),
             ("score_addends", self.score_addends <= 1, "0 or 1"),
+            ("operand_bases", self.operand_bases <= 1, "0 or 1"),
+            ("operand_bases", not self.operand_bases or not self.streamed, "0 where attention is streamed"),
             (
                 "norm_parts",
                 self.norm_parts <= 0
@@ -176,6 +181,7 @@ class MachineParameters:
         """Bits that the fields of commands may have."""
         absent = {} if self.rms_norms else {"norm_rms": 0}
         absent |= {} if self.score_addends else {"score_addends": 0}
+        absent |= {} if self.operand_bases else {"key_base": 0, "value_base": 0}
         if not self.products:
             absent |= {"product": 1, "outer_target": 0, "shared": 0, "shared_values": 0}
         if not self.taps:

@@ -42,6 +42,9 @@ class View:
     expert > 0: the rows are those of expert `expert` - 1 by the routing `route`, in token order; the tensor
     has a row for each token, or for each token and choice. `final`: only tokens that no later expert has.
 
+    part: the tensor is the part of the named one from `first_row`, `first_head` and, with `head_first`,
+    `first_column` on.
+
     run > 0: of each `run` elements of a row the first `run_columns` are the tensor's.
     """
 
@@ -59,6 +62,25 @@ class View:
     final: int = 0
     run: int = 0
     run_columns: int = 0
+    part: int = 0
+    first_row: int = 0
+    first_head: int = 0
+    first_column: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """A command that computes nothing of the model: it makes of `moved` what others read, as `tensor`.
+
+    kind: copy, cast, transpose, ..., see `lower/moves.py`. reader: the results of the commands that read it,
+    with commas between, or "output".
+    """
+
+    command: int
+    kind: str
+    tensor: str
+    moved: str
+    reader: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,6 +228,8 @@ class Program:
     """Those of a run, task by task."""
     task_macs: tuple[int, ...]
     """Useful multiply-accumulates per image and task: those of the mathematical model, no padding."""
+    moves: tuple[Move, ...] = ()
+    """The commands that are no product of the model, in order."""
 
     @property
     def output(self) -> OutputLayout:
@@ -257,6 +281,7 @@ class Program:
         lines.append(f"macs {' '.join(map(str, self.task_macs))}")
         lines += [f"region {_fields(region)}" for region in self.regions]
         lines += [f"view {_fields(view)}" for view in self.views]
+        lines += [f"move {_fields(move)}" for move in self.moves]
         lines += [f"command {index}: {command}" for index, command in enumerate(self.commands)]
         return "\n".join(lines) + "\n"
 
@@ -284,12 +309,13 @@ class Program:
             commands=tuple(found["command"]),
             regions=tuple(found["region"]),
             views=tuple(found["view"]),
+            moves=tuple(found["move"]),
         )
 
 
 _NEEDED = ("parameters", "input", "output", "macs")
 """Kinds of lines of `program.txt` of which there must be one."""
-_LISTED = ("region", "view", "command")
+_LISTED = ("region", "view", "move", "command")
 _LATER = ("name", "start")
 """Fields of an output that only one of several has."""
 _RUNS: dict[type, tuple[str, ...]] = {
@@ -297,12 +323,15 @@ _RUNS: dict[type, tuple[str, ...]] = {
     View: ("run", "run_columns"),
 }
 """Fields of an input and of a view that only windows of the image have."""
+_PARTS = ("part", "first_row", "first_head", "first_column")
+"""Fields of a view that only one of a part has."""
 _RECORDS: dict[str, type] = {
     "parameters": MachineParameters,
     "input": InputLayout,
     "output": OutputLayout,
     "region": Region,
     "view": View,
+    "move": Move,
 }
 """Kinds of lines that hold the fields of a record."""
 
@@ -323,6 +352,8 @@ def _fields(value: Any) -> str:
     later: tuple[str, ...] = _LATER if isinstance(value, OutputLayout) and not value.name else ()
     if isinstance(value, InputLayout | View) and not value.run:
         later = _RUNS[type(value)]
+    if isinstance(value, View) and not value.part:
+        later += _PARTS
     return " ".join(
         f"{item.name}={getattr(value, item.name)}"
         for item in dataclasses.fields(value)

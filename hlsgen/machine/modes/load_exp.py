@@ -41,7 +41,7 @@ class Attention(LoadMode):
 
     def scale(self, command: Command, job: Job) -> tuple[int, ...] | None:
         context = job.kind == Kind.CONTEXT
-        return (command.context_multiplier, command.context_shift) if context else None
+        return (command.context_multiplier, command.context_shift, command.score_addends) if context else None
 
     def _exp(self, m: Memories, command: Command, job: Job, rows: int) -> np.ndarray:
         words = np.zeros((rows, command.exp_words * m.p.columns), np.int64)

@@ -26,7 +26,7 @@ ATTENTION = Unit(
     reads=(
         "tiles", "tail_rows", "k_steps", "blocks", "heads", "keys", "head_words", "head_stride",
         "value_stride", "exp_steps", "span", "readings", "head_units", "shared",
-        "shared_values",
+        "shared_values", "key_base", "value_base",
     ),
 )  # fmt: skip
 

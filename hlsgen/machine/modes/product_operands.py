@@ -22,22 +22,26 @@ from hlsgen.machine.modes.product_weights import sweeps
 _READS = (
     "tiles", "tail_rows", "k_steps", "sweeps", "blocks", "outer_source", "shared",
 )  # fmt: skip
-KEYS = Unit(name="product_keys", cpp="multiply", rtl="core/multiply", reads=(*_READS, "head_stride"))
-VALUES = Unit(name="product_values", cpp="multiply", rtl="core/multiply", reads=(*_READS, "value_stride"))
+KEYS = Unit(
+    name="product_keys", cpp="multiply", rtl="core/multiply", reads=(*_READS, "head_stride", "key_base")
+)
+VALUES = Unit(
+    name="product_values", cpp="multiply", rtl="core/multiply", reads=(*_READS, "value_stride", "value_base")
+)
 
 
 def key_block(m: Memories, command: Command, job: Job, block: int) -> np.ndarray:
     """[elements, C]: C keys of the job's place as columns. A key has as many words as an operand row."""
     c, d = m.p.columns, m.p.depth
     words = command.k_steps * d // c
-    start = job.place * command.head_stride + block * words
+    start = command.key_base + job.place * command.head_stride + block * words
     lanes = m.keys[start : start + words]  # word, lane, element
     return lanes.transpose(0, 2, 1).reshape(words * c, c)
 
 
 def value_block(m: Memories, command: Command, job: Job, block: int) -> np.ndarray:
     """[elements, C]: word `block` of the values of the job's place; a value has as many as the job blocks."""
-    start = job.place * command.value_stride + block
+    start = command.value_base + job.place * command.value_stride + block
     lanes = m.values[start : start + job.steps * job.blocks : job.blocks]
     return lanes.reshape(job.steps * m.p.depth, m.p.columns)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hlsgen.machine.format.commands import Command, Depends, Load
-from hlsgen.machine.format.interface import DRAIN, SCORES, TILE, trace_places
+from hlsgen.machine.format.interface import DRAIN, SCORES, TILE, shown_part, shown_places, trace_places
 from hlsgen.machine.format.program import Program, View
 
 
@@ -88,8 +88,22 @@ def rebuild(
         flat, real = trace_places(view, chosen)
         tensor = np.zeros(int(np.prod(tensor_shape(view))), np.int64)
         tensor[flat[real]] = chosen["data"][real]
-        tensors[view.tensor] = tensor.reshape(tensor_shape(view))
+        _put(tensors, view, tensor.reshape(tensor_shape(view)))
     return tensors
+
+
+def _put(tensors: dict[str, np.ndarray], view: View, shown: np.ndarray) -> None:
+    """Put what a view shows to its place in the tensor; what no part has shown yet is zero."""
+    before, places = tensors.get(view.tensor), shown_places(view)
+    if not view.part:
+        tensors[view.tensor] = shown
+        return
+    held = before.shape if before is not None else (0,) * len(places)
+    whole = np.zeros([max(place.stop, size) for place, size in zip(places, held, strict=True)], np.int64)
+    if before is not None:
+        whole[tuple(map(slice, held))] = before
+    whole[places] = shown
+    tensors[view.tensor] = whole
 
 
 def compare(
@@ -118,7 +132,7 @@ def _compare_view(chosen: np.ndarray, view: View, golden: Mapping[str, np.ndarra
     if view.expert:
         chosen = _placed(chosen, rows, view.rows)
     flat, real = trace_places(view, chosen)
-    expected = golden[view.tensor].reshape(-1)
+    expected = shown_part(view, golden[view.tensor]).reshape(-1)
     inside = real & (flat >= 0) & (flat < expected.size)
     wrong = real & ~inside
     wrong[inside] = chosen["data"][inside] != expected[flat[inside]]

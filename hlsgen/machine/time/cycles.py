@@ -244,10 +244,9 @@ class _Model:
         weighted = product.weighs(job)
         if weighted and job.tile == 0:
             self.streams.bus.weights_first(first)
-        groups = self.p.row_groups(rows)
-        addend_bytes = self.p.padded_rows(rows) * self.p.columns * 2
         adds = command.stream_addend or (command.score_addends and job.kind == SCORES)
-        counts = adds or self._leaves(command)
+        groups, counts = self.p.row_groups(rows), bool(adds) or self._leaves(command)
+        addend_bytes = self.p.padded_rows(rows) * self.p.columns * 2
         for block in range(job.blocks):
             end = start + steps - 1  # the block's last step
             if job.tile == 0:

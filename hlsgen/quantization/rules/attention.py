@@ -40,9 +40,14 @@ class ScoresRule(Rule[Scores]):
         multiplier, shift = numerics.dyadic(query * key * op.scale / site.scale)
         width = site.config.logit_width
         return IntegerScores(
-            heads=op.heads, multiplier=multiplier, shift=shift, width=width, scale=site.scale,
-            addends=_addends(op, site), shared=op.shared,
-        )  # fmt: skip
+            heads=op.heads,
+            multiplier=multiplier,
+            shift=shift,
+            width=width,
+            scale=site.scale,
+            shared=op.shared,
+            addends=_addends(op, site),
+        )
 
 
 @rule(MixedScores)

@@ -84,6 +84,38 @@ def test_random_weights_are_no_model(folder: Path) -> None:
     assert problem.why == "transformers would fill them with random numbers"
 
 
+def test_all_that_is_of_another_model_is_told_at_once(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place = folder / "model.safetensors"
+    tensors = load_file(place) | {"vit.turn": torch.zeros(3), "classifier.weight": torch.zeros(7, 32)}
+    del tensors["vit.layernorm.bias"]
+    save_file(tensors, place, {"format": "pt"})
+    with pytest.raises(UsageError) as caught:
+        load_model(str(folder))
+    assert [(problem.what, problem.where) for problem in caught.value.problems] == [
+        (f"the weights in {folder} lack 1 of the model's tensors", "vit.layernorm.bias"),
+        (
+            f"the weights in {folder} hold 1 of the model's tensors in another shape",
+            "classifier.weight [7, 32], not [5, 32]",
+        ),
+        (f"the weights in {folder} hold 1 tensors that the model has not", "vit.turn"),
+    ]
+    assert "".join(capfd.readouterr()) == ""
+
+
+def test_weights_in_several_files(folder: Path, model: ViTForImageClassification) -> None:
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="8KB")
+    loaded = load_model(str(folder))
+    wanted = capture(model, {"pixel_values": torch.zeros(1, 3, 16, 24)})
+    assert str(capture(loaded.model, loaded.example)) == str(wanted)
+    sorted(folder.glob("*.safetensors"))[1].unlink()
+    problem = refusal(folder)
+    assert problem.what == f"transformers can't read the model in {folder}"
+    assert "model-00002-of-" in problem.why
+
+
 def changed(folder: Path, **fields: Any) -> None:
     document = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(document | fields))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from support.mixtures import EXPERTS, K, Mixed
+from support.mixtures import EXPERTS, K, Mixed, OneGroup
 from support.spellings import Activated
 from support.variants import HEADS, WIDTH, Tiny, seeded
 from torch import Tensor, nn
@@ -94,6 +94,32 @@ class CoarseNorm(Tiny):
         return self.proj(((q @ k.mT).softmax(-1) @ v).transpose(1, 2).flatten(2))
 
 
+class Deviation(Tiny):
+    """Layer norm by the standard deviation plus eps, of all but one: no eps is the same for all tokens."""
+
+    def norm1(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        return (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + 1e-6)
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.norm1
+
+
+class HalfAPatch(Tiny):
+    """Tokens that begin in the middle of a patch's channels."""
+
+    def embed(self, image: Tensor) -> Tensor:
+        return self.patch(image).flatten(2).mT.reshape(1, -1).roll(3, 1).reshape(1, -1, WIDTH)
+
+
+class HalfAToken(Tiny):
+    """A token that is a patch in its first channels and a constant in the others, beside whole patches."""
+
+    def embed(self, image: Tensor) -> Tensor:
+        x = self.patch(image).flatten(2).mT
+        return torch.cat((torch.cat((x[:, :1, :6], self.cls[..., 6:]), -1), x), 1)
+
+
 class MixedByKey(Tiny):
     """What mixes the heads' weights differs from key to key."""
 
@@ -105,11 +131,11 @@ class MixedByKey(Tiny):
 
 
 class MovedWeights(Tiny):
-    """Weights of the next head."""
+    """Weights of the next key."""
 
     def attend(self, x: Tensor) -> Tensor:
         q, k, v = self.split(x)
-        return self.proj(((q @ k.mT).softmax(-1).roll(1, 2) @ v).transpose(1, 2).flatten(2))
+        return self.proj(((q @ k.mT).softmax(-1).roll(1, 3) @ v).transpose(1, 2).flatten(2))
 
 
 class SoftmaxOfChannels(Tiny):
@@ -202,6 +228,27 @@ class Corrected(Mixed):
         return scores.gather(-1, index), index
 
 
+class TwoGroups(OneGroup):
+    """As DeepSeek-V3: groups are chosen first, by corrected scores."""
+
+    groups, chosen_groups = 2, 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.correction = torch.linspace(0, 1, EXPERTS)
+
+
+class Gathered(Mixed):
+    """The weights of each token's experts are gathered, as in `batched_mm` of transformers."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        gates, index = self.choose(x.reshape(-1, WIDTH))
+        rows = x.reshape(-1, WIDTH).repeat_interleave(K, 0)
+        weights = torch.rand(EXPERTS, WIDTH, WIDTH)[index.reshape(-1)]
+        results = torch.bmm(weights, rows.unsqueeze(-1)).squeeze(-1) * gates.reshape(-1, 1)
+        return results.view(-1, K, WIDTH).sum(1).view_as(x)
+
+
 class FirstOfTwo(Mixed):
     """Only the first of the chosen is scattered."""
 
@@ -276,6 +323,9 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "reshaped": (Reshaped, ORDER),
     "over_sum": (OverSum, "division by an activation is not supported"),
     "coarse_norm": (CoarseNorm, "normalize must have eps of at most 1e-06"),
+    "deviation": (Deviation, "aten.std.correction is not supported"),
+    "half_a_patch": (HalfAPatch, "tokens of the patch embedding must be patches or constants"),
+    "half_a_token": (HalfAToken, "tokens of the patch embedding must be patches or constants"),
     "mixed_by_key": (MixedByKey, "a factor or constant on attention weights differs"),
     "moved_weights": (MovedWeights, "attention weights are cut or reordered"),
     "softmax_of_channels": (SoftmaxOfChannels, "softmax is only supported on attention scores"),
@@ -288,6 +338,8 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "two_orders": (TwoOrders, "the tokens of an expert are searched in two orders"),
     "put_over": (PutOver, "an expert's results are put where others may be"),
     "one_choice_of_two": (OneChoice, "expert 0 differs from one of a token's choices"),
+    "two_groups": (TwoGroups, "the experts are chosen by groups of experts"),
+    "gathered": (Gathered, "weights of experts are gathered for each token"),
     "first_of_two": (FirstOfTwo, "what is scattered are not the gates of chosen experts"),
     "softmax_of_one": (SoftmaxOfOne, "the softmax must be over all chosen logits"),
     "other_axis": (OtherAxis, "the best experts must be the largest along the last axis"),
@@ -308,6 +360,16 @@ def test_what_is_only_alike_is_refused(name: str) -> None:
     with pytest.raises(UnsupportedModel) as caught:
         capture(seeded(make()), IMAGE)
     assert any(problem.what.startswith(what) for problem in caught.value.problems), str(caught.value)
+
+
+def test_deepseek_v3_is_refused_by_its_groups_and_its_correction() -> None:
+    with pytest.raises(UnsupportedModel) as caught:
+        capture(seeded(TwoGroups()), IMAGE)
+    found = [(problem.name, problem.what) for problem in caught.value.problems]
+    assert found == [
+        ("mixture of experts", "the experts are chosen by groups of experts"),
+        ("biased choice of experts", "the experts are chosen by biased scores"),
+    ]
 
 
 @pytest.mark.parametrize("make", [Decides, WrongTokens])
