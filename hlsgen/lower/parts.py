@@ -88,7 +88,7 @@ def _ranges(addends: np.ndarray, array: ArrayShape) -> np.ndarray:
     seen = np.zeros((heads, tiles * array.rows, keys), bool)
     seen[:, :queries] = is_seen(addends)
     seen = seen.reshape(heads, tiles, array.rows, keys).any(2)
-    none = ~seen.any(-1)
+    none = np.logical_not(seen.any(-1))
     first = np.where(none, 0, seen.argmax(-1)) // unit * unit
     last = np.where(none, 0, keys - 1 - seen[..., ::-1].argmax(-1))
     return np.stack([first, np.minimum((last // unit + 1) * unit, keys)], -1)

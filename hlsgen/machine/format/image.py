@@ -13,7 +13,7 @@ from hlsgen.machine.format.interface import Header
 from hlsgen.machine.format.parameters import SECTION_ALIGN, ceil_div
 
 MAGIC = 0x47534C48
-VERSION = 5
+VERSION = 6
 _HEADER = struct.Struct(f"<{len(Header)}I")
 HEADER_BYTES = _HEADER.size
 SECTIONS = (
