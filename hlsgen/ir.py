@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
@@ -219,16 +220,30 @@ class Graph:
 
     def node(self, name: str) -> Node:
         """The node that defines `name`."""
-        for node in self.nodes:
-            if node.name == name:
-                return node
-        raise TypeMismatch(f"%{name} is not defined by a node")
+        if name not in self._makers:
+            raise TypeMismatch(f"%{name} is not defined by a node")
+        return self._makers[name]
 
     def type_of(self, name: str) -> TensorType:
         return self.input_type if name == self.input else self.node(name).type
 
     def users(self, name: str) -> tuple[Node, ...]:
-        return tuple(node for node in self.nodes if name in node.inputs)
+        """The nodes that read a tensor, in order."""
+        return self._readers.get(name, ())
+
+    @cached_property
+    def _makers(self) -> dict[str, Node]:
+        """Each node by its name; of several the first."""
+        return {node.name: node for node in reversed(self.nodes)}
+
+    @cached_property
+    def _readers(self) -> dict[str, tuple[Node, ...]]:
+        """The nodes that read each tensor."""
+        found: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                found.setdefault(name, []).append(node)
+        return {name: tuple(nodes) for name, nodes in found.items()}
 
     def verify(self) -> Graph:
         """Check single assignment, definition before use and every type; return self."""

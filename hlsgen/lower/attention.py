@@ -33,7 +33,8 @@ def score_fields(
     tiles = ceil_div(queries, p.rows)  # streamed attention has one part
     span = min(array.span, tiles) or tiles
     return {
-        "product": Product.ATTENTION, "k_words": words, "k_steps": words * p.columns // p.depth,
+        "product": Product.ATTENTION, "shared": step.shared[0], "k_words": words,
+        "k_steps": words * p.columns // p.depth,
         "outer_source": words, "head_stride": ceil_div(keys, p.columns) * words,
         "logit_multiplier": scores.multiplier, "logit_shift": scores.shift,
         "span": span if p.streamed else 0, "readings": ceil_div(tiles, span) if p.streamed else 0,

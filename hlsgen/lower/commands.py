@@ -66,6 +66,8 @@ class CommandBuilder:
         self._commands: list[Command] = []
         self._exp_banks: dict[str, int] = {}
         self.views: list[View] = []
+        self.first: list[int] = []
+        """The number of each step's first command."""
         self.constants = ConstantStream(parameters.columns, aligned=parameters.planned)
         self._experts = ExpertTables()
         self.weights: list[bytes] = []
@@ -75,6 +77,7 @@ class CommandBuilder:
 
     def add(self, step: Step, following: list[Step]) -> None:
         """Append the commands of `step`; `following` are the steps after it."""
+        self.first.append(len(self._commands))
         if isinstance(step, LinearStep):
             self._append(step, self._linear(step, following))
             return
@@ -196,7 +199,7 @@ class CommandBuilder:
         if step.rows.patches is not None:
             return self._patch_fields(step, step.rows.patches) | self._after_addend(step, {})
         if not step.rows.region:
-            return {"depends": Depends.NONE}
+            return self._after_addend(step, {"depends": Depends.NONE})
         self._check_first_row(step)
         name, stride = step.rows.region, self._layouts[step.rows.region].stride
         fields: dict[str, Any] = {
@@ -353,7 +356,6 @@ class CommandBuilder:
             source_stride=query.stride,
             target_base=target + rows[0] * result.stride + part.heads[0] * words,
             target_stride=result.stride,
-            shared=step.shared[0],
             shared_values=step.shared[1],
             context_multiplier=context.multiplier,
             context_shift=context.shift,

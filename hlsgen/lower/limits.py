@@ -111,6 +111,13 @@ def _scores(graph: Graph) -> list[Node]:
 def _model(graph: Graph) -> Iterator[Problem]:
     """Limits of the model itself."""
     channels, high, width = graph.input_type.shape
+    ways = {(op.patch, op.stride, op.padding) for node in graph if isinstance(op := node.op, Patches)}
+    if len(ways) > 1:
+        yield Problem(
+            f"a model must cut its image in one way, not in {len(ways)}",
+            why="the image lies in the machine as its patches are read",
+            fix="make one patch embedding, and take its tokens apart",
+        )
     for node in graph:
         op, found = node.op, []
         if isinstance(op, IntegerScores | IntegerMixedScores):

@@ -12,16 +12,16 @@ import numpy as np
 
 from hlsgen.errors import UsageError
 from hlsgen.ir import Graph, Node
-from hlsgen.lower.align import align
 from hlsgen.lower.allocate import Request, allocate, memory_words
 from hlsgen.lower.commands import CommandBuilder
-from hlsgen.lower.expand import expand, needs_width
 from hlsgen.lower.image import input_layout, uses_image
 from hlsgen.lower.interleave import interleave
 from hlsgen.lower.layout import Layout
+from hlsgen.lower.legalise.expand import needs_width
 from hlsgen.lower.limits import check_holds, check_limits
-from hlsgen.lower.order import order
+from hlsgen.lower.moves import moves
 from hlsgen.lower.parts import needs_bases
+from hlsgen.lower.passes import run
 from hlsgen.lower.shape import Shape, is_diagonal, linear_shape, mixed_shape, source_layout
 from hlsgen.lower.size import (
     ArrayShape,
@@ -30,7 +30,7 @@ from hlsgen.lower.size import (
     step_needs,
 )
 from hlsgen.lower.step import AttentionStep, LinearStep, Step
-from hlsgen.lower.steps import Matcher
+from hlsgen.lower.verify import verify_order
 from hlsgen.machine.format.commands import Target
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
@@ -78,6 +78,7 @@ class Prepared:
         own = self.at(array.row_width)
         array = inside(own.steps, array)
         graph, steps = own.graph, outputs_last(interleave(own.steps, array), array)
+        verify_order(steps, graph, "interleave")
         layouts = tensor_layouts(steps, graph, array)
         regions = place(steps, layouts, array.row_width)
         parameters = size_machine(steps, graph, array, layouts, regions, own.accumulator)
@@ -108,9 +109,9 @@ def prepare(graph: Graph, row_width: int = 1) -> Prepared:
     """The steps of a graph on any array; raises `UnsupportedModel` with every node that no step covers."""
     if not graph.input_type.is_integer:
         raise UsageError("lower: the graph must be quantized first")
-    source, graph = graph, expand(align(graph, row_width), row_width)
-    steps = order(Matcher(graph).steps())
-    return Prepared(source, graph, steps, accumulator_bits(steps, graph))
+    state = run(graph, row_width)
+    steps = list(state.steps)
+    return Prepared(graph, state.graph, steps, accumulator_bits(steps, state.graph))
 
 
 def lower(
@@ -138,7 +139,6 @@ def lower(
     builder = CommandBuilder(graph, parameters, sized.layouts, places, array, outline=outline)
     for index, step in enumerate(sized.steps):
         builder.add(step, sized.steps[index + 1 :])
-    layout = input_layout(graph, array)
     commands = builder.finish()
     shown = {node.name for node in prepared.source}
     program = Program(
@@ -146,21 +146,27 @@ def lower(
         commands=commands,
         regions=sized.regions,
         views=tuple(view for view in builder.views if view.tensor in shown),
-        input=layout,
+        input=input_layout(graph, array),
         outputs=output_layouts(graph, builder.output_sweeps, parameters),
+        moves=moves(sized.steps, builder.first, graph, prepared.source),
         task_macs=tuple(useful_macs(prepared.source.for_task(task)) for task in range(graph.tasks)),
     )
-    image = Image(
+    return Lowered(program, _image(program, builder))
+
+
+def _image(program: Program, builder: CommandBuilder) -> Image:
+    """The Image of a Program, with the streams that its commands were made with."""
+    parameters = program.parameters
+    return Image(
         build_id=parameters.build_id,
-        program=b"".join(command.pack() for command in commands),
+        program=b"".join(command.pack() for command in program.commands),
         constants=builder.constants.pack(),
         weights=b"".join(builder.weights),
         addends=b"".join(builder.addends),
-        input_bytes=ceil_div(layout.words * parameters.columns, 64) * 64,
+        input_bytes=ceil_div(program.input.words * parameters.columns, 64) * 64,
         output_bytes=program.output_bytes,
         workspace_bytes=parameters.workspace_bytes,
     )
-    return Lowered(program, image)
 
 
 def output_layouts(
@@ -226,15 +232,15 @@ def tensor_layouts(steps: list[Step], graph: Graph, array: ArrayShape) -> dict[s
 def _share_strides(steps: list[Step], layouts: dict[str, Layout]) -> None:
     """Give tensors whose rows a command finds at the same distance one stride: the longest.
 
-    These are what DRAIN adds and its result; and what a router reads, what its experts gather and what they
-    add to, since a queue holds the distance of a token's row from the router's first one.
+    These are what DRAIN adds and its result; and what a router reads, what experts gather and what they add
+    to, since a queue holds the distance of a token's row from the first one.
     """
     plain = [step for step in steps if isinstance(step, LinearStep)]
-    gathered = {step.route.name: step.rows.region for step in plain if step.route and _gathers(step)}
+    routed = [(step, step.route.name) for step in plain if step.route]
+    gathered = {route: step.rows.region for step, route in routed if step.expert and not step.combine}
     pairs = [(step.addend, step.region) for step in plain if step.addend and step.addend in layouts]
-    for step in plain:
-        if step.route and (step.combine or not step.expert):
-            pairs.append((gathered[step.route.name], step.region if step.combine else step.rows.region))
+    pairs += [(gathered[route], step.region) for step, route in routed if step.combine]
+    pairs += [(gathered[route], step.rows.region) for step, route in routed if not step.expert]
     changes = True
     while changes:
         changes = False
@@ -243,11 +249,6 @@ def _share_strides(steps: list[Step], layouts: dict[str, Layout]) -> None:
             for name in pair:
                 changes |= layouts[name].stride != least
                 layouts[name] = dataclasses.replace(layouts[name], least=least)
-
-
-def _gathers(step: LinearStep) -> bool:
-    """Whether the step is an expert's first layer."""
-    return step.expert > 0 and step.combine is None
 
 
 def _make_even(step: AttentionStep, layouts: dict[str, Layout]) -> None:

@@ -5,12 +5,50 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hlsgen.lower.step import AttentionStep, LinearStep, Step
+from hlsgen.errors import Problem, UnsupportedModel
+from hlsgen.lower.step import AttentionStep, Home, LinearStep, Step
+from hlsgen.machine.format.commands import Target
 
 
-def order(steps: list[Step]) -> list[Step]:
-    """The same steps in program order: each behind what it reads, an attention's operands right before it."""
-    return _operands_last(_after_sources(steps))
+def order(steps: list[Step], tasks: int = 1) -> list[Step]:
+    """The same steps in program order: each behind what it reads, an attention's operands right before it.
+
+    Raises `UnsupportedModel` where no order lets each of so many tasks end behind its last output.
+    """
+    return _operands_last(_outputs_of_one_task_first(_after_sources(steps), tasks))
+
+
+def _outputs_of_one_task_first(steps: list[Step], tasks: int) -> list[Step]:
+    """Move an output behind which one task ends, and another one does not, to the end.
+
+    A task ends with a command that is marked so, whatever the task. Nobody reads outputs.
+    """
+    for _ in range(1 + sum(step.home == Home(Target.OUTPUT) for step in steps)):
+        early = _ends_early(steps, tasks)
+        if early is None:
+            return steps
+        steps = [*(step for step in steps if step is not early), early]
+    raise UnsupportedModel(
+        Problem(
+            "tasks that share outputs in a ring can't all end behind their last one",
+            fix="return one of these outputs from every task",
+        )
+    )
+
+
+def _ends_early(steps: list[Step], tasks: int) -> Step | None:
+    """The last output of a task behind which another task that computes it has more."""
+    outputs = [step for step in steps if step.home == Home(Target.OUTPUT)]
+    last = [[step for step in outputs if runs_for(step, task)][-1] for task in range(tasks)]
+    for ending in last:
+        if any(runs_for(ending, task) and last[task] is not ending for task in range(tasks)):
+            return ending
+    return None
+
+
+def runs_for(step: Step, task: int) -> bool:
+    """Whether a task computes the step."""
+    return not step.tasks or bool(step.tasks >> task & 1)
 
 
 def _after_sources(steps: list[Step]) -> list[Step]:
@@ -56,16 +94,22 @@ def _operands_last(steps: list[Step]) -> list[Step]:
     """Move each product's keys and values right before it, and an attention's queries behind them.
 
     Keys and values lie in memories of their own, which hold those of one product. Attention starts with a
-    tile of queries but needs all keys, so the queries should drain last. Where they are a product whose own
-    factors lie in such a memory, they come before what is written there.
+    tile of queries but needs all keys, so the queries should drain last, unless others read them before.
+    Where they are a product whose own factors lie in such a memory, they come before what is written there.
     """
     result = list(steps)
     for step in steps:
         made = {other.result: other for other in result}
         for name in _operands(step, made):
-            result.remove(made[name])
-            result.insert(result.index(step), made[name])
+            maker, reader = (_place(each, result) for each in (made[name], step))
+            if not any(name in sources(other) for other in result[maker + 1 : reader]):
+                result.insert(reader - 1, result.pop(maker))
     return result
+
+
+def _place(step: Step, steps: list[Step]) -> int:
+    """The step's own number: steps of experts may be equal."""
+    return next(number for number, each in enumerate(steps) if each is step)
 
 
 def _operands(step: Step, made: Mapping[str, Step]) -> list[str]:

@@ -17,7 +17,7 @@ from hlsgen.lower.layout import Layout
 from hlsgen.lower.size import ArrayShape
 from hlsgen.lower.step import AttentionStep, Step
 from hlsgen.machine.format.parameters import ceil_div
-from hlsgen.numerics import HIDDEN
+from hlsgen.ops.score_bias import is_seen
 
 OVERHEAD = 64
 """Cycles that one command more takes: the stages run empty and fill again."""
@@ -86,7 +86,7 @@ def _ranges(addends: np.ndarray, array: ArrayShape) -> np.ndarray:
     heads, queries, keys = addends.shape
     tiles, unit = ceil_div(queries, array.rows), max(array.columns, array.depth)
     seen = np.zeros((heads, tiles * array.rows, keys), bool)
-    seen[:, :queries] = addends != HIDDEN
+    seen[:, :queries] = is_seen(addends)
     seen = seen.reshape(heads, tiles, array.rows, keys).any(2)
     none = ~seen.any(-1)
     first = np.where(none, 0, seen.argmax(-1)) // unit * unit

@@ -4,11 +4,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from hlsgen.errors import TypeMismatch
 from hlsgen.ir import Node
 from hlsgen.machine.format.commands import Drain, Load, Target
+
+
+class Home(NamedTuple):
+    """Where a tensor lies, and how: in the memory of a target, its columns split into `heads`.
+
+    heads: 0, they are not. padded: heads take whole steps of the array, as operand rows and keys must; else
+    whole words.
+    """
+
+    target: Target
+    heads: int = 0
+    padded: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +77,11 @@ class LinearStep:
     rows: Rows
     linear: Node
     drain: Drain
-    target: Target
     result: str
+    nodes: tuple[Node, ...]
+    """Every node of the graph that the command executes, in order; a mixture's belong to all its commands."""
+    home: Home | None = None
+    """Where the result lies: see `homes`; None: nowhere yet."""
     table: Node | None = None
     addend: str | None = None
     addend_first: int = 0
@@ -75,10 +92,6 @@ class LinearStep:
     """Parts of a row that are multiplied one by one."""
     stacked: bool = False
     """The results of each head are rows of their own."""
-    heads: int = 0
-    """The result's columns are split into this many heads; 0: they are not."""
-    padded: bool = True
-    """Heads take whole steps of the array, as operand rows and keys must; else whole words."""
     tasks: int = 0
     """A bit for each task that needs the step; 0: all do."""
     route: Node | None = None
@@ -90,6 +103,27 @@ class LinearStep:
     """The name of the result's region, where it is not the result's."""
     experts_table: Node | None = None
     """The activation table of the routing's experts, which its router commands load."""
+
+    @property
+    def target(self) -> Target:
+        """Where DRAIN writes."""
+        return self._home.target
+
+    @property
+    def heads(self) -> int:
+        """The result's columns are split into this many heads; 0: they are not."""
+        return self._home.heads
+
+    @property
+    def padded(self) -> bool:
+        """See `Home`."""
+        return self._home.padded
+
+    @property
+    def _home(self) -> Home:
+        if self.home is None:
+            raise TypeMismatch(f"step %{self.result}: its result has no home yet")
+        return self.home
 
     @property
     def region(self) -> str:
@@ -121,6 +155,16 @@ class AttentionStep:
     exp: Node
     context: Node
     tasks: int = 0
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node of the graph that the command executes, in order."""
+        return self.scores, self.exp, self.context
+
+    @property
+    def home(self) -> Home:
+        """Where contexts lie."""
+        return Home(Target.FEATURES, self.scores.type.shape[0])
 
     @property
     def query(self) -> str:

@@ -73,7 +73,7 @@ class Matmul(FloatOp):
     shared: int = 0
 
     def infer(self, *types: TensorType) -> TensorType:
-        rows, columns, _ = product_shape(self.heads, self.transposed, *types, self.shared)
+        rows, columns, _ = product_shape(self.heads, self.transposed, *types, shared=self.shared)
         return TensorType((rows, self.heads * columns))
 
     def unfit(self) -> str:
@@ -85,7 +85,9 @@ class Matmul(FloatOp):
         return replace(self, scale=self.scale * factor) if factor > 0 else None
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
-        return self.scale * merge_heads(head_product(self.heads, self.transposed, *arrays, self.shared))
+        return self.scale * merge_heads(
+            head_product(self.heads, self.transposed, *arrays, shared=self.shared)
+        )
 
 
 def mover(heads: int, kind: TensorType, *, stacked: bool) -> IntegerMatmul:
@@ -133,7 +135,7 @@ class IntegerMatmul(Op):
         return TensorType(shape, self.low, self.high, self.scale)
 
     def golden(self, *arrays: np.ndarray) -> np.ndarray:
-        acc = head_product(self.heads, self.transposed, *arrays, self.shared)
+        acc = head_product(self.heads, self.transposed, *arrays, shared=self.shared)
         result = numerics.requantize(acc, self.multiplier, self.shift, self.low, self.high)
         if self.stacked:
             return result.reshape(*result.shape[:-3], -1, result.shape[-1])

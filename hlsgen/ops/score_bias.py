@@ -25,6 +25,11 @@ def check_addends(name: str, addends: np.ndarray | None, shape: tuple[int, ...])
         raise RangeOverflow(f"{name}: addends {low}..{high} leave 16 bits")
 
 
+def is_seen(addends: np.ndarray) -> np.ndarray:
+    """Where addends hide no key."""
+    return addends != numerics.HIDDEN
+
+
 def unfit_bias(bias: np.ndarray | None) -> str:
     """What is wrong with a bias's numbers; empty: nothing."""
     if bias is None or bool((np.isfinite(bias) | np.isneginf(bias)).all()):

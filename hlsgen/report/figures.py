@@ -15,6 +15,7 @@ from hlsgen.machine.time.bounds import Bound, least_cycles
 from hlsgen.machine.time.phases import bytes_of, phase_of, steps_of
 from hlsgen.machine.time.plan import make_plan
 from hlsgen.report.comparison import measured_figures
+from hlsgen.report.moves import move_rows
 from hlsgen.report.routing import expert_figures
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def figures(report: Facts) -> dict[str, Any]:
         "commands": command_rows(program, prediction, ran),
         "jobs": job_rows(prediction),
         "phases": phases,
+        "moves": move_rows(program, prediction),
         "least": round(least_cycles(tuple(ran.values()), program)),
         "experts": expert_figures(design),
         "traffic": traffic(program, prediction),
@@ -94,6 +96,8 @@ def command_names(program: Program) -> list[str]:
     for view in program.views:
         if view.which == DRAIN and view.kind != SCORES:
             names[view.command] = view.tensor
+    for move in program.moves:
+        names[move.command] = move.tensor
     return names
 
 

@@ -20,6 +20,7 @@ from hlsgen.machine.time.phases import steps_of
 from hlsgen.report.choice import choice_lines
 from hlsgen.report.facts import Accuracy, Facts
 from hlsgen.report.figures import figures
+from hlsgen.report.moves import move_lines, move_rows
 from hlsgen.store.compiled import Compiled
 
 WORTH = 0.01
@@ -50,6 +51,7 @@ class Report(Facts):
             "quantization": dict(self.design.quantization),
             "warnings": list(self.warnings),
             **({"outputs": outputs} if (outputs := output_costs(self.design)) else {}),
+            **({"moves": moves} if (moves := move_rows(program, self.prediction)) else {}),
         }
 
     def html(self) -> str:
@@ -77,6 +79,7 @@ class Report(Facts):
             lines.append(f"on board   {self.board_cycles} cycles, with the Image in block RAM")
         lines += choice_lines(self.design.notes.get("choice", {}))
         lines += [_output_line(item) for item in output_costs(self.design)]
+        lines += move_lines(program, self.prediction)
         return "\n".join([*lines, *self._accuracy(), *self._embedding()])
 
     def _accuracy(self) -> list[str]:

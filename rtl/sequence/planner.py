@@ -10,12 +10,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.time.latency import SETTLE
 from hlsgen.rtl.format.command import COMMAND, COMMAND_BITS
 from hlsgen.rtl.format.experts import QueueSize, QueueSizePorts
 from hlsgen.rtl.format.ports import Planned, PlannedPorts
-
-SETTLE = 4
-"""Cycles after a section was opened until `spent` speaks of it."""
 
 
 def planned_command() -> data.StructLayout:

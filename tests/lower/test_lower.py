@@ -10,7 +10,7 @@ import pytest
 from support.graphs import AWKWARD, DIGITS, DISTILLED, integer_vit
 
 from hlsgen.errors import UnsupportedModel, UsageError
-from hlsgen.ir import Graph, GraphBuilder, Source
+from hlsgen.ir import GraphBuilder, Source
 from hlsgen.lower import lower
 from hlsgen.lower.constants import ConstantStream
 from hlsgen.lower.size import ArrayShape
@@ -18,7 +18,8 @@ from hlsgen.machine.format.commands import COMMAND_BYTES, Command, Depends, Drai
 from hlsgen.machine.format.constants import HEADER, Item, word_bytes
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.run.interpreter import Interpreter
-from hlsgen.ops import IntegerTable, Patches
+from hlsgen.ops import IntegerMean, Patches
+from hlsgen.ops.add import RESIDUAL_HIGH, RESIDUAL_LOW
 
 ARRAY = ArrayShape(rows=4, columns=4, depth=8)
 
@@ -110,21 +111,20 @@ def test_commands_pack_and_read_as_text() -> None:
         Command(sweeps=65536)
 
 
-def _with_loose_table(source: Source) -> Graph:
+def test_what_no_command_executes_is_refused_with_its_place() -> None:
     graph = integer_vit(DIGITS)
     builder = GraphBuilder("image", graph.input_type)
     patches = builder.add("patches", Patches(patch=(2, 2)), ["image"])
-    op = IntegerTable(table=np.zeros(256, np.int64), scale=1.0)
-    return builder.finish(builder.add("table", op, [patches], source))
-
-
-def test_what_no_command_executes_is_refused_with_its_place() -> None:
+    low, high = RESIDUAL_LOW, RESIDUAL_HIGH
+    mean = builder.add(
+        "pool", IntegerMean(shift=1, low=low, high=high), [patches], Source("pool", "model.py:7")
+    )
     with pytest.raises(UnsupportedModel) as caught:
-        lower(_with_loose_table(Source("act", "model.py:7")), ARRAY)
-    texts = [str(problem) for problem in caught.value.problems]
-    assert texts[1] == (
-        "table: IntegerTable can't be lowered\n"
-        "  where: act at model.py:7\n"
-        "  why: no command executes this node in this place\n"
-        "  fix: see `hlsgen ops` for what each op may follow"
+        lower(builder.finish(mean), ARRAY)
+    (problem,) = caught.value.problems
+    assert str(problem) == (
+        "pool: IntegerMean read as an output can't be lowered\n"
+        "  where: pool at model.py:7\n"
+        "  why: it has 16 bits\n"
+        "  fix: see docs/lowering.md for what an integer graph must be"
     )

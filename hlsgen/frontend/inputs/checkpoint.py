@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -72,17 +73,17 @@ def load_checkpoint(path: Path, shape: Sequence[int] | None = None) -> tuple[Any
 @contextlib.contextmanager
 def _offline() -> Iterator[None]:
     """No network, no progress, no talk."""
-    from transformers.utils import logging
+    from transformers.utils import logging as talk
 
-    before, talk = os.environ.get("HF_HUB_OFFLINE"), logging.get_verbosity()
+    before, said = os.environ.get("HF_HUB_OFFLINE"), talk.get_verbosity()
     os.environ["HF_HUB_OFFLINE"] = "1"
-    logging.set_verbosity(logging.CRITICAL)
+    talk.set_verbosity(logging.CRITICAL)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.set_verbosity(talk)
+        talk.set_verbosity(said)
         if before is None:
             del os.environ["HF_HUB_OFFLINE"]
         else:

@@ -52,9 +52,11 @@ def aligned(x: Factor, y: Factor) -> tuple[Any, Any]:
     if max(len(x.shape), len(y.shape)) < 5:
         return x, y
     lead = tuple(torch.broadcast_shapes(tuple(x.shape[:-2]), tuple(y.shape[:-2])))
-    return tuple(
-        part.expand((*lead, *part.shape[-2:])) if math.prod(part.shape[:-2]) != 1 else part for part in (x, y)
-    )
+
+    def repeated(part: Any) -> Any:
+        return part.expand((*lead, *part.shape[-2:])) if math.prod(part.shape[:-2]) != 1 else part
+
+    return repeated(x), repeated(y)
 
 
 def served(x: Factor) -> tuple[Any, int]:

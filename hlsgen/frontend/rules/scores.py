@@ -70,7 +70,8 @@ def scored(terms: Terms, value: Value) -> Term:
     op = term.op
     if bias is None or not isinstance(op, Scores | MixedScores):
         return term
-    return terms.make(dataclasses.replace(op, bias=bias), term.inputs, term.name, term.source)
+    biased = dataclasses.replace(op, bias=bias.reshape(term.shape))
+    return terms.make(biased, term.inputs, term.name, term.source)
 
 
 def _factored(terms: Terms, value: Value) -> Term:

@@ -332,6 +332,11 @@ def shown_places(view: Any) -> tuple[slice, ...]:
     return tuple(slice(start, start + size) for start, size in zip(first, sizes, strict=True))
 
 
+def shown_part(view: Any, tensor: np.ndarray) -> np.ndarray:
+    """What of a tensor a `View` shows."""
+    return tensor[shown_places(view)] if view.part else tensor
+
+
 def trace_places(view: Any, records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where the elements of records stand in the tensor that a `View` shows.
 

@@ -69,6 +69,21 @@ class View:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Move:
+    """A command that computes nothing of the model: it makes of `moved` what others read, as `tensor`.
+
+    kind: copy, cast, transpose, ..., see `lower/moves.py`. reader: the results of the commands that read it,
+    with commas between, or "output".
+    """
+
+    command: int
+    kind: str
+    tensor: str
+    moved: str
+    reader: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class InputLayout:
     """The input image [channels, height, width] in its memory: order (y, c, x), rows padded to words.
 
@@ -213,6 +228,8 @@ class Program:
     """Those of a run, task by task."""
     task_macs: tuple[int, ...]
     """Useful multiply-accumulates per image and task: those of the mathematical model, no padding."""
+    moves: tuple[Move, ...] = ()
+    """The commands that are no product of the model, in order."""
 
     @property
     def output(self) -> OutputLayout:
@@ -264,6 +281,7 @@ class Program:
         lines.append(f"macs {' '.join(map(str, self.task_macs))}")
         lines += [f"region {_fields(region)}" for region in self.regions]
         lines += [f"view {_fields(view)}" for view in self.views]
+        lines += [f"move {_fields(move)}" for move in self.moves]
         lines += [f"command {index}: {command}" for index, command in enumerate(self.commands)]
         return "\n".join(lines) + "\n"
 
@@ -291,12 +309,13 @@ class Program:
             commands=tuple(found["command"]),
             regions=tuple(found["region"]),
             views=tuple(found["view"]),
+            moves=tuple(found["move"]),
         )
 
 
 _NEEDED = ("parameters", "input", "output", "macs")
 """Kinds of lines of `program.txt` of which there must be one."""
-_LISTED = ("region", "view", "command")
+_LISTED = ("region", "view", "move", "command")
 _LATER = ("name", "start")
 """Fields of an output that only one of several has."""
 _RUNS: dict[type, tuple[str, ...]] = {
@@ -312,6 +331,7 @@ _RECORDS: dict[str, type] = {
     "output": OutputLayout,
     "region": Region,
     "view": View,
+    "move": Move,
 }
 """Kinds of lines that hold the fields of a record."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hlsgen.machine.format.commands import Command, Depends, Load
-from hlsgen.machine.format.interface import DRAIN, SCORES, TILE, shown_places, trace_places
+from hlsgen.machine.format.interface import DRAIN, SCORES, TILE, shown_part, shown_places, trace_places
 from hlsgen.machine.format.program import Program, View
 
 
@@ -132,7 +132,7 @@ def _compare_view(chosen: np.ndarray, view: View, golden: Mapping[str, np.ndarra
     if view.expert:
         chosen = _placed(chosen, rows, view.rows)
     flat, real = trace_places(view, chosen)
-    expected = golden[view.tensor][shown_places(view)].reshape(-1)
+    expected = shown_part(view, golden[view.tensor]).reshape(-1)
     inside = real & (flat >= 0) & (flat < expected.size)
     wrong = real & ~inside
     wrong[inside] = chosen["data"][inside] != expected[flat[inside]]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -46,6 +46,8 @@ class Channel:
     """From when on the first of `held` may leave, the second, and so on: those that are known."""
     requested: float = -math.inf
     """When the last burst was asked for."""
+    places: Sequence[int] = ()
+    """Beats from a burst's boundary to each of those sections, where they don't lie side by side."""
     gates: list[tuple[int, float]] | None = None
     """How many beats in all may be asked for from when on, in order; None: all of them from the start."""
 
@@ -63,6 +65,9 @@ class Channel:
         """Beats of the next burst, up to a multiple of `burst` and the end of its section."""
         stop = bisect_right(self.stops, self.asked)
         end = self.stops[stop] if stop < len(self.stops) else self.beats
+        if self.places and stop < len(self.stops):
+            begin = self.stops[stop - 1] if stop else 0
+            return min(burst - (self.places[stop] + self.asked - begin) % burst, end - self.asked)
         return min(burst - (self.offset + self.asked) % burst, end - self.asked)
 
     def ready(self, burst: int) -> float | None:
@@ -159,6 +164,8 @@ class Bus:
         """The channels in order of their next turns, by the channel whose turn it was last."""
         names = list(channels)
         self._rivals = tuple(names.index(name) if name in channels else -1 for name in ("pixels", "weights"))
+        self.opening: Callable[[], object] = lambda: None
+        """Called before each burst: opens gates."""
         self._request = float(start)
         self._ends: list[float] = [float(start)]
         self._weights_begin: list[float] = []
@@ -172,6 +179,16 @@ class Bus:
     def pixels_first(self, begin: float) -> None:
         """Pixels go before weights from cycle `begin` on."""
         self._weights_end[-1] = begin
+
+    def known(self, name: str, beats: int) -> float | None:
+        """When the first `beats` of a channel are there, if they have been asked for."""
+        arrived = self.channels[name].arrived
+        there = bool(arrived) and arrived[-1][0] >= min(beats, self.channels[name].beats)
+        return self.arrival(name, beats) if there else None
+
+    def proceed(self) -> bool:
+        """Read one more burst, whoever's; False when every channel waits for a consumer."""
+        return self._next()
 
     def arrival(self, name: str, beats: int) -> float:
         """When the first `beats` of a channel are there."""
@@ -190,6 +207,7 @@ class Bus:
 
     def _next(self) -> bool:
         """Read one more burst; False when every channel waits for a consumer."""
+        self.opening()
         if len(self._ends) > self._outstanding:
             self._request = max(self._request, self._ends[-self._outstanding] + SLOT)
         times = [

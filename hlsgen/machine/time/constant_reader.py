@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hlsgen.machine.format.constants import NO_COMMAND, ConstantMap, Table
@@ -34,6 +35,8 @@ class ConstantReader:
     ring: int
     bus: Bus
     bus_bytes: int
+    place: Callable[[int], int] = int
+    """Bytes that are read for so many bytes of the stream."""
     _at: int = 0
     _time: int = 0
     _kept: int = 0
@@ -44,7 +47,7 @@ class ConstantReader:
         self._passing = {begin for begin, _ in self.found.passing}
         self._tables = deque(self.found.tables)
         self._waiting = deque(table for table in self.found.tables if table.after != NO_COMMAND)
-        self._channel.held = [table.at / self.bus_bytes for table in self._waiting]
+        self._channel.held = [(self.place(table.at + 1) - 1) / self.bus_bytes for table in self._waiting]
 
     @property
     def _channel(self) -> Channel:
@@ -61,7 +64,9 @@ class ConstantReader:
 
     def _next(self, cycles: int, *, kept: bool = False) -> None:
         """The next word, which takes so many cycles; it is `kept` in the ring, which must have room."""
-        came = math.ceil(self.bus.arrival("constants", beats_of(self._at + self.word, self.bus_bytes)))
+        came = math.ceil(
+            self.bus.arrival("constants", beats_of(self.place(self._at + self.word), self.bus_bytes))
+        )
         if kept:
             room = self._kept - self.ring
             if 0 <= room < len(self._taken):

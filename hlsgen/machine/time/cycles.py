@@ -25,19 +25,18 @@ from hlsgen.machine.modes.mode import ProductMode
 from hlsgen.machine.modes.table import LOADS, PRODUCTS, TARGETS
 from hlsgen.machine.time.bus import beats_of
 from hlsgen.machine.time.depths import JOBS_AHEAD, SETTLED, burst_bytes
+from hlsgen.machine.time.group_queue import DrainQueues
 from hlsgen.machine.time.latency import (
     ACCEPT,
     DECODE,
     FINISH,
     LOAD_JOBS,
     OPERANDS_THERE,
-    PLAN,
     RECOUNT,
     WRITTEN,
 )
 from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.machine.time.operand_stream import operand_bytes
-from hlsgen.machine.time.output_queue import OutputQueue
 from hlsgen.machine.time.plan import Plan, Routing, make_plan
 from hlsgen.machine.time.stages import stage_times
 from hlsgen.machine.time.streams import Streams
@@ -110,15 +109,13 @@ class _Model:
         self.p, self.t = program.parameters, stage_times(program.parameters, target)
         self.plan, self.program, self.image, self.memory = plan, program, image, memory
         self.streams = Streams(plan, image, memory)
-        self.routed = 0
-        self._open(0)
         self.progress: list[_Progress] = []
         self.load_free = self.load_next = self.load_done = self.multiply_free = 0
         self.last_step, self.last_rows = -(1 << 30), 0
         self.setting: tuple[int, ...] = ()
         self.scale: tuple[int, ...] = ()
         self.issued = self.words = self.addends = self.constants = 0
-        self.output = OutputQueue(self.p)
+        self.queues = DrainQueues(self.p)
         self.slots: list[int] = []  # when MULTIPLY had read each job's slot
         ends = accumulate(sum(1 for _ in PRODUCTS[c.product].jobs(c)) for _, c in plan.commands)
         bytes_to = ((index + 1) * COMMAND_BYTES for index, _ in plan.commands)
@@ -127,13 +124,14 @@ class _Model:
         self._sequence()
         self.scores_done: dict[int, int] = {}
         self.times: list[JobTimes] = []
-        self.opened = 0
+        self.begun: list[int] = []
+        """Numbers of the commands so far."""
 
     # -- one command -------------------------------------------------------------------------------------
 
     def command(self, index: int, command: Command) -> None:
         """All jobs of one command."""
-        ready = self._begin(index, command)
+        ready = self._begin(index)
         progress = _Progress([])
         self.progress.append(progress)
         constants = self._constants(command)
@@ -161,30 +159,17 @@ class _Model:
             self._sequence()
         progress.done = done
         self.streams.drained(index, done)
-        if routed := TARGETS[command.target].routed(self.p, self.t, command, progress.tiles):
-            self.routed = routed
+        planner = self.streams.planner
+        if planner and (routed := TARGETS[command.target].routed(self.p, self.t, command, progress.tiles)):
+            planner.routings.append(routed)
 
-    def _begin(self, index: int, command: Command) -> int:
+    def _begin(self, index: int) -> int:
         """When the command can begin: it has come, and where it gathers, its tokens' queues are known."""
-        ready = self.streams.wait("commands", (index + 1) * COMMAND_BYTES) + DECODE
+        ready = self.streams.given(len(self.begun), index) + DECODE
+        self.begun.append(index)
         while len(self.progress) < index:  # what is skipped is over with what came before it
             self.progress.append(self.progress[-1] if self.progress else _Progress([]))
-        if command.gather:
-            if self.routed:
-                self._open(index)
-            ready = max(ready, self.routed + PLAN)
-            self.opened, self.routed = max(self.opened, self.routed), 0
-            ready = max(ready, self.opened + PLAN)
         return ready
-
-    def _open(self, index: int) -> None:
-        """Everything up to the next routing may be read as soon as this one is complete."""
-        if not self.p.planned:
-            return
-        for name, size in self.plan.until_routing(index).items():
-            gates = self.streams.bus.channels[name].gates
-            if gates is not None:
-                gates.append((beats_of(size, self.p.bus_bytes), self.routed + PLAN))
 
     def _sequence(self) -> None:
         """The sequencer lets go of a command when its last job has room in the stages' queues.
@@ -195,6 +180,8 @@ class _Model:
             jobs, size = self.ahead.popleft()
             before = jobs - AHEAD - 1
             time = self.slots[before] if before >= 0 else 0
+            if self.streams.planner:
+                self.streams.planner.released.append(time)
             self.streams.take("commands", size - self.streams.taken["commands"], time)
 
     def _constants(self, command: Command) -> int:
@@ -269,9 +256,9 @@ class _Model:
                 end = max(end, self.streams.wait("addends", self.addends))
             end = max(end, self.last_step + max(self.last_rows, RECOUNT if counts else 1))
             if self._leaves(command):
-                end = max(end, self.output.space())
-                self.output.reserve(end + self.t.drain, groups)
+                end = self.queues.output(end, groups, self.t.drain)
             if adds:
+                end = self.queues.addends(end, groups, self.t.drain)
                 self.streams.take("addends", addend_bytes, end + self.t.drain)
             if job.tile == command.tiles - 1:
                 self._release(product, job, end)

@@ -187,6 +187,10 @@ OPERANDS_THERE = 1
 """MULTIPLY sees keys and values written: to its first step with them."""
 RECOUNT = 2
 """A block ends: to the end of one that needs addends or room among the results that leave, counted anew."""
+ADDEND_TAKEN = ACTIVATION + WRITE
+"""A group of addends of the stream leaves its queue: to the write of the sum."""
+ADDEND_COMES = 3
+"""A group of addends leaves its queue: to the end of a block whose group has come in its place."""
 LOAD_JOBS = 3
 """LOAD starts a tile: to the start of the next one, however few reads the tile has."""
 PATCH_TILE = 1
@@ -209,6 +213,18 @@ SECTIONS = 6
 """Least cycles from the last request of a section of keys or values to the first one of the next section."""
 SLOT = 1
 """A burst's end to the request that takes its place among the bursts under way."""
+SETTLE = 4
+"""A command's section is opened: until the channel says whether all of one has been asked for."""
+OPENED = 3
+"""A command's section is opened: to its first request."""
+SPENT = 3
+"""A section's last request: to the next one being opened."""
+GATHER = 3
+"""The planner looks up an expert's queue."""
+SKIP = 2
+"""The planner passes a command that doesn't run, beyond the beats of the next one."""
+NEXT = 1
+"""The planner gives a command on: until it may take the next one, beyond the beats of that."""
 ROOM = 5
 """A burst's end, or a ring's word that is free, to the request for which its buffer has room then."""
 BEAT = 6
@@ -217,8 +233,6 @@ TABLE_WAIT = 2
 """A command has drained: to a table that waited for it leaving the constants' buffer."""
 TABLE_ENTRIES = 8
 """Entries of a table that are written in a cycle."""
-PLAN = 16
-"""A routing is complete: to the first expert's command at the sequencer."""
 ROUTE = 36
 """A token's last logit is written: to its last queue entry, beyond a token's time."""
 WRITTEN = 8

@@ -33,20 +33,6 @@ class Plan:
     constants: bytes
     weight_bytes: int
 
-    def until_routing(self, index: int) -> dict[str, int]:
-        """Bytes of constants and weights, in all, before the next routing behind command `index`.
-
-        A routing ends with the first command that gathers; that of `index` itself is over.
-        """
-        p, sizes, routes = self.program.parameters, {"constants": 0, "weights": 0}, False
-        for number, command in self.commands:
-            if routes and command.gather and number > index:
-                break
-            routes = number >= index and (routes or command.target is Target.QUEUES)
-            sizes["constants"] += command.constant_words * word_bytes(p.columns)
-            sizes["weights"] += command.weight_words * p.columns * p.depth
-        return sizes
-
     def image_bytes(self, image: Image) -> int:
         """What is read of the Image, its header apart."""
         parts = [image.program, image.addends]

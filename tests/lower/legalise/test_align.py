@@ -12,7 +12,7 @@ import pytest
 from hlsgen.errors import QuantizationWarning
 from hlsgen.ir import Graph, GraphBuilder, TensorType, evaluate, quantize_images
 from hlsgen.lower import lower
-from hlsgen.lower.align import align, needs_rows
+from hlsgen.lower.legalise.align import align, needs_rows
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.run import trace
 from hlsgen.machine.run.interpreter import Interpreter
