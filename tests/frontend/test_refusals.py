@@ -147,7 +147,6 @@ NAMES = {
     "strided": "convolution stem",
     "grouped": "convolution stem",
     "two_convolutions": "convolution stem",
-    "causal": "causal mask",
     "masked": "attention mask",
     "dropping": "attention dropout",
     "biased": "attention mask",

@@ -19,7 +19,6 @@ from hlsgen.frontend.rules.signs import (
     POOLS,
     UP,
     bias,
-    causal,
     channels,
     cross,
     gated,
@@ -80,13 +79,6 @@ TABLE = (
         f"{THREE_WAYS} (docs/experts.md has an example)",
     ),
     Architecture(
-        "causal mask",
-        causal,
-        "a token attends only to those before it, as in language models",
-        "every token attends to every token on the machine: causal attention is not supported",
-        "no flag mends it: take a model whose tokens all attend to each other",
-    ),
-    Architecture(
         "deformable attention",
         lambda site: "grid_sampl" in site.op or "deform" in site.modules,
         "values are read at places that the image decides",
@@ -130,16 +122,16 @@ TABLE = (
     Architecture(
         "attention bias",
         bias,
-        "a constant for each pair of tokens is added to the scores, often a relative position",
-        "every token attends to every token on the machine, by query and key alone",
-        "use positions that are added to the patch embedding",
+        "something for each pair of tokens is added to the scores",
+        "the machine adds constants to scores, and nothing that the image decides",
+        "add a learned bias, [heads, queries, keys], or positions in the patch embedding",
     ),
     Architecture(
         "attention mask",
         masked,
         "some tokens are hidden from others",
-        "every token attends to every token on the machine",
-        "pass no mask; for images of one size none is needed",
+        "the machine hides the same keys for every image",
+        "pass a mask that is a constant, boolean or with -inf; for images of one size none is needed",
     ),
     Architecture(
         "cross attention",

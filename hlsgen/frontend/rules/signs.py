@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 
 from hlsgen.frontend.read.export import Call, uses
-from hlsgen.frontend.rules.site import ATTENTION, Site, differs_by_token, is_causal, short
+from hlsgen.frontend.rules.site import ATTENTION, Site, differs_by_token, short
 
 NORMS = frozenset(
     ["layer_norm", "rms_norm", "_fused_rms_norm", "norm", "linalg_vector_norm", "normalize", "unit_norm"]
@@ -54,12 +54,6 @@ def masked(site: Site) -> bool:
     """A mask hides something."""
     hides = "mask" in site.what or "takes the place of attention scores" in site.what
     return hides and (site.attention or site.op in ("masked_fill", "where"))
-
-
-def causal(site: Site) -> bool:
-    """A mask hides all later tokens."""
-    masks = [site.argument(3, "attn_mask"), *site.constants]
-    return site.attention and ("causal" in site.what or any(map(is_causal, masks)))
 
 
 def rotary(site: Site) -> bool:

@@ -160,15 +160,6 @@ class Site:
         return self.values.get(next(refs(given))) if isinstance(given, Ref) else given
 
 
-def is_causal(mask: Any) -> bool:
-    """Whether a constant hides all later tokens and no other."""
-    if not isinstance(mask, torch.Tensor) or mask.dim() < 2 or mask.shape[-1] != mask.shape[-2]:
-        return False
-    last = mask.reshape(-1, *mask.shape[-2:])[0]
-    hidden = ~last if last.dtype is torch.bool else last.double() < -1e4
-    return len(hidden) > 1 and torch.equal(hidden, torch.ones_like(hidden).triu(1))
-
-
 def differs_by_token(constant: torch.Tensor) -> bool:
     """Whether a constant [..., T, N] is not the same for each token."""
     return (
