@@ -138,8 +138,7 @@ def lower(
     builder = CommandBuilder(graph, parameters, sized.layouts, places, array, outline=outline)
     for index, step in enumerate(sized.steps):
         builder.add(step, sized.steps[index + 1 :])
-    layout = input_layout(graph, array)
-    commands = builder.finish()
+    layout, commands = input_layout(graph, array), builder.finish()
     shown = {node.name for node in prepared.source}
     program = Program(
         parameters=parameters,
