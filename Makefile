@@ -46,6 +46,8 @@ fuzz-ops:
 	$(BIN)/python -m benchmarks.fuzz --composed --cases 20000 --seed 0 --levels program
 	$(BIN)/python -m benchmarks.fuzz --composed --cases 64 --seed 1 --levels program,csim
 	$(BIN)/python -m benchmarks.fuzz --composed --cases 288 --seed 1 --levels program,rtl
+	$(BIN)/python -m benchmarks.fuzz --integers --cases 20000 --seed 0 --levels program
+	$(BIN)/python -m benchmarks.fuzz --integers --cases 288 --seed 1 --levels program,csim,rtl
 
 lint:
 	@$(SETUP) all,dev

@@ -27,7 +27,7 @@ def arguments() -> argparse.ArgumentParser:
         description="Random models on random machines: every level must equal golden in every tensor.",
         epilog=f"A case is a function of seed and index. {SIZE} cases share a machine; every eighth machine "
         "runs in RTL as well, with random stalls. Exit code 1 with a mismatch, a crash or a hang, and "
-        "with --composed for a refusal.",
+        "with --composed or --integers for a refusal.",
     )
     parser.add_argument("--cases", type=positive, default=256, metavar="N")
     parser.add_argument("--seed", type=natural, default=0, metavar="S")
@@ -36,15 +36,18 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--composed", action="store_true", help="ops in any order in every case, on small machines"
     )
+    parser.add_argument(
+        "--integers", action="store_true", help="integer Graphs that no quantizer has made, on small machines"
+    )
     return parser
 
 
 def outcomes(options: argparse.Namespace, levels: list[str], folder: Path) -> Iterator[Outcome]:
     """What comes of the first cases, or of one alone."""
     cases, only = options.cases, options.only
-    chosen = batches(options.seed, cases, composed=options.composed)
+    chosen = batches(options.seed, cases, composed=options.composed, integers=options.integers)
     if only is not None:
-        chosen = iter([Batch(options.seed, only // SIZE, options.composed)])
+        chosen = iter([Batch(options.seed, only // SIZE, options.composed, options.integers)])
     for batch in chosen:
         place = folder / f"batch{batch.number}"
         yield from run_batch(batch, levels, lambda i: i == only if only is not None else i < cases, place)
@@ -81,10 +84,10 @@ def main() -> int:
                 print(f"case {outcome.index}: {outcome.kind} at {outcome.level}\n{text}", flush=True)
             if len(found) % SIZE == 0:
                 print(f"{len(found)} cases, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
-    call = "--composed " if options.composed else ""
+    call = "--composed " if options.composed else "--integers " if options.integers else ""
     print(report(found, options.seed, time.monotonic() - start, call))
     # No composition of supported ops is refused.
-    failures = (*FAILURES, REFUSED) if options.composed else FAILURES
+    failures = (*FAILURES, REFUSED) if call else FAILURES
     return int(any(outcome.kind in failures for outcome in found))
 
 

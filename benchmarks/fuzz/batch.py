@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks.fuzz.compositions import draw_composed
 from benchmarks.fuzz.draw import Draw
+from benchmarks.fuzz.integers import draw_integers
 from benchmarks.fuzz.models import Limits, draw_graph, draw_images
 from hlsgen.errors import HlsgenError
 from hlsgen.ir import Graph
@@ -48,6 +49,8 @@ class Batch:
     number: int
     only_composed: bool = False
     """Whether all batches of the run have ops in any order, on small machines."""
+    integers: bool = False
+    """Whether the models are integer Graphs that no quantizer has made, see `integers`."""
 
     @property
     def indices(self) -> range:
@@ -62,7 +65,7 @@ class Batch:
     @property
     def torch(self) -> bool:
         """Whether the models come from PyTorch."""
-        return not self.only_composed and self.number % TORCH_EVERY == TORCH_EVERY - 3
+        return not (self.only_composed or self.integers) and self.number % TORCH_EVERY == TORCH_EVERY - 3
 
     @property
     def composed(self) -> bool:
@@ -72,8 +75,8 @@ class Batch:
     def cases(self) -> list[Case]:
         """All cases, lowered to one machine."""
         draw = Draw(self.seed, self.number, 0)
-        experts = draw.chance(0.5)
-        small = self.rtl or self.only_composed
+        experts = draw.chance(0.5) and not self.integers
+        small = self.rtl or self.only_composed or self.integers
         tasks = draw.pick(1, 1, 1, 2, 2, 3, 3 if small else 16)
         array = _array(draw, experts, small)
         limits = Limits(
@@ -113,6 +116,9 @@ class Batch:
 
     def _model(self, index: int, limits: Limits, twins: bool) -> tuple[Graph, np.ndarray]:
         values = Draw(self.seed, self.number, 2, index)
+        if self.integers:
+            graph = draw_integers(values, limits.tasks, named=limits.tasks == 1)
+            return graph, draw_images(values, graph)[:1]
         if self.composed:
             graph = draw_composed(values, limits.logit_bits, limits.tasks, experts=limits.experts)
             return graph, draw_images(values, graph)[[values.integer(0, 1)]]  # many graphs, not many images
@@ -125,9 +131,9 @@ class Batch:
         return graph, draw_images(values, graph)
 
 
-def batches(seed: int, cases: int, *, composed: bool = False) -> Iterator[Batch]:
-    """Those that hold the first `cases` cases; composed: all of them have ops in any order."""
-    return (Batch(seed, number, composed) for number in range(-(-cases // SIZE)))
+def batches(seed: int, cases: int, *, composed: bool = False, integers: bool = False) -> Iterator[Batch]:
+    """Those that hold the first `cases` cases; composed, integers: all of them have such models."""
+    return (Batch(seed, number, composed, integers) for number in range(-(-cases // SIZE)))
 
 
 def _array(draw: Draw, experts: bool, rtl: bool) -> ArrayShape:

@@ -38,9 +38,12 @@ NARROW, WIDE, FACTOR = (-128, 127), (-(1 << 15), (1 << 15) - 1), (-127, 127)
 LOGIT_BITS = 8
 
 
-def draw_integers(draw: Draw, ops: int = 8) -> Graph:
-    """A Graph of up to so many ops behind an embedding, for one or two tasks; all scales are 1."""
-    return _Composer(draw).build(draw.integer(2, ops))
+def draw_integers(draw: Draw, tasks: int = 1, *, named: bool = True) -> Graph:
+    """A Graph of up to 12 ops behind an embedding; all scales but those of means are 1.
+
+    named: there may be several outputs of a task.
+    """
+    return _Composer(draw).build(draw.integer(2, 12), tasks, named)
 
 
 class _Composer:
@@ -54,7 +57,8 @@ class _Composer:
         self.scores: list[str] = []
         self.weights: list[str] = []
 
-    def build(self, ops: int) -> Graph:
+    def build(self, ops: int, tasks: int, named: bool) -> Graph:
+        """Ops in any order; the outputs are any rows."""
         self.patches = self.graph.add("patches", Patches(patch=(1, self.draw.pick(1, 2))), ["image"])
         self.rows.append(self.patches)
         self.linear(self.patches)
@@ -66,7 +70,7 @@ class _Composer:
         ]  # fmt: skip
         for _ in range(ops):
             self.draw.pick(*makers)(self.draw.pick(*self.rows))
-        tasks, names = self.draw.pick(1, 1, 2), self.draw.pick((), (), ("a", "b"), ("a", "b", "c"))
+        names = self.draw.pick((), (), ("a", "b"), ("a", "b", "c")) if named else ()
         outputs = [self.draw.pick(*self.rows, self.rows[-1]) for _ in range(tasks * max(1, len(names)))]
         return self.graph.finish(*outputs, names=names)
 

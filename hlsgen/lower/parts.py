@@ -87,8 +87,8 @@ def _ranges(addends: np.ndarray, array: ArrayShape) -> np.ndarray:
     tiles, unit = ceil_div(queries, array.rows), max(array.columns, array.depth)
     seen = np.zeros((heads, tiles * array.rows, keys), bool)
     seen[:, :queries] = is_seen(addends)
-    seen = seen.reshape(heads, tiles, array.rows, keys).any(2)
-    none = np.logical_not(seen.any(-1))
+    seen = np.any(seen.reshape(heads, tiles, array.rows, keys), axis=2)
+    none = np.logical_not(np.any(seen, axis=-1))
     first = np.where(none, 0, seen.argmax(-1)) // unit * unit
     last = np.where(none, 0, keys - 1 - seen[..., ::-1].argmax(-1))
     return np.stack([first, np.minimum((last // unit + 1) * unit, keys)], -1)

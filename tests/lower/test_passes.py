@@ -34,7 +34,7 @@ def check(first: int, last: int) -> None:
     """Draw integer Graphs; hold all tensors between all passes, and as the interpreter makes them."""
     for seed in range(first, last):
         draw = Draw(20, seed)
-        graph = draw_integers(draw, 12)
+        graph = draw_integers(draw, draw.pick(1, 1, 2))
         image = draw.array(-128, 127, graph.input_type.shape)
         rows, columns, depth, width = draw.pick(*ARRAYS)
         watched(graph, image, width)
