@@ -105,7 +105,8 @@ def test_the_graph_computes_the_same(name: str, attention: str, size: str) -> No
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_relative_position_bias(attention: str) -> None:
     """BEiT as it is: a table of positions for each layer, added to the scores."""
-    config = BeitConfig(**SMALL, use_relative_position_bias=True, attn_implementation=attention)
+    sizes = SMALL | {"use_relative_position_bias": True, "attn_implementation": attention}
+    config = BeitConfig(**sizes)
     module, pictures = initialise(BeitForImageClassification._from_config(config), seed=4), images("small", 3)
     for name, parameter in module.named_parameters():
         if "relative_position_bias_table" in name:
