@@ -46,20 +46,20 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @needs_tcl
 def test_the_report_is_read(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MOCK_SLACK", "1.0")
+    monkeypatch.setenv("MOCK_SLACK", "0.5")
     built = build_vivado(project)
     assert built.path == project / "build/digits.bit"
     assert built.used == {
         "LUT": (51234, 274080), "FF": (40321, 548160), "RAM tiles": (41, 912), "DSP": (1040, 2520),
     }  # fmt: skip
-    assert "clock pl_clk0: 250.0 MHz, 200.0 MHz wanted" in str(built)
+    assert "clock pl_clk0: 352.9 MHz, 300.0 MHz wanted" in str(built)
     assert built.data["used"]["DSP"] == (1040, 2520)
 
 
 @needs_tcl
 def test_failures_carry_vivados_last_lines(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOCK_SLACK", "-0.5")
-    with pytest.raises(ToolFailed, match=r"timing must be met at 200 MHz: the worst slack is -0\.5 ns"):
+    with pytest.raises(ToolFailed, match=r"timing must be met at 300 MHz: the worst slack is -0\.5 ns"):
         build_vivado(project)
     monkeypatch.setenv("VIVADO", str(MOCKS / "absent"))
     with pytest.raises(ToolMissing, match="absent not found"):

@@ -172,7 +172,7 @@ def test_the_processing_system_is_set_up(tmp_path: Path) -> None:
         "CONFIG.PSU__SAXIGP2__DATA_WIDTH": "128",
         "CONFIG.PSU__USE__IRQ0": "1",
         "CONFIG.PSU__FPGA_PL0_ENABLE": "1",
-        "CONFIG.PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ": "200",
+        "CONFIG.PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ": "300",
     }
 
 
@@ -192,7 +192,7 @@ def test_goals_stop_where_they_say(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("environ", "message"),
     [
-        ({"MOCK_SLACK": "-0.25"}, "timing must be met at 200 MHz: the worst slack is -0.25 ns"),
+        ({"MOCK_SLACK": "-0.25"}, "timing must be met at 300 MHz: the worst slack is -0.25 ns"),
         ({"MOCK_FAILS": "impl_1"}, "impl_1 failed: route_design ERROR"),
         ({"MOCK_NO_PART": "1"}, "this Vivado has no files for the device xczu9eg-ffvb1156-2-e"),
     ],
