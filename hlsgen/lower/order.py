@@ -99,12 +99,19 @@ def _operands_last(steps: list[Step]) -> list[Step]:
     """
     result = list(steps)
     for step in steps:
-        made = {other.result: other for other in result}
-        for name in _operands(step, made):
-            maker, reader = (_place(each, result) for each in (made[name], step))
-            if not any(name in sources(other) for other in result[maker + 1 : reader]):
-                result.insert(reader - 1, result.pop(maker))
+        _bring_operands(step, result)
     return result
+
+
+def _bring_operands(step: Step, steps: list[Step]) -> None:
+    """Move the step's operands right before it, and theirs along with those that have been moved."""
+    made = {other.result: other for other in steps}
+    for name in _operands(step, made):
+        maker, reader = (_place(each, steps) for each in (made[name], step))
+        if not any(name in sources(other) for other in steps[maker + 1 : reader]):
+            steps.insert(reader - 1, steps.pop(maker))
+            if maker < reader - 1:
+                _bring_operands(made[name], steps)
 
 
 def _place(step: Step, steps: list[Step]) -> int:

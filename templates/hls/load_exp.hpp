@@ -23,7 +23,7 @@ void load_exp(const LoadMemory<P>& memory, const Command& command, const Job& jo
             const int difference = maximum - logit;
             const int index = command.exp_bank * Derived<P>::exp_entries + difference;
             e = memory.exponential[c][index / table_entries][index % table_entries];
-            if (adds_to_scores<P>(command) && logit == Derived<P>::lowest_logit) {
+            if (P::score_addends > 0 && command.score_addends != 0 && logit == Derived<P>::lowest_logit) {
                 e = 0;  // the key is hidden
             }
         }

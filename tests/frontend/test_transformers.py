@@ -182,7 +182,8 @@ def swin() -> nn.Module:
 
 
 QUERY = "query must be [1, heads, tokens, channels], not"
-WINDOWS = [f"{QUERY} [16, 2, 16, 8]; {QUERY} [4, 4, 16, 8]"]
+LAYOUT = "the elements do not lie in token order here"
+WINDOWS = [f"{QUERY} [16, 2, 16, 8]; {QUERY} [4, 4, 16, 8]", LAYOUT]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,7 @@ WINDOWS = [f"{QUERY} [16, 2, 16, 8]; {QUERY} [4, 4, 16, 8]"]
             swin,
             "window attention",
             WINDOWS,
-            r"swin\.encoder\.layers\.\d\.blocks\.\d(\.attention)?.* at [\w./-]+\.py:[\d, ]+( and \d more)?",
+            r"swin\.encoder\.layers\.\d\.(blocks\.\d|downsample)(\.\w+)?.* at [\w./-]+\.py:[\d, ]+( and \d more)?",
         ),
     ],
 )
