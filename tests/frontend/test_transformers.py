@@ -193,7 +193,8 @@ WINDOWS = [f"{QUERY} [16, 2, 16, 8]; {QUERY} [4, 4, 16, 8]", LAYOUT]
             swin,
             "window attention",
             WINDOWS,
-            r"swin\.encoder\.layers\.\d\.(blocks\.\d|downsample)(\.\w+)?.* at [\w./-]+\.py:[\d, ]+( and \d more)?",
+            r"swin\.encoder\.layers\.\d\.(blocks\.\d|downsample)(\.\w+)?.* at [\w./-]+\.py:[\d, ]+"
+            r"( and \d more)?",
         ),
     ],
 )
