@@ -183,6 +183,7 @@ def swin() -> nn.Module:
 
 QUERY = "query must be [1, heads, tokens, channels], not"
 LAYOUT = "the elements do not lie in token order here"
+PLACE = r"swin\.encoder\.layers\.\d\.(blocks\.\d|downsample)(\.\w+)?.* at [\w./-]+\.py:[\d, ]+( and \d more)?"
 WINDOWS = [f"{QUERY} [16, 2, 16, 8]; {QUERY} [4, 4, 16, 8]", LAYOUT]
 
 
@@ -193,8 +194,7 @@ WINDOWS = [f"{QUERY} [16, 2, 16, 8]; {QUERY} [4, 4, 16, 8]", LAYOUT]
             swin,
             "window attention",
             WINDOWS,
-            r"swin\.encoder\.layers\.\d\.(blocks\.\d|downsample)(\.\w+)?.* at [\w./-]+\.py:[\d, ]+"
-            r"( and \d more)?",
+            PLACE,
         ),
     ],
 )
