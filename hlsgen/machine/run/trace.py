@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hlsgen.machine.format.commands import Command, Depends, Load
+from hlsgen.machine.format.commands import Command, Depends, Load, Product
 from hlsgen.machine.format.interface import DRAIN, SCORES, TILE, shown_part, shown_places, trace_places
 from hlsgen.machine.format.program import Program, View
 
@@ -63,17 +63,23 @@ def known(commands: Sequence[Command], records: np.ndarray) -> np.ndarray:
     """The records of one execution, with zeros where a word has what no result depends on.
 
     That is what a memory held before the run, so no two executions agree on it: scores beyond the keys, and
-    rows of a command that waits for none, whose weights are zero.
+    rows of a command that has none of its own, whose weights are zero.
     """
     result, number = records.copy(), records["command"]
-    waits = np.array([c.depends != Depends.NONE or c.load != Load.ROWS for c in commands])
-    result["data"][(records["which"] == TILE) & ~waits[number]] = 0
+    own = np.array([_has_rows(command) for command in commands])
+    result["data"][(records["which"] == TILE) & ~own[number]] = 0
     columns = result["data"].shape[-1]
     key = records["word"].astype(np.int64)[:, None] * columns + np.arange(columns)
     scores = (records["which"] == DRAIN) & (records["kind"] == SCORES)
     keys = np.array([c.keys for c in commands])[number]
     result["data"][scores[:, None] & (key >= keys[:, None])] = 0
     return result
+
+
+def _has_rows(command: Command) -> bool:
+    """Whether what LOAD reads matters: rows of weights that are zero lie nowhere, one behind the other."""
+    plain = command.load is Load.ROWS and command.product is Product.WEIGHTS
+    return not plain or (command.depends is not Depends.NONE and command.source_stride > 0)
 
 
 def rebuild(

@@ -10,7 +10,8 @@ from support.graphs import AWKWARD, DIGITS, TINY, Vit, images, integer_vit
 from hlsgen.ir import evaluate
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
-from hlsgen.machine.format.interface import DRAIN, SCORES
+from hlsgen.machine.format.commands import Command, Depends, Drain
+from hlsgen.machine.format.interface import DRAIN, SCORES, record_type
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.run import trace
 from hlsgen.machine.run.interpreter import Interpreter
@@ -88,3 +89,13 @@ def test_only_what_nothing_depends_on_is_unknown() -> None:
     scores = (marked["which"] == DRAIN) & (marked["kind"] == SCORES) & (marked["word"] == keys // 4)
     assert hidden[scores][:, keys % 4 :].all()
     assert hidden.sum() == scores.sum() * (4 - keys % 4)
+
+
+@pytest.mark.parametrize("depends", list(Depends))
+def test_rows_that_lie_nowhere_are_unknown(depends: Depends) -> None:
+    """A sum of a stored tensor and nothing has weights of zero; it may wait for the tensor."""
+    records = np.zeros(1, record_type(4))
+    records["data"] = 1
+    nothing, own = (Command(drain=Drain.ADD, depends=depends, source_stride=stride) for stride in (0, 3))
+    assert not trace.known([nothing], records)["data"].any()
+    assert trace.known([own], records)["data"].all() == (depends is not Depends.NONE)
