@@ -20,10 +20,7 @@ from hlsgen.machine.format.parameters import ceil_div
 from hlsgen.ops.score_bias import is_seen
 
 OVERHEAD = 64
-"""Cycles that the cut counts for one command more: the stages run empty and fill again.
-
-That depends on what they do then; of 32, 64, 96 and 128 this gave the fewest cycles for most masks.
-"""
+"""Cycles that the cut counts for one command more: the stages run empty and fill again."""
 
 
 @dataclass(frozen=True)
