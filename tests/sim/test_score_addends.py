@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,24 @@ def test_cpp(kind: str, size: tuple[int, int, int], shape: tuple[int, ...], tmp_
     for task in range(graph.tasks):
         records = cpp.run(image[None], task=task).records[0]
         assert compare(program, records, evaluate(graph, image, task), task) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("other", ["experts", "streamed"])
+def test_rtl_with_other_options(other: str, tmp_path: Path) -> None:
+    """DRAIN's pipeline is longer with experts; keys come from outside where attention is streamed."""
+    graph, image = integers("ranges", 33, 16, 4)
+    array = ArrayShape(rows=4, columns=4, depth=4, ring_bytes=512)
+    if other == "streamed":
+        lowered = lower(graph, dataclasses.replace(array, streamed=True, span=2))
+        assert lowered.program.parameters.streamed
+    else:
+        own = lower(graph, array).program.parameters
+        lowered = lower(graph, array, dataclasses.replace(own, experts=4, choices=2, queue_tokens=33))
+    program = lowered.program
+    assert program.parameters.score_addends
+    harness = cosim.build(program.parameters, tmp_path, trace=True, quick=True)
+    pixels = program.input.pack(image, 4)
+    for memory in (cosim.MemoryTiming(latency=4), cosim.MemoryTiming(latency=23, stall=0.4, seed=7)):
+        (run,) = harness.run(lowered.image.pack(), [pixels], memory=memory)
+        cosim.check(program, run, evaluate(graph, image))
