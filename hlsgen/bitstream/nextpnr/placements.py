@@ -17,6 +17,7 @@ from pathlib import Path
 from hlsgen.bitstream.result import Attempt, Clock
 from hlsgen.bitstream.tools import make
 from hlsgen.errors import ToolFailed, ToolTimedOut
+from hlsgen.host.processes import Stopped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,16 +44,28 @@ def place(
     raised.
     """
     placements: list[Placement] = []
-    stop = threading.Event()
+    stops = [threading.Event() for _ in seeds]
+
+    def run(index: int) -> Placement:
+        if stops[index].is_set():
+            raise Stopped
+        placement = _route(folder, seeds[index], variables, limit, stops[index])
+        if placement.failure is None:
+            # Here, not in the loop below: this thread would begin with the next seed before the loop sees it.
+            for later in stops[index + 1 :]:
+                later.set()
+        return placement
+
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        running = [pool.submit(_route, folder, seed, variables, limit, stop) for seed in seeds]
+        running = [pool.submit(run, index) for index in range(len(seeds))]
         try:
             for future in running:
                 placements.append(future.result())
                 if placements[-1].failure is None:
                     break
         finally:
-            stop.set()
+            for stop in stops:
+                stop.set()
             pool.shutdown(cancel_futures=True)
     return placements
 
