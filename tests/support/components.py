@@ -85,7 +85,7 @@ WHOLE = {"Core", "Top", "BoardTop", "PllBoardTop", "Ecp5Top", "GowinTop"}
 """Made of the others; the netlist of a whole board is simulated with images."""
 
 Cases = Mapping[str, Callable[[], wiring.Component]]
-FAST: Mapping[str, Cases] = {
+GROUPS: Mapping[str, Cases] = {
     "memories": {
         **{f"words_{bits}": lambda bits=bits: WordMemory(bits, 64) for bits in (8, 19, 36, 72)},
         "words_of_two_readers": lambda: WordMemory(32, 64, readers=2),
@@ -115,9 +115,6 @@ FAST: Mapping[str, Cases] = {
         "requantize": lambda: Requantize(1, 20, style="ecp5", memory=True),
         "array": lambda: Array(SMALL, style="ecp5_packed"),
     },
-}
-"""Group to cases: what the defects of tools have been found in."""
-SLOW: Mapping[str, Cases] = {
     "lanes": {
         "array_packed": lambda: Array(PLAIN, style="ecp5_packed"),
         "array": lambda: Array(PLAIN, style="ecp5"),
@@ -198,7 +195,7 @@ SLOW: Mapping[str, Cases] = {
         "select": lambda: RouteSelect(EXPERTS),
     },
 }
-GROUPS = {**FAST, **SLOW}
+"""Group to cases."""
 
 
 def component_names() -> set[str]:
