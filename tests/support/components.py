@@ -75,6 +75,8 @@ RMS = dataclasses.replace(PLAIN, rms_norms=1)
 PARTS = dataclasses.replace(PLAIN, norm_parts=2)
 PRODUCTS = dataclasses.replace(PLAIN, products=1)
 ADDENDS = dataclasses.replace(PLAIN, score_addends=1)
+PARTIAL = dataclasses.replace(PRODUCTS, taps=1, operand_bases=1)
+"""Blocks that read parts of rows and of keys."""
 EXPERTS = dataclasses.replace(PLAIN, experts=4, choices=2, queue_tokens=8, tasks=2)
 STREAMED = dataclasses.replace(PLAIN, workspace_units=4)
 WIDE = dataclasses.replace(PLAIN, columns=4, row_width=2)
@@ -156,6 +158,7 @@ GROUPS: Mapping[str, Cases] = {
         "streams": lambda: DrainStreams(PLAIN),
         "multiply": lambda: MultiplyStage(PLAIN),
         "multiply_products": lambda: MultiplyStage(PRODUCTS),
+        "multiply_parts": lambda: MultiplyStage(PARTIAL),
         "fill": lambda: OperandFill(STREAMED),
         "store": lambda: StoreWords(STREAMED),
     },
@@ -174,6 +177,7 @@ GROUPS: Mapping[str, Cases] = {
         "sequencer_score_addends": lambda: Sequencer(ADDENDS),
         "sequencer_experts": lambda: Sequencer(EXPERTS),
         "sequencer_products": lambda: Sequencer(PRODUCTS),
+        "sequencer_parts": lambda: Sequencer(PARTIAL),
         "segments": lambda: Segments(8),
         "planner": lambda: Planner(EXPERTS),
         "constants": lambda: ConstantReader(2, 10),
