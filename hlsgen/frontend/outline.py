@@ -71,8 +71,8 @@ def _masks(layers: Sequence[Scores | MixedScores]) -> str:
 
 
 def _counted(norms: Sequence[Term]) -> str:
-    names = dict.fromkeys(type(term.op).__name__ for term in norms)
-    return ", ".join(f"{sum(type(term.op).__name__ == name for term in norms)} {name}" for name in names)
+    kinds = Counter(type(term.op) for term in norms)
+    return ", ".join(f"{count} {kind.__name__}" for kind, count in kinds.items())
 
 
 def _pool(term: Term) -> str:
