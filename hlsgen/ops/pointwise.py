@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 
-from hlsgen.erf import erf, in_blocks
+from hlsgen.ops.erf import erf, in_blocks
 
 Function = Callable[[np.ndarray], np.ndarray]
 

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "version", "erf", "templates"),
+    ("errors", "version", "templates"),
     ("windows", "numerics"),
     ("ir",),
     ("ops",),
@@ -35,7 +35,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "windows": ("errors",),
     "ir": ("errors", "windows"),
     "numerics": ("errors",),
-    "ops": ("errors", "ir", "numerics", "erf", "windows"),
+    "ops": ("errors", "ir", "numerics", "windows"),
     "nn": ("errors", "ops"),
     "machine": ("errors", "numerics", "windows"),
     "examples": ("nn",),

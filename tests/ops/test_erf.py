@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from hlsgen.erf import REACH, STEPS, erf
+from hlsgen.ops.erf import REACH, STEPS, erf
 
 
 def _units_off(x: np.ndarray) -> np.ndarray:
