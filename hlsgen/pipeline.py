@@ -181,6 +181,7 @@ def build(
     *,
     calibration: str | None = None,
     samples: str | None = None,
+    preprocessing: str | None = None,
     shape: tuple[int, ...] | None = None,
     outputs: Sequence[str] | None = None,
     weights: str | None = None,
@@ -199,10 +200,13 @@ def build(
     directory
         The build folder.
     calibration
-        `.npy`, `.npz`, or a folder of them; a shipped example brings its own.
+        `.npy`, `.npz`, or a folder of them or of pictures; a shipped example brings its own.
     samples
         The same for the images to keep for `simulate`; without it the example's held-out images, else the
         calibration images.
+    preprocessing
+        The `preprocessor_config.json` for pictures; without it that of a Hugging Face MODEL, or of the
+        pictures' folder.
     shape
         [C, H, W] when the factory returns no example input; else that of the calibration images.
     outputs
@@ -223,16 +227,12 @@ def build(
     """
     from hlsgen.emit.contents import save
     from hlsgen.emit.rtl_cache import Generator
-    from hlsgen.frontend.inputs.images import load_data
     from hlsgen.frontend.inputs.model import load_model
-    from hlsgen.frontend.inputs.shipped import SHIPPED
 
     _check_request(model, Path(directory), calibration, CompileOptions(**options))
     with collector_paused(), Generator() as generator:
         progress("model")
-        given = load_data(samples) if samples else None
-        data = load_data(calibration or model)
-        kept = given or (load_data(model, heldout=True) if model in SHIPPED else data)
+        data, kept = _images(model, calibration, samples, shape, preprocessing)
         loaded = load_model(model, shape or tuple(data.images.shape[1:]), weights)
         progress("capture")
         float_graph, notes = _captured(loaded, outputs, data.images[:1], compare)
@@ -246,6 +246,24 @@ def build(
         design = _with_warnings(design, notes, CaptureWarning)
         design = _with_clipping(design, kept.images[: kept_images(design.graph)])
         return save(design, Path(directory), generator.text, progress)
+
+
+def _images(
+    model: str,
+    calibration: str | None,
+    samples: str | None,
+    shape: tuple[int, ...] | None,
+    preprocessing: str | None,
+) -> tuple[Data, Data]:
+    """Images to calibrate with, and those to keep."""
+    from hlsgen.frontend.inputs.images import load_data
+    from hlsgen.frontend.inputs.preprocessing import settings_of
+    from hlsgen.frontend.inputs.shipped import SHIPPED
+
+    settings = preprocessing or settings_of(model)
+    given = load_data(samples, shape=shape, preprocessing=settings) if samples else None
+    data = load_data(calibration or model, shape=shape, preprocessing=settings)
+    return data, given or (load_data(model, heldout=True) if model in SHIPPED else data)
 
 
 def _check_request(model: str, directory: Path, calibration: str | None, asked: CompileOptions) -> None:

@@ -17,7 +17,9 @@ from hlsgen.frontend.inputs.shipped import about_models
 HELP = "quantize a model and write its build folder"
 EPILOG = (
     about_models()
-    + """DATA is a .npy or .npz file with preprocessed images [N, C, H, W], or a folder of such files.
+    + """DATA is a .npy or .npz file with preprocessed images [N, C, H, W], a folder of such files, or one of
+pictures (.png, .jpg) with a preprocessor_config.json. Classes are 'labels' in the .npz file, sub-folders of
+pictures, or lines PICTURE,CLASS in labels.csv.
 
 example:
   hlsgen compile digits --board ulx3s-85f --array 4x4x8 -o build/digits
@@ -39,6 +41,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DATA",
         type=path,
         help="images to keep for simulate (default: held-out or calibration)",
+    )
+    parser.add_argument(
+        "--preprocessing",
+        metavar="FILE",
+        type=path,
+        help="preprocessor_config.json for pictures (default: the one in MODEL's or DATA's folder)",
     )
     _machine(parser)
     parser.add_argument(
@@ -103,6 +111,7 @@ def run(options: argparse.Namespace) -> Answer:
             options.output,
             calibration=options.calibration,
             samples=options.samples,
+            preprocessing=options.preprocessing,
             shape=options.shape,
             outputs=options.outputs,
             weights=options.weights,

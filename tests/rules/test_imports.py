@@ -80,6 +80,7 @@ OWNERS = {
     "threadpoolctl": ("quantization",),
     "transformers": ("examples", "frontend"),
     "onnx": ("frontend",),
+    "PIL": ("frontend",),
 }
 
 

@@ -11,12 +11,15 @@ import numpy as np
 
 from hlsgen.errors import CalibrationError, Problem, shown
 from hlsgen.frontend.inputs.arrays import read_arrays
+from hlsgen.frontend.inputs.pictures import find_pictures, read_pictures
+from hlsgen.frontend.inputs.preprocessing import read_preprocessing
 from hlsgen.frontend.inputs.shipped import SHIPPED, missing, resolve
 from hlsgen.frontend.read.bounds import Damaged
 
 _FORMS = (
     "DATA is a .npy file with images [N, C, H, W], a .npz file with images (and labels), a folder of such "
-    f"files, or the name of a shipped example ({', '.join(SHIPPED)})"
+    "files or of pictures (.png, .jpg), or the name of a shipped example "
+    f"({', '.join(SHIPPED)})"
 )
 _IMAGES, _LABELS = ("images", "x"), ("labels", "y")
 
@@ -29,17 +32,24 @@ class Data:
     labels: np.ndarray | None = None
 
 
-def load_data(spec: str, *, heldout: bool = False, shape: Sequence[int] | None = None) -> Data:
+def load_data(
+    spec: str,
+    *,
+    heldout: bool = False,
+    shape: Sequence[int] | None = None,
+    preprocessing: str | None = None,
+) -> Data:
     """Load calibration (or, of a shipped example, held-out) images; nothing is unpickled.
 
-    `shape` is the [C, H, W] that the model needs. Raises `CalibrationError` when there are no such images.
+    `shape` is the [C, H, W] that the model needs. `preprocessing` is the file that says how pictures become
+    images; without it their folder holds one. Raises `CalibrationError` when there are no such images.
     """
     if spec in SHIPPED:
         item = SHIPPED[spec]
         data = _shipped(item.heldout if heldout else item.calibration)
     else:
         try:
-            data = _read(Path(spec))
+            data = _read(Path(spec), shape, preprocessing)
         except MemoryError:
             raise CalibrationError(f"{spec}: images must fit into this machine's memory") from None
     found = data.images.shape[1:]
@@ -60,18 +70,34 @@ def _dims(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))
 
 
-def _read(path: Path) -> Data:
+def _read(path: Path, shape: Sequence[int] | None, preprocessing: str | None) -> Data:
     try:
         if path.is_file():
             return _file(path)
         if not path.is_dir():
             raise CalibrationError(Problem(f"there is no data {shown(str(path))}", fix=_FORMS))
         files = sorted(file for file in path.iterdir() if file.suffix in (".npy", ".npz"))
+        pictures = find_pictures(path)
     except OSError as error:
         what = f"data {shown(str(path))} can't be read"
         raise CalibrationError(Problem(what, why=error.strerror or str(error), fix=_FORMS)) from error
+    if files and pictures:
+        raise CalibrationError(
+            Problem(
+                f"{path} must hold arrays or pictures, not both: {files[0].name}, {pictures[0].name}",
+                fix=_FORMS,
+            )
+        )
+    if pictures:
+        settings = read_preprocessing(Path(preprocessing)) if preprocessing else None
+        return Data(*read_pictures(path, pictures, shape, settings))
     if not files:
-        raise CalibrationError(Problem(f"{path} must hold .npy or .npz files", fix=_FORMS))
+        raise CalibrationError(Problem(f"{path} must hold .npy or .npz files, or pictures", fix=_FORMS))
+    return _joined(path, files)
+
+
+def _joined(path: Path, files: Sequence[Path]) -> Data:
+    """The arrays of a folder's files, one behind the other."""
     parts = [_file(file) for file in files]
     shapes = {part.images.shape[1:]: file for part, file in zip(parts, files, strict=True)}
     if len(shapes) > 1:

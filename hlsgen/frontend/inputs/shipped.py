@@ -19,6 +19,7 @@ EXTRAS = {
     "sklearn": ("scikit-learn", "examples"),
     "transformers": ("transformers", "transformers"),
     "onnx": ("onnx", "onnx"),
+    "PIL": ("Pillow", "pictures"),
 }
 
 

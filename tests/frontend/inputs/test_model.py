@@ -216,10 +216,10 @@ def test_wrong_data(tmp_path: Path) -> None:
         return caught.value.problems[0].what
 
     assert fails("nothing.npy") == "there is no data 'nothing.npy'"
-    assert fails(tmp_path) == f"{tmp_path} must hold .npy or .npz files"
+    assert fails(tmp_path) == f"{tmp_path} must hold .npy or .npz files, or pictures"
     assert fails("digits", shape=(3, 8, 8)) == "digits: images must be 3x8x8, not 1x8x8"
-    (tmp_path / "a.png").write_bytes(b"")
-    assert fails(tmp_path / "a.png") == f"{tmp_path / 'a.png'} must be a .npy or .npz file"
+    (tmp_path / "a.tiff").write_bytes(b"")
+    assert fails(tmp_path / "a.tiff") == f"{tmp_path / 'a.tiff'} must be a .npy or .npz file"
     np.savez(tmp_path / "a.npz", left=images(1), right=images(1))
     assert fails(tmp_path / "a.npz") == f"{tmp_path / 'a.npz'} must hold an array 'images', not left, right"
     np.save(tmp_path / "b.npy", np.array([{"a": 1}], object), allow_pickle=True)
