@@ -14,6 +14,8 @@ from hlsgen.store.compiled import Compiled
 from hlsgen.store.samples import Samples
 
 if TYPE_CHECKING:
+    from hlsgen.evaluation.evaluation import Evaluation
+    from hlsgen.ir import Graph
     from hlsgen.report.report import Report
     from hlsgen.sim.result import Simulation
 
@@ -61,6 +63,43 @@ class Design(Compiled):
             count = len(given.samples)
             return simulate(given, level=level, simulator=simulator, samples=count, task=task)
         return simulate(self, level=level, simulator=simulator, samples=samples, task=task)
+
+    def evaluate(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray | None = None,
+        *,
+        reference: Graph | None = None,
+        level: str = "golden",
+        simulator: str = "verilator",
+        task: int = 0,
+    ) -> Evaluation:
+        """Accuracy, noise, experts and clipped inputs on real images, and a level beside golden.
+
+        Parameters
+        ----------
+        images
+            Preprocessed images [N, C, H, W].
+        labels
+            Classes [N] of the first task, if they are known.
+        reference
+            The float Graph, as `hlsgen.capture` gives it for the same outputs; without it figures of the
+            float model are left out.
+        level
+            `golden`, or a level of `simulate` that has to give golden's integers for every image.
+        simulator
+            For level rtl: `verilator` or `icarus`.
+        task
+            Number of the model's output.
+
+        Raises `UsageError` and `CalibrationError` for images, labels or a float Graph that won't do, and what
+        `simulate` raises.
+        """
+        from hlsgen.evaluation.evaluate import evaluate_design
+
+        return evaluate_design(
+            self, images, labels, reference=reference, level=level, simulator=simulator, task=task
+        )
 
     def _samples(self, images: np.ndarray, labels: np.ndarray | None) -> Samples:
         """Real images as samples; raises `UsageError` for other shapes or none."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report's figures as one HTML page: data as JSON, drawn by the page's own script."""
+"""Figures as one HTML page: data as JSON, drawn by the page's own script."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ from hlsgen.emit.render import render
 
 
 def page(figures: Mapping[str, Any]) -> str:
-    """Text of the page. Names reach it as JSON in a data block alone, never as markup or script."""
+    """Text of the report's page."""
+    return data_page("page", figures)
+
+
+def data_page(name: str, figures: Mapping[str, Any]) -> str:
+    """Text of `report/{name}.html`. Names reach it as JSON in a data block, never as markup or script."""
     data = json.dumps(figures, separators=(",", ":"), allow_nan=False)
     for mark, code in (("&", "\\u0026"), ("<", "\\u003c"), (">", "\\u003e")):
         data = data.replace(mark, code)
-    return render("report/page.html", {"data": data})
+    return render(f"report/{name}.html", {"data": data})

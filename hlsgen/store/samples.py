@@ -40,16 +40,22 @@ class Samples:
         return Samples(self.images[:count], *cut)
 
 
+def clipped_pixels(images: np.ndarray, kind: TensorType) -> np.ndarray:
+    """The share [N] of each image's pixels that `quantize_images` saturates, for images [N, C, H, W]."""
+    scale = kind.scale or 1.0
+    low, high = (end * scale for end in kind.integer_range)
+    outside = (images < low - scale / 2) | (images >= high + scale / 2)
+    return outside.mean(axis=tuple(range(1, images.ndim)))
+
+
 def warn_of_clipped(images: np.ndarray, kind: TensorType) -> None:
     """Warn with `ClippedInput` when `quantize_images` saturates more than `CLIPPED_SHARE` of the pixels.
 
     The warning names the line that called the caller.
     """
-    scale = kind.scale or 1.0
-    low, high = (end * scale for end in kind.integer_range)
-    outside = (images < low - scale / 2) | (images >= high + scale / 2)
-    share = outside.mean() if outside.size else 0.0
+    share = clipped_pixels(images.reshape(-1, *kind.shape), kind).mean() if images.size else 0.0
     if share > CLIPPED_SHARE:
+        low, high = (end * (kind.scale or 1.0) for end in kind.integer_range)
         warnings.warn(
             f"{share:.1%} of the pixels are clipped: they lie outside {low:.4g}..{high:.4g}, "
             "the range of the calibration images; "

@@ -23,7 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("fit",),
     ("emit",),
     ("sim", "report"),
-    ("bitstream",),
+    ("bitstream", "evaluation"),
     ("design",),
     ("pipeline",),
     ("cli",),
