@@ -21,6 +21,7 @@ from hlsgen.ir import outputs as first_output
 from hlsgen.store.samples import Samples
 
 if TYPE_CHECKING:
+    from hlsgen.configuration.schema import Configuration
     from hlsgen.frontend.inputs.images import Data
     from hlsgen.frontend.inputs.model import LoadedModel
     from hlsgen.frontend.inspect import InspectReport
@@ -30,6 +31,9 @@ KEPT = 512
 """Most images that a build folder keeps."""
 KEPT_ELEMENTS, FEWEST_KEPT = 1 << 22, 16
 """Integers of all their outputs beyond which fewer images are kept, and how many at least."""
+_NO_MODEL = Problem(
+    "a model is needed", fix="give MODEL, or `name` in the table [model] of the file that --config names"
+)
 _NO_CALIBRATION = Problem(
     "calibration images are needed",
     why="integer ranges come from what the model sees in use",
@@ -182,7 +186,7 @@ def build(
     calibration: str | None = None,
     samples: str | None = None,
     preprocessing: str | None = None,
-    shape: tuple[int, ...] | None = None,
+    shape: tuple[int, int, int] | None = None,
     outputs: Sequence[str] | None = None,
     weights: str | None = None,
     compare: bool = True,
@@ -225,21 +229,39 @@ def build(
     Raises what `capture`, `quantize`, `compile` and `Design.save` raise, `CalibrationError` for missing or
     unusable images, and `UsageError` for a MODEL that can't be found.
     """
+    from hlsgen.configuration.schema import Configuration, DataSection, ModelSection
+    from hlsgen.quantization.config import QuantizeConfig
+
+    names = tuple(outputs) if outputs is not None else None
+    asked = Configuration(
+        model=ModelSection(name=model, weights=weights, shape=shape, outputs=names, compare=compare),
+        data=DataSection(calibration=calibration, samples=samples, preprocessing=preprocessing),
+        quantizer=config or QuantizeConfig(),
+        machine=CompileOptions(**options),
+    )
+    return build_configured(asked, directory, progress)
+
+
+def build_configured(
+    asked: Configuration, directory: str | Path, progress: Callable[[str], None] = lambda _: None
+) -> Design:
+    """As `build`, for a configuration; it is written into the build folder as `hlsgen.toml`."""
     from hlsgen.emit.contents import save
     from hlsgen.emit.rtl_cache import Generator
     from hlsgen.frontend.inputs.model import load_model
 
-    _check_request(model, Path(directory), calibration, CompileOptions(**options))
+    model, name = asked.model, _check_request(asked, Path(directory))
     with collector_paused(), Generator() as generator:
         progress("model")
-        data, kept = _images(model, calibration, samples, shape, preprocessing)
-        loaded = load_model(model, shape or tuple(data.images.shape[1:]), weights)
+        data, kept = _images(name, asked)
+        loaded = load_model(name, model.shape or tuple(data.images.shape[1:]), model.weights)
         progress("capture")
-        float_graph, notes = _captured(loaded, outputs, data.images[:1], compare)
+        float_graph, notes = _captured(loaded, model.outputs, data.images[:1], model.compare)
         progress("quantize")
-        quantized = quantize(float_graph, data.images, config)
+        quantized = quantize(float_graph, data.images, asked.quantizer)
         progress("lower")
-        design = compile(quantized, notes={"model": loaded.name}, **options)
+        about = {"model": loaded.name, "configuration": asked.plain()}
+        design = compile(quantized, notes=about, **vars(asked.machine))
         generator.start(design.program.parameters, design.rtl_target)
         progress("samples")
         design = replace(design, samples=make_samples(float_graph, quantized.graph, kept))
@@ -248,35 +270,34 @@ def build(
         return save(design, Path(directory), generator.text, progress)
 
 
-def _images(
-    model: str,
-    calibration: str | None,
-    samples: str | None,
-    shape: tuple[int, ...] | None,
-    preprocessing: str | None,
-) -> tuple[Data, Data]:
+def _images(model: str, asked: Configuration) -> tuple[Data, Data]:
     """Images to calibrate with, and those to keep."""
     from hlsgen.frontend.inputs.images import load_data
     from hlsgen.frontend.inputs.preprocessing import settings_of
     from hlsgen.frontend.inputs.shipped import SHIPPED
 
-    settings = preprocessing or settings_of(model)
-    given = load_data(samples, shape=shape, preprocessing=settings) if samples else None
-    data = load_data(calibration or model, shape=shape, preprocessing=settings)
+    wanted, shape = asked.data, asked.model.shape
+    settings = wanted.preprocessing or settings_of(model)
+    given = load_data(wanted.samples, shape=shape, preprocessing=settings) if wanted.samples else None
+    data = load_data(wanted.calibration or model, shape=shape, preprocessing=settings)
     return data, given or (load_data(model, heldout=True) if model in SHIPPED else data)
 
 
-def _check_request(model: str, directory: Path, calibration: str | None, asked: CompileOptions) -> None:
-    """Say what can be known to be wrong before PyTorch is loaded."""
+def _check_request(asked: Configuration, directory: Path) -> str:
+    """The model's name; says what can be known to be wrong before PyTorch is loaded."""
     from hlsgen.fit.estimate import check_array
     from hlsgen.frontend.inputs.shipped import SHIPPED
     from hlsgen.store.folder import build_folder
 
-    if calibration is None and model not in SHIPPED:
+    name = asked.model.name
+    if name is None:
+        raise UsageError(_NO_MODEL)
+    if asked.data.calibration is None and name not in SHIPPED:
         raise CalibrationError(_NO_CALIBRATION)
-    board, array = asked.target()
-    check_array(board, asked.variant(array).parameters())
+    board, array = asked.machine.target()
+    check_array(board, asked.machine.variant(array).parameters())
     build_folder(directory).check()
+    return name
 
 
 def _captured(

@@ -27,7 +27,18 @@ from hlsgen.errors import (
 )
 from hlsgen.host.processes import Ended, signals_end
 
-VERBS = ("doctor", "inspect", "compile", "simulate", "evaluate", "export", "bitstream", "report", "ops")
+VERBS = (
+    "doctor",
+    "inspect",
+    "init",
+    "compile",
+    "simulate",
+    "evaluate",
+    "export",
+    "bitstream",
+    "report",
+    "ops",
+)
 """Each is a module of this package with HELP, EPILOG, `arguments(parser)` and `run(options)`."""
 
 INTERRUPTED = 130

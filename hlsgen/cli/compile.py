@@ -6,13 +6,18 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
+from pathlib import Path
 from shlex import quote
+from typing import TYPE_CHECKING
 
 from hlsgen.cli.answer import Answer
 from hlsgen.cli.values import array, model_options, natural, path, positive, shape
 from hlsgen.errors import CaptureWarning, QuantizationWarning
 from hlsgen.fit.settings import DEFAULT_BOARD
 from hlsgen.frontend.inputs.shipped import about_models
+
+if TYPE_CHECKING:
+    from hlsgen.configuration.schema import Configuration
 
 HELP = "quantize a model and write its build folder"
 EPILOG = (
@@ -29,7 +34,13 @@ example:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """MODEL, its data, the machine and the build folder."""
-    parser.add_argument("model", metavar="MODEL", type=path)
+    parser.add_argument("model", metavar="MODEL", type=path, nargs="?")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        type=path,
+        help="hlsgen.toml: all of this, and the quantizer's options; options beside it have precedence",
+    )
     parser.add_argument(
         "--calibration",
         metavar="DATA",
@@ -59,13 +70,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="move constants out of 8-bit tensors into biases: QuantizeConfig(centred=True)",
     )
     parser.add_argument("-o", "--output", metavar="DIR", type=path, required=True, help="build folder")
+    # Absent options are None, so that those of a file stand; the records know the defaults.
+    parser.set_defaults(compare=None, centred=None)
 
 
 def _machine(parser: argparse.ArgumentParser) -> None:
     """Options of the machine."""
-    parser.add_argument(
-        "--board", default=DEFAULT_BOARD, type=path, help="board's name or TOML file (default: %(default)s)"
-    )
+    parser.add_argument("--board", type=path, help=f"board's name or TOML file (default: {DEFAULT_BOARD})")
     parser.add_argument(
         "--array", metavar="RxCxD", type=array, help="rows, columns and depth (default: the board's)"
     )
@@ -85,8 +96,7 @@ def _machine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--attention",
         choices=("auto", "resident", "streamed"),
-        default="auto",
-        help="keys and values in the machine, in external memory, or what is faster (default: %(default)s)",
+        help="keys and values in the machine, in external memory, or what is faster (default: auto)",
     )
     parser.add_argument(
         "--span",
@@ -97,30 +107,41 @@ def _machine(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Answer:
-    """Call `hlsgen.build`."""
-    from hlsgen.fit.options import Asked
-    from hlsgen.pipeline import build
-    from hlsgen.quantization.config import QuantizeConfig
+    """Do what `hlsgen.build` does."""
+    from hlsgen.pipeline import build_configured
 
-    asked = Asked(**{name: getattr(options, name) for name in Asked.__annotations__})
+    asked = _asked(options)
     with warnings.catch_warnings():
         for kind in (QuantizationWarning, CaptureWarning):
             warnings.simplefilter("ignore", kind)  # the answer carries them
-        design = build(
-            options.model,
+        design = build_configured(
+            asked,
             options.output,
-            calibration=options.calibration,
-            samples=options.samples,
-            preprocessing=options.preprocessing,
-            shape=options.shape,
-            outputs=options.outputs,
-            weights=options.weights,
-            compare=options.compare,
-            config=QuantizeConfig(centred=options.centred),
-            progress=lambda text: print(f"hlsgen: {text}", file=sys.stderr) if not options.json else None,
-            **asked,
+            lambda text: print(f"hlsgen: {text}", file=sys.stderr) if not options.json else None,
         )
     report = design.report()
     following = f"hlsgen simulate {quote(str(options.output))} --level rtl"
     text = f"{report.summary}\nwritten to {options.output}\nnext: {following}"
     return Answer({"directory": str(options.output), "report": report.data}, text, warnings=report.warnings)
+
+
+def _asked(options: argparse.Namespace) -> Configuration:
+    """The file's configuration, if one is named, with the options that were given."""
+    from hlsgen.configuration.read import read_configuration
+    from hlsgen.configuration.schema import Configuration
+    from hlsgen.fit.options import Asked
+
+    base = read_configuration(Path(options.config)) if options.config else Configuration()
+    sections = {
+        "model": {"name": options.model}
+        | {name: getattr(options, name) for name in ("weights", "shape", "outputs", "compare")},
+        "data": {name: getattr(options, name) for name in ("calibration", "samples", "preprocessing")},
+        "quantizer": {"centred": options.centred},
+        "machine": {name: getattr(options, name) for name in Asked.__annotations__},
+    }
+    return base.over(
+        {
+            section: {name: value for name, value in values.items() if value is not None}
+            for section, values in sections.items()
+        }
+    )

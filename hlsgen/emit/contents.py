@@ -13,6 +13,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from hlsgen.configuration.read import configuration
+from hlsgen.configuration.schema import NAME
+from hlsgen.configuration.write import configuration_text
 from hlsgen.emit.bench import bench
 from hlsgen.emit.folder import folder
 from hlsgen.emit.hls import hls
@@ -50,6 +53,8 @@ def contents(
         labels=samples.labels is not None,
         reference=samples.reference is not None,
     )
+    if asked := design.notes.get("configuration"):
+        texts[NAME] = configuration_text(configuration(asked), comments=False)
     if design.quantization:
         texts["quantization.json"] = json.dumps(design.quantization, indent=1) + "\n"
     binaries = graph_file.save(design.graph) | _data(design)

@@ -27,14 +27,12 @@ class Asked(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class CompileOptions(Settings):
-    """Settings for an array on a board.
-
-    board: name of a shipped one, or the path of a TOML file. array: rows, columns, depth, also as text
-    `RxCxD`; None is the board's default.
-    """
+    """Settings for an array on a board."""
 
     board: str = DEFAULT_BOARD
+    """Name of a shipped board, or the path of a TOML file."""
     array: str | tuple[int, int, int] | None = None
+    """Rows, columns and depth, also as text `RxCxD`; without it the board's own."""
 
     def target(self) -> tuple[Board, ArrayShape]:
         """The board and the array on it; raises `UsageError` with all that is wrong with them or the rest."""

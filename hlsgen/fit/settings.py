@@ -23,17 +23,16 @@ WIDTHS = (1, 2, 4)
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The user's ring, row width, attention and span; None and `auto` leave them open.
-
-    ring_bytes: the weight ring's budget. row_width: rows that LOAD and DRAIN handle in a cycle. attention:
-    where keys and values lie. span: streamed, tiles of queries that share a reading of them; 0: all, which
-    is also what is taken where it is open, since nothing reads less.
-    """
+    """The user's ring, row width, attention and span; None and `auto` leave them open."""
 
     ring_bytes: int | None = None
+    """The weight ring's budget in bytes; without it what the cycle model finds to pay."""
     row_width: int | None = None
+    """Rows that LOAD and DRAIN handle in a cycle; without it what the cycle model finds to pay."""
     attention: str = "auto"
+    """Keys and values: `resident` in the machine, `streamed` from external memory, or `auto`, the faster."""
     span: int | None = None
+    """Streamed: tiles of queries that share a reading of keys and values; 0, or without it: all of them."""
 
     def check(self, board: Board) -> None:
         """Hold them against a board; raises `UsageError` with all problems."""

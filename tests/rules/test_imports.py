@@ -21,6 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("lower", "boards", "rtl"),
     ("store", "host"),
     ("fit",),
+    ("configuration",),
     ("emit",),
     ("sim", "report"),
     ("bitstream", "evaluation"),
@@ -47,6 +48,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "store": ("errors", "version", "ir", "ops", "machine", "boards"),
     "host": ("errors",),
     "fit": ("errors", "ir", "machine", "lower", "boards"),
+    "configuration": ("errors", "fit", "quantization"),
 }
 """Parts that import less than their floor allows."""
 
@@ -81,6 +83,9 @@ OWNERS = {
     "transformers": ("examples", "frontend"),
     "onnx": ("frontend",),
     "PIL": ("frontend",),
+    "pydantic": ("configuration",),
+    "pydantic_core": ("configuration",),
+    "tomli_w": ("configuration",),
 }
 
 

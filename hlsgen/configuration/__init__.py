@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hlsgen.toml`: everything that a compilation is asked for, in one file."""
