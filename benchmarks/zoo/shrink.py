@@ -11,13 +11,13 @@ WIDTH, HEADS, HIDDEN, BLOCKS = 32, 2, 48, 2
 _WIDTHS = """hidden_size embed_dim d_model embedding_dim vision_hidden_size projection_dim dim width
 encoder_hidden_size decoder_hidden_size hidden_dim decoder_embed_dim output_dim fusion_hidden_size
 reassemble_hidden_size head_hidden_size out_hidden_size vision_feature_dim mask_feature_size feature_size
-encoder_hidden_dim tokenizer_dim hidden_channels"""
+encoder_hidden_dim tokenizer_dim hidden_channels d_latents"""
 _HEADS = """num_attention_heads num_heads encoder_attention_heads decoder_attention_heads heads
-decoder_num_attention_heads num_cross_attention_heads num_key_value_heads"""
+decoder_num_attention_heads num_cross_attention_heads num_self_attention_heads num_key_value_heads"""
 _HIDDEN = """intermediate_size encoder_ffn_dim decoder_ffn_dim mlp_dim dim_feedforward
 decoder_intermediate_size encoder_feedforward_dim ffn_dim"""
 _BLOCKS = """num_hidden_layers depth encoder_layers decoder_layers num_layers num_encoder_layers
-decoder_num_hidden_layers num_blocks layers"""
+decoder_num_hidden_layers num_blocks num_self_attends_per_block layers"""
 TABLE: dict[str, Any] = {
     **dict.fromkeys(_WIDTHS.split(), WIDTH),
     **dict.fromkeys(_HEADS.split(), HEADS),
@@ -27,6 +27,7 @@ TABLE: dict[str, Any] = {
     "num_classes": 5,
     "vocab_size": 64,
     "num_queries": 4,
+    "num_latents": 8,
     "max_position_embeddings": 64,
     "head_dim": WIDTH // HEADS,
     "attention_head_dim": WIDTH // HEADS,

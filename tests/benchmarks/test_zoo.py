@@ -37,6 +37,8 @@ def test_sizes_become_small_and_the_rest_stays() -> None:
         "qkv_bias": True,
         "patch_size": 8,
     }
+    perceiver = {"d_latents": 1280, "num_latents": 256, "num_self_attends_per_block": 26}
+    assert shrunk(perceiver) == {"d_latents": 32, "num_latents": 8, "num_self_attends_per_block": 2}
 
 
 def test_each_end_of_a_child_has_a_name() -> None:
