@@ -152,7 +152,8 @@ def _examine(
 
 def _module_in_float32(model: nn.Module, notes: list[str]) -> nn.Module:
     """The model, or its copy with float32 weights and a note."""
-    note = converted_weights({**dict(model.named_parameters()), **dict(model.named_buffers())})
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    note = converted_weights({name: tensor.dtype for name, tensor in tensors})
     notes += [note] if note else []
     return copy.deepcopy(model).float() if note else model
 
@@ -161,7 +162,7 @@ def _program_in_float32(export: Export, notes: list[str]) -> Export:
     """The export in float32, with a note on what was converted."""
     changed = export_in_float32(export)
     if changed is not export:
-        note = converted_weights({item.path: item.tensor for item in export.constants.values()})
+        note = converted_weights({item.path: item.tensor.dtype for item in export.constants.values()})
         notes.append(note or "the program is converted to float32")
     return changed
 

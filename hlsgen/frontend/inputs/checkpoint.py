@@ -9,17 +9,20 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from hlsgen.errors import Problem, UsageError
-from hlsgen.frontend.inputs.weights import names_of
+from hlsgen.frontend.inputs.weights import NOT_FLOATS, names_of, read_types, type_problems
 from hlsgen.frontend.read.bounds import printable, reason
+from hlsgen.frontend.rules.interpret import converted_weights
 
 _AUTO = "AutoModelForImageClassification"
+Types = dict[str, torch.dtype]
 _FACTORY = "write a function that returns the model in eval mode, and give module:function"
 
 
@@ -31,8 +34,8 @@ def is_checkpoint(path: Path) -> bool:
         return False
 
 
-def load_checkpoint(path: Path, shape: Sequence[int] | None = None) -> tuple[Any, dict[str, np.ndarray]]:
-    """The model in eval mode and an example, by the argument's name.
+def load_checkpoint(path: Path, shape: Sequence[int] | None = None) -> tuple[Any, dict[str, np.ndarray], str]:
+    """The model in eval mode, an example by the argument's name, and a note on its weights, or nothing.
 
     Parameters
     ----------
@@ -42,9 +45,10 @@ def load_checkpoint(path: Path, shape: Sequence[int] | None = None) -> tuple[Any
         [C, H, W] of an image; without it that of the configuration.
 
     Nothing is fetched, no code of the folder is run, nothing is unpickled. Raises `UsageError` for a folder
-    that `transformers` can't read, and for weights that are missing or of another shape; `ImportError`
-    without `transformers`.
+    that `transformers` can't read, and for weights that are missing, quantized, or of another shape;
+    `ImportError` without `transformers`.
     """
+    _refuse_quantized(path)
     with _offline():
         import transformers
 
@@ -66,8 +70,9 @@ def load_checkpoint(path: Path, shape: Sequence[int] | None = None) -> tuple[Any
             what = f"transformers can't read the model in {path}"
             why = f"{type(error).__name__}: {reason(error)}"
             raise UsageError(Problem(what, why=printable(why), fix=_fix(path))) from error
-    _complete(path, found)
-    return model.eval(), _example(path, model, config, shape)
+    stored = {file: read_types(file) for file in _files(path)}
+    _complete(path, found, _of_another_kind(model, stored, found))
+    return model.eval(), _example(path, model, config, shape), _note(model, stored)
 
 
 @contextlib.contextmanager
@@ -99,10 +104,68 @@ def _class(transformers: Any, config: Any) -> Any:
     return getattr(transformers, _AUTO)
 
 
-def _complete(path: Path, found: Any) -> None:
-    """Refuse a model of which a part has random weights, and weights that are of another model."""
-    random = "transformers would fill them with random numbers"
+def _files(path: Path) -> list[Path]:
+    """The files that `transformers` reads: one, or those of an index."""
+    one = path / "model.safetensors"
+    if one.is_file():
+        return [one]
+    index = json.loads((path / "model.safetensors.index.json").read_text("utf-8"))
+    return sorted({path / str(name) for name in index["weight_map"].values()})
+
+
+def _of_another_kind(model: Any, stored: Mapping[Path, Types], found: Any) -> list[Problem]:
+    """Floats that are stored as integers, and integers as floats: `transformers` casts them in silence.
+
+    A file may have other names than the model: a tensor of such a name is of the kind of the model's tensors
+    whose names end alike.
+    """
+    wanted: Types = {name: tensor.dtype for name, tensor in model.state_dict().items()}
+    ends: dict[str, set[torch.dtype]] = {}
+    for name, kind in wanted.items():
+        ends.setdefault(_end(name), set()).add(kind)
+    others = {_shapes(item) for item in found.get("unexpected_keys") or ()}
     problems = []
+    for file, types in stored.items():
+        known: Types = {}
+        for name in types.keys() - others:
+            kinds = {wanted[name]} if name in wanted else ends.get(_end(name), set())
+            if len({kind.is_floating_point for kind in kinds}) == 1:
+                known[name] = next(iter(kinds))
+        problems += type_problems(file, {name: types[name] for name in types if name in known}, known)
+    return problems
+
+
+def _end(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _note(model: Any, stored: Mapping[Path, Types]) -> str:
+    """On stored types that a float32 model's weights are converted from; `capture` tells of all others."""
+    if any(tensor.dtype is not torch.float32 for tensor in model.parameters()):
+        return ""
+    return converted_weights({name: kind for types in stored.values() for name, kind in types.items()})
+
+
+def _refuse_quantized(path: Path) -> None:
+    """Raise for a configuration that tells that the weights are no floats, before anything reads them."""
+    given = _given(path)
+    quantized = given.get("quantization_config") if isinstance(given, dict) else None
+    if quantized is None:
+        return
+    method = quantized.get("quant_method") if isinstance(quantized, dict) else None
+    kind = f" by {printable(str(method))}" if method else ""
+    what = f"the weights in {path} must be floats, not quantized{kind}"
+    why = f"its config.json has quantization_config; {NOT_FLOATS}"
+    fix = "take the checkpoint of the float model, or dequantize: model.dequantize(), then save_pretrained"
+    raise UsageError(Problem(what, why=why, fix=fix))
+
+
+def _complete(path: Path, found: Any, problems: list[Problem]) -> None:
+    """Refuse a model of which a part has random weights, and weights that are of another model.
+
+    `problems`: what is known of them already.
+    """
+    random = "transformers would fill them with random numbers"
     for key, what, why in (
         ("missing_keys", "lack {} of the model's tensors", random),
         ("mismatched_keys", "hold {} of the model's tensors in another shape", random),
@@ -145,11 +208,18 @@ def _sizes(config: Any) -> tuple[int, int, int] | None:
     return (sizes[0], sizes[1], sizes[2]) if plain else None
 
 
+def _given(path: Path) -> Any:
+    """What config.json holds; None for a file that is damaged."""
+    try:
+        return json.loads((path / "config.json").read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
 def _fix(path: Path) -> str:
     """What to do, by what the configuration says of itself."""
-    try:
-        given = json.loads((path / "config.json").read_text())
-    except (OSError, ValueError, RecursionError):
+    given = _given(path)
+    if given is None:
         return "mend config.json, or save the model again: model.save_pretrained(FOLDER)"
     if isinstance(given, dict) and "auto_map" in given:
         return f"its classes are code in the folder, which hlsgen doesn't run; {_FACTORY}"

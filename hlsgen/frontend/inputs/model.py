@@ -98,7 +98,8 @@ def _file(spec: str, shape: Sequence[int] | None) -> LoadedModel:
         from hlsgen.frontend.inputs.checkpoint import is_checkpoint, load_checkpoint
 
         if is_checkpoint(path):
-            return LoadedModel(*load_checkpoint(path, shape), path.resolve().name)
+            model, example, note = load_checkpoint(path, shape)
+            return LoadedModel(model, example, path.resolve().name, note)
     refuse_foreign(path, present=_exists(spec))
     if not _exists(spec):
         raise UsageError(Problem(f"there is no model {shown(spec)}", fix=_FORMS))

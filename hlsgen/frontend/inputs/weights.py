@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -17,6 +18,18 @@ from hlsgen.frontend.rules.interpret import converted_weights
 _SAVE = "save them with safetensors.torch.save_file(model.state_dict(), FILE)"
 _LISTED = 40
 """Most names of one problem."""
+NOT_FLOATS = "quantized weights are other numbers without their scales, and hlsgen quantizes floats by itself"
+_KINDS = (
+    (
+        True,
+        "floats",
+        NOT_FLOATS,
+        "store the weights of the float model: each integer times its scale",
+    ),
+    (False, "integers", "a cast would drop their fractions", "store integers as integers"),
+)
+"""Of a tensor that is floats in the model, or not: what it must be in a file, why, and what to do."""
+T = TypeVar("T")
 
 
 def load_weights(model: object, spec: str) -> str:
@@ -36,16 +49,26 @@ def load_weights(model: object, spec: str) -> str:
     if problems:
         raise UsageError(problems)
     model.load_state_dict(stored, strict=False)
-    return converted_weights(stored)
+    return converted_weights({name: tensor.dtype for name, tensor in stored.items()})
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """All tensors of a safetensors file; raises `UsageError` for a file that is none."""
+    return _read(path, lambda tensor: tensor)
+
+
+def read_types(path: Path) -> dict[str, torch.dtype]:
+    """The type of each tensor of a safetensors file; raises `UsageError` for a file that is none."""
+    return _read(path, lambda tensor: tensor.dtype)
+
+
+def _read(path: Path, part: Callable[[torch.Tensor], T]) -> dict[str, T]:
+    """A part of each tensor of a file."""
     from safetensors import safe_open
 
     try:
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 it is no mapping
+            return {name: part(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 it is no mapping
     except MemoryError:
         raise
     except Exception as error:
@@ -73,19 +96,40 @@ def _problems(model: nn.Module, stored: Mapping[str, torch.Tensor], path: Path) 
         for name in both
         if stored[name].shape != wanted[name].shape
     ]
-    kinds = [
-        f"{name} {str(stored[name].dtype).removeprefix('torch.')}"
-        for name in both
-        if stored[name].is_floating_point() != wanted[name].is_floating_point()
-    ]
     fix = _prefix(missing, unknown)
     found = (
         (missing, f"{path} lacks {len(missing)} of the model's {len(wanted)} tensors", fix),
         (unknown, f"{path} holds {len(unknown)} tensors that the model has not", fix),
         (shapes, f"{path} holds {len(shapes)} tensors of another shape", "make the model of the same size"),
-        (kinds, f"{path} holds {len(kinds)} tensors of another kind", "store floats as floats"),
     )
-    return [Problem(what, where=names_of(names), fix=hint) for names, what, hint in found if names]
+    problems = [Problem(what, where=names_of(names), fix=hint) for names, what, hint in found if names]
+    types = [{name: tensors[name].dtype for name in both} for tensors in (stored, wanted)]
+    return problems + type_problems(path, *types)
+
+
+def type_problems(
+    path: Path, stored: Mapping[str, torch.dtype], wanted: Mapping[str, torch.dtype]
+) -> list[Problem]:
+    """Floats that a file stores as integers, and integers that it stores as floats: PyTorch would cast both.
+
+    `wanted` has the types of the model's tensors by the file's names.
+    """
+
+    problems = []
+    for floats, kind, why, fix in _KINDS:
+        names = [
+            f"{name} {_short(stored[name])}, not {_short(wanted[name])}"
+            for name in stored
+            if wanted[name].is_floating_point == floats != stored[name].is_floating_point
+        ]
+        if names:
+            what = f"{path} must hold {len(names)} of the model's tensors as {kind}"
+            problems.append(Problem(what, where=names_of(names), why=why, fix=fix))
+    return problems
+
+
+def _short(kind: torch.dtype) -> str:
+    return str(kind).removeprefix("torch.")
 
 
 def _prefix(missing: Sequence[str], unknown: Sequence[str]) -> str:

@@ -347,14 +347,10 @@ def weight_problems(tensors: Mapping[str, torch.Tensor]) -> tuple[Problem, ...]:
     return tuple(Problem(what, where=listed(names)) for what, names in found.items())
 
 
-def converted_weights(tensors: Mapping[str, torch.Tensor]) -> str:
+def converted_weights(types: Mapping[str, torch.dtype]) -> str:
     """A note on weights of other types than float32, which are converted; empty: there are none."""
-    other = [
-        name
-        for name, tensor in tensors.items()
-        if tensor.is_floating_point() and tensor.dtype is not torch.float32
-    ]
-    kinds = {str(tensors[name].dtype).removeprefix("torch.") for name in other}
+    other = [name for name, kind in types.items() if kind.is_floating_point and kind is not torch.float32]
+    kinds = {str(types[name]).removeprefix("torch.") for name in other}
     return (
         f"weights are converted to float32 from {', '.join(sorted(kinds))}: {listed(other)}" if other else ""
     )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import ViTConfig, ViTForImageClassification
+from transformers import ViTConfig, ViTForImageClassification, ViTModel
 
 from hlsgen.errors import CaptureWarning, Problem, UsageError
 from hlsgen.frontend.capture import capture
@@ -73,6 +73,56 @@ def test_halves_are_converted(folder: Path, model: ViTForImageClassification) ->
     assert graph.type_of(graph.output).shape == (1, 5)
 
 
+def stored_as(folder: Path, kind: torch.dtype, *names: str) -> None:
+    """Store these tensors as another type, as they are."""
+    place = folder / "model.safetensors"
+    tensors = load_file(place)
+    save_file(tensors | {name: tensors[name].to(kind) for name in names}, place, {"format": "pt"})
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.uint8, torch.int64, torch.bool, torch.complex64])
+def test_weights_that_are_no_floats(folder: Path, kind: torch.dtype) -> None:
+    """`transformers` would cast them without a word."""
+    stored_as(folder, kind, "classifier.weight", "vit.layernorm.bias")
+    name, problem = str(kind).removeprefix("torch."), refusal(folder)
+    assert problem.what == f"{folder}/model.safetensors must hold 2 of the model's tensors as floats"
+    assert problem.where == (f"classifier.weight {name}, not float32, vit.layernorm.bias {name}, not float32")
+    assert problem.why.startswith("quantized weights are other numbers without their scales")
+    assert problem.fix == "store the weights of the float model: each integer times its scale"
+
+
+def test_weights_that_are_no_floats_under_other_names(tmp_path: Path) -> None:
+    """`transformers` drops the prefix of the base class."""
+    folder = tmp_path / "base"
+    ViTModel(ViTConfig(**SMALL)).save_pretrained(folder)
+    place = folder / "model.safetensors"
+    tensors = {f"vit.{name}": tensor for name, tensor in load_file(place).items()}
+    save_file(tensors, place, {"format": "pt"})
+    assert load_model(str(folder)).note == ""
+    stored_as(folder, torch.int8, "vit.layernorm.bias")
+    assert refusal(folder).where == "vit.layernorm.bias int8, not float32"
+
+
+def test_single_halves_are_converted(folder: Path, model: ViTForImageClassification) -> None:
+    """In a model of floats, too, and with a note."""
+    stored_as(folder, torch.float8_e4m3fn, "classifier.weight")
+    loaded = load_model(str(folder))
+    assert loaded.note == "weights are converted to float32 from float8_e4m3fn: classifier.weight"
+    wanted = model.classifier.weight.to(torch.float8_e4m3fn).float()
+    assert torch.equal(loaded.model.classifier.weight, wanted)
+
+
+@pytest.mark.parametrize("method", ["gptq", ""])
+def test_a_quantized_checkpoint(folder: Path, method: str) -> None:
+    """Refused before a library reads it, which would quantize or fetch code."""
+    changed(folder, quantization_config={"quant_method": method, "load_in_8bit": True})
+    problem = refusal(folder)
+    by = f" by {method}" if method else ""
+    assert problem.what == f"the weights in {folder} must be floats, not quantized{by}"
+    assert problem.why.startswith("its config.json has quantization_config; ")
+    assert problem.fix.startswith("take the checkpoint of the float model")
+
+
 def test_random_weights_are_no_model(folder: Path) -> None:
     place = folder / "model.safetensors"
     tensors = load_file(place)
@@ -110,7 +160,16 @@ def test_weights_in_several_files(folder: Path, model: ViTForImageClassification
     loaded = load_model(str(folder))
     wanted = capture(model, {"pixel_values": torch.zeros(1, 3, 16, 24)})
     assert str(capture(loaded.model, loaded.example)) == str(wanted)
-    sorted(folder.glob("*.safetensors"))[1].unlink()
+    parts = sorted(folder.glob("*.safetensors"))
+    for part in parts[:2]:
+        tensors = load_file(part)
+        save_file({name: tensor.to(torch.int8) for name, tensor in tensors.items()}, part, {"format": "pt"})
+    with pytest.raises(UsageError) as caught:
+        load_model(str(folder))
+    assert [problem.what.partition(" must ")[0] for problem in caught.value.problems] == [
+        str(part) for part in parts[:2]
+    ]
+    parts[1].unlink()
     problem = refusal(folder)
     assert problem.what == f"transformers can't read the model in {folder}"
     assert "model-00002-of-" in problem.why

@@ -67,6 +67,7 @@ def test_all_that_is_wrong_at_once(tmp_path: Path) -> None:
     tensors["extra"] = torch.zeros(1)
     tensors["head.bias"] = torch.zeros(3)
     tensors["norm.weight"] = torch.zeros(32, dtype=torch.int8)
+    tensors["cls_token"] = tensors["cls_token"].cfloat()
     path, again = (
         str(tmp_path / "a.safetensors"),
         "save the state_dict of the same class with the same arguments",
@@ -80,11 +81,36 @@ def test_all_that_is_wrong_at_once(tmp_path: Path) -> None:
             "head.bias [3], not [10]",
             "make the model of the same size",
         ),
-        (f"{path} holds 1 tensors of another kind", "norm.weight int8", "store floats as floats"),
+        (
+            f"{path} must hold 2 of the model's tensors as floats",
+            "cls_token complex64, not float32, norm.weight int8, not float32",
+            "store the weights of the float model: each integer times its scale",
+        ),
     ]
     saved(Path(path), renamed(state()))
     found = refusals(path)
     assert [fix for *_, fix in found] == ["drop 'model.' at the beginning of the file's names"] * 2
+
+
+class Indexed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.register_buffer("order", torch.arange(4))
+
+
+def test_integers_stay_integers(tmp_path: Path) -> None:
+    tensors = Indexed().state_dict() | {"order": torch.tensor([0, 1.5, 2, 3])}
+    path = saved(tmp_path / "a.safetensors", tensors)
+    with pytest.raises(UsageError) as caught:
+        load_weights(Indexed(), path)
+    (problem,) = caught.value.problems
+    assert problem.what == f"{path} must hold 1 of the model's tensors as integers"
+    assert (problem.where, problem.why) == (
+        "order float32, not int64",
+        "a cast would drop their fractions",
+    )
+    assert load_weights(Indexed(), saved(tmp_path / "b.safetensors", Indexed().state_dict())) == ""
 
 
 class Tied(nn.Module):
