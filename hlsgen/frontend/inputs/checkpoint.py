@@ -17,9 +17,10 @@ import numpy as np
 import torch
 
 from hlsgen.errors import Problem, UsageError
-from hlsgen.frontend.inputs.weights import NOT_FLOATS, names_of, read_types, type_problems
+from hlsgen.frontend.inputs.weights import names_of, read_types, type_problems
 from hlsgen.frontend.read.bounds import printable, reason
 from hlsgen.frontend.rules.interpret import converted_weights
+from hlsgen.frontend.rules.rule import NOT_FLOATS
 
 _AUTO = "AutoModelForImageClassification"
 Types = dict[str, torch.dtype]

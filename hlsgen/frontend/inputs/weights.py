@@ -14,15 +14,15 @@ from hlsgen.errors import Problem, UsageError, shown
 from hlsgen.frontend.read.bounds import printable, reason
 from hlsgen.frontend.read.foreign import PICKLES, refuse_pickle
 from hlsgen.frontend.rules.interpret import converted_weights
+from hlsgen.frontend.rules.rule import FLOATS, NOT_FLOATS
 
 _SAVE = "save them with safetensors.torch.save_file(model.state_dict(), FILE)"
 _LISTED = 40
 """Most names of one problem."""
-NOT_FLOATS = "quantized weights are other numbers without their scales, and hlsgen quantizes floats by itself"
 _KINDS = (
     (
         True,
-        "floats",
+        FLOATS,
         NOT_FLOATS,
         "store the weights of the float model: each integer times its scale",
     ),

@@ -15,7 +15,7 @@ from hlsgen.frontend.rules.arrange import matrix, whole_rows
 from hlsgen.frontend.rules.gated import combined
 from hlsgen.frontend.rules.pointwise import together
 from hlsgen.frontend.rules.routing import THREE_WAYS, Gated, Routing, over_total, product
-from hlsgen.frontend.rules.rule import CallSite, computed, constant, rule
+from hlsgen.frontend.rules.rule import CallSite, computed, constant, floats, rule
 from hlsgen.frontend.rules.terms import Mixture, Refusal, Term, Value
 from hlsgen.frontend.rules.tokens import Operand, operand
 from hlsgen.ops import Add, Combine
@@ -221,13 +221,13 @@ def batch_norm(
             fix="call model.eval() first",
             intrinsic=True,
         )
-    middle, variance = (_double(constant(item, "the batch norm's statistics")) for item in (mean, var))
+    middle, variance = (_double(floats(item, "the batch norm's statistics")) for item in (mean, var))
     gain = 1.0 / torch.sqrt(variance + eps)
     if weight is not None:
-        gain = gain * _double(constant(weight, "the batch norm's weight"))
+        gain = gain * _double(floats(weight, "the batch norm's weight"))
     shift = -middle * gain
     if bias is not None:
-        shift = shift + _double(constant(bias, "the batch norm's bias"))
+        shift = shift + _double(floats(bias, "the batch norm's bias"))
     shape = (1, -1, *[1] * (len(x.shape) - 2))
     return times(x, gain.reshape(shape)).plus(shift.reshape(shape))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from hlsgen.errors import Problem
 from hlsgen.frontend.rules.routing import THREE_WAYS
+from hlsgen.frontend.rules.rule import FLOATS, NOT_FLOATS
 from hlsgen.frontend.rules.signs import (
     CONVOLUTIONS,
     ENDS,
@@ -57,6 +58,13 @@ _WINDOW = (
     "use global attention: one window as large as the grid of tokens, without shift",
 )
 TABLE = (
+    Architecture(
+        "quantized weights",
+        lambda site: f"must be {FLOATS}, not" in site.what,
+        "a layer's weights are integers",
+        NOT_FLOATS,
+        "give the float model: each integer times its scale",
+    ),
     Architecture(
         "attention dropout",
         lambda site: "dropout" in site.what and site.op == "scaled_dot_product_attention",

@@ -10,7 +10,7 @@ import torch
 
 from hlsgen.frontend.rules.layers import linear
 from hlsgen.frontend.rules.patches import overlapping
-from hlsgen.frontend.rules.rule import CallSite, computed, constant, rule
+from hlsgen.frontend.rules.rule import CallSite, computed, floats, rule
 from hlsgen.frontend.rules.terms import Join, Refusal, Value
 
 _PATCHES_ONLY = "a convolution cuts the image into patches; no other has a place on the machine"
@@ -34,7 +34,7 @@ def convolution(
     groups: int = 1,
 ) -> Value:
     """A convolution of the image, or one that reads each element of its input once."""
-    weight = constant(weight, "the convolution's weight")
+    weight = floats(weight, "the convolution's weight")
     kernel = tuple(map(int, weight.shape[2:]))
     axes = len(kernel)
     single = set(kernel) == {1}
@@ -126,7 +126,7 @@ def within_tokens(
     result = result.map(lambda ids: ids.reshape(*shape[:-1], -1, *made.shape[2:]))
     if bias is None:
         return result
-    bias = constant(bias, "the convolution's bias")
+    bias = floats(bias, "the convolution's bias")
     return result.plus(bias.reshape(-1, *(1,) * (len(sizes) - 1)))
 
 

@@ -12,7 +12,7 @@ from hlsgen.frontend.rules.affine import add
 from hlsgen.frontend.rules.arrange import matrix, of_input, owners
 from hlsgen.frontend.rules.parts import Parts, parts
 from hlsgen.frontend.rules.patches import embedded, image_linear
-from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rule
+from hlsgen.frontend.rules.rule import CallSite, array, computed, floats, rule
 from hlsgen.frontend.rules.talking import OVER_HEADS, mixed
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Value
 from hlsgen.frontend.rules.tokens import Operand, apart, operand
@@ -22,8 +22,8 @@ from hlsgen.ops import Add, AddConstant, Combine, Linear, Mean, Select
 @rule("aten.linear.default")
 def linear(at: CallSite, x: Any, weight: Any, bias: Any = None) -> Value:
     """x @ weight.T + bias on tokens, or on patches of the image."""
-    x, weight = computed(x, "the linear layer's input"), constant(weight, "the linear layer's weight")
-    bias = None if bias is None else constant(bias, "the linear layer's bias")
+    x, weight = computed(x, "the linear layer's input"), floats(weight, "the linear layer's weight")
+    bias = None if bias is None else floats(bias, "the linear layer's bias")
     if x.term is at.image:
         return image_linear(at, x, weight, bias)
     if isinstance(x.term.op, OVER_HEADS) and (heads := mixed(at, x, weight, bias)) is not None:
@@ -133,4 +133,4 @@ def addmm(at: CallSite, bias: Any, x: Any, weight: Any, *, beta: float = 1, alph
     """Bias + x @ weight."""
     if beta != 1 or alpha != 1:
         raise Refusal(f"addmm alpha and beta must be 1, not {alpha!r} and {beta!r}")
-    return linear(at, x, constant(weight, "the weight").T, bias)
+    return linear(at, x, floats(weight, "the weight").T, bias)

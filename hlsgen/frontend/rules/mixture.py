@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rule
+from hlsgen.frontend.rules.rule import CallSite, array, computed, floats, rule
 from hlsgen.frontend.rules.terms import Mixture, Refusal, Task, Term, Value
 from hlsgen.ops import Activation, Choose, ExpertLinear, Linear, Route
 
@@ -30,17 +30,15 @@ def moe(
     """A mixture of experts, which `add` joins to the residual stream."""
     x = computed(x, "the experts' input")
     tokens = at.settle(x)
-    weight = constant(router_weight, "the router's weight")
-    bias = (
-        torch.zeros(weight.shape[:2]) if router_bias is None else constant(router_bias, "the router's bias")
-    )
+    weight = floats(router_weight, "the router's weight")
+    bias = torch.zeros(weight.shape[:2]) if router_bias is None else floats(router_bias, "the router's bias")
     logits = _routers(at, tokens, weight, bias, task)
     route = _make(at, Route(k=k, convention=convention), (logits,), "route")
     first = ExpertLinear(
-        weight=array(constant(fc1_weight, "fc1_weight")), bias=array(constant(fc1_bias, "fc1_bias"))
+        weight=array(floats(fc1_weight, "fc1_weight")), bias=array(floats(fc1_bias, "fc1_bias"))
     )
     second = ExpertLinear(
-        weight=array(constant(fc2_weight, "fc2_weight")), bias=array(constant(fc2_bias, "fc2_bias"))
+        weight=array(floats(fc2_weight, "fc2_weight")), bias=array(floats(fc2_bias, "fc2_bias"))
     )
     hidden = _make(at, first, (tokens, route), "fc1")
     active = _make(at, Activation(function=activation), (hidden,), activation)

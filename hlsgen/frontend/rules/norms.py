@@ -12,7 +12,7 @@ import torch
 
 from hlsgen.frontend.rules.affine import batch_norm, times
 from hlsgen.frontend.rules.arrange import absorbed, matrix, narrowed
-from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rule
+from hlsgen.frontend.rules.rule import CallSite, array, computed, floats, rule
 from hlsgen.frontend.rules.terms import Refusal, Value
 from hlsgen.frontend.rules.tokens import apart, operand, run_of, source
 from hlsgen.frontend.rules.views import joined
@@ -34,8 +34,8 @@ def layer_norm(
     x = computed(x, "the layer norm's input")
     if len(shape) != 1:
         raise Refusal(f"layer norm must be over the channels, not over {len(shape)} axes")
-    gamma = torch.ones(shape[0]) if weight is None else constant(weight, "the layer norm's weight")
-    beta = torch.zeros(shape[0]) if bias is None else constant(bias, "the layer norm's bias")
+    gamma = torch.ones(shape[0]) if weight is None else floats(weight, "the layer norm's weight")
+    beta = torch.zeros(shape[0]) if bias is None else floats(bias, "the layer norm's bias")
     op = LayerNorm(gamma=array(gamma), beta=array(beta), eps=float(eps))
     return normalised(at, op, x, at.name("layer_norm", parameter=2))
 
@@ -116,8 +116,8 @@ def group_norm(
     found = found.map(lambda ids: ids.reshape(x.shape))
     channels = (1, -1, *[1] * (len(x.shape) - 2))
     if weight is not None:
-        found = times(found, constant(weight, "the group norm's weight").double().reshape(channels))
-    return found if bias is None else found.plus(constant(bias, "the group norm's bias").reshape(channels))
+        found = times(found, floats(weight, "the group norm's weight").double().reshape(channels))
+    return found if bias is None else found.plus(floats(bias, "the group norm's bias").reshape(channels))
 
 
 @rule("aten.instance_norm.default")

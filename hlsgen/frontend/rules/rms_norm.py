@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from hlsgen.frontend.rules.norms import normalised
-from hlsgen.frontend.rules.rule import CallSite, array, computed, constant, rule
+from hlsgen.frontend.rules.rule import CallSite, array, computed, floats, rule
 from hlsgen.frontend.rules.terms import Refusal, Value
 from hlsgen.ops import RMSNorm
 
@@ -20,7 +20,7 @@ def rms_norm(at: CallSite, x: Any, shape: list[int], weight: Any = None, eps: fl
     x = computed(x, "the RMS norm's input")
     if len(shape) != 1:
         raise Refusal(f"RMS norm must be over the channels, not over {len(shape)} axes")
-    gamma = torch.ones(shape[0]) if weight is None else constant(weight, "the RMS norm's weight")
+    gamma = torch.ones(shape[0]) if weight is None else floats(weight, "the RMS norm's weight")
     epsilon = torch.finfo(torch.float32).eps if eps is None else float(eps)
     op = RMSNorm(gamma=array(gamma), beta=np.zeros(shape[0], np.float32), eps=epsilon)
     return normalised(at, op, x, at.name("rms_norm", parameter=2))

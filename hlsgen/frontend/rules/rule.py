@@ -48,6 +48,8 @@ class CallSite:
         return self.terms.value(self.terms.make(op, inputs, name, self.call.source), shape)
 
 
+FLOATS = "floats"
+NOT_FLOATS = "quantized weights are other numbers without their scales, and hlsgen quantizes floats by itself"
 Rule = Callable[..., Any]
 RULES: dict[str, Rule] = {}
 """Operator -> rule; a rule takes the `CallSite` and the operator's own arguments."""
@@ -84,6 +86,15 @@ def constant(argument: Any, what: str) -> torch.Tensor:
     if isinstance(argument, torch.Tensor):
         return argument
     raise Refusal(f"{what} must be a constant, not computed from the image")
+
+
+def floats(argument: Any, what: str) -> torch.Tensor:
+    """The argument as a constant tensor of floats, as PyTorch demands of layers; files may hold others."""
+    tensor = constant(argument, what)
+    if tensor.is_floating_point():
+        return tensor
+    kind = str(tensor.dtype).removeprefix("torch.")
+    raise Refusal(f"{what} must be {FLOATS}, not {kind}")
 
 
 def computed(argument: Any, what: str) -> Value:

@@ -67,7 +67,7 @@ def test_all_that_is_wrong_at_once(tmp_path: Path) -> None:
     tensors["extra"] = torch.zeros(1)
     tensors["head.bias"] = torch.zeros(3)
     tensors["norm.weight"] = torch.zeros(32, dtype=torch.int8)
-    tensors["cls_token"] = tensors["cls_token"].cfloat()
+    tensors["cls_token"] = tensors["cls_token"].to(torch.complex64)
     path, again = (
         str(tmp_path / "a.safetensors"),
         "save the state_dict of the same class with the same arguments",

@@ -310,6 +310,18 @@ def test_files_that_are_refused(tmp_path: Path, change: Change, text: str) -> No
     assert all(problem.fix for problem in caught.value.problems)
 
 
+@pytest.mark.parametrize("name", ["embed.weight", "up.weight", "gamma", "head.bias"])
+def test_integers_are_no_weights(tmp_path: Path, name: str) -> None:
+    """No type of ONNX allows them, yet PyTorch and `onnx` would cast them as they are."""
+    model = small()
+    (proto,) = [one for one in model.graph.initializer if one.name == name]
+    proto.CopyFrom(stored(name, numpy_helper.to_array(proto).astype(np.int8)))
+    with pytest.raises(UnsupportedModel) as caught:
+        capture(load_onnx(written(model, tmp_path)))
+    assert {problem.name for problem in caught.value.problems} == {"quantized weights"}
+    assert all(problem.what.endswith(" must be floats, not int8") for problem in caught.value.problems)
+
+
 def test_what_is_no_onnx_file(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     for data in (b"", b"never read", torch.zeros(9).numpy().tobytes()):
