@@ -299,7 +299,7 @@ def _failure(error: Exception, *, experts: bool) -> Problem:
         return Problem(
             "control flow must not depend on the input's values",
             where=where,
-            why="hardware runs one fixed program for every image",
+            why="hardware runs one fixed program for every image; the rest is judged once the model exports",
             fix=_EXPERTS if experts else "replace the branch by torch.where, or decide it outside the model",
             name="mixture of experts" if experts else "decision by the image",
         )

@@ -96,7 +96,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Problem]] = {
         Problem(
             "control flow must not depend on the input's values",
             at("branch"),
-            "hardware runs one fixed program for every image",
+            "hardware runs one fixed program for every image; the rest is judged once the model exports",
             "replace the branch by torch.where, or decide it outside the model",
         ),
     ),

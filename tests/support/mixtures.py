@@ -238,6 +238,24 @@ class OneGroup(SigmoidOverSum):
         return gates.reshape(*x.shape[:-1], K), index.reshape(*x.shape[:-1], K)
 
 
+class AllGroups(OneGroup):
+    """All groups are chosen, and every expert has the same correction."""
+
+    groups = chosen_groups = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.correction = torch.full((EXPERTS,), 0.7)
+
+
+class OneGroupShifted(OneGroup):
+    """One group, and every expert has the same correction."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.correction = torch.full((EXPERTS,), 0.7)
+
+
 class SwitchLate(Mixed):
     """The best expert by argmax and one_hot; the sum of all is weighed at the end."""
 
@@ -308,6 +326,6 @@ MIXTURES: dict[str, Callable[[], Tiny]] = {
     for one in (
         Mixed, Builtin, Stacked, StackedEinsum, InPlaceSum, Compared, OneHot, Masked, Sigmoid, Switch,
         Scattered, Searched, AddedAt, Chosen, Hidden, SigmoidOverSum, SwitchLate, SwitchWhere, SwitchPut,
-        OneGroup,        Batched, BatchedSums,
+        OneGroup, OneGroupShifted, AllGroups, Batched, BatchedSums,
     )
 }  # fmt: skip

@@ -57,6 +57,11 @@ _WINDOW = (
     "all tokens of the image attend to each other at once; the machine has no groups of tokens",
     "use global attention: one window as large as the grid of tokens, without shift",
 )
+_MIXTURE = (
+    "tokens go to the experts that a router chooses for them",
+    "the machine adds up each chosen expert's result times its gate",
+    f"{THREE_WAYS} (docs/experts.md has an example)",
+)
 TABLE = (
     Architecture(
         "quantized weights",
@@ -80,11 +85,14 @@ TABLE = (
         "choose by the scores that the gates are made of; train with a loss that balances the experts",
     ),
     Architecture(
-        "mixture of experts",
-        lambda site: "expert" in site.what or "gates are" in site.what,
-        "tokens go to the experts that a router chooses for them",
-        "the machine adds up each chosen expert's result times its gate",
-        f"{THREE_WAYS} (docs/experts.md has an example)",
+        "groups of experts",
+        lambda site: "groups of experts" in site.what,
+        "some groups of experts are chosen first, then experts of these groups",
+        "the machine chooses among all experts, by their logits alone",
+        "choose among all experts: one group, or all groups",
+    ),
+    Architecture(
+        "mixture of experts", lambda site: "expert" in site.what or "gates are" in site.what, *_MIXTURE
     ),
     Architecture(
         "deformable attention",
@@ -262,6 +270,7 @@ TABLE = (
         "each row must be one token, all rows a contiguous range of tokens with the same channels",
         "split heads by reshape(1, tokens, heads, channels).transpose(1, 2), and join them the same way",
     ),
+    Architecture("mixture of experts", lambda site: site.routed, *_MIXTURE),
     Architecture(
         "choice of tokens",
         lambda site: site.op in PICKS,

@@ -198,8 +198,6 @@ def check_groups(value: Value, k: int | None = None) -> None:
     best = (*shape[:-1], k or 1)
     raise Refusal(
         "the experts are chosen by groups of experts",
-        why="the machine chooses among all experts, by their logits alone",
-        fix="choose among all experts: one group",
         instead=value if k is None else (torch.zeros(best), torch.arange(k).expand(best)),
     )
 
@@ -264,9 +262,11 @@ def summed(at: CallSite, value: Value, axis: int, *, keepdim: bool) -> Value:
         ):
             what = made(at.terms, Gates(op.k, op.convention), logits, logits.shape, at.call.source)
             ids = start // count * experts + first % experts
-    if what is None or value.offset is not None:
+    if what is None:
         raise Refusal("a part of a router's choice is added up", why="only all gates of a token can be")
     total = Value(what, ids, value.factor())
+    if value.offset is not None:
+        total = total.plus(value.offset.expand(value.shape).movedim(axis, -1).sum(-1))
     return total.map(lambda part: part.unsqueeze(axis)) if keepdim else total
 
 

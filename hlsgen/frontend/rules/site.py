@@ -18,6 +18,7 @@ from hlsgen.frontend.rules.terms import Value
 LAYERS = frozenset(["linear", "addmm", "conv1d", "conv2d", "conv3d", "layer_norm", "rms_norm"])
 """Where a walk within one part of a block ends."""
 ATTENTION = frozenset(["scaled_dot_product_attention", "softmax", "_softmax", "_safe_softmax"])
+_MIXTURES = ("expert", "moe", "mixture")
 FAR = 60
 """Calls that a walk visits at most."""
 
@@ -118,7 +119,12 @@ class Site:
     @cached_property
     def attention(self) -> bool:
         """Whether the call is a part of attention."""
-        return self.to_attention or self.from_attention
+        return (self.to_attention or self.from_attention) and not self.routed
+
+    @cached_property
+    def routed(self) -> bool:
+        """Whether a module of experts works on what a router has chosen, by its softmax perhaps."""
+        return "topk" in self.names(back=True) and any(word in self.modules for word in _MIXTURES)
 
     @cached_property
     def before_blocks(self) -> bool:

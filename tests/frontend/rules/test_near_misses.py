@@ -367,7 +367,7 @@ def test_deepseek_v3_is_refused_by_its_groups_and_its_correction() -> None:
         capture(seeded(TwoGroups()), IMAGE)
     found = [(problem.name, problem.what) for problem in caught.value.problems]
     assert found == [
-        ("mixture of experts", "the experts are chosen by groups of experts"),
+        ("groups of experts", "the experts are chosen by groups of experts"),
         ("biased choice of experts", "the experts are chosen by biased scores"),
     ]
 
