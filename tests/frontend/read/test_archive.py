@@ -206,6 +206,16 @@ def test_dynamic_archives_are_refused(tmp_path: Path) -> None:
         capture(load_archive(tmp_path / "a.pt2"))
 
 
+def test_four_images_at_once_are_refused_with_a_way(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 4, 2, stride=2), nn.Flatten(2))
+    torch.export.save(torch.export.export(model, (torch.zeros(4, 1, 8, 8),)), tmp_path / "a.pt2")
+    with pytest.raises(UnsupportedModel) as caught:
+        capture(load_archive(tmp_path / "a.pt2"))
+    (problem,) = caught.value.problems
+    assert problem.what == "input must be [1, channels, height, width], not [4, 1, 8, 8]"
+    assert problem.fix.endswith("torch.export.export(model, (images[:1],))")
+
+
 def test_load_by_path(saved: Path) -> None:
     loaded = load_model(str(saved))
     assert (loaded.name, loaded.example) == ("model", None)
