@@ -327,7 +327,7 @@ def listed(names: Sequence[str], most: int = 4, between: str = ", ") -> str:
 
 
 def weight_problems(tensors: Mapping[str, torch.Tensor]) -> tuple[Problem, ...]:
-    """Problems of weights: complex numbers, NaN, infinity. Zeros and minus infinity are a mask."""
+    """Problems of weights: complex numbers, NaN, infinity. Minus infinity alone or with zeros is a mask."""
     found: dict[str, list[str]] = {}
     for name, tensor in tensors.items():
         if tensor.is_complex():
@@ -338,7 +338,8 @@ def weight_problems(tensors: Mapping[str, torch.Tensor]) -> tuple[Problem, ...]:
         # A sum is finite only where all items are, and quick; that of huge items may overflow all the same.
         if bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all()):
             continue
-        if bool(((tensor == 0) | tensor.isneginf()).all()) and bool((tensor == 0).any()):
+        hides = bool(((tensor == 0) | tensor.isneginf()).all())
+        if hides and (tensor.dim() == 0 or bool((tensor == 0).any())):
             continue
         if bool(torch.isnan(tensor).any()):
             found.setdefault("weights must be finite, not NaN", []).append(name)

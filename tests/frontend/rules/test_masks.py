@@ -127,6 +127,18 @@ def test_equal_spellings_are_equal(group: dict[str, Attend]) -> None:
             np.testing.assert_array_equal(found, bias, err_msg=name)
 
 
+def test_a_minus_infinity_that_a_file_holds_is_no_weight() -> None:
+    """A saved export has the number that fills a mask among its constants."""
+
+    def fill(m: Model, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return _soft(torch.where(m.seen, m.scores(q, k), torch.tensor(float("-inf"))), v)
+
+    program = torch.export.export(Model(fill).eval(), (torch.zeros(1, 2, 12, 12),))
+    (found,), (bias,) = _biases(capture(program)), _biases(_captured(CAUSAL["flag"]))
+    assert found is not None
+    np.testing.assert_array_equal(found, bias)
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_others(name: str) -> None:
     assert any(bias is not None for bias in _biases(_captured(OTHERS[name])))
