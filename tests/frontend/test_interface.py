@@ -20,6 +20,8 @@ from hlsgen.frontend.read.archive import load_archive
 from hlsgen.frontend.rules.interpret import weight_problems
 from hlsgen.ops import Linear
 
+WEIGHTS = "load weights of a model that gives numbers; half precision overflows beyond 65504"
+
 
 def test_weights_mode_and_example_all_at_once() -> None:
     model = TwoSums().train()
@@ -32,8 +34,8 @@ def test_weights_mode_and_example_all_at_once() -> None:
     assert problems == (
         Problem("example_inputs must be float32, not uint8", fix=image),
         Problem("example_inputs must hold 1 image, not 4", fix="pass images[:1]"),
-        Problem("weights must be finite, not infinite", "norm.bias"),
-        Problem("weights must be finite, not NaN", "down.weight"),
+        Problem("weights must be finite, not infinite", "norm.bias", fix=WEIGHTS),
+        Problem("weights must be finite, not NaN", "down.weight", fix=WEIGHTS),
         Problem("model must be in eval mode, not in training mode", fix="call model.eval() first"),
         *refusal(TwoSums().eval()),
     )
@@ -45,6 +47,16 @@ def test_huge_weights_are_finite_though_their_sum_is_not() -> None:
     huge = torch.full((3,), torch.finfo(torch.float32).max)
     assert not torch.isfinite(huge.sum())
     assert weight_problems({"huge": huge}) == ()
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf])
+def test_an_infinite_number_alone_bounds_nothing(number: float) -> None:
+    assert weight_problems({"bound": torch.tensor(number)}) == ()
+    assert weight_problems({"weight": torch.tensor([number])}) != ()
+    model = Tiny().eval()
+    model.bound = nn.Buffer(torch.tensor(number))
+    model.register_forward_pre_hook(lambda model, args: (args[0] * model.bound,))
+    assert [problem.what for problem in refusal(model)] == ["a constant factor must be finite"]
 
 
 def test_one_module_in_training_mode_is_named() -> None:
@@ -72,7 +84,7 @@ def test_weights_of_other_types_are_converted_with_a_note(kind: torch.dtype) -> 
 def test_complex_weights_are_refused() -> None:
     model = Tiny().eval()
     model.phase = nn.Parameter(torch.zeros(2, dtype=torch.complex64))
-    assert refusal(model)[0] == Problem("weights must be real, not complex64", "phase")
+    assert refusal(model)[0] == Problem("weights must be real, not complex64", "phase", fix=WEIGHTS)
 
 
 def test_exported_programs() -> None:

@@ -37,6 +37,7 @@ FUNCTIONS: dict[str, Function] = {
     "leaky_relu": lambda x: functional.leaky_relu(x, 0.2),
     "where": lambda x: torch.where(x > 0.5, x, 0.1 * x),
     "clamp": lambda x: x.clamp(-0.5, 1.0),
+    "unbounded": lambda x: functional.relu(x.clamp(torch.tensor(-math.inf), torch.tensor(math.inf))),
     "maximum": lambda x: torch.maximum(x, torch.tensor(0.25)),
     "softsign": functional.softsign,
     "selu": functional.selu,

@@ -18,6 +18,7 @@ from hlsgen.frontend.rules.signs import (
     ENDS,
     PICKS,
     POOLS,
+    RANDOM,
     UP,
     bias,
     channels,
@@ -258,10 +259,24 @@ TABLE = (
     ),
     Architecture(
         "patch merging",
-        lambda site: order(site) and not site.attention,
+        lambda site: (order(site) or "split or reordered" in site.what) and not site.attention,
         "tokens are cut, joined or moved between blocks",
         "each row must be one token, all rows a contiguous range of tokens with the same channels",
         "keep tokens in raster order with all their channels; use one patch size for the whole model",
+    ),
+    Architecture(
+        "random numbers",
+        lambda site: site.op.startswith(RANDOM),
+        "the result differs from run to run",
+        "hardware computes one result for an image",
+        "draw no numbers in eval mode, or make them constants",
+    ),
+    Architecture(
+        "write into a part",
+        lambda site: site.op == "copy",
+        "a part of a tensor is overwritten",
+        "the machine writes whole tokens of one layer",
+        "build the tensor of its parts: torch.cat or torch.stack",
     ),
     Architecture(
         "order of tokens in attention",

@@ -326,8 +326,14 @@ def listed(names: Sequence[str], most: int = 4, between: str = ", ") -> str:
     return between.join(unique[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
+_WEIGHTS = "load weights of a model that gives numbers; half precision overflows beyond 65504"
+
+
 def weight_problems(tensors: Mapping[str, torch.Tensor]) -> tuple[Problem, ...]:
-    """Problems of weights: complex numbers, NaN, infinity. Minus infinity alone or with zeros is a mask."""
+    """Problems of weights: complex numbers, NaN, infinity.
+
+    Zeros and minus infinity are a mask. An infinite number alone fills a mask, or bounds nothing.
+    """
     found: dict[str, list[str]] = {}
     for name, tensor in tensors.items():
         if tensor.is_complex():
@@ -338,14 +344,14 @@ def weight_problems(tensors: Mapping[str, torch.Tensor]) -> tuple[Problem, ...]:
         # A sum is finite only where all items are, and quick; that of huge items may overflow all the same.
         if bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all()):
             continue
-        hides = bool(((tensor == 0) | tensor.isneginf()).all())
-        if hides and (tensor.dim() == 0 or bool((tensor == 0).any())):
+        hides = bool(((tensor == 0) | tensor.isneginf()).all()) and bool((tensor == 0).any())
+        if hides or (tensor.dim() == 0 and bool(tensor.isinf())):
             continue
         if bool(torch.isnan(tensor).any()):
             found.setdefault("weights must be finite, not NaN", []).append(name)
         if bool(torch.isinf(tensor).any()):
             found.setdefault("weights must be finite, not infinite", []).append(name)
-    return tuple(Problem(what, where=listed(names)) for what, names in found.items())
+    return tuple(Problem(what, where=listed(names), fix=_WEIGHTS) for what, names in found.items())
 
 
 def converted_weights(types: Mapping[str, torch.dtype]) -> str:

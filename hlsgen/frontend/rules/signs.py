@@ -34,6 +34,8 @@ PICKS = frozenset(
         "min",
     ]
 )
+RANDOM = ("rand", "bernoulli", "multinomial", "normal", "uniform", "rrelu")
+"""How the names of operators begin that draw numbers."""
 ENDS = frozenset(["softmax", "_softmax", "log_softmax", "argmax", "max", "sigmoid", "topk"])
 ROTATES = frozenset(["view_as_complex", "view_as_real", "polar", "complex", "neg"])
 _SPREADS = frozenset(["std", "var", "var_mean", "std_mean"])

@@ -47,7 +47,21 @@ class Swi(Tiny):
         return self.proj(silu(a) * b)
 
 
+class Drawing(Tiny):
+    def mlp(self, x: Tensor) -> Tensor:
+        return super().mlp(x + torch.rand(WIDTH))
+
+
+class Writing(Tiny):
+    def mlp(self, x: Tensor) -> Tensor:
+        y = super().mlp(x)
+        y[:, 1:3] = x[:, :2]
+        return y
+
+
 MODELS = {
+    "random numbers": Drawing,
+    "write into a part": Writing,
     "rotary positions": Rotary,
     "window attention": Windows,
     "QK-norm": HeadNorm,
