@@ -13,6 +13,7 @@ import inspect
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass, replace
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -151,7 +152,7 @@ def _make(seen: _Seen) -> Made:
 
 def _arguments(seen: _Seen, size: int) -> dict[str, Any]:
     """The class's own defaults and the registry's arguments, small."""
-    accepted = inspect.signature(seen.made.__init__).parameters
+    accepted = _parameters(seen.made)
     given = {name: value for name, value in seen.arguments.items() if name in accepted}
     defaults = {
         name: item.default
@@ -160,4 +161,18 @@ def _arguments(seen: _Seen, size: int) -> dict[str, Any]:
     }
     fixed = {"img_size": size, "patch_size": 8 if size < 224 else 16, "window_size": 4, "img_dim": size}
     small = shrunk({**defaults, **given}, **{name: v for name, v in fixed.items() if name in accepted})
+    if is_dataclass(config := small.get("cfg")):
+        small["cfg"] = replace(config, **shrunk(vars(config), **fixed))  # type: ignore[arg-type]
     return {name: value for name, value in small.items() if name in given or value != defaults[name]}
+
+
+def _parameters(made: Any) -> dict[str, inspect.Parameter]:
+    """What a class takes, and what its bases take where it hands all on to them."""
+    found: dict[str, inspect.Parameter] = {}
+    for base in made.__mro__:
+        if "__init__" in vars(base):
+            items = inspect.signature(base.__init__).parameters
+            found = {**items, **found}
+            if all(item.kind is not item.VAR_POSITIONAL for item in items.values()):
+                break
+    return found

@@ -16,6 +16,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from benchmarks.zoo import children, judge, read, removal, table
 from benchmarks.zoo.entry import Entry, NotHere, seeded
+from benchmarks.zoo.pytorch_image_models import _parameters
 from benchmarks.zoo.shrink import shrunk
 from benchmarks.zoo.spellings import entries
 from hlsgen.frontend import capture
@@ -39,6 +40,23 @@ def test_sizes_become_small_and_the_rest_stays() -> None:
     }
     perceiver = {"d_latents": 1280, "num_latents": 256, "num_self_attends_per_block": 26}
     assert shrunk(perceiver) == {"d_latents": 32, "num_latents": 8, "num_self_attends_per_block": 2}
+
+
+class Base:
+    def __init__(self, width: int = 768, *, act: str = "gelu") -> None: ...
+
+
+class Handing(Base):
+    def __init__(self, *args: Any, tokens: int = 2, **kwargs: Any) -> None: ...
+
+
+class Closed(Base):
+    def __init__(self, tokens: int = 2, **kwargs: Any) -> None: ...
+
+
+def test_arguments_that_a_class_hands_on_become_small_too() -> None:
+    assert {"width", "act", "tokens"} <= set(_parameters(Handing))
+    assert "width" not in _parameters(Closed)
 
 
 def test_each_end_of_a_child_has_a_name() -> None:
