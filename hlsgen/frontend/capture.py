@@ -17,6 +17,7 @@ from torch.export import ExportedProgram
 
 from hlsgen.errors import CaptureWarning, Problem, UnsupportedModel, UsageError
 from hlsgen.frontend.compare import Asked, compared, sample
+from hlsgen.frontend.read.containers import foreign, returning_known
 from hlsgen.frontend.read.decisions import decided
 from hlsgen.frontend.read.export import Export, Input, Opaque
 from hlsgen.frontend.read.leaves import choose, notes_on, to_host
@@ -249,11 +250,11 @@ def _export(
         model = copy.deepcopy(model)
         converted(model)
     try:
-        with quiet_export():
+        with quiet_export(), returning_known(model):
             return from_exported(_traced(model, args, kwargs))
     except Exception as error:  # noqa: BLE001 - the user's forward can raise anything
         experts = any("expert" in name.lower() for name, _ in model.named_modules())
-        problems.append(_failure(error, experts=experts))
+        problems.append(foreign(error) or _failure(error, experts=experts))
         return None
 
 

@@ -19,6 +19,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from hlsgen.errors import Problem
+from hlsgen.frontend.read.containers import known
 from hlsgen.frontend.read.export import Export, Opaque, Ref
 from hlsgen.frontend.read.leaves import NONE, choose, leaf_names
 from hlsgen.frontend.read.places import clean, raised_at
@@ -145,7 +146,7 @@ def _results(
         model = copy.deepcopy(model).double()
     named = asked.arguments
     result = model(**dict(zip(named, arguments, strict=False))) if named else model(*arguments)
-    leaves, spec = pytree.tree_flatten(result)
+    leaves, spec = pytree.tree_flatten(known(result))
     there = tuple(Ref(str(i)) if isinstance(leaf, torch.Tensor) else NONE for i, leaf in enumerate(leaves))
     inputs = tuple(Opaque("") for _ in arguments)
     whole = Export(inputs, {}, (), there, names=leaf_names(tree_of(spec)))
