@@ -64,11 +64,17 @@ def linear_shape(step: LinearStep, array: ArrayShape, source: Layout, result: La
 def linear_walk(step: LinearStep, array: ArrayShape, source: Layout, result: Layout) -> Walk | None:
     """The walk of a layer most of whose weights are zero; None: it has none, or one that gains little.
 
-    A block takes as many cycles as DRAIN takes for its results, however few steps it has.
+    A block takes as many cycles as DRAIN takes for its results, however few steps it has. A machine that
+    streams keys and values has no walks.
     """
     op = step.linear.op
-    moves = array.streamed and step.target in (Target.KEYS, Target.VALUES)
-    if not isinstance(op, IntegerLinear) or step.expert or step.route or moves or not step.rows.region:
+    if (
+        not isinstance(op, IntegerLinear)
+        or step.expert
+        or step.route
+        or array.streamed
+        or not step.rows.region
+    ):
         return None
     if 2 * np.count_nonzero(op.weight) > op.weight.size:
         return None

@@ -3,10 +3,20 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
+from hlsgen.errors import QuantizationWarning
+from hlsgen.ir import GraphBuilder, TensorType, evaluate, quantize_images
+from hlsgen.lower import lower
+from hlsgen.lower.size import ArrayShape
 from hlsgen.lower.taps import Walk, find_walk
+from hlsgen.machine.run import trace
+from hlsgen.machine.run.interpreter import Interpreter
+from hlsgen.ops import Context, Linear, Patches, Scores, Softmax
+from hlsgen.quantization import quantize
 
 
 def _used(blocks: int, steps: int, *read: tuple[int, int]) -> np.ndarray:
@@ -59,3 +69,27 @@ def test_random_patterns_are_covered() -> None:
 
 def test_dense_weights_have_no_walk() -> None:
     assert find_walk(np.ones((3, 4), bool)) is None
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_layer_of_blocks_beside_streamed_attention(streamed: bool) -> None:
+    """A machine that streams keys and values has no walks: there the layer reads its zeros."""
+    random, width = np.random.default_rng(3), 32
+    graph = GraphBuilder("image", TensorType((1, 4, 6)))
+    patches = graph.add("patches", Patches(patch=(2, 2), prefix=0), ["image"])
+    x = graph.add("embed", Linear(weight=random.normal(0, 1, (width, 4)), bias=np.zeros(width)), [patches])
+    scores = graph.add("softmax", Softmax(), [graph.add("scores", Scores(heads=2, scale=0.2), [x, x])])
+    blocks = np.kron(np.eye(8), np.ones((4, 4))) * random.normal(0, 1, (width, width))
+    last = graph.add("context", Context(), [scores, x])
+    last = graph.add("blocks", Linear(weight=blocks, bias=np.zeros(width)), [last])
+    images = random.uniform(-2, 2, (4, 1, 4, 6)).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", QuantizationWarning)
+        integers = quantize(graph.finish(last), images).graph
+    image = quantize_images(images, integers.input_type)[0]
+    array = ArrayShape(rows=2, columns=4, depth=4, streamed=streamed, span=int(streamed))
+    lowered = lower(integers, array)
+    program = lowered.program
+    assert (program.parameters.streamed, program.parameters.taps) == (streamed, int(not streamed))
+    run = Interpreter(program.parameters, lowered.image.pack()).run(program.input.pack(image, 4))
+    assert trace.compare(program, run.records, evaluate(integers, image)) is None

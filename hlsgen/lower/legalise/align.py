@@ -105,6 +105,8 @@ class _Aligner:
 
     def _made(self, node: Node, more: int) -> str:
         op, inputs = node.op, list(node.inputs)
+        if isinstance(op, IntegerScores | IntegerMixedScores) and op.addends is not None:
+            op = replace(op, addends=np.pad(op.addends, ((0, 0), (more, 0), (0, 0))))
         match op:
             case Select():
                 return self._select(node, more)
@@ -116,9 +118,6 @@ class _Aligner:
                 op, inputs = replace(op, value=_front(value, more)), [self._more(inputs[0], more)]
             case IntegerAdd():
                 inputs = [self._more(name, more) for name in inputs]
-            case IntegerScores(addends=addends) | IntegerMixedScores(addends=addends) if addends is not None:
-                op = replace(op, addends=np.pad(addends, ((0, 0), (more, 0), (0, 0))))
-                return self._made(replace(node, op=op), more)
             case Weighted() | IntegerNorm() | IntegerTable() | IntegerExp() | IntegerMixedScores():
                 inputs = [self._more(inputs[0], more)]
             case IntegerScores() | IntegerContext() | IntegerMatmul(stacked=False):

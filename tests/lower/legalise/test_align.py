@@ -47,6 +47,13 @@ def attention(graph: GraphBuilder, x: str) -> str:
     return graph.add("context", Context(), [graph.add("softmax", Softmax(), [scores]), x])
 
 
+def biased(graph: GraphBuilder, x: str) -> str:
+    """Addends [heads, queries, keys] have more rows, too."""
+    bias = RANDOM.normal(0, 1, (2, TOKENS, TOKENS))
+    scores = graph.add("scores", Scores(heads=2, scale=0.5, bias=bias), [x, x])
+    return graph.add("context", Context(), [graph.add("softmax", Softmax(), [scores]), x])
+
+
 def residual(graph: GraphBuilder, x: str) -> str:
     moved = graph.add("moved", AddConstant(value=RANDOM.normal(0, 1, (TOKENS, WIDTH))), [x])
     return graph.add("sum", Add(), [moved, graph.add("branch", layer(WIDTH, WIDTH), [x])])
@@ -66,6 +73,7 @@ MAKERS: dict[str, Callable[[GraphBuilder, str], str]] = {
     "linear": lambda graph, x: graph.add("again", layer(WIDTH, WIDTH), [x]),
     "table": lambda graph, x: graph.add("table", Activation(function="gelu"), [x]),
     "attention": attention,
+    "biased": biased,
     "residual": residual,
     "grouped": grouped,
     "twice": twice,
