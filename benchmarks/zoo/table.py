@@ -16,7 +16,7 @@ HEADER = """# The zoo
 
 This page lists which published attention models the front end accepts.
 
-`python -m benchmarks.zoo --level program --removal 20 --jobs 1 --write` writes it; one model needs 10 GB.
+`python -m benchmarks.zoo --level program --removal 20 --jobs 1 --write` writes it; one model needs 4 GB.
 The zoo has every class of `transformers` whose only input is an image, every class of timm's registry, and
 the spellings of one small vision transformer that the tests hold. Each model has a small configuration and
 seeded random weights, and is taken as published: nothing is cut out. A model counts when it has attention.
