@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, Signal, Value
+from amaranth import C, Cat, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,7 +14,7 @@ from hlsgen.machine.time.latency import TABLE_ENTRIES
 from hlsgen.rtl.drain.activation import ENTRIES
 from hlsgen.rtl.format.streams import constant_word
 from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts
-from hlsgen.rtl.parts.pipeline import without_reset
+from hlsgen.rtl.parts.pipeline import address_bits, without_reset
 
 # Constants of five blocks, then a table whose command has drained; two parts of it to a word:
 #
@@ -38,6 +38,8 @@ class ConstantReader(wiring.Component):
         C.
     exp_bits
         Bits of an exp table's index.
+    list_words
+        Words of the memory of run lists.
 
     Members
     -------
@@ -48,6 +50,8 @@ class ConstantReader(wiring.Component):
         Words for the ring: the records of a block's columns.
     activation, exp, gate : Out(TableWrite)
         The tables; all three carry the same data.
+    lists : Out(TableWrite)
+        The same for run lists; only where there are any.
 
     Latency
     -------
@@ -64,9 +68,11 @@ class ConstantReader(wiring.Component):
     activation: TableWritePorts
     exp: TableWritePorts
     gate: TableWritePorts
+    lists: TableWritePorts
 
-    def __init__(self, columns: int, exp_bits: int) -> None:
+    def __init__(self, columns: int, exp_bits: int, list_words: int = 0) -> None:
         self._columns, self._exp_bits = columns, exp_bits
+        self._entries = 4 * max(2, list_words) if list_words else 0
         super().__init__(
             {
                 "words": In(stream.Signature(8 * word_bytes(columns))),
@@ -75,16 +81,21 @@ class ConstantReader(wiring.Component):
                 "activation": Out(TableWrite(ENTRIES)),
                 "exp": Out(TableWrite(1 << exp_bits)),
                 "gate": Out(TableWrite(1 << exp_bits)),
+                **({"lists": Out(TableWrite(self._entries))} if list_words else {}),
             }
         )
-        for table in (self.activation, self.exp, self.gate):
+        for table in self._tables:
             without_reset(table, "address")
+
+    @property
+    def _tables(self) -> list[TableWritePorts]:
+        return [self.activation, self.exp, self.gate, *([self.lists] if self._entries else [])]
 
     def elaborate(self, platform: Any) -> Module:
         del platform
         m = Module()
         word, left, after = self.words.payload, Signal(16), Signal(16)
-        at, writing = _TablePart(self._columns, self._exp_bits), Signal()
+        at, writing = _TablePart(self._columns, self._exp_bits, self._entries), Signal()
         ends, one_left = Signal(), Signal()  # `left` is a part at most; one block
         # A register for each state: `ready` has a long way to go.
         header, table = Signal(init=1), Signal()
@@ -151,22 +162,26 @@ class ConstantReader(wiring.Component):
     def _write_table(self, m: Module, at: _TablePart, writing: Value) -> None:
         """The part to the table that the item is for, from registers."""
         entries = Signal(8 * TABLE_ENTRIES, reset_less=True)
+        activation = writing & ~at.is_exp & ~at.is_gate
+        activation = activation & ~at.is_list if self._entries else activation
         m.d.sync += [
-            self.activation.valid.eq(writing & ~at.is_exp & ~at.is_gate),
+            self.activation.valid.eq(activation),
             self.activation.address.eq(Cat(at.address[:5], at.bank)),
             self.exp.valid.eq(writing & at.is_exp),
-            self.exp.address.eq(Cat(at.address[:-1], at.bank)),
+            self.exp.address.eq(Cat(at.address[: self._exp_bits - 3], at.bank)),
             self.gate.valid.eq(writing & at.is_gate),
             self.gate.address.eq(at.address),
             entries.eq(self.words.payload.word_select(at.part, 8 * TABLE_ENTRIES)),
         ]
-        m.d.comb += [table.data.eq(entries) for table in (self.activation, self.exp, self.gate)]
+        if self._entries:
+            m.d.sync += [self.lists.valid.eq(writing & at.is_list), self.lists.address.eq(at.address)]
+        m.d.comb += [table.data.eq(entries) for table in self._tables]
 
 
 class _TablePart:
     """Registers: which table is written, which part of it, and where that stands in the word."""
 
-    def __init__(self, columns: int, exp_bits: int) -> None:
+    def __init__(self, columns: int, exp_bits: int, entries: int) -> None:
         self._parts = word_bytes(columns) // TABLE_ENTRIES
         self.is_exp, self.is_gate, self.bank = (
             Signal(name="is_exp"),
@@ -176,7 +191,9 @@ class _TablePart:
         self.part = Signal(range(max(2, self._parts)), name="part")
         self.last = Signal(name="last")
         """The word's last part: known a cycle ahead."""
-        self.address = Signal(exp_bits - 2, name="address")
+        self.address = Signal(max(exp_bits, address_bits(entries) if entries else 0) - 2, name="address")
+        self._lists = entries > 0
+        self.is_list = Signal(name="is_list") if entries else C(0, 1)
 
     def to_first(self) -> list[Any]:
         """Statements: to a word's first part."""
@@ -184,11 +201,14 @@ class _TablePart:
 
     def begin(self, header: Value) -> list[Any]:
         """Statements: to the first part of the item with this header."""
+        place = [self.address.eq(0)]
+        if self._lists:
+            place = [self.is_list.eq(header[:8] == Item.RUN_LIST), self.address.eq(header[16:32])]
         return [
             self.is_exp.eq(header[:8] == Item.EXP_TABLE),
             self.is_gate.eq(header[:8] == Item.GATE_TABLE),
             self.bank.eq(header[8]),
-            self.address.eq(0),
+            *place,
             *self.to_first(),
         ]
 

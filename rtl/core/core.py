@@ -163,7 +163,7 @@ class Core(wiring.Component):
         m.submodules.constant_ring = constant_ring = Ring(
             ring_bits(p.columns), p.constant_words, block=self._blocks
         )
-        m.submodules.constant_reader = reader = ConstantReader(p.columns, p.logit_bits)
+        m.submodules.constant_reader = reader = ConstantReader(p.columns, p.logit_bits, p.list_words)
         self._connect_jobs(m, sequencer, load, multiply, drain)
         if p.planned:
             planner = plan_ahead(m, self, p, sequencer, drain, ring, reader)
@@ -229,11 +229,12 @@ class Core(wiring.Component):
             reader.constants.ready.eq(constant_ring.words.ready),
         ]
 
-    @staticmethod
-    def _connect_tables(m: Module, load: LoadStage, drain: DrainStage, reader: ConstantReader) -> None:
+    def _connect_tables(self, m: Module, load: LoadStage, drain: DrainStage, reader: ConstantReader) -> None:
         m.d.comb += reader.drained_commands.eq(drain.operand_commands)
         wiring.connect(m, reader.exp, load.table)
         wiring.connect(m, reader.activation, drain.table)
+        if self._parameters.list_words:
+            wiring.connect(m, reader.lists, load.lists)
 
     def _fill(
         self, m: Module, sequencer: Sequencer, multiply: MultiplyStage, drain: DrainStage

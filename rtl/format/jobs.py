@@ -40,9 +40,9 @@ WALKED = frozenset(
     {"source", "source_stride", "k_words", "exp_words", "outer_source", "gather", "queue_base"}
 )
 """Fields that a LOAD job has under names of its own: the sequencer's walk works them out."""
-STARTING = frozenset({"pool_rows", "keys", "exp_bank"})
+STARTING = frozenset({"pool_rows", "keys", "exp_bank", "list_base", "piece_words"})
 """Fields that LOAD reads where a tile starts, not in its pipelines."""
-OPTIONS = frozenset({"norm_rms", "score_addends"})
+OPTIONS = frozenset({"norm_rms", "score_addends", "list_base", "piece_words"})
 """Fields that belong to options of the machine."""
 
 

@@ -65,6 +65,16 @@ def memory_bits(p: MachineParameters) -> int:
     return address_bits(max(bank_words(p, p.residual_words), bank_words(p, p.feature_words)))
 
 
+def list_entries(p: MachineParameters) -> int:
+    """Quarters of words of the memory of run lists, as `TableWrite` counts them."""
+    return 4 * max(2, p.list_words)
+
+
+def list_bits(p: MachineParameters) -> int:
+    """Bits of an address in the memory of run lists."""
+    return address_bits(max(2, p.list_words))
+
+
 def score_words(p: MachineParameters) -> int:
     """Words of one bank of both score tiles."""
     return 2 * tile_groups(p) * p.score_words

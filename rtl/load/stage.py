@@ -32,6 +32,7 @@ from hlsgen.rtl.load.exp import ExpLoad
 from hlsgen.rtl.load.layer_norm import LayerNormLoad
 from hlsgen.rtl.load.patches import PatchesLoad
 from hlsgen.rtl.load.row_unit import ROW_CONFIG, RowUnit
+from hlsgen.rtl.load.runs import chosen, list_port
 from hlsgen.rtl.load.walk import RowWalk
 from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts, delay_in_memory, words_of
 from hlsgen.rtl.parts.pipeline import address_bits, delay, moved, register, without_reset
@@ -101,6 +102,8 @@ class LoadStage(wiring.Component):
         See `RowWalk`; only in machines with experts.
     table : In(TableWrite)
         The exp table.
+    lists : In(TableWrite)
+        The memory of run lists; only in machines that have them.
     tile : Out(TileWrite)
     tile_done : Out(1)
         The oldest unfinished tile is complete.
@@ -125,6 +128,7 @@ class LoadStage(wiring.Component):
     scores: RowReadPorts
     maxima: Any
     table: TableWritePorts
+    lists: TableWritePorts
     tile: TileWritePorts
     tile_done: Signal
     scale: ScaleWritePorts
@@ -155,6 +159,7 @@ class LoadStage(wiring.Component):
             "tile": Out(TileWrite(p)),
             "tile_done": Out(1),
             "scale": Out(ScaleWrite(p)),
+            **list_port(p),
         }
         if p.experts:
             members["queue"] = Out(QueueRead(p))
@@ -173,6 +178,8 @@ class LoadStage(wiring.Component):
         wiring.connect(m, wiring.flipped(self.pixels), patches.pixels)
         if p.experts:
             wiring.connect(m, walk.queue, wiring.flipped(self.queue))
+        if p.list_words:
+            wiring.connect(m, wiring.flipped(self.lists), walk.lists)
         self._accept(m, walk, patches, config, lanes)
         self._read(m, walk.request)
         tags = [walk.request.tag]
@@ -315,7 +322,7 @@ class LoadStage(wiring.Component):
         last = delay(m, request.inner_last, MEMORY, name="inner_last")
         rows = delay(m, request.pool_rows, MEMORY, name="pool_rows")
         valid = delay(m, request.residual, MEMORY, name="residual_valid")
-        words = self.residual.data
+        words = chosen(m, self._parameters, request, self.residual.data, "residual")
         for index, (norm, _, unit) in enumerate(lanes):
             wiring.connect(m, norm.row, unit.norm)
             m.d.comb += [
@@ -337,12 +344,13 @@ class LoadStage(wiring.Component):
         """
         row, exp, late = FIXED - MEMORY, FIXED - MEMORY - ExpLoad.latency, FIXED - PatchesLoad.latency
         exps, norm, patch = Cat(lane.exp.word for lane in lanes), lanes[0].norm.o, patches.o
+        found = chosen(m, self._parameters, request, self.features.data, "feature")
         valid, word = lanes[0].exp.valid, delay(m, patch.word, late, name="patch")
         return [
             _Operand(delay(m, valid, exp, name="exp_valid"), delay(m, exps, exp, name="exp"), tag),
             _Operand(
                 delay(m, request.features, FIXED, name="row_valid"),
-                self._delay(m, self.features.data, row, name="row"),
+                self._delay(m, found, row, name="row"),
                 tag,
             ),
             _Operand(

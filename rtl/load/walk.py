@@ -25,11 +25,16 @@ from hlsgen.rtl.format.widths import (
     width_bits,
 )
 from hlsgen.rtl.load.row_unit import PRODUCTS
+from hlsgen.rtl.load.runs import ListWalk, list_port, row_place
+from hlsgen.rtl.parts.memories import TableWritePorts
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits, register, without_reset
 
 
 def request_layout(p: MachineParameters, trace: bool) -> data.StructLayout:
-    """A group's words to read: their memory by a flag each, their address, and what they are."""
+    """A group's words to read: their memory by a flag each, their address, and what they are.
+
+    single: a word of one row of a run list, in the bank that `place` says.
+    """
     return data.StructLayout(
         {
             "features": 1,
@@ -43,6 +48,7 @@ def request_layout(p: MachineParameters, trace: bool) -> data.StructLayout:
             "inner_last": 1,
             "pool_rows": p.row_width,
             "tag": load_tag(p, trace),
+            **({"single": 1, "place": row_place(p)} if p.list_words else {}),
         }
     )
 
@@ -120,10 +126,12 @@ class RowWalk(wiring.Component):
         Registered; flags are 0 when there is none.
     queue : Out(QueueRead)
         Where the row of a queue's entry lies; only in machines with experts.
+    lists : In(TableWrite)
+        The memory of run lists; only in machines that have them. Rows of a list come one by one.
 
     Latency
     -------
-    2 cycles from start to the first request.
+    2 cycles from start to the first request; 7 to that of a run list's first row.
 
     Throughput
     ----------
@@ -137,6 +145,7 @@ class RowWalk(wiring.Component):
     finishing: Signal
     request: Any
     queue: QueueReadPorts
+    lists: TableWritePorts
 
     def __init__(self, parameters: MachineParameters, *, trace: bool = False) -> None:
         self._parameters, self._trace = parameters, trace
@@ -149,6 +158,7 @@ class RowWalk(wiring.Component):
                 "finishing": Out(1),
                 "request": Out(request_layout(parameters, trace)),
                 **({"queue": Out(QueueRead(parameters))} if parameters.experts else {}),
+                **list_port(parameters),
             }
         )
         without_reset(self, "request")
@@ -162,11 +172,14 @@ class RowWalk(wiring.Component):
         address, issue, held = Signal(self._address_bits), Signal(), Signal()
         at = _Left(max(count_bits(p.tile_words), row_bits(p), field(p, "pool_rows")))
         goes = self.busy & ~held & ~self._spaced(m, issue, job)
+        lists = ListWalk(m, p, self.job, self.start, self.lists) if p.list_words else None
+        goes = goes & ~lists.starved if lists else goes
         m.d.comb += [issue.eq(goes), self.finishing.eq(goes & at.final)]
         waits = self._gap(m, issue & at.first & (job.load == Load.LAYER_NORM))
         first_next = self._loads | Mux(issue, at.inner_last, at.first)
         m.d.sync += held.eq(first_next & waits)
         place = self._gathered(m, job, issue & at.first, at.first, address) if p.experts else address
+        place = Mux(lists.begins, lists.place.address, place) if lists else place
         with m.If(issue):
             at.advance(m, Mux(pool, groups_of(p, job.pool_rows), job.words))
         self._start(m)
@@ -175,12 +188,20 @@ class RowWalk(wiring.Component):
             m.d.sync += [job.eq(self.job), slot_word.eq(self.slot_word)]
             m.d.sync += [pool.eq(is_pool), context.eq(self.job.kind == Kind.CONTEXT)]
             inner_size = Mux(is_pool, groups_of(p, self.job.pool_rows), self.job.words)
-            m.d.sync += at.begin(inner_size, Mux(is_pool, self.job.words, groups_of(p, self.job.rows)))
+            groups = groups_of(p, self.job.rows)
+            groups = Mux(lists.coming, self.job.rows, groups) if lists else groups
+            m.d.sync += at.begin(inner_size, Mux(is_pool, self.job.words, groups))
         stride = Mux(context, p.score_words, job.source_stride)
         beside, step = place + Mux(pool, stride, 1), Mux(pool, 1, stride)
         self._move(m, address, beside, step, context, ends=(issue, at.inner_last, at.final))
         self._request(m, job, issue, place, context, at.first, at.inner_last)
-        self._tag(m, job, slot_word, issue, pool, at.outer_first, at.inner_last, at.outer_last)
+        ends = (at.outer_first, at.inner_last, at.outer_last)
+        if lists:
+            lists.walk(m, job, issue, at.inner_last, self._loads)
+            m.d.sync += [self.request.single.eq(lists.listed), self.request.place.eq(lists.held)]
+        rows = rows_of_group(p, job.rows, at.outer_last)
+        rows = Mux(lists.listed, lists.row, rows) if lists else rows
+        self._tag(m, job, slot_word, issue, pool, rows, lists.group_last if lists else 1, ends)
         return m
 
     def _move(
@@ -305,22 +326,22 @@ class RowWalk(wiring.Component):
         slot_word: Value,
         issue: Value,
         pool: Value,
-        outer_first: Value,
-        inner_last: Value,
-        outer_last: Value,
+        rows: Value,
+        group_last: Value | int,
+        ends: tuple[Value, ...],
     ) -> None:
-        p, tag = self._parameters, self.request.tag
+        p, tag, (outer_first, inner_last, outer_last) = self._parameters, self.request.tag, ends
         lane, word = Signal(address_bits(tile_groups(p))), Signal.like(slot_word)
         index, first = Signal(count_bits(p.tile_words)), Signal()
         with m.If(issue & (inner_last | ~pool)):
             m.d.sync += [word.eq(word + 1), index.eq(index + 1), first.eq(0)]
             with m.If(inner_last & ~pool):
-                m.d.sync += [word.eq(slot_word), index.eq(0), lane.eq(lane + 1), first.eq(1)]
+                m.d.sync += [word.eq(slot_word), index.eq(0), lane.eq(lane + group_last), first.eq(1)]
         with m.If(self._loads):
             m.d.sync += [word.eq(self.slot_word), index.eq(0), lane.eq(0), first.eq(1)]
         m.d.sync += [
             tag.lane.eq(lane),
-            tag.rows.eq(Mux(pool, 1, rows_of_group(p, job.rows, outer_last))),
+            tag.rows.eq(Mux(pool, 1, rows)),
             tag.word.eq(word),
             tag.row_first.eq(Mux(pool, outer_first, first)),
             tag.row_last.eq(inner_last & (outer_last | ~pool)),

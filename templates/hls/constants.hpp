@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// CONSTANTS: takes the constant stream apart. Constants and tables of DRAIN go to DRAIN, tables of exp to LOAD.
+// CONSTANTS: takes the constant stream apart. Constants and tables of DRAIN go to DRAIN, tables of exp and run
+// lists to LOAD.
 //
 // A command takes as many words and gives as many constants as its job says, whatever the words hold: a
 // damaged Image ends with an error, not with processes that wait for each other.
@@ -15,6 +16,7 @@ constexpr int constants_item = 1;
 constexpr int activation_item = 2;
 constexpr int exp_item = 3;
 constexpr int gate_item = 4;
+constexpr int list_item = 5;
 
 /// Blocks of constants whose high bytes share a word.
 constexpr int constant_group = 4;
@@ -71,6 +73,7 @@ private:
     int blocks = 0;  // whose constants have left
     int kind = 0;    // of the item; 0: a header comes next
     int bank = 0;
+    int first = 0;   // word of a run list
     int after = 0;
     int count = 0;   // bytes of the table
     int entry = 0;   // bytes of it that have left
@@ -124,11 +127,13 @@ private:
 #pragma HLS INLINE
         kind = static_cast<int>(word.bytes[0]);
         bank = static_cast<int>(word.bytes[1]) & 1;
+        first = static_cast<int>(join(word.bytes[2], word.bytes[3]));
         count = static_cast<int>(join(word.bytes[4], word.bytes[5]));
         after = static_cast<int>(join(word.bytes[6], word.bytes[7]));
         entry = 0;
         place = constant_group;
-        const bool table = kind == activation_item || kind == exp_item || (P::experts > 0 && kind == gate_item);
+        const bool table = kind == activation_item || kind == exp_item || (P::experts > 0 && kind == gate_item) ||
+                           (P::list_words > 0 && kind == list_item);
         bad = !table && (kind != constants_item || count != job.blocks);
         if (table && count == 0) {
             kind = 0;
@@ -149,13 +154,15 @@ private:
         const int at = entry % size;
         const bool gate = kind == gate_item;
         const int index = gate ? entry / 2 : entry / table_entries;
-        if (kind == exp_item) {
+        if (kind == exp_item || kind == list_item) {
+            const bool list = kind == list_item;
             TableWord out;
+            out.kind = list ? Entry::list : Entry::exp;
             out.after = after;
             out.bank = bank;
-            out.index = index;
+            out.index = list ? first + index : index;
             copy(at, out.bytes);
-            if (entry < Derived<P>::exp_entries) {
+            if (list ? first + index < Derived<P>::list_words : entry < Derived<P>::exp_entries) {
                 tables.write(out);
             }
         } else {

@@ -77,6 +77,8 @@ private:
     RowSums sums;
     Int<32> pools[P::columns];
     PatchPlace patch;
+    RunPlace runs;
+    bool piece_begins = true;
     Int<16> word[P::columns];
 
     Work add;
@@ -135,6 +137,14 @@ private:
         }
         if (table_held && table.kind == Entry::end) {
             written.now.weighted += 1;
+            table_held = false;
+        } else if (table_held && table.kind == Entry::list) {
+            for (int run = 0; run < 2; ++run) {
+#pragma HLS UNROLL
+                const int at = 4 * run;
+                memory.lists[table.index][run] =
+                    join(table.bytes[at], table.bytes[at + 1], table.bytes[at + 2], table.bytes[at + 3]);
+            }
             table_held = false;
         } else if (table_held && table_free(table.after, written.now.commands)) {
             for (int c = 0; c < P::columns; ++c) {
@@ -220,14 +230,22 @@ private:
             work.job.kind == Kind::context
                 ? seen.scores >= work.job.scores && seen.weighted >= work.job.weighted
                 : command.depends == Depends::none || whole || (command.depends == Depends::tile && tile);
-        if (there && free_slots > 0 && seen.routed >= work.job.routed) {
+        // A list comes before the constants of the commands before this one have come.
+        const int listed = is_listed<P>(command, work.job)
+                               ? work.job.weighted - (takes_constants(command) ? 1 : 0)
+                               : 0;
+        if (there && seen.weighted >= listed && free_slots > 0 && seen.routed >= work.job.routed) {
             held = false;
             active = true;
             free_slots -= 1;
             at = first_place(command, work.job);
             sums = RowSums();
+            piece_begins = true;
             if (work.job.tile == 0) {
                 first_patch(command, patch);
+                if (is_listed<P>(command, work.job)) {
+                    runs.start(command);
+                }
             }
         }
     }
@@ -253,6 +271,10 @@ private:
             parts = pool_parts(command);
         }
         const bool complete = at.part + 1 == parts;
+        const bool listed = is_listed<P>(command, work.job);
+        if (listed && piece_begins) {
+            load_runs<P>(memory, command, runs, at);
+        }
         if (context) {
             load_exp<P>(memory, command, work.job, at, word, sums);
         } else if (patches) {
@@ -274,6 +296,7 @@ private:
             return;
         }
         at.part = 0;
+        piece_begins = listed && next_of_piece(command, at);
         end_word(raws, scales, context, norm, patches);
     }
 

@@ -3,6 +3,7 @@
 // their scale; NORMALISE takes them from there. So rows follow each other without a gap.
 #pragma once
 
+#include "load_runs.hpp"
 #include "row_store.hpp"
 
 namespace hlsgen {
@@ -39,10 +40,14 @@ template <class P>
 void load_layer_norm(const LoadMemory<P>& memory, const Command& command, const Job& job, const Cursor& at,
                      Int<16> (&word)[P::columns], RowSums& sums) {
 #pragma HLS INLINE
-    const int address = norm_source<P>(memory, command, job, at) + at.word;
+    const bool listed = is_listed<P>(command, job);
+    const int address = listed ? at.place + at.piece : norm_source<P>(memory, command, job, at) + at.word;
     for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
-        word[c] = memory.residual[address][c];
+        word[c] = 0;
+        if (!(listed && at.zero)) {
+            word[c] = memory.residual[address][c];
+        }
     }
     add_word<P>(sums, word);
 }

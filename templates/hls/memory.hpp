@@ -29,6 +29,7 @@ struct Derived {
     /// Words per row of a tile slot, rounded up so that a row's last step stays inside its slot.
     static constexpr int tile_words = (P::tile_words + step_words - 1) / step_words * step_words;
     static constexpr int exp_entries = 1 << P::logit_bits;
+    static constexpr int list_words = P::list_words > 0 ? P::list_words : 1;
     static constexpr int lowest_logit = -(1 << (P::logit_bits - 1));
     static constexpr int highest_logit = (1 << (P::logit_bits - 1)) - 1;
     static constexpr int experts = P::experts > 0 ? P::experts : 1;
@@ -221,7 +222,7 @@ struct SumsRow {
 constexpr int table_entries = 8;
 
 /// Of the constant stream: the constants of a block, an entry of a table, or the end of a command's part.
-enum class Entry : std::uint8_t { constants, activation, gate, exp, end };
+enum class Entry : std::uint8_t { constants, activation, gate, exp, list, end };
 template <class P>
 struct ConstantWord {
     Entry kind = Entry::constants;

@@ -25,6 +25,7 @@ struct LoadMemory {
     Int<16> maximum[2 * P::rows];
     // a copy a lane: bank * entries + index, `table_entries` of them a word
     UInt<8> exponential[P::columns][2 * Derived<P>::exp_entries / table_entries][table_entries];
+    UInt<32> lists[Derived<P>::list_words][2];  // two runs a word
     int token[Derived<P>::queue_entries];
     bool first[Derived<P>::queue_entries];
 
@@ -38,6 +39,7 @@ struct LoadMemory {
 #pragma HLS ARRAY_RESHAPE variable=scores complete dim=2
 #pragma HLS ARRAY_PARTITION variable=exponential complete dim=1
 #pragma HLS ARRAY_RESHAPE variable=exponential complete dim=3
+#pragma HLS ARRAY_RESHAPE variable=lists complete dim=2
     }
 };
 
@@ -47,6 +49,9 @@ struct Cursor {
     int row = 0;
     int word = 0;
     int part = 0;
+    int place = 0;      // of a run list: where the piece begins
+    int piece = 0;      // words of it before this one
+    bool zero = false;  // it is zeros
 };
 
 /// The first place of a job: a head or a sweep may have its own part of each row.

@@ -48,6 +48,7 @@ from hlsgen.rtl.load.patch_walk import PatchWalk
 from hlsgen.rtl.load.patches import PatchesLoad
 from hlsgen.rtl.load.pool import Pool
 from hlsgen.rtl.load.row_unit import RowUnit
+from hlsgen.rtl.load.runs import RunReader
 from hlsgen.rtl.load.stage import LoadStage
 from hlsgen.rtl.load.walk import RowWalk
 from hlsgen.rtl.outside.channel import Channel, ChannelShape
@@ -80,6 +81,7 @@ PARTIAL = dataclasses.replace(PRODUCTS, taps=1, operand_bases=1)
 EXPERTS = dataclasses.replace(PLAIN, experts=4, choices=2, queue_tokens=8, tasks=2)
 STREAMED = dataclasses.replace(PLAIN, workspace_units=4)
 WIDE = dataclasses.replace(PLAIN, columns=4, row_width=2)
+LISTS = dataclasses.replace(WIDE, list_words=8)
 MAP = MemoryMap(image_bytes=256, input_bytes=64, output_bytes=64)
 IMAGE = bytes((7 * index + (index >> 4)) % 251 for index in range(MAP.image_bytes))
 
@@ -143,6 +145,8 @@ GROUPS: Mapping[str, Cases] = {
         "load": lambda: LoadStage(PLAIN, plan(PLAIN, "ecp5"), block=True),
         "walk": lambda: RowWalk(PLAIN),
         "walk_experts": lambda: RowWalk(EXPERTS),
+        "walk_lists": lambda: RowWalk(LISTS),
+        "runs": lambda: RunReader(LISTS),
         "patch_walk": lambda: PatchWalk(PLAIN),
         "patches": lambda: PatchesLoad(PLAIN),
         "patches_wide": lambda: PatchesLoad(WIDE),
@@ -181,6 +185,7 @@ GROUPS: Mapping[str, Cases] = {
         "segments": lambda: Segments(8),
         "planner": lambda: Planner(EXPERTS),
         "constants": lambda: ConstantReader(2, 10),
+        "constants_and_lists": lambda: ConstantReader(2, 10, 8),
     },
     "board": {
         "frames": lambda: Frames(input_bytes=8, classes=3, timeout=50),

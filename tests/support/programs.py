@@ -20,12 +20,15 @@ from hlsgen.machine.format.constants import NO_COMMAND, Item, item, pack_constan
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.format.program import InputLayout, OutputLayout, Program, pad
+from hlsgen.machine.format.runs import WORD_BYTES, pack_runs
 
 MOST_HEADS, MOST_BLOCKS = 4, 3
 FILLED = 4
 """Commands that fill the memories; their weights are zero."""
 HALF = 128
 """Words of half of a row memory."""
+LIST_WORDS = 400
+"""Words of the memory of run lists."""
 
 
 def machine(rows: int, columns: int, depth: int, row_width: int = 1, **more: int) -> MachineParameters:
@@ -46,6 +49,7 @@ def machine(rows: int, columns: int, depth: int, row_width: int = 1, **more: int
         "taps": 1,
         "score_addends": 1,
         "operand_bases": 1,
+        "list_words": LIST_WORDS,
     }
     return MachineParameters(rows=rows, columns=columns, depth=depth, row_width=row_width, **(shape | more))
 
@@ -62,6 +66,8 @@ class _Drawn:
         self.constants: list[bytes] = []
         self.weights: list[bytes] = []
         self.addends: list[bytes] = []
+        self.lists = b""
+        """Run lists, which all come before the first command."""
         self.operands = 0
         """The last command that writes keys or values."""
         self.granule = max(p.columns, p.depth) // p.columns
@@ -89,7 +95,7 @@ class _Drawn:
         image = Image(
             build_id=p.build_id,
             program=b"".join(command.pack() for command in self.commands),
-            constants=b"".join(self.constants),
+            constants=b"".join([*self._list_items(), *self.constants]),
             weights=b"".join(self.weights),
             addends=b"".join(self.addends),
             input_bytes=len(pad(bytes(p.columns))),
@@ -183,7 +189,41 @@ class _Drawn:
             gain, shift = numerics.dyadic(31.7)
             fields |= {"norm_width": words * self.p.columns, "norm_epsilon": self.number(0, 5000)}
             fields |= {"norm_gain": gain, "norm_gain_shift": shift, "norm_rms": self.number(0, 1)}
+        if load in (Load.ROWS, Load.LAYER_NORM, Load.ATTENTION) and self.chance(0.4):
+            fields |= self._list(fields, heads, rows)
         return fields
+
+    def _list(self, fields: dict[str, Any], heads: int, rows: int) -> dict[str, Any]:
+        """Rows, or pieces of rows, in any order: some repeated, some zeros, some side by side."""
+        p, words = self.p, fields["k_words"]
+        piece = words // self.number(1, 2) if words % 2 == 0 else words
+        count, stored = rows * words // piece, self.number(1, 3 * p.row_width)
+        if len(self.lists) + 4 * (count + 1) > 8 * p.list_words:
+            return {}
+        stride = self.number(0, (HALF - words - fields["outer_source"] * heads) // (stored + p.row_width))
+        most = HALF - piece - fields["outer_source"] * (heads - 1) - stride * (stored - 1)
+        order: list[int] = []
+        while len(order) < count:
+            first, length = self.number(-1, stored - 1), self.number(1, 5)
+            order += [-1] * length if first < 0 else range(first, min(stored, first + length))
+        base = len(self.lists) // WORD_BYTES
+        self.lists += pack_runs(np.array(order[:count]), stride, p.row_width)
+        return {
+            "source": self.number(0, most),
+            "source_stride": stride,
+            "list_base": base + 1,
+            "piece_words": piece,
+        }
+
+    def _list_items(self) -> list[bytes]:
+        """All lists, in two items."""
+        cut = len(self.lists) // 2 // WORD_BYTES * WORD_BYTES
+        parts = [(0, self.lists[:cut]), (cut // WORD_BYTES, self.lists[cut:])]
+        return [
+            item(Item.RUN_LIST, 0, len(part), NO_COMMAND, part, self.p.columns, place)
+            for place, part in parts
+            if part
+        ]
 
     def _target(self, heads: int, blocks: int, rows: int, allowed: tuple[Target, ...]) -> dict[str, Any]:
         """Where results go, and what is added to them on the way."""

@@ -192,6 +192,12 @@ class Command:
     )
     key_base: int = field(20, 0, "words of the key memory before the first head's keys", varies=True)
     value_base: int = field(20, 0, "words of the value memory before the first head's values", varies=True)
+    list_base: int = field(
+        17, 0, "1 + the word of the memory of run lists where the rows' list begins; 0: they lie in order"
+    )
+    piece_words: int = field(
+        16, 0, "with a list: words of one of its rows; a row of operands is so many that k_words are full"
+    )
 
     def __post_init__(self) -> None:
         for item in FIELDS:

@@ -7,7 +7,7 @@ The stream is words of `word_bytes(C)` bytes, little endian. An item is a header
   34..39. Four blocks are a quad; the last quad has the blocks that are left. A quad is one word with bits
   32..39 of its records, that of block b and column c in byte b*C + c. One word for each block follows, with
   bits 0..31 of its records, that of column c from byte 4*c on. The other bytes of a word are zero.
-- a table: its entries, padded to whole words.
+- a table, or a run list: its entries, padded to whole words. A list says to which word it goes.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Item(IntEnum):
     ACTIVATION_TABLE = 2
     EXP_TABLE = 3
     GATE_TABLE = 4  # entries of two bytes
+    RUN_LIST = 5  # runs of `hlsgen/machine/format/runs.py`
 
 
 def word_bytes(columns: int) -> int:
@@ -50,15 +51,17 @@ def block_words(blocks: int) -> int:
 
 
 def payload_words(kind: int, count: int, columns: int) -> int:
-    """Words behind an item's header: `count` are blocks of constants, bytes of a table."""
+    """Words behind an item's header: `count` are blocks of constants, bytes of a table or a list."""
     return block_words(count) if kind == Item.CONSTANTS else ceil_div(count, word_bytes(columns))
 
 
-def item(kind: Item, bank: int, count: int, after: int, payload: bytes, columns: int) -> bytes:
-    """An item: its header word and its payload in whole words."""
+def item(
+    kind: Item, bank: int, count: int, after: int, payload: bytes, columns: int, place: int = 0
+) -> bytes:
+    """An item: its header word and its payload in whole words; `place`: a list's first word."""
     word = word_bytes(columns)
     padded = payload.ljust(payload_words(kind, count, columns) * word, b"\0")
-    return HEADER.pack(kind, bank, 0, count, after).ljust(word, b"\0") + padded
+    return HEADER.pack(kind, bank, place, count, after).ljust(word, b"\0") + padded
 
 
 @dataclass(frozen=True)

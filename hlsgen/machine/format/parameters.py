@@ -15,6 +15,9 @@ BUS_BYTES = (4, 8, 16, 32, 64)
 SECTION_ALIGN = 64
 """Bytes to which every section of an Image, the input and the output are padded."""
 
+MOST_LIST_WORDS = 1 << 16
+"""Words of the memory of run lists that an item of the constant stream can address."""
+
 
 _MAY_BE_ZERO = (
     "workspace_units",
@@ -27,8 +30,17 @@ _MAY_BE_ZERO = (
     "score_addends",
     "operand_bases",
     "norm_parts",
+    "list_words",
 )
-_NEWER = ("rms_norms", "products", "taps", "score_addends", "operand_bases", "norm_parts")
+_NEWER = (
+    "rms_norms",
+    "products",
+    "taps",
+    "score_addends",
+    "operand_bases",
+    "norm_parts",
+    "list_words",
+)
 """Parameters that do not count for the build id while they are 0: machines from before them keep theirs."""
 
 
@@ -101,6 +113,9 @@ class MachineParameters:
     norm_parts: int = 0
     """Parts in which LOAD normalises a word, one a cycle: a power of two; 0 means 1."""
 
+    list_words: int = 0
+    """Words of the memory of run lists, two runs each; 0: LOAD reads rows in the order in which they lie."""
+
     def __post_init__(self) -> None:
         problems = [
             Problem(f"{name} must be {rule}, not {getattr(self, name)!r}")
@@ -151,6 +166,11 @@ class MachineParameters:
                 or (is_power_of_two(self.norm_parts) and self.norm_parts <= max(1, self.columns)),
                 "0 or a power of two, at most columns",
             ),
+            (
+                "list_words",
+                self.list_words <= MOST_LIST_WORDS,
+                f"at most {MOST_LIST_WORDS}",
+            ),
             ("row_width", not self.experts or self.row_width == 1, "1 in a machine with experts"),
             ("accumulator_bits", 16 <= self.accumulator_bits <= 32, "in 16..32"),
         )
@@ -182,6 +202,7 @@ class MachineParameters:
         absent = {} if self.rms_norms else {"norm_rms": 0}
         absent |= {} if self.score_addends else {"score_addends": 0}
         absent |= {} if self.operand_bases else {"key_base": 0, "value_base": 0}
+        absent |= {} if self.list_words else {"list_base": 0, "piece_words": 0}
         if not self.products:
             absent |= {"product": 1, "outer_target": 0, "shared": 0, "shared_values": 0}
         if not self.taps:

@@ -11,6 +11,7 @@ from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.load_rows import ROWS, rows_time
+from hlsgen.machine.modes.load_runs import RUNS
 from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import LoadMode, Unit
 from hlsgen.machine.modes.times import LoadTime, StageTimes
@@ -28,7 +29,7 @@ class Attention(LoadMode):
 
     code = Load.ATTENTION
     title = "for each head and tile: query rows, then exp of the score tile"
-    units = (ROWS, EXP)
+    units = (ROWS, EXP, RUNS)
 
     def tile(self, m: Memories, command: Command, job: Job, row: np.ndarray) -> np.ndarray:
         if job.kind == Kind.CONTEXT:

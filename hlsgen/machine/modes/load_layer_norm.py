@@ -9,6 +9,7 @@ from hlsgen import numerics
 from hlsgen.machine.format.commands import Command, Load
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Job
+from hlsgen.machine.modes.load_runs import RUNS, list_start, row_groups
 from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import LoadMode, Unit
 from hlsgen.machine.modes.times import LoadTime, StageTimes
@@ -55,7 +56,7 @@ class LayerNorm(LoadMode):
 
     code = Load.LAYER_NORM
     title = "normalised rows of the residual memory"
-    units = (LAYER_NORM,)
+    units = (LAYER_NORM, RUNS)
 
     def tile(self, m: Memories, command: Command, job: Job, row: np.ndarray) -> np.ndarray:
         if command.gather:
@@ -64,11 +65,12 @@ class LayerNorm(LoadMode):
         return normalise(command, m.operand_rows(m.residual, command, job, row))
 
     def time(self, p: MachineParameters, t: StageTimes, command: Command, job: Job) -> LoadTime:
-        parts, groups = p.norm_parts or 1, p.row_groups(command.tile_rows(job.tile, p.rows))
+        parts, groups = p.norm_parts or 1, row_groups(p, command, job)
         spacing = max(parts * command.k_words, t.row_spacing)
         # From a row's first read to its last one, and from its first operand word to its last one.
         way = (command.k_words - 1) * parts
-        return LoadTime(groups * spacing, t.norm + 2 * way + 1 - spacing)
+        reads = list_start(t, command, job) + groups * spacing
+        return LoadTime(reads, t.norm + 2 * way + 1 - spacing)
 
     def setting(self, command: Command, job: Job) -> tuple[int, ...]:
         del job

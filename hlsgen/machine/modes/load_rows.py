@@ -8,6 +8,7 @@ import numpy as np
 from hlsgen.machine.format.commands import Command, Load
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Job
+from hlsgen.machine.modes.load_runs import RUNS, list_start, row_groups
 from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import LoadMode, Unit
 from hlsgen.machine.modes.times import LoadTime, StageTimes
@@ -22,8 +23,8 @@ ROWS = Unit(
 
 def rows_time(p: MachineParameters, t: StageTimes, command: Command, job: Job, words: int) -> LoadTime:
     """The time of a tile of rows of so many words, a word of each row of a group a cycle."""
-    groups = p.row_groups(command.tile_rows(job.tile, p.rows))
-    return LoadTime(groups * words, t.rows - 1)
+    reads = list_start(t, command, job) + row_groups(p, command, job) * words
+    return LoadTime(reads, t.rows - 1)
 
 
 class Rows(LoadMode):
@@ -31,7 +32,7 @@ class Rows(LoadMode):
 
     code = Load.ROWS
     title = "int8 rows of the feature memory"
-    units = (ROWS,)
+    units = (ROWS, RUNS)
 
     def tile(self, m: Memories, command: Command, job: Job, row: np.ndarray) -> np.ndarray:
         return m.operand_rows(m.features, command, job, row)

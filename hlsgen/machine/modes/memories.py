@@ -10,6 +10,7 @@ from hlsgen.machine.format.commands import Command
 from hlsgen.machine.format.constants import ConstantItem, Item, unpack_constants
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.machine.format.runs import unpack_runs
 from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.queues import ExpertQueues
 from hlsgen.machine.modes.streams import Streams
@@ -55,6 +56,8 @@ class Memories:
         self.row_scale = np.zeros((2, p.rows, 2), np.int64)
         self.activation = np.zeros((2, 256), np.int64)
         self.exp = np.zeros((2, 1 << p.logit_bits), np.int64)
+        self.lists = _garbage(31, p.list_words, 2)
+        """Run lists, two runs a word."""
         self.pixels = np.zeros((p.image_words, c), np.int64)
         words = np.frombuffer(pixels, np.int8)
         words = words[: len(words) // c * c].reshape(-1, c)[: p.image_words]
@@ -68,7 +71,7 @@ class Memories:
     def load_constants(self) -> None:
         """A command's constants from their stream, after the tables before them."""
         while True:
-            kind, bank, count, payload = self.streams.item()
+            kind, bank, place, count, payload = self.streams.item()
             match kind:
                 case Item.CONSTANTS:
                     self.constants = unpack_constants(payload, count, self.p.columns)
@@ -79,13 +82,29 @@ class Memories:
                     self.exp[bank, :count] = np.frombuffer(payload[:count], np.uint8)
                 case Item.GATE_TABLE:
                     self.experts.table[: count // 2] = np.frombuffer(payload[:count], "<u2")
+                case Item.RUN_LIST:
+                    runs = np.frombuffer(payload[:count], "<u4").reshape(-1, 2)
+                    self.lists[place : place + len(runs)] = runs
                 case _:
                     raise UsageError(f"Image: unknown constant item {kind}")
 
     def operand_rows(self, memory: np.ndarray, command: Command, job: Job, row: np.ndarray) -> np.ndarray:
         """The job's part of rows of the residual or the feature memory, [rows, k_words, C]."""
         start = command.source + job.head * command.outer_source
+        if command.list_base:
+            return self._listed_rows(memory[start:], command, row)
         return memory[start + row[:, None] * command.source_stride + np.arange(command.k_words)]
+
+    def _listed_rows(self, memory: np.ndarray, command: Command, row: np.ndarray) -> np.ndarray:
+        """Rows of pieces that lie where the command's run list says; `memory` begins at the source."""
+        pieces = command.k_words // command.piece_words
+        runs = self.lists[command.list_base - 1 :].reshape(-1)
+        count = int(row[-1] + 1) * pieces
+        places, zeros = unpack_runs(runs[:count], count, command.source_stride, self.p.row_width)
+        found = np.where(zeros, 0, places).reshape(-1, pieces)[row]
+        words = memory[found[:, :, None] + np.arange(command.piece_words)]
+        words[zeros.reshape(-1, pieces)[row]] = 0
+        return words.reshape(len(row), command.k_words, -1)
 
     def write_operands(
         self, command: Command, place: int, row: np.ndarray, word: int, value: np.ndarray, *, keys: bool

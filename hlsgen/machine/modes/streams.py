@@ -38,10 +38,10 @@ class Streams:
             self._next_weights += command.weight_units * SECTION_ALIGN
             self._next_constants += command.constant_units * SECTION_ALIGN
 
-    def item(self) -> tuple[int, int, int, bytes]:
-        """The next item of the constant stream: its kind, its bank, its count, its payload in whole words."""
-        kind, bank, _, count, _ = HEADER.unpack_from(self._constant_words(1))
-        return kind, bank, count, self._constant_words(payload_words(kind, count, self._p.columns))
+    def item(self) -> tuple[int, int, int, int, bytes]:
+        """The next item of the constant stream: kind, bank, place, count, payload in whole words."""
+        kind, bank, place, count, _ = HEADER.unpack_from(self._constant_words(1))
+        return kind, bank, place, count, self._constant_words(payload_words(kind, count, self._p.columns))
 
     def _constant_words(self, count: int) -> bytes:
         size = count * word_bytes(self._p.columns)

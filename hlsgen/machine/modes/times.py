@@ -13,6 +13,7 @@ class StageTimes:
 
     rows: the last read of rows, exp or patches to the tile there. norm: a layer norm row's last read to its
     first word in the tile. pool, pool_norm: the last read to the tile's first word.
+    list_start: before the first row of a run list.
     row_spacing: least cycles between two rows of layer norm.
     patch_measure: before a pass over the image. patch_tile: behind a tile of patches. patch_row: before a
     patch.
@@ -29,6 +30,7 @@ class StageTimes:
     norm: int
     pool: int
     pool_norm: int
+    list_start: int
     row_spacing: int
     patch_measure: int
     patch_tile: int

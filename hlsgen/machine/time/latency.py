@@ -60,6 +60,8 @@ REQUEST = 1
 """A group of words is asked for: to the memories' addresses."""
 EXP = 1 + TABLE
 """A score to its exp: the difference, the table."""
+LIST_START = 5
+"""A job whose rows begin a run list: to its first read asked for, beyond that of rows that lie in order."""
 PATCHES = MEMORY + 2
 """A segment's address to the operand word: the memory, turned, put together."""
 POOL = 1

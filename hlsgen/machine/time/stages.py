@@ -21,6 +21,7 @@ def stage_times(p: MachineParameters, target: str = "generic") -> StageTimes:
         norm=read + latency.norm(p) + latency.TILE_WRITE,
         pool=read + latency.pool() + latency.TILE_WRITE,
         pool_norm=read + latency.pool() + latency.norm(p) + latency.TILE_WRITE,
+        list_start=latency.LIST_START,
         row_spacing=latency.NORM_ROW_CYCLES,
         select=latency.STEP + latency.array(p, style) + latency.SELECT,
         drain=latency.STEP + latency.array(p, style) + latency.SELECT + write,
