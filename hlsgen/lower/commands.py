@@ -20,6 +20,7 @@ from hlsgen.lower.constants import (
 from hlsgen.lower.image import patch_fields
 from hlsgen.lower.interleave import ADDEND_DISTANCE, ExpertTables
 from hlsgen.lower.layout import Layout
+from hlsgen.lower.lists import run_lists
 from hlsgen.lower.parts import Part, attention_parts
 from hlsgen.lower.refuse import must_be
 from hlsgen.lower.shape import Shape, drained, linear_shape, source_layout
@@ -55,10 +56,11 @@ class CommandBuilder:
         layouts: dict[str, Layout],
         regions: dict[str, Region],
         array: ArrayShape,
+        steps: list[Step],
         *,
         outline: bool = False,
     ) -> None:
-        """outline: weights are zeros, as many as there are."""
+        """steps: all that `add` will be given. outline: weights are zeros, as many as there are."""
         self._graph, self._parameters, self._array = graph, parameters, array
         self._outline = outline
         self._layouts, self._regions = layouts, regions
@@ -74,6 +76,7 @@ class CommandBuilder:
         self._weight_parts = 0
         self.addends: list[bytes] = []
         self.output_sweeps: dict[str, int] = {}
+        self.lists = run_lists(steps, layouts, parameters.row_width)
 
     def add(self, step: Step, following: list[Step]) -> None:
         """Append the commands of `step`; `following` are the steps after it."""
@@ -136,7 +139,7 @@ class CommandBuilder:
             "low": step.linear.op.low,  # type: ignore[attr-defined]
             "high": step.linear.op.high,  # type: ignore[attr-defined]
         }
-        fields |= self._rows_fields(step, rows)
+        fields |= self._rows_fields(step, rows) | self.lists.fields(step, shape.k_words)
         fields |= self._target_fields(step, result, rows)
         fields |= self._drain_fields(step, index, sweeps)
         if step.route is not None:
@@ -145,6 +148,7 @@ class CommandBuilder:
             self._exp_table(following[0], index + len(self._parts(following[0])))
         fields |= self._factors(step, result)
         fields |= shape.walk.fields if shape.walk else {}
+        self.lists.bring(step, self.constants)
         self._weights(step, source, result, shape)
         copies = shape.parts > 1 and step.parts == 1
         self.views += linear_views(step, index, None if copies else source, result, self._graph)
@@ -233,7 +237,7 @@ class CommandBuilder:
             # The queues are there, so the rows are: the machine waits for them before it begins the command.
             return {"depends": Depends.NONE, "depends_on": self._experts.router(step)}
         whole = step.expert > 0 or self._graph.type_of(name).shape[0] == rows
-        aligned = step.rows.first == 0 and step.rows.pool is None and whole
+        aligned = step.rows.gather is None and step.rows.first == 0 and step.rows.pool is None and whole
         maker = self._commands[before]
         aligned = aligned and maker.drain is not Drain.COMBINE and not maker.outer_target
         if maker.load is Load.ATTENTION:  # of its rows the command may have made the last part alone

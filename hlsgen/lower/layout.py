@@ -37,6 +37,13 @@ class Layout:
         """Each head in whole words."""
         return cls(size, columns, heads, ceil_div(size // heads, columns))
 
+    def joined(self, rows: int) -> Layout:
+        """So many rows side by side, each in its own words."""
+        if rows == 1:
+            return self
+        heads = max(1, self.heads) * rows
+        return Layout(self.size * rows, self.columns, heads, self.head_words or self.words)
+
     @property
     def words(self) -> int:
         return self.heads * self.head_words if self.heads else ceil_div(self.elements, self.columns)

@@ -19,6 +19,7 @@ from hlsgen.lower.interleave import interleave
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.legalise.expand import needs_width
 from hlsgen.lower.limits import check_holds, check_limits
+from hlsgen.lower.lists import run_lists
 from hlsgen.lower.moves import moves
 from hlsgen.lower.parts import needs_bases
 from hlsgen.lower.passes import run
@@ -136,7 +137,7 @@ def lower(
         check_holds(machine, graph, parameters)
         parameters = machine
     places = {region.tensor: region for region in sized.regions}
-    builder = CommandBuilder(graph, parameters, sized.layouts, places, array, outline=outline)
+    builder = CommandBuilder(graph, parameters, sized.layouts, places, array, sized.steps, outline=outline)
     for index, step in enumerate(sized.steps):
         builder.add(step, sized.steps[index + 1 :])
     commands = builder.finish()
@@ -347,6 +348,7 @@ def size_machine(
         image_words=input_layout(graph, array).words if uses_image(graph) else 1,
         accumulator_bits=accumulator,
         tasks=graph.tasks,
+        list_words=run_lists(steps, layouts, array.row_width).words,
         operand_bases=int(needs_bases(steps, array, layouts)),
         **step_needs(steps, graph, array, layouts, walks=any(shape.walk for shape in shapes)),
     )

@@ -54,6 +54,7 @@ def _kind(step: Step, graph: Graph, own: set[str]) -> str:
         return "" if {node.name for node in step.nodes} & own else "repeat"
     norm = step.rows.norm.op if step.rows.norm else None
     load = "cast" if isinstance(norm, IntegerCast) else "norm" if norm else "mean" if step.rows.pool else ""
+    load = "gather" if step.rows.gather and not load else load
     zeros = isinstance(graph.node(step.nodes[0].name).op, IntegerConstant)
     drain = "table" if step.table else "addition" if not zeros and (step.addend or step.constant) else ""
     return "+".join(filter(None, (load, drain))) or "copy"

@@ -16,6 +16,7 @@ from hlsgen.errors import TypeMismatch
 from hlsgen.ir import Graph, Node, Op
 from hlsgen.ops import (
     Choose,
+    Gather,
     IntegerAdd,
     IntegerAddConstant,
     IntegerCombine,
@@ -68,9 +69,10 @@ SCORES = (IntegerScores, IntegerMixedScores)
 ROLES: dict[type[Op], Row] = {
     Patches: Row(Role.ACCESS),
     Select: Row(Role.ACCESS, over=(Select,)),
+    Gather: Row(Role.ACCESS),
     IntegerMean: Row(Role.LOAD, over=(Select,)),
-    IntegerNorm: Row(Role.LOAD, over=(IntegerMean, Select)),
-    IntegerLinear: Row(Role.PRODUCT, over=(Patches, *LOADS, Select), under=DRAINS),
+    IntegerNorm: Row(Role.LOAD, over=(IntegerMean, Select, Gather)),
+    IntegerLinear: Row(Role.PRODUCT, over=(Patches, *LOADS, Select, Gather), under=DRAINS),
     IntegerGroupedLinear: Row(Role.PRODUCT, over=(IntegerNorm, Select), under=DRAINS),
     IntegerMatmul: Row(Role.PRODUCT, under=DRAINS),
     IntegerConstant: Row(Role.PRODUCT, under=(IntegerAdd,)),
@@ -134,6 +136,8 @@ def along(op: Op, load: Op) -> bool:
     match op:
         case IntegerGroupedLinear(groups=groups) if isinstance(load, IntegerNorm):
             return split(load) == groups
+        case IntegerNorm(heads=heads) if isinstance(load, Gather):
+            return heads == 1
         case IntegerNorm(heads=heads) if isinstance(load, IntegerMean):
             return heads == 1 and (load.low, load.high) == (-(1 << 15), (1 << 15) - 1)
         case IntegerLinear() if isinstance(load, IntegerMean):

@@ -126,6 +126,8 @@ def diagonal_parts(step: LinearStep, array: ArrayShape, source: Layout, result: 
             fits = weight.shape[0] == weight.shape[1] and source.words == result.words
             if not (gains and fits) or moves or step.route or result.words * array.columns % part:
                 return 0
+            if step.rows.gather and step.rows.places.shape[1] > 1:
+                return 0
             same = np.array_equal(source.positions(), result.positions())
             return result.words * array.columns // part if same and is_diagonal(weight) else 0
         case _:
@@ -145,6 +147,10 @@ def source_layout(step: LinearStep, graph: Graph, layouts: Mapping[str, Layout],
         raise must_be(step.linear, f"a reader of one tensor that lies in {parts} parts")
     if step.groups > 1 and step.rows.operand:
         return Layout.split(graph.type_of(step.linear.inputs[0]).shape[-1], columns, step.groups)
+    if step.rows.gather and step.rows.norm:
+        check_joined(step, layouts[step.rows.region])
+    elif step.rows.gather and placed:
+        return placed.joined(step.rows.places.shape[1])
     if step.rows.operand or step.rows.pool:
         return Layout(graph.type_of(step.linear.inputs[0]).shape[-1], columns)
     if step.rows.region not in layouts:
@@ -155,6 +161,18 @@ def source_layout(step: LinearStep, graph: Graph, layouts: Mapping[str, Layout],
         )
         raise UnsupportedModel(problem)
     return layouts[step.rows.region]
+
+
+def check_joined(step: LinearStep, layout: Layout) -> None:
+    """A norm reads rows side by side as one: each must fill its words."""
+    if step.rows.places.shape[1] > 1 and (layout.heads or layout.size % layout.columns):
+        problem = Problem(
+            f"{step.linear.name}: rows of {layout.size} elements, which are joined and normalised, must fill "
+            f"whole words of {layout.columns}",
+            where=str(step.linear.source),
+            fix="compile with fewer columns",
+        )
+        raise UnsupportedModel(problem)
 
 
 def _factor_row(factors: Factors, source: Layout, columns: int, depth: int) -> tuple[int, int]:

@@ -11,6 +11,7 @@ import numpy as np
 from hlsgen.errors import TypeMismatch
 from hlsgen.ir import Node
 from hlsgen.machine.format.commands import Drain, Load, Target
+from hlsgen.ops import Gather
 
 
 class Home(NamedTuple):
@@ -35,6 +36,8 @@ class Rows:
     norm: Node | None = None
     pool: Node | None = None
     patches: Node | None = None
+    gather: Node | None = None
+    """The order of the rows: of `tensor`, perhaps several side by side."""
     place: str = ""
     """The name of the tensor's region, where it is not the tensor's."""
 
@@ -44,9 +47,18 @@ class Rows:
         return self.place or self.tensor
 
     @property
+    def places(self) -> np.ndarray:
+        """The rows of `tensor` [T, P] that LOAD puts side by side, -1 for zeros; with a `gather` only."""
+        match self.gather.op if self.gather else None:
+            case Gather(places=places):
+                return places
+            case _:
+                raise TypeMismatch(f"step: rows of %{self.tensor} are in no other order")
+
+    @property
     def operand(self) -> str | None:
         """The graph tensor that the tile holds, when it is none of the memory's."""
-        node = self.norm or self.patches
+        node = self.norm or self.patches or self.gather
         return node.name if node else None
 
 

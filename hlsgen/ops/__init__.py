@@ -9,6 +9,7 @@ from hlsgen.ops.combine import Combine, IntegerCombine
 from hlsgen.ops.constant import Constant, IntegerConstant
 from hlsgen.ops.context import Context, IntegerContext
 from hlsgen.ops.experts import ExpertLinear, IntegerExpertLinear
+from hlsgen.ops.gather import Gather
 from hlsgen.ops.grouped_linear import GroupedLinear, IntegerGroupedLinear
 from hlsgen.ops.layer_norm import IntegerLayerNorm, LayerNorm
 from hlsgen.ops.linear import IntegerLinear, Linear
@@ -33,6 +34,7 @@ __all__ = [
     "Constant",
     "Context",
     "ExpertLinear",
+    "Gather",
     "GroupedLinear",
     "IntegerAdd",
     "IntegerAddConstant",

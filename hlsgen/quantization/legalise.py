@@ -32,6 +32,7 @@ from hlsgen.ops import (
     Constant,
     Context,
     ExpertLinear,
+    Gather,
     GroupedLinear,
     Linear,
     Matmul,
@@ -148,7 +149,7 @@ class _Legaliser:
                 forms = forms[::-1] if linear == [True, False] else forms
             case Combine():
                 forms = [Form.ADDEND, Form.PLAIN, Form.PLAIN]
-            case Select():
+            case Select() | Gather():
                 forms = [own.form]
             case _:
                 forms = [_side(node.op, index) for index in range(len(node.inputs))]
@@ -175,9 +176,8 @@ class _Legaliser:
                 return STORED if stored else want if want.form is Form.LEFT else ROWS
             case Mean():
                 return want if want == NORMED else ROWS
-            case Select():
-                stored = want in (STORED, NORMED) or not self._has_rows(node)
-                return STORED if stored else ROWS
+            case Select() | Gather():
+                return self._moved_basis(node, want)
             case Norm() | Activation() | Context() | Cast() | Transpose():
                 return ROWS
             case Add() | AddConstant():
@@ -186,6 +186,13 @@ class _Legaliser:
                 return STORED
             case _:
                 return Demand(Form.PLAIN)
+
+    def _moved_basis(self, node: Node, want: Demand) -> Demand:
+        """Rows in another order are read by norms alone where they are stored: DRAIN adds rows in order."""
+        if isinstance(node.op, Gather):
+            return STORED if want == NORMED else ROWS
+        stored = want in (STORED, NORMED) or not self._has_rows(node)
+        return STORED if stored else ROWS
 
     def _split_basis(self, node: Node, want: Demand) -> Demand:
         """What is made head by head gives what a linear layer does, but no sums.
@@ -225,7 +232,7 @@ class _Legaliser:
         """Whether a selection's source lies in the feature memory: its rows are read as they are."""
         while isinstance(node.op, Select):
             node = self.nodes[node.inputs[0]]
-        rows = (Linear, GroupedLinear, Activation, Context, Matmul, Transpose, Constant)
+        rows = (Linear, GroupedLinear, Activation, Context, Matmul, Transpose, Constant, Gather)
         return isinstance(node.op, rows) or split(node.op) > 1
 
     def _is_norm(self, name: str, heads: int) -> bool:
@@ -266,7 +273,7 @@ class _Legaliser:
 
     def _stored(self, node: Node) -> tuple[Demand, ...]:
         """What a tensor in the residual memory serves; experts add to no selection."""
-        return (NORMED,) if isinstance(node.op, Select) else (NORMED, ADDEND)
+        return (NORMED,) if isinstance(node.op, Select | Gather) else (NORMED, ADDEND)
 
 
 def _plain(node: Node) -> Node:

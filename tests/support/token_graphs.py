@@ -16,6 +16,7 @@ from hlsgen.ops import (
     Add,
     Constant,
     Context,
+    Gather,
     GroupedLinear,
     LayerNorm,
     Linear,
@@ -179,6 +180,21 @@ def ranges(t: Tokens) -> str:
     return t.linear(x, t.width)
 
 
+def orders(t: Tokens) -> str:
+    """Tokens in other orders, read by layers, norms and sums; some side by side, and rows of zeros."""
+    mixed = t.random.permutation(t.tokens)[:, None]
+    norm = LayerNorm(gamma=1 + 0.1 * t.random.normal(size=t.width), beta=np.zeros(t.width), eps=1e-5)
+    x = t.add(Add(), t.x, t.linear(t.add(norm, t.add(Gather(places=mixed), t.x)), t.width))
+    inner = t.linear(t.add(Gather(places=np.argsort(mixed, 0)), t.relu(t.linear(x, t.width))), t.width)
+    x = t.add(Add(), x, inner)
+    x = t.add(Add(), x, t.linear(t.add(Gather(places=np.roll(mixed, 3)), x), t.width))
+    pairs = np.pad(np.arange(t.tokens), (0, t.tokens % 2), constant_values=-1).reshape(-1, 2)
+    wide = LayerNorm(gamma=np.ones(2 * t.width), beta=0.1 * t.random.normal(size=2 * t.width), eps=1e-5)
+    merged = t.linear(t.add(wide, t.add(Gather(places=pairs), x)), t.width)
+    tripled = t.add(Gather(places=t.random.integers(-1, len(pairs), (t.tokens, 3))), merged)
+    return t.add(Add(), x, t.linear(tripled, t.width))
+
+
 def masked_tasks(t: Tokens) -> Graph:
     """Attention with a bias for both tasks, then more of it for one of them."""
     t.x = masked(t)
@@ -201,7 +217,7 @@ MODELS: dict[str, Callable[[Tokens], str]] = {
     made.__name__: made
     for made in (
         linear_attention, relu_attention, mixer, fixed, norms_by_head, wide_values, grouped_queries,
-        maps_of_values, talking_heads, masked, ranges,
+        maps_of_values, talking_heads, masked, ranges, orders,
     )
 }  # fmt: skip
 KINDS = tuple(MODELS)

@@ -9,7 +9,7 @@ from hlsgen.ir import Node
 from hlsgen.lower.roles import along
 from hlsgen.lower.step import Rows
 from hlsgen.machine.format.commands import Load
-from hlsgen.ops import IntegerMean, Patches, Select
+from hlsgen.ops import Gather, IntegerMean, Patches, Select
 from hlsgen.ops.norm import IntegerNorm
 
 
@@ -26,13 +26,15 @@ def way_in(node: Node, nodes: Mapping[str, Node]) -> tuple[Node, ...]:
 def rows_of(node: Node, nodes: Mapping[str, Node]) -> Rows:
     """How the machine makes the operand rows of a product."""
     steps, first = way_in(node, nodes), 0
-    patches = pool = norm = None
+    patches = pool = norm = gather = None
     for each in steps:
         match each.op:
             case Patches():
                 patches = each
             case Select(start=start):
                 first += start
+            case Gather():
+                gather = each
             case IntegerMean():
                 pool = each
             case IntegerNorm():
@@ -40,7 +42,9 @@ def rows_of(node: Node, nodes: Mapping[str, Node]) -> Rows:
     tensor = steps[0].inputs[0] if steps else node.inputs[0]
     load = Load.POOL_NORM if norm and pool else Load.LAYER_NORM if norm else Load.POOL if pool else Load.ROWS
     load = Load.PATCHES if patches else load
-    return Rows(load=load, tensor=tensor, first=first, norm=norm, pool=pool, patches=patches)
+    return Rows(
+        load=load, tensor=tensor, first=first, norm=norm, pool=pool, patches=patches, gather=gather
+    )  # fmt: skip
 
 
 def selected(name: str, nodes: Mapping[str, Node]) -> tuple[str, int, tuple[Node, ...]]:

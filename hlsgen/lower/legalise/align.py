@@ -13,9 +13,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from hlsgen.ir import Graph, GraphBuilder, Node, live
+from hlsgen.ir import Graph, GraphBuilder, Node, Op, live
 from hlsgen.lower.refuse import must_be
 from hlsgen.ops import (
+    Gather,
     IntegerAdd,
     IntegerAddConstant,
     IntegerConstant,
@@ -110,8 +111,8 @@ class _Aligner:
         match op:
             case Select():
                 return self._select(node, more)
-            case Patches(prefix=prefix):
-                op = replace(op, prefix=prefix + more)
+            case Patches() | Gather():
+                op = _behind_zeros(op, more)
             case IntegerConstant(value=value):
                 op = replace(op, value=_front(value, more, np.clip(0, op.low, op.high)))
             case IntegerAddConstant(value=value):
@@ -142,6 +143,15 @@ class _Aligner:
         eye = np.eye(node.type.shape[0], dtype=np.int64)
         op = IntegerConstant(value=_front(eye, more), low=0, high=1, scale=1.0)
         return self.builder.add(self._name(node, more, "_rows"), op, [self.graph.input], node.source)
+
+
+def _behind_zeros(op: Patches | Gather, more: int) -> Op:
+    """The op with rows of zeros in front."""
+    match op:
+        case Patches(prefix=prefix):
+            return replace(op, prefix=prefix + more)
+        case Gather(places=places):
+            return replace(op, places=_front(places, more, -1))
 
 
 def _front(value: np.ndarray, more: int, fill: int = 0) -> np.ndarray:

@@ -16,6 +16,7 @@ from hlsgen.ir import Graph, GraphBuilder, Node, Op
 from hlsgen.lower.legalise.align import needs_rows
 from hlsgen.lower.roles import LOADS, takes
 from hlsgen.ops import (
+    Gather,
     IntegerAdd,
     IntegerAddConstant,
     IntegerConstant,
@@ -29,6 +30,7 @@ from hlsgen.ops import (
 )
 from hlsgen.ops.constant import digits
 from hlsgen.ops.exact import dense, identity, is_narrow, unit_norm
+from hlsgen.ops.gather import after
 from hlsgen.ops.matmul import mover
 from hlsgen.ops.norm import IntegerNorm
 
@@ -80,8 +82,9 @@ class _Expander:
                 return is_narrow(node.type) and (low, high) != (-128, 127)
             case IntegerGroupedLinear(groups=groups):
                 return groups == 1 or not is_narrow(node.type)
-            case Select():
-                return isinstance(self._source(node), (*LOADS, Patches))
+            case Select() | Gather():
+                moves = (Gather, Select) if isinstance(node.op, Gather) else (Gather,)
+                return isinstance(self._source(node), (*LOADS, Patches, *moves))
             case IntegerExpertLinear():
                 return not self._inner(node) and not isinstance(self._source(node), IntegerNorm)
             case op:
@@ -125,8 +128,15 @@ class _Expander:
                 self._add(node.name, op, [rows, *node.inputs[1:]], node)
             case IntegerGroupedLinear() as op:
                 self._add(node.name, dense(op), node.inputs, node)
-            case Select() as op:
-                self._selection(node, op)
+            case Select(start=start, stop=stop) as op:
+                before = self.nodes[node.inputs[0]]
+                if isinstance(before.op, Gather):
+                    order = replace(before.op, places=before.op.places[start:stop])
+                    self._add(node.name, order, before.inputs, node)
+                else:
+                    self._selection(node, op)
+            case Gather() as op:
+                self._gather(node, op)
 
     def _add(self, name: str, op: Op, inputs: Sequence[str], node: Node) -> str:
         name = self.builder.add(name, op, inputs, node.source)
@@ -145,6 +155,30 @@ class _Expander:
             case _:
                 copy = self._add(self._unused(f"{load.name}_copy"), identity(load.type), [load.name], node)
                 self._add(node.name, op, [copy], node)
+
+    def _gather(self, node: Node, op: Gather) -> None:
+        """Rows in another order of what is in another order itself, of a norm before it, else of a copy."""
+        places, source = op.places, self.nodes[node.inputs[0]]
+        while isinstance(source.op, Gather | Select):
+            match source.op:
+                case Gather(places=first):
+                    places = after(first, places)
+                case Select(start=start):
+                    places = np.where(places < 0, -1, places + start)
+            name = source.inputs[0]
+            if name not in self.nodes:
+                break
+            source = self.nodes[name]
+        else:
+            name = source.name
+        whole = places.shape[1] == 1
+        if whole and isinstance(source.op, IntegerNorm) and source.op.heads == 1:
+            rows = self._add(self._unused(f"{node.name}_rows"), Gather(places=places), source.inputs, node)
+            self._add(node.name, source.op, [rows], node)
+            return
+        if isinstance(source.op, (*LOADS, Patches)):
+            name = self._add(self._unused(f"{source.name}_copy"), identity(source.type), [name], node)
+        self._add(node.name, Gather(places=places), [name], node)
 
     def _constant(self, node: Node, op: IntegerAddConstant) -> None:
         """The constant as a product of rows that are there for every task, and an addition."""

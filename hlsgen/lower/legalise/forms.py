@@ -23,6 +23,7 @@ from hlsgen.lower.step import Home
 from hlsgen.machine.format.commands import Target
 from hlsgen.ops import (
     Choose,
+    Gather,
     IntegerAdd,
     IntegerAddConstant,
     IntegerCombine,
@@ -130,8 +131,16 @@ class _Former:
                 return [STORED if stored else ROWS for stored in sorted(kinds)]
             case Select():
                 return [STORED]
+            case Gather():
+                return self._gathered_own(node, wants)
             case _:
                 return [PLAIN]
+
+    def _gathered_own(self, node: Node, wants: list[Want]) -> list[Want]:
+        """Of rows in another order: a norm reads them in the residual memory, a product elsewhere."""
+        normed = any(want.form is Form.NORMED for want in wants)
+        rows = is_narrow(node.type) and any(want.form is not Form.NORMED for want in wants)
+        return [*([ROWS] if rows else []), *([STORED] if normed or not rows else [])]
 
     def _stored_own(self, node: Node, wants: list[Want]) -> list[Want]:
         """Of what commands make: the forms asked for that it has, or one that copies are made of."""
@@ -196,6 +205,10 @@ class _Former:
     def _served(self, node: Node, want: Want) -> Want | None:
         """The node's own form that a reader takes for the one it wants."""
         for own in self.own[node.name]:
+            if isinstance(node.op, Gather) and own == STORED:
+                if want.form is Form.NORMED:
+                    return own
+                continue
             whole = want.form is Form.WHOLE and not isinstance(node.op, Select)
             served = (
                 own == want
@@ -223,7 +236,7 @@ class _Former:
     def _copied_wide(self, node: Node, want: Want) -> str:
         """int16 rows once more: zeros, to which they are added."""
         source = self.made.get((node.name, STORED))
-        if source is None or want.stored not in (STORED, OUTPUT):
+        if source is None or isinstance(node.op, Gather) or want.stored not in (STORED, OUTPUT):
             return self._refuse(node, want, "it has 16 bits")
         kind = self.builder.type_of(source)
         op = IntegerConstant(value=np.zeros(kind.shape, np.int64), low=0, high=0, scale=kind.scale or 1.0)

@@ -13,6 +13,7 @@ from hlsgen.lower.step import Home
 from hlsgen.machine.format.commands import Target
 from hlsgen.ops import (
     Choose,
+    Gather,
     IntegerAdd,
     IntegerAddConstant,
     IntegerCombine,
@@ -99,7 +100,7 @@ class Reads:
                 return PLAIN if index else Want(Form.WHOLE)
             case IntegerRoute():
                 return Want(Form.ROUTER, reader=reader)
-            case Choose() | Select():
+            case Choose() | Select() | Gather():
                 return own
             case _:
                 return self._plain_read(node, source, reader)

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from hlsgen.ir import Op
-from hlsgen.ops import Choose, Patches, Select, Transpose
+from hlsgen.ops import Choose, Gather, Patches, Select, Transpose
 from hlsgen.ops.kinds import FloatOp
 from hlsgen.quantization.rules.rule import Rule, Site, rule
 
 
-@rule(Choose, Patches, Select, Transpose)
+@rule(Choose, Gather, Patches, Select, Transpose)
 class MovesRule(Rule[FloatOp]):
     """The input's scale, and the same op."""
 
