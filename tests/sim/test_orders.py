@@ -34,15 +34,15 @@ CASES = [
 def _lowered(size: tuple[int, int, int], shape: tuple[int, ...]) -> Lowered:
     rows, columns, depth, width = shape
     array = ArrayShape(rows=rows, columns=columns, depth=depth, row_width=width, ring_bytes=512)
-    lowered = lower(integers("orders", *size)[0], array)
-    assert sum(command.list_base > 0 for command in lowered.program.commands) == 5
+    lowered = lower(integers("merging", *size)[0], array)
+    assert sum(command.list_base > 0 for command in lowered.program.commands) == 6
     return lowered
 
 
 @pytest.mark.parametrize(("size", "shape"), CASES)
 def test_rtl(size: tuple[int, int, int], shape: tuple[int, ...], tmp_path: Path) -> None:
     """The cycle model holds to the cycle, from the first reader of a list on."""
-    graph, image = integers("orders", *size)
+    graph, image = integers("merging", *size)
     lowered, golden = _lowered(size, shape), evaluate(graph, image)
     program = lowered.program
     pixels = program.input.pack(image, shape[1])
@@ -64,7 +64,7 @@ def test_rtl(size: tuple[int, int, int], shape: tuple[int, ...], tmp_path: Path)
     ("size", "shape"), [case.values if hasattr(case, "values") else case for case in CASES]
 )
 def test_cpp(size: tuple[int, int, int], shape: tuple[int, ...], tmp_path: Path) -> None:
-    graph, image = integers("orders", *size)
+    graph, image = integers("merging", *size)
     lowered = _lowered(size, shape)
     program, packed = lowered.program, lowered.image.pack()
     text = hls(program, lowered.image)

@@ -189,10 +189,17 @@ def orders(t: Tokens) -> str:
     x = t.add(Add(), x, inner)
     x = t.add(Add(), x, t.linear(t.add(Gather(places=np.roll(mixed, 3)), x), t.width))
     pairs = np.pad(np.arange(t.tokens), (0, t.tokens % 2), constant_values=-1).reshape(-1, 2)
-    wide = LayerNorm(gamma=np.ones(2 * t.width), beta=0.1 * t.random.normal(size=2 * t.width), eps=1e-5)
-    merged = t.linear(t.add(wide, t.add(Gather(places=pairs), x)), t.width)
+    merged = t.linear(t.add(Gather(places=pairs), x), t.width)
     tripled = t.add(Gather(places=t.random.integers(-1, len(pairs), (t.tokens, 3))), merged)
     return t.add(Add(), x, t.linear(tripled, t.width))
+
+
+def merging(t: Tokens) -> str:
+    """Orders, and pairs of tokens that are normalised together: they must fill words."""
+    x = orders(t)
+    pairs = np.pad(np.arange(t.tokens), (0, t.tokens % 2), constant_values=-1).reshape(-1, 2)
+    wide = LayerNorm(gamma=np.ones(2 * t.width), beta=0.1 * t.random.normal(size=2 * t.width), eps=1e-5)
+    return t.linear(t.add(wide, t.add(Gather(places=pairs), x)), t.width)
 
 
 def masked_tasks(t: Tokens) -> Graph:
@@ -221,6 +228,7 @@ MODELS: dict[str, Callable[[Tokens], str]] = {
     )
 }  # fmt: skip
 KINDS = tuple(MODELS)
+MODELS["merging"] = merging
 
 
 @cache

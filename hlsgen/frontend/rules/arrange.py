@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows out of elements in any order: which rows and columns of a term they are, perhaps of its transpose.
 
-Rows in another order than the term's, left out or repeated, are a product with a matrix of zeros and ones.
+Rows in another order than the term's, left out, repeated, or side by side are a `Gather` of it. Where rows
+have factors of their own, they are a product with a matrix of them.
 
 Ids that lie across a term (channels as tokens, heads apart) are those of one or two `Transpose` ops of it.
 Each way is tried on the ids themselves, so that an order which no transpose makes is never taken for one.
@@ -13,7 +14,9 @@ import numpy as np
 import torch
 
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Value
-from hlsgen.ops import Constant, Linear, Matmul, Transpose
+from hlsgen.ops import Constant, Gather, Linear, Matmul, Transpose
+from hlsgen.ops.gather import after
+from hlsgen.ops.kinds import FloatOp
 from hlsgen.ops.transpose import moved
 
 LAYOUT = "the elements do not lie in token order here"
@@ -85,7 +88,7 @@ def transposed(terms: Terms, term: Term, heads: int) -> Term:
 
 
 def reordered(terms: Terms, value: Value) -> Value:
-    """The value [T, N], of a product that puts the term's rows into its order; else as it is."""
+    """The value [T, N], of the term's rows in its order; else as it is."""
     if not value.ids.numel() or int(value.ids.min()) < 0 or len(value.term.shape) != 2:
         return value
     if lies(value.ids, value.term.shape[-1]) or whole_rows(value) is None:
@@ -95,9 +98,55 @@ def reordered(terms: Terms, value: Value) -> Value:
     if found is None:
         return value
     tokens, columns = found
-    put = terms.product(placing(tokens, value.term.shape[0]), value.term)
+    if _weighs_rows(value):
+        put = terms.product(placing(tokens, value.term.shape[0]), value.term)
+    else:
+        put = ordered(terms, value.term, tokens[:, None].numpy())
     ids = torch.arange(len(tokens))[:, None] * width + columns
     return Value(put, ids, value.scale, value.offset)
+
+
+def ordered(terms: Terms, term: Term, places: np.ndarray) -> Term:
+    """Tokens at `places` [T, P] side by side, zeros for -1; taken before layers that work token by token.
+
+    Not where that makes more tokens of them, or where a layer would make something of zeros.
+    """
+    op = term.op
+    whole = places.shape[1] == 1 and places.min() >= 0 and len(places) <= term.shape[0]
+
+    def build() -> Term:
+        if whole and isinstance(op, FloatOp) and op.by_token and not term.is_embedding:
+            return terms.make(op, (ordered(terms, term.inputs[0], places),), term.name, term.source)
+        if isinstance(op, Gather):
+            return ordered(terms, term.inputs[0], after(op.places, places))
+        return terms.make(Gather(places=places), (term,), f"{term.name}_ordered", term.source)
+
+    return terms.cached(("ordered", term, places.shape, places.tobytes()), build)
+
+
+def _weighs_rows(value: Value) -> bool:
+    """Whether rows have factors of their own: those are part of a product's matrix."""
+    if not isinstance(value.scale, torch.Tensor):
+        return False
+    used = value.scale[(value.ids >= 0).all(1)]
+    return not bool((used == used[:1]).all())
+
+
+def merged(terms: Terms, value: Value) -> Value:
+    """The value [T, P*N], of P tokens side by side in each row; else as it is."""
+    term, ids = value.term, value.ids
+    width = term.shape[-1]
+    if len(term.shape) != 2 or not ids.numel() or ids.shape[1] <= width or ids.shape[1] % width:
+        return value
+    pieces = ids.reshape(len(ids), -1, width)
+    places = torch.where(pieces[..., 0] < 0, -1, pieces[..., 0] // width)
+    whole = places[..., None] * width + torch.arange(width)
+    if not torch.equal(pieces, torch.where(places[..., None] < 0, -1, whole)) or not bool(
+        (places >= 0).any()
+    ):
+        return value
+    put = ordered(terms, term, places.numpy())
+    return Value(put, torch.arange(ids.numel()).reshape(ids.shape), value.scale, value.offset)
 
 
 def weighed(terms: Terms, value: Value) -> Value:

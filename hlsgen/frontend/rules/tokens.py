@@ -14,9 +14,10 @@ from hlsgen.frontend.read.places import identifier
 from hlsgen.frontend.rules.arrange import (
     LAYOUT,
     matrix,
+    merged,
     of_input,
+    ordered,
     owners,
-    placing,
     reordered,
     split,
     transposed,
@@ -40,7 +41,7 @@ def settle(terms: Terms, value: Value, name: str = "") -> Term:
         return replace(value.term, type=TensorType(value.shape))
     if value.term.is_embedding:
         return embedding(terms, value)
-    value = weighed(terms, reordered(terms, turned(terms, value)))
+    value = weighed(terms, reordered(terms, turned(terms, merged(terms, value))))
     rows, columns = split(value)
     term = value.term
     if columns is not None:
@@ -85,7 +86,7 @@ def operand(terms: Terms, value: Value, name: str = "") -> Operand:
         value = source(terms, matrix(value))
         if value.term.is_embedding:
             raise
-        value = weighed(terms, reordered(terms, turned(terms, value)))
+        value = weighed(terms, reordered(terms, turned(terms, merged(terms, value))))
         rows, columns = split(value)
         term = terms.rows(value.term, rows.start, rows.stop)
         return Operand(term, columns, by_column(value), value.offset)
@@ -201,8 +202,8 @@ def _first(value: Value, used: torch.Tensor) -> torch.Tensor:
 def embedding(terms: Terms, value: Value) -> Term:
     """patches -> linear -> add_constant for tokens [T, N] of which each is a patch or a constant.
 
-    Constant tokens in front of all patches in raster order are blank patches. Any other order of patches is a
-    product with zeros and ones.
+    Constant tokens in front of all patches in raster order are blank patches. Any other order of patches is
+    that of a copy of them.
     """
     linear, ids = value.term, value.ids
     rows, width = ids.shape
@@ -248,7 +249,7 @@ def _patches_of(linear: Term, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Te
 def _placed(terms: Terms, patches: Term, places: torch.Tensor) -> Term:
     """The patches at `places`, in whose rows of -1 there are zeros.
 
-    Constant tokens in front of all patches cost nothing; another order is a product with zeros and ones.
+    Constant tokens in front of all patches cost nothing; another order is that of a copy.
     """
     count = patches.shape[0]
     prefix = len(places) - count
@@ -257,7 +258,7 @@ def _placed(terms: Terms, patches: Term, places: torch.Tensor) -> Term:
     width = patches.shape[-1]
     same = Linear(weight=np.eye(width, dtype=np.float32), bias=np.zeros(width, np.float32))
     pixels = terms.cached(("pixels", patches), lambda: terms.make(same, (patches,), "pixels", patches.source))
-    return terms.product(placing(places, count), pixels)
+    return ordered(terms, pixels, places[:, None].numpy())
 
 
 def _with_prefix(terms: Terms, patches: Term, prefix: int) -> Term:
