@@ -14,7 +14,7 @@ from benchmarks.systems.published import MODELS, prepared
 from benchmarks.systems.rtl import SIMULATORS
 from benchmarks.systems.rtl import cycles as rtl_cycles
 from hlsgen.lower import lower
-from hlsgen.lower.lower import useful_macs
+from hlsgen.lower.macs import useful_macs
 from hlsgen.machine.time.cycles import predict
 
 PAGE = Path("docs/systems.md")

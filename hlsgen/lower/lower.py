@@ -4,14 +4,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from hlsgen.errors import UsageError
-from hlsgen.ir import Graph, Node
+from hlsgen.ir import Graph
 from hlsgen.lower.allocate import Request, allocate, memory_words
 from hlsgen.lower.commands import CommandBuilder
 from hlsgen.lower.image import input_layout, uses_image
@@ -20,10 +17,11 @@ from hlsgen.lower.layout import Layout
 from hlsgen.lower.legalise.expand import needs_width
 from hlsgen.lower.limits import check_holds, check_limits
 from hlsgen.lower.lists import run_lists
+from hlsgen.lower.macs import useful_macs
 from hlsgen.lower.moves import moves
 from hlsgen.lower.parts import needs_bases
 from hlsgen.lower.passes import run
-from hlsgen.lower.shape import Shape, is_diagonal, linear_shape, mixed_shape, source_layout
+from hlsgen.lower.shape import Shape, linear_shape, mixed_shape, source_layout
 from hlsgen.lower.size import (
     ArrayShape,
     accumulator_bits,
@@ -36,20 +34,6 @@ from hlsgen.machine.format.commands import Target
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.format.program import OutputLayout, Program, Region
-from hlsgen.ops import (
-    IntegerContext,
-    IntegerExpertLinear,
-    IntegerGroupedLinear,
-    IntegerLinear,
-    IntegerMatmul,
-    IntegerMixedScores,
-    IntegerScores,
-    Patches,
-)
-from hlsgen.ops.matmul import product_shape
-
-SPARSE = 4
-"""A weight that has but one in so many elements is a mixture or a move: its zeros are no products."""
 
 
 @dataclass(frozen=True)
@@ -352,45 +336,3 @@ def size_machine(
         operand_bases=int(needs_bases(steps, array, layouts)),
         **step_needs(steps, graph, array, layouts, walks=any(shape.walk for shape in shapes)),
     )
-
-
-def useful_macs(graph: Graph) -> int:
-    """Multiply-accumulates of the mathematical model: no padding, no zero rows for class tokens.
-
-    A layer that is repeated, so that its result is there in several forms, counts once.
-    """
-    prefix = {node.name: node.op.prefix for node in graph if isinstance(node.op, Patches)}
-    each: dict[object, int] = {}
-    for node in graph:
-        weight = getattr(node.op, "weight", None)
-        again = node.name if weight is None else (node.inputs, weight.shape, weight.tobytes())
-        each.setdefault(again, _macs(node, graph, prefix))
-    return sum(each.values())
-
-
-def _macs(node: Node, graph: Graph, prefix: Mapping[str, int]) -> int:
-    """A node's; what has no product has none."""
-    match node.op:
-        case IntegerExpertLinear():
-            return node.type.shape[0] * graph.type_of(node.inputs[0]).shape[-1] * node.type.shape[-1]
-        case IntegerLinear(weight=weight) if is_diagonal(weight):
-            return 0  # a copy
-        case IntegerLinear(weight=weight):
-            rows = node.type.shape[0] - prefix.get(node.inputs[0], 0)
-            real = int(np.count_nonzero(weight))
-            return rows * (real if SPARSE * real < weight.size else weight.size)
-        case IntegerGroupedLinear(weight=weight):
-            return node.type.shape[0] * weight.size
-        case IntegerMatmul() as op:
-            a, b = (graph.type_of(name) for name in node.inputs)
-            *_, inner = product_shape(op.heads, op.transposed, a, b, op.shared)
-            return math.prod(node.type.shape) * inner
-        case IntegerScores():
-            _, queries, keys = node.type.shape
-            return queries * keys * graph.type_of(node.inputs[0]).shape[-1]
-        case IntegerMixedScores(weight=weight):
-            return math.prod(node.type.shape) * weight.shape[1]
-        case IntegerContext():
-            return node.type.shape[0] * graph.type_of(node.inputs[0]).shape[-1] * node.type.shape[1]
-        case _:
-            return 0

@@ -89,7 +89,37 @@ NORMALISED = Demand(Form.NORMALISED)
 
 def legalise(graph: Graph) -> Graph:
     """An equal float Graph, with the names of the given one and without dead nodes."""
-    return _Legaliser(graph).run()
+    return _Legaliser(_norms_behind(graph)).run()
+
+
+def _norms_behind(graph: Graph) -> Graph:
+    """The graph with norms behind gathers of theirs, where layers read those: LOAD does both for a layer.
+
+    A norm makes its beta of a row of zeros, so those stay behind it.
+    """
+    nodes = {node.name: node for node in graph}
+
+    def swaps(node: Node) -> bool:
+        source = nodes.get(node.inputs[0])
+        if not isinstance(node.op, Gather) or not source or not isinstance(source.op, Norm):
+            return False
+        plain = node.op.places.shape[1] == 1 and node.op.places.min() >= 0 and source.op.heads == 1
+        readers = graph.users(node.name)
+        return plain and all(isinstance(user.op, Linear) for user in readers) and bool(readers)
+
+    if not any(map(swaps, graph)):
+        return graph
+    builder = GraphBuilder(graph.input, graph.input_type)
+    for node in graph:
+        if swaps(node):
+            source, name = nodes[node.inputs[0]], f"{node.name}_rows"
+            while name in nodes:
+                name += "_"
+            rows = builder.add(name, node.op, source.inputs, node.source)
+            builder.add(node.name, source.op, [rows], node.source)
+        else:
+            builder.add(node.name, node.op, node.inputs, node.source)
+    return builder.finish(*graph.outputs, names=graph.names, views=graph.views)
 
 
 def identity(width: int) -> Linear:
@@ -150,12 +180,17 @@ class _Legaliser:
             case Combine():
                 forms = [Form.ADDEND, Form.PLAIN, Form.PLAIN]
             case Select() | Gather():
-                forms = [own.form]
+                forms = [self._moved_form(node, own)]
             case _:
                 forms = [_side(node.op, index) for index in range(len(node.inputs))]
         return [
             Demand(form, (node.name, own, index) if form in OWN else None) for index, form in enumerate(forms)
         ]
+
+    def _moved_form(self, node: Node, own: Demand) -> Form:
+        """How tokens in another order are read: rows of a norm with its gamma and beta, which a copy has."""
+        normed = isinstance(node.op, Gather) and isinstance(self._op(node.inputs[0]), Norm)
+        return Form.LEFT if normed and own == ROWS else own.form
 
     def _own(self, node: Node) -> list[Demand]:
         """The forms in which the node itself stands in the new graph: those asked for that it gives."""

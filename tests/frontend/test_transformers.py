@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -176,38 +174,32 @@ class Sums(nn.Module):
         return torch.cumsum(x, -1)
 
 
-def swin() -> nn.Module:
-    sizes: dict[str, Any] = {"image_size": 32, "patch_size": 2, "window_size": 4, "num_labels": 5}
-    return SwinForImageClassification(SwinConfig(**sizes, embed_dim=16, depths=[2, 2], num_heads=[2, 4]))
+SWIN: dict[str, Any] = {"embed_dim": 16, "depths": [2, 2], "num_heads": [2, 4], "num_labels": 5}
 
 
-QUERY = "query must be [1, heads, tokens, channels], not"
-LAYOUT = "the elements do not lie in token order here"
-PLACE = r"swin\.encoder\.layers\.\d\.(blocks\.\d|downsample)(\.\w+)?.* at [\w./-]+\.py:[\d, ]+( and \d more)?"
-WINDOWS = [f"{QUERY} [16, 2, 16, 8]; {QUERY} [4, 4, 16, 8]", LAYOUT]
-
-
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize(
-    ("make", "name", "whats", "place"),
+    "sizes",
     [
-        (
-            swin,
-            "window attention",
-            WINDOWS,
-            PLACE,
-        ),
+        {"image_size": 32, "patch_size": 4, "window_size": 4},
+        pytest.param({"image_size": 36, "patch_size": 4, "window_size": 4}, marks=pytest.mark.slow),
+        pytest.param({"image_size": 48, "patch_size": 2, "window_size": 7}, marks=pytest.mark.slow),
     ],
+    ids=lambda sizes: str(sizes["image_size"]),
 )
-def test_all_that_is_wrong_is_named_with_its_place(
-    make: Callable[[], nn.Module], name: str, whats: list[str], place: str
-) -> None:
-    with pytest.raises(UnsupportedModel) as caught:
-        capture(make().eval(), np.zeros((1, 3, 32, 32), np.float32))
-    assert [problem.what for problem in caught.value.problems] == whats
-    for problem in caught.value.problems:
-        assert problem.name == name
-        assert problem.fix
-        assert re.fullmatch(place, problem.where), problem.where
+def test_swin(sizes: dict[str, int], attention: str) -> None:
+    """Windows, shifts, relative biases, odd grids and patch merging: gathers and attention under masks."""
+    made = SwinForImageClassification._from_config(SwinConfig(**SWIN, **sizes), attn_implementation=attention)
+    module = initialise(made.eval(), 1)
+    size = sizes["image_size"]
+    pictures = np.random.default_rng(1).normal(size=(2, 3, size, size)).astype(np.float32)
+    graph = capture(module, pictures[:1])
+    names = [type(node.op).__name__ for node in graph]
+    assert names.count("Scores") == 4
+    assert "Matmul" not in names
+    wanted = module(torch.from_numpy(pictures)).logits.detach().numpy()
+    found = evaluate(graph, pictures)[graph.output].reshape(wanted.shape)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
 
 
 def test_a_dynamic_batch_is_refused() -> None:

@@ -17,6 +17,7 @@ from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Value
 from hlsgen.ops import Constant, Gather, Linear, Matmul, Transpose
 from hlsgen.ops.gather import after
 from hlsgen.ops.kinds import FloatOp
+from hlsgen.ops.norm import Norm
 from hlsgen.ops.transpose import moved
 
 LAYOUT = "the elements do not lie in token order here"
@@ -89,11 +90,12 @@ def transposed(terms: Terms, term: Term, heads: int) -> Term:
 
 def reordered(terms: Terms, value: Value) -> Value:
     """The value [T, N], of the term's rows in its order; else as it is."""
-    if not value.ids.numel() or int(value.ids.min()) < 0 or len(value.term.shape) != 2:
+    zeros = bool(value.ids.numel()) and int(value.ids.min()) < 0
+    if not value.ids.numel() or (zeros and value.offset is not None) or len(value.term.shape) != 2:
         return value
     if lies(value.ids, value.term.shape[-1]) or whole_rows(value) is None:
         return value
-    value = narrowed(terms, value)
+    value = value if zeros else narrowed(terms, value)
     width, found = value.term.shape[-1], whole_rows(value)
     if found is None:
         return value
@@ -109,10 +111,12 @@ def reordered(terms: Terms, value: Value) -> Value:
 def ordered(terms: Terms, term: Term, places: np.ndarray) -> Term:
     """Tokens at `places` [T, P] side by side, zeros for -1; taken before layers that work token by token.
 
-    Not where that makes more tokens of them, or where a layer would make something of zeros.
+    Not where that makes more tokens of them, or where a layer would make something of zeros. Nor before a
+    norm, whose result may be stored: lowering does that where a layer alone reads it.
     """
     op = term.op
     whole = places.shape[1] == 1 and places.min() >= 0 and len(places) <= term.shape[0]
+    whole &= not isinstance(op, Norm)
 
     def build() -> Term:
         if whole and isinstance(op, FloatOp) and op.by_token and not term.is_embedding:

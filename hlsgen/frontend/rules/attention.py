@@ -12,11 +12,12 @@ import torch
 from hlsgen.frontend.rules.experts import chances
 from hlsgen.frontend.rules.grouped import by_head, moved
 from hlsgen.frontend.rules.masks import causal, with_mask
-from hlsgen.frontend.rules.products import context, scores_of
+from hlsgen.frontend.rules.products import context, scores_of, windowed_scores
 from hlsgen.frontend.rules.routing import THREE_WAYS, Best, Gates, of_hidden, other, whole
 from hlsgen.frontend.rules.rule import CallSite, constant, rule
 from hlsgen.frontend.rules.scores import scorable, scored
 from hlsgen.frontend.rules.terms import Refusal, Term, Value
+from hlsgen.frontend.rules.windowed import blocks, windows, windows_of
 from hlsgen.ops import Linear, Scores, Softmax
 
 _ROUNDED = 2.0**-22
@@ -46,22 +47,41 @@ def attention(
             why="the weights would be the same for every image",
             fix="compute them outside the model, and multiply the values by that matrix",
         )
+    factor = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
+    if (count := windows(query)) > 1:
+        scores = windowed_scores(at, query, key, count).scaled(factor)
+        return _weighted(at, _masked(scores, attn_mask, is_causal), value, tuple(query.shape[:-2]))
     q, k, v = (by_head(x, n) for x, n in ((query, "query"), (key, "key"), (value, "value")))
     if enable_gqa and k.shape[0] != q.shape[0] and q.shape[0] % k.shape[0] == 0:
         groups = q.shape[0] // k.shape[0]
         k, v = (moved(x, lambda ids: ids.repeat_interleave(groups, 0)) for x in (k, v))
-    factor = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
     shared = enable_gqa and len(key.shape) > 2 and key.shape[-3] != 1
     before = query if shared else key
     lead = tuple(torch.broadcast_shapes(tuple(query.shape[:-2]), tuple(before.shape[:-2])))
     lead = (*lead[:-1], q.shape[0]) if lead else ()
-    scores = scores_of(at, q, k, lead).scaled(factor)
+    scores = _masked(scores_of(at, q, k, lead).scaled(factor), attn_mask, is_causal)
+    return _weighted(at, scores, v, lead)
+
+
+def _masked(scores: Value, mask: Any, is_causal: bool) -> Value:
+    """Scores with what hides keys of them."""
     if is_causal:
         scores = with_mask(scores, causal(*scores.shape[-2:]))
-    if attn_mask is not None:
-        scores = with_mask(scores, constant(attn_mask, "the attention mask"))
-    weights = at.emit(Softmax(), (scored(at.terms, scores),), at.name("softmax"), scores.shape)
-    return context(at, weights, v, lead)
+    return scores if mask is None else with_mask(scores, constant(mask, "the attention mask"))
+
+
+def _weighted(at: CallSite, scores: Value, values: Any, lead: tuple[int, ...]) -> Value:
+    """The context of scores and values."""
+    return context(at, _softmax(at, scores), values, lead)
+
+
+def _softmax(at: CallSite, scores: Value) -> Value:
+    """The weights of scores, by windows where these are."""
+    term, count = _with_exact_scale(at, scored(at.terms, scores)), windows_of(scores)
+    if count == 1:
+        return at.emit(Softmax(), (term,), at.name("softmax"), scores.shape)
+    weights = at.terms.make(Softmax(), (term,), at.name("softmax"), at.call.source)
+    return blocks(weights, count, tuple(scores.shape[:-2]))
 
 
 @rule("aten.softmax.int", "aten._softmax.default")
@@ -87,8 +107,7 @@ def softmax(at: CallSite, x: Value, dim: int, dtype: Any = None) -> Value:
             if at.routed
             else "leave out a softmax over classes: the largest logit is the same class",
         )
-    scores = _with_exact_scale(at, scored(at.terms, keys))
-    value = at.emit(Softmax(), (scores,), at.name("softmax"), keys.shape)
+    value = _softmax(at, keys)
     return value.map(lambda ids: ids.movedim(-1, dim))
 
 

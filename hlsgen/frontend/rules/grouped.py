@@ -30,13 +30,13 @@ def moved(x: Factor, move: Move) -> Any:
 def by_head(x: Any, what: str) -> Factor:
     """A tensor as [H, T, d]; more axes in front are heads too, where all of them have the same tokens."""
     shape = tuple(x.shape)
-    if len(shape) < 2 or (math.prod(shape[:-3]) != 1 and not _same_tokens(x)):
+    if len(shape) < 2 or (math.prod(shape[:-3]) != 1 and not same_tokens(x)):
         why = "all tokens of the image attend to each other at once: there is no attention within windows"
         raise Refusal(f"{what} must be [1, heads, tokens, channels], not {list(shape)}", why=why)
     return moved(x, lambda ids: ids.reshape(-1, *shape[-2:]))
 
 
-def _same_tokens(x: Factor) -> bool:
+def same_tokens(x: Factor) -> bool:
     """Whether each [T, d] of a tensor, or its transpose, is of the same tokens of one term, in one order."""
     if not isinstance(x, Value) or len(x.term.shape) != 2 or int(x.ids.min()) < 0:
         return False

@@ -31,6 +31,7 @@ from hlsgen.frontend.rules.talking import Mixed, over_heads, unmixed
 from hlsgen.frontend.rules.terms import Refusal, Term, Unknown, Value
 from hlsgen.frontend.rules.tokens import operand, source
 from hlsgen.frontend.rules.views import stacked
+from hlsgen.frontend.rules.windowed import blocks, by_window, stacked_windows, windows, windows_of
 from hlsgen.ops import Constant, Context, Matmul, Scores, Softmax
 
 
@@ -111,8 +112,20 @@ def scores_of(at: CallSite, query: Factor, key: Factor, lead: tuple[int, ...]) -
     return at.terms.value(term, (*lead, query.shape[1], key.shape[1]))
 
 
+def windowed_scores(at: CallSite, query: Factor, key: Factor, count: int) -> Value:
+    """query @ key.T of [..., H, T, d] and [..., H, S, d], `count` windows in front: [..., H, T, S]."""
+    q, k = stacked_windows(query, count), stacked_windows(key, count)
+    term = scores_of(at, q, k, (max(q.shape[0], k.shape[0]),)).term
+    return blocks(term, count, tuple(query.shape[:-2]))
+
+
 def context(at: CallSite, weights: Value, values: Factor, lead: tuple[int, ...]) -> Value:
-    """Softmax weights [..., H, T, S] times values [H, S, d], as [*lead, T, d]."""
+    """Softmax weights [..., H, T, S] times values [H, S, d], as [*lead, T, d]; both perhaps by windows."""
+    if (count := windows_of(weights)) > 1:
+        term = weights.term
+        every = at.terms.value(term, term.shape)
+        found = context(at, every, stacked_windows(values, count), (term.shape[0],))
+        return by_window(found, count, lead)
     if (order := rows_in_another_order(weights)) is not None:
         return _reordered(at, weights, values, lead, order)
     _whole(weights)
@@ -263,6 +276,15 @@ def matmul(at: CallSite, x: Any, y: Any) -> Value:
     if any(isinstance(part, Value) and isinstance(part.term.op, Unknown) for part in (x, y)):
         raise Refusal("a factor is unknown")
     lead = tuple(torch.broadcast_shapes(x.shape[:-2], tuple(y.shape[:-2])))
+    return _product_of_two(at, x, y, lead)
+
+
+def _product_of_two(at: CallSite, x: Value, y: Any, lead: tuple[int, ...]) -> Value:
+    """Softmax weights times values, or any other product of two tensors, perhaps by windows."""
+    if _weighs(x) and windows_of(x) > 1:
+        return context(at, x, y, lead)
+    if (count := windows(x)) > 1 and windows(y) == count and not _weighs(x):
+        return windowed_scores(at, x, _across(y), count)
     x, y = aligned(x, y)
     right = by_head(y, "the right factor")
     if _weighs(x):

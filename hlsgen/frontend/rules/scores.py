@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ import torch
 from hlsgen.frontend.rules.arrange import LAYOUT, lies, picked, transposed
 from hlsgen.frontend.rules.masks import apart, same
 from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Value
+from hlsgen.frontend.rules.windowed import dense, windows_of
 from hlsgen.ops import Constant, Linear, Matmul, MixedScores, Scores
 
 
@@ -65,13 +67,28 @@ def scored(terms: Terms, value: Value) -> Term:
 
     Constants on the value are the scores' bias.
     """
-    value, bias = apart(value.map(lambda x: x.reshape(-1, *x.shape[-2:])))
-    term = _factored(terms, value)
+    count = windows_of(value)
+    flat, bias = apart(value.map(lambda x: x.reshape(-1, *x.shape[-2:])))
+    if count > 1:
+        bias = dense(np.zeros(flat.shape) if bias is None else bias, count)
+        flat = Value(value.term, torch.arange(value.term.size).reshape(value.term.shape), flat.scale)
+        if isinstance(flat.scale, torch.Tensor):
+            flat = _of_all_windows(flat, value)
+    term = _factored(terms, flat)
     op = term.op
     if bias is None or not isinstance(op, Scores | MixedScores):
         return term
     biased = dataclasses.replace(op, bias=bias.reshape(term.shape))
     return terms.make(biased, term.inputs, term.name, term.source)
+
+
+def _of_all_windows(flat: Value, value: Value) -> Value:
+    """Scores of all windows with the factors of each head, which must be the same in every window."""
+    factors = torch.as_tensor(value.scale, dtype=torch.float64).expand(value.shape)
+    factors = factors.reshape(-1, flat.shape[0], math.prod(value.shape[-2:]))
+    if not bool((factors == factors[:1, :, :1]).all()):
+        raise Refusal("attention scores have a factor that is not the same for all tokens of a head")
+    return Value(flat.term, flat.ids, factors[0, :, :1, None].expand(flat.shape))
 
 
 def _factored(terms: Terms, value: Value) -> Term:

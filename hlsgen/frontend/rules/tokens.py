@@ -136,6 +136,8 @@ def apart(value: Value) -> list[tuple[int, slice]] | None:
     if value.term.is_embedding or len(value.ids) < 2:
         return None
     joined = isinstance(value.term.op, Join)
+    if not joined and value.offset is None:
+        return None  # rows of zeros, which a gather has
     owner = owners(value) if joined else torch.where(value.ids < 0, -1, 0)
     if not bool((owner == owner[:, :1]).all()) or bool((owner[1:, 0] == owner[0, 0]).all()):
         return None

@@ -75,9 +75,10 @@ def like_other(at: CallSite, x: Any, other: Any) -> Any:
 
 @rule("aten.pad.default", "aten.constant_pad_nd.default")
 def pad(_: CallSite, x: Value, sizes: list[int], *more: Any, **named: Any) -> Value:
-    """Constants around the elements of a token; nothing, where nothing is added and nothing is cut."""
+    """Constants around the elements of a token, or around tokens; nothing, where nothing is added or cut."""
     mode, value = _filling(*more, **named)
-    if any(sizes) and not (mode == "constant" and min(sizes) >= 0 and _within_tokens(x, len(sizes) // 2)):
+    constant = mode == "constant" and min(sizes, default=0) >= 0
+    if any(sizes) and not (constant and (_within_tokens(x, len(sizes) // 2) or _around_tokens(x, sizes))):
         raise Refusal(
             f"the tensor is padded by {list(sizes)}",
             why="the machine has the tokens of the whole image, and no others",
@@ -99,6 +100,11 @@ def _within_tokens(x: Value, axes: int) -> bool:
         return False
     token = (x.ids // x.term.shape[-1]).flatten(-axes)
     return bool((token == token[..., :1]).all())
+
+
+def _around_tokens(x: Value, sizes: list[int]) -> bool:
+    """Whether tokens are added to those of one term, each with all of its channels."""
+    return not any(sizes[:2]) and len(x.term.shape) == 2 and _within_tokens(x, 1)
 
 
 def _around(x: Value, move: Callable[[torch.Tensor, float], torch.Tensor], value: float = 0.0) -> Value:

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attention by windows: a command reads the keys of its windows alone, at any row width."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support.token_graphs import Tokens
+
+from hlsgen.frontend.rules.windowed import dense
+from hlsgen.ir import evaluate
+from hlsgen.lower import lower
+from hlsgen.lower.size import ArrayShape
+from hlsgen.machine.format.commands import Load
+from hlsgen.machine.run.interpreter import Interpreter
+from hlsgen.machine.run.trace import compare
+from hlsgen.ops import Add, Context, Gather, Scores, Softmax
+from hlsgen.quantization import quantize
+
+COUNT, SIZE, HEADS = 6, 9, 2
+
+
+def _swin(t: Tokens) -> str:
+    """Two blocks of attention by windows, the second one shifted, and pairs of tokens merged."""
+    random, x, tokens = np.random.default_rng(1), t.x, COUNT * SIZE
+    for shift in (0, 4):
+        order = np.roll(np.arange(tokens).reshape(COUNT, SIZE).T.reshape(-1, 1), -shift)
+        bias = random.normal(size=(COUNT * HEADS, SIZE, SIZE))
+        bias[: HEADS * shift, :4, 4:] = -np.inf
+        rows = t.add(Gather(places=order), x)
+        q, k, v = (t.linear(rows, t.width) for _ in range(3))
+        scores = t.add(Scores(heads=HEADS, scale=0.3, bias=dense(bias, COUNT)), q, k)
+        contexts = t.add(Context(), t.add(Softmax(), scores), v)
+        back = t.add(Gather(places=np.argsort(order, 0)), contexts)
+        x = t.add(Add(), x, t.linear(back, t.width))
+    return t.linear(t.add(Gather(places=np.arange(tokens).reshape(-1, 2)), x), 5)
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 4, 1), (4, 4, 8, 2), (4, 8, 4, 4)])
+def test_windows(shape: tuple[int, ...]) -> None:
+    t = Tokens(COUNT * SIZE, 16, HEADS)
+    graph = t.graph.finish(_swin(t))
+    images = np.random.default_rng(2).normal(size=(4, *graph.input_type.shape))
+    model = quantize(graph, images)
+    image = model.quantize_input(images[:1])[0].astype(np.int64)
+    rows, columns, depth, width = shape
+    lowered = lower(model.graph, ArrayShape(rows=rows, columns=columns, depth=depth, row_width=width))
+    program = lowered.program
+    attention = [command for command in program.commands if command.load is Load.ATTENTION]
+    assert len(attention) > 2
+    assert max(command.keys for command in attention) < COUNT * SIZE
+    run = Interpreter(program.parameters, lowered.image.pack()).run(program.input.pack(image, columns))
+    assert compare(program, run.records, evaluate(model.graph, image)) is None
