@@ -18,6 +18,7 @@ from hlsgen.ops import (
     Constant,
     Context,
     ExpertLinear,
+    Gather,
     GroupedLinear,
     LayerNorm,
     Linear,
@@ -103,6 +104,7 @@ class _Composer:
             self.grouped,
             self.embedding,
             *((self.mixture, self.mixture) if experts else ()),
+            *((self.gather,) if self.tasks == 1 else ()),
         )
         for _ in range(size):
             self.rows.append(self.draw.pick(*ops)(self.any()))
@@ -262,6 +264,12 @@ class _Composer:
 
     def mean(self, x: str) -> str:
         return self.graph.add("mean", Mean(), [x])
+
+    def gather(self, x: str) -> str:
+        """Rows in any order, some of them zeros."""
+        count, last = self.draw.integer(1, self.shape(x)[0] + 2), self.shape(x)[0] - 1
+        places = self.draw.array(self.draw.pick(-1, 0), last, (count, 1))
+        return self.graph.add("ordered", Gather(places=places), [x])
 
     def select(self, x: str) -> str:
         start = self.draw.integer(0, self.shape(x)[0] - 1)

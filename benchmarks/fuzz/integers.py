@@ -14,6 +14,7 @@ from benchmarks.fuzz.draw import Draw
 from hlsgen import numerics
 from hlsgen.ir import Graph, GraphBuilder, Op, TensorType
 from hlsgen.ops import (
+    Gather,
     IntegerAdd,
     IntegerAddConstant,
     IntegerCast,
@@ -68,6 +69,8 @@ class _Composer:
             self.attention, self.attention, self.again, self.mixed, self.product, self.product, self.constant,
             self.transpose,
         ]  # fmt: skip
+        # Tasks may share no command, and one that all have brings the lists of orders.
+        makers += [self.gather, self.gather] if tasks == 1 else []
         for _ in range(ops):
             self.draw.pick(*makers)(self.draw.pick(*self.rows))
         names = self.draw.pick((), (), ("a", "b"), ("a", "b", "c")) if named else ()
@@ -161,6 +164,13 @@ class _Composer:
     def select(self, x: str) -> None:
         start = self.draw.integer(0, self.shape(x)[0] - 1)
         self.new("selected", Select(start=start, stop=self.draw.integer(start + 1, self.shape(x)[0])), x)
+
+    def gather(self, x: str) -> None:
+        """Rows in any order, some of them zeros."""
+        x = self.narrow(x)
+        count = self.draw.integer(1, 2 * self.shape(x)[0])
+        places = self.draw.array(self.draw.pick(-1, 0), self.shape(x)[0] - 1, (count, 1))
+        self.new("ordered", Gather(places=places), x)
 
     def table(self, x: str) -> None:
         x = self.narrow(x)

@@ -187,7 +187,7 @@ SWIN: dict[str, Any] = {"embed_dim": 16, "depths": [2, 2], "num_heads": [2, 4], 
     ],
     ids=lambda sizes: str(sizes["image_size"]),
 )
-def test_swin(sizes: dict[str, int], attention: str) -> None:
+def test_swin(sizes: dict[str, Any], attention: str) -> None:
     """Windows, shifts, relative biases, odd grids and patch merging: gathers and attention under masks."""
     made = SwinForImageClassification._from_config(SwinConfig(**SWIN, **sizes), attn_implementation=attention)
     module = initialise(made.eval(), 1)
