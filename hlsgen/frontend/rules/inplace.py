@@ -12,6 +12,10 @@ from hlsgen.frontend.rules.rule import rewrite
 from hlsgen.frontend.rules.terms import Refusal
 from hlsgen.frontend.rules.views import SAME, VIEWS
 
+_OF_SHAPE = frozenset(
+    f"aten.{name}.default"
+    for name in ("new_zeros", "new_ones", "new_full", "zeros_like", "ones_like", "full_like")
+)
 _FIX = "write x = x + y instead of x += y, and inplace=False"
 
 
@@ -32,10 +36,10 @@ def _sharing(export: Export) -> set[str]:
 
 
 def _computed(export: Export) -> set[str]:
-    """Names of all values that depend on an input."""
+    """Names of all values that depend on an input, not on its shape alone."""
     found = {getattr(item, "name", "") for item in export.inputs}
     for call in export.calls:
-        if found.intersection(uses(call)):
+        if call.target not in _OF_SHAPE and found.intersection(uses(call)):
             found.add(call.name)
     return found
 

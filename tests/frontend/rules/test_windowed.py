@@ -58,13 +58,17 @@ class Windows(Tiny):
         if self.way == "operator":
             return scaled_dot_product_attention(q, k, v, attn_mask=bias[None] + self.mask[:, None])
         scores = q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1) + bias[None]
-        if self.way == "by image":
-            scores = scores.view(1, WINDOWS, HEADS, SIZE, SIZE) + self.mask[:, None][None]
+        if self.way in ("by image", "written in place"):
+            mask = self.mask
+            if self.way == "written in place":
+                mask = scores.new_zeros(WINDOWS, SIZE, SIZE)
+                mask[1, 0, 1] = mask[1, 1, 0] = -100.0
+            scores = scores.view(1, WINDOWS, HEADS, SIZE, SIZE) + mask[:, None][None]
             scores = scores.view(-1, HEADS, SIZE, SIZE)
         return scores.softmax(-1) @ v
 
 
-@pytest.mark.parametrize("way", ["operator", "products", "by image", "padded"])
+@pytest.mark.parametrize("way", ["operator", "products", "by image", "written in place", "padded"])
 def test_windows(way: str) -> None:
     model = seeded(Windows(way))
     images = torch.randn(2, *IMAGE.shape[1:], generator=torch.Generator().manual_seed(1))
