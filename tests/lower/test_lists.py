@@ -17,7 +17,7 @@ from hlsgen.machine.format.commands import Depends
 from hlsgen.machine.format.constants import HEADER, Item
 from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.machine.run.trace import compare
-from hlsgen.ops import Gather, IntegerConstant, LayerNorm, Select
+from hlsgen.ops import Add, Gather, IntegerConstant, LayerNorm, Mean, Select
 from hlsgen.quantization import quantize
 
 ARRAY = ArrayShape(rows=4, columns=4, depth=4)
@@ -91,3 +91,22 @@ def test_a_model_without_other_orders_has_no_lists() -> None:
     lowered = lower(graph, ARRAY)
     assert lowered.program.parameters.list_words == 0
     assert not any(command.list_base for command in lowered.program.commands)
+
+
+def test_what_a_norm_reads_may_be_selected_or_a_mean() -> None:
+    """The gather goes before norm and selection; where LOAD makes what the norm reads, behind a copy."""
+    t = Tokens(9, 8, 1)
+    norm = LayerNorm(gamma=np.ones(8), beta=np.zeros(8), eps=1e-5)
+    order = Gather(places=np.array([[2], [0], [1]]))
+    first = t.add(order, t.add(norm, t.add(Select(start=3, stop=8), t.x)))
+    pooled = t.add(Gather(places=np.zeros((3, 1), np.int64)), t.add(norm, t.add(Mean(), t.x)))
+    both = t.add(Add(), t.linear(first, 8), t.linear(pooled, 8))
+    graph, image = _quantized(t, t.linear(both, 4))
+    (rows,) = (node for node in expand(graph) if isinstance(node.op, Gather) and len(node.op.places) == 3
+               and node.op.places.max() > 0)  # fmt: skip
+    assert rows.op.places.ravel().tolist() == [5, 3, 4]  # type: ignore[attr-defined]
+    lowered = lower(graph, ARRAY)
+    run = Interpreter(lowered.program.parameters, lowered.image.pack()).run(
+        lowered.program.input.pack(image, 4)
+    )
+    assert compare(lowered.program, run.records, evaluate(graph, image)) is None

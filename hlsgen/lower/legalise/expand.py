@@ -158,27 +158,29 @@ class _Expander:
 
     def _gather(self, node: Node, op: Gather) -> None:
         """Rows in another order of what is in another order itself, of a norm before it, else of a copy."""
-        places, source = op.places, self.nodes[node.inputs[0]]
+        places, name = self._composed(op.places, node.inputs[0])
+        source = self.nodes[name]
+        if places.shape[1] == 1 and isinstance(source.op, IntegerNorm) and source.op.heads == 1:
+            inner, before = self._composed(places, source.inputs[0])
+            if not isinstance(self.nodes[before].op, (*LOADS, Patches)):
+                rows = self._add(self._unused(f"{node.name}_rows"), Gather(places=inner), [before], node)
+                self._add(node.name, source.op, [rows], node)
+                return
+        if isinstance(source.op, (*LOADS, Patches)):
+            name = self._add(self._unused(f"{name}_copy"), identity(source.type), [name], node)
+        self._add(node.name, Gather(places=places), [name], node)
+
+    def _composed(self, places: np.ndarray, name: str) -> tuple[np.ndarray, str]:
+        """Rows of a tensor as rows of the one that is neither selected nor in another order."""
+        source = self.nodes[name]
         while isinstance(source.op, Gather | Select):
             match source.op:
                 case Gather(places=first):
                     places = after(first, places)
                 case Select(start=start):
                     places = np.where(places < 0, -1, places + start)
-            name = source.inputs[0]
-            if name not in self.nodes:
-                break
-            source = self.nodes[name]
-        else:
-            name = source.name
-        whole = places.shape[1] == 1
-        if whole and isinstance(source.op, IntegerNorm) and source.op.heads == 1:
-            rows = self._add(self._unused(f"{node.name}_rows"), Gather(places=places), source.inputs, node)
-            self._add(node.name, source.op, [rows], node)
-            return
-        if isinstance(source.op, (*LOADS, Patches)):
-            name = self._add(self._unused(f"{source.name}_copy"), identity(source.type), [name], node)
-        self._add(node.name, Gather(places=places), [name], node)
+            source = self.nodes[source.inputs[0]]
+        return places, source.name
 
     def _constant(self, node: Node, op: IntegerAddConstant) -> None:
         """The constant as a product of rows that are there for every task, and an addition."""
