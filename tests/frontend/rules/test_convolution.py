@@ -14,7 +14,7 @@ from torch.nn import functional
 from hlsgen.errors import UnsupportedModel
 from hlsgen.frontend.capture import capture
 from hlsgen.ir import evaluate
-from hlsgen.ops import Patches
+from hlsgen.ops import Gather, Patches
 
 
 class Embedded(nn.Module):
@@ -187,9 +187,15 @@ class PaddedGrid(nn.Module):
         return grid.flatten(1, 2)
 
 
-def test_padding_with_tokens_is_refused() -> None:
-    with pytest.raises(UnsupportedModel, match="the tensor is padded by"):
-        capture(Within(PaddedGrid(), 24).eval(), torch.randn(1, 3, 16, 16))
+def test_a_border_of_tokens_is_rows_of_zeros() -> None:
+    torch.manual_seed(4)
+    model, images = Within(PaddedGrid(), 24).eval(), torch.randn(2, 3, 16, 16)
+    graph = capture(model, images[:1])
+    assert [node.type.shape[0] for node in graph if isinstance(node.op, Gather)] == [36]
+    found = evaluate(graph, images.double().numpy())[graph.output]
+    with torch.no_grad():
+        wanted = model.double()(images.double()).numpy()
+    np.testing.assert_allclose(found.reshape(wanted.shape), wanted, rtol=1e-6, atol=1e-7)
 
 
 def test_patches_by_unfold() -> None:

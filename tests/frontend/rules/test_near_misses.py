@@ -31,7 +31,7 @@ class HalfTheGrid(Tiny):
 
 class Padded(Tiny):
     def embed(self, image: Tensor) -> Tensor:
-        return functional.pad(super().embed(image), (0, 0, 0, 1))
+        return functional.pad(super().embed(image), (0, 0, 0, -1))
 
 
 class BatchNormInTraining(Tiny):
