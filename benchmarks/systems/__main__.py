@@ -8,14 +8,16 @@ import sys
 from pathlib import Path
 
 from benchmarks.case import Case, run
-from benchmarks.systems.measure import System, measure, names
+from benchmarks.systems.measure import CENTRED, System, measure, names
 from benchmarks.systems.papers import PAPERS
 from benchmarks.systems.published import MODELS, prepared
 from benchmarks.systems.rtl import HARNESS, SIMULATORS, compiled
 from benchmarks.systems.rtl import cycles as rtl_cycles
+from hlsgen.errors import HlsgenError, UsageError
 from hlsgen.lower import lower
 from hlsgen.lower.lower import useful_macs
 from hlsgen.machine.time.cycles import predict
+from hlsgen.quantization.config import QuantizeConfig
 
 PAGE = Path("docs/systems.md")
 ARRAY = (8, 16, 8)
@@ -67,6 +69,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--simulator", choices=SIMULATORS, default=SIMULATORS[0], help="of the examples, default: %(default)s"
     )
+    parser.add_argument("--default", action="store_true", help="without `centred`: the dB of a plain call")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE}, without RTL")
     return parser
 
@@ -104,7 +107,10 @@ def main() -> int:
     """Print rows, or write the page."""
     options = arguments().parse_args()
     chosen = options.only or [*names(), *MODELS]
-    examples = [example(measure(name)) for name in chosen if name in names()]
+    if options.default and options.write:
+        raise UsageError("--write must be without --default: the page has the dB with `centred`")
+    config = QuantizeConfig() if options.default else CENTRED
+    examples = [example(measure(name, config)) for name in chosen if name in names()]
     models = [published(name, rtl=options.rtl) for name in chosen if name in MODELS]
     if options.write:
         PAGE.write_text(page(examples, models))
@@ -120,4 +126,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except HlsgenError as error:
+        sys.exit(f"error: {error}")
