@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hlsgen.machine.format.constants import NO_COMMAND, ConstantMap, Table
+from hlsgen.machine.format.constants import NO_COMMAND, ConstantMap
 from hlsgen.machine.format.parameters import ceil_div
 from hlsgen.machine.time.bus import Bus, beats_of
 from hlsgen.machine.time.latency import BEAT, QUEUE, TABLE_BEGIN, TABLE_ENTRIES, TABLE_WAIT
@@ -43,6 +43,10 @@ class ConstantReader:
     _time: int = 0
     _free: int = 0
     _kept: int = 0
+    _taking: bool = False
+    """The bus reads on for a word: it must not take others meanwhile."""
+    _entries: deque[int] = field(default_factory=deque)
+    """Cycles of each word that is left of a table."""
     _taken: list[int] = field(default_factory=list)
     _times: list[int] = field(default_factory=list)
     """When each word was taken."""
@@ -63,28 +67,42 @@ class ConstantReader:
 
     def advance(self) -> None:
         """Take all words of which it is known when they can be taken."""
-        while self._at < self.size and self._known():
+        while not self._taking and self._at < self.size and self._known():
             self._item()
 
     def _known(self) -> bool:
-        """Whether the next word, or table, has been asked for, and there is room for it."""
-        table = self._tables[0] if self._tables and self._tables[0].at == self._at else None
-        words = 1
-        if table is not None:
-            if table.after != NO_COMMAND and table.at not in self._let:
-                return False
-            words += ceil_div(table.entries, self.word)
-        elif self._at not in self._passing and self._kept - self.ring >= len(self._taken):
+        """Whether the next word has been asked for, and there is room for it."""
+        if self._begins and (table := self._tables[0]).after != NO_COMMAND and table.at not in self._let:
             return False
-        beats = beats_of(self.place(self._at + words * self.word), self.bus_bytes)
+        if not self._passes and self._kept - self.ring >= len(self._taken):
+            return False
+        beats = beats_of(self.place(self._at + self.word), self.bus_bytes)
         return self.bus.known("constants", beats) is not None
 
+    @property
+    def _begins(self) -> bool:
+        """Whether the next word is a table's header."""
+        return bool(self._tables) and self._tables[0].at == self._at
+
+    @property
+    def _passes(self) -> bool:
+        """Whether the next word takes no room in the ring."""
+        return bool(self._entries) or self._at in self._passing
+
     def _item(self) -> None:
-        """The next word, or a table."""
-        if self._tables and self._tables[0].at == self._at:
-            self._table(self._tables.popleft())
+        """The next word, which may be a table's header, or some of its entries."""
+        self._taking = True
+        if self._entries:
+            self._next(self._entries.popleft())
+        elif self._begins:
+            table = self._tables.popleft()
+            self._next(1)
+            self._free = max(self._free + TABLE_BEGIN, self._let.get(table.at, 0) + QUEUE)
+            words = range(table.entries, 0, -self.word)
+            self._entries.extend(ceil_div(min(left, self.word), TABLE_ENTRIES) for left in words)
         else:
-            self._next(1, kept=self._at not in self._passing)
+            self._next(1, kept=not self._passes)
+        self._taking = False
 
     def _next(self, cycles: int, *, kept: bool = False) -> None:
         """The next word, which takes so many cycles; it is `kept` in the ring, which must have room."""
@@ -103,12 +121,6 @@ class ConstantReader:
         # Words behind a section's last one are dropped.
         self._free = self._time + max(0, end - left) // self.word * self._gathered
         self.bus.channels["constants"].free(self._free, max(left, end) / self.bus_bytes)
-
-    def _table(self, table: Table) -> None:
-        self._next(1)
-        self._free = max(self._free + TABLE_BEGIN, self._let.get(table.at, 0) + QUEUE)
-        for left in range(table.entries, 0, -self.word):
-            self._next(ceil_div(min(left, self.word), TABLE_ENTRIES))
 
     def take(self, time: int) -> None:
         """The next constants leave the ring."""
