@@ -8,14 +8,16 @@ import sys
 from pathlib import Path
 
 from benchmarks.case import Case, run
-from benchmarks.systems.measure import System, measure, names
+from benchmarks.systems.measure import CENTRED, System, measure, names
 from benchmarks.systems.papers import PAPERS
 from benchmarks.systems.published import MODELS, prepared
-from benchmarks.systems.rtl import SIMULATORS
+from benchmarks.systems.rtl import HARNESS, SIMULATORS, compiled
 from benchmarks.systems.rtl import cycles as rtl_cycles
+from hlsgen.errors import HlsgenError, UsageError
 from hlsgen.lower import lower
 from hlsgen.lower.macs import useful_macs
 from hlsgen.machine.time.cycles import predict
+from hlsgen.quantization.config import QuantizeConfig
 
 PAGE = Path("docs/systems.md")
 ARRAY = (8, 16, 8)
@@ -28,7 +30,7 @@ TEXT = """# Attention systems
 Each is a module in `examples/attention`, written as its authors would, small, with random weights. The
 command compares every tensor of the interpreter with golden; `tests/frontend/test_systems.py` does, too. With
 `--rtl` it builds one machine for all of them and runs an image of each in RTL, with and without stalls, or
-with `--simulator icarus` in a second simulator. dB:
+with `--simulator icarus` in a second simulator; with `--cpp` in the generated C++. dB:
 signal to quantization noise of the output on images that did not calibrate, with
 `QuantizeConfig(centred=True)`; for the second number the signal is without what images share, and the noise
 is whole.
@@ -63,9 +65,11 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.systems", description=__doc__)
     parser.add_argument("only", nargs="*", help="examples, or published models: these alone")
     parser.add_argument("--rtl", action="store_true", help="an image in RTL, too")
+    parser.add_argument("--cpp", action="store_true", help="an image of each example in C++, too")
     parser.add_argument(
         "--simulator", choices=SIMULATORS, default=SIMULATORS[0], help="of the examples, default: %(default)s"
     )
+    parser.add_argument("--default", action="store_true", help="without `centred`: the dB of a plain call")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE}, without RTL")
     return parser
 
@@ -103,16 +107,26 @@ def main() -> int:
     """Print rows, or write the page."""
     options = arguments().parse_args()
     chosen = options.only or [*names(), *MODELS]
-    examples = [example(measure(name)) for name in chosen if name in names()]
+    if options.default and options.write:
+        raise UsageError("--write must be without --default: the page has the dB with `centred`")
+    config = QuantizeConfig() if options.default else CENTRED
+    examples = [example(measure(name, config)) for name in chosen if name in names()]
     models = [published(name, rtl=options.rtl) for name in chosen if name in MODELS]
     if options.write:
         PAGE.write_text(page(examples, models))
     print("\n".join([*examples, *models]))
-    if options.rtl and (here := [name for name in chosen if name in names()]):
+    here = [name for name in chosen if name in names()]
+    if options.cpp and here:
+        for line in compiled(here, HARNESS / "systems"):
+            print(line, flush=True)
+    if options.rtl and here:
         for line in rtl_cycles(here, options.simulator):
             print(line, flush=True)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except HlsgenError as error:
+        sys.exit(f"error: {error}")

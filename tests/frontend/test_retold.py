@@ -8,7 +8,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from support import retold, retold_biases, retold_masks
+from support import retold, retold_biases, retold_masks, retold_registers
 from support.retold import IMAGE, drawn
 
 from hlsgen.frontend.capture import capture
@@ -20,7 +20,11 @@ from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.quantization import quantize
 
 ARRAY = ArrayShape(rows=8, columns=8, depth=8)
-SYSTEMS = {**retold.systems(), **retold_masks.systems(), **retold_biases.systems()}
+SYSTEMS = {
+    name: model
+    for told in (retold, retold_masks, retold_biases, retold_registers)
+    for name, model in told.systems().items()
+}
 ROUNDED = {"oat": 3e-7}
 """Decoders of constants alone are computed in float32 when the model is read: of the largest result."""
 

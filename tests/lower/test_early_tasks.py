@@ -73,3 +73,44 @@ def test_logits_of_another_width_than_the_machine_s_are_refused(made: Made) -> N
         builder.add(node.name, op, node.inputs, node.source)
     with pytest.raises(UnsupportedModel, match=r"router.*: all logits must have 10 bits"):
         lower(builder.finish(*old.outputs), ARRAY)
+
+
+def read_by_a_dead_router(made: Made) -> Graph:
+    """The mixture twice: only task 1's router of the second one reads the first, and task 1 reads neither."""
+    old = made.graph
+    builder = GraphBuilder(old.input, old.input_type)
+    names = [node.name for node in old]
+    combine = next(name for name in names if name.endswith("combine"))
+    norm = names[names.index(combine) - 9]
+    first, last = (names.index(name) for name in (norm, combine))
+    stream = old.nodes[last].inputs[0]
+    again = {name: f"{name}_again" for name in names[first : last + 1]}
+    for node in old.nodes[: last + 1]:
+        builder.add(node.name, node.op, node.inputs, node.source)
+    late = builder.add("late", old.node(norm).op, [combine])
+    for node in old.nodes[first : last + 1]:
+        inputs = [again.get(name, name) for name in node.inputs]
+        if node.name.endswith("router_1"):
+            inputs = [late]
+        builder.add(again[node.name], node.op, inputs, node.source)
+    for node in old.nodes[last + 1 :]:
+        inputs = [again.get(name, name) for name in node.inputs]
+        if node.name == old.node(old.outputs[1]).inputs[0]:
+            rows = builder.add("early", Select(start=0, stop=node.type.shape[0]), [stream])
+            inputs = [rows]
+        builder.add(node.name, node.op, inputs, node.source)
+    graph = builder.finish(*old.outputs)
+    return dataclasses.replace(graph, nodes=live(graph.nodes, graph.outputs))
+
+
+def test_a_mixture_that_no_task_needs_has_no_commands(made: Made) -> None:
+    graph = read_by_a_dead_router(made)
+    assert sum(node.name.endswith("route") or node.name.endswith("route_again") for node in graph) == 2
+    found = lower(graph, ARRAY)
+    routers = [command.tasks for command in found.program.commands if command.target is Target.QUEUES]
+    assert routers == [1 << 0, 1 << 2]
+    machine = Interpreter(found.program.parameters, found.image.pack())
+    for task in range(3):
+        done = machine.run(found.program.input.pack(made.images[0], 4), task=task)
+        golden = dict(evaluate(graph, made.images[0], task))
+        assert compare(found.program, done.records, golden, task) is None

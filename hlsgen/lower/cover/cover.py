@@ -71,6 +71,8 @@ class _Coverer:
     def steps_of(self, node: Node) -> Sequence[Step]:
         """The commands that a node is the product of; none for what others do with theirs."""
         role = row_of(node.op).role
+        if not self.is_needed(node.name):
+            return []
         if role is Role.PRODUCT and node.name not in self._routers:
             step = self._product(node)
             # A command that reads the addend stream is never skipped: the stream goes on word by word.

@@ -144,14 +144,20 @@ class _Expander:
         return name
 
     def _selection(self, node: Node, op: Select) -> None:
-        """Rows of what LOAD makes: of a norm before it, of a mean all, of patches from a copy."""
+        """Rows of what LOAD makes: of a norm before it, of a mean all, of patches from a copy.
+
+        Rows of 16 bits are not normed by head where they are a part of the stream: that norm is copied, too.
+        """
         load = self.nodes[node.inputs[0]]
+        kind = self.builder.type_of(load.inputs[0])
         match load.op:
-            case IntegerNorm() if node.type.shape != load.type.shape:
-                rows = self._add(self._unused(f"{node.name}_rows"), op, load.inputs, node)
-                self._add(node.name, load.op, [rows], node)
-            case IntegerNorm() | IntegerMean():
+            case IntegerNorm() | IntegerMean() if node.type.shape == load.type.shape:
                 self._add(node.name, load.op, load.inputs, node)
+            case IntegerNorm(heads=heads) if heads == 1 or is_narrow(kind):
+                shape = (node.type.shape[0], *kind.shape[1:])
+                rows = replace(node, name=self._unused(f"{node.name}_rows"), inputs=load.inputs[:1])
+                self.add(replace(rows, type=replace(kind, shape=shape)))
+                self._add(node.name, load.op, [rows.name], node)
             case _:
                 copy = self._add(self._unused(f"{load.name}_copy"), identity(load.type), [load.name], node)
                 self._add(node.name, op, [copy], node)

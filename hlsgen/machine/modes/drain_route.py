@@ -41,8 +41,11 @@ class Queues(TargetMode):
 
     def routed(self, p: MachineParameters, t: StageTimes, command: Command, drained: Sequence[int]) -> int:
         walk = ceil_div(command.experts, t.route_pace)
-        sums = command.choices + 2 + (walk if command.gate_mode == GateMode.ALL else 0)
-        token, done = max(walk + 6, sums, command.choices + 11), 0
+        again = walk if command.gate_mode == GateMode.ALL else 0
+        late = t.route + (t.route_all + walk if again else 0)
+        token, begun = max(walk + 6, command.choices + 2 + again, command.choices + 11), -(1 << 30)
         for index, time in enumerate(drained):
-            done = max(done, time) + command.tile_rows(index, p.rows) * token
-        return done + t.route + command.choices
+            rows = command.tile_rows(index, p.rows)
+            begun = max(begun + token, time - p.row_groups(rows) + 1) + (rows - 1) * token
+            begun = max(begun, time)
+        return begun + walk + 2 * command.choices + late

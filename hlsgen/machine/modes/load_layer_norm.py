@@ -69,6 +69,8 @@ class LayerNorm(LoadMode):
         spacing = max(parts * command.k_words, t.row_spacing)
         # From a row's first read to its last one, and from its first operand word to its last one.
         way = (command.k_words - 1) * parts
+        if command.gather:  # the first row is looked up from the tile's start on, as long as any other row
+            return LoadTime(t.row_spacing + (groups - 1) * spacing + way, t.norm + way)
         reads = list_start(t, command, job) + groups * spacing
         return LoadTime(reads, t.norm + 2 * way + 1 - spacing)
 

@@ -27,7 +27,8 @@ PATCHES = Unit(
 
 def patch_reads(p: MachineParameters, command: Command) -> int:
     """Reads of a patch: as many pixels at once as divide its width and a word."""
-    return command.k_words * (p.columns // math.gcd(command.patch_width, p.columns))
+    lines = command.patch_channels * command.patch_height
+    return lines * (command.patch_width // math.gcd(command.patch_width, p.columns))
 
 
 class PatchRows(LoadMode):
@@ -57,12 +58,13 @@ class PatchRows(LoadMode):
         fresh = job.tile == job.first_block == 0
         first = t.patch_measure + command.patch_channels + command.patch_height if fresh else 0
         each = t.patch_row + patch_reads(p, command)
-        pixels = self._pixels(p, command, job, rows)
-        behind = t.patch_tile
-        return LoadTime(first + rows * each + behind, t.rows - 1 - behind, pixels, t.pixel + each + behind)
-
-    def _pixels(self, p: MachineParameters, command: Command, job: Job, rows: int) -> int:
-        """Image words that must have come for the tile's last row."""
+        blank = min(max(0, command.patch_prefix - job.tile * p.rows), rows)
+        reads = blank * (t.patch_row + command.k_words) + (rows - blank) * each
         patch = max(0, job.tile * p.rows + rows - 1 - command.patch_prefix)
-        lines = (patch // command.patch_columns + 1) * command.patch_height
-        return lines * command.patch_channels * command.row_words
+        band, column = divmod(patch, command.patch_columns)
+        pixels = (band + 1) * command.patch_height * command.patch_channels * command.row_words
+        waiting = min(column + 1, rows - blank)  # rows of the last one's band: all wait for the same pixels
+        behind = t.patch_tile
+        return LoadTime(
+            first + reads + behind, t.rows - 1 - behind, pixels, t.pixel + waiting * each + behind
+        )

@@ -18,7 +18,8 @@ class StageTimes:
     patch_measure: before a pass over the image. patch_tile: behind a tile of patches. patch_row: before a
     patch.
     pixel: a word of pixels to the patch that it completes.
-    route: a token's last logit to its last queue entry, beyond a token's time. route_pace: logits a cycle.
+    route: a token's last logit to its last queue entry, beyond its walks over logits and choices.
+    route_all: how much later where all experts' weights are added up. route_pace: logits a cycle.
     select: a block's last step to its first group's selection, which takes a constant word.
     drain: a block's last step to its first group's write.
     read_drained: a tile's last write to LOAD's first read of it. read_scores: the same for scores, from the
@@ -37,6 +38,7 @@ class StageTimes:
     patch_row: int
     pixel: int
     route: int
+    route_all: int
     route_pace: int
     select: int
     drain: int

@@ -16,7 +16,7 @@ from itertools import accumulate
 
 from hlsgen.machine.format.parameters import ceil_div
 from hlsgen.machine.time.depths import burst_bytes, outstanding
-from hlsgen.machine.time.latency import REQUESTS, ROOM, SECTIONS, SLOT
+from hlsgen.machine.time.latency import PACED, REQUESTS, ROOM, SECTIONS, SLOT
 
 
 @dataclass
@@ -30,9 +30,11 @@ class Channel:
     beats: int
     buffer: int
     ring: float
-    passing: tuple[tuple[float, float], ...] = ()
     offset: int = 0
     """Beats from a burst's boundary to the section: the first burst is that much shorter."""
+    paced: bool = False
+    """Whether what is let go of at once leaves room beat by beat, as the beats of the next word follow."""
+    passing: tuple[tuple[float, float], ...] = ()
     asked: int = 0
     freed: list[tuple[float, float]] = field(default_factory=list)
     """When the ring had let go of how many beats in all, in order."""
@@ -40,10 +42,6 @@ class Channel:
     """Beats in all after each burst, and when its last beat came."""
     stops: Sequence[int] = ()
     """Beats in all at the ends of sections, in order: no burst goes beyond one."""
-    held: Sequence[float] = ()
-    """Beats, in order, that stay in the buffer with all behind them until they are `let`."""
-    let: list[float] = field(default_factory=list)
-    """From when on the first of `held` may leave, the second, and so on: those that are known."""
     requested: float = -math.inf
     """When the last burst was asked for."""
     places: Sequence[int] = ()
@@ -93,17 +91,16 @@ class Channel:
         if left <= 0:
             return gate
         came = self.arrived[bisect_left(self.arrived, (left, 0.0))][1]
-        if holds := bisect_left(self.held, left):
-            if holds > len(self.let):
-                return None
-            came = max(came, self.let[holds - 1])
         kept = left - self._passed(left) - self.ring
         if kept <= 0:
             return max(came + ROOM, gate)
         self._room = _first(self.freed, self._room, kept, 1)
         if self._room == len(self.freed):
             return None
-        return max(max(came, self.freed[self._room][0]) + ROOM, gate)
+        room = self.freed[self._room][0] + ROOM
+        if self.paced:
+            room += kept - (self.freed[self._room - 1][1] if self._room else 0) - PACED
+        return max(came + ROOM, room, gate)
 
     def arrive(self, size: int, request: float, end: float) -> None:
         """A burst was asked for at `request`; its last beat comes the cycle before `end`."""
@@ -190,6 +187,12 @@ class Bus:
         """Read one more burst, whoever's; False when every channel waits for a consumer."""
         return self._next()
 
+    def until(self, time: float) -> float:
+        """Read what is asked for up to `time`, whoever's; returns when the last beat has come."""
+        while self._next(time):
+            pass
+        return self._ends[-1]
+
     def arrival(self, name: str, beats: int) -> float:
         """When the first `beats` of a channel are there."""
         channel = self.channels[name]
@@ -205,8 +208,8 @@ class Bus:
         total, end = channel.arrived[index]
         return end - (total - beats) * self._beat
 
-    def _next(self) -> bool:
-        """Read one more burst; False when every channel waits for a consumer."""
+    def _next(self, until: float = math.inf) -> bool:
+        """Read one more burst; False when every channel waits for a consumer, or it is asked for later."""
         self.opening()
         if len(self._ends) > self._outstanding:
             self._request = max(self._request, self._ends[-self._outstanding] + SLOT)
@@ -214,7 +217,7 @@ class Bus:
             math.inf if (time := channel.ready(self._burst)) is None else time for channel in self._order
         ]
         least = min(times)
-        if least == math.inf:
+        if least == math.inf or max(self._request, least) > until:
             return False
         request = self._request = max(self._request, least)
         pixels, weights = self._rivals

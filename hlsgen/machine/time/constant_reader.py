@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hlsgen.machine.format.constants import NO_COMMAND, ConstantMap, Table
+from hlsgen.machine.format.constants import NO_COMMAND, ConstantMap
 from hlsgen.machine.format.parameters import ceil_div
-from hlsgen.machine.time.bus import Bus, Channel, beats_of
-from hlsgen.machine.time.latency import BEAT, QUEUE, TABLE_ENTRIES, TABLE_WAIT
+from hlsgen.machine.time.bus import Bus, beats_of
+from hlsgen.machine.time.latency import BEAT, QUEUE, TABLE_BEGIN, TABLE_ENTRIES, TABLE_WAIT
 
 
 @dataclass
@@ -35,32 +35,74 @@ class ConstantReader:
     ring: int
     bus: Bus
     bus_bytes: int
+    size: int
+    """Bytes of the stream."""
     place: Callable[[int], int] = int
     """Bytes that are read for so many bytes of the stream."""
     _at: int = 0
     _time: int = 0
+    _free: int = 0
     _kept: int = 0
+    _taking: bool = False
+    """The bus reads on for a word: it must not take others meanwhile."""
+    _entries: deque[int] = field(default_factory=deque)
+    """Cycles of each word that is left of a table."""
     _taken: list[int] = field(default_factory=list)
+    _times: list[int] = field(default_factory=list)
+    """When each word was taken."""
     _let: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        # The next word is put together of beats only when the one before has been taken as a whole.
+        self._gathered = max(1, self.word // self.bus_bytes)
         self._passing = {begin for begin, _ in self.found.passing}
         self._tables = deque(self.found.tables)
         self._waiting = deque(table for table in self.found.tables if table.after != NO_COMMAND)
-        self._channel.held = [(self.place(table.at + 1) - 1) / self.bus_bytes for table in self._waiting]
-
-    @property
-    def _channel(self) -> Channel:
-        return self.bus.channels["constants"]
 
     def there(self, size: int) -> int:
         """When the first `size` bytes are in the machine."""
         while self._at < size:
-            if self._tables and self._tables[0].at == self._at:
-                self._table(self._tables.popleft())
-            else:
-                self._next(1, kept=self._at not in self._passing)
-        return self._time
+            self._item()
+        return self._times[ceil_div(size, self.word) - 1]
+
+    def advance(self) -> None:
+        """Take all words of which it is known when they can be taken."""
+        while not self._taking and self._at < self.size and self._known():
+            self._item()
+
+    def _known(self) -> bool:
+        """Whether the next word has been asked for, and there is room for it."""
+        if self._begins and (table := self._tables[0]).after != NO_COMMAND and table.at not in self._let:
+            return False
+        if not self._passes and self._kept - self.ring >= len(self._taken):
+            return False
+        beats = beats_of(self.place(self._at + self.word), self.bus_bytes)
+        return self.bus.known("constants", beats) is not None
+
+    @property
+    def _begins(self) -> bool:
+        """Whether the next word is a table's header."""
+        return bool(self._tables) and self._tables[0].at == self._at
+
+    @property
+    def _passes(self) -> bool:
+        """Whether the next word takes no room in the ring."""
+        return bool(self._entries) or self._at in self._passing
+
+    def _item(self) -> None:
+        """The next word, which may be a table's header, or some of its entries."""
+        self._taking = True
+        if self._entries:
+            self._next(self._entries.popleft())
+        elif self._begins:
+            table = self._tables.popleft()
+            self._next(1)
+            self._free = max(self._free + TABLE_BEGIN, self._let.get(table.at, 0) + QUEUE)
+            words = range(table.entries, 0, -self.word)
+            self._entries.extend(ceil_div(min(left, self.word), TABLE_ENTRIES) for left in words)
+        else:
+            self._next(1, kept=not self._passes)
+        self._taking = False
 
     def _next(self, cycles: int, *, kept: bool = False) -> None:
         """The next word, which takes so many cycles; it is `kept` in the ring, which must have room."""
@@ -72,14 +114,13 @@ class ConstantReader:
             if 0 <= room < len(self._taken):
                 came = max(came, self._taken[room])
             self._kept += 1
-        self._time = max(came + BEAT - 1, self._time) + cycles
+        self._time = max(came + BEAT - 1, self._free + self._gathered - 1) + cycles
         self._at += self.word
-
-    def _table(self, table: Table) -> None:
-        self._next(1)
-        self._time = max(self._time, self._let.get(table.at, 0) + QUEUE)
-        for left in range(table.entries, 0, -self.word):
-            self._next(ceil_div(min(left, self.word), TABLE_ENTRIES))
+        self._times.append(self._time)
+        left, end = self.place(self._at), self.place(self._at + 1) - 1
+        # Words behind a section's last one are dropped.
+        self._free = self._time + max(0, end - left) // self.word * self._gathered
+        self.bus.channels["constants"].free(self._free, max(left, end) / self.bus_bytes)
 
     def take(self, time: int) -> None:
         """The next constants leave the ring."""
@@ -88,6 +129,4 @@ class ConstantReader:
     def drained(self, command: int, time: int) -> None:
         """A command has drained: the tables that waited for it leave the buffer."""
         while self._waiting and self._waiting[0].after <= command:
-            table = self._waiting.popleft()
-            self._let[table.at] = time + TABLE_WAIT
-            self._channel.let.append(time + TABLE_WAIT)
+            self._let[self._waiting.popleft().at] = time + TABLE_WAIT

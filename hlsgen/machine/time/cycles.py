@@ -9,6 +9,7 @@ against measured runs.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,11 +29,13 @@ from hlsgen.machine.time.depths import JOBS_AHEAD, SETTLED, burst_bytes
 from hlsgen.machine.time.group_queue import DrainQueues
 from hlsgen.machine.time.latency import (
     ACCEPT,
+    ADDEND_TAKEN,
     DECODE,
     FINISH,
     LOAD_JOBS,
     OPERANDS_THERE,
     RECOUNT,
+    RESIZED,
     WRITTEN,
 )
 from hlsgen.machine.time.memory import ExternalMemory
@@ -169,6 +172,7 @@ class _Model:
         self.begun.append(index)
         while len(self.progress) < index:  # what is skipped is over with what came before it
             self.progress.append(self.progress[-1] if self.progress else _Progress([]))
+            self.streams.drained(len(self.progress) - 1, self.progress[-1].done)
         return ready
 
     def _sequence(self) -> None:
@@ -182,7 +186,8 @@ class _Model:
             time = self.slots[before] if before >= 0 else 0
             if self.streams.planner:
                 self.streams.planner.released.append(time)
-            self.streams.take("commands", size - self.streams.taken["commands"], time)
+            else:
+                self.streams.take("commands", size - self.streams.taken["commands"], time)
 
     def _constants(self, command: Command) -> int:
         """Bytes of the constant stream before this command's constant words."""
@@ -258,8 +263,7 @@ class _Model:
             if self._leaves(command):
                 end = self.queues.output(end, groups, self.t.drain)
             if adds:
-                end = self.queues.addends(end, groups, self.t.drain)
-                self.streams.take("addends", addend_bytes, end + self.t.drain)
+                end = self._take_addends(end, groups, addend_bytes)
             if job.tile == command.tiles - 1:
                 self._release(product, job, end)
             self.last_step, self.last_rows = end, groups
@@ -272,6 +276,13 @@ class _Model:
         self.multiply_free = start
         self.slots.append(start)
         return first
+
+    def _take_addends(self, end: int, groups: int, size: int) -> int:
+        """When a block may end that takes `size` bytes of the addend stream, and would end at `end`."""
+        end = self.queues.addends(end, groups, self.t.drain)
+        for group in range(groups):
+            self.streams.take("addends", size // groups, end + self.t.drain + group - ADDEND_TAKEN)
+        return end
 
     def _leaves(self, command: Command) -> bool:
         """Whether a command's results leave the machine."""
@@ -303,17 +314,28 @@ class _Model:
 
     def finish(self) -> Prediction:
         """The prediction for everything so far."""
-        cycles = self.progress[-1].done + FINISH + self._leaving() + self.memory.latency
+        done = self.progress[-1].done
+        cycles = self._left(done) + FINISH + self.memory.latency
+        cycles = max(cycles, math.ceil(self.streams.bus.until(done)))  # reads under way are waited for
         size = HEADER_BYTES + self.image.input_bytes + self.plan.image_bytes(self.image)
         size += operand_bytes(self.program)
         useful = self.program.task_macs[self.plan.task] / (cycles * self.p.lanes)
         arrivals = {name: tuple(channel.arrived) for name, channel in self.streams.bus.channels.items()}
         return Prediction(cycles, self.issued, useful, size, tuple(self.times), arrivals)
 
-    def _leaving(self) -> int:
-        """Cycles in which zeros fill up the output, a word or a beat each, and its last burst leaves."""
+    def _left(self, done: int) -> int:
+        """When the output's last burst has been sent; its last result was written at `done`.
+
+        Zeros fill up the output, a word or a beat each. A burst is sent when all of it is there and the one
+        before has been sent.
+        """
         p, size = self.p, self.image.output_bytes
         drained = self.program.drained_size(self.plan.task) if self.program.outputs else size
-        padding = ceil_div(size - drained, min(p.bus_bytes, 2 * p.columns * p.row_width))
-        burst = burst_bytes(p.bus_bytes, self.memory.near)
-        return padding + beats_of(size - (ceil_div(size, burst) - 1) * burst if size else 0, p.bus_bytes)
+        word = 2 * p.columns * p.row_width
+        padding = ceil_div(size - drained, min(p.bus_bytes, word))
+        burst, written = burst_bytes(p.bus_bytes, self.memory.near), self.queues.written
+        there = max([done, *written[-1:]]) + padding
+        before = (ceil_div(size, burst) - 1) * burst if size else 0
+        if 0 < before <= drained and (words := ceil_div(drained - before, word)) < len(written):
+            there = max(there, written[-1 - words] + beats_of(burst, p.bus_bytes))
+        return there + beats_of(size - before, p.bus_bytes) - (RESIZED if word == p.bus_bytes else 0)

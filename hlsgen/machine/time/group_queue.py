@@ -27,11 +27,12 @@ class GroupQueue:
         full = len(self._leave) + groups - self.places
         return self._leave[full - 1] + self.again if full > 0 else 0
 
-    def leave(self, time: int, pace: int = 1) -> None:
+    def leave(self, time: int, pace: int = 1) -> int:
         """One more group leaves then, or as soon as the one before has left for `pace` cycles."""
         self._leave.append(max(time, self._leave[-1] + pace) if self._leave else time)
         if len(self._leave) > self.places:
             self._leave.popleft()
+        return self._leave[-1]
 
 
 @dataclass
@@ -44,12 +45,14 @@ class DrainQueues:
         p, depth = self.parameters, queue_depth(self.parameters)
         self._output, self._addends = GroupQueue(depth, RECOUNT), GroupQueue(depth + 1, ADDEND_COMES)
         self._pace = ceil_div(2 * p.columns * p.row_width, p.bus_bytes)
+        self.written: list[int] = []
+        """When each group of results that leave would have been written if it left at once."""
 
     def output(self, end: int, groups: int, drain: int) -> int:
         """When a block may end that would end then; its first group is written `drain` cycles later."""
         end = max(end, self._output.space(self.parameters.row_groups(self.parameters.rows)))
         for group in range(groups):
-            self._output.leave(end + drain + group + QUEUE, self._pace)
+            self.written.append(self._output.leave(end + drain + group + QUEUE, self._pace) - QUEUE)
         return end
 
     def addends(self, end: int, groups: int, drain: int) -> int:

@@ -208,8 +208,11 @@ PIXEL = 1
 
 START = 46
 """The start register to the first request for a command, without the memory's latency for the header: the
-header's check takes its words one by one, and longer than any bus brings them."""
-REQUESTS = 3
+header's check takes its words one by one, and longer than any bus brings them; a cycle more where beats are
+wider than its words."""
+HEADER_WORD = 4
+"""Bytes of a word of the header's check."""
+REQUESTS = 4
 """Least cycles between two requests of a channel."""
 SECTIONS = 6
 """Least cycles from the last request of a section of keys or values to the first one of the next section."""
@@ -229,18 +232,28 @@ NEXT = 1
 """The planner gives a command on: until it may take the next one, beyond the beats of that."""
 ROOM = 5
 """A burst's end, or a ring's word that is free, to the request for which its buffer has room then."""
+PACED = 4
+"""As much earlier is that request where a word leaves a channel's last register, beats in its place."""
 BEAT = 6
 """A beat from memory to the word that it completes, where the machine uses it."""
+COMMAND = 5
+"""The same of a command's last beat, to the planner or the sequencer."""
 TABLE_WAIT = 2
 """A command has drained: to a table that waited for it leaving the constants' buffer."""
+TABLE_BEGIN = 1
+"""Between a table's header and its first word."""
 TABLE_ENTRIES = 8
 """Entries of a table that are written in a cycle."""
-ROUTE = 36
-"""A token's last logit is written: to its last queue entry, beyond a token's time."""
+ROUTE = 25
+"""A token's last logit is written: to its last queue entry, beyond its walks over logits and choices."""
+ROUTE_ALL = 9
+"""The same, where all experts' weights are added up: as much later, beyond that walk."""
 WRITTEN = 8
 """The last row's write to the last response of external memory, without that memory's latency and without
 the 64 bytes of the last burst, which are gathered and then sent."""
-FINISH = 13
+FINISH = 12
 """The last row's write to done, without the output's padding, its last burst and the memory's latency."""
+RESIZED = 2
+"""Of those, where a word of results isn't as wide as a beat."""
 IMAGE_ROM = QUEUE + 1 + MEMORY + 1
 """A read's address to its first beat, of an Image in block RAM: queue, walk over its words, memory, R."""

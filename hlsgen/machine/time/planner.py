@@ -16,7 +16,7 @@ from hlsgen.machine.format.constants import word_bytes
 from hlsgen.machine.format.parameters import SECTION_ALIGN
 from hlsgen.machine.time.bus import Bus, beats_of
 from hlsgen.machine.time.depths import COMMANDS_AHEAD
-from hlsgen.machine.time.latency import BEAT, GATHER, NEXT, OPENED, QUEUE, SETTLE, SKIP, SPENT
+from hlsgen.machine.time.latency import COMMAND, GATHER, NEXT, OPENED, QUEUE, SETTLE, SKIP, SPENT
 from hlsgen.machine.time.plan import Plan
 
 
@@ -95,6 +95,7 @@ class Planner:
     routings: list[int] = field(default_factory=list)
     """When each routing was complete."""
     _free: int = 0
+    _gone: int = 0
     _opened: int = -SETTLE
     _passed: int = 0
     _next_number: int = 0
@@ -131,30 +132,52 @@ class Planner:
         self._next_number = number + 1
         self._passed += command.target is Target.QUEUES
         self.given.append(time + QUEUE)
-        self._free = time + self._beats + NEXT
+        self._leave(time + NEXT)
         return True
+
+    def _leave(self, time: int) -> None:
+        """A command has left by `time`: the beats of the next one follow, one a cycle."""
+        self._gone += self._beats
+        self.bus.channels["commands"].free(time, self._gone)
+        self._free = time + self._beats
 
     def _taken(self, at: int, number: int, command: Command) -> int | None:
         """When the command's first section may be opened."""
+        while self._next_number < number:
+            if not self._skip(self.plan.program.commands[self._next_number]):
+                return None
         waits = at - COMMANDS_AHEAD - 1
         came = self._came(number)
         if came is None or waits >= len(self.released):
             return None
-        for skipped in range(self._next_number, number):
-            self._free = max(self._came(skipped) or 0, self._free) + self._beats + SKIP
-        self._next_number = number
         time = max(came, self._free, self.released[waits] if waits >= 0 else 0) + 1
-        if command.expert:
-            if self._passed > len(self.routings):
-                return None
-            routed = self.routings[self._passed - 1] if self._passed and command.gather else 0
-            time = max(time, routed) + GATHER
-        return time
+        return self._looked_up(command, time)
+
+    def _skip(self, command: Command) -> bool:
+        """The next command is one that doesn't run; False: what it waits for is not known."""
+        came = self._came(self._next_number)
+        time = None if came is None else max(came, self._free) + 1
+        if time is not None and command.runs_for(self.plan.task):
+            time = self._looked_up(command, time)
+        if time is None:
+            return False
+        self._leave(time - 1 + SKIP)
+        self._next_number += 1
+        return True
+
+    def _looked_up(self, command: Command, time: int) -> int | None:
+        """When a command's queue is known, if it has one; None: its routing is not complete."""
+        if not command.expert:
+            return time
+        if self._passed > len(self.routings):
+            return None
+        routed = self.routings[self._passed - 1] if self._passed and command.gather else 0
+        return max(time, routed) + GATHER
 
     def _came(self, number: int) -> int | None:
         """When a command is at the planner, if it has been asked for."""
         came = self.bus.known("commands", self._beats * (number + 1))
-        return None if came is None else math.ceil(came) + BEAT
+        return None if came is None else math.ceil(came) + COMMAND
 
     def _open(self, name: str, at: int, time: int) -> int | None:
         """When the state of a section is left; its gate opens."""

@@ -30,6 +30,7 @@ def stage_times(p: MachineParameters, target: str = "generic") -> StageTimes:
         patch_row=latency.PATCH_ROW,
         pixel=latency.PIXEL,
         route=latency.ROUTE,
+        route_all=latency.ROUTE_ALL,
         route_pace=route_pace(p),
         read_drained=drained - latency.LOAD_LEAD + latency.ACCEPT,
         read_scores=latency.scores_drained(p) - write + drained + latency.ACCEPT,

@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from hlsgen.machine.format.commands import COMMAND_BYTES
 from hlsgen.machine.format.constants import ConstantMap, constant_map, word_bytes
 from hlsgen.machine.format.image import HEADER_BYTES, Image
-from hlsgen.machine.format.parameters import SECTION_ALIGN
+from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 from hlsgen.machine.time.bus import Bus, Channel, beats_of
 from hlsgen.machine.time.constant_reader import ConstantReader
-from hlsgen.machine.time.depths import COMMANDS_AHEAD, channel_beats, queue_depth
-from hlsgen.machine.time.latency import BEAT, START
+from hlsgen.machine.time.depths import channel_beats, queue_depth
+from hlsgen.machine.time.latency import BEAT, COMMAND, HEADER_WORD, START
 from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.machine.time.operand_stream import OperandStream, operand_channel
 from hlsgen.machine.time.plan import Plan
@@ -36,14 +37,57 @@ def _divide(channel: Channel, plan: Plan, name: str, offset: int) -> Sections:
     channel.gates, channel.beats = [], (sections.ends[-1][1] if sections.ends else 0) // bus_bytes
     channel.stops = [end // bus_bytes for _, end in sections.ends]
     channel.places = [(offset + each.place * SECTION_ALIGN) // bus_bytes for each in found if each]
-    passing = [
-        (sections.read(int(a * bus_bytes) + 1) - 1, sections.read(int(b * bus_bytes)))
-        for a, b in channel.passing
-    ]
-    ranges = sorted((*passing, *sections.padding))
-    channel.passing = tuple((begin / bus_bytes, end / bus_bytes) for begin, end in ranges)
+    if name == "weights":  # the reader of constants says what has left
+        channel.passing = tuple((begin / bus_bytes, end / bus_bytes) for begin, end in sections.padding)
     channel.__post_init__()
     return sections
+
+
+@dataclass
+class Pace:
+    """When words narrower than a beat have left their beats: one a cycle.
+
+    Parameters
+    ----------
+    word, beat
+        Bytes of a word, of a beat.
+    cycles
+        From a beat to the next one.
+    """
+
+    word: int
+    beat: int
+    cycles: float
+    _burst: int = 0
+    _beats: int = 0
+    _time: int = 0
+
+    def there(self, channel: Channel, size: int, came: int) -> int:
+        """When the first `size` bytes are words; the beat of the last of them `came` as its first word."""
+        each, words = self.beat // self.word, ceil_div(size, self.word)
+        while self._burst < len(channel.arrived) and channel.arrived[self._burst][0] * each < words:
+            self._time = self._left(channel, self._burst, each, channel.arrived[self._burst][0] * each)
+            self._beats = channel.arrived[self._burst][0]
+            self._burst += 1
+        if self._burst == len(channel.arrived):
+            return came
+        return max(came + (words - 1) % each, self._left(channel, self._burst, each, words))
+
+    def _left(self, channel: Channel, burst: int, each: int, words: int) -> int:
+        """When so many words have left, of which the last one is in this burst."""
+        beats, end = channel.arrived[burst]
+        first = math.ceil(end - (beats - self._beats) * self.cycles) + BEAT
+        return max(self._time + 1, first) + words - self._beats * each - 1
+
+
+def _paces(p: MachineParameters, cycles: float) -> dict[str, Pace]:
+    """Of the channels whose words are narrower than a beat; the reader of constants has its own."""
+    words = {
+        "pixels": p.columns,
+        "weights": p.columns * p.depth,
+        "addends": 2 * p.columns * p.row_width,
+    }
+    return {name: Pace(word, p.bus_bytes, cycles) for name, word in words.items() if word < p.bus_bytes}
 
 
 class Streams:
@@ -55,45 +99,52 @@ class Streams:
         buffers = channel_beats(p, memory.near)
         words = constant_map(plan.constants, p.columns)
         self.offsets = words.offsets
-        passing = tuple((begin / p.bus_bytes, end / p.bus_bytes) for begin, end in words.passing)
 
-        def channel(name: str, ring: int, ranges: tuple[tuple[float, float], ...] = ()) -> Channel:
+        def channel(name: str, ring: int) -> Channel:
             offset, size = sections[name]
             beats = beats_of(-(-size // 64) * 64, p.bus_bytes)
-            return Channel(beats, buffers[name], ring / p.bus_bytes, ranges, offset // p.bus_bytes)
+            paced = name in ("commands", "constants")  # words that wait for whoever takes them
+            return Channel(beats, buffers[name], ring / p.bus_bytes, offset // p.bus_bytes, paced)
 
         sections = _sections(image)
         for name, size in (("constants", len(plan.constants)), ("weights", plan.weight_bytes)):
             sections[name] = (sections[name][0], size)
-        constants = p.constant_words * word_bytes(p.columns)
-        addends = queue_depth(p) * p.row_width * p.columns * 2
+        word = 2 * p.columns * p.row_width
+        addends = (queue_depth(p) + 1) * word + max(word, p.bus_bytes)
         found = {
-            "commands": channel("commands", COMMAND_BYTES * (1 + (COMMANDS_AHEAD if p.planned else 0))),
+            "commands": channel("commands", COMMAND_BYTES),
             "pixels": channel("pixels", image.input_bytes),
             "weights": channel("weights", p.ring_words * p.columns * p.depth),
-            "constants": channel("constants", constants, passing),
+            "constants": channel("constants", max(word_bytes(p.columns), p.bus_bytes)),
             "addends": channel("addends", addends),
         }
         if p.streamed:
             found["operands"] = operand_channel(program, buffers["operands"])
         channels = {name: found[name] for name in buffers if name in found}  # in the order of their turns
+        self._paces = _paces(p, memory.cycles_per_beat)
         self._sections: dict[str, Sections] = {}
         if p.planned:
             for name in ("weights", "constants"):
                 self._sections[name] = _divide(channels[name], plan, name, sections[name][0])
-        start = START + memory.latency
+        start = START + (p.bus_bytes > HEADER_WORD) + memory.latency
         self.bus = Bus(channels, p.bus_bytes, memory.latency, memory.cycles_per_beat, start, memory.near)
         self.taken = dict.fromkeys(channels, 0)
         self.operands = OperandStream(p, self.bus, BEAT)
         self.planner = Planner(plan, self.bus) if p.planned else None
-        if self.planner:
-            self.bus.opening = self.planner.advance
-        self._reader = self._constants(words)
+        self._reader = self._constants(words, len(plan.constants))
+        self.bus.opening = self._advance
 
-    def _constants(self, words: ConstantMap) -> ConstantReader:
+    def _constants(self, words: ConstantMap, size: int) -> ConstantReader:
         p, sections = self._p, self._sections.get("constants")
         place = sections.read if sections else int
-        return ConstantReader(words, word_bytes(p.columns), p.constant_words, self.bus, p.bus_bytes, place)
+        word = word_bytes(p.columns)
+        return ConstantReader(words, word, p.constant_words, self.bus, p.bus_bytes, size, place)
+
+    def _advance(self) -> None:
+        """Before each burst: what is known of planner and reader opens gates and leaves room."""
+        if self.planner:
+            self.planner.advance()
+        self._reader.advance()
 
     def wait(self, name: str, size: int) -> int:
         """When `size` bytes in all of a stream are words in the machine."""
@@ -101,7 +152,10 @@ class Streams:
             return self._reader.there(size)
         if name in self._sections:
             size = self._sections[name].read(size)
-        return math.ceil(self.bus.arrival(name, beats_of(size, self._p.bus_bytes))) + BEAT
+        there = math.ceil(self.bus.arrival(name, beats_of(size, self._p.bus_bytes)))
+        there += COMMAND if name == "commands" else BEAT
+        pace = self._paces.get(name)
+        return pace.there(self.bus.channels[name], size, there) if pace else there
 
     def given(self, at: int, number: int) -> int:
         """When command `number`, of those that run the one at `at`, is the sequencer's."""
@@ -119,7 +173,8 @@ class Streams:
 
     def take(self, name: str, size: int, time: int) -> None:
         """The machine lets go of `size` more bytes of a stream at `time`."""
-        self.taken[name] += size
         if name == "constants":
             self._reader.take(time)
+            return
+        self.taken[name] += size
         self.bus.channels[name].free(time, self.taken[name] / self._p.bus_bytes)
