@@ -89,7 +89,8 @@ def test_a_third_family_goes_the_whole_way(third: str, tmp_path: Path) -> None:
 
 
 def test_a_third_family_has_blocks_of_its_own(third: str) -> None:
-    board, machine = load_board(third), hlsgen.compile(integer_vit(TINY), board=third).program.parameters
+    board, design = load_board(third), hlsgen.compile(integer_vit(TINY), board=third, row_width=1)
+    machine = design.program.parameters
     fit = estimate(machine, board)
     assert fit.dsp == 2 * 2 * 4 + 3 + 5 * 2
     assert str(fit).startswith("mine: about 29 of 64 DSP blocks and ")

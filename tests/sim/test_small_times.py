@@ -24,10 +24,10 @@ CYCLES = 8
     ],
 )
 def test_small_graphs_take_the_predicted_time(batch: Batch, planned: bool, tmp_path: Path) -> None:
-    """Ops in any order, on one machine: within 1 % or some cycles, and in the middle within 0.1 %."""
+    """Ops in any order, on one machine: within 1 % or some cycles, and in the middle within one cycle."""
     lowered = next(case.lowered for case in batch.cases() if case.lowered)
     assert lowered.program.parameters.planned == planned
     found = times(batch, tmp_path)
     for time in found:
         assert abs(time.predicted - time.cycles) <= max(CYCLES, time.cycles / 100), report(found)
-    assert sorted(abs(time.error) for time in found)[len(found) // 2] <= 0.001, report(found)
+    assert sorted(abs(time.predicted - time.cycles) for time in found)[len(found) // 2] <= 1, report(found)

@@ -55,8 +55,8 @@ class Architecture:
 
 _ATTENTION_FIX = "attention of all tokens: scaled_dot_product_attention(q, k, v) without a mask"
 _WINDOW = (
-    "all tokens of the image attend to each other at once; the machine has no groups of tokens",
-    "use global attention: one window as large as the grid of tokens, without shift",
+    "attention by windows is read where queries, keys and values are cut into the same windows of one size",
+    "cut all three alike, as Swin does, or use global attention: one window as large as the grid of tokens",
 )
 _MIXTURE = (
     "tokens go to the experts that a router chooses for them",
