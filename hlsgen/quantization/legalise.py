@@ -189,6 +189,8 @@ class _Legaliser:
 
     def _moved_form(self, node: Node, own: Demand) -> Form:
         """How tokens in another order are read: rows of a norm with its gamma and beta, which a copy has."""
+        if own == NORMED:
+            return Form.STORED
         normed = isinstance(node.op, Gather) and isinstance(self._op(node.inputs[0]), Norm)
         return Form.LEFT if normed and own == ROWS else own.form
 
@@ -225,7 +227,7 @@ class _Legaliser:
     def _moved_basis(self, node: Node, want: Demand) -> Demand:
         """Rows in another order are read by norms alone where they are stored: DRAIN adds rows in order."""
         if isinstance(node.op, Gather):
-            return STORED if want == NORMED else ROWS
+            return NORMED if want == NORMED else ROWS
         stored = want in (STORED, NORMED) or not self._has_rows(node)
         return STORED if stored else ROWS
 
@@ -308,7 +310,7 @@ class _Legaliser:
 
     def _stored(self, node: Node) -> tuple[Demand, ...]:
         """What a tensor in the residual memory serves; experts add to no selection."""
-        return (NORMED,) if isinstance(node.op, Select | Gather) else (NORMED, ADDEND)
+        return (NORMED,) if isinstance(node.op, Select) else (NORMED, ADDEND)
 
 
 def _plain(node: Node) -> Node:

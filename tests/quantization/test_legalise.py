@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from quantization.graphs import Vit, images
 from quantization.hosts import HOSTS, Host, NoNorm
+from support.token_graphs import Tokens
 
 from benchmarks.fuzz.compositions import draw_composed, draw_composition, draw_pictures
 from benchmarks.fuzz.draw import Draw
@@ -17,7 +18,17 @@ from hlsgen.machine.format.commands import Drain, Target
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.run import trace
 from hlsgen.machine.run.interpreter import Interpreter
-from hlsgen.ops import GroupedLinear, LayerNorm, Linear, Patches
+from hlsgen.ops import (
+    Add,
+    Combine,
+    ExpertLinear,
+    Gather,
+    GroupedLinear,
+    LayerNorm,
+    Linear,
+    Patches,
+    Route,
+)
 from hlsgen.quantization import quantize
 from hlsgen.quantization.legalise import legalise
 
@@ -88,6 +99,27 @@ def test_a_grouped_layer_reads_a_norm_of_its_own_parts(groups: int, between: lis
     legal = legalise(graph.finish(graph.add("grouped", op, [norm])))
     names = [node.name for node in legal]
     assert names[names.index("norm") + 1 : names.index("grouped")] == between
+
+
+def test_rows_in_another_order_are_copied_where_they_are_added() -> None:
+    """A norm reads them where they lie; DRAIN adds rows in their order, also those that experts add to."""
+    t = Tokens(tokens=4, width=8, heads=2)
+    order = t.add(Gather(places=np.array([[3], [1], [0], [2]])), t.x)
+    op = LayerNorm(gamma=np.ones(8), beta=np.zeros(8), eps=1e-5)
+    norm, rows = t.add(op, order), t.add(op, t.x)
+    total = t.add(Add(), order, t.linear(norm, 8))
+    route = t.add(Route(k=1, convention="softmax_all"), t.linear(rows, 2))
+    experts = ExpertLinear(weight=t.random.normal(size=(2, 8, 8)), bias=np.zeros((2, 8)))
+    inner = t.relu(t.add(experts, rows, route))
+    mixed = t.add(Combine(), order, t.add(experts, inner, route), route)
+    graph = t.graph.finish(t.linear(t.add(Add(), total, t.linear(mixed, 8)), 5))
+    legal = legalise(graph)
+    for name in (total, mixed):
+        assert not isinstance(legal.node(legal.node(name).inputs[0]).op, Gather)
+    assert isinstance(legal.node(legal.node(norm).inputs[0]).op, Gather)
+    images = t.random.normal(size=(8, 3, 8, 16))
+    np.testing.assert_allclose(evaluate(legal, images)[legal.output], evaluate(graph, images)[graph.output])
+    lower(quantize(graph, images.astype(np.float32)).graph, ArrayShape(rows=2, columns=2, depth=4))
 
 
 @pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.__name__)
