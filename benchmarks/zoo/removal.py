@@ -108,6 +108,8 @@ def _in_order(value: Value, kind: str) -> bool:
     known = [wanted for wanted, _ in layouts(value.shape)]
     if kind == "heads":
         known = [_ids(value.shape, False, True)]
+        if value.ids.dim() == 4 and value.term.type.shape[-1] == math.prod(value.shape[2:]):
+            known.append(torch.arange(value.ids.numel()).reshape(value.shape))  # not turned yet
     elif kind == "layer":
         known = known[:1]  # channels are the last axis
     whole = low >= 0 and not isinstance(value.term.op, Join)
@@ -124,7 +126,9 @@ def removed(export: Export, status: Mapping[str, str]) -> Export:
         if status.get(call.name) != REFUSED or call.shape is None:
             return call
         computed = [n for n in uses(call) if n not in export.constants and shapes.get(n) == call.shape]
-        like = Ref(computed[0] if computed and short(call) not in _SOFTMAX else image)
+        # A layer makes tokens of its own, into which the norm behind it folds.
+        alike = computed and short(call) not in _SOFTMAX | CONVOLUTIONS
+        like = Ref(computed[0] if alike else image)
         kind = _kind(call, around)
         return dataclasses.replace(call, target=MENDED, args=(like, Ref(image), call.shape, kind), kwargs={})
 

@@ -152,6 +152,43 @@ def test_what_is_pooled_by_head_is_mended_by_head() -> None:
     assert removal.missed(export) == []
 
 
+class TurnedEarly(Tiny):
+    """Rotary positions on [1, tokens, heads, channels], before the heads come first, as in MLCD."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = torch.nn.ModuleList(torch.nn.Linear(WIDTH, WIDTH) for _ in range(3))
+
+    def attend(self, x: Tensor) -> Tensor:
+        q, k, v = (layer(x).reshape(1, x.shape[1], HEADS, -1) for layer in self.layers)
+        angle = torch.arange(x.shape[1], dtype=x.dtype).reshape(1, -1, 1, 1)
+        q, k = (y * angle.cos() + y.flip(-1) * angle.sin() for y in (q, k))
+        y = scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+        return self.proj(y.transpose(1, 2).reshape(1, x.shape[1], WIDTH))
+
+
+class Convolved(Tiny):
+    """A convolution of tokens between an activation and a batch norm, as in EfficientFormer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(WIDTH, WIDTH, 3, padding=1, groups=WIDTH)
+        self.after = torch.nn.BatchNorm2d(WIDTH)
+
+    def mlp(self, x: Tensor) -> Tensor:
+        grid = torch.nn.functional.gelu(self.proj(x)[:, 1:]).transpose(1, 2).reshape(1, WIDTH, 2, 3)
+        grid = torch.nn.functional.relu(self.after(self.conv(grid)))
+        return x + grid.flatten(2).mean(2)[:, None]
+
+
+@pytest.mark.parametrize("model", [TurnedEarly, Convolved])
+def test_what_is_mended_lies_as_the_call_s_result_does(model: type[Tiny]) -> None:
+    export = capture.examine(seeded(model()), torch.zeros(1, 2, 4, 6)).export
+    assert export is not None
+    assert capture.examine(export).problems
+    assert removal.missed(export) == []
+
+
 def test_the_lines_of_a_problem() -> None:
     assert removal._lines("a.b, c at d/e.py:3, 5, f.py:7 and 2 more") == {"d/e.py:3", "d/e.py:5", "f.py:7"}
     assert removal._lines("") == set()
