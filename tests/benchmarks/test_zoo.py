@@ -177,7 +177,8 @@ class Convolved(Tiny):
 
     def mlp(self, x: Tensor) -> Tensor:
         grid = torch.nn.functional.gelu(self.proj(x)[:, 1:]).transpose(1, 2).reshape(1, WIDTH, 2, 3)
-        grid = torch.nn.functional.relu(self.after(self.conv(grid)))
+        grid = self.conv(grid)
+        grid = torch.nn.functional.relu(self.after(grid))  # a line of its own
         return x + grid.flatten(2).mean(2)[:, None]
 
 
