@@ -12,12 +12,13 @@ from typing import Any
 def render(template: str, context: Mapping[str, Any]) -> str:
     """Text of `templates/{template}.j2`; an unknown variable is an error.
 
-    Every template sees `interface`: the registers, codes and layouts of `hlsgen.machine.format.interface`.
+    Every template sees `interface` and `runs` of `hlsgen.machine.format`: registers, codes and layouts, and
+    those of run lists.
     """
     import jinja2
 
     import hlsgen.templates
-    from hlsgen.machine.format import interface
+    from hlsgen.machine.format import interface, runs
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(next(iter(hlsgen.templates.__path__)))),
@@ -27,6 +28,7 @@ def render(template: str, context: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.globals["interface"] = interface
+    environment.globals["runs"] = runs
     return environment.get_template(f"{template}.j2").render(context)
 
 

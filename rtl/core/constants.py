@@ -38,8 +38,8 @@ class ConstantReader(wiring.Component):
         C.
     exp_bits
         Bits of an exp table's index.
-    list_words
-        Words of the memory of run lists.
+    list_entries
+        Entries of the memory of run lists; 0: there is none.
 
     Members
     -------
@@ -70,9 +70,8 @@ class ConstantReader(wiring.Component):
     gate: TableWritePorts
     lists: TableWritePorts
 
-    def __init__(self, columns: int, exp_bits: int, list_words: int = 0) -> None:
-        self._columns, self._exp_bits = columns, exp_bits
-        self._entries = 4 * max(2, list_words) if list_words else 0
+    def __init__(self, columns: int, exp_bits: int, list_entries: int = 0) -> None:
+        self._columns, self._exp_bits, self._entries = columns, exp_bits, list_entries
         super().__init__(
             {
                 "words": In(stream.Signature(8 * word_bytes(columns))),
@@ -81,7 +80,7 @@ class ConstantReader(wiring.Component):
                 "activation": Out(TableWrite(ENTRIES)),
                 "exp": Out(TableWrite(1 << exp_bits)),
                 "gate": Out(TableWrite(1 << exp_bits)),
-                **({"lists": Out(TableWrite(self._entries))} if list_words else {}),
+                **({"lists": Out(TableWrite(list_entries))} if list_entries else {}),
             }
         )
         for table in self._tables:

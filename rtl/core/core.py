@@ -33,7 +33,7 @@ from hlsgen.rtl.format.experts import ExpertEventsPorts
 from hlsgen.rtl.format.jobs import output_word, trace_signature
 from hlsgen.rtl.format.ports import LEVELS, OperandWritePorts, Sections, SectionsPorts
 from hlsgen.rtl.format.streams import weight_parts
-from hlsgen.rtl.format.widths import group_lanes
+from hlsgen.rtl.format.widths import group_lanes, list_entries
 from hlsgen.rtl.load.stage import LoadStage
 from hlsgen.rtl.parts.pipeline import delay, register
 from hlsgen.rtl.parts.queues import Queue, Ring
@@ -163,7 +163,7 @@ class Core(wiring.Component):
         m.submodules.constant_ring = constant_ring = Ring(
             ring_bits(p.columns), p.constant_words, block=self._blocks
         )
-        m.submodules.constant_reader = reader = ConstantReader(p.columns, p.logit_bits, p.list_words)
+        m.submodules.constant_reader = reader = ConstantReader(p.columns, p.logit_bits, list_entries(p))
         self._connect_jobs(m, sequencer, load, multiply, drain)
         if p.planned:
             planner = plan_ahead(m, self, p, sequencer, drain, ring, reader)

@@ -66,8 +66,8 @@ def memory_bits(p: MachineParameters) -> int:
 
 
 def list_entries(p: MachineParameters) -> int:
-    """Quarters of words of the memory of run lists, as `TableWrite` counts them."""
-    return 4 * max(2, p.list_words)
+    """Quarters of words of the memory of run lists, as `TableWrite` counts them; 0: there is none."""
+    return 4 * max(2, p.list_words) if p.list_words else 0
 
 
 def list_bits(p: MachineParameters) -> int:

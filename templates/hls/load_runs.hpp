@@ -2,6 +2,7 @@
 // LOAD: rows in the order of a run list. A list goes on from tile to tile of a sweep, or of a head.
 #pragma once
 
+#include "interface.hpp"
 #include "row_store.hpp"
 #include "sequence.hpp"
 
@@ -34,11 +35,11 @@ void load_runs(const LoadMemory<P>& memory, const Command& command, RunPlace& ru
 #pragma HLS INLINE
     if (runs.left == 0) {
         const UInt<32> run = memory.lists[runs.next / 2 % Derived<P>::list_words][runs.next % 2];
-        const int place = static_cast<int>(run & 0xFFFFF);
+        const int place = static_cast<int>(run & ((1 << run_place_bits) - 1));
         runs.group = place / P::row_width;
         runs.bank = place % P::row_width;
-        runs.left = static_cast<int>((run >> 20) & 0x7FF) + 1;
-        runs.zero = (run >> 31) != 0;
+        runs.left = static_cast<int>((run >> run_place_bits) & ((1 << run_count_bits) - 1)) + 1;
+        runs.zero = (run >> (run_place_bits + run_count_bits)) != 0;
         runs.next += 1;
     } else if (runs.bank + 1 == P::row_width) {
         runs.bank = 0;

@@ -185,7 +185,7 @@ GROUPS: Mapping[str, Cases] = {
         "segments": lambda: Segments(8),
         "planner": lambda: Planner(EXPERTS),
         "constants": lambda: ConstantReader(2, 10),
-        "constants_and_lists": lambda: ConstantReader(2, 10, 8),
+        "constants_and_lists": lambda: ConstantReader(2, 10, 32),
     },
     "board": {
         "frames": lambda: Frames(input_bytes=8, classes=3, timeout=50),

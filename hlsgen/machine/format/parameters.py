@@ -19,19 +19,6 @@ MOST_LIST_WORDS = 1 << 16
 """Words of the memory of run lists that an item of the constant stream can address."""
 
 
-_MAY_BE_ZERO = (
-    "workspace_units",
-    "experts",
-    "choices",
-    "queue_tokens",
-    "rms_norms",
-    "products",
-    "taps",
-    "score_addends",
-    "operand_bases",
-    "norm_parts",
-    "list_words",
-)
 _NEWER = (
     "rms_norms",
     "products",
@@ -42,6 +29,7 @@ _NEWER = (
     "list_words",
 )
 """Parameters that do not count for the build id while they are 0: machines from before them keep theirs."""
+_MAY_BE_ZERO = ("workspace_units", "experts", "choices", "queue_tokens", *_NEWER)
 
 
 def is_power_of_two(value: int) -> bool:

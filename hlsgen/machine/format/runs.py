@@ -13,9 +13,11 @@ import itertools
 
 import numpy as np
 
+from hlsgen.errors import Problem, UsageError
 from hlsgen.machine.format.parameters import ceil_div
 
 PLACE_BITS, COUNT_BITS = 20, 11
+ZERO_BIT = PLACE_BITS + COUNT_BITS
 RUN_BYTES = 4
 WORD_BYTES = 8
 """Bytes of a word of the memory of lists: two runs."""
@@ -34,8 +36,15 @@ def pack_runs(rows: np.ndarray, stride: int, row_width: int) -> bytes:
             count, row = min(MOST_ROWS, end - first), int(rows[first])
             place = row // row_width * stride * row_width + row % row_width if row >= 0 else 0
             if place >> PLACE_BITS:
-                raise ValueError(f"row {row} must lie within {1 << PLACE_BITS} words, not at {place}")
-            runs.append((row < 0) << 31 | (count - 1) << PLACE_BITS | place)
+                what = f"rows in another order must lie within {1 << PLACE_BITS} words of a memory"
+                raise UsageError(
+                    Problem(
+                        f"{what}, not row {row} at word {place}",
+                        why="a run of a run list has no more bits for its place",
+                        fix="use an array of more columns, whose words are wider",
+                    )
+                )
+            runs.append((row < 0) << ZERO_BIT | (count - 1) << PLACE_BITS | place)
     runs += [0] * (len(runs) % 2)
     return np.array(runs, "<u4").tobytes()
 
@@ -48,7 +57,9 @@ def unpack_runs(runs: np.ndarray, count: int, stride: int, row_width: int) -> tu
     run = np.searchsorted(ends, row, side="right")
     place = runs[run] & ((1 << PLACE_BITS) - 1)
     group, bank = place // row_width, place % row_width + row - (ends - lengths)[run]
-    return (group + bank // row_width * stride) * row_width + bank % row_width * stride, runs[run] >> 31 > 0
+    return (group + bank // row_width * stride) * row_width + bank % row_width * stride, runs[
+        run
+    ] >> ZERO_BIT > 0
 
 
 def list_words(data: bytes) -> int:

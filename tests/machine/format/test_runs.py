@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hlsgen.errors import UsageError
 from hlsgen.machine.format.runs import MOST_ROWS, list_words, pack_runs, unpack_runs
 
 
@@ -33,5 +34,5 @@ def test_rows_side_by_side_are_one_run() -> None:
 
 
 def test_a_row_beyond_the_memory_is_refused() -> None:
-    with pytest.raises(ValueError, match="row 1048576 must lie within 1048576 words"):
+    with pytest.raises(UsageError, match="within 1048576 words of a memory, not row 1048576 at word 1048576"):
         pack_runs(np.array([1 << 20]), 1, 1)
