@@ -10,12 +10,13 @@ import numpy as np
 
 from hlsgen.errors import CalibrationError, UsageError
 from hlsgen.evaluation.evaluation import ClassFigures, Evaluation, LevelFigures, OutputFigures
-from hlsgen.evaluation.measures import centred, confusion, cosines, decibels, in_first
+from hlsgen.evaluation.measures import centred, confusion, cosines, in_first
 from hlsgen.ir import Graph, batch_size, evaluate, quantize_images
 from hlsgen.machine.format.interface import CYCLES
 from hlsgen.ops import IntegerRoute
 from hlsgen.quantization.findings import differing
 from hlsgen.quantization.routing import RoutingCount, RoutingReport, experts_of
+from hlsgen.report.noise import decibels
 from hlsgen.sim.levels import simulate
 from hlsgen.store.compiled import Compiled
 from hlsgen.store.samples import CLIPPED_SHARE, Samples, clipped_pixels

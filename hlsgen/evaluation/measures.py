@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures of outputs: shares with their intervals, ranks of labels, confusion, noise, cosine."""
+"""Measures of outputs: shares with their intervals, ranks of labels, confusion, cosine."""
 
 from __future__ import annotations
 
@@ -64,12 +64,6 @@ def confusion(labels: np.ndarray, found: np.ndarray, classes: int) -> np.ndarray
     known = labels < classes
     np.add.at(table, (labels[known], found[known]), 1)
     return table
-
-
-def decibels(reference: np.ndarray, error: np.ndarray) -> float | None:
-    """Signal to noise, 10 log10(sum of squares / sum of squared errors); None where either is zero."""
-    signal, noise = float(np.square(reference).sum()), float(np.square(error).sum())
-    return 10 * math.log10(signal / noise) if signal and noise else None
 
 
 def centred(values: np.ndarray) -> np.ndarray:

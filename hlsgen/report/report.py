@@ -7,8 +7,6 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from hlsgen.boards.read import load_board
 from hlsgen.emit.page import page
 from hlsgen.fit.estimate import estimate
@@ -21,6 +19,7 @@ from hlsgen.report.choice import choice_lines
 from hlsgen.report.facts import Accuracy, Facts
 from hlsgen.report.figures import figures
 from hlsgen.report.moves import move_lines, move_rows
+from hlsgen.report.noise import decibels
 from hlsgen.store.compiled import Compiled
 
 WORTH = 0.01
@@ -173,9 +172,9 @@ def measure(design: Compiled) -> Accuracy:
         right = None if labels is None else int((reference.argmax(-1) == labels).sum())
         same = int((reference.argmax(-1) == classes).sum()) if classified else None
         error = integers * (design.graph.type_of(design.graph.output).scale or 1.0) - reference
-        noise = _decibel(reference, error)
+        noise = decibels(reference, error)
         if len(samples) > 1:
-            centred = _decibel(reference - reference.mean(0), error - error.mean(0))
+            centred = decibels(reference - reference.mean(0), error - error.mean(0))
     return Accuracy(
         images=len(samples),
         integer=correct,
@@ -184,8 +183,3 @@ def measure(design: Compiled) -> Accuracy:
         logits_db=noise,
         centred_db=centred,
     )
-
-
-def _decibel(reference: np.ndarray, error: np.ndarray) -> float | None:
-    noise, signal = float((error**2).sum()), float((reference**2).sum())
-    return 10 * float(np.log10(signal / noise)) if noise and signal else None

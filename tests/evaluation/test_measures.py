@@ -8,7 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from hlsgen.evaluation.measures import Share, centred, confusion, cosines, decibels, in_first
+from hlsgen.evaluation.measures import Share, centred, confusion, cosines, in_first
+from hlsgen.report.noise import decibels
 
 
 @pytest.mark.parametrize(
