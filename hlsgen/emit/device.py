@@ -48,6 +48,7 @@ def describe(graph: Graph, program: Program, image: Image) -> dict[str, Any]:
         "input_axes": list(program.input.AXES),
         "input_lines": program.input.lines.tolist(),
         "input_pixels": program.input.pixels(columns).tolist(),
+        "input_windows": program.input.windows(columns),
         "input_words_bytes": program.input.words * columns,
         "input_bytes": image.input_bytes,
         "output_bytes": image.output_bytes,

@@ -3,7 +3,9 @@
 
 LOAD gathers a patch from lines of pixels, as many at once as divide a patch's width and a word. Where that is
 slow, or where patches overlap or leave something out, the image is packed window by window: side by side,
-each line of a window in `run` places. LOAD then finds patches of that width in an image of that size.
+each line of a window in `run` places. LOAD then finds patches of that width in an image of that size. Where
+lines are much shorter than a word, as those of 4 x 4 pixels, all lines of a window make one run: to LOAD it is
+a patch of one line in an image of one channel.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from hlsgen.ops import Patches
 
 MOST_GROWTH = 1.5
 """Image memory that windows may take, of that which the image as it is takes, where they need not be."""
+SHORT = 4
+"""A window is one run where its lines take so many times the reads."""
 
 
 def uses_image(graph: Graph) -> bool:
@@ -31,11 +35,12 @@ def input_layout(graph: Graph, array: ArrayShape) -> InputLayout:
     """The layout of the image, for the graph's patches on an array."""
     channels, height, width = graph.input_type.shape
     op = _patches(graph)
-    run = _run(op, graph, array) if op else 0
+    run, whole = _run(op, graph, array) if op else (0, False)
     common = {"channels": channels, "height": height, "width": width}
     if op is None or not run:
         return InputLayout(row_words=ceil_div(width, array.columns), **common)
     down, across = op.windows(height, width)
+    common |= {"whole": int(whole)}
     return InputLayout(
         row_words=ceil_div(across.count * run, array.columns), run=run, rows=down.count, columns=across.count,
         patch_height=down.size, patch_width=across.size, down=down.step, across=across.step,
@@ -48,9 +53,9 @@ def patch_fields(op: Patches, graph: Graph, array: ArrayShape) -> dict[str, int]
     channels, height, width = graph.input_type.shape
     layout = input_layout(graph, array)
     return {
-        "patch_height": op.patch[0],
+        "patch_height": 1 if layout.whole else op.patch[0],
         "patch_width": layout.run or op.patch[1],
-        "patch_channels": channels,
+        "patch_channels": 1 if layout.whole else channels,
         "patch_columns": op.windows(height, width)[1].count,
         "patch_prefix": op.prefix,
         "row_words": layout.row_words,
@@ -63,7 +68,7 @@ def patch_layout(graph: Graph, array: ArrayShape) -> Layout:
     if op is None:
         raise UsageError("patch_layout: the graph must have patches")
     size = layout.channels * math.prod(op.patch)
-    run = {"run": layout.run, "run_size": op.patch[1]} if layout.run else {}
+    run = {"run": layout.run, "run_size": op.patch[1]} if layout.run and not layout.whole else {}
     return Layout(size, array.columns, **run)
 
 
@@ -72,19 +77,28 @@ def _patches(graph: Graph) -> Patches | None:
     return next((node.op for node in graph if isinstance(node.op, Patches)), None)
 
 
-def _run(op: Patches, graph: Graph, array: ArrayShape) -> int:
-    """Places for a line of a window; 0: the image is packed as it is."""
+def _run(op: Patches, graph: Graph, array: ArrayShape) -> tuple[int, bool]:
+    """Places for a line of a window, or for all its pixels; 0: the image is packed as it is."""
     channels, height, width = graph.input_type.shape
     down, across = op.windows(height, width)
     whole = down.count * down.size == height and across.count * across.size == width
     lines, columns = channels * down.size, array.columns
 
-    def reads(size: int) -> int:
+    def reads(size: int, lines: int = lines) -> int:
         return ceil_div(lines * size, columns) * (columns // math.gcd(size, columns))
 
-    sizes = {ceil_div(across.size, 1 << bit) << bit for bit in range(columns.bit_length())}
-    best = min(sorted(sizes), key=reads)
-    if not (down.plain and across.plain and whole):
-        return best
-    grows = ceil_div(across.count * best, columns) / ceil_div(width, columns)
-    return best if 2 * reads(best) <= reads(across.size) and grows <= MOST_GROWTH else 0
+    def best(size: int, lines: int) -> int:
+        sizes = {ceil_div(size, 1 << bit) << bit for bit in range(columns.bit_length())}
+        return min(sorted(sizes), key=lambda run: reads(run, lines))
+
+    one, line = best(lines * across.size, 1), best(across.size, lines)
+    plain = down.plain and across.plain and whole
+    now = across.size if plain else line
+    words = down.count * ceil_div(across.count * one, columns)
+    room = channels * height * ceil_div(width, columns)
+    if SHORT * reads(one, 1) <= min(reads(line), reads(now)) and (not plain or words <= MOST_GROWTH * room):
+        return one, True
+    if not plain:
+        return line, False
+    grows = ceil_div(across.count * line, columns) / ceil_div(width, columns)
+    return (line if 2 * reads(line) <= reads(across.size) and grows <= MOST_GROWTH else 0), False

@@ -8,7 +8,7 @@ import pytest
 
 from hlsgen.ir import Graph, GraphBuilder, TensorType, evaluate
 from hlsgen.lower import lower
-from hlsgen.lower.image import input_layout
+from hlsgen.lower.image import SHORT, input_layout
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.modes.load_patches import patch_reads
@@ -37,6 +37,8 @@ CASES = (
     ((1, 5, 5), Patches(patch=(5, 5), stride=(1, 1), padding=(2, 2))),
     ((1, 6, 6), Patches(patch=(2, 2), stride=(4, 4))),  # gaps
     ((2, 4, 4), Patches(patch=(2, 2))),  # as it is
+    ((3, 8, 12), Patches(patch=(4, 4), prefix=1)),  # windows are whole where words are long
+    ((3, 7, 6), Patches(patch=(2, 2), stride=(1, 1), padding=(1, 1))),
 )
 
 
@@ -66,8 +68,16 @@ def test_a_patch_of_14_pixels_is_read_word_by_word() -> None:
     assert patch_reads(program.parameters, program.commands[0]) == 3 * 14
 
 
+def test_a_patch_whose_lines_are_short_is_one_run() -> None:
+    model, array = graph((3, 56, 56), Patches(patch=(4, 4)), 96), ArrayShape(rows=8, columns=16, depth=8)
+    layout = input_layout(model, array)
+    assert layout.whole and layout.run == 3 * 4 * 4 and layout.words == 3 * 14 * 14
+    program = lower(model, array).program
+    assert patch_reads(program.parameters, program.commands[0]) == 3
+
+
 @pytest.mark.parametrize("columns", [1, 2, 4, 8, 16])
 def test_patches_that_are_read_well_leave_the_image_as_it_is(columns: int) -> None:
     array = ArrayShape(rows=2, columns=columns, depth=4)
-    for edge in (2, 4, 8, 16):
+    for edge in (edge for edge in (2, 4, 8, 16) if edge * SHORT > columns):
         assert input_layout(graph((3, 32, 32), Patches(patch=(edge, edge))), array).run == 0

@@ -248,6 +248,7 @@ def test_every_host_reads_pixels_as_the_golden_model_does(template: str, scale: 
             "input_axes": list(InputLayout.AXES),
             "input_lines": layout.lines.tolist(),
             "input_pixels": layout.pixels(columns).tolist(),
+            "input_windows": layout.windows(columns),
         }
         assert pad(program.pack(integers[2], layouts)) == layout.pack(integers[2], columns)
 

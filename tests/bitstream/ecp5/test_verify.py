@@ -101,6 +101,7 @@ def project(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Path:
         "input_axes": list(InputLayout.AXES),
         "input_lines": [0, 1],
         "input_pixels": [0, 1],
+        "input_windows": {},
         "tasks": [[{"name": "", "shape": [1, 2], "start": 0, "scale": 1.0, "pieces": [[0, 1, 0, 2]]}]],
     }
     (folder / "host/design.json").write_text(json.dumps(facts))
