@@ -14,7 +14,7 @@ from hlsgen.lower.layout import Layout
 from hlsgen.lower.parts import Part
 from hlsgen.lower.refuse import must_be
 from hlsgen.lower.shape import Shape, mixed_shape
-from hlsgen.lower.size import ArrayShape, head_units
+from hlsgen.lower.size import ArrayShape, head_units, operand_words
 from hlsgen.lower.step import AttentionStep
 from hlsgen.machine.format.commands import Product
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
@@ -33,7 +33,8 @@ def score_fields(
     tiles = ceil_div(queries, p.rows)  # streamed attention has one part
     span = min(array.span, tiles) or tiles
     return {
-        "product": Product.ATTENTION, "shared": step.shared[0], "k_words": words,
+        "product": Product.ATTENTION, "shared": step.shared[0], "shared_values": step.shared[1],
+        "k_words": words,
         "k_steps": words * p.columns // p.depth,
         "outer_source": words, "head_stride": ceil_div(keys, p.columns) * words,
         "logit_multiplier": scores.multiplier, "logit_shift": scores.shift,
@@ -54,7 +55,8 @@ def pack_score_addends(step: AttentionStep, part: Part, p: MachineParameters) ->
     if addends is None:
         return []
     first, stop = part.rows(p.rows, addends.shape[1])
-    mine = addends[slice(*part.heads), first:stop, slice(*part.keys)]
+    before, rows = (first, part.window_rows) if part.window_rows else (0, stop - first)
+    mine = addends[slice(*part.heads), first : first + rows, before + part.keys[0] : before + part.keys[1]]
     _, rows, keys = mine.shape
     layout = OutputLayout(tensor="", rows=rows, columns=keys, sweeps=1)
     return [layout.drained(head, p).tobytes() for head in mine]
@@ -68,15 +70,28 @@ def part_fields(
     (head, _), (first, stop) = part.heads, part.keys
     count, tiles = stop - first, part.tiles[1] - part.tiles[0]
     from_row, to_row = part.rows(p.rows, queries)
-    steps, value_stride = ceil_div(count, p.depth), ceil_div(keys, p.depth) * value_words
-    key_stride = ceil_div(keys, p.columns) * key_words
-    return {
-        "tiles": tiles, "tail_rows": to_row - from_row - (tiles - 1) * p.rows,
-        "blocks": ceil_div(count, p.columns), "heads": part.heads[1] - head, "keys": count,
+    rows = part.window_rows or to_row - from_row
+    steps = ceil_div(count, p.depth)
+    value_stride = operand_words(keys, p.depth, part.window_rows) * value_words
+    key_stride = operand_words(keys, p.columns, part.window_rows) * key_words
+    key_base = head // (step.shared[0] + 1) * key_stride if part.window_rows else head * key_stride
+    value_base = head // (step.shared[1] + 1) * value_stride if part.window_rows else head * value_stride
+    fields = {
+        "tiles": tiles, "tail_rows": rows - (tiles - 1) * p.rows,
+        "blocks": ceil_div(count, p.columns), "heads": part.count, "keys": count,
         "head_words": value_words, "value_stride": value_stride, "exp_steps": steps,
         "exp_words": ceil_div(steps * p.depth, p.columns),
-        "key_base": head * key_stride + first // p.columns * key_words,
-        "value_base": head * value_stride + first // p.depth * value_words,
+        "key_base": key_base + first // p.columns * key_words,
+        "value_base": value_base + first // p.depth * value_words,
+    }  # fmt: skip
+    if not part.window_rows:
+        return fields
+    key_step = ceil_div(rows, p.columns) * key_words
+    value_step = ceil_div(rows, p.depth) * value_words
+    return fields | {
+        "key_base": key_base + part.windows[0] * key_step, "head_stride": key_step,
+        "value_base": value_base + part.windows[0] * value_step, "value_stride": value_step,
+        "shared": 0, "shared_values": 0, "kept_addends": int(part.keeps_addends()),
     }  # fmt: skip
 
 
@@ -109,7 +124,8 @@ def mixed_scores(step: AttentionStep, maps: Layout, array: ArrayShape) -> tuple[
     weights = (_head(row, maps, shape, array).tobytes() for row in scores.weight)
     fields = shape.walk.fields if shape.walk else {}
     return fields | {
-        "product": Product.MAPS, "k_words": shape.k_words, "k_steps": shape.k_steps,
+        "product": Product.MAPS, "shared_values": step.shared[1],
+        "k_words": shape.k_words, "k_steps": shape.k_steps,
         "logit_multiplier": scores.multiplier, "logit_shift": scores.shift,
     }, b"".join(weights)  # fmt: skip
 

@@ -24,9 +24,10 @@ from hlsgen.lower.lists import run_lists
 from hlsgen.lower.parts import Part, attention_parts
 from hlsgen.lower.refuse import must_be
 from hlsgen.lower.shape import Shape, drained, linear_shape, source_layout
-from hlsgen.lower.size import ArrayShape, Sweeps, cut
+from hlsgen.lower.size import ArrayShape, Sweeps, cut, operand_words
 from hlsgen.lower.step import AttentionStep, LinearStep, Step
 from hlsgen.lower.views import attention_views, linear_views
+from hlsgen.lower.windows import by_windows
 from hlsgen.machine.format.commands import Command, Depends, Drain, Load, Product, Target
 from hlsgen.machine.format.constants import Item
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div
@@ -77,6 +78,7 @@ class CommandBuilder:
         self.addends: list[bytes] = []
         self.output_sweeps: dict[str, int] = {}
         self.lists = run_lists(steps, layouts, parameters.row_width)
+        self._windows = by_windows(steps)
 
     def add(self, step: Step, following: list[Step]) -> None:
         """Append the commands of `step`; `following` are the steps after it."""
@@ -287,9 +289,10 @@ class CommandBuilder:
         if step.target is Target.OUTPUT:
             return {"target_stride": result.stride} if step.addend else {}
         lanes = p.columns if step.target is Target.KEYS else p.depth
-        stride = ceil_div(rows, lanes) * result.head_words
+        window = self._windows.get(step.result, 0)
+        stride = operand_words(rows, lanes, window) * result.head_words
         name = "head_stride" if step.target is Target.KEYS else "value_stride"
-        return {"head_words": result.head_words, name: stride}
+        return {"head_words": result.head_words, name: stride, "window_rows": window}
 
     def _drain_fields(self, step: LinearStep, index: int, sweeps: Sweeps) -> dict[str, Any]:
         if step.target is Target.OUTPUT:
@@ -352,20 +355,23 @@ class CommandBuilder:
             load=Load.ATTENTION,
             drain=Drain.ATTENTION,
             target=Target.FEATURES,
-            depends=Depends.COMMAND if part.tiles[0] else Depends.TILE,
+            depends=Depends.COMMAND if part.tiles[0] or part.window_rows else Depends.TILE,
             depends_on=self._producer[step.query],
             operand_depends_on=max(self._producer[name] for name in step.operands),
             exp_bank=self._exp_banks[step.exp.name],
-            source=source + rows[0] * query.stride + part.heads[0] * query.head_words,
+            source=source + rows[0] * query.stride,
+            source_word=part.heads[0] * query.head_words,
             source_stride=query.stride,
-            target_base=target + rows[0] * result.stride + part.heads[0] * words,
+            target_base=target + rows[0] * result.stride,
+            target_word=part.heads[0] * words,
             target_stride=result.stride,
-            shared_values=step.shared[1],
             context_multiplier=context.multiplier,
             context_shift=context.shift,
             score_addends=int(bool(addends)),
-            **part_fields(step, part, p, key_words=query.head_words, value_words=words),
-            **self._scores(step, query),
+            outer_target=part.window_rows * result.stride,
+            **self._scores(step, query)
+            | part_fields(step, part, p, key_words=query.head_words, value_words=words)
+            | ({"outer_source": part.window_rows * query.stride} if part.window_rows else {}),
         )
 
     def _scores(self, step: AttentionStep, query: Layout) -> dict[str, Any]:

@@ -4,8 +4,8 @@
 LOAD gathers a patch from lines of pixels, as many at once as divide a patch's width and a word. Where that is
 slow, or where patches overlap or leave something out, the image is packed window by window: side by side,
 each line of a window in `run` places. LOAD then finds patches of that width in an image of that size. Where
-lines are much shorter than a word, as those of 4 x 4 pixels, all lines of a window make one run: to LOAD it is
-a patch of one line in an image of one channel.
+lines are much shorter than a word, as those of 4 x 4 pixels, all lines of a window make one run: to LOAD it
+is a patch of one line in an image of one channel.
 """
 
 from __future__ import annotations

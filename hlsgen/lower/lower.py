@@ -15,11 +15,12 @@ from hlsgen.lower.image import input_layout, uses_image
 from hlsgen.lower.interleave import interleave
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.legalise.expand import needs_width
+from hlsgen.lower.legalise.spread import Pitch
 from hlsgen.lower.limits import check_holds, check_limits
 from hlsgen.lower.lists import run_lists
 from hlsgen.lower.macs import useful_macs
 from hlsgen.lower.moves import moves
-from hlsgen.lower.parts import needs_bases
+from hlsgen.lower.parts import kept_addends, needs_bases, with_windows
 from hlsgen.lower.passes import run
 from hlsgen.lower.shape import Shape, linear_shape, mixed_shape, source_layout
 from hlsgen.lower.size import (
@@ -30,6 +31,7 @@ from hlsgen.lower.size import (
 )
 from hlsgen.lower.step import AttentionStep, LinearStep, Step
 from hlsgen.lower.verify import verify_order
+from hlsgen.lower.views import pitched
 from hlsgen.machine.format.commands import Target
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
@@ -56,6 +58,7 @@ class Prepared:
     graph: Graph
     steps: list[Step]
     accumulator: int
+    pitches: Mapping[str, Pitch]
     wider: dict[int, Prepared] = field(default_factory=dict, repr=False)
 
     def machine(self, array: ArrayShape) -> Machine:
@@ -65,6 +68,7 @@ class Prepared:
         graph, steps = own.graph, outputs_last(interleave(own.steps, array), array)
         verify_order(steps, graph, "interleave")
         layouts = tensor_layouts(steps, graph, array)
+        steps = with_windows(steps, array, layouts)
         regions = place(steps, layouts, array.row_width)
         parameters = size_machine(steps, graph, array, layouts, regions, own.accumulator)
         check_limits(graph, array, parameters, regions)
@@ -96,7 +100,7 @@ def prepare(graph: Graph, row_width: int = 1) -> Prepared:
         raise UsageError("lower: the graph must be quantized first")
     state = run(graph, row_width)
     steps = list(state.steps)
-    return Prepared(graph, state.graph, steps, accumulator_bits(steps, state.graph))
+    return Prepared(graph, state.graph, steps, accumulator_bits(steps, state.graph), state.pitches)
 
 
 def lower(
@@ -126,11 +130,12 @@ def lower(
         builder.add(step, sized.steps[index + 1 :])
     commands = builder.finish()
     shown = {node.name for node in prepared.source}
+    views = pitched(builder.views, prepared.at(array.row_width).pitches)
     program = Program(
         parameters=parameters,
         commands=commands,
         regions=sized.regions,
-        views=tuple(view for view in builder.views if view.tensor in shown),
+        views=tuple(view for view in views if view.tensor in shown),
         input=input_layout(graph, array),
         outputs=output_layouts(graph, builder.output_sweeps, parameters),
         moves=moves(sized.steps, builder.first, graph, prepared.source),
@@ -321,7 +326,7 @@ def size_machine(
                 mixed = mixed_shape(query, array)
                 shapes.append(mixed)
                 whole.append((mixed.blocks, mixed.k_steps))
-            exp_steps = ceil_div(step.scores.type.shape[2], array.depth)
+            exp_steps = ceil_div(step.windows or step.scores.type.shape[2], array.depth)
             tile = max(tile, ceil_div(exp_steps * array.depth, array.columns))
     return array.parameters(
         tile_words=tile,
@@ -334,5 +339,7 @@ def size_machine(
         tasks=graph.tasks,
         list_words=run_lists(steps, layouts, array.row_width).words,
         operand_bases=int(needs_bases(steps, array, layouts)),
+        windows=int(any(isinstance(step, AttentionStep) and step.windows for step in steps)),
+        addend_words=kept_addends(steps, array, layouts),
         **step_needs(steps, graph, array, layouts, walks=any(shape.walk for shape in shapes)),
     )

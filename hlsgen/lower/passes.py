@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The passes of lowering, in order: the one list of them.
 
-`align`, `expand` and `forms` legalise: they make of an integer Graph an equal one of which every node has a
+`spread`, `align`, `expand` and `forms` legalise: they make of an integer Graph an equal one of which every node has a
 place in a command. `cover` makes steps of it, `homes` says where each result lies, and `order` brings the
 steps into the program's order. `verify` holds what each of them gives against the rules that hold from there
 on. No pass changes an integer: tests evaluate golden behind each of them. What follows depends on the array:
@@ -10,8 +10,8 @@ see `lower`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from hlsgen.ir import Graph
@@ -20,6 +20,7 @@ from hlsgen.lower.homes import homes
 from hlsgen.lower.legalise.align import align
 from hlsgen.lower.legalise.expand import expand
 from hlsgen.lower.legalise.forms import forms
+from hlsgen.lower.legalise.spread import Pitch, spread
 from hlsgen.lower.order import order
 from hlsgen.lower.step import Step
 from hlsgen.lower.verify import Rule, verify
@@ -27,11 +28,15 @@ from hlsgen.lower.verify import Rule, verify
 
 @dataclass(frozen=True)
 class State:
-    """What passes hand over: a Graph for rows in groups of `row_width`, and its steps, once it is covered."""
+    """What passes hand over: a Graph for rows in groups of `row_width`, and its steps, once it is covered.
+
+    pitches: tensors that stand for others of the given Graph, with rows between.
+    """
 
     graph: Graph
     row_width: int = 1
     steps: tuple[Step, ...] = ()
+    pitches: Mapping[str, Pitch] = field(default_factory=dict)
 
 
 class Pass(NamedTuple):
@@ -46,7 +51,13 @@ def _steps(state: State, steps: list[Step]) -> State:
     return replace(state, steps=tuple(steps))
 
 
+def _spread(state: State) -> State:
+    graph, pitches = spread(state.graph, state.row_width)
+    return replace(state, graph=graph, pitches=pitches)
+
+
 PASSES = (
+    Pass("spread", _spread),
     Pass("align", lambda state: replace(state, graph=align(state.graph, state.row_width))),
     Pass("expand", lambda state: replace(state, graph=expand(state.graph, state.row_width))),
     Pass("forms", lambda state: replace(state, graph=forms(state.graph))),

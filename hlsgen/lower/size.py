@@ -20,7 +20,7 @@ LARGER = frozenset(
         "tile_words", "residual_words", "feature_words", "image_words", "key_words", "value_words",
         "score_words", "ring_words", "constant_words", "accumulator_bits", "experts", "choices",
         "queue_tokens", "workspace_units", "logit_bits", "rms_norms", "products", "taps",
-        "score_addends", "operand_bases", "list_words",
+        "score_addends", "operand_bases", "list_words", "windows", "addend_words",
     }
 )  # fmt: skip
 """Parameters that may be larger than a model needs; those of a model with logits have just its bits."""
@@ -174,11 +174,11 @@ def attention_memories(steps: list[Step], array: ArrayShape, layouts: Mapping[st
             words = layouts[step.keys].head_words if step.keys else 0
             value_words = layouts[step.values].head_words
             kept = [2 if array.streamed else heads // (shared + 1) for shared in step.shared]
-            keys = max(keys, kept[0] * ceil_div(count, array.columns) * words)
-            values = max(values, kept[1] * ceil_div(count, array.depth) * value_words)
+            keys = max(keys, kept[0] * operand_words(count, array.columns, step.windows) * words)
+            values = max(values, kept[1] * operand_words(count, array.depth, step.windows) * value_words)
             if array.streamed:
                 units = max(units, heads * head_units(array, count, words))
-            scores = max(scores, ceil_div(count, array.columns))
+            scores = max(scores, ceil_div(step.windows or count, array.columns))
             bits = max(bits, step.scores.type.bits)
         elif step.target is Target.QUEUES:
             bits = max(bits, step.linear.type.bits)
@@ -200,6 +200,11 @@ def expert_memories(steps: list[Step]) -> dict[str, int]:
         "choices": max(choices or [0]),
         "queue_tokens": max([step.linear.type.shape[0] for step in routers] or [0]),
     }
+
+
+def operand_words(rows: int, lanes: int, window: int) -> int:
+    """Words of a lane that rows take, of one element each, with windows of so many rows; 0: without."""
+    return rows // window * ceil_div(window, lanes) if window else ceil_div(rows, lanes)
 
 
 def head_units(array: ArrayShape, rows: int, words: int) -> int:

@@ -167,6 +167,8 @@ class AttentionStep:
     exp: Node
     context: Node
     tasks: int = 0
+    windows: int = 0
+    """Rows of a window, whose queries see keys of their own alone, where commands go by windows; 0: no."""
 
     @property
     def nodes(self) -> tuple[Node, ...]:

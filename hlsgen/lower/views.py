@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hlsgen.ir import Graph
 from hlsgen.lower.layout import Layout
+from hlsgen.lower.legalise.spread import Pitch
 from hlsgen.lower.parts import Part
 from hlsgen.lower.step import AttentionStep, LinearStep
 from hlsgen.machine.format.interface import CONTEXT, DRAIN, PLAIN, SCORES, TILE
@@ -66,6 +68,8 @@ def attention_views(
 ) -> tuple[View, ...]:
     """Queries, scores, exp and contexts of a part; `rows`: its query rows."""
     every, queries, keys = step.scores.type.shape
+    if part.window_rows:
+        return _window_views(step, command, query, result, part)
     whole = part.heads == (0, every) and rows == (0, queries) and part.keys == (0, keys)
     heads, seen = part.heads[1] - part.heads[0], part.keys[1] - part.keys[0]
     return tuple(
@@ -91,3 +95,55 @@ def attention_views(
             (step.context.name, DRAIN, CONTEXT, result.head_size, 0),
         )
     )
+
+
+def _window_views(
+    step: AttentionStep, command: int, query: Layout, result: Layout, part: Part
+) -> tuple[View, ...]:
+    """Those of a part that goes through windows, whose heads are windows."""
+    shown = (
+        (step.query, TILE, SCORES, query.head_size, 0),
+        (step.scores.name, DRAIN, SCORES, part.keys[1], 1),
+        (step.exp.name, TILE, CONTEXT, part.keys[1], 1),
+        (step.context.name, DRAIN, CONTEXT, result.head_size, 0),
+    )
+    return tuple(
+        View(
+            tensor=tensor,
+            command=command,
+            which=which,
+            kind=kind,
+            rows=part.window_rows,
+            columns=columns,
+            heads=part.count,
+            part=1,
+            first_row=part.windows[0] * part.window_rows,
+            first_head=part.heads[0],
+            head_words=query.head_words if which == TILE and kind == SCORES else result.head_words,
+            head_first=first,
+            windows=1,
+        )
+        for tensor, which, kind, columns, first in shown
+    )
+
+
+def pitched(views: Iterable[View], pitches: Mapping[str, Pitch]) -> list[View]:
+    """The views; those of a tensor with rows between show the one that it stands for.
+
+    What is no tensor's rows in order, or windows, shows nothing then.
+    """
+    result = []
+    for view in views:
+        pitch = pitches.get(view.tensor)
+        if pitch is None:
+            result.append(view)
+        elif view.windows:
+            columns = min(view.columns, pitch.rows) if view.head_first else view.columns
+            first = view.first_row // pitch.pitch * pitch.rows
+            changed = {"rows": pitch.rows, "columns": columns, "first_row": first}
+            result.append(dataclasses.replace(view, tensor=pitch.tensor, **changed))
+        elif view.kind == PLAIN and not view.part:
+            rows = view.rows // pitch.pitch * pitch.rows
+            own = {"rows": rows, "pitch": pitch.pitch, "pitch_rows": pitch.rows}
+            result.append(dataclasses.replace(view, tensor=pitch.tensor, **own))
+    return result

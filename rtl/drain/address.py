@@ -5,15 +5,53 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Kind
+from hlsgen.rtl.format.command import field
 from hlsgen.rtl.format.jobs import drain_job
 from hlsgen.rtl.format.widths import drain_bits, score_words, write_lane_bits
 from hlsgen.rtl.parts.pipeline import without_reset
+
+
+class _Window:
+    """Groups of a window that are left, this one included, at each place where a walk goes on; 0: no windows.
+
+    left: now. following: behind this group. begin: in the next block. start: of the next job. saved, tile: of
+    the next tile. whole: of a job's first window.
+    """
+
+    PLACES = ("left", "following", "begin", "start", "saved", "tile", "whole")
+
+    def __init__(self, p: MachineParameters) -> None:
+        bits = field(p, "window_rows")
+        self._at = {name: Signal(bits, name=f"window_{name}") for name in self.PLACES} if p.windows else {}
+
+    def set(self, to: str, source: str) -> list[Any]:
+        """Statements: one place becomes another."""
+        return [self._at[to].eq(self._at[source])] if self._at else []
+
+    def count(self, job: Any) -> list[Any]:
+        """Statements: what follows, and where the next tile goes on if no block of this one ends."""
+        if not self._at:
+            return []
+        left = self._at["left"]
+        following = Mux(left == 1, job.window_groups, left - (left != 0))
+        return [self._at["following"].eq(following), *self.set("tile", "saved")]
+
+    def start(self, new: Any, restart: Value) -> list[Any]:
+        """Statements: where the next job begins."""
+        if not self._at:
+            return []
+        whole = [self._at["whole"].eq(new.window_groups)]
+        return [*whole, self._at["start"].eq(Mux(restart, new.window_groups, self._at["tile"]))]
+
+    def last(self, lane: Value, place: str) -> Value:
+        """Whether the lane, or the window, is over with the group at a place."""
+        return lane | (self._at[place] == 1) if self._at else lane
 
 
 # Rows within a block, blocks within a job, tiles, groups of blocks: all places are sums that run along, none
@@ -33,8 +71,9 @@ from hlsgen.rtl.parts.pipeline import without_reset
 class DrainAddress(wiring.Component):
     """Address and lane of the group of rows that drains this cycle.
 
-    A group lies `row_step` behind the one before it whenever the lane wraps; a block lies 1 behind the one
-    before it, at a head's end `head_jump`. Tiles continue where the tile before ended, groups likewise.
+    A group lies `row_step` behind the one before it whenever the lane wraps, or a window ends; a block lies 1
+    behind the one before it, at a head's end `head_jump`. Tiles continue where the tile before ended, groups
+    likewise.
 
     Parameters
     ----------
@@ -107,26 +146,37 @@ class DrainAddress(wiring.Component):
         wraps, begin_wraps, continues = Signal(), Signal(), Signal()
         following = offset + Mux(wraps, self.job.row_step, 0)
         lane = Mux(wraps, 0, self.lane + 1)
+        window = _Window(self._parameters)
         saved, saved_lane = Signal.like(offset), Signal.like(self.lane)
         tile, tile_lane = Signal.like(saved), Signal.like(saved_lane)
-        m.d.comb += [tile.eq(saved), tile_lane.eq(saved_lane)]
+        m.d.comb += [tile.eq(saved), tile_lane.eq(saved_lane), *window.count(self.job)]
         m.d.comb += continues.eq(self.row & self.row_last & opens)
-        m.d.sync += [saved.eq(tile), saved_lane.eq(tile_lane)]
+        m.d.sync += [saved.eq(tile), saved_lane.eq(tile_lane), *window.set("saved", "tile")]
+        wraps_next = window.last(lane == self.job.lane_last, "following")
         with m.If(self.row):
-            m.d.sync += [offset.eq(following), self.lane.eq(lane), wraps.eq(lane == self.job.lane_last)]
+            m.d.sync += [offset.eq(following), self.lane.eq(lane), wraps.eq(wraps_next)]
+            m.d.sync += window.set("left", "following")
         with m.If(self.row & self.row_last):
             m.d.sync += [offset.eq(begin), self.lane.eq(begin_lane), wraps.eq(begin_wraps), opens.eq(0)]
+            m.d.sync += window.set("left", "begin")
         with m.If(continues):
-            m.d.comb += [tile.eq(following), tile_lane.eq(lane)]
+            m.d.comb += [tile.eq(following), tile_lane.eq(lane), *window.set("tile", "following")]
         restart = (new.kind == Kind.SCORES) | new.first_tile
         start, start_lane = Mux(restart, 0, tile), Mux(restart, 0, tile_lane)
+        m.d.comb += window.start(new, restart)
         with m.If(self.load):
             m.d.sync += [offset.eq(start), begin.eq(start), opens.eq(new.kind != Kind.SCORES)]
             m.d.sync += [self.lane.eq(start_lane), begin_lane.eq(start_lane)]
-            saved_wraps = Mux(restart, new.lane_last == 0, saved_lane == new.lane_last)
+            m.d.sync += [*window.set("left", "start"), *window.set("begin", "start")]
+            saved_wraps = Mux(
+                restart,
+                window.last(new.lane_last == 0, "whole"),
+                window.last(saved_lane == new.lane_last, "saved"),
+            )
             m.d.sync += [wraps.eq(saved_wraps), begin_wraps.eq(saved_wraps)]
             with m.If(continues & ~restart):
-                m.d.sync += [wraps.eq(lane == new.lane_last), begin_wraps.eq(lane == new.lane_last)]
+                tile_wraps = window.last(lane == new.lane_last, "following")
+                m.d.sync += [wraps.eq(tile_wraps), begin_wraps.eq(tile_wraps)]
 
     def _blocks(self, m: Module, base: Signal) -> None:
         """Blocks within a job; the next sweep starts where this one's last tile ended."""

@@ -201,6 +201,12 @@ class DrainControl(wiring.Component):
                 tag.stream.eq(row.valid & job.stream_addend),
                 tag.score_addends.eq(row.valid & scores & job.stream_addend),
             ]
+        if p.addend_words:
+            m.d.comb += [
+                tag.keeps.eq(row.valid & job.keeps),
+                tag.again.eq(job.again),
+                tag.end_head.eq(ends.job & job.last_tile),
+            ]
         if p.streamed:
             m.d.comb += [
                 tag.store_first.eq(job.fresh & row.block_first & (row.index == 0)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,8 +14,13 @@ from hlsgen.machine.time.depths import queue_depth
 from hlsgen.rtl.format.jobs import output_word
 from hlsgen.rtl.format.ports import Reservations, ReservationsPorts
 from hlsgen.rtl.format.widths import group_lanes, tile_groups
+from hlsgen.rtl.parts.memories import ram
 from hlsgen.rtl.parts.pipeline import count_bits, moved
 from hlsgen.rtl.parts.queues import Queue
+
+
+KEPT = ("keeps", "again", "end_head")
+"""What DRAIN says of an addend that it takes, where addends may be kept."""
 
 
 # An addend comes, is reserved with a block's last step, and taken when its group is there; a result leaves:
@@ -34,6 +39,8 @@ from hlsgen.rtl.parts.queues import Queue
 class DrainStreams(wiring.Component):
     """Addends in, results out.
 
+    Where addends may be kept, those of a command's first head are there for the heads behind it.
+
     Parameters
     ----------
     parameters
@@ -45,6 +52,9 @@ class DrainStreams(wiring.Component):
     reservations : In(Reservations)
     take_addend : In(1)
         `addend` is used up.
+    keeps, again, end_head : In(1)
+        With `take_addend`: it is kept; it is one that was kept; it is the head's last one. Only where addends
+        may be kept.
     put_output : In(1), output_word : In
     output_left : Out(1)
         Every reserved entry has left.
@@ -69,6 +79,7 @@ class DrainStreams(wiring.Component):
 
     def __init__(self, parameters: MachineParameters) -> None:
         self._parameters, bits = parameters, 16 * group_lanes(parameters)
+        kept = dict.fromkeys(KEPT, In(1)) if parameters.addend_words else {}
         super().__init__(
             {
                 "addends": In(stream.Signature(bits)),
@@ -76,6 +87,7 @@ class DrainStreams(wiring.Component):
                 "reservations": In(Reservations(parameters)),
                 "take_addend": In(1),
                 "addend": Out(bits),
+                **kept,
                 "put_output": In(1),
                 "output_word": In(output_word(parameters)),
                 "output_left": Out(1),
@@ -96,8 +108,31 @@ class DrainStreams(wiring.Component):
             self.addend.eq(waiting.o.payload),
             waiting.o.ready.eq(self.take_addend),
         ]
+        if p.addend_words:
+            self._keep(m, waiting.o, bits)
         self._results(m, depth)
         return m
+
+    def _keep(self, m: Module, waiting: Any, bits: int) -> None:
+        """A first head's addends stay in a memory, of at least two groups, and are read in its order again.
+
+        The next one to be read is at the memory's output: it was written at least two cycles before.
+        """
+        memory = ram(m, "kept", bits, self._parameters.addend_words)
+        write, read = memory.write_port(), memory.read_port()
+        place, again = Signal(len(write.addr)), self.take_addend & self.again
+        moves = self.take_addend & self.keeps
+        following = Signal.like(place)
+        m.d.comb += following.eq(Mux(moves, Mux(self.end_head, 0, place + 1), place))
+        m.d.sync += place.eq(following)
+        m.d.comb += [
+            write.en.eq(moves & ~self.again),
+            write.addr.eq(place),
+            write.data.eq(waiting.payload),
+            read.addr.eq(following),
+            self.addend.eq(Mux(self.again, read.data, waiting.payload)),
+            waiting.ready.eq(self.take_addend & ~again),
+        ]
 
     def _results(self, m: Module, depth: int) -> None:
         m.submodules.results = results = Queue(output_word(self._parameters), depth)

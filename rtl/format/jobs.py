@@ -37,7 +37,10 @@ from hlsgen.rtl.parts.pipeline import address_bits, count_bits
 from hlsgen.rtl.parts.ports import ports
 
 WALKED = frozenset(
-    {"source", "source_stride", "k_words", "exp_words", "outer_source", "gather", "queue_base"}
+    {
+        "source", "source_word", "source_stride", "k_words", "exp_words", "outer_source", "gather",
+        "queue_base",
+    }
 )
 """Fields that a LOAD job has under names of its own: the sequencer's walk works them out."""
 STARTING = frozenset({"pool_rows", "keys", "exp_bank", "list_base", "piece_words"})
@@ -180,6 +183,10 @@ def drain_job(p: MachineParameters, trace: bool) -> data.StructLayout:
         names = ("experts", "choices", "gate_mode", "gate_shift")
         fields |= {name: field(p, name) for name in names}
         fields |= {"queue": queue_bits(p), "route_stride": memory_bits(p)}
+    if p.windows:
+        fields |= {"window_groups": field(p, "window_rows")}
+    if p.addend_words:
+        fields |= {"keeps": 1, "again": 1}
     if trace:
         fields |= {"command": 16, "head": 16, "token": 16, "block": 16}
     return data.StructLayout(fields)
@@ -214,6 +221,7 @@ def drain_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
     flags += ["end_scores", "end_tile", "end_command", "end_program"]
     flags += ["store_first", "head_end"] if p.streamed else []
     flags += ["score_addends"] if p.score_addends else []
+    flags += ["keeps", "again", "end_head"] if p.addend_words else []
     flags += ["combine", "token_end"] if p.experts else []
     targets = data.StructLayout({target.name.lower(): 1 for target in Target})
     fields: dict[str, Any] = dict.fromkeys(flags, 1) | {

@@ -67,6 +67,13 @@ class Place:
         return adds | ((self.kind == Kind.SCORES) & command.score_addends)
 
     @property
+    def again(self) -> Value:
+        """Whether these addends are those that the first head of the command has left."""
+        if not self.parameters.addend_words:
+            return C(0, 1)
+        return self.adds & self.command.kept_addends & ~self.at.first_outer
+
+    @property
     def _mixes(self) -> Value:
         """Whether scores are sums of maps."""
         return self.command.product == Product.MAPS if self.parameters.taps else C(0, 1)
@@ -123,7 +130,7 @@ def fill_multiply(job: Any, place: Place) -> list[Any]:
         "operand_depends_on": command.operand_depends_on,
         "first_pass": place.at.tile == 0,
         "last_pass": place.last_tile,
-        "addends": place.adds,
+        "addends": place.adds & ~place.again,
         "output": plain & ((command.target == Target.OUTPUT) | (stored if streamed else 0)),
     }
     if place.parameters.products:
@@ -163,6 +170,10 @@ def fill_drain(job: Any, place: Place, *, trace: bool) -> list[Any]:
     filled["high"] = Mux(scores, high, Mux(context, 127, command.high))
     if p.score_addends:
         filled["stream_addend"] = place.adds
+    if p.addend_words:
+        filled |= {"keeps": scores & command.kept_addends, "again": place.again}
+    if p.windows:
+        filled |= {"window_groups": command.window_rows[width_bits(p) :]}
     if p.experts:
         filled |= {name: command[name] for name in ("experts", "choices", "gate_mode", "gate_shift")}
         filled |= {"queue": command.queue_base + place.at.token, "route_stride": command.source_stride}

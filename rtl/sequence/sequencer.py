@@ -128,9 +128,12 @@ class Sequencer(wiring.Component):
         with m.FSM():
             with m.State("start"):
                 begin = width_bits(p)
+                source, target = command.source[begin:], command.target_base[begin:]
+                if p.operand_bases:
+                    source, target = source + command.source_word, target + command.target_word
                 m.d.sync += [
-                    *main.start(command.source[begin:], self._main_base(command)),
-                    *context.start(command.target_base[begin:], command.value_base),
+                    *main.start(source, self._main_base(command)),
+                    *context.start(target, command.value_base),
                 ]
                 m.d.sync += [job.fresh.eq(1), job.scores_done.eq(0), job.ahead.eq(0)]
                 with m.If(self.commands.valid & self._filling(m, command, attention)):
@@ -195,14 +198,27 @@ class Sequencer(wiring.Component):
             job.ahead.eq(Mux(job.is_context, job.ahead - 1, job.ahead + 1)),
         ]
         ends = Ends(job.last_tile, job.closes)
+        source, target = self._outer(command, attention)
         with m.If(job.is_context):
-            context.advance(m, ends, command.head_words, command.value_stride, C(0), command.shared_values)
+            context.advance(m, ends, target, command.value_stride, C(0), command.shared_values)
         with m.Else():
-            main.advance(m, ends, command.outer_source, stride, job.blocks, command.shared)
+            main.advance(m, ends, source, stride, job.blocks, command.shared)
             m.d.sync += job.scores_done.eq(job.ended)
             if p.field_bits["outer_target"]:
                 with m.If(job.last_tile & ~attention):
                     context.step(m, command.outer_target[width_bits(p) :])
+
+    def _outer(self, command: Any, attention: Value) -> tuple[Value, Value]:
+        """Words from a sweep's or head's operands to the next one's; from a head's contexts to the next's.
+
+        Windows have rows of their own: there it is words of a bank, not of a row.
+        """
+        p = self._parameters
+        if not p.windows:
+            return command.outer_source, command.head_words
+        rows, banks = command.outer_target != 0, width_bits(p)
+        source = Mux(attention & rows, command.outer_source[banks:], command.outer_source)
+        return source, Mux(rows, command.outer_target[banks:], command.head_words)
 
     def _fill_jobs(
         self, m: Module, command: Any, number: Value, job: _Job, at: Position, target: Value

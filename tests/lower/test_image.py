@@ -71,7 +71,8 @@ def test_a_patch_of_14_pixels_is_read_word_by_word() -> None:
 def test_a_patch_whose_lines_are_short_is_one_run() -> None:
     model, array = graph((3, 56, 56), Patches(patch=(4, 4)), 96), ArrayShape(rows=8, columns=16, depth=8)
     layout = input_layout(model, array)
-    assert layout.whole and layout.run == 3 * 4 * 4 and layout.words == 3 * 14 * 14
+    assert layout.whole
+    assert (layout.run, layout.words) == (3 * 4 * 4, 3 * 14 * 14)
     program = lower(model, array).program
     assert patch_reads(program.parameters, program.commands[0]) == 3
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from hlsgen.ir import Graph, GraphBuilder, Node, Op
 from hlsgen.lower.legalise.align import needs_rows
+from hlsgen.lower.legalise.spread import needs_spread
 from hlsgen.lower.roles import LOADS, takes
 from hlsgen.ops import (
     Gather,
@@ -44,7 +45,8 @@ def needs_width(graph: Graph, row_width: int) -> bool:
     """Whether a graph is made of other products with so many rows in a group."""
     moved = [node for node in graph if isinstance(node.op, Transpose) and node.op.heads == 1]
     widths = [graph.type_of(node.inputs[0]).shape[1] for node in moved]
-    return needs_rows(graph, row_width) or any(part_rows(n, row_width) != part_rows(n) for n in widths)
+    odd = needs_rows(graph, row_width) or needs_spread(graph, row_width)
+    return odd or any(part_rows(n, row_width) != part_rows(n) for n in widths)
 
 
 def expand(graph: Graph, row_width: int = 1) -> Graph:

@@ -103,15 +103,16 @@ class Command:
     source: int = field(
         20,
         0,
-        "row t, word w of sweep or head o is read at source + o*outer_source + t*source_stride + w",
+        "row t, word w of sweep or head o is read at source + o*outer_source + t*source_stride + w; attention: "
+        "+ source_word",
         varies=True,
     )
     source_stride: int = field(16, 0, "words from a row to the next one")
     target_base: int = field(
         20,
         0,
-        "row t, block b goes to target_base + t*target_stride + b; contexts: + head*head_words; where "
-        "`outer_target` is set, block b of sweep o: + o*outer_target",
+        "row t, block b goes to target_base + t*target_stride + b; contexts: + head*head_words "
+        "+ target_word; where `outer_target` is set, block b of sweep, or of head, o: + o*outer_target",
         varies=True,
     )
     target_stride: int = field(16, 0, "words from a row to the next one")
@@ -171,8 +172,9 @@ class Command:
     constant_words: int = field(16, 0, "words of the command's constants", orders=True)
     outer_source: int = field(16, 0, "words from a sweep's, or a head's, part of a row to the next one's")
     outer_target: int = field(
-        20, 0, "words from a sweep's rows of results to the next one's; 0: a row has the results of all"
-    )
+        20, 0,
+        "words from a sweep's, or a head's, rows of results to the next one's; 0: a row has those of all",
+    )  # fmt: skip
     shared: int = field(
         8, 0, "so many heads more have the same keys, or the same values of a product, as a head"
     )
@@ -199,6 +201,17 @@ class Command:
         16, 0, "with a list: words of one of its rows; a row of operands is so many that k_words are full"
     )
 
+    window_rows: int = field(
+        16,
+        0,
+        "keys and values: rows of a window, which begins at lane 0 of a word of its own; 0: of all of them",
+    )
+    source_word: int = field(16, 0, "attention: words of a row before its first head's queries", varies=True)
+    target_word: int = field(16, 0, "attention: words of a row before its first head's contexts", varies=True)
+    kept_addends: int = field(
+        1, 0, "attention: the first head's addends are those of all heads, and stand in the stream once"
+    )
+
     def __post_init__(self) -> None:
         for item in FIELDS:
             value, (low, high) = getattr(self, item.name), item.range
@@ -220,6 +233,17 @@ class Command:
     def value_place(self, head: int) -> int:
         """Which of the heads in the value memory serves head `head` of attention."""
         return head // (self.shared_values + 1)
+
+    def operand_row(self, row: Any, lanes: int) -> tuple[Any, Any]:
+        """Where row `row` of a head's keys or values lies: how many lanes' words before it, and its lane."""
+        if not self.window_rows:
+            return row // lanes, row % lanes
+        window, row = row // self.window_rows, row % self.window_rows
+        return window * -(-self.window_rows // lanes) + row // lanes, row % lanes
+
+    def takes_addends(self, head: int) -> bool:
+        """Whether scores of a head of attention take addends from the stream."""
+        return bool(self.score_addends) and not (self.kept_addends and head)
 
     def counts(self, key: Any) -> Any:
         """Whether a key exists, or for each of an array: what lies beyond `keys` does not count."""

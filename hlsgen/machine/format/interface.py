@@ -334,7 +334,18 @@ def shown_places(view: Any) -> tuple[slice, ...]:
 
 def shown_part(view: Any, tensor: np.ndarray) -> np.ndarray:
     """What of a tensor a `View` shows."""
+    if view.windows:
+        return np.stack([tensor[place] for place in window_places(view)])
     return tensor[shown_places(view)] if view.part else tensor
+
+
+def window_places(view: Any) -> list[tuple[Any, ...]]:
+    """Where in each axis of the tensor each window's elements stand that a `View` of windows shows."""
+    head, size = view.first_head, view.columns
+    starts = [view.first_row + at * view.rows for at in range(view.heads)]
+    if view.head_first:
+        return [(head, slice(at, at + view.rows), slice(at, at + size)) for at in starts]
+    return [(slice(at, at + view.rows), slice(head * size, (head + 1) * size)) for at in starts]
 
 
 def trace_places(view: Any, records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -349,6 +360,13 @@ def trace_places(view: Any, records: np.ndarray) -> tuple[np.ndarray, np.ndarray
         head, word = head + word // view.head_words, word % view.head_words
     column = word * columns + np.arange(columns)[None, :]
     real = column < view.columns
+    if view.pitch:
+        real, row = (
+            real & (row % view.pitch < view.pitch_rows),
+            row // view.pitch * view.pitch_rows + row % view.pitch,
+        )
+    if view.windows:
+        return (head * view.rows + row) * view.columns + column, real & (row < view.rows)
     if view.run:
         part, place = column // view.run, column % view.run
         column = part * view.run_columns + place

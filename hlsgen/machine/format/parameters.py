@@ -27,6 +27,8 @@ _NEWER = (
     "operand_bases",
     "norm_parts",
     "list_words",
+    "windows",
+    "addend_words",
 )
 """Parameters that do not count for the build id while they are 0: machines from before them keep theirs."""
 _MAY_BE_ZERO = ("workspace_units", "experts", "choices", "queue_tokens", *_NEWER)
@@ -97,12 +99,16 @@ class MachineParameters:
     score_addends: int = 0
     """1: attention may add constants to scores, which hide keys, too; 0: scores stay as they are."""
     operand_bases: int = 0
-    """1: a command's keys and values may begin anywhere in their memories; 0: they begin at word 0."""
+    """1: attention may begin at any head, and keys and values anywhere in their memories; 0: at the first."""
     norm_parts: int = 0
     """Parts in which LOAD normalises a word, one a cycle: a power of two; 0 means 1."""
 
     list_words: int = 0
     """Words of the memory of run lists, two runs each; 0: LOAD reads rows in the order in which they lie."""
+    windows: int = 0
+    """1: keys and values may be those of windows, and heads of attention may have rows of their own."""
+    addend_words: int = 0
+    """Groups of rows whose addends stay for the heads behind the first one; 0: each head has its own."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -159,6 +165,13 @@ class MachineParameters:
                 self.list_words <= MOST_LIST_WORDS,
                 f"at most {MOST_LIST_WORDS}",
             ),
+            ("windows", self.windows <= 1, "0 or 1"),
+            ("windows", not self.windows or not self.streamed, "0 where attention is streamed"),
+            (
+                "addend_words",
+                not self.addend_words or (self.score_addends > 0 and self.windows > 0),
+                "0 in a machine without score addends or windows",
+            ),
             ("row_width", not self.experts or self.row_width == 1, "1 in a machine with experts"),
             ("accumulator_bits", 16 <= self.accumulator_bits <= 32, "in 16..32"),
         )
@@ -189,10 +202,14 @@ class MachineParameters:
         """Bits that the fields of commands may have."""
         absent = {} if self.rms_norms else {"norm_rms": 0}
         absent |= {} if self.score_addends else {"score_addends": 0}
-        absent |= {} if self.operand_bases else {"key_base": 0, "value_base": 0}
+        if not self.operand_bases:
+            absent |= {"key_base": 0, "value_base": 0, "source_word": 0, "target_word": 0}
         absent |= {} if self.list_words else {"list_base": 0, "piece_words": 0}
+        absent |= {} if self.windows else {"window_rows": 0}
+        absent |= {} if self.addend_words else {"kept_addends": 0}
         if not self.products:
-            absent |= {"product": 1, "outer_target": 0, "shared": 0, "shared_values": 0}
+            absent |= {"product": 1, "shared": 0, "shared_values": 0}
+            absent |= {} if self.windows else {"outer_target": 0}
         if not self.taps:
             absent |= {
                 "product": min(2, absent.get("product", 2)),

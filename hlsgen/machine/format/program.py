@@ -46,6 +46,10 @@ class View:
     `first_column` on.
 
     run > 0: of each `run` elements of a row the first `run_columns` are the tensor's.
+
+    windows: the command's heads are windows, one behind the other: of the part of one head from `first_row`
+    on, `heads` windows of `rows` rows each; with `head_first` as many columns of them, each its own.
+    pitch > 0: of each `pitch` rows of the command the first `pitch_rows` are the tensor's.
     """
 
     tensor: str
@@ -66,6 +70,9 @@ class View:
     first_row: int = 0
     first_head: int = 0
     first_column: int = 0
+    windows: int = 0
+    pitch: int = 0
+    pitch_rows: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +97,7 @@ class InputLayout:
     run > 0: the memory holds windows of the image side by side, `rows` times `columns` of them. A window has
     `patch_height` lines of `patch_width` pixels, which zeros fill up to `run`; it lies `down`, `across`
     behind its neighbour, and the first one `top`, `left` before the image. whole: not each of its lines, but
-    all pixels of a window in the order (c, y, x) are such a run, and a line of the memory is a row of windows.
+    all pixels of a window in the order (c, y, x) are a run, and a line of the memory is a row of windows.
     """
 
     channels: int
@@ -156,7 +163,8 @@ class InputLayout:
         rows = taken(image.transpose(self.AXES).astype(np.int8), self.lines, 0)
         packed = taken(rows, self.pixels(columns), -1)
         if windows := self.windows(columns):
-            packed = packed.reshape(windows["shape"]).transpose(windows["axes"]).reshape(self.rows, self.columns, -1)
+            packed = packed.reshape(windows["shape"]).transpose(windows["axes"])
+            packed = packed.reshape(self.rows, self.columns, -1)
             packed = np.pad(packed, ((0, 0), (0, 0), (0, self.run - packed.shape[-1]))).reshape(self.rows, -1)
             packed = np.pad(packed, ((0, 0), (0, windows["line"] - packed.shape[-1])))
         return pad(packed.tobytes())
@@ -345,8 +353,10 @@ _RUNS: dict[type, tuple[str, ...]] = {
     View: ("run", "run_columns"),
 }
 """Fields of an input and of a view that only windows of the image have."""
-_PARTS = ("part", "first_row", "first_head", "first_column")
+_PARTS = ("part", "first_row", "first_head", "first_column", "windows")
 """Fields of a view that only one of a part has."""
+_PITCHES = ("pitch", "pitch_rows")
+"""Fields of a view that only one of rows with others between them has."""
 _RECORDS: dict[str, type] = {
     "parameters": MachineParameters,
     "input": InputLayout,
@@ -376,6 +386,8 @@ def _fields(value: Any) -> str:
         later = _RUNS[type(value)]
     if isinstance(value, View) and not value.part:
         later += _PARTS
+    if isinstance(value, View) and not value.pitch:
+        later += _PITCHES
     return " ".join(
         f"{item.name}={getattr(value, item.name)}"
         for item in dataclasses.fields(value)

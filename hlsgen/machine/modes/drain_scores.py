@@ -15,14 +15,14 @@ SCORES = Unit(
     name="drain_scores",
     cpp="drain_scores",
     rtl="drain/attention",
-    reads=("keys", "logit_multiplier", "logit_shift", "score_addends"),
+    reads=("keys", "logit_multiplier", "logit_shift", "score_addends", "kept_addends"),
 )
 
 
 def scores(m: Memories, command: Command, job: Job, block: int, acc: np.ndarray) -> np.ndarray:
     """A block's logits [rows, C], which stay in the score tile."""
     half, rows = 1 << (m.p.logit_bits - 1), len(acc)
-    addends = m.streams.addends(rows) if command.score_addends else None
+    addends = m.score_addends(command, job, block, rows) if command.score_addends else None
     value = numerics.logits(acc, command.logit_multiplier, command.logit_shift, m.p.logit_bits, addends)
     m.scores[job.slot, :rows, block] = value
     real = command.counts(block * m.p.columns + np.arange(m.p.columns))

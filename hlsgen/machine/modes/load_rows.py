@@ -17,7 +17,7 @@ ROWS = Unit(
     name="load_rows",
     cpp="load_rows",
     rtl="load/walk",
-    reads=("source", "source_stride", "k_words", "outer_source"),
+    reads=("source", "source_stride", "k_words", "outer_source", "source_word"),
 )
 
 

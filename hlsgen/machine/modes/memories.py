@@ -67,6 +67,8 @@ class Memories:
         self.weights = np.zeros((0, 0, c), np.int64)
         """The weights of the sweep that runs, [blocks, elements, C]."""
         self.output: list[bytes] = []
+        self._kept: dict[tuple[int, int], np.ndarray] = {}
+        """The addends that scores took last, by tile and block."""
 
     def load_constants(self) -> None:
         """A command's constants from their stream, after the tables before them."""
@@ -88,9 +90,15 @@ class Memories:
                 case _:
                     raise UsageError(f"Image: unknown constant item {kind}")
 
+    def score_addends(self, command: Command, job: Job, block: int, rows: int) -> np.ndarray:
+        """The addends [rows, C] of a block of scores: of the stream, or those that the first head had."""
+        if command.takes_addends(job.head):
+            self._kept[job.tile, block] = self.streams.addends(rows)
+        return self._kept[job.tile, block]
+
     def operand_rows(self, memory: np.ndarray, command: Command, job: Job, row: np.ndarray) -> np.ndarray:
         """The job's part of rows of the residual or the feature memory, [rows, k_words, C]."""
-        start = command.source + job.head * command.outer_source
+        start = command.source + command.source_word + job.head * command.outer_source
         if command.list_base:
             return self._listed_rows(memory[start:], command, row)
         return memory[start + row[:, None] * command.source_stride + np.arange(command.k_words)]
@@ -115,4 +123,5 @@ class Memories:
             if keys
             else (self.p.depth, self.values, command.value_stride)
         )
-        memory[place * stride + row // lanes * command.head_words + word, row % lanes] = value
+        words, lane = command.operand_row(row, lanes)
+        memory[place * stride + words * command.head_words + word, lane] = value

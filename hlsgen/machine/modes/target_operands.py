@@ -14,13 +14,13 @@ KEYS = Unit(
     name="target_keys",
     cpp="store",
     rtl="drain/address",
-    reads=("tiles", "head_words", "head_stride"),
+    reads=("tiles", "head_words", "head_stride", "window_rows"),
 )
 VALUES = Unit(
     name="target_values",
     cpp="store",
     rtl="drain/address",
-    reads=("tiles", "head_words", "value_stride"),
+    reads=("tiles", "head_words", "value_stride", "window_rows"),
 )
 
 

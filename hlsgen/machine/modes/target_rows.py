@@ -15,15 +15,16 @@ ROWS = Unit(
     name="target_rows",
     cpp="store",
     rtl="drain/address",
-    reads=("target_base", "target_stride", "head_words", "outer_target"),
+    reads=("target_base", "target_stride", "head_words", "outer_target", "target_word"),
 )
 
 
 def result_offset(command: Command, job: Job, row: np.ndarray, block: int) -> np.ndarray:
     """Words from `target_base` to a block's words; a context job has the words of its head."""
-    inner = row * command.target_stride
+    inner = row * command.target_stride + command.target_word
     if command.outer_target:
-        return job.sweep * command.outer_target + inner + block - job.first_block
+        outer = job.head if job.kind == Kind.CONTEXT else job.sweep
+        return outer * command.outer_target + inner + block - job.first_block
     head = job.head * command.head_words if job.kind == Kind.CONTEXT else 0
     return inner + head + block
 

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from hlsgen.machine.format.commands import Command, Depends, Load, Product
-from hlsgen.machine.format.interface import DRAIN, SCORES, TILE, shown_part, shown_places, trace_places
+from hlsgen.machine.format.interface import (
+    DRAIN,
+    SCORES,
+    TILE,
+    shown_part,
+    shown_places,
+    trace_places,
+    window_places,
+)
 from hlsgen.machine.format.program import Program, View
 
 
@@ -39,7 +47,7 @@ class Difference:
 
 def tensor_shape(view: View) -> tuple[int, ...]:
     """The graph tensor's shape."""
-    if view.head_first:
+    if view.head_first or view.windows:
         return view.heads, view.rows, view.columns
     return view.rows, max(view.heads, 1) * view.columns
 
@@ -100,15 +108,18 @@ def rebuild(
 
 def _put(tensors: dict[str, np.ndarray], view: View, shown: np.ndarray) -> None:
     """Put what a view shows to its place in the tensor; what no part has shown yet is zero."""
-    before, places = tensors.get(view.tensor), shown_places(view)
+    before = tensors.get(view.tensor)
     if not view.part:
         tensors[view.tensor] = shown
         return
-    held = before.shape if before is not None else (0,) * len(places)
-    whole = np.zeros([max(place.stop, size) for place, size in zip(places, held, strict=True)], np.int64)
+    places = window_places(view) if view.windows else [shown_places(view)]
+    ends = [[at.stop if isinstance(at, slice) else at + 1 for at in place] for place in places]
+    held = before.shape if before is not None else (0,) * len(ends[0])
+    whole = np.zeros(np.max([*ends, held], axis=0), np.int64)
     if before is not None:
         whole[tuple(map(slice, held))] = before
-    whole[places] = shown
+    for place, part in zip(places, shown if view.windows else [shown], strict=True):
+        whole[place] = part
     tensors[view.tensor] = whole
 
 

@@ -249,7 +249,7 @@ class _Model:
         weighted = product.weighs(job)
         if weighted and job.tile == 0:
             self.streams.bus.weights_first(first)
-        adds = command.stream_addend or (command.score_addends and job.kind == SCORES)
+        adds = command.stream_addend or (job.kind == SCORES and command.takes_addends(job.head))
         groups, counts = self.p.row_groups(rows), bool(adds) or self._leaves(command)
         addend_bytes = self.p.padded_rows(rows) * self.p.columns * 2
         for block in range(job.blocks):

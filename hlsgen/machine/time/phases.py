@@ -38,7 +38,7 @@ def bytes_of(command: Command, program: Program) -> int:
     p: MachineParameters = program.parameters
     size = PRODUCTS[command.product].traffic(p, command)
     addend_blocks = command.total_blocks if command.stream_addend else 0
-    addend_blocks += command.heads * command.blocks if command.score_addends else 0
+    addend_blocks += command.blocks * sum(command.takes_addends(head) for head in range(command.heads))
     size += addend_blocks * p.padded_rows(command.row_count(p.rows)) * p.columns * 2
     if LOADS[command.load].takes_input:
         size += program.input.words * p.columns
