@@ -46,7 +46,7 @@ def memories(p: MachineParameters, ram: BlockRam) -> tuple[RamShape, ...]:
         "image": (1, p.image_words, word),
         "keys": (p.columns * banks, keys, word),
         "values": (p.depth, p.value_words, word),
-        "scores": (width, 2 * p.rows // width * p.score_words, p.columns * p.logit_bits),
+        "scores": (width, p.score_slots * p.rows // width * p.score_words, p.columns * p.logit_bits),
         "tile slots": (p.rows * banks, tiles, word),
         WEIGHT_RING: (1, p.ring_words, 8 * p.columns * p.depth),
         "constant ring": (1, p.constant_words, RECORD_BITS * p.columns),

@@ -282,6 +282,12 @@ def place(steps: list[Step], layouts: dict[str, Layout], row_width: int = 1) -> 
     return allocate(requests)
 
 
+def _window_parameters(steps: list[Step]) -> dict[str, int]:
+    """What attention by windows needs: their tiles are short, so scores are farther ahead of contexts."""
+    windows = any(isinstance(step, AttentionStep) and step.windows for step in steps)
+    return {"windows": 1, "score_slots": 3, "tile_slots": 4} if windows else {}
+
+
 def reads(step: Step) -> list[str]:
     """Tensors a step reads from the residual and feature memories."""
     if isinstance(step, AttentionStep):
@@ -339,7 +345,7 @@ def size_machine(
         tasks=graph.tasks,
         list_words=run_lists(steps, layouts, array.row_width).words,
         operand_bases=int(needs_bases(steps, array, layouts)),
-        windows=int(any(isinstance(step, AttentionStep) and step.windows for step in steps)),
+        **_window_parameters(steps),
         addend_words=kept_addends(steps, array, layouts),
         **step_needs(steps, graph, array, layouts, walks=any(shape.walk for shape in shapes)),
     )

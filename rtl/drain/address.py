@@ -13,7 +13,7 @@ from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Kind
 from hlsgen.rtl.format.command import field
 from hlsgen.rtl.format.jobs import drain_job
-from hlsgen.rtl.format.widths import drain_bits, score_words, write_lane_bits
+from hlsgen.rtl.format.widths import drain_bits, slot_base, write_lane_bits
 from hlsgen.rtl.parts.pipeline import without_reset
 
 
@@ -196,10 +196,9 @@ class DrainAddress(wiring.Component):
             m.d.comb += ends_group.eq(self.block_last & self.job.last_tile & (self.job.kind == Kind.PLAIN))
         with m.If(ends_group):
             m.d.comb += [next_group.eq(following), next_left.eq(following_left), next_ends.eq(following_ends)]
-        second = score_words(self._parameters) // 2
         plain, scores = new.kind == Kind.PLAIN, new.kind == Kind.SCORES
         again = plain & ~new.fresh
-        begin = Mux(scores, Mux(new.slot, second, 0), Mux(again, next_group, new.base))
+        begin = Mux(scores, slot_base(self._parameters, new.slot), Mux(again, next_group, new.base))
         with m.If(self.load):
             m.d.sync += [base.eq(begin), left.eq(Mux(again, next_left, new.head_words))]
             m.d.sync += [ends.eq(Mux(again, next_ends, new.head_words == 1)), headed.eq(new.head_words != 0)]

@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.latency import CONTEXT_SCALE, row_maxima
 from hlsgen.rtl.format.ports import ScaleWrite, ScaleWritePorts
-from hlsgen.rtl.format.widths import tile_groups
+from hlsgen.rtl.format.widths import slot_bits, tile_groups
 from hlsgen.rtl.parts.memories import ram, words_of
 from hlsgen.rtl.parts.pipeline import address_bits, delay, maximum, register, without_reset
 
@@ -26,7 +26,7 @@ from hlsgen.rtl.parts.pipeline import address_bits, delay, maximum, register, wi
 #   largest of four                              block 0  block 1
 #   maxima                                                block 0  both
 class RowMaxima(wiring.Component):
-    """The running maximum of one row of every group of both score tiles, over the columns that are keys.
+    """The running maximum of one row of every group of all score tiles, over the columns that are keys.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class RowMaxima(wiring.Component):
     restart : In(1)
         The row's first block.
     slot, row : In
-    maxima : Out(2 * groups x signed logit)
+    maxima : Out(S * groups x signed logit), of S score tiles
 
     Latency
     -------
@@ -71,9 +71,9 @@ class RowMaxima(wiring.Component):
                 "logits": In(words_of(p.logit_bits, p.columns)),
                 "mask": In(p.columns),
                 "restart": In(1),
-                "slot": In(1),
+                "slot": In(slot_bits(p)),
                 "row": In(address_bits(tile_groups(p))),
-                "maxima": Out(data.ArrayLayout(signed(p.logit_bits), 2 * tile_groups(p))),
+                "maxima": Out(data.ArrayLayout(signed(p.logit_bits), p.score_slots * tile_groups(p))),
             }
         )
         without_reset(self, "maxima")
@@ -94,10 +94,11 @@ class RowMaxima(wiring.Component):
             ]
         valid = delay(m, self.valid, self.latency - 1, name="valid")
         where = delay(m, Cat(self.restart, self.slot, self.row), self.latency - 1, name="where")
-        for index in range(2 * tile_groups(p)):
+        bits = 1 + slot_bits(p)
+        for index in range(p.score_slots * tile_groups(p)):
             slot, row = divmod(index, tile_groups(p))
             current = self.maxima[index]
-            here = valid & (where[1] == slot) & (where[2:] == row)
+            here = valid & (where[1:bits] == slot) & (where[bits:] == row)
             with m.If(here & (where[0] | (values[0] > current))):
                 m.d.sync += current.eq(values[0])
         return m
@@ -110,7 +111,7 @@ class RowMaxima(wiring.Component):
 #   slot, row                  group
 #   multiplier, shift                 group
 class ContextScales(wiring.Component):
-    """Multiplier and shift of every row of both context tiles, a group of rows to the word.
+    """Multiplier and shift of every row of all context tiles, a group of rows to the word.
 
     Parameters
     ----------
@@ -142,12 +143,12 @@ class ContextScales(wiring.Component):
     shift: Any
 
     def __init__(self, parameters: MachineParameters) -> None:
-        scale = ScaleWrite(parameters)
+        scale, self._slots = ScaleWrite(parameters), parameters.score_slots
         self._bits = address_bits(tile_groups(parameters))
         super().__init__(
             {
                 "write": In(scale),
-                "slot": In(1),
+                "slot": In(slot_bits(parameters)),
                 "row": In(self._bits),
                 "multiplier": Out(scale.members["multiplier"].shape),
                 "shift": Out(scale.members["shift"].shape),
@@ -159,7 +160,7 @@ class ContextScales(wiring.Component):
         del platform
         m = Module()
         word = Cat(self.write.multiplier, self.write.shift)
-        scales = ram(m, "scales", len(word), 2 << self._bits)
+        scales = ram(m, "scales", len(word), self._slots << self._bits)
         write, read = scales.write_port(), scales.read_port(domain="comb")
         m.d.comb += [
             write.en.eq(self.write.valid),

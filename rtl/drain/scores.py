@@ -34,7 +34,7 @@ from hlsgen.rtl.parts.pipeline import delay, without_reset
 #
 # LOAD learns of the tile before its maxima stand, `MAXIMUM_LEAD` cycles: it reads the scores first.
 class DrainScores(wiring.Component):
-    """Saturated results to logits, and to the maximum of every row of both score tiles.
+    """Saturated results to logits, and to the maximum of every row of all score tiles.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class DrainScores(wiring.Component):
     result : In(W*C x signed 16)
         Within a logit's bits where the tag says that it is scores.
     write : Out(ScoreWrite)
-    maxima : Out(2*R x signed logit)
+    maxima : Out(S*R x signed logit), of S score tiles
 
     Latency
     -------
@@ -73,7 +73,7 @@ class DrainScores(wiring.Component):
                 "tag": In(drain_tag(p, trace)),
                 "result": In(words_of(16, group_lanes(p))),
                 "write": Out(ScoreWrite(p)),
-                "maxima": Out(data.ArrayLayout(signed(p.logit_bits), 2 * p.rows)),
+                "maxima": Out(data.ArrayLayout(signed(p.logit_bits), p.score_slots * p.rows)),
             }
         )
 
@@ -102,7 +102,7 @@ class DrainScores(wiring.Component):
         ]
         m.d.comb += [
             self.maxima[group * p.row_width + index].eq(row.maxima[group])
-            for group in range(2 * tile_groups(p))
+            for group in range(p.score_slots * tile_groups(p))
         ]
 
 

@@ -102,7 +102,7 @@ class DrainStage(wiring.Component):
     drained : Out(Drained), operand_commands : Out
         For LOAD; the commands for MULTIPLY and the tables.
     scale : In(ScaleWrite)
-    maxima : Out(2*R x signed logit)
+    maxima : Out(S*R x signed logit), of S score tiles
     table : In(TableWrite)
         The activation table.
     addends : In(stream), output : Out(stream), output_left : Out(1), reservations : In(Reservations)
@@ -171,7 +171,7 @@ class DrainStage(wiring.Component):
             "drained": Out(Drained(p)),
             "operand_commands": Out(p.command_count_bits),
             "scale": In(ScaleWrite(p)),
-            "maxima": Out(data.ArrayLayout(signed(p.logit_bits), 2 * p.rows)),
+            "maxima": Out(data.ArrayLayout(signed(p.logit_bits), p.score_slots * p.rows)),
             "table": In(TableWrite(ENTRIES)),
             "addends": In(stream.Signature(16 * lanes)),
             "output": Out(stream.Signature(output_word(p))),

@@ -28,6 +28,7 @@ from hlsgen.rtl.format.widths import (
     operand_bits,
     queue_bits,
     row_bits,
+    slot_bits,
     slot_words,
     step_bits,
     tile_groups,
@@ -104,7 +105,7 @@ def load_job(p: MachineParameters, trace: bool) -> data.StructLayout:
         "kind": 2,
         "first": 1,
         "fresh": 1,
-        "slot": 1,
+        "slot": slot_bits(p),
         "rows": row_bits(p),
         "words": count_bits(p.tile_words),
         "tile": field(p, "tiles"),
@@ -158,7 +159,7 @@ def drain_job(p: MachineParameters, trace: bool) -> data.StructLayout:
         "target": 3,
         "stream_addend": 1,
         "activation_bank": 1,
-        "slot": 1,
+        "slot": slot_bits(p),
         "fresh": 1,
         "first_tile": 1,
         "last_tile": 1,
@@ -208,7 +209,7 @@ def load_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
         "row_first": 1,
         "row_last": 1,
         "tile_last": 1,
-        "slot": 1,
+        "slot": slot_bits(p),
     }
     if trace:
         fields["trace"] = data.StructLayout(TRACE_PORTS)
@@ -225,6 +226,7 @@ def drain_tag(p: MachineParameters, trace: bool) -> data.StructLayout:
     flags += ["combine", "token_end"] if p.experts else []
     targets = data.StructLayout({target.name.lower(): 1 for target in Target})
     fields: dict[str, Any] = dict.fromkeys(flags, 1) | {
+        "slot": slot_bits(p),
         "to": targets,
         "address": drain_bits(p),
         "lane": write_lane_bits(p),

@@ -14,7 +14,7 @@ from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.time.depths import queue_depth
 from hlsgen.numerics import MULTIPLIER_BITS, SHIFT_BITS
 from hlsgen.rtl.format.streams import ADDRESS_UNITS, LENGTH_UNITS, segment
-from hlsgen.rtl.format.widths import drain_bits, group_lanes, tile_groups, write_lane_bits
+from hlsgen.rtl.format.widths import drain_bits, group_lanes, slot_bits, tile_groups, write_lane_bits
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits
 from hlsgen.rtl.parts.ports import Bundle
 
@@ -115,7 +115,7 @@ class ScaleWrite(Bundle):
 
     valid : Out(1)
     slot, row : Out
-        Which of the two context tiles, and the group's number in it.
+        Which of the context tiles, and the group's number in it.
     multiplier : Out(W x 16), shift : Out(W x 6)
         Of each row of the group.
     """
@@ -126,7 +126,7 @@ class ScaleWrite(Bundle):
         super().__init__(
             {
                 "valid": Out(1),
-                "slot": Out(1),
+                "slot": Out(slot_bits(p)),
                 "row": Out(address_bits(tile_groups(p))),
                 "multiplier": Out(data.ArrayLayout(MULTIPLIER_BITS + 1, p.row_width)),
                 "shift": Out(data.ArrayLayout(SHIFT_BITS, p.row_width)),

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from amaranth import C, Cat, Value
+from amaranth import C, Cat, Mux, Value
 
 from hlsgen.machine.format.commands import FIELD_BITS
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
@@ -76,8 +76,36 @@ def list_bits(p: MachineParameters) -> int:
 
 
 def score_words(p: MachineParameters) -> int:
-    """Words of one bank of both score tiles."""
-    return 2 * tile_groups(p) * p.score_words
+    """Words of one bank of all score tiles."""
+    return p.score_slots * tile_groups(p) * p.score_words
+
+
+def slot_bits(p: MachineParameters) -> int:
+    """Bits of a score tile's number."""
+    return address_bits(p.score_slots)
+
+
+def next_slot(slots: int, slot: Value) -> Value:
+    """The score tile behind one."""
+    return ~slot if slots == 2 else Mux(slot == slots - 1, 0, slot + 1)
+
+
+def slot_base(p: MachineParameters, slot: Value) -> Value:
+    """The first word of a score tile in its bank."""
+    size = tile_groups(p) * p.score_words
+    base: Value = Mux(slot[0], size, 0)
+    for number in range(2, p.score_slots):
+        base = Mux(slot == number, number * size, base)
+    return base
+
+
+def slot_entry(p: MachineParameters, slot: Value, group: Value) -> Value:
+    """The number of a group of a score tile, of all tiles' groups."""
+    groups = tile_groups(p)
+    entry: Value = Mux(slot[0], group + groups, group)
+    for number in range(2, p.score_slots):
+        entry = Mux(slot == number, group + number * groups, entry)
+    return entry
 
 
 def router_words(p: MachineParameters) -> int:

@@ -27,7 +27,15 @@ from hlsgen.rtl.format.jobs import (
 )
 from hlsgen.rtl.format.ports import ScaleWrite, ScaleWritePorts
 from hlsgen.rtl.format.rows import Drained, DrainedPorts, RowRead, RowReadPorts, TileWrite, TileWritePorts
-from hlsgen.rtl.format.widths import group_lanes, memory_bits, score_words, slot_words, tile_groups
+from hlsgen.rtl.format.widths import (
+    group_lanes,
+    memory_bits,
+    score_words,
+    slot_bits,
+    slot_entry,
+    slot_words,
+    tile_groups,
+)
 from hlsgen.rtl.load.exp import ExpLoad
 from hlsgen.rtl.load.layer_norm import LayerNormLoad
 from hlsgen.rtl.load.patches import PatchesLoad
@@ -96,8 +104,8 @@ class LoadStage(wiring.Component):
     slot_freed : In(1)
         MULTIPLY has read a slot's last step.
     features, residual, scores : Out(RowRead)
-    maxima : In(2*R x signed logit)
-        Row maxima of both score tiles.
+    maxima : In(S*R x signed logit)
+        Row maxima of the S score tiles.
     queue : Out(QueueRead)
         See `RowWalk`; only in machines with experts.
     table : In(TableWrite)
@@ -154,7 +162,7 @@ class LoadStage(wiring.Component):
             "features": Out(RowRead(memory_bits(p), words_of(8, lanes))),
             "residual": Out(RowRead(memory_bits(p), words_of(16, lanes))),
             "scores": Out(RowRead(address_bits(score_words(p)), words_of(p.logit_bits, lanes))),
-            "maxima": In(data.ArrayLayout(signed(p.logit_bits), 2 * p.rows)),
+            "maxima": In(data.ArrayLayout(signed(p.logit_bits), p.score_slots * p.rows)),
             "table": In(TableWrite(1 << p.logit_bits)),
             "tile": Out(TileWrite(p)),
             "tile_done": Out(1),
@@ -285,13 +293,13 @@ class LoadStage(wiring.Component):
         """Scores and their rows' maxima; the denominators' way to the scales."""
         p, asked, found = self._parameters, tags[1], tags[MEMORY]
         groups = tile_groups(p)
-        group = Mux(asked.slot, asked.lane + groups, asked.lane)
+        group = slot_entry(p, asked.slot, asked.lane)
         bank = delay(m, request.bank, MEMORY, name="bank")
         mask = delay(m, request.mask, MEMORY, name="mask")
         valid = delay(m, request.scores, MEMORY, name="scores_valid")
         for index, (_, exp, unit) in enumerate(lanes):
             scores = exp.scores
-            maxima = Array([self.maxima[entry * p.row_width + index] for entry in range(2 * groups)])
+            maxima = Array([self.maxima[entry * p.row_width + index] for entry in range(p.score_slots * groups)])
             wiring.connect(m, wiring.flipped(self.table), exp.table)
             wiring.connect(m, exp.row, unit.context)
             m.d.comb += [
@@ -311,8 +319,8 @@ class LoadStage(wiring.Component):
         place = self._delay(m, Cat(tags[-1].slot, tags[-1].lane), later, name="place")
         m.d.comb += [
             self.scale.valid.eq(unit.context_valid),
-            self.scale.slot.eq(place[0]),
-            self.scale.row.eq(place[1:]),
+            self.scale.slot.eq(place[: slot_bits(p)]),
+            self.scale.row.eq(place[slot_bits(p) :]),
         ]
 
     def _connect_norm(self, m: Module, request: Any, lanes: list[_RowLane], tag: Any) -> None:

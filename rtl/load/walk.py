@@ -21,6 +21,7 @@ from hlsgen.rtl.format.widths import (
     row_bits,
     rows_of_group,
     score_words,
+    slot_base,
     tile_groups,
     width_bits,
 )
@@ -272,8 +273,8 @@ class RowWalk(wiring.Component):
 
     def _begin(self, saved: Value) -> Value:
         """Where a job's first row lies: in the score tile, at the source, or after the tile before."""
-        job, second = self.job, score_words(self._parameters) // 2
-        scores = Mux(job.slot, second, 0)
+        job = self.job
+        scores = slot_base(self._parameters, job.slot)
         return Mux(job.kind == Kind.CONTEXT, scores, Mux(job.first, job.source, saved))
 
     def _gathered(self, m: Module, job: Any, begins: Value, first: Value, address: Value) -> Value:

@@ -139,7 +139,7 @@ class Sequencer(wiring.Component):
                 with m.If(self.commands.valid & self._filling(m, command, attention)):
                     m.next = "pick"
             with m.State("pick"):
-                self._pick(m, command, attention, job, main, context)
+                self._pick(m, p.score_slots, command, attention, job, main, context)
                 m.next = "push"
             with m.State("push"), m.If(room):
                 m.d.comb += handed.eq(1)
@@ -162,9 +162,11 @@ class Sequencer(wiring.Component):
         return Mux(command.product == Product.VALUES, command.value_base, command.key_base)
 
     @staticmethod
-    def _pick(m: Module, command: Any, attention: Value, job: _Job, main: Walk, context: Walk) -> None:
+    def _pick(
+        m: Module, slots: int, command: Any, attention: Value, job: _Job, main: Walk, context: Walk
+    ) -> None:
         """Which walk the next job is of, and what it ends."""
-        next_is_context = attention & (job.scores_done | (job.ahead == 2))
+        next_is_context = attention & (job.scores_done | (job.ahead == slots))
         one_more = ~attention & (main.at.outer < command.extra)
         # Both walks look whether they are at their last; then one of them is picked.
         outers = Mux(attention, command.heads, command.sweeps)

@@ -9,7 +9,7 @@ from amaranth import Module, Mux, Signal, Value
 
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.rtl.format.command import field
-from hlsgen.rtl.format.widths import drain_bits, memory_bits, operand_bits
+from hlsgen.rtl.format.widths import drain_bits, memory_bits, next_slot, operand_bits, slot_bits
 
 
 class Position(NamedTuple):
@@ -52,7 +52,7 @@ class Walk:
             tile=Signal(field(p, "tiles"), name=f"{name}_tile"),
             outer=Signal(field(p, "sweeps", "heads"), name=f"{name}_outer"),
             first_outer=Signal(name=f"{name}_first_outer", init=1),
-            slot=Signal(name=f"{name}_slot"),
+            slot=Signal(slot_bits(p), name=f"{name}_slot"),
             memory=Signal(max(memory_bits(p), drain_bits(p)), name=f"{name}_memory"),
             operand=Signal(operand_bits(p), name=f"{name}_operand"),
             block=Signal(16, name=f"{name}_block"),
@@ -63,7 +63,7 @@ class Walk:
         self._share = Signal(field(p, shared), name=f"{name}_share")
         """Heads before this one that have the same keys and values."""
         self._trace, self._rows, self._streamed = trace, p.rows, p.streamed
-        self._bases = p.operand_bases > 0
+        self._bases, self._slots = p.operand_bases > 0, p.score_slots
         self._shares = p.field_bits[shared] > 0
         self._counts_tokens = trace or p.experts > 0
 
@@ -85,7 +85,7 @@ class Walk:
             m.d.sync += at.reading_tile.eq(Mux(ends.reading, 0, at.reading_tile + 1))
             with m.If(ends.reading):  # the two heads in the memories take turns
                 m.d.sync += at.operand.eq(Mux(at.operand == 0, operand, 0))
-        m.d.sync += at.slot.eq(~at.slot)
+        m.d.sync += at.slot.eq(next_slot(self._slots, at.slot))
         with m.If(ends.tiles):
             m.d.sync += [
                 at.tile.eq(0),

@@ -21,8 +21,8 @@ struct LoadMemory {
     Int<16> residual[P::residual_words][P::columns];
     Int<8> features[P::feature_words][P::columns];
     Int<8> image[P::image_words][P::columns];
-    Int<P::logit_bits> scores[2 * P::rows * P::score_words][P::columns];
-    Int<16> maximum[2 * P::rows];
+    Int<P::logit_bits> scores[P::score_slots * P::rows * P::score_words][P::columns];
+    Int<16> maximum[P::score_slots * P::rows];
     // a copy a lane: bank * entries + index, `table_entries` of them a word
     UInt<8> exponential[P::columns][2 * Derived<P>::exp_entries / table_entries][table_entries];
     UInt<32> lists[Derived<P>::list_words][2];  // two runs a word

@@ -72,7 +72,7 @@ private:
             if (last) {
                 served.advance(shared);
             }
-            slot = 1 - slot;
+            slot = slot + 1 == P::score_slots ? 0 : slot + 1;
             scores += 1;
         }
     };
@@ -153,8 +153,8 @@ private:
         } else {
             s.advance(command, command.shared);
         }
-        // S(0), S(1), C(0), S(2), C(1), ...: after the last scores only contexts are left
-        context = s.head == command.heads || (!context && s.scores > scores + 1);
+        // S(0), S(1), C(0), S(2), C(1), ... with two score tiles: after the last scores only contexts are left
+        context = s.head == command.heads || (!context && s.scores - scores >= P::score_slots);
         return job;
     }
 

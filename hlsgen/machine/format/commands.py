@@ -103,8 +103,8 @@ class Command:
     source: int = field(
         20,
         0,
-        "row t, word w of sweep or head o is read at source + o*outer_source + t*source_stride + w; attention: "
-        "+ source_word",
+        "row t, word w of sweep or head o is read at source + o*outer_source + t*source_stride + w; "
+        "attention: + source_word",
         varies=True,
     )
     source_stride: int = field(16, 0, "words from a row to the next one")

@@ -29,8 +29,9 @@ _NEWER = (
     "list_words",
     "windows",
     "addend_words",
+    "score_slots",
 )
-"""Parameters that do not count for the build id while they are 0: machines from before them keep theirs."""
+"""Parameters that do not count for the build id at their defaults: machines from before them keep theirs."""
 _MAY_BE_ZERO = ("workspace_units", "experts", "choices", "queue_tokens", *_NEWER)
 
 
@@ -73,7 +74,7 @@ class MachineParameters:
     value_words: int = 1
     """Words per value lane; there are `depth` lanes."""
     score_words: int = 1
-    """Words per row of one score tile; there are two tiles of `rows` rows."""
+    """Words per row of one score tile; there are `score_slots` tiles of `rows` rows."""
     ring_words: int = 2
     """Weight ring depth; a ring word is `columns` x `depth` int8."""
     constant_words: int = 2
@@ -109,6 +110,8 @@ class MachineParameters:
     """1: keys and values may be those of windows, and heads of attention may have rows of their own."""
     addend_words: int = 0
     """Groups of rows whose addends stay for the heads behind the first one; 0: each head has its own."""
+    score_slots: int = 2
+    """Score tiles that MULTIPLY may be ahead of the contexts, the one in use included (2..4)."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -165,6 +168,7 @@ class MachineParameters:
                 self.list_words <= MOST_LIST_WORDS,
                 f"at most {MOST_LIST_WORDS}",
             ),
+            ("score_slots", 2 <= self.score_slots <= 4, "in 2..4"),
             ("windows", self.windows <= 1, "0 or 1"),
             ("windows", not self.windows or not self.streamed, "0 where attention is streamed"),
             (
@@ -253,7 +257,7 @@ class MachineParameters:
         names = sorted(
             item.name
             for item in dataclasses.fields(MachineParameters)
-            if item.name not in _NEWER or getattr(self, item.name)
+            if item.name not in _NEWER or getattr(self, item.name) != item.default
         )
         text = ",".join(f"{name}={getattr(self, name)}" for name in names)
         return zlib.crc32(text.encode())

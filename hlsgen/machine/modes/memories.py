@@ -51,9 +51,9 @@ class Memories:
         """Values [address, lane, element]: a lane is a key."""
         self.workspace = Workspace(p)
         self.experts = ExpertQueues(p)
-        self.scores = _garbage(p.logit_bits, 2, p.rows, p.score_words, c)
-        self.maxima = np.zeros((2, p.rows), np.int64)
-        self.row_scale = np.zeros((2, p.rows, 2), np.int64)
+        self.scores = _garbage(p.logit_bits, p.score_slots, p.rows, p.score_words, c)
+        self.maxima = np.zeros((p.score_slots, p.rows), np.int64)
+        self.row_scale = np.zeros((p.score_slots, p.rows, 2), np.int64)
         self.activation = np.zeros((2, 256), np.int64)
         self.exp = np.zeros((2, 1 << p.logit_bits), np.int64)
         self.lists = _garbage(31, p.list_words, 2)

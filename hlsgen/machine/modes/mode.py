@@ -96,7 +96,7 @@ class ProductMode(Mode[Product]):
         return self.weighted and job.kind != Kind.CONTEXT
 
     @abstractmethod
-    def jobs(self, command: Command) -> Iterator[Job]:
+    def jobs(self, p: MachineParameters, command: Command) -> Iterator[Job]:
         """The command's jobs in the machine's order."""
 
     @abstractmethod

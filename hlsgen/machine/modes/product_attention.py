@@ -2,7 +2,7 @@
 """MULTIPLY, product attention: scores by the keys, contexts by the values.
 
 j counts (head, tile), heads outer. The jobs are S(0), then S(j+1) and C(j) for each j: the exp of a score
-tile is made while the next scores are multiplied.
+tile is made while the next scores are multiplied. With more than two score tiles scores are as far ahead.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ class Attention(ProductMode):
     units = (ATTENTION,)
     weighted = constant = False
 
-    def jobs(self, command: Command) -> Iterator[Job]:
-        count = command.heads * command.tiles
-        for j in range(-1, count):
-            if j + 1 < count:
-                yield self._job(command, Kind.SCORES, j + 1)
+    def jobs(self, p: MachineParameters, command: Command) -> Iterator[Job]:
+        count, ahead = command.heads * command.tiles, p.score_slots - 1
+        for j in range(-ahead, count):
+            if j + ahead < count:
+                yield self._job(p, command, Kind.SCORES, j + ahead)
             if j >= 0:
-                yield self._job(command, Kind.CONTEXT, j)
+                yield self._job(p, command, Kind.CONTEXT, j)
 
-    def _job(self, command: Command, kind: Kind, j: int) -> Job:
+    def _job(self, p: MachineParameters, command: Command, kind: Kind, j: int) -> Job:
         """Job S(j) or C(j)."""
         head, tile = divmod(j, command.tiles)
         blocks, steps = (
@@ -57,12 +57,13 @@ class Attention(ProductMode):
         )
         if not command.span:
             place = command.place(head) if kind == Kind.SCORES else command.value_place(head)
-            return Job(kind, tile, head, place, slot=j % 2, blocks=blocks, steps=steps)
+            return Job(kind, tile, head, place, slot=j % p.score_slots, blocks=blocks, steps=steps)
         reading = head * command.readings + tile // command.span
         opens = tile % command.span == 0
         closes = tile == command.tiles - 1 or tile % command.span == command.span - 1
         place = reading % 2
-        return Job(kind, tile, head, place, reading, opens, closes, j % 2, blocks=blocks, steps=steps)
+        slot = j % p.score_slots
+        return Job(kind, tile, head, place, reading, opens, closes, slot, blocks=blocks, steps=steps)
 
     def steps(self, command: Command) -> int:
         each = command.blocks * command.k_steps + command.head_words * command.exp_steps

@@ -50,7 +50,8 @@ class _Operands(ProductMode):
     weighted = False
     constant = True
 
-    def jobs(self, command: Command) -> Iterator[Job]:
+    def jobs(self, p: MachineParameters, command: Command) -> Iterator[Job]:
+        del p
         return sweeps(command)
 
     def steps(self, command: Command) -> int:

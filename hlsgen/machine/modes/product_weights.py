@@ -46,7 +46,8 @@ class Weights(ProductMode):
     units = (WEIGHTS, TAPS)
     weighted = constant = True
 
-    def jobs(self, command: Command) -> Iterator[Job]:
+    def jobs(self, p: MachineParameters, command: Command) -> Iterator[Job]:
+        del p
         return sweeps(command)
 
     def steps(self, command: Command) -> int:

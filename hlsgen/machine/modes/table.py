@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import Any, TypeVar
 
 from hlsgen.machine.format.commands import Command, Drain, Load, Product, Target
+from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes import (
     drain_activation,
     drain_add,
@@ -97,6 +98,6 @@ UNITS: Mapping[str, Unit] = {
 }
 
 
-def jobs(command: Command) -> Iterator[Job]:
+def jobs(p: MachineParameters, command: Command) -> Iterator[Job]:
     """The jobs of a command in the machine's order."""
-    return PRODUCTS[command.product].jobs(command)
+    return PRODUCTS[command.product].jobs(p, command)

@@ -98,7 +98,7 @@ class _Run:
         product = PRODUCTS[command.product]
         TARGETS[command.target].begin(m)
         product.begin(m, command)
-        for job in product.jobs(command):
+        for job in product.jobs(self.p, command):
             product.open(m, command, job)
             row = job.tile * self.p.rows + np.arange(command.tile_rows(job.tile, self.p.rows))
             tile = LOADS[command.load].tile(m, command, job, row)

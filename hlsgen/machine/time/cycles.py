@@ -120,7 +120,7 @@ class _Model:
         self.issued = self.words = self.addends = self.constants = 0
         self.queues = DrainQueues(self.p)
         self.slots: list[int] = []  # when MULTIPLY had read each job's slot
-        ends = accumulate(sum(1 for _ in PRODUCTS[c.product].jobs(c)) for _, c in plan.commands)
+        ends = accumulate(sum(1 for _ in PRODUCTS[c.product].jobs(self.p, c)) for _, c in plan.commands)
         bytes_to = ((index + 1) * COMMAND_BYTES for index, _ in plan.commands)
         self.ahead = deque(zip(ends, bytes_to, strict=True))
         """Commands that the sequencer has not let go of: jobs and bytes up to each one's end."""
@@ -145,7 +145,7 @@ class _Model:
             written = depends + WRITTEN + burst + self.memory.latency + SETTLED
             self.streams.operands.open(command, max(written, ready))
         product = PRODUCTS[command.product]
-        for job in product.jobs(command):
+        for job in product.jobs(self.p, command):
             rows = command.tile_rows(job.tile, self.p.rows)
             start, end = self._load(command, job, ready)
             if job.tile == 0:

@@ -119,7 +119,7 @@ def test_steps_are_those_of_the_jobs(vit: Vit, streamed: bool) -> None:
     array = ArrayShape(rows=2, columns=4, depth=4, ring_bytes=2048, streamed=streamed)
     for command in lower(integer_vit(vit), array).program.commands:
         product = table.PRODUCTS[command.product]
-        jobs = list(product.jobs(command))
+        jobs = list(product.jobs(PARAMETERS, command))
         assert product.steps(command) == sum(job.blocks * job.steps for job in jobs)
         assert sum(product.is_final(command, job) for job in jobs) == command.tiles
 
@@ -127,7 +127,7 @@ def test_steps_are_those_of_the_jobs(vit: Vit, streamed: bool) -> None:
 def test_scores_run_one_job_ahead_of_contexts() -> None:
     sizes: dict[str, Any] = {"heads": 2, "tiles": 2, "blocks": 3, "head_words": 1}
     sizes |= {"k_steps": 5, "exp_steps": 4}
-    jobs = list(table.jobs(Command(product=Product.ATTENTION, **sizes)))
+    jobs = list(table.jobs(PARAMETERS, Command(product=Product.ATTENTION, **sizes)))
     order = " ".join(f"{job.kind.name[0]}{job.head}{job.tile}" for job in jobs)
     assert order == "S00 S01 C00 S10 C01 S11 C10 C11"
     assert {job.kind: (job.blocks, job.steps) for job in jobs} == {Kind.SCORES: (3, 5), Kind.CONTEXT: (1, 4)}
@@ -137,7 +137,7 @@ def test_scores_run_one_job_ahead_of_contexts() -> None:
 
 def test_weights_are_read_once_for_all_tiles() -> None:
     command = Command(sweeps=2, blocks=2, extra=1, tiles=3, k_steps=7)
-    jobs = list(table.jobs(command))
+    jobs = list(table.jobs(PARAMETERS, command))
     sweeps = groupby(jobs, lambda job: job.first_block)
     assert [(first, [job.tile for job in same]) for first, same in sweeps] == [(0, [0, 1, 2]), (3, [0, 1, 2])]
     assert [job.blocks for job in jobs] == [3, 3, 3, 2, 2, 2]

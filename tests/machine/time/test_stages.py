@@ -60,7 +60,7 @@ def _jobs(script: Script) -> list[tuple[int, Command, Job]]:
     return [
         (index, command, job)
         for index, command in enumerate(script.commands)
-        for job in PRODUCTS[command.product].jobs(command)
+        for job in PRODUCTS[command.product].jobs(script.parameters, command)
     ]
 
 
