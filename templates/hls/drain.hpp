@@ -26,6 +26,7 @@ struct DrainStage {
 
     DrainStage() {
 #pragma HLS ARRAY_PARTITION variable=result complete
+#pragma HLS ARRAY_RESHAPE variable=kept complete dim=2
     }
 
     /// More: router logits on their way, and queue entries, in machines with experts.
@@ -62,7 +63,10 @@ private:
     int total = 0;  // rows of a block, those that fill a group included
     int block = 0, row = 0;
     HeadWord sweep_place, at;
+    WindowRow tile_row, window_row;  // the tile's first row, and the next one
     Int<16> result[P::columns];
+    Int<16> kept[Derived<P>::addend_rows][P::columns];  // addends of a command's first head
+    int kept_at = 0;
 
     template <class... More>
     void begin(Stream<Store<P>>& stores, Stream<Operand<P>>& operands, Stream<Word<P>>& outputs, More&... more) {
@@ -91,6 +95,11 @@ private:
         if (job.tile == 0 && job.first_block == 0) {
             sweep_place = HeadWord();
         }
+        if (job.tile == 0) {
+            tile_row = WindowRow();
+        }
+        window_row = tile_row;
+        kept_at = job.kind == Kind::scores && job.tile == 0 ? 0 : kept_at;
         at = sweep_place;
         constants_read = constants_sweep;
     }
@@ -128,7 +137,7 @@ private:
         const bool sums = fills || !rows.empty();
         bool more = true;
         if (work.job.kind == Kind::scores) {
-            more = !adds_to_scores<P>(command) || !image_addends.empty();
+            more = !takes_addends<P>(command, work.job.head) || !image_addends.empty();
         } else if (work.job.kind == Kind::context) {
             more = block > 0 || !scales.empty();
         } else if (work.job.kind == Kind::plain) {
@@ -187,9 +196,10 @@ private:
 #pragma HLS INLINE
         Int<16> most, addend[P::columns];
 #pragma HLS ARRAY_PARTITION variable=addend complete
-        if (adds_to_scores<P>(work.command)) {
+        if (takes_addends<P>(work.command, work.job.head)) {
             take(image_addends, addend);
         }
+        keep(addend);
         if (!real) {
             return;
         }
@@ -205,6 +215,25 @@ private:
         for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
             note.data[c] = result[c];
+        }
+    }
+
+    /// What the first head took stays; for the heads behind it `addend` becomes that.
+    void keep(Int<16> (&addend)[P::columns]) {
+#pragma HLS INLINE
+        if constexpr (P::addend_words > 0) {
+            if (work.command.kept_addends == 0) {
+                return;
+            }
+            for (int c = 0; c < P::columns; ++c) {
+#pragma HLS UNROLL
+                if (work.job.head == 0) {
+                    kept[kept_at][c] = addend[c];
+                } else {
+                    addend[c] = kept[kept_at][c];
+                }
+            }
+            kept_at += 1;
         }
     }
 
@@ -280,7 +309,15 @@ private:
         const bool last_row = row + 1 == total, last_tile = job.tile + 1 == work.command.tiles;
         Operand<P> out;
         out.keys = work.command.target == Target::keys;
-        operand_place<P>(work.command, at.head, at.word, t, out);
+        if constexpr (P::windows > 0) {
+            if (work.command.window_rows != 0) {
+                window_place<P>(work.command, at.head, at.word, window_row, out);
+            } else {
+                operand_place<P>(work.command, at.head, at.word, t, out);
+            }
+        } else {
+            operand_place<P>(work.command, at.head, at.word, t, out);
+        }
         for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
             out.data[c] = Int<8>(result[c]);
@@ -323,9 +360,14 @@ private:
         stores.write(note);
         commands = note.command_ends ? job.command + 1 : commands;
         row = block_ends ? 0 : row + 1;
+        if constexpr (P::windows > 0) {
+            window_row.advance(work.command, work.command.target == Target::keys ? P::columns : P::depth);
+            tile_row = job_ends ? window_row : tile_row;
+        }
         if (!block_ends) {
             return;
         }
+        window_row = tile_row;
         block += 1;
         at.advance(work.command);
         constants_read = constants_read + 1 == P::constant_words ? 0 : constants_read + 1;

@@ -125,7 +125,7 @@ private:
         } else if (next == Part::weights) {
             const int words = takes_weights(command) ? blocks() * command.k_steps : 0;
             request<weight_bytes>(image, next, base.weights, weight_at, words);
-            if (command.stream_addend != 0 || adds_to_scores<P>(command)) {
+            if (command.stream_addend != 0 || takes_addends<P>(command, sweep)) {
                 next = Part::addends;
             } else {
                 end_sweep();

@@ -238,7 +238,7 @@ private:
             held = false;
             active = true;
             free_slots -= 1;
-            at = first_place(command, work.job);
+            at = first_place<P>(command, work.job);
             sums = RowSums();
             piece_begins = true;
             if (work.job.tile == 0) {

@@ -30,6 +30,8 @@ struct Derived {
     static constexpr int tile_words = (P::tile_words + step_words - 1) / step_words * step_words;
     static constexpr int exp_entries = 1 << P::logit_bits;
     static constexpr int list_words = P::list_words > 0 ? P::list_words : 1;
+    /// Rows of addends that stay for the heads behind the first one.
+    static constexpr int addend_rows = P::addend_words > 0 ? P::addend_words * P::row_width : 1;
     static constexpr int lowest_logit = -(1 << (P::logit_bits - 1));
     static constexpr int highest_logit = (1 << (P::logit_bits - 1)) - 1;
     static constexpr int experts = P::experts > 0 ? P::experts : 1;
@@ -99,6 +101,16 @@ template <class P>
 bool adds_to_scores(const Command& command) {
 #pragma HLS INLINE
     return P::score_addends > 0 && command.score_addends != 0;
+}
+
+/// Whether scores of a head take addends from the stream: of some commands the first head's are those of all.
+template <class P>
+bool takes_addends(const Command& command, int head) {
+#pragma HLS INLINE
+    if constexpr (P::addend_words > 0) {
+        return adds_to_scores<P>(command) && (command.kept_addends == 0 || head == 0);
+    }
+    return adds_to_scores<P>(command);
 }
 
 /// Sweeps of weights: the heads' of attention.

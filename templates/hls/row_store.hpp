@@ -55,10 +55,14 @@ struct Cursor {
 };
 
 /// The first place of a job: a head or a sweep may have its own part of each row.
-inline Cursor first_place(const Command& command, const Job& job) {
+template <class P>
+Cursor first_place(const Command& command, const Job& job) {
 #pragma HLS INLINE
     Cursor first;
     first.source = command.source + job.head * command.outer_source;
+    if constexpr (P::operand_bases > 0) {
+        first.source += command.source_word;
+    }
     return first;
 }
 

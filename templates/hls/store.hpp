@@ -24,12 +24,28 @@ struct HeadWord {
     }
 };
 
-/// Words from the target's first to row `t`, block `block`: each sweep may have rows of its own.
+/// A row of keys or values that lie by windows: its window's first word in a lane, its number in the window.
+struct WindowRow {
+    int words = 0;
+    int row = 0;
+
+    void advance(const Command& command, int lanes) {
+#pragma HLS INLINE
+        const bool last = row + 1 == command.window_rows;
+        words += last ? (command.window_rows + lanes - 1) / lanes : 0;
+        row = last ? 0 : row + 1;
+    }
+};
+
+/// Words from the target's first to row `t`, block `block`: each sweep, or head, may have rows of its own.
 template <class P>
 int result_offset(const Command& command, const Job& job, int t, int block) {
 #pragma HLS INLINE
     int offset = t * command.target_stride + block;
-    if constexpr (P::products > 0) {
+    if constexpr (P::operand_bases > 0) {
+        offset += command.target_word;
+    }
+    if constexpr (P::products > 0 || P::windows > 0) {
         if (command.outer_target != 0) {
             offset += job.head * command.outer_target - job.first_block;
         }
@@ -43,7 +59,8 @@ void store(const Command& command, const Job& job, int t, int block, Store<P>& o
 #pragma HLS INLINE
     if (command.target == Target::features || command.target == Target::residual) {
         out.where = command.target == Target::features ? Where::features : Where::residual;
-        const int head = job.kind == Kind::context ? job.head * command.head_words : 0;
+        const bool own = P::windows > 0 && command.outer_target != 0;
+        const int head = job.kind == Kind::context && !own ? job.head * command.head_words : 0;
         out.address = command.target_base + head + result_offset<P>(command, job, t, block);
     }
 }
@@ -55,6 +72,16 @@ void operand_place(const Command& command, int head, int word, int t, Operand<P>
     out.lane = out.keys ? t % P::columns : t % P::depth;
     out.address = out.keys ? head * command.head_stride + t / P::columns * command.head_words + word
                            : head * command.value_stride + t / P::depth * command.head_words + word;
+}
+
+/// The same where rows lie by windows; `row` is the place's.
+template <class P>
+void window_place(const Command& command, int head, int word, const WindowRow& row, Operand<P>& out) {
+#pragma HLS INLINE
+    const int lanes = out.keys ? P::columns : P::depth;
+    out.lane = row.row % lanes;
+    out.address = head * (out.keys ? command.head_stride : command.value_stride) + word +
+                  (row.words + row.row / lanes) * command.head_words;
 }
 
 }  // namespace hlsgen
