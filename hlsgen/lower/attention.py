@@ -59,7 +59,8 @@ def pack_score_addends(step: AttentionStep, part: Part, p: MachineParameters) ->
     mine = addends[slice(*part.heads), first : first + rows, before + part.keys[0] : before + part.keys[1]]
     _, rows, keys = mine.shape
     layout = OutputLayout(tensor="", rows=rows, columns=keys, sweeps=1)
-    return [layout.drained(head, p).tobytes() for head in mine]
+    again = part.count if part.window_rows and not part.keeps_addends(p) else 1
+    return [layout.drained(head, p).tobytes() for head in mine] * again
 
 
 def part_fields(
@@ -91,7 +92,7 @@ def part_fields(
     return fields | {
         "key_base": key_base + part.windows[0] * key_step, "head_stride": key_step,
         "value_base": value_base + part.windows[0] * value_step, "value_stride": value_step,
-        "shared": 0, "shared_values": 0, "kept_addends": int(part.keeps_addends()),
+        "shared": 0, "shared_values": 0, "kept_addends": int(part.keeps_addends(p)),
     }  # fmt: skip
 
 

@@ -351,6 +351,9 @@ class CommandBuilder:
         self.addends += addends
         words = self._layouts[step.values].head_words
         source, target = self._regions[step.query].base, self._regions[step.result].base
+        fields = self._scores(step, query)
+        fields |= part_fields(step, part, p, key_words=query.head_words, value_words=words)
+        fields |= {"outer_source": part.window_rows * query.stride} if part.window_rows else {}
         return Command(
             load=Load.ATTENTION,
             drain=Drain.ATTENTION,
@@ -369,9 +372,7 @@ class CommandBuilder:
             context_shift=context.shift,
             score_addends=int(bool(addends)),
             outer_target=part.window_rows * result.stride,
-            **self._scores(step, query)
-            | part_fields(step, part, p, key_words=query.head_words, value_words=words)
-            | ({"outer_source": part.window_rows * query.stride} if part.window_rows else {}),
+            **fields,
         )
 
     def _scores(self, step: AttentionStep, query: Layout) -> dict[str, Any]:

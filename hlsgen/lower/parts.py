@@ -8,7 +8,7 @@ the result is that of all keys, bit for bit. Or a command reads windows of one h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from hlsgen.lower.size import ArrayShape
 from hlsgen.lower.step import AttentionStep, Step
 from hlsgen.lower.windows import runs, seen_keys, window_rows
 from hlsgen.machine.format.commands import FIELD_BITS
-from hlsgen.machine.format.parameters import ceil_div
+from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.ops.score_bias import is_seen
 
 OVERHEAD = 64
@@ -58,11 +58,11 @@ class Part:
         """Whether keys and values do not begin where those of the first head do."""
         return self.heads[0] > 0 or self.keys[0] > 0 or self.windows[0] > 0
 
-    def keeps_addends(self) -> bool:
-        """Whether all windows have the addends of the first one."""
-        return self.window_rows > 0 and self.count > 1
+    def keeps_addends(self, array: ArrayShape | MachineParameters) -> bool:
+        """Whether the first window's addends stay for the others; their memory holds two groups or more."""
+        return self.window_rows > 0 and self.count > 1 and self.addend_words(array) > 1
 
-    def addend_words(self, array: ArrayShape) -> int:
+    def addend_words(self, array: ArrayShape | MachineParameters) -> int:
         """Groups of rows whose addends a window has."""
         blocks, groups = ceil_div(self.keys[1], array.columns), ceil_div(array.rows, array.row_width)
         tail = self.window_rows - (self.tiles[1] - 1) * array.rows
@@ -101,8 +101,13 @@ def _by_windows(addends: np.ndarray, rows: int, array: ArrayShape) -> tuple[Part
     )
 
 
-def with_windows(steps: Sequence[Step], array: ArrayShape, layouts: Mapping[str, Layout]) -> list[Step]:
-    """The steps; attention goes by windows where that takes fewer cycles than ranges of keys."""
+def with_windows(
+    steps: Sequence[Step], array: ArrayShape, layouts: Mapping[str, Layout], always: Container[str] = ()
+) -> list[Step]:
+    """The steps; attention goes by windows where that takes fewer cycles than ranges of keys.
+
+    always: scores with rows between their windows, which a trace shows only so.
+    """
     operands = [name for step in steps if isinstance(step, AttentionStep) for name in step.operands]
     result: list[Step] = []
     for step in steps:
@@ -114,7 +119,10 @@ def with_windows(steps: Sequence[Step], array: ArrayShape, layouts: Mapping[str,
         query, words = layouts[step.query], layouts[step.values].head_words
         stride = max(query.stride, layouts[step.result].stride) * rows
         own = all(operands.count(name) == 1 for name in step.operands)
-        choices = [step, replace(step, windows=rows)] if own and stride <= MOST_STRIDE else [step]
+        if not own or stride > MOST_STRIDE:
+            result.append(step)
+            continue
+        choices = [replace(step, windows=rows)] + ([] if step.scores.name in always else [step])
         result.append(min(choices, key=lambda choice: _cycles(choice, array, query, words)))
     return result
 
@@ -126,7 +134,8 @@ def _cycles(step: AttentionStep, array: ArrayShape, query: Layout, value_words: 
     for part in attention_parts(step, array, query, value_words):
         first, stop = part.rows(array.rows, queries)
         tiles = part.count * (part.tiles[1] - part.tiles[0])
-        read = part.window_rows if part.window_rows else (stop - first) * part.count
+        read = part.window_rows if part.keeps_addends(array) else (stop - first)
+        read *= 1 if part.window_rows else part.count
         words = read * ceil_div(part.keys[1] - part.keys[0], array.columns)
         bus = words * array.columns * 2 // array.bus_bytes
         total += OVERHEAD + max(tiles * cost(*part.keys), bus)
@@ -164,7 +173,7 @@ def kept_addends(steps: Iterable[Step], array: ArrayShape, layouts: Mapping[str,
             for step in steps
             if isinstance(step, AttentionStep) and step.windows
             for part in attention_parts(step, array, layouts[step.query], layouts[step.values].head_words)
-            if part.keeps_addends()
+            if part.keeps_addends(array)
         ),
         default=0,
     )

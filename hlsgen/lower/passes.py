@@ -2,10 +2,10 @@
 """The passes of lowering, in order: the one list of them.
 
 `spread`, `align`, `expand` and `forms` legalise: they make of an integer Graph an equal one of which every
-node has a place in a command. `cover` makes steps of it, `homes` says where each result lies, and `order` brings the
-steps into the program's order. `verify` holds what each of them gives against the rules that hold from there
-on. No pass changes an integer: tests evaluate golden behind each of them. What follows depends on the array:
-see `lower`.
+node has a place in a command. `cover` makes steps of it, `homes` says where each result lies, and `order`
+brings the steps into the program's order. `verify` holds what each of them gives against the rules that hold
+from there on. No pass changes an integer: tests evaluate golden behind each of them. What follows depends on
+the array: see `lower`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Float Graph -> the float Graph whose nodes the integer Graph repeats one by one.
 
-Every tensor is there in the forms that its readers take, see `legalise`; then layer norms lose gamma and beta
+Tokens stand in an order in which the groups of masks lie side by side, see `regroup`. Every tensor is there
+in the forms that its readers take, see `legalise`; then layer norms lose gamma and beta
 to the linear layers behind them.
 """
 
@@ -16,11 +17,12 @@ from hlsgen.ir import Graph, GraphBuilder, Node
 from hlsgen.ops import ExpertLinear, GroupedLinear, Linear
 from hlsgen.ops.norm import Norm
 from hlsgen.quantization.legalise import legalise
+from hlsgen.quantization.regroup import regroup
 
 
 def fold(graph: Graph) -> Graph:
     """An equal float Graph: legal, with plain layer norms, no dead nodes; raises `UnsupportedModel`."""
-    views, graph = graph.views, legalise(graph)
+    views, graph = graph.views, legalise(regroup(graph))
     problems = [problem for node in graph for problem in _norm_problems(graph, node)]
     if problems:
         raise UnsupportedModel(problems)

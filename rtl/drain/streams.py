@@ -73,6 +73,9 @@ class DrainStreams(wiring.Component):
     reservations: ReservationsPorts
     take_addend: Signal
     addend: Signal
+    keeps: Signal
+    again: Signal
+    end_head: Signal
     put_output: Signal
     output_word: Any
     output_left: Signal

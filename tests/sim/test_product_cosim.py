@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.programs import draw, machine
+from support.programs import WINDOWS, draw, machine
 from support.token_graphs import integers
 
 from hlsgen.ir import Graph, GraphBuilder, TensorType, evaluate
@@ -116,17 +116,19 @@ def _ordered(commands: tuple[Command, ...], records: np.ndarray) -> list[np.ndar
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "shape",
-    [(3, 4, 2), (5, 8, 1), (1, 1, 1)],
+    ("shape", "more"),
+    [((3, 4, 2), {}), ((3, 4, 2), WINDOWS), ((5, 8, 1), WINDOWS), ((1, 1, 1), {})],
     ids=lambda s: "x".join(map(str, s)),
 )
-def test_random_programs_equal_the_interpreter(shape: tuple[int, ...], tmp_path: Path) -> None:
+def test_random_programs_equal_the_interpreter(
+    shape: tuple[int, ...], more: dict[str, int], tmp_path: Path
+) -> None:
     """Every record and the output of 400 commands, while the memory stalls and does not.
 
     The Programs read rows from any word on, and a head's keys from any: machines of row width 1 can do that
     where no step is more than a word. Others need whole groups and whole steps, as lowering makes them.
     """
-    parameters = machine(*shape)
+    parameters = machine(*shape, **more)
     harness = cosim.build(parameters, tmp_path, trace=True)
     for seed in range(4):
         program, image, pixels = draw(parameters, seed, count=100)

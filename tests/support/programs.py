@@ -54,6 +54,10 @@ def machine(rows: int, columns: int, depth: int, row_width: int = 1, **more: int
     return MachineParameters(rows=rows, columns=columns, depth=depth, row_width=row_width, **(shape | more))
 
 
+WINDOWS: dict[str, int] = {"windows": 1, "addend_words": 24, "score_slots": 3, "tile_slots": 4}
+"""More parameters of a machine, for windows."""
+
+
 def draw(p: MachineParameters, seed: int, count: int) -> tuple[Program, Image, bytes]:
     """A Program of `count` commands of products, its Image, and an input for it."""
     return _Drawn(p, seed).program(count)
@@ -83,6 +87,7 @@ class _Drawn:
         p = self.p
         self._fill()
         makers = (self._weights, self._keys, self._values, self._attention, self._maps)
+        makers += (self._into_windows,) if p.windows else ()
         for index in range(count):
             makers[index % len(makers)]()
         rows, columns = self._last()
@@ -152,7 +157,8 @@ class _Drawn:
     def _score_addends(self, command: Command, rows: int) -> None:
         """Addends of every size in the order of the scores; many keys are hidden, in some blocks all."""
         p = self.p
-        shape = (command.heads * command.blocks * p.padded_rows(rows), p.columns)
+        heads = sum(command.takes_addends(head) for head in range(command.heads))
+        shape = (heads * command.blocks * p.padded_rows(rows), p.columns)
         value = self.random.integers(-300, 301, shape)
         value = np.where(self.random.random(shape) < 0.1, self.random.choice([32767, -32767], shape), value)
         hidden = self.random.random(shape) < self.random.choice([0.0, 0.3, 0.9, 1.0], (len(value), 1))
@@ -335,20 +341,45 @@ class _Drawn:
         rows = self.number(1, min(2 * p.rows + 1, HALF // (heads * max(words, wide)) - 1))
         exp_steps, blocks = ceil_div(keys, p.depth), ceil_div(keys, p.columns)
         multiplier, shift = numerics.dyadic(1.3)
-        self.add(
-            rows,
-            **self._load(Load.ATTENTION, words, heads, rows, words),
-            product=Product.ATTENTION, drain=Drain.ATTENTION, target=Target.FEATURES, target_base=HALF,
-            target_stride=heads * wide, heads=heads, keys=keys, head_words=wide,
-            k_steps=words * p.columns // p.depth, blocks=blocks, head_stride=blocks * words,
-            value_stride=exp_steps * wide, exp_steps=exp_steps,
-            exp_words=ceil_div(exp_steps * p.depth, p.columns), logit_multiplier=20000, logit_shift=20,
-            context_multiplier=multiplier, context_shift=shift, shared=self._shared(heads),
-            score_addends=self.number(0, p.score_addends),
-            value_base=self._base(p.value_words - heads * exp_steps * wide),
-            key_base=self._base(p.key_words - heads * blocks * words),
-            shared_values=self._shared(heads),
-        )  # fmt: skip
+        fields: dict[str, Any] = self._load(Load.ATTENTION, words, heads, rows, words) | {
+            "product": Product.ATTENTION, "drain": Drain.ATTENTION, "target": Target.FEATURES,
+            "target_base": HALF, "target_stride": heads * wide, "heads": heads, "keys": keys,
+            "head_words": wide, "k_steps": words * p.columns // p.depth, "blocks": blocks,
+            "head_stride": blocks * words, "value_stride": exp_steps * wide, "exp_steps": exp_steps,
+            "exp_words": ceil_div(exp_steps * p.depth, p.columns), "logit_multiplier": 20000,
+            "logit_shift": 20, "context_multiplier": multiplier, "context_shift": shift,
+            "shared": self._shared(heads), "score_addends": self.number(0, p.score_addends),
+            "value_base": self._base(p.value_words - heads * exp_steps * wide),
+            "key_base": self._base(p.key_words - heads * blocks * words),
+            "shared_values": self._shared(heads),
+        }  # fmt: skip
+        rows -= rows % p.row_width
+        if p.windows and rows and self.chance(0.7):
+            fields |= self._windows(heads, words, wide, rows, blocks)
+        self.add(rows or self.number(1, 1), **fields)
+
+    def _windows(self, heads: int, words: int, wide: int, rows: int, blocks: int) -> dict[str, Any]:
+        """Each head has rows of its own; perhaps the addends of all are those of the first one."""
+        p = self.p
+        before = self.number(0, 1) if p.operand_bases else 0
+        stride = before + words + self.number(0, (HALF - heads * rows * (before + words)) // (heads * rows))
+        groups = sum(p.row_groups(min(p.rows, rows - first)) for first in range(0, rows, p.rows)) * blocks
+        keeps = 2 <= groups <= p.addend_words and self.chance(0.7)
+        return {
+            "source": 0, "source_stride": stride, "outer_source": rows * stride, "list_base": 0,
+            "piece_words": 0, "source_word": before, "target_word": before, "target_stride": before + wide,
+            "outer_target": rows * (before + wide), "score_addends": 1, "kept_addends": int(keeps),
+        }  # fmt: skip
+
+    def _into_windows(self) -> None:
+        """Keys or values that begin in a word of their own with each window."""
+        p, common = self.p, {"drain": Drain.ADD, "stream_addend": 1, "low": -60, "high": 60}
+        target = (Target.KEYS, Target.VALUES)[self.number(0, 1)]
+        window, count = p.row_width * self.number(1, 5), self.number(1, 3)
+        rows = self._load(Load.ROWS, self.granule, 1, window * count)
+        steps = ceil_div(self.granule * p.columns, p.depth)
+        fields = rows | {"target": target, "head_words": 1, "window_rows": window, "k_steps": steps}
+        self.add(window * count, **fields, **common)
 
     def _maps(self) -> None:
         """Attention to sums of maps: the operands are rows of all maps, for each head or for all."""

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from hlsgen import numerics
-from hlsgen.ir import Graph, GraphBuilder, Node, live
+from hlsgen.ir import Graph, GraphBuilder, Node, Op, live
 from hlsgen.lower.windows import window_rows
 from hlsgen.ops import (
     Gather,
     IntegerContext,
     IntegerGroupedLinear,
     IntegerLinear,
-    IntegerScores,
     IntegerTable,
 )
 from hlsgen.ops.norm import IntegerNorm
@@ -73,11 +73,9 @@ class _Spreader:
 
     def add(self, node: Node) -> None:
         """Add the node; contexts of windows as the rows of those that are spread."""
-        self.builder.add(node.name, *self._as_it_is(node) if not self._rows(node) else self._context(node))
-
-    @staticmethod
-    def _as_it_is(node: Node) -> tuple:
-        return node.op, node.inputs, node.source
+        rows = self._rows(node)
+        op, inputs = self._context(node, rows) if rows else (node.op, node.inputs)
+        self.builder.add(node.name, op, inputs, node.source)
 
     def _rows(self, node: Node) -> int:
         """Rows of a window of contexts that must be spread; else 0."""
@@ -85,23 +83,22 @@ class _Spreader:
             return 0
         return self.sizes.get(self.nodes[node.inputs[0]].inputs[0], 0)
 
-    def _context(self, node: Node) -> tuple:
+    def _context(self, node: Node, rows: int) -> tuple[Op, tuple[str, ...]]:
+        """The op that takes the contexts of rows that are the tensor's, and what it reads, all else added."""
         exp = self.nodes[node.inputs[0]]
-        scores, rows = self.nodes[exp.inputs[0]], self._rows(node)
+        scores = self.nodes[exp.inputs[0]]
         pitch = -(-rows // self.width) * self.width
         query, keys = (self._tensor(Pitch(name, rows, pitch)) for name in scores.inputs)
         values = self._tensor(Pitch(node.inputs[1], rows, pitch))
-        op = scores.op
-        assert isinstance(op, IntegerScores)
-        each = replace(op, addends=_apart(op.addends, rows, pitch))
-        logits = self._make(Pitch(scores.name, rows, pitch), each, [query, keys], scores)
+        op: Any = scores.op
+        op = replace(op, addends=_apart(op.addends, rows, pitch))
+        logits = self._make(Pitch(scores.name, rows, pitch), op, [query, keys], scores)
         weights = self._make(Pitch(exp.name, rows, pitch), exp.op, [logits], exp)
         contexts = self._make(Pitch(node.name, rows, pitch), node.op, [weights, values], node)
-        places = np.arange(len(_places(node.type.shape[0], rows, pitch)))
-        real = places[_places(node.type.shape[0], rows, pitch) >= 0]
-        return Gather(places=real[:, None]), [contexts], node.source
+        real = np.flatnonzero(_places(node.type.shape[0], rows, pitch) >= 0)
+        return Gather(places=real[:, None]), (contexts,)
 
-    def _make(self, pitch: Pitch, op, inputs: list[str], node: Node) -> str:
+    def _make(self, pitch: Pitch, op: Op, inputs: list[str], node: Node) -> str:
         name = f"{pitch.tensor}_by{pitch.pitch}"
         while name in self.nodes or name in self.pitches:
             name += "_"

@@ -16,6 +16,7 @@ from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.commands import FIELD_BITS, Command, Drain, Load, Product, Target
 from hlsgen.machine.format.interface import Kind
+from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes import table
 from hlsgen.machine.modes.mode import Mode, Unit
 
@@ -25,6 +26,7 @@ HLS = ROOT / "templates/hls"
 HELPERS = {name: MODES / f"{name}.py" for name in ("memories", "queues", "workspace")}
 """What modes have in common: the memories, which read fields in their behalf."""
 
+PARAMETERS = MachineParameters(rows=2, columns=4, depth=4)
 ALL = [mode for modes in table.STAGES.values() for mode in modes]
 OWN_HEADER = [unit for unit in table.UNITS.values() if unit.name == unit.cpp]
 
@@ -133,6 +135,13 @@ def test_scores_run_one_job_ahead_of_contexts() -> None:
     assert {job.kind: (job.blocks, job.steps) for job in jobs} == {Kind.SCORES: (3, 5), Kind.CONTEXT: (1, 4)}
     slots = [job.slot for job in jobs if job.kind == Kind.SCORES]
     assert slots == [job.slot for job in jobs if job.kind == Kind.CONTEXT] == [0, 1, 0, 1]
+
+
+def test_scores_run_as_far_ahead_as_there_are_score_tiles() -> None:
+    parameters = MachineParameters(rows=2, columns=4, depth=4, score_slots=3, tile_slots=4)
+    jobs = list(table.jobs(parameters, Command(product=Product.ATTENTION, heads=5, tiles=1)))
+    assert " ".join(f"{job.kind.name[0]}{job.head}" for job in jobs) == "S0 S1 S2 C0 S3 C1 S4 C2 C3 C4"
+    assert [job.slot for job in jobs if job.kind == Kind.CONTEXT] == [0, 1, 2, 0, 1]
 
 
 def test_weights_are_read_once_for_all_tiles() -> None:
