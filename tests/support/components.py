@@ -82,6 +82,9 @@ EXPERTS = dataclasses.replace(PLAIN, experts=4, choices=2, queue_tokens=8, tasks
 STREAMED = dataclasses.replace(PLAIN, workspace_units=4)
 WIDE = dataclasses.replace(PLAIN, columns=4, row_width=2)
 LISTS = dataclasses.replace(WIDE, list_words=8)
+WINDOWS = dataclasses.replace(
+    WIDE, score_addends=1, windows=1, addend_words=6, operand_bases=1, score_slots=3, tile_slots=4
+)
 MAP = MemoryMap(image_bytes=256, input_bytes=64, output_bytes=64)
 IMAGE = bytes((7 * index + (index >> 4)) % 251 for index in range(MAP.image_bytes))
 
@@ -131,6 +134,8 @@ GROUPS: Mapping[str, Cases] = {
         "score_addends": lambda: ScoreAddends(ADDENDS),
         "maxima": lambda: RowMaxima(PLAIN),
         "scales": lambda: ContextScales(WIDE),
+        "maxima_of_three": lambda: RowMaxima(WINDOWS),
+        "scales_of_three": lambda: ContextScales(WINDOWS),
         "add": lambda: AddRows(2),
         "gates": lambda: GateRows(2, style="ecp5"),
         "pool": lambda: Pool(2, 2),
@@ -146,6 +151,7 @@ GROUPS: Mapping[str, Cases] = {
         "walk": lambda: RowWalk(PLAIN),
         "walk_experts": lambda: RowWalk(EXPERTS),
         "walk_lists": lambda: RowWalk(LISTS),
+        "walk_of_three": lambda: RowWalk(WINDOWS),
         "runs": lambda: RunReader(LISTS),
         "patch_walk": lambda: PatchWalk(PLAIN),
         "patches": lambda: PatchesLoad(PLAIN),
@@ -160,6 +166,9 @@ GROUPS: Mapping[str, Cases] = {
         "scores": lambda: DrainScores(PLAIN),
         "progress": lambda: DrainProgress(EXPERTS),
         "streams": lambda: DrainStreams(PLAIN),
+        "streams_kept": lambda: DrainStreams(WINDOWS),
+        "address_windows": lambda: DrainAddress(WINDOWS),
+        "control_windows": lambda: DrainControl(WINDOWS),
         "multiply": lambda: MultiplyStage(PLAIN),
         "multiply_products": lambda: MultiplyStage(PRODUCTS),
         "multiply_parts": lambda: MultiplyStage(PARTIAL),
@@ -182,6 +191,7 @@ GROUPS: Mapping[str, Cases] = {
         "sequencer_experts": lambda: Sequencer(EXPERTS),
         "sequencer_products": lambda: Sequencer(PRODUCTS),
         "sequencer_parts": lambda: Sequencer(PARTIAL),
+        "sequencer_windows": lambda: Sequencer(WINDOWS),
         "segments": lambda: Segments(8),
         "planner": lambda: Planner(EXPERTS),
         "constants": lambda: ConstantReader(2, 10),
