@@ -15,9 +15,10 @@ from hlsgen.emit.device import Vectors, describe, image_facts
 from hlsgen.emit.render import render
 from hlsgen.ir import Graph
 from hlsgen.machine.format.image import HEADER_BYTES, Image
+from hlsgen.machine.format.input import pad
 from hlsgen.machine.format.interface import Header
 from hlsgen.machine.format.parameters import SECTION_ALIGN, ceil_div
-from hlsgen.machine.format.program import Program, pad
+from hlsgen.machine.format.program import Program
 from hlsgen.version import __version__
 
 FILES = (

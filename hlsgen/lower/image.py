@@ -16,8 +16,8 @@ from hlsgen.errors import UsageError
 from hlsgen.ir import Graph
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.size import ArrayShape
+from hlsgen.machine.format.input import InputLayout
 from hlsgen.machine.format.parameters import ceil_div
-from hlsgen.machine.format.program import InputLayout
 from hlsgen.ops import Patches
 
 MOST_GROWTH = 1.5

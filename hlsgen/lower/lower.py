@@ -282,10 +282,15 @@ def place(steps: list[Step], layouts: dict[str, Layout], row_width: int = 1) -> 
     return allocate(requests)
 
 
-def _window_parameters(steps: list[Step]) -> dict[str, int]:
-    """What attention by windows needs: their tiles are short, so scores are farther ahead of contexts."""
-    windows = any(isinstance(step, AttentionStep) and step.windows for step in steps)
-    return {"windows": 1, "score_slots": 3, "tile_slots": 4} if windows else {}
+def _attention_parameters(
+    steps: list[Step], array: ArrayShape, layouts: Mapping[str, Layout]
+) -> dict[str, int]:
+    """What parts of attention need. Tiles of windows are short, so scores are farther ahead of contexts."""
+    bases = {"operand_bases": int(needs_bases(steps, array, layouts))}
+    if not any(isinstance(step, AttentionStep) and step.windows for step in steps):
+        return bases
+    kept = kept_addends(steps, array, layouts)
+    return bases | {"windows": 1, "score_slots": 3, "tile_slots": 4, "addend_words": kept}
 
 
 def reads(step: Step) -> list[str]:
@@ -344,8 +349,6 @@ def size_machine(
         accumulator_bits=accumulator,
         tasks=graph.tasks,
         list_words=run_lists(steps, layouts, array.row_width).words,
-        operand_bases=int(needs_bases(steps, array, layouts)),
-        **_window_parameters(steps),
-        addend_words=kept_addends(steps, array, layouts),
+        **_attention_parameters(steps, array, layouts),
         **step_needs(steps, graph, array, layouts, walks=any(shape.walk for shape in shapes)),
     )

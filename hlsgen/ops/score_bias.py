@@ -8,6 +8,9 @@ import numpy as np
 from hlsgen import numerics
 from hlsgen.errors import RangeOverflow, TypeMismatch
 
+HIDDEN = numerics.HIDDEN
+"""The addend of a hidden key."""
+
 
 def check_bias(name: str, bias: np.ndarray | None, shape: tuple[int, ...]) -> None:
     """Raise `TypeMismatch` unless the bias has the scores' shape [H, T, S]."""

@@ -30,7 +30,7 @@ from hlsgen.rtl.drain.control import DrainControl
 from hlsgen.rtl.drain.progress import DrainProgress
 from hlsgen.rtl.drain.requantize import Requantize
 from hlsgen.rtl.drain.scores import DrainScores, logits_of
-from hlsgen.rtl.drain.streams import KEPT, DrainStreams
+from hlsgen.rtl.drain.streams import DrainStreams
 from hlsgen.rtl.drain.tags import drain_tags
 from hlsgen.rtl.format.experts import (
     QueueRead,
@@ -323,8 +323,7 @@ class DrainStage(wiring.Component):
             self.addend.address.eq(tags[drain_result(p) - ADDEND_LEAD].addend_address),
             add.x.eq(result),
             add.addend.eq(Mux(tag.add, Mux(tag.stream, streams.addend, self.addend.data.as_value()), 0)),
-            streams.take_addend.eq(tag.stream),
-            *(getattr(streams, name).eq(tag[name]) for name in KEPT if p.addend_words),
+            *streams.say(tag),
             self.output_left.eq(streams.output_left),
         ]
         self._leave(m, streams, tags[drain_write(p)])

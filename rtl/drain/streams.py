@@ -116,6 +116,13 @@ class DrainStreams(wiring.Component):
         self._results(m, depth)
         return m
 
+    def say(self, tag: Any) -> list[Any]:
+        """Statements: what the tag of a group says of its addend."""
+        takes = [self.take_addend.eq(tag.stream)]
+        if not self._parameters.addend_words:
+            return takes
+        return [*takes, self.keeps.eq(tag.keeps), self.again.eq(tag.again), self.end_head.eq(tag.end_head)]
+
     def _keep(self, m: Module, waiting: Any, bits: int) -> None:
         """A first head's addends stay in a memory, of at least two groups, and are read in its order again.
 

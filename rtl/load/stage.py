@@ -27,15 +27,7 @@ from hlsgen.rtl.format.jobs import (
 )
 from hlsgen.rtl.format.ports import ScaleWrite, ScaleWritePorts
 from hlsgen.rtl.format.rows import Drained, DrainedPorts, RowRead, RowReadPorts, TileWrite, TileWritePorts
-from hlsgen.rtl.format.widths import (
-    group_lanes,
-    memory_bits,
-    score_words,
-    slot_bits,
-    slot_entry,
-    slot_words,
-    tile_groups,
-)
+from hlsgen.rtl.format.widths import group_lanes, memory_bits, score_words, slot_entry, slot_words, tile_groups
 from hlsgen.rtl.load.exp import ExpLoad
 from hlsgen.rtl.load.layer_norm import LayerNormLoad
 from hlsgen.rtl.load.patches import PatchesLoad
@@ -105,7 +97,7 @@ class LoadStage(wiring.Component):
         MULTIPLY has read a slot's last step.
     features, residual, scores : Out(RowRead)
     maxima : In(S*R x signed logit)
-        Row maxima of the S score tiles.
+        Of the rows of all S score tiles.
     queue : Out(QueueRead)
         See `RowWalk`; only in machines with experts.
     table : In(TableWrite)
@@ -319,8 +311,7 @@ class LoadStage(wiring.Component):
         place = self._delay(m, Cat(tags[-1].slot, tags[-1].lane), later, name="place")
         m.d.comb += [
             self.scale.valid.eq(unit.context_valid),
-            self.scale.slot.eq(place[: slot_bits(p)]),
-            self.scale.row.eq(place[slot_bits(p) :]),
+            Cat(self.scale.slot, self.scale.row).eq(place),
         ]
 
     def _connect_norm(self, m: Module, request: Any, lanes: list[_RowLane], tag: Any) -> None:

@@ -127,10 +127,7 @@ class Sequencer(wiring.Component):
         m.d.sync += room.eq(self.load.ready & self.multiply.ready & self.drain.ready)
         with m.FSM():
             with m.State("start"):
-                begin = width_bits(p)
-                source, target = command.source[begin:], command.target_base[begin:]
-                if p.operand_bases:
-                    source, target = source + command.source_word, target + command.target_word
+                source, target = self._begins(command)
                 m.d.sync += [
                     *main.start(source, self._main_base(command)),
                     *context.start(target, command.value_base),
@@ -154,6 +151,14 @@ class Sequencer(wiring.Component):
         at = main.at.unless(job.is_context, context.at)
         self._fill_jobs(m, command, number, job, at, context.at.memory)
         return m
+
+    def _begins(self, command: Any) -> tuple[Value, Value]:
+        """Where LOAD reads and where DRAIN writes first, in a bank."""
+        bank = width_bits(self._parameters)
+        source, target = command.source[bank:], command.target_base[bank:]
+        if not self._parameters.operand_bases:
+            return source, target
+        return source + command.source_word, target + command.target_word
 
     def _main_base(self, command: Any) -> Value:
         """Where the keys, or values, of the main walk's jobs begin."""

@@ -22,6 +22,7 @@ from hlsgen.emit.driver import c_driver
 from hlsgen.ir import Graph, View, evaluate, quantize_images
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
+from hlsgen.machine.format.input import pad
 from hlsgen.machine.format.interface import (
     COUNTERS,
     ControlBit,
@@ -32,7 +33,6 @@ from hlsgen.machine.format.interface import (
     StatusBit,
     error_text,
 )
-from hlsgen.machine.format.program import pad
 from tests.emit.vivado.test_driver import BASE, Buffer, Device
 from tests.support.experts import Shape, make
 

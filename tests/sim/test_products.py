@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.products import IMAGE, product_graphs
-from support.programs import WINDOWS, draw, machine
+from support.program_windows import WINDOWS
+from support.programs import draw, machine
 from support.token_graphs import integers
 
 from benchmarks.fuzz.generated import Programs

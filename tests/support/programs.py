@@ -10,6 +10,7 @@ other one: so LOAD may be far ahead, and keys and values are what MULTIPLY has t
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,11 @@ from hlsgen import numerics
 from hlsgen.machine.format.commands import Command, Depends, Drain, Load, Product, Target
 from hlsgen.machine.format.constants import NO_COMMAND, Item, item, pack_constants
 from hlsgen.machine.format.image import Image
+from hlsgen.machine.format.input import InputLayout, pad
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
-from hlsgen.machine.format.program import InputLayout, OutputLayout, Program, pad
+from hlsgen.machine.format.program import OutputLayout, Program
 from hlsgen.machine.format.runs import WORD_BYTES, pack_runs
+from support.program_windows import into_windows, own_rows
 
 MOST_HEADS, MOST_BLOCKS = 4, 3
 FILLED = 4
@@ -54,10 +57,6 @@ def machine(rows: int, columns: int, depth: int, row_width: int = 1, **more: int
     return MachineParameters(rows=rows, columns=columns, depth=depth, row_width=row_width, **(shape | more))
 
 
-WINDOWS: dict[str, int] = {"windows": 1, "addend_words": 24, "score_slots": 3, "tile_slots": 4}
-"""More parameters of a machine, for windows."""
-
-
 def draw(p: MachineParameters, seed: int, count: int) -> tuple[Program, Image, bytes]:
     """A Program of `count` commands of products, its Image, and an input for it."""
     return _Drawn(p, seed).program(count)
@@ -87,7 +86,7 @@ class _Drawn:
         p = self.p
         self._fill()
         makers = (self._weights, self._keys, self._values, self._attention, self._maps)
-        makers += (self._into_windows,) if p.windows else ()
+        makers += (partial(into_windows, self),) if p.windows else ()
         for index in range(count):
             makers[index % len(makers)]()
         rows, columns = self._last()
@@ -180,9 +179,7 @@ class _Drawn:
         self.add(p.columns * p.key_words, target=Target.KEYS, head_words=1, **common)
         self.add(p.depth * p.value_words, target=Target.VALUES, head_words=1, **common)
 
-    def _load(
-        self, load: Load, words: int, heads: int, rows: int, outer: int | None = None
-    ) -> dict[str, Any]:
+    def load(self, load: Load, words: int, heads: int, rows: int, outer: int | None = None) -> dict[str, Any]:
         """Rows of the lower half of a row memory: for each head a part, or the same part for all."""
         outer = (self.number(1, 3) if self.chance(0.7) else 0) if outer is None else outer
         stride = self.number(0, (HALF - words - outer * heads) // (rows + 1))
@@ -276,7 +273,7 @@ class _Drawn:
         lanes = self.p.columns
         small = ceil_div(rows, lanes) <= 1
         allowed = (Target.FEATURES, Target.RESIDUAL, *((Target.KEYS,) if small else ()))
-        fields = self._load(load, words, heads, read) | self._target(heads, blocks, rows, allowed) | pooled
+        fields = self.load(load, words, heads, read) | self._target(heads, blocks, rows, allowed) | pooled
         extra = self.number(0, heads - 1) if not fields.get("outer_target") and blocks < MOST_BLOCKS else 0
         if fields["target"] == Target.KEYS or rows * (heads * blocks + extra) > HALF:
             extra = 0
@@ -311,7 +308,7 @@ class _Drawn:
         places = ceil_div(heads, shared + 1)
         spare = (p.key_words - blocks * words) // places
         allowed = (Target.FEATURES, Target.RESIDUAL, *((Target.VALUES,) if rows <= p.depth else ()))
-        fields = self._load(Load.ROWS, words, heads, rows) | self._target(heads, blocks, rows, allowed)
+        fields = self.load(Load.ROWS, words, heads, rows) | self._target(heads, blocks, rows, allowed)
         stride = self.number(0, spare)
         base = self._base(p.key_words - (places - 1) * stride - blocks * words)
         fields |= {"head_stride": stride, "shared": shared, "key_base": base}
@@ -328,7 +325,7 @@ class _Drawn:
         spare = (p.value_words - blocks * steps) // places
         allowed = (Target.FEATURES, Target.RESIDUAL, *((Target.KEYS,) if rows <= p.columns else ()))
         words = ceil_div(steps * p.depth, p.columns)
-        fields = self._load(Load.ROWS, words, heads, rows) | self._target(heads, blocks, rows, allowed)
+        fields = self.load(Load.ROWS, words, heads, rows) | self._target(heads, blocks, rows, allowed)
         stride = self.number(0, spare)
         base = self._base(p.value_words - (places - 1) * stride - blocks * steps)
         fields |= {"value_stride": stride, "shared": shared, "value_base": base}
@@ -341,7 +338,7 @@ class _Drawn:
         rows = self.number(1, min(2 * p.rows + 1, HALF // (heads * max(words, wide)) - 1))
         exp_steps, blocks = ceil_div(keys, p.depth), ceil_div(keys, p.columns)
         multiplier, shift = numerics.dyadic(1.3)
-        fields: dict[str, Any] = self._load(Load.ATTENTION, words, heads, rows, words) | {
+        fields: dict[str, Any] = self.load(Load.ATTENTION, words, heads, rows, words) | {
             "product": Product.ATTENTION, "drain": Drain.ATTENTION, "target": Target.FEATURES,
             "target_base": HALF, "target_stride": heads * wide, "heads": heads, "keys": keys,
             "head_words": wide, "k_steps": words * p.columns // p.depth, "blocks": blocks,
@@ -355,31 +352,8 @@ class _Drawn:
         }  # fmt: skip
         rows -= rows % p.row_width
         if p.windows and rows and self.chance(0.7):
-            fields |= self._windows(heads, words, wide, rows, blocks)
+            fields |= own_rows(self, heads, words, wide, rows, blocks, half=HALF)
         self.add(rows or self.number(1, 1), **fields)
-
-    def _windows(self, heads: int, words: int, wide: int, rows: int, blocks: int) -> dict[str, Any]:
-        """Each head has rows of its own; perhaps the addends of all are those of the first one."""
-        p = self.p
-        before = self.number(0, 1) if p.operand_bases else 0
-        stride = before + words + self.number(0, (HALF - heads * rows * (before + words)) // (heads * rows))
-        groups = sum(p.row_groups(min(p.rows, rows - first)) for first in range(0, rows, p.rows)) * blocks
-        keeps = 2 <= groups <= p.addend_words and self.chance(0.7)
-        return {
-            "source": 0, "source_stride": stride, "outer_source": rows * stride, "list_base": 0,
-            "piece_words": 0, "source_word": before, "target_word": before, "target_stride": before + wide,
-            "outer_target": rows * (before + wide), "score_addends": 1, "kept_addends": int(keeps),
-        }  # fmt: skip
-
-    def _into_windows(self) -> None:
-        """Keys or values that begin in a word of their own with each window."""
-        p, common = self.p, {"drain": Drain.ADD, "stream_addend": 1, "low": -60, "high": 60}
-        target = (Target.KEYS, Target.VALUES)[self.number(0, 1)]
-        window, count = p.row_width * self.number(1, 5), self.number(1, 3)
-        rows = self._load(Load.ROWS, self.granule, 1, window * count)
-        steps = ceil_div(self.granule * p.columns, p.depth)
-        fields = rows | {"target": target, "head_words": 1, "window_rows": window, "k_steps": steps}
-        self.add(window * count, **fields, **common)
 
     def _maps(self) -> None:
         """Attention to sums of maps: the operands are rows of all maps, for each head or for all."""
@@ -392,7 +366,7 @@ class _Drawn:
         multiplier, shift = numerics.dyadic(1.3)
         self.add(
             rows,
-            **self._load(Load.ATTENTION, words, heads, rows),
+            **self.load(Load.ATTENTION, words, heads, rows),
             product=Product.MAPS, drain=Drain.ATTENTION, target=Target.FEATURES, target_base=HALF,
             target_stride=heads * wide, heads=heads, keys=keys, head_words=wide,
             **self._taps(steps, blocks), blocks=blocks, value_stride=exp_steps * wide, exp_steps=exp_steps,
@@ -406,7 +380,7 @@ class _Drawn:
         """Two heads of results go out; rows and columns in words of the output."""
         rows, blocks, p = self.p.rows + 1, 2, self.p
         words = self.granule
-        fields = self._load(Load.ROWS, words, 2, rows) | {"target": Target.OUTPUT, "last": 1}
+        fields = self.load(Load.ROWS, words, 2, rows) | {"target": Target.OUTPUT, "last": 1}
         fields |= {"head_stride": blocks * words, "k_steps": words * p.columns // p.depth}
         self.add(rows, product=Product.KEYS, sweeps=2, blocks=blocks, low=-9000, high=9000, **fields)
         return rows, 2 * blocks

@@ -15,8 +15,8 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.constants import word_bytes
 from hlsgen.machine.format.image import Image
+from hlsgen.machine.format.input import pad
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.machine.format.program import pad
 from hlsgen.rtl.format.jobs import output_word
 from hlsgen.rtl.format.ports import LEVELS
 

@@ -27,9 +27,10 @@ from hlsgen.emit.render import render
 from hlsgen.ir import Graph, TensorType, evaluate, quantize_images
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
+from hlsgen.machine.format.input import InputLayout, pad
 from hlsgen.machine.format.interface import TRACE_PORTS, TRACES
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.machine.format.program import InputLayout, OutputLayout, Program, pad
+from hlsgen.machine.format.program import OutputLayout, Program
 from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.machine.run.trace import rebuild
 from hlsgen.rtl.board.top import runs

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from hlsgen import numerics
 from hlsgen.ir import Graph, GraphBuilder, Node, Op, live
 from hlsgen.lower.windows import window_rows
 from hlsgen.ops import (
@@ -25,6 +24,7 @@ from hlsgen.ops import (
     IntegerTable,
 )
 from hlsgen.ops.norm import IntegerNorm
+from hlsgen.ops.score_bias import HIDDEN
 
 BY_ROWS = (IntegerLinear, IntegerGroupedLinear, IntegerTable, IntegerNorm)
 """Ops that make each row of one input's."""
@@ -136,6 +136,6 @@ def _apart(addends: np.ndarray, rows: int, pitch: int) -> np.ndarray:
     heads, count, _ = addends.shape
     places = np.flatnonzero(_places(count, rows, pitch) >= 0)
     size = count // rows * pitch
-    result = np.full((heads, size, size), numerics.HIDDEN, addends.dtype)
+    result = np.full((heads, size, size), HIDDEN, addends.dtype)
     result[:, places[:, None], places] = addends
     return result

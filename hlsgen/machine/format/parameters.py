@@ -168,6 +168,14 @@ class MachineParameters:
                 self.list_words <= MOST_LIST_WORDS,
                 f"at most {MOST_LIST_WORDS}",
             ),
+            *self._window_rules(),
+            ("row_width", not self.experts or self.row_width == 1, "1 in a machine with experts"),
+            ("accumulator_bits", 16 <= self.accumulator_bits <= 32, "in 16..32"),
+        )
+
+    def _window_rules(self) -> tuple[tuple[str, bool, str], ...]:
+        """Those of attention by windows."""
+        return (
             ("score_slots", 2 <= self.score_slots <= 4, "in 2..4"),
             ("windows", self.windows <= 1, "0 or 1"),
             ("windows", not self.windows or not self.streamed, "0 where attention is streamed"),
@@ -176,8 +184,6 @@ class MachineParameters:
                 not self.addend_words or (self.score_addends > 0 and self.windows > 0),
                 "0 in a machine without score addends or windows",
             ),
-            ("row_width", not self.experts or self.row_width == 1, "1 in a machine with experts"),
-            ("accumulator_bits", 16 <= self.accumulator_bits <= 32, "in 16..32"),
         )
 
     @property

@@ -14,9 +14,9 @@ import numpy as np
 from hlsgen.errors import UsageError
 from hlsgen.machine.format.commands import COMMAND_BYTES, Command
 from hlsgen.machine.format.image import Image
+from hlsgen.machine.format.input import pad
 from hlsgen.machine.format.interface import CONTEXT, DRAIN, PLAIN, TILE, record_type
 from hlsgen.machine.format.parameters import MachineParameters
-from hlsgen.machine.format.program import pad
 from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.table import DRAINS, LOADS, PRODUCTS, TARGETS

@@ -28,7 +28,7 @@ from hlsgen.cli import main
 from hlsgen.emit.ecp5.project import ecp5_project
 from hlsgen.emit.render import render
 from hlsgen.emit.rtl import convert
-from hlsgen.machine.format.program import InputLayout
+from hlsgen.machine.format.input import InputLayout
 from hlsgen.rtl.board.frames import Frames
 from hlsgen.rtl.board.uart import UartReceiver, UartTransmitter
 from hlsgen.rtl.ecp5.pll import PLL

@@ -24,8 +24,8 @@ from hlsgen.ir import Graph, evaluate, quantize_images
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.image import VERSION
+from hlsgen.machine.format.input import pad
 from hlsgen.machine.format.interface import ControlBit, Error, Register, StatusBit
-from hlsgen.machine.format.program import pad
 from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.machine.time.depths import images_held
 from hlsgen.store.samples import warn_of_clipped

@@ -10,8 +10,9 @@ import pytest
 from support.core_bench import CoreRun, case, core_bench
 from support.graphs import AWKWARD, TINY, Vit
 
+from hlsgen.machine.format.input import pad
 from hlsgen.machine.format.interface import DRAIN, TILE
-from hlsgen.machine.format.program import Program, pad
+from hlsgen.machine.format.program import Program
 from hlsgen.machine.run.interpreter import Execution
 from hlsgen.machine.run.trace import compare, rebuild
 
