@@ -18,7 +18,6 @@ from hlsgen.rtl.parts.memories import ram
 from hlsgen.rtl.parts.pipeline import count_bits, moved
 from hlsgen.rtl.parts.queues import Queue
 
-
 KEPT = ("keeps", "again", "end_head")
 """What DRAIN says of an addend that it takes, where addends may be kept."""
 

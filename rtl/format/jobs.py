@@ -39,7 +39,13 @@ from hlsgen.rtl.parts.ports import ports
 
 WALKED = frozenset(
     {
-        "source", "source_word", "source_stride", "k_words", "exp_words", "outer_source", "gather",
+        "source",
+        "source_word",
+        "source_stride",
+        "k_words",
+        "exp_words",
+        "outer_source",
+        "gather",
         "queue_base",
     }
 )

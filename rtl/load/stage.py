@@ -27,7 +27,14 @@ from hlsgen.rtl.format.jobs import (
 )
 from hlsgen.rtl.format.ports import ScaleWrite, ScaleWritePorts
 from hlsgen.rtl.format.rows import Drained, DrainedPorts, RowRead, RowReadPorts, TileWrite, TileWritePorts
-from hlsgen.rtl.format.widths import group_lanes, memory_bits, score_words, slot_entry, slot_words, tile_groups
+from hlsgen.rtl.format.widths import (
+    group_lanes,
+    memory_bits,
+    score_words,
+    slot_entry,
+    slot_words,
+    tile_groups,
+)
 from hlsgen.rtl.load.exp import ExpLoad
 from hlsgen.rtl.load.layer_norm import LayerNormLoad
 from hlsgen.rtl.load.patches import PatchesLoad
@@ -284,14 +291,14 @@ class LoadStage(wiring.Component):
     def _connect_exp(self, m: Module, request: Any, lanes: list[_RowLane], tags: list[Any]) -> None:
         """Scores and their rows' maxima; the denominators' way to the scales."""
         p, asked, found = self._parameters, tags[1], tags[MEMORY]
-        groups = tile_groups(p)
+        entries = p.score_slots * tile_groups(p)
         group = slot_entry(p, asked.slot, asked.lane)
         bank = delay(m, request.bank, MEMORY, name="bank")
         mask = delay(m, request.mask, MEMORY, name="mask")
         valid = delay(m, request.scores, MEMORY, name="scores_valid")
         for index, (_, exp, unit) in enumerate(lanes):
             scores = exp.scores
-            maxima = Array([self.maxima[entry * p.row_width + index] for entry in range(p.score_slots * groups)])
+            maxima = Array([self.maxima[entry * p.row_width + index] for entry in range(entries)])
             wiring.connect(m, wiring.flipped(self.table), exp.table)
             wiring.connect(m, exp.row, unit.context)
             m.d.comb += [

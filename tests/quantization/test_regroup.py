@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from support.token_graphs import Tokens, integers
@@ -13,7 +16,7 @@ from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.commands import Load
 from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.machine.run.trace import compare
-from hlsgen.ops import Add, Context, Gather, Scores, Softmax
+from hlsgen.ops import Add, Context, Gather, IntegerScores, Scores, Softmax
 from hlsgen.quantization.regroup import group_order, regroup
 
 
@@ -89,3 +92,22 @@ def test_the_machine_goes_from_window_to_window(shape: tuple[int, ...]) -> None:
     assert compare(program, run.records, evaluate(graph, image)) is None
     shown = {view.tensor for view in program.views}
     assert {node.name for node in graph if node.type.shape[-1] == 54} <= shown
+
+
+@pytest.mark.parametrize("logit_bits", [8, 9, 10, 11, 12])
+def test_keys_in_any_order_give_the_same_integers(logit_bits: int) -> None:
+    """Under masks of every kind: rows that see no key, one key, all of them."""
+    graph, image = integers("masked", 13, 16, 2, logit_bits)
+    golden, random = evaluate(graph, image), np.random.default_rng(logit_bits)
+    scores = next(node for node in graph if isinstance(node.op, IntegerScores))
+    (exp,) = graph.users(scores.name)
+    (context,) = graph.users(exp.name)
+    query, keys = (golden[name] for name in scores.inputs)
+    given: Any = scores.op
+    values, addends = golden[context.inputs[1]], given.addends
+    for _ in range(5):
+        order = random.permutation(len(keys))
+        op = replace(given, addends=addends[:, :, order])
+        logits = op.golden(query, keys[order])
+        weights = exp.op.golden(logits)
+        np.testing.assert_array_equal(context.op.golden(weights, values[order]), golden[context.name])

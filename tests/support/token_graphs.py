@@ -29,6 +29,7 @@ from hlsgen.ops import (
     Transpose,
 )
 from hlsgen.quantization import quantize
+from hlsgen.quantization.config import QuantizeConfig
 
 
 class Tokens:
@@ -253,7 +254,9 @@ MODELS |= {"merging": merging, "windows": windows}
 
 
 @cache
-def integers(kind: str, tokens: int, width: int, heads: int) -> tuple[Graph, np.ndarray]:
+def integers(
+    kind: str, tokens: int, width: int, heads: int, logit_bits: int = 10
+) -> tuple[Graph, np.ndarray]:
     """The integer Graph, and an image for it."""
     t = Tokens(tokens, width, heads)
     tasks = {made.__name__: made for made in (two_tasks, talking_tasks, masked_tasks)}
@@ -261,5 +264,5 @@ def integers(kind: str, tokens: int, width: int, heads: int) -> tuple[Graph, np.
     images = np.random.default_rng(1).normal(size=(6, *graph.input_type.shape))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", QuantizationWarning)
-        model = quantize(graph, images)
+        model = quantize(graph, images, QuantizeConfig(logit_width=logit_bits))
     return model.graph, model.quantize_input(images[:1])[0].astype(np.int64)
