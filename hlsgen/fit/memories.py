@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hlsgen.boards.families import BlockRam
 from hlsgen.machine.format.constants import RECORD_BITS
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
+from hlsgen.machine.format.runs import WORD_BYTES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,10 @@ def memories(p: MachineParameters, ram: BlockRam) -> tuple[RamShape, ...]:
         "norm rows": (width, p.tile_words + 64, 2 * word + 32),
         "root table": (width, 512, 28),
     }
+    if p.list_words:
+        sizes["run lists"] = (1, p.list_words, 8 * WORD_BYTES)
+    if p.addend_words:
+        sizes["kept addends"] = (1, p.addend_words, 2 * word * width)
     return tuple(
         RamShape(name=name, count=count, depth=depth, width=bits, ram=ram)
         for name, (count, depth, bits) in sizes.items()
