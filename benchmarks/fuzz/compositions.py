@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.fuzz.draw import Draw
+from benchmarks.fuzz.masks import draw_mask
 from hlsgen.ir import Graph, GraphBuilder, TensorType
 from hlsgen.ops import (
     Activation,
@@ -207,8 +208,21 @@ class _Composer:
         heads = self.heads(width)
         shared = {width * parts // heads: heads // parts - 1 for parts in self.parts(heads)}
         key = self.draw.pick(*(name for name in self.rows if self.shape(name)[1] in shared))
-        op = Scores(heads=heads, scale=(width / heads) ** -0.5, shared=shared[self.shape(key)[1]])
+        op = Scores(
+            heads=heads,
+            scale=(width / heads) ** -0.5,
+            shared=shared[self.shape(key)[1]],
+            bias=self.bias(heads, self.shape(x)[0], self.shape(key)[0]),
+        )
         return self.context(self.graph.add("scores", op, [x, key]))
+
+    def bias(self, heads: int, queries: int, keys: int) -> np.ndarray | None:
+        """What is added to scores: nothing, or numbers and hidden keys, perhaps the same for all heads."""
+        if self.draw.chance(0.4):
+            return None
+        seen = draw_mask(self.draw, heads, queries, keys)
+        bias = np.where(seen, self.values(1.0, *seen.shape), -np.inf)
+        return np.broadcast_to(bias[:1], seen.shape) if self.draw.chance(0.3) else bias
 
     def mixed(self, x: str) -> str:
         """Attention whose scores are sums of parts of a tensor."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.fuzz.draw import Draw
+from benchmarks.fuzz.masks import draw_mask
 from hlsgen import numerics
 from hlsgen.ir import Graph, GraphBuilder, Op, TensorType
 from hlsgen.ops import (
@@ -56,6 +57,8 @@ class _Composer:
         self.products: set[str] = set()
         """Results of linear layers, which can be made once more."""
         self.scores: list[str] = []
+        self.hidden: dict[str, int | None] = {}
+        """The logit of a hidden key, of scores that may have any."""
         self.weights: list[str] = []
 
     def build(self, ops: int, tasks: int, named: bool) -> Graph:
@@ -199,15 +202,27 @@ class _Composer:
         values = self.factors(rows=self.shape(key)[0])
         value = self.draw.pick(*values)
         heads = self.heads(self.shape(x)[1], self.shape(value)[1])
+        addends = self.addends(heads, self.shape(x)[0], self.shape(key)[0])
         op = IntegerScores(
-            heads=heads, multiplier=1 << 14, shift=self.draw.integer(18, 22), width=LOGIT_BITS, scale=1.0
-        )
-        self.context(self.graph.add("scores", op, [x, key]), value)
+            heads=heads, multiplier=1 << 14, shift=self.draw.integer(18, 22), width=LOGIT_BITS, scale=1.0,
+            addends=addends,
+        )  # fmt: skip
+        scores = self.graph.add("scores", op, [x, key])
+        self.hidden[scores] = None if addends is None else -(1 << (LOGIT_BITS - 1))
+        self.context(scores, value)
+
+    def addends(self, heads: int, queries: int, keys: int) -> np.ndarray | None:
+        """What is added to scores: nothing, or numbers and hidden keys."""
+        if self.draw.chance(0.5):
+            return None
+        seen = draw_mask(self.draw, heads, queries, keys)
+        return np.where(seen, self.draw.array(-200, 200, seen.shape), numerics.HIDDEN)
 
     def context(self, scores: str, value: str) -> None:
         self.scores.append(scores)
         table = numerics.exp_table(self.draw.real(0.01, 0.2), LOGIT_BITS)
-        weights = self.graph.add("exp", IntegerExp(table=table), [scores])
+        exp = IntegerExp(table=table, hidden=self.hidden.get(scores))
+        weights = self.graph.add("exp", exp, [scores])
         self.weights.append(weights)
         self.new("context", IntegerContext(multiplier=1 << 14, shift=14, scale=1.0), weights, value)
 

@@ -21,7 +21,6 @@ LARGER = frozenset(
         "score_words", "ring_words", "constant_words", "accumulator_bits", "experts", "choices",
         "queue_tokens", "workspace_units", "logit_bits", "rms_norms", "products", "taps",
         "score_addends", "operand_bases", "list_words", "windows", "addend_words", "score_slots",
-        "tile_slots",
     }
 )  # fmt: skip
 """Parameters that may be larger than a model needs; those of a model with logits have just its bits."""
