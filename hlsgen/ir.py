@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar, dataclass_transform
@@ -197,8 +197,11 @@ class Graph:
         """How the model orders output `number` of a run for `task`; None: as the tensor."""
         return self.views[task * self._each + number] if self.views else None
 
-    def for_task(self, task: int) -> Graph:
-        """What task `task` computes: a graph of one task, without `Choose`, with the same names."""
+    def for_task(self, task: int, more: Iterable[str] = ()) -> Graph:
+        """What task `task` computes: a graph of one task, without `Choose`, with the same names.
+
+        more: tensors that it computes as well.
+        """
         if not 0 <= task < self.tasks:
             raise UsageError(f"task must be in 0..{self.tasks - 1}, not {task!r}")
         if self.tasks == 1:
@@ -213,7 +216,8 @@ class Graph:
                 kept.append(dataclasses.replace(node, inputs=inputs))
         outputs = tuple(chosen.get(name, name) for name in self.results(task).values())
         views = self.views[task * self._each : (task + 1) * self._each]
-        return Graph(self.input, self.input_type, live(tuple(kept), outputs), outputs, self.names, views)
+        wanted = (*outputs, *(chosen.get(name, name) for name in more))
+        return Graph(self.input, self.input_type, live(tuple(kept), wanted), outputs, self.names, views)
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hlsgen.ir import Graph, Node, live
+from hlsgen.ir import Graph, Node
 from hlsgen.lower.constants import walked
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.parts import Part
@@ -96,14 +96,13 @@ def part_fields(
     }  # fmt: skip
 
 
-def computed_always(graph: Graph) -> set[str]:
-    """Tensors that are computed for every task: attention that reads the addend stream, and what it needs.
+def computed_always(graph: Graph) -> list[str]:
+    """Attention that reads the addend stream: it is computed for every task, with what the task needs for it.
 
     The stream goes on word by word, whatever the task.
     """
     nodes = {node.name: node for node in graph}
-    reads = [node.name for node in graph if isinstance(node.op, IntegerContext) and _adds(node, nodes)]
-    return {node.name for node in live(graph.nodes, tuple(reads))}
+    return [node.name for node in graph if isinstance(node.op, IntegerContext) and _adds(node, nodes)]
 
 
 def _adds(context: Node, nodes: Mapping[str, Node]) -> bool:

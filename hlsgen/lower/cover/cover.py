@@ -55,7 +55,7 @@ class _Coverer:
         self.graph = graph
         self.nodes = {node.name: node for node in graph}
         always = computed_always(graph)
-        self._needed = [always | {node.name for node in graph.for_task(task)} for task in range(graph.tasks)]
+        self._needed = [{node.name for node in graph.for_task(task, always)} for task in range(graph.tasks)]
         routes = [node for node in graph if isinstance(node.op, IntegerRoute)]
         self._routers = {name for route in routes for name in routers_of(route, self.nodes)}
 
