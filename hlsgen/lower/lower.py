@@ -68,7 +68,8 @@ class Prepared:
         graph, steps = own.graph, outputs_last(interleave(own.steps, array), array)
         verify_order(steps, graph, "interleave")
         layouts = tensor_layouts(steps, graph, array)
-        steps = with_windows(steps, array, layouts, own.pitches)
+        spread = {name: each.pitch for name, each in own.pitches.items()}
+        steps = with_windows(steps, array, layouts, spread)
         regions = place(steps, layouts, array.row_width)
         parameters = size_machine(steps, graph, array, layouts, regions, own.accumulator)
         check_limits(graph, array, parameters, regions)

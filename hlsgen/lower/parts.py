@@ -8,7 +8,7 @@ the result is that of all keys, bit for bit. Or a command reads windows of one h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -102,16 +102,18 @@ def _by_windows(addends: np.ndarray, rows: int, array: ArrayShape) -> tuple[Part
 
 
 def with_windows(
-    steps: Sequence[Step], array: ArrayShape, layouts: Mapping[str, Layout], always: Container[str] = ()
+    steps: Sequence[Step], array: ArrayShape, layouts: Mapping[str, Layout], spread: Mapping[str, int]
 ) -> list[Step]:
     """The steps; attention goes by windows where that takes fewer cycles than ranges of keys.
 
-    always: scores with rows between their windows, which a trace shows only so.
+    spread: rows of a window of scores with rows between their windows, which a trace shows only so.
     """
     operands = [name for step in steps if isinstance(step, AttentionStep) for name in step.operands]
     result: list[Step] = []
     for step in steps:
-        rows = window_rows(step.scores) if isinstance(step, AttentionStep) else 0
+        rows = 0
+        if isinstance(step, AttentionStep):
+            rows = spread.get(step.scores.name) or window_rows(step.scores)
         fits = rows and not array.streamed and rows % array.row_width == 0
         if not isinstance(step, AttentionStep) or not fits:
             result.append(step)
@@ -122,7 +124,7 @@ def with_windows(
         if not own or stride > MOST_STRIDE:
             result.append(step)
             continue
-        choices = [replace(step, windows=rows)] + ([] if step.scores.name in always else [step])
+        choices = [replace(step, windows=rows)] + ([] if step.scores.name in spread else [step])
         result.append(min(choices, key=lambda choice: _cycles(choice, array, query, words)))
     return result
 
