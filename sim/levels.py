@@ -27,7 +27,7 @@ from hlsgen.store.measured import command_ends
 from hlsgen.store.paths import PLAIN, TRACED
 
 if TYPE_CHECKING:
-    from hlsgen.sim.cosim import Run
+    from hlsgen.sim.cosim import Harness, Run
     from hlsgen.store.compiled import Compiled
 
 LEVELS = ("program", "csim", "rtl", "soc")
@@ -58,7 +58,7 @@ def simulate(
     Without `samples` as many run as take seconds. Raises `ToolMissing` and `ToolFailed` for its tools.
     """
     _check_request(level, simulator, samples, len(design.samples))
-    tensors = _tensors(design, task) if level != "soc" else _results(design, task)
+    tensors = tensors_of(design, task) if level != "soc" else _results(design, task)
     used = simulator if level == "rtl" else ""
     count = DEFAULT_SAMPLES[level, used] if samples is None else samples
     images = design.samples.images[: count or len(design.samples)]
@@ -142,7 +142,7 @@ def _results(design: Compiled, task: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(design.graph.for_task(task).outputs))
 
 
-def _tensors(design: Compiled, task: int) -> tuple[str, ...]:
+def tensors_of(design: Compiled, task: int) -> tuple[str, ...]:
     """Names of the tensors that are compared for a task, its outputs last."""
     graph = design.graph.for_task(task)
     names = {node.name for node in graph}
@@ -157,7 +157,7 @@ def _compare(
     elements = 0
     if outcome.records is not None:
         _compare_trace(design.program, index, outcome.records, golden, task)
-        elements = _compared(design.program, golden, task)
+        elements = elements_of(design.program, golden, task)
     for tensor, output in zip(design.graph.for_task(task).outputs, outcome.outputs, strict=True):
         expected = golden[tensor].reshape(output.shape)
         wrong = output != expected
@@ -189,7 +189,7 @@ def _compare_trace(
         )
 
 
-def _compared(program: Program, golden: Mapping[str, np.ndarray], task: int) -> int:
+def elements_of(program: Program, golden: Mapping[str, np.ndarray], task: int) -> int:
     """Elements that the trace of one image shows."""
     total = 0
     for view in program.views:
@@ -253,24 +253,30 @@ def _rtl(
 
     program, place, image = design.program, build_folder(design), design.packed_image
     parameters = program.parameters
-    text = _traced(design)
     quick = count * predict(program, design.image).cycles < library.QUICK_CYCLES
     itself = cosim.build(parameters, place, text=delivered, quick=quick) if delivered else None
-    harness = None
-    if simulator == "verilator":
-        harness = cosim.build(parameters, place, trace=True, text=text, quick=quick)
+    traced = harness(design, quick=quick) if simulator == "verilator" else None
+    text = "" if traced else _traced(design)
 
     def run(images: np.ndarray) -> list[Outcome]:
         inputs = [program.input.pack(item, parameters.columns) for item in images]
-        if harness is None:
+        if traced is None:
             runs = icarus.run(parameters, image, inputs, place, text=text, task=task)
         else:
-            runs = harness.run(image, inputs, task=task)
+            runs = traced.run(image, inputs, task=task)
         if itself is not None:
-            _compare_delivered(runs, itself.run(image, inputs, task=task), cycles=harness is not None)
+            _compare_delivered(runs, itself.run(image, inputs, task=task), cycles=traced is not None)
         return [_rtl_outcome(program, done, task) for done in runs]
 
     return run
+
+
+def harness(design: Compiled, *, quick: bool) -> Harness:
+    """The design's simulator with trace ports in Verilator, built once; `quick`: for few cycles."""
+    from hlsgen.sim import cosim
+
+    parameters, text = design.program.parameters, _traced(design)
+    return cosim.build(parameters, build_folder(design), trace=True, text=text, quick=quick)
 
 
 def _compare_delivered(traced: Sequence[Run], delivered: Sequence[Run], *, cycles: bool) -> None:
