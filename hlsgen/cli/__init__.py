@@ -37,6 +37,7 @@ VERBS = (
     "export",
     "bitstream",
     "report",
+    "demo",
     "ops",
 )
 """Each is a module of this package with HELP, EPILOG, `arguments(parser)` and `run(options)`."""

@@ -87,6 +87,13 @@ def natural(text: str) -> int:
     return int(text)
 
 
+def port(text: str) -> int:
+    """The number of a TCP port; 0 is any that is free."""
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"must be a port in 0..65535, not {shown(text)}")
+    return int(text)
+
+
 def positive(text: str) -> int:
     """A positive integer."""
     if not re.fullmatch(r"[1-9][0-9]{0,8}", text):

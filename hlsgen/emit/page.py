@@ -15,9 +15,9 @@ def page(figures: Mapping[str, Any]) -> str:
     return data_page("page", figures)
 
 
-def data_page(name: str, figures: Mapping[str, Any]) -> str:
-    """Text of `report/{name}.html`. Names reach it as JSON in a data block, never as markup or script."""
+def data_page(name: str, figures: Mapping[str, Any], folder: str = "report") -> str:
+    """Text of `{folder}/{name}.html`. Names reach it as JSON in a data block, never as markup or script."""
     data = json.dumps(figures, separators=(",", ":"), allow_nan=False)
     for mark, code in (("&", "\\u0026"), ("<", "\\u003c"), (">", "\\u003e")):
         data = data.replace(mark, code)
-    return render(f"report/{name}.html", {"data": data})
+    return render(f"{folder}/{name}.html", {"data": data})

@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("bitstream", "evaluation"),
     ("design",),
     ("pipeline",),
+    ("demo",),
     ("cli",),
     ("__init__", "__main__"),
 )
@@ -234,7 +235,7 @@ def test_importing_hlsgen_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["", "doctor", "inspect", "compile", "simulate", "export", "bitstream", "ops"]
+    "verb", ["", "doctor", "inspect", "compile", "simulate", "export", "bitstream", "demo", "ops"]
 )
 def test_help_loads_nothing_heavy(verb: str) -> None:
     arguments = [*verb.split(), "--help"]
