@@ -9,7 +9,7 @@ from pathlib import Path
 from hlsgen.cli.answer import Answer
 from hlsgen.cli.values import path
 
-HELP = "write one HTML page about a design: time line, roofline, memories, ranges, resources"
+HELP = "write one HTML page about a design: time line, roofline, masks, memories, noise, resources"
 EPILOG = """example:
   hlsgen report build/digits
 """

@@ -14,6 +14,8 @@ from hlsgen.machine.format.program import Program
 from hlsgen.machine.time.bounds import Bound, least_cycles
 from hlsgen.machine.time.phases import bytes_of, phase_of, steps_of
 from hlsgen.machine.time.plan import make_plan
+from hlsgen.quantization.findings import CENTRED_DB, NOISY_DB
+from hlsgen.report.attention import attention_figures
 from hlsgen.report.comparison import measured_figures
 from hlsgen.report.moves import move_rows
 from hlsgen.report.routing import expert_figures
@@ -34,13 +36,16 @@ def figures(report: Facts) -> dict[str, Any]:
     program, board = design.program, report.fit.board
     ran = dict(make_plan(program, design.image, report.routing).commands)
     phases = phase_rows(program, prediction, ran)
+    measured = measured_figures(report, phases)
+    _show(phases, measured)
     return {
         "title": str(design.notes.get("model", "accelerator")),
-        "headline": headline(report),
+        "headline": headline(report, measured),
         "lanes": program.parameters.lanes,
         "bus": program.parameters.bus_bytes,
         "clock_mhz": board.core_mhz,
         "cycles": prediction.cycles,
+        "shown_cycles": measured["cycles"][1] if measured else prediction.cycles,
         "multiply": prediction.multiply,
         "macs": program.macs,
         "bytes": prediction.bytes_read,
@@ -63,22 +68,49 @@ def figures(report: Facts) -> dict[str, Any]:
         "tensors": list(design.quantization.get("tensors", ())),
         "warnings": list(report.warnings),
         "placed": placed(design.directory),
-        "measured": measured_figures(report, phases),
+        "measured": measured,
+        "attention": attention_figures(design),
+        "noisy_db": [NOISY_DB, CENTRED_DB],
     }
 
 
-def headline(report: Facts) -> list[dict[str, str]]:
-    """The figures on top: label and value."""
-    design, prediction, a = report.design, report.prediction, report.accuracy
+def _show(phases: list[dict[str, Any]], measured: Mapping[str, Any] | None) -> None:
+    """Put into each phase the cycles that the page shows: measured ones where there are any."""
+    counted = {row["name"]: row["measured"] for row in measured["phases"]} if measured else {}
+    for phase in phases:
+        phase["shown_cycles"] = counted.get(phase["name"], phase["cycles"])
+
+
+def headline(report: Facts, measured: Mapping[str, Any] | None = None) -> list[dict[str, str]]:
+    """The figures on top: label and value. What was measured in RTL takes the place of what was predicted."""
+    design, prediction = report.design, report.prediction
     p, clock = design.program.parameters, report.fit.board.core_mhz
+    kind, cycles = ("measured", measured["cycles"][1]) if measured else ("predicted", prediction.cycles)
     rows = [
         ("array", f"{p.rows}x{p.columns}x{p.depth}"),
         ("board", f"{report.fit.board.name}, {clock:g} MHz"),
-        ("cycles per image", f"{prediction.cycles:,}"),
-        ("images per second", f"{1e6 * clock / prediction.cycles:,.1f}"),
-        ("useful multipliers", f"{prediction.useful:.1%}"),
-        ("external bytes per image", f"{prediction.bytes_read:,}"),
+        (f"cycles per image, {kind}", f"{cycles:,}"),
+        (f"latency, {kind}", _time(cycles / clock)),
+        (f"frames per second, {kind}", f"{1e6 * clock / cycles:,.1f}"),
+        (f"useful multipliers, {kind}", f"{design.program.macs / (cycles * p.lanes):.1%}"),
+        ("external bytes per image, predicted", f"{prediction.bytes_read:,}"),
     ]
+    if report.board_cycles is not None:
+        on_board = f"{report.board_cycles:,}, {_time(report.board_cycles / clock)}"
+        rows.append(("cycles with the Image in block RAM, predicted", on_board))
+    return [{"label": label, "value": value} for label, value in (*rows, *_quality(report))]
+
+
+def _time(microseconds: float) -> str:
+    """A time in ms with three digits."""
+    return f"{microseconds / 1000:#.3g} ms" if microseconds < 1e5 else f"{microseconds / 1000:,.0f} ms"
+
+
+def _quality(report: Facts) -> list[tuple[str, str]]:
+    """Accuracy and noise on the stored samples."""
+    a, rows = report.accuracy, []
+    if a.float is not None:
+        rows.append(("accuracy, float", f"{a.float / a.images:.2%} of {a.images}"))
     if a.integer is not None:
         rows.append(("accuracy, integer", f"{a.integer / a.images:.2%} of {a.images}"))
     if a.logits_db is not None:
@@ -87,7 +119,7 @@ def headline(report: Facts) -> list[dict[str, str]]:
         rows.append(("logits, mean over images taken away", f"{a.centred_db:.1f} dB"))
     elif a.logits_db is not None and a.images == 1:
         rows.append(("logits, mean over images taken away", "needs two images"))
-    return [{"label": label, "value": value} for label, value in rows]
+    return rows
 
 
 def command_names(program: Program) -> list[str]:

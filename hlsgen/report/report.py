@@ -20,6 +20,7 @@ from hlsgen.report.facts import Accuracy, Facts
 from hlsgen.report.figures import figures
 from hlsgen.report.moves import move_lines, move_rows
 from hlsgen.report.noise import decibels
+from hlsgen.report.tables import placed_lines, sections_line, tables
 from hlsgen.store.compiled import Compiled
 
 WORTH = 0.01
@@ -55,7 +56,9 @@ class Report(Facts):
 
     def html(self) -> str:
         """One page that needs no other file: time line, roofline, memory map, ranges, resources."""
-        return page(figures(self))
+        found = figures(self)
+        texts = {"sections": sections_line(found), "placed": placed_lines(found)}
+        return page(found, {"figures": found, "tables": tables(found), **texts})
 
     def __str__(self) -> str:
         return "\n".join([self.summary, *(f"warning    {text}" for text in self.warnings)])
