@@ -19,6 +19,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hlsgen.display.graph import ShownGraph
 from hlsgen.errors import RangeOverflow, TypeMismatch, UsageError
 from hlsgen.windows import View
 
@@ -148,8 +149,8 @@ class Node:
         return f"%{self.name} = {self.op} ({', '.join('%' + i for i in self.inputs)}) : {self.type}"
 
 
-@dataclass(frozen=True)
-class Graph:
+@dataclass(frozen=True, repr=False)
+class Graph(ShownGraph):
     """An immutable SSA graph with one image as input and one run for each task.
 
     A graph with several tasks has `Choose` nodes, which take their input number `task`, and is evaluated as

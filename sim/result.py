@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hlsgen.machine.format.interface import CYCLES
+from hlsgen.display.html import count, facts, table
+from hlsgen.machine.format.interface import CYCLES, REASONS
 from hlsgen.store.measured import Measured
 from hlsgen.store.paths import PLAIN
 
@@ -54,7 +55,7 @@ class Verilog:
         return f"{name}: the generator's text of this machine, simulated with trace ports"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Simulation:
     """The figures of a simulation whose tensors all equal golden; a difference raises `Mismatch`."""
 
@@ -86,6 +87,36 @@ class Simulation:
     """How the RTL that ran is tied to `rtl/top.v`; None at the other levels."""
     processor_cycles: tuple[int, ...] = ()
     """Of each image in a system, from the driver's first call to its last, the accelerator's included."""
+
+    def __repr__(self) -> str:
+        name = self.level + (f" in {self.simulator}" if self.simulator else "")
+        task = f", task {self.task}" if self.task else ""
+        cycles = f"; {self.cycles:,} cycles, {self.utilisation:.1%} useful" if self.cycles else ""
+        amount = f"{count(self.elements, 'integer')} of {count(len(self.tensors), 'tensor')}"
+        return f"Simulation({name}{task}: {count(self.images, 'image')}, {amount} equal to golden{cycles})"
+
+    def _repr_html_(self) -> str:
+        items: dict[str, object] = {
+            "images": self.images,
+            "equal to golden": f"{self.elements:,} integers of {count(len(self.tensors), 'tensor')}",
+        }
+        if self.labels:
+            items["as labelled"] = f"{self.correct} of {self.images}"
+        if self.cycles:
+            items |= {"cycles of the slowest": f"{self.cycles:,}", "useful": f"{self.utilisation:.1%}"}
+        name = self.level + (f", {self.simulator}" if self.simulator else "")
+        return facts(f"Simulation: {name}", items) + self._reasons()
+
+    def _reasons(self) -> str:
+        """Where the cycles of the slowest image went."""
+        if not self.counters:
+            return ""
+        slowest = max(self.counters, key=lambda item: item[CYCLES.title])
+        rows = [
+            (item.label, f"{slowest[item.title]:,}", f"{slowest[item.title] / slowest[CYCLES.title]:.1%}")
+            for item in REASONS
+        ]
+        return table(("cycles", "number", "share"), rows)
 
     @property
     def correct(self) -> int:

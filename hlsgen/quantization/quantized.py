@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hlsgen.display.html import count, facts, table
 from hlsgen.errors import QuantizationWarning, UsageError
 from hlsgen.ir import Graph, batch_size, quantize_images
 from hlsgen.quantization.calibrate import Data, first_batch, observe, sample_size
@@ -25,7 +26,7 @@ from hlsgen.quantization.threads import one_thread
 DEFAULT = QuantizeConfig()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Quantized:
     """A quantized model: the integer graph, what it was made from, and how good it is."""
 
@@ -35,6 +36,27 @@ class Quantized:
     """The float Graph with the same tensor names: see `fold`, and `centre` where the config asks for it."""
     report: Report
     """Range, scale, saturation and noise of every tensor."""
+
+    def __repr__(self) -> str:
+        warned = f", {count(len(self.report.warnings), 'warning')}" if self.report.warnings else ""
+        return f"Quantized({count(len(self.graph.nodes), 'node')}; {self._quality()}{warned})"
+
+    def _quality(self) -> str:
+        """The noise of the first output."""
+        row = self.report.tensor(self.graph.output)
+        centred = "" if row.centred_db is None else f", {row.centred_db:.1f} dB centred"
+        images = count(self.report.images, "calibration image")
+        return f"{row.name}: {row.sqnr_db:.1f} dB{centred}, by {images}"
+
+    def _repr_html_(self) -> str:
+        items = {"nodes": len(self.graph.nodes), "output": self._quality()}
+        rows = [
+            (row.name, row.op, row.bits, f"{row.scale:.4g}", row.saturated, f"{row.sqnr_db:.1f}",
+             "" if row.centred_db is None else f"{row.centred_db:.1f}")
+            for row in self.report.tensors
+        ]  # fmt: skip
+        head = ("tensor", "op", "bits", "scale", "saturated", "noise, dB", "centred, dB")
+        return facts("Quantized", items, self.report.warnings) + table(head, rows)
 
     def quantize_input(self, images: ArrayLike) -> np.ndarray:
         """Real images [N, C, H, W], or one, as int8: see `hlsgen.ir.quantize_images`.

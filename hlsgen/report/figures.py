@@ -28,6 +28,7 @@ MOST_JOBS = 12_000
 """Jobs that the page carries; of longer programs it shows commands only."""
 BINS = 240
 """Columns of the memory traffic's histogram."""
+_MEMORY = ("name", "count", "depth", "width", "blocks")
 
 
 def figures(report: Facts) -> dict[str, Any]:
@@ -57,10 +58,7 @@ def figures(report: Facts) -> dict[str, Any]:
         "experts": expert_figures(design),
         "traffic": traffic(program, prediction),
         "regions": [vars(region) for region in program.regions],
-        "memories": [
-            {"name": m.name, "count": m.count, "depth": m.depth, "width": m.width, "blocks": m.blocks}
-            for m in report.fit.memories
-        ],
+        "memories": [{name: getattr(m, name) for name in _MEMORY} for m in report.fit.memories],
         "sections": {
             name: len(getattr(design.image, name)) for name in ("program", "constants", "weights", "addends")
         },

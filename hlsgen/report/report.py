@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from hlsgen.boards.read import load_board
+from hlsgen.display.html import count, facts, table
 from hlsgen.emit.page import page
 from hlsgen.fit.estimate import estimate
 from hlsgen.machine.format.commands import Load
@@ -59,6 +60,19 @@ class Report(Facts):
         found = figures(self)
         texts = {"sections": sections_line(found), "placed": placed_lines(found)}
         return page(found, {"figures": found, "tables": tables(found), **texts})
+
+    def __repr__(self) -> str:
+        p, model = self.design.program.parameters, self.design.notes.get("model", "model")
+        figures = f"{self.prediction.cycles:,} cycles predicted, {self.prediction.useful:.1%} useful"
+        warned = f", {count(len(self.warnings), 'warning')}" if self.warnings else ""
+        return f"Report({model!r}, {self.fit.board.name}, {p.rows}x{p.columns}x{p.depth}: {figures}{warned})"
+
+    def _repr_html_(self) -> str:
+        """The top of the page: what was measured, else predicted, then the phases."""
+        found = figures(self)
+        phases = tables(found)["phases"]
+        items = {item["label"]: item["value"] for item in found["headline"]}
+        return facts(f"Report: {found['title']}", items, self.warnings) + table(phases.head, phases.rows)
 
     def __str__(self) -> str:
         return "\n".join([self.summary, *(f"warning    {text}" for text in self.warnings)])

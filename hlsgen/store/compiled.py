@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hlsgen.boards.read import load_board
+from hlsgen.display.html import facts
 from hlsgen.errors import UsageError
 from hlsgen.ir import Graph, evaluate, quantize_images, results
 from hlsgen.machine.format.image import Image
@@ -51,6 +52,22 @@ class Compiled:
             f"array={p.rows}x{p.columns}x{p.depth}, commands={len(self.program.commands)}, "
             f"samples={len(self.samples)}, directory={str(self.directory) if self.directory else None!r})"
         )
+
+    def _repr_html_(self) -> str:
+        p, graph = self.program.parameters, self.graph
+        items = {
+            "board": self.board,
+            "array": f"{p.rows}x{p.columns}x{p.depth}, {p.lanes:,} products a cycle",
+            "input": f"{graph.input} {graph.input_type}",
+            **{f"output {name}": graph.type_of(name) for name in dict.fromkeys(graph.outputs)},
+            "commands": len(self.program.commands),
+            "multiply-accumulates": f"{self.program.macs:,}",
+            "Image": f"{self.image.size:,} bytes",
+            "samples": len(self.samples),
+            "folder": self.directory or "not saved",
+        }
+        warnings = self.quantization.get("warnings", ())
+        return facts(f"{type(self).__name__}: {self.notes.get('model', 'model')}", items, warnings)
 
     def quantize_input(self, images: np.ndarray) -> np.ndarray:
         """Real images [N, C, H, W], or one [C, H, W], as the integers that the accelerator reads.

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "version", "templates"),
+    ("errors", "version", "templates", "display"),
     ("windows", "numerics"),
     ("ir",),
     ("ops",),
@@ -35,18 +35,19 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 ALLOWED: dict[str, tuple[str, ...]] = {
     "windows": ("errors",),
-    "ir": ("errors", "windows"),
+    "ir": ("display", "errors", "windows"),
+    "display": (),
     "numerics": ("errors",),
     "ops": ("errors", "ir", "numerics", "windows"),
     "nn": ("errors", "ops"),
     "machine": ("errors", "numerics", "windows"),
     "examples": ("nn",),
     "frontend": ("errors", "ir", "nn", "ops"),
-    "quantization": ("errors", "ir", "numerics", "ops"),
+    "quantization": ("display", "errors", "ir", "numerics", "ops"),
     "lower": ("errors", "ir", "machine", "ops", "windows"),
     "boards": ("errors", "machine"),
     "rtl": ("errors", "numerics", "machine"),
-    "store": ("errors", "version", "ir", "ops", "machine", "boards"),
+    "store": ("display", "errors", "version", "ir", "ops", "machine", "boards"),
     "host": ("errors",),
     "fit": ("errors", "ir", "machine", "lower", "boards"),
     "configuration": ("errors", "fit", "quantization"),
