@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hlsgen.emit.rtl_cache import rtl_text
-from hlsgen.errors import Mismatch, Problem, UsageError
+from hlsgen.errors import Mismatch, Problem, QuantizationWarning, UsageError
 from hlsgen.ir import batch_size, evaluate
 from hlsgen.machine.format.interface import COUNTERS, error_text
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.run import trace
 from hlsgen.machine.time.cycles import predict
+from hlsgen.quantization.findings import agreement_warning
 from hlsgen.sim.result import Outcome, Simulation, Verilog
 from hlsgen.store import measured
 from hlsgen.store.cache import cache_folder
@@ -25,6 +27,7 @@ from hlsgen.store.files import sha256, write
 from hlsgen.store.folder import sources
 from hlsgen.store.measured import command_ends
 from hlsgen.store.paths import PLAIN, TRACED
+from hlsgen.store.samples import constant_text
 
 if TYPE_CHECKING:
     from hlsgen.sim.cosim import Harness, Run
@@ -64,6 +67,7 @@ def simulate(
     images = design.samples.images[: count or len(design.samples)]
     verilog, delivered = _verilog(design, level)
     found = _run(design, images, _outcomes(design, level, simulator, images, task, delivered), task)
+    _warn(design, images, found, task)
     labels = design.samples.labels if task == 0 else None  # labels are the first task's
     result = Simulation(
         level=level,
@@ -86,6 +90,18 @@ def simulate(
     return result
 
 
+def _warn(design: Compiled, images: np.ndarray, found: _Found, task: int) -> None:
+    """Warn with `QuantizationWarning` of one output for all images, else of few classes as in float."""
+    text, reference = "", design.samples.reference
+    if found.constant and len(images) > 1 and (images != images[0]).any():
+        text = constant_text("the output", len(images))
+    elif found.logits and reference is not None and task == 0:
+        scale = next(iter(design.scales().values()))
+        text = agreement_warning(np.stack(found.logits) * scale, reference[: len(images)], "images")
+    if text:
+        warnings.warn(text, QuantizationWarning, stacklevel=4)
+
+
 def _check_request(level: str, simulator: str, samples: int | None, stored: int) -> None:
     """Raise `UsageError` unless there is such a level and simulator, and as many samples."""
     if level not in LEVELS:
@@ -105,6 +121,11 @@ class _Found:
     counters: list[Mapping[str, int]] = field(default_factory=list)
     processor_cycles: list[int] = field(default_factory=list)
     slowest: Outcome | None = None
+    logits: list[np.ndarray] = field(default_factory=list)
+    """Of each image, where its output is one row."""
+    first: tuple[np.ndarray, ...] = ()
+    constant: bool = True
+    """Whether every image gave the first one's outputs."""
 
     def add(self, outcome: Outcome, elements: int) -> None:
         """One image more, of which `elements` were compared."""
@@ -114,6 +135,9 @@ class _Found:
         (first, *others) = outcome.outputs
         if len(first) == 1 and not others:  # else there is a result for each token, or no class at all
             self.classes.append(int(first.argmax()))
+            self.logits.append(first[0])
+        self.first = self.first or outcome.outputs
+        self.constant = self.constant and all(map(np.array_equal, self.first, outcome.outputs))
         if self.slowest is None or outcome.cycles > self.slowest.cycles:
             self.slowest = outcome
 

@@ -4,22 +4,23 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
 
-from hlsgen.errors import CalibrationError, UsageError
+from hlsgen.errors import CalibrationError, QuantizationWarning, UsageError
 from hlsgen.evaluation.evaluation import ClassFigures, Evaluation, LevelFigures, OutputFigures
 from hlsgen.evaluation.measures import centred, confusion, cosines, in_first
 from hlsgen.ir import Graph, batch_size, evaluate, quantize_images
 from hlsgen.machine.format.interface import CYCLES
 from hlsgen.ops import IntegerRoute
-from hlsgen.quantization.findings import differing
+from hlsgen.quantization.findings import differing, few_as_float
+from hlsgen.quantization.noise import decibels
 from hlsgen.quantization.routing import RoutingCount, RoutingReport, experts_of
-from hlsgen.report.noise import decibels
 from hlsgen.sim.levels import simulate
 from hlsgen.store.compiled import Compiled
-from hlsgen.store.samples import CLIPPED_SHARE, Samples, clipped_pixels
+from hlsgen.store.samples import CLIPPED_SHARE, Samples, clipped_pixels, constant_text
 
 GOLDEN = "golden"
 """The level that every other one is compared with."""
@@ -214,7 +215,9 @@ def _classes(golden: np.ndarray, real: np.ndarray | None, labels: np.ndarray | N
 def _level(design: Compiled, integers: np.ndarray, level: str, simulator: str, task: int) -> LevelFigures:
     """Run every image at a level; raises `Mismatch` with the first difference."""
     given = dataclasses.replace(design, samples=Samples(integers))
-    done = simulate(given, level=level, simulator=simulator, samples=len(integers), task=task)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", QuantizationWarning)  # `_warnings` says it
+        done = simulate(given, level=level, simulator=simulator, samples=len(integers), task=task)
     cycles = [item[CYCLES.title] for item in done.counters]
     return LevelFigures(
         level=level,
@@ -227,19 +230,11 @@ def _level(design: Compiled, integers: np.ndarray, level: str, simulator: str, t
 def _warnings(
     outputs: tuple[OutputFigures, ...], classes: ClassFigures | None, clipped: int, images: int
 ) -> tuple[str, ...]:
-    found = [
-        f"{item.name} is the same for all {images} images; try calibration images that differ, "
-        "or another observer for the tensors of the lowest centred dB in the report"
-        for item in outputs
-        if item.constant
-    ]
+    found = [constant_text(item.name, images) for item in outputs if item.constant]
     if classes and classes.same:
         decibel = outputs[0].db if outputs[0].centred_db is None else outputs[0].centred_db
         if decibel is not None and differing(classes.same.count, images, decibel):
-            found.append(
-                f"the integer model gives the float model's class of only {classes.same.count} of {images} "
-                "images; try more calibration images, or see `hlsgen report` for the tensors of the lowest dB"
-            )
+            found.append(few_as_float(classes.same.count, images, "images"))
     if clipped:
         found.append(
             f"{clipped} of {images} images have more than {CLIPPED_SHARE:.0%} of their pixels outside the "

@@ -10,6 +10,7 @@ import numpy as np
 from hlsgen.ir import Graph, TensorType
 from hlsgen.ops import ExpertLinear, IntegerExpertLinear, IntegerLinear, Linear
 from hlsgen.ops.kinds import placed
+from hlsgen.quantization.noise import decibels
 from hlsgen.quantization.report import TensorReport
 from hlsgen.quantization.routing import RoutingReport
 
@@ -98,6 +99,24 @@ def _disagreeing(last: TensorReport, golden: np.ndarray, reference: np.ndarray) 
 def differing(same: int, images: int, decibel: float) -> bool:
     """Whether `same` of `images` classes are too few; `decibel`: the logits', centred if that is known."""
     return images >= FEWEST_CLASSES and decibel < NOISY_DB and same < AGREEMENT * images
+
+
+def agreement_warning(found: np.ndarray, reference: np.ndarray, what: str) -> str:
+    """What to say of real logits [N, classes] that give the float model's class too seldom; else nothing."""
+    same, error = int((found.argmax(-1) == reference.argmax(-1)).sum()), found - reference
+    decibel = decibels(reference - reference.mean(0), error - error.mean(0))
+    if found.shape[-1] < 2 or decibel is None or not differing(same, len(found), decibel):
+        return ""
+    return few_as_float(same, len(found), what)
+
+
+def few_as_float(same: int, images: int, what: str) -> str:
+    """The sentence about too few classes as in the float model."""
+    return (
+        f"the integer model gives the float model's class of only {same} of {images} {what}; try more "
+        "calibration images that are like them, and see `hlsgen report` for the tensors of the lowest "
+        "centred dB"
+    )
 
 
 def _try(row: TensorReport) -> str:

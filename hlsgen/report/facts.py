@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hlsgen.fit.estimate import Fit
 from hlsgen.machine.time.cycles import Prediction
 from hlsgen.machine.time.plan import Routing
-from hlsgen.quantization.findings import differing
+from hlsgen.quantization.findings import differing, few_as_float
 from hlsgen.store.compiled import Compiled
 
 
@@ -58,8 +58,4 @@ class Facts:
         decibel = a.logits_db if a.centred_db is None else a.centred_db
         if a.same_class is None or decibel is None or not differing(a.same_class, a.images, decibel):
             return []
-        text = (
-            f"the integer model gives the float model's class of only {a.same_class} of {a.images} stored "
-            "samples; try calibration images that are like them, and see the tensors of the lowest centred dB"
-        )
-        return [text]
+        return [few_as_float(a.same_class, a.images, "stored samples")]

@@ -16,11 +16,11 @@ from hlsgen.machine.format.interface import DRAIN
 from hlsgen.machine.time.cycles import predict
 from hlsgen.machine.time.memory import board_memory
 from hlsgen.machine.time.phases import steps_of
+from hlsgen.quantization.noise import decibels
 from hlsgen.report.choice import choice_lines
 from hlsgen.report.facts import Accuracy, Facts
 from hlsgen.report.figures import figures
 from hlsgen.report.moves import move_lines, move_rows
-from hlsgen.report.noise import decibels
 from hlsgen.report.tables import placed_lines, sections_line, tables
 from hlsgen.store.compiled import Compiled
 

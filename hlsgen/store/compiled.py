@@ -19,7 +19,7 @@ from hlsgen.ir import Graph, evaluate, quantize_images, results
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.program import Program
 from hlsgen.store import graph_file
-from hlsgen.store.samples import Samples, warn_of_clipped
+from hlsgen.store.samples import Samples, warn_of_clipped, warn_of_constant
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +87,13 @@ class Compiled:
         `task` chooses the run. An output with a row for each token has all rows one after another. A model
         with several outputs gives all of them, [N, rows, columns], by name. A feature map, or another output
         that is not in the order of tokens, has the model's own shape, [N, C, H, W]. Raises `UsageError` for
-        images of another shape, and for a task that is not there.
+        images of another shape, and for a task that is not there. Warns with `ClippedInput` of clipped
+        pixels, and with `QuantizationWarning` of an output that is the same for all images.
         """
-        found, scales = self.results(self.quantize_input(images), task), self.scales(task)
+        integers = quantize_images(images, self.graph.input_type).reshape(-1, *self.graph.input_type.shape)
+        warn_of_clipped(np.asarray(images), self.graph.input_type)
+        found, scales = self.results(integers, task), self.scales(task)
+        warn_of_constant(found, integers)
         real = {name: values * scales[name] for name, values in found.items()}
         shown = self.graph.shown(real, task)
         plain = shown.get("") is real.get("")

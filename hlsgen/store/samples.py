@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from hlsgen.errors import ClippedInput, UsageError
+from hlsgen.errors import ClippedInput, QuantizationWarning, UsageError
 from hlsgen.ir import TensorType
 
 CLIPPED_SHARE = 0.01
@@ -53,13 +54,36 @@ def warn_of_clipped(images: np.ndarray, kind: TensorType) -> None:
 
     The warning names the line that called the caller.
     """
-    share = clipped_pixels(images.reshape(-1, *kind.shape), kind).mean() if images.size else 0.0
-    if share > CLIPPED_SHARE:
+    shares = clipped_pixels(images.reshape(-1, *kind.shape), kind) if images.size else np.zeros(1)
+    if shares.mean() > CLIPPED_SHARE:
         low, high = (end * (kind.scale or 1.0) for end in kind.integer_range)
+        clipped = (
+            f"{shares.mean():.1%} of the pixels are clipped, in {(shares > 0).sum()} of {len(shares)} images"
+        )
         warnings.warn(
-            f"{share:.1%} of the pixels are clipped: they lie outside {low:.4g}..{high:.4g}, "
-            "the range of the calibration images; "
+            f"{clipped}: they lie outside {low:.4g}..{high:.4g}, the range of the calibration images; "
             "give the images the same preprocessing (0..1 or 0..255, mean, deviation)",
             ClippedInput,
             stacklevel=3,
         )
+
+
+def constant_text(name: str, images: int) -> str:
+    """The sentence about an output that no image changes; templates/device/output.py.j2 has it, too."""
+    return (
+        f"{name} is the same for all {images} images; try calibration images that differ, "
+        "or another observer for the tensors of the lowest centred dB in the report"
+    )
+
+
+def warn_of_constant(outputs: Mapping[str, np.ndarray], images: np.ndarray) -> None:
+    """Warn with `QuantizationWarning` of outputs [N, ...], by name, that no image of several changes.
+
+    The warning names the line that called the caller.
+    """
+    if len(images) < 2 or (images == images[0]).all():
+        return
+    for name, found in outputs.items():
+        if (found == found[0]).all():
+            text = constant_text(name or "the output", len(images))
+            warnings.warn(text, QuantizationWarning, stacklevel=3)

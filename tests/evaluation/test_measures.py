@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hlsgen.evaluation.measures import Share, centred, confusion, cosines, in_first
-from hlsgen.report.noise import decibels
+from hlsgen.quantization.noise import decibels
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,7 @@ def test_clipped_pixels_are_one_line(board: Fake, folder: Path) -> None:
     assert (code, output.count("\n"), error.count("\n")) == (0, 3, 1)
     share = (real >= 127.5 / 64).mean()
     assert error.startswith(
-        f"hlsgen_host: warning: {share:.1%} of the pixels are clipped: they lie outside -2..1.984, "
+        f"hlsgen_host: warning: {share:.1%} of the pixels are clipped, in 3 of 3 images: "
+        "they lie outside -2..1.984, "
     )
     assert "preprocessing" in error

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -28,7 +29,7 @@ from hlsgen.machine.format.input import pad
 from hlsgen.machine.format.interface import ControlBit, Error, Register, StatusBit
 from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.machine.time.depths import images_held
-from hlsgen.store.samples import warn_of_clipped
+from hlsgen.store.samples import constant_text, warn_of_clipped
 from tests.support.experts import Shape, make
 
 TOP = "".join(
@@ -285,7 +286,8 @@ def test_clipped_pixels_are_told(factor: float, tmp_path: Path) -> None:
     golden = evaluate(graph, quantize_images(real, graph.input_type))[graph.output]
     np.testing.assert_array_equal(accelerator.predict(real), golden)
     share = (real * factor >= 127.5 / 64).mean()
-    wanted = rf"^{100 * share:.1f}% of the pixels are clipped: they lie outside -2\.\.1\.984, .*preprocessing"
+    wanted = rf"^{100 * share:.1f}% of the pixels are clipped, in 3 of 3 images: "
+    wanted += r"they lie outside -2\.\.1\.984, .*preprocessing"
     with pytest.warns(driver.ClippedInput, match=wanted) as warned:
         got = accelerator.predict(real * factor)
     assert len(warned) == 1
@@ -296,6 +298,25 @@ def test_clipped_pixels_are_told(factor: float, tmp_path: Path) -> None:
     with pytest.warns(ClippedInput, match=wanted):
         warn_of_clipped(real * factor, graph.input_type)
     np.testing.assert_array_equal(got, evaluate(graph, integers)[graph.output])
+
+
+def test_an_output_that_no_image_changes_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the driver's words, which are those of `Design.predict`."""
+    _, lowered, driver = build(DIGITS, tmp_path)
+    device = Device(lowered)
+    accelerator = driver.Accelerator(device, device.allocate, tmp_path)
+    real = np.random.default_rng(3).uniform(0, 1, (3, *DIGITS.image))
+    one = accelerator.predict(real[:1])
+    monkeypatch.setattr(
+        accelerator, "run_many", lambda integers, task: (one[0] for _ in integers if task == 0)
+    )
+    with pytest.warns(driver.ConstantOutput) as warned:
+        accelerator.predict(real)
+    assert [str(item.message) for item in warned] == [constant_text("the output", 3)]
+    assert warned[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        accelerator.predict(np.repeat(real[:1], 3, axis=0))  # equal images may have equal outputs
 
 
 def test_a_few_clipped_pixels_are_usual(tmp_path: Path) -> None:
@@ -309,7 +330,7 @@ def test_a_few_clipped_pixels_are_usual(tmp_path: Path) -> None:
     assert driver.clipped(real, design) == ""
     warn_of_clipped(real, graph.input_type)
     real[17, 0, 0, 0] = 9
-    assert driver.clipped(real, design).startswith("1.1% of the pixels are clipped")
+    assert driver.clipped(real, design).startswith("1.1% of the pixels are clipped, in 17 of 25 images: ")
     with pytest.warns(ClippedInput, match=r"1\.1% of the pixels"):
         warn_of_clipped(real, graph.input_type)
 
