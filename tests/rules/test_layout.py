@@ -75,6 +75,7 @@ OTHER_TESTS = {
     "benchmarks": "of the campaigns in benchmarks/",
     "docs": "of the pages in docs/, README.md and CONTRIBUTING.md",
     "golden": "texts that tests compare with",
+    "notebooks": "of notebooks/",
     "mock_tools": "stubs of tools that are not here",
     "rules": "of the tree itself",
     "support": "what several tests need",
