@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hlsgen.machine.format.interface import DRAIN, SCORES
+from hlsgen.machine.format.interface import DRAIN, SCORES, shown_places, window_places
 from hlsgen.machine.format.program import Program
 from hlsgen.ops.score_bias import is_seen, pattern
 
@@ -56,12 +56,15 @@ def _figure(seen: np.ndarray, parts: tuple[Part, ...]) -> dict[str, Any]:
 
 
 def _parts(program: Program, scores: str, head: int) -> list[Part]:
-    """What each command of a head reads; queries are its rows."""
-    return [
-        (view.first_row, view.rows, view.first_column, view.columns)
-        for view in program.views
-        if view.tensor == scores
-        and view.which == DRAIN
-        and view.kind == SCORES
-        and view.first_head <= head < view.first_head + max(view.heads, 1)
-    ]
+    """What each command of a head, or each window of it, reads; queries are its rows."""
+    parts: list[Part] = []
+    for view in program.views:
+        if view.tensor != scores or view.which != DRAIN or view.kind != SCORES:
+            continue
+        places = window_places(view) if view.windows else [shown_places(view)]
+        for heads, rows, keys in places:
+            mine = heads == head if view.windows else heads.start <= head < heads.stop
+            parts += (
+                [(rows.start, rows.stop - rows.start, keys.start, keys.stop - keys.start)] if mine else []
+            )
+    return parts

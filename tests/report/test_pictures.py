@@ -18,6 +18,7 @@ from support.graphs import DIGITS, integer_vit
 from support.page import cells
 
 from hlsgen.design import Design
+from hlsgen.machine.format.interface import DRAIN
 from hlsgen.ops import IntegerScores
 from hlsgen.ops.score_bias import is_seen
 from hlsgen.pipeline import capture, quantize
@@ -139,8 +140,11 @@ def test_masks_and_what_their_tiles_read(chrome: Chrome, place: Path, windowed: 
         np.testing.assert_array_equal(dark, seen)
         read = np.zeros_like(seen)
         for view in windowed.program.views:
-            if view.tensor == node.name and view.which == 1:
-                read[view.first_row :][: view.rows, view.first_column :][:, : view.columns] = True
+            if view.tensor == node.name and view.which == DRAIN and view.first_head == 0:
+                for at in range(view.heads if view.windows else 1):
+                    row = view.first_row + at * view.rows
+                    key = row if view.windows else view.first_column  # a window has its own keys
+                    read[row : row + view.rows, key : key + view.columns] = True
         np.testing.assert_array_equal(~white, read)
         assert (seen <= read).all()
         assert not read.all()
