@@ -103,11 +103,17 @@ def test_the_answer_is_the_decision(server: Demo, machine: Machine) -> None:
         ({"strokes": DIGITS[1], "task": 3}, "task must be in 0..0, not 3"),
         ({"strokes": DIGITS[1], "flip": 7}, "flip must have the numbers byte and bit"),
         ({"strokes": DIGITS[1], "flip": {"byte": 1}}, "flip must have the numbers byte and bit"),
-        ("x" * (MOST_BYTES + 1), f"a request must have a length of at most {MOST_BYTES} bytes"),
     ],
 )
 def test_a_wrong_request_is_one_sentence(server: Demo, body: Any, message: str) -> None:
     status, text = ask(server, body)
+    assert (status, json.loads(text)) == (400, {"error": message})
+
+
+@pytest.mark.parametrize("length", [str(MOST_BYTES + 1), "-1", "many", ""])
+def test_a_request_of_another_length_is_not_read(server: Demo, length: str) -> None:
+    status, text = ask(server, "{}", **{"Content-Length": length})
+    message = f"a request must have a length of at most {MOST_BYTES} bytes"
     assert (status, json.loads(text)) == (400, {"error": message})
 
 
