@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.graphs import DIGITS, images, integer_vit
+from support.graphs import TINY, images, integer_vit
 
 import hlsgen
 from hlsgen.cli import main
@@ -24,8 +24,8 @@ IMAGES = 32
 @pytest.fixture(scope="module")
 def design() -> Design:
     """With the integer model's own logits as the float model's."""
-    graph = integer_vit(DIGITS)
-    given = images(DIGITS, IMAGES).astype(np.int8)
+    graph = integer_vit(TINY)
+    given = images(TINY, IMAGES).astype(np.int8)
     compiled = hlsgen.compile(graph, array=(2, 2, 2), samples=Samples(given))
     return with_reference(compiled, compiled.logits(given) * compiled.scales()[""])
 
@@ -61,12 +61,12 @@ def test_agreement_is_not_told(design: Design) -> None:
 
 def test_one_output_for_all_images_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """By the call, and as a line of the command line. Equal images may have equal outputs."""
-    graph = integer_vit(DIGITS)
+    graph = integer_vit(TINY)
     head = graph.node("head")
     assert isinstance(head.op, IntegerLinear)
     dead = replace(head, op=replace(head.op, weight=np.zeros_like(head.op.weight)))
     nodes = tuple(dead if node.name == "head" else node for node in graph)
-    given = images(DIGITS, 3).astype(np.int8)
+    given = images(TINY, 3).astype(np.int8)
     made = hlsgen.compile(replace(graph, nodes=nodes), array=(2, 2, 2), samples=Samples(given))
     said = (
         "the output is the same for all 3 images; try calibration images that differ, or another observer "
