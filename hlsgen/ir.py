@@ -199,16 +199,12 @@ class Graph(ShownGraph):
         return self.views[task * self._each + number] if self.views else None
 
     def for_task(self, task: int, more: Iterable[str] = ()) -> Graph:
-        """What task `task` computes: a graph of one task, without `Choose`, with the same names.
-
-        more: tensors that it computes as well.
-        """
+        """What task `task`, and tensors `more` in it, need: a graph of one task, without `Choose`."""
         if not 0 <= task < self.tasks:
             raise UsageError(f"task must be in 0..{self.tasks - 1}, not {task!r}")
         if self.tasks == 1:
             return self
-        chosen: dict[str, str] = {}
-        kept: list[Node] = []
+        chosen, kept = dict[str, str](), list[Node]()
         for node in self.nodes:
             inputs = tuple(chosen.get(name, name) for name in node.inputs)
             if node.op.chooses:
@@ -216,9 +212,9 @@ class Graph(ShownGraph):
             else:
                 kept.append(dataclasses.replace(node, inputs=inputs))
         outputs = tuple(chosen.get(name, name) for name in self.results(task).values())
-        views = self.views[task * self._each : (task + 1) * self._each]
-        wanted = (*outputs, *(chosen.get(name, name) for name in more))
-        return Graph(self.input, self.input_type, live(tuple(kept), wanted), outputs, self.names, views)
+        views = self.views[task * self._each :][: self._each]
+        nodes = live(tuple(kept), (*outputs, *(chosen.get(name, name) for name in more)))
+        return Graph(self.input, self.input_type, nodes, outputs, self.names, views)
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)

@@ -211,7 +211,7 @@ def job(walk: Walk) -> Lines:
     blocks = f"{command.total_blocks} blocks of {p.columns}, in {command.sweeps} sweep"
     yield _line("columns", f"{command.total_blocks * p.columns} = {blocks}")
     yield _line("steps of a block", f"ceil({command.k_words * p.columns} / {p.depth}) = {command.k_steps}")
-    for number, each in enumerate(jobs(command)):
+    for number, each in enumerate(jobs(p, command)):
         first = each.tile * p.rows
         rows = f"rows {first}..{first + command.tile_rows(each.tile, p.rows) - 1}"
         work = f"{each.blocks} blocks x {command.k_steps} step"
@@ -277,7 +277,7 @@ def order(walk: Walk) -> Lines:
     """The jobs of an attention command with n = 3."""
     score = walk.view("blocks_0_attn_scores").kind
     rows: dict[int, dict[bool, int]] = {}
-    for each in jobs(Command(product=Product.ATTENTION, heads=1, tiles=3)):
+    for each in jobs(walk.design.program.parameters, Command(product=Product.ATTENTION, heads=1, tiles=3)):
         scores = each.kind == score
         rows.setdefault(each.tile - scores, {})[scores] = each.tile
     yield _line("j", f"{'scores of the next tile':<26}context of this tile")
