@@ -16,20 +16,21 @@ _OF_SHAPE = frozenset(
     f"aten.{name}.default"
     for name in ("new_zeros", "new_ones", "new_full", "zeros_like", "ones_like", "full_like")
 )
+_COPY = ("aten.clone.default", "aten.lift_fresh_copy.default")
 _FIX = "write x = x + y instead of x += y, and inplace=False"
 
 
 def _sharing(export: Export) -> set[str]:
     """Names of the calls whose results are, or are parts of, their first argument.
 
-    Results of a call that makes several new ones, such as topk, share nothing.
+    Results of a call that makes several new ones, such as topk, share nothing; neither does a copy.
     """
     split = {call.name for call in export.calls if call.target in VIEWS}
     return {
         call.name
         for call in export.calls
         if call.target in VIEWS
-        or call.target in SAME
+        or (call.target in SAME and call.target not in _COPY)
         or is_inplace(call.target)
         or (call.target == GETITEM and getattr(call.args[0], "name", "") in split)
     }
