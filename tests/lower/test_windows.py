@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from support.token_graphs import Tokens
 
-from hlsgen.frontend.rules.windowed import dense
 from hlsgen.ir import evaluate
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
@@ -20,6 +19,15 @@ from hlsgen.quantization import quantize
 COUNT, SIZE, HEADS = 6, 9, 2
 
 
+def _dense(bias: np.ndarray) -> np.ndarray:
+    """The bias [H, n*T, n*S] of windows' own [n*H, T, S]: other windows are hidden."""
+    each = bias.reshape(COUNT, HEADS, SIZE, SIZE)
+    result = np.full((HEADS, COUNT, SIZE, COUNT, SIZE), -np.inf)
+    for window in range(COUNT):
+        result[:, window, :, window] = each[window]
+    return result.reshape(HEADS, COUNT * SIZE, -1)
+
+
 def _swin(t: Tokens) -> str:
     """Two blocks of attention by windows, the second one shifted, and pairs of tokens merged."""
     random, x, tokens = np.random.default_rng(1), t.x, COUNT * SIZE
@@ -29,7 +37,7 @@ def _swin(t: Tokens) -> str:
         bias[: HEADS * shift, :4, 4:] = -np.inf
         rows = t.add(Gather(places=order), x)
         q, k, v = (t.linear(rows, t.width) for _ in range(3))
-        scores = t.add(Scores(heads=HEADS, scale=0.3, bias=dense(bias, COUNT)), q, k)
+        scores = t.add(Scores(heads=HEADS, scale=0.3, bias=_dense(bias)), q, k)
         contexts = t.add(Context(), t.add(Softmax(), scores), v)
         back = t.add(Gather(places=np.argsort(order, 0)), contexts)
         x = t.add(Add(), x, t.linear(back, t.width))

@@ -17,7 +17,7 @@ from hlsgen.frontend.rules.routing import THREE_WAYS, Best, Gates, of_hidden, ot
 from hlsgen.frontend.rules.rule import CallSite, constant, rule
 from hlsgen.frontend.rules.scores import scorable, scored
 from hlsgen.frontend.rules.terms import Refusal, Term, Value
-from hlsgen.frontend.rules.windowed import blocks, windows, windows_of
+from hlsgen.frontend.rules.windowed import cut, picks
 from hlsgen.ops import Linear, Scores, Softmax
 
 _ROUNDED = 2.0**-22
@@ -48,9 +48,9 @@ def attention(
             fix="compute them outside the model, and multiply the values by that matrix",
         )
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
-    if (count := windows(query)) > 1:
-        scores = windowed_scores(at, query, key, count).scaled(factor)
-        return _weighted(at, _masked(scores, attn_mask, is_causal), value, tuple(query.shape[:-2]))
+    if (found := cut(query, key)) is not None:
+        scores = windowed_scores(at, found).scaled(factor)
+        return _weighted(at, _masked(scores, attn_mask, is_causal), value, found.lead)
     q, k, v = (by_head(x, n) for x, n in ((query, "query"), (key, "key"), (value, "value")))
     if enable_gqa and k.shape[0] != q.shape[0] and q.shape[0] % k.shape[0] == 0:
         groups = q.shape[0] // k.shape[0]
@@ -77,11 +77,10 @@ def _weighted(at: CallSite, scores: Value, values: Any, lead: tuple[int, ...]) -
 
 def _softmax(at: CallSite, scores: Value) -> Value:
     """The weights of scores, by windows where these are."""
-    term, count = _with_exact_scale(at, scored(at.terms, scores)), windows_of(scores)
-    if count == 1:
+    term = _with_exact_scale(at, scored(at.terms, scores))
+    if picks(scores) is None:
         return at.emit(Softmax(), (term,), at.name("softmax"), scores.shape)
-    weights = at.terms.make(Softmax(), (term,), at.name("softmax"), at.call.source)
-    return blocks(weights, count, tuple(scores.shape[:-2]))
+    return Value(at.terms.make(Softmax(), (term,), at.name("softmax"), at.call.source), scores.ids)
 
 
 @rule("aten.softmax.int", "aten._softmax.default")

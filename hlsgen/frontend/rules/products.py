@@ -31,7 +31,7 @@ from hlsgen.frontend.rules.talking import Mixed, over_heads, unmixed
 from hlsgen.frontend.rules.terms import Refusal, Term, Unknown, Value
 from hlsgen.frontend.rules.tokens import operand, source
 from hlsgen.frontend.rules.views import stacked
-from hlsgen.frontend.rules.windowed import blocks, by_window, stacked_windows, windows, windows_of
+from hlsgen.frontend.rules.windowed import Cut, Picks, collected_values, cut, picks
 from hlsgen.ops import Constant, Context, Matmul, Scores, Softmax
 
 
@@ -112,20 +112,16 @@ def scores_of(at: CallSite, query: Factor, key: Factor, lead: tuple[int, ...]) -
     return at.terms.value(term, (*lead, query.shape[1], key.shape[1]))
 
 
-def windowed_scores(at: CallSite, query: Factor, key: Factor, count: int) -> Value:
-    """query @ key.T of [..., H, T, d] and [..., H, S, d], `count` windows in front: [..., H, T, S]."""
-    q, k = stacked_windows(query, count), stacked_windows(key, count)
-    term = scores_of(at, q, k, (max(q.shape[0], k.shape[0]),)).term
-    return blocks(term, count, tuple(query.shape[:-2]))
+def windowed_scores(at: CallSite, found: Cut) -> Value:
+    """query @ key.T of factors that are cut alike, as scores [*lead, T, S]."""
+    heads = (found.query.shape[0],)
+    return found.scores(scores_of(at, found.query, found.key, heads).term)
 
 
 def context(at: CallSite, weights: Value, values: Factor, lead: tuple[int, ...]) -> Value:
     """Softmax weights [..., H, T, S] times values [H, S, d], as [*lead, T, d]; both perhaps by windows."""
-    if (count := windows_of(weights)) > 1:
-        term = weights.term
-        every = at.terms.value(term, term.shape)
-        found = context(at, every, stacked_windows(values, count), (term.shape[0],))
-        return by_window(found, count, lead)
+    if (found := picks(weights)) is not None:
+        return _of_picks(at, weights, found, values, lead)
     if (order := rows_in_another_order(weights)) is not None:
         return _reordered(at, weights, values, lead, order)
     _whole(weights)
@@ -152,6 +148,23 @@ def context(at: CallSite, weights: Value, values: Factor, lead: tuple[int, ...])
         term = at.terms.make(Context(shared=shared), inputs, at.name("context"), at.call.source)
     ids = torch.arange(term.size).reshape(tokens, heads * merged, -1).permute(1, 0, 2)
     return Value(term, ids.reshape(shape))
+
+
+def _of_picks(at: CallSite, weights: Value, found: Picks, values: Factor, lead: tuple[int, ...]) -> Value:
+    """The context of weights [*lead, T, S] of some keys each, and of values [..., S, d]."""
+    if weights.offset is not None and bool(weights.offset.any()):
+        raise Refusal("a constant is added to attention weights", why=WHOLE)
+    heads, rows, _ = found.shape
+    every = collected_values(found, values, tuple(weights.shape[:-2]), weights.shape[-2])
+    if isinstance(weights.scale, torch.Tensor):
+        factors = found.by_head(weights.scale.expand(weights.shape), "weights")[:, None, None]
+        every = every.scaled(factors.expand(every.shape)) if isinstance(every, Value) else every * factors
+    elif weights.scale != 1.0:
+        every = every.scaled(weights.scale) if isinstance(every, Value) else every * weights.scale
+    whole = at.terms.value(weights.term, found.shape)
+    result = context(at, whole, every, (heads,))
+    shape = (*lead, weights.shape[-2], values.shape[-1])
+    return result.map(lambda ids: ids.reshape(heads * rows, -1)[found.rows].reshape(shape))
 
 
 def _reordered(
@@ -281,10 +294,10 @@ def matmul(at: CallSite, x: Any, y: Any) -> Value:
 
 def _product_of_two(at: CallSite, x: Value, y: Any, lead: tuple[int, ...]) -> Value:
     """Softmax weights times values, or any other product of two tensors, perhaps by windows."""
-    if _weighs(x) and windows_of(x) > 1:
+    if _weighs(x) and picks(x) is not None:
         return context(at, x, y, lead)
-    if (count := windows(x)) > 1 and windows(y) == count and not _weighs(x):
-        return windowed_scores(at, x, _across(y), count)
+    if not _weighs(x) and (found := cut(x, _across(y))) is not None:
+        return windowed_scores(at, found)
     x, y = aligned(x, y)
     right = by_head(y, "the right factor")
     if _weighs(x):

@@ -12,7 +12,7 @@ import torch
 from hlsgen.frontend.rules.arrange import LAYOUT, lies, picked, transposed
 from hlsgen.frontend.rules.masks import apart, same
 from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Value
-from hlsgen.frontend.rules.windowed import dense, windows_of
+from hlsgen.frontend.rules.windowed import SHUFFLED, Picks, picks
 from hlsgen.ops import Constant, Linear, Matmul, MixedScores, Scores
 
 
@@ -67,13 +67,11 @@ def scored(terms: Terms, value: Value) -> Term:
 
     Constants on the value are the scores' bias.
     """
-    count = windows_of(value)
+    found = picks(value)
     flat, bias = apart(value.map(lambda x: x.reshape(-1, *x.shape[-2:])))
-    if count > 1:
-        bias = dense(np.zeros(flat.shape) if bias is None else bias, count)
-        flat = Value(value.term, torch.arange(value.term.size).reshape(value.term.shape), flat.scale)
-        if isinstance(flat.scale, torch.Tensor):
-            flat = _of_all_windows(flat, value)
+    if found is not None:
+        bias = found.spread(torch.zeros(flat.shape) if bias is None else torch.from_numpy(bias), -math.inf)
+        flat = _of_all(flat, found)
     term = _factored(terms, flat)
     op = term.op
     if bias is None or not isinstance(op, Scores | MixedScores):
@@ -82,13 +80,12 @@ def scored(terms: Terms, value: Value) -> Term:
     return terms.make(biased, term.inputs, term.name, term.source)
 
 
-def _of_all_windows(flat: Value, value: Value) -> Value:
-    """Scores of all windows with the factors of each head, which must be the same in every window."""
-    factors = torch.as_tensor(value.scale, dtype=torch.float64).expand(value.shape)
-    factors = factors.reshape(-1, flat.shape[0], math.prod(value.shape[-2:]))
-    if not bool((factors == factors[:1, :, :1]).all()):
-        raise Refusal("attention scores have a factor that is not the same for all tokens of a head")
-    return Value(flat.term, flat.ids, factors[0, :, :1, None].expand(flat.shape))
+def _of_all(picked_: Value, found: Picks) -> Value:
+    """All scores [H, Q, U], with the factor of each head that those which are picked have."""
+    scale: float | torch.Tensor = picked_.scale
+    if isinstance(scale, torch.Tensor):
+        scale = found.by_head(scale.expand(picked_.shape), "scores")[:, None, None].expand(found.shape)
+    return Value(picked_.term, torch.arange(picked_.term.size).reshape(found.shape), scale)
 
 
 def _factored(terms: Terms, value: Value) -> Term:
@@ -159,7 +156,7 @@ def _of_product(terms: Terms, value: Value) -> Term:
         columns = (across[0] % term.shape[-1]).numpy().reshape(heads, rows)
         first = int(across[0, 0]) // term.shape[-1]
         return _of_learned(terms, terms.rows(term, first, first + keys), columns)
-    raise Refusal("attention scores are cut or reordered")
+    raise Refusal(SHUFFLED)
 
 
 def own_keys(terms: Terms, term: Term) -> Term:

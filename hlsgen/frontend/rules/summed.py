@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Products of two tensors written element by element: (q[..., T, 1, :] * k[..., 1, S, :]).sum(-1)."""
+"""Products of two tensors written element by element: (q[..., T, 1, :] * k[..., 1, S, :]).sum(-1).
+
+Weights times values, too: (weights[..., S, 1] * values[..., S, d]).sum(-2).
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from hlsgen.frontend.rules.products import matmul
 from hlsgen.frontend.rules.rule import CallSite, rewrite, rule
 
 OPERATOR = "hlsgen.summed_product.default"
+OF_ROWS = "hlsgen.summed_rows.default"
 
 
 @rule(OPERATOR)
@@ -26,6 +30,13 @@ def summed_product(at: CallSite, x: Any, y: Any, outer: bool, keep: bool) -> Any
     result = matmul(at, x, moved(y, lambda ids: ids.transpose(-1, -2)))
     result = result if outer else result.map(lambda ids: ids.squeeze(-2))
     return result.map(lambda ids: ids[..., None]) if keep else result
+
+
+@rule(OF_ROWS)
+def summed_rows(at: CallSite, x: Any, y: Any, keep: bool) -> Any:
+    """x [..., S, 1] times y [..., S, d], added up over S: x.T @ y, [..., d]."""
+    result = matmul(at, moved(x, lambda ids: ids.transpose(-1, -2)), y)
+    return result if keep else result.map(lambda ids: ids.squeeze(-2))
 
 
 @rewrite
@@ -47,17 +58,25 @@ def _product(calls: dict[str, Call], shapes: dict[str, tuple[int, ...]], last: C
     if product is None or product.target != "aten.mul.Tensor" or product.kwargs:
         return None
     rank = len(shapes.get(inner.name, ()))
-    if not isinstance(axes, list | tuple) or len(axes) != 1 or axes[0] not in (-1, rank - 1):
+    if not isinstance(axes, list | tuple) or len(axes) != 1:
         return None
     x, y = product.args
     if not (isinstance(x, Ref) and isinstance(y, Ref) and x.name in calls and y.name in calls):
         return None
+    kept = bool(keep and keep[0])
     for left, right in ((x, y), (y, x)):
-        outer = _way(shapes.get(left.name, ()), shapes.get(right.name, ()))
+        sizes = shapes.get(left.name, ()), shapes.get(right.name, ())
+        if axes[0] in (-2, rank - 2) and _by_rows(*sizes):
+            return dataclasses.replace(last, target=OF_ROWS, args=(left, right, kept))
+        outer = _way(*sizes) if axes[0] in (-1, rank - 1) else None
         if outer is not None:
-            args = (left, right, outer, bool(keep and keep[0]))
-            return dataclasses.replace(last, target=OPERATOR, args=args)
+            return dataclasses.replace(last, target=OPERATOR, args=(left, right, outer, kept))
     return None
+
+
+def _by_rows(x: Sequence[int], y: Sequence[int]) -> bool:
+    """Whether x has one number for each row of y, by heads: gates of experts have no heads."""
+    return min(len(x), len(y)) >= 5 and x[-1] == 1 < y[-1] and len(x) == len(y) and x[-2] == y[-2] > 1
 
 
 def _way(x: Sequence[int], y: Sequence[int]) -> bool | None:

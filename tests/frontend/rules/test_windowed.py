@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from hlsgen.frontend.capture import capture
-from hlsgen.frontend.rules.windowed import dense
-from hlsgen.ir import evaluate
-from hlsgen.ops import Gather, Matmul, Scores
+from hlsgen.frontend.rules.terms import Refusal, Term, Value
+from hlsgen.frontend.rules.windowed import cut, picks
+from hlsgen.ir import Op, Source, TensorType, evaluate
+from hlsgen.ops import Gather, Linear, Matmul, Scores
 
 WINDOWS, SIZE = 3, 2
 
@@ -84,11 +85,53 @@ def test_windows(way: str) -> None:
 
 
 def test_other_windows_are_hidden() -> None:
-    bias = np.arange(2 * 3 * 2 * 5, dtype=float).reshape(6, 2, 5)  # three windows, two heads
-    whole = dense(bias, 3)
-    assert whole.shape == (2, 6, 15)
-    for head in range(2):
-        for window in range(3):
-            own = whole[head, 2 * window : 2 * window + 2]
-            np.testing.assert_array_equal(own[:, 5 * window : 5 * window + 5], bias[2 * window + head])
-            assert np.isneginf(np.delete(own, range(5 * window, 5 * window + 5), 1)).all()
+    """Two windows of heads 0 and 1, of two queries and three keys; the second window comes first."""
+    query, key = _rows(4, 2, order=(2, 3, 0, 1)), _rows(6, 3, order=(3, 4, 5, 0, 1, 2))
+    found = cut(query, key)
+    assert found is not None
+    assert found.order.tolist() == [[0, 1], [2, 3]]
+    assert _ids(found.query)[0, :, 0].tolist() == [8, 12, 0, 4]
+    term = _term(Scores(heads=2, scale=1.0), (2, 4, 6))
+    scores = found.scores(term)
+    assert scores.shape == (2, 2, 2, 3)
+    chosen = picks(scores)
+    assert chosen is not None
+    bias = torch.arange(24.0).reshape(4, 2, 3)
+    whole = chosen.spread(bias, -np.inf)
+    for index, (window, head) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
+        own = whole[head, 2 * window : 2 * window + 2]
+        np.testing.assert_array_equal(own[:, 3 * window : 3 * window + 3], bias[index])
+        assert np.isneginf(np.delete(own, range(3 * window, 3 * window + 3), 1)).all()
+
+
+def test_a_key_of_several_windows_is_one_row() -> None:
+    """Each query has two neighbours; keys are the tokens in their own order."""
+    key = _rows(4, 2, order=(0, 1, 0, 1, 2, 3, 1, 3))
+    found = cut(_rows(4, 1, order=(0, 1, 2, 3)), key)
+    assert found is not None
+    assert found.places[:, 0].tolist() == [[0, 1], [0, 1], [2, 3], [1, 3]]
+    assert _ids(found.key)[:, :, 0].tolist() == [[0, 4, 8, 12], [2, 6, 10, 14]]
+
+
+def test_what_is_no_window() -> None:
+    everywhere = _rows(4, 4, order=(0, 1, 2, 3))
+    assert cut(everywhere, everywhere) is None
+    uneven = Value(everywhere.term, torch.tensor([0, 4, 8, 0]).reshape(1, 4, 1, 1))
+    with pytest.raises(Refusal, match="different numbers of heads"):
+        cut(uneven, uneven)
+
+
+def _ids(x: Value | Tensor) -> Tensor:
+    assert isinstance(x, Value)
+    return x.ids
+
+
+def _term(op: Op, shape: tuple[int, ...]) -> Term:
+    return Term(op, (), "term", Source(), TensorType(shape), 0)
+
+
+def _rows(tokens: int, size: int, order: tuple[int, ...]) -> Value:
+    """Windows of so many tokens each, in an order, and two heads of two channels: [n, 2, size, 2]."""
+    rows = torch.tensor(order).reshape(-1, size)
+    ids = rows[:, None, :, None] * 4 + torch.arange(4).reshape(2, 1, 2)
+    return Value(_term(Linear(weight=np.eye(4), bias=np.zeros(4)), (tokens, 4)), ids)
