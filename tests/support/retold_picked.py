@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from support.retold import DIM, HEADS, PATCHES, SIDE, Classifier, Residual, mlp
+from support.retold import DIM, HEADS, PATCHES, SIDE, Classifier, Embedding, Residual, mlp
 
 EACH = DIM // HEADS
 NEAR = 3
@@ -211,6 +211,22 @@ class Merged(nn.Module):
         return self.reduction(self.norm(torch.cat(parts, -1))).flatten(1, 2)
 
 
+class BothKinds(nn.Module):
+    """The mean of an image's tokens and of those that have asked them, which other layers have made."""
+
+    def __init__(self, questions: int = 3) -> None:
+        super().__init__()
+        self.embedding, self.ask = Embedding(), nn.Parameter(torch.empty(questions, DIM))
+        self.ln, self.kv, self.out = nn.LayerNorm(DIM), nn.Linear(DIM, 2 * DIM), nn.Linear(DIM, DIM)
+        self.norm, self.fc = nn.LayerNorm(DIM), nn.Linear(DIM, 6)
+
+    def forward(self, img: Tensor) -> Tensor:
+        x = self.embedding(img)
+        k, v = self.kv(self.ln(x)).chunk(2, -1)
+        found = torch.einsum("qd,bkd->bqk", self.ask, k).mul(DIM**-0.5).softmax(-1) @ v
+        return self.fc(self.norm(torch.cat([x, self.out(found)], 1).mean(1)))
+
+
 def systems() -> dict[str, nn.Module]:
     """Each system by name."""
     made: dict[str, type[Split]] = {
@@ -226,4 +242,5 @@ def systems() -> dict[str, nn.Module]:
         "every_second_key": EverySecond,
     }
     found: dict[str, nn.Module] = {name: Classifier(Residual(kind(), mlp())) for name, kind in made.items()}
+    found["mean_of_both_kinds"] = BothKinds()
     return {**found, "swin_by_functions": Classifier(Residual(Rolled(0), mlp(), Rolled(1), mlp()), Merged())}

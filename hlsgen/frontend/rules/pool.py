@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hlsgen.frontend.rules.affine import add
-from hlsgen.frontend.rules.arrange import matrix, placing, whole_rows
+from hlsgen.frontend.rules.arrange import matrix, of_input, owners, placing, whole_rows
 from hlsgen.frontend.rules.routing import Routing, summed
 from hlsgen.frontend.rules.rule import CallSite, rule
 from hlsgen.frontend.rules.talking import Mixed
@@ -99,12 +99,40 @@ def _over_join(at: CallSite, x: Value, axes: list[int], keepdim: bool) -> Value:
     """The mean over an axis along which results of different layers lie: their sum, over their number."""
     if len(axes) != 1:
         raise Refusal("results of different layers are averaged over several axes")
-    parts = [x.map(lambda ids, i=i: ids.select(axes[0], i)) for i in range(x.shape[axes[0]])]
-    total = parts[0]
-    for part in parts[1:]:
-        total = add(at, total, part)
-    total = total.scaled(1.0 / len(parts))
+    rows = x.map(lambda ids: ids.movedim(axes[0], 0))
+    count, runs = rows.shape[0], _runs(rows)
+    factor = 1.0 / count
+    total: Any = None
+    for owner, mine in runs.items():
+        part = rows.map(lambda ids, mine=mine: ids[mine])
+        if len(runs) == count:
+            found: Any = part.map(lambda ids: ids[0])
+        elif owner < 0:
+            found = torch.zeros(()) if part.offset is None else part.offset.sum(0) * factor
+        else:
+            found = _weighed(at, mean(at, of_input(part, owner), 0), len(mine) * factor)
+        total = found if total is None else add(at, total, found)
+    total = total.scaled(factor) if len(runs) == count else total
     return total.map(lambda ids: ids.unsqueeze(axes[0])) if keepdim else total
+
+
+def _weighed(at: CallSite, x: Value, factor: float) -> Value:
+    """Channels times a number, by a layer: a sum has no factors of its parts."""
+    term = at.settle(x.map(lambda ids: ids.reshape(1, -1)))
+    size = term.shape[-1]
+    op = Linear(weight=np.eye(size) * factor, bias=np.zeros(size))
+    return at.terms.value(at.terms.make(op, (term,), at.name("share"), at.call.source), x.shape)
+
+
+def _runs(rows: Value) -> dict[int, list[int]]:
+    """The rows [n, ...] of each joined layer, -1 for constants; each for itself where a row mixes layers."""
+    owner = owners(rows).reshape(rows.shape[0], -1)
+    first = owner[:, 0].tolist()
+    if not bool((owner == owner[:, :1]).all()):
+        return {number: [number] for number in range(len(first))}
+    return {
+        number: [at for at, other in enumerate(first) if other == number] for number in dict.fromkeys(first)
+    }
 
 
 @rule("aten.sum.dim_IntList")
