@@ -18,7 +18,7 @@ from hlsgen.frontend.rules.routing import THREE_WAYS, Gated, Routing, over_total
 from hlsgen.frontend.rules.rule import CallSite, computed, constant, floats, rule
 from hlsgen.frontend.rules.terms import Mixture, Refusal, Term, Value
 from hlsgen.frontend.rules.tokens import Operand, operand
-from hlsgen.ops import Add, Combine
+from hlsgen.ops import Add, Combine, Scores
 from hlsgen.ops.kinds import FloatOp, Part
 
 
@@ -41,6 +41,8 @@ def add(at: CallSite, x: Any, y: Any, alpha: Any = 1) -> Value:
 def _sum(at: CallSite, x: Value, y: Value) -> Value:
     if x.shape != y.shape:
         if x.ids.numel() != y.ids.numel():
+            if isinstance(x.term.op, Scores) != isinstance(y.term.op, Scores):
+                raise Refusal("what the image decides is added to attention scores")
             raise Refusal(f"added activations must have one shape, not {x.shape} and {y.shape}")
         shape = tuple(torch.broadcast_shapes(x.shape, y.shape))
         x, y = x.map(lambda ids: ids.reshape(shape)), y.map(lambda ids: ids.reshape(shape))

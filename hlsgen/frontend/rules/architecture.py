@@ -14,6 +14,7 @@ from hlsgen.errors import Problem
 from hlsgen.frontend.rules.routing import THREE_WAYS
 from hlsgen.frontend.rules.rule import FLOATS, NOT_FLOATS
 from hlsgen.frontend.rules.signs import (
+    ADDED,
     CONVOLUTIONS,
     ENDS,
     PICKS,
@@ -104,7 +105,7 @@ TABLE = (
     ),
     Architecture(
         "window attention",
-        lambda site: site.windows and (site.attention or order(site)),
+        lambda site: site.windows and (site.attention or order(site)) and ADDED not in site.what,
         "tokens attend to those of their own window",
         *_WINDOW,
     ),
@@ -140,7 +141,8 @@ TABLE = (
         "attention bias",
         bias,
         "something for each pair of tokens is added to the scores",
-        "the machine adds constants to scores, and nothing that the image decides",
+        "the machine adds constants to scores, and nothing that the image decides, as positions that meet "
+        "queries",
         "add a learned bias, [heads, queries, keys], or positions in the patch embedding",
     ),
     Architecture(

@@ -40,6 +40,7 @@ ENDS = frozenset(["softmax", "_softmax", "log_softmax", "argmax", "max", "sigmoi
 ROTATES = frozenset(["view_as_complex", "view_as_real", "polar", "complex", "neg"])
 _SPREADS = frozenset(["std", "var", "var_mean", "std_mean"])
 ORDER = "the elements do not lie in token order"
+ADDED = "added to attention scores"
 
 
 def bias(site: Site) -> bool:
@@ -47,7 +48,7 @@ def bias(site: Site) -> bool:
     if site.op == "scaled_dot_product_attention":
         mask = site.argument(3, "attn_mask")
         return hasattr(mask, "dtype") and mask.dtype.is_floating_point if mask is not None else False
-    return "added to attention scores" in site.what or (
+    return ADDED in site.what or (
         site.op == "add" and site.to_attention and bool(site.constants) and len(site.shape) >= 3
     )
 
