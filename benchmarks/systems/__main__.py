@@ -4,16 +4,21 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.case import Case, run
+from benchmarks.systems import blocks
 from benchmarks.systems.measure import CENTRED, System, measure, names
 from benchmarks.systems.papers import PAPERS
-from benchmarks.systems.published import MODELS, prepared
+from benchmarks.systems.published import MODELS, ROW_WIDTHS, prepared
 from benchmarks.systems.rtl import HARNESS, SIMULATORS, compiled
 from benchmarks.systems.rtl import cycles as rtl_cycles
 from hlsgen.errors import HlsgenError, UsageError
+from hlsgen.ir import Graph
 from hlsgen.lower import lower
 from hlsgen.lower.macs import useful_macs
 from hlsgen.machine.time.cycles import predict
@@ -50,7 +55,20 @@ image in RTL and compares every tensor.
 {models}
 
 "As folded" are the products that the integer Graph has: each of CaiT's mixed heads meets the values of all.
-ResMLP's and MLP-Mixer's transposes are products with an identity, which count as none.
+ResMLP's and MLP-Mixer's transposes are products with an identity, which count as none. Swin has a row width
+of 2.
+
+## A block of each system at its published shape
+
+Each is written again in `benchmarks/systems/blocks.py`, with random weights, patches of 4 x 4 pixels in front
+and a mean behind. Blocks of language models are their attention: they have no rotary positions, and a gated
+MLP is not read. The array is 8x16x8, with 16 bytes a cycle and a row width of 2. Useful: the products of the
+integer Graph, without those of hidden keys, over those that the array could start. `python -m
+benchmarks.systems NAME --rtl` runs a picture in RTL and compares every tensor.
+
+| block | shape | GMAC | cycles | useful | |
+|---|---|---|---|---|---|
+{blocks}
 
 ## The systems on the list
 
@@ -63,7 +81,7 @@ ResMLP's and MLP-Mixer's transposes are products with an identity, which count a
 def arguments() -> argparse.ArgumentParser:
     """The options."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.systems", description=__doc__)
-    parser.add_argument("only", nargs="*", help="examples, or published models: these alone")
+    parser.add_argument("only", nargs="*", help="examples, published models, blocks: these alone")
     parser.add_argument("--rtl", action="store_true", help="an image in RTL, too")
     parser.add_argument("--cpp", action="store_true", help="an image of each example in C++, too")
     parser.add_argument(
@@ -74,18 +92,31 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def published(name: str, *, rtl: bool) -> str:
-    """A published model on 8x16x8 with 16 bytes a cycle: a row of the page."""
-    graph, image, macs = prepared(name)
-    case = Case(model=name, array=ARRAY)
+def timed(name: str, graph: Graph, image: np.ndarray, *, width: int, rtl: bool) -> tuple[int, str]:
+    """Cycles on 8x16x8 with 16 bytes a cycle, and where they come from."""
+    case = Case(model=name, array=ARRAY, row_width=width)
     if rtl:
         result = run(case, (graph, image))
-        cycles, how = result.cycles, f"RTL, {result.tensors} tensors equal, model {result.model_error:+.3%}"
-    else:
-        lowered = lower(graph, case.shape)
-        cycles, how = predict(lowered.program, lowered.image).cycles, "predicted"
-    share, folded = macs / cycles / (ARRAY[0] * ARRAY[1] * ARRAY[2]), useful_macs(graph)
+        return result.cycles, f"RTL, {result.tensors} tensors equal, model {result.model_error:+.3%}"
+    lowered = lower(graph, case.shape)
+    return predict(lowered.program, lowered.image).cycles, "predicted"
+
+
+def published(name: str, *, rtl: bool) -> str:
+    """A published model: a row of the page."""
+    graph, image, macs = prepared(name)
+    cycles, how = timed(name, graph, image, width=ROW_WIDTHS.get(name, 1), rtl=rtl)
+    share, folded = macs / cycles / math.prod(ARRAY), useful_macs(graph)
     return f"| {name} | {macs / 1e9:.2f} | {folded / 1e9:.2f} | {cycles:,} | {share:.1%} | {how} |"
+
+
+def block(name: str, *, rtl: bool) -> str:
+    """A block at its published shape: a row of the page."""
+    graph, image = blocks.prepared(name)
+    cycles, how = timed(name, graph, image, width=blocks.ROW_WIDTH, rtl=rtl)
+    macs, (shape, _) = useful_macs(graph), blocks.SHAPES[name]
+    share = macs / cycles / math.prod(ARRAY)
+    return f"| {name} | {shape} | {macs / 1e9:.3f} | {cycles:,} | {share:.1%} | {how} |"
 
 
 def example(found: System) -> str:
@@ -94,27 +125,29 @@ def example(found: System) -> str:
     return f"| `{found.name}` | {found.title} | {numbers} |"
 
 
-def page(examples: list[str], models: list[str]) -> str:
+def page(examples: list[str], models: list[str], shapes: list[str]) -> str:
     """docs/systems.md."""
     papers = [
         f"| {paper.name} | {paper.equations} | {paper.example or '-'} | {', '.join(paper.waits) or '-'} |"
         for paper in PAPERS
     ]
-    return TEXT.format(examples="\n".join(examples), models="\n".join(models), papers="\n".join(papers))
+    parts = {"examples": examples, "models": models, "blocks": shapes, "papers": papers}
+    return TEXT.format(**{name: "\n".join(lines) for name, lines in parts.items()})
 
 
 def main() -> int:
     """Print rows, or write the page."""
     options = arguments().parse_args()
-    chosen = options.only or [*names(), *MODELS]
+    chosen = options.only or [*names(), *MODELS, *blocks.SHAPES]
     if options.default and options.write:
         raise UsageError("--write must be without --default: the page has the dB with `centred`")
     config = QuantizeConfig() if options.default else CENTRED
     examples = [example(measure(name, config)) for name in chosen if name in names()]
     models = [published(name, rtl=options.rtl) for name in chosen if name in MODELS]
+    shapes = [block(name, rtl=options.rtl) for name in chosen if name in blocks.SHAPES]
     if options.write:
-        PAGE.write_text(page(examples, models))
-    print("\n".join([*examples, *models]))
+        PAGE.write_text(page(examples, models, shapes))
+    print("\n".join([*examples, *models, *shapes]))
     here = [name for name in chosen if name in names()]
     if options.cpp and here:
         for line in compiled(here, HARNESS / "systems"):

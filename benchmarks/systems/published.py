@@ -21,8 +21,11 @@ MODELS = {
     "mixer-s16": ("mixer_s16_224", {}),
     "resmlp-s12": ("resmlp_12_224", {}),
     "clip-b32": ("vit_base_patch32_clip_224", {}),
+    "swin-t": ("swin_tiny_patch4_window7_224", {}),
 }
 """timm's name and arguments of each."""
+ROW_WIDTHS = {"swin-t": 2}
+"""Words that LOAD reads at once; 1 for other models."""
 
 
 def prepared(name: str) -> tuple[Graph, np.ndarray, int]:

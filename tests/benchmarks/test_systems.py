@@ -3,10 +3,21 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
+
 from benchmarks.systems.__main__ import PAGE, TEXT, page
+from benchmarks.systems.blocks import ROW_WIDTH, SHAPES, pictures, prepared
 from benchmarks.systems.measure import names
 from benchmarks.systems.papers import PAPERS
 from benchmarks.systems.published import MODELS
+from hlsgen.ir import evaluate
+from hlsgen.lower import lower
+from hlsgen.lower.size import ArrayShape
+from hlsgen.machine.run.interpreter import Interpreter
+from hlsgen.machine.run.trace import compare
+from hlsgen.ops import Scores
+from hlsgen.pipeline import capture
 
 
 def test_every_paper_runs_or_waits() -> None:
@@ -23,5 +34,29 @@ def test_the_page_is_what_the_command_writes() -> None:
     models = [line for line in lines if line.startswith(tuple(f"| {name} |" for name in MODELS))]
     assert [line.split("`")[1] for line in examples] == names()
     assert len(models) == len(MODELS)
-    assert PAGE.read_text() == page(examples, models)
+    shapes = [
+        line for line in lines if line.startswith(tuple(f"| {name} | {SHAPES[name][0]} |" for name in SHAPES))
+    ]
+    assert [line.split(" | ")[0] for line in shapes] == [f"| {name}" for name in SHAPES]
+    assert PAGE.read_text() == page(examples, models, shapes)
     assert TEXT.partition("{")[0] in PAGE.read_text()
+
+
+@pytest.mark.parametrize("name", ["mqsa-ted"])
+def test_a_block_at_its_shape_is_equal(name: str) -> None:
+    graph, image = prepared(name)
+    lowered = lower(graph, ArrayShape(rows=8, columns=16, depth=8, row_width=ROW_WIDTH))
+    run = Interpreter(lowered.program.parameters, lowered.image.pack()).run(
+        lowered.program.input.pack(image, 16)
+    )
+    assert compare(lowered.program, run.records, evaluate(graph, image)) is None
+
+
+def test_queries_of_blocks_see_their_own_keys() -> None:
+    """49 keys for each query of both neighbourhoods, whether keys are gathered or cut into windows."""
+    for name in ("gna-14", "fna"):
+        model = SHAPES[name][1]().eval()
+        scores = [node.op for node in capture(model, pictures((14, 14), 1)) if isinstance(node.op, Scores)]
+        assert len(scores) == 1
+        assert scores[0].bias is not None
+        assert (np.isfinite(scores[0].bias).sum(-1) == 49).all()
