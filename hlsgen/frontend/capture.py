@@ -185,7 +185,7 @@ def _named(example: Any) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         example = (example,)
     if len(example) != 1 and not (len(example) == 2 and _is_task(example[1])):
         given = ", ".join(names) or str(len(example))
-        fix = "pass the image only; the model's other arguments must have defaults"
+        fix = f"pass the image only; the model's other arguments must have defaults; {ROWS}"
         raise UsageError(Problem(f"example_inputs must be one tensor, not {given or 'nothing'}", fix=fix))
     return names, tuple(example)
 
@@ -193,6 +193,9 @@ def _named(example: Any) -> tuple[tuple[str, ...], tuple[Any, ...]]:
 def _task(example: Any) -> torch.Tensor:
     """The task as an integer scalar, so that the export does not fix it."""
     return torch.as_tensor(example).reshape(()).long()
+
+
+ROWS = "tokens, or rows of a table, are rows of an image [1, 1, tokens, elements] (docs/models.md)"
 
 
 def _is_task(example: Any) -> bool:
@@ -217,11 +220,8 @@ def _example(example: Any, problems: list[Problem]) -> torch.Tensor:
     if not isinstance(example, torch.Tensor):
         raise UsageError(Problem(f"example_inputs must be a tensor, not {type(example).__name__!r}", fix=fix))
     if example.dim() != 4:
-        raise UsageError(
-            Problem(
-                f"example_inputs must be [1, channels, height, width], not {list(example.shape)}", fix=fix
-            )
-        )
+        what = f"example_inputs must be [1, channels, height, width], not {list(example.shape)}"
+        raise UsageError(Problem(what, fix=f"{fix}; {ROWS}"))
     if not example.is_floating_point():
         kind = str(example.dtype).removeprefix("torch.")
         problems.append(Problem(f"example_inputs must be float32, not {kind}", fix=fix))

@@ -138,6 +138,16 @@ def test_wrong_calls(model: Any, example: Any, message: str) -> None:
     assert caught.value.problems[0].what == message
 
 
+def test_an_input_of_numbers_is_refused_with_a_way() -> None:
+    with pytest.raises(UsageError) as caught:
+        capture(nn.Embedding(5, 4), torch.zeros(1, 6, dtype=torch.int64))
+    (problem,) = caught.value.problems
+    assert problem.what == "example_inputs must be [1, channels, height, width], not [1, 6]"
+    assert problem.fix.endswith(
+        "tokens, or rows of a table, are rows of an image [1, 1, tokens, elements] (docs/models.md)"
+    )
+
+
 class Result(Tiny):
     """Returns several tensors by name, some of them nested, as `transformers` does."""
 
