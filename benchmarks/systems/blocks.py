@@ -283,40 +283,40 @@ SHAPES: dict[str, tuple[str, Callable[[], nn.Module]]] = {
         "784 tokens, windows of 7 x 7, stride 7, width 128, 4 heads",
         lambda: Model((28, 28), 128, Blocked(128, 4, 28, 7), Mlp(128, 384)),
     ),
-    "fna": (
+    "fna-14": (
         "196 tokens, windows of 7 x 7, width 256, 8 heads (NAT's third stage)",
         lambda: Model((14, 14), 256, Neighbors(256, 8, 14, 7), Mlp(256, 768)),
     ),
-    "s2": (
+    "s2-768": (
         "1,024 of its 8,192 tokens, blocks of 64, every 8th and the last 2, width 768, 12 heads",
         lambda: Model((32, 32), 768, Seen(768, 12, sharded(1024, 64, 12, 2, 8)), Mlp(768, 3072)),
     ),
-    "aki": (
+    "aki-4b": (
         "144 tokens of an image, 48 of a question, width 3,072, 32 heads",
         lambda: Model((12, 12), 3072, Seen(3072, 32, mutual(144, 48)), prompt=48),
     ),
-    "ee-mllm": (
+    "ee-mllm-7b": (
         "576 tokens of an image, 64 of text, width 4,096, 32 heads",
         lambda: Model((24, 24), 4096, Aligned(4096, 32, 576, 64), prompt=64),
     ),
-    "oat": (
+    "oat-512": (
         "100 objects, 16 steps, width 512, 8 heads, an encoder and a decoder layer",
         lambda: Decoder((10, 10), 512, 8, 2048, 16),
     ),
-    "segvg": ("400 patches, 40 words, 6 objects, width 256, 8 heads", segvg),
-    "mqsa-ted": (
+    "segvg-256": ("400 patches, 40 words, 6 objects, width 256, 8 heads", segvg),
+    "mqsa-ted-64": (
         "50 items, means of 4, width 64, 2 heads",
         lambda: Model((5, 10), 64, Spans(64, 2, 4), Mlp(64, 256)),
     ),
-    "ir-diffusion": (
+    "ir-diffusion-xl": (
         "two pictures of 16 x 16 tokens, width 1,280, 20 heads",
         lambda: Model((16, 32), 1280, Repositioned(1280, 20, 16)),
     ),
-    "vhr": (
+    "vhr-7b": (
         "576 tokens of an image, 40 of a prompt, width 4,096, 32 heads",
         lambda: Model((24, 24), 4096, Louder(4096, 32, causal(616)), prompt=40),
     ),
-    "soft-injection": (
+    "soft-injection-8b": (
         "64 tokens, width 4,096, 32 heads with 8 of keys",
         lambda: Model((8, 8), 4096, Injected(4096, 32, causal(64), 8)),
     ),

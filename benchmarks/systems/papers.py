@@ -13,8 +13,6 @@ HEADS = "lists of heads"
 SCALES = "row scales"
 GRIDS = "convolutions on tokens"
 STATE = "state across steps"
-TABLES = "embeddings by number"
-SECOND = "inputs besides the image"
 SCHEDULE = "key schedules, which skip hidden keys"
 
 
@@ -31,10 +29,8 @@ PAPERS = (
     Paper("Edge-MoE", "softmax attention; top-k experts by token, gates", "shipped: m3vit-tiny"),
     Paper("ConvShareViT", "linear layers that are convolutions of a token as image", "conv_share_vit"),
     Paper("Efficient Probing", "softmax(q K.T) V of learned queries q", "efficient_probing"),
-    Paper("VHR", "o_h := alpha_h o_h; causal", "vhr, head_gains", (TABLES,)),
-    Paper(
-        "Soft Injection", "o_h := (1 - a_h) o_h + a_h e_h; causal", "soft_injection, head_gains", (TABLES,)
-    ),
+    Paper("VHR", "o_h := alpha_h o_h; causal", "vhr, head_gains"),
+    Paper("Soft Injection", "o_h := (1 - a_h) o_h + a_h e_h; causal", "soft_injection, head_gains"),
     Paper(
         "Generalized Neighborhood Attention",
         "keys of a strided window",
@@ -42,13 +38,13 @@ PAPERS = (
         (SCHEDULE,),
     ),
     Paper("Faster Neighborhood Attention", "keys of a window, dilated", "faster_neighborhood", (SCHEDULE,)),
-    Paper("S2-Attention", "local and strided keys, by head", "s2_attention", (SCHEDULE, TABLES)),
-    Paper("AKI", "causal keys and one more block", "aki", (TABLES,)),
-    Paper("EE-MLLM", "image tokens see no image tokens", "ee_mllm", (TABLES,)),
-    Paper("OAT", "decoder with causal and cross attention", "oat", (SECOND, STATE)),
-    Paper("SegVG", "three kinds of tokens, projections of their own", "segvg", (TABLES,)),
-    Paper("MQSA-TED", "queries are running means of the last items", "mqsa_ted", (TABLES,)),
-    Paper("IR-Diffusion", "keys of other images, subjects apart", "ir_diffusion", (SECOND,)),
+    Paper("S2-Attention", "local and strided keys, by head", "s2_attention", (SCHEDULE,)),
+    Paper("AKI", "causal keys and one more block", "aki"),
+    Paper("EE-MLLM", "image tokens see no image tokens", "ee_mllm"),
+    Paper("OAT", "decoder with causal and cross attention", "oat", (STATE,)),
+    Paper("SegVG", "three kinds of tokens, projections of their own", "segvg"),
+    Paper("MQSA-TED", "queries are running means of the last items", "mqsa_ted"),
+    Paper("IR-Diffusion", "keys of other images, subjects apart", "ir_diffusion"),
     Paper("MoH", "each token weighs a few heads", "", (HEADS, GATES)),
     Paper("Concept-Centric", "softmax over slots; a GRU", "", (SCALES, GATES)),
     Paper("MODA", "keys through another modality's Gram matrix", "", (SCALES,)),
