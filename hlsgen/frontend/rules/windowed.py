@@ -22,9 +22,6 @@ from hlsgen.frontend.rules.terms import Join, Refusal, Term, Value
 from hlsgen.ops import Scores, Softmax, Transpose
 from hlsgen.ops.kinds import FloatOp
 
-ALIKE = (
-    "attention by windows is read where queries, keys and values are cut into the same windows of one size"
-)
 SHUFFLED = "attention scores are cut or reordered"
 
 
@@ -73,7 +70,7 @@ def cut(query: Any, key: Any) -> Cut | None:
     )
     order = _windows(query if asks is not None else key)
     if order is None:
-        raise Refusal("windows have different numbers of heads", why=ALIKE)
+        raise Refusal("windows have different numbers of heads")
     stacked = moved(query, lambda ids: ids[order].movedim(1, 0).flatten(1, 2))
     every = moved(key, lambda ids: ids[order])
     places, count = _places(every)
@@ -138,7 +135,8 @@ def _places(keys: Factor) -> tuple[torch.Tensor, int]:
     tokens = _tokens(keys)
     slots = torch.arange(count * size).reshape(count, 1, size).expand(count, heads, size)
     if tokens is None:
-        assert isinstance(keys, torch.Tensor) or count == 1
+        if isinstance(keys, Value) and count > 1:
+            raise Refusal("keys of windows are no tokens")
         alike = isinstance(keys, Value) or torch.equal(keys, keys[:1].expand(keys.shape))
         return (slots[:1].expand(slots.shape), size) if alike else (slots, count * size)
     numbers = tokens.reshape(count, heads, size)
@@ -170,7 +168,7 @@ def _collected(rows: Factor, heads: torch.Tensor, places: torch.Tensor, count: i
     parts = (rows,) if not isinstance(rows, Value) else (rows.ids, rows.scale, rows.offset)
     for part in parts:
         if isinstance(part, torch.Tensor) and not torch.equal(part, part[source[at]]):
-            raise Refusal("a key or a value of several queries is not the same for all of them", why=ALIKE)
+            raise Refusal("a key or a value of several queries is not the same for all of them")
     empty = (source < 0).reshape(number, count)
     source = torch.where(source < 0, at.new_tensor(0), source).reshape(number, count)
     if not bool(empty.any()):
@@ -186,7 +184,7 @@ def _whole(x: Value, empty: torch.Tensor) -> Value:
     ids = x.ids.clone()
     width = x.term.shape[-1]
     if len(x.term.shape) != 2:
-        raise Refusal("heads have other keys of joined tokens", why=ALIKE)
+        raise Refusal("heads have other keys of joined tokens")
     for place in empty.any(0).nonzero()[:, 0].tolist():
         mine = empty[:, place]
         if not bool(mine.all()):
