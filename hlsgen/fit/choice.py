@@ -17,51 +17,15 @@ from typing import Any
 
 from hlsgen.boards.board import Board
 from hlsgen.errors import DoesNotFit, UnsupportedModel, UsageError
-from hlsgen.fit.estimate import Fit, check_fit, estimate
+from hlsgen.fit.estimate import check_fit
 from hlsgen.fit.settings import Settings
-from hlsgen.fit.shorten import Shortened, shorten, weights_of
+from hlsgen.fit.trial import Trial, Trials
 from hlsgen.lower.size import ArrayShape
 from hlsgen.lower.sizer import Sizer
-from hlsgen.machine.format.interface import DRAIN
-from hlsgen.machine.time.cycles import Prediction, predict
-from hlsgen.machine.time.memory import board_memory
-from hlsgen.machine.time.phases import steps_of
-from hlsgen.machine.time.plan import Plan, Routing, make_plan
 
 USUAL_RING = 256 * 1024
 RING_GAIN, WIDTH_GAIN = 0.001, 0.01
 """Least share of the cycles that a larger ring, and a wider row width, must save."""
-LONG = 1 << 22
-"""Weights from which on the cycle model sees only some of the equal layers, to save seconds."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A machine with its cycles for all tasks together, and those in which its array computes."""
-
-    array: ArrayShape
-    cycles: int
-    steps: int
-    fit: Fit
-
-    def saves(self, share: float, other: Trial) -> bool:
-        """Whether it takes at least a share of the cycles less than another."""
-        return self.cycles <= (1 - share) * other.cycles
-
-    def at_best(self, share: float) -> bool:
-        """Whether no machine with this array can save that share, since its array computes all the time."""
-        return self.steps > (1 - share) * self.cycles
-
-    def data(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return {
-            "ring_bytes": self.array.ring_bytes,
-            "row_width": self.array.row_width,
-            "attention": "streamed" if self.array.streamed else "resident",
-            "cycles": self.cycles,
-            "dsp": self.fit.dsp,
-            "ram_blocks": self.fit.ram_blocks,
-        }
 
 
 @dataclass(frozen=True)
@@ -85,7 +49,7 @@ class Chooser:
 
     def __init__(self, sizer: Sizer, array: ArrayShape, board: Board, settings: Settings) -> None:
         self._sizer, self._array, self._board, self._settings = sizer, array, board, settings
-        self._short: tuple[Shortened, Sizer] | None = None
+        self._machines = Trials(sizer, board)
         self._trials: dict[ArrayShape, Trial] = {}
 
     def choose(self) -> Choice:
@@ -95,7 +59,7 @@ class Chooser:
         found = [(streamed, rings) for streamed, rings in found if rings]
         if not found:
             *_, least = settings.least(self._array, self._board)
-            check_fit(self._sizer.parameters(least), self._board, self._image_bytes(least))
+            check_fit(self._sizer.parameters(least), self._board, self._machines.image_bytes(least))
             raise DoesNotFit("no variant fits")  # not reached: what does not fit was refused above
         streamed, rings = found[0]
         if len(found) > 1 and self._words(found[1]) <= self._words(found[0]):
@@ -120,7 +84,7 @@ class Chooser:
                 words = self._sizer.parameters(array).ring_words
             except DoesNotFit:
                 return []  # commands count no further, whatever the ring
-            if words not in rings and self._fits(array):
+            if words not in rings and self._machines.fit(array).fits:
                 rings[words] = ring
         return list(rings.values())
 
@@ -179,49 +143,5 @@ class Chooser:
         """Predict a machine, once."""
         array = self._settings.variant(self._array, streamed=streamed, ring=ring, width=width)
         if array not in self._trials:
-            self._trials[array] = self._predict(array)
+            self._trials[array] = self._machines.trial(array)
         return self._trials[array]
-
-    def _predict(self, array: ArrayShape) -> Trial:
-        parameters = self._sizer.parameters(array)
-        fit = estimate(parameters, self._board, self._image_bytes(array))
-        short, sizer = self._shortened()
-        lowered = sizer.outline(array)
-        memory = board_memory(self._board.image)
-        cycles = steps = 0
-        for task in range(short.graph.tasks):
-            routing = Routing(task=task)
-            prediction = predict(
-                lowered.program, lowered.image, memory, routing, self._board.family.rtl_target
-            )
-            more = _layer(short, make_plan(lowered.program, lowered.image, routing), prediction)
-            cycles += prediction.cycles + short.dropped * more[0]
-            steps += prediction.multiply + short.dropped * more[1]
-        return Trial(array, cycles, steps, fit)
-
-    def _shortened(self) -> tuple[Shortened, Sizer]:
-        if self._short is None:
-            graph = self._sizer.graph
-            short = shorten(graph) if weights_of(graph) >= LONG else Shortened(graph, 0, ())
-            self._short = short, Sizer(short.graph) if short.dropped else self._sizer
-        return self._short
-
-    def _fits(self, array: ArrayShape) -> bool:
-        parameters = self._sizer.parameters(array)
-        return estimate(parameters, self._board, self._image_bytes(array)).fits
-
-    def _image_bytes(self, array: ArrayShape) -> int:
-        """Bytes of the Image, where it lies on the chip."""
-        return self._sizer.outline(array).image.size if self._board.image == "on_chip" else 0
-
-
-def _layer(short: Shortened, plan: Plan, prediction: Prediction) -> tuple[int, int]:
-    """Cycles and steps of the last of the equal layers that stayed."""
-    commands = {view.tensor: view.command for view in plan.program.views if view.which == DRAIN}
-    done = {item.command: item.drain_end for item in prediction.jobs}
-    for name, twin in short.twins:
-        end, begin = commands.get(name), commands.get(twin)
-        if end in done and begin in done:
-            steps = sum(steps_of(command) for index, command in plan.commands if begin < index <= end)
-            return done[end] - done[begin], steps
-    return 0, 0

@@ -151,7 +151,7 @@ def test_experts_and_rows_from_another_token_stay_one_row_wide() -> None:
 @pytest.mark.parametrize("blocks", [1, KEPT, KEPT + 1, 7])
 def test_equal_layers_are_left_out_of_the_comparison(blocks: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """These are short beside their latencies; of long ones, see ViT-Base, the others tell more."""
-    monkeypatch.setattr("hlsgen.fit.choice.LONG", 0)
+    monkeypatch.setattr("hlsgen.fit.trial.LONG", 0)
     graph = integer_vit(replace(DIGITS, blocks=blocks))
     short = shorten(graph)
     assert short.dropped == max(0, blocks - KEPT)

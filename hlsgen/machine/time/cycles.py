@@ -96,6 +96,12 @@ def predict(
     return model.finish()
 
 
+def bytes_read(plan: Plan, image: Image) -> int:
+    """What a run reads of Image, input, and keys and values in external memory."""
+    size = HEADER_BYTES + image.input_bytes + plan.image_bytes(image)
+    return size + operand_bytes(plan.program)
+
+
 @dataclass
 class _Progress:
     """When the last row of each tile of a command's last sweep, and the command's last row, were written."""
@@ -317,8 +323,7 @@ class _Model:
         done = self.progress[-1].done
         cycles = self._left(done) + FINISH + self.memory.latency
         cycles = max(cycles, math.ceil(self.streams.bus.until(done)))  # reads under way are waited for
-        size = HEADER_BYTES + self.image.input_bytes + self.plan.image_bytes(self.image)
-        size += operand_bytes(self.program)
+        size = bytes_read(self.plan, self.image)
         useful = self.program.task_macs[self.plan.task] / (cycles * self.p.lanes)
         arrivals = {name: tuple(channel.arrived) for name, channel in self.streams.bus.channels.items()}
         return Prediction(cycles, self.issued, useful, size, tuple(self.times), arrivals)
