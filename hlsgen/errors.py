@@ -6,6 +6,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 EXIT_OK, EXIT_USAGE, EXIT_UNSUPPORTED, EXIT_DOES_NOT_FIT = 0, 2, 3, 4
 EXIT_MISMATCH, EXIT_TOOL_MISSING, EXIT_TOOL_FAILED, EXIT_INTERNAL = 5, 6, 7, 70
@@ -68,6 +69,16 @@ class HlsgenError(Exception):
             problems = (problems,)
         self.problems: tuple[Problem, ...] = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle: an error of another process is the same error here, whatever its constructor takes."""
+        return _again, (type(self), self.args, vars(self))
+
+
+def _again(kind: type[HlsgenError], arguments: tuple[Any, ...], fields: dict[str, Any]) -> HlsgenError:
+    error = kind.__new__(kind, *arguments)
+    vars(error).update(fields)
+    return error
 
 
 class UsageError(HlsgenError):

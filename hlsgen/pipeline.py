@@ -22,6 +22,9 @@ from hlsgen.store.samples import Samples
 
 if TYPE_CHECKING:
     from hlsgen.configuration.schema import Configuration
+    from hlsgen.executors.executor import Executor
+    from hlsgen.explore.fit import Fitter
+    from hlsgen.explore.subject import Subject
     from hlsgen.frontend.inputs.images import Data
     from hlsgen.frontend.inputs.model import LoadedModel
     from hlsgen.frontend.inspect import InspectReport
@@ -243,9 +246,15 @@ def build(
 
 
 def build_configured(
-    asked: Configuration, directory: str | Path, progress: Callable[[str], None] = lambda _: None
+    asked: Configuration,
+    directory: str | Path,
+    progress: Callable[[str], None] = lambda _: None,
+    fitter: Fitter | None = None,
 ) -> Design:
-    """As `build`, for a configuration; it is written into the build folder as `hlsgen.toml`."""
+    """As `build`, for a configuration; it is written into the build folder as `hlsgen.toml`.
+
+    fitter: chooses what the configuration leaves open of the machine, its array too, and writes it there.
+    """
     from hlsgen.emit.contents import save
     from hlsgen.emit.rtl_cache import Generator
     from hlsgen.frontend.inputs.model import load_model
@@ -259,6 +268,10 @@ def build_configured(
         float_graph, notes = _captured(loaded, model.outputs, data.images[:1], model.compare)
         progress("quantize")
         quantized = quantize(float_graph, data.images, asked.quantizer)
+        if fitter is not None:
+            progress("fit")
+            chosen = fitter.options(quantized.graph, asked.machine, asked.quantizer.logit_width)
+            asked = replace(asked, machine=chosen)
         progress("lower")
         about = {"model": loaded.name, "configuration": asked.plain()}
         design = compile(quantized, notes=about, **vars(asked.machine))
@@ -286,17 +299,24 @@ def _images(model: str, asked: Configuration) -> tuple[Data, Data]:
 def _check_request(asked: Configuration, directory: Path) -> str:
     """The model's name; says what can be known to be wrong before PyTorch is loaded."""
     from hlsgen.fit.estimate import check_array
-    from hlsgen.frontend.inputs.shipped import SHIPPED
     from hlsgen.store.folder import build_folder
+
+    name = _source(asked)
+    board, array = asked.machine.target()
+    check_array(board, asked.machine.variant(array).parameters())
+    build_folder(directory).check()
+    return name
+
+
+def _source(asked: Configuration) -> str:
+    """The model's name; raises `UsageError` without one, `CalibrationError` without images."""
+    from hlsgen.frontend.inputs.shipped import SHIPPED
 
     name = asked.model.name
     if name is None:
         raise UsageError(_NO_MODEL)
     if asked.data.calibration is None and name not in SHIPPED:
         raise CalibrationError(_NO_CALIBRATION)
-    board, array = asked.machine.target()
-    check_array(board, asked.machine.variant(array).parameters())
-    build_folder(directory).check()
     return name
 
 
@@ -326,6 +346,33 @@ def _with_warnings(design: Design, texts: list[str], kind: type[Warning]) -> Des
     if not texts:
         return design
     return replace(design, quantization={**design.quantization, "warnings": found})
+
+
+def explored(
+    asked: Configuration,
+    boards: Sequence[str],
+    logit_widths: Sequence[int],
+    executor: Executor,
+    progress: Callable[[str], None] = lambda _: None,
+) -> tuple[Subject, tuple[str, ...]]:
+    """What `hlsgen explore` looks at: a configuration's model, quantized for each width; and warnings.
+
+    Raises what `build` raises on the way there.
+    """
+    from hlsgen.explore.settings import settings
+    from hlsgen.explore.subject import Subject, board_texts
+    from hlsgen.frontend.inputs.model import load_model
+
+    texts, model, name = board_texts(tuple(boards)), asked.model, _source(asked)
+    with collector_paused():
+        progress("model")
+        data, _ = _images(name, asked)
+        loaded = load_model(name, model.shape or tuple(data.images.shape[1:]), model.weights)
+        progress("capture")
+        graph, notes = _captured(loaded, model.outputs, data.images[:1], model.compare)
+        progress("quantize")
+        found, told = settings(graph, data.images, asked.quantizer, logit_widths, executor)
+    return Subject(loaded.name, found, texts), (*notes, *told)
 
 
 def inspect(

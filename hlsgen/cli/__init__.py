@@ -32,6 +32,7 @@ VERBS = (
     "inspect",
     "init",
     "compile",
+    "explore",
     "simulate",
     "evaluate",
     "export",

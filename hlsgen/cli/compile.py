@@ -11,7 +11,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from hlsgen.cli.answer import Answer
-from hlsgen.cli.values import array, model_options, natural, path, positive, shape
+from hlsgen.cli.values import array, jobs_options, model_options, natural, path, positive, shape
 from hlsgen.errors import CaptureWarning, QuantizationWarning
 from hlsgen.fit.settings import DEFAULT_BOARD
 from hlsgen.frontend.inputs.shipped import about_models
@@ -34,6 +34,25 @@ example:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """MODEL, its data, the machine and the build folder."""
+    source(parser)
+    parser.add_argument(
+        "--samples",
+        metavar="DATA",
+        type=path,
+        help="images to keep for simulate (default: held-out or calibration)",
+    )
+    _machine(parser)
+    parser.add_argument(
+        "--fit",
+        action="store_true",
+        help="search for the best machine on the board: array, and whatever else is not said",
+    )
+    jobs_options(parser, dask=False)
+    parser.add_argument("-o", "--output", metavar="DIR", type=path, required=True, help="build folder")
+
+
+def source(parser: argparse.ArgumentParser) -> None:
+    """MODEL, its calibration images, and the quantizer."""
     parser.add_argument("model", metavar="MODEL", type=path, nargs="?")
     parser.add_argument(
         "--config",
@@ -48,18 +67,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="images for the integer ranges; examples bring their own",
     )
     parser.add_argument(
-        "--samples",
-        metavar="DATA",
-        type=path,
-        help="images to keep for simulate (default: held-out or calibration)",
-    )
-    parser.add_argument(
         "--preprocessing",
         metavar="FILE",
         type=path,
         help="preprocessor_config.json for pictures (default: the one in MODEL's or DATA's folder)",
     )
-    _machine(parser)
     parser.add_argument(
         "--shape", metavar="CxHxW", type=shape, help="the model's input (default: the images')"
     )
@@ -69,7 +81,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="move constants out of 8-bit tensors into biases: QuantizeConfig(centred=True)",
     )
-    parser.add_argument("-o", "--output", metavar="DIR", type=path, required=True, help="build folder")
     # Absent options are None, so that those of a file stand; the records know the defaults.
     parser.set_defaults(compare=None, centred=None)
 
@@ -110,22 +121,30 @@ def run(options: argparse.Namespace) -> Answer:
     """Do what `hlsgen.build` does."""
     from hlsgen.pipeline import build_configured
 
-    asked = _asked(options)
+    configuration, fitter = asked(options), None
+    if options.fit:
+        from hlsgen.executors.choose import cores, executor
+        from hlsgen.explore.fit import Fitter
+
+        fitter = Fitter(executor(options.jobs or cores()))
     with warnings.catch_warnings():
         for kind in (QuantizationWarning, CaptureWarning):
             warnings.simplefilter("ignore", kind)  # the answer carries them
         design = build_configured(
-            asked,
+            configuration,
             options.output,
             lambda text: print(f"hlsgen: {text}", file=sys.stderr) if not options.json else None,
+            fitter,
         )
     report = design.report()
     following = f"hlsgen simulate {quote(str(options.output))} --level rtl"
-    text = f"{report.summary}\nwritten to {options.output}\nnext: {following}"
-    return Answer({"directory": str(options.output), "report": report.data}, text, warnings=report.warnings)
+    fitted = fitter.lines if fitter else []
+    text = "\n".join([report.summary, *fitted]) + f"\nwritten to {options.output}\nnext: {following}"
+    data = {"directory": str(options.output), "report": report.data} | ({"fit": fitted} if fitted else {})
+    return Answer(data, text, warnings=report.warnings)
 
 
-def _asked(options: argparse.Namespace) -> Configuration:
+def asked(options: argparse.Namespace) -> Configuration:
     """The file's configuration, if one is named, with the options that were given."""
     from hlsgen.configuration.read import read_configuration
     from hlsgen.configuration.schema import Configuration
@@ -135,9 +154,9 @@ def _asked(options: argparse.Namespace) -> Configuration:
     sections = {
         "model": {"name": options.model}
         | {name: getattr(options, name) for name in ("weights", "shape", "outputs", "compare")},
-        "data": {name: getattr(options, name) for name in ("calibration", "samples", "preprocessing")},
+        "data": {name: getattr(options, name, None) for name in ("calibration", "samples", "preprocessing")},
         "quantizer": {"centred": options.centred},
-        "machine": {name: getattr(options, name) for name in Asked.__annotations__},
+        "machine": {name: getattr(options, name, None) for name in Asked.__annotations__},
     }
     return base.over(
         {

@@ -6,6 +6,8 @@ from __future__ import annotations
 import argparse
 import math
 import re
+from collections.abc import Callable
+from typing import Any
 
 from hlsgen.errors import shown
 
@@ -80,6 +82,18 @@ def model_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def jobs_options(parser: argparse.ArgumentParser, *, dask: bool = True) -> None:
+    """Where much work runs."""
+    parser.add_argument("--jobs", metavar="N", type=positive, help="processes here; of a queue, its jobs")
+    if dask:
+        parser.add_argument(
+            "--dask",
+            metavar="ADDRESS",
+            type=path,
+            help="a Dask scheduler such as tcp://head:8786; or slurm, lsf, sge: jobs of that queue",
+        )
+
+
 def natural(text: str) -> int:
     """0 or a positive integer."""
     if not re.fullmatch(r"[0-9]{1,9}", text):
@@ -106,3 +120,19 @@ def frequency(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?", text) or not float(text):
         raise argparse.ArgumentTypeError(f"must be a positive number of MHz, not {shown(text)}")
     return float(text)
+
+
+def number(text: str) -> float:
+    """A positive number."""
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) or not float(text):
+        raise argparse.ArgumentTypeError(f"must be a positive number, not {shown(text)}")
+    return float(text)
+
+
+def several(kind: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
+    """One or more values, written A,B."""
+
+    def values(text: str) -> tuple[Any, ...]:
+        return tuple(dict.fromkeys(kind(item) for item in text.split(",")))
+
+    return values

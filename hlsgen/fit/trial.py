@@ -81,14 +81,17 @@ class Trials:
         self._memory, self._target = board_memory(board.image), board.family.rtl_target
         self._short: tuple[Shortened, Sizer] | None = None
         self._known: dict[tuple[MachineParameters, int], _Time] = {}
+        self._sized: dict[ArrayShape, MachineParameters] = {}
 
     def parameters(self, array: ArrayShape) -> MachineParameters:
         """The machine; raises `DoesNotFit` where its limits are exceeded."""
-        return self._sizer.parameters(array)
+        if array not in self._sized:
+            self._sized[array] = self._sizer.parameters(array)
+        return self._sized[array]
 
     def fit(self, array: ArrayShape) -> Fit:
         """What the machine takes of the board; raises `DoesNotFit` as `parameters` does."""
-        return estimate(self._sizer.parameters(array), self._board, self.image_bytes(array))
+        return estimate(self.parameters(array), self._board, self.image_bytes(array))
 
     def image_bytes(self, array: ArrayShape) -> int:
         """Bytes of the Image, where it lies on the chip."""
@@ -96,8 +99,7 @@ class Trials:
 
     def trial(self, array: ArrayShape) -> Trial:
         """The machine's time as well; raises `DoesNotFit` as `parameters` does."""
-        parameters = self._sizer.parameters(array)
-        fit = estimate(parameters, self._board, self.image_bytes(array))
+        parameters, fit = self.parameters(array), self.fit(array)
         key = parameters, array.span if parameters.streamed else 0
         if key not in self._known:
             self._known[key] = self._time(array)

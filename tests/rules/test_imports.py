@@ -20,12 +20,13 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("machine", "examples", "frontend", "quantization"),
     ("lower", "boards", "rtl"),
     ("store", "host"),
-    ("fit",),
+    ("fit", "executors"),
     ("configuration",),
     ("emit",),
     ("sim", "report"),
     ("bitstream", "evaluation"),
     ("design",),
+    ("explore",),
     ("pipeline",),
     ("demo",),
     ("cli",),
@@ -49,6 +50,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "rtl": ("errors", "numerics", "machine"),
     "store": ("display", "errors", "version", "ir", "ops", "machine", "boards"),
     "host": ("errors",),
+    "executors": ("errors", "host", "version"),
     "fit": ("errors", "ir", "machine", "lower", "boards"),
     "configuration": ("errors", "fit", "quantization"),
 }
@@ -88,6 +90,8 @@ OWNERS = {
     "pydantic": ("configuration",),
     "pydantic_core": ("configuration",),
     "tomli_w": ("configuration",),
+    "distributed": ("executors",),
+    "dask_jobqueue": ("executors",),
 }
 
 
