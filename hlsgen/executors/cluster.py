@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack
 from importlib import import_module
 from typing import Any
 
@@ -38,40 +38,69 @@ class Dask:
     """
 
     def __init__(self, place: str, jobs: int | None = None) -> None:
-        self._place, self._jobs = place, jobs or 1
-        _package("dask_jobqueue" if place in QUEUES else "distributed")
-        with self._client() as client:
-            self.workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+        self._open = ExitStack()
+        self._client = self._connect(place, jobs or 1)
+        self.workers = max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))
+        self._sent: tuple[Any, Any] = (None, None)
+
+    def _connect(self, place: str, jobs: int) -> Any:
+        """The client; jobs of a queue go with it."""
+        queued = place in QUEUES
+        distributed = _package("dask_jobqueue" if queued else "distributed") and _package("distributed")
+        where: Any = place
+        if queued:
+            where = self._open.enter_context(queue_cluster(place))
+            where.scale(jobs=jobs)
+        try:
+            client = distributed.Client(where, timeout=WAIT_SECONDS, set_as_default=False)
+        except (OSError, ValueError, TimeoutError) as error:
+            what = f"no Dask scheduler answers at {place}"
+            fix = "give the address that `dask scheduler` prints, such as tcp://head:8786"
+            raise UsageError(Problem(what, why=str(error) or type(error).__name__, fix=fix)) from None
+        self._open.enter_context(client)
+        _check_workers(client, FIRST_SECONDS if queued else WAIT_SECONDS)
+        return client
+
+    def close(self) -> None:
+        """Leave the scheduler; jobs of a queue end. At the end of the process this happens by itself."""
+        self._open.close()
 
     def run(
         self, function: Callable[[Shared, Item], Result], shared: Shared, items: Sequence[Item]
     ) -> Iterator[tuple[int, Result]]:
-        """See `Executor`."""
-        with self._client() as client:
-            yield from _Run(client, function, shared, items).results()
+        """See `Executor`. What is shared is sent again only where it is another object, or was lost."""
+        distributed, tries = _package("distributed"), [0] * len(items)
+        lost, futures = list(range(len(items))), dict[Any, int]()
+        try:
+            while lost:
+                futures = self._submit(function, self._place_of(shared, again=any(tries)), items, lost, tries)
+                lost = []
+                for future in distributed.as_completed(list(futures), loop=self._client.loop):
+                    index = futures.pop(future)
+                    if future.status == "finished":
+                        yield index, future.result()
+                    elif _is_lost(future):
+                        lost.append(index)
+                    else:
+                        future.result()  # raises the function's error
+        finally:
+            self._client.cancel(list(futures))
 
-    @contextmanager
-    def _client(self) -> Iterator[Any]:
-        distributed = _package("distributed")
-        with self._scheduler() as address:
-            try:
-                client = distributed.Client(address, timeout=WAIT_SECONDS, set_as_default=False)
-            except (OSError, ValueError, TimeoutError) as error:
-                what = f"no Dask scheduler answers at {self._place}"
-                fix = "give the address that `dask scheduler` prints, such as tcp://head:8786"
-                raise UsageError(Problem(what, why=str(error) or type(error).__name__, fix=fix)) from None
-            with client:
-                _check_workers(client, FIRST_SECONDS if self._place in QUEUES else WAIT_SECONDS)
-                yield client
+    def _place_of(self, shared: Any, *, again: bool) -> Any:
+        """It lies on all workers, so that no loss of one counts."""
+        if again or self._sent[0] is not shared:
+            self._sent = shared, self._client.scatter(shared, broadcast=True, hash=False)
+        return self._sent[1]
 
-    @contextmanager
-    def _scheduler(self) -> Iterator[Any]:
-        if self._place not in QUEUES:
-            yield self._place
-            return
-        with queue_cluster(self._place) as cluster:
-            cluster.scale(jobs=self._jobs)
-            yield cluster
+    def _submit(
+        self, function: Any, shared: Any, items: Sequence[Any], lost: Sequence[int], tries: list[int]
+    ) -> dict[Any, int]:
+        for index in lost:
+            tries[index] += 1
+            if tries[index] > TRIES:
+                what = f"a piece of work was lost {TRIES} times with the Dask worker that had it"
+                raise ToolFailed(what, fix="look at the workers' logs; too little memory ends them as well")
+        return {self._client.submit(function, shared, items[index], pure=False): index for index in lost}
 
 
 def queue_cluster(name: str, **options: Any) -> Any:
@@ -119,46 +148,7 @@ def _check_workers(client: Any, seconds: float) -> None:
         raise UsageError(Problem(f"Dask workers must have hlsgen {__version__}", why=why, fix=fix))
 
 
-class _Run:
-    """One call of `Dask.run`."""
-
-    def __init__(self, client: Any, function: Any, shared: Any, items: Sequence[Any]) -> None:
-        self._client, self._function, self._items = client, function, items
-        self._shared_value = shared
-        self._shared: Any = None
-        self._futures: dict[Any, int] = {}
-        self._tries = [0] * len(items)
-
-    def results(self) -> Iterator[tuple[int, Any]]:
-        """Each item's index and result, as they come."""
-        distributed = _package("distributed")
-        lost = list(range(len(self._items)))
-        while lost:
-            self._submit(lost)
-            lost = []
-            for future in distributed.as_completed(list(self._futures)):
-                index = self._futures.pop(future)
-                if future.status == "finished":
-                    yield index, future.result()
-                elif self._is_lost(future):
-                    lost.append(index)
-                else:
-                    future.result()  # raises the function's error
-
-    def _submit(self, lost: Sequence[int]) -> None:
-        """Give items to the cluster; what they share lies on all workers, so that no loss of one counts."""
-        for index in lost:
-            self._tries[index] += 1
-            if self._tries[index] > TRIES:
-                what = f"a piece of work was lost {TRIES} times with the Dask worker that had it"
-                raise ToolFailed(what, fix="look at the workers' logs; too little memory ends them as well")
-        self._shared = self._client.scatter(self._shared_value, broadcast=True, hash=False)
-        for index in lost:
-            future = self._client.submit(self._function, self._shared, self._items[index], pure=False)
-            self._futures[future] = index
-
-    @staticmethod
-    def _is_lost(future: Any) -> bool:
-        if future.status in ("cancelled", "lost"):
-            return True
-        return type(future.exception()).__name__ in ("KilledWorker", "FutureCancelledError", "CancelledError")
+def _is_lost(future: Any) -> bool:
+    if future.status in ("cancelled", "lost"):
+        return True
+    return type(future.exception()).__name__ in ("KilledWorker", "FutureCancelledError", "CancelledError")

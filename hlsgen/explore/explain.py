@@ -15,7 +15,7 @@ from hlsgen.explore.space import Space
 WORDS = {
     "array": "the array computes",
     "drain": "waits for DRAIN",
-    "memory": "waits for the external memory",
+    "memory": "waits for weights, constants or addends",
     "load": "waits for rows from LOAD",
     "operands": "waits for keys and values",
     "ends": "begins and ends the image",

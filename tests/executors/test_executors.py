@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support import workers
 
 from hlsgen.errors import Mismatch, Problem, ToolFailed, UsageError
 from hlsgen.executors.choose import executor
@@ -32,66 +32,26 @@ def test_nothing_to_do_starts_nothing() -> None:
 def test_an_error_of_a_worker_is_the_same_error_here() -> None:
     problem = Problem("image 3 differs", where="command 2", why="it does", fix="look")
     with pytest.raises(Mismatch) as caught:
-        list(Processes(1).run(_fail, Mismatch(problem), [1]))
+        list(Processes(1).run(workers.fail, Mismatch(problem), [1]))
     assert caught.value.problems == (problem,)
     with pytest.raises(ToolFailed, match="g\\+\\+ failed") as failed:
-        list(Processes(1).run(_fail, ToolFailed("g++ failed", ["g++", "x"], "line"), [1]))
+        list(Processes(1).run(workers.fail, ToolFailed("g++ failed", ["g++", "x"], "line"), [1]))
     assert failed.value.command == ("g++", "x")
 
 
-def _fail(error: Exception, _item: int) -> None:
-    raise error
-
-
-def _once(folder: str, item: int) -> int:
-    """Ends its process the first time that item 2 comes."""
-    mark = Path(folder) / "killed"
-    if item == 2 and not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return 10 * item
-
-
-def _always(_shared: None, item: int) -> int:
-    if item == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return item
-
-
-def _chatty(_shared: None, item: int) -> int:
-    print("a line that is no message")
-    return item
-
-
-def _child(shared: Path, _item: int) -> None:
-    done = subprocess.Popen(["sleep", "60"])
-    shared.write_text(str(done.pid))
-    done.wait()
-
-
-@pytest.fixture(autouse=True)
-def importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers import this file by its module name."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    name = Path(__file__).stem
-    monkeypatch.setitem(sys.modules, name, sys.modules[__name__])
-    for function in (_fail, _once, _always, _chatty, _child):
-        monkeypatch.setattr(function, "__module__", name)
-
-
 def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
-    found = dict(Processes(2).run(_once, str(tmp_path), list(range(5))))
+    found = dict(Processes(2).run(workers.die_once, str(tmp_path), list(range(5))))
     assert (tmp_path / "killed").exists()
     assert found == {item: 10 * item for item in range(5)}
 
 
 def test_an_item_that_kills_every_worker_ends_the_run() -> None:
     with pytest.raises(ToolFailed, match="ended by signal 9, 3 times with the same piece of work"):
-        list(Processes(2).run(_always, None, [0, 1, 2]))
+        list(Processes(2).run(workers.die, None, [0, 1, 2]))
 
 
 def test_what_a_function_prints_is_no_message(capfd: pytest.CaptureFixture[str]) -> None:
-    assert list(Processes(1).run(_chatty, None, [7])) == [(0, 7)]
+    assert list(Processes(1).run(workers.talk, None, [7])) == [(0, 7)]
     assert "a line that is no message" in capfd.readouterr().err
 
 
@@ -99,15 +59,14 @@ def test_nothing_outlives_a_run_that_is_left(tmp_path: Path) -> None:
     place = tmp_path / "pid"
     script = (
         "import sys, threading, time, os, signal\n"
-        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "import test_executors as t\nfrom pathlib import Path\n"
+        "from support.workers import wait\nfrom pathlib import Path\n"
         "from hlsgen.executors.processes import Processes\n"
         f"place = Path({str(place)!r})\n"
         "def later():\n"
         "    while not (place.exists() and place.read_text()): time.sleep(0.05)\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "threading.Thread(target=later, daemon=True).start()\n"
-        "list(Processes(1).run(t._child, place, [1]))\n"
+        "list(Processes(1).run(wait, place, [1]))\n"
     )
     paths = os.pathsep.join(filter(None, sys.path))
     done = subprocess.run(
