@@ -15,6 +15,7 @@ from hlsgen.store.samples import Samples
 
 if TYPE_CHECKING:
     from hlsgen.evaluation.evaluation import Evaluation
+    from hlsgen.executors.executor import Executor
     from hlsgen.ir import Graph
     from hlsgen.report.report import Report
     from hlsgen.sim.result import Simulation
@@ -35,6 +36,7 @@ class Design(Compiled):
         samples: int | np.ndarray | None = None,
         task: int = 0,
         labels: np.ndarray | None = None,
+        executor: Executor | None = None,
     ) -> Simulation:
         """Run images at a level and compare every tensor with golden.
 
@@ -52,17 +54,23 @@ class Design(Compiled):
             Number of the model's output.
         labels
             Classes [N] of given images, if they are known.
+        executor
+            Where images run, split over its workers; see `hlsgen.executors.choose`. Without it here.
 
         Raises `Mismatch` with the first difference, `UsageError` for values that are not possible,
         `ToolMissing` and `ToolFailed` for compilers and simulators.
         """
         from hlsgen.sim.levels import simulate
+        from hlsgen.sim.parts import simulate_parts
 
+        design, count = self, samples
         if isinstance(samples, np.ndarray):
-            given = dataclasses.replace(self, samples=self._samples(samples, labels))
-            count = len(given.samples)
-            return simulate(given, level=level, simulator=simulator, samples=count, task=task)
-        return simulate(self, level=level, simulator=simulator, samples=samples, task=task)
+            design = dataclasses.replace(self, samples=self._samples(samples, labels))
+            count = len(design.samples)
+        assert not isinstance(count, np.ndarray)
+        if executor is None:
+            return simulate(design, level=level, simulator=simulator, samples=count, task=task)
+        return simulate_parts(design, executor, level=level, simulator=simulator, samples=count, task=task)
 
     def evaluate(
         self,
@@ -73,6 +81,7 @@ class Design(Compiled):
         level: str = "golden",
         simulator: str = "verilator",
         task: int = 0,
+        executor: Executor | None = None,
     ) -> Evaluation:
         """Accuracy, noise, experts and clipped inputs on real images, and a level beside golden.
 
@@ -91,6 +100,8 @@ class Design(Compiled):
             For level rtl: `verilator` or `icarus`.
         task
             Number of the model's output.
+        executor
+            Where images run, as for `simulate`.
 
         Raises `UsageError` and `CalibrationError` for images, labels or a float Graph that won't do, and what
         `simulate` raises.
@@ -98,7 +109,14 @@ class Design(Compiled):
         from hlsgen.evaluation.evaluate import evaluate_design
 
         return evaluate_design(
-            self, images, labels, reference=reference, level=level, simulator=simulator, task=task
+            self,
+            images,
+            labels,
+            reference=reference,
+            level=level,
+            simulator=simulator,
+            task=task,
+            executor=executor,
         )
 
     def _samples(self, images: np.ndarray, labels: np.ndarray | None) -> Samples:

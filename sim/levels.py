@@ -55,19 +55,22 @@ def simulate(
     simulator: str = "verilator",
     samples: int | None = None,
     task: int = 0,
+    share: Share | None = None,
 ) -> Simulation:
     """Run the first `samples` stored images for a task; raises `Mismatch` with the first difference.
 
-    Without `samples` as many run as take seconds. Raises `ToolMissing` and `ToolFailed` for its tools.
+    Without `samples` as many run as take seconds. share: the stored images are a share of others. Raises
+    `ToolMissing` and `ToolFailed` for its tools.
     """
-    _check_request(level, simulator, samples, len(design.samples))
+    check_request(level, simulator, samples, len(design.samples))
     tensors = tensors_of(design, task) if level != "soc" else _results(design, task)
-    used = simulator if level == "rtl" else ""
-    count = DEFAULT_SAMPLES[level, used] if samples is None else samples
-    images = design.samples.images[: count or len(design.samples)]
+    used, images = simulator if level == "rtl" else "", chosen(design, level, simulator, samples)
     verilog, delivered = _verilog(design, level)
-    found = _run(design, images, _outcomes(design, level, simulator, images, task, delivered), task)
-    _warn(design, images, found, task)
+    total = share.total if share else len(images)
+    outcomes = _outcomes(design, level, simulator, images, task, delivered, total)
+    found = _run(design, images, outcomes, task, share.first if share else 0)
+    if share is None:
+        _warn(design, images, found, task)
     labels = design.samples.labels if task == 0 else None  # labels are the first task's
     result = Simulation(
         level=level,
@@ -85,9 +88,37 @@ def simulate(
         verilog=verilog,
         processor_cycles=tuple(found.processor_cycles) if level == "soc" else (),
     )
-    if level == "rtl" and design.directory is not None and _writable(design.directory):
-        measured.store(design.directory, design.program.parameters.build_id, task, result.measured)
+    if share is None:
+        keep(design, result)
     return result
+
+
+@dataclass(frozen=True)
+class Share:
+    """Images that are a part of others: the number of the first one, and how many there are in all."""
+
+    first: int
+    total: int
+
+
+def keep(design: Compiled, result: Simulation) -> None:
+    """Write what RTL measured into the build folder, for the report."""
+    if result.level == "rtl" and design.directory is not None and _writable(design.directory):
+        build_id = design.program.parameters.build_id
+        measured.store(design.directory, build_id, result.task, result.measured)
+
+
+def prepare(design: Compiled, level: str, simulator: str, total: int, task: int = 0) -> None:
+    """Build what `total` images run in, so that several processes find it."""
+    _, delivered = _verilog(design, level)
+    _outcomes(design, level, simulator, design.samples.images[:0], task, delivered, total)
+
+
+def chosen(design: Compiled, level: str, simulator: str, samples: int | None) -> np.ndarray:
+    """The images to run."""
+    used = simulator if level == "rtl" else ""
+    count = DEFAULT_SAMPLES[level, used] if samples is None else samples
+    return design.samples.images[: count or len(design.samples)]
 
 
 def _warn(design: Compiled, images: np.ndarray, found: _Found, task: int) -> None:
@@ -102,7 +133,7 @@ def _warn(design: Compiled, images: np.ndarray, found: _Found, task: int) -> Non
         warnings.warn(text, QuantizationWarning, stacklevel=4)
 
 
-def _check_request(level: str, simulator: str, samples: int | None, stored: int) -> None:
+def check_request(level: str, simulator: str, samples: int | None, stored: int) -> None:
     """Raise `UsageError` unless there is such a level and simulator, and as many samples."""
     if level not in LEVELS:
         raise UsageError(f"level must be one of {', '.join(LEVELS)}, not {level!r}")
@@ -149,7 +180,9 @@ def _ends(found: _Found) -> Mapping[int, int]:
     return command_ends(found.slowest.records)
 
 
-def _run(design: Compiled, images: np.ndarray, outcomes: Iterator[Outcome], task: int) -> _Found:
+def _run(
+    design: Compiled, images: np.ndarray, outcomes: Iterator[Outcome], task: int, first: int = 0
+) -> _Found:
     """Compare each image's outcome with golden, batch by batch; raises `Mismatch`."""
     found, size = _Found(), batch_size(design.graph, BATCH)
     for start in range(0, len(images), size):
@@ -157,7 +190,7 @@ def _run(design: Compiled, images: np.ndarray, outcomes: Iterator[Outcome], task
         golden = evaluate(design.graph, batch, task)
         for offset, outcome in zip(range(len(batch)), outcomes, strict=False):
             tensors = {name: values[offset] for name, values in golden.items()}
-            found.add(outcome, _compare(design, start + offset, outcome, tensors, task))
+            found.add(outcome, _compare(design, first + start + offset, outcome, tensors, task))
     return found
 
 
@@ -226,15 +259,22 @@ def elements_of(program: Program, golden: Mapping[str, np.ndarray], task: int) -
 
 
 def _outcomes(
-    design: Compiled, level: str, simulator: str, images: np.ndarray, task: int, delivered: str | None
+    design: Compiled,
+    level: str,
+    simulator: str,
+    images: np.ndarray,
+    task: int,
+    delivered: str | None,
+    total: int,
 ) -> Iterator[Outcome]:
+    """What comes of each image, one after another; what they run in is built for `total` images at once."""
     if level == "program":
         return _program(design, images, task)
     if level == "csim":
         return _in_batches(images, _csim(design, task))
     if level == "soc":
         return _in_batches(images, _soc(design, task))
-    return _in_batches(images, _rtl(design, simulator, len(images), task, delivered))
+    return _in_batches(images, _rtl(design, simulator, total, task, delivered))
 
 
 def _in_batches(images: np.ndarray, run: Callable[[np.ndarray], Sequence[Outcome]]) -> Iterator[Outcome]:

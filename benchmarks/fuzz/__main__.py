@@ -5,16 +5,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 from benchmarks.fuzz.batch import SIZE, Batch, batches
-from benchmarks.fuzz.levels import EQUAL, FAILURES, LEVELS, REFUSED, Outcome, reason, run_batch
+from benchmarks.fuzz.levels import EQUAL, FAILURES, LEVELS, REFUSED, Outcome, Wanted, outcomes_of, reason
 from hlsgen.cli.values import natural, positive
 from hlsgen.errors import HlsgenError, UsageError
+from hlsgen.executors.choose import executor
+from hlsgen.executors.executor import Executor
 
 SHOWN = 12
 """Lines of a failure that are printed."""
@@ -39,18 +39,18 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--integers", action="store_true", help="integer Graphs that no quantizer has made, on small machines"
     )
+    jobs_options(parser)
     return parser
 
 
-def outcomes(options: argparse.Namespace, levels: list[str], folder: Path) -> Iterator[Outcome]:
-    """What comes of the first cases, or of one alone."""
+def outcomes(options: argparse.Namespace, levels: list[str], runner: Executor) -> Iterator[Outcome]:
+    """What comes of the first cases, or of one alone, as the batches are done."""
     cases, only = options.cases, options.only
     chosen = batches(options.seed, cases, composed=options.composed, integers=options.integers)
     if only is not None:
         chosen = iter([Batch(options.seed, only // SIZE, options.composed, options.integers)])
-    for batch in chosen:
-        place = folder / f"batch{batch.number}"
-        yield from run_batch(batch, levels, lambda i: i == only if only is not None else i < cases, place)
+    for _, found in runner.run(outcomes_of, Wanted(levels, cases, only), list(chosen)):
+        yield from found
 
 
 def report(found: list[Outcome], seed: int, seconds: float, call: str = "") -> str:
@@ -76,14 +76,13 @@ def main() -> int:
         raise UsageError(f"levels must be of {', '.join(LEVELS)}, not {options.levels!r}")
     found: list[Outcome] = []
     start = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="hlsgen-fuzz-") as name:
-        for outcome in outcomes(options, levels, Path(name)):
-            found.append(outcome)
-            if outcome.kind in FAILURES:
-                text = "\n".join(outcome.text.strip().splitlines()[-SHOWN:])
-                print(f"case {outcome.index}: {outcome.kind} at {outcome.level}\n{text}", flush=True)
-            if len(found) % SIZE == 0:
-                print(f"{len(found)} cases, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+    for outcome in outcomes(options, levels, executor(options.jobs, options.dask)):
+        found.append(outcome)
+        if outcome.kind in FAILURES:
+            text = "\n".join(outcome.text.strip().splitlines()[-SHOWN:])
+            print(f"case {outcome.index}: {outcome.kind} at {outcome.level}\n{text}", flush=True)
+        if len(found) % SIZE == 0:
+            print(f"{len(found)} cases, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
     call = "--composed " if options.composed else "--integers " if options.integers else ""
     print(report(found, options.seed, time.monotonic() - start, call))
     # No composition of supported ops is refused.

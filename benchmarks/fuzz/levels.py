@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import re
 import signal
+import tempfile
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -70,6 +72,25 @@ def run_batch(
     yield from (Outcome(item.case.index, EQUAL, last) for item in alive)
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Levels, and the cases that run of each batch: the first ones, or one alone."""
+
+    levels: Sequence[str]
+    cases: int
+    only: int | None
+
+    def case(self, index: int) -> bool:
+        """Whether a case is to run."""
+        return index < self.cases if self.only is None else index == self.only
+
+
+def outcomes_of(wanted: Wanted, batch: Batch) -> list[Outcome]:
+    """What comes of the wanted cases of a batch, in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="hlsgen-fuzz-") as name:
+        return list(run_batch(batch, wanted.levels, wanted.case, Path(name)))
+
+
 def _refused(case: Case) -> Outcome:
     error = case.failure
     if isinstance(error, HlsgenError) and error.exit_code != EXIT_INTERNAL:
@@ -102,6 +123,11 @@ class _Hang(Exception):
 
 @contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
+    """Raise `_Hang` after some seconds; not in a thread, such as one of a Dask worker."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
     def late(_signal: int, _frame: FrameType | None) -> None:
         raise _Hang(f"it took more than {seconds:g} s")
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.fuzz.batch import Batch, Case
-from hlsgen.cli.values import natural, positive
+from hlsgen.cli.values import jobs_options, natural, positive
 from hlsgen.errors import HlsgenError
+from hlsgen.executors.choose import executor
 from hlsgen.ir import evaluate
 from hlsgen.machine.time.cycles import predict
 from hlsgen.machine.time.memory import ExternalMemory
@@ -50,6 +51,12 @@ def times(batch: Batch, folder: Path) -> list[Time]:
     return [_time(case, harness) for case in cases]
 
 
+def times_of(_shared: None, batch: Batch) -> list[Time]:
+    """The same, in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="hlsgen-times-") as name:
+        return times(batch, Path(name))
+
+
 def _time(case: Case, harness: cosim.Harness) -> Time:
     assert case.lowered
     assert case.graph
@@ -79,14 +86,18 @@ def main() -> int:
     parser.add_argument("--batches", type=positive, default=8, metavar="N")
     parser.add_argument("--seed", type=natural, default=1, metavar="S")
     parser.add_argument("--integers", action="store_true", help="integer Graphs that no quantizer has made")
+    # By its module's name: workers don't know this module as `__main__`.
+    from benchmarks.fuzz.times import times_of
+
+    jobs_options(parser)
     options = parser.parse_args()
-    found: list[Time] = []
-    with tempfile.TemporaryDirectory(prefix="hlsgen-times-") as name:
-        for number in range(options.batches):
-            batch = Batch(options.seed, number, not options.integers, options.integers)
-            found += times(batch, Path(name))
-            print(f"batch {number}: {report(found[-len(batch.indices) :])}", flush=True)
-    print(report(found))
+    numbers = range(options.batches)
+    work = [Batch(options.seed, number, not options.integers, options.integers) for number in numbers]
+    found: dict[int, list[Time]] = {}
+    for number, some in executor(options.jobs, options.dask).run(times_of, None, work):
+        found[number] = some
+        print(f"batch {number}: {report(some)}", flush=True)
+    print(report([time for number in numbers for time in found[number]]))
     return 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hlsgen.cli.answer import Answer
-from hlsgen.cli.values import model_options, natural, path, positive
+from hlsgen.cli.values import jobs_options, model_options, natural, path, positive
 from hlsgen.errors import CaptureWarning
 
 if TYPE_CHECKING:
@@ -57,14 +57,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", metavar="T", type=natural, help="of several tasks (default: all of them)")
     parser.add_argument("--model", metavar="MODEL", type=path, help="the float model, as for hlsgen compile")
     model_options(parser)
+    jobs_options(parser)
     parser.add_argument("--page", metavar="FILE", type=path, help="also write a page with pictures")
 
 
 def run(options: argparse.Namespace) -> Answer:
     """Call `Design.evaluate` for each task."""
     from hlsgen.design import Design
+    from hlsgen.executors.choose import asked_executor
 
     design = Design.load(options.directory)
+    runner = asked_executor(options.jobs, options.dask)
     data = _data(options, design)
     reference, notes = _reference(options, design, data)
     tasks = range(design.graph.tasks) if options.task is None else [options.task]
@@ -76,6 +79,7 @@ def run(options: argparse.Namespace) -> Answer:
             level=options.level,
             simulator=options.simulator,
             task=task,
+            executor=runner,
         )
         for task in tasks
     ]

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hlsgen.cli.answer import Answer
-from hlsgen.cli.values import natural, path, positive
+from hlsgen.cli.values import jobs_options, natural, path, positive
 
 if TYPE_CHECKING:
     from hlsgen.design import Design
@@ -51,16 +51,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task", metavar="T", type=natural, help="of several tasks (default: one after another)"
     )
+    jobs_options(parser)
 
 
 def run(options: argparse.Namespace) -> Answer:
     """Call `Design.simulate`."""
     from hlsgen.design import Design
+    from hlsgen.executors.choose import asked_executor
 
     design = Design.load(options.directory)
     tasks = range(design.graph.tasks) if options.task is None else [options.task]
     samples, labels = _images(options, design)
-    results = [design.simulate(options.level, options.simulator, samples, task, labels) for task in tasks]
+    runner = asked_executor(options.jobs, options.dask)
+    results = [
+        design.simulate(options.level, options.simulator, samples, task, labels, runner) for task in tasks
+    ]
     if design.graph.tasks == 1:
         return Answer(_data(results[0]), text(results[0]))
     data = [{"task": result.task} | _data(result) for result in results]

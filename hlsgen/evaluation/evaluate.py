@@ -12,6 +12,7 @@ import numpy as np
 from hlsgen.errors import CalibrationError, QuantizationWarning, UsageError
 from hlsgen.evaluation.evaluation import ClassFigures, Evaluation, LevelFigures, OutputFigures
 from hlsgen.evaluation.measures import centred, confusion, cosines, in_first
+from hlsgen.executors.executor import Executor, Serial, ordered
 from hlsgen.ir import Graph, batch_size, evaluate, quantize_images
 from hlsgen.machine.format.interface import CYCLES
 from hlsgen.ops import IntegerRoute
@@ -19,6 +20,7 @@ from hlsgen.quantization.findings import differing, few_as_float
 from hlsgen.quantization.noise import decibels
 from hlsgen.quantization.routing import RoutingCount, RoutingReport, experts_of
 from hlsgen.sim.levels import simulate
+from hlsgen.sim.parts import simulate_parts
 from hlsgen.store.compiled import Compiled
 from hlsgen.store.samples import CLIPPED_SHARE, Samples, clipped_pixels, constant_text
 
@@ -40,6 +42,7 @@ def evaluate_design(
     level: str = GOLDEN,
     simulator: str = "verilator",
     task: int = 0,
+    executor: Executor | None = None,
 ) -> Evaluation:
     """The figures of one task on real images [N, C, H, W].
 
@@ -59,13 +62,15 @@ def evaluate_design(
         Of level rtl.
     task
         Number of the run.
+    executor
+        Where images are evaluated and run, split over its workers; None: here.
 
     Raises `UsageError` for images of another shape, labels that are not [N] or negative, and a float Graph of
     other outputs, and what `Design.simulate` raises: `Mismatch` above all.
     """
     labels = _checked(design, images, labels if task == 0 else None)
     integers = quantize_images(images, design.graph.input_type)
-    golden, real, routing = _outputs(design, reference, images, integers, task)
+    golden, real, routing = _outputs(design, reference, images, integers, task, executor or Serial())
     scales = design.scales(task)
     outputs = tuple(
         _output(name or _tensor(design, task), values, scales[name], real.get(name))
@@ -82,7 +87,7 @@ def evaluate_design(
         experts=routing,
         clipped=clipped,
         reference=bool(real),
-        level=None if level == GOLDEN else _level(design, integers, level, simulator, task),
+        level=None if level == GOLDEN else _level(design, integers, level, simulator, task, executor),
         warnings=_warnings(outputs, classes, clipped, len(images)),
     )
 
@@ -107,33 +112,53 @@ def _tensor(design: Compiled, task: int) -> str:
 
 
 def _outputs(
-    design: Compiled, reference: Graph | None, images: np.ndarray, integers: np.ndarray, task: int
+    design: Compiled,
+    reference: Graph | None,
+    images: np.ndarray,
+    integers: np.ndarray,
+    task: int,
+    executor: Executor,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], tuple[RoutingReport, ...]]:
     """Integer outputs, float outputs and routings of all images, a batch at a time."""
     graph = design.graph.for_task(task)
-    wanted = graph.results()
     floats = _reference(design, reference, task)
     counts = {
         node.name: RoutingCount(node.name, task, experts_of(graph, node.name))
         for node in graph
         if isinstance(node.op, IntegerRoute)
     }
-    golden: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
-    real: dict[str, list[np.ndarray]] = {name: [] for name in wanted} if floats else {}
     size = batch_size(design.graph, BATCH)
-    for start in range(0, len(images), size):
-        part = slice(start, start + size)
-        tensors = evaluate(graph, integers[part])
-        exact = evaluate(floats, images[part]) if floats else {}
-        for name, tensor in wanted.items():
-            golden[name].append(np.asarray(tensors[tensor]))
-        for name in real:
-            assert floats is not None
-            real[name].append(np.asarray(exact[floats.results()[name]]))
-        for name, count in counts.items():
-            count.update(tensors[name], exact.get(name, tensors[name]))
-    joined = [{name: np.concatenate(parts) for name, parts in each.items()} for each in (golden, real)]
-    return joined[0], joined[1], tuple(count.report() for count in counts.values())
+    batches = [
+        (integers[start : start + size], images[start : start + size] if floats else None)
+        for start in range(0, len(images), size)
+    ]
+    runs = executor.run(_batch, (graph, floats), batches)
+    found = ordered(runs, len(batches), lambda _: None)
+    for _, _, routes in found:
+        for name, pair in routes.items():
+            counts[name].update(*pair)
+    golden, real = (
+        {name: np.concatenate([part[index][name] for part in found]) for name in found[0][index]}
+        for index in range(2)
+    )
+    return golden, real, tuple(count.report() for count in counts.values())
+
+
+def _batch(
+    graphs: tuple[Graph, Graph | None], batch: tuple[np.ndarray, np.ndarray | None]
+) -> tuple[Tensors, Tensors, Mapping[str, tuple[np.ndarray, np.ndarray]]]:
+    """Integer and float outputs by name, and both sides of each routing, of some images."""
+    (graph, floats), (integers, images) = graphs, batch
+    wanted, tensors = graph.results(), evaluate(graph, integers)
+    exact = evaluate(floats, images) if floats and images is not None else {}
+    golden = {name: np.asarray(tensors[tensor]) for name, tensor in wanted.items()}
+    real = {name: np.asarray(exact[floats.results()[name]]) for name in wanted} if floats else {}
+    routes = {
+        node.name: (tensors[node.name], exact.get(node.name, tensors[node.name]))
+        for node in graph
+        if isinstance(node.op, IntegerRoute)
+    }
+    return golden, real, routes
 
 
 def _reference(design: Compiled, reference: Graph | None, task: int) -> Graph | None:
@@ -212,12 +237,17 @@ def _classes(golden: np.ndarray, real: np.ndarray | None, labels: np.ndarray | N
     )
 
 
-def _level(design: Compiled, integers: np.ndarray, level: str, simulator: str, task: int) -> LevelFigures:
+def _level(
+    design: Compiled, integers: np.ndarray, level: str, simulator: str, task: int, executor: Executor | None
+) -> LevelFigures:
     """Run every image at a level; raises `Mismatch` with the first difference."""
-    given = dataclasses.replace(design, samples=Samples(integers))
+    given, count = dataclasses.replace(design, samples=Samples(integers)), len(integers)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", QuantizationWarning)  # `_warnings` says it
-        done = simulate(given, level=level, simulator=simulator, samples=len(integers), task=task)
+        if executor is None:
+            done = simulate(given, level=level, simulator=simulator, samples=count, task=task)
+        else:
+            done = simulate_parts(given, executor, level=level, simulator=simulator, samples=count, task=task)
     cycles = [item[CYCLES.title] for item in done.counters]
     return LevelFigures(
         level=level,

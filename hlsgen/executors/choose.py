@@ -24,3 +24,8 @@ def executor(jobs: int | None = None, dask: str | None = None) -> Executor:
 
         return Dask(dask, jobs)
     return Serial() if jobs in (None, 1) else Processes(jobs)
+
+
+def asked_executor(jobs: int | None, dask: str | None) -> Executor | None:
+    """The same, but None where nothing is asked for."""
+    return None if jobs is None and dask is None else executor(jobs, dask)

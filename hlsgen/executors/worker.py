@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m hlsgen.executors.worker`: a process that `processes` starts, and what both say over its pipes.
 
-A message is its length and a pickle. The worker reads the function with what is shared, then item by item.
+A message is its length and a pickle. The worker reads (function, what is shared), and (item,), which it
+answers.
 """
 
 from __future__ import annotations
@@ -56,9 +57,13 @@ def main() -> None:
     requests = sys.stdin.buffer
     try:
         with signals_end():
-            function, shared = receive(requests)
+            function = shared = None
             while True:
-                send(answers, _answer(function, shared, receive(requests)))
+                message = receive(requests)
+                if len(message) == 1:
+                    send(answers, _answer(function, shared, *message))
+                else:
+                    function, shared = message
     except (EOFError, BrokenPipeError, KeyboardInterrupt, Ended):
         pass  # nobody waits any more
 

@@ -210,3 +210,17 @@ def test_a_level_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("sys.argv", ["fuzz", "--levels", "csim,verilog"])
     with pytest.raises(UsageError, match="levels must be of program, csim, rtl, not 'csim,verilog'"):
         command.main()
+
+
+def test_batches_run_in_processes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same table as in one process, but for the seconds."""
+    found = []
+    for more in ([], ["--jobs", "2"]):
+        call = ["fuzz", "--cases", "34", "--seed", "7", "--levels", "program", *more]
+        monkeypatch.setattr("sys.argv", call)
+        assert command.main() == 0
+        found.append(capsys.readouterr().out.partition(" s\n")[2])
+    assert found[0] == found[1]
+    assert "equal up to program" in found[0]

@@ -16,6 +16,7 @@ from hlsgen.evaluation.measures import Share
 from hlsgen.examples.digits.data import calibration, heldout
 from hlsgen.examples.digits.model import digits
 from hlsgen.examples.digits.moe import digits_moe
+from hlsgen.executors.processes import Processes
 from hlsgen.ir import Graph
 
 
@@ -143,3 +144,15 @@ def test_what_can_t_be_evaluated_is_refused() -> None:
         design.evaluate(images[:4], reference=_made(several=True)[1])
     with pytest.raises(UsageError, match="level must be one of"):
         design.evaluate(images[:4], level="float", reference=graph)
+
+
+def test_processes_find_the_same_figures() -> None:
+    """Images are split over them; classes, noise, experts and the level are those of one process."""
+    design, graph = _made(several=True)
+    images, labels = _heldout()
+    processes = Processes(2)
+    alone = design.evaluate(images[:40], labels[:40], reference=graph)
+    assert design.evaluate(images[:40], labels[:40], reference=graph, executor=processes) == alone
+    alone = design.evaluate(images[:3], level="program", task=1)
+    assert design.evaluate(images[:3], level="program", task=1, executor=processes) == alone
+    processes.close()

@@ -37,9 +37,9 @@ def address() -> Iterator[str]:
     os.environ["PYTHONPATH"] = os.pathsep.join([tests, *filter(None, sys.path)])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with LocalCluster(
-            n_workers=4, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=None
-        ) as found:
+        options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": None, "memory_limit": None}
+        found: Any = LocalCluster(n_workers=4, processes=True, **options)
+        with found:
             yield found.scheduler_address
     os.environ.pop("PYTHONPATH")
     if before is not None:

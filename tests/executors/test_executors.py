@@ -25,6 +25,15 @@ def test_results_come_once_for_each_item(runner: Executor) -> None:
     assert seen == list(range(1, 10))
 
 
+def test_workers_stay_and_what_is_shared_goes_to_them_once() -> None:
+    processes, shared = Processes(1), [1]
+    first = list(processes.run(workers.count, shared, [0, 0]))
+    assert first == [(0, 2), (1, 3)]
+    assert list(processes.run(workers.count, shared, [0])) == [(0, 4)]
+    assert list(processes.run(workers.count, [1], [0])) == [(0, 2)]
+    processes.close()
+
+
 def test_nothing_to_do_starts_nothing() -> None:
     assert list(Processes(2).run(pow, 3, [])) == []
 

@@ -41,3 +41,9 @@ def wait(shared: Path, _item: int) -> None:
     done = subprocess.Popen(["sleep", "60"])
     shared.write_text(str(done.pid))
     done.wait()
+
+
+def count(shared: list[int], _item: int) -> int:
+    """How often the worker was called with the object that it was sent, and one more."""
+    shared[0] += 1
+    return shared[0]
