@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from benchmarks.fuzz.batch import SIZE, Batch, batches
 from benchmarks.fuzz.levels import EQUAL, FAILURES, LEVELS, REFUSED, Outcome, Wanted, outcomes_of, reason
-from hlsgen.cli.values import natural, positive
+from hlsgen.cli.values import jobs_options, natural, positive
 from hlsgen.errors import HlsgenError, UsageError
 from hlsgen.executors.choose import executor
 from hlsgen.executors.executor import Executor
