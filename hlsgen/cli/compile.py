@@ -11,7 +11,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from hlsgen.cli.answer import Answer
-from hlsgen.cli.values import array, jobs_options, model_options, natural, path, positive, shape
+from hlsgen.cli.values import array, model_options, natural, path, positive, shape
 from hlsgen.errors import CaptureWarning, QuantizationWarning
 from hlsgen.fit.settings import DEFAULT_BOARD
 from hlsgen.frontend.inputs.shipped import about_models
@@ -47,7 +47,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="search for the best machine on the board: array, and whatever else is not said",
     )
-    jobs_options(parser, dask=False)
+    parser.add_argument(
+        "--jobs", metavar="N", type=positive, help="processes of --fit (default: one for each processor)"
+    )
     parser.add_argument("-o", "--output", metavar="DIR", type=path, required=True, help="build folder")
 
 

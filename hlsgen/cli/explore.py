@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hlsgen.cli.answer import Answer
 from hlsgen.cli.compile import asked, source
 from hlsgen.cli.values import array, jobs_options, natural, number, path, positive, several
-from hlsgen.errors import shown
+from hlsgen.errors import EXIT_DOES_NOT_FIT, EXIT_OK, shown
 
 if TYPE_CHECKING:
     from hlsgen.executors.executor import Executor
@@ -84,7 +84,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     work.add_argument(
         "--confirm", metavar="K", type=positive, default=0, help="simulate the best K in RTL, one image each"
     )
-    jobs_options(parser)
+    jobs_options(parser, "one for each processor")
     alone = work.add_mutually_exclusive_group()
     alone.add_argument("--point", metavar="JSON", help="print the result of one point; - reads it from stdin")
     alone.add_argument("--part", metavar="I/N", type=part, help="only the Ith of N parts of all points")
@@ -128,6 +128,7 @@ def _prepare(
     """The model, from the folder or quantized now, and the space."""
     from hlsgen.boards.read import load_board
     from hlsgen.explore.space import make_space
+    from hlsgen.explore.subject import Subject, board_texts
     from hlsgen.pipeline import explored
 
     configuration = asked(options)
@@ -137,9 +138,11 @@ def _prepare(
     make_space({name: load_board(name) for name in names}, widths, **lists)  # refuses at once what is wrong
     warned: tuple[str, ...] = ()
     if configuration.model.name is None and records.exists():
-        subject = records.subject()
+        subject, texts = records.subject(), board_texts(tuple(names))
         for width in options.logit_widths:
             subject.setting(width)
+        if not texts.items() <= subject.boards.items():
+            subject = records.begin(Subject(subject.name, subject.settings, texts))
     else:
         subject, warned = explored(configuration, names, widths, runner, lambda text: _say(options, text))
         subject = records.begin(subject)
@@ -163,6 +166,7 @@ def _search(
     from hlsgen.explore.exploration import explore
     from hlsgen.explore.front import Constraints
     from hlsgen.explore.table import table
+    from hlsgen.quantization import QuantizeConfig
 
     shown = [-1]
 
@@ -184,8 +188,12 @@ def _search(
     )
     text = f"{table(found)}\n{found.computed} points computed now; all are in {options.output}"
     if found.best:
-        text += f"\nnext: hlsgen compile MODEL {found.best[0].point.command()} -o DIR"
-    return Answer(found.data() | {"computed": found.computed}, text, warnings=warned)
+        best = found.best[0].point
+        text += f"\nnext: hlsgen compile MODEL {best.command()} -o DIR"
+        if best.logit_width != QuantizeConfig.logit_width:
+            text += f"\nwith logit_width = {best.logit_width} in [quantizer] of hlsgen.toml, see hlsgen init"
+    code = EXIT_OK if found.best else EXIT_DOES_NOT_FIT
+    return Answer(found.data() | {"computed": found.computed}, text, code, warnings=warned)
 
 
 def _point(options: argparse.Namespace, records: Records) -> Answer:

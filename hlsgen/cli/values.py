@@ -82,16 +82,16 @@ def model_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def jobs_options(parser: argparse.ArgumentParser, *, dask: bool = True) -> None:
+def jobs_options(parser: argparse.ArgumentParser, default: str = "1") -> None:
     """Where much work runs."""
-    parser.add_argument("--jobs", metavar="N", type=positive, help="processes here; of a queue, its jobs")
-    if dask:
-        parser.add_argument(
-            "--dask",
-            metavar="ADDRESS",
-            type=path,
-            help="a Dask scheduler such as tcp://head:8786; or slurm, lsf, sge: jobs of that queue",
-        )
+    text = f"processes here (default: {default}); with a queue, its jobs"
+    parser.add_argument("--jobs", metavar="N", type=positive, help=text)
+    parser.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        type=path,
+        help="a Dask scheduler such as tcp://head:8786; or slurm, lsf, sge: jobs of that queue",
+    )
 
 
 def natural(text: str) -> int:

@@ -56,7 +56,7 @@ class Exploration:
         nearest = min(
             fitting, key=lambda result: (len(self.constraints.unmet(result)), result.known.latency_ms)
         )
-        return [f"{nearest.point.command()}: {text}" for text in self.constraints.unmet(nearest)]
+        return [f"{nearest.point}: {text}" for text in self.constraints.unmet(nearest)]
 
     def data(self) -> dict[str, Any]:
         """Ready for JSON."""

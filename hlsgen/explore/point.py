@@ -61,6 +61,9 @@ class Point:
         parts += [f"--ring {self.ring_bytes}", f"--attention {self.attention}"]
         return " ".join([*parts, *([f"--span {self.span}"] if self.span else [])])
 
+    def __str__(self) -> str:
+        return f"{self.command()}, logits of {self.logit_width} bits"
+
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Point:
         """The point of JSON data; raises `UsageError` with everything that is wrong with it."""

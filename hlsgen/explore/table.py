@@ -41,7 +41,7 @@ def table(done: Exploration) -> str:
     )
     lines += ["", f"best ({rule}):"]
     for number, result in enumerate(done.best[:EXPLAINED], 1):
-        lines += [f"{number}. {result.point.command()}", f"   {done.bound(result)}"]
+        lines += [f"{number}. {result.point}", f"   {done.bound(result)}"]
         if number == 1:
             lines += [f"   {each}" for each in done.neighbours(result)]
     lines += confirmations(done)
@@ -53,7 +53,7 @@ def confirmations(done: Exploration) -> list[str]:
     if not done.confirmed:
         return []
     return ["", "in RTL, every tensor equal to golden:"] + [
-        f"  {each.point.command()}: {each.cycles} cycles, predicted {each.predicted} ({each.error:+.2%})"
+        f"  {each.point}: {each.cycles} cycles, predicted {each.predicted} ({each.error:+.2%})"
         for each in done.confirmed
     ]
 

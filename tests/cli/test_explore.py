@@ -7,6 +7,7 @@ import io
 import json
 import shlex
 import subprocess
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,23 @@ def test_without_a_model_or_with_a_strangers_folder(
     (tmp_path / "mine").write_text("")
     assert main(["explore", "digits", "-o", str(tmp_path)]) == 2
     assert "must be empty, new, or an exploration" in capsys.readouterr().err
+
+
+def test_no_point_that_meets_it_is_a_misfit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explore", "-o", str(folder), *CHOICES, "--points", "0", "--fps", "1000000"]) == 4
+    assert "at least 1e+06 images/s, not " in capsys.readouterr().out
+
+
+def test_a_users_board_joins_a_folder(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, text = tmp_path / "mine.toml", files("hlsgen.boards").joinpath("zcu102.toml").read_text()
+    path.write_text(text)
+    call = ["explore", "-o", str(folder), *CHOICES, "--board", str(path), "--points", "2", "--jobs", "1"]
+    assert answer(capsys, *call)["points"] == 2
+    path.write_text(text.replace("300.0", "200.0"))
+    assert main(call) == 2
+    assert "holds results for another board file" in capsys.readouterr().err
 
 
 def test_a_job_array_computes_all_points(

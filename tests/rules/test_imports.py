@@ -240,7 +240,8 @@ def test_importing_hlsgen_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["", "doctor", "inspect", "compile", "simulate", "export", "bitstream", "demo", "ops"]
+    "verb",
+    ["", "doctor", "inspect", "compile", "explore", "simulate", "export", "bitstream", "demo", "ops"],
 )
 def test_help_loads_nothing_heavy(verb: str) -> None:
     arguments = [*verb.split(), "--help"]
