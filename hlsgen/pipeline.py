@@ -22,9 +22,7 @@ from hlsgen.store.samples import Samples
 
 if TYPE_CHECKING:
     from hlsgen.configuration.schema import Configuration
-    from hlsgen.executors.executor import Executor
     from hlsgen.explore.fit import Fitter
-    from hlsgen.explore.subject import Subject
     from hlsgen.frontend.inputs.images import Data
     from hlsgen.frontend.inputs.model import LoadedModel
     from hlsgen.frontend.inspect import InspectReport
@@ -301,14 +299,14 @@ def _check_request(asked: Configuration, directory: Path) -> str:
     from hlsgen.fit.estimate import check_array
     from hlsgen.store.folder import build_folder
 
-    name = _source(asked)
+    name = source_of(asked)
     board, array = asked.machine.target()
     check_array(board, asked.machine.variant(array).parameters())
     build_folder(directory).check()
     return name
 
 
-def _source(asked: Configuration) -> str:
+def source_of(asked: Configuration) -> str:
     """The model's name; raises `UsageError` without one, `CalibrationError` without images."""
     from hlsgen.frontend.inputs.shipped import SHIPPED
 
@@ -346,33 +344,6 @@ def _with_warnings(design: Design, texts: list[str], kind: type[Warning]) -> Des
     if not texts:
         return design
     return replace(design, quantization={**design.quantization, "warnings": found})
-
-
-def explored(
-    asked: Configuration,
-    boards: Sequence[str],
-    logit_widths: Sequence[int],
-    executor: Executor,
-    progress: Callable[[str], None] = lambda _: None,
-) -> tuple[Subject, tuple[str, ...]]:
-    """What `hlsgen explore` looks at: a configuration's model, quantized for each width; and warnings.
-
-    Raises what `build` raises on the way there.
-    """
-    from hlsgen.explore.settings import settings
-    from hlsgen.explore.subject import Subject, board_texts
-    from hlsgen.frontend.inputs.model import load_model
-
-    texts, model, name = board_texts(tuple(boards)), asked.model, _source(asked)
-    with collector_paused():
-        progress("model")
-        data, _ = _images(name, asked)
-        loaded = load_model(name, model.shape or tuple(data.images.shape[1:]), model.weights)
-        progress("capture")
-        graph, notes = _captured(loaded, model.outputs, data.images[:1], model.compare)
-        progress("quantize")
-        found, told = settings(graph, data.images, asked.quantizer, logit_widths, executor)
-    return Subject(loaded.name, found, texts), (*notes, *told)
 
 
 def inspect(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -127,9 +128,9 @@ def _prepare(
 ) -> tuple[Subject, Space, tuple[str, ...]]:
     """The model, from the folder or quantized now, and the space."""
     from hlsgen.boards.read import load_board
+    from hlsgen.cli.subject import make_subject
     from hlsgen.explore.space import make_space
     from hlsgen.explore.subject import Subject, board_texts
-    from hlsgen.pipeline import explored
 
     configuration = asked(options)
     names = options.boards or (configuration.machine.board,)
@@ -144,7 +145,8 @@ def _prepare(
         if not texts.items() <= subject.boards.items():
             subject = records.begin(Subject(subject.name, subject.settings, texts))
     else:
-        subject, warned = explored(configuration, names, widths, runner, lambda text: _say(options, text))
+        say = partial(_say, options)
+        subject, warned = make_subject(configuration, names, widths, runner, say)
         subject = records.begin(subject)
     known = [width for width in widths if width in subject.settings] or subject.settings
     return subject, make_space({name: subject.board(name) for name in names}, tuple(known), **lists), warned
