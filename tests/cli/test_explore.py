@@ -73,6 +73,8 @@ def test_one_point_is_json_in_and_json_out(
         (["--array", "4x4"], "array must be ROWSxCOLUMNSxDEPTH"),
         (["--attention", "far"], "must be resident or streamed, not 'far'"),
         (["--row-width", "2", "--array", "3x4x4"], "the choices leave no machine"),
+        (["--logit-width", "8,13"], "logit_width must be in 8..12, not 13"),
+        (["--dask", "slurm", "--board", "zcu10"], "did you mean zcu102"),
         (["--fps", "-1"], "must be a positive number, not '-1'"),
         (["--point", "{}", "--part", "1/2"], "not allowed with"),
     ],
