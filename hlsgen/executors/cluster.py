@@ -40,7 +40,8 @@ class Dask:
     def __init__(self, place: str, jobs: int | None = None) -> None:
         self._open = ExitStack()
         self._client = self._connect(place, jobs or 1)
-        self.workers = max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))
+        there = len(self._client.scheduler_info(n_workers=-1)["workers"])
+        self.workers = max(1, there, (jobs or 1) if place in QUEUES else 1)  # jobs of a queue come one by one
         self._sent: tuple[Any, Any] = (None, None)
 
     def _connect(self, place: str, jobs: int) -> Any:
