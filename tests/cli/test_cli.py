@@ -53,7 +53,8 @@ def test_every_verb_has_help_and_json(run: Any, verb: str) -> None:
     ("arguments", "message"),
     [
         ((), ("hlsgen: error: a verb is needed: "
-             "doctor, inspect, init, compile, simulate, evaluate, export, bitstream, report, demo, ops\n"
+             "doctor, inspect, init, compile, explore, simulate, evaluate, export, bitstream, report, demo, "
+             "ops\n"
              "  fix: hlsgen --help shows what they do\n")),
         (("compile", "digits"), ("hlsgen: error: the following arguments are required: -o/--output\n"
                                 "  fix: hlsgen compile --help shows what it takes\n")),
