@@ -14,6 +14,9 @@ from shlex import quote
 import hlsgen
 from hlsgen.cli.answer import error_text
 from hlsgen.cli.simulate import text
+from hlsgen.progress import plans
+from hlsgen.progress.show import shown
+from hlsgen.progress.steps import plan
 from hlsgen.sim.result import Simulation
 
 IMAGES = 16
@@ -45,9 +48,8 @@ def main(folder: Path) -> None:
     """Compile, simulate at every level, export."""
     begin = time.perf_counter()
     step(f"compile: the digits model, {BOARD}, array {ARRAY}")
-    design = hlsgen.build(
-        "digits", folder, board=BOARD, array=ARRAY, progress=lambda name: print(f"  {name}", flush=True)
-    )
+    plan(*plans.COMPILE)
+    design = hlsgen.build("digits", folder, board=BOARD, array=ARRAY)
     print(design.report())
     step("simulate: the program in the interpreter, the C++ under g++, the Verilog in Verilator")
     levels = [
@@ -72,6 +74,7 @@ if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     try:
-        main(Path(sys.argv[1]))
+        with shown(sys.stderr, "demo"):
+            main(Path(sys.argv[1]))
     except hlsgen.HlsgenError as error:
         sys.exit(f"{error_text(error)}\n(exit code {error.exit_code})")

@@ -18,6 +18,7 @@ from hlsgen.machine.format.interface import COUNTERS, error_text
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.run import trace
 from hlsgen.machine.time.cycles import predict
+from hlsgen.progress.steps import step
 from hlsgen.sim.result import Outcome, Simulation, Verilog
 from hlsgen.store import measured
 from hlsgen.store.cache import cache_folder
@@ -128,12 +129,14 @@ def _ends(found: _Found) -> Mapping[int, int]:
 def _run(design: Compiled, images: np.ndarray, outcomes: Iterator[Outcome], task: int) -> _Found:
     """Compare each image's outcome with golden, batch by batch; raises `Mismatch`."""
     found, size = _Found(), batch_size(design.graph, BATCH)
-    for start in range(0, len(images), size):
-        batch = images[start : start + size]
-        golden = evaluate(design.graph, batch, task)
-        for offset, outcome in zip(range(len(batch)), outcomes, strict=False):
-            tensors = {name: values[offset] for name, values in golden.items()}
-            found.add(outcome, _compare(design, start + offset, outcome, tensors, task))
+    with step("simulate", len(images)) as told:
+        for start in range(0, len(images), size):
+            batch = images[start : start + size]
+            golden = evaluate(design.graph, batch, task)
+            for offset, outcome in zip(range(len(batch)), outcomes, strict=False):
+                tensors = {name: values[offset] for name, values in golden.items()}
+                found.add(outcome, _compare(design, start + offset, outcome, tensors, task))
+                told.advance()
     return found
 
 
@@ -234,6 +237,8 @@ def _csim(design: Compiled, task: int) -> Callable[[np.ndarray], list[Outcome]]:
 
     files = sources(design, "hls") or hls(design.program, design.image)
     compiled = CSim(design.program, design.packed_image, files, build_folder(design), tracing=True)
+    with step("build"):
+        compiled.build()
 
     def run(images: np.ndarray) -> list[Outcome]:
         result = compiled.run(images, task=task)
@@ -255,10 +260,11 @@ def _rtl(
     parameters = program.parameters
     text = _traced(design)
     quick = count * predict(program, design.image).cycles < library.QUICK_CYCLES
-    itself = cosim.build(parameters, place, text=delivered, quick=quick) if delivered else None
     harness = None
-    if simulator == "verilator":
-        harness = cosim.build(parameters, place, trace=True, text=text, quick=quick)
+    with step("build"):
+        itself = cosim.build(parameters, place, text=delivered, quick=quick) if delivered else None
+        if simulator == "verilator":
+            harness = cosim.build(parameters, place, trace=True, text=text, quick=quick)
 
     def run(images: np.ndarray) -> list[Outcome]:
         inputs = [program.input.pack(item, parameters.columns) for item in images]
@@ -325,7 +331,8 @@ def _verilog(design: Compiled, level: str) -> tuple[Verilog | None, str | None]:
     """The Verilog that the simulation stands for; and the delivered text, if that has to run itself."""
     if level not in ("rtl", "soc"):
         return None, None
-    fresh = rtl_text(design.program.parameters, design.rtl_target)
+    with step("RTL"):
+        fresh = rtl_text(design.program.parameters, design.rtl_target)
     delivered = sources(design, "rtl").get(PLAIN, fresh)
     itself, digest = delivered != fresh, sha256(delivered.encode())
     if level == "soc":
@@ -335,7 +342,8 @@ def _verilog(design: Compiled, level: str) -> tuple[Verilog | None, str | None]:
 
 def _traced(design: Compiled) -> str:
     """The Verilog with trace ports, as generated; a simulation puts it into the build folder."""
-    text = rtl_text(design.program.parameters, design.rtl_target, trace=True)
+    with step("RTL"):
+        text = rtl_text(design.program.parameters, design.rtl_target, trace=True)
     if design.directory is not None and _writable(design.directory):
         write({TRACED: text.encode()}, design.directory)
     return text

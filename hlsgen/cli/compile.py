@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import warnings
 from pathlib import Path
 from shlex import quote
@@ -15,6 +14,8 @@ from hlsgen.cli.values import array, model_options, natural, path, positive, sha
 from hlsgen.errors import CaptureWarning, QuantizationWarning
 from hlsgen.fit.settings import DEFAULT_BOARD
 from hlsgen.frontend.inputs.shipped import about_models
+from hlsgen.progress import plans
+from hlsgen.progress.steps import plan
 
 if TYPE_CHECKING:
     from hlsgen.configuration.schema import Configuration
@@ -108,17 +109,14 @@ def _machine(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Do what `hlsgen.build` does."""
+    plan(*plans.COMPILE)
+    asked = _asked(options)
     from hlsgen.pipeline import build_configured
 
-    asked = _asked(options)
     with warnings.catch_warnings():
         for kind in (QuantizationWarning, CaptureWarning):
             warnings.simplefilter("ignore", kind)  # the answer carries them
-        design = build_configured(
-            asked,
-            options.output,
-            lambda text: print(f"hlsgen: {text}", file=sys.stderr) if not options.json else None,
-        )
+        design = build_configured(asked, options.output)
     report = design.report()
     following = f"hlsgen simulate {quote(str(options.output))} --level rtl"
     text = f"{report.summary}\nwritten to {options.output}\nnext: {following}"

@@ -14,6 +14,7 @@ from hlsgen.evaluation.measures import centred, confusion, cosines, in_first
 from hlsgen.ir import Graph, batch_size, evaluate, quantize_images
 from hlsgen.machine.format.interface import CYCLES
 from hlsgen.ops import IntegerRoute
+from hlsgen.progress.steps import step
 from hlsgen.quantization.findings import differing
 from hlsgen.quantization.routing import RoutingCount, RoutingReport, experts_of
 from hlsgen.report.noise import decibels
@@ -120,17 +121,19 @@ def _outputs(
     golden: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
     real: dict[str, list[np.ndarray]] = {name: [] for name in wanted} if floats else {}
     size = batch_size(design.graph, BATCH)
-    for start in range(0, len(images), size):
-        part = slice(start, start + size)
-        tensors = evaluate(graph, integers[part])
-        exact = evaluate(floats, images[part]) if floats else {}
-        for name, tensor in wanted.items():
-            golden[name].append(np.asarray(tensors[tensor]))
-        for name in real:
-            assert floats is not None
-            real[name].append(np.asarray(exact[floats.results()[name]]))
-        for name, count in counts.items():
-            count.update(tensors[name], exact.get(name, tensors[name]))
+    with step("golden", len(images)) as told:
+        for start in range(0, len(images), size):
+            part = slice(start, start + size)
+            tensors = evaluate(graph, integers[part])
+            exact = evaluate(floats, images[part]) if floats else {}
+            for name, tensor in wanted.items():
+                golden[name].append(np.asarray(tensors[tensor]))
+            for name in real:
+                assert floats is not None
+                real[name].append(np.asarray(exact[floats.results()[name]]))
+            for name, count in counts.items():
+                count.update(tensors[name], exact.get(name, tensors[name]))
+            told.advance(len(images[part]))
     joined = [{name: np.concatenate(parts) for name, parts in each.items()} for each in (golden, real)]
     return joined[0], joined[1], tuple(count.report() for count in counts.values())
 

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "version", "templates"),
-    ("windows", "numerics"),
+    ("windows", "numerics", "progress"),
     ("ir",),
     ("ops",),
     ("nn",),
@@ -34,19 +34,20 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 ALLOWED: dict[str, tuple[str, ...]] = {
     "windows": ("errors",),
-    "ir": ("errors", "windows"),
+    "progress": (),
+    "ir": ("errors", "progress", "windows"),
     "numerics": ("errors",),
     "ops": ("errors", "ir", "numerics", "windows"),
     "nn": ("errors", "ops"),
     "machine": ("errors", "numerics", "windows"),
     "examples": ("nn",),
     "frontend": ("errors", "ir", "nn", "ops"),
-    "quantization": ("errors", "ir", "numerics", "ops"),
+    "quantization": ("errors", "ir", "numerics", "ops", "progress"),
     "lower": ("errors", "ir", "machine", "ops", "windows"),
     "boards": ("errors", "machine"),
     "rtl": ("errors", "numerics", "machine"),
     "store": ("errors", "version", "ir", "ops", "machine", "boards"),
-    "host": ("errors",),
+    "host": ("errors", "progress"),
     "fit": ("errors", "ir", "machine", "lower", "boards"),
     "configuration": ("errors", "fit", "quantization"),
 }
@@ -86,6 +87,8 @@ OWNERS = {
     "pydantic": ("configuration",),
     "pydantic_core": ("configuration",),
     "tomli_w": ("configuration",),
+    "rich": ("progress",),
+    "argcomplete": ("cli",),
 }
 
 
