@@ -13,6 +13,7 @@ from hlsgen.boards.read import load_board
 from hlsgen.errors import Problem, UsageError
 from hlsgen.errors.codes import Code
 from hlsgen.fit.estimate import check_fit
+from hlsgen.progress.steps import step
 from hlsgen.store.compiled import Compiled
 from hlsgen.store.files import sha256
 
@@ -37,7 +38,8 @@ def export(
     place = _place(design, chosen, directory)
     folder = project_folder(place)
     folder.check()
-    texts = chosen.family.write_project()(design, chosen)
+    with step("project"):
+        texts = chosen.family.write_project()(design, chosen)
     files = {path: data if isinstance(data, bytes) else data.encode() for path, data in texts.items()}
     files = _with_digests(files, design)
     folder.replace(files | {PROJECT: note(chosen.name, chosen.family.name, design.digest, files)})

@@ -36,8 +36,7 @@ def run(options: argparse.Namespace) -> Answer:
         from hlsgen.design import Design
 
         design = Design.load(options.directory)
-    with step("project"):
-        place = design.export(options.board, options.output, options.clock)
+    place = design.export(options.board, options.output, options.clock)
     return Answer(
         {"directory": str(place)}, f"written to {place}\nnext: hlsgen bitstream {quote(str(place))}"
     )

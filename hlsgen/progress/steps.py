@@ -27,7 +27,7 @@ class Step:
 
     number, of: its place among the planned ones, 0 where it is a detail. done, total: of what `unit` names;
     total is 0 where nobody knows it. count: tells `done` of work in another process. log: the file of its
-    tools' output, once there is one.
+    tools' output, once there is one. watched: a file that a tool writes itself, whose last line tells more.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Step:
     done: int = 0
     count: Callable[[], int] | None = None
     log: Path | None = None
+    watched: Path | None = None
     begun: float = field(default_factory=time.monotonic)
     thread: int = field(default_factory=threading.get_ident)
 

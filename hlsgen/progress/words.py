@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from hlsgen.progress.steps import Step, open_steps
 
@@ -46,13 +47,18 @@ def under_way() -> str:
 
 def tail(step: Step) -> str:
     """The last line that a step's tool has written, made short and plain."""
-    if step.log is None:
-        return ""
-    try:
-        with step.log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except OSError:
-        return ""
+    lines = next(filter(None, map(_last_lines, (step.watched, step.log))), [])
     last = next((line for line in reversed(lines) if line.strip() and not line.startswith("$ ")), "")
     return "".join(c if c.isprintable() else " " for c in last).strip()[:TAIL_CHARACTERS]
+
+
+def _last_lines(path: Path | None) -> list[str]:
+    """The last lines of a file, none where there is no file."""
+    if path is None:
+        return []
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            return file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []

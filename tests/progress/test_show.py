@@ -82,6 +82,9 @@ def test_words(tmp_path: Path) -> None:
     assert tail(step) == "ABC  [31mpass"
     (tmp_path / "log").write_text("$ make\n")
     assert tail(step) == ""
+    step.watched = tmp_path / "nextpnr.log"
+    (tmp_path / "nextpnr.log").write_text("Info: Routed 10 arcs\n")
+    assert tail(step) == "Info: Routed 10 arcs"
 
 
 def test_a_live_line_needs_a_terminal_that_may_have_it(monkeypatch: pytest.MonkeyPatch) -> None:

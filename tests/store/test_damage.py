@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.folders import design, held, sign, verilog
+from support.said import without_steps
 
 from hlsgen import Design
 from hlsgen.cli import main
@@ -103,7 +104,7 @@ def _damaged(data: bytes) -> dict[str, bytes]:
 
 def _run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     code = main(arguments)
-    return code, capsys.readouterr().err
+    return code, without_steps(capsys.readouterr().err)
 
 
 def test_each_file_damaged_in_each_way(

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import re
 
+from hlsgen.cli import VERBS
+
 
 def without_steps(errors: str) -> str:
-    """The text without lines like `hlsgen: 1/4 load`."""
-    return re.sub(r"^hlsgen: \d+/\d+ .*\n", "", errors, flags=re.MULTILINE)
+    """The text without lines like `hlsgen: 1/4 load`, and `hlsgen: report` after a silence."""
+    return re.sub(rf"^hlsgen: (\d+/\d+ .*|{'|'.join(VERBS)})\n", "", errors, flags=re.MULTILINE)

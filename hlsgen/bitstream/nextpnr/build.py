@@ -77,7 +77,8 @@ def build_project(
     if verification:
         require_verifiable(folder, verification)
     started = time.monotonic()
-    with step("synthesis"):
+    with step("synthesis") as told:
+        told.watched = folder / "build/yosys.log"
         make(folder, ["synthesis", *variables], limit)
     verified = verify(folder, verification, flow.board, jobs=jobs) if verification else None
     with step("place and route"):

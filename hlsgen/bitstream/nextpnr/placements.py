@@ -79,7 +79,8 @@ def _route(
     shutil.rmtree(folder / inside, ignore_errors=True)
     failure = None
     try:
-        with step(f"seed {seed}"):
+        with step(f"seed {seed}") as told:
+            told.watched = folder / inside / "nextpnr.log"
             make(folder, ["route", f"SEED={seed}", f"PLACEMENT={inside}", *variables], limit, stop)
     except ToolFailed as error:
         failure = error
