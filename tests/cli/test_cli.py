@@ -199,6 +199,22 @@ def test_a_warning_is_a_line_without_a_place_in_our_code(
     assert (out, err) == ("done\n", "warning: 31.0 % of the pixels are clipped\n")
 
 
+@pytest.mark.parametrize("arguments", [("evaluate", "--page"), ("report", "-o")])
+def test_a_page_that_cannot_be_written_is_refused_before_anything_is_read(
+    run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: tuple[str, str]
+) -> None:
+    monkeypatch.setattr("hlsgen.store.folder.load", lambda _: pytest.fail("the design was read"))
+    verb, option = arguments
+    for place, why in (
+        (tmp_path, f"{tmp_path} must be a file, not a folder"),
+        (tmp_path / "no/page.html", f"there is no folder {tmp_path / 'no'}"),
+    ):
+        code, out, err = run(verb, str(tmp_path / "x"), option, str(place))
+        assert (code, out) == (2, "")
+        assert why in err
+        assert err.endswith("  more: hlsgen explain HG002\n")
+
+
 @pytest.mark.parametrize(
     ("line", "found"),
     [
