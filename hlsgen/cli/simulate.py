@@ -80,8 +80,11 @@ def design_logs(directory: str) -> Path:
 
 def preprocessing(design: Design) -> Any:
     """The settings for pictures that the design was compiled with, or nothing."""
+    from hlsgen.frontend.inputs.preprocessing import settings_of
+
     asked: Any = design.notes.get("configuration") or {}
-    return asked.get("data", {}).get("preprocessing")
+    model = asked.get("model", {}).get("name")
+    return asked.get("data", {}).get("preprocessing") or (settings_of(model) if model else None)
 
 
 def _images(options: argparse.Namespace, design: Design) -> tuple[Any, Any]:

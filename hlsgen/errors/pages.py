@@ -152,7 +152,7 @@ PAGES: dict[Code, Page] = {
         "The table [data.preprocessing] or the preprocessor_config.json has entries that hlsgen does not "
         "know how to follow.",
         "hlsgen compile package.module:factory --calibration pictures --preprocessing other.json -o build/x",
-        "Write size, crop, mean and std, as docs/image.md says, or preprocess the pictures yourself.",
+        "Write size, crop, mean and std, as docs/models.md says, or preprocess the pictures yourself.",
     ),
     Code.BOARD: Page(
         "the board is not known, or its file is wrong",

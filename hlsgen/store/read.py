@@ -68,7 +68,7 @@ def parse_document(
     if not isinstance(document, dict):
         raise damaged(path, what, f"it holds a {type(document).__name__}", fix)
     other = document.get("format")
-    if form and isinstance(other, str) and other[:-1] == form[:-1] and other != form:
+    if form and other != form and str(other).rpartition(" ")[0] == form.rpartition(" ")[0]:
         raise _other_version(path, form, document, fix)
     if form and other != form:
         raise damaged(path, what, f"its format is {document.get('format')!r}", fix)
