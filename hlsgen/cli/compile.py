@@ -15,7 +15,7 @@ from hlsgen.errors import CaptureWarning, QuantizationWarning
 from hlsgen.fit.settings import DEFAULT_BOARD
 from hlsgen.frontend.inputs.shipped import about_models
 from hlsgen.progress import plans
-from hlsgen.progress.steps import plan
+from hlsgen.progress.steps import plan, step
 
 if TYPE_CHECKING:
     from hlsgen.configuration.schema import Configuration
@@ -117,7 +117,8 @@ def run(options: argparse.Namespace) -> Answer:
         for kind in (QuantizationWarning, CaptureWarning):
             warnings.simplefilter("ignore", kind)  # the answer carries them
         design = build_configured(asked, options.output)
-    report = design.report()
+    with step("report"):
+        report = design.report()
     following = f"hlsgen simulate {quote(str(options.output))} --level rtl"
     text = f"{report.summary}\nwritten to {options.output}\nnext: {following}"
     return Answer({"directory": str(options.output), "report": report.data}, text, warnings=report.warnings)

@@ -135,10 +135,7 @@ def _examine(
     elif isinstance(model, Export):
         result.export = model
     else:
-        raise UsageError(
-            f"model must be an nn.Module or an ExportedProgram, not {type(model).__name__!r}",
-            code=Code.INTERFACE,
-        )
+        raise UsageError(f"model must be an nn.Module or an ExportedProgram, not {type(model).__name__!r}")
     if result.export is not None and not isinstance(model, nn.Module):
         result.export = _program_in_float32(result.export, result.notes)
     if result.export is not None:

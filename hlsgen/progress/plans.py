@@ -15,7 +15,9 @@ COMPILE = (
     "data",
     "RTL",
     "write",
+    "report",
 )
+"""Of `hlsgen compile`; `hlsgen.build` does all but the last."""
 INSPECT = ("model", "capture")
 EXPORT = ("load", "project")
 LEVELS = {

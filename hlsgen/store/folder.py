@@ -107,9 +107,8 @@ def load(directory: Path) -> Compiled:
     except DAMAGE as error:
         raise damaged(directory, "a build folder of this version", error) from None
     except HlsgenError as error:
-        raise UsageError(
-            [dataclasses.replace(problem, fix=AGAIN) for problem in error.problems], code=Code.DAMAGED
-        ) from None
+        named = [dataclasses.replace(problem, fix=AGAIN, code=Code.DAMAGED) for problem in error.problems]
+        raise UsageError(named) from None
     if (found := _digest(files)) != document["design"]:
         why = f"its files are of design {found[:12]}"
         raise damaged(directory / MANIFEST, f"of design {document['design'][:12]}", why)

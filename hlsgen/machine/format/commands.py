@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from hlsgen.errors import UsageError
-from hlsgen.errors.codes import Code
 from hlsgen.machine.format.fields import field, fields_of
 
 COMMAND_BYTES = 128
@@ -217,9 +216,7 @@ class Command:
         for item in FIELDS:
             value, (low, high) = getattr(self, item.name), item.range
             if not low <= value <= high:
-                raise UsageError(
-                    f"command field {item.name} must be in {low}..{high}, not {value}", code=Code.DAMAGED
-                )
+                raise UsageError(f"command field {item.name} must be in {low}..{high}, not {value}")
 
     def sweep_blocks(self, sweep: int) -> int:
         """Column blocks of a sweep: the first `extra` sweeps have one more."""
@@ -316,12 +313,12 @@ class Command:
         for part in text.split():
             name, _, value = part.partition("=")
             if name not in _NAMED or not value:
-                raise UsageError(f"command text: {part!r} must be FIELD=VALUE", code=Code.DAMAGED)
+                raise UsageError(f"command text: {part!r} must be FIELD=VALUE")
             enum = _NAMED[name].enum
             try:
                 values[name] = int(value) if enum is None else enum[value.upper()]
             except (KeyError, ValueError):
-                raise UsageError(f"command text: {name} can't be {value!r}", code=Code.DAMAGED) from None
+                raise UsageError(f"command text: {name} can't be {value!r}") from None
         return cls._typed(values)
 
 

@@ -8,7 +8,6 @@ import zlib
 from dataclasses import dataclass
 
 from hlsgen.errors import UsageError
-from hlsgen.errors.codes import Code
 from hlsgen.machine.format.commands import COMMAND_BYTES
 from hlsgen.machine.format.interface import Header
 from hlsgen.machine.format.parameters import SECTION_ALIGN, ceil_div
@@ -69,29 +68,22 @@ class Image:
     def unpack(cls, blob: bytes) -> Image:
         """The sections of a blob; raises `UsageError` when it is foreign, truncated or damaged."""
         if len(blob) < HEADER_BYTES:
-            raise UsageError(
-                f"Image must have at least {HEADER_BYTES} bytes, not {len(blob)}", code=Code.DAMAGED
-            )
+            raise UsageError(f"Image must have at least {HEADER_BYTES} bytes, not {len(blob)}")
         words = _HEADER.unpack_from(blob)
         magic, version = words[Header.MAGIC], words[Header.VERSION]
         if magic != MAGIC or version != VERSION:
             raise UsageError(
-                f"Image must begin with {MAGIC:#x} and version {VERSION}, not {magic:#x}, {version}",
-                code=Code.DAMAGED,
+                f"Image must begin with {MAGIC:#x} and version {VERSION}, not {magic:#x}, {version}"
             )
         if words[Header.TOTAL] != len(blob):
-            raise UsageError(
-                f"Image must have {words[Header.TOTAL]} bytes, not {len(blob)}", code=Code.DAMAGED
-            )
+            raise UsageError(f"Image must have {words[Header.TOTAL]} bytes, not {len(blob)}")
         if words[Header.CRC] != zlib.crc32(blob[HEADER_BYTES:]):
-            raise UsageError("Image must match its checksum: the file is damaged", code=Code.DAMAGED)
+            raise UsageError("Image must match its checksum: the file is damaged")
         sections = []
         for word, unit in SECTIONS:
             start, end = words[word], words[word] + words[word + 1] * unit
             if start % SECTION_ALIGN or end > len(blob):
-                raise UsageError(
-                    f"Image section at {start}..{end} must lie within {len(blob)} bytes", code=Code.DAMAGED
-                )
+                raise UsageError(f"Image section at {start}..{end} must lie within {len(blob)} bytes")
             sections.append(blob[start:end])
         program, constants, weights, addends = sections
         return cls(

@@ -6,7 +6,6 @@ from __future__ import annotations
 import numpy as np
 
 from hlsgen.errors import UsageError
-from hlsgen.errors.codes import Code
 from hlsgen.machine.format.commands import Command
 from hlsgen.machine.format.constants import ConstantItem, Item, unpack_constants
 from hlsgen.machine.format.image import Image
@@ -89,7 +88,7 @@ class Memories:
                     runs = np.frombuffer(payload[:count], "<u4").reshape(-1, 2)
                     self.lists[place : place + len(runs)] = runs
                 case _:
-                    raise UsageError(f"Image: unknown constant item {kind}", code=Code.DAMAGED)
+                    raise UsageError(f"Image: unknown constant item {kind}")
 
     def score_addends(self, command: Command, job: Job, block: int, rows: int) -> np.ndarray:
         """The addends [rows, C] of a block of scores: of the stream, or those that the first head had."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from hlsgen.errors import UsageError
-from hlsgen.errors.codes import Code
 from hlsgen.machine.format.commands import COMMAND_BYTES, Command
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.input import pad
@@ -51,23 +50,20 @@ class Interpreter:
         self._image = Image.unpack(image)
         if self._image.build_id != parameters.build_id:
             raise UsageError(
-                f"Image must have build id {parameters.build_id:#x}, not {self._image.build_id:#x}",
-                code=Code.DAMAGED,
+                f"Image must have build id {parameters.build_id:#x}, not {self._image.build_id:#x}"
             )
         size = len(self._image.program) // COMMAND_BYTES
         slices = (self._image.program[i * COMMAND_BYTES : (i + 1) * COMMAND_BYTES] for i in range(size))
         commands = [Command.unpack(data) for data in slices if any(data)]
         end = next((i for i, command in reversed(list(enumerate(commands))) if command.last), None)
         if end is None:
-            raise UsageError("Image must hold a program with a last command", code=Code.DAMAGED)
+            raise UsageError("Image must hold a program with a last command")
         self.commands = tuple(commands[: end + 1])
 
     def run(self, pixels: bytes, trace: bool = True, task: int = 0) -> Execution:
         """Execute the program for one input as `InputLayout.pack` makes it."""
         if not 0 <= task < self.parameters.tasks:
-            raise UsageError(
-                f"task must be in 0..{self.parameters.tasks - 1}, not {task!r}", code=Code.DAMAGED
-            )
+            raise UsageError(f"task must be in 0..{self.parameters.tasks - 1}, not {task!r}")
         run = _Run(self.parameters, self._image, pixels, trace)
         for index, command in enumerate(self.commands):
             if run.begin(command, task):
