@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -176,6 +177,7 @@ def entry() -> NoReturn:
         code = signal.exit_code
     except KeyboardInterrupt:
         code = INTERRUPTED
+    gc.freeze()  # to look for cycles among millions of objects, which end anyway, takes seconds
     sys.exit(code)
 
 
