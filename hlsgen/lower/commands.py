@@ -7,7 +7,6 @@ import dataclasses
 from typing import Any
 
 from hlsgen.errors import Problem, UnsupportedModel
-from hlsgen.errors.codes import Code
 from hlsgen.ir import Graph, Node
 from hlsgen.lower.attention import mixed_scores, pack_score_addends, part_fields, score_fields
 from hlsgen.lower.constants import (
@@ -229,8 +228,7 @@ class CommandBuilder:
                     f"the row width, {self._parameters.row_width}",
                     where=str(step.linear.source),
                     fix="compile with row width 1",
-                ),
-                code=Code.LOWERING,
+                )
             )
 
     def _dependency(self, step: LinearStep, rows: int) -> dict[str, Any]:
@@ -278,8 +276,7 @@ class CommandBuilder:
                 Problem(
                     f"{step.linear.name}: patches must come from the input image",
                     where=str(step.linear.source),
-                ),
-                code=Code.LOWERING,
+                )
             )
         return patch_fields(node.op, self._graph, self._array)
 
@@ -346,9 +343,7 @@ class CommandBuilder:
         if not isinstance(context, IntegerContext):
             raise must_be(step.context, "an attention context")
         if step.scores.type.bits != p.logit_bits:
-            raise UnsupportedModel(
-                f"{step.scores.name}: all logits must have {p.logit_bits} bits", code=Code.LOWERING
-            )
+            raise UnsupportedModel(f"{step.scores.name}: all logits must have {p.logit_bits} bits")
         query, result = self._layouts[step.query], self._layouts[step.result]
         rows = part.rows(p.rows, step.scores.type.shape[1])
         self.views += attention_views(step, len(self._commands), query, result, part, rows)
