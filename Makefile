@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 SETUP = PYTHON="$(PYTHON)" sh scripts/setup
 
-.PHONY: help demo test test-full fuzz fuzz-ops lint types format ci bitstream table dist clean
+.PHONY: help demo test test-full fuzz fuzz-ops lint types format ci bitstream table docs dist clean
 
 help:
 	@echo "make demo        install, and take the digits model from PyTorch to RTL and an ECP5 project"
@@ -15,9 +15,10 @@ help:
 	@echo "make fuzz-ops    20,000 Graphs of ops in any order in the interpreter, 64 in RTL (about an hour)"
 	@echo "make lint        ruff"
 	@echo "make types       pyright"
-	@echo "make ci          lint, types and tests, as CI runs them"
+	@echo "make ci          lint, types, docs and tests, as CI runs them"
 	@echo "make format      rewrite the sources with ruff"
 	@echo "make table       rewrite the generated parts of README.md and docs/"
+	@echo "make docs        the pages as a site: build/docs/index.html"
 	@echo "make dist        the source distribution and the wheel, the same bytes for the same commit"
 	@echo "make clean       remove what was generated, but not .venv"
 
@@ -58,7 +59,7 @@ types:
 	@$(SETUP) all,dev
 	$(BIN)/pyright
 
-ci: lint types test
+ci: lint types docs test
 
 format:
 	@$(SETUP) all,dev
@@ -67,7 +68,11 @@ format:
 
 table:
 	@$(BIN)/python scripts/table.py
-	@set -e; for page in map api tutorial; do $(BIN)/python -m scripts.$$page; done
+	@set -e; for page in map api errors tutorial picture; do $(BIN)/python -m scripts.$$page; done
+
+docs:
+	@$(SETUP) all,dev
+	$(BIN)/python -m scripts.site build/docs
 
 dist:
 	@$(SETUP) all,dev

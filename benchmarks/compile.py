@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 BOARDS = {"digits": ("ulx3s-85f", "4x4x8")}
 """Board and array by model; the others get `LARGE`."""
 LARGE = ("zcu102", "8x16x8")
-BEFORE = ("start", "import", "model")
+BEFORE = ("start", "import", "check", "images", "model")
 """Phases before the model is in memory."""
 
 

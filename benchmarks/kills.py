@@ -17,6 +17,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -35,6 +36,7 @@ from hlsgen.emit.contents import save
 from hlsgen.errors import UsageError
 from hlsgen.host.processes import Ended, signals_end
 from hlsgen.pipeline import compile as compile_graph
+from hlsgen.progress.steps import Listener, Step, listening
 from hlsgen.store.files import sha256
 from hlsgen.store.paths import MANIFEST
 from hlsgen.store.replace import COMMIT, NEW
@@ -205,8 +207,8 @@ class Campaign:
 
         def files_only(pipe: int) -> int:
             try:
-                with signals_end(last=True):
-                    save(self._designs[build], self.folder, progress=lambda name: _tell(pipe, name))
+                with signals_end(last=True), listening(_Teller(pipe)):
+                    save(self._designs[build], self.folder)
             except Ended as ended:
                 return ended.exit_code
             return 0
@@ -214,8 +216,14 @@ class Campaign:
         return Compilation.start(whole if self._whole else files_only)
 
 
-def _tell(pipe: int, phase: str) -> None:
-    os.write(pipe, f"{phase}\n".encode())
+class _Teller(Listener):
+    """Writes the names of steps into a pipe."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+
+    def begin(self, step: Step) -> None:
+        os.write(self._pipe, f"{step.name}\n".encode())
 
 
 def _wait(process: Compilation, seconds: float, *, late: bool) -> str:
@@ -223,7 +231,7 @@ def _wait(process: Compilation, seconds: float, *, late: bool) -> str:
     end, phase = time.monotonic() + seconds, "start"
     while process.running() and (late or time.monotonic() < end):
         for line in process.phases():
-            phase = line.removeprefix("hlsgen: ")
+            phase = re.sub(r"^hlsgen: \d+/\d+ ", "", line)
         if late and phase == "write":
             time.sleep(seconds)
             break

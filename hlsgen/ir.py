@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 
 from hlsgen.display.graph import ShownGraph
 from hlsgen.errors import RangeOverflow, TypeMismatch, UsageError
+from hlsgen.progress.steps import step
 from hlsgen.windows import View
 
 _T = TypeVar("_T")
@@ -390,9 +391,8 @@ def outputs(graph: Graph, images: np.ndarray, most: int = 64, task: int = 0) -> 
 def results(graph: Graph, images: np.ndarray, most: int = 64, task: int = 0) -> dict[str, np.ndarray]:
     """All outputs of a run for `task`, by name as in `Graph.results`, for many images [N, ...]."""
     size, wanted = batch_size(graph, most), graph.for_task(task).results()
-    parts = [
-        _kept(graph, images[i : i + size], task, set(wanted.values())) for i in range(0, len(images), size)
-    ]
+    with step("evaluate", len(images)) as told:
+        parts = [_kept(graph, part, task, set(wanted.values())) for part in told.parts(images, size)]
     return {name: np.concatenate([part[tensor] for part in parts]) for name, tensor in wanted.items()}
 
 

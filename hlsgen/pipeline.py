@@ -14,10 +14,13 @@ import numpy as np
 
 from hlsgen.design import Design
 from hlsgen.errors import CalibrationError, CaptureWarning, Problem, QuantizationWarning, UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.fit.options import Asked, CompileOptions
 from hlsgen.host.collector import collector_paused
 from hlsgen.ir import Graph, quantize_images
 from hlsgen.ir import outputs as first_output
+from hlsgen.progress import plans
+from hlsgen.progress.steps import Listener, Step, listening, step
 from hlsgen.store.samples import Samples
 
 if TYPE_CHECKING:
@@ -186,7 +189,7 @@ def build(
     *,
     calibration: str | None = None,
     samples: str | None = None,
-    preprocessing: str | None = None,
+    preprocessing: str | Mapping[str, Any] | None = None,
     shape: tuple[int, int, int] | None = None,
     outputs: Sequence[str] | None = None,
     weights: str | None = None,
@@ -210,8 +213,8 @@ def build(
         The same for the images to keep for `simulate`; without it the example's held-out images, else the
         calibration images.
     preprocessing
-        The `preprocessor_config.json` for pictures; without it that of a Hugging Face MODEL, or of the
-        pictures' folder.
+        The `preprocessor_config.json` for pictures, or its entries; without it that of a Hugging Face MODEL,
+        or of the pictures' folder.
     shape
         [C, H, W] when the factory returns no example input; else that of the calibration images.
     outputs
@@ -223,7 +226,7 @@ def build(
     config
         As for `quantize`.
     progress
-        Called with the name of each stage as it begins.
+        Called with the name of each step as it begins. `hlsgen.progress.show.shown` shows more.
     options
         As for `compile`.
 
@@ -240,15 +243,22 @@ def build(
         quantizer=config or QuantizeConfig(),
         machine=CompileOptions(**options),
     )
-    return build_configured(asked, directory, progress)
+    with listening(_Names(progress)):
+        return build_configured(asked, directory)
 
 
-def build_configured(
-    asked: Configuration,
-    directory: str | Path,
-    progress: Callable[[str], None] = lambda _: None,
-    fitter: Fitter | None = None,
-) -> Design:
+class _Names(Listener):
+    """Tells the names of a compilation's steps."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+
+    def begin(self, step: Step) -> None:
+        if step.name in plans.COMPILE:
+            self._tell(step.name)
+
+
+def build_configured(asked: Configuration, directory: str | Path, fitter: Fitter | None = None) -> Design:
     """As `build`, for a configuration; it is written into the build folder as `hlsgen.toml`.
 
     fitter: chooses what the configuration leaves open of the machine, its array too, and writes it there.
@@ -257,28 +267,31 @@ def build_configured(
     from hlsgen.emit.rtl_cache import Generator
     from hlsgen.frontend.inputs.model import load_model
 
-    model, name = asked.model, _check_request(asked, Path(directory))
+    model = asked.model
+    with step("check"):
+        name = _check_request(asked, Path(directory))
     with collector_paused(), Generator() as generator:
-        progress("model")
-        data, kept = _images(name, asked)
-        loaded = load_model(name, model.shape or tuple(data.images.shape[1:]), model.weights)
-        progress("capture")
-        float_graph, notes = _captured(loaded, model.outputs, data.images[:1], model.compare)
-        progress("quantize")
-        quantized = quantize(float_graph, data.images, asked.quantizer)
+        with step("images"):
+            data, kept = _images(name, asked)
+        with step("model"):
+            loaded = load_model(name, model.shape or tuple(data.images.shape[1:]), model.weights)
+        with step("capture"):
+            float_graph, notes = _captured(loaded, model.outputs, data.images[:1], model.compare)
+        with step("quantize"):
+            quantized = quantize(float_graph, data.images, asked.quantizer)
         if fitter is not None:
-            progress("fit")
-            chosen = fitter.options(quantized.graph, asked.machine, asked.quantizer.logit_width)
-            asked = replace(asked, machine=chosen)
-        progress("lower")
-        about = {"model": loaded.name, "configuration": asked.plain()}
-        design = compile(quantized, notes=about, **vars(asked.machine))
-        generator.start(design.program.parameters, design.rtl_target)
-        progress("samples")
-        design = replace(design, samples=make_samples(float_graph, quantized.graph, kept))
+            with step("fit"):
+                chosen = fitter.options(quantized.graph, asked.machine, asked.quantizer.logit_width)
+                asked = replace(asked, machine=chosen)
+        with step("lower"):
+            about = {"model": loaded.name, "configuration": asked.plain()}
+            design = compile(quantized, notes=about, **vars(asked.machine))
+            generator.start(design.program.parameters, design.rtl_target)
+        with step("samples"):
+            design = replace(design, samples=make_samples(float_graph, quantized.graph, kept))
         design = _with_warnings(design, notes, CaptureWarning)
         design = _with_clipping(design, kept.images[: kept_images(design.graph)])
-        return save(design, Path(directory), generator.text, progress)
+        return save(design, Path(directory), generator.text)
 
 
 def _images(model: str, asked: Configuration) -> tuple[Data, Data]:
@@ -312,7 +325,7 @@ def source_of(asked: Configuration) -> str:
 
     name = asked.model.name
     if name is None:
-        raise UsageError(_NO_MODEL)
+        raise UsageError(_NO_MODEL, code=Code.MODEL)
     if asked.data.calibration is None and name not in SHIPPED:
         raise CalibrationError(_NO_CALIBRATION)
     return name
@@ -374,6 +387,8 @@ def inspect(
     from hlsgen.frontend.inputs.model import load_model
     from hlsgen.frontend.inspect import inspect as inspect_torch
 
-    loaded = load_model(model, shape, weights)
-    report = inspect_torch(loaded.model, loaded.example, outputs, compare=compare)
+    with step("model"):
+        loaded = load_model(model, shape, weights)
+    with step("capture"):
+        report = inspect_torch(loaded.model, loaded.example, outputs, compare=compare)
     return replace(report, notes=(loaded.note, *report.notes)) if loaded.note else report

@@ -14,6 +14,10 @@ from shlex import quote
 import hlsgen
 from hlsgen.cli.answer import error_text
 from hlsgen.cli.simulate import text
+from hlsgen.host.processes import Ended, signals_end
+from hlsgen.progress import plans
+from hlsgen.progress.show import shown
+from hlsgen.progress.steps import plan
 from hlsgen.sim.result import Simulation
 
 IMAGES = 16
@@ -45,23 +49,26 @@ def main(folder: Path) -> None:
     """Compile, simulate at every level, export."""
     begin = time.perf_counter()
     step(f"compile: the digits model, {BOARD}, array {ARRAY}")
-    design = hlsgen.build(
-        "digits", folder, board=BOARD, array=ARRAY, progress=lambda name: print(f"  {name}", flush=True)
-    )
+    with shown(sys.stderr, "compile"):
+        plan(*plans.COMPILE)
+        design = hlsgen.build("digits", folder, board=BOARD, array=ARRAY)
     print(design.report())
     step("simulate: the program in the interpreter, the C++ under g++, the Verilog in Verilator")
-    levels = [
-        design.simulate("program", samples=IMAGES),
-        design.simulate("csim"),
-        design.simulate("rtl", samples=IMAGES),
-    ]
+    with shown(sys.stderr, "simulate"):
+        levels = [
+            design.simulate("program", samples=IMAGES),
+            design.simulate("csim"),
+            design.simulate("rtl", samples=IMAGES),
+        ]
     for item in levels:
         print(text(item))
     step(f"the first {IMAGES} held-out digits")
     show(design, levels)
     print("golden = program = C++ = RTL in every tensor: simulate ends with the first difference otherwise")
     step(f"export: the {BOARD} project")
-    print(design.export(BOARD))
+    with shown(sys.stderr, "export"):
+        place = design.export(BOARD)
+    print(place)
     print(f"\n{time.perf_counter() - begin:.0f} s. Next:")
     print(f"  make bitstream                                     # yosys and nextpnr: {BOARD}, some minutes")
     print(f"  .venv/bin/hlsgen simulate {quote(str(folder))} --level rtl --simulator icarus")
@@ -72,6 +79,9 @@ if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     try:
-        main(Path(sys.argv[1]))
+        with signals_end():
+            main(Path(sys.argv[1]))
+    except Ended as signal:
+        sys.exit(signal.exit_code)
     except hlsgen.HlsgenError as error:
         sys.exit(f"{error_text(error)}\n(exit code {error.exit_code})")

@@ -19,6 +19,7 @@ from hlsgen.machine.format.limits import WATCHDOG_CYCLES
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.run import trace
+from hlsgen.progress.steps import step
 from hlsgen.sim import library, verilator
 from hlsgen.sim.place import build_place
 from hlsgen.store.cache import kept_file, key
@@ -232,7 +233,10 @@ class Harness:
             "tasks": self.parameters.tasks if self.parameters.planned else 1 << 16,
             **options,
         }
-        verilator.run([str(self.executable), *(f"{key}={value}" for key, value in given.items())], folder)
+        row = 8 * (len(_ROW) + len(EXPERT_COUNTERS) * self.parameters.experts)
+        with step("run", len(inputs)) as told:
+            told.count = lambda: _size(folder / "counters") // row
+            verilator.run([str(self.executable), *(f"{key}={value}" for key, value in given.items())], folder)
 
     def _results(self, folder: Path, samples: int) -> list[Run]:
         rows = np.fromfile(folder / "counters", "<u8").reshape(samples, -1)
@@ -266,6 +270,11 @@ class Harness:
         if not self.trace:
             return None
         return np.fromfile(folder / "trace", record_type(self.parameters.columns))
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file that another process may not have made yet."""
+    return path.stat().st_size if path.exists() else 0
 
 
 def _counted(row: np.ndarray) -> tuple[dict[str, int], tuple[tuple[int, int], ...]]:

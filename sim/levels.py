@@ -19,6 +19,7 @@ from hlsgen.machine.format.interface import COUNTERS, error_text
 from hlsgen.machine.format.program import Program
 from hlsgen.machine.run import trace
 from hlsgen.machine.time.cycles import predict
+from hlsgen.progress.steps import step
 from hlsgen.quantization.findings import agreement_warning
 from hlsgen.sim.result import Outcome, Simulation, Verilog
 from hlsgen.store import measured
@@ -185,12 +186,14 @@ def _run(
 ) -> _Found:
     """Compare each image's outcome with golden, batch by batch; raises `Mismatch`."""
     found, size = _Found(), batch_size(design.graph, BATCH)
-    for start in range(0, len(images), size):
-        batch = images[start : start + size]
-        golden = evaluate(design.graph, batch, task)
-        for offset, outcome in zip(range(len(batch)), outcomes, strict=False):
-            tensors = {name: values[offset] for name, values in golden.items()}
-            found.add(outcome, _compare(design, first + start + offset, outcome, tensors, task))
+    with step("simulate", len(images)) as told:
+        for start in range(0, len(images), size):
+            batch = images[start : start + size]
+            golden = evaluate(design.graph, batch, task)
+            for offset, outcome in zip(range(len(batch)), outcomes, strict=False):
+                tensors = {name: values[offset] for name, values in golden.items()}
+                found.add(outcome, _compare(design, first + start + offset, outcome, tensors, task))
+                told.advance()
     return found
 
 
@@ -298,6 +301,8 @@ def _csim(design: Compiled, task: int) -> Callable[[np.ndarray], list[Outcome]]:
 
     files = sources(design, "hls") or hls(design.program, design.image)
     compiled = CSim(design.program, design.packed_image, files, build_folder(design), tracing=True)
+    with step("build"):
+        compiled.build()
 
     def run(images: np.ndarray) -> list[Outcome]:
         result = compiled.run(images, task=task)
@@ -318,8 +323,9 @@ def _rtl(
     program, place, image = design.program, build_folder(design), design.packed_image
     parameters = program.parameters
     quick = count * predict(program, design.image).cycles < library.QUICK_CYCLES
-    itself = cosim.build(parameters, place, text=delivered, quick=quick) if delivered else None
-    traced = harness(design, quick=quick) if simulator == "verilator" else None
+    with step("build"):
+        itself = cosim.build(parameters, place, text=delivered, quick=quick) if delivered else None
+        traced = harness(design, quick=quick) if simulator == "verilator" else None
     text = "" if traced else _traced(design)
 
     def run(images: np.ndarray) -> list[Outcome]:
@@ -395,7 +401,8 @@ def _verilog(design: Compiled, level: str) -> tuple[Verilog | None, str | None]:
     """The Verilog that the simulation stands for; and the delivered text, if that has to run itself."""
     if level not in ("rtl", "soc"):
         return None, None
-    fresh = rtl_text(design.program.parameters, design.rtl_target)
+    with step("RTL"):
+        fresh = rtl_text(design.program.parameters, design.rtl_target)
     delivered = sources(design, "rtl").get(PLAIN, fresh)
     itself, digest = delivered != fresh, sha256(delivered.encode())
     if level == "soc":
@@ -405,7 +412,8 @@ def _verilog(design: Compiled, level: str) -> tuple[Verilog | None, str | None]:
 
 def _traced(design: Compiled) -> str:
     """The Verilog with trace ports, as generated; a simulation puts it into the build folder."""
-    text = rtl_text(design.program.parameters, design.rtl_target, trace=True)
+    with step("RTL"):
+        text = rtl_text(design.program.parameters, design.rtl_target, trace=True)
     if design.directory is not None and _writable(design.directory):
         write({TRACED: text.encode()}, design.directory)
     return text

@@ -14,12 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hlsgen.errors import Mismatch, UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.sim import library, verilator
 from hlsgen.sim.netlist import Netlist
+from hlsgen.sim.place import build_place
 from hlsgen.store.cache import kept_file, key
 
 NAME = "board"
 """The module's name."""
+POLL_SECONDS = 0.1
+"""How often one looks whether the simulator has ended."""
 LIMIT_CYCLES = 4_000_000
 """How long a board may be busy without moving its serial line; its watchdog ends an image sooner."""
 _ENDS = {
@@ -36,8 +40,8 @@ class SerialBoard:
     bit_cycles: float
 
     @contextmanager
-    def port(self) -> Iterator[str]:
-        """Switch the board on; gives its terminal's name, and ends the simulator.
+    def port(self, over: threading.Event | None = None) -> Iterator[str]:
+        """Switch the board on; gives its terminal's name, and ends the simulator, also once `over` is set.
 
         Once the simulator has ended by itself, the host reads zeros, and no answer begins with them.
         `Mismatch` is raised then, in place of the host's error.
@@ -47,7 +51,9 @@ class SerialBoard:
         tty.setraw(theirs)
         command = [str(self.executable), f"{self.bit_cycles!r}", str(LIMIT_CYCLES)]
         with subprocess.Popen(command, stdin=ours) as process:
-            watcher = threading.Thread(target=_tell_the_host, args=(process, ours), daemon=True)
+            watcher = threading.Thread(
+                target=_tell_the_host, args=(process, ours, over or threading.Event()), daemon=True
+            )
             watcher.start()
             try:
                 yield os.ttyname(theirs)
@@ -61,15 +67,18 @@ class SerialBoard:
                 os.close(ours)
 
 
-def _tell_the_host(process: subprocess.Popen[bytes], terminal: int) -> None:
-    process.wait()
+def _tell_the_host(process: subprocess.Popen[bytes], terminal: int, over: threading.Event) -> None:
+    while process.poll() is None:
+        if over.wait(POLL_SECONDS):
+            process.terminate()
+            process.wait()
     os.write(terminal, bytes(2))
 
 
 def _raise_end(code: int | None) -> None:
     """Raise `Mismatch` when the simulator ended by itself."""
     if code is not None:
-        raise Mismatch(_ENDS.get(code, f"the netlist's simulator ended with {code}"))
+        raise Mismatch(_ENDS.get(code, f"the netlist's simulator ended with {code}"), code=Code.NETLIST)
 
 
 def build_board(netlist: Netlist, bit_cycles: float, folder: Path) -> SerialBoard:
@@ -86,7 +95,7 @@ def build_board(netlist: Netlist, bit_cycles: float, folder: Path) -> SerialBoar
         names = ("--prefix", f"V{NAME}", "--top-module", NAME, f"{NAME}.v", source.name)
         library.build(work, ("-CFLAGS", pins, *names), NAME)
 
-    executable = kept_file(folder.resolve() / f"netlist-{name}" / NAME, compile_in)
+    executable = kept_file(build_place(folder) / f"netlist-{name}" / NAME, compile_in)
     return SerialBoard(executable, bit_cycles)
 
 

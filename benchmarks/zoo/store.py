@@ -30,7 +30,7 @@ _ANSWER = (
     "hlsgen/ops",
     "hlsgen/ir.py",
     "hlsgen/nn.py",
-    "hlsgen/errors.py",
+    "hlsgen/errors/__init__.py",
 )
 
 

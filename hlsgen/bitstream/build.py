@@ -11,6 +11,7 @@ from hlsgen.bitstream.project import checked, find_project
 from hlsgen.bitstream.result import Bitstream, Wanted
 from hlsgen.boards.families import Family, find_family
 from hlsgen.errors import Problem, UsageError
+from hlsgen.progress.steps import LOGS, logs_in, step
 from hlsgen.store.folder import load
 
 
@@ -30,8 +31,10 @@ def build_bitstream(
     `UsageError` where the project's tools have no use for them, and for a project that was changed, or is of
     another design than the build folder it lies in.
     """
-    place = find_project(Path(directory)) or export(load(Path(directory)))
-    family = find_family(checked(place)["family"])
+    with step("project"):
+        place = find_project(Path(directory)) or export(load(Path(directory)))
+        family = find_family(checked(place)["family"])
+    logs_in(place / "build" / LOGS)
     given = {"seeds": seeds, "jobs": jobs, "verification": verification}
     options = {name: value for name, value in given.items() if value is not None}
     _require_taken(family, [name for name in options if name not in family.build_options])

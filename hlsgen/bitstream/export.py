@@ -11,7 +11,9 @@ from hlsgen.bitstream.project import BOARDS, PROJECT, note, project_folder
 from hlsgen.boards.board import Board
 from hlsgen.boards.read import load_board
 from hlsgen.errors import Problem, UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.fit.estimate import check_fit
+from hlsgen.progress.steps import step
 from hlsgen.store.compiled import Compiled
 from hlsgen.store.files import sha256
 
@@ -36,7 +38,8 @@ def export(
     place = _place(design, chosen, directory)
     folder = project_folder(place)
     folder.check()
-    texts = chosen.family.write_project()(design, chosen)
+    with step("project"):
+        texts = chosen.family.write_project()(design, chosen)
     files = {path: data if isinstance(data, bytes) else data.encode() for path, data in texts.items()}
     files = _with_digests(files, design)
     folder.replace(files | {PROJECT: note(chosen.name, chosen.family.name, design.digest, files)})
@@ -47,18 +50,25 @@ def _require_possible(design: Compiled, board: Board, name: str) -> None:
     """Raise unless the board can carry the design; `name` is the board's as the user gave it."""
     if not board.has_pins:
         fix = "choose a board, or describe yours in a TOML file like hlsgen/boards/ulx3s-85f.toml"
-        raise UsageError(Problem(f"board must have pins for a project, which {board.name} has not", fix=fix))
+        raise UsageError(
+            Problem(f"board must have pins for a project, which {board.name} has not", fix=fix),
+            code=Code.PROJECT,
+        )
     bus = design.program.parameters.bus_bytes
     if board.image == "external" and bus > board.bus_bytes:
         raise UsageError(
             Problem(
                 f"the design's bus must have at most {board.bus_bytes} bytes for {board.name}, not {bus}",
                 fix=f"hlsgen compile with --board {name}",
-            )
+            ),
+            code=Code.PROJECT,
         )
     if design.program.parameters.streamed and board.image != "external":
         fix = f"hlsgen compile with --board {name} --attention resident"
-        raise UsageError(Problem(f"attention must be resident on {board.name}: it has no memory", fix=fix))
+        raise UsageError(
+            Problem(f"attention must be resident on {board.name}: it has no memory", fix=fix),
+            code=Code.PROJECT,
+        )
     check_fit(design.program.parameters, board, len(design.packed_image))
 
 
@@ -86,5 +96,7 @@ def _place(design: Compiled, board: Board, directory: str | Path | None) -> Path
         return Path(directory)
     if design.directory is None:
         fix = "pass a folder, or save the design first"
-        raise UsageError(Problem("the project needs a folder", why="the design was not saved", fix=fix))
+        raise UsageError(
+            Problem("the project needs a folder", why="the design was not saved", fix=fix), code=Code.PROJECT
+        )
     return design.directory / BOARDS / board.name

@@ -7,6 +7,7 @@ from hlsgen.boards.board import Board
 from hlsgen.emit.device import Vectors
 from hlsgen.emit.rtl_cache import rtl_text
 from hlsgen.errors import Problem, UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.store.compiled import Compiled
 from hlsgen.store.folder import sources
 from hlsgen.store.paths import PLAIN
@@ -33,7 +34,8 @@ def require_same_machine(design: Compiled, board: Board) -> None:
                 f"{PLAIN} must be what this version generates, for an export to {board.name}",
                 why="the board's Verilog is generated anew, and would be another machine than the folder's",
                 fix="hlsgen compile again",
-            )
+            ),
+            code=Code.STALE,
         )
 
 

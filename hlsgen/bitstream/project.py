@@ -12,6 +12,7 @@ from typing import Any
 from hlsgen.boards.families import find_family
 from hlsgen.boards.read import load_board
 from hlsgen.errors import Problem, UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.store.files import sha256
 from hlsgen.store.folder import manifest
 from hlsgen.store.paths import MANIFEST
@@ -50,7 +51,9 @@ def find_project(directory: Path) -> Path | None:
     own = directory / BOARDS / load_board(manifest(directory)["board"]).name
     if own in projects:
         return own
-    raise UsageError(f"project must be one of {', '.join(map(str, projects))}, not all of them")
+    raise UsageError(
+        f"project must be one of {', '.join(map(str, projects))}, not all of them", code=Code.PROJECT
+    )
 
 
 def checked(place: Path) -> dict[str, Any]:
@@ -70,7 +73,7 @@ def checked(place: Path) -> dict[str, Any]:
             if (why := _changed(place / path, digest))
         ]
     if changed:
-        raise UsageError(changed)
+        raise UsageError(changed, code=Code.STALE)
     if (home := _home(place)) is None:
         return document
     current = manifest(home)["design"]
@@ -80,7 +83,8 @@ def checked(place: Path) -> dict[str, Any]:
                 f"{place} must be a project of design {current[:12]}, not {document['design'][:12]}",
                 why=f"{home} was compiled again after the export",
                 fix=f"hlsgen export {shlex.quote(str(home))} --board {document['board']}",
-            )
+            ),
+            code=Code.STALE,
         )
     return document
 
@@ -89,7 +93,7 @@ def _read(place: Path, rule: str) -> dict[str, Any]:
     """What `export` noted about a project; raises `UsageError`, also where its family is unknown."""
     path = place / PROJECT
     if not path.is_file():
-        raise UsageError(Problem(f"{place} {rule}", why=f"it has no {PROJECT}", fix=FIX))
+        raise UsageError(Problem(f"{place} {rule}", why=f"it has no {PROJECT}", fix=FIX), code=Code.FOLDER)
     document = parse_document(path, read_bytes(path, FIX), FORMAT, FIELDS, FIX)
     find_family(document["family"], where=str(path))
     return document

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from hlsgen.boards.families import Family
 from hlsgen.errors import UsageError
+from hlsgen.errors.codes import Code
 
 CORE_MHZ = (1.0, 1000.0)
 """Clock of an accelerator, lowest and highest."""
@@ -66,7 +67,7 @@ class Board:
         """The board with another clock for the accelerator; None leaves it. Raises `UsageError`."""
         low, high = CORE_MHZ
         if mhz is not None and not low <= mhz <= high:
-            raise UsageError(f"clock must be in {low:g}..{high:g} MHz, not {mhz:g}")
+            raise UsageError(f"clock must be in {low:g}..{high:g} MHz, not {mhz:g}", code=Code.BOARD)
         return self if mhz is None else dataclasses.replace(self, core_mhz=mhz)
 
     @property

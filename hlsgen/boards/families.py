@@ -15,6 +15,7 @@ from typing import Any
 from hlsgen.boards.rules import NAME, Rule, matching, one_of
 from hlsgen.boards.tools import Command, Package
 from hlsgen.errors import Problem, UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.machine.format.multipliers import TARGETS, RtlTarget
 from hlsgen.machine.format.parameters import ceil_div
 
@@ -241,4 +242,4 @@ def find_family(name: object, where: str = "") -> Family:
     if isinstance(name, str) and name in FAMILIES:
         return FAMILIES[name]
     what = f"family must be one of {', '.join(FAMILIES)}, not {name!r}"
-    raise UsageError(Problem(what, where=where, why=WHY, fix=FIX))
+    raise UsageError(Problem(what, where=where, why=WHY, fix=FIX), code=Code.BOARD)

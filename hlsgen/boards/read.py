@@ -15,6 +15,7 @@ from hlsgen.boards.board import CORE_MHZ, Board, Port, Resources
 from hlsgen.boards.families import FAMILIES, FIX, WHY, Family
 from hlsgen.boards.rules import ARRAY, NAME, TITLE, WORD, Rule, integer, number, one_of, places
 from hlsgen.errors import Problem, UsageError, shown
+from hlsgen.errors.codes import Code
 from hlsgen.machine.format.parameters import BUS_BYTES, MachineParameters
 
 LARGEST = 64 * 1024
@@ -57,7 +58,8 @@ def load_board(name: str) -> Board:
         Problem(
             f"board must be one of {', '.join(known)}, or the path of a TOML file, not {shown(name)}",
             fix=f"{meant}see `hlsgen/boards/*.toml` for how a board is described",
-        )
+        ),
+        code=Code.BOARD,
     )
 
 
@@ -66,14 +68,18 @@ def _text(path: Path) -> str:
     try:
         if path.is_file() and path.stat().st_size > LARGEST:
             size = path.stat().st_size
-            raise UsageError(f"board file {path} must be at most {LARGEST} bytes, not {size}")
+            raise UsageError(
+                f"board file {path} must be at most {LARGEST} bytes, not {size}", code=Code.BOARD
+            )
         return path.read_text("utf-8")
     except UnicodeDecodeError as error:
-        raise UsageError(f"board file {path} must be UTF-8 text: byte {error.start} is not") from None
+        raise UsageError(
+            f"board file {path} must be UTF-8 text: byte {error.start} is not", code=Code.BOARD
+        ) from None
     except OSError as error:
-        raise UsageError(f"board file {path}: {error.strerror or error}") from None
+        raise UsageError(f"board file {path}: {error.strerror or error}", code=Code.BOARD) from None
     except ValueError as error:  # a NUL in the path
-        raise UsageError(f"board file {shown(str(path))}: {error}") from None
+        raise UsageError(f"board file {shown(str(path))}: {error}", code=Code.BOARD) from None
 
 
 def parse_board(name: str, text: str) -> Board:
@@ -85,9 +91,9 @@ def parse_board(name: str, text: str) -> Board:
     try:
         table = tomllib.loads(text)
     except RecursionError:
-        raise UsageError(f"board {name}: not TOML of a board: nested too deeply") from None
+        raise UsageError(f"board {name}: not TOML of a board: nested too deeply", code=Code.BOARD) from None
     except ValueError as error:  # TOMLDecodeError, and integers of thousands of digits
-        raise UsageError(f"board {name}: not TOML: {error}") from None
+        raise UsageError(f"board {name}: not TOML: {error}", code=Code.BOARD) from None
     return _Reader(name, table).board()
 
 
@@ -115,7 +121,7 @@ class _Reader:
             values |= self._sites(family.site_group, resources)
         self._unknown("", self._table)
         if self._problems:
-            raise UsageError(self._problems)
+            raise UsageError(self._problems, code=Code.BOARD)
         return Board(**values)
 
     def _problem(self, what: str, why: str = "", fix: str = "") -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -24,8 +25,12 @@ from hlsgen.errors import (
     Problem,
     QuantizationWarning,
     UsageError,
+    written_badly,
 )
+from hlsgen.errors.codes import Code
 from hlsgen.host.processes import Ended, signals_end
+from hlsgen.progress.show import shown
+from hlsgen.progress.words import NORMAL, QUIET, VERBOSE
 
 VERBS = (
     "doctor",
@@ -40,6 +45,7 @@ VERBS = (
     "report",
     "demo",
     "ops",
+    "explain",
 )
 """Each is a module of this package with HELP, EPILOG, `arguments(parser)` and `run(options)`."""
 
@@ -82,11 +88,22 @@ def parser() -> argparse.ArgumentParser:
         )
         module.arguments(verb)
         verb.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+        talk = verb.add_mutually_exclusive_group()
+        talk.add_argument(
+            "-q", "--quiet", action="store_true", help="say nothing on stderr but errors and warnings"
+        )
+        talk.add_argument(
+            "-v", "--verbose", action="store_true", help="say each step's time and log, each tool's command"
+        )
     return top
 
 
 def _answer(arguments: Sequence[str]) -> Answer:
     top = parser()
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks, see docs/command_line.md
+        import argcomplete
+
+        argcomplete.autocomplete(top)
     options = top.parse_args(arguments)
     if options.version:
         from hlsgen.version import __version__
@@ -95,7 +112,9 @@ def _answer(arguments: Sequence[str]) -> Answer:
     if options.verb is None:
         fix = "hlsgen --help shows what they do"
         raise UsageError(Problem(f"a verb is needed: {', '.join(VERBS)}", fix=fix))
-    return import_module(f"hlsgen.cli.{options.verb}").run(options)
+    verbosity = QUIET if options.quiet else VERBOSE if options.verbose else NORMAL
+    with shown(sys.stderr, options.verb, verbosity):
+        return import_module(f"hlsgen.cli.{options.verb}").run(options)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -111,11 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _print(answer, as_json)
         return answer.exit_code
     except HlsgenError as error:
-        if as_json:
-            print(json.dumps(error_document(error), indent=2))
-        else:
-            print(error_text(error), file=sys.stderr)
-        return error.exit_code
+        return _fail(error, as_json)
     except SystemExit as request:  # argparse after --help
         return request.code if isinstance(request.code, int) else EXIT_USAGE
     except KeyboardInterrupt:
@@ -128,13 +143,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()  # the reader of our output is gone; there is no one to tell
         return EXIT_OK
     except Exception as error:  # noqa: BLE001 the user boundary: no traceback gets past it
-        line, path = crash_file(arguments, error)
-        if as_json:
-            print(
-                json.dumps({"exit_code": EXIT_INTERNAL, "error": "InternalError", "what": line, "file": path})
-            )
-        print(f"hlsgen: internal error: {line}; please report {path}", file=sys.stderr)
-        return EXIT_INTERNAL
+        if isinstance(error, OSError) and (found := written_badly(error)):
+            return _fail(found, as_json)
+        return _crash(arguments, error, as_json)
+
+
+def _crash(arguments: Sequence[str], error: Exception, as_json: bool) -> int:
+    """Print what can be told of a defect; returns the exit code."""
+    line, path = crash_file(arguments, error)
+    if as_json:
+        told = {"error": "InternalError", "code": Code.DEFECT, "what": line, "file": path}
+        print(json.dumps({"exit_code": EXIT_INTERNAL, **told}))
+    print(f"hlsgen: internal error: {line}; please report {path}", file=sys.stderr)
+    return EXIT_INTERNAL
+
+
+def _fail(error: HlsgenError, as_json: bool) -> int:
+    """Print an error; returns the exit code."""
+    if as_json:
+        print(json.dumps(error_document(error), indent=2))
+    else:
+        print(error_text(error), file=sys.stderr)
+    return error.exit_code
 
 
 def entry() -> NoReturn:
@@ -149,6 +179,7 @@ def entry() -> NoReturn:
         code = signal.exit_code
     except KeyboardInterrupt:
         code = INTERRUPTED
+    gc.freeze()  # to look for cycles among millions of objects, which end anyway, takes seconds
     sys.exit(code)
 
 

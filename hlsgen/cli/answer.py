@@ -34,7 +34,8 @@ def for_terminal(text: str, encoding: str | None = None) -> str:
 
 def error_text(error: HlsgenError) -> str:
     """The error for a terminal: all problems, numbered when there are several."""
-    return for_terminal(_error_text(error))
+    codes = " ".join(dict.fromkeys(problem.code for problem in error.problems if problem.code))
+    return for_terminal(f"{_error_text(error)}\n  more: hlsgen explain {codes}")
 
 
 def _error_text(error: HlsgenError) -> str:
@@ -52,6 +53,7 @@ def error_document(error: HlsgenError) -> dict[str, Any]:
     return {
         "exit_code": error.exit_code,
         "error": type(error).__name__,
+        "code": error.problems[0].code if error.problems else error.code,
         "problems": [asdict(problem) for problem in error.problems],
     }
 

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from hlsgen.cli.answer import Answer
 from hlsgen.cli.values import natural, path, positive
 from hlsgen.errors import UsageError
+from hlsgen.progress import plans
+from hlsgen.progress.steps import plan, say
 
 HELP = "build the bitstream of an exported project, where its tools are installed"
 EPILOG = """DIR is a project folder, or a build folder with one; without a project it is exported first.
@@ -34,16 +35,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Call `hlsgen.bitstream.build.build_bitstream`."""
+    if options.images and not options.verify:
+        raise UsageError("--images must come with --verify")
+    plan(*plans.bitstream(verify=options.verify))
     from hlsgen.bitstream.build import build_bitstream
     from hlsgen.bitstream.result import Wanted
 
-    def say(line: str) -> None:
-        if not options.json:
-            print(f"hlsgen: {line}", file=sys.stderr, flush=True)
-
-    if options.images and not options.verify:
-        raise UsageError("--images must come with --verify")
     wanted = Wanted(images=options.images, progress=say) if options.verify else None
-    say("bitstream (some minutes)")
     result = build_bitstream(options.directory, seeds=options.seeds, jobs=options.jobs, verification=wanted)
     return Answer(result.data, str(result))

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import warnings
 from pathlib import Path
 from shlex import quote
@@ -15,6 +14,8 @@ from hlsgen.cli.values import array, model_options, natural, path, positive, sha
 from hlsgen.errors import CaptureWarning, QuantizationWarning
 from hlsgen.fit.settings import DEFAULT_BOARD
 from hlsgen.frontend.inputs.shipped import about_models
+from hlsgen.progress import plans
+from hlsgen.progress.steps import plan, step
 
 if TYPE_CHECKING:
     from hlsgen.configuration.schema import Configuration
@@ -121,6 +122,7 @@ def _machine(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Do what `hlsgen.build` does."""
+    plan(*(plans.FITTED if options.fit else plans.COMPILE))
     from hlsgen.pipeline import build_configured
 
     configuration, fitter = asked(options), None
@@ -132,13 +134,9 @@ def run(options: argparse.Namespace) -> Answer:
     with warnings.catch_warnings():
         for kind in (QuantizationWarning, CaptureWarning):
             warnings.simplefilter("ignore", kind)  # the answer carries them
-        design = build_configured(
-            configuration,
-            options.output,
-            lambda text: print(f"hlsgen: {text}", file=sys.stderr) if not options.json else None,
-            fitter,
-        )
-    report = design.report()
+        design = build_configured(configuration, options.output, fitter)
+    with step("report"):
+        report = design.report()
     following = f"hlsgen simulate {quote(str(options.output))} --level rtl"
     fitted = fitter.lines if fitter else []
     text = "\n".join([report.summary, *fitted]) + f"\nwritten to {options.output}\nnext: {following}"

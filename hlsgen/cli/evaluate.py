@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hlsgen.cli.answer import Answer
+from hlsgen.cli.place import check_file, write_file
+from hlsgen.cli.simulate import design_logs, preprocessing
 from hlsgen.cli.values import jobs_options, model_options, natural, path, positive
 from hlsgen.errors import CaptureWarning
+from hlsgen.progress import plans
+from hlsgen.progress.steps import logs_in, plan, step
 
 if TYPE_CHECKING:
     from hlsgen.design import Design
@@ -63,13 +67,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Call `Design.evaluate` for each task."""
-    from hlsgen.design import Design
-    from hlsgen.executors.choose import asked_executor
+    check_file(options.page)
+    plan(*plans.evaluate(options.level))
+    with step("load"):
+        from hlsgen.design import Design
+        from hlsgen.executors.choose import asked_executor
 
-    design = Design.load(options.directory)
-    runner = asked_executor(options.jobs, options.dask)
-    data = _data(options, design)
-    reference, notes = _reference(options, design, data)
+        design = Design.load(options.directory)
+        runner = asked_executor(options.jobs, options.dask)
+    logs_in(design_logs(options.directory))
+    with step("images"):
+        data = _data(options, design)
+    with step("float model"):
+        reference, notes = _reference(options, design, data)
     tasks = range(design.graph.tasks) if options.task is None else [options.task]
     found = [
         design.evaluate(
@@ -114,7 +124,8 @@ def _data(options: argparse.Namespace, design: Design) -> Data:
     if spec is None:
         fix = "--data names them, see hlsgen compile --help for what they may be"
         raise CalibrationError(Problem("images are needed", fix=fix))
-    settings = options.preprocessing or (settings_of(options.model) if options.model else None)
+    settings = options.preprocessing or preprocessing(design)
+    settings = settings or (settings_of(options.model) if options.model else None)
     shape = design.graph.input_type.shape
     data = load_data(spec, heldout=True, shape=shape, preprocessing=settings)
     count = options.samples or len(data.images)
@@ -139,13 +150,9 @@ def _reference(options: argparse.Namespace, design: Design, data: Data) -> tuple
 
 def _write(place: str, design: Design, data: Data, found: list[Evaluation]) -> Path:
     """The page's path; raises `UsageError` where it can't be written."""
-    from hlsgen.errors import UsageError
     from hlsgen.evaluation.page import evaluation_page
 
     title: Any = design.notes.get("model", "accelerator")
     text = evaluation_page(str(title), data.images, found)
-    try:
-        Path(place).write_text(text, "utf-8")
-    except OSError as error:
-        raise UsageError(f"{place} can't be written: {error.strerror}") from None
+    write_file(Path(place), text)
     return Path(place)

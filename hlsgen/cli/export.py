@@ -8,6 +8,8 @@ from shlex import quote
 
 from hlsgen.cli.answer import Answer
 from hlsgen.cli.values import frequency, path
+from hlsgen.progress import plans
+from hlsgen.progress.steps import plan, step
 
 HELP = "write a board's bitstream project from a build folder"
 EPILOG = """example:
@@ -29,9 +31,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Call `Design.export`."""
-    from hlsgen.design import Design
+    plan(*plans.EXPORT)
+    with step("load"):
+        from hlsgen.design import Design
 
-    place = Design.load(options.directory).export(options.board, options.output, options.clock)
+        design = Design.load(options.directory)
+    place = design.export(options.board, options.output, options.clock)
     return Answer(
         {"directory": str(place)}, f"written to {place}\nnext: hlsgen bitstream {quote(str(place))}"
     )

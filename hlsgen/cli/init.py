@@ -35,6 +35,7 @@ def run(options: argparse.Namespace) -> Answer:
     from hlsgen.configuration.schema import Configuration, ModelSection
     from hlsgen.configuration.write import configuration_text
     from hlsgen.errors import Problem, UsageError
+    from hlsgen.errors.codes import Code
     from hlsgen.fit.options import CompileOptions
     from hlsgen.frontend.inputs.shipped import SHIPPED
 
@@ -48,9 +49,11 @@ def run(options: argparse.Namespace) -> Answer:
         with place.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise UsageError(Problem(f"{place} is there already", fix="name another file with -o")) from None
+        raise UsageError(
+            Problem(f"{place} is there already", fix="name another file with -o"), code=Code.WRITE
+        ) from None
     except OSError as error:
-        raise UsageError(f"{place} can't be written: {error.strerror}") from None
+        raise UsageError(f"{place} can't be written: {error.strerror}", code=Code.WRITE) from None
     return Answer(
         {"file": str(place), "configuration": asked.plain()},
         f"written to {place}\nnext: hlsgen compile --config {quote(str(place))} -o build",

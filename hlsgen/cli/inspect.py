@@ -9,6 +9,8 @@ from hlsgen.cli.answer import Answer
 from hlsgen.cli.values import model_options, path, shape
 from hlsgen.errors import EXIT_OK, EXIT_UNSUPPORTED
 from hlsgen.frontend.inputs.shipped import about_models
+from hlsgen.progress import plans
+from hlsgen.progress.steps import plan
 
 HELP = "show every op of a model, whether it is supported, and all problems at once"
 EPILOG = f"""{about_models()}Exits with 3 when the model can't be compiled.
@@ -26,6 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Call `hlsgen.pipeline.inspect`."""
+    plan(*plans.INSPECT)
     from hlsgen.pipeline import inspect
 
     report = inspect(

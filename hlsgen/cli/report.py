@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from hlsgen.cli.answer import Answer
+from hlsgen.cli.place import check_file, write_file
 from hlsgen.cli.values import path
 
 HELP = "write one HTML page about a design: time line, roofline, masks, memories, noise, resources"
@@ -25,15 +26,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Call `Design.report` and write its page."""
+    check_file(options.output)
     from hlsgen.design import Design
-    from hlsgen.errors import UsageError
 
     report = Design.load(options.directory).report()
     place = Path(options.output) if options.output else Path(options.directory) / "report.html"
     text = report.html()
-    try:
-        place.write_text(text, "utf-8")
-    except OSError as error:
-        raise UsageError(f"{place} can't be written: {error.strerror}") from None
+    write_file(place, text)
     data = {"file": str(place), "bytes": len(text.encode()), "report": report.data}
     return Answer(data, f"{report.summary}\nwritten to {place}", warnings=report.warnings)

@@ -6,10 +6,13 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hlsgen.cli.answer import Answer
 from hlsgen.cli.values import jobs_options, natural, path, positive
+from hlsgen.progress import plans
+from hlsgen.progress.steps import LOGS, logs_in, plan, step
 
 if TYPE_CHECKING:
     from hlsgen.design import Design
@@ -56,12 +59,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Call `Design.simulate`."""
-    from hlsgen.design import Design
-    from hlsgen.executors.choose import asked_executor
+    plan(*plans.simulate(options.level))
+    with step("load"):
+        from hlsgen.design import Design
+        from hlsgen.executors.choose import asked_executor
 
-    design = Design.load(options.directory)
+        design = Design.load(options.directory)
+        samples, labels = _images(options, design)
+    logs_in(design_logs(options.directory))
     tasks = range(design.graph.tasks) if options.task is None else [options.task]
-    samples, labels = _images(options, design)
     runner = asked_executor(options.jobs, options.dask)
     results = [
         design.simulate(options.level, options.simulator, samples, task, labels, runner) for task in tasks
@@ -72,13 +78,28 @@ def run(options: argparse.Namespace) -> Answer:
     return Answer({"tasks": data}, "\n".join(f"task {result.task}\n{text(result)}" for result in results))
 
 
+def design_logs(directory: str) -> Path:
+    """Where the logs of a build folder's steps lie."""
+    return Path(directory) / "build" / LOGS
+
+
+def preprocessing(design: Design) -> Any:
+    """The settings for pictures that the design was compiled with, or nothing."""
+    from hlsgen.frontend.inputs.preprocessing import settings_of
+
+    asked: Any = design.notes.get("configuration") or {}
+    model = asked.get("model", {}).get("name")
+    return asked.get("data", {}).get("preprocessing") or (settings_of(model) if model else None)
+
+
 def _images(options: argparse.Namespace, design: Design) -> tuple[Any, Any]:
     """How many samples to run, or images, and the images' labels where they are known."""
     if options.images is None:
         return options.samples, None
     from hlsgen.frontend.inputs.images import load_data
 
-    data = load_data(options.images, shape=design.graph.input_type.shape)
+    shape = design.graph.input_type.shape
+    data = load_data(options.images, shape=shape, preprocessing=preprocessing(design))
     count = options.samples or len(data.images)
     return data.images[:count], None if data.labels is None else data.labels[:count]
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hlsgen.configuration.schema import Configuration
 from hlsgen.errors import Problem, UsageError, shown
+from hlsgen.errors.codes import Code
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -30,15 +31,17 @@ def read_configuration(path: Path) -> Configuration:
                 f"{path} can't be read",
                 why=error.strerror or str(error),
                 fix=f"hlsgen init MODEL -o {path} writes one",
-            )
+            ),
+            code=Code.READ,
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(Problem(f"{path} must be TOML", why=str(error))) from error
+        raise UsageError(Problem(f"{path} must be TOML", why=str(error)), code=Code.CONFIGURATION) from error
     try:
         return configuration(data)
     except UsageError as error:
         raise UsageError(
-            [dataclasses.replace(each, where=each.where or str(path)) for each in error.problems]
+            [dataclasses.replace(each, where=each.where or str(path)) for each in error.problems],
+            code=Code.CONFIGURATION,
         ) from error
 
 
@@ -53,7 +56,7 @@ def configuration(data: Mapping[str, Any]) -> Configuration:
             except UsageError as error:
                 problems += [dataclasses.replace(each, what=f"{name}.{each.what}") for each in error.problems]
     if problems:
-        raise UsageError(problems)
+        raise UsageError(problems, code=Code.CONFIGURATION)
     return Configuration(**sections)
 
 

@@ -38,8 +38,10 @@ class DataSection:
     """Images for the integer ranges: .npy, .npz, a folder of them or of pictures; an example has its own."""
     samples: str | None = None
     """Images to keep for `hlsgen simulate`; without them held-out images of an example, else these."""
-    preprocessing: str | None = None
-    """The preprocessor_config.json for pictures; without it the one beside the model or the pictures."""
+    preprocessing: str | Mapping[str, Any] | None = None
+    """The preprocessor_config.json for pictures, or a table [data.preprocessing] with its entries, for
+    example `size = {height = 224, width = 224}`, `image_mean = [0.5, 0.5, 0.5]`; without it the one beside
+    the model or the pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from hlsgen.emit.folder import folder
 from hlsgen.emit.hls import hls
 from hlsgen.emit.rtl_cache import rtl_text
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.progress.steps import step
 from hlsgen.store import graph_file
 from hlsgen.store.compiled import Compiled
 from hlsgen.store.folder import build_folder, manifest_of
@@ -33,17 +34,27 @@ D = TypeVar("D", bound=Compiled)
 def contents(
     design: Compiled,
     rtl: Callable[[MachineParameters, str], str] = rtl_text,
-    progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, bytes]:
     """Path to bytes of the whole build folder, manifest included; writes nothing.
 
-    `rtl` gives the Verilog; it is asked last. `progress` is told what begins.
+    `rtl` gives the Verilog; it is asked last.
     """
+    with step("C++"):
+        texts = hls(design.program, design.image)
+    with step("data"):
+        texts |= _texts(design)
+        binaries = graph_file.save(design.graph) | _data(design)
+    with step("RTL"):
+        texts[PLAIN] = rtl(design.program.parameters, design.rtl_target)
+    files = dict(sorted(({path: text.encode() for path, text in texts.items()} | binaries).items()))
+    files[MANIFEST] = manifest_of(design, files)
+    return files
+
+
+def _texts(design: Compiled) -> dict[str, str]:
+    """All texts but the C++ and the Verilog."""
     program, samples = design.program, design.samples
-    progress("C++")
-    texts = hls(program, design.image)
-    progress("data")
-    texts |= bench(program) | {"graph.txt": str(design.graph), "program.txt": str(program)}
+    texts = bench(program) | {"graph.txt": str(design.graph), "program.txt": str(program)}
     texts |= folder(
         design.graph,
         program,
@@ -57,12 +68,7 @@ def contents(
         texts[NAME] = configuration_text(configuration(asked), comments=False)
     if design.quantization:
         texts["quantization.json"] = json.dumps(design.quantization, indent=1) + "\n"
-    binaries = graph_file.save(design.graph) | _data(design)
-    progress("RTL")
-    texts[PLAIN] = rtl(program.parameters, design.rtl_target)
-    files = dict(sorted(({path: text.encode() for path, text in texts.items()} | binaries).items()))
-    files[MANIFEST] = manifest_of(design, files)
-    return files
+    return texts
 
 
 def _data(design: Compiled) -> dict[str, bytes]:
@@ -107,15 +113,14 @@ def save(
     design: D,
     directory: Path,
     rtl: Callable[[MachineParameters, str], str] = rtl_text,
-    progress: Callable[[str], None] = lambda _: None,
 ) -> D:
     """Write the build folder in the place of an earlier one, whole or not at all.
 
-    Raises `UsageError` when `directory` holds something else. `rtl` and `progress` as for `contents`.
+    Raises `UsageError` when `directory` holds something else. `rtl` as for `contents`.
     """
     place = build_folder(directory)
     place.check()
-    files = contents(design, rtl, progress)
-    progress("write")
-    place.replace(files)
+    files = contents(design, rtl)
+    with step("write"):
+        place.replace(files)
     return dataclasses.replace(design, directory=directory)

@@ -18,6 +18,7 @@ from hlsgen.emit import dataflow
 from hlsgen.emit.render import render
 from hlsgen.emit.repeats import Section, find_repeats
 from hlsgen.errors import Problem, UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.machine.format.commands import FIELDS, Command, Depends, Drain, Load, Product, Target
 from hlsgen.machine.format.constants import command_words
 from hlsgen.machine.format.fields import Field
@@ -236,7 +237,7 @@ def _check(part: str, clock_mhz: float, data: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9_.]+(/[A-Za-z0-9_.]+)*", data):
         problems.append(Problem(f"data must be a folder of letters, digits, dots and slashes, not {data!r}"))
     if problems:
-        raise UsageError(problems)
+        raise UsageError(problems, code=Code.PROJECT)
 
 
 def _layout(program: Program, image: Image) -> Layout:

@@ -52,10 +52,11 @@ def module_ports(verilog: str, module: str) -> dict[str, tuple[str, int]]:
     Raises `UsageError` when the text has no such module.
     """
     from hlsgen.errors import UsageError
+    from hlsgen.errors.codes import Code
 
     head = re.search(rf"^\s*module\s+\\?{re.escape(module)}\s*\(", verilog, re.MULTILINE)
     if head is None:
-        raise UsageError(f"the Verilog must hold the module {module}")
+        raise UsageError(f"the Verilog must hold the module {module}", code=Code.PROJECT)
     end = verilog.find("endmodule", head.end())
     ports: dict[str, tuple[str, int]] = {}
     declaration = r"\b(input|output)\s+(?:wire\s+|reg\s+)?(?:\[(\d+):(\d+)\]\s*)?(\w+)"

@@ -27,6 +27,7 @@ import hlsgen.rtl
 from hlsgen.errors import ToolFailed
 from hlsgen.host.processes import end
 from hlsgen.machine.format.parameters import MachineParameters
+from hlsgen.progress.steps import step
 from hlsgen.store.cache import cache_folder, keep_text, kept_text, key
 from hlsgen.store.paths import PLAIN, TRACED
 
@@ -39,7 +40,10 @@ def rtl_text(parameters: MachineParameters, target: str = "generic", *, trace: b
     """The accelerator's Verilog; equal parameters and targets give equal texts."""
     place = _place(parameters, target, trace)
     kept = kept_text(place)
-    return kept if kept is not None else keep_text(place, _generate(parameters, target, trace=trace), KEPT)
+    if kept is not None:
+        return kept
+    with step("generate Verilog"):
+        return keep_text(place, _generate(parameters, target, trace=trace), KEPT)
 
 
 class Generator:

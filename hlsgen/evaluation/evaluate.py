@@ -16,6 +16,7 @@ from hlsgen.executors.executor import Executor, Serial, ordered
 from hlsgen.ir import Graph, batch_size, evaluate, quantize_images
 from hlsgen.machine.format.interface import CYCLES
 from hlsgen.ops import IntegerRoute
+from hlsgen.progress.steps import Step, step
 from hlsgen.quantization.findings import differing, few_as_float
 from hlsgen.quantization.noise import decibels
 from hlsgen.quantization.routing import RoutingCount, RoutingReport, experts_of
@@ -132,8 +133,9 @@ def _outputs(
         (integers[start : start + size], images[start : start + size] if floats else None)
         for start in range(0, len(images), size)
     ]
-    runs = executor.run(_batch, (graph, floats), batches)
-    found = ordered(runs, len(batches), lambda _: None)
+    with step("golden", len(images)) as told:
+        runs = executor.run(_batch, (graph, floats), batches)
+        found = ordered(runs, len(batches), lambda done: _reach(told, done * size))
     for _, _, routes in found:
         for name, pair in routes.items():
             counts[name].update(*pair)
@@ -142,6 +144,11 @@ def _outputs(
         for index in range(2)
     )
     return golden, real, tuple(count.report() for count in counts.values())
+
+
+def _reach(told: Step, done: int) -> None:
+    """So many images are done, of whole batches."""
+    told.done = min(done, told.total)
 
 
 def _batch(

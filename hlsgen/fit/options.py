@@ -10,6 +10,7 @@ from typing import TypedDict
 from hlsgen.boards.board import Board
 from hlsgen.boards.read import load_board
 from hlsgen.errors import Problem, UsageError, shown
+from hlsgen.errors.codes import Code
 from hlsgen.fit.settings import DEFAULT_BOARD, Settings
 from hlsgen.lower.size import ArrayShape
 
@@ -52,7 +53,7 @@ class CompileOptions(Settings):
         except UsageError as error:
             problems += error.problems
         if problems or board is None or shape is None:
-            raise UsageError(problems)
+            raise UsageError(problems, code=Code.MACHINE)
         return board, shape
 
     def _edges(self, board: Board | None) -> tuple[int, int, int] | None:
@@ -65,6 +66,8 @@ def parse_array(text: str) -> tuple[int, int, int]:
     """Rows, columns and depth of an array written as RxCxD."""
     match = re.fullmatch(r"([0-9]{1,9})x([0-9]{1,9})x([0-9]{1,9})", text)
     if match is None:
-        raise UsageError(f"array must be ROWSxCOLUMNSxDEPTH, for example 4x4x8, not {shown(text)}")
+        raise UsageError(
+            f"array must be ROWSxCOLUMNSxDEPTH, for example 4x4x8, not {shown(text)}", code=Code.MACHINE
+        )
     rows, columns, depth = map(int, match.groups())
     return rows, columns, depth

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hlsgen.errors import Problem, UsageError
+from hlsgen.errors.codes import Code
 
 if TYPE_CHECKING:
     from hlsgen.boards.board import Board
@@ -51,7 +52,7 @@ class Settings:
                 )
             )
         if problems:
-            raise UsageError(problems)
+            raise UsageError(problems, code=Code.MACHINE)
 
     @property
     def open(self) -> tuple[str, ...]:

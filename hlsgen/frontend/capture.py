@@ -16,6 +16,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from hlsgen.errors import CaptureWarning, Problem, UnsupportedModel, UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.frontend.compare import Asked, compared, sample
 from hlsgen.frontend.read.containers import foreign, returning_known
 from hlsgen.frontend.read.decisions import decided
@@ -186,7 +187,10 @@ def _named(example: Any) -> tuple[tuple[str, ...], tuple[Any, ...]]:
     if len(example) != 1 and not (len(example) == 2 and _is_task(example[1])):
         given = ", ".join(names) or str(len(example))
         fix = f"pass the image only; the model's other arguments must have defaults; {ROWS}"
-        raise UsageError(Problem(f"example_inputs must be one tensor, not {given or 'nothing'}", fix=fix))
+        raise UsageError(
+            Problem(f"example_inputs must be one tensor, not {given or 'nothing'}", fix=fix),
+            code=Code.INTERFACE,
+        )
     return names, tuple(example)
 
 
@@ -216,12 +220,15 @@ def _example(example: Any, problems: list[Problem]) -> torch.Tensor:
         fix = (
             "--shape CxHxW, for example --shape 3x224x224; in Python, example_inputs=torch.zeros(1, C, H, W)"
         )
-        raise UsageError(Problem(what, why=why, fix=fix))
+        raise UsageError(Problem(what, why=why, fix=fix), code=Code.INTERFACE)
     if not isinstance(example, torch.Tensor):
-        raise UsageError(Problem(f"example_inputs must be a tensor, not {type(example).__name__!r}", fix=fix))
+        raise UsageError(
+            Problem(f"example_inputs must be a tensor, not {type(example).__name__!r}", fix=fix),
+            code=Code.INTERFACE,
+        )
     if example.dim() != 4:
         what = f"example_inputs must be [1, channels, height, width], not {list(example.shape)}"
-        raise UsageError(Problem(what, fix=f"{fix}; {ROWS}"))
+        raise UsageError(Problem(what, fix=f"{fix}; {ROWS}"), code=Code.INTERFACE)
     if not example.is_floating_point():
         kind = str(example.dtype).removeprefix("torch.")
         problems.append(Problem(f"example_inputs must be float32, not {kind}", fix=fix))
@@ -303,10 +310,12 @@ def _failure(error: Exception, *, experts: bool) -> Problem:
             why="hardware runs one fixed program for every image; the rest is judged once the model exports",
             fix=_EXPERTS if experts else "replace the branch by torch.where, or decide it outside the model",
             name="mixture of experts" if experts else "decision by the image",
+            code=Code.EXPORT,
         )
     return Problem(
         "torch.export can't trace the model",
         where=where,
+        code=Code.EXPORT,
         why=f"{type(error).__name__}: {text}",
         fix="make torch.export.export(model, (image,)) work; hlsgen reads what it returns",
         name="forward that can't be traced",

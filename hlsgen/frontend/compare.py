@@ -19,6 +19,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from hlsgen.errors import Problem
+from hlsgen.errors.codes import Code
 from hlsgen.frontend.read.containers import known
 from hlsgen.frontend.read.export import Export, Opaque, Ref
 from hlsgen.frontend.read.leaves import NONE, choose, leaf_names
@@ -91,7 +92,7 @@ def _wrong(name: str, task: int, tasks: int, error: float, where: str) -> Proble
     which += f" of task {task}" if tasks > 1 else ""
     what = f"{which} of the float Graph must be the model's"
     what += f": the relative error is {error:.2g}, and must be at most {MOST:g}"
-    return Problem(what, where=where, why=_WHY, fix=_FIX, name="export of another model")
+    return Problem(what, where=where, why=_WHY, fix=_FIX, name="export of another model", code=Code.DIFFERS)
 
 
 def _errors(
@@ -113,7 +114,9 @@ def _errors(
     except Exception as error:  # noqa: BLE001 - the user's forward can raise anything
         text = clean(f"{type(error).__name__}: {str(error).strip()}".partition("\n")[0])
         what = "the model can't be run to compare the float Graph with it"
-        return [0.0], Problem(what, where=raised_at(error.__traceback__), why=text, fix=_FIX)
+        return [0.0], Problem(
+            what, where=raised_at(error.__traceback__), why=text, fix=_FIX, code=Code.DIFFERS
+        )
     first = task * len(mine) if len(wanted) == tasks * len(mine) else 0
     errors = []
     for index, value in enumerate(mine.values(), first):
@@ -122,7 +125,7 @@ def _errors(
         ours = _on_host(value, host)
         if theirs.size != ours.size:
             what = f"the float Graph's output must have the model's {theirs.size} elements, not {ours.size}"
-            return [0.0], Problem(what, why=_WHY, fix=_FIX)
+            return [0.0], Problem(what, why=_WHY, fix=_FIX, code=Code.DIFFERS)
         largest = max(float(np.abs(theirs).max(initial=0.0)), np.finfo(np.float32).tiny)
         errors.append(float(np.abs(theirs.reshape(ours.shape) - ours).max(initial=0.0)) / largest)
     return errors, None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hlsgen.errors import Problem
+from hlsgen.errors.codes import Code
 from hlsgen.frontend.capture import Capture, Model, examine
 from hlsgen.frontend.outline import outline
 from hlsgen.frontend.read.export import GETITEM
@@ -76,7 +77,10 @@ class InspectReport:
             "supported": self.supported,
             "architecture": self.architecture,
             "ops": [use.as_dict() for use in self.ops],
-            "problems": [{key: getattr(problem, key) for key in keys} for problem in self.problems],
+            "problems": [
+                {key: getattr(problem, key) for key in keys} | {"code": problem.code or Code.UNSUPPORTED}
+                for problem in self.problems
+            ],
             "notes": list(self.notes),
         }
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import threading
@@ -15,6 +16,7 @@ from types import FrameType
 from typing import IO, NoReturn
 
 from hlsgen.errors import ToolFailed, ToolMissing, ToolTimedOut
+from hlsgen.progress import steps
 
 POLL_SECONDS = 0.2
 """How often a running tool looks whether it is to stop."""
@@ -81,16 +83,46 @@ def run_tool(
     than `seconds`, and `Stopped` once another thread has set `stop`. failure: how its failure reads.
     """
     name = Path(command[0]).name
+    path = steps.log_file(name)
+    steps.detail(shlex.join(command))
     try:
-        code, output = run(command, folder, environ=environ, seconds=seconds, stop=stop)
+        if path is None:
+            code, output = run(command, folder, environ=environ, seconds=seconds, stop=stop)
+        else:
+            code, output = _logged(path, command, folder, environ=environ, seconds=seconds, stop=stop)
     except FileNotFoundError:
         raise ToolMissing(f"{command[0]} not found") from None
     except OutOfTime:
         late = f"it took more than {seconds:g} s"
-        raise ToolTimedOut(f"{failure}: {late}" if failure else f"{name} failed: {late}", command) from None
+        what = f"{failure}: {late}" if failure else f"{name} failed: {late}"
+        raise ToolTimedOut(what, command, log=path) from None
     if code:
-        raise ToolFailed(f"{failure or f'{name} failed'} (exit code {code})", command, output)
+        raise ToolFailed(f"{failure or f'{name} failed'} (exit code {code})", command, output, log=path)
     return output
+
+
+def _logged(
+    path: Path,
+    command: Sequence[str],
+    folder: Path,
+    *,
+    environ: Mapping[str, str] | None,
+    seconds: float | None,
+    stop: threading.Event | None,
+) -> tuple[int, str]:
+    """As `run`; the output goes into a step's log, where it can be followed while the command runs."""
+    begun = time.monotonic()
+    with path.open("a", encoding="utf-8", errors="replace") as log:
+        log.write(f"$ cd {shlex.quote(str(folder))} && {shlex.join(command)}\n")
+        log.flush()
+        start = log.tell()
+        code, _ = run(command, folder, environ=environ, seconds=seconds, stop=stop, log=log)
+        with path.open("rb") as written:
+            written.seek(start)
+            output = written.read().decode("utf-8", "replace")
+        log.seek(0, os.SEEK_END)
+        log.write(f"# exit code {code}, {time.monotonic() - begun:.1f} s\n")
+    return code, output
 
 
 def run(

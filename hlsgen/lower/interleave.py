@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from hlsgen.errors import UnsupportedModel
+from hlsgen.errors.codes import Code
 from hlsgen.lower.constants import ConstantStream, Table
 from hlsgen.lower.refuse import must_be
 from hlsgen.lower.size import ArrayShape
@@ -101,11 +102,13 @@ class ExpertTables:
     ) -> dict[str, Any]:
         name, route, table = _name(step), step.route, step.experts_table
         if route is None or not isinstance(route.op, IntegerRoute):
-            raise UnsupportedModel(f"{step.linear.name}: must be a router")
+            raise UnsupportedModel(f"{step.linear.name}: must be a router", code=Code.LOWERING)
         if step.linear.type.bits != bits:
-            raise UnsupportedModel(f"{step.linear.name}: all logits must have {bits} bits")
+            raise UnsupportedModel(
+                f"{step.linear.name}: all logits must have {bits} bits", code=Code.LOWERING
+            )
         if table is None or not isinstance(table.op, IntegerTable):
-            raise UnsupportedModel(f"{name}: its experts must have an activation table")
+            raise UnsupportedModel(f"{name}: its experts must have an activation table", code=Code.LOWERING)
         if name not in self._tables:
             mine = [
                 i

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from hlsgen.errors import DoesNotFit, Problem, UnsupportedModel
+from hlsgen.errors.codes import Code
 from hlsgen.ir import Graph, Node
 from hlsgen.lower.image import input_layout
 from hlsgen.lower.size import LARGER, ArrayShape
@@ -49,7 +50,7 @@ def check_limits(
     """
     problems = list(_model(graph))
     if problems:
-        raise UnsupportedModel(problems)
+        raise UnsupportedModel(problems, code=Code.LOWERING)
     problems = [
         *_memories(graph, parameters, regions),
         *_array(parameters, input_layout(graph, array).row_words),

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hlsgen.errors import Problem, UnsupportedModel
+from hlsgen.errors.codes import Code
 from hlsgen.lower.step import AttentionStep, Home, LinearStep, Step
 from hlsgen.machine.format.commands import Target
 
@@ -32,7 +33,8 @@ def _outputs_of_one_task_first(steps: list[Step], tasks: int) -> list[Step]:
         Problem(
             "tasks that share outputs in a ring can't all end behind their last one",
             fix="return one of these outputs from every task",
-        )
+        ),
+        code=Code.LOWERING,
     )
 
 

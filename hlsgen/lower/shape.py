@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hlsgen.errors import Problem, UnsupportedModel
+from hlsgen.errors.codes import Code
 from hlsgen.ir import Graph
 from hlsgen.lower.image import patch_layout
 from hlsgen.lower.layout import Layout
@@ -159,7 +160,7 @@ def source_layout(step: LinearStep, graph: Graph, layouts: Mapping[str, Layout],
             where=str(step.linear.source),
             fix="start the model with a patch embedding (a convolution whose stride is its kernel)",
         )
-        raise UnsupportedModel(problem)
+        raise UnsupportedModel(problem, code=Code.LOWERING)
     return layouts[step.rows.region]
 
 
@@ -172,7 +173,7 @@ def check_joined(step: LinearStep, layout: Layout) -> None:
             where=str(step.linear.source),
             fix="compile with fewer columns",
         )
-        raise UnsupportedModel(problem)
+        raise UnsupportedModel(problem, code=Code.LOWERING)
 
 
 def _factor_row(factors: Factors, source: Layout, columns: int, depth: int) -> tuple[int, int]:

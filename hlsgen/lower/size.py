@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hlsgen.errors import Problem, UsageError, shown
+from hlsgen.errors.codes import Code
 from hlsgen.ir import Graph
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.step import AttentionStep, LinearStep, Step
@@ -61,7 +62,7 @@ class ArrayShape:
         except UsageError as error:
             problems = [*error.problems, *problems]
         if problems:
-            raise UsageError(problems)
+            raise UsageError(problems, code=Code.MACHINE)
 
     def parameters(self, **memories: int) -> MachineParameters:
         return MachineParameters(

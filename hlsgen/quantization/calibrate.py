@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from hlsgen.errors import CalibrationError, Problem
 from hlsgen.ir import Graph, batch_size, elements, walk
 from hlsgen.ops.kinds import Kind
+from hlsgen.progress.steps import step
 from hlsgen.quantization.roles import streams
 from hlsgen.quantization.statistics import Average, Growth, Histogram
 
@@ -132,19 +133,13 @@ def observe(
     histograms = {n: Histogram(n in counted) for n in growth if kinds[n] in _WITH_HISTOGRAM}
     averages = {name: Average() for name in averaged}
     sample, moments = Sample(measured), np.zeros(3)
-    for images in batches(calibration, graph.input_type.shape, batch_size(graph, most)):
-        sample.update(images)
-        pixels = images.astype(np.float64)
-        moments += images.size, pixels.sum(), (pixels**2).sum()
-        seen: set[str] = set()
-        for task in range(graph.tasks):
-            with np.errstate(all="ignore"):  # reported by name below
-                for name, value in walk(graph, images, task):
-                    if name in growth:
-                        _observe(name, value, kinds[name], growth[name], histograms.get(name), name in seen)
-                        seen.add(name)
-                    if name in averages:
-                        averages[name].update(value)
+    with step("observe", len(calibration) if isinstance(calibration, np.ndarray) else 0) as told:
+        for images in batches(calibration, graph.input_type.shape, batch_size(graph, most)):
+            sample.update(images)
+            pixels = images.astype(np.float64)
+            moments += images.size, pixels.sum(), (pixels**2).sum()
+            _take(graph, images, kinds, growth, histograms, averages)
+            told.advance(len(images))
     images_seen = growth[graph.input].images
     if not images_seen:
         raise CalibrationError(
@@ -158,6 +153,26 @@ def observe(
         *_range_warnings(growth, streams(graph, kinds)),
     )
     return Calibration(growth, histograms, averages, images_seen, sample.images(), warnings)
+
+
+def _take(
+    graph: Graph,
+    images: np.ndarray,
+    kinds: dict[str, Kind],
+    growth: dict[str, Growth],
+    histograms: dict[str, Histogram],
+    averages: dict[str, Average],
+) -> None:
+    """Take all tensors of a batch."""
+    seen: set[str] = set()
+    for task in range(graph.tasks):
+        with np.errstate(all="ignore"):  # reported by name below
+            for name, value in walk(graph, images, task):
+                if name in growth:
+                    _observe(name, value, kinds[name], growth[name], histograms.get(name), name in seen)
+                    seen.add(name)
+                if name in averages:
+                    averages[name].update(value)
 
 
 def _observe(

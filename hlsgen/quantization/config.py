@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hlsgen.errors import Problem, UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.quantization.observers import parse
 
 
@@ -28,9 +29,10 @@ class QuantizeConfig:
     weights: str = "min-max"
     """Observer of each output channel of a weight."""
     overrides: Mapping[str, str] = field(default_factory=dict)
-    """Glob over names of int8 tensors and attention logits -> observer."""
+    """Glob over names of int8 tensors and attention logits -> observer: "blocks_0_*" = "percentile:99.9". The
+    first match wins; one that matches nothing is refused with all names."""
     weight_overrides: Mapping[str, str] = field(default_factory=dict)
-    """Glob over names of linear nodes -> observer of the weight."""
+    """Glob over names of linear nodes -> observer of the weight: "blocks_*_mlp_fc1" = "mse"."""
     logit_width: int = 10
     """Bits of an attention logit (8..12)."""
     residual_bits: int = 16
@@ -68,4 +70,4 @@ class QuantizeConfig:
             except UsageError as error:
                 problems += [Problem(f"{name}: {problem}") for problem in error.problems]
         if problems:
-            raise UsageError(problems)
+            raise UsageError(problems, code=Code.QUANTIZER)

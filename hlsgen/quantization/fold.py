@@ -13,6 +13,7 @@ import dataclasses
 import numpy as np
 
 from hlsgen.errors import Problem, UnsupportedModel
+from hlsgen.errors.codes import Code
 from hlsgen.ir import Graph, GraphBuilder, Node
 from hlsgen.ops import ExpertLinear, GroupedLinear, Linear
 from hlsgen.ops.norm import Norm
@@ -25,7 +26,7 @@ def fold(graph: Graph) -> Graph:
     views, graph = graph.views, legalise(regroup(graph))
     problems = [problem for node in graph for problem in _norm_problems(graph, node)]
     if problems:
-        raise UnsupportedModel(problems)
+        raise UnsupportedModel(problems, code=Code.INTEGERS)
     return dataclasses.replace(_Folder(graph).fold(graph.nodes), views=views)
 
 

@@ -11,6 +11,7 @@ from hlsgen.ir import Graph, TensorType, batch_size, quantize_images, walk
 from hlsgen.numerics import HIDDEN
 from hlsgen.ops import Choose, IntegerExp, IntegerRoute
 from hlsgen.ops.route import GATE_BITS, split
+from hlsgen.progress.steps import step
 from hlsgen.quantization import findings
 from hlsgen.quantization.calibrate import EXP_ZERO, Calibration
 from hlsgen.quantization.report import Report, TensorReport
@@ -154,11 +155,12 @@ class _Measurement:
 
     def run(self, most: int) -> Report:
         size, sample = batch_size(self.reference, most), self.seen.sample
-        for task in range(self.integer.tasks):
-            for first in range(0, len(sample), size):
-                self._batch(sample[first : first + size], task)
-            for error in self.errors.values():
-                error.finish_task()
+        with step("measure", self.integer.tasks * len(sample)) as told:
+            for task in range(self.integer.tasks):
+                for images in told.parts(sample, size):
+                    self._batch(images, task)
+                for error in self.errors.values():
+                    error.finish_task()
         rows = tuple(_row(name, self.ops.get(name), error, self.seen) for name, error in self.errors.items())
         routing = tuple(count.report() for count in self.routing.values())
         return Report(rows, self._warnings(rows, routing), self.seen.images, len(sample), routing)

@@ -10,6 +10,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from hlsgen.errors import UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.quantization.statistics import Histogram
 
 Function = Callable[[np.ndarray], np.ndarray]
@@ -124,5 +125,7 @@ def parse(text: str) -> Observer:
             percent = -1.0
         if 50.0 <= percent <= 100.0:
             return Percentile(percent)
-        raise UsageError(f"percentile must be in 50..100, not {argument!r}")
-    raise UsageError(f"observer must be min-max, percentile, percentile:P or mse, not {text!r}")
+        raise UsageError(f"percentile must be in 50..100, not {argument!r}", code=Code.QUANTIZER)
+    raise UsageError(
+        f"observer must be min-max, percentile, percentile:P or mse, not {text!r}", code=Code.QUANTIZER
+    )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from hlsgen.errors import Problem, UnsupportedModel, UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.ir import Graph, Node
 from hlsgen.ops import Mean
 from hlsgen.ops.kinds import FloatOp, Kind, placed
@@ -13,7 +14,7 @@ from hlsgen.ops.norm import Norm
 def kinds(graph: Graph) -> dict[str, Kind]:
     """The kind of every tensor, the input included; raises `UnsupportedModel` with all problems."""
     if graph.input_type.is_integer:
-        raise UsageError("graph must be a float graph, not one that is quantized already")
+        raise UsageError("graph must be a float graph, not one that is quantized already", code=Code.INTEGERS)
     demands: dict[str, dict[Kind, str]] = {
         name: {Kind.OUTPUT: "the end of the model"} for name in graph.outputs
     }
@@ -35,7 +36,7 @@ def kinds(graph: Graph) -> dict[str, Kind]:
     ]
     problems += [problem for node in graph for problem in _pooled_problems(graph, node, result)]
     if problems:
-        raise UnsupportedModel(problems)
+        raise UnsupportedModel(problems, code=Code.INTEGERS)
     return {graph.input: Kind.IMAGE} | {node.name: result[node.name] for node in graph}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 from hlsgen.errors import Problem, UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.ir import Graph, Node
 from hlsgen.ops import Linear
 from hlsgen.ops.kinds import Kind, placed
@@ -72,7 +73,7 @@ def _check_overrides(graph: Graph, kinds: Mapping[str, Kind], config: QuantizeCo
         if not any(fnmatchcase(name, pattern) for name in names)
     ]
     if problems:
-        raise UsageError(problems)
+        raise UsageError(problems, code=Code.QUANTIZER)
 
 
 def _headroom(graph: Graph, members: tuple[str, ...], config: QuantizeConfig) -> float:

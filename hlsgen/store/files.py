@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hlsgen.errors import Problem, UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.store.lock import locked
 
 
@@ -87,6 +88,6 @@ def _change(path: Path, action: Callable[..., Any], *arguments: Any, **options: 
         what = f"{path} can't be written: {error.strerror or error}"
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         fix = "make room, then call it again" if full else "choose another folder"
-        raise UsageError(Problem(what, fix=fix)) from None
+        raise UsageError(Problem(what, fix=fix), code=Code.WRITE) from None
     except ValueError as error:  # a null character
-        raise UsageError(f"{str(path)!r} can't be a path: {error}") from None
+        raise UsageError(f"{str(path)!r} can't be a path: {error}", code=Code.WRITE) from None

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hlsgen.errors import HlsgenError, Problem, UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.ir import Graph
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.program import Program
@@ -77,10 +78,10 @@ def _require(directory: Path) -> None:
     try:
         found = (directory / MANIFEST).is_file() or (directory / COMMIT).is_dir()
     except ValueError as error:  # a null character
-        raise UsageError(f"{str(directory)!r} can't be a path: {error}") from None
+        raise UsageError(f"{str(directory)!r} can't be a path: {error}", code=Code.FOLDER) from None
     if not found:
         why, fix = f"it has no {MANIFEST}", "hlsgen compile makes one"
-        raise UsageError(Problem(f"{directory} must be a build folder", why=why, fix=fix))
+        raise UsageError(Problem(f"{directory} must be a build folder", why=why, fix=fix), code=Code.FOLDER)
 
 
 def _manifest_of(path: Path, data: bytes) -> dict[str, Any]:
@@ -106,7 +107,8 @@ def load(directory: Path) -> Compiled:
     except DAMAGE as error:
         raise damaged(directory, "a build folder of this version", error) from None
     except HlsgenError as error:
-        raise UsageError([dataclasses.replace(problem, fix=AGAIN) for problem in error.problems]) from None
+        named = [dataclasses.replace(problem, fix=AGAIN, code=Code.DAMAGED) for problem in error.problems]
+        raise UsageError(named) from None
     if (found := _digest(files)) != document["design"]:
         why = f"its files are of design {found[:12]}"
         raise damaged(directory / MANIFEST, f"of design {document['design'][:12]}", why)
@@ -130,7 +132,7 @@ def _read(directory: Path, document: Mapping[str, Any], paths: Sequence[str]) ->
         if why:
             problems.append(Problem(f"{directory / path} must be as it was compiled", why=why, fix=AGAIN))
     if problems:
-        raise UsageError(problems)
+        raise UsageError(problems, code=Code.DAMAGED)
     return files
 
 
@@ -175,6 +177,8 @@ def sources(design: Compiled, folder: str) -> dict[str, str]:
         document = _manifest_of(directory / MANIFEST, read_bytes(directory / MANIFEST))
         if document["design"] != design.digest:
             what = f"{directory} must hold design {design.digest[:12]}, not {document['design'][:12]}"
-            raise UsageError(Problem(what, why="it was compiled again meanwhile", fix="load it again"))
+            raise UsageError(
+                Problem(what, why="it was compiled again meanwhile", fix="load it again"), code=Code.STALE
+            )
         files = _read(directory, document, [p for p in document["files"] if p.startswith(f"{folder}/")])
     return {path: parse_text(directory / path, data) for path, data in files.items()}

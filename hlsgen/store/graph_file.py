@@ -14,6 +14,7 @@ import numpy as np
 
 from hlsgen import ops
 from hlsgen.errors import HlsgenError, UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.ir import REGISTRY, Graph, Node, Op, Source, TensorType, View
 from hlsgen.store.read import DAMAGE, damaged, parse_document, read_bytes
 
@@ -85,13 +86,13 @@ def digest_of(files: Mapping[str, bytes]) -> str:
 
 def _names(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise UsageError("names must be a list of texts")
+        raise UsageError("names must be a list of texts", code=Code.DAMAGED)
     return tuple(value)
 
 
 def _views(value: Any) -> tuple[View | None, ...]:
     if not isinstance(value, list):
-        raise UsageError("views must be a list")
+        raise UsageError("views must be a list", code=Code.DAMAGED)
     return tuple(None if item is None else View(**_tuples(item)) for item in value)
 
 
@@ -136,7 +137,7 @@ def _narrow(array: np.ndarray) -> np.ndarray:
 
 def _read_node(item: dict[str, Any], arrays: dict[str, np.ndarray]) -> Node:
     if item["op"] not in ops.__all__ or item["op"] not in REGISTRY:
-        raise UsageError(f"node {item['name']}: unknown op {item['op']!r}")
+        raise UsageError(f"node {item['name']}: unknown op {item['op']!r}", code=Code.DAMAGED)
     kind = REGISTRY[item["op"]]
     fields = {}
     for name, value in item["fields"].items():

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hlsgen.errors import Problem, UsageError
+from hlsgen.errors.codes import Code
 
 try:
     import fcntl
@@ -37,7 +38,7 @@ def locked(directory: Path, *, shared: bool = False) -> Iterator[None]:
         try:
             handle = os.open(directory, os.O_RDONLY)
         except OSError as error:
-            raise UsageError(f"{directory} can't be opened: {error.strerror}") from None
+            raise UsageError(f"{directory} can't be opened: {error.strerror}", code=Code.READ) from None
         try:
             _wait(handle, directory, shared=shared, end=end)
             if _still(handle, directory):
@@ -58,7 +59,9 @@ def _wait(handle: int, directory: Path, *, shared: bool, end: float) -> None:
                 return  # network file systems may have no locks for folders
         if time.monotonic() > end:
             what = f"{directory} must not be in use by another hlsgen for longer than {WAIT_SECONDS:g} s"
-            raise UsageError(Problem(what, fix="wait until it has ended, or choose another folder"))
+            raise UsageError(
+                Problem(what, fix="wait until it has ended, or choose another folder"), code=Code.BUSY
+            )
         time.sleep(_POLL_SECONDS)
 
 

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from hlsgen.errors import Problem, UsageError
+from hlsgen.errors import Problem, UsageError, shown
+from hlsgen.errors.codes import Code
+from hlsgen.version import __version__
 
 DAMAGE = (
     ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, SyntaxError, OverflowError,
@@ -31,7 +33,7 @@ def damaged(path: Path, what: str, error: BaseException | str, fix: str = AGAIN)
     if isinstance(error, (KeyError, RecursionError)):
         error = f"{type(error).__name__}: {error}"
     why = " ".join(str(error).split())[:200] or type(error).__name__
-    return UsageError(Problem(f"{path} must be {what}", why=why, fix=fix))
+    return UsageError(Problem(f"{path} must be {what}", why=why, fix=fix), code=Code.DAMAGED)
 
 
 def read_bytes(path: Path, fix: str = AGAIN) -> bytes:
@@ -40,10 +42,10 @@ def read_bytes(path: Path, fix: str = AGAIN) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UsageError(
-            Problem(f"{path} can't be read", why=error.strerror or str(error), fix=fix)
+            Problem(f"{path} can't be read", why=error.strerror or str(error), fix=fix), code=Code.READ
         ) from None
     except ValueError as error:
-        raise UsageError(f"{str(path)!r} can't be a path: {error}") from None
+        raise UsageError(f"{str(path)!r} can't be a path: {error}", code=Code.READ) from None
 
 
 def parse_text(path: Path, data: bytes, fix: str = AGAIN) -> str:
@@ -65,12 +67,27 @@ def parse_document(
         raise damaged(path, what, error, fix) from None
     if not isinstance(document, dict):
         raise damaged(path, what, f"it holds a {type(document).__name__}", fix)
-    if form and document.get("format") != form:
+    other = document.get("format")
+    if form and other != form and str(other).rpartition(" ")[0] == form.rpartition(" ")[0]:
+        raise _other_version(path, form, document, fix)
+    if form and other != form:
         raise damaged(path, what, f"its format is {document.get('format')!r}", fix)
     for name, kind in (fields or {}).items():
         if type(document.get(name)) is not kind:
             raise damaged(path, what, f"{name} must be of type {kind.__name__}", fix)
     return document
+
+
+def _other_version(path: Path, form: str, document: Mapping[str, Any], fix: str) -> UsageError:
+    """The error for what another version wrote."""
+    who = document.get("hlsgen")
+    by = (
+        f"hlsgen {shown(who)[1:-1]} wrote it"
+        if isinstance(who, str)
+        else "another version of hlsgen wrote it"
+    )
+    what = f"{path} must be of format {form!r}, not {shown(document['format'])}"
+    return UsageError(Problem(what, why=f"{by}; this is {__version__}", fix=fix), code=Code.VERSION)
 
 
 def parse_array(path: Path, data: bytes, fix: str = AGAIN) -> np.ndarray:

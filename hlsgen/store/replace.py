@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from hlsgen.errors import Problem, UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.store import files
 from hlsgen.store.lock import locked
 
@@ -43,23 +44,24 @@ class Folder:
         try:
             nearest = next(place for place in (self.path, *self.path.absolute().parents) if place.exists())
             if not nearest.is_dir():
-                raise UsageError(f"{nearest} must be a folder, not a file")
+                raise UsageError(f"{nearest} must be a folder, not a file", code=Code.FOLDER)
             with tempfile.TemporaryFile(dir=nearest):
                 pass  # it can be written
             held = {item.name for item in self.path.iterdir()} if nearest == self.path else set()
         except OSError as error:
             why = str(error.strerror).lower()
             problem = Problem(f"{self.path} can't be written", why=why, fix="choose another folder")
-            raise UsageError(problem) from None
+            raise UsageError(problem, code=Code.WRITE) from None
         except ValueError as error:  # a null character
-            raise UsageError(f"{str(self.path)!r} can't be a path: {error}") from None
+            raise UsageError(f"{str(self.path)!r} can't be a path: {error}", code=Code.FOLDER) from None
         if held - {NEW, COMMIT} and not (held & {COMMIT} or self._listed(self.path / self.index) is not None):
             raise UsageError(
                 Problem(
                     f"{self.path} must be empty, new, or a {self.kind} of hlsgen",
                     why="its files would be mixed with the generated ones",
                     fix="choose another folder, or remove this one",
-                )
+                ),
+                code=Code.FOLDER,
             )
 
     def replace(self, contents: Mapping[str, bytes]) -> None:
@@ -128,7 +130,7 @@ class Folder:
             if (self.path / path).is_dir() and not (self.path / path).is_symlink()
         ]
         if problems:
-            raise UsageError(problems)
+            raise UsageError(problems, code=Code.WRITE)
 
     def _finish(self) -> None:
         """Move what was decided for to its place; nothing where nothing was. The lock must be held."""

@@ -77,4 +77,5 @@ inline void report(Machine& machine, const Options& o, uint64_t took, bool answe
     }
     machine.write(hlsgen::register_control, hlsgen::control_clear);
     std::fwrite(row.data(), sizeof row[0], row.size(), counters);
+    std::fflush(counters);  // who waits counts the rows
 }

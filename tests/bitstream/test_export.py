@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.graphs import TINY, Vit, integer_vit
+from support.said import without_steps
 
 import hlsgen
 from hlsgen import Design
@@ -135,6 +136,38 @@ def test_bitstream_exports_when_there_is_no_project_yet(
     assert document["clocks"][0]["achieved_mhz"] == 90
 
 
+def test_a_folder_may_have_any_name_and_each_step_leaves_a_log(
+    tmp_path: Path, mocks: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / 'it\'s my "größe" $HOME #1; 100% (a&b)'
+    hlsgen.compile(integer_vit(TINY), array="2x2x2").save(folder)
+    mocks.setenv("MOCK_MHZ", "60 90")
+    assert main(["bitstream", str(folder), "--jobs", "1", "-v"]) == 0
+    said = capsys.readouterr().err
+    places = [
+        said.index(f"hlsgen: {step}\n")
+        for step in ("1/4 project", "2/4 synthesis", "3/4 place and route", "4/4 pack")
+    ]
+    assert places == sorted(places)
+    logs = folder / "boards/ulx3s-85f/build/logs"
+    assert {path.name for path in logs.iterdir()} == {"synthesis.log", "seed-1.log", "seed-2.log", "pack.log"}
+    for log in logs.iterdir():
+        assert log.read_text().startswith("$ cd '")
+
+
+def test_a_tool_that_fails_names_its_log(
+    small: Design, tmp_path: Path, mocks: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = small.export(directory=tmp_path / "broken")
+    mocks.setenv("YOSYS", "false")
+    assert main(["bitstream", str(place), "--json"]) == 7
+    document = json.loads(capsys.readouterr().out)
+    assert document["code"] == "HG402"
+    (problem,) = document["problems"]
+    assert problem["log"] == str(place / "build/logs/synthesis.log")
+    assert "exit code" in Path(problem["log"]).read_text()
+
+
 def test_bitstream_takes_seeds_and_jobs(
     small: Design, tmp_path: Path, mocks: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -214,11 +247,11 @@ def test_a_project_of_other_weights_is_not_built(
     project = place / "boards/kv260"
     for given in (place, project):
         assert main(["bitstream", str(given)]) == 2
-        assert capsys.readouterr().err == (
-            "hlsgen: bitstream (some minutes)\n"
+        assert without_steps(capsys.readouterr().err) == (
             f"hlsgen: error: {project} must be a project of design {new[:12]}, not {old[:12]}\n"
             f"  why: {place} was compiled again after the export\n"
             f"  fix: hlsgen export {place} --board kv260\n"
+            "  more: hlsgen explain HG007\n"
         )
     assert main(["export", str(place), "--board", "kv260"]) == 0
     assert main(["bitstream", str(place)]) == 0

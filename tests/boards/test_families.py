@@ -119,4 +119,6 @@ def test_an_unknown_family_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
     (tmp_path / PROJECT).write_text(json.dumps(note))
     assert main(["bitstream", str(tmp_path)]) == 2
     where = f"where: {tmp_path / PROJECT}"
-    assert capsys.readouterr().err.endswith(f"error: {rule}\n  {where}\n  {why}\n  {fix}\n")
+    assert capsys.readouterr().err.endswith(
+        f"error: {rule}\n  {where}\n  {why}\n  {fix}\n  more: hlsgen explain HG040\n"
+    )

@@ -5,11 +5,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shlex
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.said import without_steps
 
 from hlsgen import errors
 from hlsgen.cli import VERBS, main
@@ -22,7 +27,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Any:
     def call(*arguments: str) -> tuple[int, str, str]:
         code = main(arguments)
         captured = capsys.readouterr()
-        return code, captured.out, captured.err
+        return code, captured.out, without_steps(captured.err)
 
     return call
 
@@ -54,31 +59,39 @@ def test_every_verb_has_help_and_json(run: Any, verb: str) -> None:
     [
         ((), ("hlsgen: error: a verb is needed: "
              "doctor, inspect, init, compile, explore, simulate, evaluate, export, bitstream, report, demo, "
-             "ops\n"
-             "  fix: hlsgen --help shows what they do\n")),
+             "ops, explain\n"
+             "  fix: hlsgen --help shows what they do\n"
+             "  more: hlsgen explain HG001\n")),
         (("compile", "digits"), ("hlsgen: error: the following arguments are required: -o/--output\n"
-                                "  fix: hlsgen compile --help shows what it takes\n")),
+                                "  fix: hlsgen compile --help shows what it takes\n"
+          "  more: hlsgen explain HG001\n")),
         (("simulate", "x", "--level", "gates"),
          ("hlsgen: error: argument --level: invalid choice: 'gates' "
           "(choose from 'program', 'csim', 'rtl', 'soc')\n"
-         "  fix: hlsgen simulate --help shows what it takes\n")),
+         "  fix: hlsgen simulate --help shows what it takes\n"
+          "  more: hlsgen explain HG001\n")),
         (("simulate", "x", "--samples", "0"),
          ("hlsgen: error: argument --samples: must be a positive integer, not '0'\n"
-         "  fix: hlsgen simulate --help shows what it takes\n")),
+         "  fix: hlsgen simulate --help shows what it takes\n"
+          "  more: hlsgen explain HG001\n")),
         (("compile", "digits", "-o", "x", "--ring", "-5"),
          ("hlsgen: error: argument --ring: must be a positive integer, not '-5'\n"
-         "  fix: hlsgen compile --help shows what it takes\n")),
+         "  fix: hlsgen compile --help shows what it takes\n"
+          "  more: hlsgen explain HG001\n")),
         (("simulate", "/nowhere"),
          ("hlsgen: error: /nowhere must be a build folder\n"
          "  why: it has no manifest.json\n"
-         "  fix: hlsgen compile makes one\n")),
+         "  fix: hlsgen compile makes one\n"
+          "  more: hlsgen explain HG005\n")),
         (("inspect", "digits", "--shape", "8x8"),
          ("hlsgen: error: argument --shape: shape must be CxHxW, for example 3x224x224, not '8x8'\n"
-         "  fix: hlsgen inspect --help shows what it takes\n")),
+         "  fix: hlsgen inspect --help shows what it takes\n"
+          "  more: hlsgen explain HG001\n")),
         (("compile", "some.module:factory", "-o", "x"),
          ("hlsgen: error: calibration images are needed\n"
          "  why: integer ranges come from what the model sees in use\n"
-         "  fix: --calibration images.npy, some hundred preprocessed images [N, C, H, W]\n")),
+         "  fix: --calibration images.npy, some hundred preprocessed images [N, C, H, W]\n"
+          "  more: hlsgen explain HG030\n")),
     ],
 )  # fmt: skip
 def test_a_wrong_call_is_told_and_exits_with_2(run: Any, arguments: tuple[str, ...], message: str) -> None:
@@ -91,6 +104,7 @@ def test_errors_are_json_too(run: Any) -> None:
     assert json.loads(out) == {
         "exit_code": 2,
         "error": "UsageError",
+        "code": "HG005",
         "problems": [
             {
                 "what": "/nowhere must be a build folder",
@@ -98,6 +112,8 @@ def test_errors_are_json_too(run: Any) -> None:
                 "why": "it has no manifest.json",
                 "fix": "hlsgen compile makes one",
                 "name": "",
+                "log": "",
+                "code": "HG005",
             }
         ],
     }
@@ -121,7 +137,7 @@ def test_exit_codes(run: Any, monkeypatch: pytest.MonkeyPatch, error: errors.Hls
         raise error
 
     monkeypatch.setattr("hlsgen.cli.ops.run", fail)
-    assert run("ops") == (code, "", "hlsgen: error: x\n")
+    assert run("ops") == (code, "", f"hlsgen: error: x\n  more: hlsgen explain {error.code}\n")
 
 
 def test_several_problems_are_numbered(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +145,7 @@ def test_several_problems_are_numbered(run: Any, monkeypatch: pytest.MonkeyPatch
         raise errors.UnsupportedModel([errors.Problem("first", where="a.py:1"), errors.Problem("second")])
 
     monkeypatch.setattr("hlsgen.cli.ops.run", fail)
-    text = "hlsgen: error: 2 problems\n1. first\n   where: a.py:1\n2. second\n"
+    text = "hlsgen: error: 2 problems\n1. first\n   where: a.py:1\n2. second\n  more: hlsgen explain HG101\n"
     assert run("ops") == (3, "", text)
 
 
@@ -182,3 +198,41 @@ def test_a_warning_is_a_line_without_a_place_in_our_code(
     assert main(["ops"]) == 0
     out, err = capsys.readouterr()
     assert (out, err) == ("done\n", "warning: 31.0 % of the pixels are clipped\n")
+
+
+@pytest.mark.parametrize("arguments", [("evaluate", "--page"), ("report", "-o")])
+def test_a_page_that_cannot_be_written_is_refused_before_anything_is_read(
+    run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: tuple[str, str]
+) -> None:
+    monkeypatch.setattr("hlsgen.store.folder.load", lambda _: pytest.fail("the design was read"))
+    verb, option = arguments
+    for place, why in (
+        (tmp_path, f"{tmp_path} must be a file, not a folder"),
+        (tmp_path / "no/page.html", f"there is no folder {tmp_path / 'no'}"),
+    ):
+        code, out, err = run(verb, str(tmp_path / "x"), option, str(place))
+        assert (code, out) == (2, "")
+        assert why in err
+        assert err.endswith("  more: hlsgen explain HG002\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("hlsgen comp", {"compile "}),
+        ("hlsgen simulate x --le", {"--level "}),
+        ("hlsgen simulate x --level ", {"program", "csim", "rtl", "soc"}),
+    ],
+)
+def test_the_shell_completes(line: str, found: set[str], tmp_path: Path) -> None:
+    """As bash calls it: what was typed in its environment, the answers on descriptor 8."""
+    environ = os.environ | {
+        "_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n", "COMP_LINE": line, "COMP_POINT": str(len(line)),
+        "COMP_TYPE": "9",
+    }  # fmt: skip
+    place = tmp_path / "answers"
+    command = f"exec {shlex.quote(sys.executable)} -m hlsgen 8>{shlex.quote(str(place))}"
+    subprocess.run(["sh", "-c", command], env=environ, check=True, stdout=subprocess.DEVNULL)
+    assert {
+        text for text in place.read_text().split("\n") if not text.startswith("-") or found >= {text}
+    } == found

@@ -31,11 +31,16 @@ FULL = Configuration(
         board="kv260", array=(4, 8, 16), row_width=2, ring_bytes=1 << 14, attention="streamed", span=0
     ),
 )  # fmt: skip
+TABLE = Configuration(
+    data=DataSection(
+        preprocessing={"size": {"height": 8, "width": 4}, "image_mean": [0.5], "do_center_crop": False}
+    )
+)
 TEXT = dataclasses.replace(FULL, machine=dataclasses.replace(FULL.machine, array="4x8x16"))
 
 
 @pytest.mark.parametrize("comments", [True, False])
-@pytest.mark.parametrize("made", [Configuration(), FULL])
+@pytest.mark.parametrize("made", [Configuration(), FULL, TABLE])
 def test_what_is_written_is_read_again(made: Configuration, comments: bool) -> None:
     text = configuration_text(made, comments=comments)
     assert configuration(tomllib.loads(text)) == (TEXT if made is FULL else made)

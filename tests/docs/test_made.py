@@ -44,6 +44,25 @@ def test_the_tutorial_is_computed() -> None:
     assert stated("tutorial.md") == blocks()
 
 
+def test_the_picture_is_drawn_from_the_tutorial_s_design() -> None:
+    pytest.importorskip("sklearn")
+    pytest.importorskip("torch")
+    from scripts.picture import PLACE, picture
+    from scripts.tutorial import make
+
+    drawn = picture(make().design)
+    assert PLACE.read_text("utf-8") == drawn
+    for word in ("LOAD", "MULTIPLY", "DRAIN", "attention", "integer model"):
+        assert f">{word}<" in drawn
+
+
+def test_every_code_and_every_verb_is_on_its_page() -> None:
+    from scripts.errors import codes, verbs
+
+    assert stated("errors.md") == codes()
+    assert stated("command_line.md") == verbs()
+
+
 def test_every_number_of_the_tutorial_is_computed() -> None:
     page = text("docs/tutorial.md")
     computed = set(re.findall(NUMBER, "".join(match[3] for match in BLOCK.finditer(page))))

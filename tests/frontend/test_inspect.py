@@ -75,6 +75,7 @@ def test_unsupported_model_lists_everything() -> None:
     document = json.loads(json.dumps(report.as_dict()))
     assert document["supported"] is False
     assert document["problems"][0]["what"] == "aten.cumsum.default is not supported"
+    assert document["problems"][0]["code"] == "HG101"
     assert document["ops"][0].keys() == {"op", "count", "supported", "status", "places"}
 
 

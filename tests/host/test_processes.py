@@ -159,6 +159,20 @@ def answer(_):
 """
 
 
+END = """
+import atexit, gc
+atexit.register(lambda: print(gc.get_freeze_count() > 0))
+def answer(_):
+    return Answer({}, 'done')
+"""
+
+
+def test_the_end_of_the_command_does_not_search_for_garbage() -> None:
+    command = [sys.executable, "-c", ENTRY.format(body=END)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "done\nTrue\n"
+
+
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
 def test_a_signal_ends_the_command_until_its_work_is_done(name: str, code: int) -> None:
     for body, expected, shown in ((BEFORE, code, ""), (AFTER, 0, "done\nlate\n")):

@@ -12,6 +12,7 @@ from quantization.graphs import Vit, images, random_vit
 from hlsgen.errors import CalibrationError, UsageError
 from hlsgen.ir import BATCH_ELEMENTS, batch_size
 from hlsgen.ops import Linear
+from hlsgen.progress.steps import Listener, Step, listening
 from hlsgen.quantization import QuantizeConfig, Report, quantize
 from hlsgen.quantization.calibrate import FEWEST_MEASURED, MEASURED_ELEMENTS, Sample, sample_size
 from hlsgen.store.graph_file import digest
@@ -118,6 +119,21 @@ def test_streaming_in_any_pieces_gives_the_same_graph_and_report() -> None:
         streamed = quantize(GRAPH, pieces)
         assert digest(streamed.graph) == digest(whole.graph)
         assert streamed.report.warnings == whole.report.warnings
+
+
+def test_who_waits_is_told_how_many_images_were_seen() -> None:
+    told: list[tuple[str, int, int]] = []
+
+    class Told(Listener):
+        def end(self, step: Step) -> None:
+            told.append((step.name, step.done, step.total))
+
+    with listening(Told()):
+        quantize(random_vit(Vit()), images(SHAPE, 40), QuantizeConfig(batch=16, measured_images=8))
+    assert ("observe", 40, 40) in told
+    name, done, total = told[-1]
+    assert (name, done) == ("measure", total)
+    assert 0 < done <= 8
 
 
 def test_the_sample_is_bounded_and_evenly_spaced() -> None:

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "version", "templates", "display"),
-    ("windows", "numerics"),
+    ("windows", "numerics", "progress"),
     ("ir",),
     ("ops",),
     ("nn",),
@@ -36,7 +36,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 ALLOWED: dict[str, tuple[str, ...]] = {
     "windows": ("errors",),
-    "ir": ("display", "errors", "windows"),
+    "progress": (),
+    "ir": ("display", "errors", "progress", "windows"),
     "display": (),
     "numerics": ("errors",),
     "ops": ("errors", "ir", "numerics", "windows"),
@@ -44,13 +45,13 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "machine": ("errors", "numerics", "windows"),
     "examples": ("nn",),
     "frontend": ("errors", "ir", "nn", "ops"),
-    "quantization": ("display", "errors", "ir", "numerics", "ops"),
+    "quantization": ("display", "errors", "ir", "numerics", "ops", "progress"),
     "lower": ("errors", "ir", "machine", "ops", "windows"),
     "boards": ("errors", "machine"),
     "rtl": ("errors", "numerics", "machine"),
     "store": ("display", "errors", "version", "ir", "ops", "machine", "boards"),
-    "host": ("errors",),
-    "executors": ("errors", "host", "version"),
+    "host": ("errors", "progress"),
+    "executors": ("errors", "host", "progress", "version"),
     "fit": ("errors", "ir", "machine", "lower", "boards"),
     "configuration": ("errors", "fit", "quantization"),
 }
@@ -92,6 +93,8 @@ OWNERS = {
     "tomli_w": ("configuration",),
     "distributed": ("executors",),
     "dask_jobqueue": ("executors",),
+    "rich": ("progress",),
+    "argcomplete": ("cli",),
 }
 
 

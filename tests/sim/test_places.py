@@ -16,6 +16,7 @@ import hlsgen
 from hlsgen.cli import main
 from hlsgen.design import Design
 from hlsgen.errors import ToolFailed, UsageError
+from hlsgen.progress import plans
 from hlsgen.sim import place
 from hlsgen.sim.place import PLAIN, build_place
 
@@ -40,8 +41,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("level", ["csim", "rtl", "icarus"])
 def test_simulate(folder: Path, level: str, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--level", "rtl", "--simulator", "icarus"] if level == "icarus" else ["--level", level]
-    assert main(["simulate", str(folder), *options, "--samples", "1"]) == 0, capsys.readouterr().err
-    assert "1 images" in capsys.readouterr().out
+    code = main(["simulate", str(folder), *options, "--samples", "1"])
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    assert "1 images" in out
+    planned = plans.simulate("csim" if level == "csim" else "rtl")
+    for number, name in enumerate(planned, 1):
+        assert f"hlsgen: {number}/{len(planned)} {name}\n" in err
+    assert (folder / "build/logs/build.log").read_text().startswith("$ cd ") or level == "icarus"
 
 
 def make(folder: Path, *arguments: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.folders import design, held, sign, verilog
+from support.said import without_steps
 
 from hlsgen import Design
 from hlsgen.cli import main
@@ -23,6 +24,7 @@ from hlsgen.store.folder import FIELDS
 from hlsgen.store.measured import load
 from hlsgen.store.paths import MANIFEST, MEASURED
 from hlsgen.store.read import parse_array, parse_document
+from hlsgen.version import __version__
 
 UNREAD = ("README.md", "Makefile", "graph.txt", "hls/", "sim/")
 VERBS = (["simulate", "--samples", "1"], ["export"], ["report"])
@@ -102,7 +104,7 @@ def _damaged(data: bytes) -> dict[str, bytes]:
 
 def _run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     code = main(arguments)
-    return code, capsys.readouterr().err
+    return code, without_steps(capsys.readouterr().err)
 
 
 def test_each_file_damaged_in_each_way(
@@ -178,6 +180,7 @@ def test_the_manifest_without_a_field_or_wrongly_nested(
         assert errors[0] == (
             f"hlsgen: error: {place / MANIFEST} must be a JSON document of format 'hlsgen build folder 3'\n"
             f"  why: {field} must be of type {FIELDS[field].__name__}\n  fix: hlsgen compile again\n"
+            "  more: hlsgen explain HG004\n"
         )
 
 
@@ -185,13 +188,15 @@ def test_a_folder_of_another_version_is_named_and_may_be_compiled_again(folder: 
     place = tmp_path / "b"
     shutil.copytree(folder, place)
     text = (place / MANIFEST).read_text().replace("hlsgen build folder 3", "hlsgen build folder 2")
+    text = text.replace(f'"hlsgen": "{__version__}"', '"hlsgen": "0.0.9"')
     (place / MANIFEST).write_text(text)
     with pytest.raises(UsageError) as caught:
         Design.load(place)
     assert str(caught.value) == (
-        f"{place / MANIFEST} must be a JSON document of format 'hlsgen build folder 3'\n"
-        "  why: its format is 'hlsgen build folder 2'\n  fix: hlsgen compile again"
+        f"{place / MANIFEST} must be of format 'hlsgen build folder 3', not 'hlsgen build folder 2'\n"
+        f"  why: hlsgen 0.0.9 wrote it; this is {__version__}\n  fix: hlsgen compile again"
     )
+    assert caught.value.problems[0].code == "HG006"
     assert Design.load(save(design(), place, verilog).directory or place).digest == design().digest
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import hlsgen
-from hlsgen.cli import VERBS
+from hlsgen.cli import VERBS, main
 from hlsgen.frontend.inputs.shipped import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +33,21 @@ def test_the_example_runs(
     assert re.fullmatch(r"\d+ elements equal", elements)
     assert report[0].startswith("array      4x4x8")
     assert hlsgen.Design.load(tmp_path / "build/digits").board == "ulx3s-85f"
+
+
+def test_the_output_below_the_first_two_commands_is_real(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All but decibels, which depend on the processor's float arithmetic."""
+    begin = README.partition("## Start")[2]
+    (shown,) = re.findall(r"^```text\n(images .*?)^```", begin, re.MULTILINE | re.DOTALL)
+    hlsgen.build("digits", tmp_path / "demo", board="ulx3s-85f", array="4x4x8")
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "demo"), "--level", "csim", "-q"]) == 0
+    *lines, last = capsys.readouterr().out.splitlines()
+    *wanted, decibels = shown.splitlines()
+    assert lines == wanted
+    assert re.sub(r"[\d.]+", "N", last) == re.sub(r"[\d.]+", "N", decibels)
 
 
 @pytest.mark.parametrize("text", ["README.md", "compile", "inspect"])

@@ -11,6 +11,7 @@ from hlsgen.bitstream.nextpnr.build import Flow, build_project
 from hlsgen.bitstream.nextpnr.verify import Board
 from hlsgen.bitstream.result import Bitstream
 from hlsgen.errors import UsageError
+from hlsgen.errors.codes import Code
 
 if TYPE_CHECKING:
     from hlsgen.sim.netlist_cells import CellLibrary
@@ -35,7 +36,9 @@ def clock_mhz(constraints: Path) -> float:
     """Frequency of the board's clock, from the constraints that place and route is given."""
     found = re.search(r'^FREQUENCY PORT "\w+" ([\d.]+) MHZ;', constraints.read_text(), re.MULTILINE)
     if found is None:
-        raise UsageError(f"{constraints} must have a line FREQUENCY PORT with the clock's MHz")
+        raise UsageError(
+            f"{constraints} must have a line FREQUENCY PORT with the clock's MHz", code=Code.PROJECT
+        )
     return float(found[1])
 
 

@@ -12,6 +12,7 @@ from hlsgen.bitstream.nextpnr.build import Flow, build_project
 from hlsgen.bitstream.nextpnr.verify import Board
 from hlsgen.bitstream.result import Bitstream
 from hlsgen.errors import UsageError
+from hlsgen.errors.codes import Code
 
 if TYPE_CHECKING:
     from hlsgen.sim.netlist_cells import CellLibrary
@@ -42,7 +43,9 @@ def clock_mhz(pins: Path) -> float:
     text = path.read_text() if path.is_file() else ""
     found = re.search(r"^create_clock .*-period ([\d.]+) ", text, re.MULTILINE)
     if found is None or not float(found[1]):
-        raise UsageError(f"{path} must have a line create_clock with the clock's -period in ns")
+        raise UsageError(
+            f"{path} must have a line create_clock with the clock's -period in ns", code=Code.PROJECT
+        )
     return 1e3 / float(found[1])
 
 

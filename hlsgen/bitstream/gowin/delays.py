@@ -14,6 +14,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 from hlsgen.errors import ToolFailed
+from hlsgen.errors.codes import Code
 
 Pin = tuple[str, str]
 """A cell and its pin."""
@@ -131,5 +132,7 @@ def multiplier_note(folder: Path) -> tuple[str, ...]:
         "nextpnr knows no delay of it"
     )
     if longest >= period:
-        raise ToolFailed(text, ["make", "-C", str(folder), "bitstream"], "", fix="try other seeds")
+        raise ToolFailed(
+            text, ["make", "-C", str(folder), "bitstream"], "", fix="try other seeds", code=Code.TIMING
+        )
     return (text,)

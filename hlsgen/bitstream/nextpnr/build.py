@@ -17,6 +17,8 @@ from hlsgen.bitstream.nextpnr.verify import Board, digest, require_verifiable, v
 from hlsgen.bitstream.result import Attempt, Bitstream, Wanted
 from hlsgen.bitstream.tools import find_tools, make
 from hlsgen.errors import Mismatch, ToolFailed, UsageError
+from hlsgen.errors.codes import Code
+from hlsgen.progress.steps import step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,22 +68,30 @@ def build_project(
     folder, seeds, jobs = Path(folder), tuple(dict.fromkeys(seeds)), cores() if jobs is None else jobs
     limit = flow.limit if limit is None else limit
     if not (folder / SCRIPT).is_file():
-        raise UsageError(f"{folder} must be an exported {flow.kind} project: it has no {SCRIPT}")
+        raise UsageError(
+            f"{folder} must be an exported {flow.kind} project: it has no {SCRIPT}", code=Code.PROJECT
+        )
     if not seeds or jobs < 1:
         raise UsageError(f"there must be at least one seed and one job, not {len(seeds)} and {jobs}")
     variables = find_tools(flow.tools, flow.fix)
     if verification:
         require_verifiable(folder, verification)
     started = time.monotonic()
-    make(folder, ["synthesis", *variables], limit)
+    with step("synthesis") as told:
+        told.watched = folder / "build/yosys.log"
+        make(folder, ["synthesis", *variables], limit)
     verified = verify(folder, verification, flow.board, jobs=jobs) if verification else None
-    placements = place(folder, seeds, variables, limit=limit, jobs=jobs)
+    with step("place and route"):
+        placements = place(folder, seeds, variables, limit=limit, jobs=jobs)
     if failure := placements[-1].failure:
         routed = any(placement.attempt.clocks for placement in placements)
         raise _timing_missed(folder, [placement.attempt for placement in placements]) if routed else failure
-    built = _pack(flow, folder, placements, variables, started, limit)
+    with step("pack"):
+        built = _pack(flow, folder, placements, variables, started, limit)
     if verified and digest(Path(verified.netlist)) != verified.sha256:
-        raise Mismatch(f"{verified.netlist} must stay as it was verified: it has changed since")
+        raise Mismatch(
+            f"{verified.netlist} must stay as it was verified: it has changed since", code=Code.NETLIST
+        )
     return dataclasses.replace(built, verified=verified)
 
 
@@ -94,9 +104,11 @@ def _timing_missed(folder: Path, attempts: Sequence[Attempt]) -> ToolFailed:
     if best.met:
         least = min(attempt.hold_violations for attempt in attempts if attempt.clocks)
         what = f"timing must have no hold violation, not {least} (the best of {len(attempts)} placements)"
-        return ToolFailed(what, command, lines, fix="try other seeds")
+        return ToolFailed(what, command, lines, fix="try other seeds", code=Code.TIMING)
     what = f"timing must reach {best.constraint_mhz:g} MHz, not {best.achieved_mhz:.1f} MHz "
-    return ToolFailed(what + f"(the best of {len(attempts)} placements)", command, lines, fix=fix)
+    return ToolFailed(
+        what + f"(the best of {len(attempts)} placements)", command, lines, fix=fix, code=Code.TIMING
+    )
 
 
 def _missed(attempt: Attempt) -> str:

@@ -18,6 +18,7 @@ from hlsgen.bitstream.result import Attempt, Clock
 from hlsgen.bitstream.tools import make
 from hlsgen.errors import ToolFailed, ToolTimedOut
 from hlsgen.host.processes import Stopped
+from hlsgen.progress.steps import step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,9 @@ def _route(
     shutil.rmtree(folder / inside, ignore_errors=True)
     failure = None
     try:
-        make(folder, ["route", f"SEED={seed}", f"PLACEMENT={inside}", *variables], limit, stop)
+        with step(f"seed {seed}") as told:
+            told.watched = folder / inside / "nextpnr.log"
+            make(folder, ["route", f"SEED={seed}", f"PLACEMENT={inside}", *variables], limit, stop)
     except ToolFailed as error:
         failure = error
     report, log = folder / inside / "report.json", folder / inside / "nextpnr.log"

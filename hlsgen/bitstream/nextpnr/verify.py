@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +19,8 @@ import numpy as np
 
 from hlsgen.bitstream.result import Verification, Wanted
 from hlsgen.errors import Mismatch, Problem, UsageError
+from hlsgen.errors.codes import Code
+from hlsgen.progress.steps import step
 
 if TYPE_CHECKING:
     from hlsgen.sim.netlist_cells import CellLibrary
@@ -53,7 +55,9 @@ class Board:
         """The file of pins."""
         found = sorted(folder.glob(f"*{self.constraints}"))
         if len(found) != 1:
-            raise UsageError(f"{folder} must have one {self.constraints} file, not {len(found)}")
+            raise UsageError(
+                f"{folder} must have one {self.constraints} file, not {len(found)}", code=Code.PROJECT
+            )
         return found[0]
 
     def netlist(self, folder: Path) -> Path:
@@ -77,7 +81,8 @@ def require_verifiable(folder: Path, wanted: Wanted) -> None:
                 f"{folder} must hold {', '.join(missing)}, to verify its netlist",
                 why="images for the self test, and the program that sends them, are the host's",
                 fix="hlsgen export writes the project anew",
-            )
+            ),
+            code=Code.PROJECT,
         )
     wanted.count(len(_vectors(folder).images))
     verilator.environment()
@@ -95,28 +100,18 @@ def verify(
     started = time.monotonic()
     vectors, host, progress = vectors or _vectors(folder), _host_program(folder / HOST), wanted.progress
     images = wanted.count(len(vectors.images))
-    board, sha256 = _board(folder, kind, progress)
-    built = time.monotonic()
-    progress(f"built in {built - started:.0f} s; {images} images")
+    with step("verify", images) as told:
+        board, sha256 = _board(folder, kind, progress)
+        built = time.monotonic()
+        progress(f"built in {built - started:.0f} s; {images} images")
 
-    failed = threading.Event()
+        def run(device: Any, index: int) -> int:
+            count = _run(device, host, vectors, index, progress)
+            told.advance()
+            return count
 
-    def run(indices: Sequence[int]) -> list[int]:
-        """Cycles of some of the images, on a board of their own; nothing more once another board failed."""
-        with board.port() as port:
-            device = host.Board(port, folder / "host")
-            try:
-                left = (index for index in indices if not failed.is_set())
-                return [_run(device, host, vectors, index, progress) for index in left]
-            except BaseException:
-                failed.set()
-                raise
-            finally:
-                device.close()
-
-    parts = np.array_split(np.arange(images), min(jobs, images))
-    with ThreadPoolExecutor(len(parts)) as pool:
-        cycles = [count for part in pool.map(run, [part.tolist() for part in parts]) for count in part]
+        parts = [part.tolist() for part in np.array_split(np.arange(images), min(jobs, images))]
+        cycles = _run_all(board, parts, lambda port: host.Board(port, folder / "host"), run)
     return Verification(
         netlist=str(kind.netlist(folder)),
         sha256=sha256,
@@ -125,6 +120,36 @@ def verify(
         build_seconds=built - started,
         run_seconds=time.monotonic() - built,
     )
+
+
+def _run_all(
+    board: SerialBoard,
+    parts: Sequence[Sequence[int]],
+    connect: Callable[[str], Any],
+    run: Callable[[Any, int], int],
+) -> list[int]:
+    """What `run` gives for each image; each part of them on a board of its own, side by side.
+
+    Once one of them has failed, or this call is ended, all boards are switched off.
+    """
+    over = threading.Event()
+
+    def run_part(indices: Sequence[int]) -> list[int]:
+        with board.port(over) as port:
+            device = connect(port)
+            try:
+                return [run(device, index) for index in indices if not over.is_set()]
+            finally:
+                device.close()
+
+    with ThreadPoolExecutor(len(parts)) as pool:
+        running = [pool.submit(run_part, part) for part in parts]
+        try:
+            done, _ = wait(running, return_when=FIRST_EXCEPTION)
+            # What fails after the first failure fails because its board is switched off.
+            return [count for future in running if future in done for count in future.result()]
+        finally:
+            over.set()
 
 
 def _board(folder: Path, kind: Board, progress: Callable[[str], None]) -> tuple[SerialBoard, str]:
@@ -148,7 +173,9 @@ def _run(device: Any, host: ModuleType, vectors: Vectors, index: int, progress: 
     try:
         label, found = device.run(vectors.images[index], timeout=IMAGE_SECONDS)
     except (host.BoardError, TimeoutError) as error:
-        raise Mismatch(Problem(f"the netlist must answer: {error}", where=where, fix=fix)) from None
+        raise Mismatch(
+            Problem(f"the netlist must answer: {error}", where=where, fix=fix), code=Code.NETLIST
+        ) from None
     parts = found.values() if isinstance(found, dict) else [found]
     logits = np.concatenate([np.ravel(part) for part in parts])
     wrong = np.flatnonzero(logits != expected)
@@ -156,10 +183,12 @@ def _run(device: Any, host: ModuleType, vectors: Vectors, index: int, progress: 
         first = wrong[0]
         what = f"the netlist's logit {first} must be {expected[first]}, not {logits[first]}"
         why = f"{len(wrong)} of {len(expected)} logits differ from golden"
-        raise Mismatch(Problem(what, where=where, why=why, fix=fix))
+        raise Mismatch(Problem(what, where=where, why=why, fix=fix), code=Code.NETLIST)
     if label is not None and label != np.argmax(expected):
         what = f"the netlist's class must be {np.argmax(expected)}, not {label}"
-        raise Mismatch(Problem(what, where=where, why="all logits are equal to golden", fix=fix))
+        raise Mismatch(
+            Problem(what, where=where, why="all logits are equal to golden", fix=fix), code=Code.NETLIST
+        )
     progress(f"image {index + 1}: class {label}, equal ({time.monotonic() - begun:.1f} s)")
     return int(device.cycles)
 
@@ -184,7 +213,10 @@ def _baud(folder: Path) -> int:
 
 def _damaged(path: Path, holds: str, error: Exception) -> UsageError:
     fix = "hlsgen export writes the project anew"
-    return UsageError(Problem(f"{path} must hold {holds}", why=f"{type(error).__name__}: {error}", fix=fix))
+    return UsageError(
+        Problem(f"{path} must hold {holds}", why=f"{type(error).__name__}: {error}", fix=fix),
+        code=Code.PROJECT,
+    )
 
 
 def _host_program(path: Path) -> ModuleType:

@@ -10,6 +10,7 @@ from pathlib import Path
 from hlsgen.bitstream.result import Attempt, Bitstream, Clock
 from hlsgen.bitstream.tools import find_tools, make
 from hlsgen.errors import UsageError
+from hlsgen.errors.codes import Code
 
 TOOLS = {"VIVADO": ("vivado",)}
 """The Makefile's variable, and the tool behind it."""
@@ -22,7 +23,9 @@ def build_vivado(folder: str | Path, *, limit: float = LIMIT_SECONDS) -> Bitstre
     """Build an exported Vivado project; raises `ToolMissing`, or `ToolFailed`, missed timing included."""
     folder = Path(folder)
     if not (folder / SCRIPT).is_file():
-        raise UsageError(f"{folder} must be an exported Vivado project: it has no {SCRIPT}")
+        raise UsageError(
+            f"{folder} must be an exported Vivado project: it has no {SCRIPT}", code=Code.PROJECT
+        )
     fix = f"install AMD Vivado and source its settings64.sh, or run `make bitstream` in {folder} where it is"
     variables = find_tools(TOOLS, fix)
     started = time.monotonic()

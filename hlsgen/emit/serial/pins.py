@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hlsgen.boards import Board
 from hlsgen.errors import Problem, UsageError
+from hlsgen.errors.codes import Code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,5 +41,5 @@ def place_ports(board: Board, ports: Mapping[str, tuple[str, int]]) -> list[Pin]
                 label = name if width == 1 else f"{name}[{bit}]"
                 pins.append(Pin(port=label, site=port.pins[bit], attributes=attributes))
     if problems:
-        raise UsageError(problems)
+        raise UsageError(problems, code=Code.PROJECT)
     return pins

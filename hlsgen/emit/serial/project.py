@@ -16,6 +16,7 @@ from hlsgen.emit.serial.host import host_files
 from hlsgen.emit.serial.memory_files import split_contents
 from hlsgen.emit.serial.pins import place_ports
 from hlsgen.errors import Problem, UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.ir import Graph
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.program import Program
@@ -51,11 +52,14 @@ class Kind:
                 Problem(
                     f"{kind} project must be for {kind} board with pins, not {board.name}",
                     fix=f"export for {self.shipped}, or describe your board in a TOML file like it",
-                )
+                ),
+                code=Code.PROJECT,
             )
         if board.image != "on_chip":
             what = f"memory.image must be on_chip for {kind} project, not {board.image} ({board.name})"
-            raise UsageError(Problem(what, why="its board top has no way to external memory"))
+            raise UsageError(
+                Problem(what, why="its board top has no way to external memory"), code=Code.PROJECT
+            )
 
     def render(self, name: str, context: Mapping[str, object]) -> str:
         """Text of one of the family's templates."""

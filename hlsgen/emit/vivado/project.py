@@ -15,6 +15,7 @@ from hlsgen.emit.driver import c_driver
 from hlsgen.emit.licence import FILE, licence
 from hlsgen.emit.render import module_ports, plain_text, render, safe_name
 from hlsgen.errors import Problem, UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.ir import Graph
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.parameters import MachineParameters
@@ -94,7 +95,8 @@ def vivado_project(
             Problem(
                 f"a Vivado project must be for a Zynq UltraScale+ board, not {board.name}",
                 fix="export for zcu102 or kv260",
-            )
+            ),
+            code=Code.PROJECT,
         )
     context = {
         "name": safe_name(name),
@@ -165,7 +167,8 @@ def wrapper_ports(ports: Mapping[str, tuple[str, int]], top: str) -> list[Wrappe
         wrong = sorted((others.keys() ^ plain.keys()) | (needed - bus.keys()))
         raise UsageError(
             f"the module {top} must have the ports clk, rst, irq, s_axil_* and m_axi_*; "
-            f"look at {', '.join(wrong)}"
+            f"look at {', '.join(wrong)}",
+            code=Code.PROJECT,
         )
     result, described = [], set()
     for name, (direction, width) in bus.items():

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from hlsgen.errors import Problem, UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.frontend.inputs.weights import names_of, read_types, type_problems
 from hlsgen.frontend.read.bounds import printable, reason
 from hlsgen.frontend.rules.interpret import converted_weights
@@ -70,7 +71,9 @@ def load_checkpoint(path: Path, shape: Sequence[int] | None = None) -> tuple[Any
         except Exception as error:
             what = f"transformers can't read the model in {path}"
             why = f"{type(error).__name__}: {reason(error)}"
-            raise UsageError(Problem(what, why=printable(why), fix=_fix(path))) from error
+            raise UsageError(
+                Problem(what, why=printable(why), fix=_fix(path)), code=Code.MODEL_FILE
+            ) from error
     stored = {file: read_types(file) for file in _files(path)}
     _complete(path, found, _of_another_kind(model, stored, found))
     return model.eval(), _example(path, model, config, shape), _note(model, stored)
@@ -158,7 +161,7 @@ def _refuse_quantized(path: Path) -> None:
     what = f"the weights in {path} must be floats, not quantized{kind}"
     why = f"its config.json has quantization_config; {NOT_FLOATS}"
     fix = "take the checkpoint of the float model, or dequantize: model.dequantize(), then save_pretrained"
-    raise UsageError(Problem(what, why=why, fix=fix))
+    raise UsageError(Problem(what, why=why, fix=fix), code=Code.MODEL_FILE)
 
 
 def _complete(path: Path, found: Any, problems: list[Problem]) -> None:
@@ -177,7 +180,7 @@ def _complete(path: Path, found: Any, problems: list[Problem]) -> None:
             text = f"the weights in {path} {what.format(len(names))}"
             problems.append(Problem(text, where=names_of(names), why=why, fix=_FACTORY))
     if problems:
-        raise UsageError(problems)
+        raise UsageError(problems, code=Code.MODEL_FILE)
 
 
 def _shapes(item: Any) -> str:
@@ -196,7 +199,9 @@ def _example(path: Path, model: Any, config: Any, shape: Sequence[int] | None) -
         shape = next((found for found in sizes if found), None)
     if shape is None:
         what = f"the size of an image is needed: the configuration in {path} has no image_size"
-        raise UsageError(Problem(what, fix="--shape CxHxW, for example --shape 3x224x224"))
+        raise UsageError(
+            Problem(what, fix="--shape CxHxW, for example --shape 3x224x224"), code=Code.MODEL_FILE
+        )
     return {str(name): np.zeros((1, *shape), np.float32)}
 
 

@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hlsgen.errors import CalibrationError, Problem, shown
 from hlsgen.frontend.inputs.arrays import read_arrays
 from hlsgen.frontend.inputs.pictures import find_pictures, read_pictures
-from hlsgen.frontend.inputs.preprocessing import read_preprocessing
+from hlsgen.frontend.inputs.preprocessing import Preprocessing, preprocessing_of, read_preprocessing
 from hlsgen.frontend.inputs.shipped import SHIPPED, missing, resolve
 from hlsgen.frontend.read.bounds import Damaged
 
@@ -37,12 +38,13 @@ def load_data(
     *,
     heldout: bool = False,
     shape: Sequence[int] | None = None,
-    preprocessing: str | None = None,
+    preprocessing: str | Mapping[str, Any] | None = None,
 ) -> Data:
     """Load calibration (or, of a shipped example, held-out) images; nothing is unpickled.
 
     `shape` is the [C, H, W] that the model needs. `preprocessing` is the file that says how pictures become
-    images; without it their folder holds one. Raises `CalibrationError` when there are no such images.
+    images, or its entries; without it their folder holds one. Raises `CalibrationError` when there are no
+    such images.
     """
     if spec in SHIPPED:
         item = SHIPPED[spec]
@@ -70,7 +72,7 @@ def _dims(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))
 
 
-def _read(path: Path, shape: Sequence[int] | None, preprocessing: str | None) -> Data:
+def _read(path: Path, shape: Sequence[int] | None, preprocessing: str | Mapping[str, Any] | None) -> Data:
     try:
         if path.is_file():
             return _file(path)
@@ -89,11 +91,17 @@ def _read(path: Path, shape: Sequence[int] | None, preprocessing: str | None) ->
             )
         )
     if pictures:
-        settings = read_preprocessing(Path(preprocessing)) if preprocessing else None
-        return Data(*read_pictures(path, pictures, shape, settings))
+        return Data(*read_pictures(path, pictures, shape, _settings(preprocessing)))
     if not files:
         raise CalibrationError(Problem(f"{path} must hold .npy or .npz files, or pictures", fix=_FORMS))
     return _joined(path, files)
+
+
+def _settings(given: str | Mapping[str, Any] | None) -> Preprocessing | None:
+    """The settings that are given as a file or as its entries."""
+    if not given:
+        return None
+    return read_preprocessing(Path(given)) if isinstance(given, str) else preprocessing_of(given)
 
 
 def _joined(path: Path, files: Sequence[Path]) -> Data:

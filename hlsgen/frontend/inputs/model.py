@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hlsgen.errors import HlsgenError, Problem, UsageError, shown
+from hlsgen.errors.codes import Code
 from hlsgen.frontend.inputs.shipped import SHIPPED, missing, resolve
 from hlsgen.frontend.read.bounds import printable
 from hlsgen.frontend.read.foreign import refuse_foreign
@@ -102,9 +103,9 @@ def _file(spec: str, shape: Sequence[int] | None) -> LoadedModel:
             return LoadedModel(model, example, path.resolve().name, note)
     refuse_foreign(path, present=_exists(spec))
     if not _exists(spec):
-        raise UsageError(Problem(f"there is no model {shown(spec)}", fix=_FORMS))
+        raise UsageError(Problem(f"there is no model {shown(spec)}", fix=_FORMS), code=Code.MODEL)
     if not path.is_file():
-        raise UsageError(Problem(f"model must be a file, not {spec}", fix=_FORMS))
+        raise UsageError(Problem(f"model must be a file, not {spec}", fix=_FORMS), code=Code.MODEL)
     if path.suffix == ".onnx":
         from hlsgen.frontend.read.onnx_file import load_onnx
 
@@ -119,10 +120,12 @@ def _factory(spec: str, shape: Sequence[int] | None) -> LoadedModel:
     function: Any = _import(spec, module)
     for part in name.split("."):
         if not hasattr(function, part):
-            raise UsageError(Problem(f"module {module} has no {shown(name)}", fix=_FORMS))
+            raise UsageError(Problem(f"module {module} has no {shown(name)}", fix=_FORMS), code=Code.MODEL)
         function = getattr(function, part)
     if not callable(function):
-        raise UsageError(Problem(f"{spec} must be a function that returns the model", fix=_FORMS))
+        raise UsageError(
+            Problem(f"{spec} must be a function that returns the model", fix=_FORMS), code=Code.MODEL
+        )
     made = _call(spec, function)
     model, example = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     if shape is not None:
@@ -133,7 +136,9 @@ def _factory(spec: str, shape: Sequence[int] | None) -> LoadedModel:
 def _import(spec: str, module: str) -> Any:
     """Import with the working directory on the path, as `python -m` would."""
     if not all(part.isidentifier() for part in module.split(".")):
-        raise UsageError(Problem(f"{shown(spec)} must be package.module:factory", fix=_FORMS))
+        raise UsageError(
+            Problem(f"{shown(spec)} must be package.module:factory", fix=_FORMS), code=Code.MODEL
+        )
     here = str(Path.cwd())
     added = here not in sys.path
     if added:
@@ -142,7 +147,9 @@ def _import(spec: str, module: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
-            raise UsageError(Problem(f"{spec}: there is no module {error.name!r}", fix=_FORMS)) from error
+            raise UsageError(
+                Problem(f"{spec}: there is no module {error.name!r}", fix=_FORMS), code=Code.MODEL
+            ) from error
         raise
     except HlsgenError:
         raise
@@ -160,7 +167,7 @@ def _call(spec: str, function: Any) -> Any:
     except TypeError as error:
         fix = "wrap it in a function without arguments that returns the model in eval mode"
         what = f"{spec} must be callable without arguments"
-        raise UsageError(Problem(what, why=printable(str(error)), fix=fix)) from error
+        raise UsageError(Problem(what, why=printable(str(error)), fix=fix), code=Code.MODEL) from error
     except ValueError:
         pass  # a builtin tells nothing of its arguments
     try:
@@ -179,4 +186,4 @@ def _failed(what: str, error: BaseException) -> UsageError:
     where = raised_at(error.__traceback__)
     if isinstance(error, SyntaxError) and error.filename:
         where = short(error.filename, error.lineno or 0)
-    return UsageError(Problem(what, where=where, why=why, fix="mend your code there"))
+    return UsageError(Problem(what, where=where, why=why, fix="mend your code there"), code=Code.MODEL)

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hlsgen.errors import CalibrationError, Problem, shown
+from hlsgen.errors.codes import Code
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 SETTINGS = "preprocessor_config.json"
 """File of a picture folder, or of a Hugging Face folder, with the settings."""
+TABLE = "[data.preprocessing]"
+"""The table of hlsgen.toml with the same entries."""
 MOST_EDGE = 1 << 14
 """Pixels of an edge at most."""
 _STEPS = ("do_normalize", "do_resize", "do_center_crop", "do_rescale", "do_convert_rgb")
@@ -111,16 +114,28 @@ def read_preprocessing(path: Path) -> Preprocessing:
         data = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise CalibrationError(
-            Problem(f"{path} can't be read", why=error.strerror or str(error), fix=_FIX)
+            Problem(f"{path} can't be read", why=error.strerror or str(error), fix=_FIX),
+            code=Code.PREPROCESSING,
         ) from error
     except (ValueError, RecursionError) as error:
-        raise CalibrationError(Problem(f"{path} is not JSON", why=str(error), fix=_FIX)) from error
+        raise CalibrationError(
+            Problem(f"{path} is not JSON", why=str(error), fix=_FIX), code=Code.PREPROCESSING
+        ) from error
     if not isinstance(data, dict):
-        raise CalibrationError(Problem(f"{path} must hold an object, not {shown(data)}", fix=_FIX))
+        raise CalibrationError(
+            Problem(f"{path} must hold an object, not {shown(data)}", fix=_FIX), code=Code.PREPROCESSING
+        )
+    return preprocessing_of(data, str(path))
+
+
+def preprocessing_of(data: Mapping[str, Any], where: str = TABLE) -> Preprocessing:
+    """The settings of entries as a `preprocessor_config.json` has them; raises as `read_preprocessing`."""
     reader = _Reader(data)
     result = reader.preprocessing()
     if reader.problems:
-        raise CalibrationError([Problem(f"{path}: {text}", fix=_FIX) for text in reader.problems])
+        raise CalibrationError(
+            [Problem(f"{where}: {text}", fix=_FIX) for text in reader.problems], code=Code.PREPROCESSING
+        )
     return result
 
 

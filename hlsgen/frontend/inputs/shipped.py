@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hlsgen.errors import Problem, ToolMissing, UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.frontend.read.bounds import printable
 
 WIDTH = 100
@@ -91,7 +92,7 @@ def about_models() -> str:
 def shipped(name: str) -> Shipped:
     """The example called `name`."""
     if name not in SHIPPED:
-        raise UsageError(f"example must be one of {', '.join(SHIPPED)}, not {name!r}")
+        raise UsageError(f"example must be one of {', '.join(SHIPPED)}, not {name!r}", code=Code.MODEL)
     return SHIPPED[name]
 
 
@@ -108,10 +109,15 @@ def missing(error: ImportError) -> ToolMissing:
     """What to tell of a package that can't be imported; one of an extra is installed with it."""
     package = (error.name or "").partition(".")[0]
     if not isinstance(error, ModuleNotFoundError) or not package:
-        return ToolMissing(Problem("a package can't be imported", why=printable(str(error))))
+        return ToolMissing(
+            Problem("a package can't be imported", why=printable(str(error))), code=Code.PACKAGE
+        )
     if package not in EXTRAS:
         return ToolMissing(
-            Problem(f"the module {package} is not installed", fix="install what the model needs")
+            Problem(f"the module {package} is not installed", fix="install what the model needs"),
+            code=Code.PACKAGE,
         )
     title, extra = EXTRAS[package]
-    return ToolMissing(Problem(f"{title} is not installed", fix=f'pip install "hlsgen[{extra}]"'))
+    return ToolMissing(
+        Problem(f"{title} is not installed", fix=f'pip install "hlsgen[{extra}]"'), code=Code.PACKAGE
+    )

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from hlsgen.errors import Problem, UsageError, shown
+from hlsgen.errors.codes import Code
 from hlsgen.frontend.read.bounds import printable, reason
 from hlsgen.frontend.read.foreign import PICKLES, refuse_pickle
 from hlsgen.frontend.rules.interpret import converted_weights
@@ -43,11 +44,11 @@ def load_weights(model: object, spec: str) -> str:
         refuse_pickle(path)
     if not isinstance(model, nn.Module):
         what = "--weights must go with a module:factory or a shipped example"
-        raise UsageError(Problem(what, why="a saved export brings its own weights"))
+        raise UsageError(Problem(what, why="a saved export brings its own weights"), code=Code.WEIGHTS)
     stored = read_tensors(path)
     problems = _problems(model, stored, path)
     if problems:
-        raise UsageError(problems)
+        raise UsageError(problems, code=Code.WEIGHTS)
     model.load_state_dict(stored, strict=False)
     return converted_weights({name: tensor.dtype for name, tensor in stored.items()})
 
@@ -74,7 +75,7 @@ def _read(path: Path, part: Callable[[torch.Tensor], T]) -> dict[str, T]:
     except Exception as error:
         why = error.strerror or str(error) if isinstance(error, OSError) else reason(error)
         what = f"weights {shown(str(path))} must be a safetensors file"
-        raise UsageError(Problem(what, why=printable(why), fix=_SAVE)) from error
+        raise UsageError(Problem(what, why=printable(why), fix=_SAVE), code=Code.WEIGHTS) from error
 
 
 def names_of(names: Sequence[str]) -> str:

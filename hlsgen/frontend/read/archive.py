@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from hlsgen.errors import HlsgenError, Problem, UsageError, shown
+from hlsgen.errors.codes import Code
 from hlsgen.frontend.read.bounds import MOST_ELEMENTS, Damaged, Members, allowance, reason, strict_json
 from hlsgen.frontend.read.export import GETITEM, Call, Constant, Export, Input, Opaque, Ref
 from hlsgen.frontend.read.foreign import refuse_pickle
@@ -47,7 +48,9 @@ def load_archive(path: Path) -> Export:
         members = Members(path)
     except (Damaged, OSError) as error:
         why = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-        raise UsageError(Problem(f"{path} must be a torch.export archive", why=why, fix=_AGAIN)) from error
+        raise UsageError(
+            Problem(f"{path} must be a torch.export archive", why=why, fix=_AGAIN), code=Code.MODEL_FILE
+        ) from error
     try:
         with members:
             if any(name.endswith("/data.pkl") for name in members.names):
@@ -58,7 +61,7 @@ def load_archive(path: Path) -> Export:
     except Exception as error:
         why = reason(error) if isinstance(error, Damaged) else clean(f"{type(error).__name__}: {error}")
         problem = Problem(f"{path} is not a complete torch.export archive", why=why, fix=_AGAIN)
-        raise UsageError(problem) from error
+        raise UsageError(problem, code=Code.MODEL_FILE) from error
 
 
 def _read(members: Members) -> Export:
@@ -74,13 +77,15 @@ def _read(members: Members) -> Export:
     version = document["schema_version"]["major"]
     if version != SCHEMA:
         what = f"the archive's schema must be version {SCHEMA}, not {shown(version)}"
-        raise UsageError(Problem(what, fix=_AGAIN))
+        raise UsageError(Problem(what, fix=_AGAIN), code=Code.MODEL_FILE)
     stored = _Stored(members)
     tensors: dict[str, torch.Tensor] = {}
     for kind in ("weights", "constants"):
         config = f"{root}data/{kind}/{model}_{kind}_config.json"
         if config not in names:
-            raise UsageError(Problem(f"the archive holds its {kind} in an old format", fix=_AGAIN))
+            raise UsageError(
+                Problem(f"the archive holds its {kind} in an old format", fix=_AGAIN), code=Code.MODEL_FILE
+            )
         for name, item in strict_json(members.read(config))["config"].items():
             tensors[name] = stored.tensor(f"{root}data/{kind}/", name, item)
     return _from_module(document["graph_module"], tensors)
@@ -103,7 +108,8 @@ class _Stored:
                     f"{clean(name)} must be stored as a plain tensor, not as a pickle",
                     why="unpickling runs code from the file",
                     fix="export a model whose weights and constants are plain tensors",
-                )
+                ),
+                code=Code.MODEL_FILE,
             )
         place = folder + item["path_name"]
         if place not in self._data:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from hlsgen.errors import Problem, UsageError
+from hlsgen.errors.codes import Code
 
 _FACTORY = "write a function without arguments that returns the model in eval mode, give module:function"
 _WEIGHTS_FIX = (
@@ -31,14 +32,18 @@ def refuse_foreign(path: Path, *, present: bool) -> None:
     if path.suffix in PICKLES:
         refuse_pickle(path)
     if present and path.is_dir():
-        raise UsageError(_folder(path))
+        raise UsageError(_folder(path), code=Code.MODEL_FILE)
     if present and path.suffix == ".py":
         fix = f"give {path.stem}:FUNCTION, in the folder of {path.name}"
-        raise UsageError(Problem(f"model must be a function of a module, not the file {path}", fix=fix))
+        raise UsageError(
+            Problem(f"model must be a function of a module, not the file {path}", fix=fix),
+            code=Code.MODEL_FILE,
+        )
     if present and path.suffix in _KINDS:
         kind, why, fix = _KINDS[path.suffix]
         raise UsageError(
-            Problem(f"model must be a saved export (.pt2), not {kind}: {path}", why=why, fix=fix)
+            Problem(f"model must be a saved export (.pt2), not {kind}: {path}", why=why, fix=fix),
+            code=Code.MODEL_FILE,
         )
 
 
@@ -49,7 +54,8 @@ def refuse_pickle(path: Path) -> NoReturn:
             f"model must not be a pickle: {path}",
             why="unpickling a model runs code from the file",
             fix="save it with torch.export.save as .pt2, or load its weights in a factory (safetensors)",
-        )
+        ),
+        code=Code.MODEL_FILE,
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from hlsgen.errors import HlsgenError, Problem, UnsupportedModel, UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.frontend.read import onnx_layers, onnx_views
 from hlsgen.frontend.read.bounds import Damaged, printable, reason
 from hlsgen.frontend.read.export import Export, Input, Opaque, Ref
@@ -49,7 +50,9 @@ def parse(path: Path) -> Any:
         raise
     except Exception as error:
         why = error.strerror or str(error) if isinstance(error, OSError) else reason(error)
-        raise UsageError(Problem(f"{path} must be an ONNX file", why=why, fix=_AGAIN)) from error
+        raise UsageError(
+            Problem(f"{path} must be an ONNX file", why=why, fix=_AGAIN), code=Code.MODEL_FILE
+        ) from error
 
 
 def load_onnx(path: Path, shape: Sequence[int] | None = None) -> Export:
@@ -74,7 +77,9 @@ def load_onnx(path: Path, shape: Sequence[int] | None = None) -> Export:
         raise
     except Exception as error:
         why = reason(error) if isinstance(error, Damaged) else clean(f"{type(error).__name__}: {error}")
-        raise UsageError(Problem(f"{path} is not a complete ONNX file", why=why, fix=_AGAIN)) from error
+        raise UsageError(
+            Problem(f"{path} is not a complete ONNX file", why=why, fix=_AGAIN), code=Code.MODEL_FILE
+        ) from error
 
 
 def _check(model: Any) -> None:
@@ -84,13 +89,15 @@ def _check(model: Any) -> None:
         raise Damaged("it holds no model")
     if not OLDEST <= versions[0] <= NEWEST:
         what = f"the file's opset must be in {OLDEST}..{NEWEST}, not {versions[0]}"
-        raise UsageError(Problem(what, fix="torch.onnx.export(..., opset_version=20)"))
+        raise UsageError(Problem(what, fix="torch.onnx.export(..., opset_version=20)"), code=Code.MODEL_FILE)
     counts = Counter(node.op_type for node in model.graph.node)
     found = [f"{counts[kind]} {kind}" for kind in _QUANTIZED if counts[kind]]
     if found:
         what = f"the model must be float, not quantized already: {', '.join(found)}"
         why = "hlsgen chooses integers that its machine computes bit for bit; those of the file are others"
-        raise UnsupportedModel(Problem(what, why=why, fix="export the float model, without QDQ nodes"))
+        raise UnsupportedModel(
+            Problem(what, why=why, fix="export the float model, without QDQ nodes"), code=Code.MODEL_FILE
+        )
 
 
 class _Reader:
@@ -140,7 +147,7 @@ class _Reader:
         if len(plain) < len(sizes):
             what = f"the file's input must have plain sizes, not {list(sizes)}"
             fix = "--shape CxHxW, for example --shape 3x224x224; or export with one image, no dynamic_shapes"
-            raise UsageError(Problem(what, why="hardware has one image size", fix=fix))
+            raise UsageError(Problem(what, why="hardware has one image size", fix=fix), code=Code.MODEL_FILE)
         self.values[item.name] = self.program.input(item.name, plain, dtype(kind.elem_type))
         return Input(item.name, tuple(sizes), dtype(kind.elem_type))
 

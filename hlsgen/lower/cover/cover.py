@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hlsgen.errors import Problem, UnsupportedModel
+from hlsgen.errors.codes import Code
 from hlsgen.ir import Graph, Node
 from hlsgen.lower.attention import computed_always
 from hlsgen.lower.cover.experts import expert_steps, routers_of
@@ -37,7 +38,7 @@ def cover(graph: Graph) -> list[Step]:
     covered = {node.name for step in steps for node in step.nodes}
     lost = [node for node in graph if node.name not in covered and coverer.is_needed(node.name)]
     if lost:
-        raise UnsupportedModel([_lost(node) for node in lost])
+        raise UnsupportedModel([_lost(node) for node in lost], code=Code.LOWERING)
     return steps
 
 
@@ -88,7 +89,7 @@ class _Coverer:
         """Scores and exp in front of a context."""
         exp, *scores = way_in(node, self.nodes)[::-1] or (node,)
         if len(scores) != 1:
-            raise UnsupportedModel(_lost(node))
+            raise UnsupportedModel(_lost(node), code=Code.LOWERING)
         return scores[0], exp
 
     def _product(self, node: Node) -> LinearStep:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hlsgen.errors import Problem, UnsupportedModel
+from hlsgen.errors.codes import Code
 from hlsgen.ir import Graph, Node
 from hlsgen.lower.cover.rows import rows_of, way_in
 from hlsgen.lower.step import LinearStep, Rows
@@ -69,7 +70,8 @@ def mixture(route: Node, graph: Graph) -> tuple[Node, Node, Node, Node]:
                 where=str(route.source),
                 why="its experts must be two layers with a table between, which nothing else reads",
                 fix="see docs/lowering.md for what an integer graph must be",
-            )
+            ),
+            code=Code.LOWERING,
         )
     return parts[0], parts[1], parts[2], parts[3]
 
@@ -91,7 +93,7 @@ def _expert_layer(layer: Node, expert: int, tokens: int) -> Node:
     """One expert's linear layer, on as many rows as there are tokens."""
     op = layer.op
     if not isinstance(op, IntegerExpertLinear):
-        raise UnsupportedModel(f"{layer.name}: must be a layer of experts")
+        raise UnsupportedModel(f"{layer.name}: must be a layer of experts", code=Code.LOWERING)
     fields = {name: getattr(op, name)[expert] for name in ("weight", "bias", "multiplier", "shift")}
     linear = IntegerLinear(**fields, low=op.low, high=op.high, scale=op.scale)
     kind = dataclasses.replace(layer.type, shape=(tokens, layer.type.shape[-1]))

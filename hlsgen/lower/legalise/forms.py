@@ -16,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from hlsgen.errors import Problem, UnsupportedModel
+from hlsgen.errors.codes import Code
 from hlsgen.ir import Graph, GraphBuilder, Node, Op, live
 from hlsgen.lower.legalise.reads import OUTPUT, PLAIN, ROWS, STORED, Form, Reads, Want
 from hlsgen.lower.roles import Role, row_of, split, takes
@@ -77,7 +78,7 @@ class _Former:
                 self.made[node.name, own] = name
         outputs = [self._give(name, OUTPUT) for name in self.graph.outputs]
         if self.problems:
-            raise UnsupportedModel(list(self.problems.values()))
+            raise UnsupportedModel(list(self.problems.values()), code=Code.LOWERING)
         return self.builder.finish(*outputs, names=self.graph.names, views=self.graph.views)
 
     def _fits(self) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hlsgen.errors import Problem, UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.machine.format.commands import COUNT_BITS, FIELD_BITS
 
 BUS_BYTES = (4, 8, 16, 32, 64)
@@ -131,7 +132,7 @@ class MachineParameters:
             if getattr(self, name) < 0
         ]
         if problems:
-            raise UsageError(problems)
+            raise UsageError(problems, code=Code.MACHINE)
 
     def _rules(self) -> tuple[tuple[str, bool, str], ...]:
         """A parameter, whether it is legal, and what it must be; that it must be positive apart."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from hlsgen.errors import Problem, UnsupportedModel
+from hlsgen.errors.codes import Code
 from hlsgen.ops import Activation, IntegerTable
 from hlsgen.ops.pointwise import function
 from hlsgen.quantization.observers import Function
@@ -24,7 +25,7 @@ class ActivationRule(Rule[Activation]):
         inputs = site.sources[0] * np.arange(-128.0, 128.0)
         values = function(op.function)(inputs)
         if np.isnan(values).any():
-            raise UnsupportedModel([_undefined(op, site, inputs[np.isnan(values)])])
+            raise UnsupportedModel([_undefined(op, site, inputs[np.isnan(values)])], code=Code.INTEGERS)
         return IntegerTable(table=nearest(np.clip(values / site.scale, -128, 127)), scale=site.scale)
 
     def function(self, op: Activation) -> Function:

@@ -58,6 +58,19 @@ def test_pixels_are_those_of_transformers(
     assert np.array_equal(found, wanted)
 
 
+def test_a_table_says_the_same_as_a_file(tmp_path: Path) -> None:
+    _picture(tmp_path / "a.png", (20, 31), seed=3)
+    _settings(tmp_path, VIT)
+    wanted = load_data(str(tmp_path)).images
+    (tmp_path / "preprocessor_config.json").unlink()
+    assert np.array_equal(load_data(str(tmp_path), preprocessing=VIT).images, wanted)
+    with pytest.raises(CalibrationError) as caught:
+        load_data(str(tmp_path), preprocessing={"size": 0})
+    (problem,) = caught.value.problems
+    assert problem.what.startswith("[data.preprocessing]: size must give height and width")
+    assert problem.code == "HG031"
+
+
 @pytest.mark.parametrize(("mode", "channels"), [("RGBA", 3), ("L", 3), ("RGB", 1), ("L", 1)])
 def test_a_picture_gets_the_channels_of_the_model(tmp_path: Path, mode: str, channels: int) -> None:
     _picture(tmp_path / "a.png", (5, 4), seed=1, mode=mode)
