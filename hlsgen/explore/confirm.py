@@ -15,7 +15,9 @@ from hlsgen.explore.result import Result
 from hlsgen.explore.search import Progress
 from hlsgen.explore.subject import Subject
 from hlsgen.ir import evaluate as golden_of
+from hlsgen.machine.time.cycles import predict
 from hlsgen.machine.time.memory import board_memory
+from hlsgen.machine.time.plan import Routing
 from hlsgen.store.cache import cache_folder
 
 
@@ -23,12 +25,14 @@ from hlsgen.store.cache import cache_folder
 class Confirmed:
     """A point whose RTL gave golden's integers in every tensor: its cycles, and those that were predicted.
 
-    Of several tasks the cycles of all of them.
+    predicted: by the cycle model for the whole program. searched: by the search, which sees some of many
+    equal layers. Of several tasks the cycles of all of them.
     """
 
     point: Point
     cycles: int
     predicted: int
+    searched: int
 
     @property
     def error(self) -> float:
@@ -54,13 +58,16 @@ def confirm(
     runs = executor.run(in_rtl, subject, [result.point for result in results])
     cycles = ordered(runs, len(results), lambda done: progress(done, len(results)))
     return [
-        Confirmed(point=result.point, cycles=found, predicted=result.known.cycles)
-        for result, found in zip(results, cycles, strict=True)
+        Confirmed(point=result.point, cycles=found, predicted=told, searched=result.known.cycles)
+        for result, (found, told) in zip(results, cycles, strict=True)
     ]
 
 
-def in_rtl(subject: Subject, point: Point) -> int:
-    """The RTL's cycles of a random image, all tasks together; raises `Mismatch` where a tensor differs."""
+def in_rtl(subject: Subject, point: Point) -> tuple[int, int]:
+    """Cycles of a random image, the RTL's and the model's, all tasks together.
+
+    Raises `Mismatch` where a tensor differs.
+    """
     from hlsgen.sim import cosim, library
 
     board, setting = subject.board(point.board), subject.setting(point.logit_width)
@@ -77,12 +84,14 @@ def in_rtl(subject: Subject, point: Point) -> int:
     )
     image = _image(graph.input_type.shape, graph.input_type.integer_range)
     pixels = [program.input.pack(image, parameters.columns)]
-    timing, cycles = cosim.MemoryTiming(latency=memory.latency), 0
+    timing, cycles, told = cosim.MemoryTiming(latency=memory.latency), 0, 0
     for task in range(graph.tasks):
         (run,) = harness.run(lowered.image.pack(), pixels, memory=timing, task=task)
         cosim.check(program, run, golden_of(graph, image, task), task)
         cycles += run.counters["cycles"]
-    return cycles
+        routing = Routing(task=task)
+        told += predict(program, lowered.image, memory, routing, board.family.rtl_target).cycles
+    return cycles, told
 
 
 def _image(shape: Sequence[int], span: tuple[int, int]) -> np.ndarray:

@@ -54,6 +54,7 @@ def confirmations(done: Exploration) -> list[str]:
         return []
     return ["", "in RTL, every tensor equal to golden:"] + [
         f"  {each.point}: {each.cycles} cycles, predicted {each.predicted} ({each.error:+.2%})"
+        + ("" if each.searched == each.predicted else f", in the search {each.searched}")
         for each in done.confirmed
     ]
 

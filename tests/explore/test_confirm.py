@@ -28,7 +28,7 @@ def test_the_best_point_takes_the_predicted_time() -> None:
     )
     (found,) = done.confirmed
     assert found.point == done.best[0].point
-    assert found.predicted == done.best[0].known.cycles
+    assert found.predicted == found.searched == done.best[0].known.cycles
     assert abs(found.error) <= 0.01
     assert seen[-1] == (1, 1)
     (line,) = confirmations(done)[2:]
@@ -49,4 +49,4 @@ def test_rtl_that_differs_is_no_confirmation(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_error_is_a_share_of_what_was_measured() -> None:
     point = Point(board="zcu102", array=(4, 4, 4))
-    assert Confirmed(point=point, cycles=200, predicted=202).error == pytest.approx(0.01)
+    assert Confirmed(point=point, cycles=200, predicted=202, searched=202).error == pytest.approx(0.01)
