@@ -16,12 +16,15 @@ from hlsgen.errors import UsageError
 from hlsgen.ir import Graph
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.size import ArrayShape
+from hlsgen.machine.format.commands import FIELD_BITS
 from hlsgen.machine.format.input import InputLayout
 from hlsgen.machine.format.parameters import ceil_div
 from hlsgen.ops import Patches
 
 MOST_GROWTH = 1.5
 """Image memory that windows may take, of that which the image as it is takes, where they need not be."""
+MOST_RUN = (1 << FIELD_BITS["patch_width"]) - 1
+"""Places of a run."""
 SHORT = 4
 """A window is one run where its lines take so many times the reads."""
 
@@ -96,7 +99,8 @@ def _run(op: Patches, graph: Graph, array: ArrayShape) -> tuple[int, bool]:
     now = across.size if plain else line
     words = down.count * ceil_div(across.count * one, columns)
     room = channels * height * ceil_div(width, columns)
-    if SHORT * reads(one, 1) <= min(reads(line), reads(now)) and (not plain or words <= MOST_GROWTH * room):
+    fits = one <= MOST_RUN and (not plain or words <= MOST_GROWTH * room)
+    if fits and SHORT * reads(one, 1) <= min(reads(line), reads(now)):
         return one, True
     if not plain:
         return line, False

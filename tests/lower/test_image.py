@@ -77,6 +77,13 @@ def test_a_patch_whose_lines_are_short_is_one_run() -> None:
     assert patch_reads(program.parameters, program.commands[0]) == 3
 
 
+def test_a_window_that_a_command_cannot_name_is_no_run() -> None:
+    model, array = graph((3, 64, 64), Patches(patch=(16, 16)), 96), ArrayShape(rows=8, columns=64, depth=4)
+    layout = input_layout(model, array)
+    assert not layout.whole
+    assert lower(model, array).program.commands[0].patch_width in (16, layout.run)
+
+
 @pytest.mark.parametrize("columns", [1, 2, 4, 8, 16])
 def test_patches_that_are_read_well_leave_the_image_as_it_is(columns: int) -> None:
     array = ArrayShape(rows=2, columns=columns, depth=4)

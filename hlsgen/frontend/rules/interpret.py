@@ -304,7 +304,9 @@ def merged(problems: Sequence[Problem]) -> tuple[Problem, ...]:
         Problem(
             key[0],
             _places([m for modules, _ in found for m in modules], [line for _, line in found]),
-            *key[1:4],
+            why=key[1],
+            fix=key[2],
+            name=key[3],
         )
         for key, found in alike.items()
     )
