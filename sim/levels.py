@@ -17,10 +17,10 @@ from hlsgen.errors import Mismatch, Problem, QuantizationWarning, UsageError
 from hlsgen.ir import batch_size, evaluate
 from hlsgen.machine.format.interface import COUNTERS, error_text
 from hlsgen.machine.format.program import Program
-from hlsgen.machine.run import trace
 from hlsgen.machine.time.cycles import predict
 from hlsgen.progress.steps import step
 from hlsgen.quantization.findings import agreement_warning
+from hlsgen.sim.golden import compare, results_of, tensors_of
 from hlsgen.sim.result import Outcome, Simulation, Verilog
 from hlsgen.store import measured
 from hlsgen.store.cache import cache_folder
@@ -44,7 +44,6 @@ DEFAULT_SAMPLES = {
     ("soc", ""): 8,
 }
 """Samples that run when the user does not say: what takes seconds; 0 is all of them."""
-_WRITTEN = "all tensors inside the accelerator are equal: what it wrote to memory differs"
 BATCH = 32
 """Images whose trace records are in memory at once."""
 
@@ -64,7 +63,7 @@ def simulate(
     `ToolMissing` and `ToolFailed` for its tools.
     """
     check_request(level, simulator, samples, len(design.samples))
-    tensors = tensors_of(design, task) if level != "soc" else _results(design, task)
+    tensors = tensors_of(design, task) if level != "soc" else results_of(design, task)
     used, images = simulator if level == "rtl" else "", chosen(design, level, simulator, samples)
     verilog, delivered = _verilog(design, level)
     total = share.total if share else len(images)
@@ -192,73 +191,9 @@ def _run(
             golden = evaluate(design.graph, batch, task)
             for offset, outcome in zip(range(len(batch)), outcomes, strict=False):
                 tensors = {name: values[offset] for name, values in golden.items()}
-                found.add(outcome, _compare(design, first + start + offset, outcome, tensors, task))
+                found.add(outcome, compare(design, first + start + offset, outcome, tensors, task))
                 told.advance()
     return found
-
-
-def _results(design: Compiled, task: int) -> tuple[str, ...]:
-    """Names of the tensors that leave the machine in a run for a task."""
-    return tuple(dict.fromkeys(design.graph.for_task(task).outputs))
-
-
-def tensors_of(design: Compiled, task: int) -> tuple[str, ...]:
-    """Names of the tensors that are compared for a task, its outputs last."""
-    graph = design.graph.for_task(task)
-    names = {node.name for node in graph}
-    views = [view.tensor for view in design.program.views if view.tensor in names]
-    return tuple(dict.fromkeys([*views, *graph.outputs]))
-
-
-def _compare(
-    design: Compiled, index: int, outcome: Outcome, golden: Mapping[str, np.ndarray], task: int
-) -> int:
-    """Compare one image; returns how many elements were compared, or raises `Mismatch`."""
-    elements = 0
-    if outcome.records is not None:
-        _compare_trace(design.program, index, outcome.records, golden, task)
-        elements = elements_of(design.program, golden, task)
-    for tensor, output in zip(design.graph.for_task(task).outputs, outcome.outputs, strict=True):
-        expected = golden[tensor].reshape(output.shape)
-        wrong = output != expected
-        if wrong.any():
-            place = tuple(int(i) for i in np.argwhere(wrong)[0])
-            raise Mismatch(
-                Problem(
-                    f"image {index}: {tensor}{list(place)}: golden {expected[place]}, "
-                    f"got {output[place]} (what was written; {int(wrong.sum())} elements differ)",
-                    why=_WRITTEN if outcome.records is not None else "",
-                )
-            )
-        elements += expected.size
-    return elements
-
-
-def _compare_trace(
-    program: Program, index: int, records: np.ndarray, golden: Mapping[str, np.ndarray], task: int
-) -> None:
-    """Raise `Mismatch` with the first tensor that is not golden's."""
-    difference = trace.compare(program, records, golden, task)
-    if difference is not None:
-        raise Mismatch(
-            Problem(
-                f"image {index}: {difference}",
-                where=f"command {difference.command}: {program.commands[difference.command]}",
-                why="this is the first tensor in program order that differs from golden",
-            )
-        )
-
-
-def elements_of(program: Program, golden: Mapping[str, np.ndarray], task: int) -> int:
-    """Elements that the trace of one image shows."""
-    total = 0
-    for view in program.views:
-        if not program.commands[view.command].runs_for(task):
-            continue
-        shape = trace.tensor_shape(view)
-        rows = (trace.routed_rows(view, golden) >= 0).sum() if view.expert else view.rows
-        total += int(np.prod(shape)) // view.rows * int(rows)
-    return total
 
 
 def _outcomes(

@@ -27,7 +27,8 @@ from hlsgen.pipeline import capture, compile, quantize  # noqa: A004
 from hlsgen.report.figures import command_names
 from hlsgen.report.routing import choices, expert_bytes, loads
 from hlsgen.sim.cosim import Run
-from hlsgen.sim.levels import elements_of, harness, tensors_of
+from hlsgen.sim.golden import elements_of, tensors_of
+from hlsgen.sim.levels import harness
 from hlsgen.store.measured import command_ends
 
 BOARD, ARRAY = "kv260", "4x4x8"

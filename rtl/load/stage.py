@@ -103,19 +103,15 @@ class LoadStage(wiring.Component):
     slot_freed : In(1)
         MULTIPLY has read a slot's last step.
     features, residual, scores : Out(RowRead)
-    maxima : In(S*R x signed logit)
-        Of the rows of all S score tiles.
+    maxima : In(S*R x signed logit), of S score tiles
     queue : Out(QueueRead)
         See `RowWalk`; only in machines with experts.
-    table : In(TableWrite)
-        The exp table.
-    lists : In(TableWrite)
-        The memory of run lists; only in machines that have them.
+    table, lists : In(TableWrite)
+        The exp table; the memory of run lists, only in machines that have them.
     tile : Out(TileWrite)
     tile_done : Out(1)
         The oldest unfinished tile is complete.
-    scale : Out(ScaleWrite)
-    trace : Out(trace_signature)
+    scale : Out(ScaleWrite), trace : Out(trace_signature)
 
     Latency
     -------

@@ -177,7 +177,7 @@ def test_the_report_says_what_was_chosen() -> None:
 
 
 def test_a_slow_patch_embedding_is_told() -> None:
-    shape = Vit(image=(3, 64, 64), patch=(2, 2), width=64, heads=2, hidden=64, blocks=1)
+    shape = Vit(image=(1, 64, 64), patch=(2, 2), width=64, heads=2, hidden=64, blocks=1)
     text = str(compile_graph(integer_vit(shape), board="zcu102", array="8x16x8").report())
     assert ": a word of 16 pixels is read in 8 parts for patches 2 wide" in text
     assert "note " not in str(compile_graph(integer_vit(DIGITS), board="zcu102", array="4x4x8").report())
