@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Published models at their own size, from timm's classes, with seeded random weights: cycles and shares."""
+"""Published models at their own size, with seeded random weights: cycles and shares."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,17 +18,49 @@ from hlsgen.pipeline import capture, quantize
 
 EDGE, CALIBRATION = 224, 2
 """Pixels of the images, and how many calibrate: weights are random, only the time is measured."""
-MODELS = {
-    "dinov2-s14": ("vit_small_patch14_reg4_dinov2", {"img_size": EDGE}),
-    "cait-xxs24": ("cait_xxs24_224", {}),
-    "mixer-s16": ("mixer_s16_224", {}),
-    "resmlp-s12": ("resmlp_12_224", {}),
-    "clip-b32": ("vit_base_patch32_clip_224", {}),
-    "swin-t": ("swin_tiny_patch4_window7_224", {}),
+
+
+@dataclass(frozen=True)
+class Published:
+    """A model; `build` makes it. row_width: of the machine; memory: bytes a cycle."""
+
+    build: Callable[[], Any]
+    row_width: int = 1
+    memory: int = 16
+
+
+def _of_timm(entry: str, **arguments: Any) -> Callable[[], Any]:
+    return lambda: library().create_model(entry, pretrained=False, num_classes=1000, **arguments)
+
+
+def _neighbourhoods(grid: int, blocks: int) -> Callable[[], Any]:
+    def build() -> Any:
+        from benchmarks.systems.neighbourhoods import Neighbourhoods
+
+        return Neighbourhoods(grid, blocks)
+
+    return build
+
+
+SWIN, GNA_14, GNA_28 = (
+    _of_timm("swin_tiny_patch4_window7_224"),
+    _neighbourhoods(14, 12),
+    _neighbourhoods(28, 2),
+)
+MODELS: Mapping[str, Published] = {
+    "dinov2-s14": Published(_of_timm("vit_small_patch14_reg4_dinov2", img_size=EDGE)),
+    "cait-xxs24": Published(_of_timm("cait_xxs24_224")),
+    "mixer-s16": Published(_of_timm("mixer_s16_224")),
+    "resmlp-s12": Published(_of_timm("resmlp_12_224")),
+    "clip-b32": Published(_of_timm("vit_base_patch32_clip_224")),
+    "swin-t": Published(SWIN, row_width=2),
+    "swin-t-32": Published(SWIN, row_width=2, memory=32),
+    "gna-deit-14": Published(GNA_14, row_width=2),
+    "gna-deit-14-32": Published(GNA_14, row_width=2, memory=32),
+    "gna-deit-28": Published(GNA_28, row_width=2),
+    "gna-deit-28-32": Published(GNA_28, row_width=2, memory=32),
 }
-"""timm's name and arguments of each."""
-ROW_WIDTHS = {"swin-t": 2}
-"""Words that LOAD reads at once; 1 for other models."""
+"""timm's classes, and DeiT-Tiny's blocks with neighbourhoods of 7 x 7: 12 on 14 x 14 tokens, 2 on 28 x 28."""
 
 
 def prepared(name: str) -> tuple[Graph, np.ndarray, int]:
@@ -33,14 +68,12 @@ def prepared(name: str) -> tuple[Graph, np.ndarray, int]:
 
     The last are those of PyTorch's products, as its own counter has them: no copies, nothing that was folded.
     """
-    timm = library()
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    entry, arguments = MODELS[name]
     torch.manual_seed(0)
-    model = timm.create_model(entry, pretrained=False, num_classes=1000, **arguments).eval()
+    model = MODELS[name].build().eval()
     images = load_data("deit-tiny").images[: CALIBRATION + 1]
     example = torch.from_numpy(np.asarray(images[:1], np.float32))
     # The counter knows products, but not the fused attention of a processor.

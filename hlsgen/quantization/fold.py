@@ -15,7 +15,7 @@ import numpy as np
 from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.errors.codes import Code
 from hlsgen.ir import Graph, GraphBuilder, Node
-from hlsgen.ops import ExpertLinear, GroupedLinear, Linear
+from hlsgen.ops import AddConstant, ExpertLinear, GroupedLinear, Linear
 from hlsgen.ops.norm import Norm
 from hlsgen.quantization.legalise import legalise
 from hlsgen.quantization.regroup import regroup
@@ -23,11 +23,40 @@ from hlsgen.quantization.regroup import regroup
 
 def fold(graph: Graph) -> Graph:
     """An equal float Graph: legal, with plain layer norms, no dead nodes; raises `UnsupportedModel`."""
-    views, graph = graph.views, legalise(regroup(graph))
+    views, graph = graph.views, _biased(legalise(regroup(graph)))
     problems = [problem for node in graph for problem in _norm_problems(graph, node)]
     if problems:
         raise UnsupportedModel(problems, code=Code.INTEGERS)
     return dataclasses.replace(_Folder(graph).fold(graph.nodes), views=views)
+
+
+def _biased(graph: Graph) -> Graph:
+    """The graph; a constant that a layer alone gets, the same in each row, is the layer's bias."""
+    makers = {node.name: node for node in graph}
+    alone = {name for name in makers if len(graph.users(name)) == 1 and name not in graph.outputs}
+
+    def layer(node: Node) -> Node | None:
+        """The layer whose bias the node's constant can be."""
+        if not isinstance(node.op, AddConstant):
+            return None
+        maker, rows = makers.get(node.inputs[0]), node.op.value
+        if maker is None or not isinstance(maker.op, Linear) or maker.name not in alone:
+            return None
+        return maker if bool((rows == rows[0]).all()) else None
+
+    merged = {node.name: maker for node in graph if (maker := layer(node))}
+    if not merged:
+        return graph
+    gone = {maker.name for maker in merged.values()}
+    builder = GraphBuilder(graph.input, graph.input_type)
+    for node in graph:
+        if node.name in gone:
+            continue
+        op, inputs = node.op, node.inputs
+        if maker := merged.get(node.name):
+            op, inputs = maker.op.plus(op.value[0]), maker.inputs  # type: ignore[attr-defined]
+        builder.add(node.name, op, inputs, node.source)
+    return builder.finish(*graph.outputs, names=graph.names, views=graph.views)
 
 
 def _norm_problems(graph: Graph, node: Node) -> list[Problem]:

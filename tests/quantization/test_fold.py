@@ -6,9 +6,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from quantization.graphs import Vit, digits_vit, images, random_vit
+from support.token_graphs import Tokens
 
-from hlsgen.ir import GraphBuilder, evaluate
-from hlsgen.ops import LayerNorm, Mean
+from hlsgen.ir import Graph, GraphBuilder, evaluate
+from hlsgen.ops import Add, AddConstant, LayerNorm, Mean
 from hlsgen.ops.kinds import Kind
 from hlsgen.quantization.fold import fold
 from hlsgen.quantization.roles import kinds, streams
@@ -75,3 +76,25 @@ def test_the_residual_stream_is_one_stream_and_each_pooled_part_its_own() -> Non
     folded = fold(random_vit(Vit(blocks=1, pool="mean_norm")))
     assert kinds(folded)["mean"] is Kind.WIDE
     assert len(streams(folded, kinds(folded))) == 1
+
+
+def test_a_constant_that_all_rows_have_is_the_bias_of_its_layer_alone() -> None:
+    """Where rows differ the constant stays; a layer that another node reads, too, is there twice by then."""
+
+    def made(constant: np.ndarray, *, twice: bool = False) -> Graph:
+        t = Tokens(5, 6, 2)
+        rows = t.linear(t.x, 6)
+        shifted = t.add(AddConstant(value=constant), rows)
+        other = t.add(Add(), shifted, rows) if twice else shifted
+        return t.graph.finish(t.linear(other, 3))
+
+    random = np.random.default_rng(4)
+    same = np.repeat(random.normal(size=(1, 6)), 5, 0)
+    image = random.normal(size=(3, 8, 20))
+    for constant, twice, kept in ((same, False, 0), (same, True, 0), (random.normal(size=(5, 6)), False, 1)):
+        graph = made(constant, twice=twice)
+        folded = fold(graph)
+        assert sum(isinstance(node.op, AddConstant) for node in folded) == kept
+        np.testing.assert_allclose(
+            evaluate(folded, image)[folded.output], evaluate(graph, image)[graph.output], atol=1e-12
+        )

@@ -205,7 +205,7 @@ def embedding(terms: Terms, value: Value) -> Term:
     """patches -> linear -> add_constant for tokens [T, N] of which each is a patch or a constant.
 
     Constant tokens in front of all patches in raster order are blank patches. Any other order of patches is
-    that of a copy of them. Where each is a patch and all have the same constant, it is the layer's bias.
+    that of a copy of them.
     """
     linear, ids = value.term, value.ids
     rows, width = ids.shape
@@ -221,13 +221,9 @@ def embedding(terms: Terms, value: Value) -> Term:
     scaled = terms.multiplied(linear, scale) if by_channel else terms.scaled(linear, scale)  # type: ignore[arg-type]
     offset = value.offset if value.offset is not None else torch.zeros(ids.shape, dtype=torch.float64)
     constant = offset.numpy()
-    same = bool((patch >= 0).all()) and bool((constant == constant[0]).all())
 
     def build() -> Term:
         before = _placed(terms, linear.inputs[0], patch)
-        if same:
-            layer = _linear(terms.shifted(scaled, offset))
-            return terms.make(layer, (before,), linear.name, linear.source)
         product = terms.cached(
             ("embedding", scaled, before),
             lambda: terms.make(_linear(scaled), (before,), linear.name, linear.source),
