@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 SETUP = PYTHON="$(PYTHON)" sh scripts/setup
 
-.PHONY: help demo test test-full fuzz fuzz-ops lint types format ci bitstream table docs dist clean
+.PHONY: help demo test test-full fuzz fuzz-ops all-digits lint types format ci bitstream table docs dist clean
 
 help:
 	@echo "make demo        install, and take the digits model from PyTorch to RTL and an ECP5 project"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-full   all tests"
 	@echo "make fuzz        2,048 random models on random machines, on every level (some tens of minutes)"
 	@echo "make fuzz-ops    20,000 Graphs of ops in any order in the interpreter, 64 in RTL (about an hour)"
+	@echo "make all-digits  1,797 real images through RTL, every tensor equal (minutes)"
 	@echo "make lint        ruff"
 	@echo "make types       pyright"
 	@echo "make ci          lint, types, docs and tests, as CI runs them"
@@ -49,6 +50,10 @@ fuzz-ops:
 	$(BIN)/python -m benchmarks.fuzz --composed --cases 288 --seed 1 --levels program,rtl
 	$(BIN)/python -m benchmarks.fuzz --integers --cases 20000 --seed 0 --levels program
 	$(BIN)/python -m benchmarks.fuzz --integers --cases 288 --seed 1 --levels program,csim,rtl
+
+all-digits:
+	@$(SETUP) all,dev
+	$(BIN)/python -m benchmarks.all_digits
 
 lint:
 	@$(SETUP) all,dev
