@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.all_digits`: all 1,797 digits of scikit-learn through RTL, each tensor against golden.
+"""`python -m benchmarks.all_digits`: all 1,797 digits of scikit-learn in RTL, each tensor against golden.
 
 The 397 held-out ones say how right the design is; the others were trained on, and show equality alone.
 """
