@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from importlib import import_module
@@ -107,16 +109,15 @@ class Dask:
 def queue_cluster(name: str, **options: Any) -> Any:
     """The cluster of a queueing system; options beside the user's configuration are dask-jobqueue's."""
     kind = getattr(_package("dask_jobqueue"), QUEUES[name])
-    try:
-        return kind(**options)
-    except (TypeError, ValueError) as error:
-        raise UsageError(
-            Problem(
-                f"jobs of {name} must be described",
-                why=" ".join(str(error).split()),
-                fix=f"write jobqueue.{name}: cores, memory, walltime into ~/.config/dask/jobqueue.yaml",
-            )
-        ) from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of a cluster that is half made
+        try:
+            return kind(**options)
+        except (TypeError, ValueError) as error:
+            why = " ".join(str(error).split())
+        gc.collect()
+    fix = f"write jobqueue.{name}: cores, memory, walltime into ~/.config/dask/jobqueue.yaml"
+    raise UsageError(Problem(f"jobs of {name} must be described", why=why, fix=fix))
 
 
 def _package(name: str) -> Any:
