@@ -14,11 +14,12 @@ import numpy as np
 
 from hlsgen.ir import Node
 from hlsgen.lower.step import AttentionStep, Step
+from hlsgen.machine.format.commands import FIELD_BITS
 from hlsgen.ops import IntegerScores
 from hlsgen.ops.score_bias import is_seen
 
-MOST_WINDOWS = 255
-"""Windows of a command: its field of heads has 8 bits."""
+MOST_WINDOWS = (1 << FIELD_BITS["heads"]) - 1
+"""Windows of a command, which goes through them as through heads."""
 
 
 def window_rows(scores: Node) -> int:
@@ -41,7 +42,7 @@ def window_rows(scores: Node) -> int:
 
 
 def _reach(addends: np.ndarray) -> np.ndarray:
-    """[T]: the farthest row that each row sees, or that sees it, or is hidden from; of all heads."""
+    """[T]: the last row that each row sees, or that sees it, of all heads; at least itself."""
     _, queries, keys = addends.shape
     seen = np.logical_or.reduce([is_seen(head) for head in addends])
     seen |= seen.T

@@ -2,7 +2,7 @@
 """Windows of whole groups of rows: an integer Graph -> an equal one for a row width.
 
 LOAD and DRAIN move `row_width` rows at once, so a window must begin at a multiple of it. Windows of another
-size get rows behind their last one. Run lists bring zeros there, every query is hidden from them as from
+size get rows behind their last one, where that is no more than a third. Run lists bring zeros there, every query is hidden from them as from
 other windows, and who reads the contexts passes them over.
 """
 
@@ -30,6 +30,10 @@ BY_ROWS = (IntegerLinear, IntegerGroupedLinear, IntegerTable, IntegerNorm)
 """Ops that make each row of one input's."""
 
 
+MOST_MORE = 3
+"""A window gets at most one row more for so many."""
+
+
 @dataclass(frozen=True)
 class Pitch:
     """A tensor that is another one, with rows between: of each `pitch` rows the first `rows` are its."""
@@ -41,7 +45,13 @@ class Pitch:
 
 def needs_spread(graph: Graph, row_width: int) -> bool:
     """Whether there are windows that are no whole groups of rows."""
-    return row_width > 1 and any(window_rows(node) % row_width for node in graph)
+    return row_width > 1 and any(odd_rows(node, row_width) for node in graph)
+
+
+def odd_rows(scores: Node, row_width: int) -> int:
+    """Rows of a window of scores that gets more, because they are no whole groups; else 0."""
+    rows = window_rows(scores)
+    return rows if rows % row_width and MOST_MORE * (-rows % row_width) <= rows else 0
 
 
 def spread(graph: Graph, row_width: int) -> tuple[Graph, Mapping[str, Pitch]]:
@@ -64,12 +74,7 @@ class _Spreader:
         self.builder = GraphBuilder(graph.input, graph.input_type)
         self.pitches: dict[str, Pitch] = {}
         self.made: dict[Pitch, str] = {}
-        self.sizes = {node.name: self._size(node) for node in graph}
-
-    def _size(self, node: Node) -> int:
-        """Rows of a window of scores that is no whole groups; else 0."""
-        rows = window_rows(node)
-        return rows if rows % self.width else 0
+        self.sizes = {node.name: odd_rows(node, row_width) for node in graph}
 
     def add(self, node: Node) -> None:
         """Add the node; contexts of windows as the rows of those that are spread."""
