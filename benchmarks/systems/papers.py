@@ -13,7 +13,7 @@ HEADS = "lists of heads"
 SCALES = "row scales"
 GRIDS = "convolutions on tokens"
 STATE = "state across steps"
-SCHEDULE = "key schedules, which skip hidden keys"
+SCHEDULE = "key schedules of several runs, which skip hidden keys between"
 
 
 class Paper(NamedTuple):

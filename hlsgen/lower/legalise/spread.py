@@ -2,8 +2,8 @@
 """Windows of whole groups of rows: an integer Graph -> an equal one for a row width.
 
 LOAD and DRAIN move `row_width` rows at once, so a window must begin at a multiple of it. Windows of another
-size get rows behind their last one, where that is no more than a third. Run lists bring zeros there, every query is hidden from them as from
-other windows, and who reads the contexts passes them over.
+size get rows behind their last one, where that is no more than a third. Run lists bring zeros there, every
+query is hidden from them as from other windows, and who reads the contexts passes them over.
 """
 
 from __future__ import annotations
