@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hlsgen.evaluation.measures import Share
+from hlsgen.display.share import Share
 from hlsgen.quantization.routing import RoutingReport
 
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import hlsgen
+from hlsgen.display.share import Share
 from hlsgen.errors import CalibrationError, Mismatch, UsageError
-from hlsgen.evaluation.measures import Share
 from hlsgen.examples.digits.data import calibration, heldout
 from hlsgen.examples.digits.model import digits
 from hlsgen.examples.digits.moe import digits_moe

@@ -14,8 +14,8 @@ import pytest
 from support.page import dom
 
 from hlsgen.cli import main
+from hlsgen.display.share import Share
 from hlsgen.evaluation.evaluation import ClassFigures, Evaluation, LevelFigures, OutputFigures
-from hlsgen.evaluation.measures import Share
 from hlsgen.evaluation.page import evaluation_page, picture
 from hlsgen.examples.digits.data import heldout
 from hlsgen.quantization.routing import RoutingReport
