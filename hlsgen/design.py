@@ -85,6 +85,8 @@ class Design(Compiled):
     ) -> Evaluation:
         """Accuracy, noise, experts and clipped inputs on real images, and a level beside golden.
 
+        A build folder that can be written keeps the figures for `report`.
+
         Parameters
         ----------
         images

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from hlsgen.sim.golden import compare, results_of, tensors_of
 from hlsgen.sim.result import Outcome, Simulation, Verilog
 from hlsgen.store import measured
 from hlsgen.store.cache import cache_folder
-from hlsgen.store.files import sha256, write
+from hlsgen.store.files import sha256, writable, write
 from hlsgen.store.folder import sources
 from hlsgen.store.measured import command_ends
 from hlsgen.store.paths import PLAIN, TRACED
@@ -103,7 +102,7 @@ class Share:
 
 def keep(design: Compiled, result: Simulation) -> None:
     """Write what RTL measured into the build folder, for the report."""
-    if result.level == "rtl" and design.directory is not None and _writable(design.directory):
+    if result.level == "rtl" and design.directory is not None and writable(design.directory):
         build_id = design.program.parameters.build_id
         measured.store(design.directory, build_id, result.task, result.measured)
 
@@ -349,7 +348,7 @@ def _traced(design: Compiled) -> str:
     """The Verilog with trace ports, as generated; a simulation puts it into the build folder."""
     with step("RTL"):
         text = rtl_text(design.program.parameters, design.rtl_target, trace=True)
-    if design.directory is not None and _writable(design.directory):
+    if design.directory is not None and writable(design.directory):
         write({TRACED: text.encode()}, design.directory)
     return text
 
@@ -360,7 +359,3 @@ def build_folder(design: Compiled) -> Path:
     `build_place` finds another place where that can't be written.
     """
     return cache_folder() if design.directory is None else design.directory / "build"
-
-
-def _writable(directory: Path) -> bool:
-    return os.access(directory, os.W_OK)

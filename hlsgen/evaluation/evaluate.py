@@ -22,7 +22,10 @@ from hlsgen.quantization.noise import decibels
 from hlsgen.quantization.routing import RoutingCount, RoutingReport, experts_of
 from hlsgen.sim.levels import simulate
 from hlsgen.sim.parts import simulate_parts
+from hlsgen.store import evaluated
 from hlsgen.store.compiled import Compiled
+from hlsgen.store.evaluated import Evaluated, Noise, Shares
+from hlsgen.store.files import writable
 from hlsgen.store.samples import CLIPPED_SHARE, Samples, clipped_pixels, constant_text
 
 GOLDEN = "golden"
@@ -66,6 +69,8 @@ def evaluate_design(
     executor
         Where images are evaluated and run, split over its workers; None: here.
 
+    The build folder keeps the figures for the report, where it can be written.
+
     Raises `UsageError` for images of another shape, labels that are not [N] or negative, and a float Graph of
     other outputs, and what `Design.simulate` raises: `Mismatch` above all.
     """
@@ -80,7 +85,7 @@ def evaluate_design(
     first = next(iter(golden))
     classes = _classes(golden[first], real.get(first), labels)
     clipped = int((clipped_pixels(images, design.graph.input_type) > CLIPPED_SHARE).sum())
-    return Evaluation(
+    evaluation = Evaluation(
         task=task,
         images=len(images),
         outputs=outputs,
@@ -91,6 +96,7 @@ def evaluate_design(
         level=None if level == GOLDEN else _level(design, integers, level, simulator, task, executor),
         warnings=_warnings(outputs, classes, clipped, len(images)),
     )
+    return _kept(design, evaluation)
 
 
 def _checked(design: Compiled, images: np.ndarray, labels: np.ndarray | None) -> np.ndarray | None:
@@ -261,6 +267,35 @@ def _level(
         simulator=done.simulator,
         elements=done.elements,
         cycles=(min(cycles), max(cycles)) if cycles else None,
+    )
+
+
+def _kept(design: Compiled, found: Evaluation) -> Evaluation:
+    """The evaluation, its figures written into the build folder; a warning where that fails.
+
+    A run of hours is not lost for a full disk.
+    """
+    figures = _figures(found)
+    if design.directory is None or not figures.known or not writable(design.directory):
+        return found
+    try:
+        evaluated.store(design, found.task, figures)
+    except UsageError as error:
+        text = f"the report will not show these figures: {'; '.join(item.what for item in error.problems)}"
+        return dataclasses.replace(found, warnings=(*found.warnings, text))
+    return found
+
+
+def _figures(found: Evaluation) -> Evaluated:
+    """What the report shows of an evaluation."""
+    named = [item.name for item in dataclasses.fields(Shares)]
+    outputs = [Noise(name=item.name, db=item.db, centred_db=item.centred_db) for item in found.outputs]
+    return Evaluated(
+        images=found.images,
+        level=found.level.level if found.level else GOLDEN,
+        simulator=found.level.simulator if found.level else "",
+        shares=Shares(**{name: getattr(found.classes, name) for name in named} if found.classes else {}),
+        outputs=tuple(outputs) if found.reference else (),
     )
 
 

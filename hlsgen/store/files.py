@@ -68,6 +68,11 @@ def write(files: Mapping[str, bytes], directory: Path) -> None:
                 move(part(place), place)
 
 
+def writable(directory: Path) -> bool:
+    """Whether files can be put into a folder."""
+    return os.access(directory, os.W_OK)
+
+
 def part(path: Path) -> Path:
     """Where a file is written before it takes its place."""
     return path.with_name(f".{path.name}.part")

@@ -6,5 +6,7 @@ PLAIN, TRACED = "rtl/top.v", "rtl/top_trace.v"
 """The accelerator's Verilog, and the same with trace ports, for simulation only."""
 MEASURED = "measured.json"
 """The counters of the last RTL simulation."""
-DERIVED = (TRACED, MEASURED)
-"""Files that a simulation adds; the manifest doesn't list them."""
+EVALUATED = "evaluated.json"
+"""The figures of the last evaluation."""
+DERIVED = (TRACED, MEASURED, EVALUATED)
+"""Files that simulations and evaluations add; the manifest doesn't list them."""

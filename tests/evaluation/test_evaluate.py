@@ -5,19 +5,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from support.folders import held, verilog
 
 import hlsgen
 from hlsgen.display.share import Share
+from hlsgen.emit.contents import save
 from hlsgen.errors import CalibrationError, Mismatch, UsageError
 from hlsgen.examples.digits.data import calibration, heldout
 from hlsgen.examples.digits.model import digits
 from hlsgen.examples.digits.moe import digits_moe
 from hlsgen.executors.processes import Processes
 from hlsgen.ir import Graph
+from hlsgen.store import evaluated
+from hlsgen.store.evaluated import Shares
+from hlsgen.store.paths import EVALUATED
 
 
 @cache
@@ -156,3 +162,45 @@ def test_processes_find_the_same_figures() -> None:
     alone = design.evaluate(images[:3], level="program", task=1)
     assert design.evaluate(images[:3], level="program", task=1, executor=processes) == alone
     processes.close()
+
+
+def test_the_build_folder_keeps_the_figures(tmp_path: Path) -> None:
+    made, graph = _made(several=True)
+    images, labels = _heldout()
+    design = save(made, tmp_path / "build", verilog)
+    first = design.evaluate(images[:20], labels[:20], reference=graph)
+    second = design.evaluate(images[:3], level="program", reference=graph, task=1)
+    kept = evaluated.load(design)
+    assert list(kept) == [0, 1]
+    assert first.classes is not None
+    assert kept[0].shares == Shares(**{name: getattr(first.classes, name) for name in vars(Shares())})
+    assert kept[0].shares.first == first.classes.first is not None
+    assert (kept[0].images, kept[0].level, kept[0].simulator) == (20, "golden", "")
+    assert (kept[1].images, kept[1].level, kept[1].simulator) == (3, "program", "")
+    assert kept[1].shares == Shares()
+    for task, found in enumerate((first, second)):
+        wanted = [(item.name, item.db, item.centred_db) for item in found.outputs]
+        assert [(item.name, item.db, item.centred_db) for item in kept[task].outputs] == wanted
+    design.evaluate(images[:4])  # without labels and float model: nothing to keep
+    assert evaluated.load(design) == kept
+    design.evaluate(images[:4], labels[:4])
+    assert evaluated.load(design)[0].images == 4
+    assert evaluated.load(design)[0].outputs == ()
+
+
+def test_a_folder_that_can_t_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, _ = _made()
+    images, labels = _heldout()
+    design = save(made, tmp_path / "build", verilog)
+    plain = made.evaluate(images[:4], labels[:4])
+    before = held(tmp_path)
+    with monkeypatch.context() as patched:  # an administrator may write anywhere
+        patched.setattr("os.access", lambda *_: False)
+        assert design.evaluate(images[:4], labels[:4]) == plain
+    assert held(tmp_path) == before
+    (tmp_path / "build" / EVALUATED).mkdir()
+    found = design.evaluate(images[:4], labels[:4])
+    assert found.classes == plain.classes
+    (text,) = found.warnings
+    assert text.startswith("the report will not show these figures: ")
+    assert f"{tmp_path / 'build' / EVALUATED} can't be written" in text

@@ -17,12 +17,14 @@ from support.said import without_steps
 
 from hlsgen import Design
 from hlsgen.cli import main
+from hlsgen.display.share import Share
 from hlsgen.emit.contents import save
 from hlsgen.errors import UsageError
 from hlsgen.machine.format.interface import COUNTERS
+from hlsgen.store.evaluated import Evaluated, Shares, store
 from hlsgen.store.folder import FIELDS
 from hlsgen.store.measured import load
-from hlsgen.store.paths import MANIFEST, MEASURED
+from hlsgen.store.paths import EVALUATED, MANIFEST, MEASURED
 from hlsgen.store.read import parse_array, parse_document
 from hlsgen.version import __version__
 
@@ -78,7 +80,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build_id = json.loads((place / MANIFEST).read_text())["build_id"]
     document = {"format": "hlsgen measured 1", "build_id": build_id, "tasks": tasks}
     (place / MEASURED).write_text(json.dumps(document))
-    Design.load(place).export()
+    made = Design.load(place)
+    shares = Shares(first=Share(2, 3))
+    store(made, 0, Evaluated(images=3, level="golden", simulator="", shares=shares, outputs=()))
+    made.export()
     return place
 
 
@@ -125,7 +130,7 @@ def test_each_file_damaged_in_each_way(
             if path.startswith("boards/"):
                 code, error = _run(capsys, "bitstream", str(place / "boards/kv260"))
                 assert code in (2, 6), case  # 6: what it holds is right in form
-            elif path in (MANIFEST, MEASURED):
+            elif path in (MANIFEST, MEASURED, EVALUATED):
                 for verb in VERBS:
                     code, error = _run(capsys, *verb, str(place))
                     form = path == MANIFEST and name not in ("last", "infinite", "flipped")
@@ -145,7 +150,7 @@ def test_damage_that_the_manifest_lists_so(folder: Path, tmp_path: Path) -> None
     digest, refused, place = Design.load(folder).digest, 0, tmp_path / "b"
     shutil.copytree(folder, place)
     for path, data in held(folder).items():
-        if path.startswith((*UNREAD, "boards/")) or path in (MANIFEST, MEASURED):
+        if path.startswith((*UNREAD, "boards/")) or path in (MANIFEST, MEASURED, EVALUATED):
             continue
         for other in _damaged(data).values():
             (place / path).write_bytes(other)
