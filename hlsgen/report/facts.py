@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hlsgen.fit.estimate import Fit
@@ -10,6 +11,7 @@ from hlsgen.machine.time.cycles import Prediction
 from hlsgen.machine.time.plan import Routing
 from hlsgen.quantization.findings import differing, few_as_float
 from hlsgen.store.compiled import Compiled
+from hlsgen.store.evaluated import Evaluated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,8 @@ class Facts:
     """The design that the figures are of."""
     accuracy: Accuracy
     """Its accuracy on its samples."""
+    evaluated: Mapping[int, Evaluated]
+    """Its accuracy by task, as it was evaluated last; the report shows it in place of that on the samples."""
     prediction: Prediction
     """Cycles of an image with an external memory, as the cycle model predicts them."""
     fit: Fit
@@ -49,13 +53,26 @@ class Facts:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Warnings of the calibration and of the stored samples."""
+        """Warnings of the calibration, and of the last evaluation or the stored samples."""
         return (*self.design.quantization.get("warnings", ()), *self._differing())
 
     def _differing(self) -> list[str]:
-        """Low agreement on the stored samples, by the rule that the quantizer has."""
-        a = self.accuracy
-        decibel = a.logits_db if a.centred_db is None else a.centred_db
-        if a.same_class is None or decibel is None or not differing(a.same_class, a.images, decibel):
-            return []
-        return [few_as_float(a.same_class, a.images, "stored samples")]
+        """Low agreement on the images evaluated last, else on the stored samples, by the quantizer's rule."""
+        a, found = self.accuracy, list[str]()
+        if 0 not in self.evaluated:  # samples are the first task's
+            found += _low(a.same_class, a.images, a.logits_db, a.centred_db, "stored samples")
+        for item in self.evaluated.values():
+            if item.shares.same and item.outputs:
+                first, same = item.outputs[0], item.shares.same.count
+                found += _low(same, item.images, first.db, first.centred_db, "images evaluated")
+        return found
+
+
+def _low(
+    same: int | None, images: int, plain_db: float | None, centred_db: float | None, which: str
+) -> list[str]:
+    """The warning about few images with the float model's class, where there is one."""
+    decibel = plain_db if centred_db is None else centred_db
+    if same is None or decibel is None or not differing(same, images, decibel):
+        return []
+    return [few_as_float(same, images, which)]

@@ -15,6 +15,7 @@ from hlsgen.machine.time.bounds import Bound, least_cycles
 from hlsgen.machine.time.phases import bytes_of, phase_of, steps_of
 from hlsgen.machine.time.plan import make_plan
 from hlsgen.quantization.findings import CENTRED_DB, NOISY_DB
+from hlsgen.report.accuracy import accuracy_rows
 from hlsgen.report.attention import attention_figures
 from hlsgen.report.comparison import measured_figures
 from hlsgen.report.moves import move_rows
@@ -96,28 +97,12 @@ def headline(report: Facts, measured: Mapping[str, Any] | None = None) -> list[d
     if report.board_cycles is not None:
         on_board = f"{report.board_cycles:,}, {_time(report.board_cycles / clock)}"
         rows.append(("cycles with the Image in block RAM, predicted", on_board))
-    return [{"label": label, "value": value} for label, value in (*rows, *_quality(report))]
+    return [{"label": label, "value": value} for label, value in (*rows, *accuracy_rows(report))]
 
 
 def _time(microseconds: float) -> str:
     """A time in ms with three digits."""
     return f"{microseconds / 1000:#.3g} ms" if microseconds < 1e5 else f"{microseconds / 1000:,.0f} ms"
-
-
-def _quality(report: Facts) -> list[tuple[str, str]]:
-    """Accuracy and noise on the stored samples."""
-    a, rows = report.accuracy, []
-    if a.float is not None:
-        rows.append(("accuracy, float", f"{a.float / a.images:.2%} of {a.images}"))
-    if a.integer is not None:
-        rows.append(("accuracy, integer", f"{a.integer / a.images:.2%} of {a.images}"))
-    if a.logits_db is not None:
-        rows.append(("logits", f"{a.logits_db:.1f} dB"))
-    if a.centred_db is not None:
-        rows.append(("logits, mean over images taken away", f"{a.centred_db:.1f} dB"))
-    elif a.logits_db is not None and a.images == 1:
-        rows.append(("logits, mean over images taken away", "needs two images"))
-    return rows
 
 
 def command_names(program: Program) -> list[str]:

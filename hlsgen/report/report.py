@@ -17,12 +17,14 @@ from hlsgen.machine.time.cycles import predict
 from hlsgen.machine.time.memory import board_memory
 from hlsgen.machine.time.phases import steps_of
 from hlsgen.quantization.noise import decibels
+from hlsgen.report.accuracy import accuracy_lines
 from hlsgen.report.choice import choice_lines
 from hlsgen.report.facts import Accuracy, Facts
 from hlsgen.report.figures import figures
 from hlsgen.report.moves import move_lines, move_rows
 from hlsgen.report.tables import placed_lines, sections_line, tables
 from hlsgen.store.compiled import Compiled
+from hlsgen.store.evaluated import load
 
 WORTH = 0.01
 """Share of the cycles from which the loading of patches is worth a word."""
@@ -49,11 +51,15 @@ class Report(Facts):
             "ram_blocks": self.fit.ram_blocks,
             "choice": dict(self.design.notes.get("choice", {})),
             "accuracy": asdict(self.accuracy),
+            **({"evaluated": tasks} if (tasks := self._evaluated()) else {}),
             "quantization": dict(self.design.quantization),
             "warnings": list(self.warnings),
             **({"outputs": outputs} if (outputs := output_costs(self.design)) else {}),
             **({"moves": moves} if (moves := move_rows(program, self.prediction)) else {}),
         }
+
+    def _evaluated(self) -> dict[str, Any]:
+        return {str(task): found.data() for task, found in self.evaluated.items()}
 
     def html(self) -> str:
         """One page that needs no other file: time line, roofline, memory map, ranges, resources."""
@@ -96,20 +102,7 @@ class Report(Facts):
         lines += choice_lines(self.design.notes.get("choice", {}))
         lines += [_output_line(item) for item in output_costs(self.design)]
         lines += move_lines(program, self.prediction)
-        return "\n".join([*lines, *self._accuracy(), *self._embedding()])
-
-    def _accuracy(self) -> list[str]:
-        a = self.accuracy
-        lines = []
-        if a.integer is not None:
-            before = "" if a.float is None else f"float {_percent(a.float, a.images)}, "
-            lines.append(f"accuracy   {before}integer {_percent(a.integer, a.images)} of {a.images} images")
-        if a.logits_db is not None:
-            same = "" if a.same_class is None else f", {a.same_class} of {a.images} classes as float"
-            name = "output    " if a.same_class is None else "logits    "
-            centred = "" if a.centred_db is None else f", {a.centred_db:.1f} dB without what images share"
-            lines.append(f"{name} {a.logits_db:.1f} dB signal to quantization noise{centred}{same}")
-        return lines
+        return "\n".join([*lines, *accuracy_lines(self), *self._embedding()])
 
     def _embedding(self) -> list[str]:
         """Where patches take much longer to load than their products: how long, and why."""
@@ -125,10 +118,6 @@ class Report(Facts):
         return [f"note       patches take {loads} cycles to load, their products {steps}: {why}"]
 
 
-def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.2f} %"
-
-
 def make_report(design: Compiled) -> Report:
     """The figures of a design; runs golden on its samples and the cycle model."""
     from hlsgen.report.routing import sample_routing
@@ -140,6 +129,7 @@ def make_report(design: Compiled) -> Report:
     return Report(
         design=design,
         accuracy=measure(design),
+        evaluated=load(design),
         prediction=predict(program, image, routing=routing, target=target),
         board_cycles=on_board,
         routing=routing,
