@@ -143,7 +143,7 @@ class ContextScales(wiring.Component):
     shift: Any
 
     def __init__(self, parameters: MachineParameters) -> None:
-        scale, self._slots = ScaleWrite(parameters), parameters.score_slots
+        scale = ScaleWrite(parameters)
         self._bits = address_bits(tile_groups(parameters))
         super().__init__(
             {
@@ -160,7 +160,7 @@ class ContextScales(wiring.Component):
         del platform
         m = Module()
         word = Cat(self.write.multiplier, self.write.shift)
-        scales = ram(m, "scales", len(word), self._slots << self._bits)
+        scales = ram(m, "scales", len(word), 1 << self._bits + len(self.slot))
         write, read = scales.write_port(), scales.read_port(domain="comb")
         m.d.comb += [
             write.en.eq(self.write.valid),

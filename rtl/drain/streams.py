@@ -15,7 +15,7 @@ from hlsgen.rtl.format.jobs import output_word
 from hlsgen.rtl.format.ports import Reservations, ReservationsPorts
 from hlsgen.rtl.format.widths import group_lanes, tile_groups
 from hlsgen.rtl.parts.memories import ram
-from hlsgen.rtl.parts.pipeline import count_bits, moved
+from hlsgen.rtl.parts.pipeline import address_bits, count_bits, moved
 from hlsgen.rtl.parts.queues import Queue
 
 KEPT = ("keeps", "again", "end_head")
@@ -127,7 +127,7 @@ class DrainStreams(wiring.Component):
 
         The next one to be read is at the memory's output: it was written at least two cycles before.
         """
-        memory = ram(m, "kept", bits, self._parameters.addend_words)
+        memory = ram(m, "kept", bits, 1 << address_bits(self._parameters.addend_words))
         write, read = memory.write_port(), memory.read_port()
         place, again = Signal(len(write.addr)), self.take_addend & self.again
         moves = self.take_addend & self.keeps
