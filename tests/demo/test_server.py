@@ -140,6 +140,7 @@ def test_a_port_in_use_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert error == (
         f"hlsgen: error: port {number} can't be used: Address already in use\n"
         "  fix: --port 0 takes a free one\n"
+        "  more: hlsgen explain HG001\n"
     )
 
 
@@ -159,9 +160,10 @@ def test_the_verb_serves_until_ctrl_c() -> None:
     command = [sys.executable, "-m", "hlsgen", "demo", "digits", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stderr is not None
-        lines = [child.stderr.readline() for _ in range(2)]
-        assert lines[0].startswith("hlsgen: digits: capture")
-        address = lines[1].split()[2]
+        first = child.stderr.readline()
+        assert first.startswith("hlsgen: digits: capture")
+        opened = next(line for line in child.stderr if line.startswith("hlsgen: open "))  # behind the steps
+        address = opened.split()[2]
         port = int(address.rstrip("/").rpartition(":")[2])
         with socket.create_connection((HOST, port), timeout=10):
             pass
