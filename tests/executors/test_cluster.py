@@ -41,6 +41,8 @@ def address() -> Iterator[str]:
         found: Any = LocalCluster(n_workers=4, processes=True, **options)
         with found:
             yield found.scheduler_address
+        del found
+        gc.collect()  # its sockets, and not in another module's test
     os.environ.pop("PYTHONPATH")
     if before is not None:
         os.environ["PYTHONPATH"] = before
