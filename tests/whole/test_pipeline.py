@@ -74,7 +74,8 @@ def test_images_are_rounded_half_up_and_saturated(design: Design) -> None:
     kind = dataclasses.replace(design.graph.input_type, scale=0.5)
     image = np.zeros((1, 8, 8))
     image[0, 0, :6] = [0.25, -0.25, 0.7, 1000, -1000, 0.24]
-    with pytest.warns(ClippedInput, match=r"3\.1% of the pixels are clipped, in 1 of 1 images: they lie outside -64\.\.63\.5"):
+    said = r"3\.1% of the pixels are clipped, in 1 of 1 images: they lie outside -64\.\.63\.5"
+    with pytest.warns(ClippedInput, match=said):
         warn_of_clipped(image, kind)
     integers = quantize_images(image, kind)
     np.testing.assert_array_equal(integers[0, 0, :6], [1, 0, 1, 127, -128, 0])
