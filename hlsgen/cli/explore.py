@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,8 @@ from hlsgen.cli.answer import Answer
 from hlsgen.cli.compile import asked, source
 from hlsgen.cli.values import array, jobs_options, natural, number, path, positive, several
 from hlsgen.errors import EXIT_DOES_NOT_FIT, EXIT_OK, shown
+from hlsgen.progress import plans
+from hlsgen.progress.steps import plan
 
 if TYPE_CHECKING:
     from hlsgen.executors.executor import Executor
@@ -116,6 +117,8 @@ def run(options: argparse.Namespace) -> Answer:
     runner = executor(options.jobs or (None if options.dask else cores()), options.dask)
     if options.sbatch:
         runner = executor(cores())
+    known = asked(options).model.name is None and records.exists()
+    plan(*plans.explore(known=known, confirm=options.confirm > 0))
     subject, space, warned = _prepare(options, records, runner)
     if options.part:
         return _part(options, records, subject, space, runner)
@@ -160,17 +163,11 @@ def _prepare(
         if not texts.items() <= subject.boards.items():
             subject = records.begin(Subject(subject.name, subject.settings, texts))
     else:
-        say = partial(_say, options)
-        subject, warned = make_subject(configuration, names, widths, runner, say)
+        subject, warned = make_subject(configuration, names, widths, runner)
         subject = records.begin(subject)
     known = [width for width in widths if width in subject.settings] or subject.settings
     boards = {name: subject.board(name) for name in names}
     return subject, make_space(boards, tuple(known), **_lists(options)), warned
-
-
-def _say(options: argparse.Namespace, text: str) -> None:
-    if not options.json:
-        print(f"hlsgen: {text}", file=sys.stderr)
 
 
 def _search(
@@ -186,14 +183,6 @@ def _search(
     from hlsgen.explore.table import table
     from hlsgen.quantization import QuantizeConfig
 
-    shown = [-1]
-
-    def progress(done: int, total: int) -> None:
-        tenth = 10 * done // max(1, total)
-        if tenth != shown[0]:
-            shown[0] = tenth
-            _say(options, f"{done} of {total}")
-
     found = explore(
         subject,
         space,
@@ -202,7 +191,6 @@ def _search(
         constraints=Constraints(**{name: getattr(options, name) for name in _LIMITS}),
         confirmed=options.confirm,
         records=records,
-        progress=progress,
     )
     text = f"{table(found)}\n{found.computed} points computed now; all are in {options.output}"
     if found.best:

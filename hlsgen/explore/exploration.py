@@ -17,6 +17,7 @@ from hlsgen.explore.result import Result
 from hlsgen.explore.search import Evaluator, Progress, search
 from hlsgen.explore.space import Space
 from hlsgen.explore.subject import Subject
+from hlsgen.progress.steps import Step, step
 
 FRONT = "front.json"
 """The file of an exploration's folder with the front, the best points first, and why."""
@@ -116,7 +117,8 @@ def explore(
     known = records.known() if records else {}
     evaluator = Evaluator(subject, executor, known, records.append if records else _forget)
     limits = constraints or Constraints()
-    found = search(space, points, limits, evaluator, progress)
+    with step("points", points, "points") as told:
+        found = search(space, points, limits, evaluator, _telling(told, progress))
     if extra := known.keys() - found.keys():
         inside = set(space.points())
         found |= {point: known[point] for point in sorted(extra) if point in inside}
@@ -131,11 +133,23 @@ def explore(
         computed=evaluator.computed,
     )
     if confirmed and done.best:
-        runs = confirm(subject, done.best[:confirmed], executor, progress)
+        chosen = done.best[:confirmed]
+        with step("confirm", len(chosen), "points") as told:
+            runs = confirm(subject, chosen, executor, _telling(told, progress))
         done = replace(done, confirmed=tuple(runs))
     if records:
         records.write(FRONT, done.data())
     return done
+
+
+def _telling(told: Step, progress: Progress) -> Progress:
+    """Tells the step, and whoever asked."""
+
+    def tell(done: int, total: int) -> None:
+        told.done = done
+        progress(done, total)
+
+    return tell
 
 
 def _forget(_results: Sequence[Result]) -> None:

@@ -42,6 +42,12 @@ def evaluate(level: str) -> tuple[str, ...]:
     return ("load", "images", "float model", "golden", *LEVELS[level])
 
 
+def explore(*, known: bool, confirm: bool) -> tuple[str, ...]:
+    """Of `hlsgen explore`; of a model that its folder knows there is nothing to make."""
+    made = () if known else ("model", "capture", "quantize")
+    return (*made, "points", *(("confirm",) if confirm else ()))
+
+
 def bitstream(*, verify: bool) -> tuple[str, ...]:
     """Of `hlsgen bitstream`."""
     return ("project", "synthesis", *(("verify",) if verify else ()), "place and route", "pack")
