@@ -49,7 +49,7 @@ def test_rtl(shape: tuple[int, ...], tmp_path: Path) -> None:
         cosim.check(program, run, golden)
         if not memory.stall:
             predicted = cycles.predict(program, lowered.image, ExternalMemory(latency=4)).cycles
-            assert predicted == pytest.approx(run.counters["cycles"], rel=0.002)
+            assert predicted == pytest.approx(run.counters["cycles"], rel=0.01)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
