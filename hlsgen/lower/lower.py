@@ -65,6 +65,8 @@ class Prepared:
         """The machine for an array; raises `DoesNotFit` with every limit of it that the model exceeds."""
         own = self.at(array.row_width)
         array = inside(own.steps, array)
+        if array.streamed and own.pitches:  # no windows there, so no rows between them
+            own = prepare(self.source, array.row_width, windows=False)
         graph, steps = own.graph, outputs_last(interleave(own.steps, array), array)
         verify_order(steps, graph, "interleave")
         layouts = tensor_layouts(steps, graph, array)
@@ -73,7 +75,7 @@ class Prepared:
         regions = place(steps, layouts, array.row_width)
         parameters = size_machine(steps, graph, array, layouts, regions, own.accumulator)
         check_limits(graph, array, parameters, regions)
-        return Machine(array, graph, steps, layouts, regions, parameters)
+        return Machine(array, graph, steps, layouts, regions, parameters, own.pitches)
 
     def at(self, row_width: int) -> Prepared:
         """What is known on arrays of a row width: `self`, unless a tensor must be made in another way."""
@@ -93,13 +95,17 @@ class Machine:
     layouts: dict[str, Layout]
     regions: tuple[Region, ...]
     parameters: MachineParameters
+    pitches: Mapping[str, Pitch]
 
 
-def prepare(graph: Graph, row_width: int = 1) -> Prepared:
-    """The steps of a graph on any array; raises `UnsupportedModel` with every node that no step covers."""
+def prepare(graph: Graph, row_width: int = 1, *, windows: bool = True) -> Prepared:
+    """The steps of a graph on any array; raises `UnsupportedModel` with every node that no step covers.
+
+    windows: attention may go by windows.
+    """
     if not graph.input_type.is_integer:
         raise UsageError("lower: the graph must be quantized first")
-    state = run(graph, row_width)
+    state = run(graph, row_width, windows=windows)
     steps = list(state.steps)
     return Prepared(graph, state.graph, steps, accumulator_bits(steps, state.graph), state.pitches)
 
@@ -131,7 +137,7 @@ def lower(
         builder.add(step, sized.steps[index + 1 :])
     commands = builder.finish()
     shown = {node.name for node in prepared.source}
-    views = pitched(builder.views, prepared.at(array.row_width).pitches)
+    views = pitched(builder.views, sized.pitches)
     program = Program(
         parameters=parameters,
         commands=commands,

@@ -30,12 +30,14 @@ from hlsgen.lower.verify import Rule, verify
 class State:
     """What passes hand over: a Graph for rows in groups of `row_width`, and its steps, once it is covered.
 
-    pitches: tensors that stand for others of the given Graph, with rows between.
+    windows: attention may go by windows. pitches: tensors that stand for others of the given Graph, with rows
+    between.
     """
 
     graph: Graph
     row_width: int = 1
     steps: tuple[Step, ...] = ()
+    windows: bool = True
     pitches: Mapping[str, Pitch] = field(default_factory=dict)
 
 
@@ -52,6 +54,8 @@ def _steps(state: State, steps: list[Step]) -> State:
 
 
 def _spread(state: State) -> State:
+    if not state.windows:
+        return state
     graph, pitches = spread(state.graph, state.row_width)
     return replace(state, graph=graph, pitches=pitches)
 
@@ -67,12 +71,18 @@ PASSES = (
 )
 
 
-def run(graph: Graph, row_width: int = 1, watch: Callable[[str, State], None] | None = None) -> State:
+def run(
+    graph: Graph,
+    row_width: int = 1,
+    watch: Callable[[str, State], None] | None = None,
+    *,
+    windows: bool = True,
+) -> State:
     """The state behind all passes; `watch` sees it behind each one, under the pass's name.
 
     Raises `UnsupportedModel` with everything that no command computes, `TypeMismatch` for a fault of a pass.
     """
-    state = State(graph, row_width)
+    state = State(graph, row_width, windows=windows)
     for each in PASSES:
         state = each.run(state)
         verify(state.steps, state.graph, each.rules, each.name)

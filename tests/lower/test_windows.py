@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.token_graphs import Tokens
+from support.token_graphs import Tokens, integers
 
 from hlsgen.ir import evaluate
 from hlsgen.lower import lower
@@ -59,3 +59,17 @@ def test_windows(shape: tuple[int, ...]) -> None:
     assert max(command.keys for command in attention) < COUNT * SIZE
     run = Interpreter(program.parameters, lowered.image.pack()).run(program.input.pack(image, columns))
     assert compare(program, run.records, evaluate(model.graph, image)) is None
+
+
+def test_streamed_attention_has_no_rows_between_windows() -> None:
+    """It reads all keys, and every tensor is shown."""
+    graph, image = integers("windows", 54, 16, 2)
+    array = ArrayShape(rows=4, columns=4, depth=8, row_width=2, streamed=True)
+    lowered = lower(graph, array)
+    program = lowered.program
+    assert program.parameters.streamed
+    assert not program.parameters.windows
+    run = Interpreter(program.parameters, lowered.image.pack()).run(program.input.pack(image, 4))
+    assert compare(program, run.records, evaluate(graph, image)) is None
+    shown = {view.tensor for view in program.views}
+    assert {node.name for node in graph if node.type.shape[-1] == 54} <= shown
