@@ -117,8 +117,7 @@ def run(options: argparse.Namespace) -> Answer:
     runner = executor(options.jobs or (None if options.dask else cores()), options.dask)
     if options.sbatch:
         runner = executor(cores())
-    known = asked(options).model.name is None and records.exists()
-    plan(*plans.explore(known=known, confirm=options.confirm > 0))
+    plan(*plans.explore(known=_known(options, records), confirm=options.confirm > 0))
     subject, space, warned = _prepare(options, records, runner)
     if options.part:
         return _part(options, records, subject, space, runner)
@@ -144,6 +143,11 @@ def _check(options: argparse.Namespace) -> None:
     make_space({name: load_board(name) for name in names}, widths, **_lists(options))
 
 
+def _known(options: argparse.Namespace, records: Records) -> bool:
+    """Whether the model is that of the folder."""
+    return asked(options).model.name is None and records.exists()
+
+
 def _prepare(
     options: argparse.Namespace, records: Records, runner: Executor
 ) -> tuple[Subject, Space, tuple[str, ...]]:
@@ -156,7 +160,7 @@ def _prepare(
     names = options.boards or (configuration.machine.board,)
     widths = options.logit_widths or LOGIT_WIDTHS
     warned: tuple[str, ...] = ()
-    if configuration.model.name is None and records.exists():
+    if _known(options, records):
         subject, texts = records.subject(), board_texts(tuple(names))
         for width in options.logit_widths:
             subject.setting(width)
