@@ -37,8 +37,8 @@ def talk(_shared: None, item: int) -> int:
 
 
 def wait(shared: Path, _item: int) -> None:
-    """Starts a child and waits for it; writes its number."""
-    done = subprocess.Popen(["sleep", "60"])
+    """Starts a child of ten minutes and waits for it; writes its number."""
+    done = subprocess.Popen(["sleep", "600"])
     shared.write_text(str(done.pid))
     done.wait()
 
