@@ -28,7 +28,7 @@ from hlsgen.frontend.read.places import clean, source
 from hlsgen.ir import Source
 from hlsgen.nn import ONNX as MIXTURE
 
-OLDEST, NEWEST = 17, 26
+OLDEST, NEWEST = 14, 26
 """Versions of ONNX's operators that the tables know."""
 _STANDARD = "", "ai.onnx"
 """Names of ONNX's own set of operators."""

@@ -228,3 +228,29 @@ def pad(at: Node) -> Any:
     order = [amount for axis in reversed(range(half)) for amount in (amounts[axis], amounts[half + axis])]
     value = 0.0 if at.get(2) is None else float(at.known(2, "a value"))
     return at.call("constant_pad_nd.default", at.need(0), order, value)
+
+
+@operator("Resize")
+def resize(at: Node) -> Any:
+    """Rows and columns of [N, C, H, W] resampled, as exporters write `interpolate`.
+
+    Of constants only, position embeddings above all: no rule knows it of an image.
+    """
+    x, mode = at.need(0), at.attributes.get("mode", "nearest")
+    given = {name: at.attributes.get(name, 0) for name in ("antialias", "exclude_outside", "axes")}
+    place = at.attributes.get("coordinate_transformation_mode", "half_pixel")
+    corners, before = place == "align_corners", at.shape(x)
+    usual = mode == "linear" or (
+        mode == "cubic" and math.isclose(at.attributes.get("cubic_coeff_a", 0), -0.75)
+    )
+    if not usual or place not in ("half_pixel", "pytorch_half_pixel", "align_corners") or any(given.values()):
+        raise Unreadable("this resampling")
+    if at.get(3) is not None:
+        sizes = at.integers(3, "a size")
+    else:
+        scales = at.known(2, "a scale").reshape(-1).tolist()
+        sizes = [math.floor(size * scale) for size, scale in zip(before, scales, strict=False)]
+    if len(before) != 4 or len(sizes) != 4 or tuple(sizes[:2]) != before[:2]:
+        raise Unreadable("resampling of other axes than rows and columns")
+    kind = "bilinear" if mode == "linear" else "bicubic"
+    return at.call(f"upsample_{kind}2d.default", x, sizes[2:], corners)
