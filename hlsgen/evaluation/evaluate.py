@@ -19,7 +19,7 @@ from hlsgen.ops import IntegerRoute
 from hlsgen.progress.steps import Step, step
 from hlsgen.quantization.findings import differing, few_as_float
 from hlsgen.quantization.noise import decibels
-from hlsgen.quantization.routing import RoutingCount, RoutingReport, experts_of
+from hlsgen.quantization.routing import RoutingCount, RoutingReport
 from hlsgen.sim.levels import simulate
 from hlsgen.sim.parts import simulate_parts
 from hlsgen.store import evaluated
@@ -130,9 +130,7 @@ def _outputs(
     graph = design.graph.for_task(task)
     floats = _reference(design, reference, task)
     counts = {
-        node.name: RoutingCount(node.name, task, experts_of(graph, node.name))
-        for node in graph
-        if isinstance(node.op, IntegerRoute)
+        node.name: RoutingCount(graph, node.name, task) for node in graph if isinstance(node.op, IntegerRoute)
     }
     size = batch_size(design.graph, BATCH)
     batches = [
@@ -159,15 +157,17 @@ def _reach(told: Step, done: int) -> None:
 
 def _batch(
     graphs: tuple[Graph, Graph | None], batch: tuple[np.ndarray, np.ndarray | None]
-) -> tuple[Tensors, Tensors, Mapping[str, tuple[np.ndarray, np.ndarray]]]:
-    """Integer and float outputs by name, and both sides of each routing, of some images."""
+) -> tuple[Tensors, Tensors, Mapping[str, tuple[tuple[np.ndarray, np.ndarray], ...]]]:
+    """Integer and float outputs by name, and both sides of each routing and of its logits, of some images."""
     (graph, floats), (integers, images) = graphs, batch
     wanted, tensors = graph.results(), evaluate(graph, integers)
     exact = evaluate(floats, images) if floats and images is not None else {}
     golden = {name: np.asarray(tensors[tensor]) for name, tensor in wanted.items()}
     real = {name: np.asarray(exact[floats.results()[name]]) for name in wanted} if floats else {}
     routes = {
-        node.name: (tensors[node.name], exact.get(node.name, tensors[node.name]))
+        node.name: tuple(
+            (tensors[name], exact.get(name, tensors[name])) for name in (node.name, node.inputs[0])
+        )
         for node in graph
         if isinstance(node.op, IntegerRoute)
     }

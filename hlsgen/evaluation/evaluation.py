@@ -122,6 +122,9 @@ class Evaluation:
                 "load": list(item.load),
                 "tokens": item.tokens,
                 "agreeing": item.agreeing if self.reference else None,
+                "ties": item.ties,
+                "near": item.near if self.reference else None,
+                "near_others": item.near_others if self.reference else None,
             }
             for item in self.experts
         ]
@@ -179,6 +182,6 @@ class Evaluation:
         lines = []
         for item in self.experts:
             load = " ".join(map(str, item.load))
-            same = f"; {item.agreeing} of {item.tokens} tokens as the float model" if self.reference else ""
+            same = f"; {item.agreement}" if self.reference else f"; {item.ties} ties"
             lines.append(f"experts    {item.name}: {load}{same}")
         return lines

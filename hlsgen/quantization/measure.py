@@ -15,7 +15,7 @@ from hlsgen.progress.steps import step
 from hlsgen.quantization import findings
 from hlsgen.quantization.calibrate import EXP_ZERO, Calibration
 from hlsgen.quantization.report import Report, TensorReport
-from hlsgen.quantization.routing import RoutingCount, RoutingReport, experts_of, routed_by, same_choices
+from hlsgen.quantization.routing import RoutingCount, RoutingReport, routed_by, same_choices
 
 ROUNDING = 1e-11
 """A sum of squares without its mean counts as zero below this share of the whole sum."""
@@ -142,6 +142,12 @@ class _Measurement:
         self.kinds = {integer.input: integer.input_type} | {node.name: node.type for node in integer}
         self.ops = {node.name: node.op for node in integer}
         self.routed = routed_by(reference)
+        self.router_logits = {
+            node.inputs[0]
+            for task in range(integer.tasks)
+            for node in integer.for_task(task)
+            if isinstance(node.op, IntegerRoute)
+        }
         self.errors = {
             name: _Errors(kind, name in self.routed)
             for name, kind in self.kinds.items()
@@ -187,6 +193,7 @@ class _Measurement:
 
     def _batch(self, images: np.ndarray, task: int) -> None:
         routes: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        logits: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         both = zip(
             walk(self.integer, quantize_images(images, self.integer.input_type), task),
             walk(self.reference, images, task),
@@ -197,11 +204,14 @@ class _Measurement:
             values = golden, real, floats
             if (addends := getattr(self.ops.get(name), "addends", None)) is not None:
                 values = _shown(golden, real, floats, addends)
+            if name in self.router_logits:
+                logits[name] = golden, floats
             if name in self.routed:
                 route = self.routed[name]
                 if name == route:
                     routes[name] = golden, floats
-                    self._count(name, task, golden, floats)
+                    count = self._count(name, task)
+                    count.update(routes[name], logits[count.logits])
                     values = tuple(split(value)[1] for value in values)
                 same = same_choices(*routes[route])
                 values = tuple(value.reshape(*same.shape, -1)[same] for value in values)
@@ -209,10 +219,10 @@ class _Measurement:
                 kept.append(value.copy())
             self.errors[name].update(*values)
 
-    def _count(self, name: str, task: int, golden: np.ndarray, reference: np.ndarray) -> None:
+    def _count(self, name: str, task: int) -> RoutingCount:
         if (name, task) not in self.routing:
-            self.routing[name, task] = RoutingCount(name, task, experts_of(self.integer, name))
-        self.routing[name, task].update(golden, reference)
+            self.routing[name, task] = RoutingCount(self.integer.for_task(task), name, task)
+        return self.routing[name, task]
 
 
 def _row(name: str, op: object, error: _Errors, seen: Calibration) -> TensorReport:

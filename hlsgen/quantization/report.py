@@ -67,8 +67,8 @@ class Report:
             for row in self.tensors
         ]
         lines += [
-            f"{item.name}, task {item.task}: {item.agreeing} of {item.tokens} tokens go where the float "
-            f"model sends them; tokens by expert {', '.join(map(str, item.load))}"
+            f"{item.name}, task {item.task}: {item.agreement}; tokens by expert "
+            f"{', '.join(map(str, item.load))}"
             for item in self.routing
         ]
         lines.append(f"measured on {self.measured} of {self.images} calibration images")
