@@ -78,6 +78,7 @@ class Design(Compiled):
         labels: np.ndarray | None = None,
         *,
         reference: Graph | None = None,
+        own: np.ndarray | None = None,
         level: str = "golden",
         simulator: str = "verilator",
         task: int = 0,
@@ -96,6 +97,8 @@ class Design(Compiled):
         reference
             The float Graph, as `hlsgen.capture` gives it for the same outputs; without it figures of the
             float model are left out.
+        own
+            The first output [N, elements] of a model that is quantized already, computed by its own runtime.
         level
             `golden`, or a level of `simulate` that has to give golden's integers for every image.
         simulator
@@ -115,6 +118,7 @@ class Design(Compiled):
             images,
             labels,
             reference=reference,
+            own=own,
             level=level,
             simulator=simulator,
             task=task,

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 from hlsgen.display.graph import ShownGraph
 from hlsgen.errors import RangeOverflow, TypeMismatch, UsageError
 from hlsgen.progress.steps import step
+from hlsgen.quantizers import Quantizer
 from hlsgen.windows import View
 
 _T = TypeVar("_T")
@@ -168,6 +169,8 @@ class Graph(ShownGraph):
     """Of a run's outputs, where there are several; else empty."""
     views: tuple[View | None, ...] = ()
     """How the model itself orders each of `outputs`, None: as the tensor; empty: all of them are None."""
+    quantizers: tuple[Quantizer, ...] = ()
+    """Those that the model itself had, in its order; passes over graphs drop them."""
 
     @property
     def tasks(self) -> int:
@@ -295,12 +298,9 @@ def _infer(op: Op, types: Sequence[TensorType], name: str, source: Source) -> Te
         return op.infer(*types)
     except RangeOverflow as error:
         place = " ".join(filter(None, (f"%{name}", str(source))))
-        raise RangeOverflow(
-            [
-                dataclasses.replace(each, where=", ".join(filter(None, (place, each.where))))
-                for each in error.problems
-            ]
-        ) from error
+        wheres = [", ".join(filter(None, (place, each.where))) for each in error.problems]
+        each = zip(error.problems, wheres, strict=True)
+        raise RangeOverflow([dataclasses.replace(item, where=where) for item, where in each]) from error
 
 
 class GraphBuilder:

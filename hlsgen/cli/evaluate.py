@@ -17,6 +17,8 @@ from hlsgen.progress import plans
 from hlsgen.progress.steps import logs_in, plan, step
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from hlsgen.design import Design
     from hlsgen.evaluation.evaluation import Evaluation
     from hlsgen.frontend.inputs.images import Data
@@ -79,13 +81,14 @@ def run(options: argparse.Namespace) -> Answer:
     with step("images"):
         data = _data(options, design)
     with step("float model"):
-        reference, notes = _reference(options, design, data)
+        reference, own, notes = _reference(options, design, data)
     tasks = range(design.graph.tasks) if options.task is None else [options.task]
     found = [
         design.evaluate(
             data.images,
             data.labels,
             reference=reference,
+            own=own,
             level=options.level,
             simulator=options.simulator,
             task=task,
@@ -132,20 +135,25 @@ def _data(options: argparse.Namespace, design: Design) -> Data:
     return Data(data.images[:count], None if data.labels is None else data.labels[:count])
 
 
-def _reference(options: argparse.Namespace, design: Design, data: Data) -> tuple[Graph | None, list[str]]:
-    """The float Graph where the model is known, and what was said on the way."""
+def _reference(
+    options: argparse.Namespace, design: Design, data: Data
+) -> tuple[Graph | None, np.ndarray | None, list[str]]:
+    """The float Graph where the model is known, its own runtime's output, and what was said on the way."""
     from hlsgen.frontend.inputs.model import load_model
+    from hlsgen.frontend.quantizers import own_runtime
     from hlsgen.pipeline import capture
 
     spec = options.model or _shipped(design)
     if spec is None:
-        return None, []
+        return None, None, []
     loaded = load_model(spec, design.graph.input_type.shape, options.weights)
     outputs = options.outputs or design.graph.names or None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", CaptureWarning)
         graph = capture(loaded.model, loaded.example, outputs, image=data.images[:1], compare=options.compare)
-    return graph, [text for text in (loaded.note, *(str(item.message) for item in caught)) if text]
+    runtime = own_runtime(loaded.model, outputs)
+    own = None if runtime is None else runtime(data.images)
+    return graph, own, [text for text in (loaded.note, *(str(item.message) for item in caught)) if text]
 
 
 def _write(place: str, design: Design, data: Data, found: list[Evaluation]) -> Path:

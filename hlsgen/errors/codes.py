@@ -35,6 +35,7 @@ class Code(StrEnum):
     LOWERING = "HG104"
     INTEGERS = "HG105"
     RANGE = "HG106"
+    IMPORTED = "HG107"
     FIT = "HG201"
     MISMATCH = "HG301"
     NETLIST = "HG302"

@@ -218,6 +218,14 @@ PAGES: dict[Code, Page] = {
         "a linear layer whose biases are 1e9 times its weights",
         "Look at the layer's weights and biases: usually one of them is not what it was meant to be.",
     ),
+    Code.IMPORTED: Page(
+        "the model's own quantizers can't be held",
+        "The model is quantized already. Its integers and scales are kept where the machine has a place for "
+        "them; one of them has none: a zero point, a width, or scales for groups of elements.",
+        "a file of onnxruntime's quantize_static with ActivationSymmetric left at false",
+        "Quantize again with symmetric int8 and one scale for each tensor, or for each output channel of a "
+        "weight; or compile the float model. docs/models.md says what is held.",
+    ),
     Code.FIT: Page(
         "the design does not fit",
         "The array or the memories need more than the board has.",

@@ -12,6 +12,7 @@ import numpy as np
 from hlsgen.errors import CalibrationError, QuantizationWarning, UsageError
 from hlsgen.evaluation.evaluation import ClassFigures, Evaluation, LevelFigures, OutputFigures
 from hlsgen.evaluation.measures import centred, confusion, cosines, in_first
+from hlsgen.evaluation.own import own_figures
 from hlsgen.executors.executor import Executor, Serial, ordered
 from hlsgen.ir import Graph, batch_size, evaluate, quantize_images
 from hlsgen.machine.format.interface import CYCLES
@@ -43,6 +44,7 @@ def evaluate_design(
     labels: np.ndarray | None = None,
     *,
     reference: Graph | None = None,
+    own: np.ndarray | None = None,
     level: str = GOLDEN,
     simulator: str = "verilator",
     task: int = 0,
@@ -60,6 +62,9 @@ def evaluate_design(
         Classes [N] of the first task, if they are known.
     reference
         The float Graph, as `hlsgen.capture` gives it for the same outputs; None: it is not known.
+    own
+        [N, elements]: the first output of the own runtime of a model that is quantized already; None: of a
+        float model, or it is not known.
     level
         `golden`, or a level of `Design.simulate` that has to give golden's integers for every image.
     simulator
@@ -93,6 +98,7 @@ def evaluate_design(
         experts=routing,
         clipped=clipped,
         reference=bool(real),
+        own=None if own is None or task else own_figures(golden[first], scales[first], own),
         level=None if level == GOLDEN else _level(design, integers, level, simulator, task, executor),
         warnings=_warnings(outputs, classes, clipped, len(images)),
     )

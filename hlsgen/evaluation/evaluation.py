@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hlsgen.display.share import Share
+from hlsgen.evaluation.own import OwnFigures
 from hlsgen.quantization.routing import RoutingReport
 
 
@@ -113,6 +114,8 @@ class Evaluation:
     level: LevelFigures | None
     """The level that ran besides golden."""
     warnings: tuple[str, ...]
+    own: OwnFigures | None = None
+    """Agreement with the own runtime of a model that is quantized already."""
 
     def data(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -137,10 +140,11 @@ class Evaluation:
             "clipped": self.clipped,
             "level": self.level.data() if self.level else None,
             "warnings": list(self.warnings),
-        }
+        } | ({} if self.own is None else {"own": self.own.data()})
 
     def __str__(self) -> str:
-        return "\n".join([*self._level(), *self._classes(), *self._outputs(), *self._experts()])
+        own = [] if self.own is None else [str(self.own)]
+        return "\n".join([*self._level(), *self._classes(), *own, *self._outputs(), *self._experts()])
 
     def _level(self) -> list[str]:
         lines = [f"images     {self.images}"]

@@ -17,13 +17,15 @@ from torch.export import ExportedProgram
 
 from hlsgen.errors import CaptureWarning, Problem, UnsupportedModel, UsageError
 from hlsgen.errors.codes import Code
-from hlsgen.frontend.compare import Asked, compared, sample
+from hlsgen.frontend.compare import Asked, compared
+from hlsgen.frontend.quantizers import with_quantizers
 from hlsgen.frontend.read.containers import foreign, returning_known
 from hlsgen.frontend.read.decisions import decided
 from hlsgen.frontend.read.export import Export, Input, Opaque
 from hlsgen.frontend.read.leaves import choose, notes_on, to_host
 from hlsgen.frontend.read.places import clean, raised_at
 from hlsgen.frontend.read.precision import export_in_float32
+from hlsgen.frontend.read.quantizers import stripped
 from hlsgen.frontend.read.torch_export import from_exported, quiet_export
 from hlsgen.frontend.rules.canonical import check, emit
 from hlsgen.frontend.rules.interpret import Reader, converted_weights, listed, merged, weight_problems
@@ -31,6 +33,7 @@ from hlsgen.frontend.rules.routing import THREE_WAYS
 from hlsgen.frontend.rules.terms import Term
 from hlsgen.ir import Graph
 from hlsgen.nn import converted, has_registered
+from hlsgen.quantizers import probe
 
 Model = nn.Module | ExportedProgram | Export
 
@@ -138,14 +141,18 @@ def _examine(
         raise UsageError(f"model must be an nn.Module or an ExportedProgram, not {type(model).__name__!r}")
     if result.export is not None and not isinstance(model, nn.Module):
         result.export = _program_in_float32(result.export, result.notes)
-    if result.export is not None:
-        result.export, left = to_host(choose(result.export, outputs))
+    plain = None if result.export is None else stripped(result.export)
+    if plain is not None:
+        result.export, left = to_host(choose(plain.export, outputs))
         result.notes += notes_on(result.export, left)
-        _interpret(result, problems, weights=not isinstance(model, nn.Module))
-    if result.graph is not None and result.export is not None and compare:
-        shown = sample(result.graph.input_type.shape) if image is None else image
-        against = model if isinstance(model, nn.Module) else result.export
-        problems += compared(against, result.graph, shown, Asked(names, outputs, left))
+        problems += plain.problems
+        _interpret(result, problems, weights=not isinstance(model, nn.Module) or plain.quantized)
+    if result.graph is not None and result.export is not None and plain is not None:
+        if compare:
+            shown = probe(result.graph.input_type.shape) if image is None else image
+            against = model if isinstance(model, nn.Module) and not plain.quantized else result.export
+            problems += compared(against, result.graph, shown, Asked(names, outputs, left))
+        result.graph = with_quantizers(result.graph, result.export, plain)
     result.problems = merged(problems)
     if problems:
         result.graph = None

@@ -110,7 +110,7 @@ def _errors(
         arguments.append(torch.tensor(task))
     try:
         with torch.no_grad(), _calm():
-            wanted = _results(model, arguments, asked, kind)
+            wanted = results_of(model, arguments, asked, kind)
     except Exception as error:  # noqa: BLE001 - the user's forward can raise anything
         text = clean(f"{type(error).__name__}: {str(error).strip()}".partition("\n")[0])
         what = "the model can't be run to compare the float Graph with it"
@@ -139,7 +139,7 @@ def _on_host(value: np.ndarray, left: Sequence[str]) -> np.ndarray:
     return value
 
 
-def _results(
+def results_of(
     model: Compared, arguments: list[torch.Tensor], asked: Asked, kind: torch.dtype
 ) -> list[torch.Tensor]:
     """The model's output tensors, in the order in which an export has them."""
@@ -175,8 +175,3 @@ def _calm() -> Iterator[None]:
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fastpath)
-
-
-def sample(shape: Sequence[int]) -> np.ndarray:
-    """A seeded random image float32 [1, C, H, W], where there is no real one."""
-    return np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)

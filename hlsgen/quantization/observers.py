@@ -105,6 +105,55 @@ class MeanSquareError:
         return best
 
 
+@dataclass(frozen=True)
+class OnGrid:
+    """Rows of whole multiples of one step keep it, as weights do that were quantized before; else `other`."""
+
+    counts: ClassVar[bool] = False
+    other: Observer
+
+    def scale(self, histogram: Histogram, levels: int, function: Function | None = None) -> float:
+        return self.other.scale(histogram, levels, function)
+
+    def row_scales(self, rows: np.ndarray, levels: int) -> np.ndarray:
+        steps = grid(rows, levels)
+        return np.where(steps > 0, steps, self.other.row_scales(rows, levels))
+
+
+OFF_GRID = 1e-3
+"""Largest distance from a whole number of steps; weights that are stored as float32 lie some 1e-5 off."""
+_TRIED = 16
+"""Elements of a row that a step is tried on first."""
+
+
+def grid(rows: np.ndarray, levels: int) -> np.ndarray:
+    """A step [N] of which all of a row [N, K] are whole multiples within -levels..levels; 0: there is none.
+
+    It is the same for all rows where that is possible, else the largest one: the integers are those that the
+    row was made of, without a divisor that they all share. A row of one magnitude gets all levels.
+    """
+    largest = np.abs(rows).max(-1, initial=0.0)
+    largest = np.where(largest > SMALLEST, largest, 0.0)
+    shares = rows / np.where(largest > 0, largest, 1.0)[:, None]
+    # The largest elements tell most.
+    first = np.argsort(-np.abs(shares), axis=-1, kind="stable")[:, :_TRIED]
+    some, parts = np.take_along_axis(shares, first, -1), np.zeros(len(rows))
+    for count in range(1, levels + 1):
+        rest = np.flatnonzero((parts == 0) & (largest > 0) & _whole(some * count))
+        parts[rest[_whole(shares[rest] * count)]] = count
+    steps = np.where(parts > 0, largest / np.maximum(parts, 1), 0.0)
+    there, most = steps > 0, largest.max(initial=0.0)
+    base = steps[there].min(initial=np.inf)
+    if there.any() and _whole(steps[there] / base) and base * 1.5 < most < base * (levels + 0.5):
+        return np.where(there, base, 0.0)
+    return np.where(parts == 1, largest / levels, steps)
+
+
+def _whole(values: np.ndarray) -> np.ndarray:
+    """Rows [..., K] of whole numbers."""
+    return np.asarray((np.abs(values - np.round(values)) < OFF_GRID).all(-1))
+
+
 def _parts(levels: int) -> np.ndarray:
     """The largest value over the scale, for every scale to try; no clipping first."""
     whole = np.arange(levels, levels * 3 // 4, -1) if levels < 256 else np.array([levels])

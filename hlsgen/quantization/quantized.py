@@ -16,6 +16,8 @@ from hlsgen.quantization.calibrate import Data, first_batch, observe, sample_siz
 from hlsgen.quantization.centre import centre
 from hlsgen.quantization.config import QuantizeConfig
 from hlsgen.quantization.fold import fold
+from hlsgen.quantization.imported import given
+from hlsgen.quantization.imports import with_imported
 from hlsgen.quantization.measure import dequantize, measure
 from hlsgen.quantization.report import Report
 from hlsgen.quantization.rewrite import rewrite
@@ -98,13 +100,16 @@ def quantize(graph: Graph, calibration: Data, config: QuantizeConfig = DEFAULT) 
         images, calibration = first_batch(calibration, graph.input_type.shape, size)
         reference = reference if images is None else centre(reference, images)
     measured = sample_size(reference, config.measured_images)
-    needed = counted(reference, kind, config)
+    own = given(graph, reference, kind)
+    needed = counted(reference, kind, config, own)
     with one_thread():
         seen = observe(
             reference, kind, calibration, config.batch, measured, needed, averaged(reference, config)
         )
-        integer = rewrite(assign(reference, kind, seen, config))
+        model = assign(reference, kind, seen, config, own)
+        integer = rewrite(model)
         report = measure(reference, integer, seen, config.batch)
+        report = with_imported(report, graph, model, integer)
     for text in report.warnings:
         warnings.warn(text, QuantizationWarning, stacklevel=3)
     return Quantized(integer, reference, report)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,6 +32,50 @@ class TensorReport:
 
 
 @dataclass(frozen=True)
+class WeightsReport:
+    """A layer of a model that is quantized already: how many output channels have the model's integers."""
+
+    name: str
+    channels: int
+    theirs: int
+    why: str
+    """What the other channels' integers are rounded again for; empty: there are none."""
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """Which scales and integers are those of a model that is quantized already."""
+
+    theirs: tuple[str, ...]
+    """Tensors with the model's own scale."""
+    ours: tuple[str, ...]
+    """Tensors whose scale calibration has chosen; of the residual stream the first."""
+    near: tuple[str, ...]
+    """Tensors whose own scale the machine has only nearly."""
+    weights: tuple[WeightsReport, ...]
+    left: tuple[tuple[str, str], ...]
+    """Quantizers without a tensor of the machine's: where each stands, and the reason."""
+
+    def lines(self) -> list[str]:
+        """The report as text."""
+        kept = sum(item.theirs for item in self.weights)
+        channels = sum(item.channels for item in self.weights)
+        lines = [
+            f"the model's own scales: {len(self.theirs)} tensors: {', '.join(self.theirs) or '-'}",
+            f"scales of calibration: {len(self.ours)} tensors: {', '.join(self.ours) or '-'}",
+            f"the model's own weights: {kept} of {channels} channels",
+        ]
+        lines += [f"scale only nearly the model's: {name}" for name in self.near]
+        lines += [
+            f"{item.name}: {item.theirs} of {item.channels} channels kept, the others rounded: {item.why}"
+            for item in self.weights
+            if item.why
+        ]
+        reasons = Counter(why for _, why in self.left)
+        return lines + [f"{count} quantizers left out: {why}" for why, count in reasons.items()]
+
+
+@dataclass(frozen=True)
 class Report:
     """The errors of a quantization; `str` is a table of all tensors."""
 
@@ -44,6 +89,8 @@ class Report:
     """Calibration images that saturation and noise were measured on."""
     routing: tuple[RoutingReport, ...] = ()
     """Agreement with the float model's choice of experts; values of experts count where it agrees."""
+    imported: ImportReport | None = None
+    """Of a model that is quantized already."""
 
     def tensor(self, name: str) -> TensorReport:
         """The row of tensor `name`; raises `KeyError`."""
@@ -52,6 +99,8 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON; a ratio that is not finite is None."""
         result = asdict(self)
+        if self.imported is None:
+            del result["imported"]
         for row in result["tensors"]:
             for field in ("sqnr_db", "centred_db"):
                 row[field] = row[field] if row[field] is not None and math.isfinite(row[field]) else None
@@ -74,6 +123,7 @@ class Report:
         lines.append(f"measured on {self.measured} of {self.images} calibration images")
         if self.measured == 1:
             lines.append("centred figures need two images or more")
+        lines += [] if self.imported is None else self.imported.lines()
         lines += [f"warning: {warning}" for warning in self.warnings]
         return "\n".join(lines) + "\n"
 

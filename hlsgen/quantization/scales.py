@@ -13,19 +13,28 @@ from hlsgen.ops import Linear
 from hlsgen.ops.kinds import Kind, placed
 from hlsgen.quantization.calibrate import Calibration
 from hlsgen.quantization.config import QuantizeConfig
+from hlsgen.quantization.imported import Given
 from hlsgen.quantization.roles import streams
 from hlsgen.quantization.rules.combine import fit_results
 from hlsgen.quantization.rules.rule import INT8, INT16, Model, chosen, rule_of
 
+NOTHING = Given()
 
-def assign(graph: Graph, kinds: Mapping[str, Kind], seen: Calibration, config: QuantizeConfig) -> Model:
-    """The model with a scale by tensor, real = integer * scale; all positive.
+
+def assign(
+    graph: Graph,
+    kinds: Mapping[str, Kind],
+    seen: Calibration,
+    config: QuantizeConfig,
+    given: Given = NOTHING,
+) -> Model:
+    """The model with a scale by tensor, real = integer * scale; all positive; `given` are the model's own.
 
     Norm scales are exactly `2**shift / multiplier`, those of means what a shift makes of the input's.
     Raises `UsageError` when an override matches nothing.
     """
     _check_overrides(graph, kinds, config)
-    model = Model(graph, dict(kinds), seen, config, {})
+    model = Model(graph, dict(kinds), seen, config, {}, given)
     model.scales[graph.input] = model.observed(graph.input, INT8, config.image) or 1.0 / INT8
     for members in streams(graph, model.kinds):
         model.scales.update(dict.fromkeys(members, _stream(model, members)))
@@ -41,13 +50,16 @@ def has_own_scale(node: Node, kind: Kind) -> bool:
     return kind in (Kind.NARROW, Kind.LOGITS, Kind.ROUTER) and not placed(node.op).moves()
 
 
-def counted(graph: Graph, kinds: Mapping[str, Kind], config: QuantizeConfig) -> set[str]:
+def counted(
+    graph: Graph, kinds: Mapping[str, Kind], config: QuantizeConfig, given: Given = NOTHING
+) -> set[str]:
     """Tensors whose observer looks at more than their largest magnitude."""
     defaults = {Kind.LOGITS: config.logits, Kind.ROUTER: config.logits}
     texts = {node.name: defaults.get(kinds[node.name], config.activations) for node in graph}
     own = {node.name for node in graph if has_own_scale(node, kinds[node.name])}
     texts = {graph.input: config.image} | {name: text for name, text in texts.items() if name in own}
-    return {name for name, text in texts.items() if chosen(name, config.overrides, text).counts}
+    asked = {name: text for name, text in texts.items() if name not in given.scales}
+    return {name for name, text in asked.items() if chosen(name, config.overrides, text).counts}
 
 
 def averaged(graph: Graph, config: QuantizeConfig) -> set[str]:
@@ -94,7 +106,8 @@ def _stream(model: Model, members: tuple[str, ...]) -> float:
     headroom = _headroom(graph, members, config)
     floors = [rule_of(node).floor(node.op, model.site(node)) for node in nodes]
     floors += [model.floor(name) for name in members]
-    scale = float(max(max([largest, *constants]) * headroom / levels, *floors)) or 1.0 / INT16
+    wanted = model.given.scales.get(members[0], max([largest, *constants]) * headroom / levels)
+    scale = float(max(wanted, *floors)) or 1.0 / INT16
     for user in (user for name in members for user in graph.users(name)):
         fitted = rule_of(user).fitted(user.op, model.site(user), scale)
         if fitted != scale:

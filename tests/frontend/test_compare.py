@@ -16,6 +16,7 @@ from hlsgen.examples.digits.model import VisionTransformer
 from hlsgen.frontend import compare
 from hlsgen.frontend.capture import capture
 from hlsgen.frontend.read.archive import load_archive
+from hlsgen.quantizers import probe
 
 IMAGE = torch.zeros(1, 1, 8, 8)
 
@@ -129,11 +130,11 @@ def test_a_saved_export_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     torch.export.save(torch.export.export(tiny(), (IMAGE,)), tmp_path / "a.pt2")
     export = load_archive(tmp_path / "a.pt2")
     graph = capture(export)
-    assert compare.compared(export, graph, compare.sample((1, 8, 8))) == []
+    assert compare.compared(export, graph, probe((1, 8, 8))) == []
     model = tiny()
     model.head.bias.data[0] += 1.0
     other = capture(model, IMAGE)
-    (found,) = compare.compared(export, other, compare.sample((1, 8, 8)))
+    (found,) = compare.compared(export, other, probe((1, 8, 8)))
     assert "the relative error is" in found.what
     exported = torch.export.export(tiny(), (IMAGE,))
     assert str(capture(exported)) == str(graph)
@@ -157,7 +158,7 @@ def test_the_given_image_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     capture(tiny(), IMAGE)
     assert np.array_equal(seen[0], image)
     assert np.array_equal(seen[1], image)
-    assert np.array_equal(seen[2], compare.sample((1, 8, 8)))
+    assert np.array_equal(seen[2], probe((1, 8, 8)))
 
 
 def test_rounding_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:

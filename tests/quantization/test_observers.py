@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hlsgen.errors import UsageError
-from hlsgen.quantization.observers import MeanSquareError, MinMax, Percentile, parse
+from hlsgen.quantization.observers import MeanSquareError, MinMax, OnGrid, Percentile, grid, parse
 from hlsgen.quantization.statistics import BINS, Growth, Histogram
 
 
@@ -148,3 +148,32 @@ def test_growth_compares_the_last_quarter_with_the_rest() -> None:
             growth.update(batch)
         assert (growth.low, growth.high, growth.images) == (-2, 3, 100)
         assert (growth.early, growth.largest) == (2, 3)
+
+
+@pytest.mark.parametrize("levels", [7, 127])
+def test_rows_on_a_grid_keep_it(levels: int) -> None:
+    """Also where float32 and a factor lie on it; a row by row, and one step for all rows."""
+    random = np.random.default_rng(0)
+    integers = random.integers(-levels, levels + 1, (9, 40))
+    integers[:, 3] = levels
+    scales = random.uniform(1e-4, 3.0, (9, 1))
+    rows = (integers * scales).astype(np.float32).astype(np.float64) * 0.3535533905932738
+    found = OnGrid(MinMax()).row_scales(rows, levels)
+    assert np.array_equal(np.round(rows / found[:, None]), integers)
+    one = random.integers(-levels // 2, levels // 2, (9, 40)) * 2
+    one[0] = random.integers(-levels, levels + 1, 40)
+    one[0, 0] = levels
+    found = OnGrid(MinMax()).row_scales(one * 0.25, levels)
+    assert np.array_equal(np.round(one * 0.25 / found[:, None]), one)
+
+
+def test_rows_off_a_grid_have_the_other_observers_scale() -> None:
+    rows = np.random.default_rng(1).normal(size=(6, 12))
+    rows[2] = 0.0
+    assert not grid(rows, 127).any()
+    assert np.array_equal(OnGrid(MinMax()).row_scales(rows, 127), MinMax().row_scales(rows, 127))
+
+
+def test_a_row_of_one_magnitude_has_all_levels() -> None:
+    found = grid(np.array([[0.5, 0.0, -0.5], [0.3, 0.0, 0.0]]), 127)
+    assert found == pytest.approx([0.5 / 127, 0.3 / 127])

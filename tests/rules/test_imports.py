@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "version", "templates", "display"),
-    ("windows", "numerics", "progress"),
+    ("windows", "numerics", "progress", "quantizers"),
     ("ir",),
     ("ops",),
     ("nn",),
@@ -37,15 +37,16 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 ALLOWED: dict[str, tuple[str, ...]] = {
     "windows": ("errors",),
     "progress": (),
-    "ir": ("display", "errors", "progress", "windows"),
+    "quantizers": (),
+    "ir": ("display", "errors", "progress", "quantizers", "windows"),
     "display": (),
     "numerics": ("errors",),
     "ops": ("errors", "ir", "numerics", "windows"),
     "nn": ("errors", "ops"),
     "machine": ("errors", "numerics", "windows"),
     "examples": ("nn",),
-    "frontend": ("errors", "ir", "nn", "ops"),
-    "quantization": ("display", "errors", "ir", "numerics", "ops", "progress"),
+    "frontend": ("errors", "ir", "nn", "ops", "progress", "quantizers"),
+    "quantization": ("display", "errors", "ir", "numerics", "ops", "progress", "quantizers"),
     "lower": ("errors", "ir", "machine", "ops", "windows"),
     "boards": ("errors", "machine"),
     "rtl": ("errors", "numerics", "machine"),
@@ -59,7 +60,15 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 
 CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "machine": (("format",), ("modes",), ("run",), ("time",)),
-    "frontend": (("read",), ("rules",), ("outline", "compare"), ("capture",), ("inspect",), ("inputs",)),
+    "frontend": (
+        ("read",),
+        ("rules",),
+        ("outline", "compare"),
+        ("quantizers",),
+        ("capture",),
+        ("inspect",),
+        ("inputs",),
+    ),
     "rtl": (
         ("parts",),
         ("arith",),

@@ -16,15 +16,17 @@ import torch
 
 from hlsgen.errors import HlsgenError, Problem, UnsupportedModel, UsageError
 from hlsgen.errors.codes import Code
-from hlsgen.frontend.read import onnx_layers, onnx_views
+from hlsgen.frontend.read import onnx_layers, onnx_quantizers, onnx_views
 from hlsgen.frontend.read.bounds import Damaged, printable, reason
 from hlsgen.frontend.read.export import Export, Input, Opaque, Ref
 from hlsgen.frontend.read.leaves import Tree, leaf_names, plain
 from hlsgen.frontend.read.onnx_node import OPERATORS, Node
 from hlsgen.frontend.read.onnx_program import BEHIND, Program, Unreadable
+from hlsgen.frontend.read.onnx_quantizers import INTEGER_ONLY, clipped
 from hlsgen.frontend.read.onnx_reference import reference
 from hlsgen.frontend.read.onnx_tensor import bring_in, dtype, tensor
 from hlsgen.frontend.read.places import clean, source
+from hlsgen.frontend.read.scheme import QONNX, Codes
 from hlsgen.ir import Source
 from hlsgen.nn import ONNX as MIXTURE
 
@@ -33,8 +35,7 @@ OLDEST, NEWEST = 14, 26
 _STANDARD = "", "ai.onnx"
 """Names of ONNX's own set of operators."""
 _AGAIN = "export the model again: torch.onnx.export(model, (image,), 'model.onnx', dynamo=True)"
-_QUANTIZED = "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"
-_TABLES = onnx_layers, onnx_views
+_TABLES = onnx_layers, onnx_quantizers, onnx_views
 """They fill `OPERATORS`."""
 
 
@@ -65,8 +66,8 @@ def load_onnx(path: Path, shape: Sequence[int] | None = None) -> Export:
     shape
         [C, H, W] of an image, for a model whose input sizes are names. A batch axis without a size is 1.
 
-    Raises `UsageError` for a file that is damaged or no ONNX file, `UnsupportedModel` for a quantized one,
-    and `ImportError` without the package `onnx`.
+    Raises `UsageError` for a file that is damaged or no ONNX file, `UnsupportedModel` for one that computes
+    with integers, and `ImportError` without the package `onnx`.
     """
     model = parse(path)
     try:
@@ -91,13 +92,12 @@ def _check(model: Any) -> None:
         what = f"the file's opset must be in {OLDEST}..{NEWEST}, not {versions[0]}"
         raise UsageError(Problem(what, fix="torch.onnx.export(..., opset_version=20)"), code=Code.MODEL_FILE)
     counts = Counter(node.op_type for node in model.graph.node)
-    found = [f"{counts[kind]} {kind}" for kind in _QUANTIZED if counts[kind]]
+    found = [f"{counts[kind]} {kind}" for kind in INTEGER_ONLY if counts[kind]]
     if found:
-        what = f"the model must be float, not quantized already: {', '.join(found)}"
-        why = "hlsgen chooses integers that its machine computes bit for bit; those of the file are others"
-        raise UnsupportedModel(
-            Problem(what, why=why, fix="export the float model, without QDQ nodes"), code=Code.MODEL_FILE
-        )
+        what = f"the file must have pairs of quantizers, not operators on integers: {', '.join(found)}"
+        why = "their scales belong to the operator, and not to a tensor of the float model"
+        fix = "quantize with static scales as QDQ: onnxruntime's quantize_static with QuantFormat.QDQ"
+        raise UnsupportedModel(Problem(what, why=why, fix=fix), code=Code.IMPORTED)
 
 
 class _Reader:
@@ -176,16 +176,26 @@ class _Reader:
             given = {item.name: _attribute(item) for item in proto.attribute}
             if f"{proto.domain}::{proto.op_type}" == MIXTURE:
                 return self._mixture(inputs, given, proto.output[0], place)
-            if proto.domain not in _STANDARD or proto.op_type not in OPERATORS:
+            name = f"qonnx::{proto.op_type}" if proto.domain in QONNX else proto.op_type
+            if proto.domain not in (*_STANDARD, *QONNX) or name not in OPERATORS:
                 raise Unreadable("")
             node = Node(
                 self.program, proto.op_type, inputs, given, tuple(proto.output), place,
                 self._literals, self._lonely(proto),
             )  # fmt: skip
-            return OPERATORS[proto.op_type](node)
+            return self._of_codes(node) if any(map(_is_codes, inputs)) else OPERATORS[name](node)
         except Unreadable as error:
             target = f"{kind} with {error}" if str(error) else kind
             return tuple(self._foreign(target, inputs, name, place) for name in proto.output)
+
+    def _of_codes(self, node: Node) -> Any:
+        """What a node makes of a quantizer's integers."""
+        codes = node.inputs[0]
+        if node.kind == "Clip" and isinstance(codes, Codes):
+            return clipped(node, codes)
+        if node.kind != "DequantizeLinear":
+            raise Unreadable("integers, between QuantizeLinear and DequantizeLinear")
+        return OPERATORS[node.kind](node)
 
     def _lonely(self, proto: Any) -> Callable[[Any], bool]:
         named = {id(self.values[name]): name for name in proto.input if name}
@@ -198,7 +208,7 @@ class _Reader:
         return self.program.call("hlsgen.moe.default", arguments, {}, name, place)
 
     def _foreign(self, target: str, inputs: Sequence[Any], name: str, place: Source) -> Ref:
-        given = [item for item in inputs if item is not None]
+        given = [item.value if isinstance(item, Codes) else item for item in inputs if item is not None]
         if target == BEHIND:
             given = [item for item in given if self.program.unknown(item)][:1]
         return self.program.foreign(target, given, self._declared(name), name, place)
@@ -210,6 +220,10 @@ class _Reader:
                 sizes = [size.dim_value for size in item.type.tensor_type.shape.dim]
                 return tuple(sizes) if sizes and min(sizes) > 0 else None
         return None
+
+
+def _is_codes(value: Any) -> bool:
+    return isinstance(value, Codes)
 
 
 def _path(name: str) -> str:

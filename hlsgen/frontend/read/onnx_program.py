@@ -16,6 +16,7 @@ import torch
 
 from hlsgen.frontend.read.bounds import MOST_ELEMENTS, Damaged, allowance, printable, reason
 from hlsgen.frontend.read.export import GETITEM, Call, Constant, Ref
+from hlsgen.frontend.read.scheme import QUANTIZER, Scheme
 from hlsgen.ir import Source
 
 Known = torch.Tensor | Ref
@@ -87,6 +88,10 @@ class Program:
         """A call that no rule will know; a shape lets the calls behind it be read all the same."""
         meta = None if shape is None else torch.empty(tuple(shape), device=_META)
         return self._add(name, target, tuple(self._argument(item) for item in args), {}, meta, at)
+
+    def quantizer(self, value: Ref, scheme: Scheme, name: str, at: Source) -> Ref:
+        """A value with a quantizer on it."""
+        return self._add(name, QUANTIZER, (value, scheme), {}, self._metas.get(value.name), at)
 
     def producer(self, value: Any) -> Call | None:
         """The call that computes a value."""

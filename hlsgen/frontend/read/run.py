@@ -3,24 +3,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from hlsgen.frontend.read.export import GETITEM, Export, Input, Ref, uses
 
-_SPACES = ("aten", "hlsgen")
-"""Libraries of operators that may be run: those that the rules know."""
+_DECOMPOSED = "quantized_decomposed"
+_SPACES = ("aten", "hlsgen", _DECOMPOSED)
+"""Libraries of operators that may be run: those that the rules know, and quantizers."""
 
 
 def run(
-    export: Export, inputs: Sequence[torch.Tensor], live: set[str], kind: torch.dtype = torch.float32
+    export: Export,
+    inputs: Sequence[torch.Tensor],
+    live: set[str],
+    kind: torch.dtype = torch.float32,
+    seen: Callable[[str, Any], None] | None = None,
 ) -> list[Any]:
     """The outputs for the inputs, in order; what is no tensor is None.
 
     `live` names the calls to run: those of a captured graph, of which the rules know every operator. `kind`
-    is the type that all floats are computed in. Raises what PyTorch raises.
+    is the type that all floats are computed in. `seen` is told the result of each call. Raises what PyTorch
+    raises.
     """
     values: dict[str, Any] = {}
     for item, value in zip(export.inputs, inputs, strict=False):
@@ -40,6 +47,8 @@ def run(
         values[call.name] = (
             args[0][args[1]] if call.target == GETITEM else _operator(call.target)(*args, **kwargs)
         )
+        if seen is not None:
+            seen(call.name, values[call.name])
         for name in uses(call):
             if last[name] <= index and name not in kept:
                 values.pop(name, None)
@@ -60,4 +69,6 @@ def _operator(target: str) -> Any:
     space, name, overload = target.split(".")
     if space not in _SPACES:
         raise ValueError(f"{target} is not run")
+    if space == _DECOMPOSED:
+        importlib.import_module("torch.ao.quantization.fx._decomposed")  # it registers them
     return getattr(getattr(getattr(torch.ops, space), name), overload)

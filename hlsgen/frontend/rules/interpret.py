@@ -288,18 +288,18 @@ def merged(problems: Sequence[Problem]) -> tuple[Problem, ...]:
 
     `where` then lists modules and lines. Equal findings of one architecture are one wherever they are.
     """
-    by_line: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+    by_line: dict[tuple[Any, ...], list[tuple[str, str]]] = {}
     for problem in problems:
         module, _, line = problem.where.rpartition(" at ")
         same = problem.name or problem.what
-        key = (same, line, problem.why, problem.fix, problem.name)
+        key = (same, line, problem.why, problem.fix, problem.name, problem.code)
         by_line.setdefault(key, []).append((problem.what, module))
-    alike: dict[tuple[str, ...], list[tuple[list[str], str]]] = {}
-    for (_, line, why, fix, name), found in by_line.items():
+    alike: dict[tuple[Any, ...], list[tuple[list[str], str]]] = {}
+    for (_, line, why, fix, name, code), found in by_line.items():
         modules = [module for _, module in found if module]
         apart = () if name else (listed(modules), "" if modules else line)
         whats = listed([what for what, _ in found], most=2, between="; ")
-        alike.setdefault((whats, why, fix, name, *apart), []).append((modules, line))
+        alike.setdefault((whats, why, fix, name, code, *apart), []).append((modules, line))
     return tuple(
         Problem(
             key[0],
@@ -307,6 +307,7 @@ def merged(problems: Sequence[Problem]) -> tuple[Problem, ...]:
             why=key[1],
             fix=key[2],
             name=key[3],
+            code=key[4],
         )
         for key, found in alike.items()
     )

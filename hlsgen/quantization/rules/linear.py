@@ -36,6 +36,7 @@ class LinearRule(Rule[Linear]):
             return _router(site)
         if site.kind is Kind.OUTPUT:
             scale = site.model.largest(site.node.name) * site.config.output_headroom / INT16
+            scale = site.model.given.scales.get(site.node.name, scale)
             return max(scale, self.floor(op, site)) or 1.0
         return max(site.narrow(), self.floor(op, site)) or 1.0 / INT8
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import ClassVar, Generic, TypeVar
 
@@ -15,7 +15,8 @@ from hlsgen.ir import Graph, Node, Op
 from hlsgen.ops.kinds import FloatOp, Kind
 from hlsgen.quantization.calibrate import Calibration
 from hlsgen.quantization.config import QuantizeConfig
-from hlsgen.quantization.observers import Function, Observer, parse
+from hlsgen.quantization.imported import Given
+from hlsgen.quantization.observers import Function, Observer, OnGrid, parse
 
 INT8, INT16 = 127, (1 << 15) - 1
 RATIO_LIMIT = 2.0**-14
@@ -48,6 +49,8 @@ class Model:
     seen: Calibration
     config: QuantizeConfig
     scales: dict[str, float]
+    given: Given = field(default_factory=Given)
+    """Scales that the model brings along."""
 
     def largest(self, name: str) -> float:
         """Largest magnitude seen; 0 where it lies below every scale."""
@@ -55,7 +58,9 @@ class Model:
         return largest if largest > SMALLEST_SCALE else 0.0
 
     def observed(self, name: str, levels: int, default: str, function: Function | None = None) -> float:
-        """The scale that the tensor's observer chooses; 0 where calibration saw nothing but zeros."""
+        """The model's own scale, or that which the observer chooses; 0 where it saw nothing but zeros."""
+        if name in self.given.scales:
+            return self.given.scales[name]
         if not self.largest(name):
             return 0.0
         observer = chosen(name, self.config.overrides, default)
@@ -118,7 +123,8 @@ class Site:
     @property
     def weights(self) -> Observer:
         """The observer of the node's weights."""
-        return chosen(self.node.name, self.config.weight_overrides, self.config.weights)
+        observer = chosen(self.node.name, self.config.weight_overrides, self.config.weights)
+        return OnGrid(observer) if self.model.given.imported else observer
 
     def narrow(self) -> float:
         """The scale for int8 that the observer chooses: errors count behind the only reader's function."""

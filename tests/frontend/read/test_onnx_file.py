@@ -289,7 +289,7 @@ def strange(model: Any) -> None:
 
 
 def quantized(model: Any) -> None:
-    model.graph.node[6].op_type = "QuantizeLinear"
+    model.graph.node[6].op_type = "QLinearMatMul"
 
 
 def too_short(model: Any) -> None:
@@ -311,7 +311,7 @@ def unfit(model: Any) -> None:
         (huge, r"embed.weight: a tensor must have 0..67108864 elements"),
         (strange, "tensors must be of a plain type, not of ONNX's type 17"),
         (too_short, "embed.weight: 2 bytes stored, 64 needed"),
-        (quantized, "the model must be float, not quantized already: 1 QuantizeLinear"),
+        (quantized, "the file must have pairs of quantizers, not operators on integers: 1 QLinearMatMul"),
         (unfit, "Dimension out of range"),
     ],
 )
