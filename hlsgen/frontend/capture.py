@@ -25,7 +25,7 @@ from hlsgen.frontend.read.export import Export, Input, Opaque
 from hlsgen.frontend.read.leaves import choose, notes_on, to_host
 from hlsgen.frontend.read.places import clean, raised_at
 from hlsgen.frontend.read.precision import export_in_float32
-from hlsgen.frontend.read.quantizers import stripped
+from hlsgen.frontend.read.quantizers import Stripped, stripped
 from hlsgen.frontend.read.torch_export import from_exported, quiet_export
 from hlsgen.frontend.rules.canonical import check, emit
 from hlsgen.frontend.rules.interpret import Reader, converted_weights, listed, merged, weight_problems
@@ -141,18 +141,17 @@ def _examine(
         raise UsageError(f"model must be an nn.Module or an ExportedProgram, not {type(model).__name__!r}")
     if result.export is not None and not isinstance(model, nn.Module):
         result.export = _program_in_float32(result.export, result.notes)
-    plain = None if result.export is None else stripped(result.export)
-    if plain is not None:
+    if result.export is not None:
+        plain = stripped(result.export)
         result.export, left = to_host(choose(plain.export, outputs))
         result.notes += notes_on(result.export, left)
         problems += plain.problems
-        _interpret(result, problems, weights=not isinstance(model, nn.Module) or plain.quantized)
-    if result.graph is not None and result.export is not None and plain is not None:
-        if compare:
-            shown = probe(result.graph.input_type.shape) if image is None else image
-            against = model if isinstance(model, nn.Module) and not plain.quantized else result.export
-            problems += compared(against, result.graph, shown, Asked(names, outputs, left))
-        result.graph = with_quantizers(result.graph, result.export, plain)
+        _interpret(result, problems, plain, weights=not isinstance(model, nn.Module))
+    if result.graph is not None and result.export is not None and compare:
+        shown = probe(result.graph.input_type.shape) if image is None else image
+        module = isinstance(model, nn.Module) and not result.graph.quantizers
+        asked = Asked(names, outputs, left)
+        problems += compared(model if module else result.export, result.graph, shown, asked)
     result.problems = merged(problems)
     if problems:
         result.graph = None
@@ -329,7 +328,7 @@ def _failure(error: Exception, *, experts: bool) -> Problem:
     )
 
 
-def _interpret(result: Capture, problems: list[Problem], *, weights: bool) -> None:
+def _interpret(result: Capture, problems: list[Problem], plain: Stripped, *, weights: bool) -> None:
     export = result.export
     if export is None:
         return
@@ -351,9 +350,8 @@ def _interpret(result: Capture, problems: list[Problem], *, weights: bool) -> No
     if reading.outputs:
         problems += check(*reading.outputs)
         if not problems:
-            result.graph = emit(
-                *reading.outputs, names=reading.names, views=reading.views, early=reading.order
-            )
+            made = emit(*reading.outputs, names=reading.names, views=reading.views, early=reading.order)
+            result.graph = with_quantizers(made, export, plain)
 
 
 def _entrance(export: Export) -> list[Problem]:

@@ -37,6 +37,11 @@ def weight_of(rows: int, columns: int, seed: int) -> tuple[Tensor, Tensor]:
 class Layer(nn.Module):
     """A linear layer of int8 weights; `spelling` is how they become reals."""
 
+    weight: Tensor
+    scale: Tensor
+    zero: Tensor
+    bias: Tensor
+
     def __init__(self, rows: int, columns: int, seed: int, spelling: str) -> None:
         super().__init__()
         integers, scale = weight_of(rows, columns, seed)
