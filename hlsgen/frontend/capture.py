@@ -126,7 +126,6 @@ def _examine(
     result = Capture()
     problems: list[Problem] = []
     names: tuple[str, ...] = ()
-    left: tuple[tuple[str, ...], ...] = ()
     if isinstance(model, nn.Module):
         names, examples = _named(example_inputs)
         image = _telling(examples[0]) if image is None else image
@@ -147,11 +146,10 @@ def _examine(
         result.notes += notes_on(result.export, left)
         problems += plain.problems
         _interpret(result, problems, plain, weights=not isinstance(model, nn.Module))
-    if result.graph is not None and result.export is not None and compare:
-        shown = probe(result.graph.input_type.shape) if image is None else image
-        module = isinstance(model, nn.Module) and not result.graph.quantizers
-        asked = Asked(names, outputs, left)
-        problems += compared(model if module else result.export, result.graph, shown, asked)
+        if result.graph is not None and compare:
+            shown = probe(result.graph.input_type.shape) if image is None else image
+            against = model if isinstance(model, nn.Module) and not result.graph.quantizers else result.export
+            problems += compared(against, result.graph, shown, Asked(names, outputs, left))
     result.problems = merged(problems)
     if problems:
         result.graph = None

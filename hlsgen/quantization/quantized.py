@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -88,11 +88,13 @@ def quantize(graph: Graph, calibration: Data, config: QuantizeConfig = DEFAULT) 
     calibration
         Images [N, C, H, W], or an iterable of such arrays that is read once; prepared as for the model.
     config
-        Observers and widths.
+        Observers and widths. Tensors with a quantizer of the model's own need none; nothing is centred then.
 
     Raises `UnsupportedModel` for graphs that have no integer form and `CalibrationError` for unusable data.
     What its user should know stands in the report's `warnings`, and is warned of as `QuantizationWarning`.
     """
+    if graph.quantizers:  # they are on the tensors as the model has them, with all constants
+        config = replace(config, centred=False)
     reference = fold(graph)
     kind = kinds(reference)
     if config.centred:

@@ -15,7 +15,7 @@ from hlsgen.errors import UnsupportedModel
 from hlsgen.errors.codes import Code
 from hlsgen.frontend.capture import capture
 from hlsgen.ir import Graph, evaluate, quantize_images
-from hlsgen.quantization import Quantized, quantize
+from hlsgen.quantization import QuantizeConfig, Quantized, quantize
 
 TENSORS = {
     "norm1_layer_norm": "normed", "context": "context", "norm2_layer_norm": "again", "fc1": "hidden",
@@ -80,6 +80,14 @@ def test_the_whole_model_agrees(small: Quantized) -> None:
     assert (real.argmax(1) == wanted.argmax(1)).mean() >= 0.95
     error, signal = real - wanted, wanted - wanted.mean(0)
     assert 10 * np.log10((signal**2).sum() / (error**2).sum()) > 28.0
+
+
+def test_constants_stay_where_quantizers_are(small: Quantized) -> None:
+    graph = capture(Small().eval(), torch.zeros(1, *SHAPE))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        centred = quantize(graph, pictures(32), QuantizeConfig(centred=True))
+    assert str(centred.graph) == str(small.graph)
 
 
 def test_the_report_says_whose_scales_they_are(small: Quantized) -> None:
