@@ -11,9 +11,12 @@ import numpy as np
 import torch
 from torch.export import ExportedProgram
 
+from hlsgen.errors import Problem, UsageError
+from hlsgen.errors.codes import Code
 from hlsgen.frontend.compare import Asked, results_of
 from hlsgen.frontend.read.export import GETITEM, Export, Input, uses
 from hlsgen.frontend.read.leaves import choose, to_host
+from hlsgen.frontend.read.places import clean
 from hlsgen.frontend.read.quantizers import Found, Stripped, stripped
 from hlsgen.frontend.read.run import run
 from hlsgen.frontend.read.torch_export import from_exported
@@ -94,8 +97,18 @@ def own_runtime(model: Any, outputs: Sequence[str] | None = None) -> OwnRuntime 
         with torch.no_grad(), step("own runtime", len(images)) as told:
             for part in told.parts(images, 1):
                 image = torch.from_numpy(np.ascontiguousarray(part, dtype=np.float32))
-                first = results_of(whole, [image], Asked(), torch.float32)[0]
-                rows.append(np.asarray(first, np.float64).reshape(-1))
+                rows.append(np.asarray(_first(whole, image), np.float64).reshape(-1))
         return np.stack(rows)
 
     return compute
+
+
+def _first(export: Export, image: torch.Tensor) -> torch.Tensor:
+    """The first output of a program for an image; raises `UsageError` where it can't be run."""
+    try:
+        return results_of(export, [image], Asked(), torch.float32)[0]
+    except Exception as error:
+        why = clean(f"{type(error).__name__}: {str(error).strip()}".partition("\n")[0])
+        fix = "leave --model out to evaluate the integers alone"
+        problem = Problem("the model can't be run with its quantizers", why=why, fix=fix)
+        raise UsageError(problem, code=Code.DIFFERS) from error

@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from hlsgen.ir import Graph, GraphBuilder, Node, Op, walk
@@ -26,6 +28,20 @@ def centre(graph: Graph, images: np.ndarray) -> Graph:
     for node in graph:
         builder.add(node.name, _moved(graph, node, middles), node.inputs, node.source)
     return builder.finish(*graph.outputs, names=graph.names, views=graph.views)
+
+
+def without(graph: Graph, constants: Mapping[str, float]) -> Graph:
+    """The folded graph, its tensors without these constants; `loses` says which tensors may lose one."""
+    middles = {name: np.array(value) for name, value in constants.items()}
+    builder = GraphBuilder(graph.input, graph.input_type)
+    for node in graph:
+        builder.add(node.name, _moved(graph, node, middles), node.inputs, node.source)
+    return builder.finish(*graph.outputs, names=graph.names, views=graph.views)
+
+
+def loses(graph: Graph, node: Node) -> bool:
+    """Whether the node's own result may lose any constant: an activation's, or keys'."""
+    return not isinstance(node.op, Context) and _moves(graph, node)
 
 
 def _moves(graph: Graph, node: Node) -> bool:

@@ -15,6 +15,7 @@ from hlsgen.ir import Graph, Node, walk
 from hlsgen.ops import ExpertLinear, GroupedLinear, Linear
 from hlsgen.ops.kinds import FloatOp, Kind, placed
 from hlsgen.ops.norm import Norm
+from hlsgen.quantization.centre import loses
 from hlsgen.quantization.observers import grid
 from hlsgen.quantization.roles import streams
 from hlsgen.quantizers import Fingerprint, Quantizer, fingerprint, probe
@@ -43,6 +44,8 @@ class Given:
 
     quantizers: Mapping[str, Quantizer] = field(default_factory=dict)
     scales: Mapping[str, float] = field(default_factory=dict)
+    constants: Mapping[str, float] = field(default_factory=dict)
+    """What a tensor loses, so that its quantizer's zero point is 0: for `centre.without`."""
     left: tuple[tuple[Quantizer, str], ...] = ()
     imported: bool = False
     """Whether the model had quantizers; weights on a grid of integers then keep it."""
@@ -88,6 +91,7 @@ class _Matching:
         self.tensors, self.normed = tensors, normed
         self.quantizers: dict[str, Quantizer] = {}
         self.scales: dict[str, float] = {}
+        self.constants: dict[str, float] = {}
         self.reasons: dict[int, str] = {}
         """Why a quantizer is left out, by its place in the model."""
         self.problems: list[Problem] = []
@@ -109,7 +113,7 @@ class _Matching:
             for index, quantizer in enumerate(self.graph.quantizers)
             if index not in held
         )
-        return Given(self.quantizers, self.scales, left, imported=True)
+        return Given(self.quantizers, self.scales, self.constants, left, imported=True)
 
     def _layers(self) -> list[Node]:
         """Layers whose weights are whole multiples of a step, but of more of them than int8 has."""
@@ -124,14 +128,24 @@ class _Matching:
         if reason:
             self.reasons.update(dict.fromkeys((each for each, _ in found), reason))
             return None
-        unfit = _unfit(quantizer, kind)
+        moved = self._shift(name, quantizer)
+        unfit = "" if moved else _unfit(quantizer, kind)
         if unfit:
             if index not in self.reasons:  # a tensor may be there in several forms
                 self.problems.append(self._problem(name, quantizer, unfit))
             self.reasons[index] = unfit
             return None
         self.quantizers[name], self.scales[name] = quantizer, quantizer.scale * factor
+        if moved:
+            self.constants[name] = -moved * quantizer.scale * factor
         return index
+
+    def _shift(self, name: str, quantizer: Quantizer) -> int:
+        """The zero point that the tensor takes by losing a constant, in integers of -128..127; 0: none."""
+        if quantizer.bits != 8 or quantizer.high - quantizer.low != 255 or name == self.folded.input:
+            return 0
+        may = self.kinds[name] is Kind.NARROW and loses(self.folded, self.folded.node(name))
+        return quantizer.zero - quantizer.low - 128 if may else 0
 
     def _problem(self, name: str, quantizer: Quantizer, why: str) -> Problem:
         where = quantizer.where

@@ -13,7 +13,7 @@ from hlsgen.display.html import count, facts, table
 from hlsgen.errors import QuantizationWarning, UsageError
 from hlsgen.ir import Graph, batch_size, quantize_images
 from hlsgen.quantization.calibrate import Data, first_batch, observe, sample_size
-from hlsgen.quantization.centre import centre
+from hlsgen.quantization.centre import centre, without
 from hlsgen.quantization.config import QuantizeConfig
 from hlsgen.quantization.fold import fold
 from hlsgen.quantization.imported import given
@@ -103,6 +103,7 @@ def quantize(graph: Graph, calibration: Data, config: QuantizeConfig = DEFAULT) 
         reference = reference if images is None else centre(reference, images)
     measured = sample_size(reference, config.measured_images)
     own = given(graph, reference, kind)
+    reference = without(reference, own.constants) if own.constants else reference
     needed = counted(reference, kind, config, own)
     with one_thread():
         seen = observe(

@@ -164,13 +164,13 @@ def test_the_given_image_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rounding_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """An error that float64 does not show is float32's."""
     kinds: list[torch.dtype] = []
-    original = compare._results
+    original = compare.results_of
 
     def watch(model: Any, arguments: Any, names: Any, kind: torch.dtype) -> Any:
         kinds.append(kind)
         results = original(model, arguments, names, kind)
         return [result * 1.01 for result in results] if kind is torch.float32 else results
 
-    monkeypatch.setattr(compare, "_results", watch)
+    monkeypatch.setattr(compare, "results_of", watch)
     capture(tiny(), IMAGE)
     assert kinds == [torch.float32, torch.float64]

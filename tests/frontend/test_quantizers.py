@@ -94,7 +94,7 @@ def dynamic(model: Any) -> None:
 
 def halves(model: Any) -> None:
     node = next(item for item in model.graph.node if item.op_type == "DequantizeLinear")
-    model.graph.initializer.append(numpy_helper.from_array(np.float32(0.5), "other"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(0.5, np.float32), "other"))
     node.input[1] = "other"
 
 

@@ -71,12 +71,33 @@ def test_each_step_gives_the_runtimes_integers(small: Quantized) -> None:
         assert (gap == 0).mean() > 0.99, name
 
 
+@pytest.mark.parametrize("scheme", [(0.0155, -117, -128, 127), (0.0155, 11, 0, 255)])
+def test_an_activation_may_have_a_zero_point(scheme: tuple[Any, ...]) -> None:
+    """The table gives the quantizer's own integers, within -128..127; the next bias takes the constant."""
+    _, made = imported(changes={"active": scheme})
+    images, model = pictures(100, seed=9), Small(changes={"active": scheme}).eval()
+    with torch.no_grad():
+        wanted = model(torch.from_numpy(images)).numpy()
+    codes = made.graph.node("gelu").op.golden(model.codes["hidden"].astype(np.int64))
+    gap = np.abs(codes - (model.codes["active"] - scheme[2] - 128))
+    assert gap.max() <= 1
+    assert (gap == 0).mean() > 0.99
+    assert made.report.imported is not None
+    assert "gelu" in made.report.imported.theirs
+    assert_near(made, images, wanted)
+
+
 def test_the_whole_model_agrees(small: Quantized) -> None:
     images, model = pictures(100, seed=7), Small().eval()
     with torch.no_grad():
         wanted = model(torch.from_numpy(images)).numpy()
-    found = evaluate(small.graph, quantize_images(images, small.graph.input_type))[small.graph.output]
-    real = found.reshape(len(images), -1) * (small.graph.type_of(small.graph.output).scale or 1.0)
+    assert_near(small, images, wanted)
+
+
+def assert_near(made: Quantized, images: np.ndarray, wanted: np.ndarray) -> None:
+    """The integers' outputs and the runtime's."""
+    found = evaluate(made.graph, quantize_images(images, made.graph.input_type))[made.graph.output]
+    real = found.reshape(len(images), -1) * (made.graph.type_of(made.graph.output).scale or 1.0)
     assert (real.argmax(1) == wanted.argmax(1)).mean() >= 0.95
     error, signal = real - wanted, wanted - wanted.mean(0)
     assert 10 * np.log10((signal**2).sum() / (error**2).sum()) > 28.0
@@ -120,7 +141,8 @@ def test_gamma_makes_weights_ours_and_says_so() -> None:
         ("context", (0.02, 3, -128, 127), "symmetric"),
         ("hidden", (0.029, 0, -8, 7), "integers -128..127 there"),
         ("image", (0.03, -1, -128, 127), "symmetric"),
-        ("active", (0.03, 0, 0, 255), "integers -128..127 there"),
+        ("normed", (0.03, 7, -128, 127), "symmetric"),
+        ("active", (0.03, 0, 0, 127), "integers -128..127 there"),
     ],
 )
 def test_what_the_machine_cant_hold(name: str, scheme: tuple[Any, ...], why: str) -> None:

@@ -160,7 +160,7 @@ def test_rows_on_a_grid_keep_it(levels: int) -> None:
     rows = (integers * scales).astype(np.float32).astype(np.float64) * 0.3535533905932738
     found = OnGrid(MinMax()).row_scales(rows, levels)
     assert np.array_equal(np.round(rows / found[:, None]), integers)
-    one = random.integers(-levels // 2, levels // 2, (9, 40)) * 2
+    one = random.integers(-(levels // 2), levels // 2, (9, 40)) * 2
     one[0] = random.integers(-levels, levels + 1, 40)
     one[0, 0] = levels
     found = OnGrid(MinMax()).row_scales(one * 0.25, levels)

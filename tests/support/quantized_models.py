@@ -44,6 +44,7 @@ class Layer(nn.Module):
 
     def __init__(self, rows: int, columns: int, seed: int, spelling: str) -> None:
         super().__init__()
+        importlib.import_module("torch.ao.quantization.fx._decomposed")  # it registers PT2E's operators
         integers, scale = weight_of(rows, columns, seed)
         self.spelling = spelling
         self.register_buffer("weight", integers if spelling == "pt2e" else integers * scale[:, None])
@@ -161,6 +162,4 @@ def qonnx(path: Path, source: Path, operator: str = "Quant", **changes: Any) -> 
 
 def program(spelling: str, **options: Any) -> torch.export.ExportedProgram:
     """The model as torch.export has it: with fake quantizers, or as PT2E writes quantizers."""
-    if spelling == "pt2e":
-        importlib.import_module("torch.ao.quantization.fx._decomposed")  # it registers the operators
     return torch.export.export(Small(spelling, **options).eval(), (torch.zeros(1, *SHAPE),))
