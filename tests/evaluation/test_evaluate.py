@@ -204,3 +204,20 @@ def test_a_folder_that_can_t_be_written_is_no_error(tmp_path: Path, monkeypatch:
     (text,) = found.warnings
     assert text.startswith("the report will not show these figures: ")
     assert f"{tmp_path / 'build' / EVALUATED} can't be written" in text
+
+
+def test_the_own_runtime_of_a_quantized_model() -> None:
+    """Its output stands beside the integers; a design of a float model has no such line."""
+    design, graph = _made()
+    images = _heldout()[0][:20]
+    with torch.no_grad():
+        own = digits()(torch.from_numpy(images)).numpy()
+    found = design.evaluate(images, reference=graph, own=own)
+    assert found.own is not None
+    assert found.own.same == found.classes.same  # type: ignore[union-attr]
+    assert found.own.db == pytest.approx(found.outputs[0].db, rel=1e-3)
+    assert found.data()["own"]["same"] == found.own.same.data()  # type: ignore[union-attr]
+    assert "own        integer as the model's own runtime: same class" in str(found)
+    assert "own" not in design.evaluate(images).data()
+    with pytest.raises(UsageError, match="own must have"):
+        design.evaluate(images, own=own[:, :9])
