@@ -40,6 +40,7 @@ TYPES = {
     "pixel_words": "Bytes<P::columns>",
     "constant_blocks": "ConstantWord<P>",
     "tables": "TableWord",
+    "key_lists": "TableWord",
     "raws": "Raw<P>",
     "scale_requests": "ScaleRequest",
     "norm_scales": "NormScale",
@@ -107,7 +108,7 @@ def _sources(p: MachineParameters) -> tuple[Process, ...]:
             "constants",
             "Constants<P>",
             ("constant_jobs", "constant_words"),
-            ("constant_blocks", "tables"),
+            ("constant_blocks", "tables", *_only(p.key_list_words > 0, "key_lists")),
             after=("ending.bad_constants = self.bad;",),
         ),
     )
@@ -132,6 +133,7 @@ def _stages(p: MachineParameters) -> tuple[Process, ...]:
             "MultiplyStage<P>",
             ("multiplies", "tiles", "weights", "operands", "sums_taken"),
             ("slots", "sums", *_only(p.streamed, "closed")),
+            _only(p.key_list_words > 0, "key_lists"),
         ),
         _process(
             "drain",

@@ -58,6 +58,8 @@ def memories(p: MachineParameters, ram: BlockRam) -> tuple[RamShape, ...]:
     }
     if p.list_words:
         sizes["run lists"] = (1, p.list_words, 8 * WORD_BYTES)
+    if p.key_list_words:
+        sizes["key lists"] = (1, p.key_list_words, 8 * WORD_BYTES)
     if p.addend_words:
         sizes["kept addends"] = (1, p.addend_words, 2 * word * width)
     return tuple(

@@ -13,6 +13,7 @@ from hlsgen.ir import Graph
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.step import AttentionStep, LinearStep, Step
 from hlsgen.machine.format.commands import Target
+from hlsgen.machine.format.key_runs import key_unit
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div, is_power_of_two
 from hlsgen.ops import IntegerRMSNorm
 
@@ -22,6 +23,7 @@ LARGER = frozenset(
         "score_words", "ring_words", "constant_words", "accumulator_bits", "experts", "choices",
         "queue_tokens", "workspace_units", "logit_bits", "rms_norms", "products", "taps",
         "score_addends", "operand_bases", "list_words", "windows", "addend_words", "score_slots",
+        "key_list_words",
     }
 )  # fmt: skip
 """Parameters that may be larger than a model needs; those of a model with logits have just its bits."""
@@ -175,11 +177,11 @@ def attention_memories(steps: list[Step], array: ArrayShape, layouts: Mapping[st
             words = layouts[step.keys].head_words if step.keys else 0
             value_words = layouts[step.values].head_words
             kept = [2 if array.streamed else heads // (shared + 1) for shared in step.shared]
-            keys = max(keys, kept[0] * operand_words(count, array.columns, step.windows) * words)
-            values = max(values, kept[1] * operand_words(count, array.depth, step.windows) * value_words)
+            keys = max(keys, _kept(kept[0], step, array, array.columns) * words)
+            values = max(values, _kept(kept[1], step, array, array.depth) * value_words)
             if array.streamed:
                 units = max(units, heads * head_units(array, count, words))
-            scores = max(scores, ceil_div(step.windows or count, array.columns))
+            scores = max(scores, ceil_div(read_keys(step, array), array.columns))
             bits = max(bits, step.scores.type.bits)
         elif step.target is Target.QUEUES:
             bits = max(bits, step.linear.type.bits)
@@ -190,6 +192,18 @@ def attention_memories(steps: list[Step], array: ArrayShape, layouts: Mapping[st
         "logit_bits": bits,
         "workspace_units": units,
     }
+
+
+def read_keys(step: AttentionStep, array: ArrayShape) -> int:
+    """The most keys that a tile reads; by key lists these are whole units."""
+    count = step.windows or step.scores.type.shape[2]
+    return ceil_div(count, key_unit(array)) * key_unit(array) if step.lists else count
+
+
+def _kept(heads: int, step: AttentionStep, array: ArrayShape, lanes: int) -> int:
+    """Words of a lane of keys, or values, of so many heads, of one element each; the last unit is whole."""
+    each = operand_words(step.scores.type.shape[2], lanes, step.windows)
+    return heads * each + (ceil_div(read_keys(step, array), lanes) - each if step.lists else 0)
 
 
 def expert_memories(steps: list[Step]) -> dict[str, int]:

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from amaranth import C, Cat, Module, Signal, Value
+from amaranth import Cat, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,6 +16,9 @@ from hlsgen.rtl.drain.activation import ENTRIES
 from hlsgen.rtl.format.streams import constant_word
 from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts
 from hlsgen.rtl.parts.pipeline import address_bits, without_reset
+
+_ITEMS = {"lists": Item.RUN_LIST, "key_lists": Item.KEY_LIST}
+"""What the memories of lists hold, by their ports."""
 
 # Constants of five blocks, then a table whose command has drained; two parts of it to a word:
 #
@@ -38,8 +42,8 @@ class ConstantReader(wiring.Component):
         C.
     exp_bits
         Bits of an exp table's index.
-    list_entries
-        Entries of the memory of run lists; 0: there is none.
+    list_entries, key_entries
+        Entries of the memories of run lists and of key lists; 0: there is none.
 
     Members
     -------
@@ -50,8 +54,8 @@ class ConstantReader(wiring.Component):
         Words for the ring: the records of a block's columns.
     activation, exp, gate : Out(TableWrite)
         The tables; all three carry the same data.
-    lists : Out(TableWrite)
-        The same for run lists; only where there are any.
+    lists, key_lists : Out(TableWrite)
+        The same for run lists and for key lists; only where there are any.
 
     Latency
     -------
@@ -69,9 +73,12 @@ class ConstantReader(wiring.Component):
     exp: TableWritePorts
     gate: TableWritePorts
     lists: TableWritePorts
+    key_lists: TableWritePorts
 
-    def __init__(self, columns: int, exp_bits: int, list_entries: int = 0) -> None:
-        self._columns, self._exp_bits, self._entries = columns, exp_bits, list_entries
+    def __init__(self, columns: int, exp_bits: int, list_entries: int = 0, key_entries: int = 0) -> None:
+        self._columns, self._exp_bits = columns, exp_bits
+        entries = {"lists": list_entries, "key_lists": key_entries}
+        self._lists = {name: count for name, count in entries.items() if count}
         super().__init__(
             {
                 "words": In(stream.Signature(8 * word_bytes(columns))),
@@ -80,7 +87,7 @@ class ConstantReader(wiring.Component):
                 "activation": Out(TableWrite(ENTRIES)),
                 "exp": Out(TableWrite(1 << exp_bits)),
                 "gate": Out(TableWrite(1 << exp_bits)),
-                **({"lists": Out(TableWrite(list_entries))} if list_entries else {}),
+                **{name: Out(TableWrite(count)) for name, count in self._lists.items()},
             }
         )
         for table in self._tables:
@@ -88,13 +95,18 @@ class ConstantReader(wiring.Component):
 
     @property
     def _tables(self) -> list[TableWritePorts]:
-        return [self.activation, self.exp, self.gate, *([self.lists] if self._entries else [])]
+        return [self.activation, self.exp, self.gate, *self._list_ports]
+
+    @property
+    def _list_ports(self) -> list[TableWritePorts]:
+        runs = [self.lists] if "lists" in self._lists else []
+        return [*runs, self.key_lists] if "key_lists" in self._lists else runs
 
     def elaborate(self, platform: Any) -> Module:
         del platform
         m = Module()
         word, left, after = self.words.payload, Signal(16), Signal(16)
-        at, writing = _TablePart(self._columns, self._exp_bits, self._entries), Signal()
+        at, writing = _TablePart(self._columns, self._exp_bits, self._lists), Signal()
         ends, one_left = Signal(), Signal()  # `left` is a part at most; one block
         # A register for each state: `ready` has a long way to go.
         header, table = Signal(init=1), Signal()
@@ -162,7 +174,8 @@ class ConstantReader(wiring.Component):
         """The part to the table that the item is for, from registers."""
         entries = Signal(8 * TABLE_ENTRIES, reset_less=True)
         activation = writing & ~at.is_exp & ~at.is_gate
-        activation = activation & ~at.is_list if self._entries else activation
+        for is_list in at.is_list:
+            activation = activation & ~is_list
         m.d.sync += [
             self.activation.valid.eq(activation),
             self.activation.address.eq(Cat(at.address[:5], at.bank)),
@@ -172,15 +185,15 @@ class ConstantReader(wiring.Component):
             self.gate.address.eq(at.address),
             entries.eq(self.words.payload.word_select(at.part, 8 * TABLE_ENTRIES)),
         ]
-        if self._entries:
-            m.d.sync += [self.lists.valid.eq(writing & at.is_list), self.lists.address.eq(at.address)]
+        for port, is_list in zip(self._list_ports, at.is_list, strict=True):
+            m.d.sync += [port.valid.eq(writing & is_list), port.address.eq(at.address)]
         m.d.comb += [table.data.eq(entries) for table in self._tables]
 
 
 class _TablePart:
     """Registers: which table is written, which part of it, and where that stands in the word."""
 
-    def __init__(self, columns: int, exp_bits: int, entries: int) -> None:
+    def __init__(self, columns: int, exp_bits: int, lists: Mapping[str, int]) -> None:
         self._parts = word_bytes(columns) // TABLE_ENTRIES
         self.is_exp, self.is_gate, self.bank = (
             Signal(name="is_exp"),
@@ -190,9 +203,11 @@ class _TablePart:
         self.part = Signal(range(max(2, self._parts)), name="part")
         self.last = Signal(name="last")
         """The word's last part: known a cycle ahead."""
-        self.address = Signal(max(exp_bits, address_bits(entries) if entries else 0) - 2, name="address")
-        self._lists = entries > 0
-        self.is_list = Signal(name="is_list") if entries else C(0, 1)
+        bits = max([exp_bits, *map(address_bits, lists.values())])
+        self.address = Signal(bits - 2, name="address")
+        self._items = [_ITEMS[name] for name in lists]
+        names = {Item.RUN_LIST: "is_list", Item.KEY_LIST: "is_key_list"}
+        self.is_list = [Signal(name=names[item]) for item in self._items]
 
     def to_first(self) -> list[Any]:
         """Statements: to a word's first part."""
@@ -201,8 +216,10 @@ class _TablePart:
     def begin(self, header: Value) -> list[Any]:
         """Statements: to the first part of the item with this header."""
         place = [self.address.eq(0)]
-        if self._lists:
-            place = [self.is_list.eq(header[:8] == Item.RUN_LIST), self.address.eq(header[16:32])]
+        if self._items:
+            place = [self.address.eq(header[16:32])]
+            pairs = zip(self.is_list, self._items, strict=True)
+            place += [is_list.eq(header[:8] == item) for is_list, item in pairs]
         return [
             self.is_exp.eq(header[:8] == Item.EXP_TABLE),
             self.is_gate.eq(header[:8] == Item.GATE_TABLE),

@@ -17,6 +17,7 @@ from hlsgen.machine.time.latency import STEP
 from hlsgen.rtl.arith.multiplier import plan
 from hlsgen.rtl.array.array import Array
 from hlsgen.rtl.core.constants import ConstantReader, ring_bits
+from hlsgen.rtl.core.key_lists import KeyReader
 from hlsgen.rtl.core.memories import (
     connect_row_memories,
     connect_steps,
@@ -30,10 +31,10 @@ from hlsgen.rtl.core.weight_ring import weight_ring
 from hlsgen.rtl.drain.stage import DrainStage
 from hlsgen.rtl.format.command import COMMAND_BITS
 from hlsgen.rtl.format.experts import ExpertEventsPorts
-from hlsgen.rtl.format.jobs import output_word, trace_signature
+from hlsgen.rtl.format.jobs import key_job, output_word, trace_signature
 from hlsgen.rtl.format.ports import LEVELS, OperandWritePorts, Sections, SectionsPorts
 from hlsgen.rtl.format.streams import weight_parts
-from hlsgen.rtl.format.widths import group_lanes, list_entries
+from hlsgen.rtl.format.widths import group_lanes, key_list_entries, list_entries
 from hlsgen.rtl.load.stage import LoadStage
 from hlsgen.rtl.parts.pipeline import delay, register
 from hlsgen.rtl.parts.queues import Queue, Ring
@@ -47,6 +48,10 @@ def operand_members(p: MachineParameters) -> dict[str, Any]:
         "operands_sections": Out(Sections()),
         "stored": In(1),
     }
+
+
+def _constant_reader(p: MachineParameters) -> ConstantReader:
+    return ConstantReader(p.columns, p.logit_bits, list_entries(p), key_list_entries(p))
 
 
 class Core(wiring.Component):
@@ -163,7 +168,7 @@ class Core(wiring.Component):
         m.submodules.constant_ring = constant_ring = Ring(
             ring_bits(p.columns), p.constant_words, block=self._blocks
         )
-        m.submodules.constant_reader = reader = ConstantReader(p.columns, p.logit_bits, list_entries(p))
+        m.submodules.constant_reader = reader = _constant_reader(p)
         self._connect_jobs(m, sequencer, load, multiply, drain)
         if p.planned:
             planner = plan_ahead(m, self, p, sequencer, drain, ring, reader)
@@ -175,6 +180,7 @@ class Core(wiring.Component):
             wiring.connect(m, wiring.flipped(self.weights), ring.words)
         self._connect_streams(m, load, drain, constant_ring, reader)
         self._connect_tables(m, load, drain, reader)
+        self._connect_keys(m, sequencer, multiply, drain, reader)
         connect_row_memories(m, p, load, drain)
         written = self._fill(m, sequencer, multiply, drain) if p.streamed else drain.operands
         connect_tiles(m, p, load, multiply, array, block=self._blocks)
@@ -235,6 +241,26 @@ class Core(wiring.Component):
         wiring.connect(m, reader.activation, drain.table)
         if self._parameters.list_words:
             wiring.connect(m, reader.lists, load.lists)
+
+    def _connect_keys(
+        self,
+        m: Module,
+        sequencer: Sequencer,
+        multiply: MultiplyStage,
+        drain: DrainStage,
+        reader: ConstantReader,
+    ) -> None:
+        """Tiles have keys of their own: their runs wait for MULTIPLY."""
+        p = self._parameters
+        if not p.key_list_words:
+            return
+        m.submodules.key_reader = keys = KeyReader(p)
+        m.submodules.key_jobs = queue = Queue(key_job(p), JOBS_AHEAD, apart=True)
+        wiring.connect(m, reader.key_lists, keys.write)
+        wiring.connect(m, sequencer.keys, queue.i)
+        wiring.connect(m, queue.o, keys.jobs)
+        wiring.connect(m, keys.o, multiply.runs)
+        m.d.comb += keys.drained_commands.eq(drain.operand_commands)
 
     def _fill(
         self, m: Module, sequencer: Sequencer, multiply: MultiplyStage, drain: DrainStage

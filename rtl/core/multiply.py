@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.format.commands import FIELD_BITS
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Kind
+from hlsgen.rtl.core.key_lists import RunWalk, key_run
 from hlsgen.rtl.format.jobs import Stationary, multiply_job
 from hlsgen.rtl.format.ports import Heads, HeadsPorts, Reservations, ReservationsPorts
 from hlsgen.rtl.format.widths import operand_bits, slot_steps, tile_groups
@@ -80,6 +81,8 @@ class MultiplyStage(wiring.Component):
         A sweep's first tile is there and its weights are being taken as they come.
     ends_pass : Out(1)
         With `issue`: a job's last step.
+    runs : In(stream of key_run)
+        Only in machines with key lists.
     keys, values : In(Heads)
         Only where attention is streamed.
     slot_freed : Out(1)
@@ -98,6 +101,7 @@ class MultiplyStage(wiring.Component):
     """
 
     jobs: stream.Interface
+    runs: stream.Interface
     tile_done: Signal
     drained_commands: Signal
     weight_coming: Signal
@@ -148,6 +152,7 @@ class MultiplyStage(wiring.Component):
                 "operand_address": Out(operand_bits(p)),
                 **{name: In(1) for name in inputs},
                 **{name: Out(1) for name in outputs},
+                **({"runs": In(stream.Signature(key_run(p)))} if p.key_list_words else {}),
                 **({"keys": In(Heads()), "values": In(Heads())} if p.streamed else {}),
                 **({"expert": Out(FIELD_BITS["expert"])} if p.experts else {}),
             }
@@ -173,8 +178,9 @@ class MultiplyStage(wiring.Component):
         constants = self._stream(m, fresh, is_plain, load, self.constant_coming, name="constants")
         weights = self._stream(m, weighs_fresh, is_ring, load, self.weight_coming, name="weights")
         self._count(m, job, load)
-        self._decide(m, job, active, weighs_fresh, weights, constants, load)
-        self._addresses(m, job, load)
+        runs = self._walk_runs(m, job, active, load) if self._parameters.key_list_words else None
+        self._decide(m, job, active, weighs_fresh, weights, constants, load, runs)
+        self._addresses(m, job, load, runs)
         self._tell(m, job, plain, fresh)
         m.d.comb += [
             self.stationary.eq(_stationary(job)),
@@ -251,6 +257,7 @@ class MultiplyStage(wiring.Component):
         weights: _There,
         constants: _There,
         load: Value,
+        runs: RunWalk | None,
     ) -> None:
         """Whether there is a step this cycle, and if not, why.
 
@@ -268,10 +275,13 @@ class MultiplyStage(wiring.Component):
         free, addends, output = self._block_may_end(m, job, constants, load)
         # All that a step waits for, beside a block's end.
         active_next = Mux(load, self.jobs.valid, active)
-        m.d.sync += self._begun.eq(active_next & tile_next & operands_next & weights.coming)
+        begins, there = active_next & tile_next & operands_next & weights.coming, operands
+        if runs:
+            begins, there = begins & runs.there_next, operands & runs.there
+        m.d.sync += self._begun.eq(begins)
         m.d.sync += self.weights_first.eq(active & tile & takes)
         streams = weights.now & (~self.last | (constants.now & addends))
-        drain = operands & (~self.last | (free & output))
+        drain = there & (~self.last | (free & output))
         m.d.comb += [
             self.issue.eq(self._begun & (~self.last | self._closes)),
             self._ends.eq(self._begun & self.last & self._closes),
@@ -324,7 +334,14 @@ class MultiplyStage(wiring.Component):
             found.append(there != 0)
         return Mux(job.kind == Kind.SCORES, *found)
 
-    def _addresses(self, m: Module, job: Any, load: Value) -> None:
+    def _walk_runs(self, m: Module, job: Any, active: Signal, load: Value) -> RunWalk:
+        """The runs of the tile's keys: a run of scores goes on by blocks, one of contexts by steps."""
+        runs, new = RunWalk(self.runs), self.jobs.payload
+        steps = self.issue & (self.last | (job.kind == Kind.CONTEXT))
+        runs.walk(m, self.jobs.valid & new.listed, active & job.listed, load, steps)
+        return runs
+
+    def _addresses(self, m: Module, job: Any, load: Value, runs: RunWalk | None) -> None:
         """Tile steps from the slot's start in every block; key or value addresses by running sums."""
         p = self._parameters
         slot = Signal(range(p.tile_slots))
@@ -352,6 +369,9 @@ class MultiplyStage(wiring.Component):
         with m.If(load):
             base = self.jobs.payload.base
             m.d.sync += [block.eq(base), self.operand_address.eq(base)]
+        if runs:
+            with m.If(runs.takes):
+                m.d.sync += [block.eq(runs.address), self.operand_address.eq(runs.address)]
 
     def _taps(self, m: Module, job: Any, load: Value, start: Value) -> None:
         """Where blocks read parts of a row: from tap to tap, and from a block's first tap to the next one's.

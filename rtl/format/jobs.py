@@ -24,6 +24,7 @@ from hlsgen.rtl.format.widths import (
     block_bits,
     drain_bits,
     group_lanes,
+    key_list_bits,
     memory_bits,
     operand_bits,
     queue_bits,
@@ -152,6 +153,27 @@ def multiply_job(p: MachineParameters) -> data.StructLayout:
             "output": 1,
             **({"opens": 1, "closes": 1} if p.streamed else {}),
             **({"expert": field(p, "expert")} if p.experts else {}),
+            **({"listed": 1} if p.key_list_words else {}),
+        }
+    )
+
+
+def key_job(p: MachineParameters) -> data.StructLayout:
+    """A job of attention whose keys are those of its tile's runs.
+
+    first: the first tile, whose runs begin at `list`. passes: how often they are read. base: the words before
+    a head's keys, or its values.
+    """
+    return data.StructLayout(
+        {
+            "context": 1,
+            "first": 1,
+            "list": key_list_bits(p),
+            "runs": field(p, "key_runs"),
+            "passes": block_bits(p),
+            "base": operand_bits(p),
+            "waits": 1,
+            "operand_depends_on": field(p, "operand_depends_on"),
         }
     )
 

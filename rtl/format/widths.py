@@ -75,6 +75,16 @@ def list_bits(p: MachineParameters) -> int:
     return address_bits(max(2, p.list_words))
 
 
+def key_list_entries(p: MachineParameters) -> int:
+    """Quarters of words of the memory of key lists, as `TableWrite` counts them; 0: there is none."""
+    return 4 * max(2, p.key_list_words) if p.key_list_words else 0
+
+
+def key_list_bits(p: MachineParameters) -> int:
+    """Bits of an address in the memory of key lists."""
+    return address_bits(max(2, p.key_list_words))
+
+
 def score_words(p: MachineParameters) -> int:
     """Words of one bank of all score tiles."""
     return p.score_slots * tile_groups(p) * p.score_words
@@ -132,6 +142,12 @@ def drain_bits(p: MachineParameters) -> int:
 def key_part_bits(p: MachineParameters) -> int:
     """log2 of steps per word (positive) or of words per step (negative)."""
     return p.columns.bit_length() - p.depth.bit_length()
+
+
+def key_steps(p: MachineParameters, words: Value) -> Value:
+    """A key word's address as a step."""
+    shift = key_part_bits(p)
+    return Cat(C(0, shift), words) if shift >= 0 else words[-shift:]
 
 
 def operand_bits(p: MachineParameters) -> int:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from amaranth import C, Cat, Mux, Value
+from amaranth import C, Mux, Value
 
 from hlsgen.machine.format.commands import Drain, Product, Target
 from hlsgen.machine.format.parameters import MachineParameters
@@ -14,7 +14,7 @@ from hlsgen.machine.modes.jobs import Kind
 from hlsgen.machine.modes.product_weights import TAPS
 from hlsgen.rtl.format.command import COMMAND
 from hlsgen.rtl.format.jobs import Stationary
-from hlsgen.rtl.format.widths import groups_of, key_part_bits, width_bits
+from hlsgen.rtl.format.widths import groups_of, key_steps, width_bits
 from hlsgen.rtl.sequence.walk import Position
 
 
@@ -79,15 +79,15 @@ class Place:
         return self.command.product == Product.MAPS if self.parameters.taps else C(0, 1)
 
     @property
+    def listed(self) -> Value:
+        """Whether the job's keys are those of its tile's runs."""
+        return (self.command.key_runs != 0) & (self.kind != Kind.PLAIN)
+
+    @property
     def waits(self) -> Value:
         """Whether the job must wait for keys and values; the jobs behind it find what it has waited for."""
         first = self.at.opens if self.parameters.streamed else self.fresh
         return ((self.stationary != Stationary.RING) | self._mixes) & first
-
-    def key_steps(self, words: Value) -> Value:
-        """A key word's address as a step."""
-        shift = key_part_bits(self.parameters)
-        return Cat(C(0, shift), words) if shift >= 0 else words[-shift:]
 
 
 def fill_load(job: Any, place: Place, *, trace: bool) -> list[Any]:
@@ -123,7 +123,7 @@ def fill_multiply(job: Any, place: Place) -> list[Any]:
         "row_groups": groups_of(place.parameters, place.rows),
         "blocks": place.blocks,
         "steps": Mux(place.kind == Kind.CONTEXT, command.exp_steps, command.k_steps),
-        "base": Mux(keys, place.key_steps(place.at.operand), place.at.operand),
+        "base": Mux(keys, key_steps(place.parameters, place.at.operand), place.at.operand),
         "block_step": Mux(keys, command.k_steps, 1),
         "step_step": Mux(keys, 1, place.blocks),
         "waits": place.waits,
@@ -141,6 +141,24 @@ def fill_multiply(job: Any, place: Place) -> list[Any]:
         filled |= {"opens": place.at.opens, "closes": place.closes}
     if place.parameters.experts:
         filled |= {"expert": command.expert}
+    if place.parameters.key_list_words:
+        filled |= {"listed": place.listed}
+    return _statements(job, filled)
+
+
+def fill_keys(job: Any, place: Place) -> list[Any]:
+    """Statements that fill a job of the reader of key lists."""
+    command, context = place.command, place.kind == Kind.CONTEXT
+    filled = {
+        "context": context,
+        "first": place.at.tile == 0,
+        "list": command.key_base,
+        "runs": command.key_runs,
+        "passes": Mux(context, command.head_words, 1),
+        "base": place.at.operand,
+        "waits": place.waits,
+        "operand_depends_on": command.operand_depends_on,
+    }
     return _statements(job, filled)
 
 

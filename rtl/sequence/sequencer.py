@@ -13,10 +13,10 @@ from hlsgen.machine.format.commands import Product
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Kind
 from hlsgen.rtl.format.command import COMMAND_BITS, narrowed
-from hlsgen.rtl.format.jobs import drain_job, fill_job, load_job, multiply_job
+from hlsgen.rtl.format.jobs import drain_job, fill_job, key_job, load_job, multiply_job
 from hlsgen.rtl.format.widths import block_bits, width_bits
 from hlsgen.rtl.parts.pipeline import register
-from hlsgen.rtl.sequence.fill import Place, Settled, fill_drain, fill_load, fill_multiply, settle
+from hlsgen.rtl.sequence.fill import Place, Settled, fill_drain, fill_keys, fill_load, fill_multiply, settle
 from hlsgen.rtl.sequence.walk import Ends, Position, Walk
 
 
@@ -79,6 +79,8 @@ class Sequencer(wiring.Component):
     number : In(16)
         The command's number in the program; only where commands may be skipped.
     load, multiply, drain : Out(stream of jobs)
+    keys : Out(stream of key_job)
+        Jobs whose tiles have keys of their own, handed on with the others; only in machines with key lists.
     fill : Out(stream)
         Attention commands, for the reader of keys and values; only where attention is streamed.
 
@@ -95,6 +97,7 @@ class Sequencer(wiring.Component):
     load: stream.Interface
     multiply: stream.Interface
     drain: stream.Interface
+    keys: stream.Interface
     fill: stream.Interface
     number: Signal
 
@@ -107,6 +110,7 @@ class Sequencer(wiring.Component):
                 "multiply": Out(stream.Signature(multiply_job(parameters))),
                 "drain": Out(stream.Signature(drain_job(parameters, trace))),
                 **({"number": In(16)} if parameters.planned else {}),
+                **({"keys": Out(stream.Signature(key_job(parameters)))} if parameters.key_list_words else {}),
                 **({"fill": Out(stream.Signature(fill_job(parameters)))} if parameters.streamed else {}),
             }
         )
@@ -124,7 +128,7 @@ class Sequencer(wiring.Component):
         number = self.number if p.planned else Signal(16)
         # Nobody else fills the queues: what had room while the job was picked has it still.
         room = Signal()
-        m.d.sync += room.eq(self.load.ready & self.multiply.ready & self.drain.ready)
+        m.d.sync += room.eq(self._ready())
         with m.FSM():
             with m.State("start"):
                 source, target = self._begins(command)
@@ -152,6 +156,11 @@ class Sequencer(wiring.Component):
         self._fill_jobs(m, command, number, job, at, context.at.memory)
         return m
 
+    def _ready(self) -> Value:
+        """Whether all queues take a job."""
+        ready = self.load.ready & self.multiply.ready & self.drain.ready
+        return ready & self.keys.ready if self._parameters.key_list_words else ready
+
     def _begins(self, command: Any) -> tuple[Value, Value]:
         """Where LOAD reads and where DRAIN writes first, in a bank."""
         bank = width_bits(self._parameters)
@@ -162,9 +171,12 @@ class Sequencer(wiring.Component):
 
     def _main_base(self, command: Any) -> Value:
         """Where the keys, or values, of the main walk's jobs begin."""
+        base = command.key_base
+        if self._parameters.key_list_words:
+            base = Mux(command.key_runs == 0, base, 0)
         if not self._parameters.products:
-            return command.key_base
-        return Mux(command.product == Product.VALUES, command.value_base, command.key_base)
+            return base
+        return Mux(command.product == Product.VALUES, command.value_base, base)
 
     @staticmethod
     def _pick(
@@ -244,6 +256,9 @@ class Sequencer(wiring.Component):
         )  # fmt: skip
         m.d.comb += fill_load(self.load.payload, place, trace=self._trace)
         m.d.comb += fill_multiply(self.multiply.payload, place)
+        if self._parameters.key_list_words:
+            m.d.comb += [self.keys.valid.eq(self.multiply.valid & place.listed)]
+            m.d.comb += fill_keys(self.keys.payload, place)
         m.d.comb += fill_drain(self.drain.payload, place, trace=self._trace)
 
     def _filling(self, m: Module, command: Any, attention: Value) -> Value:

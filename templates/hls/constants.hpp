@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // CONSTANTS: takes the constant stream apart. Constants and tables of DRAIN go to DRAIN, tables of exp and run
-// lists to LOAD.
+// lists to LOAD, key lists to MULTIPLY.
 //
 // A command takes as many words and gives as many constants as its job says, whatever the words hold: a
 // damaged Image ends with an error, not with processes that wait for each other.
@@ -17,6 +17,7 @@ constexpr int activation_item = 2;
 constexpr int exp_item = 3;
 constexpr int gate_item = 4;
 constexpr int list_item = 5;
+constexpr int key_list_item = 6;
 
 /// Blocks of constants whose high bytes share a word.
 constexpr int constant_group = 4;
@@ -41,13 +42,15 @@ struct Constants {
 #pragma HLS ARRAY_PARTITION variable=high complete
     }
 
+    /// More: key lists.
+    template <class... More>
     void tick(Stream<ConstantsJob>& jobs, Stream<Bytes<size>>& words, Stream<ConstantWord<P>>& constants,
-              Stream<TableWord>& tables) {
+              Stream<TableWord>& tables, More&... more) {
 #pragma HLS INLINE
         if (!active) {
             begin(jobs);
         } else if (held) {
-            give_entry(constants, tables);
+            give_entry(constants, tables, more...);
         } else if (left > 0) {
             if (!words.empty()) {
                 left -= 1;
@@ -62,6 +65,7 @@ struct Constants {
             TableWord end;
             end.kind = Entry::end;
             tables.write(end);
+            (more.write(end), ...);
             active = false;
         }
     }
@@ -133,7 +137,8 @@ private:
         entry = 0;
         place = constant_group;
         const bool table = kind == activation_item || kind == exp_item || (P::experts > 0 && kind == gate_item) ||
-                           (P::list_words > 0 && kind == list_item);
+                           (P::list_words > 0 && kind == list_item) ||
+                           (P::key_list_words > 0 && kind == key_list_item);
         bad = !table && (kind != constants_item || count != job.blocks);
         if (table && count == 0) {
             kind = 0;
@@ -149,12 +154,21 @@ private:
     }
 
     /// Entries of the table, in machines with experts one gate; the next ones follow in the next iteration.
-    void give_entry(Stream<ConstantWord<P>>& constants, Stream<TableWord>& tables) {
+    template <class... More>
+    void give_entry(Stream<ConstantWord<P>>& constants, Stream<TableWord>& tables, More&... more) {
 #pragma HLS INLINE
         const int at = entry % size;
         const bool gate = kind == gate_item;
         const int index = gate ? entry / 2 : entry / table_entries;
-        if (kind == exp_item || kind == list_item) {
+        if (P::key_list_words > 0 && kind == key_list_item) {
+            TableWord out;
+            out.kind = Entry::list;
+            out.index = first + index;
+            copy(at, out.bytes);
+            if (first + index < P::key_list_words) {
+                (more.write(out), ...);
+            }
+        } else if (kind == exp_item || kind == list_item) {
             const bool list = kind == list_item;
             TableWord out;
             out.kind = list ? Entry::list : Entry::exp;

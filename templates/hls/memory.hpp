@@ -30,6 +30,7 @@ struct Derived {
     static constexpr int tile_words = (P::tile_words + step_words - 1) / step_words * step_words;
     static constexpr int exp_entries = 1 << P::logit_bits;
     static constexpr int list_words = P::list_words > 0 ? P::list_words : 1;
+    static constexpr int key_list_words = P::key_list_words > 0 ? P::key_list_words : 1;
     /// Rows of addends that stay for the heads behind the first one.
     static constexpr int addend_rows = P::addend_words > 0 ? P::addend_words * P::row_width : 1;
     static constexpr int lowest_logit = -(1 << (P::logit_bits - 1));

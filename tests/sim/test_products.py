@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.products import IMAGE, product_graphs
+from support.program_key_lists import KEY_LISTS
 from support.program_windows import WINDOWS
 from support.programs import draw, machine
 from support.token_graphs import integers
@@ -33,7 +34,7 @@ def name(value: object) -> str:
     ("shape", "flags", "more"),
     [
         ((3, 4, 2), ("-DHLSGEN_PACK_ROWS=0",), {}),
-        ((4, 2, 4, 2), STALLED, WINDOWS),
+        ((4, 2, 4, 2), STALLED, WINDOWS | KEY_LISTS),
         pytest.param((4, 4, 4, 4), STALLED, {}, marks=pytest.mark.slow),
         pytest.param((1, 1, 8), STALLED, WINDOWS, marks=pytest.mark.slow),
         pytest.param((5, 8, 1), STALLED, {}, marks=pytest.mark.slow),

@@ -21,6 +21,7 @@ from hlsgen.rtl.board.image_rom import ImageRom, MemoryMap
 from hlsgen.rtl.board.register_host import RegisterHost
 from hlsgen.rtl.board.uart import UartReceiver, UartTransmitter
 from hlsgen.rtl.core.constants import ConstantReader
+from hlsgen.rtl.core.key_lists import KeyReader
 from hlsgen.rtl.core.multiply import MultiplyStage
 from hlsgen.rtl.core.operand_fill import OperandFill
 from hlsgen.rtl.drain.activation import Activation
@@ -85,6 +86,7 @@ LISTS = dataclasses.replace(WIDE, list_words=8)
 WINDOWS = dataclasses.replace(
     WIDE, score_addends=1, windows=1, addend_words=6, operand_bases=1, score_slots=3, tile_slots=4
 )
+KEYS = dataclasses.replace(WIDE, score_addends=1, operand_bases=1, key_list_words=8)
 MAP = MemoryMap(image_bytes=256, input_bytes=64, output_bytes=64)
 IMAGE = bytes((7 * index + (index >> 4)) % 251 for index in range(MAP.image_bytes))
 
@@ -172,6 +174,8 @@ GROUPS: Mapping[str, Cases] = {
         "multiply": lambda: MultiplyStage(PLAIN),
         "multiply_products": lambda: MultiplyStage(PRODUCTS),
         "multiply_parts": lambda: MultiplyStage(PARTIAL),
+        "multiply_key_lists": lambda: MultiplyStage(KEYS),
+        "key_lists": lambda: KeyReader(KEYS),
         "fill": lambda: OperandFill(STREAMED),
         "store": lambda: StoreWords(STREAMED),
     },
@@ -192,10 +196,12 @@ GROUPS: Mapping[str, Cases] = {
         "sequencer_products": lambda: Sequencer(PRODUCTS),
         "sequencer_parts": lambda: Sequencer(PARTIAL),
         "sequencer_windows": lambda: Sequencer(WINDOWS),
+        "sequencer_key_lists": lambda: Sequencer(KEYS),
         "segments": lambda: Segments(8),
         "planner": lambda: Planner(EXPERTS),
         "constants": lambda: ConstantReader(2, 10),
         "constants_and_lists": lambda: ConstantReader(2, 10, 32),
+        "constants_and_key_lists": lambda: ConstantReader(2, 10, 16, 32),
     },
     "board": {
         "frames": lambda: Frames(input_bytes=8, classes=3, timeout=50),

@@ -23,6 +23,7 @@ from hlsgen.machine.format.input import InputLayout, pad
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.format.program import OutputLayout, Program
 from hlsgen.machine.format.runs import WORD_BYTES, pack_runs
+from support.program_key_lists import own_keys
 from support.program_windows import into_windows, own_rows
 
 MOST_HEADS, MOST_BLOCKS = 4, 3
@@ -71,6 +72,8 @@ class _Drawn:
         self.addends: list[bytes] = []
         self.lists = b""
         """Run lists, which all come before the first command."""
+        self.key_lists = b""
+        """Those of keys, too."""
         self.operands = 0
         """The last command that writes keys or values."""
         self.granule = max(p.columns, p.depth) // p.columns
@@ -222,9 +225,10 @@ class _Drawn:
         """All lists, in two items."""
         cut = len(self.lists) // 2 // WORD_BYTES * WORD_BYTES
         parts = [(0, self.lists[:cut]), (cut // WORD_BYTES, self.lists[cut:])]
+        kinds = [*((Item.RUN_LIST, *part) for part in parts), (Item.KEY_LIST, 0, self.key_lists)]
         return [
-            item(Item.RUN_LIST, 0, len(part), NO_COMMAND, part, self.p.columns, place)
-            for place, part in parts
+            item(kind, 0, len(part), NO_COMMAND, part, self.p.columns, place)
+            for kind, place, part in kinds
             if part
         ]
 
@@ -353,6 +357,8 @@ class _Drawn:
         rows -= rows % p.row_width
         if p.windows and rows and self.chance(0.7):
             fields |= own_rows(self, heads, words, wide, rows, blocks, half=HALF)
+        if p.key_list_words and self.chance(0.7):
+            fields |= own_keys(self, fields, rows or 1)
         self.add(rows or self.number(1, 1), **fields)
 
     def _maps(self) -> None:

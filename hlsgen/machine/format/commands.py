@@ -192,7 +192,9 @@ class Command:
         0,
         "attention: scores take addends from the addend stream, of the lowest logit e is 0",
     )
-    key_base: int = field(20, 0, "words of the key memory before the first head's keys", varies=True)
+    key_base: int = field(
+        20, 0, "words of the key memory before the first head's keys, or see key_runs", varies=True
+    )
     value_base: int = field(20, 0, "words of the value memory before the first head's values", varies=True)
     list_base: int = field(
         17, 0, "1 + the word of the memory of run lists where the rows' list begins; 0: they lie in order"
@@ -210,6 +212,12 @@ class Command:
     target_word: int = field(16, 0, "attention: words of a row before its first head's contexts", varies=True)
     kept_addends: int = field(
         1, 0, "attention: the first head's addends are those of all heads, and stand in the stream once"
+    )
+    key_runs: int = field(
+        7,
+        0,
+        "attention: runs of keys of a tile; those of the first tile lie from word key_base of the memory of "
+        "key lists on; 0: all tiles have the keys from key_base and value_base on",
     )
 
     def __post_init__(self) -> None:

@@ -38,6 +38,7 @@ class Item(IntEnum):
     EXP_TABLE = 3
     GATE_TABLE = 4  # entries of two bytes
     RUN_LIST = 5  # runs of `hlsgen/machine/format/runs.py`
+    KEY_LIST = 6  # runs of `hlsgen/machine/format/key_runs.py`
 
 
 def word_bytes(columns: int) -> int:

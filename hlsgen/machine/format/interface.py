@@ -326,7 +326,8 @@ def shown_places(view: Any) -> tuple[slice, ...]:
     """Where in each axis of the tensor the elements stand that a `View` shows: all of them, or a part."""
     heads = max(view.heads, 1)
     if view.head_first:
-        first, sizes = (view.first_head, view.first_row, view.first_column), (heads, view.rows, view.columns)
+        columns = view.keys if view.key_runs else view.columns
+        first, sizes = (view.first_head, view.first_row, view.first_column), (heads, view.rows, columns)
     else:
         first, sizes = (view.first_row, view.first_head * view.columns), (view.rows, heads * view.columns)
     return tuple(slice(start, start + size) for start, size in zip(first, sizes, strict=True))
@@ -336,7 +337,25 @@ def shown_part(view: Any, tensor: np.ndarray) -> np.ndarray:
     """What of a tensor a `View` shows."""
     if view.windows:
         return np.stack([tensor[place] for place in window_places(view)])
+    if view.key_runs:
+        heads, rows, _ = shown_places(view)
+        keys = listed_keys(view)
+        behind = max(0, int(keys.max()) + 1 - view.keys)
+        part = np.pad(tensor[heads, rows], ((0, 0), (0, 0), (0, behind)), constant_values=view.hidden)
+        return np.take_along_axis(part, np.broadcast_to(keys, (len(part), *keys.shape)), 2)
     return tensor[shown_places(view)] if view.part else tensor
+
+
+def listed_keys(view: Any) -> np.ndarray:
+    """[rows, columns]: the column of the tensor that each column of a `View` by key lists is."""
+    tiles = [[np.arange(first, first + count) for first, count in runs] for runs in key_runs(view)]
+    return np.stack([np.concatenate(runs) for runs in tiles])[np.arange(view.rows) // view.tile_rows]
+
+
+def key_runs(view: Any) -> list[list[list[int]]]:
+    """First column and columns of each run, by tile, of a `View` by key lists."""
+    tiles = (tile.split(",") for tile in view.key_runs.split(";"))
+    return [[[int(part) for part in run.split("+")] for run in runs] for runs in tiles]
 
 
 def window_places(view: Any) -> list[tuple[Any, ...]]:

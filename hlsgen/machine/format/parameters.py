@@ -17,7 +17,7 @@ SECTION_ALIGN = 64
 """Bytes to which every section of an Image, the input and the output are padded."""
 
 MOST_LIST_WORDS = 1 << 16
-"""Words of the memory of run lists that an item of the constant stream can address."""
+"""Words of a memory of lists that an item of the constant stream can address."""
 
 
 _NEWER = (
@@ -31,6 +31,7 @@ _NEWER = (
     "windows",
     "addend_words",
     "score_slots",
+    "key_list_words",
 )
 """Parameters that do not count for the build id at their defaults: machines from before them keep theirs."""
 _MAY_BE_ZERO = ("workspace_units", "experts", "choices", "queue_tokens", *_NEWER)
@@ -113,6 +114,8 @@ class MachineParameters:
     """Groups of rows whose addends stay for the heads behind the first one; 0: each head has its own."""
     score_slots: int = 2
     """Score tiles that MULTIPLY may be ahead of the contexts, the one in use included (2..4)."""
+    key_list_words: int = 0
+    """Words of the memory of key lists, a run each; 0: all tiles of a command have the same keys."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -175,15 +178,22 @@ class MachineParameters:
         )
 
     def _window_rules(self) -> tuple[tuple[str, bool, str], ...]:
-        """Those of attention by windows."""
+        """Those of attention by windows, and by key lists."""
         return (
+            ("key_list_words", self.key_list_words <= MOST_LIST_WORDS, f"at most {MOST_LIST_WORDS}"),
+            (
+                "key_list_words",
+                not self.key_list_words or (self.score_addends > 0 and self.operand_bases > 0),
+                "0 in a machine without score addends or operand bases",
+            ),
             ("score_slots", 2 <= self.score_slots <= 4, "in 2..4"),
             ("windows", self.windows <= 1, "0 or 1"),
             ("windows", not self.windows or not self.streamed, "0 where attention is streamed"),
             (
                 "addend_words",
-                not self.addend_words or (self.score_addends > 0 and self.windows > 0),
-                "0 in a machine without score addends or windows",
+                not self.addend_words
+                or (self.score_addends > 0 and (self.windows > 0 or self.key_list_words > 0)),
+                "0 in a machine without score addends, or without windows and key lists",
             ),
         )
 
@@ -217,6 +227,7 @@ class MachineParameters:
             absent |= {"key_base": 0, "value_base": 0, "source_word": 0, "target_word": 0}
         absent |= {} if self.list_words else {"list_base": 0, "piece_words": 0}
         absent |= {} if self.windows else {"window_rows": 0}
+        absent |= {} if self.key_list_words else {"key_runs": 0}
         absent |= {} if self.addend_words else {"kept_addends": 0}
         if not self.products:
             absent |= {"product": 1, "shared": 0, "shared_values": 0}

@@ -49,6 +49,9 @@ class View:
 
     windows: the command's heads are windows, one behind the other: of the part of one head from `first_row`
     on, `heads` windows of `rows` rows each; with `head_first` as many columns of them, each its own.
+    key_runs: the columns of each tile of `tile_rows` rows are those of its runs, one behind the other: tiles
+    with semicolons between, runs with commas, a run as its first column + its columns. The tensor has `keys`
+    columns; what lies behind them is `hidden`.
     pitch > 0: of each `pitch` rows of the command the first `pitch_rows` are the tensor's.
     """
 
@@ -73,6 +76,10 @@ class View:
     windows: int = 0
     pitch: int = 0
     pitch_rows: int = 0
+    key_runs: str = ""
+    tile_rows: int = 0
+    keys: int = 0
+    hidden: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,6 +279,8 @@ _PARTS = ("part", "first_row", "first_head", "first_column", "windows")
 """Fields of a view that only one of a part has."""
 _PITCHES = ("pitch", "pitch_rows")
 """Fields of a view that only one of rows with others between them has."""
+_LISTS = ("key_runs", "tile_rows", "keys", "hidden")
+"""Fields of a view that only one by key lists has."""
 _RECORDS: dict[str, type] = {
     "parameters": MachineParameters,
     "input": InputLayout,
@@ -303,6 +312,8 @@ def _fields(value: Any) -> str:
         later += _PARTS
     if isinstance(value, View) and not value.pitch:
         later += _PITCHES
+    if isinstance(value, View) and not value.key_runs:
+        later += _LISTS
     return " ".join(
         f"{item.name}={getattr(value, item.name)}"
         for item in dataclasses.fields(value)

@@ -9,6 +9,7 @@ from hlsgen.errors import UsageError
 from hlsgen.machine.format.commands import Command
 from hlsgen.machine.format.constants import ConstantItem, Item, unpack_constants
 from hlsgen.machine.format.image import Image
+from hlsgen.machine.format.key_runs import unpack_key_runs
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.format.runs import unpack_runs
 from hlsgen.machine.modes.jobs import Job
@@ -58,6 +59,8 @@ class Memories:
         self.exp = np.zeros((2, 1 << p.logit_bits), np.int64)
         self.lists = _garbage(31, p.list_words, 2)
         """Run lists, two runs a word."""
+        self.key_lists = _garbage(31, p.key_list_words, 2)
+        """Key lists: of each run where its keys lie, and where their values do."""
         self.pixels = np.zeros((p.image_words, c), np.int64)
         words = np.frombuffer(pixels, np.int8)
         words = words[: len(words) // c * c].reshape(-1, c)[: p.image_words]
@@ -84,9 +87,10 @@ class Memories:
                     self.exp[bank, :count] = np.frombuffer(payload[:count], np.uint8)
                 case Item.GATE_TABLE:
                     self.experts.table[: count // 2] = np.frombuffer(payload[:count], "<u2")
-                case Item.RUN_LIST:
+                case Item.RUN_LIST | Item.KEY_LIST:
                     runs = np.frombuffer(payload[:count], "<u4").reshape(-1, 2)
-                    self.lists[place : place + len(runs)] = runs
+                    lists = self.lists if kind == Item.RUN_LIST else self.key_lists
+                    lists[place : place + len(runs)] = runs
                 case _:
                     raise UsageError(f"Image: unknown constant item {kind}")
 
@@ -113,6 +117,11 @@ class Memories:
         words = memory[found[:, :, None] + np.arange(command.piece_words)]
         words[zeros.reshape(-1, pieces)[row]] = 0
         return words.reshape(len(row), command.k_words, -1)
+
+    def listed(self, command: Command, job: Job, words: int, which: int) -> np.ndarray:
+        """Where each block of keys (0), or step of values (1), of the job's tile lies, of so many words."""
+        first = command.key_base + job.tile * command.key_runs
+        return unpack_key_runs(self.key_lists[first : first + command.key_runs, which], words)
 
     def write_operands(
         self, command: Command, place: int, row: np.ndarray, word: int, value: np.ndarray, *, keys: bool

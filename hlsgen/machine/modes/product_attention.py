@@ -17,7 +17,13 @@ from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters
 from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import ProductMode, Unit
-from hlsgen.machine.modes.product_operands import key_block, value_block
+from hlsgen.machine.modes.product_operands import (
+    key_block,
+    key_words,
+    keys_at,
+    value_block,
+    values_at,
+)
 
 ATTENTION = Unit(
     name="product_attention",
@@ -26,7 +32,7 @@ ATTENTION = Unit(
     reads=(
         "tiles", "tail_rows", "k_steps", "blocks", "heads", "keys", "head_words", "head_stride",
         "value_stride", "exp_steps", "span", "readings", "head_units", "shared",
-        "shared_values", "key_base", "value_base",
+        "shared_values", "key_base", "value_base", "key_runs",
     ),
 )  # fmt: skip
 
@@ -90,5 +96,11 @@ class Attention(ProductMode):
             m.write_operands(command, job.place, np.arange(len(rows)), word, rows[:, word], keys=keys)
 
     def block(self, m: Memories, command: Command, job: Job, block: int) -> np.ndarray:
-        read = key_block if job.kind == Kind.SCORES else value_block
-        return read(m, command, job, block)
+        keys = job.kind == Kind.SCORES
+        if not command.key_runs:
+            return (key_block if keys else value_block)(m, command, job, block)
+        if keys:
+            first = m.listed(command, job, key_words(command, m.p), 0)[block]
+            return keys_at(m, command, job.place * command.head_stride + first)
+        places = m.listed(command, job, job.blocks, 1)
+        return values_at(m, job.place * command.value_stride + places + block)

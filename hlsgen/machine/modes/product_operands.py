@@ -30,20 +30,33 @@ VALUES = Unit(
 )
 
 
-def key_block(m: Memories, command: Command, job: Job, block: int) -> np.ndarray:
-    """[elements, C]: C keys of the job's place as columns. A key has as many words as an operand row."""
-    c, d = m.p.columns, m.p.depth
-    words = command.k_steps * d // c
-    start = command.key_base + job.place * command.head_stride + block * words
+def key_words(command: Command, p: MachineParameters) -> int:
+    """Words of a key: those of an operand row's steps."""
+    return command.k_steps * p.depth // p.columns
+
+
+def keys_at(m: Memories, command: Command, start: int) -> np.ndarray:
+    """[elements, C]: the C keys that begin at a word, as columns."""
+    c, words = m.p.columns, key_words(command, m.p)
     lanes = m.keys[start : start + words]  # word, lane, element
     return lanes.transpose(0, 2, 1).reshape(words * c, c)
+
+
+def values_at(m: Memories, starts: np.ndarray) -> np.ndarray:
+    """[elements, C]: a word of D values for each of some words of the memory."""
+    return m.values[starts].reshape(len(starts) * m.p.depth, m.p.columns)
+
+
+def key_block(m: Memories, command: Command, job: Job, block: int) -> np.ndarray:
+    """[elements, C]: C keys of the job's place as columns."""
+    start = command.key_base + job.place * command.head_stride
+    return keys_at(m, command, start + block * key_words(command, m.p))
 
 
 def value_block(m: Memories, command: Command, job: Job, block: int) -> np.ndarray:
     """[elements, C]: word `block` of the values of the job's place; a value has as many as the job blocks."""
     start = command.value_base + job.place * command.value_stride + block
-    lanes = m.values[start : start + job.steps * job.blocks : job.blocks]
-    return lanes.reshape(job.steps * m.p.depth, m.p.columns)
+    return values_at(m, start + np.arange(job.steps) * job.blocks)
 
 
 class _Operands(ProductMode):

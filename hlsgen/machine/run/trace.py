@@ -13,6 +13,7 @@ from hlsgen.machine.format.interface import (
     DRAIN,
     SCORES,
     TILE,
+    listed_keys,
     shown_part,
     shown_places,
     trace_places,
@@ -112,6 +113,8 @@ def _put(tensors: dict[str, np.ndarray], view: View, shown: np.ndarray) -> None:
     if not view.part:
         tensors[view.tensor] = shown
         return
+    if view.key_runs:
+        shown = _spread(view, shown)
     places = window_places(view) if view.windows else [shown_places(view)]
     ends = [[at.stop if isinstance(at, slice) else at + 1 for at in place] for place in places]
     held = before.shape if before is not None else (0,) * len(ends[0])
@@ -121,6 +124,14 @@ def _put(tensors: dict[str, np.ndarray], view: View, shown: np.ndarray) -> None:
     for place, part in zip(places, shown if view.windows else [shown], strict=True):
         whole[place] = part
     tensors[view.tensor] = whole
+
+
+def _spread(view: View, shown: np.ndarray) -> np.ndarray:
+    """What a view by key lists shows, [heads, rows, columns], with all columns of the tensor: zeros else."""
+    keys = listed_keys(view)
+    whole = np.zeros((*shown.shape[:2], max(int(keys.max()) + 1, view.keys)), np.int64)
+    np.put_along_axis(whole, np.broadcast_to(keys, shown.shape), shown, 2)
+    return whole[..., : view.keys]
 
 
 def compare(

@@ -32,6 +32,7 @@ from hlsgen.machine.time.latency import (
     ADDEND_TAKEN,
     DECODE,
     FINISH,
+    KEYS_LISTED,
     LOAD_JOBS,
     OPERANDS_THERE,
     RECOUNT,
@@ -313,7 +314,7 @@ class _Model:
             start = max(start, self.streams.operands.there(job.reading, job.kind == CONTEXT) + 2)
         elif command.product is not Product.WEIGHTS and not command.span:
             written = self.progress[command.operand_depends_on].done
-            start = max(start, written + self.t.operands_drained)
+            start = max(start, written + self.t.operands_drained + KEYS_LISTED * (command.key_runs > 0))
             if job.kind != CONTEXT and job.tile == job.head == job.sweep == 0:
                 start = max(start, self.multiply_free + OPERANDS_THERE)
         return start

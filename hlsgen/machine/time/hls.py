@@ -94,6 +94,7 @@ def depths(p: MachineParameters, waits: Mapping[str, int]) -> dict[str, int]:
         "pixel_words": 4,
         "constant_blocks": 4,
         "tables": 4,
+        "key_lists": 4,
         "raws": p.tile_words + waits["load"] + waits["scale"] + 4,
         "scale_requests": 2,
         "norm_scales": 4,

@@ -187,6 +187,8 @@ TILE_COUNT = 1
 """LOAD hands a tile over: to its first step."""
 OPERANDS_THERE = 1
 """MULTIPLY sees keys and values written: to its first step with them."""
+KEYS_LISTED = 6
+"""MULTIPLY sees keys and values written: to its first step with a tile's own ones, beyond OPERANDS_THERE."""
 RECOUNT = 2
 """A block ends: to the end of one that needs addends or room among the results that leave, counted anew."""
 ADDEND_TAKEN = ACTIVATION + WRITE
