@@ -12,7 +12,8 @@ def draw_mask(draw: Draw, heads: int, queries: int, keys: int) -> np.ndarray:
     """[heads, queries, keys], true where a query sees a key.
 
     Any keys, one row with none or all; keys up to the query's own; a band; and, for as many queries as
-    keys, groups that don't see one another, side by side or spread, perhaps with hidden keys inside.
+    keys, groups that don't see one another, side by side or spread, perhaps with hidden keys inside; the own
+    group and every second, third or fourth part, perhaps another one for each head.
     """
     shape = (heads, queries, keys)
     row, key = np.arange(queries)[:, None], np.arange(keys)
@@ -26,4 +27,6 @@ def draw_mask(draw: Draw, heads: int, queries: int, keys: int) -> np.ndarray:
     same = np.broadcast_to(group[:, None] == group, shape)
     band = np.broadcast_to(abs(row - key) <= draw.integer(0, 3), shape)
     causal = np.broadcast_to(key <= row, shape)
-    return draw.pick(some, same, same & some, same & causal, causal, band)
+    head = np.arange(heads)[:, None, None] * draw.integer(0, 1)
+    far = same | ((key // size + head) % draw.integer(2, 4) == 0)
+    return draw.pick(some, same, same & some, same & causal, causal, band, far, far & causal)

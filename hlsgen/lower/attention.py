@@ -11,15 +11,17 @@ import numpy as np
 from hlsgen.ir import Graph, Node
 from hlsgen.lower.constants import walked
 from hlsgen.lower.layout import Layout
-from hlsgen.lower.parts import Part
+from hlsgen.lower.part import Part
 from hlsgen.lower.refuse import must_be
 from hlsgen.lower.shape import Shape, mixed_shape
 from hlsgen.lower.size import ArrayShape, head_units, operand_words
 from hlsgen.lower.step import AttentionStep
 from hlsgen.machine.format.commands import Product
+from hlsgen.machine.format.key_runs import key_unit
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.format.program import OutputLayout
 from hlsgen.ops import IntegerContext, IntegerExp, IntegerMixedScores, IntegerScores
+from hlsgen.ops.score_bias import HIDDEN
 
 
 def score_fields(
@@ -55,6 +57,8 @@ def pack_score_addends(step: AttentionStep, part: Part, p: MachineParameters) ->
     if addends is None:
         return []
     first, stop = part.rows(p.rows, addends.shape[1])
+    if part.runs:
+        return _pack_listed(addends[slice(*part.heads), first:stop], part, p)
     before, rows = (first, part.window_rows) if part.window_rows else (0, stop - first)
     mine = addends[slice(*part.heads), first : first + rows, before + part.keys[0] : before + part.keys[1]]
     _, rows, keys = mine.shape
@@ -63,10 +67,40 @@ def pack_score_addends(step: AttentionStep, part: Part, p: MachineParameters) ->
     return [layout.drained(head, p).tobytes() for head in mine] * again
 
 
+def _pack_listed(addends: np.ndarray, part: Part, p: MachineParameters) -> list[bytes]:
+    """Those of a part by key lists [heads, rows, keys]: of the keys that each tile reads."""
+    unit, (_, rows, keys) = key_unit(p), addends.shape
+    padded = np.pad(addends, ((0, 0), (0, 0), (0, -keys % unit)), constant_values=HIDDEN)
+    read = part.listed_keys(unit)[np.arange(rows) // p.rows]
+    layout = OutputLayout(tensor="", rows=rows, columns=read.shape[1], sweeps=1)
+    heads = padded[:1] if part.kept else padded
+    return [layout.drained(np.take_along_axis(head, read, 1), p).tobytes() for head in heads]
+
+
+def operand_bases(
+    step: AttentionStep, part: Part, array: ArrayShape | MachineParameters, words: tuple[int, int]
+) -> tuple[int, int]:
+    """Where keys and values of a part's first head begin; words of a head of keys and of values."""
+    keys, (head, _) = step.scores.type.shape[2], part.heads
+    return (
+        head * operand_words(keys, array.columns, 0) * words[0],
+        head * operand_words(keys, array.depth, 0) * words[1],
+    )
+
+
 def part_fields(
-    step: AttentionStep, part: Part, p: MachineParameters, *, key_words: int, value_words: int
+    step: AttentionStep,
+    part: Part,
+    p: MachineParameters,
+    *,
+    key_words: int,
+    value_words: int,
+    list_base: int = 0,
 ) -> dict[str, int]:
-    """The command's fields for its share of heads, rows and keys; words of a head of keys and of values."""
+    """The command's fields for its share of heads, rows and keys; words of a head of keys and of values.
+
+    list_base: the first word of the part's key list.
+    """
     queries, keys = step.scores.type.shape[1:]
     (head, _), (first, stop) = part.heads, part.keys
     count, tiles = stop - first, part.tiles[1] - part.tiles[0]
@@ -85,6 +119,9 @@ def part_fields(
         "key_base": key_base + first // p.columns * key_words,
         "value_base": value_base + first // p.depth * value_words,
     }  # fmt: skip
+    if part.runs:
+        lists = {"key_base": list_base, "value_base": 0, "key_runs": len(part.runs[0])}
+        return fields | lists | {"kept_addends": int(part.kept)}
     if not part.window_rows:
         return fields
     key_step = ceil_div(rows, p.columns) * key_words

@@ -20,8 +20,9 @@ from hlsgen.lower.constants import (
 from hlsgen.lower.image import patch_fields
 from hlsgen.lower.interleave import ADDEND_DISTANCE, ExpertTables
 from hlsgen.lower.layout import Layout
-from hlsgen.lower.lists import run_lists
-from hlsgen.lower.parts import Part, attention_parts
+from hlsgen.lower.lists import key_lists, part_name, run_lists
+from hlsgen.lower.part import Part
+from hlsgen.lower.parts import attention_parts
 from hlsgen.lower.refuse import must_be
 from hlsgen.lower.shape import Shape, drained, linear_shape, source_layout
 from hlsgen.lower.size import ArrayShape, Sweeps, cut, operand_words
@@ -78,6 +79,7 @@ class CommandBuilder:
         self.addends: list[bytes] = []
         self.output_sweeps: dict[str, int] = {}
         self.lists = run_lists(steps, layouts, parameters.row_width)
+        self.key_lists = key_lists(steps, array, layouts)
         self._windows = by_windows(steps)
 
     def add(self, step: Step, following: list[Step]) -> None:
@@ -86,7 +88,7 @@ class CommandBuilder:
         if isinstance(step, LinearStep):
             self._append(step, self._linear(step, following))
             return
-        for part in self._parts(step):
+        for part in attention_parts(step, self._array, self._layouts):
             self._append(step, self._attention(step, part))
 
     def _append(self, step: Step, command: Command) -> None:
@@ -147,10 +149,13 @@ class CommandBuilder:
         if step.route is not None:
             fields |= self._experts.fields(step, following, self.constants, index, self._parameters)
         if following and isinstance(following[0], AttentionStep):
-            self._exp_table(following[0], index + len(self._parts(following[0])))
+            self._exp_table(
+                following[0], index + len(attention_parts(following[0], self._array, self._layouts))
+            )
         fields |= self._factors(step, result)
         fields |= shape.walk.fields if shape.walk else {}
-        self.lists.bring(step, self.constants)
+        for lists in (self.lists, self.key_lists):
+            lists.bring(step, self.constants)
         self._weights(step, source, result, shape)
         copies = shape.parts > 1 and step.parts == 1
         self.views += linear_views(step, index, None if copies else source, result, self._graph)
@@ -333,11 +338,6 @@ class CommandBuilder:
         """Load the exp table before the constants of an earlier command, so that it is there in time."""
         self._exp_banks[step.exp.name] = self._table(Item.EXP_TABLE, step.exp, user)
 
-    def _parts(self, step: AttentionStep) -> tuple[Part, ...]:
-        """The commands that a step becomes."""
-        words = self._layouts[step.values].head_words
-        return attention_parts(step, self._array, self._layouts[step.query], words)
-
     def _attention(self, step: AttentionStep, part: Part) -> Command:
         p, context = self._parameters, step.context.op
         if not isinstance(context, IntegerContext):
@@ -345,14 +345,15 @@ class CommandBuilder:
         if step.scores.type.bits != p.logit_bits:
             raise UnsupportedModel(f"{step.scores.name}: all logits must have {p.logit_bits} bits")
         query, result = self._layouts[step.query], self._layouts[step.result]
-        rows = part.rows(p.rows, step.scores.type.shape[1])
-        self.views += attention_views(step, len(self._commands), query, result, part, rows)
+        row, _ = part.rows(p.rows, step.scores.type.shape[1])
+        self.views += attention_views(step, len(self._commands), query, result, part, p)
         addends = pack_score_addends(step, part, p)
         self.addends += addends
         words = self._layouts[step.values].head_words
         source, target = self._regions[step.query].base, self._regions[step.result].base
         fields = self._scores(step, query)
-        fields |= part_fields(step, part, p, key_words=query.head_words, value_words=words)
+        base = self.key_lists.bases.get(part_name(step, part), 0)
+        fields |= part_fields(step, part, p, key_words=query.head_words, value_words=words, list_base=base)
         fields |= {"outer_source": part.window_rows * query.stride} if part.window_rows else {}
         return Command(
             load=Load.ATTENTION,
@@ -362,10 +363,10 @@ class CommandBuilder:
             depends_on=self._producer[step.query],
             operand_depends_on=max(self._producer[name] for name in step.operands),
             exp_bank=self._exp_banks[step.exp.name],
-            source=source + rows[0] * query.stride,
+            source=source + row * query.stride,
             source_word=part.heads[0] * query.head_words,
             source_stride=query.stride,
-            target_base=target + rows[0] * result.stride,
+            target_base=target + row * result.stride,
             target_word=part.heads[0] * words,
             target_stride=result.stride,
             context_multiplier=context.multiplier,

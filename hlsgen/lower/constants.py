@@ -104,9 +104,9 @@ class ConstantStream:
         data = pack_constants(bias, multiplier, shift)
         self._parts.append(item(Item.CONSTANTS, 0, len(bias), NO_COMMAND, data, self._columns))
 
-    def run_list(self, place: int, data: bytes) -> None:
-        """Append run lists from word `place` of their memory on."""
-        self._parts.append(item(Item.RUN_LIST, 0, len(data), NO_COMMAND, data, self._columns, place))
+    def list(self, kind: Item, place: int, data: bytes) -> None:
+        """Append lists of a kind from word `place` of their memory on."""
+        self._parts.append(item(kind, 0, len(data), NO_COMMAND, data, self._columns, place))
 
     def section(self) -> tuple[int, int]:
         """End a command's part: its units of 64 bytes, up to which it is padded, and its words.

@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run lists of a program: which steps read rows by one, and where each lies in the memory of lists."""
+"""Lists of a program: which steps read rows or keys by one, and where each lies in its memory."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hlsgen.lower.attention import operand_bases
 from hlsgen.lower.constants import ConstantStream
 from hlsgen.lower.layout import Layout
+from hlsgen.lower.part import Part
+from hlsgen.lower.parts import attention_parts
 from hlsgen.lower.refuse import must_be
-from hlsgen.lower.step import LinearStep, Step
+from hlsgen.lower.size import ArrayShape
+from hlsgen.lower.step import AttentionStep, LinearStep, Step
+from hlsgen.machine.format.constants import Item
+from hlsgen.machine.format.key_runs import pack_key_runs
 from hlsgen.machine.format.runs import list_words, pack_runs
 
 MOST_BYTES = 1 << 15
@@ -17,9 +23,10 @@ MOST_BYTES = 1 << 15
 
 
 @dataclass
-class RunLists:
-    """All lists of a program, one behind another; equal ones once. bases: the first word of each step's."""
+class Lists:
+    """All lists of a kind, one behind another; equal ones once. bases: the first word of each step's."""
 
+    item: Item
     data: bytes
     bases: Mapping[str, int]
     there: bool = False
@@ -39,7 +46,8 @@ class RunLists:
         if self.there or step.tasks or step.expert:
             return
         for start in range(0, len(self.data), MOST_BYTES):
-            constants.run_list(list_words(self.data[:start]), self.data[start : start + MOST_BYTES])
+            part = self.data[start : start + MOST_BYTES]
+            constants.list(self.item, list_words(self.data[:start]), part)
         self.there = True
 
     def fields(self, step: LinearStep, k_words: int) -> dict[str, int]:
@@ -52,20 +60,53 @@ class RunLists:
         return {"list_base": 1 + base, "piece_words": k_words // pieces}
 
 
-def run_lists(steps: Sequence[Step], layouts: Mapping[str, Layout], row_width: int) -> RunLists:
+class _Maker:
+    """Puts lists one behind another."""
+
+    def __init__(self, item: Item) -> None:
+        self._item = item
+        self._found: dict[bytes, int] = {}
+        self._parts: list[bytes] = []
+        self._bases: dict[str, int] = {}
+        self._words = 0
+
+    def add(self, name: str, data: bytes) -> None:
+        """A list by its reader's name; one that is there already is not stored again."""
+        if data not in self._found:
+            self._found[data] = self._words
+            self._parts.append(data)
+            self._words += list_words(data)
+        self._bases[name] = self._found[data]
+
+    def lists(self) -> Lists:
+        """All of them."""
+        return Lists(self._item, b"".join(self._parts), self._bases)
+
+
+def run_lists(steps: Sequence[Step], layouts: Mapping[str, Layout], row_width: int) -> Lists:
     """The lists of the steps, by the names of their products."""
-    found: dict[bytes, int] = {}
-    bases: dict[str, int] = {}
-    parts: list[bytes] = []
-    size = 0
+    maker = _Maker(Item.RUN_LIST)
     for step in steps:
-        if not isinstance(step, LinearStep) or not step.rows.gather:
+        if isinstance(step, LinearStep) and step.rows.gather:
+            rows = step.rows.places.reshape(-1)
+            stride = layouts[step.rows.region].stride
+            maker.add(step.linear.name, pack_runs(rows, stride, row_width))
+    return maker.lists()
+
+
+def key_lists(steps: Sequence[Step], array: ArrayShape, layouts: Mapping[str, Layout]) -> Lists:
+    """Which keys the tiles of each part of attention read, by `part_name`."""
+    maker = _Maker(Item.KEY_LIST)
+    for step in steps:
+        if not isinstance(step, AttentionStep) or not step.lists:
             continue
-        rows = step.rows.places.reshape(-1)
-        data = pack_runs(rows, layouts[step.rows.region].stride, row_width)
-        if data not in found:
-            found[data] = size
-            parts.append(data)
-            size += list_words(data)
-        bases[step.linear.name] = found[data]
-    return RunLists(b"".join(parts), bases)
+        words = layouts[step.query].head_words, layouts[step.values].head_words
+        for part in attention_parts(step, array, layouts):
+            bases = operand_bases(step, part, array, words)
+            maker.add(part_name(step, part), pack_key_runs(part.runs, array, words, bases))
+    return maker.lists()
+
+
+def part_name(step: AttentionStep, part: Part) -> str:
+    """A part's name among those of all steps."""
+    return f"{step.scores.name} {part.heads[0]} {part.tiles[0]}"

@@ -17,15 +17,16 @@ from hlsgen.lower.layout import Layout
 from hlsgen.lower.legalise.expand import needs_width
 from hlsgen.lower.legalise.spread import Pitch
 from hlsgen.lower.limits import check_holds, check_limits
-from hlsgen.lower.lists import run_lists
+from hlsgen.lower.lists import key_lists, run_lists
 from hlsgen.lower.macs import useful_macs
 from hlsgen.lower.moves import moves
-from hlsgen.lower.parts import kept_addends, needs_bases, with_windows
+from hlsgen.lower.parts import kept_addends, needs_bases, with_cuts
 from hlsgen.lower.passes import run
 from hlsgen.lower.shape import Shape, linear_shape, mixed_shape, source_layout
 from hlsgen.lower.size import (
     ArrayShape,
     accumulator_bits,
+    read_keys,
     ring_words,
     step_needs,
 )
@@ -71,7 +72,7 @@ class Prepared:
         verify_order(steps, graph, "interleave")
         layouts = tensor_layouts(steps, graph, array)
         spread = {name: each.pitch for name, each in own.pitches.items()}
-        steps = with_windows(steps, array, layouts, spread)
+        steps = with_cuts(steps, array, layouts, spread)
         regions = place(steps, layouts, array.row_width)
         parameters = size_machine(steps, graph, array, layouts, regions, own.accumulator)
         check_limits(graph, array, parameters, regions)
@@ -293,11 +294,14 @@ def _attention_parameters(
     steps: list[Step], array: ArrayShape, layouts: Mapping[str, Layout]
 ) -> dict[str, int]:
     """What parts of attention need. Tiles of windows are short, so scores are farther ahead of contexts."""
-    bases = {"operand_bases": int(needs_bases(steps, array, layouts))}
-    if not any(isinstance(step, AttentionStep) and step.windows for step in steps):
-        return bases
-    kept = kept_addends(steps, array, layouts)
-    return bases | {"windows": 1, "score_slots": 3, "tile_slots": 4, "addend_words": kept}
+    needs = {
+        "operand_bases": int(needs_bases(steps, array, layouts)),
+        "key_list_words": key_lists(steps, array, layouts).words,
+        "addend_words": kept_addends(steps, array, layouts),
+    }
+    if any(isinstance(step, AttentionStep) and step.windows for step in steps):
+        needs |= {"windows": 1, "score_slots": 3, "tile_slots": 4}
+    return needs
 
 
 def reads(step: Step) -> list[str]:
@@ -344,7 +348,7 @@ def size_machine(
                 mixed = mixed_shape(query, array)
                 shapes.append(mixed)
                 whole.append((mixed.blocks, mixed.k_steps))
-            exp_steps = ceil_div(step.windows or step.scores.type.shape[2], array.depth)
+            exp_steps = ceil_div(read_keys(step, array), array.depth)
             tile = max(tile, ceil_div(exp_steps * array.depth, array.columns))
     return array.parameters(
         tile_words=tile,

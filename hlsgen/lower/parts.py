@@ -9,72 +9,35 @@ the result is that of all keys, bit for bit. Or a command reads windows of one h
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from hlsgen.lower.key_lists import kept_cycles, list_parts
 from hlsgen.lower.layout import Layout
+from hlsgen.lower.part import OVERHEAD, Part, alike
 from hlsgen.lower.size import ArrayShape
 from hlsgen.lower.step import AttentionStep, Step
 from hlsgen.lower.windows import runs, seen_keys, window_rows
 from hlsgen.machine.format.commands import FIELD_BITS
-from hlsgen.machine.format.parameters import MachineParameters, ceil_div
+from hlsgen.machine.format.parameters import ceil_div
+from hlsgen.machine.format.runs import PLACE_BITS
 from hlsgen.ops.score_bias import is_seen
 
-OVERHEAD = 64
-"""Cycles that the cut counts for one command more: the stages run empty and fill again."""
+LEAST_SAVING = 32
+"""Key lists, which take a memory, save at least one of so many cycles."""
+MOST_WORDS = 1 << 13
+"""Words of the key lists of a step."""
 MOST_STRIDE = (1 << FIELD_BITS["outer_source"]) - 1
 """Words from a window's first row to the next one's."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """Heads, tiles of query rows, and keys of one command, each from its first one to before its last one.
-
-    windows: those that a command of one head goes through, with so many rows each; then tiles and keys are a
-    window's.
-    """
-
-    heads: tuple[int, int]
-    tiles: tuple[int, int]
-    keys: tuple[int, int]
-    windows: tuple[int, int] = (0, 0)
-    window_rows: int = 0
-
-    def rows(self, rows: int, queries: int) -> tuple[int, int]:
-        """The query rows, of so many, in tiles of `rows`."""
-        if self.window_rows:
-            return self.windows[0] * self.window_rows, self.windows[1] * self.window_rows
-        first, stop = self.tiles
-        return first * rows, min(stop * rows, queries)
-
-    @property
-    def count(self) -> int:
-        """Heads, or windows, that the command goes through."""
-        first, stop = self.windows if self.window_rows else self.heads
-        return stop - first
-
-    def is_moved(self) -> bool:
-        """Whether keys and values do not begin where those of the first head do."""
-        return self.heads[0] > 0 or self.keys[0] > 0 or self.windows[0] > 0
-
-    def keeps_addends(self, array: ArrayShape | MachineParameters) -> bool:
-        """Whether the first window's addends stay for the others; their memory holds two groups or more."""
-        return self.window_rows > 0 and self.count > 1 and self.addend_words(array) > 1
-
-    def addend_words(self, array: ArrayShape | MachineParameters) -> int:
-        """Groups of rows whose addends a window has."""
-        blocks, groups = ceil_div(self.keys[1], array.columns), ceil_div(array.rows, array.row_width)
-        tail = self.window_rows - (self.tiles[1] - 1) * array.rows
-        return ((self.tiles[1] - 1) * groups + ceil_div(tail, array.row_width)) * blocks
-
-
 def attention_parts(
-    step: AttentionStep, array: ArrayShape, query: Layout, value_words: int
+    step: AttentionStep, array: ArrayShape, layouts: Mapping[str, Layout]
 ) -> tuple[Part, ...]:
     """The commands of a step, in order: those that take the fewest cycles together.
 
-    query: how a row of queries lies; value_words: words of a head of the values.
+    layouts: how queries and values lie.
     """
     heads, queries, keys = step.scores.type.shape
     tiles = ceil_div(queries, array.rows)
@@ -82,11 +45,13 @@ def attention_parts(
         return (Part((0, heads), (0, tiles), (0, keys)),)
     if step.windows:
         return _by_windows(step.addends, step.windows, array)
+    cost, parts = _cost(step, array, layouts), []
+    if step.lists:
+        return list_parts(step.addends, array, cost, shared=any(step.shared))
     ranges = _ranges(step.addends, array)
     if any(step.shared):  # heads that share keys or values stay together
         ranges[:] = np.stack([ranges[..., 0].min(0), ranges[..., 1].max(0)], -1)
-    cost, parts = _cost(array, query, value_words), []
-    for first, stop in _alike(ranges):
+    for first, stop in alike(ranges):
         parts += [Part((first, stop), span, seen) for span, seen in _cut(ranges[first], cost, stop - first)]
     return tuple(parts)
 
@@ -101,53 +66,68 @@ def _by_windows(addends: np.ndarray, rows: int, array: ArrayShape) -> tuple[Part
     )
 
 
-def with_windows(
+def with_cuts(
     steps: Sequence[Step], array: ArrayShape, layouts: Mapping[str, Layout], spread: Mapping[str, int]
 ) -> list[Step]:
-    """The steps; attention goes by windows where that takes fewer cycles than ranges of keys.
+    """The steps; attention goes by windows, or by key lists, where ranges of keys take more cycles.
+
+    Key lists read no less than windows do, so they are no choice where these are better.
 
     spread: rows of a window of scores with rows between their windows, which a trace shows only so.
     """
     operands = [name for step in steps if isinstance(step, AttentionStep) for name in step.operands]
     result: list[Step] = []
     for step in steps:
-        rows = 0
-        if isinstance(step, AttentionStep):
-            rows = spread.get(step.scores.name) or window_rows(step.scores)
-        fits = rows and not array.streamed and rows % array.row_width == 0
-        if not isinstance(step, AttentionStep) or not fits:
+        if not isinstance(step, AttentionStep) or step.addends is None or not step.keys or array.streamed:
             result.append(step)
             continue
-        query, words = layouts[step.query], layouts[step.values].head_words
-        stride = max(query.stride, layouts[step.result].stride) * rows
+        stride = max(layouts[step.query].stride, layouts[step.result].stride)
         own = all(operands.count(name) == 1 for name in step.operands)
-        if not own or stride > MOST_STRIDE:
-            result.append(step)
-            continue
-        choices = [replace(step, windows=rows)] + ([] if step.scores.name in spread else [step])
-        result.append(min(choices, key=lambda choice: _cycles(choice, array, query, words)))
+        choices = [] if step.scores.name in spread else [step]
+        rows = spread.get(step.scores.name) or window_rows(step.scores)
+        if rows and rows % array.row_width == 0 and own and stride * rows <= MOST_STRIDE:
+            choices.append(replace(step, windows=rows))
+        cycles = [_cycles(choice, array, layouts) for choice in choices]
+        best = min(cycles, default=0)
+        found = choices[cycles.index(best)] if choices else step
+        listed = replace(step, lists=True)
+        if choices and found is step and has_lists(listed, array, layouts):
+            saves = best - _cycles(listed, array, layouts)
+            found = listed if saves * LEAST_SAVING > best else found
+        result.append(found)
     return result
 
 
-def _cycles(step: AttentionStep, array: ArrayShape, query: Layout, value_words: int) -> int:
+def has_lists(step: AttentionStep, array: ArrayShape, layouts: Mapping[str, Layout]) -> bool:
+    """Whether key lists can say which keys the tiles of a step read: runs have bits enough."""
+    heads, _, keys = step.scores.type.shape
+    words = max(layouts[name].head_words for name in step.operands)
+    parts = attention_parts(step, array, layouts)
+    runs = sum(len(part.runs) * len(part.runs[0]) for part in parts if part.runs)
+    fits = heads * (keys + 2 * max(array.columns, array.depth)) * words < 1 << PLACE_BITS
+    return fits and all(part.runs for part in parts) and runs <= MOST_WORDS
+
+
+def _cycles(step: AttentionStep, array: ArrayShape, layouts: Mapping[str, Layout]) -> int:
     """Cycles of a step's commands: of the array, or of the bus that brings their addends."""
     _, queries, _ = step.scores.type.shape
-    cost, total = _cost(array, query, value_words), 0
-    for part in attention_parts(step, array, query, value_words):
+    cost, total = _cost(step, array, layouts), 0
+    for part in attention_parts(step, array, layouts):
         first, stop = part.rows(array.rows, queries)
-        tiles = part.count * (part.tiles[1] - part.tiles[0])
-        read = part.window_rows if part.keeps_addends(array) else (stop - first)
-        read *= 1 if part.window_rows else part.count
-        words = read * ceil_div(part.keys[1] - part.keys[0], array.columns)
+        each = (part.tiles[1] - part.tiles[0]) * cost(*part.keys)
+        words = (part.window_rows or stop - first) * ceil_div(part.keys[1] - part.keys[0], array.columns)
+        words *= 1 if part.keeps_addends(array) else part.count
         bus = words * array.columns * 2 // array.bus_bytes
-        total += OVERHEAD + max(tiles * cost(*part.keys), bus)
+        total += OVERHEAD
+        total += kept_cycles(part.count, each, bus) if part.kept else max(part.count * each, bus)
     return total
 
 
-def _cost(array: ArrayShape, query: Layout, value_words: int) -> Callable[[int, int], int]:
+def _cost(step: AttentionStep, array: ArrayShape, layouts: Mapping[str, Layout]) -> Callable[[int, int], int]:
     """Cycles of a head's tile with a range of keys from its first one to before its last one."""
     columns, depth, groups = array.columns, array.depth, ceil_div(array.rows, array.row_width)
-    k_steps = query.head_words * columns // depth
+    k_steps = layouts[step.query].head_words * columns // depth
+    value_words = layouts[step.values].head_words
 
     def cost(first: int, last: int) -> int:
         count = last - first
@@ -163,18 +143,18 @@ def needs_bases(steps: Iterable[Step], array: ArrayShape, layouts: Mapping[str, 
         part.is_moved()
         for step in steps
         if isinstance(step, AttentionStep)
-        for part in attention_parts(step, array, layouts[step.query], layouts[step.values].head_words)
+        for part in attention_parts(step, array, layouts)
     )
 
 
 def kept_addends(steps: Iterable[Step], array: ArrayShape, layouts: Mapping[str, Layout]) -> int:
-    """The most groups of rows whose addends a command's first window leaves to the others."""
+    """The most groups of rows whose addends a command's first head, or window, leaves to the others."""
     return max(
         (
             part.addend_words(array)
             for step in steps
-            if isinstance(step, AttentionStep) and step.windows
-            for part in attention_parts(step, array, layouts[step.query], layouts[step.values].head_words)
+            if isinstance(step, AttentionStep) and (step.windows or step.lists)
+            for part in attention_parts(step, array, layouts)
             if part.keeps_addends(array)
         ),
         default=0,
@@ -192,16 +172,6 @@ def _ranges(addends: np.ndarray, array: ArrayShape) -> np.ndarray:
     first = np.where(none, 0, seen.argmax(-1)) // unit * unit
     last = np.where(none, 0, keys - 1 - seen[..., ::-1].argmax(-1))
     return np.stack([first, np.minimum((last // unit + 1) * unit, keys)], -1)
-
-
-def _alike(ranges: np.ndarray) -> list[tuple[int, int]]:
-    """Heads one after another that see the same."""
-    found, first = [], 0
-    for head in range(1, len(ranges) + 1):
-        if head == len(ranges) or not np.array_equal(ranges[head], ranges[first]):
-            found.append((first, head))
-            first = head
-    return found
 
 
 def _cut(

@@ -169,6 +169,8 @@ class AttentionStep:
     tasks: int = 0
     windows: int = 0
     """Rows of a window, whose queries see keys of their own alone, where commands go by windows; 0: no."""
+    lists: bool = False
+    """Tiles read the keys that a key list says."""
 
     @property
     def nodes(self) -> tuple[Node, ...]:

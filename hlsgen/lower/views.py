@@ -10,9 +10,11 @@ from typing import Any
 from hlsgen.ir import Graph
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.legalise.spread import Pitch
-from hlsgen.lower.parts import Part
+from hlsgen.lower.part import Part
 from hlsgen.lower.step import AttentionStep, LinearStep
 from hlsgen.machine.format.interface import CONTEXT, DRAIN, PLAIN, SCORES, TILE
+from hlsgen.machine.format.key_runs import key_unit
+from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.format.program import View
 
 
@@ -64,13 +66,19 @@ def _view(tensor: str, command: int, which: int, layout: Layout, rows: int, **ro
 
 
 def attention_views(
-    step: AttentionStep, command: int, query: Layout, result: Layout, part: Part, rows: tuple[int, int]
+    step: AttentionStep,
+    command: int,
+    query: Layout,
+    result: Layout,
+    part: Part,
+    p: MachineParameters,
 ) -> tuple[View, ...]:
-    """Queries, scores, exp and contexts of a part; `rows`: its query rows."""
+    """Queries, scores, exp and contexts of a part."""
     every, queries, keys = step.scores.type.shape
     if part.window_rows:
         return _window_views(step, command, query, result, part)
-    whole = part.heads == (0, every) and rows == (0, queries) and part.keys == (0, keys)
+    rows = part.rows(p.rows, queries)
+    whole = not part.runs and part.heads == (0, every) and rows == (0, queries) and part.keys == (0, keys)
     heads, seen = part.heads[1] - part.heads[0], part.keys[1] - part.keys[0]
     return tuple(
         View(
@@ -87,6 +95,7 @@ def attention_views(
             first_column=part.keys[0] if first else 0,
             head_words=query.head_words if which == TILE and kind == SCORES else result.head_words,
             head_first=first,
+            **(_listed(part, keys, p, is_score=kind == SCORES) if first and part.runs else {}),
         )
         for tensor, which, kind, columns, first in (
             *([(step.query, TILE, SCORES, query.head_size, 0)] if step.keys else []),
@@ -95,6 +104,12 @@ def attention_views(
             (step.context.name, DRAIN, CONTEXT, result.head_size, 0),
         )
     )
+
+
+def _listed(part: Part, keys: int, p: MachineParameters, *, is_score: bool) -> dict[str, Any]:
+    """Which of so many keys the scores, or exp, of a part by key lists are of."""
+    hidden = -(1 << (p.logit_bits - 1)) if is_score else 0
+    return {"key_runs": part.text(key_unit(p)), "tile_rows": p.rows, "keys": keys, "hidden": hidden}
 
 
 def _window_views(

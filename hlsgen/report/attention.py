@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hlsgen.machine.format.interface import DRAIN, SCORES, shown_places, window_places
-from hlsgen.machine.format.program import Program
+from hlsgen.machine.format.interface import DRAIN, SCORES, key_runs, shown_places, window_places
+from hlsgen.machine.format.program import Program, View
 from hlsgen.ops.score_bias import is_seen, pattern
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _figure(seen: np.ndarray, parts: tuple[Part, ...]) -> dict[str, Any]:
 
 
 def _parts(program: Program, scores: str, head: int) -> list[Part]:
-    """What each command of a head, or each window of it, reads; queries are its rows."""
+    """What each command of a head, or each window or tile of it, reads; queries are its rows."""
     parts: list[Part] = []
     for view in program.views:
         if view.tensor != scores or view.which != DRAIN or view.kind != SCORES:
@@ -64,7 +64,18 @@ def _parts(program: Program, scores: str, head: int) -> list[Part]:
         places = window_places(view) if view.windows else [shown_places(view)]
         for heads, rows, keys in places:
             mine = heads == head if view.windows else heads.start <= head < heads.stop
-            parts += (
-                [(rows.start, rows.stop - rows.start, keys.start, keys.stop - keys.start)] if mine else []
-            )
+            if mine and view.key_runs:
+                parts += _runs(view)
+            elif mine:
+                parts += [(rows.start, rows.stop - rows.start, keys.start, keys.stop - keys.start)]
     return parts
+
+
+def _runs(view: View) -> list[Part]:
+    """What each tile of a command by key lists reads, run by run."""
+    parts = []
+    for tile, runs in enumerate(key_runs(view)):
+        first = tile * view.tile_rows
+        rows = min(view.tile_rows, view.rows - first)
+        parts += [(view.first_row + first, rows, key, min(count, view.keys - key)) for key, count in runs]
+    return [part for part in parts if part[3] > 0]

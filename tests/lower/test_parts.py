@@ -13,7 +13,8 @@ from support.token_graphs import Tokens
 from hlsgen.ir import Graph, evaluate
 from hlsgen.lower import lower
 from hlsgen.lower.layout import Layout
-from hlsgen.lower.parts import Part, attention_parts
+from hlsgen.lower.part import Part
+from hlsgen.lower.parts import attention_parts
 from hlsgen.lower.size import ArrayShape
 from hlsgen.lower.step import AttentionStep
 from hlsgen.machine.run.interpreter import Interpreter
@@ -25,6 +26,7 @@ from hlsgen.quantization import quantize
 
 HEADS, QUERIES, KEYS = 3, 29, 37
 ARRAY = ArrayShape(rows=4, columns=4, depth=8)
+LAYOUTS = dict.fromkeys("qkv", Layout.headed(8, 4, 8, HEADS))
 
 
 def _step(addends: np.ndarray | None) -> AttentionStep:
@@ -42,7 +44,7 @@ def _step(addends: np.ndarray | None) -> AttentionStep:
 
 def _parts(seen: np.ndarray, array: ArrayShape = ARRAY) -> tuple[Part, ...]:
     addends = np.where(np.broadcast_to(seen, (HEADS, QUERIES, KEYS)), 0, HIDDEN)
-    return attention_parts(_step(addends), array, Layout.headed(8, 4, 8, HEADS), 2)
+    return attention_parts(_step(addends), array, LAYOUTS)
 
 
 ROW, COLUMN = np.arange(QUERIES)[:, None], np.arange(KEYS)
@@ -77,7 +79,7 @@ def test_every_score_that_counts_is_in_a_part(name: str, width: int) -> None:
 def test_what_hides_nothing_is_one_command() -> None:
     whole = Part((0, HEADS), (0, 8), (0, KEYS))
     assert _parts(COLUMN >= 0) == (whole,)
-    assert attention_parts(_step(None), ARRAY, Layout.headed(8, 4, 8, HEADS), 2) == (whole,)
+    assert attention_parts(_step(None), ARRAY, LAYOUTS) == (whole,)
 
 
 def _attention(tokens: int, seen: np.ndarray) -> tuple[Graph, np.ndarray]:

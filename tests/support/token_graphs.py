@@ -181,6 +181,29 @@ def ranges(t: Tokens) -> str:
     return t.linear(x, t.width)
 
 
+def scattered(t: Tokens) -> str:
+    """Attention to the first tokens, to near ones, and to every fourth part.
+
+    In one layer that is alike for all heads, in the other one heads see other parts, with a bias. Some
+    queries see no key, some a single one.
+    """
+    x, size = t.x, max(2, t.tokens // 12)
+    part = np.arange(t.tokens) // size
+    back = part[:, None] - part
+    for block in range(2):
+        value = t.random.normal(size=(t.heads, t.tokens, t.tokens)) * block
+        for head in range(t.heads):
+            far = (part + head * block) % 4 == 0
+            hidden = ~((part == 0) | (abs(back) == 0) | (far & (back >= 0)))
+            hidden[t.tokens // 2], hidden[t.tokens // 3, 1:] = True, True
+            value[head][hidden] = -np.inf
+        q, k, v = (t.linear(x, t.width) for _ in range(3))
+        scores = t.add(Scores(heads=t.heads, scale=t.width**-0.5, bias=value), q, k)
+        contexts = t.add(Context(), t.add(Softmax(), scores), v)
+        x = t.add(Add(), x, t.linear(contexts, t.width))
+    return t.linear(x, t.width)
+
+
 def orders(t: Tokens) -> str:
     """Tokens in other orders, read by layers, norms and sums; some side by side, and rows of zeros."""
     mixed = t.random.permutation(t.tokens)[:, None]
@@ -250,7 +273,7 @@ MODELS: dict[str, Callable[[Tokens], str]] = {
     )
 }  # fmt: skip
 KINDS = tuple(MODELS)
-MODELS |= {"merging": merging, "windows": windows}
+MODELS |= {"merging": merging, "windows": windows, "scattered": scattered}
 
 
 @cache
