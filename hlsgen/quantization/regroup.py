@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tokens in an order in which a mask's groups lie side by side: a float Graph -> an equal one.
+"""Tokens in an order in which a mask's groups lie side by side, or in strips: a float Graph -> an equal one.
 
 A mask may cut tokens into groups that don't see one another, wherever they stand: blocks of a grid, every
 second token. Attention gives the same whatever order its keys have, and each query has its own row; so
 queries and keys are read group by group, and contexts are put back. A command reads a range of keys, or goes
-from window to window, so it skips what other groups hold.
+from window to window, so it skips what other groups hold. Where tokens are one group, as those of sliding
+windows, the order is the one in which tiles read the fewest blocks of keys (`hlsgen/quantization/orders.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from hlsgen.ir import Graph, GraphBuilder, Node, Op
 from hlsgen.ops import Activation, Context, Gather, GroupedLinear, Linear, Scores, Softmax
 from hlsgen.ops.norm import Norm
+from hlsgen.quantization.orders import block_order
 
 BY_ROWS = (Linear, GroupedLinear, Activation, Norm)
 """Ops that make each row of one input's."""
@@ -32,7 +34,7 @@ class _Attention(NamedTuple):
 
 
 def regroup(graph: Graph) -> Graph:
-    """The graph; the given one where no mask has groups, or they lie side by side."""
+    """The graph; the given one where no other order of tokens is better."""
     found = {each.context.name: each for node in graph if (each := _regrouped(graph, node))}
     if not found:
         return graph
@@ -45,14 +47,17 @@ def regroup(graph: Graph) -> Graph:
 
 
 def _regrouped(graph: Graph, scores: Node) -> _Attention | None:
-    """The attention of scores whose mask has groups that lie apart; only that reads them."""
+    """The attention of scores whose tokens stand better in another order; only that reads them."""
     if not isinstance(scores.op, Scores) or scores.op.bias is None:
         return None
     softmax = _only(graph, scores, Softmax)
     context = _only(graph, softmax, Context) if softmax else None
     if softmax is None or context is None or scores.name in graph.outputs or softmax.name in graph.outputs:
         return None
-    order = group_order(np.any(np.isfinite(scores.op.bias), axis=0))
+    seen = np.isfinite(scores.op.bias)
+    order = group_order(np.any(seen, axis=0))
+    if order is not None and np.array_equal(order, np.arange(len(order))):
+        order = block_order(seen)
     if order is None or np.array_equal(order, np.arange(len(order))):
         return None
     return _Attention(scores, softmax, context, order)

@@ -71,6 +71,22 @@ def test_queries_that_see_no_key_are_groups() -> None:
     )
 
 
+def _neighbours(side: int, window: int) -> np.ndarray:
+    """Sliding windows of a square grid, clamped at its border."""
+    first = np.clip(np.arange(side) - window // 2, 0, side - window)[:, None]
+    line = (np.arange(side) >= first) & (np.arange(side) < first + window)
+    return (line[:, None, :, None] & line[None, :, None, :]).reshape(side * side, side * side)
+
+
+def test_a_neighbourhood_is_read_in_strips() -> None:
+    graph = _graph(_neighbours(28, 7))
+    made = regroup(graph)
+    assert [node.name for node in made if isinstance(node.op, Gather)]
+    image = np.random.default_rng(5).normal(size=graph.input_type.shape)
+    before, after = evaluate(graph, image), evaluate(made, image)
+    np.testing.assert_allclose(after[graph.output], before[graph.output], atol=1e-12)
+
+
 def test_what_lies_side_by_side_stays() -> None:
     for seen in (_blocks(np.sort(GROUPS)), np.tri(9, dtype=bool), np.ones((5, 5), bool)):
         graph = _graph(seen)
