@@ -110,13 +110,16 @@ class Blocked(Attention):
 
 
 class Neighbors(Attention):
-    """FNA: the keys of each query are gathered, windows are clamped at the border."""
+    """FNA: the keys of each query are gathered, windows are clamped at the border; GNA with a stride."""
 
     table: Tensor
 
-    def __init__(self, dim: int, heads: int, side: int, window: int) -> None:
+    def __init__(self, dim: int, heads: int, side: int, window: int, stride: int = 1) -> None:
         super().__init__(dim, heads)
-        line = (torch.arange(side) - window // 2).clamp(0, side - window)[:, None] + torch.arange(window)
+        leader = (
+            torch.arange(side) // stride * stride + stride // 2
+        )  # its window is that of all in the stride
+        line = (leader - window // 2).clamp(0, side - window)[:, None] + torch.arange(window)
         table = line[:, None, :, None] * side + line[None, :, None, :]
         self.register_buffer("table", table.reshape(side * side, -1), persistent=False)
 
@@ -267,6 +270,12 @@ def sharded(tokens: int, block: int, heads: int, local: int, stride: int) -> Ten
     return torch.stack([((back < local) | shard) & causal(tokens) for shard in shards])
 
 
+def recent(tokens: int, prefix: int, local: int) -> Tensor:
+    """The first tokens, and the last ones."""
+    place = torch.arange(tokens)
+    return causal(tokens) & ((place < prefix) | (place[:, None] - place < local))
+
+
 def segvg() -> nn.Module:
     """20 x 20 patches, 40 words of which 24 are there, 6 objects; the MLP of DETR behind."""
     sizes = (20 * 20, 40, 6)  # words before objects: the joined prompt
@@ -286,6 +295,18 @@ SHAPES: dict[str, tuple[str, Callable[[], nn.Module]]] = {
     "fna-14": (
         "196 tokens, windows of 7 x 7, width 256, 8 heads (NAT's third stage)",
         lambda: Model((14, 14), 256, Neighbors(256, 8, 14, 7), Mlp(256, 768)),
+    ),
+    "fna-28": (
+        "784 tokens, windows of 7 x 7, width 128, 4 heads (NAT's second stage)",
+        lambda: Model((28, 28), 128, Neighbors(128, 4, 28, 7), Mlp(128, 384)),
+    ),
+    "gna-28-2": (
+        "784 tokens, windows of 8 x 8, stride 2, width 128, 4 heads",
+        lambda: Model((28, 28), 128, Neighbors(128, 4, 28, 8, 2), Mlp(128, 384)),
+    ),
+    "prefix-1024": (
+        "1,024 tokens, the first 32 and the last 128, width 768, 12 heads",
+        lambda: Model((32, 32), 768, Seen(768, 12, recent(1024, 32, 128)), Mlp(768, 3072)),
     ),
     "s2-768": (
         "1,024 of its 8,192 tokens, blocks of 64, every 8th and the last 2, width 768, 12 heads",

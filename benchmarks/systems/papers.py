@@ -13,7 +13,6 @@ HEADS = "lists of heads"
 SCALES = "row scales"
 GRIDS = "convolutions on tokens"
 STATE = "state across steps"
-SCHEDULE = "key schedules of several runs, which skip hidden keys between"
 
 
 class Paper(NamedTuple):
@@ -31,14 +30,9 @@ PAPERS = (
     Paper("Efficient Probing", "softmax(q K.T) V of learned queries q", "efficient_probing"),
     Paper("VHR", "o_h := alpha_h o_h; causal", "vhr, head_gains"),
     Paper("Soft Injection", "o_h := (1 - a_h) o_h + a_h e_h; causal", "soft_injection, head_gains"),
-    Paper(
-        "Generalized Neighborhood Attention",
-        "keys of a strided window",
-        "generalized_neighborhood",
-        (SCHEDULE,),
-    ),
-    Paper("Faster Neighborhood Attention", "keys of a window, dilated", "faster_neighborhood", (SCHEDULE,)),
-    Paper("S2-Attention", "local and strided keys, by head", "s2_attention", (SCHEDULE,)),
+    Paper("Generalized Neighborhood Attention", "keys of a strided window", "generalized_neighborhood"),
+    Paper("Faster Neighborhood Attention", "keys of a window, dilated", "faster_neighborhood"),
+    Paper("S2-Attention", "local and strided keys, by head", "s2_attention"),
     Paper("AKI", "causal keys and one more block", "aki"),
     Paper("EE-MLLM", "image tokens see no image tokens", "ee_mllm"),
     Paper("OAT", "decoder with causal and cross attention", "oat", (STATE,)),
