@@ -144,10 +144,15 @@ def test_masks_and_what_their_tiles_read(chrome: Chrome, place: Path, windowed: 
                 for at in range(view.heads if view.windows else 1):
                     row = view.first_row + at * view.rows
                     key = row if view.windows else view.first_column  # a window has its own keys
-                    read[row : row + view.rows, key : key + view.columns] = True
+                    read[row : row + view.rows, key : key + view.columns] |= not view.key_runs
+                rows = read[view.first_row : view.first_row + view.rows]
+                for at, runs in enumerate(view.key_runs.split(";") if view.key_runs else ()):
+                    for first, count in (map(int, run.split("+")) for run in runs.split(",")):
+                        rows[at * view.tile_rows : (at + 1) * view.tile_rows, first : first + count] = True
         np.testing.assert_array_equal(~white, read)
         assert (seen <= read).all()
         assert not read.all()
+    assert any(view.key_runs for view in windowed.program.views)
 
 
 PIXELS = """const canvas = document.querySelectorAll('#masks canvas')[arguments[0]];
