@@ -18,9 +18,10 @@ from hlsgen.errors.codes import Code
 from hlsgen.frontend.capture import capture, examine
 from hlsgen.frontend.quantizers import own_runtime
 from hlsgen.frontend.read.archive import load_archive
-from hlsgen.frontend.read.export import Export
+from hlsgen.frontend.read.export import Call, Export, Ref
 from hlsgen.frontend.read.onnx_file import load_onnx
-from hlsgen.ir import Graph
+from hlsgen.frontend.read.quantizers import stripped
+from hlsgen.ir import Graph, Source
 from hlsgen.ops import Linear
 
 
@@ -148,6 +149,17 @@ def test_all_problems_of_a_program_at_once() -> None:
     assert found.graph is None
     assert {problem.code for problem in found.problems} == {Code.IMPORTED}
     assert [problem.why for problem in found.problems] == ["its scale is computed from the image"] * 2
+
+
+@pytest.mark.parametrize("args", [(), (3,), (Ref("nothing"), 0.1, 0, -128, 127)])
+def test_a_quantizer_that_is_none(args: tuple[Any, ...]) -> None:
+    """A file may say anything."""
+    target = "quantized_decomposed.dequantize_per_tensor.default"
+    call = Call("odd", target, args, {}, Source(), (1, 4))
+    whole = Export((), {}, (call,), (Ref("odd"),))
+    (problem,) = stripped(whole).problems
+    assert problem.code is Code.IMPORTED
+    assert "the quantizer odd can't be held" in problem.what
 
 
 @pytest.mark.parametrize("spelling", ["qdq", "Quant", "pt2e"])

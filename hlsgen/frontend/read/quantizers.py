@@ -21,6 +21,8 @@ from hlsgen.frontend.read.scheme import QUANTIZER, Codes, Scheme
 
 _DECOMPOSED = "quantized_decomposed"
 _FAKE = ("aten.fake_quantize_per_tensor_affine", "aten.fake_quantize_per_channel_affine")
+_MALFORMED = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+"""What arguments of a file raise that are no quantizer's."""
 _FIX = (
     "quantize again: static scales, symmetric int8, one scale for each tensor or output channel of a weight"
 )
@@ -80,7 +82,10 @@ class _Stripper:
     def run(self) -> Stripped:
         for call in self.export.calls:
             if _is_quantizer(call.target):
-                self._quantizer(call)
+                try:
+                    self._quantizer(call)
+                except _MALFORMED as error:
+                    self._refuse(call, clean(f"its arguments can't be read: {error}".partition("\n")[0]))
                 continue
             integers = [name for name in uses(call) if name in self.codes]
             if integers:
