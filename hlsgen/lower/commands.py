@@ -140,6 +140,7 @@ class CommandBuilder:
             "blocks": sweeps.blocks,
             "extra": sweeps.extra,
             "outer_source": shape.outer,
+            "narrow": int(shape.narrow),
             "low": step.linear.op.low,  # type: ignore[attr-defined]
             "high": step.linear.op.high,  # type: ignore[attr-defined]
         }
@@ -167,12 +168,12 @@ class CommandBuilder:
         match op:
             case IntegerLinear():
                 self.constants.constants(*block_constants(op, result, p.columns))
-                size = result.words * p.columns * shape.k_steps * p.depth
+                size = result.words * p.columns * shape.ring_words * p.depth
                 words = bytes(size) if self._outline else pack_weights(op, source, result, shape, p)
                 self.weights.append(words)
             case IntegerGroupedLinear():
                 self.constants.constants(*block_constants(op, result, p.columns))
-                self.weights.append(pack_grouped(op, result, shape.k_steps, p))
+                self.weights.append(pack_grouped(op, result, shape, p))
             case IntegerMatmul():
                 self.constants.constants(*product_constants(op, result, p.columns))
             case _:
@@ -203,7 +204,7 @@ class CommandBuilder:
             return Sweeps(count=step.heads, blocks=result.head_words, extra=0)
         if shape.walk:
             return Sweeps(count=1, blocks=shape.blocks, extra=0)
-        return cut(result.words, shape.k_steps, self._parameters.ring_words)
+        return cut(result.words, shape.ring_words, self._parameters.ring_words)
 
     def _rows_fields(self, step: LinearStep, rows: int) -> dict[str, Any]:
         """What LOAD needs: source, dependency and the transform's parameters."""

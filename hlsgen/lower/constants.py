@@ -11,6 +11,7 @@ from hlsgen.lower.layout import Layout
 from hlsgen.lower.shape import Shape
 from hlsgen.lower.taps import Walk
 from hlsgen.machine.format.constants import NO_COMMAND, Item, item, pack_constants, word_bytes
+from hlsgen.machine.format.narrow import pack_narrow
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 from hlsgen.machine.format.program import OutputLayout
 from hlsgen.ops import IntegerGroupedLinear, IntegerLinear, IntegerMatmul
@@ -24,14 +25,19 @@ def pack_weights(
     if shape.parts > 1:  # a diagonal
         every = np.zeros(result.words * columns, np.int8)
         every[result.positions()] = np.diag(op.weight)
-        parts = every.reshape(shape.parts, -1, 1) * np.eye(k_steps * depth, dtype=np.int8)
-        return parts.reshape(result.words, columns, k_steps, depth).transpose(0, 2, 3, 1).tobytes()
-    if shape.walk:
-        k_steps = -(-source.elements // depth)
-    padded = np.zeros((result.words * columns, k_steps * depth), np.int8)
-    padded[np.ix_(result.positions(), source.positions())] = op.weight
+        padded = every.reshape(shape.parts, -1, 1) * np.eye(k_steps * depth, dtype=np.int8)
+    else:
+        if shape.walk:
+            k_steps = -(-source.elements // depth)
+        padded = np.zeros((result.words * columns, k_steps * depth), np.int8)
+        padded[np.ix_(result.positions(), source.positions())] = op.weight
     words = padded.reshape(result.words, columns, k_steps, depth).transpose(0, 2, 3, 1)
-    return walked(words, shape.walk).tobytes()
+    return _bytes(walked(words, shape.walk), shape)
+
+
+def _bytes(words: np.ndarray, shape: Shape) -> bytes:
+    """The weights of a command's steps [blocks, steps, D, C] as ring words."""
+    return (pack_narrow(words) if shape.narrow else words).tobytes()
 
 
 def walked(words: np.ndarray, walk: Walk | None) -> np.ndarray:
@@ -42,15 +48,16 @@ def walked(words: np.ndarray, walk: Walk | None) -> np.ndarray:
 
 
 def pack_grouped(
-    op: IntegerGroupedLinear, result: Layout, k_steps: int, parameters: MachineParameters
+    op: IntegerGroupedLinear, result: Layout, shape: Shape, parameters: MachineParameters
 ) -> bytes:
     """Ring words for group, block, step; a group's as those of a linear layer."""
-    columns, depth = parameters.columns, parameters.depth
+    columns, depth, k_steps = parameters.columns, parameters.depth, shape.k_steps
     outputs, inputs = len(op.weight) // op.groups, op.weight.shape[1]
     words = result.head_words or result.words
     padded = np.zeros((op.groups, words * columns, k_steps * depth), np.int8)
     padded[:, :outputs, :inputs] = op.weight.reshape(op.groups, outputs, inputs)
-    return padded.reshape(op.groups * words, columns, k_steps, depth).transpose(0, 2, 3, 1).tobytes()
+    steps = padded.reshape(op.groups * words, columns, k_steps, depth).transpose(0, 2, 3, 1)
+    return _bytes(steps, shape)
 
 
 def block_constants(op: IntegerLinear | IntegerGroupedLinear, result: Layout, columns: int) -> np.ndarray:

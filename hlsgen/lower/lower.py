@@ -312,13 +312,13 @@ def reads(step: Step) -> list[str]:
 
 
 def _unparted(step: LinearStep, shape: Shape, head_words: int, array: ArrayShape) -> list[tuple[int, int]]:
-    """Blocks and steps whose weights the ring must hold together."""
+    """Blocks, and ring words of each, whose weights the ring must hold together."""
     if shape.walk:
-        return [(shape.blocks, shape.k_steps)]
+        return [(shape.blocks, shape.ring_words)]
     if shape.weighted and shape.parts > 1:
-        return [(shape.blocks // shape.parts, shape.k_steps)]
+        return [(shape.blocks // shape.parts, shape.ring_words)]
     if array.streamed and step.target in (Target.KEYS, Target.VALUES):
-        return [(head_words, shape.k_steps)]
+        return [(head_words, shape.ring_words)]
     return []
 
 
@@ -347,14 +347,15 @@ def size_machine(
             if not step.keys:
                 mixed = mixed_shape(query, array)
                 shapes.append(mixed)
-                whole.append((mixed.blocks, mixed.k_steps))
+                whole.append((mixed.blocks, mixed.ring_words))
             exp_steps = ceil_div(read_keys(step, array), array.depth)
             tile = max(tile, ceil_div(exp_steps * array.depth, array.columns))
     return array.parameters(
         tile_words=tile,
         residual_words=memory_words(regions, "residual"),
         feature_words=memory_words(regions, "features"),
-        ring_words=ring_words(array, [(s.blocks, s.k_steps) for s in shapes if s.weighted], whole),
+        ring_words=ring_words(array, [(s.blocks, s.ring_words) for s in shapes if s.weighted], whole),
+        narrow_weights=int(any(shape.narrow for shape in shapes)),
         constant_words=2 * max([shape.blocks for shape in shapes] or [1]),
         image_words=input_layout(graph, array).words if uses_image(graph) else 1,
         accumulator_bits=accumulator,

@@ -17,7 +17,8 @@ from hlsgen.lower.refuse import must_be
 from hlsgen.lower.size import ArrayShape
 from hlsgen.lower.step import Factors, LinearStep
 from hlsgen.lower.taps import Walk, find_walk
-from hlsgen.machine.format.commands import Command, Load, Product, Target
+from hlsgen.machine.format.commands import Command, Load, Product, Target, ring_words_of
+from hlsgen.machine.format.narrow import NARROW_BITS
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.ops import IntegerLinear
 
@@ -38,6 +39,13 @@ class Shape:
     outer: int = 0
     walk: Walk | None = None
     """The parts of a row that blocks read; None: all of it. Such a command has one sweep."""
+    narrow: bool = False
+    """The weights have 4 bits."""
+
+    @property
+    def ring_words(self) -> int:
+        """Ring words of a block's weights."""
+        return ring_words_of(self.k_steps, self.narrow)
 
 
 def linear_shape(step: LinearStep, array: ArrayShape, source: Layout, result: Layout) -> Shape:
@@ -59,7 +67,11 @@ def linear_shape(step: LinearStep, array: ArrayShape, source: Layout, result: La
     walk = None if parts > 1 else linear_walk(step, array, source, result)
     if walk:
         steps = walk.steps
-    return Shape(k_words=words, k_steps=steps, blocks=result.words, parts=parts, outer=outer, walk=walk)
+    # A ring word holds two steps: weights of a single step would gain nothing.
+    narrow = steps > 1 and getattr(step.linear.op, "weight_bits", 8) <= NARROW_BITS
+    return Shape(
+        k_words=words, k_steps=steps, blocks=result.words, parts=parts, outer=outer, walk=walk, narrow=narrow
+    )
 
 
 def linear_walk(step: LinearStep, array: ArrayShape, source: Layout, result: Layout) -> Walk | None:

@@ -24,6 +24,7 @@ LARGER = frozenset(
         "queue_tokens", "workspace_units", "logit_bits", "rms_norms", "products", "taps",
         "score_addends", "operand_bases", "list_words", "windows", "addend_words", "score_slots",
         "key_list_words",
+        "narrow_weights",
     }
 )  # fmt: skip
 """Parameters that may be larger than a model needs; those of a model with logits have just its bits."""
@@ -93,24 +94,28 @@ class Sweeps:
     extra: int
 
 
-def cut(total: int, steps: int, ring_words: int) -> Sweeps:
-    """The fewest equal sweeps such that the ring holds two: one in use, the next one arriving."""
-    most = max(1, ring_words // (2 * steps))
+def cut(total: int, each: int, ring_words: int) -> Sweeps:
+    """The fewest equal sweeps such that the ring holds two: one in use, the next one arriving.
+
+    A block takes `each` ring words.
+    """
+    most = max(1, ring_words // (2 * each))
     count = ceil_div(total, most)
     return Sweeps(count=count, blocks=total // count, extra=total % count)
 
 
 def ring_words(
-    array: ArrayShape, blocks_and_steps: list[tuple[int, int]], whole: list[tuple[int, int]] | None = None
+    array: ArrayShape, commands: list[tuple[int, int]], whole: list[tuple[int, int]] | None = None
 ) -> int:
     """Ring depth: two whole commands if the budget allows, at least two blocks of every command.
 
-    Two sweeps of `whole`, which can't be cut, have room as well.
+    commands: the blocks of each, and ring words of a block. Two sweeps of `whole`, which can't be cut, have
+    room as well.
     """
     word = array.columns * array.depth
-    wanted = max([2 * blocks * steps for blocks, steps in blocks_and_steps] or [2])
-    needed = max([2 * steps for _, steps in blocks_and_steps] or [2])
-    needed = max([needed, *(2 * blocks * steps for blocks, steps in whole or [])])
+    wanted = max([2 * blocks * words for blocks, words in commands] or [2])
+    needed = max([2 * words for _, words in commands] or [2])
+    needed = max([needed, *(2 * blocks * words for blocks, words in whole or [])])
     return max(needed, min(wanted, array.ring_bytes // word))
 
 

@@ -112,6 +112,8 @@ class Linear(FloatOp):
 class Weighted(Op):
     """Integers of a layer with weights: weight in -127..127, kept in 8 bits, and constants by channel.
 
+    weight_bits: 4 where the machine shall keep the weights, which are then in -8..7, in 4 bits.
+
     bias, multiplier and shift are as `check_constants` has them; results are saturated to low..high and have
     the real scale `scale`.
     """
@@ -123,13 +125,17 @@ class Weighted(Op):
     low: int
     high: int
     scale: float
+    weight_bits: int = 8
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weight", narrow_weight(self.weight))
 
     def accumulator_range(self, x: TensorType) -> tuple[int, int]:
-        """See `weighted_range`."""
-        return weighted_range(self.stem.replace("_", " "), self.weight, self.bias, x)
+        """See `weighted_range`; raises `RangeOverflow` where a weight has more than `weight_bits` bits."""
+        name, half = self.stem.replace("_", " "), 1 << (self.weight_bits - 1)
+        if self.weight.size and (self.weight.min() < -half or self.weight.max() >= half):
+            raise RangeOverflow(f"{name}: weights of {self.weight_bits} bits must be in {-half}..{half - 1}")
+        return weighted_range(name, self.weight, self.bias, x)
 
 
 @op

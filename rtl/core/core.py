@@ -278,9 +278,8 @@ class Core(wiring.Component):
         ]
         return fill.write
 
-    @staticmethod
     def _connect_rings(
-        m: Module, multiply: MultiplyStage, drain: DrainStage, array: Array, ring: Ring, constants: Ring
+        self, m: Module, multiply: MultiplyStage, drain: DrainStage, array: Array, ring: Ring, constants: Ring
     ) -> None:
         """Weights are read as a step is issued, constants when the block is captured."""
         rewind = multiply.ends_pass & ~multiply.last_pass
@@ -299,6 +298,8 @@ class Core(wiring.Component):
             Cat(constants.take, constants.release, constants.rewind, constants.commit).eq(later),
             drain.constants.eq(constants.data),
         ]
+        if self._parameters.narrow_weights:
+            m.d.comb += ring.stay.eq(multiply.keep_weight)
 
     def _status(self, m: Module, load: LoadStage, multiply: MultiplyStage, drain: DrainStage) -> None:
         """What the outside is told: the end, the counters' levels, progress, the trace."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux
+from amaranth import Cat, Module, Mux, Value
 
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Kind
@@ -120,16 +120,29 @@ def connect_weights(
         keys.append(key.read_data)
         values.append(value.read_data)
     stationary = delay(m, multiply.stationary, STEP, name="stationary")
+    half = delay(m, Cat(multiply.narrow, multiply.half), STEP, name="half") if p.narrow_weights else None
     for column in range(p.columns):
         for d in range(p.depth):
             index = d * p.columns + column
-            plain = ring.data[8 * index : 8 * index + 8]
+            plain = _weight(ring.data[8 * index : 8 * index + 8], half)
             key = keys[column % width][column // width][8 * d : 8 * d + 8]
             value = values[d % width][d // width][8 * column : 8 * column + 8]
             # Each memory's word comes from a register of its own, which a block RAM has inside.
             stored = Mux(stationary == Stationary.KEYS, key, value)
             chosen = Mux(stationary == Stationary.RING, plain, stored)
             m.d.comb += array.weights[column * p.depth + d].eq(chosen)
+
+
+def _weight(byte: Value, half: Value | None) -> Value:
+    """A step's weight out of a byte of its ring word.
+
+    half: whether the weights have 4 bits, and whether the step's one is in the byte's high half; None: they
+    never have.
+    """
+    if half is None:
+        return byte
+    low = Mux(half[1], byte[4:], byte[:4])
+    return Cat(low, Mux(half[0], low[3].replicate(4), byte[4:]))
 
 
 def connect_steps(m: Module, multiply: MultiplyStage, array: Array) -> None:

@@ -73,6 +73,9 @@ class MultiplyStage(wiring.Component):
     operand_address : Out
         Key step or value word.
     take_weight : Out(1)
+    narrow, half, keep_weight : Out(1)
+        Weights have 4 bits; the step's are in the word's high halves; the next step takes this word, too.
+        Only in machines with such weights.
     reserve_weight, reserve_constant : Out(1)
     take_constant : Out(1)
     first_pass, last_pass : Out(1)
@@ -115,6 +118,9 @@ class MultiplyStage(wiring.Component):
     tile_address: Signal
     operand_address: Signal
     take_weight: Signal
+    narrow: Signal
+    half: Signal
+    keep_weight: Signal
     reserve_weight: Signal
     reserve_constant: Signal
     take_constant: Signal
@@ -155,6 +161,7 @@ class MultiplyStage(wiring.Component):
                 **({"runs": In(stream.Signature(key_run(p)))} if p.key_list_words else {}),
                 **({"keys": In(Heads()), "values": In(Heads())} if p.streamed else {}),
                 **({"expert": Out(FIELD_BITS["expert"])} if p.experts else {}),
+                **(dict.fromkeys(("narrow", "half", "keep_weight"), Out(1)) if p.narrow_weights else {}),
             }
         )
 
@@ -176,7 +183,8 @@ class MultiplyStage(wiring.Component):
             with m.If(load):
                 m.d.sync += [weighs.eq(is_ring), weighs_fresh.eq(is_ring & new.first_pass)]
         constants = self._stream(m, fresh, is_plain, load, self.constant_coming, name="constants")
-        weights = self._stream(m, weighs_fresh, is_ring, load, self.weight_coming, name="weights")
+        opens, opens_next = self._opens(m, job, weighs_fresh)
+        weights = self._stream(m, opens_next, is_ring, load, self.weight_coming, name="weights")
         self._count(m, job, load)
         runs = self._walk_runs(m, job, active, load) if self._parameters.key_list_words else None
         self._decide(m, job, active, weighs_fresh, weights, constants, load, runs)
@@ -185,12 +193,12 @@ class MultiplyStage(wiring.Component):
         m.d.comb += [
             self.stationary.eq(_stationary(job)),
             self.take_weight.eq(self.issue & weighs),
-            self.reserve_weight.eq(self.issue & weighs_fresh),
+            self.reserve_weight.eq(self.issue & opens),
         ]
         return m
 
     def _stream(
-        self, m: Module, fresh: Signal, takes: Value, load: Value, coming: Signal, *, name: str
+        self, m: Module, fresh: Value, takes: Value, load: Value, coming: Signal, *, name: str
     ) -> _There:
         """Whether a ring has the job's next word, or the job needs none from it.
 
@@ -201,6 +209,22 @@ class MultiplyStage(wiring.Component):
         m.d.comb += there.coming.eq(Mux(load, ~first, ~fresh) | coming)
         m.d.sync += there.now.eq(there.coming)
         return there
+
+    def _opens(self, m: Module, job: Any, fresh: Signal) -> tuple[Value, Value]:
+        """Whether the step takes a new word, and whether the next one does; `fresh`: the job's are new.
+
+        Two steps may take one word. A block begins with a word of its own.
+        """
+        if not self._parameters.narrow_weights:
+            return fresh, fresh
+        following = Signal(name="half_next")
+        m.d.comb += [
+            self.narrow.eq(job.narrow),
+            self.keep_weight.eq(job.narrow & ~self.half & ~self.last),
+            following.eq(Mux(self.issue, self.keep_weight, self.half)),
+        ]
+        m.d.sync += self.half.eq(following)
+        return fresh & ~self.half, fresh & ~following
 
     def _count(self, m: Module, job: Any, load: Value) -> None:
         """Steps of the block and blocks of the job that are left; which step is a block's, a job's last."""

@@ -139,6 +139,7 @@ def multiply_job(p: MachineParameters) -> data.StructLayout:
             "kind": 2,
             **({"stationary": 2} if p.products else {}),
             **({name: field(p, name) for name in TAPS.reads} if p.taps else {}),
+            **({"narrow": 1} if p.narrow_weights else {}),
             "row_groups": count_bits(tile_groups(p)),
             "blocks": block_bits(p),
             "steps": step_bits(p),

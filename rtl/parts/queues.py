@@ -99,6 +99,8 @@ class Ring(wiring.Component):
         Short paths from `take`: a place is free one cycle later, and `data` holds a word for one cycle only.
     parts
         Transfers that bring a word, its low bits first.
+    stays
+        A word may be taken more than once in a row.
 
     Members
     -------
@@ -109,6 +111,8 @@ class Ring(wiring.Component):
         One available word is spoken for.
     take : In(1)
         Read the current word and go on to the next.
+    stay : In(1)
+        With `take`: the next take is of this word once more; then none of the following. Only with `stays`.
     release : In(1)
         With `take`: the word may be overwritten.
     rewind, commit : In(1)
@@ -130,19 +134,28 @@ class Ring(wiring.Component):
     available: Signal
     reserve: Signal
     take: Signal
+    stay: Signal
     release: Signal
     rewind: Signal
     commit: Signal
     data: Signal
 
     def __init__(
-        self, bits: int, depth: int, *, block: bool = False, short: bool = False, parts: int = 1
+        self,
+        bits: int,
+        depth: int,
+        *,
+        block: bool = False,
+        short: bool = False,
+        parts: int = 1,
+        stays: bool = False,
     ) -> None:
         if bits % parts:
             raise ValueError(f"parts must divide the word's {bits} bits, not {parts!r}")
         self._bits, self._depth, self._block, self._short = bits, max(2, depth), block, short
         self._parts = parts
-        controls = ("reserve", "take", "release", "rewind", "commit")
+        controls = ("reserve", "take", "release", "rewind", "commit", *(("stay",) if stays else ()))
+        self._stays = stays
         super().__init__(
             {
                 "words": In(stream.Signature(bits // parts)),
@@ -196,11 +209,16 @@ class Ring(wiring.Component):
             return address + 1
         return Mux(address == self._depth - 1, 0, address + 1)
 
+    @property
+    def _leaves(self) -> Value:
+        """The current word is taken for the last time in this pass."""
+        return self.take & ~self.stay if self._stays else self.take
+
     def _move(self, m: Module, position: Signal) -> None:
         """Where the next word lies, and where the sweep began."""
         first, following = Signal.like(position), Signal.like(position)
         m.d.comb += following.eq(self._next(position))
-        with m.If(self.take):
+        with m.If(self._leaves):
             m.d.sync += position.eq(Mux(self.rewind, first, following))
             with m.If(self.commit):
                 m.d.sync += first.eq(following)
@@ -210,9 +228,9 @@ class Ring(wiring.Component):
         unread, free = Signal(count_bits(self._depth)), Signal(count_bits(self._depth), init=self._depth)
         has_place, released = Signal(init=1), Signal()
         if self._short:
-            m.d.sync += released.eq(self.take & self.release)
+            m.d.sync += released.eq(self._leaves & self.release)
         else:
-            m.d.comb += released.eq(self.take & self.release)
+            m.d.comb += released.eq(self._leaves & self.release)
         m.d.comb += [
             self.words.ready.eq(has_place),
             self.coming.eq(some_left(unread, push, self.reserve)),

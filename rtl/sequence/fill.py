@@ -137,6 +137,8 @@ def fill_multiply(job: Any, place: Place) -> list[Any]:
         filled |= {"stationary": stationary}
     if place.parameters.taps:
         filled |= {name: Mux(place.kind == Kind.CONTEXT, 0, command[name]) for name in TAPS.reads}
+    if place.parameters.narrow_weights:
+        filled |= {"narrow": command.narrow}
     if streamed:
         filled |= {"opens": place.at.opens, "closes": place.closes}
     if place.parameters.experts:

@@ -123,7 +123,7 @@ private:
             request<constant_bytes<P>>(image, next, base.constants, constant_at, command.constant_words);
             next = Part::weights;
         } else if (next == Part::weights) {
-            const int words = takes_weights(command) ? blocks() * command.k_steps : 0;
+            const int words = takes_weights(command) ? blocks() * ring_words_of<P>(command) : 0;
             request<weight_bytes>(image, next, base.weights, weight_at, words);
             if (command.stream_addend != 0 || takes_addends<P>(command, sweep)) {
                 next = Part::addends;

@@ -97,6 +97,20 @@ inline bool takes_weights(const Command& command) {
 }
 inline bool takes_constants(const Command& command) { return !attends(command); }
 
+/// Whether a ring word holds the weights of two steps.
+template <class P>
+bool halves(const Command& command) {
+#pragma HLS INLINE
+    return P::narrow_weights > 0 && command.narrow != 0;
+}
+
+/// Ring words of a block's weights; the last one may be half empty.
+template <class P>
+int ring_words_of(const Command& command) {
+#pragma HLS INLINE
+    return halves<P>(command) ? (command.k_steps + 1) / 2 : static_cast<int>(command.k_steps);
+}
+
 /// Whether the command's scores take addends from the Image.
 template <class P>
 bool adds_to_scores(const Command& command) {

@@ -117,6 +117,18 @@ private:
     int place = 0;
 };
 
+/// A weight of a step out of a byte of its ring word: the byte, or the half of it that is the step's.
+template <class P>
+Int<8> weight_of(const Command& command, const Int<8>& byte, int step) {
+#pragma HLS INLINE
+    if (!halves<P>(command)) {
+        return byte;
+    }
+    const int bits = static_cast<int>(byte) & 255;
+    const int half = step % 2 == 0 ? bits & 15 : bits >> 4;
+    return Int<8>(half - (half & 8) * 2);
+}
+
 /// The depth x columns factors of one step: weights from the ring, keys or values.
 /// listed: where the block's keys or the step's values lie, in a job that has runs of them.
 template <class P>
@@ -140,7 +152,7 @@ void read_factors(const Factors<P>& memory, const Command& command, const Job& j
         for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
             if (source == Source::ring) {
-                factors[c][d] = memory.ring[ring][d][c];
+                factors[c][d] = weight_of<P>(command, memory.ring[ring][d][c], step);
             } else if (source == Source::keys) {
                 factors[c][d] = step_element<P>(memory.keys[c], key, step, d);
             } else {
@@ -288,7 +300,7 @@ private:
     int tiles_used = 0;
     int ring_sweep = 0;  // ring word of the sweep's first block, and of the next step
     int ring_read = 0;
-    int words = 0;       // of the sweep, up to the next step
+    int words = 0;       // of the sweep, up to that of the next step
     Int<P::accumulator_bits> sums[P::rows][P::columns];
 
     Int<P::accumulator_bits> captured[P::rows][P::columns];  // a block that leaves row by row
@@ -415,8 +427,10 @@ private:
         }
         read_factors<P>(memory, work.command, work.job, ring_read, block, step, listed, factors);
         multiply<P>(memory, work.job, slot, walk.at(step), step, factors, sums);
-        ring_read = ring_read + 1 == P::ring_words ? 0 : ring_read + 1;
-        words += 1;
+        if (!halves<P>(work.command) || step % 2 == 1 || step + 1 == work.job.steps) {
+            ring_read = ring_read + 1 == P::ring_words ? 0 : ring_read + 1;
+            words += 1;
+        }
         step += 1;
         walk.advance(work);
         if (step == work.job.steps) {

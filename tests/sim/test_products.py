@@ -24,6 +24,7 @@ from hlsgen.machine.run.trace import compare, known
 from hlsgen.sim.csim import CSim
 
 STALLED = ("-DHLSGEN_STALLS=7",)
+NARROW = {"narrow_weights": 1}
 
 
 def name(value: object) -> str:
@@ -33,9 +34,9 @@ def name(value: object) -> str:
 @pytest.mark.parametrize(
     ("shape", "flags", "more"),
     [
-        ((3, 4, 2), ("-DHLSGEN_PACK_ROWS=0",), {}),
+        ((3, 4, 2), ("-DHLSGEN_PACK_ROWS=0",), NARROW),
         ((4, 2, 4, 2), STALLED, WINDOWS | KEY_LISTS),
-        pytest.param((4, 4, 4, 4), STALLED, {}, marks=pytest.mark.slow),
+        pytest.param((4, 4, 4, 4), STALLED, NARROW, marks=pytest.mark.slow),
         pytest.param((1, 1, 8), STALLED, WINDOWS, marks=pytest.mark.slow),
         pytest.param((5, 8, 1), STALLED, {}, marks=pytest.mark.slow),
     ],

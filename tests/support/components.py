@@ -79,6 +79,7 @@ PRODUCTS = dataclasses.replace(PLAIN, products=1)
 ADDENDS = dataclasses.replace(PLAIN, score_addends=1)
 PARTIAL = dataclasses.replace(PRODUCTS, taps=1, operand_bases=1)
 """Blocks that read parts of rows and of keys."""
+NARROW = dataclasses.replace(PARTIAL, narrow_weights=1)
 EXPERTS = dataclasses.replace(PLAIN, experts=4, choices=2, queue_tokens=8, tasks=2)
 STREAMED = dataclasses.replace(PLAIN, workspace_units=4)
 WIDE = dataclasses.replace(PLAIN, columns=4, row_width=2)
@@ -108,6 +109,7 @@ GROUPS: Mapping[str, Cases] = {
         "ring_block": lambda: Ring(64, 32, block=True),
         "ring_of_parts": lambda: Ring(64, 16, block=True, parts=2),
         "ring_short": lambda: Ring(24, 8, short=True),
+        "ring_stays": lambda: Ring(16, 8, short=True, stays=True),
         "resize_up": lambda: Resize(16, 64),
         "resize_down": lambda: Resize(64, 16),
         "resize_apart": lambda: Resize(64, 256, apart=True),
@@ -176,6 +178,7 @@ GROUPS: Mapping[str, Cases] = {
         "multiply_parts": lambda: MultiplyStage(PARTIAL),
         "multiply_key_lists": lambda: MultiplyStage(KEYS),
         "key_lists": lambda: KeyReader(KEYS),
+        "multiply_narrow": lambda: MultiplyStage(NARROW),
         "fill": lambda: OperandFill(STREAMED),
         "store": lambda: StoreWords(STREAMED),
     },

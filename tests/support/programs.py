@@ -127,8 +127,10 @@ class _Drawn:
             self._constants(command.total_blocks)
         if command.product in (Product.WEIGHTS, Product.MAPS):
             blocks = command.heads * command.blocks if attends else command.total_blocks
-            size = blocks * command.k_steps * p.depth * p.columns
-            words = self.random.integers(-127, 128, size) * (index >= FILLED)
+            command = dataclasses.replace(command, narrow=self.number(0, p.narrow_weights))
+            size = blocks * command.ring_words * p.depth * p.columns
+            # Any byte holds two weights of 4 bits.
+            words = self.random.integers(-128 if command.narrow else -127, 128, size) * (index >= FILLED)
             self.weights.append(words.astype(np.int8).tobytes())
         if command.product != Product.WEIGHTS:
             command = dataclasses.replace(command, operand_depends_on=self.operands)

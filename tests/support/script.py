@@ -14,6 +14,7 @@ from hlsgen.machine.format.commands import Command, Depends, Drain, Load, Produc
 from hlsgen.machine.format.constants import Item
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.interface import DRAIN, TILE
+from hlsgen.machine.format.narrow import NARROW_BITS, pack_narrow
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.run.interpreter import Execution, Interpreter
 from hlsgen.machine.run.trace import known
@@ -66,6 +67,8 @@ class Script:
         count = command.total_blocks
         weights = self.random.integers(-127, 128, (count, steps * p.depth, p.columns)).astype(np.int8)
         weights[:, elements:] = 0
+        if command.narrow:
+            weights = pack_narrow(weights.reshape(count, steps, p.depth, p.columns) >> NARROW_BITS)
         self._weights.append(weights if spread else 0 * weights)
         if not spread:
             self._idle.add(len(self.commands) - 1)

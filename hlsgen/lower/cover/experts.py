@@ -95,6 +95,6 @@ def _expert_layer(layer: Node, expert: int, tokens: int) -> Node:
     if not isinstance(op, IntegerExpertLinear):
         raise UnsupportedModel(f"{layer.name}: must be a layer of experts", code=Code.LOWERING)
     fields = {name: getattr(op, name)[expert] for name in ("weight", "bias", "multiplier", "shift")}
-    linear = IntegerLinear(**fields, low=op.low, high=op.high, scale=op.scale)
+    linear = IntegerLinear(**fields, low=op.low, high=op.high, scale=op.scale, weight_bits=op.weight_bits)
     kind = dataclasses.replace(layer.type, shape=(tokens, layer.type.shape[-1]))
     return dataclasses.replace(layer, name=f"{layer.name}_{expert}", op=linear, type=kind)

@@ -67,6 +67,11 @@ class Depends(IntEnum):
     TILE = 2  # the tile of the same index of `depends_on`'s last sweep, or last head, has drained
 
 
+def ring_words_of(steps: int, narrow: bool) -> int:
+    """Ring words of a block of so many steps."""
+    return -(-steps // 2) if narrow else steps
+
+
 @dataclass(frozen=True, kw_only=True)
 class Command:
     """One command. A field is a line here and nowhere else; `docs/commands.md` is the same as a table.
@@ -219,6 +224,7 @@ class Command:
         "attention: runs of keys of a tile; those of the first tile lie from word key_base of the memory of "
         "key lists on; 0: all tiles have the keys from key_base and value_base on",
     )
+    narrow: int = field(1, 0, "the weights have 4 bits: a ring word holds those of two steps")
 
     def __post_init__(self) -> None:
         for item in FIELDS:
@@ -271,6 +277,11 @@ class Command:
     def row_count(self, rows: int) -> int:
         """Operand rows on an array of `rows` rows."""
         return (self.tiles - 1) * rows + self.tail_rows
+
+    @property
+    def ring_words(self) -> int:
+        """Ring words of a block's weights: one for each step, or for two; the last one may be half empty."""
+        return ring_words_of(self.k_steps, bool(self.narrow))
 
     @property
     def total_blocks(self) -> int:

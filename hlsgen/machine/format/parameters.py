@@ -32,6 +32,7 @@ _NEWER = (
     "addend_words",
     "score_slots",
     "key_list_words",
+    "narrow_weights",
 )
 """Parameters that do not count for the build id at their defaults: machines from before them keep theirs."""
 _MAY_BE_ZERO = ("workspace_units", "experts", "choices", "queue_tokens", *_NEWER)
@@ -116,6 +117,8 @@ class MachineParameters:
     """Score tiles that MULTIPLY may be ahead of the contexts, the one in use included (2..4)."""
     key_list_words: int = 0
     """Words of the memory of key lists, a run each; 0: all tiles of a command have the same keys."""
+    narrow_weights: int = 0
+    """1: weights of a command may have 4 bits, two steps to a ring word; 0: all have 8."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -159,6 +162,7 @@ class MachineParameters:
             ("products", not self.products or not self.streamed, "0 where attention is streamed"),
             ("taps", self.taps <= self.products, "0 or 1, and 0 in a machine without products"),
             ("score_addends", self.score_addends <= 1, "0 or 1"),
+            ("narrow_weights", self.narrow_weights <= 1, "0 or 1"),
             ("operand_bases", self.operand_bases <= 1, "0 or 1"),
             ("operand_bases", not self.operand_bases or not self.streamed, "0 where attention is streamed"),
             (
@@ -223,6 +227,7 @@ class MachineParameters:
         """Bits that the fields of commands may have."""
         absent = {} if self.rms_norms else {"norm_rms": 0}
         absent |= {} if self.score_addends else {"score_addends": 0}
+        absent |= {} if self.narrow_weights else {"narrow": 0}
         if not self.operand_bases:
             absent |= {"key_base": 0, "value_base": 0, "source_word": 0, "target_word": 0}
         absent |= {} if self.list_words else {"list_base": 0, "piece_words": 0}

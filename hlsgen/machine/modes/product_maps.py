@@ -18,7 +18,7 @@ from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import Unit
 from hlsgen.machine.modes.product_attention import Attention
 from hlsgen.machine.modes.product_operands import value_block
-from hlsgen.machine.modes.product_weights import TAPS
+from hlsgen.machine.modes.product_weights import NARROW, TAPS
 
 MAPS = Unit(
     name="product_maps",
@@ -36,17 +36,16 @@ class Maps(Attention):
 
     code = Product.MAPS
     title = "the weight ring for scores, the value memory for contexts"
-    units = (MAPS, TAPS)
+    units = (MAPS, TAPS, NARROW)
     weighted, constant = True, False
 
     def traffic(self, p: MachineParameters, command: Command) -> int:
-        return command.heads * command.blocks * command.k_steps * p.columns * p.depth
+        return command.heads * command.blocks * command.ring_words * p.columns * p.depth
 
     def open(self, m: Memories, command: Command, job: Job) -> None:
         """A head's weights, which all its tiles take."""
-        del command
         if self.weighs(job) and job.tile == 0:
-            m.weights = m.streams.weights(job.blocks, job.steps)
+            m.weights = m.streams.weights(job.blocks, job.steps, narrow=bool(command.narrow))
 
     def block(self, m: Memories, command: Command, job: Job, block: int) -> np.ndarray:
         return m.weights[block] if job.kind == Kind.SCORES else value_block(m, command, job, block)

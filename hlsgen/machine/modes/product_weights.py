@@ -17,6 +17,8 @@ from hlsgen.machine.modes.mode import ProductMode, Unit
 
 TAPS = Unit(name="taps", cpp="multiply", rtl="core/multiply", reads=("tap_steps", "tap_jump", "advance"))
 """The walk of a block's steps through an operand row; `Command.steps_read` says where it leads."""
+NARROW = Unit(name="narrow_weights", cpp="multiply", rtl="core/multiply", reads=("narrow",))
+"""Weights of 4 bits: a ring word is taken for two steps; a block begins with a word of its own."""
 WEIGHTS = Unit(
     name="product_weights",
     cpp="multiply",
@@ -43,7 +45,7 @@ class Weights(ProductMode):
 
     code = Product.WEIGHTS
     title = "the weight ring"
-    units = (WEIGHTS, TAPS)
+    units = (WEIGHTS, TAPS, NARROW)
     weighted = constant = True
 
     def jobs(self, p: MachineParameters, command: Command) -> Iterator[Job]:
@@ -54,7 +56,7 @@ class Weights(ProductMode):
         return command.total_blocks * command.tiles * command.k_steps
 
     def traffic(self, p: MachineParameters, command: Command) -> int:
-        weights = command.total_blocks * command.k_steps * p.columns * p.depth
+        weights = command.total_blocks * command.ring_words * p.columns * p.depth
         return weights + block_words(command.total_blocks) * word_bytes(p.columns)
 
     def is_final(self, command: Command, job: Job) -> bool:
@@ -65,9 +67,8 @@ class Weights(ProductMode):
         m.load_constants()
 
     def open(self, m: Memories, command: Command, job: Job) -> None:
-        del command
         if job.tile == 0:
-            m.weights = m.streams.weights(job.blocks, job.steps)
+            m.weights = m.streams.weights(job.blocks, job.steps, narrow=bool(command.narrow))
 
     def block(self, m: Memories, command: Command, job: Job, block: int) -> np.ndarray:
         del command, job

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from hlsgen.machine.format.commands import Command
+from hlsgen.machine.format.commands import Command, ring_words_of
 from hlsgen.machine.format.constants import HEADER, payload_words, word_bytes
 from hlsgen.machine.format.image import Image
+from hlsgen.machine.format.narrow import unpack_narrow
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters
 
 
@@ -49,12 +50,15 @@ class Streams:
         self._constant_at += size
         return words
 
-    def weights(self, blocks: int, steps: int) -> np.ndarray:
-        """Ring words of one sweep: [blocks, steps * D, C]."""
-        size = blocks * steps * self._p.depth * self._p.columns
-        words = self._weights[self._weight_at : self._weight_at + size].astype(np.int64)
+    def weights(self, blocks: int, steps: int, *, narrow: bool = False) -> np.ndarray:
+        """Weights of one sweep, out of its ring words: [blocks, steps * D, C]."""
+        depth, columns = self._p.depth, self._p.columns
+        size = blocks * ring_words_of(steps, narrow) * depth * columns
+        words = self._weights[self._weight_at : self._weight_at + size]
         self._weight_at += size
-        return words.reshape(blocks, steps * self._p.depth, self._p.columns)
+        if narrow:
+            words = unpack_narrow(words.reshape(blocks, -1, depth, columns))[:, :steps]
+        return words.astype(np.int64).reshape(blocks, steps * depth, columns)
 
     def addends(self, rows: int) -> np.ndarray:
         """A block's addends [rows, C]; in the stream rows go up to whole groups."""

@@ -162,7 +162,7 @@ class _Model:
             if job.kind == SCORES:
                 self.scores_done[job.slot] = done
             if product.weighs(job) and job.tile == command.tiles - 1:
-                self.words += job.blocks * command.k_steps
+                self.words += job.blocks * command.ring_words
             if product.is_final(command, job):
                 progress.tiles.append(done)
             self.times.append(JobTimes(index, job, start, end, first, self.multiply_free, done))
@@ -206,10 +206,10 @@ class _Model:
         """Bytes of the constant stream up to the last of some blocks, whose words begin at `offset`."""
         return offset + block_words(blocks) * word_bytes(self.p.columns)
 
-    def _release(self, product: ProductMode, job: Job, end: int) -> None:
+    def _release(self, product: ProductMode, command: Command, job: Job, end: int) -> None:
         """A block's weights and constants leave their rings: the last tile has taken them."""
         if product.weighs(job):
-            self.streams.take("weights", job.steps * self.p.columns * self.p.depth, end)
+            self.streams.take("weights", command.ring_words * self.p.columns * self.p.depth, end)
         if product.constant:
             self.streams.take("constants", word_bytes(self.p.columns), end + self.t.select)
 
@@ -262,7 +262,7 @@ class _Model:
         for block in range(job.blocks):
             end = start + steps - 1  # the block's last step
             if job.tile == 0:
-                end = max(end, self._taken(product, job, block, base, constants))
+                end = max(end, self._taken(product, command, job, block, base, constants))
             if adds:
                 self.addends += addend_bytes
                 end = max(end, self.streams.wait("addends", self.addends))
@@ -272,7 +272,7 @@ class _Model:
             if adds:
                 end = self._take_addends(end, groups, addend_bytes)
             if job.tile == command.tiles - 1:
-                self._release(product, job, end)
+                self._release(product, command, job, end)
             self.last_step, self.last_rows = end, groups
             self.issued += steps
             start = end + 1
@@ -296,11 +296,13 @@ class _Model:
         stored = self.p.streamed and command.target in (Target.KEYS, Target.VALUES)
         return command.target is Target.OUTPUT or stored
 
-    def _taken(self, product: ProductMode, job: Job, block: int, base: int, constants: int) -> int:
+    def _taken(
+        self, product: ProductMode, command: Command, job: Job, block: int, base: int, constants: int
+    ) -> int:
         """When a first tile's block has its weights and its constants; for later tiles both are there."""
         there = 0
         if product.weighs(job):
-            size = (base + (block + 1) * job.steps) * self.p.columns * self.p.depth
+            size = (base + (block + 1) * command.ring_words) * self.p.columns * self.p.depth
             there = self.streams.wait("weights", size)
         if product.constant:
             size = self._constants_to(constants, job.first_block + block + 1)

@@ -18,8 +18,9 @@ from hlsgen.machine.format.parameters import MachineParameters
 
 FLAT = dataclasses.replace(WIDE, products=1, key_words=32)
 PAIRS = dataclasses.replace(
-    DEEP, products=1, rows=4, row_width=2, key_words=64, feature_words=256, residual_words=256
-)
+    DEEP, products=1, rows=4, row_width=2, key_words=64, feature_words=256, residual_words=256,
+    narrow_weights=1, tile_words=12,
+)  # fmt: skip
 ROWS = 5
 
 
@@ -43,6 +44,17 @@ def _few(script: Script) -> None:
     script.add_stream(ROWS, 2, 128, target_base=half, target_stride=2)
     sweeps = {"sweeps": 2, "blocks": 1, "extra": 1, "source": half, "source_stride": 2, "outer_source": 1}
     script.linear(ROWS, columns, **sweeps, **_rows_of_heads(script, 2 * columns))
+    _halves(script)
+
+
+def _halves(script: Script) -> None:
+    """Weights of 4 bits, whose blocks have one step, an even number, and an odd one; three tiles each."""
+    p, rows = script.parameters, 2 * script.parameters.rows + 1
+    for steps in (1, 2, 3) if p.narrow_weights else ():
+        words = script.words(steps * p.depth)
+        script.add_stream(rows, words, 128, target_stride=words)
+        fields = {"target_base": p.feature_words // 2, "target_stride": 3, "source_stride": words}
+        script.linear(rows, steps * p.depth, blocks=3, narrow=1, **fields)
 
 
 def _all(script: Script) -> None:
