@@ -38,6 +38,7 @@ from hlsgen.ops.route import CONVENTIONS
 from hlsgen.quantization.calibrate import observe
 from hlsgen.quantization.config import QuantizeConfig
 from hlsgen.quantization.fold import fold
+from hlsgen.quantization.moments import with_moments
 from hlsgen.quantization.rewrite import rewrite
 from hlsgen.quantization.roles import kinds
 from hlsgen.quantization.scales import assign, counted
@@ -51,7 +52,8 @@ FUNCTIONS = ("gelu", "relu", "tanh", "hardswish", "sub(0.5, abs(x))")
 def draw_composed(draw: Draw, logit_bits: int, tasks: int = 1, *, experts: bool = False) -> Graph:
     """The integer Graph of a composition."""
     graph = draw_composition(draw, tasks, experts=experts)
-    config = QuantizeConfig(image="min-max", activations="min-max", logit_width=logit_bits)
+    bits = draw.pick(8, 8, 4)
+    config = QuantizeConfig(image="min-max", activations="min-max", logit_width=logit_bits, weight_bits=bits)
     return integers(graph, draw_pictures(draw, graph, CALIBRATION), config)
 
 
@@ -60,7 +62,7 @@ def integers(graph: Graph, images: np.ndarray, config: QuantizeConfig) -> Graph:
     reference = fold(graph)
     kind = kinds(reference)
     seen = observe(reference, kind, images, config.batch, 1, counted(reference, kind, config))
-    return rewrite(assign(reference, kind, seen, config))
+    return rewrite(with_moments(assign(reference, kind, seen, config), seen.sample, config.batch))
 
 
 def draw_composition(draw: Draw, tasks: int = 1, *, experts: bool = False) -> Graph:

@@ -118,10 +118,10 @@ class _Composer:
 
     def weighted(self, outputs: int, inputs: int, span: tuple[int, int]) -> dict[str, object]:
         """Random weights, and constants that leave the results in a span that is not all saturated."""
-        draw, wide = self.draw, span == WIDE
+        draw, wide, bits = self.draw, span == WIDE, self.draw.pick(8, 8, 4)
         shift = 14 + (0 if wide else max(4, (inputs * 64).bit_length() - 1))
         return {
-            "weight": draw.array(-127, 127, (outputs, inputs)),
+            "weight": draw.array(-127, 127, (outputs, inputs)) >> (8 - bits), "weight_bits": bits,
             "bias": draw.array(-500, 500, (outputs,)),
             "multiplier": draw.array(1 << 13, (1 << 15) - 1, (outputs,)),
             "shift": np.full(outputs, shift), "low": span[0], "high": span[1], "scale": 1.0,

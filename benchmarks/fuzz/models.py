@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -164,7 +165,7 @@ class _Drawing:
         width = self.g.type_of(rows).shape[-1]
         parts = [self.constants(size, width, span) for _ in range(experts)]
         fields = {key: np.stack([part[key] for part in parts]) for key in parts[0]}
-        op = IntegerExpertLinear(**fields, low=span[0], high=span[1], scale=scale)
+        op = IntegerExpertLinear(**self.narrowed(fields), low=span[0], high=span[1], scale=scale)
         return self.g.add(name, op, [rows, route])
 
     # -- outputs -----------------------------------------------------------------------------------------
@@ -230,8 +231,13 @@ class _Drawing:
 
     def linear(self, name: str, x: str, size: int, span: tuple[int, int]) -> str:
         fields = self.constants(size, self.g.type_of(x).shape[-1], span)
-        op = IntegerLinear(**fields, low=span[0], high=span[1], scale=SCALE)
+        op = IntegerLinear(**self.narrowed(fields), low=span[0], high=span[1], scale=SCALE)
         return self.g.add(name, op, [x])
+
+    def narrowed(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """The constants of a layer, whose weights lose half of their bits in one of four."""
+        bits = self.s.pick(8, 8, 8, 4)
+        return fields | {"weight": fields["weight"] >> (8 - bits), "weight_bits": bits}
 
     def constants(self, size: int, width: int, span: tuple[int, int]) -> dict[str, np.ndarray]:
         """Weight [size, width], bias, multiplier and shift [size] of a layer."""

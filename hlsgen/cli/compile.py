@@ -85,6 +85,12 @@ def source(parser: argparse.ArgumentParser) -> None:
         help="move constants out of 8-bit tensors into biases: QuantizeConfig(centred=True)",
     )
     # Absent options are None, so that those of a file stand; the records know the defaults.
+    parser.add_argument(
+        "--weight-bits",
+        type=positive,
+        metavar="BITS",
+        help="bits of a weight in all layers but the first, the last and routers (default: 8)",
+    )
     parser.set_defaults(compare=None, centred=None)
 
 
@@ -155,7 +161,7 @@ def asked(options: argparse.Namespace) -> Configuration:
         "model": {"name": options.model}
         | {name: getattr(options, name) for name in ("weights", "shape", "outputs", "compare")},
         "data": {name: getattr(options, name, None) for name in ("calibration", "samples", "preprocessing")},
-        "quantizer": {"centred": options.centred},
+        "quantizer": {"centred": options.centred, "weight_bits": options.weight_bits},
         "machine": {name: getattr(options, name, None) for name in Asked.__annotations__},
     }
     return base.over(

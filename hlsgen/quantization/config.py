@@ -33,6 +33,13 @@ class QuantizeConfig:
     first match wins; one that matches nothing is refused with all names."""
     weight_overrides: Mapping[str, str] = field(default_factory=dict)
     """Glob over names of linear nodes -> observer of the weight: "blocks_*_mlp_fc1" = "mse"."""
+    weight_bits: int | Mapping[str, int] = 8
+    """Bits of a weight (2..8). A number is for all linear layers but routers, those that read the image, and
+    those that make an output, which keep 8. A table has globs over names of linear nodes: "blocks_*" = 4; the
+    first match wins, 8 where there is none. Weights of up to 4 bits take half a byte of memory each."""
+    rounding: str = "gptq"
+    """How weights of fewer than 8 bits are rounded: `gptq` (such that results change least on the calibration
+    images) or `nearest`. Weights of 8 bits are rounded to nearest."""
     logit_width: int = 10
     """Bits of an attention logit (8..12)."""
     residual_bits: int = 16
@@ -58,8 +65,15 @@ class QuantizeConfig:
                 ("output_headroom", 1.0 <= self.output_headroom <= 64.0, "in 1..64"),
                 ("batch", self.batch >= 1, "positive"),
                 ("measured_images", self.measured_images >= 1, "positive"),
+                ("rounding", self.rounding in ("gptq", "nearest"), "gptq or nearest"),
             )
             if not legal
+        ]
+        given = self.weight_bits if isinstance(self.weight_bits, Mapping) else {"": self.weight_bits}
+        problems += [
+            Problem(f"weight_bits{f'[{name!r}]' if name else ''} must be in 2..8, not {bits!r}")
+            for name, bits in given.items()
+            if not (isinstance(bits, int) and 2 <= bits <= 8)
         ]
         observers = {name: getattr(self, name) for name in ("image", "activations", "logits", "weights")}
         for field_name in ("overrides", "weight_overrides"):

@@ -19,6 +19,7 @@ from hlsgen.quantization.fold import fold
 from hlsgen.quantization.imported import given
 from hlsgen.quantization.imports import with_imported
 from hlsgen.quantization.measure import dequantize, measure
+from hlsgen.quantization.moments import with_moments
 from hlsgen.quantization.report import Report
 from hlsgen.quantization.rewrite import rewrite
 from hlsgen.quantization.roles import kinds
@@ -109,7 +110,7 @@ def quantize(graph: Graph, calibration: Data, config: QuantizeConfig = DEFAULT) 
         seen = observe(
             reference, kind, calibration, config.batch, measured, needed, averaged(reference, config)
         )
-        model = assign(reference, kind, seen, config, own)
+        model = with_moments(assign(reference, kind, seen, config, own), seen.sample, config.batch)
         integer = rewrite(model)
         report = measure(reference, integer, seen, config.batch)
         report = with_imported(report, graph, model, integer)

@@ -80,12 +80,17 @@ def _check_overrides(graph: Graph, kinds: Mapping[str, Kind], config: QuantizeCo
         for field, patterns, names, what in (
             ("overrides", config.overrides, tensors, "an int8 tensor or of attention logits"),
             ("weight_overrides", config.weight_overrides, linears, "a linear layer"),
+            ("weight_bits", _globs(config.weight_bits), linears, "a linear layer"),
         )
         for pattern in patterns
         if not any(fnmatchcase(name, pattern) for name in names)
     ]
     if problems:
         raise UsageError(problems, code=Code.QUANTIZER)
+
+
+def _globs(bits: int | Mapping[str, int]) -> Mapping[str, int]:
+    return {} if isinstance(bits, int) else bits
 
 
 def _headroom(graph: Graph, members: tuple[str, ...], config: QuantizeConfig) -> float:

@@ -64,6 +64,38 @@ class Average:
         return self._sum / max(self._rows, 1)
 
 
+class Moments:
+    """Sums over the rows of a layer's integer input: of the elements, and of all products of two of them."""
+
+    def __init__(self, width: int) -> None:
+        self.rows = 0
+        self._total = np.zeros(width)
+        self._squares = np.zeros((width, width), np.float32)
+
+    def update(self, rows: np.ndarray) -> None:
+        """Take rows [..., K] of integers of 8 bits."""
+        flat = rows.reshape(-1, rows.shape[-1]).astype(np.float32)
+        self.rows += len(flat)
+        self._total += flat.sum(0, dtype=np.float64)
+        self._squares += flat.T @ flat
+
+    def part(self, inputs: slice) -> Moments:
+        """Those of a part of each row."""
+        found = Moments(0)
+        found.rows, found._total = self.rows, self._total[inputs]
+        found._squares = self._squares[inputs, inputs]
+        return found
+
+    def mean(self) -> np.ndarray:
+        """Of each element, [K]; zero before anything was taken."""
+        return self._total / max(self.rows, 1)
+
+    def covariance(self) -> np.ndarray:
+        """Of each two elements, [K, K]."""
+        mean = self.mean()
+        return self._squares.astype(np.float64) / max(self.rows, 1) - np.outer(mean, mean)
+
+
 class Histogram:
     """Counts and sums over equal bins of -reach..reach; reach is a power of two and doubles when needed.
 

@@ -10,7 +10,8 @@ from hlsgen.errors.codes import Code
 from hlsgen.ops import Activation, IntegerTable
 from hlsgen.ops.pointwise import function
 from hlsgen.quantization.observers import Function
-from hlsgen.quantization.rules.rule import INT8, Rule, Site, nearest, rule
+from hlsgen.quantization.rounding import nearest
+from hlsgen.quantization.rules.rule import INT8, Rule, Site, rule
 
 
 @rule(Activation)

@@ -6,7 +6,8 @@ from __future__ import annotations
 import numpy as np
 
 from hlsgen.ops import Add, AddConstant, IntegerAdd, IntegerAddConstant
-from hlsgen.quantization.rules.rule import Rule, Site, nearest, rule
+from hlsgen.quantization.rounding import nearest
+from hlsgen.quantization.rules.rule import Rule, Site, rule
 
 
 @rule(Add)

@@ -16,6 +16,7 @@ from hlsgen.ops import (
     Scores,
     Softmax,
 )
+from hlsgen.quantization.rounding import nearest
 from hlsgen.quantization.rules.rule import (
     INT8,
     LARGEST_RATIO,
@@ -23,7 +24,6 @@ from hlsgen.quantization.rules.rule import (
     SMALLEST_SCALE,
     Rule,
     Site,
-    nearest,
     rule,
 )
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 import numpy as np
 
 from hlsgen.ops import Constant, IntegerConstant
+from hlsgen.quantization.rounding import nearest
 from hlsgen.quantization.rules.linear import result_range
-from hlsgen.quantization.rules.rule import INT8, Rule, Site, nearest, rule
+from hlsgen.quantization.rules.rule import INT8, Rule, Site, rule
 
 
 @rule(Constant)

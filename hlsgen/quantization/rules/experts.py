@@ -6,7 +6,6 @@ from __future__ import annotations
 import numpy as np
 
 from hlsgen.ops import ExpertLinear, IntegerExpertLinear, Linear
-from hlsgen.quantization.observers import Observer
 from hlsgen.quantization.rules.linear import linear, product_floor, result_range
 from hlsgen.quantization.rules.rule import INT8, Rule, Site, rule
 
@@ -21,23 +20,26 @@ class ExpertLinearRule(Rule[ExpertLinear]):
         return max(site.narrow(), self.floor(op, site)) or 1.0 / INT8
 
     def integer(self, op: ExpertLinear, site: Site) -> IntegerExpertLinear:
+        """Every expert as `linear` makes it."""
         low, high = result_range(site.kind, site.config)
-        return _experts(op, site.sources[0], site.scale, low, high, site.weights)
+        layers = [
+            linear(
+                Linear(weight=weight, bias=bias),
+                site.sources[0],
+                site.scale,
+                low,
+                high,
+                site.rounding(expert),
+            )
+            for expert, (weight, bias) in enumerate(zip(op.weight, op.bias, strict=True))
+        ]
+        fields = {
+            name: np.stack([getattr(layer, name) for layer in layers])
+            for name in ("weight", "bias", "multiplier", "shift")
+        }
+        return IntegerExpertLinear(
+            **fields, low=low, high=high, scale=site.scale, weight_bits=layers[0].weight_bits
+        )
 
     def floor(self, op: ExpertLinear, site: Site) -> float:
         return product_floor(op.weight, site)
-
-
-def _experts(
-    op: ExpertLinear, source: float, scale: float, low: int, high: int, observer: Observer
-) -> IntegerExpertLinear:
-    """Every expert as `linear` makes it."""
-    layers = [
-        linear(Linear(weight=weight, bias=bias), source, scale, low, high, observer)
-        for weight, bias in zip(op.weight, op.bias, strict=True)
-    ]
-    fields = {
-        name: np.stack([getattr(layer, name) for layer in layers])
-        for name in ("weight", "bias", "multiplier", "shift")
-    }
-    return IntegerExpertLinear(**fields, low=low, high=high, scale=scale)

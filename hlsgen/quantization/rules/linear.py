@@ -11,8 +11,8 @@ from hlsgen.ops.factors import is_factor
 from hlsgen.ops.kinds import Kind
 from hlsgen.ops.scores import SMALLEST_WEIGHT
 from hlsgen.quantization.config import QuantizeConfig
-from hlsgen.quantization.observers import Observer
-from hlsgen.quantization.rules.rule import INT8, INT16, RATIO_LIMIT, Rule, Site, nearest, rule, rule_of
+from hlsgen.quantization.rounding import Rounding, nearest
+from hlsgen.quantization.rules.rule import INT8, INT16, RATIO_LIMIT, Rule, Site, rule, rule_of
 
 SMALLEST_UNIT = 1e-280
 """A channel of smaller weights has none: their quotients would leave float64."""
@@ -43,21 +43,12 @@ class LinearRule(Rule[Linear]):
     def integer(self, op: Linear, site: Site) -> IntegerLinear:
         low, high = result_range(site.kind, site.config)
         low = SMALLEST_WEIGHT if _is_weight(site) else low
-        fixed = site.sources[0], site.scale, low, high, site.weights
-        made, average = linear(op, *fixed), site.model.seen.averages.get(site.node.inputs[0])
-        return made if average is None else linear(_corrected(op, made, site, average.mean()), *fixed)
+        average = site.model.seen.averages.get(site.node.inputs[0])
+        mean = None if average is None else average.mean()
+        return linear(op, site.sources[0], site.scale, low, high, site.rounding(), mean)
 
     def floor(self, op: Linear, site: Site) -> float:
         return product_floor(op.weight, site)
-
-
-def _corrected(op: Linear, made: IntegerLinear, site: Site, mean: np.ndarray) -> Linear:
-    """The layer whose bias takes what the integer weights of `made` give on average beyond the real ones.
-
-    mean: of each element of the input, [K].
-    """
-    units = made.multiplier * 2.0**-made.shift * site.scale / site.sources[0]
-    return Linear(weight=op.weight, bias=op.bias - (made.weight * units[:, None] - op.weight) @ mean)
 
 
 @rule(GroupedLinear)
@@ -72,12 +63,20 @@ class GroupedLinearRule(Rule[GroupedLinear]):
     def integer(self, op: GroupedLinear, site: Site) -> IntegerGroupedLinear:
         low, high = result_range(site.kind, site.config)
         low = SMALLEST_WEIGHT if _is_weight(site) else low
-        rows = Linear(weight=op.weight, bias=op.bias)
-        made = linear(rows, site.sources[0], site.scale, low, high, site.weights)
+        inputs, outputs = op.weight.shape[1], len(op.weight) // op.groups
+        parts = [
+            linear(
+                Linear(weight=op.weight[first : first + outputs], bias=op.bias[first : first + outputs]),
+                site.sources[0], site.scale, low, high,
+                site.rounding().part(slice(group * inputs, (group + 1) * inputs)),
+            )
+            for group, first in enumerate(range(0, len(op.weight), outputs))
+        ]  # fmt: skip
+        names = ("weight", "bias", "multiplier", "shift")
+        fields = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
         return IntegerGroupedLinear(
-            groups=op.groups, weight=made.weight, bias=made.bias, multiplier=made.multiplier,
-            shift=made.shift, low=low, high=high, scale=made.scale,
-        )  # fmt: skip
+            **fields, groups=op.groups, low=low, high=high, scale=site.scale, weight_bits=parts[0].weight_bits
+        )
 
     def floor(self, op: GroupedLinear, site: Site) -> float:
         return product_floor(op.weight, site)
@@ -114,21 +113,45 @@ def result_range(kind: Kind, config: QuantizeConfig) -> tuple[int, int]:
     return -half, half - 1
 
 
-def linear(op: Linear, source: float, scale: float, low: int, high: int, observer: Observer) -> IntegerLinear:
-    """Weights to nearest int8 with one scale per output channel, the bias in the accumulator's unit."""
-    units = weight_scales(op, source, scale, high, observer)
-    weight = nearest(np.clip(op.weight / units[:, None], -INT8, INT8))
+def linear(
+    op: Linear,
+    source: float,
+    scale: float,
+    low: int,
+    high: int,
+    how: Rounding,
+    mean: np.ndarray | None = None,
+) -> IntegerLinear:
+    """Integer weights with one scale per output channel, the bias in the accumulator's unit.
+
+    mean: of each element of the input, [K], if the bias shall take what the integer weights give on average
+    beyond the real ones. It does so where weights are rounded by their inputs.
+    """
+    made = _linear(op, source, scale, low, high, how)
+    mean = mean if how.moments is None else how.moments.mean() * source
+    if mean is None:
+        return made
+    units = made.multiplier * 2.0**-made.shift * scale / source
+    bias = op.bias - (made.weight * units[:, None] - op.weight) @ mean
+    return _linear(Linear(weight=op.weight, bias=bias), source, scale, low, high, how)
+
+
+def _linear(op: Linear, source: float, scale: float, low: int, high: int, how: Rounding) -> IntegerLinear:
+    """The layer as it is."""
+    units = weight_scales(op, source, scale, high, how)
+    weight = how.integers(op.weight, units)
     bias = nearest(np.clip(op.bias / (source * units), -BIAS_LIMIT, BIAS_LIMIT))
     pairs = np.array([numerics.dyadic(ratio) for ratio in source * units / scale], np.int64)
     return IntegerLinear(
-        weight=weight, bias=bias, multiplier=pairs[:, 0], shift=pairs[:, 1], low=low, high=high, scale=scale
-    )
+        weight=weight, bias=bias, multiplier=pairs[:, 0], shift=pairs[:, 1], low=low, high=high, scale=scale,
+        weight_bits=how.stored_bits,
+    )  # fmt: skip
 
 
-def weight_scales(op: Linear, source: float, scale: float, high: int, observer: Observer) -> np.ndarray:
+def weight_scales(op: Linear, source: float, scale: float, high: int, how: Rounding) -> np.ndarray:
     """Weight scale by output channel [N]: the observer's, but such that bias and shift fit."""
-    units = observer.row_scales(op.weight, INT8)
-    units = np.where(units > 0, units, np.abs(op.weight).max(-1) / INT8)
+    units = how.units(op.weight)
+    units = np.where(units > 0, units, np.abs(op.weight).max(-1) / how.levels)
     units = np.where(units > SMALLEST_UNIT, units, dead_ratio(high) * scale / source)
     units = np.minimum(units, LARGEST_RATIO * scale / source)
     least = np.clip(np.abs(op.bias) / BIAS_LIMIT, SMALLEST_RATIO * scale, LARGEST_RATIO * scale)

@@ -9,7 +9,8 @@ import numpy as np
 
 from hlsgen import numerics
 from hlsgen.ops.norm import IntegerNorm, Norm
-from hlsgen.quantization.rules.rule import RATIO_LIMIT, Rule, Site, nearest, rule
+from hlsgen.quantization.rounding import nearest
+from hlsgen.quantization.rules.rule import RATIO_LIMIT, Rule, Site, rule
 
 EPSILON_LIMIT = 1 << 47
 """Largest epsilon of an integer norm that scales are chosen for."""

@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import ClassVar, Generic, TypeVar
 
-import numpy as np
-
 from hlsgen.errors import TypeMismatch
 from hlsgen.ir import Graph, Node, Op
+from hlsgen.ops import Patches
 from hlsgen.ops.kinds import FloatOp, Kind
 from hlsgen.quantization.calibrate import Calibration
 from hlsgen.quantization.config import QuantizeConfig
 from hlsgen.quantization.imported import Given
 from hlsgen.quantization.observers import Function, Observer, OnGrid, parse
+from hlsgen.quantization.rounding import Rounding
+from hlsgen.quantization.statistics import Moments
 
 INT8, INT16 = 127, (1 << 15) - 1
 RATIO_LIMIT = 2.0**-14
@@ -28,16 +29,17 @@ SMALLEST_SCALE = 2.0**-100
 """Smaller values are zero: products and ratios of scales stay finite."""
 
 _F = TypeVar("_F", bound=FloatOp)
-
-
-def nearest(values: np.ndarray) -> np.ndarray:
-    """The nearest integers, halves up."""
-    return np.floor(np.asarray(values, np.float64) + 0.5).astype(np.int64)
+_T = TypeVar("_T")
 
 
 def chosen(name: str, overrides: Mapping[str, str], default: str) -> Observer:
     """The observer of the first glob that matches, or the default."""
-    return parse(next((text for glob, text in overrides.items() if fnmatchcase(name, glob)), default))
+    return parse(matched(name, overrides, default))
+
+
+def matched(name: str, overrides: Mapping[str, _T], default: _T) -> _T:
+    """The entry of the first glob that matches, or the default."""
+    return next((entry for glob, entry in overrides.items() if fnmatchcase(name, glob)), default)
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Model:
     scales: dict[str, float]
     given: Given = field(default_factory=Given)
     """Scales that the model brings along."""
+    moments: dict[str, tuple[Moments, ...]] = field(default_factory=dict)
+    """Of the inputs of layers whose weights are rounded by them: of all rows, or of each expert's."""
 
     def largest(self, name: str) -> float:
         """Largest magnitude seen; 0 where it lies below every scale."""
@@ -121,10 +125,25 @@ class Site:
         return self.model.graph.users(self.node.name)
 
     @property
-    def weights(self) -> Observer:
-        """The observer of the node's weights."""
+    def weight_bits(self) -> int:
+        """Bits of the node's weights."""
+        bits = self.config.weight_bits
+        if not isinstance(bits, int):
+            return matched(self.node.name, bits, 8)
+        first = isinstance(self.model.graph.node(self.node.inputs[0]).op, Patches)
+        return 8 if first or self.kind in (Kind.OUTPUT, Kind.ROUTER) else bits
+
+    @property
+    def rounds_by_inputs(self) -> bool:
+        """Whether the node's weights are rounded by what they meet."""
+        return self.weight_bits < 8 and self.config.rounding == "gptq"
+
+    def rounding(self, part: int = 0) -> Rounding:
+        """How the node's weights, or those of one of its experts, become integers."""
         observer = chosen(self.node.name, self.config.weight_overrides, self.config.weights)
-        return OnGrid(observer) if self.model.given.imported else observer
+        observer = OnGrid(observer) if self.model.given.imported else observer
+        moments = self.model.moments.get(self.node.name)
+        return Rounding(observer, self.weight_bits, moments[part] if moments else None)
 
     def narrow(self) -> float:
         """The scale for int8 that the observer chooses: errors count behind the only reader's function."""
