@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m benchmarks.narrow`: M3ViT-Tiny with experts of 8 and of 4 bits a weight, memory-bound.
 
-Bytes of the experts that run, bytes in all, cycles as predicted; with `--rtl` as the RTL takes them, too, every
-tensor compared with golden. One held-out image, task 0, 16 bytes per cycle.
+Bytes of the experts that run, bytes in all, and cycles as predicted; with `--rtl` as the RTL takes them.
+Every tensor of the RTL is compared with golden. One held-out image, task 0, 16 bytes per cycle.
 """
 
 from __future__ import annotations

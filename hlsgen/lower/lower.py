@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hlsgen.errors import UsageError
@@ -322,6 +322,18 @@ def _unparted(step: LinearStep, shape: Shape, head_words: int, array: ArrayShape
     return []
 
 
+def _ring_parameters(
+    shapes: Sequence[Shape], whole: list[tuple[int, int]], array: ArrayShape
+) -> dict[str, int]:
+    """The rings of weights and constants; whole: what `ring_words` can't cut."""
+    weighted = [(shape.blocks, shape.ring_words) for shape in shapes if shape.weighted]
+    return {
+        "ring_words": ring_words(array, weighted, whole),
+        "constant_words": 2 * max([shape.blocks for shape in shapes] or [1]),
+        "narrow_weights": int(any(shape.narrow for shape in shapes)),
+    }
+
+
 def size_machine(
     steps: list[Step],
     graph: Graph,
@@ -354,9 +366,7 @@ def size_machine(
         tile_words=tile,
         residual_words=memory_words(regions, "residual"),
         feature_words=memory_words(regions, "features"),
-        ring_words=ring_words(array, [(s.blocks, s.ring_words) for s in shapes if s.weighted], whole),
-        narrow_weights=int(any(shape.narrow for shape in shapes)),
-        constant_words=2 * max([shape.blocks for shape in shapes] or [1]),
+        **_ring_parameters(shapes, whole, array),
         image_words=input_layout(graph, array).words if uses_image(graph) else 1,
         accumulator_bits=accumulator,
         tasks=graph.tasks,

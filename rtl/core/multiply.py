@@ -74,8 +74,7 @@ class MultiplyStage(wiring.Component):
         Key step or value word.
     take_weight : Out(1)
     narrow, half, keep_weight : Out(1)
-        Weights have 4 bits; the step's are in the word's high halves; the next step takes this word, too.
-        Only in machines with such weights.
+        The job's weights have 4 bits; the step's are a word's high halves; the next step takes this word, too.
     reserve_weight, reserve_constant : Out(1)
     take_constant : Out(1)
     first_pass, last_pass : Out(1)
@@ -218,11 +217,8 @@ class MultiplyStage(wiring.Component):
         if not self._parameters.narrow_weights:
             return fresh, fresh
         following = Signal(name="half_next")
-        m.d.comb += [
-            self.narrow.eq(job.narrow),
-            self.keep_weight.eq(job.narrow & ~self.half & ~self.last),
-            following.eq(Mux(self.issue, self.keep_weight, self.half)),
-        ]
+        m.d.comb += [self.narrow.eq(job.narrow), following.eq(Mux(self.issue, self.keep_weight, self.half))]
+        m.d.comb += self.keep_weight.eq(job.narrow & ~self.half & ~self.last)
         m.d.sync += self.half.eq(following)
         return fresh & ~self.half, fresh & ~following
 
