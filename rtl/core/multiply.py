@@ -74,7 +74,7 @@ class MultiplyStage(wiring.Component):
         Key step or value word.
     take_weight : Out(1)
     narrow, half, keep_weight : Out(1)
-        The job's weights have 4 bits; the step's are a word's high halves; the next step takes this word, too.
+        Weights have 4 bits; the step's are a word's high halves; the next step takes this word, too.
     reserve_weight, reserve_constant : Out(1)
     take_constant : Out(1)
     first_pass, last_pass : Out(1)

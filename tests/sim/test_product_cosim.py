@@ -10,7 +10,7 @@ import pytest
 from support.program_key_lists import KEY_LISTS
 from support.program_windows import WINDOWS
 from support.programs import draw, machine
-from support.token_graphs import integers
+from support.token_graphs import integers, narrowed
 
 from hlsgen.ir import Graph, GraphBuilder, TensorType, evaluate
 from hlsgen.lower import lower
@@ -21,7 +21,7 @@ from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.machine.run.trace import known
 from hlsgen.machine.time import cycles
 from hlsgen.machine.time.memory import ExternalMemory
-from hlsgen.ops import Add, Linear, Matmul, Patches, Transpose
+from hlsgen.ops import Add, IntegerLinear, Linear, Matmul, Patches, Transpose
 from hlsgen.quantization.quantized import quantize
 from hlsgen.sim import cosim
 
@@ -106,6 +106,30 @@ def test_a_block_of_one_step_takes_a_cycle_with_its_first_constants(tmp_path: Pa
     first = run.records[(run.records["command"] == number) & (run.records["row"] == 0)]
     cycles_of = np.sort(first["cycle"][first["which"] == DRAIN])
     assert np.diff(cycles_of).tolist() == [1] * (program.commands[number].blocks - 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["norms_by_head", "talking_heads"])
+def test_weights_of_4_bits_beside_those_of_8(kind: str, tmp_path: Path) -> None:
+    """Layers, groups and walks, of odd and even numbers of steps; the bus brings a word in two cycles."""
+    graph, image = integers(kind, 10, 18, 3)
+    first, *others = (node for node in graph if isinstance(node.op, IntegerLinear))
+    graph = narrowed(graph, but=(first.name, others[-1].name))
+    lowered = lower(graph, ArrayShape(rows=4, columns=4, depth=4, bus_bytes=8, ring_bytes=512))
+    program = lowered.program
+    weights = [command for command in program.commands if command.product is Product.WEIGHTS]
+    assert {command.narrow for command in weights} == {0, 1}
+    assert {command.k_steps % 2 for command in weights if command.narrow} == {0, 1}
+    harness = cosim.build(program.parameters, tmp_path, trace=True, quick=True)
+    pixels, golden = program.input.pack(image, 4), evaluate(graph, image)
+    for memory in (cosim.MemoryTiming(latency=9), cosim.MemoryTiming(latency=9, stall=0.4, seed=5)):
+        (run,) = harness.run(lowered.image.pack(), [pixels], memory=memory)
+        cosim.check(program, run, golden)
+        if not memory.stall:
+            predicted = cycles.predict(program, lowered.image, ExternalMemory(latency=9))
+            measured = run.counters["cycles"]
+            assert abs(predicted.cycles - measured) <= 0.01 * measured
+            assert predicted.multiply == run.counters["multiply"]
 
 
 def _ordered(commands: tuple[Command, ...], records: np.ndarray) -> list[np.ndarray]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -10,7 +11,7 @@ from functools import cache
 import numpy as np
 
 from hlsgen.errors import QuantizationWarning
-from hlsgen.ir import Graph, GraphBuilder, Op, TensorType
+from hlsgen.ir import Graph, GraphBuilder, Node, Op, TensorType
 from hlsgen.ops import (
     Activation,
     Add,
@@ -18,6 +19,8 @@ from hlsgen.ops import (
     Context,
     Gather,
     GroupedLinear,
+    IntegerGroupedLinear,
+    IntegerLinear,
     LayerNorm,
     Linear,
     Matmul,
@@ -289,3 +292,19 @@ def integers(
         warnings.simplefilter("ignore", QuantizationWarning)
         model = quantize(graph, images, QuantizeConfig(logit_width=logit_bits))
     return model.graph, model.quantize_input(images[:1])[0].astype(np.int64)
+
+
+def narrowed(graph: Graph, but: tuple[str, ...] = ()) -> Graph:
+    """The integer Graph with the high halves of its weights, but of some layers, and with shifts for them."""
+
+    def narrow(node: Node) -> Node:
+        op = node.op
+        if not isinstance(op, IntegerLinear | IntegerGroupedLinear) or node.name in but:
+            return node
+        shift = np.maximum(op.shift - 4, 0)
+        return dataclasses.replace(
+            node,
+            op=dataclasses.replace(op, weight=op.weight >> 4, weight_bits=4, bias=op.bias >> 4, shift=shift),
+        )
+
+    return dataclasses.replace(graph, nodes=tuple(map(narrow, graph.nodes))).verify()
