@@ -16,7 +16,7 @@ from hlsgen import numerics
 from hlsgen.ir import evaluate
 from hlsgen.ops.pointwise import NAMED
 from hlsgen.quantization import quantize
-from hlsgen.quantization.rules.rule import nearest
+from hlsgen.quantization.rounding import nearest
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "numerics.md"
 BEGIN, END = "<!-- figures: written by tests/quantization/figures.py -->", "<!-- end of figures -->"
