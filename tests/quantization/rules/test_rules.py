@@ -29,6 +29,7 @@ from hlsgen.ops import (
 from hlsgen.ops.pointwise import NAMED
 from hlsgen.quantization import Quantized, quantize
 from hlsgen.quantization.observers import MinMax
+from hlsgen.quantization.rounding import Rounding
 from hlsgen.quantization.rules.linear import BIAS_LIMIT, LARGEST_RATIO, dead_ratio, linear, weight_scales
 
 _T = TypeVar("_T")
@@ -163,7 +164,7 @@ def test_a_channel_without_weights_gives_its_bias(high: int) -> None:
     values = np.concatenate([np.linspace(-high - 1, high, 257), ends])
     scale = 0.003
     op = Linear(weight=np.zeros((len(values), 3)), bias=values * scale)
-    integer = linear(op, 0.01, scale, -high - 1, high, MinMax())
+    integer = linear(op, 0.01, scale, -high - 1, high, Rounding(MinMax()))
     assert integer.infer(TensorType((1, 3), -128, 127, 0.01)).shape == (1, len(values))
     got = integer.golden(np.zeros((1, 3), np.int64))[0]
     fine = np.floor(values / dead_ratio(high) + 0.5) * dead_ratio(high)
@@ -175,11 +176,11 @@ def test_weight_scales_grow_where_bias_or_shift_would_not_fit() -> None:
     weight = np.array([[1.0, -2.0], [1e-20, 0.0], [0.0, 0.0], [1e-3, 1e-3], [0.0, 0.0]])
     bias = np.array([0.5, 0.0, 3.0, 1e5, 1e9])
     op, source, scale = Linear(weight=weight, bias=bias), 0.01, 1e-3
-    units = weight_scales(op, source, scale, 32767, MinMax())
+    units = weight_scales(op, source, scale, 32767, Rounding(MinMax()))
     assert units[0] == 2 / 127
     assert np.abs(bias / (source * units))[:4].max() <= BIAS_LIMIT * (1 + 1e-9)
     assert units[4] == LARGEST_RATIO * scale / source
-    integer = linear(op, source, scale, -32768, 32767, MinMax())
+    integer = linear(op, source, scale, -32768, 32767, Rounding(MinMax()))
     assert integer.shift.max() <= 46
     assert integer.shift.min() == 0
     assert np.abs(integer.bias).max() <= BIAS_LIMIT
