@@ -126,8 +126,7 @@ class CommandBuilder:
         result = self._layouts[step.region]
         source = source_layout(step, self._graph, self._layouts, self._array)
         shape = linear_shape(step, self._array, source, result)
-        sweeps = self._sweeps(step, result, shape)
-        rows = step.tile_rows
+        sweeps, rows = self._sweeps(step, result, shape), step.tile_rows
         fields: dict[str, Any] = {
             "load": step.rows.load,
             "drain": step.drain,

@@ -13,6 +13,7 @@ from hlsgen.machine.format.commands import FIELD_BITS
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Kind
 from hlsgen.rtl.core.key_lists import RunWalk, key_run
+from hlsgen.rtl.core.taps import walk_taps
 from hlsgen.rtl.format.jobs import Stationary, multiply_job
 from hlsgen.rtl.format.ports import Heads, HeadsPorts, Reservations, ReservationsPorts
 from hlsgen.rtl.format.widths import operand_bits, slot_steps, tile_groups
@@ -385,33 +386,13 @@ class MultiplyStage(wiring.Component):
                     self.operand_address.eq(following),
                 ]
         if p.taps:
-            self._taps(m, job, load, starts[slot_next])
+            walk_taps(m, self, job, load, starts[slot_next])
         with m.If(load):
             base = self.jobs.payload.base
             m.d.sync += [block.eq(base), self.operand_address.eq(base)]
         if runs:
             with m.If(runs.takes):
                 m.d.sync += [block.eq(runs.address), self.operand_address.eq(runs.address)]
-
-    def _taps(self, m: Module, job: Any, load: Value, start: Value) -> None:
-        """Where blocks read parts of a row: from tap to tap, and from a block's first tap to the next one's.
-
-        start: the first step of the slot that is read from the next block on.
-        """
-        left, tap_last = Signal.like(job.tap_steps, reset_less=True), Signal(reset_less=True)
-        taps = Signal(reset_less=True)
-        first, new = Signal.like(self.tile_address), self.jobs.payload
-        following = Mux(self.slot_freed, start, first + job.advance)
-        with m.If(self.issue):
-            m.d.sync += [left.eq(left - 1), tap_last.eq(taps & (left == 2))]
-            with m.If(tap_last):
-                m.d.sync += self.tile_address.eq(self.tile_address + job.tap_jump)
-            with m.If(tap_last | self.last):
-                m.d.sync += [left.eq(job.tap_steps), tap_last.eq(job.tap_steps == 1)]
-            with m.If(self.last):
-                m.d.sync += [self.tile_address.eq(following), first.eq(following)]
-        with m.If(load):
-            m.d.sync += [left.eq(new.tap_steps), tap_last.eq(new.tap_steps == 1), taps.eq(new.tap_steps != 0)]
 
 
 def _stationary(job: Any) -> Value:

@@ -144,7 +144,13 @@ def _ordered(commands: tuple[Command, ...], records: np.ndarray) -> list[np.ndar
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "more"),
-    [((3, 4, 2), NARROW), ((3, 4, 2), WINDOWS), ((5, 8, 1), WINDOWS), ((1, 1, 1), NARROW), ((3, 4, 2), KEY_LISTS)],
+    [
+        ((3, 4, 2), NARROW),
+        ((3, 4, 2), WINDOWS),
+        ((5, 8, 1), WINDOWS),
+        ((1, 1, 1), NARROW),
+        ((3, 4, 2), KEY_LISTS),
+    ],
     ids=lambda s: "x".join(map(str, s)),
 )
 def test_random_programs_equal_the_interpreter(
