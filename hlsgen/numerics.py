@@ -25,6 +25,8 @@ MANTISSA_BITS = 16
 """Fractional bits of the reciprocal and reciprocal square root mantissas."""
 ROW_SHIFT = 24
 """Fixed last shift of a layer norm lane."""
+NORM_SHIFT_BITS = 3
+"""Bits of the power of two that an element of a layer norm's rows may have of its own."""
 CENTRED_BITS = 18
 """Signed width of a centred, normalised layer norm operand: one 18x18 multiplier."""
 EXP_ONE = 255
@@ -160,12 +162,15 @@ def layer_norm(
     high: int = 127,
     *,
     centred: bool = True,
+    shifts: ArrayLike = 0,
 ) -> Integers:
     """Normalised rows times `gain * 2**-gain_shift`, saturated to [low, high].
 
     rows is [..., N], signed 16 bits. With S1 and S2 the row's sum and sum of squares, the centred value
     N*r - S1 and N*S2 - S1**2 + epsilon are exact integers (epsilon in units of scale**2 / N**2).
     Not `centred`, S1 is 0 instead: the root mean square takes the standard deviation's place.
+    shifts, 0..gain_shift, one for all or [N]: an element's gain shift is so much less. So its result is that
+    of a norm with a gain 2**shift times as large, with the same one rounding.
     """
     rows = np.asarray(rows, np.int64)
     width = rows.shape[-1]
@@ -173,7 +178,8 @@ def layer_norm(
     squares = (rows * rows).sum(-1, keepdims=True)
     mantissa, half = rsqrt(width * squares - total * total + epsilon)
     row_multiplier = combine(mantissa, gain)
-    return normalise(width * rows - total, row_multiplier, half + gain_shift + 1 - ROW_SHIFT, low, high)
+    shift = half + gain_shift + 1 - ROW_SHIFT - np.asarray(shifts, np.int64)
+    return normalise(width * rows - total, row_multiplier, shift, low, high)
 
 
 def normalise(centred: ArrayLike, multiplier: ArrayLike, shift: ArrayLike, low: int, high: int) -> Integers:

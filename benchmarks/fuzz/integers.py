@@ -150,7 +150,11 @@ class _Composer:
         split = self.within(x, NARROW) or x in self.products
         heads = self.heads(self.shape(x)[1]) if split and kind is not IntegerCast else 1
         epsilon = 1 << 46 if kind is IntegerCast else 50
-        op = kind(epsilon=epsilon, gain=1 << 14, gain_shift=self.draw.integer(8, 10), heads=heads)
+        shifted = heads == 1 and kind is not IntegerCast and self.draw.integer(0, 1)
+        op = kind(
+            epsilon=epsilon, gain=1 << 14, gain_shift=self.draw.integer(8, 10), heads=heads,
+            shifts=self.draw.array(0, 7, (self.shape(x)[1],)) if shifted else None,
+        )  # fmt: skip
         self.new("norm", op, x)
 
     def mean(self, x: str) -> None:

@@ -213,7 +213,9 @@ class _Drawing:
         gain, shift = self.dyadic(0, 8)
         epsilon = self.v.pick(0, 1, self.v.integer(0, 5000), self.v.integer(0, (1 << 47) - 1))
         kind = self.s.pick(IntegerLayerNorm, IntegerLayerNorm, IntegerRMSNorm)
-        return self.g.add(name, kind(epsilon=epsilon, gain=gain, gain_shift=shift), [x])
+        width, most = self.g.type_of(x).shape[-1], min(7, shift)
+        shifts = self.v.array(0, most, (width,)) if self.s.integer(0, 1) else None
+        return self.g.add(name, kind(epsilon=epsilon, gain=gain, gain_shift=shift, shifts=shifts), [x])
 
     def narrow(self) -> tuple[int, int]:
         """A range of int8."""

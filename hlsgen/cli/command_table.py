@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hlsgen.machine.format.commands import COMMAND_BYTES, FIELDS
+from hlsgen.machine.format.commands import COMMAND_BYTES, FIELDS, PLACES
 from hlsgen.machine.format.fields import Field
 from hlsgen.machine.modes.mode import Mode
 from hlsgen.machine.modes.table import STAGES
@@ -47,12 +47,11 @@ def page() -> str:
 
 def _fields() -> list[str]:
     lines = ["| bits | field | default | meaning | read by |", "|---|---|---|---|---|"]
-    position = 0
     for item in FIELDS:
+        position = PLACES[item.name]
         last = position + item.bits - 1
         bits = f"{position}-{last}" if item.bits > 1 else str(position)
         lines.append(f"| {bits} | {_row(item)} | {_readers(item.name)} |")
-        position += item.bits
     return lines
 
 
@@ -60,7 +59,10 @@ def _row(item: Field) -> str:
     default = str(item.default) if item.enum is None else item.enum(item.default).name.lower()
     order = "*orders*: " if item.orders else ""
     sign = ", signed" if item.signed else ""
-    return f"`{item.name}`{sign} | {default} | {order}{item.meaning}"
+    host = (
+        f" (its bits are those of `{item.within}`, which no command with a norm has)" if item.within else ""
+    )
+    return f"`{item.name}`{sign} | {default} | {order}{item.meaning}{host}"
 
 
 def _readers(name: str) -> str:

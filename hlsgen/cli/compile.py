@@ -84,6 +84,11 @@ def source(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="move constants out of 8-bit tensors into biases: QuantizeConfig(centred=True)",
     )
+    parser.add_argument(
+        "--norm-factors",
+        choices=("off", "auto", "on"),
+        help="powers of two by element of norms: QuantizeConfig(norm_factors=...)",
+    )
     # Absent options are None, so that those of a file stand; the records know the defaults.
     parser.add_argument(
         "--weight-bits",
@@ -161,7 +166,7 @@ def asked(options: argparse.Namespace) -> Configuration:
         "model": {"name": options.model}
         | {name: getattr(options, name) for name in ("weights", "shape", "outputs", "compare")},
         "data": {name: getattr(options, name, None) for name in ("calibration", "samples", "preprocessing")},
-        "quantizer": {"centred": options.centred, "weight_bits": options.weight_bits},
+        "quantizer": {name: getattr(options, name) for name in ("centred", "norm_factors", "weight_bits")},
         "machine": {name: getattr(options, name, None) for name in Asked.__annotations__},
     }
     return base.over(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hlsgen.boards.families import BlockRam
 from hlsgen.machine.format.constants import RECORD_BITS
+from hlsgen.machine.format.norm_shifts import PART_BITS, PARTS
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.format.runs import WORD_BYTES
 
@@ -60,6 +61,8 @@ def memories(p: MachineParameters, ram: BlockRam) -> tuple[RamShape, ...]:
         sizes["run lists"] = (1, p.list_words, 8 * WORD_BYTES)
     if p.key_list_words:
         sizes["key lists"] = (1, p.key_list_words, 8 * WORD_BYTES)
+    if p.norm_shift_words:
+        sizes["norm shifts"] = (1, PARTS * p.norm_shift_words, PART_BITS)
     if p.addend_words:
         sizes["kept addends"] = (1, p.addend_words, 2 * word * width)
     return tuple(

@@ -21,6 +21,7 @@ from hlsgen.lower.image import patch_fields
 from hlsgen.lower.interleave import ADDEND_DISTANCE, ExpertTables
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.lists import key_lists, part_name, run_lists
+from hlsgen.lower.norm_shifts import norm_shifts
 from hlsgen.lower.part import Part
 from hlsgen.lower.parts import attention_parts
 from hlsgen.lower.refuse import must_be
@@ -41,11 +42,9 @@ from hlsgen.ops import (
     IntegerLinear,
     IntegerMatmul,
     IntegerMean,
-    IntegerRMSNorm,
     IntegerTable,
     Patches,
 )
-from hlsgen.ops.norm import IntegerNorm
 
 
 class CommandBuilder:
@@ -80,7 +79,7 @@ class CommandBuilder:
         self.output_sweeps: dict[str, int] = {}
         self.lists = run_lists(steps, layouts, parameters.row_width)
         self.key_lists = key_lists(steps, array, layouts)
-        self._windows = by_windows(steps)
+        self._shifts, self._windows = norm_shifts(steps), by_windows(steps)
 
     def add(self, step: Step, following: list[Step]) -> None:
         """Append the commands of `step`; `following` are the steps after it."""
@@ -154,7 +153,7 @@ class CommandBuilder:
             )
         fields |= self._factors(step, result)
         fields |= shape.walk.fields if shape.walk else {}
-        for lists in (self.lists, self.key_lists):
+        for lists in (self.lists, self.key_lists, self._shifts):
             lists.bring(step, self.constants)
         self._weights(step, source, result, shape)
         copies = shape.parts > 1 and step.parts == 1
@@ -219,7 +218,7 @@ class CommandBuilder:
         }
         fields |= self._dependency(step, rows)
         if step.rows.norm is not None:
-            fields |= _norm_fields(step.rows.norm)
+            fields |= self._shifts.fields(step.rows.norm)
         if step.rows.pool is not None:
             fields |= self._pool_fields(step.rows.pool)
         return fields
@@ -383,18 +382,3 @@ class CommandBuilder:
         fields, weights = mixed_scores(step, query, self._array)
         self.weights.append(weights)
         return fields
-
-
-def _norm_fields(node: Node) -> dict[str, Any]:
-    match node.op:
-        case IntegerNorm(epsilon=epsilon, gain=gain, gain_shift=shift) as op:
-            width = node.type.shape[-1] // op.heads
-            return {
-                "norm_width": width,
-                "norm_epsilon": epsilon,
-                "norm_gain": gain,
-                "norm_gain_shift": shift,
-                "norm_rms": int(isinstance(op, IntegerRMSNorm)),
-            }
-        case _:
-            raise must_be(node, "a norm")

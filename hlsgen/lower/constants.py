@@ -111,8 +111,8 @@ class ConstantStream:
         data = pack_constants(bias, multiplier, shift)
         self._parts.append(item(Item.CONSTANTS, 0, len(bias), NO_COMMAND, data, self._columns))
 
-    def list(self, kind: Item, place: int, data: bytes) -> None:
-        """Append lists of a kind from word `place` of their memory on."""
+    def placed(self, kind: Item, place: int, data: bytes) -> None:
+        """Append lists of a kind, or norm shifts, from place `place` of their memory on."""
         self._parts.append(item(kind, 0, len(data), NO_COMMAND, data, self._columns, place))
 
     def section(self) -> tuple[int, int]:

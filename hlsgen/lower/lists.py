@@ -47,7 +47,7 @@ class Lists:
             return
         for start in range(0, len(self.data), MOST_BYTES):
             part = self.data[start : start + MOST_BYTES]
-            constants.list(self.item, list_words(self.data[:start]), part)
+            constants.placed(self.item, list_words(self.data[:start]), part)
         self.there = True
 
     def fields(self, step: LinearStep, k_words: int) -> dict[str, int]:

@@ -20,6 +20,7 @@ from hlsgen.lower.limits import check_holds, check_limits
 from hlsgen.lower.lists import key_lists, run_lists
 from hlsgen.lower.macs import useful_macs
 from hlsgen.lower.moves import moves
+from hlsgen.lower.norm_shifts import norm_shifts
 from hlsgen.lower.parts import kept_addends, needs_bases, with_cuts
 from hlsgen.lower.passes import run
 from hlsgen.lower.shape import Shape, linear_shape, mixed_shape, source_layout
@@ -304,6 +305,12 @@ def _attention_parameters(
     return needs
 
 
+def _brought(steps: list[Step], array: ArrayShape, layouts: Mapping[str, Layout]) -> dict[str, int]:
+    """Memories that the constant stream fills and commands read anywhere."""
+    lists = run_lists(steps, layouts, array.row_width)
+    return {"list_words": lists.words, "norm_shift_words": norm_shifts(steps).words}
+
+
 def reads(step: Step) -> list[str]:
     """Tensors a step reads from the residual and feature memories."""
     if isinstance(step, AttentionStep):
@@ -370,7 +377,7 @@ def size_machine(
         image_words=input_layout(graph, array).words if uses_image(graph) else 1,
         accumulator_bits=accumulator,
         tasks=graph.tasks,
-        list_words=run_lists(steps, layouts, array.row_width).words,
+        **_brought(steps, array, layouts),
         **_attention_parameters(steps, array, layouts),
         **step_needs(steps, graph, array, layouts, walks=any(shape.walk for shape in shapes)),
     )

@@ -25,6 +25,7 @@ LARGER = frozenset(
         "score_addends", "operand_bases", "list_words", "windows", "addend_words", "score_slots",
         "key_list_words",
         "narrow_weights",
+        "norm_shift_words",
     }
 )  # fmt: skip
 """Parameters that may be larger than a model needs; those of a model with logits have just its bits."""

@@ -28,12 +28,16 @@ class IntegerNorm(Op):
 
     Each of the `heads` parts of a row is normalised by itself. `epsilon` is eps in units of
     (input scale / D)**2, rounded; the result's scale is 2**gain_shift / gain.
+
+    shifts: None, or 0..7 for each element of a row, [N]: element n is 2**shifts[n] times the normalised one,
+    rounded once. The layers behind have weights that are so much smaller.
     """
 
     epsilon: int
     gain: int
     gain_shift: int
     heads: int = 1
+    shifts: np.ndarray | None = None
     centred: ClassVar[bool] = True
     """Whether a row's mean is taken away."""
 
@@ -45,12 +49,29 @@ class IntegerNorm(Op):
         width = head_width(self, self.heads, x)
         if width * width * (1 << 30) + self.epsilon >= 1 << 62 or width > 4096:
             raise RangeOverflow(f"{self.stem}: width {width} must be at most 4096, epsilon below 2**48")
+        if self.shifts is not None:
+            self._check_shifts(self.shifts, x.shape[-1])
         return TensorType(x.shape, -128, 127, 2.0**self.gain_shift / self.gain)
+
+    def _check_shifts(self, shifts: np.ndarray, width: int) -> None:
+        """The gain shift of an element, `gain_shift` less its shift, is one of a norm: 0 or more."""
+        if self.heads > 1 or shifts.shape != (width,) or shifts.dtype.kind != "i":
+            raise TypeMismatch(
+                f"{self.stem}: shifts must be {width} integers, in a norm of whole rows, not "
+                f"{shifts.dtype}{list(shifts.shape)} with {self.heads} heads"
+            )
+        low, high = int(shifts.min(initial=0)), int(shifts.max(initial=0))
+        most = min((1 << numerics.NORM_SHIFT_BITS) - 1, self.gain_shift)
+        if low < 0 or high > most:
+            raise RangeOverflow(f"{self.stem}: shifts {low}..{high} must lie in 0..{most}")
 
     def golden(self, *arrays: np.ndarray) -> np.ndarray:
         x = arrays[0]
         parts = x.reshape(*x.shape[:-1], self.heads, -1)
-        result = numerics.layer_norm(parts, self.epsilon, self.gain, self.gain_shift, centred=self.centred)
+        shifts = 0 if self.shifts is None else self.shifts
+        result = numerics.layer_norm(
+            parts, self.epsilon, self.gain, self.gain_shift, centred=self.centred, shifts=shifts
+        )
         return result.reshape(x.shape)
 
 

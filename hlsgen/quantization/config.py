@@ -10,6 +10,8 @@ from hlsgen.errors import Problem, UsageError
 from hlsgen.errors.codes import Code
 from hlsgen.quantization.observers import parse
 
+NORM_FACTORS = ("off", "auto", "on")
+
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizeConfig:
@@ -50,6 +52,9 @@ class QuantizeConfig:
     """Largest output value represented, over the largest one observed (1..64)."""
     centred: bool = False
     """Whether constants move out of 8-bit tensors into biases, which also take the mean error of weights."""
+    norm_factors: str = "off"
+    """Powers of two by element of norms, which the weights behind take back: `off`; `auto`, where a norm's
+    error loses 1 dB by them; `on`, wherever they help. A machine keeps 4 bits for each such element."""
     batch: int = 64
     """Images evaluated at once; fewer when their tensors are large."""
     measured_images: int = 256
@@ -63,6 +68,7 @@ class QuantizeConfig:
                 ("residual_bits", 9 <= self.residual_bits <= 16, "in 9..16"),
                 ("residual_headroom", 1.0 <= self.residual_headroom <= 64.0, "in 1..64"),
                 ("output_headroom", 1.0 <= self.output_headroom <= 64.0, "in 1..64"),
+                ("norm_factors", self.norm_factors in NORM_FACTORS, f"one of {', '.join(NORM_FACTORS)}"),
                 ("batch", self.batch >= 1, "positive"),
                 ("measured_images", self.measured_images >= 1, "positive"),
                 ("rounding", self.rounding in ("gptq", "nearest"), "gptq or nearest"),

@@ -10,11 +10,12 @@ import numpy as np
 from hlsgen.ir import Graph, TensorType, batch_size, quantize_images, walk
 from hlsgen.numerics import HIDDEN
 from hlsgen.ops import Choose, IntegerExp, IntegerRoute
+from hlsgen.ops.norm import IntegerNorm
 from hlsgen.ops.route import GATE_BITS, split
 from hlsgen.progress.steps import step
 from hlsgen.quantization import findings
 from hlsgen.quantization.calibrate import EXP_ZERO, Calibration
-from hlsgen.quantization.report import Report, TensorReport
+from hlsgen.quantization.report import NormReport, Report, TensorReport
 from hlsgen.quantization.routing import RoutingCount, RoutingReport, routed_by, same_choices
 
 ROUNDING = 1e-11
@@ -169,7 +170,8 @@ class _Measurement:
                     error.finish_task()
         rows = tuple(_row(name, self.ops.get(name), error, self.seen) for name, error in self.errors.items())
         routing = tuple(count.report() for count in self.routing.values())
-        return Report(rows, self._warnings(rows, routing), self.seen.images, len(sample), routing)
+        warnings = self._warnings(rows, routing)
+        return Report(rows, warnings, self.seen.images, len(sample), routing, _norms(self.integer))
 
     def _warnings(
         self, rows: tuple[TensorReport, ...], routing: tuple[RoutingReport, ...]
@@ -223,6 +225,19 @@ class _Measurement:
         if (name, task) not in self.routing:
             self.routing[name, task] = RoutingCount(self.integer.for_task(task), name, task)
         return self.routing[name, task]
+
+
+def _norms(graph: Graph) -> tuple[NormReport, ...]:
+    """The norms whose elements have shifts."""
+    found = [
+        (node.name, node.op.shifts)
+        for node in graph
+        if isinstance(node.op, IntegerNorm) and node.op.shifts is not None
+    ]
+    return tuple(
+        NormReport(name, shifts.size, int(np.count_nonzero(shifts)), int(shifts.max()))
+        for name, shifts in found
+    )
 
 
 def _row(name: str, op: object, error: _Errors, seen: Calibration) -> TensorReport:

@@ -15,6 +15,7 @@ from hlsgen.ir import Graph, batch_size, quantize_images
 from hlsgen.quantization.calibrate import Data, first_batch, observe, sample_size
 from hlsgen.quantization.centre import centre, without
 from hlsgen.quantization.config import QuantizeConfig
+from hlsgen.quantization.factors import with_factors
 from hlsgen.quantization.fold import fold
 from hlsgen.quantization.imported import given
 from hlsgen.quantization.imports import with_imported
@@ -79,6 +80,15 @@ class Quantized:
         return dequantize(ops.get(name), self.graph.type_of(name), np.asarray(array))
 
 
+def _moved(graph: Graph, images: np.ndarray, config: QuantizeConfig) -> Graph:
+    """The folded graph, an equal one as the config asks for it."""
+    graph = centre(graph, images) if config.centred else graph
+    if config.norm_factors == "off":
+        return graph
+    with one_thread():
+        return with_factors(graph, images, config.norm_factors)
+
+
 def quantize(graph: Graph, calibration: Data, config: QuantizeConfig = DEFAULT) -> Quantized:
     """Turn a float graph into an integer graph.
 
@@ -98,10 +108,10 @@ def quantize(graph: Graph, calibration: Data, config: QuantizeConfig = DEFAULT) 
         config = replace(config, centred=False)
     reference = fold(graph)
     kind = kinds(reference)
-    if config.centred:
+    if config.centred or config.norm_factors != "off":
         size = batch_size(reference, config.batch)
         images, calibration = first_batch(calibration, graph.input_type.shape, size)
-        reference = reference if images is None else centre(reference, images)
+        reference = reference if images is None else _moved(reference, images, config)
     measured = sample_size(reference, config.measured_images)
     own = given(graph, reference, kind)
     reference = without(reference, own.constants) if own.constants else reference

@@ -32,6 +32,18 @@ class TensorReport:
 
 
 @dataclass(frozen=True)
+class NormReport:
+    """A norm whose elements have powers of two of their own."""
+
+    name: str
+    elements: int
+    shifted: int
+    """Elements whose scale is finer than the tensor's."""
+    most: int
+    """log2 of the tensor's scale over the finest one."""
+
+
+@dataclass(frozen=True)
 class WeightsReport:
     """A layer of a model that is quantized already: how many output channels have the model's integers."""
 
@@ -91,6 +103,8 @@ class Report:
     """Agreement with the float model's choice of experts; values of experts count where it agrees."""
     imported: ImportReport | None = None
     """Of a model that is quantized already."""
+    norms: tuple[NormReport, ...] = ()
+    """Norms whose elements have powers of two of their own; a row of `tensors` has the coarsest scale."""
 
     def tensor(self, name: str) -> TensorReport:
         """The row of tensor `name`; raises `KeyError`."""
@@ -119,6 +133,11 @@ class Report:
             f"{item.name}, task {item.task}: {item.agreement}; tokens by expert "
             f"{', '.join(map(str, item.load))}"
             for item in self.routing
+        ]
+        lines += [
+            f"{item.name}: {item.shifted} of {item.elements} elements have a scale of their own, up to "
+            f"{1 << item.most} times finer"
+            for item in self.norms
         ]
         lines.append(f"measured on {self.measured} of {self.images} calibration images")
         if self.measured == 1:

@@ -17,7 +17,7 @@ from hlsgen.rtl.format.streams import constant_word
 from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts
 from hlsgen.rtl.parts.pipeline import address_bits, without_reset
 
-_ITEMS = {"lists": Item.RUN_LIST, "key_lists": Item.KEY_LIST}
+_ITEMS = {"lists": Item.RUN_LIST, "key_lists": Item.KEY_LIST, "shifts": Item.NORM_SHIFTS}
 """What the memories of lists hold, by their ports."""
 
 # Constants of five blocks, then a table whose command has drained; two parts of it to a word:
@@ -42,8 +42,8 @@ class ConstantReader(wiring.Component):
         C.
     exp_bits
         Bits of an exp table's index.
-    list_entries, key_entries
-        Entries of the memories of run lists and of key lists; 0: there is none.
+    list_entries, key_entries, shift_entries
+        Entries of the memories of run lists, of key lists and of norm shifts; 0: there is none.
 
     Members
     -------
@@ -54,8 +54,8 @@ class ConstantReader(wiring.Component):
         Words for the ring: the records of a block's columns.
     activation, exp, gate : Out(TableWrite)
         The tables; all three carry the same data.
-    lists, key_lists : Out(TableWrite)
-        The same for run lists and for key lists; only where there are any.
+    lists, key_lists, shifts : Out(TableWrite)
+        The same for run lists, key lists and norm shifts; only where there are any.
 
     Latency
     -------
@@ -74,10 +74,18 @@ class ConstantReader(wiring.Component):
     gate: TableWritePorts
     lists: TableWritePorts
     key_lists: TableWritePorts
+    shifts: TableWritePorts
 
-    def __init__(self, columns: int, exp_bits: int, list_entries: int = 0, key_entries: int = 0) -> None:
+    def __init__(
+        self,
+        columns: int,
+        exp_bits: int,
+        list_entries: int = 0,
+        key_entries: int = 0,
+        shift_entries: int = 0,
+    ) -> None:
         self._columns, self._exp_bits = columns, exp_bits
-        entries = {"lists": list_entries, "key_lists": key_entries}
+        entries = {"lists": list_entries, "key_lists": key_entries, "shifts": shift_entries}
         self._lists = {name: count for name, count in entries.items() if count}
         super().__init__(
             {
@@ -100,7 +108,8 @@ class ConstantReader(wiring.Component):
     @property
     def _list_ports(self) -> list[TableWritePorts]:
         runs = [self.lists] if "lists" in self._lists else []
-        return [*runs, self.key_lists] if "key_lists" in self._lists else runs
+        keys = [self.key_lists] if "key_lists" in self._lists else []
+        return [*runs, *keys, *([self.shifts] if "shifts" in self._lists else [])]
 
     def elaborate(self, platform: Any) -> Module:
         del platform
@@ -206,7 +215,7 @@ class _TablePart:
         bits = max([exp_bits, *map(address_bits, lists.values())])
         self.address = Signal(bits - 2, name="address")
         self._items = [_ITEMS[name] for name in lists]
-        names = {Item.RUN_LIST: "is_list", Item.KEY_LIST: "is_key_list"}
+        names = {Item.RUN_LIST: "is_list", Item.KEY_LIST: "is_key_list", Item.NORM_SHIFTS: "is_shift"}
         self.is_list = [Signal(name=names[item]) for item in self._items]
 
     def to_first(self) -> list[Any]:

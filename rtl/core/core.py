@@ -34,7 +34,7 @@ from hlsgen.rtl.format.experts import ExpertEventsPorts
 from hlsgen.rtl.format.jobs import key_job, output_word, trace_signature
 from hlsgen.rtl.format.ports import LEVELS, OperandWritePorts, Sections, SectionsPorts
 from hlsgen.rtl.format.streams import weight_parts
-from hlsgen.rtl.format.widths import group_lanes, key_list_entries, list_entries
+from hlsgen.rtl.format.widths import group_lanes, key_list_entries, list_entries, shift_entries
 from hlsgen.rtl.load.stage import LoadStage
 from hlsgen.rtl.parts.pipeline import delay, register
 from hlsgen.rtl.parts.queues import Queue, Ring
@@ -51,7 +51,7 @@ def operand_members(p: MachineParameters) -> dict[str, Any]:
 
 
 def _constant_reader(p: MachineParameters) -> ConstantReader:
-    return ConstantReader(p.columns, p.logit_bits, list_entries(p), key_list_entries(p))
+    return ConstantReader(p.columns, p.logit_bits, list_entries(p), key_list_entries(p), shift_entries(p))
 
 
 class Core(wiring.Component):
@@ -241,6 +241,8 @@ class Core(wiring.Component):
         wiring.connect(m, reader.activation, drain.table)
         if self._parameters.list_words:
             wiring.connect(m, reader.lists, load.lists)
+        if shift_entries(self._parameters):
+            wiring.connect(m, reader.shifts, load.shifts)
 
     def _connect_keys(
         self,

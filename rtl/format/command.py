@@ -12,15 +12,19 @@ from hlsgen.machine.format.commands import COMMAND_BYTES, FIELDS
 from hlsgen.machine.format.parameters import MachineParameters
 
 COMMAND_BITS = 8 * COMMAND_BYTES
-COMMAND = data.StructLayout({item.name: signed(item.bits) if item.signed else item.bits for item in FIELDS})
+_SHAPES = {item.name: signed(item.bits) if item.signed else item.bits for item in FIELDS}
+COMMAND = data.StructLayout({item.name: _SHAPES[item.name] for item in FIELDS if not item.within})
+"""A command's bits."""
+NARROWED = data.StructLayout(_SHAPES)
+"""All fields, those that lie within others apart."""
 
 
 def narrowed(p: MachineParameters, payload: Value) -> Any:
     """A command's fields, 0 beyond the bits that the machine has for them."""
     command = data.View(COMMAND, payload[: COMMAND.size])
-    kept = (Value.cast(command[item.name])[: p.field_bits[item.name]] for item in FIELDS)
+    kept = (Value.cast(command[item.within or item.name])[: p.field_bits[item.name]] for item in FIELDS)
     return data.View(
-        COMMAND,
+        NARROWED,
         Cat(Cat(value, C(0, item.bits - len(value))) for value, item in zip(kept, FIELDS, strict=True)),
     )
 

@@ -15,6 +15,7 @@ from hlsgen.machine.format.interface import TRACE_PORTS, Kind
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.load_exp import EXP
 from hlsgen.machine.modes.load_layer_norm import LAYER_NORM
+from hlsgen.machine.modes.load_norm_shifts import NORM_SHIFTS
 from hlsgen.machine.modes.load_pool import POOL
 from hlsgen.machine.modes.mode import Unit
 from hlsgen.machine.modes.product_weights import TAPS
@@ -53,7 +54,7 @@ WALKED = frozenset(
 """Fields that a LOAD job has under names of its own: the sequencer's walk works them out."""
 STARTING = frozenset({"pool_rows", "keys", "exp_bank", "list_base", "piece_words"})
 """Fields that LOAD reads where a tile starts, not in its pipelines."""
-OPTIONS = frozenset({"norm_rms", "score_addends", "list_base", "piece_words"})
+OPTIONS = frozenset({"norm_rms", "norm_shift_base", "score_addends", "list_base", "piece_words"})
 """Fields that belong to options of the machine."""
 
 
@@ -79,7 +80,7 @@ def _kept(*units: Unit) -> tuple[str, ...]:
 
 LOAD_FIELDS = _read_by(frozenset(name for mode in LOADS.values() for name in mode.reads) - WALKED)
 """The fields of LOAD's modes that its jobs have as the command has them."""
-NORM_FIELDS = ("words", *_kept(LAYER_NORM, POOL))
+NORM_FIELDS = ("words", *_kept(LAYER_NORM, NORM_SHIFTS, POOL))
 CONTEXT_FIELDS = _kept(EXP)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from amaranth import C, Cat, Mux, Value
 
 from hlsgen.machine.format.commands import FIELD_BITS
+from hlsgen.machine.format.norm_shifts import PARTS
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.rtl.format.command import field
 from hlsgen.rtl.parts.pipeline import address_bits, count_bits
@@ -83,6 +84,11 @@ def key_list_entries(p: MachineParameters) -> int:
 def key_list_bits(p: MachineParameters) -> int:
     """Bits of an address in the memory of key lists."""
     return address_bits(max(2, p.key_list_words))
+
+
+def shift_entries(p: MachineParameters) -> int:
+    """Quarters of 16 elements' norm shifts, as `TableWrite` counts them; 0: there is no memory of them."""
+    return 4 * PARTS * p.norm_shift_words if p.field_bits["norm_shift_base"] else 0
 
 
 def score_words(p: MachineParameters) -> int:

@@ -14,7 +14,17 @@ from hlsgen.machine.time.latency import CALL, CENTRE, MEMORY, MULTIPLIER, norm, 
 from hlsgen.rtl.arith.multiplier import Multiplier, MultiplierPlan
 from hlsgen.rtl.arith.numerics import saturate_bits
 from hlsgen.rtl.format.jobs import load_config, load_tag
-from hlsgen.rtl.load.normalise import LEFT_BITS, VALUE_BITS, NormaliseLanes, shift_amount
+from hlsgen.rtl.format.widths import shift_entries
+from hlsgen.rtl.load.normalise import (
+    AMOUNT_BITS,
+    LEFT_BITS,
+    VALUE_BITS,
+    NormaliseLanes,
+    NormShifts,
+    ShiftsPorts,
+    shift_amount,
+    shift_ports,
+)
 from hlsgen.rtl.load.parts import Join, Split
 from hlsgen.rtl.load.pool import Pool
 from hlsgen.rtl.load.ports import SUM_BITS, Column, ColumnPorts, NormRow, NormRowPorts, Words, WordsPorts
@@ -71,6 +81,8 @@ class LayerNormLoad(wiring.Component):
         For pooling.
     row : Out(NormRow)
         To the row unit.
+    shifts : Out(Shifts)
+        To the memory of norm shifts; only in machines that have one.
     o : Out(Words)
         Operand words.
 
@@ -87,6 +99,7 @@ class LayerNormLoad(wiring.Component):
     i: WordsPorts
     column: ColumnPorts
     row: NormRowPorts
+    shifts: ShiftsPorts
     o: WordsPorts
 
     def __init__(
@@ -109,6 +122,7 @@ class LayerNormLoad(wiring.Component):
                 "i": In(Words(parameters, words_of(16, columns), trace)),
                 "column": In(Column(parameters)),
                 "row": Out(NormRow()),
+                **shift_ports(parameters),
                 "o": Out(Words(parameters, words_of(8, columns), trace)),
             }
         )
@@ -117,7 +131,9 @@ class LayerNormLoad(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m, p = Module(), self._parameters
-        m.submodules.lanes = lanes = NormaliseLanes(p.norm_lanes, style=self._plan.normalise)
+        m.submodules.lanes = lanes = NormaliseLanes(
+            p.norm_lanes, style=self._plan.normalise, own_amounts=shift_entries(p) > 0
+        )
         m.submodules.split = split = Split(p.norm_parts or 1, words_of(16, p.columns), self._tag)
         m.submodules.join = join = Join(p.norm_parts or 1, words_of(8, p.columns))
         m.d.comb += [
@@ -232,7 +248,12 @@ class LayerNormLoad(wiring.Component):
         m.d.sync += tail.eq(tail + valid)
         found = data.View(layout, waiting.read_data[0])
         starts = register(m, self.row.valid, name="starts")
-        return delay(m, running, MEMORY, name="running"), found.word, found.tag, starts
+        called = delay(m, running, MEMORY, name="running")
+        if shift_entries(p):
+            assert NormShifts.latency == CENTRE - 1  # the shifts are there as the centred values come
+            m.d.comb += self.shifts.begins.eq(delay(m, starts, MEMORY - 1, name="shifts_begin"))
+            m.d.comb += self.shifts.asks.eq(called)
+        return called, found.word, found.tag, starts
 
     def _sums(self, m: Module) -> Value:
         """The sum of the row whose result is there."""
@@ -281,7 +302,12 @@ class LayerNormLoad(wiring.Component):
         longest = self._parameters.tile_words * self._parameters.columns
         width = self.config.norm_width[: longest.bit_length()]
         pool_amount = self.config.pool_shift + LEFT_BITS
-        m.d.sync += lanes.amount.eq(Mux(pool_valid, pool_amount, centre.amount))
+        if shift_entries(self._parameters):
+            for lane in range(self._parameters.norm_lanes):
+                own = (centre.amount - self.shifts.shift[lane])[:AMOUNT_BITS]
+                m.d.sync += lanes.amount[lane].eq(Mux(pool_valid, pool_amount, own))
+        else:
+            m.d.sync += lanes.amount.eq(Mux(pool_valid, pool_amount, centre.amount))
         for lane in range(self._parameters.norm_lanes):
             product = Multiplier(16, len(width) + 1, latency=MULTIPLIER, style=self._plan.centre)
             m.submodules[f"centre_{lane}"] = product

@@ -6,9 +6,9 @@ A unit has a `latency`: cycles from its words at its input to the operand words 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
-from amaranth import Signal, signed
+from amaranth import Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -24,6 +24,14 @@ SQUARES_BITS = 43
 """Sum of up to 4096 squares of int16."""
 DENOMINATOR_BITS = 24
 """Sum of up to 65535 exp values."""
+
+
+class Operand(NamedTuple):
+    """Operand words of a group from one of the units."""
+
+    valid: Value
+    word: Value
+    tag: Any
 
 
 class WordsPorts(wiring.PureInterface):

@@ -37,7 +37,9 @@ from hlsgen.rtl.format.widths import (
 )
 from hlsgen.rtl.load.exp import ExpLoad
 from hlsgen.rtl.load.layer_norm import LayerNormLoad
+from hlsgen.rtl.load.normalise import connect_shifts, shift_write_port
 from hlsgen.rtl.load.patches import PatchesLoad
+from hlsgen.rtl.load.ports import Operand
 from hlsgen.rtl.load.row_unit import ROW_CONFIG, RowUnit
 from hlsgen.rtl.load.runs import chosen, list_port
 from hlsgen.rtl.load.walk import RowWalk
@@ -51,14 +53,6 @@ class _RowLane(NamedTuple):
     norm: LayerNormLoad
     exp: ExpLoad
     unit: RowUnit
-
-
-class _Operand(NamedTuple):
-    """Operand words of a group from one of the units."""
-
-    valid: Value
-    word: Value
-    tag: Any
 
 
 # A tile of one row of two words, of eight columns or more:
@@ -106,8 +100,8 @@ class LoadStage(wiring.Component):
     maxima : In(S*R x signed logit), of S score tiles
     queue : Out(QueueRead)
         See `RowWalk`; only in machines with experts.
-    table, lists : In(TableWrite)
-        The exp table; the memory of run lists, only in machines that have them.
+    table, lists, shifts : In(TableWrite)
+        The exp table; the memories of run lists and norm shifts, only in machines that have them.
     tile : Out(TileWrite)
     tile_done : Out(1)
         The oldest unfinished tile is complete.
@@ -132,6 +126,7 @@ class LoadStage(wiring.Component):
     maxima: Any
     table: TableWritePorts
     lists: TableWritePorts
+    shifts: TableWritePorts
     tile: TileWritePorts
     tile_done: Signal
     scale: ScaleWritePorts
@@ -163,6 +158,7 @@ class LoadStage(wiring.Component):
             "tile_done": Out(1),
             "scale": Out(ScaleWrite(p)),
             **list_port(p),
+            **shift_write_port(p),
         }
         if p.experts:
             members["queue"] = Out(QueueRead(p))
@@ -195,6 +191,7 @@ class LoadStage(wiring.Component):
         for norm, _, unit in lanes:
             m.d.comb += [unit.config[name].eq(config[name]) for name in ROW_CONFIG.members]
             m.d.comb += norm.config.eq(config)
+        connect_shifts(m, p, self, config, [lane.norm for lane in lanes])
         self._write(m, self._operands(m, walk.request, patches, lanes, tags[-1]))
         return m
 
@@ -339,7 +336,7 @@ class LoadStage(wiring.Component):
 
     def _operands(
         self, m: Module, request: Any, patches: PatchesLoad, lanes: list[_RowLane], tag: Any
-    ) -> list[_Operand]:
+    ) -> list[Operand]:
         """What the units give for a group: exps, rows and patches as late as the latest of them, then norms.
 
         `tag` is the requested words', so late.
@@ -349,21 +346,21 @@ class LoadStage(wiring.Component):
         found = chosen(m, self._parameters, request, self.features.data, "feature")
         valid, word = lanes[0].exp.valid, delay(m, patch.word, late, name="patch")
         return [
-            _Operand(delay(m, valid, exp, name="exp_valid"), delay(m, exps, exp, name="exp"), tag),
-            _Operand(
+            Operand(delay(m, valid, exp, name="exp_valid"), delay(m, exps, exp, name="exp"), tag),
+            Operand(
                 delay(m, request.features, FIXED, name="row_valid"),
                 self._delay(m, found, row, name="row"),
                 tag,
             ),
-            _Operand(
+            Operand(
                 delay(m, patch.valid, late, name="patch_valid"),
                 word.as_value().replicate(len(lanes)),
                 delay(m, patch.tag, late, name="patch_tag"),
             ),
-            _Operand(norm.valid, Cat(lane.norm.o.word for lane in lanes), norm.tag),
+            Operand(norm.valid, Cat(lane.norm.o.word for lane in lanes), norm.tag),
         ]
 
-    def _write(self, m: Module, operands: list[_Operand]) -> None:
+    def _write(self, m: Module, operands: list[Operand]) -> None:
         """The write ports of the tile slots, one for each row of a group, and the trace of them."""
         exp, row, patch, norm = operands
         written, chosen, next_tag = Signal(), Signal(self._tag, reset_less=True), Signal(self._tag)

@@ -12,7 +12,7 @@ from hlsgen.machine.format.commands import Drain, Product, Target
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Kind
 from hlsgen.machine.modes.product_weights import TAPS
-from hlsgen.rtl.format.command import COMMAND
+from hlsgen.rtl.format.command import NARROWED
 from hlsgen.rtl.format.jobs import Stationary
 from hlsgen.rtl.format.widths import groups_of, key_steps, width_bits
 from hlsgen.rtl.sequence.walk import Position
@@ -93,7 +93,7 @@ class Place:
 def fill_load(job: Any, place: Place, *, trace: bool) -> list[Any]:
     """Statements that fill a LOAD job."""
     command = place.command
-    copied = sorted(set(job.shape().members) & set(COMMAND.members))
+    copied = sorted(set(job.shape().members) & set(NARROWED.members))
     filled = {
         "kind": place.kind,
         "first": place.at.tile == 0,

@@ -18,6 +18,7 @@ constexpr int exp_item = 3;
 constexpr int gate_item = 4;
 constexpr int list_item = 5;
 constexpr int key_list_item = 6;
+constexpr int shifts_item = 7;
 
 /// Blocks of constants whose high bytes share a word.
 constexpr int constant_group = 4;
@@ -77,7 +78,7 @@ private:
     int blocks = 0;  // whose constants have left
     int kind = 0;    // of the item; 0: a header comes next
     int bank = 0;
-    int first = 0;   // word of a run list
+    int first = 0;   // word of a run list, part of norm shifts
     int after = 0;
     int count = 0;   // bytes of the table
     int entry = 0;   // bytes of it that have left
@@ -138,7 +139,8 @@ private:
         place = constant_group;
         const bool table = kind == activation_item || kind == exp_item || (P::experts > 0 && kind == gate_item) ||
                            (P::list_words > 0 && kind == list_item) ||
-                           (P::key_list_words > 0 && kind == key_list_item);
+                           (P::key_list_words > 0 && kind == key_list_item) ||
+                           (P::norm_shift_words > 0 && kind == shifts_item);
         bad = !table && (kind != constants_item || count != job.blocks);
         if (table && count == 0) {
             kind = 0;
@@ -160,6 +162,7 @@ private:
         const int at = entry % size;
         const bool gate = kind == gate_item;
         const int index = gate ? entry / 2 : entry / table_entries;
+        const bool list = kind == list_item, shifts = P::norm_shift_words > 0 && kind == shifts_item;
         if (P::key_list_words > 0 && kind == key_list_item) {
             TableWord out;
             out.kind = Entry::list;
@@ -168,15 +171,15 @@ private:
             if (first + index < P::key_list_words) {
                 (more.write(out), ...);
             }
-        } else if (kind == exp_item || kind == list_item) {
-            const bool list = kind == list_item;
+        } else if (kind == exp_item || list || shifts) {
             TableWord out;
-            out.kind = list ? Entry::list : Entry::exp;
+            out.kind = list ? Entry::list : shifts ? Entry::shifts : Entry::exp;
             out.after = after;
             out.bank = bank;
-            out.index = list ? first + index : index;
+            out.index = list || shifts ? first + index : index;
             copy(at, out.bytes);
-            if (list ? first + index < Derived<P>::list_words : entry < Derived<P>::exp_entries) {
+            const int words = shifts ? Derived<P>::shift_parts : Derived<P>::list_words;
+            if (list || shifts ? first + index < words : entry < Derived<P>::exp_entries) {
                 tables.write(out);
             }
         } else {

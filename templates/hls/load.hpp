@@ -146,6 +146,9 @@ private:
                     join(table.bytes[at], table.bytes[at + 1], table.bytes[at + 2], table.bytes[at + 3]);
             }
             table_held = false;
+        } else if (P::norm_shift_words > 0 && table_held && table.kind == Entry::shifts) {
+            take_shifts<P>(memory, table.index, table.bytes);
+            table_held = false;
         } else if (table_held && table_free(table.after, written.now.commands)) {
             for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
@@ -230,8 +233,8 @@ private:
             work.job.kind == Kind::context
                 ? seen.scores >= work.job.scores && seen.weighted >= work.job.weighted
                 : command.depends == Depends::none || whole || (command.depends == Depends::tile && tile);
-        // A list comes before the constants of the commands before this one have come.
-        const int listed = is_listed<P>(command, work.job)
+        // A list, or norm shifts, come before the constants of the commands before this one have come.
+        const int listed = is_listed<P>(command, work.job) || has_shifts<P>(command)
                                ? work.job.weighted - (takes_constants(command) ? 1 : 0)
                                : 0;
         if (there && seen.weighted >= listed && free_slots > 0 && seen.routed >= work.job.routed) {
@@ -312,6 +315,7 @@ private:
         out.word = at.word;
         out.address = slot * Derived<P>::tile_words + at.word;
         out.normalised = norm;
+        load_norm_shifts<P>(memory, command, at.word, out);
         out.is_exp = context;
         out.row_ends = at.word + 1 == (context ? exp_words(command) : command.k_words);
         out.tile_ends = out.row_ends && at.row + 1 == work.job.rows;

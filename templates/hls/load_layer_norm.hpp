@@ -3,6 +3,7 @@
 // their scale; NORMALISE takes them from there. So rows follow each other without a gap.
 #pragma once
 
+#include "load_norm_shifts.hpp"
 #include "load_runs.hpp"
 #include "row_store.hpp"
 
@@ -71,15 +72,15 @@ ScaleRequest norm_request(const Command& command, RowSums& sums) {
 
 /// Normalises one word of a row; elements beyond the row's width become zero.
 template <class P>
-void normalise_word(const NormScale& row, int word, const Int<16> (&from)[P::columns],
-                    Int<16> (&to)[P::columns]) {
+void normalise_word(const NormScale& row, const Raw<P>& raw, Int<16> (&to)[P::columns]) {
 #pragma HLS INLINE
     for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
-        const Int<30> centred = row.width * from[c] - row.total;
-        const Int<8> value = normalise(centred, row.scale.multiplier, row.scale.shift, -128, 127);
+        const Int<30> centred = row.width * raw.data[c] - row.total;
+        const int shift = row.scale.shift - shift_of<P>(raw, c);
+        const Int<8> value = normalise(centred, row.scale.multiplier, shift, -128, 127);
         to[c] = 0;
-        if (word * P::columns + c < row.width) {
+        if (raw.word * P::columns + c < row.width) {
             to[c] = value;
         }
     }

@@ -31,6 +31,8 @@ struct Derived {
     static constexpr int exp_entries = 1 << P::logit_bits;
     static constexpr int list_words = P::list_words > 0 ? P::list_words : 1;
     static constexpr int key_list_words = P::key_list_words > 0 ? P::key_list_words : 1;
+    /// Parts of the memory of norm shifts that come at once.
+    static constexpr int shift_parts = P::norm_shift_words > 0 ? 4 * P::norm_shift_words : 1;
     /// Rows of addends that stay for the heads behind the first one.
     static constexpr int addend_rows = P::addend_words > 0 ? P::addend_words * P::row_width : 1;
     static constexpr int lowest_logit = -(1 << (P::logit_bits - 1));
@@ -192,9 +194,17 @@ struct Operand {
     bool ends = false;
 };
 
+/// The shifts of a normalised word's elements; none in a machine without norm shifts.
+template <class P, bool there>
+struct RawShifts {};
+template <class P>
+struct RawShifts<P, true> {
+    UInt<3> shift[P::columns];
+};
+
 /// An operand word on its way from LOAD to the tile slots, before the norm.
 template <class P>
-struct Raw {
+struct Raw : RawShifts<P, (P::norm_shift_words > 0)> {
     Int<16> data[P::columns];
     int row = 0;
     int word = 0;
@@ -248,8 +258,11 @@ struct SumsRow {
 /// Entries of a table that lie in one word of its memory, and are written at once.
 constexpr int table_entries = 8;
 
+/// Elements of a part of the memory of norm shifts, 4 bits each.
+constexpr int shift_elements = 2 * table_entries;
+
 /// Of the constant stream: the constants of a block, an entry of a table, or the end of a command's part.
-enum class Entry : std::uint8_t { constants, activation, gate, exp, list, end };
+enum class Entry : std::uint8_t { constants, activation, gate, exp, list, shifts, end };
 template <class P>
 struct ConstantWord {
     Entry kind = Entry::constants;

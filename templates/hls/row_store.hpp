@@ -26,6 +26,7 @@ struct LoadMemory {
     // a copy a lane: bank * entries + index, `table_entries` of them a word
     UInt<8> exponential[P::columns][2 * Derived<P>::exp_entries / table_entries][table_entries];
     UInt<32> lists[Derived<P>::list_words][2];  // two runs a word
+    UInt<3> norm_shifts[Derived<P>::shift_parts][shift_elements];
     int token[Derived<P>::queue_entries];
     bool first[Derived<P>::queue_entries];
 
@@ -40,6 +41,7 @@ struct LoadMemory {
 #pragma HLS ARRAY_PARTITION variable=exponential complete dim=1
 #pragma HLS ARRAY_RESHAPE variable=exponential complete dim=3
 #pragma HLS ARRAY_RESHAPE variable=lists complete dim=2
+#pragma HLS ARRAY_RESHAPE variable=norm_shifts complete dim=2
     }
 };
 

@@ -60,7 +60,7 @@ struct Normalise {
         Int<16> word[P::columns];
 #pragma HLS ARRAY_PARTITION variable=word complete
         if (raw.normalised) {
-            normalise_word<P>(scale, raw.word, raw.data, word);
+            normalise_word<P>(scale, raw, word);
         } else {
             for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL

@@ -60,6 +60,11 @@ def layer_norm(row: Row, epsilon: int, gain: int, gain_shift: int) -> list[int]:
     return _norm(row, sum(row), epsilon, gain, gain_shift)
 
 
+def shifted_norm(row: Row, total: int, epsilon: int, gain: int, gain_shift: int, shifts: Row) -> list[int]:
+    """Each element that of a norm whose gain is 2**shift times as large."""
+    return [_norm(row, total, epsilon, gain, gain_shift - shift)[index] for index, shift in enumerate(shifts)]
+
+
 def rms_norm(row: Row, epsilon: int, gain: int, gain_shift: int) -> list[int]:
     """The same where the row's mean stays."""
     return _norm(row, 0, epsilon, gain, gain_shift)

@@ -8,9 +8,9 @@ import pytest
 from ops import slow
 
 from hlsgen import numerics
-from hlsgen.errors import RangeOverflow
+from hlsgen.errors import RangeOverflow, TypeMismatch
 from hlsgen.ir import TensorType
-from hlsgen.ops import IntegerLayerNorm, LayerNorm
+from hlsgen.ops import IntegerLayerNorm, IntegerRMSNorm, LayerNorm
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 15, 32, 192])
@@ -54,6 +54,43 @@ def test_type() -> None:
         op.infer(TensorType((3, 8), -32769, 0, 0.01))
     with pytest.raises(RangeOverflow, match="width 4097 must be at most 4096"):
         op.infer(TensorType((3, 4097), -32768, 32767, 0.01))
+
+
+@pytest.mark.parametrize("kind", [IntegerLayerNorm, IntegerRMSNorm])
+@pytest.mark.parametrize("gain_shift", [7, 10])
+def test_an_element_with_a_shift_is_that_of_a_norm_of_more_gain(
+    kind: type[IntegerLayerNorm], gain_shift: int
+) -> None:
+    random = np.random.default_rng(gain_shift)
+    for width in (1, 5, 32):
+        shifts = random.integers(0, 8, width)
+        op = kind(epsilon=77, gain=20_000, gain_shift=gain_shift, shifts=shifts)
+        x = random.normal(0, np.array([[0], [3], [900], [20_000]]), (4, width)).round().astype(np.int64)
+        x = np.clip(x, -32768, 32767)
+        expected = [
+            slow.shifted_norm(row, sum(row) * kind.centred, 77, 20_000, gain_shift, shifts.tolist())
+            for row in x.tolist()
+        ]
+        assert op.golden(x).tolist() == expected
+        plain = kind(epsilon=77, gain=20_000, gain_shift=gain_shift)
+        assert op.golden(x)[:, shifts == 0].tolist() == plain.golden(x)[:, shifts == 0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "text"),
+    [
+        ({"shifts": np.array([0, 8])}, RangeOverflow, r"shifts 0\.\.8 must lie in 0\.\.7"),
+        ({"shifts": np.array([-1, 0])}, RangeOverflow, r"shifts -1\.\.0 must lie in 0\.\.7"),
+        ({"shifts": np.array([4, 0]), "gain_shift": 3}, RangeOverflow, r"shifts 0\.\.4 must lie in 0\.\.3"),
+        ({"shifts": np.zeros(3, int)}, TypeMismatch, r"shifts must be 2 integers, in a norm of whole rows"),
+        ({"shifts": np.zeros(2)}, TypeMismatch, r"not float64\[2\] with 1 heads"),
+        ({"shifts": np.zeros(2, int), "heads": 2}, TypeMismatch, r"not int64\[2\] with 2 heads"),
+    ],
+)
+def test_shifts_that_a_norm_can_not_have(fields: dict, error: type[Exception], text: str) -> None:
+    op = IntegerLayerNorm(**{"epsilon": 1, "gain": 20_000, "gain_shift": 9} | fields)
+    with pytest.raises(error, match=text):
+        op.infer(TensorType((3, 2), -32768, 32767, 0.01))
 
 
 def test_float_reference() -> None:

@@ -43,7 +43,7 @@ from hlsgen.rtl.experts.select import LogitWalk, RouteSelect
 from hlsgen.rtl.format.jobs import load_tag
 from hlsgen.rtl.load.exp import ExpLoad
 from hlsgen.rtl.load.layer_norm import LayerNormLoad
-from hlsgen.rtl.load.normalise import NormaliseLanes
+from hlsgen.rtl.load.normalise import NormaliseLanes, NormShifts
 from hlsgen.rtl.load.parts import Join, Split
 from hlsgen.rtl.load.patch_walk import PatchWalk
 from hlsgen.rtl.load.patches import PatchesLoad
@@ -75,6 +75,7 @@ PLAIN = MachineParameters(
 SMALL = dataclasses.replace(PLAIN, rows=1, depth=2)
 RMS = dataclasses.replace(PLAIN, rms_norms=1)
 PARTS = dataclasses.replace(PLAIN, norm_parts=2)
+SHIFTS = dataclasses.replace(PLAIN, norm_shift_words=2)
 PRODUCTS = dataclasses.replace(PLAIN, products=1)
 ADDENDS = dataclasses.replace(PLAIN, score_addends=1)
 PARTIAL = dataclasses.replace(PRODUCTS, taps=1, operand_bases=1)
@@ -132,6 +133,8 @@ GROUPS: Mapping[str, Cases] = {
         "requantize": lambda: Requantize(2, 20, style="ecp5", memory=True),
         "requantize_soft": lambda: Requantize(2, 20, style="soft"),
         "normalise": lambda: NormaliseLanes(2, style="ecp5"),
+        "normalise_own_amounts": lambda: NormaliseLanes(2, style="ecp5", own_amounts=True),
+        "norm_shifts": lambda: NormShifts(SHIFTS),
         "activation": lambda: Activation(2, block=True),
         "exp": lambda: ExpLoad(PLAIN, block=True),
         "exp_of_hidden_keys": lambda: ExpLoad(ADDENDS, block=True),
@@ -148,6 +151,7 @@ GROUPS: Mapping[str, Cases] = {
         "row_unit": lambda: RowUnit(variance_style="ecp5", combine_style="ecp5", interpolate_style="ecp5"),
         "layer_norm": lambda: LayerNormLoad(PLAIN, plan(PLAIN, "ecp5"), memory=True),
         "rms_norm": lambda: LayerNormLoad(RMS, plan(RMS, "ecp5"), memory=True),
+        "layer_norm_of_shifts": lambda: LayerNormLoad(SHIFTS, plan(SHIFTS, "ecp5"), memory=True),
         "layer_norm_in_parts": lambda: LayerNormLoad(PARTS, plan(PARTS, "ecp5"), memory=True),
         "split": lambda: Split(2, words_of(16, 4), load_tag(PLAIN, False)),
         "join": lambda: Join(2, words_of(8, 4)),

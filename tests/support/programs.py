@@ -20,6 +20,7 @@ from hlsgen.machine.format.commands import Command, Depends, Drain, Load, Produc
 from hlsgen.machine.format.constants import NO_COMMAND, Item, item, pack_constants
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.input import InputLayout, pad
+from hlsgen.machine.format.norm_shifts import WORD_ELEMENTS, pack_shifts
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.format.program import OutputLayout, Program
 from hlsgen.machine.format.runs import WORD_BYTES, pack_runs
@@ -33,6 +34,8 @@ HALF = 128
 """Words of half of a row memory."""
 LIST_WORDS = 400
 """Words of the memory of run lists."""
+NORM_SHIFT_WORDS = 12
+"""Words of the memory of norm shifts."""
 
 
 def machine(rows: int, columns: int, depth: int, row_width: int = 1, **more: int) -> MachineParameters:
@@ -54,6 +57,7 @@ def machine(rows: int, columns: int, depth: int, row_width: int = 1, **more: int
         "score_addends": 1,
         "operand_bases": 1,
         "list_words": LIST_WORDS,
+        "norm_shift_words": NORM_SHIFT_WORDS,
     }
     return MachineParameters(rows=rows, columns=columns, depth=depth, row_width=row_width, **(shape | more))
 
@@ -197,9 +201,17 @@ class _Drawn:
             gain, shift = numerics.dyadic(31.7)
             fields |= {"norm_width": words * self.p.columns, "norm_epsilon": self.number(0, 5000)}
             fields |= {"norm_gain": gain, "norm_gain_shift": shift, "norm_rms": self.number(0, 1)}
+            fields |= self._norm_shifts(words * self.p.columns)
         if load in (Load.ROWS, Load.LAYER_NORM, Load.ATTENTION) and self.chance(0.4):
             fields |= self._list(fields, heads, rows)
         return fields
+
+    def _norm_shifts(self, width: int) -> dict[str, int]:
+        """Most rows have shifts; a few norms share theirs, and begin in the middle of those of others."""
+        words = self.p.norm_shift_words - ceil_div(width, WORD_ELEMENTS)
+        if words < 0 or self.chance(0.25):
+            return {}
+        return {"norm_shift_base": 1 + self.number(0, words)}
 
     def _list(self, fields: dict[str, Any], heads: int, rows: int) -> dict[str, Any]:
         """Rows, or pieces of rows, in any order: some repeated, some zeros, some side by side."""
@@ -224,13 +236,15 @@ class _Drawn:
         }
 
     def _list_items(self) -> list[bytes]:
-        """All lists, in two items."""
-        cut = len(self.lists) // 2 // WORD_BYTES * WORD_BYTES
-        parts = [(0, self.lists[:cut]), (cut // WORD_BYTES, self.lists[cut:])]
-        kinds = [*((Item.RUN_LIST, *part) for part in parts), (Item.KEY_LIST, 0, self.key_lists)]
+        """All lists, then all norm shifts; run lists and shifts in two items."""
+        shifts = self.random.integers(0, 8, WORD_ELEMENTS * self.p.norm_shift_words)
+        items = [(Item.KEY_LIST, 0, self.key_lists)]
+        for kind, whole in ((Item.RUN_LIST, self.lists), (Item.NORM_SHIFTS, pack_shifts(shifts))):
+            cut = len(whole) // 2 // WORD_BYTES * WORD_BYTES
+            items += [(kind, 0, whole[:cut]), (kind, cut // WORD_BYTES, whole[cut:])]
         return [
             item(kind, 0, len(part), NO_COMMAND, part, self.p.columns, place)
-            for kind, place, part in kinds
+            for kind, place, part in items
             if part
         ]
 

@@ -15,6 +15,7 @@ from hlsgen.machine.format.constants import Item
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.interface import DRAIN, TILE
 from hlsgen.machine.format.narrow import NARROW_BITS, pack_narrow
+from hlsgen.machine.format.norm_shifts import WORD_ELEMENTS, pack_shifts
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.run.interpreter import Execution, Interpreter
 from hlsgen.machine.run.trace import known
@@ -55,6 +56,11 @@ class Script:
     def words(self, elements: int) -> int:
         """Words that hold so many elements."""
         return ceil_div(elements, self.parameters.columns)
+
+    def norm_shifts(self) -> None:
+        """Random norm shifts, in front of the next command."""
+        shifts = self.random.integers(0, 8, WORD_ELEMENTS * self.parameters.norm_shift_words)
+        self._constants.placed(Item.NORM_SHIFTS, 0, pack_shifts(shifts))
 
     def linear(self, rows: int, elements: int, *, spread: float = 50, **fields: Any) -> Command:
         """Append a command: operand rows of `elements` by random weights, results as wide as `spread`.

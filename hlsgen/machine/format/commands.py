@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hlsgen.errors import UsageError
-from hlsgen.machine.format.fields import field, fields_of
+from hlsgen.machine.format.fields import Field, field, fields_of, places_of
 
 COMMAND_BYTES = 128
 
@@ -225,12 +225,24 @@ class Command:
         "key lists on; 0: all tiles have the keys from key_base and value_base on",
     )
     narrow: int = field(1, 0, "the weights have 4 bits: a ring word holds those of two steps")
+    norm_shift_base: int = field(
+        11, 0,
+        "1 + the word of the memory of norm shifts where those of a row's elements begin; 0: all are 0",
+        varies=True, within="logit_multiplier",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         for item in FIELDS:
             value, (low, high) = getattr(self, item.name), item.range
             if not low <= value <= high:
                 raise UsageError(f"command field {item.name} must be in {low}..{high}, not {value}")
+            if value and not self.holds(item):
+                load = self.load.name.lower()
+                raise UsageError(f"command field {item.name} must be 0 with load={load}, not {value}")
+
+    def holds(self, item: Field) -> bool:
+        """Whether the command has the field's bits: a field within another one is of commands with norms."""
+        return self.load in NORMS if item.within else item.name not in _HOSTS or self.load not in NORMS
 
     def sweep_blocks(self, sweep: int) -> int:
         """Column blocks of a sweep: the first `extra` sweeps have one more."""
@@ -293,10 +305,9 @@ class Command:
 
     def pack(self) -> bytes:
         """128 bytes, little endian, fields from bit 0 upwards in the order of `FIELDS`."""
-        word, position = 0, 0
+        word = 0
         for item in FIELDS:
-            word |= (int(getattr(self, item.name)) & ((1 << item.bits) - 1)) << position
-            position += item.bits
+            word |= (int(getattr(self, item.name)) & ((1 << item.bits) - 1)) << PLACES[item.name]
         return word.to_bytes(COMMAND_BYTES, "little")
 
     @classmethod
@@ -304,10 +315,11 @@ class Command:
         """The inverse of `pack`."""
         word, values = int.from_bytes(data, "little"), {}
         for item in FIELDS:
-            value = word & ((1 << item.bits) - 1)
-            word >>= item.bits
+            value = word >> PLACES[item.name] & ((1 << item.bits) - 1)
             values[item.name] = value - (1 << item.bits) if value > item.range[1] else value
-        return cls._typed(values)
+        norm = values["load"] in NORMS
+        lost = [item.name for item in FIELDS if (not norm if item.within else norm and item.name in _HOSTS)]
+        return cls._typed(values | dict.fromkeys(lost, 0))
 
     @classmethod
     def _typed(cls, values: dict[str, int]) -> Command:
@@ -343,8 +355,14 @@ class Command:
 
 FIELDS = fields_of(Command)
 """The fields of a command, packed from bit 0 upwards in this order."""
+PLACES = places_of(FIELDS)
+"""The first bit of each field."""
+_HOSTS = {item.within for item in FIELDS if item.within}
+NORMS = (Load.LAYER_NORM, Load.POOL_NORM)
 _NAMED = {item.name: item for item in FIELDS}
 FIELD_BITS = {item.name: item.bits for item in FIELDS}
+MOST_NORM_SHIFT_WORDS = (1 << FIELD_BITS["norm_shift_base"]) - 1
+"""Words of the memory of norm shifts that commands can name."""
 COUNT_BITS = FIELD_BITS["depends_on"]
 """Bits of a number of commands."""
 

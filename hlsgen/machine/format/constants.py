@@ -7,7 +7,8 @@ The stream is words of `word_bytes(C)` bytes, little endian. An item is a header
   34..39. Four blocks are a quad; the last quad has the blocks that are left. A quad is one word with bits
   32..39 of its records, that of block b and column c in byte b*C + c. One word for each block follows, with
   bits 0..31 of its records, that of column c from byte 4*c on. The other bytes of a word are zero.
-- a table, or a run list: its entries, padded to whole words. A list says to which word it goes.
+- a table, a run list, or norm shifts: its entries, padded to whole words. A list says to which word of its
+  memory it goes, shifts to which 8 bytes of theirs.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Item(IntEnum):
     GATE_TABLE = 4  # entries of two bytes
     RUN_LIST = 5  # runs of `hlsgen/machine/format/runs.py`
     KEY_LIST = 6  # runs of `hlsgen/machine/format/key_runs.py`
+    NORM_SHIFTS = 7  # of `hlsgen/machine/format/norm_shifts.py`
 
 
 def word_bytes(columns: int) -> int:

@@ -30,6 +30,8 @@ class Field:
     the other. The repeats of a layer may differ in it."""
     varies: bool = False
     """The repeats of a layer may differ in it."""
+    within: str = ""
+    """The field whose bits it has in commands that do not need that one; see `Command.holds`."""
 
     @property
     def range(self) -> tuple[int, int]:
@@ -56,10 +58,11 @@ def field(
     signed: bool = False,
     orders: bool = False,
     varies: bool = False,
+    within: str = "",
 ) -> _T:
     """The right side of a line of `Command`: a dataclass field that carries its `Field`."""
     stated: dict[str, Any] = {"bits": bits, "default": default, "meaning": meaning}
-    stated |= {"signed": signed, "orders": orders, "varies": varies}
+    stated |= {"signed": signed, "orders": orders, "varies": varies, "within": within}
     made: Any = dataclasses.field(default=default, metadata={_KEY: stated})
     return made
 
@@ -67,3 +70,13 @@ def field(
 def fields_of(cls: Any) -> tuple[Field, ...]:
     """The fields that a dataclass declares with `field`, in order."""
     return tuple(Field(name=item.name, **item.metadata[_KEY]) for item in dataclasses.fields(cls))
+
+
+def places_of(fields: tuple[Field, ...]) -> dict[str, int]:
+    """The first bit of each field: one behind another, but for those that lie within another one."""
+    places: dict[str, int] = {}
+    position = 0
+    for item in fields:
+        places[item.name] = places[item.within] if item.within else position
+        position += 0 if item.within else item.bits
+    return places

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from hlsgen.errors import Problem, UsageError
 from hlsgen.errors.codes import Code
-from hlsgen.machine.format.commands import COUNT_BITS, FIELD_BITS
+from hlsgen.machine.format.commands import COUNT_BITS, FIELD_BITS, MOST_NORM_SHIFT_WORDS
 
 BUS_BYTES = (4, 8, 16, 32, 64)
 SECTION_ALIGN = 64
@@ -33,6 +33,7 @@ _NEWER = (
     "score_slots",
     "key_list_words",
     "narrow_weights",
+    "norm_shift_words",
 )
 """Parameters that do not count for the build id at their defaults: machines from before them keep theirs."""
 _MAY_BE_ZERO = ("workspace_units", "experts", "choices", "queue_tokens", *_NEWER)
@@ -119,6 +120,8 @@ class MachineParameters:
     """Words of the memory of key lists, a run each; 0: all tiles of a command have the same keys."""
     narrow_weights: int = 0
     """1: weights of a command may have 4 bits, two steps to a ring word; 0: all have 8."""
+    norm_shift_words: int = 0
+    """Words of the memory of norm shifts, 64 elements each; 0: all elements of a norm have one scale."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -166,19 +169,26 @@ class MachineParameters:
             ("operand_bases", self.operand_bases <= 1, "0 or 1"),
             ("operand_bases", not self.operand_bases or not self.streamed, "0 where attention is streamed"),
             (
-                "norm_parts",
-                self.norm_parts <= 0
-                or (is_power_of_two(self.norm_parts) and self.norm_parts <= max(1, self.columns)),
-                "0 or a power of two, at most columns",
-            ),
-            (
                 "list_words",
                 self.list_words <= MOST_LIST_WORDS,
                 f"at most {MOST_LIST_WORDS}",
             ),
+            *self._norm_rules(),
             *self._window_rules(),
             ("row_width", not self.experts or self.row_width == 1, "1 in a machine with experts"),
             ("accumulator_bits", 16 <= self.accumulator_bits <= 32, "in 16..32"),
+        )
+
+    def _norm_rules(self) -> tuple[tuple[str, bool, str], ...]:
+        """Those of norms."""
+        parts, words = self.norm_parts, self.norm_shift_words
+        return (
+            (
+                "norm_parts",
+                parts <= 0 or (is_power_of_two(parts) and parts <= max(1, self.columns)),
+                "0 or a power of two, at most columns",
+            ),
+            ("norm_shift_words", words <= MOST_NORM_SHIFT_WORDS, f"at most {MOST_NORM_SHIFT_WORDS}"),
         )
 
     def _window_rules(self) -> tuple[tuple[str, bool, str], ...]:
@@ -234,6 +244,7 @@ class MachineParameters:
         absent |= {} if self.windows else {"window_rows": 0}
         absent |= {} if self.key_list_words else {"key_runs": 0}
         absent |= {} if self.addend_words else {"kept_addends": 0}
+        absent |= {} if self.norm_shift_words else {"norm_shift_base": 0}
         if not self.products:
             absent |= {"product": 1, "shared": 0, "shared_values": 0}
             absent |= {} if self.windows else {"outer_target": 0}

@@ -9,6 +9,7 @@ from hlsgen import numerics
 from hlsgen.machine.format.commands import Command, Load
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Job
+from hlsgen.machine.modes.load_norm_shifts import NORM_SHIFTS, shift_setting, shifts_of
 from hlsgen.machine.modes.load_runs import RUNS, list_start, row_groups
 from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import LoadMode, Unit
@@ -25,7 +26,7 @@ LAYER_NORM = Unit(
 )  # fmt: skip
 
 
-def normalise(command: Command, words: np.ndarray) -> np.ndarray:
+def normalise(m: Memories, command: Command, words: np.ndarray) -> np.ndarray:
     """Rows of words [rows, k_words, C], normalised; what lies beyond a row's elements is 0."""
     flat = words.reshape(len(words), -1)
     result = np.zeros_like(flat)
@@ -36,6 +37,7 @@ def normalise(command: Command, words: np.ndarray) -> np.ndarray:
         command.norm_gain,
         command.norm_gain_shift,
         centred=not command.norm_rms,
+        shifts=shifts_of(m, command, width),
     )
     return result.reshape(words.shape)
 
@@ -48,6 +50,7 @@ def norm_setting(command: Command) -> tuple[int, ...]:
         command.norm_gain,
         command.norm_gain_shift,
         command.norm_rms,
+        *shift_setting(command),
     )
 
 
@@ -56,13 +59,13 @@ class LayerNorm(LoadMode):
 
     code = Load.LAYER_NORM
     title = "normalised rows of the residual memory"
-    units = (LAYER_NORM, RUNS)
+    units = (LAYER_NORM, NORM_SHIFTS, RUNS)
 
     def tile(self, m: Memories, command: Command, job: Job, row: np.ndarray) -> np.ndarray:
         if command.gather:
             queue = m.experts.queue(command)
             row = np.array([queue[index].token for index in row])
-        return normalise(command, m.operand_rows(m.residual, command, job, row))
+        return normalise(m, command, m.operand_rows(m.residual, command, job, row))
 
     def time(self, p: MachineParameters, t: StageTimes, command: Command, job: Job) -> LoadTime:
         parts, groups = p.norm_parts or 1, row_groups(p, command, job)

@@ -10,6 +10,7 @@ from hlsgen.machine.format.commands import Command, Load
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.load_layer_norm import LAYER_NORM, norm_setting, normalise
+from hlsgen.machine.modes.load_norm_shifts import NORM_SHIFTS
 from hlsgen.machine.modes.memories import Memories
 from hlsgen.machine.modes.mode import LoadMode, Unit
 from hlsgen.machine.modes.times import LoadTime, StageTimes
@@ -55,12 +56,12 @@ class PoolNorm(LoadMode):
 
     code = Load.POOL_NORM
     title = "one row: mean over residual rows, saturated to int16, then normalised"
-    units = (POOL, LAYER_NORM)
+    units = (POOL, LAYER_NORM, NORM_SHIFTS)
     alone = True
 
     def tile(self, m: Memories, command: Command, job: Job, row: np.ndarray) -> np.ndarray:
         del row
-        return normalise(command, mean(m, command, job, 16))
+        return normalise(m, command, mean(m, command, job, 16))
 
     def time(self, p: MachineParameters, t: StageTimes, command: Command, job: Job) -> LoadTime:
         del job

@@ -10,6 +10,7 @@ from hlsgen.machine.format.commands import Command
 from hlsgen.machine.format.constants import ConstantItem, Item, unpack_constants
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.key_runs import unpack_key_runs
+from hlsgen.machine.format.norm_shifts import PART_ELEMENTS, WORD_ELEMENTS, unpack_shifts
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.format.runs import unpack_runs
 from hlsgen.machine.modes.jobs import Job
@@ -61,6 +62,8 @@ class Memories:
         """Run lists, two runs a word."""
         self.key_lists = _garbage(31, p.key_list_words, 2)
         """Key lists: of each run where its keys lie, and where their values do."""
+        self.norm_shifts = _garbage(3, p.norm_shift_words * WORD_ELEMENTS) & 7
+        """Norm shifts, one behind another."""
         self.pixels = np.zeros((p.image_words, c), np.int64)
         words = np.frombuffer(pixels, np.int8)
         words = words[: len(words) // c * c].reshape(-1, c)[: p.image_words]
@@ -91,6 +94,10 @@ class Memories:
                     runs = np.frombuffer(payload[:count], "<u4").reshape(-1, 2)
                     lists = self.lists if kind == Item.RUN_LIST else self.key_lists
                     lists[place : place + len(runs)] = runs
+                case Item.NORM_SHIFTS:
+                    shifts = unpack_shifts(payload[:count])
+                    first = place * PART_ELEMENTS
+                    self.norm_shifts[first : first + len(shifts)] = shifts
                 case _:
                     raise UsageError(f"Image: unknown constant item {kind}")
 

@@ -11,7 +11,7 @@ import pytest
 
 from hlsgen.cli.command_table import page
 from hlsgen.errors import UsageError
-from hlsgen.machine.format.commands import COMMAND_BYTES, FIELDS, Command, Depends, Load, Target
+from hlsgen.machine.format.commands import COMMAND_BYTES, FIELDS, PLACES, Command, Depends, Load, Target
 from hlsgen.machine.format.fields import Field
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -65,27 +65,44 @@ def test_a_field_that_nothing_reads_is_found() -> None:
 
 
 def test_the_fields_fit_a_command() -> None:
-    assert sum(item.bits for item in FIELDS) <= 8 * COMMAND_BYTES
+    assert max(PLACES[item.name] + item.bits for item in FIELDS) <= 8 * COMMAND_BYTES
     assert len(Command().pack()) == COMMAND_BYTES
+
+
+def _bearing(item: Field) -> dict[str, Load]:
+    """What a command must have so that it has the field's bits."""
+    return {"load": Load.LAYER_NORM} if item.within else {}
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["least", "largest"])
 def test_bytes_and_text_come_back(which: int) -> None:
     for item in FIELDS:
         values = [max(item.enum), min(item.enum)] if item.enum else item.range
-        command = Command(**{item.name: values[which]})  # type: ignore[arg-type]
+        command = Command(**_bearing(item), **{item.name: values[which]})  # type: ignore[arg-type]
         assert Command.unpack(command.pack()) == command
         assert Command.parse(str(command)) == command
 
 
-def test_each_field_has_bits_of_its_own() -> None:
+def test_each_field_has_bits_of_its_own_but_those_that_say_otherwise() -> None:
     position = 0
     for item in FIELDS:
-        one = item.enum(1) if item.enum else 1
-        word = int.from_bytes(Command(**{item.name: one}).pack(), "little")  # type: ignore[arg-type]
-        rest = int.from_bytes(Command(**{item.name: 0}).pack(), "little")  # type: ignore[arg-type]
-        assert word ^ rest == 1 << position
-        position += item.bits
+        one, load = item.enum(1) if item.enum else 1, _bearing(item)
+        word = int.from_bytes(Command(**load, **{item.name: one}).pack(), "little")  # type: ignore[arg-type]
+        rest = int.from_bytes(Command(**load, **{item.name: 0}).pack(), "little")  # type: ignore[arg-type]
+        assert word ^ rest == 1 << (PLACES[item.within] if item.within else position)
+        position += 0 if item.within else item.bits
+
+
+@pytest.mark.parametrize("load", Load)
+def test_bits_of_two_fields_are_those_of_one_in_each_command(load: Load) -> None:
+    norm = load in (Load.LAYER_NORM, Load.POOL_NORM)
+    mine, other = ("norm_shift_base", "logit_multiplier") if norm else ("logit_multiplier", "norm_shift_base")
+    command = Command(load=load, **{mine: 5})  # type: ignore[arg-type]
+    assert Command.unpack(command.pack()) == command
+    with pytest.raises(UsageError) as caught:
+        Command(load=load, **{other: 5})  # type: ignore[arg-type]
+    name = load.name.lower()
+    assert caught.value.problems[0].what == f"command field {other} must be 0 with load={name}, not 5"
 
 
 @pytest.mark.parametrize(

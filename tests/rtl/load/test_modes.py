@@ -144,6 +144,34 @@ def test_operand_words_of_a_machine_with_rms_norms(
     test_operand_words(mode, dataclasses.replace(parameters, rms_norms=1), stall)
 
 
+def norms_with_shifts(script: Script) -> Command:
+    """Two norms that differ in nothing but the shifts; a third one has none."""
+    elements = 2 * script.parameters.columns - 1
+    place, norm = _residual(script, 7, elements), _norm(script, elements)
+    script.norm_shifts()
+    fields = {"load": Load.LAYER_NORM, **place, **norm}
+    script.linear(7, elements, norm_shift_base=1, **fields)
+    fields["depends"] = Depends.NONE
+    command = script.linear(7, elements, norm_shift_base=2, **fields)
+    script.linear(7, elements, **fields)
+    return command
+
+
+def pool_norm_with_shifts(script: Script) -> Command:
+    elements = 2 * script.parameters.columns - 1
+    place = _residual(script, 5, elements)
+    script.norm_shifts()
+    fields = {"pool_rows": 5, "pool_shift": 3, "norm_shift_base": 2, **place, **_norm(script, elements)}
+    return script.linear(1, elements, load=Load.POOL_NORM, **fields)
+
+
+@pytest.mark.parametrize("parts", [0, 2])
+@pytest.mark.parametrize("mode", [norms_with_shifts, pool_norm_with_shifts], ids=lambda mode: mode.__name__)
+def test_operand_words_of_a_machine_with_norm_shifts(mode: Callable[[Script], Command], parts: int) -> None:
+    machine = dataclasses.replace(WIDE, norm_shift_words=2, norm_parts=parts)
+    test_operand_words(mode, machine, 0.2 * parts)
+
+
 @pytest.mark.parametrize("stall", [0.0, 0.4])
 @pytest.mark.parametrize(
     "mode",
