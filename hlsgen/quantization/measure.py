@@ -171,7 +171,7 @@ class _Measurement:
         rows = tuple(_row(name, self.ops.get(name), error, self.seen) for name, error in self.errors.items())
         routing = tuple(count.report() for count in self.routing.values())
         warnings = self._warnings(rows, routing)
-        return Report(rows, warnings, self.seen.images, len(sample), routing, _norms(self.integer))
+        return Report(rows, warnings, self.seen.images, len(sample), routing, norms=_norms(self.integer))
 
     def _warnings(
         self, rows: tuple[TensorReport, ...], routing: tuple[RoutingReport, ...]

@@ -20,11 +20,11 @@ from hlsgen.machine.format.commands import Command, Depends, Drain, Load, Produc
 from hlsgen.machine.format.constants import NO_COMMAND, Item, item, pack_constants
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.input import InputLayout, pad
-from hlsgen.machine.format.norm_shifts import WORD_ELEMENTS, pack_shifts
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.format.program import OutputLayout, Program
 from hlsgen.machine.format.runs import WORD_BYTES, pack_runs
 from support.program_key_lists import own_keys
+from support.program_shifts import drawn_shifts, shift_fields
 from support.program_windows import into_windows, own_rows
 
 MOST_HEADS, MOST_BLOCKS = 4, 3
@@ -201,17 +201,10 @@ class _Drawn:
             gain, shift = numerics.dyadic(31.7)
             fields |= {"norm_width": words * self.p.columns, "norm_epsilon": self.number(0, 5000)}
             fields |= {"norm_gain": gain, "norm_gain_shift": shift, "norm_rms": self.number(0, 1)}
-            fields |= self._norm_shifts(words * self.p.columns)
+            fields |= shift_fields(self, words * self.p.columns)
         if load in (Load.ROWS, Load.LAYER_NORM, Load.ATTENTION) and self.chance(0.4):
             fields |= self._list(fields, heads, rows)
         return fields
-
-    def _norm_shifts(self, width: int) -> dict[str, int]:
-        """Most rows have shifts; a few norms share theirs, and begin in the middle of those of others."""
-        words = self.p.norm_shift_words - ceil_div(width, WORD_ELEMENTS)
-        if words < 0 or self.chance(0.25):
-            return {}
-        return {"norm_shift_base": 1 + self.number(0, words)}
 
     def _list(self, fields: dict[str, Any], heads: int, rows: int) -> dict[str, Any]:
         """Rows, or pieces of rows, in any order: some repeated, some zeros, some side by side."""
@@ -237,9 +230,8 @@ class _Drawn:
 
     def _list_items(self) -> list[bytes]:
         """All lists, then all norm shifts; run lists and shifts in two items."""
-        shifts = self.random.integers(0, 8, WORD_ELEMENTS * self.p.norm_shift_words)
         items = [(Item.KEY_LIST, 0, self.key_lists)]
-        for kind, whole in ((Item.RUN_LIST, self.lists), (Item.NORM_SHIFTS, pack_shifts(shifts))):
+        for kind, whole in ((Item.RUN_LIST, self.lists), (Item.NORM_SHIFTS, drawn_shifts(self))):
             cut = len(whole) // 2 // WORD_BYTES * WORD_BYTES
             items += [(kind, 0, whole[:cut]), (kind, cut // WORD_BYTES, whole[cut:])]
         return [
