@@ -79,6 +79,19 @@ def source(parser: argparse.ArgumentParser) -> None:
         "--shape", metavar="CxHxW", type=shape, help="the model's input (default: the images')"
     )
     model_options(parser)
+    _quantizer(parser)
+    # Absent options are None, so that those of a file stand; the records know the defaults.
+    parser.add_argument(
+        "--weight-bits",
+        type=positive,
+        metavar="BITS",
+        help="bits of a weight in all layers but the first, the last and routers (default: 8)",
+    )
+    parser.set_defaults(compare=None, centred=None)
+
+
+def _quantizer(parser: argparse.ArgumentParser) -> None:
+    """Options of the quantizer."""
     parser.add_argument(
         "--centred",
         action="store_true",
@@ -89,14 +102,6 @@ def source(parser: argparse.ArgumentParser) -> None:
         choices=("off", "auto", "on"),
         help="powers of two by element of norms: QuantizeConfig(norm_factors=...)",
     )
-    # Absent options are None, so that those of a file stand; the records know the defaults.
-    parser.add_argument(
-        "--weight-bits",
-        type=positive,
-        metavar="BITS",
-        help="bits of a weight in all layers but the first, the last and routers (default: 8)",
-    )
-    parser.set_defaults(compare=None, centred=None)
 
 
 def _machine(parser: argparse.ArgumentParser) -> None:
