@@ -21,6 +21,7 @@ SMALLEST = 1e-270
 # Numerators are tried as scale = largest / k. Each k below the number of levels, where nothing is clipped,
 # so that values on a grid (pixels, say) find it; then geometrically, down to a fifth of the range.
 _CLIPPING = np.geomspace(1.0, 5.0, 81)
+PERCENT = 80.0
 
 
 class Observer(Protocol):
@@ -75,8 +76,12 @@ class Percentile:
 
 @dataclass(frozen=True)
 class MeanSquareError:
-    """The scale whose rounding and saturation together lose least."""
+    """The scale whose rounding and saturation together lose least.
 
+    The largest value seen loses `percent` % at most.
+    """
+
+    percent: float = PERCENT
     counts: ClassVar[bool] = True
 
     def scale(self, histogram: Histogram, levels: int, function: Function | None = None) -> float:
@@ -84,7 +89,7 @@ class MeanSquareError:
         exact = values if function is None else function(values)
         integers = np.arange(-levels - 1, levels + 1)
         best, least = 0.0, np.inf
-        for scale in histogram.largest / _parts(levels) if histogram.largest else ():
+        for scale in histogram.largest / _parts(levels, self.percent) if histogram.largest else ():
             index = np.clip(np.floor(values / scale + 0.5), -levels - 1, levels).astype(np.intp) + levels + 1
             represented = integers * scale if function is None else function(integers * scale)
             error = represented[index] - exact
@@ -97,7 +102,7 @@ class MeanSquareError:
         largest = np.abs(rows).max(-1)
         largest = np.where(largest > SMALLEST, largest, 0.0)
         best, least = largest / levels, np.full(len(rows), np.inf)
-        for part in levels * _CLIPPING:
+        for part in levels * _within(_CLIPPING, self.percent):
             scale = np.where(largest > 0, largest / part, 1.0)[:, None]
             error = scale * np.clip(np.floor(rows / scale + 0.5), -levels, levels) - rows
             loss = (error * error).sum(-1)
@@ -154,10 +159,15 @@ def _whole(values: np.ndarray) -> np.ndarray:
     return np.asarray((np.abs(values - np.round(values)) < OFF_GRID).all(-1))
 
 
-def _parts(levels: int) -> np.ndarray:
+def _parts(levels: int, percent: float) -> np.ndarray:
     """The largest value over the scale, for every scale to try; no clipping first."""
     whole = np.arange(levels, levels * 3 // 4, -1) if levels < 256 else np.array([levels])
-    return np.concatenate([whole, levels * _CLIPPING[1:]])
+    return np.concatenate([whole, levels * _within(_CLIPPING, percent)[1:]])
+
+
+def _within(factors: np.ndarray, percent: float) -> np.ndarray:
+    """Those of which the largest value loses `percent` % at most; the first, 1, is always there."""
+    return factors[factors * (1.0 - percent / 100.0) <= 1.0 + 1e-9]
 
 
 def parse(text: str) -> Observer:
@@ -165,16 +175,22 @@ def parse(text: str) -> Observer:
     kind, _, argument = str(text).partition(":")
     if kind == "min-max" and not argument:
         return MinMax()
-    if kind == "mse" and not argument:
-        return MeanSquareError()
+    if kind == "mse":
+        return MeanSquareError(_percent(kind, argument, MeanSquareError.percent, 0.0, PERCENT))
     if kind == "percentile":
-        try:
-            percent = float(argument) if argument else Percentile.percent
-        except ValueError:
-            percent = -1.0
-        if 50.0 <= percent <= 100.0:
-            return Percentile(percent)
-        raise UsageError(f"percentile must be in 50..100, not {argument!r}", code=Code.QUANTIZER)
+        return Percentile(_percent(kind, argument, Percentile.percent, 50.0, 100.0))
     raise UsageError(
-        f"observer must be min-max, percentile, percentile:P or mse, not {text!r}", code=Code.QUANTIZER
+        f"observer must be min-max, percentile, percentile:P, mse or mse:P, not {text!r}",
+        code=Code.QUANTIZER,
     )
+
+
+def _percent(kind: str, argument: str, default: float, low: float, high: float) -> float:
+    """The number behind an observer's name."""
+    try:
+        percent = float(argument) if argument else default
+    except ValueError:
+        percent = -1.0
+    if low <= percent <= high:
+        return percent
+    raise UsageError(f"{kind} must be in {low:g}..{high:g}, not {argument!r}", code=Code.QUANTIZER)

@@ -118,11 +118,23 @@ def test_zeros_give_a_zero_scale() -> None:
         assert observer.scale(_histogram(np.zeros(5)), 127) == 0.0
 
 
+@pytest.mark.parametrize("percent", [0, 10, 20])
+def test_mse_cuts_off_no_more_than_it_may(percent: int) -> None:
+    values = np.random.default_rng(3).normal(size=20000)
+    values[0] = 40.0  # all others ask for a finer scale
+    kept = parse(f"mse:{percent}").scale(_histogram(values), 7) * 7
+    assert kept == pytest.approx(40.0 * (1 - percent / 100), rel=0.02)
+    assert parse("mse").scale(_histogram(values), 7) * 7 < 20.0
+    (row,) = parse(f"mse:{percent}").row_scales(values[None], 7) * 7
+    assert row >= 40.0 * (1 - percent / 100) - 1e-9
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("minmax", "observer must be min-max, percentile, percentile:P or mse, not 'minmax'"),
-        ("mse:3", "observer must be min-max, percentile, percentile:P or mse, not 'mse:3'"),
+        ("minmax", "observer must be min-max, percentile, percentile:P, mse or mse:P, not 'minmax'"),
+        ("mse:81", "mse must be in 0..80, not '81'"),
+        ("mse:x", "mse must be in 0..80, not 'x'"),
         ("percentile:101", "percentile must be in 50..100, not '101'"),
         ("percentile:x", "percentile must be in 50..100, not 'x'"),
         ("percentile:nan", "percentile must be in 50..100, not 'nan'"),
