@@ -10,7 +10,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from hlsgen.cli.answer import Answer
-from hlsgen.cli.values import array, model_options, natural, path, positive, shape
+from hlsgen.cli.values import array, model_options, natural, path, positive, setting, shape
 from hlsgen.errors import CaptureWarning, QuantizationWarning
 from hlsgen.fit.settings import DEFAULT_BOARD
 from hlsgen.frontend.inputs.shipped import about_models
@@ -79,29 +79,15 @@ def source(parser: argparse.ArgumentParser) -> None:
         "--shape", metavar="CxHxW", type=shape, help="the model's input (default: the images')"
     )
     model_options(parser)
-    _quantizer(parser)
+    parser.add_argument(
+        "--quantizer",
+        metavar="NAME=VALUE",
+        type=setting,
+        action="append",
+        help="an entry of the table [quantizer]: weight_bits=4, norm_factors=auto, and so on; repeatable",
+    )
     # Absent options are None, so that those of a file stand; the records know the defaults.
-    parser.add_argument(
-        "--weight-bits",
-        type=positive,
-        metavar="BITS",
-        help="bits of a weight in all layers but the first, the last and routers (default: 8)",
-    )
-    parser.set_defaults(compare=None, centred=None)
-
-
-def _quantizer(parser: argparse.ArgumentParser) -> None:
-    """Options of the quantizer."""
-    parser.add_argument(
-        "--centred",
-        action="store_true",
-        help="move constants out of 8-bit tensors into biases: QuantizeConfig(centred=True)",
-    )
-    parser.add_argument(
-        "--norm-factors",
-        choices=("off", "auto", "on"),
-        help="powers of two by element of norms: QuantizeConfig(norm_factors=...)",
-    )
+    parser.set_defaults(compare=None)
 
 
 def _machine(parser: argparse.ArgumentParser) -> None:
@@ -162,16 +148,18 @@ def run(options: argparse.Namespace) -> Answer:
 
 def asked(options: argparse.Namespace) -> Configuration:
     """The file's configuration, if one is named, with the options that were given."""
-    from hlsgen.configuration.read import read_configuration
+    from hlsgen.configuration.read import configuration, read_configuration
     from hlsgen.configuration.schema import Configuration
     from hlsgen.fit.options import Asked
 
     base = read_configuration(Path(options.config)) if options.config else Configuration()
+    entries = dict(options.quantizer or ())
+    checked = configuration({"quantizer": entries}).quantizer
     sections = {
         "model": {"name": options.model}
         | {name: getattr(options, name) for name in ("weights", "shape", "outputs", "compare")},
         "data": {name: getattr(options, name, None) for name in ("calibration", "samples", "preprocessing")},
-        "quantizer": {name: getattr(options, name) for name in ("centred", "norm_factors", "weight_bits")},
+        "quantizer": {name: getattr(checked, name) for name in entries},
         "machine": {name: getattr(options, name, None) for name in Asked.__annotations__},
     }
     return base.over(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
+import tomllib
 from collections.abc import Callable
 from typing import Any
 
@@ -61,6 +62,17 @@ def names(text: str) -> tuple[str, ...]:
         rule = "must be names of outputs, for example last_hidden_state,pooler_output"
         raise argparse.ArgumentTypeError(f"{rule}, not {shown(text)}")
     return found
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """An entry of a table, written NAME=VALUE; the value as in TOML, texts also without quotes."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"must be NAME=VALUE, for example logit_width=12, not {shown(text)}")
+    try:
+        return name, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name, value
 
 
 def model_options(parser: argparse.ArgumentParser) -> None:

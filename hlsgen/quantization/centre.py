@@ -9,13 +9,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from collections.abc import Mapping
 
 import numpy as np
 
 from hlsgen.ir import Graph, GraphBuilder, Node, Op, walk
-from hlsgen.ops import Activation, Context, Linear, Scores, Softmax
+from hlsgen.ops import Activation, Context, ExpertLinear, GroupedLinear, Linear, Scores, Softmax
 from hlsgen.ops.pointwise import LONGEST
+from hlsgen.quantization.statistics import Average, Histogram
+
+LEVELS = 256
+"""Integers of 8 bits."""
+_KEPT = np.linspace(1.0, 0.95, 6)
+"""Shares of the range's ends that are tried."""
+_Layer = Linear | GroupedLinear | ExpertLinear
 
 
 def centre(graph: Graph, images: np.ndarray) -> Graph:
@@ -51,7 +60,8 @@ def _moves(graph: Graph, node: Node) -> bool:
         return False
     match node.op:
         case Activation(function=text):
-            return len(text) < LONGEST // 2 and all(isinstance(user.op, Linear) for user in users)
+            read = all(isinstance(user.op, _Layer) and user.inputs[0] == node.name for user in users)
+            return len(text) < LONGEST // 2 and read
         case Context():
             values = graph.node(node.inputs[1])
             own = isinstance(values.op, Linear) and graph.users(values.name) == (node,)
@@ -67,19 +77,32 @@ def _moves(graph: Graph, node: Node) -> bool:
 
 
 def _middles(graph: Graph, wanted: list[Node], images: np.ndarray) -> dict[str, np.ndarray]:
-    """The middle of an activation's range, else the mean of each channel, over all tasks."""
-    names = {node.name: isinstance(node.op, Activation) for node in wanted}
-    found: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    """The middle of the best range of an activation, else the mean of each channel, over all tasks."""
+    histograms = {node.name: Histogram() for node in wanted if isinstance(node.op, Activation)}
+    means = {node.name: Average() for node in wanted if node.name not in histograms}
     for task in range(graph.tasks):
         for name, value in walk(graph, images, task):
-            if name in names and value.size:
-                rows = value.reshape(-1, value.shape[-1])
-                ends = np.array([rows.min(), rows.max()])
-                found[name].append(ends if names[name] else rows.mean(0))
-    return {
-        name: np.array((np.min(parts) + np.max(parts)) / 2) if names[name] else np.mean(parts, 0)
-        for name, parts in found.items()
-    }
+            if name in histograms and value.size:
+                histograms[name].update(value, float(np.abs(value).max()))
+            if name in means and value.size:
+                means[name].update(value)
+    middles = {name: np.array(best_range(*found.points())[0]) for name, found in histograms.items()}
+    return middles | {name: average.mean() for name, average in means.items()}
+
+
+def best_range(values: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
+    """Middle and step of the 256 values that lose least of values [N] that stand for `counts` [N] each."""
+    low, high = float(values.min()), float(values.max())
+    best, least = ((low + high) / 2, (high - low) / (LEVELS - 1) or 1.0), np.inf
+    for bottom, top in itertools.product(low * _KEPT, high * _KEPT):
+        step = (top - bottom) / (LEVELS - 1)
+        if step <= 0.0:
+            continue
+        error = bottom + step * np.clip(np.floor((values - bottom) / step + 0.5), 0, LEVELS - 1) - values
+        loss = float(counts @ (error * error))
+        if loss < least:
+            best, least = (bottom + step * LEVELS / 2, step), loss
+    return best
 
 
 def _moved(graph: Graph, node: Node, middles: dict[str, np.ndarray]) -> Op:
@@ -89,15 +112,25 @@ def _moved(graph: Graph, node: Node, middles: dict[str, np.ndarray]) -> Op:
         if node.name not in middles:
             return op
         return Activation(function=f"sub({_called(op.function)}, {float(middles[node.name])!r})")
-    if not isinstance(op, Linear):
+    if not isinstance(op, _Layer):
         return op
     bias = op.bias.astype(np.float64)
     before = middles.get(node.inputs[0])
     if before is not None:
-        bias = bias + op.weight @ np.broadcast_to(before, op.weight.shape[1])
+        bias = bias + _product(op, before)
+    if not isinstance(op, Linear):
+        return dataclasses.replace(op, bias=bias)
     (reader, *_) = graph.users(node.name) or (node,)
     lost = reader.name if isinstance(reader.op, Context) and reader.inputs[1] == node.name else node.name
     return Linear(weight=op.weight, bias=bias - middles.get(lost, 0.0))
+
+
+def _product(op: _Layer, row: np.ndarray) -> np.ndarray:
+    """What a layer makes of the same input row [K], or number, for all tokens."""
+    if isinstance(op, GroupedLinear):
+        parts = np.broadcast_to(row, op.groups * op.weight.shape[-1]).reshape(op.groups, -1)
+        return (op.weight * np.repeat(parts, len(op.weight) // op.groups, 0)).sum(-1)
+    return op.weight @ np.broadcast_to(row, op.weight.shape[-1])
 
 
 def _called(text: str) -> str:

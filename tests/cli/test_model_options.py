@@ -77,7 +77,7 @@ def test_outputs_are_chosen_by_name(run: Any) -> None:
     )
 
 
-def test_a_model_compiles_centred_with_weights_of_a_file_and_chosen_outputs(run: Any, tmp_path: Path) -> None:
+def test_a_model_compiles_plain_with_weights_of_a_file_and_chosen_outputs(run: Any, tmp_path: Path) -> None:
     def grid(_: Any, x: Any) -> Any:
         return x.normed[:, 1:].transpose(1, 2).reshape(1, -1, 2, 3)
 
@@ -86,8 +86,10 @@ def test_a_model_compiles_centred_with_weights_of_a_file_and_chosen_outputs(run:
         for tensor in other.parameters():
             tensor.add_(0.1)
     save_file(other.state_dict(), tmp_path / "other.safetensors")
-    design = compiled(run, "--weights", "other.safetensors", "--outputs", "grid", "--centred")
-    captured, config = hlsgen.capture(other, pictures(1)), hlsgen.QuantizeConfig(centred=True)
+    design = compiled(
+        run, "--weights", "other.safetensors", "--outputs", "grid", "--quantizer", "centred=false"
+    )
+    captured, config = hlsgen.capture(other, pictures(1)), hlsgen.QuantizeConfig(centred=False)
     expected = hlsgen.quantize(captured, pictures(16), config).graph
     assert expected != hlsgen.quantize(captured, pictures(16)).graph
     integers = quantize_images(pictures(2), expected.input_type)
@@ -110,3 +112,20 @@ def test_a_comparison_is_left_out_on_demand(run: Any) -> None:
     assert code == EXIT_UNSUPPORTED
     assert "export of another model: the output of the float Graph must be the model's" in out
     assert run("inspect", "encoders:differs", "--no-compare")[0] == EXIT_OK
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("logit_width", "must be NAME=VALUE, for example logit_width=12, not 'logit_width'"),
+        ("logit_with=12", "quantizer.logit_with is not known"),
+        ("logit_width=twelve", "quantizer.logit_width: the value should be a valid integer, not 'twelve'"),
+        ("logit_width=99", "quantizer.logit_width must be in 8..12, not 99"),
+        ("activations=mse:99", "quantizer.activations: mse must be in 0..80, not '99'"),
+    ],
+)
+def test_wrong_entries_of_the_quantizer_are_refused(
+    entry: str, message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["compile", "digits", "--quantizer", entry, "-o", str(tmp_path / "x")]) == 2
+    assert message in capsys.readouterr().err

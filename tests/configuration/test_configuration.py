@@ -25,7 +25,7 @@ FULL = Configuration(
     data=DataSection(calibration="c", samples="s s", preprocessing="p"),
     quantizer=QuantizeConfig(
         activations="percentile:99.9", overrides={"blocks.*": "mse", "": "min-max"}, logit_width=12, batch=3,
-        residual_headroom=2.5, centred=True,
+        residual_headroom=2.5, centred=False,
     ),
     machine=CompileOptions(
         board="kv260", array=(4, 8, 16), row_width=2, ring_bytes=1 << 14, attention="streamed", span=0
@@ -116,9 +116,9 @@ def test_a_file_and_flags_build_the_same_bytes(
     assert "my.toml is there already" in capsys.readouterr().err
     text = Path("my.toml").read_text()
     assert 'array = "4x4x8"' in text  # the flag has precedence
-    Path("my.toml").write_text(text.replace("centred = false", "centred = true"))
+    Path("my.toml").write_text(text.replace("logit_width = 10", "logit_width = 11"))
     assert main(["compile", "--config", "my.toml", "--array", "2x2x4", "--span", "0", "-o", "one"]) == 0
-    flags = ["--array", "2x2x4", "--centred", "--span", "0", "--shape", "1x8x8"]
+    flags = ["--array", "2x2x4", "--quantizer", "logit_width=11", "--span", "0", "--shape", "1x8x8"]
     assert main(["compile", "digits", *flags, "-o", "two"]) == 0
     assert main(["compile", "--config", "one/hlsgen.toml", "-o", "three"]) == 0
     first = {path.relative_to("one"): path.read_bytes() for path in Path("one").rglob("*") if path.is_file()}
@@ -128,7 +128,7 @@ def test_a_file_and_flags_build_the_same_bytes(
         }
         assert other == first
     assert 'array = "2x2x4"' in Path("one/hlsgen.toml").read_text()
-    assert "centred = true" in Path("one/hlsgen.toml").read_text()
+    assert "logit_width = 11" in Path("one/hlsgen.toml").read_text()
 
 
 def test_a_wrong_file_is_refused_before_anything_slow(

@@ -19,7 +19,7 @@ from hlsgen.quantization.centre import centre
 from hlsgen.quantization.fold import fold
 
 IMAGE = TensorType((2, 8, 8))
-CENTRED = QuantizeConfig(centred=True)
+CENTRED, PLAIN = QuantizeConfig(centred=True), QuantizeConfig(centred=False)
 pytestmark = pytest.mark.filterwarnings("ignore::hlsgen.errors.QuantizationWarning")
 
 
@@ -60,7 +60,7 @@ def test_what_moves_and_what_it_leaves() -> None:
         assert abs(one[name].mean()) > 3.0
         np.testing.assert_allclose(two[name].mean((0, 1)), 0.0, atol=1e-9)
     active = two["active"]
-    assert active.max() == pytest.approx(-active.min())
+    assert -1.06 * active.min() >= active.max() >= -0.94 * active.min() > 0.0
     for name in ("patches", "tokens", "q", "weights", "first", "last"):
         np.testing.assert_allclose(two[name], one[name], rtol=1e-9, atol=1e-9)
 
@@ -80,7 +80,7 @@ def test_a_centred_system_is_equal_and_less_noisy(name: str) -> None:
     graph = capture(system(name), torch.from_numpy(images[:1]))
     wanted = evaluate(graph, held)[graph.output]
     errors = []
-    for config in (QuantizeConfig(), CENTRED):
+    for config in (PLAIN, CENTRED):
         made = quantize(graph, images, config)
         np.testing.assert_allclose(evaluate(made.reference, held)[made.reference.output], wanted, atol=1e-6)
         scale = made.graph.type_of(made.graph.output).scale or 1.0
@@ -96,7 +96,7 @@ def test_biases_take_the_mean_error_of_weights() -> None:
     graph = builder.finish(builder.add("layer", _layer(64, 32, 7), [cut]))
     images = 3.0 + 0.1 * _images(64)
     found = []
-    for config in (QuantizeConfig(), CENTRED):
+    for config in (PLAIN, CENTRED):
         made = quantize(graph, images, config).graph
         integers = quantize_images(images, made.input_type)
         scales = [kind.scale or 1.0 for kind in (made.type_of("layer"), made.input_type)]
@@ -124,7 +124,7 @@ def test_calibration_is_read_once() -> None:
 def test_without_the_setting_nothing_moves() -> None:
     images = pictures(8)
     graph = capture(system(SYSTEMS[0]), torch.from_numpy(images[:1]))
-    made = quantize(graph, images)
+    made = quantize(graph, images, PLAIN)
     for node, kept in zip(made.reference, fold(graph), strict=True):
         assert node.name == kept.name
         if isinstance(node.op, Linear) and isinstance(kept.op, Linear):
