@@ -28,7 +28,7 @@ from hlsgen.machine.time import cycles
 from hlsgen.machine.time.bounds import least_cycles
 from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.machine.time.plan import Routing, make_plan
-from hlsgen.pipeline import capture, quantize
+from hlsgen.pipeline import capture, quantize, usual_quantizer
 from hlsgen.report.routing import loads
 from hlsgen.sim import cosim, library
 
@@ -141,7 +141,8 @@ def quantized(model: str) -> tuple[Graph, np.ndarray]:
     """The integer Graph of a shipped example, and its first held-out image in integers."""
     data = load_data(model)
     loaded = load_model(model, shipped(model).shape)
-    graph = quantize(capture(loaded.model, loaded.example), data.images).graph
+    config = usual_quantizer(model)
+    graph = quantize(capture(loaded.model, loaded.example), data.images, config).graph
     return graph, quantize_images(load_data(model, heldout=True).images[:1], graph.input_type)[0]
 
 

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -17,11 +16,10 @@ from hlsgen.errors import CalibrationError, CaptureWarning, Problem, Quantizatio
 from hlsgen.errors.codes import Code
 from hlsgen.fit.options import Asked, CompileOptions
 from hlsgen.host.collector import collector_paused
-from hlsgen.ir import Graph, quantize_images
-from hlsgen.ir import outputs as first_output
+from hlsgen.ir import Graph
 from hlsgen.progress import plans
 from hlsgen.progress.steps import Listener, Step, listening, step
-from hlsgen.store.samples import Samples
+from hlsgen.store.samples import Samples, kept_images, make_samples
 
 if TYPE_CHECKING:
     from hlsgen.configuration.schema import Configuration
@@ -31,10 +29,6 @@ if TYPE_CHECKING:
     from hlsgen.frontend.inspect import InspectReport
     from hlsgen.quantization import QuantizeConfig, Quantized
 
-KEPT = 512
-"""Most images that a build folder keeps."""
-KEPT_ELEMENTS, FEWEST_KEPT = 1 << 22, 16
-"""Integers of all their outputs beyond which fewer images are kept, and how many at least."""
 _NO_MODEL = Problem(
     "a model is needed", fix="give MODEL, or `name` in the table [model] of the file that --config names"
 )
@@ -165,24 +159,6 @@ def _random_samples(graph: Graph, count: int = 16) -> Samples:
     return Samples(images.astype(np.int8))
 
 
-def kept_images(graph: Graph) -> int:
-    """Most images that a build folder keeps of a model: fewer where its outputs are large."""
-    elements = sum(math.prod(graph.type_of(name).shape) for name in set(graph.outputs))
-    return min(KEPT, max(FEWEST_KEPT, KEPT_ELEMENTS // elements))
-
-
-def make_samples(float_graph: Graph, graph: Graph, data: Data) -> Samples:
-    """Quantized images with the float model's logits, at most `kept_images` of them."""
-    images = np.asarray(data.images[: kept_images(graph)])
-    if images.shape[1:] != graph.input_type.shape:
-        wanted = ", ".join(map(str, graph.input_type.shape))
-        raise UsageError(f"images must have shape [N, {wanted}], not {list(images.shape)}")
-    reference = first_output(float_graph, images).reshape(len(images), -1)
-    labels = None if data.labels is None else np.asarray(data.labels[: len(images)], np.int64)
-    # Nothing is said of clipped pixels here: `build` says it of the samples as a whole.
-    return Samples(quantize_images(images, graph.input_type), labels, reference)
-
-
 def build(
     model: str,
     directory: str | Path,
@@ -224,7 +200,7 @@ def build(
     compare
         False: don't compare the float Graph with the model on the first calibration image.
     config
-        As for `quantize`.
+        As for `quantize`; without it the defaults, or those of a shipped example.
     progress
         Called with the name of each step as it begins. `hlsgen.progress.show.shown` shows more.
     options
@@ -234,17 +210,25 @@ def build(
     unusable images, and `UsageError` for a MODEL that can't be found.
     """
     from hlsgen.configuration.schema import Configuration, DataSection, ModelSection
-    from hlsgen.quantization.config import QuantizeConfig
 
     names = tuple(outputs) if outputs is not None else None
     asked = Configuration(
         model=ModelSection(name=model, weights=weights, shape=shape, outputs=names, compare=compare),
         data=DataSection(calibration=calibration, samples=samples, preprocessing=preprocessing),
-        quantizer=config or QuantizeConfig(),
+        quantizer=config or usual_quantizer(model),
         machine=CompileOptions(**options),
     )
     with listening(_Names(progress)):
         return build_configured(asked, directory)
+
+
+def usual_quantizer(model: str | None) -> QuantizeConfig:
+    """The quantizer where a user asks nothing of it: a shipped example may have entries of its own."""
+    from hlsgen.frontend.inputs.shipped import SHIPPED
+    from hlsgen.quantization.config import QuantizeConfig
+
+    known = SHIPPED.get(model or "")
+    return QuantizeConfig(**known.quantizer) if known else QuantizeConfig()
 
 
 class _Names(Listener):
@@ -265,33 +249,55 @@ def build_configured(asked: Configuration, directory: str | Path, fitter: Fitter
     """
     from hlsgen.emit.contents import save
     from hlsgen.emit.rtl_cache import Generator
-    from hlsgen.frontend.inputs.model import load_model
 
-    model = asked.model
     with step("check"):
-        name = _check_request(asked, Path(directory))
+        _check_request(asked, Path(directory))
     with collector_paused(), Generator() as generator:
-        with step("images"):
-            data, kept = _images(name, asked)
-        with step("model"):
-            loaded = load_model(name, model.shape or tuple(data.images.shape[1:]), model.weights)
-        with step("capture"):
-            float_graph, notes = _captured(loaded, model.outputs, data.images[:1], model.compare)
+        read = read_model(asked)
         with step("quantize"):
-            quantized = quantize(float_graph, data.images, asked.quantizer)
+            quantized = quantize(read.graph, read.calibration.images, asked.quantizer)
         if fitter is not None:
             with step("fit"):
                 chosen = fitter.options(quantized.graph, asked.machine, asked.quantizer.logit_width)
                 asked = replace(asked, machine=chosen)
         with step("lower"):
-            about = {"model": loaded.name, "configuration": asked.plain()}
+            about = {"model": read.name, "configuration": asked.plain()}
             design = compile(quantized, notes=about, **vars(asked.machine))
             generator.start(design.program.parameters, design.rtl_target)
         with step("samples"):
-            design = replace(design, samples=make_samples(float_graph, quantized.graph, kept))
-        design = _with_warnings(design, notes, CaptureWarning)
-        design = _with_clipping(design, kept.images[: kept_images(design.graph)])
+            design = replace(
+                design, samples=make_samples(read.graph, quantized.graph, read.kept.images, read.kept.labels)
+            )
+        design = _with_warnings(design, read.notes, CaptureWarning)
+        design = _with_clipping(design, read.kept.images[: kept_images(design.graph)])
         return save(design, Path(directory), generator.text)
+
+
+@dataclass(frozen=True)
+class ReadModel:
+    """What a configuration names: a model's float Graph and its images."""
+
+    name: str
+    graph: Graph
+    calibration: Data
+    kept: Data
+    """Images to keep, or to judge by: those given, else held-out ones of an example, else the others."""
+    notes: list[str]
+    """What was said on the way."""
+
+
+def read_model(asked: Configuration) -> ReadModel:
+    """The steps before the quantizer; raises what `build` raises."""
+    from hlsgen.frontend.inputs.model import load_model
+
+    model, name = asked.model, source_of(asked)
+    with step("images"):
+        data, kept = _images(name, asked)
+    with step("model"):
+        loaded = load_model(name, model.shape or tuple(data.images.shape[1:]), model.weights)
+    with step("capture"):
+        graph, notes = _captured(loaded, model.outputs, data.images[:1], model.compare)
+    return ReadModel(loaded.name, graph, data, kept, notes)
 
 
 def _images(model: str, asked: Configuration) -> tuple[Data, Data]:
@@ -307,16 +313,15 @@ def _images(model: str, asked: Configuration) -> tuple[Data, Data]:
     return data, given or (load_data(model, heldout=True) if model in SHIPPED else data)
 
 
-def _check_request(asked: Configuration, directory: Path) -> str:
-    """The model's name; says what can be known to be wrong before PyTorch is loaded."""
+def _check_request(asked: Configuration, directory: Path) -> None:
+    """Say what can be known to be wrong before PyTorch is loaded."""
     from hlsgen.fit.estimate import check_array
     from hlsgen.store.folder import build_folder
 
-    name = source_of(asked)
+    source_of(asked)
     board, array = asked.machine.target()
     check_array(board, asked.machine.variant(array).parameters())
     build_folder(directory).check()
-    return name
 
 
 def source_of(asked: Configuration) -> str:

@@ -37,6 +37,7 @@ VERBS = (
     "inspect",
     "init",
     "compile",
+    "tune",
     "explore",
     "simulate",
     "evaluate",

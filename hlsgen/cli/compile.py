@@ -151,8 +151,10 @@ def asked(options: argparse.Namespace) -> Configuration:
     from hlsgen.configuration.read import configuration, read_configuration
     from hlsgen.configuration.schema import Configuration
     from hlsgen.fit.options import Asked
+    from hlsgen.pipeline import usual_quantizer
 
-    base = read_configuration(Path(options.config)) if options.config else Configuration()
+    usual = Configuration(quantizer=usual_quantizer(options.model))
+    base = read_configuration(Path(options.config)) if options.config else usual
     entries = dict(options.quantizer or ())
     checked = configuration({"quantizer": entries}).quantizer
     sections = {

@@ -38,10 +38,12 @@ def run(options: argparse.Namespace) -> Answer:
     from hlsgen.errors.codes import Code
     from hlsgen.fit.options import CompileOptions
     from hlsgen.frontend.inputs.shipped import SHIPPED
+    from hlsgen.pipeline import usual_quantizer
 
     known = SHIPPED.get(options.model)
     asked = Configuration(
         model=ModelSection(name=options.model, shape=known.shape if known else None),
+        quantizer=usual_quantizer(options.model),
         machine=CompileOptions(board=options.board, array=load_board(options.board).array),
     )
     place, text = Path(options.output), configuration_text(asked)

@@ -9,9 +9,8 @@ from hlsgen.configuration.schema import Configuration
 from hlsgen.executors.executor import Executor
 from hlsgen.explore.settings import settings
 from hlsgen.explore.subject import Subject, board_texts
-from hlsgen.frontend.inputs.model import load_model
 from hlsgen.host.collector import collector_paused
-from hlsgen.pipeline import _captured, _images, source_of
+from hlsgen.pipeline import read_model
 from hlsgen.progress.steps import step
 
 
@@ -22,13 +21,10 @@ def make_subject(
     executor: Executor,
 ) -> tuple[Subject, tuple[str, ...]]:
     """A configuration's model, quantized for each width; and warnings. Raises what `build` raises."""
-    texts, model, name = board_texts(tuple(boards)), asked.model, source_of(asked)
+    texts = board_texts(tuple(boards))
     with collector_paused():
-        with step("model"):
-            data, _ = _images(name, asked)
-            loaded = load_model(name, model.shape or tuple(data.images.shape[1:]), model.weights)
-        with step("capture"):
-            graph, notes = _captured(loaded, model.outputs, data.images[:1], model.compare)
+        read = read_model(asked)
         with step("quantize"):
-            found, told = settings(graph, data.images, asked.quantizer, logit_widths, executor)
-    return Subject(loaded.name, found, texts), (*notes, *told)
+            images = read.calibration.images
+            found, told = settings(read.graph, images, asked.quantizer, logit_widths, executor)
+    return Subject(read.name, found, texts), (*read.notes, *told)

@@ -21,6 +21,9 @@ COMPILE = (
 FITTED = (*COMPILE[: COMPILE.index("lower")], "fit", *COMPILE[COMPILE.index("lower") :])
 """Of `hlsgen compile --fit`."""
 INSPECT = ("model", "capture")
+TUNE = ("images", "model", "capture", "quantize", "tensors alone", "layers alone")
+SEARCH = ("images", "model", "capture", "options")
+"""Of `hlsgen tune`, without and with a target."""
 EXPORT = ("load", "project")
 LEVELS = {
     "golden": (),
@@ -44,7 +47,7 @@ def evaluate(level: str) -> tuple[str, ...]:
 
 def explore(*, known: bool, confirm: bool) -> tuple[str, ...]:
     """Of `hlsgen explore`; of a model that its folder knows there is nothing to make."""
-    made = () if known else ("model", "capture", "quantize")
+    made = () if known else ("images", "model", "capture", "quantize")
     return (*made, "points", *(("confirm",) if confirm else ()))
 
 

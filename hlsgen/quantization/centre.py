@@ -24,6 +24,7 @@ LEVELS = 256
 """Integers of 8 bits."""
 _KEPT = np.linspace(1.0, 0.95, 6)
 """Shares of the range's ends that are tried."""
+_MOVED = "sub("
 _Layer = Linear | GroupedLinear | ExpertLinear
 
 
@@ -32,14 +33,10 @@ def centre(graph: Graph, images: np.ndarray) -> Graph:
     wanted = [node for node in graph if _moves(graph, node)]
     if not wanted:
         return graph
-    middles = _middles(graph, wanted, images)
-    builder = GraphBuilder(graph.input, graph.input_type)
-    for node in graph:
-        builder.add(node.name, _moved(graph, node, middles), node.inputs, node.source)
-    return builder.finish(*graph.outputs, names=graph.names, views=graph.views)
+    return without(graph, _middles(graph, wanted, images))
 
 
-def without(graph: Graph, constants: Mapping[str, float]) -> Graph:
+def without(graph: Graph, constants: Mapping[str, np.ndarray | float]) -> Graph:
     """The folded graph, its tensors without these constants; `loses` says which tensors may lose one."""
     middles = {name: np.array(value) for name, value in constants.items()}
     builder = GraphBuilder(graph.input, graph.input_type)
@@ -111,7 +108,7 @@ def _moved(graph: Graph, node: Node, middles: dict[str, np.ndarray]) -> Op:
     if isinstance(op, Activation):
         if node.name not in middles:
             return op
-        return Activation(function=f"sub({_called(op.function)}, {float(middles[node.name])!r})")
+        return Activation(function=f"{_MOVED}{_called(op.function)}, {float(middles[node.name])!r})")
     if not isinstance(op, _Layer):
         return op
     bias = op.bias.astype(np.float64)
@@ -123,6 +120,11 @@ def _moved(graph: Graph, node: Node, middles: dict[str, np.ndarray]) -> Op:
     (reader, *_) = graph.users(node.name) or (node,)
     lost = reader.name if isinstance(reader.op, Context) and reader.inputs[1] == node.name else node.name
     return Linear(weight=op.weight, bias=bias - middles.get(lost, 0.0))
+
+
+def is_moved(op: Activation) -> bool:
+    """Whether a constant was taken from an activation's result."""
+    return op.function.startswith(_MOVED)
 
 
 def _product(op: _Layer, row: np.ndarray) -> np.ndarray:

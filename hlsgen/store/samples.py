@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from hlsgen.errors import ClippedInput, QuantizationWarning, UsageError
-from hlsgen.ir import TensorType
+from hlsgen.ir import Graph, TensorType, quantize_images
+from hlsgen.ir import outputs as first_output
 
+KEPT = 512
+"""Most images that a build folder keeps."""
+KEPT_ELEMENTS, FEWEST_KEPT = 1 << 22, 16
+"""Integers of all their outputs beyond which fewer images are kept, and how many at least."""
 CLIPPED_SHARE = 0.01
 """Pixels that may lie outside the range of the calibration images without a word about it."""
 
@@ -87,3 +93,26 @@ def warn_of_constant(outputs: Mapping[str, np.ndarray], images: np.ndarray) -> N
         if (found == found[0]).all():
             text = constant_text(name or "the output", len(images))
             warnings.warn(text, QuantizationWarning, stacklevel=3)
+
+
+def kept_images(graph: Graph) -> int:
+    """Most images that a build folder keeps of a model: fewer where its outputs are large."""
+    elements = sum(math.prod(graph.type_of(name).shape) for name in set(graph.outputs))
+    return min(KEPT, max(FEWEST_KEPT, KEPT_ELEMENTS // elements))
+
+
+def make_samples(
+    float_graph: Graph, graph: Graph, images: np.ndarray, labels: np.ndarray | None = None
+) -> Samples:
+    """Quantized images [N, C, H, W] with the float model's logits, at most `kept_images` of them.
+
+    Raises `UsageError` for images of another shape.
+    """
+    images = np.asarray(images[: kept_images(graph)])
+    if images.shape[1:] != graph.input_type.shape:
+        wanted = ", ".join(map(str, graph.input_type.shape))
+        raise UsageError(f"images must have shape [N, {wanted}], not {list(images.shape)}")
+    reference = first_output(float_graph, images).reshape(len(images), -1)
+    labels = None if labels is None else np.asarray(labels[: len(images)], np.int64)
+    # Nothing is said of clipped pixels here: `hlsgen.build` says it of the samples as a whole.
+    return Samples(quantize_images(images, graph.input_type), labels, reference)

@@ -8,8 +8,7 @@ import numpy as np
 import hlsgen
 from hlsgen.examples.vit.data import photographs
 from hlsgen.examples.vit.model import VisionTransformer, initialise
-from hlsgen.frontend.inputs.images import Data
-from hlsgen.pipeline import make_samples
+from hlsgen.store.samples import make_samples
 
 
 def test_a_thousand_tokens() -> None:
@@ -19,7 +18,7 @@ def test_a_thousand_tokens() -> None:
     tokens = 1025
     assert graph.node("blocks_0_attn_scores").type.shape == (2, tokens, tokens)
     quantized = hlsgen.quantize(graph, images[:2])
-    samples = make_samples(graph, quantized.graph, Data(images[2:]))
+    samples = make_samples(graph, quantized.graph, images[2:])
     design = hlsgen.compile(quantized, board="zcu102", array="6x8x16", samples=samples)
     assert [command.row_count(6) for command in design.program.commands].count(tokens) > 5
     result = design.simulate("program", samples=1)

@@ -19,8 +19,7 @@ from hlsgen.errors import ClippedInput, DoesNotFit, UsageError
 from hlsgen.fit.options import parse_array
 from hlsgen.frontend.inputs.images import load_data
 from hlsgen.ir import evaluate, quantize_images
-from hlsgen.pipeline import KEPT, make_samples
-from hlsgen.store.samples import warn_of_clipped
+from hlsgen.store.samples import KEPT, make_samples, warn_of_clipped
 
 
 def test_integers_are_as_good_as_floats(design: Design) -> None:
@@ -86,7 +85,6 @@ def test_images_are_rounded_half_up_and_saturated(design: Design) -> None:
 
 
 def test_a_folder_keeps_a_bounded_number_of_images() -> None:
-    from hlsgen.frontend.inputs.images import Data
     from hlsgen.ir import GraphBuilder, TensorType
     from hlsgen.ops import Patches
 
@@ -96,7 +94,7 @@ def test_a_folder_keeps_a_bounded_number_of_images() -> None:
     first, second = (
         made.finish(made.add("patches", Patches(patch=(2, 2)), ["image"])) for made in (real, integer)
     )
-    samples = make_samples(first, second, Data(np.ones((KEPT + 1, 1, 2, 2), np.float32)))
+    samples = make_samples(first, second, np.ones((KEPT + 1, 1, 2, 2), np.float32))
     assert len(samples) == KEPT
 
 
