@@ -83,12 +83,16 @@ def batches(calibration: Data, shape: tuple[int, ...], size: int) -> Iterator[np
 
 
 def first_batch(calibration: Data, shape: tuple[int, ...], size: int) -> tuple[np.ndarray | None, Data]:
-    """The first checked batch, None where there is none, and the whole calibration, still to be read once."""
+    """The first `size` checked images, None where there are none, and all of them, still to be read once."""
     if hasattr(calibration, "__array__") or not isinstance(calibration, Iterable):
         return next(batches(calibration, shape, size), None), calibration
-    items = iter(calibration)
-    head = list(islice(items, 1))
-    return next(batches(head, shape, size), None), chain(head, items)
+    items, head, seen = iter(calibration), [], 0
+    while seen < size and (item := list(islice(items, 1))):
+        head += item
+        shape_of = getattr(item[0], "shape", ())
+        seen += shape_of[0] if shape_of else size  # what is no batch is refused below
+    found = list(batches(head, shape, size))
+    return np.concatenate(found)[:size] if found else None, chain(head, items)
 
 
 def _checked(item: object, name: str, shape: tuple[int, ...]) -> np.ndarray:

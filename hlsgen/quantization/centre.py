@@ -18,6 +18,7 @@ import numpy as np
 from hlsgen.ir import Graph, GraphBuilder, Node, Op, walk
 from hlsgen.ops import Activation, Context, ExpertLinear, GroupedLinear, Linear, Scores, Softmax
 from hlsgen.ops.pointwise import LONGEST
+from hlsgen.quantization.calibrate import LARGEST
 from hlsgen.quantization.statistics import Average, Histogram
 
 LEVELS = 256
@@ -78,11 +79,15 @@ def _middles(graph: Graph, wanted: list[Node], images: np.ndarray) -> dict[str, 
     histograms = {node.name: Histogram() for node in wanted if isinstance(node.op, Activation)}
     means = {node.name: Average() for node in wanted if node.name not in histograms}
     for task in range(graph.tasks):
-        for name, value in walk(graph, images, task):
-            if name in histograms and value.size:
-                histograms[name].update(value, float(np.abs(value).max()))
-            if name in means and value.size:
-                means[name].update(value)
+        with np.errstate(all="ignore"):
+            for name, value in walk(graph, images, task):
+                largest = float(np.abs(value).max(initial=0.0))
+                if not largest < LARGEST and not np.isneginf(value).any():
+                    return {}  # `observe` says it of the tensor
+                if name in histograms and value.size:
+                    histograms[name].update(value, largest)
+                if name in means and value.size:
+                    means[name].update(value)
     middles = {name: np.array(best_range(*found.points())[0]) for name, found in histograms.items()}
     return middles | {name: average.mean() for name, average in means.items()}
 

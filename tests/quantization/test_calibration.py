@@ -168,6 +168,6 @@ def test_wrong_configurations_are_refused_all_at_once() -> None:
     assert [problem.what for problem in caught.value.problems] == [
         "logit_width must be in 8..12, not 13",
         "batch must be positive, not 0",
-        "weights: observer must be min-max, percentile, percentile:P or mse, not 'best'",
+        "weights: observer must be min-max, percentile, percentile:P, mse or mse:P, not 'best'",
         "overrides['head']: percentile must be in 50..100, not '1'",
     ]

@@ -11,7 +11,9 @@ from hlsgen.errors import UnsupportedModel
 from hlsgen.ir import Graph, GraphBuilder, TensorType
 from hlsgen.ops import Activation, AddConstant, IntegerTable, LayerNorm, Linear, Patches
 from hlsgen.ops.pointwise import function
+from hlsgen.quantization import QuantizeConfig
 
+PLAIN = QuantizeConfig(centred=False)
 RANDOM = np.random.default_rng(2)
 
 
@@ -34,7 +36,7 @@ def _graph(text: str, bias: float = 0.0) -> Graph:
 
 @pytest.mark.parametrize("text", ["silu", "mul(max(x, 0.0), max(x, 0.0))", "expm1(x)"])
 def test_the_table_is_the_function_of_each_input(text: str) -> None:
-    graph = hlsgen.quantize(_graph(text), RANDOM.normal(size=(32, 1, 4, 4))).graph
+    graph = hlsgen.quantize(_graph(text), RANDOM.normal(size=(32, 1, 4, 4)), PLAIN).graph
     op, up = graph.node("act").op, graph.type_of("up")
     assert isinstance(op, IntegerTable)
     for x in range(-128, 128):
@@ -44,7 +46,7 @@ def test_the_table_is_the_function_of_each_input(text: str) -> None:
 
 def test_a_function_without_a_value_for_some_input_is_refused() -> None:
     with pytest.raises(UnsupportedModel) as caught:
-        hlsgen.quantize(_graph("sqrt(x)", 40.0), RANDOM.normal(size=(32, 1, 4, 4)))
+        hlsgen.quantize(_graph("sqrt(x)", 40.0), RANDOM.normal(size=(32, 1, 4, 4)), PLAIN)
     (problem,) = caught.value.problems
     assert problem.what == "act: the function sqrt(x) must be defined for all inputs of 8 bits"
     assert problem.fix == "limit the function's input first, with torch.clamp"

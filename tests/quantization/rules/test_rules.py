@@ -27,14 +27,14 @@ from hlsgen.ops import (
     Scores,
 )
 from hlsgen.ops.pointwise import NAMED
-from hlsgen.quantization import Quantized, quantize
+from hlsgen.quantization import QuantizeConfig, Quantized, quantize
 from hlsgen.quantization.observers import MinMax
 from hlsgen.quantization.rounding import Rounding
 from hlsgen.quantization.rules.linear import BIAS_LIMIT, LARGEST_RATIO, dead_ratio, linear, weight_scales
 
 _T = TypeVar("_T")
 SHAPE = Vit(pool="mean_norm")
-QUANTIZED = quantize(random_vit(SHAPE), images(SHAPE, 64))
+QUANTIZED = quantize(random_vit(SHAPE), images(SHAPE, 64), QuantizeConfig(centred=False))
 
 
 def _pairs(kind: type[_T], quantized: Quantized = QUANTIZED) -> list[tuple[Node, Node, _T]]:
