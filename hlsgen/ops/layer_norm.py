@@ -21,7 +21,7 @@ class LayerNorm(Norm):
     """Float: [T, N] -> [T, N], (x - mean) / sqrt(var + eps) * gamma + beta; gamma and beta [N]."""
 
     integer: ClassVar[type[IntegerNorm]] = IntegerLayerNorm
-    units: ClassVar[tuple[str, ...]] = ("load_layer_norm",)
+    units: ClassVar[tuple[str, ...]] = ("load_layer_norm", "load_norm_shifts")
 
     def normalised(self, x: np.ndarray) -> np.ndarray:
         centred = x - x.mean(-1, keepdims=True)

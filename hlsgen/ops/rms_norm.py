@@ -27,7 +27,7 @@ class RMSNorm(Norm):
     title: ClassVar[str] = "an RMS norm"
     reads: ClassVar[tuple[Input, ...]] = (replace(Norm.reads[0], name="the input of an RMS norm"),)
     integer: ClassVar[type[IntegerNorm]] = IntegerRMSNorm
-    units: ClassVar[tuple[str, ...]] = ("load_layer_norm",)
+    units: ClassVar[tuple[str, ...]] = ("load_layer_norm", "load_norm_shifts")
 
     def normalised(self, x: np.ndarray) -> np.ndarray:
         return x / np.sqrt((x * x).mean(-1, keepdims=True) + self.eps)

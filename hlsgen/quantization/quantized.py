@@ -99,13 +99,14 @@ def quantize(graph: Graph, calibration: Data, config: QuantizeConfig = DEFAULT) 
     calibration
         Images [N, C, H, W], or an iterable of such arrays that is read once; prepared as for the model.
     config
-        Observers and widths. Tensors with a quantizer of the model's own need none; nothing is centred then.
+        Observers and widths. Tensors with a quantizer of the model's own need none; then nothing is
+        centred, and norms have no factors.
 
     Raises `UnsupportedModel` for graphs that have no integer form and `CalibrationError` for unusable data.
     What its user should know stands in the report's `warnings`, and is warned of as `QuantizationWarning`.
     """
     if graph.quantizers:  # they are on the tensors as the model has them, with all constants
-        config = replace(config, centred=False)
+        config = replace(config, centred=False, norm_factors="off")
     reference = fold(graph)
     kind = kinds(reference)
     if config.centred or config.norm_factors != "off":

@@ -58,8 +58,8 @@ def test_every_verb_has_help_and_json(run: Any, verb: str) -> None:
     ("arguments", "message"),
     [
         ((), ("hlsgen: error: a verb is needed: "
-             "doctor, inspect, init, compile, explore, simulate, evaluate, export, bitstream, report, demo, "
-             "ops, explain\n"
+             "doctor, inspect, init, compile, tune, explore, simulate, evaluate, export, bitstream, report, "
+             "demo, ops, explain\n"
              "  fix: hlsgen --help shows what they do\n"
              "  more: hlsgen explain HG001\n")),
         (("compile", "digits"), ("hlsgen: error: the following arguments are required: -o/--output\n"

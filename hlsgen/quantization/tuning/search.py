@@ -38,6 +38,8 @@ OPTIONS = (
     Option("activations", "mse:5", "nothing"),
     Option("activations", "min-max", "nothing"),
     Option("weights", "mse", "nothing"),
+    Option("norm_factors", "auto", "3 bits for each element of a norm, and a shift"),
+    Option("norm_factors", "on", "3 bits for each element of a norm, and a shift"),
     Option("logit_width", 12, "exp tables of 4,096 entries, and wider scores"),
 )
 

@@ -16,7 +16,7 @@ from tests.quantization.graphs import Vit, images, random_vit
 
 SHAPE = Vit()
 GRAPH = random_vit(SHAPE)
-WORST = QuantizeConfig(centred=False, activations="percentile:90")
+WORST = QuantizeConfig(centred=False, activations="percentile:90", norm_factors="off")
 
 
 def _search(target: Target, config: QuantizeConfig = WORST, labels: np.ndarray | None = None) -> Found:
