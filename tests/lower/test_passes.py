@@ -10,8 +10,10 @@ from support.lowered import interpreted, watched
 from benchmarks.fuzz.batch import Batch
 from benchmarks.fuzz.draw import Draw
 from benchmarks.fuzz.integers import draw_integers
+from hlsgen.ir import Graph
 from hlsgen.lower.passes import PASSES
 from hlsgen.lower.size import ArrayShape
+from hlsgen.ops import Gather, IntegerCast
 
 NAMES = [each.name for each in PASSES]
 ARRAYS = (
@@ -27,7 +29,13 @@ def test_compositions_that_come_from_the_quantizer() -> None:
             assert case.images is not None
             counts = watched(case.graph, case.images[0])
             assert list(counts) == NAMES
-            assert min(counts.values()) == max(counts.values())
+            assert max(counts.values()) - min(counts.values()) <= _gathered_casts(case.graph)
+
+
+def _gathered_casts(graph: Graph) -> int:
+    """Casts that gathers alone read: `forms` casts what is gathered, which is no tensor of the source."""
+    casts = [node.name for node in graph if isinstance(node.op, IntegerCast)]
+    return sum(all(isinstance(user.op, Gather) for user in graph.users(name)) for name in casts)
 
 
 def check(first: int, last: int) -> None:
