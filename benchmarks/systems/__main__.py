@@ -12,17 +12,16 @@ import numpy as np
 
 from benchmarks.case import Case, run
 from benchmarks.systems import blocks
-from benchmarks.systems.measure import CENTRED, System, measure, names
+from benchmarks.systems.measure import System, measure, names
 from benchmarks.systems.papers import PAPERS
 from benchmarks.systems.published import MODELS, prepared
 from benchmarks.systems.rtl import HARNESS, SIMULATORS, compiled
 from benchmarks.systems.rtl import cycles as rtl_cycles
-from hlsgen.errors import HlsgenError, UsageError
+from hlsgen.errors import HlsgenError
 from hlsgen.ir import Graph
 from hlsgen.lower import lower
 from hlsgen.lower.macs import useful_macs
 from hlsgen.machine.time.cycles import predict
-from hlsgen.quantization.config import QuantizeConfig
 
 PAGE = Path("docs/systems.md")
 ARRAY = (8, 16, 8)
@@ -35,11 +34,9 @@ TEXT = """# Attention systems
 Each is a module in `examples/attention`, written as its authors would, small, with random weights. The
 command compares every tensor of the interpreter with golden; `tests/frontend/test_systems.py` does, too. With
 `--rtl` it builds one machine for all of them and runs an image of each in RTL, with and without stalls, or
-with `--simulator icarus` in a second simulator; with `--cpp` in the generated C++. dB:
-signal to quantization noise of the output on images that did not calibrate, with
-`QuantizeConfig(centred=True)`; for the second number the signal is without what images share, and the noise
-is whole. With `--default` five examples print 24.4 to 24.8 dB as the second number. No tensor of them is to
-blame: what the rounding of weights adds on average is enough, and that is what `centred` moves into biases.
+with `--simulator icarus` in a second simulator; with `--cpp` in the generated C++. dB: signal to quantization
+noise of the output on images that did not calibrate, with the quantizer's defaults; for the second number the
+signal is without what images share, and the noise is whole.
 
 | example | system | tensors | commands | products of two tensors | dB | dB, centred |
 |---|---|---|---|---|---|---|
@@ -93,7 +90,6 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--simulator", choices=SIMULATORS, default=SIMULATORS[0], help="of the examples, default: %(default)s"
     )
-    parser.add_argument("--default", action="store_true", help="without `centred`: the dB of a plain call")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE}, without RTL")
     return parser
 
@@ -151,10 +147,7 @@ def main() -> int:
     """Print rows, or write the page."""
     options = arguments().parse_args()
     chosen = options.only or [*names(), *MODELS, *blocks.SHAPES]
-    if options.default and options.write:
-        raise UsageError("--write must be without --default: the page has the dB with `centred`")
-    config = QuantizeConfig() if options.default else CENTRED
-    examples = [example(measure(name, config)) for name in chosen if name in names()]
+    examples = [example(measure(name)) for name in chosen if name in names()]
     models = [published(name, rtl=options.rtl) for name in chosen if name in MODELS]
     shapes = [block(name, rtl=options.rtl) for name in chosen if name in blocks.SHAPES]
     if options.write:

@@ -21,11 +21,9 @@ from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.run import trace
 from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.pipeline import capture, quantize
-from hlsgen.quantization.config import QuantizeConfig
 
 ARRAY = ArrayShape(rows=4, columns=8, depth=4)
 CALIBRATION, HELD_OUT = 64, 64
-CENTRED = QuantizeConfig(centred=True)
 
 
 @dataclass(frozen=True)
@@ -52,22 +50,22 @@ def _module(name: str) -> Any:
     return importlib.import_module(f"hlsgen.examples.attention.{name}")
 
 
-def quantized(name: str, config: QuantizeConfig = CENTRED) -> tuple[Graph, np.ndarray, np.ndarray]:
+def quantized(name: str) -> tuple[Graph, np.ndarray, np.ndarray]:
     """An example's integer Graph, its held-out images in integers, and the model's results for them."""
     model, random = _module(name).model(), np.random.default_rng(7)
     images = random.normal(size=(CALIBRATION + HELD_OUT, *SHAPE)).astype(np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", QuantizationWarning)
-        graph = quantize(capture(model, torch.from_numpy(images[:1])), images[:CALIBRATION], config).graph
+        graph = quantize(capture(model, torch.from_numpy(images[:1])), images[:CALIBRATION]).graph
     held = images[CALIBRATION:]
     with torch.no_grad():
         wanted = model.double()(torch.from_numpy(held).double()).numpy()
     return graph, quantize_images(held, graph.input_type), wanted
 
 
-def measure(name: str, config: QuantizeConfig = CENTRED) -> System:
+def measure(name: str) -> System:
     """Quantize an example and run it; raises `AssertionError` where a tensor differs."""
-    graph, integers, wanted = quantized(name, config)
+    graph, integers, wanted = quantized(name)
     found = next(iter(results(graph, integers).values())) * (graph.type_of(graph.output).scale or 1.0)
     found = found.reshape(wanted.shape)
     program = _run(graph, integers[0])
