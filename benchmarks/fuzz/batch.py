@@ -81,6 +81,7 @@ class Batch:
         array = _array(draw, experts, small)
         limits = Limits(
             logit_bits=draw.integer(8, 12),
+            activation_bits=Draw(self.seed, self.number, 4).pick(8, 8, 9, 10, 12),
             tasks=1 if self.torch and not experts else tasks,
             experts=experts,
             row_width=array.row_width,
@@ -120,7 +121,10 @@ class Batch:
             graph = draw_integers(values, limits.tasks, named=limits.tasks == 1)
             return graph, draw_images(values, graph)[:1]
         if self.composed:
-            graph = draw_composed(values, limits.logit_bits, limits.tasks, experts=limits.experts)
+            graph = draw_composed(
+                values, limits.logit_bits, limits.tasks, experts=limits.experts,
+                activation_bits=limits.activation_bits,
+            )  # fmt: skip
             return graph, draw_images(values, graph)[[values.integer(0, 1)]]  # many graphs, not many images
         if self.torch:
             from benchmarks.fuzz.torch_models import draw_quantized

@@ -49,11 +49,16 @@ MOST_HEADS = 6
 FUNCTIONS = ("gelu", "relu", "tanh", "hardswish", "sub(0.5, abs(x))")
 
 
-def draw_composed(draw: Draw, logit_bits: int, tasks: int = 1, *, experts: bool = False) -> Graph:
+def draw_composed(
+    draw: Draw, logit_bits: int, tasks: int = 1, *, experts: bool = False, activation_bits: int = 8
+) -> Graph:
     """The integer Graph of a composition."""
     graph = draw_composition(draw, tasks, experts=experts)
     bits = draw.pick(8, 8, 4)
-    config = QuantizeConfig(image="min-max", activations="min-max", logit_width=logit_bits, weight_bits=bits)
+    config = QuantizeConfig(
+        image="min-max", activations="min-max", logit_width=logit_bits, weight_bits=bits,
+        activation_bits=activation_bits,
+    )  # fmt: skip
     return integers(graph, draw_pictures(draw, graph, CALIBRATION), config)
 
 

@@ -180,8 +180,14 @@ class _Composer:
         self.new("ordered", Gather(places=places), x)
 
     def table(self, x: str) -> None:
-        x = self.narrow(x)
-        self.new("table", IntegerTable(table=self.draw.array(-128, 127, (256,)), scale=1.0), x)
+        """Of what there is, or of a layer's results of more bits, which others may read, too."""
+        x, bits = self.narrow(x), self.draw.pick(8, 8, 10)
+        half = 1 << (bits - 1)
+        if bits > 8:
+            width = self.shape(x)[1]
+            fields = self.weighted(width, width, (-half, half - 1))
+            x = self.new("index", IntegerLinear(**fields), x, product=True)  # type: ignore[arg-type]
+        self.new("table", IntegerTable(table=self.draw.array(-128, 127, (2 * half,)), scale=1.0), x)
 
     def add(self, x: str) -> None:
         """To any tensor of its shape, where one of both is no sum."""

@@ -45,6 +45,7 @@ class Limits:
     """What the machine of a batch asks of its models."""
 
     logit_bits: int
+    activation_bits: int
     tasks: int
     experts: bool
     row_width: int
@@ -115,8 +116,9 @@ class _Drawing:
         return self.g.add(f"{name}_add", IntegerAdd(), [x, self.linear(name, rows, self.width, RESIDUAL)])
 
     def activated(self, name: str, rows: str) -> str:
-        hidden = self.linear(name, rows, self.s.integer(1, 24 if self.limits.large else 9), self.narrow())
-        if self.s.chance(0.9):
+        size, table = self.s.integer(1, 24 if self.limits.large else 9), self.s.chance(0.9)
+        hidden = self.linear(name, rows, size, self.index() if table else self.narrow())
+        if table:
             hidden = self.g.add(f"{name}_table", IntegerTable(table=self.table(), scale=1 / 32), [hidden])
         return hidden
 
@@ -151,7 +153,7 @@ class _Drawing:
         make = numerics.sigmoid_table if convention == "sigmoid" else numerics.gate_table
         table = make(scale, bits)
         route = g.add(f"{name}route", IntegerRoute(k=k, convention=convention, table=table), [logits])
-        hidden = self.expert_layer(f"{name}fc1", rows, route, experts, s.integer(1, 9), INT8, SCALE)
+        hidden = self.expert_layer(f"{name}fc1", rows, route, experts, s.integer(1, 9), self.index(), SCALE)
         hidden = g.add(f"{name}gelu", IntegerTable(table=self.table(), scale=1 / 32), [hidden])
         left, scale = s.pick(0, 0, 1, 3, 15), g.type_of(x).scale or SCALE
         down = self.expert_layer(
@@ -221,10 +223,16 @@ class _Drawing:
         """A range of int8."""
         return self.v.pick(INT8, INT8, (0, 127), (-5, 3), (-128, 0))
 
+    def index(self) -> tuple[int, int]:
+        """A range of a table's index."""
+        half = 1 << (self.limits.activation_bits - 1)
+        return self.v.pick((-half, half - 1), INT8, (0, half - 1), (-5, 3), (-half, 0))
+
     def table(self) -> np.ndarray:
-        line = np.arange(-128, 128)
+        entries = 1 << self.limits.activation_bits
+        line = np.arange(entries) * 256 // entries - 128
         return self.v.pick(
-            self.v.array(-128, 127, (256,)), line, np.maximum(line, 0), -line - 1, np.full(256, -128)
+            self.v.array(-128, 127, (entries,)), line, np.maximum(line, 0), -line - 1, np.full(entries, -128)
         )
 
     def dyadic(self, low: float, high: float) -> tuple[int, int]:

@@ -71,7 +71,9 @@ class CommandBuilder:
         self.views: list[View] = []
         self.first: list[int] = []
         """The number of each step's first command."""
-        self.constants = ConstantStream(parameters.columns, aligned=parameters.planned)
+        self.constants = ConstantStream(
+            parameters.columns, aligned=parameters.planned, index_bits=parameters.activation_bits
+        )
         self._experts = ExpertTables()
         self.weights: list[bytes] = []
         self._weight_parts = 0

@@ -10,7 +10,7 @@ import numpy as np
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.shape import Shape
 from hlsgen.lower.taps import Walk
-from hlsgen.machine.format.constants import NO_COMMAND, Item, item, pack_constants, word_bytes
+from hlsgen.machine.format.constants import NO_COMMAND, Item, item, pack_constants, table_place, word_bytes
 from hlsgen.machine.format.narrow import pack_narrow
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 from hlsgen.machine.format.program import OutputLayout
@@ -86,19 +86,24 @@ def pack_addends(value: np.ndarray, sweeps: int, parameters: MachineParameters) 
 
 @dataclass(frozen=True)
 class Table:
-    """A table with its bank, and the command that must have drained before it is loaded."""
+    """A table with its bank, and the command that must have drained before it is loaded.
+
+    place: the first eight entries of its memory that it takes.
+    """
 
     kind: Item
     bank: int
     after: int
     data: bytes
+    place: int = 0
 
 
 class ConstantStream:
     """Builds the constant stream; keeps track of what each table bank holds."""
 
-    def __init__(self, columns: int, *, aligned: bool = False) -> None:
-        self._columns, self._word = columns, word_bytes(columns)
+    def __init__(self, columns: int, *, aligned: bool = False, index_bits: int = 8) -> None:
+        """index_bits: those of the machine's tables of activations."""
+        self._columns, self._word, self._index_bits = columns, word_bytes(columns), index_bits
         self._aligned = aligned
         self._parts: list[bytes] = []
         self._begin = 0
@@ -141,12 +146,13 @@ class ConstantStream:
         after = self._users.get((kind, bank), NO_COMMAND)
         self._held.pop((kind, bank), None)
         self._users[kind, bank] = user
-        return Table(kind, bank, after, data)
+        place = table_place(len(data), self._index_bits) if kind is Item.ACTIVATION_TABLE else 0
+        return Table(kind, bank, after, data, place)
 
     def load(self, table: Table) -> None:
         """Append the load of a reserved table."""
-        size = len(table.data)
-        self._parts.append(item(table.kind, table.bank, size, table.after, table.data, self._columns))
+        of = table.kind, table.bank, len(table.data), table.after, table.data
+        self._parts.append(item(*of, self._columns, table.place))
 
     def table(self, kind: Item, entries: np.ndarray, user: int) -> int:
         """The bank that holds `entries` for command `user`; appends a load unless one holds them."""

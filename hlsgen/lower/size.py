@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hlsgen.errors import Problem, UsageError, shown
@@ -15,7 +15,7 @@ from hlsgen.lower.step import AttentionStep, LinearStep, Step
 from hlsgen.machine.format.commands import Target
 from hlsgen.machine.format.key_runs import key_unit
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div, is_power_of_two
-from hlsgen.ops import IntegerRMSNorm
+from hlsgen.ops import IntegerRMSNorm, IntegerTable
 
 LARGER = frozenset(
     {
@@ -26,6 +26,7 @@ LARGER = frozenset(
         "key_list_words",
         "narrow_weights",
         "norm_shift_words",
+        "activation_bits",
     }
 )  # fmt: skip
 """Parameters that may be larger than a model needs; those of a model with logits have just its bits."""
@@ -137,11 +138,21 @@ def step_needs(
         "score_addends": int(
             any(isinstance(step, AttentionStep) and step.addends is not None for step in steps)
         ),
+        "activation_bits": max([table.bits for table in _tables(steps)], default=8),
         "rms_norms": int(any(isinstance(node.op, IntegerRMSNorm) for node in graph)),
         **expert_memories(steps),
         **attention,
         **{name: max(value, attention.get(name, 0)) for name, value in products.items()},
     }
+
+
+def _tables(steps: list[Step]) -> Iterator[IntegerTable]:
+    """The tables of activations."""
+    for step in steps:
+        nodes = (step.table, step.experts_table) if isinstance(step, LinearStep) else ()
+        for node in nodes:
+            if node is not None and isinstance(node.op, IntegerTable):
+                yield node.op
 
 
 def product_memories(

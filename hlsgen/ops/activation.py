@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Elementwise functions, in integers by a 256-entry table."""
+"""Elementwise functions, in integers by a table."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from hlsgen.ir import Op, TensorType, op
 from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
 from hlsgen.ops.pointwise import NAMED, function
 
+MOST_INDEX_BITS = 12
+"""Bits of a table's index at most."""
+
 
 @op
 class Activation(FloatOp):
@@ -19,7 +22,7 @@ class Activation(FloatOp):
 
     part: ClassVar[Part] = Part.ACTIVATION
     reads: ClassVar[tuple[Input, ...]] = (
-        Input(Kind.NARROW, (*TOKENS, Part.EXPERTS), "the input of an activation"),
+        Input(Kind.INDEX, (*TOKENS, Part.EXPERTS), "the input of an activation"),
     )
     gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW,)
     units: ClassVar[tuple[str, ...]] = ("drain_activation",)
@@ -44,18 +47,29 @@ class Activation(FloatOp):
 
 @op
 class IntegerTable(Op):
-    """int8 -> int8: table[x + 128]; `table` [256] within -128..127, `scale` is the result's."""
+    """Up to 12 bits -> int8: table[x + half]; `table` [2 * half] within -128..127, `scale` is the result's.
+
+    A table of b bits, 8 to 12, has 2**b entries, those of the inputs -half..half - 1.
+    """
 
     table: np.ndarray
     scale: float
 
+    @property
+    def bits(self) -> int:
+        """Bits of an index."""
+        return len(self.table).bit_length() - 1
+
     def infer(self, *types: TensorType) -> TensorType:
-        low, high = types[0].integer_range
-        if len(self.table) != 256 or low < -128 or high > 127:
+        (low, high), entries = types[0].integer_range, len(self.table)
+        if not 8 <= self.bits <= MOST_INDEX_BITS or entries != 1 << self.bits:
+            raise TypeMismatch(f"table: the entries must be a power of two in 256..4096, not {entries}")
+        half = entries // 2
+        if low < -half or high >= half:
             raise TypeMismatch(
-                f"table: 256 entries and an int8 input are needed, not {len(self.table)} and {low}..{high}"
+                f"table: the input must be in {-half}..{half - 1} for {entries} entries, not {low}..{high}"
             )
         return TensorType(types[0].shape, -128, 127, self.scale)
 
     def golden(self, *arrays: np.ndarray) -> np.ndarray:
-        return self.table.take(arrays[0] + 128)
+        return self.table.take(arrays[0] + len(self.table) // 2)

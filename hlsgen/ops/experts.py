@@ -55,7 +55,7 @@ class ExpertLinear(FloatOp):
         Input(Kind.NARROW, (Part.NORM, Part.ACTIVATION), "the input of experts"),
         Input(Kind.ROUTING, (Part.ROUTING,), "the routing of experts"),
     )
-    gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.WIDE)
+    gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.INDEX, Kind.WIDE)
     units: ClassVar[tuple[str, ...]] = (
         "load_layer_norm",
         "load_rows",

@@ -41,7 +41,7 @@ class GroupedLinear(FloatOp):
     part: ClassVar[Part] = Part.LINEAR
     title: ClassVar[str] = "a grouped linear layer"
     reads: ClassVar[tuple[Input, ...]] = (Input(Kind.NARROW, TOKENS, "the input of a grouped linear layer"),)
-    gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.WIDE)
+    gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.INDEX, Kind.WIDE)
     units: ClassVar[tuple[str, ...]] = ("load_rows", "drain_requantize")
     by_token: ClassVar[bool] = True
 

@@ -23,6 +23,7 @@ class Kind(enum.Enum):
 
     IMAGE = "the image"
     NARROW = "int8 features"
+    INDEX = "the index of a table"
     WIDE = "int16 residual values"
     LOGITS = "attention logits"
     NUMERATOR = "softmax weights"

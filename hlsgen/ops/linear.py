@@ -78,7 +78,7 @@ class Linear(FloatOp):
             "the input of a linear layer",
         ),
     )
-    gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.WIDE, Kind.OUTPUT, Kind.ROUTER)
+    gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.INDEX, Kind.WIDE, Kind.OUTPUT, Kind.ROUTER)
     units: ClassVar[tuple[str, ...]] = ("load_rows", "drain_requantize")
     by_token: ClassVar[bool] = True
 

@@ -64,7 +64,7 @@ class Matmul(FloatOp):
         Input(Kind.NARROW, TOKENS, "the left side of a product"),
         Input(Kind.NARROW, TOKENS, "the right side of a product"),
     )
-    gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.WIDE, Kind.OUTPUT)
+    gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.INDEX, Kind.WIDE, Kind.OUTPUT)
     units: ClassVar[tuple[str, ...]] = ("load_rows", "drain_requantize")
 
     heads: int

@@ -26,7 +26,7 @@ MEASURED_ELEMENTS, FEWEST_MEASURED = 1 << 27, 4
 EXP_ZERO = math.log(510.0)
 """exp(-x) rounds to 0 of 255 from this x on: lower logits need no representation."""
 
-_WITH_HISTOGRAM = (Kind.IMAGE, Kind.NARROW, Kind.LOGITS, Kind.ROUTER)
+_WITH_HISTOGRAM = (Kind.IMAGE, Kind.NARROW, Kind.INDEX, Kind.LOGITS, Kind.ROUTER)
 
 Data = ArrayLike | Iterable[ArrayLike]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from hlsgen.errors import Problem, UsageError
 from hlsgen.errors.codes import Code
+from hlsgen.ops.activation import MOST_INDEX_BITS
 from hlsgen.quantization.observers import parse
 
 NORM_FACTORS = ("off", "auto", "on")
@@ -44,6 +45,10 @@ class QuantizeConfig:
     rounding: str = "gptq"
     """How weights of fewer than 8 bits are rounded: `gptq` (such that results change least on the calibration
     images) or `nearest`. Weights of 8 bits are rounded to nearest."""
+    activation_bits: int = 8
+    """Bits of what an activation's table is indexed by (8..12): it has 2**bits entries in every lane."""
+    activation_overrides: Mapping[str, int] = field(default_factory=dict)
+    """Glob over names of what activations read -> bits: "blocks_0_mlp_fc1" = 10. The first match wins."""
     logit_width: int = 10
     """Bits of an attention logit (8..12)."""
     residual_bits: int = 16
@@ -66,6 +71,7 @@ class QuantizeConfig:
         problems = [
             Problem(f"{name} must be {rule}, not {getattr(self, name)!r}")
             for name, legal, rule in (
+                ("activation_bits", 8 <= self.activation_bits <= MOST_INDEX_BITS, "in 8..12"),
                 ("logit_width", 8 <= self.logit_width <= 12, "in 8..12"),
                 ("residual_bits", 9 <= self.residual_bits <= 16, "in 9..16"),
                 ("residual_headroom", 1.0 <= self.residual_headroom <= 64.0, "in 1..64"),
@@ -82,6 +88,11 @@ class QuantizeConfig:
             Problem(f"weight_bits{f'[{name!r}]' if name else ''} must be in 2..8, not {bits!r}")
             for name, bits in given.items()
             if not (isinstance(bits, int) and 2 <= bits <= 8)
+        ]
+        problems += [
+            Problem(f"activation_overrides[{glob!r}] must be in 8..12, not {bits!r}")
+            for glob, bits in self.activation_overrides.items()
+            if not 8 <= bits <= MOST_INDEX_BITS
         ]
         observers = {name: getattr(self, name) for name in ("image", "activations", "logits", "weights")}
         for field_name in ("overrides", "weight_overrides"):

@@ -22,7 +22,7 @@ from hlsgen.quantizers import Fingerprint, Quantizer, fingerprint, probe
 
 NEAR = 1e-4
 """Relative difference below which a scale is the quantizer's: norms and casts have it in 15 bits."""
-_NARROW = (Kind.IMAGE, Kind.NARROW)
+_NARROW = (Kind.IMAGE, Kind.NARROW, Kind.INDEX)
 _FINE = (Kind.LOGITS, Kind.ROUTER)
 _WIDE = (Kind.WIDE, Kind.OUTPUT)
 _FIX = "quantize it again with symmetric int8 (zero point 0, integers -128..127), or compile the float model"
@@ -144,7 +144,7 @@ class _Matching:
         """The zero point that the tensor takes by losing a constant, in integers of -128..127; 0: none."""
         if quantizer.bits != 8 or quantizer.high - quantizer.low != 255 or name == self.folded.input:
             return 0
-        may = self.kinds[name] is Kind.NARROW and loses(self.folded, self.folded.node(name))
+        may = self.kinds[name] in (Kind.NARROW, Kind.INDEX) and loses(self.folded, self.folded.node(name))
         return quantizer.zero - quantizer.low - 128 if may else 0
 
     def _problem(self, name: str, quantizer: Quantizer, why: str) -> Problem:

@@ -47,7 +47,7 @@ def assign(
 
 def has_own_scale(node: Node, kind: Kind) -> bool:
     """Whether the scale of `node` is chosen by an observer."""
-    return kind in (Kind.NARROW, Kind.LOGITS, Kind.ROUTER) and not placed(node.op).moves()
+    return kind in (Kind.NARROW, Kind.INDEX, Kind.LOGITS, Kind.ROUTER) and not placed(node.op).moves()
 
 
 def counted(
@@ -71,14 +71,16 @@ def averaged(graph: Graph, config: QuantizeConfig) -> set[str]:
 
 def _check_overrides(graph: Graph, kinds: Mapping[str, Kind], config: QuantizeConfig) -> None:
     tensors = [graph.input, *(node.name for node in graph if has_own_scale(node, kinds[node.name]))]
+    indices = [node.name for node in graph if kinds[node.name] is Kind.INDEX]
     linears = [node.name for node in graph if rule_of(node).weighted]
     problems = [
         Problem(
             f"{field} must match the name of {what}, not {pattern!r}",
-            why=f"the names are {', '.join(names)}",
+            why=f"the names are {', '.join(names)}" if names else "the model has none",
         )
         for field, patterns, names, what in (
             ("overrides", config.overrides, tensors, "an int8 tensor or of attention logits"),
+            ("activation_overrides", config.activation_overrides, indices, "what an activation reads"),
             ("weight_overrides", config.weight_overrides, linears, "a linear layer"),
             ("weight_bits", _globs(config.weight_bits), linears, "a linear layer"),
         )

@@ -10,9 +10,7 @@ from amaranth import Cat, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hlsgen.machine.format.constants import NO_COMMAND, QUAD, Item, word_bytes
-from hlsgen.machine.time.latency import TABLE_ENTRIES
-from hlsgen.rtl.drain.activation import ENTRIES
+from hlsgen.machine.format.constants import NO_COMMAND, QUAD, TABLE_ENTRIES, Item, word_bytes
 from hlsgen.rtl.format.streams import constant_word
 from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts
 from hlsgen.rtl.parts.pipeline import address_bits, without_reset
@@ -40,8 +38,8 @@ class ConstantReader(wiring.Component):
     ----------
     columns
         C.
-    exp_bits
-        Bits of an exp table's index.
+    exp_bits, index_bits
+        Bits of the index of an exp table, of an activation's.
     list_entries, key_entries, shift_entries
         Entries of the memories of run lists, of key lists and of norm shifts; 0: there is none.
 
@@ -83,8 +81,10 @@ class ConstantReader(wiring.Component):
         list_entries: int = 0,
         key_entries: int = 0,
         shift_entries: int = 0,
+        *,
+        index_bits: int = 8,
     ) -> None:
-        self._columns, self._exp_bits = columns, exp_bits
+        self._columns, self._exp_bits, self._index_bits = columns, exp_bits, index_bits
         entries = {"lists": list_entries, "key_lists": key_entries, "shifts": shift_entries}
         self._lists = {name: count for name, count in entries.items() if count}
         super().__init__(
@@ -92,7 +92,7 @@ class ConstantReader(wiring.Component):
                 "words": In(stream.Signature(8 * word_bytes(columns))),
                 "drained_commands": In(16),
                 "constants": Out(stream.Signature(data.ArrayLayout(constant_word(), columns))),
-                "activation": Out(TableWrite(ENTRIES)),
+                "activation": Out(TableWrite(1 << index_bits)),
                 "exp": Out(TableWrite(1 << exp_bits)),
                 "gate": Out(TableWrite(1 << exp_bits)),
                 **{name: Out(TableWrite(count)) for name, count in self._lists.items()},
@@ -115,7 +115,7 @@ class ConstantReader(wiring.Component):
         del platform
         m = Module()
         word, left, after = self.words.payload, Signal(16), Signal(16)
-        at, writing = _TablePart(self._columns, self._exp_bits, self._lists), Signal()
+        at, writing = _TablePart(self._columns, self._exp_bits, self._lists, self._index_bits), Signal()
         ends, one_left = Signal(), Signal()  # `left` is a part at most; one block
         # A register for each state: `ready` has a long way to go.
         header, table = Signal(init=1), Signal()
@@ -187,7 +187,7 @@ class ConstantReader(wiring.Component):
             activation = activation & ~is_list
         m.d.sync += [
             self.activation.valid.eq(activation),
-            self.activation.address.eq(Cat(at.address[:5], at.bank)),
+            self.activation.address.eq(Cat(at.address[: self._index_bits - 3], at.bank)),
             self.exp.valid.eq(writing & at.is_exp),
             self.exp.address.eq(Cat(at.address[: self._exp_bits - 3], at.bank)),
             self.gate.valid.eq(writing & at.is_gate),
@@ -202,7 +202,7 @@ class ConstantReader(wiring.Component):
 class _TablePart:
     """Registers: which table is written, which part of it, and where that stands in the word."""
 
-    def __init__(self, columns: int, exp_bits: int, lists: Mapping[str, int]) -> None:
+    def __init__(self, columns: int, exp_bits: int, lists: Mapping[str, int], index_bits: int) -> None:
         self._parts = word_bytes(columns) // TABLE_ENTRIES
         self.is_exp, self.is_gate, self.bank = (
             Signal(name="is_exp"),
@@ -212,9 +212,10 @@ class _TablePart:
         self.part = Signal(range(max(2, self._parts)), name="part")
         self.last = Signal(name="last")
         """The word's last part: known a cycle ahead."""
-        bits = max([exp_bits, *map(address_bits, lists.values())])
+        bits = max([exp_bits, index_bits - 1, *map(address_bits, lists.values())])
         self.address = Signal(bits - 2, name="address")
         self._items = [_ITEMS[name] for name in lists]
+        self._placed = bool(lists) or index_bits > 8
         names = {Item.RUN_LIST: "is_list", Item.KEY_LIST: "is_key_list", Item.NORM_SHIFTS: "is_shift"}
         self.is_list = [Signal(name=names[item]) for item in self._items]
 
@@ -224,11 +225,9 @@ class _TablePart:
 
     def begin(self, header: Value) -> list[Any]:
         """Statements: to the first part of the item with this header."""
-        place = [self.address.eq(0)]
-        if self._items:
-            place = [self.address.eq(header[16:32])]
-            pairs = zip(self.is_list, self._items, strict=True)
-            place += [is_list.eq(header[:8] == item) for is_list, item in pairs]
+        place = [self.address.eq(header[16:32] if self._placed else 0)]
+        pairs = zip(self.is_list, self._items, strict=True)
+        place += [is_list.eq(header[:8] == item) for is_list, item in pairs]
         return [
             self.is_exp.eq(header[:8] == Item.EXP_TABLE),
             self.is_gate.eq(header[:8] == Item.GATE_TABLE),

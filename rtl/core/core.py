@@ -51,7 +51,8 @@ def operand_members(p: MachineParameters) -> dict[str, Any]:
 
 
 def _constant_reader(p: MachineParameters) -> ConstantReader:
-    return ConstantReader(p.columns, p.logit_bits, list_entries(p), key_list_entries(p), shift_entries(p))
+    entries = list_entries(p), key_list_entries(p), shift_entries(p)
+    return ConstantReader(p.columns, p.logit_bits, *entries, index_bits=p.activation_bits)
 
 
 class Core(wiring.Component):

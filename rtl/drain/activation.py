@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DRAIN mode activation: a table of the int8 pre-activation."""
+"""DRAIN mode activation: a table of the pre-activation."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.time.latency import ACTIVATION
 from hlsgen.rtl.parts.memories import Table, TableWrite, TableWritePorts, words_of
 
-ENTRIES = 256
-
 
 #   cycle           0    2    3
 #   x, bank         row
 #   eight entries        row        out of memory
 #   result                    row   one of the eight
 class Activation(wiring.Component):
-    """table[x + 128] for C lanes.
+    """table[x + half] for C lanes; half of the table's entries are for negative indices.
 
     Parameters
     ----------
     columns
         Lanes.
+    bits
+        Bits of an index.
     block
         See `Table`.
 
@@ -34,7 +34,7 @@ class Activation(wiring.Component):
     table : In(TableWrite)
     bank : In(1)
     x : In(C x signed 16)
-        Within int8.
+        Within the index's bits.
     result : Out(C x signed 8)
 
     Latency
@@ -52,11 +52,11 @@ class Activation(wiring.Component):
     x: Any
     result: Any
 
-    def __init__(self, columns: int, *, block: bool = False) -> None:
-        self._columns, self._block = columns, block
+    def __init__(self, columns: int, bits: int = 8, *, block: bool = False) -> None:
+        self._columns, self._bits, self._block = columns, bits, block
         super().__init__(
             {
-                "table": In(TableWrite(ENTRIES)),
+                "table": In(TableWrite(1 << bits)),
                 "bank": In(1),
                 "x": In(words_of(16, columns)),
                 "result": Out(words_of(8, columns)),
@@ -66,12 +66,12 @@ class Activation(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m = Module()
-        m.submodules.table = table = Table(self._columns, ENTRIES, block=self._block)
+        m.submodules.table = table = Table(self._columns, 1 << self._bits, block=self._block)
         wiring.connect(m, wiring.flipped(self.table), table.write)
         m.d.comb += table.bank.eq(self.bank)
         for lane in range(self._columns):
             m.d.comb += [
-                table.index[lane].eq(self.x[lane][:8] ^ 0x80),
+                table.index[lane].eq(self.x[lane][: self._bits] ^ 1 << (self._bits - 1)),
                 self.result[lane].eq(table.value[lane].as_signed()),
             ]
         return m

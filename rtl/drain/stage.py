@@ -22,7 +22,7 @@ from hlsgen.machine.time.latency import (
     score_result,
     scores_drained,
 )
-from hlsgen.rtl.drain.activation import ENTRIES, Activation
+from hlsgen.rtl.drain.activation import Activation
 from hlsgen.rtl.drain.add import AddRows
 from hlsgen.rtl.drain.attention import ContextScales
 from hlsgen.rtl.drain.combine import GATED_BITS, GateRows
@@ -172,7 +172,7 @@ class DrainStage(wiring.Component):
             "operand_commands": Out(p.command_count_bits),
             "scale": In(ScaleWrite(p)),
             "maxima": Out(data.ArrayLayout(signed(p.logit_bits), p.score_slots * p.rows)),
-            "table": In(TableWrite(ENTRIES)),
+            "table": In(TableWrite(1 << p.activation_bits)),
             "addends": In(stream.Signature(16 * lanes)),
             "output": Out(stream.Signature(output_word(p))),
             "output_left": Out(1),
@@ -314,7 +314,7 @@ class DrainStage(wiring.Component):
         p = self._parameters
         tag, last = tags[drain_result(p)], tags[drain_write(p) - 1]
         lanes = group_lanes(p)
-        m.submodules.activation = activation = Activation(lanes, block=self._block)
+        m.submodules.activation = activation = Activation(lanes, p.activation_bits, block=self._block)
         m.submodules.add = add = AddRows(lanes, GATED_BITS if p.experts else 16)
         m.submodules.streams = streams = DrainStreams(p)
         m.d.comb += [

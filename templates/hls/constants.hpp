@@ -78,7 +78,7 @@ private:
     int blocks = 0;  // whose constants have left
     int kind = 0;    // of the item; 0: a header comes next
     int bank = 0;
-    int first = 0;   // word of a run list, part of norm shifts
+    int first = 0;   // word of a run list, part of norm shifts, eight entries of an activation's table
     int after = 0;
     int count = 0;   // bytes of the table
     int entry = 0;   // bytes of it that have left
@@ -187,9 +187,9 @@ private:
             out.kind = gate ? Entry::gate : Entry::activation;
             out.after = after;
             out.bank = bank;
-            out.index = index;
+            out.index = gate ? index : first + index;
             copy(at, out.bytes);
-            if (gate ? index < Derived<P>::exp_entries : entry < 256) {
+            if (gate ? index < Derived<P>::exp_entries : first + index < Derived<P>::index_entries / table_entries) {
                 constants.write(out);
             }
         }

@@ -19,7 +19,8 @@ struct DrainConstants {
 
     Settled<Filled> written;
     Constant constants[P::constant_words][P::columns];
-    Int<8> activation[P::columns][2 * 256 / table_entries][table_entries];  // a copy a lane; bank, index
+    /// A copy for each lane: bank, index.
+    Int<8> activation[P::columns][2 * Derived<P>::index_entries / table_entries][table_entries];
     int token[Derived<P>::queue_entries];
     UInt<15> weight[Derived<P>::queue_entries];
     int freed = 0;  // blocks of constants
@@ -70,11 +71,12 @@ private:
             }
         } else if (table_free(word.after, commands)) {
             if (word.kind == Entry::activation) {
+                const int at = word.bank * (Derived<P>::index_entries / table_entries) + word.index;
                 for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
                     for (int i = 0; i < table_entries; ++i) {
 #pragma HLS UNROLL
-                        activation[c][word.bank * (256 / table_entries) + word.index][i] = as_signed<8>(word.bytes[i]);
+                        activation[c][at][i] = as_signed<8>(word.bytes[i]);
                     }
                 }
                 held = false;

@@ -29,6 +29,7 @@ struct Derived {
     /// Words per row of a tile slot, rounded up so that a row's last step stays inside its slot.
     static constexpr int tile_words = (P::tile_words + step_words - 1) / step_words * step_words;
     static constexpr int exp_entries = 1 << P::logit_bits;
+    static constexpr int index_entries = 1 << P::activation_bits;  // of an activation's table
     static constexpr int list_words = P::list_words > 0 ? P::list_words : 1;
     static constexpr int key_list_words = P::key_list_words > 0 ? P::key_list_words : 1;
     /// Parts of the memory of norm shifts that come at once.

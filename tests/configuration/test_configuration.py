@@ -25,7 +25,7 @@ FULL = Configuration(
     data=DataSection(calibration="c", samples="s s", preprocessing="p"),
     quantizer=QuantizeConfig(
         activations="percentile:99.9", overrides={"blocks.*": "mse", "": "min-max"}, logit_width=12, batch=3,
-        residual_headroom=2.5, centred=False,
+        residual_headroom=2.5, centred=False, activation_overrides={"*fc1": 10},
     ),
     machine=CompileOptions(
         board="kv260", array=(4, 8, 16), row_width=2, ring_bytes=1 << 14, attention="streamed", span=0

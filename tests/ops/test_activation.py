@@ -24,10 +24,24 @@ def test_table_maps_every_int8() -> None:
     for x in range(-128, 128):
         assert op.golden(np.array([x]))[0] == table[x + 128]
     assert op.infer(TensorType((3, 4), -128, 127, 0.5)) == TensorType((3, 4), -128, 127, 0.25)
-    with pytest.raises(TypeMismatch, match="256 entries and an int8 input"):
+    with pytest.raises(TypeMismatch, match=r"input must be in -128..127 for 256 entries, not -32768..32767"):
         op.infer(INT16)
-    with pytest.raises(TypeMismatch, match="256 entries and an int8 input"):
-        IntegerTable(table=table[:-1], scale=0.25).infer(TensorType((3, 4), -128, 127, 0.5))
+    for entries in (0, 255, 128, 257, 8192):
+        with pytest.raises(TypeMismatch, match=f"a power of two in 256..4096, not {entries}$"):
+            IntegerTable(table=np.zeros(entries, int), scale=0.25).infer(TensorType((3, 4), -64, 63, 0.5))
+
+
+@pytest.mark.parametrize("bits", range(9, 13))
+def test_a_wider_table_maps_every_index(bits: int) -> None:
+    half = 1 << (bits - 1)
+    table = np.random.default_rng(bits).integers(-128, 128, 2 * half)
+    op, x = IntegerTable(table=table, scale=0.25), np.arange(-half, half)
+    assert op.bits == bits
+    assert op.golden(x).tolist() == [table[index] for index in range(2 * half)]
+    assert op.infer(TensorType((3,), -half, half - 1, 0.5)) == TensorType((3,), -128, 127, 0.25)
+    assert op.infer(TensorType((3,), -128, 127, 0.5)) == TensorType((3,), -128, 127, 0.25)
+    with pytest.raises(TypeMismatch, match=f"input must be in -{half}..{half - 1} for {2 * half} entries"):
+        op.infer(TensorType((3,), -half, half, 0.5))
 
 
 def test_activations() -> None:

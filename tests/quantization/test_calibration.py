@@ -164,10 +164,15 @@ def test_errors_of_large_models_are_measured_on_fewer_images() -> None:
 
 def test_wrong_configurations_are_refused_all_at_once() -> None:
     with pytest.raises(UsageError) as caught:
-        QuantizeConfig(logit_width=13, batch=0, weights="best", overrides={"head": "percentile:1"})
+        QuantizeConfig(
+            logit_width=13, batch=0, weights="best", overrides={"head": "percentile:1"}, activation_bits=7,
+            activation_overrides={"*": 13},
+        )  # fmt: skip
     assert [problem.what for problem in caught.value.problems] == [
+        "activation_bits must be in 8..12, not 7",
         "logit_width must be in 8..12, not 13",
         "batch must be positive, not 0",
+        "activation_overrides['*'] must be in 8..12, not 13",
         "weights: observer must be min-max, percentile, percentile:P, mse or mse:P, not 'best'",
         "overrides['head']: percentile must be in 50..100, not '1'",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hlsgen.errors import UsageError
 from hlsgen.ir import Graph, evaluate
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
-from hlsgen.ops import IntegerContext, IntegerLayerNorm, IntegerLinear, IntegerScores
+from hlsgen.ops import IntegerContext, IntegerLayerNorm, IntegerLinear, IntegerScores, IntegerTable
 from hlsgen.quantization import QuantizeConfig, Quantized, quantize
 from hlsgen.store.graph_file import digest
 
@@ -184,6 +185,23 @@ def test_logit_widths(width: int) -> None:
     assert scores.scale == pytest.approx(wider.tensor("blocks_0_scores").scale * 2 ** (12 - width), rel=0.01)
 
 
+@pytest.mark.parametrize("bits", [9, 12])
+def test_wider_indices_of_activations(bits: int) -> None:
+    """The index is as much finer, and so is what the table gives; other layers keep theirs."""
+    shape = Vit()
+    graph, x = random_vit(shape), images(shape, 64)
+    plain = quantize(graph, x).report
+    config = QuantizeConfig(activation_bits=bits, activation_overrides={"blocks_1_*": 8})
+    made = quantize(graph, x, config)
+    fc1, same = (made.report.tensor(f"blocks_{block}_mlp_fc1") for block in range(2))
+    assert (fc1.bits, same.bits, same.scale) == (bits, 8, plain.tensor(same.name).scale)
+    assert fc1.scale == pytest.approx(plain.tensor(fc1.name).scale * 2 ** (8 - bits), rel=0.3)
+    assert fc1.sqnr_db > plain.tensor(fc1.name).sqnr_db + 0.4
+    assert made.report.tensor("blocks_0_act").sqnr_db > plain.tensor("blocks_0_act").sqnr_db + 0.2
+    tables = [node.op.bits for node in made.graph if isinstance(node.op, IntegerTable)]
+    assert tables == [bits, 8]
+
+
 def test_fewer_residual_bits_and_more_headroom_widen_the_scale() -> None:
     shape = Vit(blocks=1)
 
@@ -219,11 +237,14 @@ def test_overrides_change_the_tensors_they_name() -> None:
 def test_overrides_that_match_nothing_are_refused() -> None:
     shape = Vit(blocks=0)
     config = QuantizeConfig(overrides={"embedding": "mse"}, weight_overrides={"blocks*": "mse"})
+    config = replace(config, activation_overrides={"norm": 9})
     with pytest.raises(UsageError) as caught:
         quantize(random_vit(shape), images(shape, 4), config)
     assert str(caught.value) == (
         "overrides must match the name of an int8 tensor or of attention logits, not 'embedding'\n"
         "  why: the names are image, norm\n"
+        "activation_overrides must match the name of what an activation reads, not 'norm'\n"
+        "  why: the model has none\n"
         "weight_overrides must match the name of a linear layer, not 'blocks*'\n"
         "  why: the names are patch_embed, head"
     )

@@ -145,7 +145,7 @@ def _ordered(commands: tuple[Command, ...], records: np.ndarray) -> list[np.ndar
 @pytest.mark.parametrize(
     ("shape", "more"),
     [
-        ((3, 4, 2), NARROW),
+        ((3, 4, 2), NARROW | {"activation_bits": 9}),
         ((3, 4, 2), WINDOWS),
         ((5, 8, 1), WINDOWS),
         ((1, 1, 1), NARROW),

@@ -34,7 +34,7 @@ def name(value: object) -> str:
 @pytest.mark.parametrize(
     ("shape", "flags", "more"),
     [
-        ((3, 4, 2), ("-DHLSGEN_PACK_ROWS=0",), NARROW),
+        ((3, 4, 2), ("-DHLSGEN_PACK_ROWS=0",), NARROW | {"activation_bits": 10}),
         ((4, 2, 4, 2), STALLED, WINDOWS | KEY_LISTS),
         pytest.param((4, 4, 4, 4), STALLED, NARROW, marks=pytest.mark.slow),
         pytest.param((1, 1, 8), STALLED, WINDOWS, marks=pytest.mark.slow),

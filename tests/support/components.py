@@ -136,6 +136,7 @@ GROUPS: Mapping[str, Cases] = {
         "normalise_own_amounts": lambda: NormaliseLanes(2, style="ecp5", own_amounts=True),
         "norm_shifts": lambda: NormShifts(SHIFTS),
         "activation": lambda: Activation(2, block=True),
+        "activation_wide": lambda: Activation(2, 10, block=True),
         "exp": lambda: ExpLoad(PLAIN, block=True),
         "exp_of_hidden_keys": lambda: ExpLoad(ADDENDS, block=True),
         "score_addends": lambda: ScoreAddends(ADDENDS),
@@ -209,6 +210,7 @@ GROUPS: Mapping[str, Cases] = {
         "constants": lambda: ConstantReader(2, 10),
         "constants_and_lists": lambda: ConstantReader(2, 10, 32),
         "constants_and_key_lists": lambda: ConstantReader(2, 10, 16, 32),
+        "constants_and_wide_tables": lambda: ConstantReader(2, 8, index_bits=10),
     },
     "board": {
         "frames": lambda: Frames(input_bytes=8, classes=3, timeout=50),

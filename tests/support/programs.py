@@ -25,6 +25,7 @@ from hlsgen.machine.format.program import OutputLayout, Program
 from hlsgen.machine.format.runs import WORD_BYTES, pack_runs
 from support.program_key_lists import own_keys
 from support.program_shifts import drawn_shifts, shift_fields
+from support.program_tables import activated, activation_entries
 from support.program_windows import into_windows, own_rows
 
 MOST_HEADS, MOST_BLOCKS = 4, 3
@@ -178,7 +179,7 @@ class _Drawn:
     def _fill(self) -> None:
         """Every word of each memory; one command also brings the tables."""
         p = self.p
-        self._table(Item.ACTIVATION_TABLE, self.random.integers(-128, 128, 256).astype(np.int8))
+        self._table(Item.ACTIVATION_TABLE, activation_entries(self))
         self._table(Item.EXP_TABLE, numerics.exp_table(1 / 40, p.logit_bits).astype(np.uint8))
         common = {"drain": Drain.ADD, "stream_addend": 1, "low": -60, "high": 60}
         patches = {"load": Load.PATCHES, "patch_height": 1, "patch_width": p.columns, "patch_channels": 1}
@@ -259,7 +260,7 @@ class _Drawn:
         wide = target == Target.RESIDUAL
         way = self.number(0, 3)
         if way == 0:
-            return {"drain": Drain.ACTIVATION}
+            return activated(self.p)
         if way == 1:
             return {"drain": Drain.ADD, "stream_addend": 1, "low": -60, "high": 60}
         if way == 2 and wide:
@@ -392,8 +393,7 @@ class _Drawn:
 
     def _last(self) -> tuple[int, int]:
         """Two heads of results go out; rows and columns in words of the output."""
-        rows, blocks, p = self.p.rows + 1, 2, self.p
-        words = self.granule
+        rows, blocks, p, words = self.p.rows + 1, 2, self.p, self.granule
         fields = self.load(Load.ROWS, words, 2, rows) | {"target": Target.OUTPUT, "last": 1}
         fields |= {"head_stride": blocks * words, "k_steps": words * p.columns // p.depth}
         self.add(rows, product=Product.KEYS, sweeps=2, blocks=blocks, low=-9000, high=9000, **fields)

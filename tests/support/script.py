@@ -45,7 +45,7 @@ class Script:
     def __init__(self, parameters: MachineParameters, seed: int = 1) -> None:
         self.parameters, self.random = parameters, np.random.default_rng(seed)
         self.commands: list[Command] = []
-        self._constants = ConstantStream(parameters.columns)
+        self._constants = ConstantStream(parameters.columns, index_bits=parameters.activation_bits)
         self._weights: list[np.ndarray] = []
         self._addends: list[np.ndarray] = []
         self._idle: set[int] = set()
@@ -175,9 +175,9 @@ class Script:
             },
         )  # fmt: skip
 
-    def activation_table(self) -> int:
-        """Append a random activation table for the next command; returns its bank."""
-        entries = self.random.integers(-128, 128, 256)
+    def activation_table(self, bits: int = 8) -> int:
+        """Append a random activation table for the next command, with an index of so many bits; its bank."""
+        entries = self.random.integers(-128, 128, 1 << bits)
         return self._constants.table(Item.ACTIVATION_TABLE, entries, len(self.commands))
 
     def _append(self, rows: int, fields: dict[str, Any]) -> Command:

@@ -33,6 +33,7 @@ from hlsgen.ops import (
     IntegerLinear,
     IntegerMatmul,
     IntegerMean,
+    IntegerTable,
     Select,
 )
 from hlsgen.ops.exact import identity, is_narrow
@@ -147,7 +148,8 @@ class _Former:
         """Of what commands make: the forms asked for that it has, or one that copies are made of."""
         if isinstance(node.op, IntegerAdd) and self.reads.drained_side(node) is None:
             self._problem(node, "of two sums of 16 bits none leaves the array: one side must be a product")
-        if isinstance(node.op, IntegerMatmul) and split(node.op) > 1 and not is_narrow(node.type):
+        stays = any(not isinstance(want.drain, IntegerTable) for want in wants)
+        if isinstance(node.op, IntegerMatmul) and split(node.op) > 1 and not is_narrow(node.type) and stays:
             self._problem(node, "a product by head has 8 bits")
         kinds = list(dict.fromkeys(want.stored for want in wants))
         given = [want for want in kinds if self._has(node, want)]

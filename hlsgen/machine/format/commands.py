@@ -42,7 +42,7 @@ class Drain(IntEnum):
     """What DRAIN does with an accumulator row."""
 
     REQUANTIZE = 0
-    ACTIVATION = 1  # requantize to int8, then the activation table
+    ACTIVATION = 1  # requantize to an index, then the activation table
     ADD = 2  # requantize, add to a residual row or to the addend stream
     ATTENTION = 3  # scores: requantize, keep the row maximum; contexts: times the row's reciprocal
     COMBINE = 4  # requantize, weight by the queue entry's gate, add to its token's residual row

@@ -8,7 +8,8 @@ The stream is words of `word_bytes(C)` bytes, little endian. An item is a header
   32..39 of its records, that of block b and column c in byte b*C + c. One word for each block follows, with
   bits 0..31 of its records, that of column c from byte 4*c on. The other bytes of a word are zero.
 - a table, a run list, or norm shifts: its entries, padded to whole words. A list says to which word of its
-  memory it goes, shifts to which 8 bytes of theirs.
+  memory it goes, shifts to which 8 bytes of theirs, the table of an activation to which eight entries: a
+  table shorter than the machine's lies in the middle.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ QUAD = 4
 """Blocks whose high bytes share a word: four low bytes beside each of them, so that words are of one size."""
 HEADER = struct.Struct("<BBHHH")
 NO_COMMAND = 0xFFFF
+TABLE_ENTRIES = 8
+"""Entries of a table, of a byte, that are written together."""
 
 
 class Item(IntEnum):
@@ -51,6 +54,11 @@ def word_bytes(columns: int) -> int:
 def block_words(blocks: int) -> int:
     """Words that the constants of so many blocks take, which are also those up to the last of them."""
     return blocks + ceil_div(blocks, QUAD)
+
+
+def table_place(entries: int, bits: int) -> int:
+    """The first eight entries that an activation's table takes of one with an index of so many bits."""
+    return ((1 << bits) - entries) // 2 // TABLE_ENTRIES
 
 
 def payload_words(kind: int, count: int, columns: int) -> int:

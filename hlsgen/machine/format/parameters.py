@@ -34,6 +34,7 @@ _NEWER = (
     "key_list_words",
     "narrow_weights",
     "norm_shift_words",
+    "activation_bits",
 )
 """Parameters that do not count for the build id at their defaults: machines from before them keep theirs."""
 _MAY_BE_ZERO = ("workspace_units", "experts", "choices", "queue_tokens", *_NEWER)
@@ -122,6 +123,8 @@ class MachineParameters:
     """1: weights of a command may have 4 bits, two steps to a ring word; 0: all have 8."""
     norm_shift_words: int = 0
     """Words of the memory of norm shifts, 64 elements each; 0: all elements of a norm have one scale."""
+    activation_bits: int = 8
+    """Bits of the index of an activation's table (8..12)."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -157,6 +160,7 @@ class MachineParameters:
             ),
             ("tile_slots", 2 <= self.tile_slots <= 4, "in 2..4"),
             ("logit_bits", 8 <= self.logit_bits <= 12, "in 8..12"),
+            ("activation_bits", 8 <= self.activation_bits <= 12, "in 8..12"),
             ("experts", self.experts <= 64, "at most 64"),
             ("choices", self.choices <= self.experts, "at most the number of experts"),
             ("tasks", self.tasks <= 16, "at most 16"),

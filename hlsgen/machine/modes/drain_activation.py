@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DRAIN, mode activation: requantize to int8, then the activation table."""
+"""DRAIN, mode activation: requantize to the index's bits, then the activation table."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ ACTIVATION = Unit(
 
 
 class Activation(DrainMode):
-    """table[requantize(acc) + 128]."""
+    """table[requantize(acc) + half]."""
 
     code = Drain.ACTIVATION
-    title = "requantize to int8, then the activation table"
+    title = "requantize to an index, then the activation table"
     units = (REQUANTIZE, ACTIVATION)
 
     def result(
         self, m: Memories, command: Command, job: Job, row: np.ndarray, block: int, acc: np.ndarray
     ) -> np.ndarray:
         del job, row
-        return m.activation[command.activation_bank][requantize(m, command, block, acc) + 128]
+        table = m.activation[command.activation_bank]
+        return table[requantize(m, command, block, acc) + len(table) // 2]

@@ -7,7 +7,7 @@ import numpy as np
 
 from hlsgen.errors import UsageError
 from hlsgen.machine.format.commands import Command
-from hlsgen.machine.format.constants import ConstantItem, Item, unpack_constants
+from hlsgen.machine.format.constants import TABLE_ENTRIES, ConstantItem, Item, unpack_constants
 from hlsgen.machine.format.image import Image
 from hlsgen.machine.format.key_runs import unpack_key_runs
 from hlsgen.machine.format.norm_shifts import PART_ELEMENTS, WORD_ELEMENTS, unpack_shifts
@@ -56,7 +56,7 @@ class Memories:
         self.scores = _garbage(p.logit_bits, p.score_slots, p.rows, p.score_words, c)
         self.maxima = np.zeros((p.score_slots, p.rows), np.int64)
         self.row_scale = np.zeros((p.score_slots, p.rows, 2), np.int64)
-        self.activation = np.zeros((2, 256), np.int64)
+        self.activation = np.zeros((2, 1 << p.activation_bits), np.int64)
         self.exp = np.zeros((2, 1 << p.logit_bits), np.int64)
         self.lists = _garbage(31, p.list_words, 2)
         """Run lists, two runs a word."""
@@ -85,7 +85,8 @@ class Memories:
                     self.constants = unpack_constants(payload, count, self.p.columns)
                     return
                 case Item.ACTIVATION_TABLE:
-                    self.activation[bank] = np.frombuffer(payload[:count], np.int8)
+                    first = place * TABLE_ENTRIES
+                    self.activation[bank, first : first + count] = np.frombuffer(payload[:count], np.int8)
                 case Item.EXP_TABLE:
                     self.exp[bank, :count] = np.frombuffer(payload[:count], np.uint8)
                 case Item.GATE_TABLE:

@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hlsgen.machine.format.constants import NO_COMMAND, ConstantMap
+from hlsgen.machine.format.constants import NO_COMMAND, TABLE_ENTRIES, ConstantMap
 from hlsgen.machine.format.parameters import ceil_div
 from hlsgen.machine.time.bus import Bus, beats_of
-from hlsgen.machine.time.latency import BEAT, QUEUE, TABLE_BEGIN, TABLE_ENTRIES, TABLE_WAIT
+from hlsgen.machine.time.latency import BEAT, QUEUE, TABLE_BEGIN, TABLE_WAIT
 
 
 @dataclass

@@ -244,8 +244,6 @@ TABLE_WAIT = 2
 """A command has drained: to a table that waited for it leaving the constants' buffer."""
 TABLE_BEGIN = 1
 """Between a table's header and its first word."""
-TABLE_ENTRIES = 8
-"""Entries of a table that are written in a cycle."""
 ROUTE = 25
 """A token's last logit is written: to its last queue entry, beyond its walks over logits and choices."""
 ROUTE_ALL = 9

@@ -16,27 +16,31 @@ from hlsgen.quantization.rules.rule import INT8, Rule, Site, rule
 
 @rule(Activation)
 class ActivationRule(Rule[Activation]):
-    """The function of each of the 256 inputs."""
+    """The function of each input of the index's bits."""
 
     def scale(self, op: Activation, site: Site) -> float:
         del op
         return site.narrow() or 1.0 / INT8
 
     def integer(self, op: Activation, site: Site) -> IntegerTable:
-        inputs = site.sources[0] * np.arange(-128.0, 128.0)
+        # The input's product says how many integers it has.
+        (before,) = site.node.inputs
+        low, high = site.model.site(site.model.graph.node(before)).range
+        inputs = site.sources[0] * np.arange(low, high + 1.0)
         values = function(op.function)(inputs)
         if np.isnan(values).any():
-            raise UnsupportedModel([_undefined(op, site, inputs[np.isnan(values)])], code=Code.INTEGERS)
+            raise UnsupportedModel([_undefined(op, site, inputs, np.isnan(values))], code=Code.INTEGERS)
         return IntegerTable(table=nearest(np.clip(values / site.scale, -128, 127)), scale=site.scale)
 
     def function(self, op: Activation) -> Function:
         return function(op.function)
 
 
-def _undefined(op: Activation, site: Site, inputs: np.ndarray) -> Problem:
+def _undefined(op: Activation, site: Site, inputs: np.ndarray, wrong: np.ndarray) -> Problem:
+    bits, found = len(inputs).bit_length() - 1, inputs[wrong]
     return Problem(
-        f"{site.node.name}: the function {op.function:.60} must be defined for all inputs of 8 bits",
+        f"{site.node.name}: the function {op.function:.60} must be defined for all inputs of {bits} bits",
         where=str(site.node.source),
-        why=f"it is not a number at {inputs[0]:.6g} and {len(inputs) - 1} more of 256 inputs",
+        why=f"it is not a number at {found[0]:.6g} and {len(found) - 1} more of {len(inputs)} inputs",
         fix="limit the function's input first, with torch.clamp",
     )

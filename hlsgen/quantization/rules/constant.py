@@ -7,7 +7,6 @@ import numpy as np
 
 from hlsgen.ops import Constant, IntegerConstant
 from hlsgen.quantization.rounding import nearest
-from hlsgen.quantization.rules.linear import result_range
 from hlsgen.quantization.rules.rule import INT8, Rule, Site, rule
 
 
@@ -20,7 +19,7 @@ class ConstantRule(Rule[Constant]):
         return site.narrow() or 1.0 / INT8
 
     def integer(self, op: Constant, site: Site) -> IntegerConstant:
-        low, high = result_range(site.kind, site.config)
+        low, high = site.range
         value = nearest(np.clip(op.value / site.scale, low, high))
         return IntegerConstant(value=value, low=low, high=high, scale=site.scale)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from hlsgen.ops import ExpertLinear, IntegerExpertLinear, Linear
-from hlsgen.quantization.rules.linear import linear, product_floor, result_range
+from hlsgen.quantization.rules.linear import linear, product_floor
 from hlsgen.quantization.rules.rule import INT8, Rule, Site, rule
 
 
@@ -21,7 +21,7 @@ class ExpertLinearRule(Rule[ExpertLinear]):
 
     def integer(self, op: ExpertLinear, site: Site) -> IntegerExpertLinear:
         """Every expert as `linear` makes it."""
-        low, high = result_range(site.kind, site.config)
+        low, high = site.range
         layers = [
             linear(
                 Linear(weight=weight, bias=bias),

@@ -10,7 +10,6 @@ from hlsgen.ops import Choose, GroupedLinear, IntegerGroupedLinear, IntegerLinea
 from hlsgen.ops.factors import is_factor
 from hlsgen.ops.kinds import Kind
 from hlsgen.ops.scores import SMALLEST_WEIGHT
-from hlsgen.quantization.config import QuantizeConfig
 from hlsgen.quantization.rounding import Rounding, nearest
 from hlsgen.quantization.rules.rule import INT8, INT16, RATIO_LIMIT, Rule, Site, rule, rule_of
 
@@ -41,7 +40,7 @@ class LinearRule(Rule[Linear]):
         return max(site.narrow(), self.floor(op, site)) or 1.0 / INT8
 
     def integer(self, op: Linear, site: Site) -> IntegerLinear:
-        low, high = result_range(site.kind, site.config)
+        low, high = site.range
         low = SMALLEST_WEIGHT if _is_weight(site) else low
         average = site.model.seen.averages.get(site.node.inputs[0])
         mean = None if average is None else average.mean()
@@ -61,7 +60,7 @@ class GroupedLinearRule(Rule[GroupedLinear]):
         return max(site.narrow(), self.floor(op, site)) or 1.0 / INT8
 
     def integer(self, op: GroupedLinear, site: Site) -> IntegerGroupedLinear:
-        low, high = result_range(site.kind, site.config)
+        low, high = site.range
         low = SMALLEST_WEIGHT if _is_weight(site) else low
         inputs, outputs = op.weight.shape[1], len(op.weight) // op.groups
         parts = [
@@ -93,7 +92,7 @@ def _router(site: Site) -> float:
     model = site.model
     choices = [user for user in site.users if isinstance(user.op, Choose)]
     names = choices[0].inputs if choices else (site.node.name,)
-    levels = (1 << (site.config.logit_width - 1)) - 1
+    levels = site.range[1]
     scales = [model.observed(name, levels, site.config.logits) for name in names]
     nodes = [model.graph.node(name) for name in names]
     floors = [rule_of(node).floor(node.op, model.site(node)) for node in nodes]
@@ -103,14 +102,6 @@ def _router(site: Site) -> float:
 def _is_weight(site: Site) -> bool:
     """Whether the array multiplies by the result, as by keys and values."""
     return any(is_factor(user.op, user.inputs.index(site.node.name)) for user in site.users)
-
-
-def result_range(kind: Kind, config: QuantizeConfig) -> tuple[int, int]:
-    """Smallest and largest value of a linear layer's result."""
-    if kind is Kind.NARROW:
-        return -128, 127
-    half = 1 << (config.logit_width - 1 if kind is Kind.ROUTER else 15)
-    return -half, half - 1
 
 
 def linear(

@@ -6,7 +6,6 @@ from __future__ import annotations
 from hlsgen import numerics
 from hlsgen.ops import IntegerMatmul, Matmul
 from hlsgen.ops.kinds import Kind
-from hlsgen.quantization.rules.linear import result_range
 from hlsgen.quantization.rules.rule import INT8, INT16, LARGEST_RATIO, RATIO_LIMIT, Rule, Site, rule
 
 
@@ -25,7 +24,7 @@ class MatmulRule(Rule[Matmul]):
     def integer(self, op: Matmul, site: Site) -> IntegerMatmul:
         a, b = site.sources
         multiplier, shift = numerics.dyadic(a * b * op.scale / site.scale)
-        low, high = result_range(site.kind, site.config)
+        low, high = site.range
         return IntegerMatmul(
             heads=op.heads, transposed=op.transposed, multiplier=multiplier, shift=shift,
             low=low, high=high, scale=site.scale, shared=op.shared,

@@ -145,11 +145,35 @@ class Site:
         moments = self.model.moments.get(self.node.name)
         return Rounding(observer, self.weight_bits, moments[part] if moments else None)
 
+    @property
+    def bits(self) -> int:
+        """Bits of the node's result, where a product makes it."""
+        config, name = self.config, self.node.name
+        match self.kind:
+            case Kind.NARROW:
+                return 8
+            case Kind.INDEX:
+                return matched(name, config.activation_overrides, config.activation_bits)
+            case Kind.ROUTER:
+                return config.logit_width
+            case _:
+                return 16
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """Smallest and largest value of the node's result, where a product makes it."""
+        half = 1 << (self.bits - 1)
+        return -half, half - 1
+
     def narrow(self) -> float:
-        """The scale for int8 that the observer chooses: errors count behind the only reader's function."""
+        """The scale for int8, or for a table's index, that the observer chooses.
+
+        Errors count behind the only reader's function.
+        """
         users = self.users
         function = rule_of(users[0]).function(users[0].op) if len(users) == 1 else None
-        return self.model.observed(self.node.name, INT8, self.config.activations, function)
+        levels = self.range[1] if self.kind is Kind.INDEX else INT8
+        return self.model.observed(self.node.name, levels, self.config.activations, function)
 
 
 class Rule(Generic[_F]):

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hlsgen import numerics
-from hlsgen.ir import Graph, Node, TensorType
+from hlsgen.ir import Node, TensorType
 from hlsgen.ops import Activation, ExpertLinear, GroupedLinear, Linear, Softmax
 from hlsgen.ops.kinds import Kind
 from hlsgen.ops.norm import Norm
@@ -38,7 +37,7 @@ def rounded(values: np.ndarray, scale: np.ndarray | float, low: float, high: flo
 def today(node: Node, kind: TensorType) -> Show | None:
     """What the integers of `kind` show of a node's result; None where they are no rounding of it."""
     if isinstance(node.op, Softmax):
-        return lambda weights: numerators(weights, numerics.EXP_ONE)
+        return lambda weights: numerators(weights, kind.integer_range[1])
     if kind.scale is None:
         return None
     low, high = kind.integer_range
@@ -53,23 +52,22 @@ def numerators(weights: np.ndarray, one: int) -> np.ndarray:
     return found / np.maximum(found.sum(-1, keepdims=True), 1.0)
 
 
-def others(graph: Graph, node: Node, kinds: dict[str, Kind], values: np.ndarray) -> Iterator[Form]:
+def others(node: Node, kinds: dict[str, Kind], values: np.ndarray) -> Iterator[Form]:
     """Forms of a node's result that other options of the quantizer give."""
-    users = graph.users(node.name)
     if isinstance(node.op, Softmax):
         yield Form("numerator_bits=12", lambda x: numerators(x, 4095))
         return
     if kinds[node.name] is Kind.LOGITS:
         yield Form("logit_width=12", _even(values, 12))
         return
-    if kinds[node.name] is not Kind.NARROW:
+    if kinds[node.name] is Kind.INDEX:
+        yield Form("activation_bits=10", _even(values, 10))
+    elif kinds[node.name] is not Kind.NARROW:
         return
     if isinstance(node.op, Activation) and not is_moved(node.op):
         yield Form("centred=True", _shifted(values))
     if isinstance(node.op, Norm):
         yield Form("norm_factors='on'", _factors(values))
-    if users and all(isinstance(user.op, Activation) for user in users):
-        yield Form("activation_bits=10", _even(values, 10))
     yield Form(f"overrides={{'{node.name}': 'min-max'}}", _even(values, 8))
 
 

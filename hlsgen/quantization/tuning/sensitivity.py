@@ -127,7 +127,7 @@ class _Probe:
         """Options that help the tensor, the best first."""
         node = self.graph.node(row.name)
         values = next(values[row.name] for _, values in self.tasks if row.name in values)
-        tried = [(form.option, self._db(form, node)) for form in others(self.graph, node, self.kinds, values)]
+        tried = [(form.option, self._db(form, node)) for form in others(node, self.kinds, values)]
         found = [(option, db) for option, db in tried if db >= row.db + GAIN_DB]
         return tuple(sorted(found, key=lambda pair: -pair[1]))
 

@@ -16,6 +16,7 @@ from hlsgen.machine.format.constants import (
     constant_map,
     item,
     pack_constants,
+    table_place,
     unpack_constants,
     word_bytes,
 )
@@ -112,6 +113,13 @@ def test_a_table_waits_for_the_last_user_of_its_bank(columns: int) -> None:
     assert first * 3 == len(stream.pack())
     begins = ((0, NO_COMMAND), (first, NO_COMMAND), (second, 3))
     assert constant_map(stream.pack(), columns).tables == [(at, 256, after) for at, after in begins]
+
+
+@pytest.mark.parametrize("bits", range(8, 13))
+def test_where_a_table_lies_in_a_bank_of_more_entries(bits: int) -> None:
+    for size in (1 << each for each in range(8, bits + 1)):
+        place = 8 * table_place(size, bits)
+        assert [place, (1 << bits) - place - size] == [((1 << bits) - size) // 2] * 2
 
 
 def test_a_table_is_padded_to_whole_words() -> None:

@@ -13,7 +13,7 @@ from amaranth.sim import Simulator
 from support.constants import extremes
 
 from hlsgen.lower.constants import ConstantStream
-from hlsgen.machine.format.constants import Item, block_words, word_bytes
+from hlsgen.machine.format.constants import Item, block_words, payload_words, word_bytes
 from hlsgen.rtl.core.constants import ConstantReader, ring_bits
 
 COLUMNS = (1, 2, 4, 16)
@@ -46,9 +46,14 @@ async def _send(context: Any, reader: ConstantReader, words: list[int], random: 
         context.set(reader.words.valid, 0)
 
 
-def _read(columns: int, data: bytes, *, stall: float = 0.0, wanted: int, entries: int = 0) -> Seen:
-    """Run the stream through the reader until so many blocks and parts of tables have left it."""
-    reader, seen, random = ConstantReader(columns, 8), Seen(), Random(columns)
+def _read(
+    columns: int, data: bytes, *, stall: float = 0.0, wanted: int, entries: int = 0, bits: int = 8
+) -> Seen:
+    """Run the stream through the reader until so many blocks and parts of tables have left it.
+
+    bits: of the index of an activation's table.
+    """
+    reader, seen, random = ConstantReader(columns, 8, index_bits=bits), Seen(), Random(columns)
 
     async def source(context: Any) -> None:
         await _send(context, reader, _words(columns, data), random, stall)
@@ -126,6 +131,24 @@ def test_tables_between_constants_keep_their_entries(columns: int, stall: float)
     ):
         parts = [int.from_bytes(data[at : at + 8], "little") for at in range(0, len(data), 8)]
         expected += [(name, address, part) for address, part in enumerate(parts)]
+    assert seen.tables == expected
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_tables_of_fewer_bits_lie_in_the_middle(columns: int) -> None:
+    """Of banks of 1,024 entries: all, the middle quarter, the middle half."""
+    stream, expected = ConstantStream(columns, index_bits=10), list[tuple[str, int, int]]()
+    for bank, (first, size) in enumerate([(0, 1024), (48, 256), (32, 512)]):
+        table = np.random.default_rng(size).integers(0, 256, size)
+        assert stream.table(Item.ACTIVATION_TABLE, table, bank) == bank % 2
+        parts = np.frombuffer(table.astype(np.uint8).tobytes(), "<u8").tolist()
+        begin = 128 * (bank % 2) + first
+        expected += [("activation", address, part) for address, part in enumerate(parts, begin)]
+    # The third table waits for the command that reads the first one.
+    data = bytearray(stream.pack())
+    at = len(data) - payload_words(Item.ACTIVATION_TABLE, 512, columns) * word_bytes(columns)
+    data[at - word_bytes(columns) + 6 : at - word_bytes(columns) + 8] = b"\xff\xff"
+    seen = _read(columns, bytes(data), wanted=0, entries=128 + 32 + 64, bits=10)
     assert seen.tables == expected
 
 

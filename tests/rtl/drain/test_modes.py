@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +88,16 @@ MODES = [
 ]  # fmt: skip
 
 
+def wide_activation(script: Script) -> Command:
+    """Tables of 10 bits and of 8, which lies in the middle of a bank's memory."""
+    place, spread = _operands(script), {"low": -512, "high": 511, "spread": 200}
+    for bits, limits in ((10, spread), (8, {})):
+        bank = script.activation_table(bits)
+        _linear(script, place, drain=Drain.ACTIVATION, activation_bank=bank, **limits)
+    bank = script.activation_table(10)
+    return _linear(script, place, drain=Drain.ACTIVATION, activation_bank=bank, **spread)
+
+
 @pytest.mark.parametrize(("parameters", "stall"), RUNS, ids=["full-speed", "stalled"])
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.__name__)
 def test_written_words(
@@ -107,3 +118,7 @@ def test_written_words(
     assert inside.any()
     if mode is not scores_and_contexts and mode is not scores_of_whole_blocks:
         assert set(words["kind"].tolist()) == {PLAIN}
+
+
+def test_words_of_wide_tables() -> None:
+    test_written_words(wide_activation, dataclasses.replace(WIDE, activation_bits=10), 0.0)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Indices of tables of more than 8 bits: golden = C++ = RTL, every tensor, stalled and not; the time."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from quantization.graphs import Vit, images, random_vit
+
+from hlsgen.emit.hls import hls
+from hlsgen.ir import Graph, evaluate
+from hlsgen.lower import Lowered, lower
+from hlsgen.lower.size import ArrayShape
+from hlsgen.machine.run.trace import compare
+from hlsgen.machine.time import cycles
+from hlsgen.machine.time.memory import ExternalMemory
+from hlsgen.ops import IntegerTable
+from hlsgen.quantization import QuantizeConfig, quantize
+from hlsgen.sim import cosim
+from hlsgen.sim.csim import CSim
+
+MODEL = Vit(image=(1, 6, 6), width=8, hidden=11, blocks=3, classes=3)
+CONFIG = QuantizeConfig(activation_bits=10, activation_overrides={"blocks_1_mlp_fc1": 8})
+
+
+@cache
+def _model() -> tuple[Graph, np.ndarray]:
+    """Tables of 10 bits, of 8, and of 10 again; an image."""
+    quantized = quantize(random_vit(MODEL), images(MODEL, 32), CONFIG)
+    graph = quantized.graph
+    assert [node.op.bits for node in graph if isinstance(node.op, IntegerTable)] == [10, 8, 10]
+    return graph, quantized.quantize_input(images(MODEL, 1))[0].astype(np.int64)
+
+
+def _lowered(shape: tuple[int, ...]) -> Lowered:
+    rows, columns, depth, width = shape
+    array = ArrayShape(rows=rows, columns=columns, depth=depth, row_width=width, bus_bytes=4)
+    lowered = lower(_model()[0], array)
+    assert lowered.program.parameters.activation_bits == 10
+    return lowered
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 8, 1), pytest.param((4, 4, 2, 2), marks=pytest.mark.slow)], ids=str)
+def test_rtl(shape: tuple[int, ...], tmp_path: Path) -> None:
+    (graph, image), lowered = _model(), _lowered(shape)
+    golden, program = evaluate(graph, image), lowered.program
+    harness = cosim.build(program.parameters, tmp_path, trace=True, quick=True)
+    for memory in (cosim.MemoryTiming(latency=4), cosim.MemoryTiming(latency=23, stall=0.4, seed=7)):
+        (run,) = harness.run(lowered.image.pack(), [program.input.pack(image, shape[1])], memory=memory)
+        cosim.check(program, run, golden)
+        if not memory.stall:
+            predicted = cycles.predict(program, lowered.image, ExternalMemory(latency=4)).cycles
+            assert predicted == pytest.approx(run.counters["cycles"], rel=0.01)
+
+
+def test_cpp(cpp_folder: Path) -> None:
+    (graph, image), lowered = _model(), _lowered((3, 4, 8, 1))
+    program = lowered.program
+    cpp = CSim(
+        program, lowered.image.pack(), hls(program, lowered.image), cpp_folder,
+        tracing=True, sanitize=True, flags=("-DHLSGEN_STALLS=7",),
+    )  # fmt: skip
+    assert compare(program, cpp.run(image[None]).records[0], evaluate(graph, image)) is None
