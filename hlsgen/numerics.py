@@ -191,9 +191,13 @@ def normalise(centred: ArrayLike, multiplier: ArrayLike, shift: ArrayLike, low: 
     return saturate(round_shift(operand * np.asarray(multiplier, np.int64), ROW_SHIFT), low, high)
 
 
-def exp_table(scale: float, width: int) -> Integers:
-    """EXP[i] = round(255 * exp(-i * scale)) for logits of `width` bits and real scale `scale`; [2**width]."""
-    return np.floor(EXP_ONE * np.exp(-scale * np.arange(1 << width)) + 0.5).astype(np.int64)
+def exp_table(scale: float, width: int, bits: int = 8) -> Integers:
+    """EXP[i] = round(one * exp(-i * scale)) for logits of `width` bits and real scale `scale`; [2**width].
+
+    bits: of a numerator, whose largest value is one = 2**bits - 1.
+    """
+    one = (1 << bits) - 1
+    return np.floor(one * np.exp(-scale * np.arange(1 << width)) + 0.5).astype(np.int64)
 
 
 def add_scores(x: ArrayLike, addends: ArrayLike, width: int) -> Integers:

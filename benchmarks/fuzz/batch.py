@@ -82,6 +82,7 @@ class Batch:
         limits = Limits(
             logit_bits=draw.integer(8, 12),
             activation_bits=Draw(self.seed, self.number, 4).pick(8, 8, 9, 10, 12),
+            numerator_bits=Draw(self.seed, self.number, 5).pick(8, 8, 8, 9, 12),
             tasks=1 if self.torch and not experts else tasks,
             experts=experts,
             row_width=array.row_width,
@@ -123,7 +124,7 @@ class Batch:
         if self.composed:
             graph = draw_composed(
                 values, limits.logit_bits, limits.tasks, experts=limits.experts,
-                activation_bits=limits.activation_bits,
+                activation_bits=limits.activation_bits, numerator_bits=limits.numerator_bits,
             )  # fmt: skip
             return graph, draw_images(values, graph)[[values.integer(0, 1)]]  # many graphs, not many images
         if self.torch:

@@ -50,14 +50,20 @@ FUNCTIONS = ("gelu", "relu", "tanh", "hardswish", "sub(0.5, abs(x))")
 
 
 def draw_composed(
-    draw: Draw, logit_bits: int, tasks: int = 1, *, experts: bool = False, activation_bits: int = 8
+    draw: Draw,
+    logit_bits: int,
+    tasks: int = 1,
+    *,
+    experts: bool = False,
+    activation_bits: int = 8,
+    numerator_bits: int = 8,
 ) -> Graph:
     """The integer Graph of a composition."""
     graph = draw_composition(draw, tasks, experts=experts)
     bits = draw.pick(8, 8, 4)
     config = QuantizeConfig(
         image="min-max", activations="min-max", logit_width=logit_bits, weight_bits=bits,
-        activation_bits=activation_bits,
+        activation_bits=activation_bits, numerator_bits=numerator_bits,
     )  # fmt: skip
     return integers(graph, draw_pictures(draw, graph, CALIBRATION), config)
 
@@ -66,7 +72,10 @@ def integers(graph: Graph, images: np.ndarray, config: QuantizeConfig) -> Graph:
     """As `quantize` does it, but nothing is measured: that takes longer than all the rest."""
     reference = fold(graph)
     kind = kinds(reference)
-    seen = observe(reference, kind, images, config.batch, 1, counted(reference, kind, config))
+    seen = observe(
+        reference, kind, images, config.batch, 1, counted(reference, kind, config),
+        numerator_bits=config.numerator_bits,
+    )  # fmt: skip
     return rewrite(with_moments(assign(reference, kind, seen, config), seen.sample, config.batch))
 
 

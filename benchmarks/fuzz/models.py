@@ -46,6 +46,7 @@ class Limits:
 
     logit_bits: int
     activation_bits: int
+    numerator_bits: int
     tasks: int
     experts: bool
     row_width: int
@@ -129,7 +130,7 @@ class _Drawing:
         multiplier, shift = self.dyadic(-16, -1)
         op = IntegerScores(heads=self.heads, multiplier=multiplier, shift=shift, width=bits, scale=1 / 32)
         scores = g.add(f"{name}scores", op, [q, k])
-        table = numerics.exp_table(2.0 ** v.real(-bits - 1, 1), bits)
+        table = numerics.exp_table(2.0 ** v.real(-bits - 1, 1), bits, self.limits.numerator_bits)
         e = g.add(f"{name}exp", IntegerExp(table=v.pick(table, table, np.full(1 << bits, 255))), [scores])
         multiplier, shift = self.dyadic(-4, 6)
         return g.add(

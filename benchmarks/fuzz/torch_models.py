@@ -27,7 +27,8 @@ def draw_quantized(shapes: Draw, values: Draw, limits: Limits) -> Graph:
     images *= values.pick(0.01, 1.0, 50.0)
     example = (images[:1], 0) if model.tasks > 1 else images[:1]
     graph = hlsgen.capture(model, example)
-    config = QuantizeConfig(logit_width=limits.logit_bits, activation_bits=limits.activation_bits)
+    config = QuantizeConfig(logit_width=limits.logit_bits, activation_bits=limits.activation_bits,
+                            numerator_bits=limits.numerator_bits)  # fmt: skip
     return hlsgen.quantize(graph, images, config).graph
 
 

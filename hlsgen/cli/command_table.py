@@ -59,9 +59,9 @@ def _row(item: Field) -> str:
     default = str(item.default) if item.enum is None else item.enum(item.default).name.lower()
     order = "*orders*: " if item.orders else ""
     sign = ", signed" if item.signed else ""
-    host = (
-        f" (its bits are those of `{item.within}`, which no command with a norm has)" if item.within else ""
-    )
+    loads = " or ".join(load.name.lower() for load in item.loads)
+    host = f" (its bits are those of `{item.within}`, which no command with load {loads} has)"
+    host = host if item.within else ""
     return f"`{item.name}`{sign} | {default} | {order}{item.meaning}{host}"
 
 

@@ -41,7 +41,11 @@ def memories(p: MachineParameters, ram: BlockRam) -> tuple[RamShape, ...]:
     residual, features = ceil_div(p.residual_words, width), ceil_div(p.feature_words, width)
     keys, tiles = ceil_div(p.key_words, banks), p.tile_slots * ceil_div(p.tile_words, banks)
     # Tables are written eight entries at a time: two banks of entries/8 words of 64 bits.
-    activation, exp, tables = (2 << p.activation_bits) // 8, (2 << p.logit_bits) // 8, width * p.columns
+    activation, exp, tables = (
+        (2 << p.activation_bits) // 8,
+        (2 * p.numerator_digits << p.logit_bits) // 8,
+        width * p.columns,
+    )
     sizes = {
         "residual": (2 * width, residual, 2 * word),
         "features": (width, features, word),

@@ -14,7 +14,7 @@ from hlsgen.lower.layout import Layout
 from hlsgen.lower.part import Part
 from hlsgen.lower.refuse import must_be
 from hlsgen.lower.shape import Shape, mixed_shape
-from hlsgen.lower.size import ArrayShape, head_units, operand_words
+from hlsgen.lower.size import ArrayShape, exp_steps, exp_words, head_units, operand_words
 from hlsgen.lower.step import AttentionStep
 from hlsgen.machine.format.commands import Product
 from hlsgen.machine.format.key_runs import key_unit
@@ -106,7 +106,7 @@ def part_fields(
     count, tiles = stop - first, part.tiles[1] - part.tiles[0]
     from_row, to_row = part.rows(p.rows, queries)
     rows = part.window_rows or to_row - from_row
-    steps = ceil_div(count, p.depth)
+    steps, words = (size(count, p, step.digits) for size in (exp_steps, exp_words))
     value_stride = operand_words(keys, p.depth, part.window_rows) * value_words
     key_stride = operand_words(keys, p.columns, part.window_rows) * key_words
     key_base = head // (step.shared[0] + 1) * key_stride if part.window_rows else head * key_stride
@@ -115,7 +115,7 @@ def part_fields(
         "tiles": tiles, "tail_rows": rows - (tiles - 1) * p.rows,
         "blocks": ceil_div(count, p.columns), "heads": part.count, "keys": count,
         "head_words": value_words, "value_stride": value_stride, "exp_steps": steps,
-        "exp_words": ceil_div(steps * p.depth, p.columns),
+        "exp_words": words, "high_digits": step.digits - 1,
         "key_base": key_base + first // p.columns * key_words,
         "value_base": value_base + first // p.depth * value_words,
     }  # fmt: skip

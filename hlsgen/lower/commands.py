@@ -10,12 +10,13 @@ from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.ir import Graph, Node
 from hlsgen.lower.attention import mixed_scores, pack_score_addends, part_fields, score_fields
 from hlsgen.lower.constants import (
-    ConstantStream,
     block_constants,
+    constant_stream,
     pack_addends,
     pack_grouped,
     pack_weights,
     product_constants,
+    table_entries,
 )
 from hlsgen.lower.image import patch_fields
 from hlsgen.lower.interleave import ADDEND_DISTANCE, ExpertTables
@@ -37,12 +38,10 @@ from hlsgen.machine.format.program import Region, View
 from hlsgen.ops import (
     IntegerAddConstant,
     IntegerContext,
-    IntegerExp,
     IntegerGroupedLinear,
     IntegerLinear,
     IntegerMatmul,
     IntegerMean,
-    IntegerTable,
     Patches,
 )
 
@@ -71,9 +70,7 @@ class CommandBuilder:
         self.views: list[View] = []
         self.first: list[int] = []
         """The number of each step's first command."""
-        self.constants = ConstantStream(
-            parameters.columns, aligned=parameters.planned, index_bits=parameters.activation_bits
-        )
+        self.constants = constant_stream(parameters)
         self._experts = ExpertTables()
         self.weights: list[bytes] = []
         self._weight_parts = 0
@@ -319,11 +316,10 @@ class CommandBuilder:
 
     def _table(self, item: Item, node: Node, user: int) -> int:
         """The bank of a node's table, which is loaded before the constants of command `user`."""
-        match node.op:
-            case IntegerTable(table=table) | IntegerExp(table=table):
-                return self.constants.table(item, table, user)
-            case _:
-                raise must_be(node, "a table")
+        entries = table_entries(node.op)
+        if entries is None:
+            raise must_be(node, "a table")
+        return self.constants.table(item, entries, user)
 
     def _constant_rows(self, node: Node, layout: Layout, sweeps: Sweeps) -> bytes:
         """The addend stream's part for a constant that is added."""
@@ -350,8 +346,8 @@ class CommandBuilder:
         self.views += attention_views(step, len(self._commands), query, result, part, p)
         addends = pack_score_addends(step, part, p)
         self.addends += addends
-        words = self._layouts[step.values].head_words
         source, target = self._regions[step.query].base, self._regions[step.result].base
+        words = self._layouts[step.values].head_words
         fields = self._scores(step, query)
         base = self.key_lists.bases.get(part_name(step, part), 0)
         fields |= part_fields(step, part, p, key_words=query.head_words, value_words=words, list_base=base)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hlsgen.ir import Op
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.shape import Shape
 from hlsgen.lower.taps import Walk
@@ -14,7 +15,12 @@ from hlsgen.machine.format.constants import NO_COMMAND, Item, item, pack_constan
 from hlsgen.machine.format.narrow import pack_narrow
 from hlsgen.machine.format.parameters import SECTION_ALIGN, MachineParameters, ceil_div
 from hlsgen.machine.format.program import OutputLayout
-from hlsgen.ops import IntegerGroupedLinear, IntegerLinear, IntegerMatmul
+from hlsgen.ops import IntegerExp, IntegerGroupedLinear, IntegerLinear, IntegerMatmul, IntegerTable
+
+
+def constant_stream(p: MachineParameters) -> ConstantStream:
+    """An empty stream of a machine's."""
+    return ConstantStream(p.columns, aligned=p.planned, index_bits=p.activation_bits)
 
 
 def pack_weights(
@@ -96,6 +102,17 @@ class Table:
     after: int
     data: bytes
     place: int = 0
+
+
+def table_entries(op: Op) -> np.ndarray | None:
+    """Entries of an op's table as the machine has them, the low digits first; None: it has no table."""
+    match op:
+        case IntegerTable(table=table) | IntegerExp(table=table, digits=1):
+            return table
+        case IntegerExp(table=table):
+            return np.concatenate([table & 255, table >> 8])
+        case _:
+            return None
 
 
 class ConstantStream:

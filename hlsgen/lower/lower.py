@@ -27,6 +27,7 @@ from hlsgen.lower.shape import Shape, linear_shape, mixed_shape, source_layout
 from hlsgen.lower.size import (
     ArrayShape,
     accumulator_bits,
+    exp_words,
     read_keys,
     ring_words,
     step_needs,
@@ -367,8 +368,7 @@ def size_machine(
                 mixed = mixed_shape(query, array)
                 shapes.append(mixed)
                 whole.append((mixed.blocks, mixed.ring_words))
-            exp_steps = ceil_div(read_keys(step, array), array.depth)
-            tile = max(tile, ceil_div(exp_steps * array.depth, array.columns))
+            tile = max(tile, step.digits * exp_words(read_keys(step, array), array, step.digits))
     return array.parameters(
         tile_words=tile,
         residual_words=memory_words(regions, "residual"),

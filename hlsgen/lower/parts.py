@@ -16,7 +16,7 @@ import numpy as np
 from hlsgen.lower.key_lists import kept_cycles, list_parts
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.part import OVERHEAD, Part, alike
-from hlsgen.lower.size import ArrayShape
+from hlsgen.lower.size import ArrayShape, exp_steps
 from hlsgen.lower.step import AttentionStep, Step
 from hlsgen.lower.windows import runs, seen_keys, window_rows
 from hlsgen.machine.format.commands import FIELD_BITS
@@ -99,7 +99,12 @@ def with_cuts(
 
 
 def has_lists(step: AttentionStep, array: ArrayShape, layouts: Mapping[str, Layout]) -> bool:
-    """Whether key lists can say which keys the tiles of a step read: runs have bits enough."""
+    """Whether key lists can say which keys the tiles of a step read: runs have bits enough.
+
+    They assume one walk over a tile's keys: with two digits of exp there are two.
+    """
+    if step.digits > 1:
+        return False
     heads, _, keys = step.scores.type.shape
     words = max(layouts[name].head_words for name in step.operands)
     parts = attention_parts(step, array, layouts)
@@ -127,12 +132,12 @@ def _cost(step: AttentionStep, array: ArrayShape, layouts: Mapping[str, Layout])
     """Cycles of a head's tile with a range of keys from its first one to before its last one."""
     columns, depth, groups = array.columns, array.depth, ceil_div(array.rows, array.row_width)
     k_steps = layouts[step.query].head_words * columns // depth
-    value_words = layouts[step.values].head_words
+    value_words, digits = layouts[step.values].head_words, step.digits
 
     def cost(first: int, last: int) -> int:
         count = last - first
         scores = ceil_div(count, columns) * max(k_steps, groups)
-        return scores + value_words * max(ceil_div(count, depth), groups)
+        return scores + value_words * max(digits * exp_steps(count, array, digits), groups)
 
     return cost
 

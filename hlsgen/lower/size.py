@@ -27,6 +27,7 @@ LARGER = frozenset(
         "narrow_weights",
         "norm_shift_words",
         "activation_bits",
+        "numerator_digits",
     }
 )  # fmt: skip
 """Parameters that may be larger than a model needs; those of a model with logits have just its bits."""
@@ -185,7 +186,7 @@ def attention_memories(steps: list[Step], array: ArrayShape, layouts: Mapping[st
 
     Streamed attention keeps two heads in the machine: one in use, the next one arriving.
     """
-    keys = values = scores = 1
+    keys = values = scores = digits = 1
     units = 0
     bits = 8
     for step in steps:
@@ -195,7 +196,10 @@ def attention_memories(steps: list[Step], array: ArrayShape, layouts: Mapping[st
             value_words = layouts[step.values].head_words
             kept = [2 if array.streamed else heads // (shared + 1) for shared in step.shared]
             keys = max(keys, _kept(kept[0], step, array, array.columns) * words)
-            values = max(values, _kept(kept[1], step, array, array.depth) * value_words)
+            # A digit's steps fill whole words: e is 0 there, but values are read.
+            beyond = exp_steps(1, array, step.digits) - 1
+            lasting = _kept(kept[1], step, array, array.depth)
+            values, digits = max(values, (lasting + beyond) * value_words), max(digits, step.digits)
             if array.streamed:
                 units = max(units, heads * head_units(array, count, words))
             scores = max(scores, ceil_div(read_keys(step, array), array.columns))
@@ -208,6 +212,7 @@ def attention_memories(steps: list[Step], array: ArrayShape, layouts: Mapping[st
         "score_words": scores,
         "logit_bits": bits,
         "workspace_units": units,
+        "numerator_digits": digits,
     }
 
 
@@ -239,6 +244,17 @@ def operand_words(rows: int, lanes: int, window: int) -> int:
     return rows // window * ceil_div(window, lanes) if window else ceil_div(rows, lanes)
 
 
+def exp_steps(keys: int, array: ArrayShape | MachineParameters, digits: int) -> int:
+    """Steps of a block of contexts for a digit of exp; where there are two, each has whole words."""
+    unit = max(array.depth, array.columns) if digits > 1 else array.depth
+    return ceil_div(keys, unit) * unit // array.depth
+
+
+def exp_words(keys: int, array: ArrayShape | MachineParameters, digits: int) -> int:
+    """Words that LOAD writes for a row of a digit of exp."""
+    return ceil_div(exp_steps(keys, array, digits) * array.depth, array.columns)
+
+
 def head_units(array: ArrayShape, rows: int, words: int) -> int:
     """Units of 64 bytes that a head's keys, or its values, take in external memory."""
     padded = ceil_div(rows, array.row_width) * array.row_width
@@ -255,7 +271,7 @@ def accumulator_bits(steps: list[Step], graph: Graph) -> int:
         else:
             query = graph.type_of(step.query)
             heads, _, keys = step.scores.type.shape
-            high = max(query.shape[-1] // heads * 128 * 128, keys * 255 * 128)
+            high = max(query.shape[-1] // heads * 128 * 128, keys * step.exp.type.integer_range[1] * 128)
             low = -high
         largest = max(largest, high, -low - 1)
     return max(16, largest.bit_length() + 1)

@@ -11,7 +11,7 @@ import numpy as np
 from hlsgen.errors import TypeMismatch
 from hlsgen.ir import Node
 from hlsgen.machine.format.commands import Drain, Load, Target
-from hlsgen.ops import Gather
+from hlsgen.ops import Gather, IntegerExp
 
 
 class Home(NamedTuple):
@@ -176,6 +176,11 @@ class AttentionStep:
     def nodes(self) -> tuple[Node, ...]:
         """Every node of the graph that the command executes, in order."""
         return self.scores, self.exp, self.context
+
+    @property
+    def digits(self) -> int:
+        """Digits of 8 bits that the softmax's numerators have."""
+        return self.exp.op.digits if isinstance(self.exp.op, IntegerExp) else 1
 
     @property
     def home(self) -> Home:

@@ -11,6 +11,7 @@ from hlsgen.ir import Graph
 from hlsgen.lower.layout import Layout
 from hlsgen.lower.legalise.spread import Pitch
 from hlsgen.lower.part import Part
+from hlsgen.lower.size import exp_words
 from hlsgen.lower.step import AttentionStep, LinearStep
 from hlsgen.machine.format.interface import CONTEXT, DRAIN, PLAIN, SCORES, TILE
 from hlsgen.machine.format.key_runs import key_unit
@@ -75,11 +76,12 @@ def attention_views(
 ) -> tuple[View, ...]:
     """Queries, scores, exp and contexts of a part."""
     every, queries, keys = step.scores.type.shape
+    heads, seen = part.heads[1] - part.heads[0], part.keys[1] - part.keys[0]
+    digit_words = exp_words(seen, p, step.digits) if step.digits > 1 else 0
     if part.window_rows:
-        return _window_views(step, command, query, result, part)
+        return _window_views(step, command, query, result, part, digit_words)
     rows = part.rows(p.rows, queries)
     whole = not part.runs and part.heads == (0, every) and rows == (0, queries) and part.keys == (0, keys)
-    heads, seen = part.heads[1] - part.heads[0], part.keys[1] - part.keys[0]
     return tuple(
         View(
             tensor=tensor,
@@ -96,6 +98,7 @@ def attention_views(
             head_words=query.head_words if which == TILE and kind == SCORES else result.head_words,
             head_first=first,
             **(_listed(part, keys, p, is_score=kind == SCORES) if first and part.runs else {}),
+            digit_words=digit_words if tensor == step.exp.name else 0,
         )
         for tensor, which, kind, columns, first in (
             *([(step.query, TILE, SCORES, query.head_size, 0)] if step.keys else []),
@@ -113,7 +116,7 @@ def _listed(part: Part, keys: int, p: MachineParameters, *, is_score: bool) -> d
 
 
 def _window_views(
-    step: AttentionStep, command: int, query: Layout, result: Layout, part: Part
+    step: AttentionStep, command: int, query: Layout, result: Layout, part: Part, digit_words: int
 ) -> tuple[View, ...]:
     """Those of a part that goes through windows, whose heads are windows."""
     shown = (
@@ -137,6 +140,7 @@ def _window_views(
             head_words=query.head_words if which == TILE and kind == SCORES else result.head_words,
             head_first=first,
             windows=1,
+            digit_words=digit_words if tensor == step.exp.name else 0,
         )
         for tensor, which, kind, columns, first in shown
     )

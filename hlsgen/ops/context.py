@@ -69,7 +69,7 @@ class IntegerContext(Op):
     def infer(self, *types: TensorType) -> TensorType:
         p, v = types
         check_weights("context", "values", v)
-        if p.shape[-1] * numerics.EXP_ONE * 128 >= 1 << 31:
+        if p.shape[-1] * p.integer_range[1] * 128 >= 1 << 31:
             raise RangeOverflow(f"context: {p.shape[-1]} keys leave the 32-bit accumulator")
         if self.shift > 38:
             raise RangeOverflow(f"context: shift must be at most 38, not {self.shift}")

@@ -27,7 +27,7 @@ class Transpose(FloatOp):
 
     part: ClassVar[Part] = Part.TRANSPOSED
     reads: ClassVar[tuple[Input, ...]] = (Input(Kind.NARROW, TOKENS, "what is transposed"),)
-    gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW,)
+    gives: ClassVar[tuple[Kind, ...]] = (Kind.NARROW, Kind.INDEX)
     units: ClassVar[tuple[str, ...]] = ("load_rows", "drain_requantize")
     shares: ClassVar[tuple[int, ...]] = (0,)
 

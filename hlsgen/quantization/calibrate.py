@@ -23,8 +23,12 @@ GROWTH_LIMIT = 0.10
 LARGEST = 1e30
 MEASURED_ELEMENTS, FEWEST_MEASURED = 1 << 27, 4
 """Most elements, over all tensors and images, that errors are measured on; never a limit of fewer images."""
-EXP_ZERO = math.log(510.0)
-"""exp(-x) rounds to 0 of 255 from this x on: lower logits need no representation."""
+
+
+def exp_zero(bits: int) -> float:
+    """exp(-x) rounds to 0 of 2**bits - 1 from this x on: lower logits need no representation."""
+    return math.log(2.0 * ((1 << bits) - 1))
+
 
 _WITH_HISTOGRAM = (Kind.IMAGE, Kind.NARROW, Kind.INDEX, Kind.LOGITS, Kind.ROUTER)
 
@@ -41,6 +45,8 @@ class Calibration:
     images: int
     sample: np.ndarray
     warnings: tuple[str, ...]
+    numerator_bits: int
+    """Those of the softmax: logits count down to what it shows of them."""
 
 
 class Sample:
@@ -127,11 +133,12 @@ def observe(
     measured: int,
     counted: Container[str],
     averaged: Iterable[str] = (),
+    numerator_bits: int = 8,
 ) -> Calibration:
     """Stream `calibration` through the folded float `graph`, at most `most` images at a time.
 
     Tensors not in `counted` need no more of a histogram than the largest magnitude; those in `averaged` are
-    averaged, too.
+    averaged, too. numerator_bits: of the softmax.
     """
     growth = {n: Growth() for n, k in kinds.items() if k not in (Kind.NUMERATOR, Kind.ROUTING)}
     histograms = {n: Histogram(n in counted) for n in growth if kinds[n] in _WITH_HISTOGRAM}
@@ -142,7 +149,7 @@ def observe(
             sample.update(images)
             pixels = images.astype(np.float64)
             moments += images.size, pixels.sum(), (pixels**2).sum()
-            _take(graph, images, kinds, growth, histograms, averages)
+            _take(graph, images, kinds, growth, histograms, averages, exp_zero(numerator_bits))
             told.advance(len(images))
     images_seen = growth[graph.input].images
     if not images_seen:
@@ -156,7 +163,7 @@ def observe(
         *_input_warnings(growth[graph.input], moments),
         *_range_warnings(growth, streams(graph, kinds)),
     )
-    return Calibration(growth, histograms, averages, images_seen, sample.images(), warnings)
+    return Calibration(growth, histograms, averages, images_seen, sample.images(), warnings, numerator_bits)
 
 
 def _take(
@@ -166,25 +173,23 @@ def _take(
     growth: dict[str, Growth],
     histograms: dict[str, Histogram],
     averages: dict[str, Average],
+    zero: float,
 ) -> None:
-    """Take all tensors of a batch."""
+    """Take all tensors of a batch; zero: `exp_zero`."""
     seen: set[str] = set()
     for task in range(graph.tasks):
         with np.errstate(all="ignore"):  # reported by name below
             for name, value in walk(graph, images, task):
                 if name in growth:
-                    _observe(name, value, kinds[name], growth[name], histograms.get(name), name in seen)
+                    value = seen_logits(value, zero) if kinds[name] is Kind.LOGITS else value
+                    _observe(name, value, growth[name], histograms.get(name), name in seen)
                     seen.add(name)
                 if name in averages:
                     averages[name].update(value)
 
 
-def _observe(
-    name: str, value: np.ndarray, kind: Kind, growth: Growth, histogram: Histogram | None, again: bool
-) -> None:
+def _observe(name: str, value: np.ndarray, growth: Growth, histogram: Histogram | None, again: bool) -> None:
     """Take one tensor of a batch; `again`: for another task."""
-    if kind is Kind.LOGITS:
-        value = seen_logits(value)
     largest = growth.update(value, again)
     if not largest < LARGEST:
         raise CalibrationError(
@@ -197,9 +202,9 @@ def _observe(
         histogram.update(value, largest)
 
 
-def seen_logits(value: np.ndarray) -> np.ndarray:
+def seen_logits(value: np.ndarray, zero: float) -> np.ndarray:
     """Logits [..., S] as their range counts: none below what exp shows of a row, 0 for hidden keys."""
-    shown = np.maximum(value, value.max(-1, keepdims=True) - EXP_ZERO)
+    shown = np.maximum(value, value.max(-1, keepdims=True) - zero)
     hidden = np.isneginf(value)
     return np.where(hidden, 0.0, shown) if hidden.any() else shown
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from hlsgen.errors import Problem, UsageError
 from hlsgen.errors.codes import Code
 from hlsgen.ops.activation import MOST_INDEX_BITS
+from hlsgen.ops.softmax import MOST_NUMERATOR_BITS
 from hlsgen.quantization.observers import parse
 
 NORM_FACTORS = ("off", "auto", "on")
@@ -51,6 +52,8 @@ class QuantizeConfig:
     """Glob over names of what activations read -> bits: "blocks_0_mlp_fc1" = 10. The first match wins."""
     logit_width: int = 10
     """Bits of an attention logit (8..12)."""
+    numerator_bits: int = 8
+    """Bits of a softmax numerator (8..12). With more than 8 a context takes twice the steps."""
     residual_bits: int = 16
     """Bits that the residual stream uses, of the 16 it has (9..16)."""
     residual_headroom: float = 1.25
@@ -73,6 +76,7 @@ class QuantizeConfig:
             for name, legal, rule in (
                 ("activation_bits", 8 <= self.activation_bits <= MOST_INDEX_BITS, "in 8..12"),
                 ("logit_width", 8 <= self.logit_width <= 12, "in 8..12"),
+                ("numerator_bits", 8 <= self.numerator_bits <= MOST_NUMERATOR_BITS, "in 8..12"),
                 ("residual_bits", 9 <= self.residual_bits <= 16, "in 9..16"),
                 ("residual_headroom", 1.0 <= self.residual_headroom <= 64.0, "in 1..64"),
                 ("output_headroom", 1.0 <= self.output_headroom <= 64.0, "in 1..64"),

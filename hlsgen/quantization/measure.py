@@ -14,7 +14,7 @@ from hlsgen.ops.norm import IntegerNorm
 from hlsgen.ops.route import GATE_BITS, split
 from hlsgen.progress.steps import step
 from hlsgen.quantization import findings
-from hlsgen.quantization.calibrate import EXP_ZERO, Calibration
+from hlsgen.quantization.calibrate import Calibration, exp_zero
 from hlsgen.quantization.report import NormReport, Report, TensorReport
 from hlsgen.quantization.routing import RoutingCount, RoutingReport, routed_by, same_choices
 
@@ -120,12 +120,12 @@ def dequantize(op: object, kind: TensorType, array: np.ndarray) -> np.ndarray:
 
 
 def _shown(
-    golden: np.ndarray, real: np.ndarray, floats: np.ndarray, addends: np.ndarray
+    golden: np.ndarray, real: np.ndarray, floats: np.ndarray, addends: np.ndarray, zero: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Logits where exp looks at them: of hidden keys 0, and of others none below what exp shows of a row."""
     hidden = np.broadcast_to(addends == HIDDEN, golden.shape)
     largest = floats.max(-1, keepdims=True)
-    floor = np.where(np.isneginf(largest), 0.0, largest) - EXP_ZERO
+    floor = np.where(np.isneginf(largest), 0.0, largest) - zero
     real, floats = (np.where(hidden, 0.0, np.maximum(each, floor)) for each in (real, floats))
     return golden, real, floats
 
@@ -205,7 +205,7 @@ class _Measurement:
             real = dequantize(self.ops.get(name), self.kinds[name], golden)
             values = golden, real, floats
             if (addends := getattr(self.ops.get(name), "addends", None)) is not None:
-                values = _shown(golden, real, floats, addends)
+                values = _shown(golden, real, floats, addends, exp_zero(self.seen.numerator_bits))
             if name in self.router_logits:
                 logits[name] = golden, floats
             if name in self.routed:

@@ -119,8 +119,9 @@ def quantize(graph: Graph, calibration: Data, config: QuantizeConfig = DEFAULT) 
     needed = counted(reference, kind, config, own)
     with one_thread():
         seen = observe(
-            reference, kind, calibration, config.batch, measured, needed, averaged(reference, config)
-        )
+            reference, kind, calibration, config.batch, measured, needed, averaged(reference, config),
+            config.numerator_bits,
+        )  # fmt: skip
         model = with_moments(assign(reference, kind, seen, config, own), seen.sample, config.batch)
         integer = rewrite(model)
         report = measure(reference, integer, seen, config.batch)

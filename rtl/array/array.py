@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Signal, signed
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,6 +19,9 @@ from hlsgen.rtl.parts.pipeline import copies, delay
 
 DOTS: dict[str, type[Dots]] = {dots.style: dots for dots in (PlainDots, BlockDots, PackedColumns, PackedRows)}
 """How cells multiply: any device, a MULT18X18D for one or two products, a DSP48E2 for two."""
+
+DIGIT_BITS = 8
+"""Bits of a digit of an exp."""
 
 COLUMNS_TOGETHER = 4
 """Columns of a row whose cells share the registers of their controls: a net to all cells is too slow."""
@@ -57,6 +60,9 @@ class Array(wiring.Component):
         A step.
     first, last : In(1)
         With `valid`: the first, the last step of a block.
+    low : In(1)
+        With `valid`: the sum so far counts 256 times as much as what comes. Only in machines whose exps have
+        two digits.
     captured : Out(1)
         From the next cycle on `held` shows a complete block.
     held : Out(R*C x signed accumulator)
@@ -76,6 +82,7 @@ class Array(wiring.Component):
     valid: Signal
     first: Signal
     last: Signal
+    low: Signal
     captured: Signal
     held: Any
 
@@ -90,6 +97,7 @@ class Array(wiring.Component):
                 "valid": In(1),
                 "first": In(1),
                 "last": In(1),
+                **({"low": In(1)} if p.numerator_digits > 1 else {}),
                 "captured": Out(1),
                 "held": Out(data.ArrayLayout(signed(p.accumulator_bits), p.rows * p.columns)),
             }
@@ -107,6 +115,9 @@ class Array(wiring.Component):
             copies(m, value, groups, name=name)
             for value, name in ((step, "valid_here"), (first, "first_here"), (last, "captured_here"))
         )
+        lows: list[Signal] = []
+        if p.numerator_digits > 1:
+            lows = copies(m, delay(m, self.low, waits - 1, name="low"), groups, name="low_here")
         sums = self._dots.sums(m, self.operands, self.weights)
         for cell in range(p.rows * p.columns):
             row, column = divmod(cell, p.columns)
@@ -115,8 +126,11 @@ class Array(wiring.Component):
             accumulator = Signal(signed(p.accumulator_bits), name=f"accumulator_{cell}", reset_less=True)
             held = Signal(signed(p.accumulator_bits), name=f"held_{cell}", reset_less=True)
             with m.If(steps[group]):
-                first = firsts[group]
-                total = self._dots.accumulate(m, accumulator, first, found, name=f"accumulate_{cell}")
+                first, kept = firsts[group], accumulator
+                if lows:
+                    high = (accumulator << DIGIT_BITS)[: p.accumulator_bits].as_signed()
+                    kept = Mux(lows[group], high, accumulator)
+                total = self._dots.accumulate(m, kept, first, found, name=f"accumulate_{cell}")
                 m.d.sync += accumulator.eq(total)
             with m.If(captures[group]):
                 m.d.sync += held.eq(accumulator)

@@ -55,7 +55,7 @@ class Dots(ABC):
     def sums(self, m: Module, operands: Any, weights: Any) -> Sums:
         """Add the multipliers to `m`; operand d of row r lies at r*D + d, weight d of column c at c*D + d."""
 
-    def accumulate(self, m: Module, kept: Signal, first: Value, found: Value, *, name: str) -> Value:
+    def accumulate(self, m: Module, kept: Value, first: Value, found: Value, *, name: str) -> Value:
         """What an accumulator becomes: `found`, added to what was `kept` except in a block's first step."""
         del m, name
         return Mux(first, 0, kept) + found

@@ -131,7 +131,7 @@ class PackedColumns(Dots):
             register(m, ((overlap << FIELD) + bottom)[:bits].as_signed(), name=f"sum_{name}_1"),
         )
 
-    def accumulate(self, m: Module, kept: Signal, first: Value, found: Value, *, name: str) -> Value:
+    def accumulate(self, m: Module, kept: Value, first: Value, found: Value, *, name: str) -> Value:
         bits = len(kept)
         extended = Cat(found, found[-1].replicate(max(0, bits - len(found))))[:bits]
         return kept_sum(m, kept, ~first, extended, name=name).as_signed()

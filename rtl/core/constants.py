@@ -11,7 +11,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.constants import NO_COMMAND, QUAD, TABLE_ENTRIES, Item, word_bytes
+from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.rtl.format.streams import constant_word
+from hlsgen.rtl.format.widths import key_list_entries, list_entries, shift_entries
 from hlsgen.rtl.parts.memories import TableWrite, TableWritePorts
 from hlsgen.rtl.parts.pipeline import address_bits, without_reset
 
@@ -40,6 +42,8 @@ class ConstantReader(wiring.Component):
         C.
     exp_bits, index_bits
         Bits of the index of an exp table, of an activation's.
+    digits
+        Digits of exp: a bank has so many tables.
     list_entries, key_entries, shift_entries
         Entries of the memories of run lists, of key lists and of norm shifts; 0: there is none.
 
@@ -83,8 +87,10 @@ class ConstantReader(wiring.Component):
         shift_entries: int = 0,
         *,
         index_bits: int = 8,
+        digits: int = 1,
     ) -> None:
-        self._columns, self._exp_bits, self._index_bits = columns, exp_bits, index_bits
+        self._columns, self._index_bits = columns, index_bits
+        self._exp_bits, self._exp_parts = exp_bits, (digits << exp_bits) // TABLE_ENTRIES
         entries = {"lists": list_entries, "key_lists": key_entries, "shifts": shift_entries}
         self._lists = {name: count for name, count in entries.items() if count}
         super().__init__(
@@ -93,7 +99,7 @@ class ConstantReader(wiring.Component):
                 "drained_commands": In(16),
                 "constants": Out(stream.Signature(data.ArrayLayout(constant_word(), columns))),
                 "activation": Out(TableWrite(1 << index_bits)),
-                "exp": Out(TableWrite(1 << exp_bits)),
+                "exp": Out(TableWrite(digits << exp_bits)),
                 "gate": Out(TableWrite(1 << exp_bits)),
                 **{name: Out(TableWrite(count)) for name, count in self._lists.items()},
             }
@@ -189,7 +195,7 @@ class ConstantReader(wiring.Component):
             self.activation.valid.eq(activation),
             self.activation.address.eq(Cat(at.address[: self._index_bits - 3], at.bank)),
             self.exp.valid.eq(writing & at.is_exp),
-            self.exp.address.eq(Cat(at.address[: self._exp_bits - 3], at.bank)),
+            self.exp.address.eq(Cat(at.address[: address_bits(self._exp_parts)], at.bank)),
             self.gate.valid.eq(writing & at.is_gate),
             self.gate.address.eq(at.address),
             entries.eq(self.words.payload.word_select(at.part, 8 * TABLE_ENTRIES)),
@@ -245,3 +251,10 @@ class _TablePart:
 def ring_bits(columns: int) -> int:
     """Width of a constant ring word."""
     return data.ArrayLayout(constant_word(), columns).size
+
+
+def constant_reader(p: MachineParameters) -> ConstantReader:
+    """The reader of a machine's tables."""
+    entries = list_entries(p), key_list_entries(p), shift_entries(p)
+    bits = {"index_bits": p.activation_bits, "digits": p.numerator_digits}
+    return ConstantReader(p.columns, p.logit_bits, *entries, **bits)

@@ -16,7 +16,7 @@ from hlsgen.machine.time.depths import JOBS_AHEAD
 from hlsgen.machine.time.latency import STEP
 from hlsgen.rtl.arith.multiplier import plan
 from hlsgen.rtl.array.array import Array
-from hlsgen.rtl.core.constants import ConstantReader, ring_bits
+from hlsgen.rtl.core.constants import ConstantReader, constant_reader, ring_bits
 from hlsgen.rtl.core.key_lists import KeyReader
 from hlsgen.rtl.core.memories import (
     connect_row_memories,
@@ -34,7 +34,7 @@ from hlsgen.rtl.format.experts import ExpertEventsPorts
 from hlsgen.rtl.format.jobs import key_job, output_word, trace_signature
 from hlsgen.rtl.format.ports import LEVELS, OperandWritePorts, Sections, SectionsPorts
 from hlsgen.rtl.format.streams import weight_parts
-from hlsgen.rtl.format.widths import group_lanes, key_list_entries, list_entries, shift_entries
+from hlsgen.rtl.format.widths import group_lanes, shift_entries
 from hlsgen.rtl.load.stage import LoadStage
 from hlsgen.rtl.parts.pipeline import delay, register
 from hlsgen.rtl.parts.queues import Queue, Ring
@@ -48,11 +48,6 @@ def operand_members(p: MachineParameters) -> dict[str, Any]:
         "operands_sections": Out(Sections()),
         "stored": In(1),
     }
-
-
-def _constant_reader(p: MachineParameters) -> ConstantReader:
-    entries = list_entries(p), key_list_entries(p), shift_entries(p)
-    return ConstantReader(p.columns, p.logit_bits, *entries, index_bits=p.activation_bits)
 
 
 class Core(wiring.Component):
@@ -169,7 +164,7 @@ class Core(wiring.Component):
         m.submodules.constant_ring = constant_ring = Ring(
             ring_bits(p.columns), p.constant_words, block=self._blocks
         )
-        m.submodules.constant_reader = reader = _constant_reader(p)
+        m.submodules.constant_reader = reader = constant_reader(p)
         self._connect_jobs(m, sequencer, load, multiply, drain)
         if p.planned:
             planner = plan_ahead(m, self, p, sequencer, drain, ring, reader)
@@ -186,7 +181,7 @@ class Core(wiring.Component):
         written = self._fill(m, sequencer, multiply, drain) if p.streamed else drain.operands
         connect_tiles(m, p, load, multiply, array, block=self._blocks)
         connect_weights(m, p, multiply, written, array, ring, block=self._blocks)
-        connect_steps(m, multiply, array)
+        connect_steps(m, multiply, array, p.numerator_digits)
         m.d.comb += [drain.captured.eq(array.captured), drain.held.eq(array.held)]
         self._connect_rings(m, multiply, drain, array, ring, constant_ring)
         self._status(m, load, multiply, drain)

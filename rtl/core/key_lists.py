@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.format.runs import COUNT_BITS, PLACE_BITS, RUN_BYTES, WORD_BYTES
+from hlsgen.machine.modes.jobs import Kind
 from hlsgen.machine.time.latency import MEMORY
 from hlsgen.rtl.format.jobs import key_job
 from hlsgen.rtl.format.widths import key_list_bits, key_list_entries, key_steps, operand_bits
@@ -181,3 +182,11 @@ class RunWalk:
             m.d.sync += [self._left.eq(self._left - 1), self._last.eq(self._left == 1)]
         with m.If(self.takes):
             m.d.sync += [self._left.eq(run.more), self._last.eq(run.more == 0), self._final.eq(run.final)]
+
+
+def walk_runs(m: Module, stage: Any, job: Any, active: Value, load: Value) -> RunWalk:
+    """The runs of the tile's keys: a run of scores goes on by blocks, one of contexts by steps."""
+    runs, new = RunWalk(stage.runs), stage.jobs.payload
+    steps = stage.issue & (stage.last | (job.kind == Kind.CONTEXT))
+    runs.walk(m, stage.jobs.valid & new.listed, active & job.listed, load, steps)
+    return runs

@@ -145,11 +145,12 @@ def _weight(byte: Value, half: Value | None) -> Value:
     return Cat(low, Mux(half[0], low[3].replicate(4), byte[4:]))
 
 
-def connect_steps(m: Module, multiply: MultiplyStage, array: Array) -> None:
+def connect_steps(m: Module, multiply: MultiplyStage, array: Array, digits: int) -> None:
     """The array learns of a step when its weights come."""
     for name, told, port in (
         ("issue", multiply.issue, array.valid),
         ("first", multiply.first, array.first),
         ("last", multiply.last, array.last),
+        *([("low", multiply.low, array.low)] if digits > 1 else []),
     ):
         m.d.comb += port.eq(delay(m, told, STEP, name=f"{name}_step"))

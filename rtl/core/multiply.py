@@ -12,7 +12,8 @@ from amaranth.lib.wiring import In, Out
 from hlsgen.machine.format.commands import FIELD_BITS
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Kind
-from hlsgen.rtl.core.key_lists import RunWalk, key_run
+from hlsgen.rtl.core.digits import walk_digits
+from hlsgen.rtl.core.key_lists import RunWalk, key_run, walk_runs
 from hlsgen.rtl.core.taps import walk_taps
 from hlsgen.rtl.format.jobs import Stationary, multiply_job
 from hlsgen.rtl.format.ports import Heads, HeadsPorts, Reservations, ReservationsPorts
@@ -67,6 +68,8 @@ class MultiplyStage(wiring.Component):
     issue : Out(1)
         A step; the following belong to it.
     first, last : Out(1)
+    low : Out(1)
+        The first step of an exp's low digit; only in machines whose exps have two.
     kind : Out(2)
     stationary : Out(2)
         Whose word of factors the step takes: a `Stationary`.
@@ -113,6 +116,7 @@ class MultiplyStage(wiring.Component):
     issue: Signal
     first: Signal
     last: Signal
+    low: Signal
     kind: Signal
     stationary: Signal
     tile_address: Signal
@@ -162,6 +166,7 @@ class MultiplyStage(wiring.Component):
                 **({"keys": In(Heads()), "values": In(Heads())} if p.streamed else {}),
                 **({"expert": Out(FIELD_BITS["expert"])} if p.experts else {}),
                 **(dict.fromkeys(("narrow", "half", "keep_weight"), Out(1)) if p.narrow_weights else {}),
+                **({"low": Out(1)} if p.numerator_digits > 1 else {}),
             }
         )
 
@@ -186,7 +191,7 @@ class MultiplyStage(wiring.Component):
         opens, opens_next = self._opens(m, job, weighs_fresh)
         weights = self._stream(m, opens_next, is_ring, load, self.weight_coming, name="weights")
         self._count(m, job, load)
-        runs = self._walk_runs(m, job, active, load) if self._parameters.key_list_words else None
+        runs = walk_runs(m, self, job, active, load) if self._parameters.key_list_words else None
         self._decide(m, job, active, weighs_fresh, weights, constants, load, runs)
         self._addresses(m, job, load, runs)
         self._tell(m, job, plain, fresh)
@@ -355,13 +360,6 @@ class MultiplyStage(wiring.Component):
             found.append(there != 0)
         return Mux(job.kind == Kind.SCORES, *found)
 
-    def _walk_runs(self, m: Module, job: Any, active: Signal, load: Value) -> RunWalk:
-        """The runs of the tile's keys: a run of scores goes on by blocks, one of contexts by steps."""
-        runs, new = RunWalk(self.runs), self.jobs.payload
-        steps = self.issue & (self.last | (job.kind == Kind.CONTEXT))
-        runs.walk(m, self.jobs.valid & new.listed, active & job.listed, load, steps)
-        return runs
-
     def _addresses(self, m: Module, job: Any, load: Value, runs: RunWalk | None) -> None:
         """Tile steps from the slot's start in every block; key or value addresses by running sums."""
         p = self._parameters
@@ -385,6 +383,8 @@ class MultiplyStage(wiring.Component):
                     block.eq(following),
                     self.operand_address.eq(following),
                 ]
+        if p.numerator_digits > 1:
+            walk_digits(m, self, job, load, block)
         if p.taps:
             walk_taps(m, self, job, load, starts[slot_next])
         with m.If(load):

@@ -52,9 +52,11 @@ WALKED = frozenset(
     }
 )
 """Fields that a LOAD job has under names of its own: the sequencer's walk works them out."""
-STARTING = frozenset({"pool_rows", "keys", "exp_bank", "list_base", "piece_words"})
+STARTING = frozenset({"pool_rows", "keys", "exp_bank", "list_base", "piece_words", "high_digits"})
 """Fields that LOAD reads where a tile starts, not in its pipelines."""
-OPTIONS = frozenset({"norm_rms", "norm_shift_base", "score_addends", "list_base", "piece_words"})
+OPTIONS = frozenset(
+    {"norm_rms", "norm_shift_base", "score_addends", "list_base", "piece_words", "high_digits"}
+)
 """Fields that belong to options of the machine."""
 
 
@@ -132,7 +134,8 @@ def load_job(p: MachineParameters, trace: bool) -> data.StructLayout:
 def multiply_job(p: MachineParameters) -> data.StructLayout:
     """One tile against the blocks of a sweep, of all keys, or of a head's values.
 
-    stationary: a `Stationary`; without products of keys and values `kind` tells it.
+    stationary: a `Stationary`; without products of keys and values `kind` tells it. digit_steps: those of an
+    exp's high digit; 0: it has none.
     """
     address = operand_bits(p)
     return data.StructLayout(
@@ -141,6 +144,7 @@ def multiply_job(p: MachineParameters) -> data.StructLayout:
             **({"stationary": 2} if p.products else {}),
             **({name: field(p, name) for name in TAPS.reads} if p.taps else {}),
             **({"narrow": 1} if p.narrow_weights else {}),
+            **({"digit_steps": step_bits(p)} if p.numerator_digits > 1 else {}),
             "row_groups": count_bits(tile_groups(p)),
             "blocks": block_bits(p),
             "steps": step_bits(p),

@@ -25,7 +25,7 @@ from hlsgen.rtl.parts.pipeline import delay, tree, without_reset
 #   sums of words                                        word 0  word 1        more cycles for more columns
 #   row.denominator                                              word 0  row   `row.start` with the row's
 class ExpLoad(wiring.Component):
-    """Score words to exp words.
+    """Score words to exp words, or to a digit of theirs: a row's scores then come twice.
 
     Parameters
     ----------
@@ -62,11 +62,11 @@ class ExpLoad(wiring.Component):
 
     def __init__(self, parameters: MachineParameters, *, block: bool = False) -> None:
         self._columns, self._bits, self._block = parameters.columns, parameters.logit_bits, block
-        self._hides = bool(parameters.score_addends)
+        self._hides, self._digits = bool(parameters.score_addends), parameters.numerator_digits
         self.denominator_latency = denominator(parameters)
         super().__init__(
             {
-                "table": In(TableWrite(1 << self._bits)),
+                "table": In(TableWrite(self._digits << self._bits)),
                 "scores": In(Scores(parameters)),
                 "valid": Out(1),
                 "word": Out(data.ArrayLayout(8, self._columns)),
@@ -78,14 +78,15 @@ class ExpLoad(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         del platform
         m = Module()
-        m.submodules.table = table = Table(self._columns, 1 << self._bits, block=self._block)
+        m.submodules.table = table = Table(self._columns, self._digits << self._bits, block=self._block)
         wiring.connect(m, wiring.flipped(self.table), table.write)
         scores = self.scores
         flags = delay(m, Cat(scores.first, scores.last, self._kept()), self.latency, name="flags")
         m.d.comb += self.valid.eq(delay(m, scores.valid, self.latency, name="valid"))
         m.d.sync += table.bank.eq(scores.bank)
         for lane in range(self._columns):
-            m.d.sync += table.index[lane].eq((scores.maximum - scores.logits[lane])[: self._bits])
+            difference = (scores.maximum - scores.logits[lane])[: self._bits]
+            m.d.sync += table.index[lane].eq(Cat(difference, scores.high) if self._digits > 1 else difference)
             m.d.comb += self.word[lane].eq(Mux(flags[2 + lane], table.value[lane], 0))
         self._denominator(m, self.valid, flags[0], flags[1])
         return m
@@ -104,6 +105,9 @@ class ExpLoad(wiring.Component):
         valid = delay(m, valid, stages, name="sum_valid")
         first = delay(m, first, stages, name="sum_first")
         last = delay(m, last, stages, name="sum_last")
+        if self._digits > 1:
+            high = delay(m, self.scores.high, self.latency + stages, name="sum_high")
+            word_sum = Mux(high, word_sum << 8, word_sum)
         with m.If(valid):
             m.d.sync += self.row.denominator.eq(Mux(first, 0, self.row.denominator) + word_sum)
         m.d.sync += self.row.start.eq(valid & last)

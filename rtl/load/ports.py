@@ -62,6 +62,7 @@ class ScoresPorts(wiring.PureInterface):
     last: Signal
     mask: Signal
     hides: Signal
+    high: Signal
     bank: Signal
     maximum: Signal
     logits: Any
@@ -76,6 +77,8 @@ class Scores(Bundle):
         Columns that are keys; the others give 0.
     hides : Out(1)
         Keys of the lowest logit give 0, too; only in machines that add to scores.
+    high : Out(1)
+        The high digits; only in machines whose exps have two.
     bank : Out(1)
         Of the exp table.
     maximum : Out(signed logit), logits : Out(C x signed logit)
@@ -88,6 +91,7 @@ class Scores(Bundle):
         flags = {name: Out(1) for name in ("valid", "first", "last")}
         logits = {"maximum": Out(signed(p.logit_bits)), "logits": Out(words_of(p.logit_bits, p.columns))}
         flags |= {"hides": Out(1)} if p.score_addends else {}
+        flags |= {"high": Out(1)} if p.numerator_digits > 1 else {}
         super().__init__({**flags, "mask": Out(p.columns), "bank": Out(1), **logits})
 
 

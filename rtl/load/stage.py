@@ -153,7 +153,7 @@ class LoadStage(wiring.Component):
             "residual": Out(RowRead(memory_bits(p), words_of(16, lanes))),
             "scores": Out(RowRead(address_bits(score_words(p)), words_of(p.logit_bits, lanes))),
             "maxima": In(data.ArrayLayout(signed(p.logit_bits), p.score_slots * p.rows)),
-            "table": In(TableWrite(1 << p.logit_bits)),
+            "table": In(TableWrite(p.numerator_digits << p.logit_bits)),
             "tile": Out(TileWrite(p)),
             "tile_done": Out(1),
             "scale": Out(ScaleWrite(p)),
@@ -185,6 +185,9 @@ class LoadStage(wiring.Component):
         for index in range(FIXED):
             tags.append(register(m, tags[-1], name=f"tag_{index + 1}"))
         self._connect_exp(m, walk.request, lanes, tags)
+        if p.numerator_digits > 1:
+            high = delay(m, walk.request.high, MEMORY, name="high")
+            m.d.comb += [lane.exp.scores.high.eq(high) for lane in lanes]
         if p.score_addends:
             m.d.comb += [lane.exp.scores.hides.eq(config.score_addends) for lane in lanes]
         self._connect_norm(m, walk.request, lanes, tags[MEMORY])
@@ -203,9 +206,8 @@ class LoadStage(wiring.Component):
             ExpLoad(p, block=self._block),
             RowUnit(variance_style=plan.row, combine_style=plan.combine, interpolate_style=plan.interpolate),
         )
-        m.submodules[f"norm_{index}"] = lane.norm
-        m.submodules[f"exp_{index}"] = lane.exp
-        m.submodules[f"unit_{index}"] = lane.unit
+        for name, part in zip(("norm", "exp", "unit"), lane, strict=True):
+            m.submodules[f"{name}_{index}"] = part
         return lane
 
     # -- jobs --------------------------------------------------------------------------------------------
@@ -284,10 +286,8 @@ class LoadStage(wiring.Component):
     def _connect_exp(self, m: Module, request: Any, lanes: list[_RowLane], tags: list[Any]) -> None:
         """Scores and their rows' maxima; the denominators' way to the scales."""
         p, asked, found = self._parameters, tags[1], tags[MEMORY]
-        entries = p.score_slots * tile_groups(p)
-        group = slot_entry(p, asked.slot, asked.lane)
-        bank = delay(m, request.bank, MEMORY, name="bank")
-        mask = delay(m, request.mask, MEMORY, name="mask")
+        entries, group = p.score_slots * tile_groups(p), slot_entry(p, asked.slot, asked.lane)
+        bank, mask = (delay(m, request[name], MEMORY, name=name) for name in ("bank", "mask"))
         valid = delay(m, request.scores, MEMORY, name="scores_valid")
         for index, (_, exp, unit) in enumerate(lanes):
             scores = exp.scores

@@ -34,7 +34,7 @@ from hlsgen.rtl.parts.pipeline import address_bits, count_bits, register, withou
 def request_layout(p: MachineParameters, trace: bool) -> data.StructLayout:
     """A group's words to read: their memory by a flag each, their address, and what they are.
 
-    single: a word of one row of a run list, in the bank that `place` says.
+    high: high digits of exps. single: a word of one row of a run list, in the bank that `place` says.
     """
     return data.StructLayout(
         {
@@ -47,6 +47,7 @@ def request_layout(p: MachineParameters, trace: bool) -> data.StructLayout:
             "bank": 1,
             "inner_first": 1,
             "inner_last": 1,
+            **({"high": 1} if p.numerator_digits > 1 else {}),
             "pool_rows": p.row_width,
             "tag": load_tag(p, trace),
             **({"single": 1, "place": row_place(p)} if p.list_words else {}),
@@ -60,15 +61,33 @@ class _Left:
     What decides about a job's end is known a cycle ahead: LOAD's next job starts in that cycle.
     """
 
-    def __init__(self, bits: int) -> None:
+    def __init__(self, bits: int, *, digits: int = 1) -> None:
+        self.wide = Signal(name="wide") if digits > 1 else C(0, 1)
+        """Rows are walked over twice: for the high digits, then for the low ones."""
+        self.high: Value = Signal(name="high") if digits > 1 else C(0, 1)
+        """The word is of the first walk."""
+        self._digits = digits > 1
         self.inner, self.outer = Signal(bits, name="inner"), Signal(bits, name="outer")
         self.first, self.outer_first = Signal(name="first"), Signal(name="outer_first")
         self.inner_last, self.outer_last = Signal(name="inner_last"), Signal(name="outer_last")
         self.final, self.single = Signal(name="final"), Signal(name="single")
 
-    def begin(self, inner_size: Value, outer_size: Value) -> list[Any]:
-        """Statements: a tile of so many words begins."""
+    @property
+    def row_last(self) -> Value:
+        """The word is its row's last."""
+        return self.inner_last & ~self.high if self._digits else self.inner_last
+
+    @property
+    def turns(self) -> Value | None:
+        """A row's low digits are next; None: rows have one digit."""
+        return self.inner_last & self.high if self._digits else None
+
+    def begin(self, inner_size: Value, outer_size: Value, wide: Value) -> list[Any]:
+        """Statements: a tile of so many words begins; `wide`: its rows have two digits."""
+        final = (inner_size == 1) & (outer_size == 1)
+        twice = [self.wide.eq(wide), self.high.eq(wide)] if self._digits else []
         return [
+            *twice,
             self.first.eq(1),
             self.outer_first.eq(1),
             self.inner.eq(inner_size),
@@ -76,22 +95,29 @@ class _Left:
             self.single.eq(inner_size == 1),
             self.outer.eq(outer_size),
             self.outer_last.eq(outer_size == 1),
-            self.final.eq((inner_size == 1) & (outer_size == 1)),
+            self.final.eq(final & ~wide if self._digits else final),
         ]
 
     def advance(self, m: Module, inner_size: Value) -> None:
         """To the next word."""
         m.d.sync += [self.inner.eq(self.inner - 1), self.inner_last.eq(self.inner == 2), self.first.eq(0)]
-        m.d.sync += self.final.eq((self.inner == 2) & self.outer_last)
-        with m.If(self.inner_last):
+        final = (self.inner == 2) & self.outer_last
+        m.d.sync += self.final.eq(final & ~self.high if self._digits else final)
+        if self._digits:
+            with m.If(self.inner_last & self.high):
+                m.d.sync += [self.high.eq(0), self.inner.eq(inner_size), self.inner_last.eq(self.single)]
+                m.d.sync += self.final.eq(self.single & self.outer_last)
+        last = self.single & (self.outer == 2)
+        with m.If(self.row_last):
             m.d.sync += [
                 self.outer.eq(self.outer - 1),
                 self.outer_last.eq(self.outer == 2),
-                self.final.eq(self.single & (self.outer == 2)),
+                self.final.eq(last & ~self.wide if self._digits else last),
                 self.outer_first.eq(0),
                 self.inner.eq(inner_size),
                 self.inner_last.eq(self.single),
                 self.first.eq(1),
+                *([self.high.eq(self.wide)] if self._digits else []),
             ]
 
 
@@ -171,7 +197,8 @@ class RowWalk(wiring.Component):
         job, slot_word = Signal(load_job(p, self._trace), reset_less=True), Signal.like(self.slot_word)
         pool, context = Signal(), Signal()
         address, issue, held = Signal(self._address_bits), Signal(), Signal()
-        at = _Left(max(count_bits(p.tile_words), row_bits(p), field(p, "pool_rows")))
+        bits = max(count_bits(p.tile_words), row_bits(p), field(p, "pool_rows"))
+        at = _Left(bits, digits=p.numerator_digits)
         goes = self.busy & ~held & ~self._spaced(m, issue, job)
         lists = ListWalk(m, p, self.job, self.start, self.lists) if p.list_words else None
         goes = goes & ~lists.starved if lists else goes
@@ -191,12 +218,12 @@ class RowWalk(wiring.Component):
             inner_size = Mux(is_pool, groups_of(p, self.job.pool_rows), self.job.words)
             groups = groups_of(p, self.job.rows)
             groups = Mux(lists.coming, self.job.rows, groups) if lists else groups
-            m.d.sync += at.begin(inner_size, Mux(is_pool, self.job.words, groups))
+            m.d.sync += at.begin(inner_size, Mux(is_pool, self.job.words, groups), self._is_wide())
         stride = Mux(context, p.score_words, job.source_stride)
         beside, step = place + Mux(pool, stride, 1), Mux(pool, 1, stride)
-        self._move(m, address, beside, step, context, ends=(issue, at.inner_last, at.final))
-        self._request(m, job, issue, place, context, at.first, at.inner_last)
-        ends = (at.outer_first, at.inner_last, at.outer_last)
+        self._move(m, address, beside, step, context, at.turns, ends=(issue, at.row_last, at.final))
+        self._request(m, job, issue, place, context, at)
+        ends = (at.outer_first, at.row_last, at.outer_last)
         if lists:
             lists.walk(m, job, issue, at.inner_last, self._loads)
             m.d.sync += [self.request.single.eq(lists.listed), self.request.place.eq(lists.held)]
@@ -212,18 +239,22 @@ class RowWalk(wiring.Component):
         beside: Value,
         step: Value,
         context: Value,
+        turns: Value | None,
         *,
         ends: tuple[Value, ...],
     ) -> None:
         """The next word lies beside this one, behind the row's first word, or where the next job begins.
 
-        ends: a word is asked for, it is its row's, its job's last.
+        turns: a row's low digits are next. ends: a word is asked for, it is its row's, its job's last.
         """
         issue, row_ends, job_ends = ends
         row, saved = Signal.like(address, name="row_address"), Signal.like(address, name="saved")
         following, begin = (row + step)[: len(row)], self._begin(saved)
         with m.If(issue):
             m.d.sync += address.eq(beside)
+        if turns is not None:
+            with m.If(issue & turns):
+                m.d.sync += address.eq(row)
         with m.If(issue & row_ends & ~context):
             m.d.sync += saved.eq(following)
         with m.If(self._loads):
@@ -232,6 +263,12 @@ class RowWalk(wiring.Component):
         goes_on = ~context & (self.job.kind != Kind.CONTEXT) & ~self.job.first
         with m.If(issue & row_ends & (~job_ends | goes_on)):
             m.d.sync += [address.eq(following), row.eq(following)]
+
+    def _is_wide(self) -> Value:
+        """Whether the next job makes two digits of each exp."""
+        if self._parameters.numerator_digits == 1:
+            return C(0, 1)
+        return self.job.high_digits & (self.job.kind == Kind.CONTEXT)
 
     def _start(self, m: Module) -> None:
         """The next job's registers are loaded before it starts: only `busy` waits for that."""
@@ -296,14 +333,13 @@ class RowWalk(wiring.Component):
         issue: Value,
         address: Value,
         context: Value,
-        first: Value,
-        inner_last: Value,
+        at: _Left,
     ) -> None:
         features = (job.load == Load.ROWS) | ((job.load == Load.ATTENTION) & ~context)
         columns, left = self._parameters.columns, Signal.like(job.keys)
         with m.If(issue):
             m.d.sync += left.eq(Mux(left > columns, left - columns, 0))
-            with m.If(inner_last):
+            with m.If(at.inner_last):
                 m.d.sync += left.eq(job.keys)
         with m.If(self._loads):
             m.d.sync += left.eq(self.job.keys)
@@ -315,10 +351,12 @@ class RowWalk(wiring.Component):
             self.request.score_address.eq(address),
             self.request.mask.eq(Cat(left > lane for lane in range(columns))),
             self.request.bank.eq(job.exp_bank),
-            self.request.inner_first.eq(first),
-            self.request.inner_last.eq(inner_last),
-            self.request.pool_rows.eq(rows_of_group(self._parameters, job.pool_rows, inner_last)),
+            self.request.inner_first.eq(at.first),
+            self.request.inner_last.eq(at.inner_last),
+            self.request.pool_rows.eq(rows_of_group(self._parameters, job.pool_rows, at.inner_last)),
         ]
+        if self._parameters.numerator_digits > 1:
+            m.d.sync += self.request.high.eq(at.high)
 
     def _tag(
         self,

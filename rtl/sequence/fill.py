@@ -139,6 +139,10 @@ def fill_multiply(job: Any, place: Place) -> list[Any]:
         filled |= {name: Mux(place.kind == Kind.CONTEXT, 0, command[name]) for name in TAPS.reads}
     if place.parameters.narrow_weights:
         filled |= {"narrow": command.narrow}
+    if place.parameters.numerator_digits > 1:
+        wide = command.high_digits & (place.kind == Kind.CONTEXT)
+        filled |= {"digit_steps": Mux(wide, command.exp_steps, 0)}
+        filled["steps"] = Mux(wide, command.exp_steps << 1, filled["steps"])
     if streamed:
         filled |= {"opens": place.at.opens, "closes": place.closes}
     if place.parameters.experts:

@@ -179,7 +179,7 @@ private:
             out.index = list || shifts ? first + index : index;
             copy(at, out.bytes);
             const int words = shifts ? Derived<P>::shift_parts : Derived<P>::list_words;
-            if (list || shifts ? first + index < words : entry < Derived<P>::exp_entries) {
+            if (list || shifts ? first + index < words : entry < Derived<P>::exp_bytes) {
                 tables.write(out);
             }
         } else {

@@ -154,7 +154,7 @@ private:
 #pragma HLS UNROLL
                 for (int i = 0; i < table_entries; ++i) {
 #pragma HLS UNROLL
-                    const int word = table.bank * (Derived<P>::exp_entries / table_entries) + table.index;
+                    const int word = table.bank * (Derived<P>::exp_bytes / table_entries) + table.index;
                     memory.exponential[c][word][i] = table.bytes[i];
                 }
             }
@@ -317,7 +317,7 @@ private:
         out.normalised = norm;
         load_norm_shifts<P>(memory, command, at.word, out);
         out.is_exp = context;
-        out.row_ends = at.word + 1 == (context ? exp_words(command) : command.k_words);
+        out.row_ends = at.word + 1 == (context ? exp_words<P>(command) : command.k_words);
         out.tile_ends = out.row_ends && at.row + 1 == work.job.rows;
 #ifdef HLSGEN_TRACE
         out.job = tile_job(command, work.job);

@@ -29,6 +29,7 @@ struct Derived {
     /// Words per row of a tile slot, rounded up so that a row's last step stays inside its slot.
     static constexpr int tile_words = (P::tile_words + step_words - 1) / step_words * step_words;
     static constexpr int exp_entries = 1 << P::logit_bits;
+    static constexpr int exp_bytes = P::numerator_digits * exp_entries;  // of a bank: the low digits first
     static constexpr int index_entries = 1 << P::activation_bits;  // of an activation's table
     static constexpr int list_words = P::list_words > 0 ? P::list_words : 1;
     static constexpr int key_list_words = P::key_list_words > 0 ? P::key_list_words : 1;
@@ -112,6 +113,27 @@ template <class P>
 int ring_words_of(const Command& command) {
 #pragma HLS INLINE
     return halves<P>(command) ? (command.k_steps + 1) / 2 : static_cast<int>(command.k_steps);
+}
+
+/// Digits of a softmax numerator; the high one comes first.
+template <class P>
+int digits_of(const Command& command) {
+#pragma HLS INLINE
+    if constexpr (P::numerator_digits > 1) {
+        return 1 + static_cast<int>(command.high_digits);
+    }
+    return 1;
+}
+
+/// Whether a step is the first of an exp's low digit, behind those of the high one; `any`: one of them.
+template <class P>
+bool begins_low(const Command& command, const Job& job, int step, bool any) {
+#pragma HLS INLINE
+    if constexpr (P::numerator_digits > 1) {
+        const int low = command.exp_steps;
+        return job.kind == Kind::context && command.high_digits != 0 && (any ? step >= low : step == low);
+    }
+    return false;
 }
 
 /// Whether the command's scores take addends from the Image.

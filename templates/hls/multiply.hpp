@@ -138,6 +138,8 @@ void read_factors(const Factors<P>& memory, const Command& command, const Job& j
     const Source source = source_of<P>(command, job);
     const int key_base = P::operand_bases > 0 ? static_cast<int>(command.key_base) : 0;
     const int value_base = P::operand_bases > 0 ? static_cast<int>(command.value_base) : 0;
+    // Both digits of an exp meet the same values.
+    const int value_step = begins_low<P>(command, job, step, true) ? step - static_cast<int>(command.exp_steps) : step;
     int key = job.place * command.head_stride;
     int value = job.place * command.value_stride + block;
     if (lists_keys<P>(command, job)) {
@@ -145,7 +147,7 @@ void read_factors(const Factors<P>& memory, const Command& command, const Job& j
         value += listed;
     } else {
         key += key_base + block * key_words<P>(job);
-        value += value_base + step * job.blocks;
+        value += value_base + value_step * job.blocks;
     }
     for (int d = 0; d < P::depth; ++d) {
 #pragma HLS UNROLL
@@ -164,7 +166,7 @@ void read_factors(const Factors<P>& memory, const Command& command, const Job& j
 
 /// One step of all cells, `at` of the operand rows, `step` of the block; exp operands are unsigned bytes.
 template <class P>
-void multiply(const Factors<P>& memory, const Job& job, int slot, int at, int step,
+void multiply(const Factors<P>& memory, const Command& command, const Job& job, int slot, int at, int step,
               const Int<8> (&factors)[P::columns][P::depth], Int<P::accumulator_bits> (&sums)[P::rows][P::columns]) {
 #pragma HLS INLINE
     Int<9> operand[P::rows][P::depth];
@@ -187,6 +189,8 @@ void multiply(const Factors<P>& memory, const Job& job, int slot, int at, int st
 #pragma HLS UNROLL
             if (step == 0) {
                 sums[row][c] = 0;
+            } else if (begins_low<P>(command, job, step, false)) {
+                sums[row][c] = Int<P::accumulator_bits>(sums[row][c] * 256);
             }
         }
         for (int row = 0; row < paired; row += 2) {
@@ -426,7 +430,7 @@ private:
             listed = keys.next(memory, work);
         }
         read_factors<P>(memory, work.command, work.job, ring_read, block, step, listed, factors);
-        multiply<P>(memory, work.job, slot, walk.at(step), step, factors, sums);
+        multiply<P>(memory, work.command, work.job, slot, walk.at(step), step, factors, sums);
         if (!halves<P>(work.command) || step % 2 == 1 || step + 1 == work.job.steps) {
             ring_read = ring_read + 1 == P::ring_words ? 0 : ring_read + 1;
             words += 1;

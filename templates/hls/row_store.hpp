@@ -24,7 +24,7 @@ struct LoadMemory {
     Int<P::logit_bits> scores[P::score_slots * P::rows * P::score_words][P::columns];
     Int<16> maximum[P::score_slots * P::rows];
     // a copy a lane: bank * entries + index, `table_entries` of them a word
-    UInt<8> exponential[P::columns][2 * Derived<P>::exp_entries / table_entries][table_entries];
+    UInt<8> exponential[P::columns][2 * Derived<P>::exp_bytes / table_entries][table_entries];
     UInt<32> lists[Derived<P>::list_words][2];  // two runs a word
     UInt<3> norm_shifts[Derived<P>::shift_parts][shift_elements];
     int token[Derived<P>::queue_entries];

@@ -144,7 +144,7 @@ private:
         job.score_slot = at.slot;
         job.scores = at.scores + 1;
         job.blocks = context ? command.head_words : command.blocks;
-        job.steps = context ? command.exp_steps : command.k_steps;
+        job.steps = context ? digits_of<P>(command) * command.exp_steps : static_cast<int>(command.k_steps);
         job.sweep_ends = at.tile + 1 == command.tiles;
         job.final = context && at.head + 1 == command.heads;
         job.command_ends = job.final && at.tile + 1 == command.tiles;

@@ -20,7 +20,7 @@ from hlsgen.machine.run.trace import compare, rebuild
 from hlsgen.machine.time.cycles import predict
 from hlsgen.numerics import HIDDEN
 from hlsgen.ops import Context, IntegerScores, Scores, Softmax
-from hlsgen.quantization import quantize
+from hlsgen.quantization import QuantizeConfig, quantize
 
 ARRAY = ArrayShape(rows=4, columns=4, depth=8, row_width=2)
 UNIT = 8
@@ -73,7 +73,7 @@ def _units(runs: object) -> list[int]:
     return [unit for first, count in runs for unit in range(first, first + count)]  # type: ignore[attr-defined]
 
 
-def _masked(seen: np.ndarray, heads: int = 2) -> tuple[Graph, np.ndarray]:
+def _masked(seen: np.ndarray, heads: int = 2, **config: int) -> tuple[Graph, np.ndarray]:
     """Attention of heads under a mask, in integers, and an image."""
     tokens = seen.shape[-1]
     t = Tokens(tokens, 16 * heads, heads)
@@ -82,7 +82,7 @@ def _masked(seen: np.ndarray, heads: int = 2) -> tuple[Graph, np.ndarray]:
     scores = t.add(Scores(heads=heads, scale=0.2, bias=value), q, k)
     graph = t.graph.finish(t.linear(t.add(Context(), t.add(Softmax(), scores), v), 3))
     images = np.random.default_rng(2).normal(size=(4, *graph.input_type.shape))
-    model = quantize(graph, images)
+    model = quantize(graph, images, QuantizeConfig(**config))  # type: ignore[arg-type]
     return model.graph, model.quantize_input(images[:1])[0].astype(np.int64)
 
 
@@ -132,3 +132,17 @@ def test_streamed_attention_has_no_lists() -> None:
     graph, _ = _masked(_strided(64))
     streamed = dataclasses.replace(ARRAY, streamed=True)
     assert not any(command.key_runs for command in lower(graph, streamed).program.commands)
+
+
+@pytest.mark.filterwarnings("ignore::hlsgen.errors.QuantizationWarning")
+def test_exps_of_two_digits_have_no_lists() -> None:
+    """MULTIPLY walks over a tile's keys for each digit; the same scores with one digit have lists."""
+    graph, image = _masked(_strided(160), numerator_bits=10)
+    plain, _ = _masked(_strided(160))
+    lowered = lower(graph, ARRAY)
+    program, attention = lowered.program, [c for c in lowered.program.commands if c.high_digits]
+    assert attention
+    assert not any(command.key_runs for command in program.commands)
+    assert any(command.key_runs for command in lower(plain, ARRAY).program.commands)
+    run = Interpreter(program.parameters, lowered.image.pack()).run(program.input.pack(image, 4))
+    assert compare(program, run.records, evaluate(graph, image)) is None

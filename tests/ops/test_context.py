@@ -34,6 +34,21 @@ def test_context_equals_loops(shape: tuple[int, int, int, int], ratio: float) ->
     assert op.golden(e, v).tolist() == slow.context(e.tolist(), v.tolist(), multiplier, shift)
 
 
+def test_wider_numerators_equal_loops_and_their_range_is_proved() -> None:
+    random = np.random.default_rng(9)
+    e, v = random.integers(0, 4096, (2, 3, 7)), random.integers(-127, 128, (7, 6))
+    multiplier, shift = numerics.dyadic(0.7)
+    op = IntegerContext(multiplier=multiplier, shift=shift, scale=0.1)
+    assert op.golden(e, v).tolist() == slow.context(e.tolist(), v.tolist(), multiplier, shift)
+    for keys, most in ((4096, 4095), (4098, 4095), (65536, 255)):
+        types = TensorType((1, 1, keys), 0, most, 1 / most), TensorType((keys, 2), -127, 127, 0.1)
+        if keys * most * 128 < 1 << 31:
+            assert op.infer(*types).shape == (1, 2)
+        else:
+            with pytest.raises(RangeOverflow, match=f"{keys} keys leave the 32-bit accumulator"):
+                op.infer(*types)
+
+
 def test_rows_without_weight_and_extreme_values() -> None:
     multiplier, shift = numerics.dyadic(1.0)
     op = IntegerContext(multiplier=multiplier, shift=shift, scale=0.1)

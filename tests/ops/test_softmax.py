@@ -25,6 +25,23 @@ def test_exp_equals_the_definition(shape: tuple[int, int, int]) -> None:
     assert (op.golden(logits).max(-1) == 255).all()
 
 
+@pytest.mark.parametrize(("bits", "digits"), [(8, 1), (9, 2), (12, 2)])
+def test_wider_numerators(bits: int, digits: int) -> None:
+    logits, one = np.random.default_rng(bits).integers(-128, 128, (2, 3, 9)), (1 << bits) - 1
+    op = IntegerExp(table=numerics.exp_table(0.03, 8, bits))
+    assert (op.bits, op.digits, op.table[0]) == (bits, digits, one)
+    assert op.golden(logits).tolist() == [
+        [slow.exp(row, op.table.tolist()) for row in head] for head in logits.tolist()
+    ]
+    assert op.infer(TensorType((2, 3, 9), -128, 127, 0.03)) == TensorType((2, 3, 9), 0, one, 1 / one)
+
+
+def test_numerators_beyond_12_bits_are_refused() -> None:
+    table = numerics.exp_table(0.03, 8, 13)
+    with pytest.raises(TypeMismatch, match=r"exp: table must be in 0..4095, not \d+..8191"):
+        IntegerExp(table=table).infer(TensorType((1, 1, 1), -128, 127, 0.03))
+
+
 def test_type() -> None:
     logits = TensorType((2, 4, 9), -512, 511, 1 / 32)
     op = IntegerExp(table=numerics.exp_table(1 / 32, 10))

@@ -166,11 +166,13 @@ def test_wrong_configurations_are_refused_all_at_once() -> None:
     with pytest.raises(UsageError) as caught:
         QuantizeConfig(
             logit_width=13, batch=0, weights="best", overrides={"head": "percentile:1"}, activation_bits=7,
+            numerator_bits=13,
             activation_overrides={"*": 13},
         )  # fmt: skip
     assert [problem.what for problem in caught.value.problems] == [
         "activation_bits must be in 8..12, not 7",
         "logit_width must be in 8..12, not 13",
+        "numerator_bits must be in 8..12, not 13",
         "batch must be positive, not 0",
         "activation_overrides['*'] must be in 8..12, not 13",
         "weights: observer must be min-max, percentile, percentile:P, mse or mse:P, not 'best'",

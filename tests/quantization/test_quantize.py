@@ -202,6 +202,16 @@ def test_wider_indices_of_activations(bits: int) -> None:
     assert tables == [bits, 8]
 
 
+def test_wider_numerators() -> None:
+    """Rows that are nearly even gain most: what they add up to is much more than their largest weight."""
+    shape = Vit(image=(1, 24, 24), blocks=1)
+    graph, x = random_vit(shape), images(shape, 32)
+    plain, wide = (quantize(graph, x, QuantizeConfig(numerator_bits=bits)).report for bits in (8, 12))
+    softmax = [report.tensor("blocks_0_softmax") for report in (plain, wide)]
+    assert [row.bits for row in softmax] == [8, 12]
+    assert softmax[1].sqnr_db > softmax[0].sqnr_db + 0.3
+
+
 def test_fewer_residual_bits_and_more_headroom_widen_the_scale() -> None:
     shape = Vit(blocks=1)
 

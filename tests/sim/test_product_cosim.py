@@ -148,7 +148,7 @@ def _ordered(commands: tuple[Command, ...], records: np.ndarray) -> list[np.ndar
         ((3, 4, 2), NARROW | {"activation_bits": 9}),
         ((3, 4, 2), WINDOWS),
         ((5, 8, 1), WINDOWS),
-        ((1, 1, 1), NARROW),
+        ((1, 1, 1), NARROW | {"numerator_digits": 2}),
         ((3, 4, 2), KEY_LISTS),
     ],
     ids=lambda s: "x".join(map(str, s)),

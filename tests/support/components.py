@@ -89,6 +89,8 @@ WINDOWS = dataclasses.replace(
     WIDE, score_addends=1, windows=1, addend_words=6, operand_bases=1, score_slots=3, tile_slots=4
 )
 KEYS = dataclasses.replace(WIDE, score_addends=1, operand_bases=1, key_list_words=8)
+DIGITS = dataclasses.replace(PLAIN, numerator_digits=2)
+"""Softmax numerators of two digits."""
 MAP = MemoryMap(image_bytes=256, input_bytes=64, output_bytes=64)
 IMAGE = bytes((7 * index + (index >> 4)) % 251 for index in range(MAP.image_bytes))
 
@@ -138,6 +140,8 @@ GROUPS: Mapping[str, Cases] = {
         "activation": lambda: Activation(2, block=True),
         "activation_wide": lambda: Activation(2, 10, block=True),
         "exp": lambda: ExpLoad(PLAIN, block=True),
+        "exp_of_two_digits": lambda: ExpLoad(DIGITS, block=True),
+        "array_of_two_digits": lambda: Array(DIGITS, style="ecp5_packed"),
         "exp_of_hidden_keys": lambda: ExpLoad(ADDENDS, block=True),
         "score_addends": lambda: ScoreAddends(ADDENDS),
         "maxima": lambda: RowMaxima(PLAIN),
@@ -158,6 +162,7 @@ GROUPS: Mapping[str, Cases] = {
         "join": lambda: Join(2, words_of(8, 4)),
         "load": lambda: LoadStage(PLAIN, plan(PLAIN, "ecp5"), block=True),
         "walk": lambda: RowWalk(PLAIN),
+        "walk_two_digits": lambda: RowWalk(DIGITS),
         "walk_experts": lambda: RowWalk(EXPERTS),
         "walk_lists": lambda: RowWalk(LISTS),
         "walk_of_three": lambda: RowWalk(WINDOWS),
@@ -179,6 +184,7 @@ GROUPS: Mapping[str, Cases] = {
         "address_windows": lambda: DrainAddress(WINDOWS),
         "control_windows": lambda: DrainControl(WINDOWS),
         "multiply": lambda: MultiplyStage(PLAIN),
+        "multiply_two_digits": lambda: MultiplyStage(DIGITS),
         "multiply_products": lambda: MultiplyStage(PRODUCTS),
         "multiply_parts": lambda: MultiplyStage(PARTIAL),
         "multiply_key_lists": lambda: MultiplyStage(KEYS),

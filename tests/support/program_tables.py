@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of random Programs."""
+"""Tables of random Programs: of activations, of exps of one digit or of two."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hlsgen import numerics
 from hlsgen.machine.format.commands import Drain
 from hlsgen.machine.format.parameters import MachineParameters
 
@@ -20,3 +21,15 @@ def activated(p: MachineParameters) -> dict[str, int]:
     """Fields of a command whose results go through that table."""
     half = 1 << (p.activation_bits - 1)
     return {"drain": Drain.ACTIVATION, "low": -half, "high": half - 1}
+
+
+def exp_entries(p: MachineParameters) -> np.ndarray:
+    """The exp table of a machine, the low digits first."""
+    table = numerics.exp_table(1 / 40, p.logit_bits, 8 if p.numerator_digits == 1 else 12)
+    return np.concatenate([table & 255, table >> 8])[: p.numerator_digits * len(table)].astype(np.uint8)
+
+
+def high_digits(drawn: Any) -> int:
+    """Whether exps have two digits; each then has whole words, as it has where D is at least C."""
+    p = drawn.p
+    return int(p.numerator_digits > 1 and p.depth >= p.columns and drawn.chance())

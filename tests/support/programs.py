@@ -25,7 +25,7 @@ from hlsgen.machine.format.program import OutputLayout, Program
 from hlsgen.machine.format.runs import WORD_BYTES, pack_runs
 from support.program_key_lists import own_keys
 from support.program_shifts import drawn_shifts, shift_fields
-from support.program_tables import activated, activation_entries
+from support.program_tables import activated, activation_entries, exp_entries, high_digits
 from support.program_windows import into_windows, own_rows
 
 MOST_HEADS, MOST_BLOCKS = 4, 3
@@ -48,7 +48,7 @@ def machine(rows: int, columns: int, depth: int, row_width: int = 1, **more: int
         "feature_words": 2 * HALF,
         "key_words": MOST_HEADS * MOST_BLOCKS * 2 * words,
         "value_words": MOST_HEADS * MOST_BLOCKS * steps,
-        "tile_words": max(2 * words, ceil_div(steps * depth, columns)),
+        "tile_words": max(2 * words, more.get("numerator_digits", 1) * ceil_div(steps * depth, columns)),
         "score_words": MOST_BLOCKS,
         "ring_words": 2 * steps * MOST_BLOCKS,
         "constant_words": 2 * MOST_HEADS * MOST_BLOCKS,
@@ -180,7 +180,7 @@ class _Drawn:
         """Every word of each memory; one command also brings the tables."""
         p = self.p
         self._table(Item.ACTIVATION_TABLE, activation_entries(self))
-        self._table(Item.EXP_TABLE, numerics.exp_table(1 / 40, p.logit_bits).astype(np.uint8))
+        self._table(Item.EXP_TABLE, exp_entries(p))
         common = {"drain": Drain.ADD, "stream_addend": 1, "low": -60, "high": 60}
         patches = {"load": Load.PATCHES, "patch_height": 1, "patch_width": p.columns, "patch_channels": 1}
         patches |= {"patch_columns": 1, "patch_prefix": p.feature_words - 1, "row_words": 1}
@@ -361,12 +361,12 @@ class _Drawn:
             "shared": self._shared(heads), "score_addends": self.number(0, p.score_addends),
             "value_base": self._base(p.value_words - heads * exp_steps * wide),
             "key_base": self._base(p.key_words - heads * blocks * words),
-            "shared_values": self._shared(heads),
+            "shared_values": self._shared(heads), "high_digits": high_digits(self),
         }  # fmt: skip
         rows -= rows % p.row_width
         if p.windows and rows and self.chance(0.7):
             fields |= own_rows(self, heads, words, wide, rows, blocks, half=HALF)
-        if p.key_list_words and self.chance(0.7):
+        if p.key_list_words and not fields["high_digits"] and self.chance(0.7):
             fields |= own_keys(self, fields, rows or 1)
         self.add(rows or self.number(1, 1), **fields)
 
@@ -387,7 +387,7 @@ class _Drawn:
             **self._taps(steps, blocks), blocks=blocks, value_stride=exp_steps * wide, exp_steps=exp_steps,
             exp_words=ceil_div(exp_steps * p.depth, p.columns), logit_multiplier=20000, logit_shift=20,
             context_multiplier=multiplier, context_shift=shift, shared_values=self._shared(heads),
-            score_addends=self.number(0, p.score_addends),
+            score_addends=self.number(0, p.score_addends), high_digits=high_digits(self),
             value_base=self._base(p.value_words - heads * exp_steps * wide),
         )  # fmt: skip
 

@@ -28,6 +28,9 @@ class Load(IntEnum):
     ATTENTION = 5  # per head and tile: query rows, then exp of the score tile
 
 
+NORMS = (Load.LAYER_NORM, Load.POOL_NORM)
+
+
 class Product(IntEnum):
     """What MULTIPLY multiplies the operand rows by."""
 
@@ -146,8 +149,8 @@ class Command:
     )
     head_stride: int = field(20, 0, "words of a key lane for a head")
     value_stride: int = field(20, 0, "words of a value lane for a head")
-    exp_words: int = field(16, 0, "words that LOAD writes for a row of exp, ceil(exp_steps*D/C)")
-    exp_steps: int = field(16, 0, "steps of a block of contexts, ceil(keys/D)")
+    exp_words: int = field(16, 0, "words that LOAD writes for a row of a digit of exp, ceil(exp_steps*D/C)")
+    exp_steps: int = field(16, 0, "steps of a block of contexts, for a digit of exp: ceil(keys/D)")
     logit_multiplier: int = field(15, 0, "multiplier of scores, which have bias 0", varies=True)
     logit_shift: int = field(6, 0, "shift of scores, which saturate to `logit_bits`", varies=True)
     context_multiplier: int = field(15, 0, "multiplier of contexts, which have bias 0", varies=True)
@@ -228,8 +231,19 @@ class Command:
     norm_shift_base: int = field(
         11, 0,
         "1 + the word of the memory of norm shifts where those of a row's elements begin; 0: all are 0",
-        varies=True, within="logit_multiplier",
+        varies=True, within="logit_multiplier", loads=NORMS,
     )  # fmt: skip
+
+    high_digits: int = field(
+        1, 0,
+        "attention: e has a high digit, too: its words, and its steps, come before those of the low one",
+        within="pool_shift", loads=(Load.ATTENTION,),
+    )  # fmt: skip
+
+    @property
+    def digits(self) -> int:
+        """Digits of a softmax numerator."""
+        return 1 + self.high_digits
 
     def __post_init__(self) -> None:
         for item in FIELDS:
@@ -241,8 +255,8 @@ class Command:
                 raise UsageError(f"command field {item.name} must be 0 with load={load}, not {value}")
 
     def holds(self, item: Field) -> bool:
-        """Whether the command has the field's bits: a field within another one is of commands with norms."""
-        return self.load in NORMS if item.within else item.name not in _HOSTS or self.load not in NORMS
+        """Whether the command has the field's bits, which another field may have in commands of its LOAD."""
+        return _holds(self.load, item)
 
     def sweep_blocks(self, sweep: int) -> int:
         """Column blocks of a sweep: the first `extra` sweeps have one more."""
@@ -317,8 +331,7 @@ class Command:
         for item in FIELDS:
             value = word >> PLACES[item.name] & ((1 << item.bits) - 1)
             values[item.name] = value - (1 << item.bits) if value > item.range[1] else value
-        norm = values["load"] in NORMS
-        lost = [item.name for item in FIELDS if (not norm if item.within else norm and item.name in _HOSTS)]
+        lost = [item.name for item in FIELDS if not _holds(values["load"], item)]
         return cls._typed(values | dict.fromkeys(lost, 0))
 
     @classmethod
@@ -357,14 +370,19 @@ FIELDS = fields_of(Command)
 """The fields of a command, packed from bit 0 upwards in this order."""
 PLACES = places_of(FIELDS)
 """The first bit of each field."""
-_HOSTS = {item.within for item in FIELDS if item.within}
-NORMS = (Load.LAYER_NORM, Load.POOL_NORM)
+_GUESTS = {item.within: item for item in FIELDS if item.within}
 _NAMED = {item.name: item for item in FIELDS}
 FIELD_BITS = {item.name: item.bits for item in FIELDS}
 MOST_NORM_SHIFT_WORDS = (1 << FIELD_BITS["norm_shift_base"]) - 1
 """Words of the memory of norm shifts that commands can name."""
 COUNT_BITS = FIELD_BITS["depends_on"]
 """Bits of a number of commands."""
+
+
+def _holds(load: int, item: Field) -> bool:
+    """Whether commands with a way of LOAD have a field's bits."""
+    guest = _GUESTS.get(item.name)
+    return load in item.loads if item.within else guest is None or load not in guest.loads
 
 
 def used_bits(commands: Iterable[Command]) -> dict[str, int]:

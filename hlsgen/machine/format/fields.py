@@ -32,6 +32,8 @@ class Field:
     """The repeats of a layer may differ in it."""
     within: str = ""
     """The field whose bits it has in commands that do not need that one; see `Command.holds`."""
+    loads: tuple[IntEnum, ...] = ()
+    """Of a field within another one: ways of LOAD of the commands that have it."""
 
     @property
     def range(self) -> tuple[int, int]:
@@ -59,10 +61,11 @@ def field(
     orders: bool = False,
     varies: bool = False,
     within: str = "",
+    loads: tuple[IntEnum, ...] = (),
 ) -> _T:
     """The right side of a line of `Command`: a dataclass field that carries its `Field`."""
     stated: dict[str, Any] = {"bits": bits, "default": default, "meaning": meaning}
-    stated |= {"signed": signed, "orders": orders, "varies": varies, "within": within}
+    stated |= {"signed": signed, "orders": orders, "varies": varies, "within": within, "loads": loads}
     made: Any = dataclasses.field(default=default, metadata={_KEY: stated})
     return made
 

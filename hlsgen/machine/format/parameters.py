@@ -35,6 +35,7 @@ _NEWER = (
     "narrow_weights",
     "norm_shift_words",
     "activation_bits",
+    "numerator_digits",
 )
 """Parameters that do not count for the build id at their defaults: machines from before them keep theirs."""
 _MAY_BE_ZERO = ("workspace_units", "experts", "choices", "queue_tokens", *_NEWER)
@@ -125,6 +126,8 @@ class MachineParameters:
     """Words of the memory of norm shifts, 64 elements each; 0: all elements of a norm have one scale."""
     activation_bits: int = 8
     """Bits of the index of an activation's table (8..12)."""
+    numerator_digits: int = 1
+    """Digits of 8 bits that a softmax numerator may have (1 or 2)."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -160,6 +163,7 @@ class MachineParameters:
             ),
             ("tile_slots", 2 <= self.tile_slots <= 4, "in 2..4"),
             ("logit_bits", 8 <= self.logit_bits <= 12, "in 8..12"),
+            ("numerator_digits", self.numerator_digits in (1, 2), "1 or 2"),
             ("activation_bits", 8 <= self.activation_bits <= 12, "in 8..12"),
             ("experts", self.experts <= 64, "at most 64"),
             ("choices", self.choices <= self.experts, "at most the number of experts"),
@@ -247,6 +251,7 @@ class MachineParameters:
         absent |= {} if self.list_words else {"list_base": 0, "piece_words": 0}
         absent |= {} if self.windows else {"window_rows": 0}
         absent |= {} if self.key_list_words else {"key_runs": 0}
+        absent |= {} if self.numerator_digits > 1 else {"high_digits": 0}
         absent |= {} if self.addend_words else {"kept_addends": 0}
         absent |= {} if self.norm_shift_words else {"norm_shift_base": 0}
         if not self.products:

@@ -53,6 +53,7 @@ class View:
     with semicolons between, runs with commas, a run as its first column + its columns. The tensor has `keys`
     columns; what lies behind them is `hidden`.
     pitch > 0: of each `pitch` rows of the command the first `pitch_rows` are the tensor's.
+    digit_words > 0: so many words of a row have high digits, as many behind them the low ones.
     """
 
     tensor: str
@@ -80,6 +81,7 @@ class View:
     tile_rows: int = 0
     keys: int = 0
     hidden: int = 0
+    digit_words: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

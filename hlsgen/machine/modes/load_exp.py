@@ -20,7 +20,15 @@ EXP = Unit(
     name="load_exp",
     cpp="load_exp",
     rtl="load/exp",
-    reads=("keys", "exp_words", "exp_bank", "context_multiplier", "context_shift", "score_addends"),
+    reads=(
+        "keys",
+        "exp_words",
+        "exp_bank",
+        "context_multiplier",
+        "context_shift",
+        "score_addends",
+        "high_digits",
+    ),
 )
 
 
@@ -37,7 +45,7 @@ class Attention(LoadMode):
         return m.operand_rows(m.features, command, job, row)
 
     def time(self, p: MachineParameters, t: StageTimes, command: Command, job: Job) -> LoadTime:
-        words = command.exp_words if job.kind == Kind.CONTEXT else command.k_words
+        words = command.digits * command.exp_words if job.kind == Kind.CONTEXT else command.k_words
         return rows_time(p, t, command, job, words)
 
     def scale(self, command: Command, job: Job) -> tuple[int, ...] | None:
@@ -49,7 +57,9 @@ class Attention(LoadMode):
         logits = m.scores[job.slot, :rows].reshape(rows, -1)
         kept = command.counts(np.arange(logits.shape[1]))
         difference = m.maxima[job.slot, :rows, None] - logits[:, kept]
-        e = m.exp[command.exp_bank][difference]
+        e = m.exp[command.exp_bank, 0][difference]
+        if command.high_digits:
+            e += m.exp[command.exp_bank, 1][difference] << 8
         if command.score_addends:
             e = np.where(logits[:, kept] == -(1 << (m.p.logit_bits - 1)), 0, e)
         words[:, command.counts(np.arange(words.shape[1]))] = e
@@ -57,4 +67,5 @@ class Attention(LoadMode):
             words.sum(-1), command.context_multiplier, command.context_shift
         )
         m.row_scale[job.slot, :rows] = np.stack([multiplier, shift], -1)
-        return words.reshape(rows, command.exp_words, m.p.columns)
+        words = words.reshape(rows, command.exp_words, m.p.columns)
+        return np.concatenate([words >> 8, words & 255], 1) if command.high_digits else words

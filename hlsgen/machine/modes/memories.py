@@ -57,7 +57,8 @@ class Memories:
         self.maxima = np.zeros((p.score_slots, p.rows), np.int64)
         self.row_scale = np.zeros((p.score_slots, p.rows, 2), np.int64)
         self.activation = np.zeros((2, 1 << p.activation_bits), np.int64)
-        self.exp = np.zeros((2, 1 << p.logit_bits), np.int64)
+        self.exp = np.zeros((2, p.numerator_digits, 1 << p.logit_bits), np.int64)
+        """Entries by bank and digit, the low one first."""
         self.lists = _garbage(31, p.list_words, 2)
         """Run lists, two runs a word."""
         self.key_lists = _garbage(31, p.key_list_words, 2)
@@ -88,7 +89,7 @@ class Memories:
                     first = place * TABLE_ENTRIES
                     self.activation[bank, first : first + count] = np.frombuffer(payload[:count], np.int8)
                 case Item.EXP_TABLE:
-                    self.exp[bank, :count] = np.frombuffer(payload[:count], np.uint8)
+                    self.exp[bank].reshape(-1)[:count] = np.frombuffer(payload[:count], np.uint8)
                 case Item.GATE_TABLE:
                     self.experts.table[: count // 2] = np.frombuffer(payload[:count], "<u2")
                 case Item.RUN_LIST | Item.KEY_LIST:

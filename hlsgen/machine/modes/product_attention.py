@@ -32,7 +32,7 @@ ATTENTION = Unit(
     reads=(
         "tiles", "tail_rows", "k_steps", "blocks", "heads", "keys", "head_words", "head_stride",
         "value_stride", "exp_steps", "span", "readings", "head_units", "shared",
-        "shared_values", "key_base", "value_base", "key_runs",
+        "shared_values", "key_base", "value_base", "key_runs", "high_digits",
     ),
 )  # fmt: skip
 
@@ -59,7 +59,7 @@ class Attention(ProductMode):
         blocks, steps = (
             (command.blocks, command.k_steps)
             if kind == Kind.SCORES
-            else (command.head_words, command.exp_steps)
+            else (command.head_words, command.digits * command.exp_steps)
         )
         if not command.span:
             place = command.place(head) if kind == Kind.SCORES else command.value_place(head)
@@ -72,7 +72,7 @@ class Attention(ProductMode):
         return Job(kind, tile, head, place, reading, opens, closes, slot, blocks=blocks, steps=steps)
 
     def steps(self, command: Command) -> int:
-        each = command.blocks * command.k_steps + command.head_words * command.exp_steps
+        each = command.blocks * command.k_steps + command.head_words * command.digits * command.exp_steps
         return command.heads * command.tiles * each
 
     def traffic(self, p: MachineParameters, command: Command) -> int:

@@ -26,7 +26,7 @@ MAPS = Unit(
     rtl="core/multiply",
     reads=(
         "tiles", "tail_rows", "k_steps", "blocks", "heads", "keys", "head_words", "value_stride", "exp_steps",
-        "shared_values", "value_base",
+        "shared_values", "value_base", "high_digits",
     ),
 )  # fmt: skip
 

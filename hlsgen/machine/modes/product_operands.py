@@ -13,6 +13,7 @@ import numpy as np
 
 from hlsgen.machine.format.commands import Command, Product
 from hlsgen.machine.format.constants import block_words, word_bytes
+from hlsgen.machine.format.interface import Kind
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Job
 from hlsgen.machine.modes.memories import Memories
@@ -54,9 +55,14 @@ def key_block(m: Memories, command: Command, job: Job, block: int) -> np.ndarray
 
 
 def value_block(m: Memories, command: Command, job: Job, block: int) -> np.ndarray:
-    """[elements, C]: word `block` of the values of the job's place; a value has as many as the job blocks."""
+    """[elements, C]: word `block` of the values of the job's place; a value has as many as the job blocks.
+
+    A high digit meets the same values as the low one, and counts 256 times as much.
+    """
+    digits = command.digits if job.kind == Kind.CONTEXT else 1
     start = command.value_base + job.place * command.value_stride + block
-    return values_at(m, start + np.arange(job.steps) * job.blocks)
+    values = values_at(m, start + np.arange(job.steps // digits) * job.blocks)
+    return np.concatenate([values << 8, values]) if digits > 1 else values
 
 
 class _Operands(ProductMode):

@@ -56,7 +56,20 @@ def tensor_shape(view: View) -> tuple[int, ...]:
 def _select(records: np.ndarray, view: View) -> np.ndarray:
     key = (view.command, view.which, view.kind)
     chosen = (records["command"] == key[0]) & (records["which"] == key[1]) & (records["kind"] == key[2])
-    return records[chosen]
+    return _joined(records[chosen], view.digit_words) if view.digit_words else records[chosen]
+
+
+def _joined(records: np.ndarray, words: int) -> np.ndarray:
+    """Records with both digits, in the place of those of the low digit; `words`: of a row of a digit."""
+    high = records["word"] < words
+    digits = [records[high], records[~high].copy()]
+    digits[1]["word"] -= words
+    keys = [[each[name] for name in ("word", "row", "head")] for each in digits]
+    upper, lower = (each[np.lexsort(key)] for each, key in zip(digits, keys, strict=True))
+    count = min(len(upper), len(lower))  # a word that never came is missing in both
+    lower = lower[:count].copy()
+    lower["data"] += upper["data"][:count] << 8
+    return lower
 
 
 def routed_rows(view: View, golden: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -94,14 +94,14 @@ class SoftmaxRule(Rule[Softmax]):
     """The numerator alone; the context divides."""
 
     def scale(self, op: Softmax, site: Site) -> float:
-        del op, site
-        return 1.0 / numerics.EXP_ONE
+        del op
+        return 1.0 / ((1 << site.config.numerator_bits) - 1)
 
     def integer(self, op: Softmax, site: Site) -> IntegerExp:
         del op
         width, (before,) = site.config.logit_width, site.node.inputs
         biased = getattr(site.model.graph.node(before).op, "bias", None) is not None
-        table = numerics.exp_table(site.sources[0], width)
+        table = numerics.exp_table(site.sources[0], width, site.config.numerator_bits)
         return IntegerExp(table=table, hidden=-(1 << (width - 1)) if biased else None)
 
 

@@ -11,7 +11,7 @@ from typing import ClassVar, Generic, TypeVar
 from hlsgen.errors import TypeMismatch
 from hlsgen.ir import Graph, Node, Op
 from hlsgen.ops import Patches
-from hlsgen.ops.kinds import FloatOp, Kind
+from hlsgen.ops.kinds import FloatOp, Kind, placed
 from hlsgen.quantization.calibrate import Calibration
 from hlsgen.quantization.config import QuantizeConfig
 from hlsgen.quantization.imported import Given
@@ -151,6 +151,8 @@ class Site:
         config, name = self.config, self.node.name
         match self.kind:
             case Kind.NARROW:
+                return 8
+            case Kind.INDEX if placed(self.node.op).moves():
                 return 8
             case Kind.INDEX:
                 return matched(name, config.activation_overrides, config.activation_bits)

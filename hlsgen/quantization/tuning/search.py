@@ -42,6 +42,7 @@ OPTIONS = (
     Option("norm_factors", "on", "3 bits for each element of a norm, and a shift"),
     Option("activation_bits", 10, "activation tables of 1,024 entries in each lane"),
     Option("logit_width", 12, "exp tables of 4,096 entries, and wider scores"),
+    Option("numerator_bits", 12, "twice the steps of contexts"),
 )
 
 

@@ -71,7 +71,7 @@ def test_the_fields_fit_a_command() -> None:
 
 def _bearing(item: Field) -> dict[str, Load]:
     """What a command must have so that it has the field's bits."""
-    return {"load": Load.LAYER_NORM} if item.within else {}
+    return {"load": Load(item.loads[0])} if item.within else {}
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["least", "largest"])
@@ -94,15 +94,23 @@ def test_each_field_has_bits_of_its_own_but_those_that_say_otherwise() -> None:
 
 
 @pytest.mark.parametrize("load", Load)
-def test_bits_of_two_fields_are_those_of_one_in_each_command(load: Load) -> None:
-    norm = load in (Load.LAYER_NORM, Load.POOL_NORM)
-    mine, other = ("norm_shift_base", "logit_multiplier") if norm else ("logit_multiplier", "norm_shift_base")
-    command = Command(load=load, **{mine: 5})  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("guest", "host", "loads"),
+    [
+        ("norm_shift_base", "logit_multiplier", (Load.LAYER_NORM, Load.POOL_NORM)),
+        ("high_digits", "pool_shift", (Load.ATTENTION,)),
+    ],
+)
+def test_bits_of_two_fields_are_those_of_one_in_each_command(
+    guest: str, host: str, loads: tuple[Load, ...], load: Load
+) -> None:
+    mine, other = (guest, host) if load in loads else (host, guest)
+    command = Command(load=load, **{mine: 1})  # type: ignore[arg-type]
     assert Command.unpack(command.pack()) == command
     with pytest.raises(UsageError) as caught:
-        Command(load=load, **{other: 5})  # type: ignore[arg-type]
+        Command(load=load, **{other: 1})  # type: ignore[arg-type]
     name = load.name.lower()
-    assert caught.value.problems[0].what == f"command field {other} must be 0 with load={name}, not 5"
+    assert caught.value.problems[0].what == f"command field {other} must be 0 with load={name}, not 1"
 
 
 @pytest.mark.parametrize(
