@@ -18,6 +18,7 @@ from hlsgen.quantization import QuantizeConfig, Report, TensorReport, quantize
 from hlsgen.quantization.findings import clip_warning, output_warnings
 
 SHAPE = Vit(width=48, heads=4, blocks=1, hidden=64)
+PLAIN = QuantizeConfig(norm_factors="off")
 ROW = TensorReport("head", "IntegerLinear", -1.0, 1.0, 0.01, 16, 0, 10, 30.0, 30.0)
 
 
@@ -42,7 +43,7 @@ def test_centred_figures_take_the_mean_over_images_away() -> None:
 
 
 def test_a_class_token_s_outlier_no_longer_hides_the_loss() -> None:
-    report = quantize(outlier(200.0), images(SHAPE, 64)).report
+    report = quantize(outlier(200.0), images(SHAPE, 64), PLAIN).report
     head = report.tensor("head")
     assert head.sqnr_db > 25
     assert head.centred_db is not None
@@ -67,9 +68,15 @@ def test_one_image_has_no_centred_figures() -> None:
     assert report.as_dict()["tensors"][0]["centred_db"] is None
 
 
+def test_factors_of_norms_keep_what_an_outlier_would_hide() -> None:
+    head = quantize(outlier(200.0), images(SHAPE, 64)).report.tensor("head")
+    assert head.centred_db is not None
+    assert head.centred_db > 10
+
+
 def test_warnings_are_python_s_too() -> None:
     with pytest.warns(QuantizationWarning, match="of what differs between images %head") as caught:
-        quantized = hlsgen.quantize(outlier(200.0), images(SHAPE, 64))
+        quantized = hlsgen.quantize(outlier(200.0), images(SHAPE, 64), PLAIN)
     assert [str(item.message) for item in caught] == list(quantized.report.warnings)
     assert {item.filename for item in caught} == {__file__}
 
