@@ -55,6 +55,10 @@ def test_any_reader_of_any_tensor() -> None:
     check(0, 150)
 
 
+def test_keys_that_are_selected_rows_and_come_once_more() -> None:
+    check(1786, 1787)
+
+
 @pytest.mark.slow
 def test_any_reader_of_any_tensor_at_length() -> None:
     check(150, 10_000)

@@ -76,8 +76,8 @@ class _Aligner:
             node = self.nodes[name]
         return node.name, first
 
-    def _select(self, node: Node, more: int) -> str:
-        """A selection with `more` rows in front."""
+    def _select(self, node: Node, more: int, called: str = "") -> str:
+        """A selection with `more` rows in front, under its own name or another one."""
         name, first = self.source(node)
         start = first - more
         needed = -start if start < 0 else 0
@@ -85,7 +85,7 @@ class _Aligner:
         stop = front + first + node.type.shape[0]
         source = self._more(name, front)
         return self.builder.add(
-            self._name(node, more), Select(start=start + front, stop=stop), [source], node.source
+            called or self._name(node, more), Select(start=start + front, stop=stop), [source], node.source
         )
 
     def _name(self, node: Node, more: int, suffix: str = "") -> str:
@@ -134,6 +134,8 @@ class _Aligner:
         """Keys or values once more: they serve one product, and lie in memory right before it."""
         node = self.nodes[name]
         inputs = list(node.inputs)
+        if isinstance(node.op, Select):
+            return self._select(node, 0, self._unused(f"{name}_again"))
         if isinstance(node.op, IntegerMatmul):
             inputs[1] = self._again(inputs[1])
         return self.builder.add(self._unused(f"{name}_again"), node.op, inputs, node.source)
