@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -66,7 +68,7 @@ def test_a_norm_by_head_is_a_norm_of_each(kind: type[LayerNorm | RMSNorm]) -> No
 @pytest.mark.parametrize("kind", [IntegerLayerNorm, IntegerRMSNorm])
 def test_an_integer_norm_by_head_is_one_of_each(kind: type[IntegerLayerNorm | IntegerRMSNorm]) -> None:
     x = np.random.default_rng(3).integers(-32768, 32768, (4, 6))
-    fields = {"epsilon": 9, "gain": 20000, "gain_shift": 9}
+    fields: dict[str, Any] = {"epsilon": 9, "gain": 20000, "gain_shift": 9}
     found = kind(**fields, heads=2).golden(x)
     for part in (slice(0, 3), slice(3, 6)):
         np.testing.assert_array_equal(found[:, part], kind(**fields).golden(x[:, part]))

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from ops import slow
@@ -88,7 +90,8 @@ def test_an_element_with_a_shift_is_that_of_a_norm_of_more_gain(
     ],
 )
 def test_shifts_that_a_norm_can_not_have(fields: dict, error: type[Exception], text: str) -> None:
-    op = IntegerLayerNorm(**{"epsilon": 1, "gain": 20_000, "gain_shift": 9} | fields)
+    given: dict[str, Any] = {"epsilon": 1, "gain": 20_000, "gain_shift": 9} | fields
+    op = IntegerLayerNorm(**given)
     with pytest.raises(error, match=text):
         op.infer(TensorType((3, 2), -32768, 32767, 0.01))
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from ops import slow
@@ -51,7 +53,7 @@ def test_rows_without_a_mean_are_those_of_a_layer_norm() -> None:
     multiplier, shift = numerics.dyadic(31.7)
     half = np.random.default_rng(5).integers(-30_000, 30_000, (7, 12))
     x = np.concatenate([half, -half], -1)
-    fields = {"epsilon": 77, "gain": multiplier, "gain_shift": shift}
+    fields: dict[str, Any] = {"epsilon": 77, "gain": multiplier, "gain_shift": shift}
     np.testing.assert_array_equal(IntegerRMSNorm(**fields).golden(x), IntegerLayerNorm(**fields).golden(x))
 
 
