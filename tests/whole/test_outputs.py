@@ -81,14 +81,17 @@ def test_the_graphs_give_what_the_model_gives() -> None:
 
 
 def test_copies_lose_nothing() -> None:
-    """The integers of the residual stream themselves; int8 results to within a step of 16 bits."""
+    """The integers of the residual stream themselves; int8 results to within a step of 16 bits, and a constant
+    of each channel, which the 8 bits are without.
+    """
     graph = quantized()[2]
     values = evaluate(graph, integers(3))
     for copy, stream in (("hidden_states_0", "embedding"), ("hidden_states_1", "add"), ("token", "select_2")):
         np.testing.assert_array_equal(values[copy], values[stream])
     for layer, source in (("inner_2", "context"), ("inner_3", "relu")):
         fine, coarse = (graph.type_of(name).scale or 0.0 for name in (layer, source))
-        assert np.abs(values[layer] * fine - values[source] * coarse).max() < 1.1 * fine
+        more = (values[layer] * fine - values[source] * coarse).reshape(-1, values[layer].shape[-1])
+        assert np.ptp(more, axis=0).max() < 2.2 * fine
 
 
 def check(program: Program, index: int, output: bytes, records: np.ndarray) -> None:
