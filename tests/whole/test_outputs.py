@@ -81,8 +81,9 @@ def test_the_graphs_give_what_the_model_gives() -> None:
 
 
 def test_copies_lose_nothing() -> None:
-    """The integers of the residual stream themselves; int8 results to within a step of 16 bits, and a constant
-    of each channel, which the 8 bits are without.
+    """The integers of the residual stream themselves; int8 results to within a step of 16 bits.
+
+    These have the constant of each channel again, which the 8 bits are without.
     """
     graph = quantized()[2]
     values = evaluate(graph, integers(3))
