@@ -70,7 +70,7 @@ def with_factors(graph: Graph, images: np.ndarray, choice: str) -> Graph:
                     seen[name].update(value)
     if not all(np.isfinite(rows.largest).all() for rows in seen.values()):
         return graph  # `observe` says it of the tensor
-    found = {name: chosen(rows, _weights(graph, name), choice) for name, rows in seen.items()}
+    found = {name: chosen(rows, read_by(graph, name), choice) for name, rows in seen.items()}
     factors = {name: 2.0**exponents for name, exponents in found.items() if exponents.any()}
     if not factors:
         return graph
@@ -136,7 +136,7 @@ def _may_have(graph: Graph, node: Node) -> bool:
     return bool(users) and all(isinstance(user.op, Linear | GroupedLinear | ExpertLinear) for user in users)
 
 
-def _weights(graph: Graph, name: str) -> list[np.ndarray]:
+def read_by(graph: Graph, name: str) -> list[np.ndarray]:
     """The weights [O, N] of the layers that read a norm."""
     found = []
     for user in graph.users(name):

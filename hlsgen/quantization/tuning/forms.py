@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hlsgen.ir import Node, TensorType
+from hlsgen.ir import Graph, Node, TensorType
 from hlsgen.ops import Activation, ExpertLinear, GroupedLinear, Linear, Softmax
 from hlsgen.ops.kinds import Kind
 from hlsgen.ops.norm import Norm
 from hlsgen.quantization.centre import best_range, is_moved
+from hlsgen.quantization.factors import Rows, chosen, read_by
 from hlsgen.quantization.observers import parse
 from hlsgen.quantization.statistics import Histogram
 
@@ -52,7 +53,7 @@ def numerators(weights: np.ndarray, one: int) -> np.ndarray:
     return found / np.maximum(found.sum(-1, keepdims=True), 1.0)
 
 
-def others(node: Node, kinds: dict[str, Kind], values: np.ndarray) -> Iterator[Form]:
+def others(graph: Graph, node: Node, kinds: dict[str, Kind], values: np.ndarray) -> Iterator[Form]:
     """Forms of a node's result that other options of the quantizer give."""
     if isinstance(node.op, Softmax):
         yield Form("numerator_bits=12", lambda x: numerators(x, 4095))
@@ -67,7 +68,9 @@ def others(node: Node, kinds: dict[str, Kind], values: np.ndarray) -> Iterator[F
     if isinstance(node.op, Activation) and not is_moved(node.op):
         yield Form("centred=True", _shifted(values))
     if isinstance(node.op, Norm):
-        yield Form("norm_factors='on'", _factors(values))
+        factors = _factors(values, read_by(graph, node.name))
+        if factors is not None:
+            yield Form("norm_factors='on'", factors)
     yield Form(f"overrides={{'{node.name}': 'min-max'}}", _even(values, 8))
 
 
@@ -89,12 +92,15 @@ def _shifted(values: np.ndarray) -> Show:
     return lambda x: rounded(x - middle, step, -128, 127) + middle
 
 
-def _factors(values: np.ndarray) -> Show:
-    """A power of two for each channel, of the largest channel's scale."""
-    largest = np.abs(values).reshape(-1, values.shape[-1]).max(0)
-    most = float(largest.max(initial=0.0)) or 1.0
-    ratio = most / np.where(largest > 0.0, largest, most)
-    scale = most / 127 / 2.0 ** np.minimum(np.floor(np.log2(ratio)), 7)
+def _factors(values: np.ndarray, weights: Sequence[np.ndarray]) -> Show | None:
+    """With the powers of two that the quantizer chooses before such weights; None where it has none."""
+    rows = Rows(values.shape[-1])
+    rows.update(values)
+    exponents = chosen(rows, weights, "on")
+    if not exponents.any():
+        return None
+    factors = 2.0**exponents
+    scale = float(np.abs(values * factors).max()) / 127 / factors
     return lambda x: rounded(x, scale, -128, 127)
 
 

@@ -17,7 +17,7 @@ from hlsgen.errors.codes import Code
 from hlsgen.ir import Graph, results
 from hlsgen.progress.steps import step
 from hlsgen.quantization.config import QuantizeConfig
-from hlsgen.quantization.noise import decibels
+from hlsgen.quantization.noise import differing
 from hlsgen.quantization.quantized import Quantized, quantize
 
 LEAST_GAIN_DB = 0.2
@@ -168,7 +168,7 @@ class _Judge:
 
     def __call__(self, made: Quantized) -> Quality:
         pairs = list(self._pairs(made))
-        db = min((_differing(real, found) for real, found in pairs), default=math.inf)
+        db = min((differing(real, found) for real, found in pairs), default=math.inf)
         return Quality(db, self._drop(*pairs[0]) if self.labels is not None else None)
 
     def _pairs(self, made: Quantized) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -183,14 +183,3 @@ class _Judge:
         """Points of accuracy that are lost, of the first output."""
         right = [(each.reshape(len(each), -1).argmax(-1) == self.labels).mean() for each in (real, found)]
         return float(100.0 * (right[0] - right[1]))
-
-
-def _differing(real: np.ndarray, found: np.ndarray) -> float:
-    """Signal to noise of what differs between images."""
-    error = found - real
-    if len(real) > 1:
-        real, error = real - real.mean(0), error - error.mean(0)
-    if not error.any():
-        return math.inf
-    value = decibels(real, error)
-    return -math.inf if value is None else value

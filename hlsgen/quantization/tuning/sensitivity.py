@@ -12,7 +12,7 @@ import numpy as np
 
 from hlsgen.ir import Graph, Node, elements, evaluate
 from hlsgen.progress.steps import step
-from hlsgen.quantization.noise import decibels
+from hlsgen.quantization.noise import differing
 from hlsgen.quantization.quantized import Quantized
 from hlsgen.quantization.roles import kinds
 from hlsgen.quantization.tuning.forms import Form, Weighted, fewer_bits, others, today
@@ -127,7 +127,7 @@ class _Probe:
         """Options that help the tensor, the best first."""
         node = self.graph.node(row.name)
         values = next(values[row.name] for _, values in self.tasks if row.name in values)
-        tried = [(form.option, self._db(form, node)) for form in others(node, self.kinds, values)]
+        tried = [(form.option, self._db(form, node)) for form in others(self.graph, node, self.kinds, values)]
         found = [(option, db) for option, db in tried if db >= row.db + GAIN_DB]
         return tuple(sorted(found, key=lambda pair: -pair[1]))
 
@@ -153,19 +153,10 @@ class _Probe:
         for node in graph:
             if node.name not in changed and any(source in changed for source in node.inputs):
                 changed[node.name] = _computed(node, values, changed)
-        found = [_differing(values[out], changed[out]) for out in graph.outputs if out in changed]
+        found = [differing(values[out], changed[out]) for out in graph.outputs if out in changed]
         return min(found, default=math.inf)
 
 
 def _computed(node: Node, values: Mapping[str, np.ndarray], changed: Mapping[str, np.ndarray]) -> np.ndarray:
     arguments: Sequence[np.ndarray] = [changed.get(name, values[name]) for name in node.inputs]
     return node.op.reference(*arguments)
-
-
-def _differing(real: np.ndarray, shown: np.ndarray) -> float:
-    """Signal to noise of what differs between images; plain for a single image."""
-    error = shown - real
-    if len(real) > 1:
-        real, error = real - real.mean(0), error - error.mean(0)
-    found = decibels(real, error)
-    return math.inf if found is None and not error.any() else -math.inf if found is None else found
