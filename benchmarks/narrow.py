@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,8 +26,7 @@ from hlsgen.machine.time import cycles
 from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.machine.time.plan import Routing, make_plan
 from hlsgen.ops import ExpertLinear
-from hlsgen.pipeline import capture, quantize
-from hlsgen.quantization.config import QuantizeConfig
+from hlsgen.pipeline import capture, quantize, usual_quantizer
 from hlsgen.report.routing import loads
 
 CASE = Case(model="m3vit-tiny", array=(8, 16, 8))
@@ -37,7 +37,7 @@ def quantized(bits: int) -> tuple[Graph, np.ndarray]:
     data, loaded = load_data(CASE.model), load_model(CASE.model, shipped(CASE.model).shape)
     graph = capture(loaded.model, loaded.example)
     experts = {node.name: bits for node in graph if isinstance(node.op, ExpertLinear)}
-    made = quantize(graph, data.images, QuantizeConfig(weight_bits=experts)).graph
+    made = quantize(graph, data.images, replace(usual_quantizer(CASE.model), weight_bits=experts)).graph
     return made, quantize_images(load_data(CASE.model, heldout=True).images[:1], made.input_type)[0]
 
 
