@@ -3,6 +3,8 @@
 
 - An activation's result, read by linear layers: the middle of its range. The table gives the rest, so that
   GELU uses all 256 integers and not the 128 above zero.
+- What an activation reads: the middle of the range that its function shows, so that ReLU's inputs have no
+  integers for what becomes zero. The table takes it back.
 - A context: each channel's mean. The values lose it, for the weights of a row sum to one.
 - Keys under a softmax: each channel's mean. It adds the same to all logits of a row, so nobody takes it back.
 """
@@ -17,8 +19,10 @@ import numpy as np
 
 from hlsgen.ir import Graph, GraphBuilder, Node, Op, walk
 from hlsgen.ops import Activation, Context, ExpertLinear, GroupedLinear, Linear, Scores, Softmax
-from hlsgen.ops.pointwise import LONGEST
+from hlsgen.ops.pointwise import LONGEST, function
 from hlsgen.quantization.calibrate import LARGEST
+from hlsgen.quantization.config import QuantizeConfig
+from hlsgen.quantization.shown import activation_of, called, middle, sees_errors, taking_back
 from hlsgen.quantization.statistics import Average, Histogram
 
 LEVELS = 256
@@ -27,14 +31,19 @@ _KEPT = np.linspace(1.0, 0.95, 6)
 """Shares of the range's ends that are tried."""
 _MOVED = "sub("
 _Layer = Linear | GroupedLinear | ExpertLinear
+_DEFAULT = QuantizeConfig()
 
 
-def centre(graph: Graph, images: np.ndarray) -> Graph:
+def centre(graph: Graph, images: np.ndarray, config: QuantizeConfig = _DEFAULT) -> Graph:
     """The folded `graph` with constants moved; images: [N, ...], a sample of the calibration."""
-    wanted = [node for node in graph if _moves(graph, node)]
+    wanted = [
+        node
+        for node in graph
+        if _moves(graph, node) and (activation_of(graph, node) is None or sees_errors(node, config))
+    ]
     if not wanted:
         return graph
-    return without(graph, _middles(graph, wanted, images))
+    return without(graph, _middles(graph, wanted, images, config))
 
 
 def without(graph: Graph, constants: Mapping[str, np.ndarray | float]) -> Graph:
@@ -47,7 +56,7 @@ def without(graph: Graph, constants: Mapping[str, np.ndarray | float]) -> Graph:
 
 
 def loses(graph: Graph, node: Node) -> bool:
-    """Whether the node's own result may lose any constant: an activation's, or keys'."""
+    """Whether the node's own result may lose any constant: an activation's, what one reads, or keys'."""
     return not isinstance(node.op, Context) and _moves(graph, node)
 
 
@@ -65,6 +74,8 @@ def _moves(graph: Graph, node: Node) -> bool:
             own = isinstance(values.op, Linear) and graph.users(values.name) == (node,)
             same = values.type.shape[-1] == node.type.shape[-1] and values.name not in graph.outputs
             return own and same and all(isinstance(user.op, Linear) for user in users)
+        case Linear() | GroupedLinear() | ExpertLinear() if activation_of(graph, node) is not None:
+            return True
         case Linear():
             (reader, *others) = users
             under = isinstance(reader.op, Scores) and reader.inputs[1] == node.name != reader.inputs[0]
@@ -74,9 +85,14 @@ def _moves(graph: Graph, node: Node) -> bool:
             return False
 
 
-def _middles(graph: Graph, wanted: list[Node], images: np.ndarray) -> dict[str, np.ndarray]:
-    """The middle of the best range of an activation, else the mean of each channel, over all tasks."""
-    histograms = {node.name: Histogram() for node in wanted if isinstance(node.op, Activation)}
+def _middles(
+    graph: Graph, wanted: list[Node], images: np.ndarray, config: QuantizeConfig
+) -> dict[str, np.ndarray]:
+    """The middle of the best range at an activation, else the mean of each channel, over all tasks."""
+    before = {node.name: found for node in wanted if (found := activation_of(graph, node)) is not None}
+    histograms = {
+        node.name: Histogram() for node in wanted if node.name in before or isinstance(node.op, Activation)
+    }
     means = {node.name: Average() for node in wanted if node.name not in histograms}
     for task in range(graph.tasks):
         with np.errstate(all="ignore"):
@@ -88,7 +104,14 @@ def _middles(graph: Graph, wanted: list[Node], images: np.ndarray) -> dict[str, 
                     histograms[name].update(value, largest)
                 if name in means and value.size:
                     means[name].update(value)
-    middles = {name: np.array(best_range(*found.points())[0]) for name, found in histograms.items()}
+    middles = {
+        name: np.array(
+            middle(graph.node(name), *found.points(), function(before[name].function), config)
+            if name in before
+            else best_range(*found.points())[0]
+        )
+        for name, found in histograms.items()
+    }
     return middles | {name: average.mean() for name, average in means.items()}
 
 
@@ -111,9 +134,12 @@ def _moved(graph: Graph, node: Node, middles: dict[str, np.ndarray]) -> Op:
     """The node's op: without the constant of its own result, with that of its input."""
     op = node.op
     if isinstance(op, Activation):
-        if node.name not in middles:
-            return op
-        return Activation(function=f"{_MOVED}{_called(op.function)}, {float(middles[node.name])!r})")
+        text = op.function
+        if node.inputs[0] in middles:
+            text = taking_back(text, float(middles[node.inputs[0]]))
+        if node.name in middles:
+            text = f"{_MOVED}{called(text)}, {float(middles[node.name])!r})"
+        return Activation(function=text)
     if not isinstance(op, _Layer):
         return op
     bias = op.bias.astype(np.float64)
@@ -121,7 +147,7 @@ def _moved(graph: Graph, node: Node, middles: dict[str, np.ndarray]) -> Op:
     if before is not None:
         bias = bias + _product(op, before)
     if not isinstance(op, Linear):
-        return dataclasses.replace(op, bias=bias)
+        return dataclasses.replace(op, bias=bias - middles.get(node.name, 0.0))
     (reader, *_) = graph.users(node.name) or (node,)
     lost = reader.name if isinstance(reader.op, Context) and reader.inputs[1] == node.name else node.name
     return Linear(weight=op.weight, bias=bias - middles.get(lost, 0.0))
@@ -138,8 +164,3 @@ def _product(op: _Layer, row: np.ndarray) -> np.ndarray:
         parts = np.broadcast_to(row, op.groups * op.weight.shape[-1]).reshape(op.groups, -1)
         return (op.weight * np.repeat(parts, len(op.weight) // op.groups, 0)).sum(-1)
     return op.weight @ np.broadcast_to(row, op.weight.shape[-1])
-
-
-def _called(text: str) -> str:
-    """An expression of x out of a function's name; expressions as they are."""
-    return text if "(" in text or text == "x" else f"{text}(x)"

@@ -5,14 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TypeVar
 
 from hlsgen.errors import Problem, UsageError
 from hlsgen.errors.codes import Code
 from hlsgen.ops.activation import MOST_INDEX_BITS
 from hlsgen.ops.softmax import MOST_NUMERATOR_BITS
-from hlsgen.quantization.observers import parse
+from hlsgen.quantization.observers import Observer, parse
 
 NORM_FACTORS = ("off", "auto", "on")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,3 +111,13 @@ class QuantizeConfig:
                 problems += [Problem(f"{name}: {problem}") for problem in error.problems]
         if problems:
             raise UsageError(problems, code=Code.QUANTIZER)
+
+
+def chosen(name: str, overrides: Mapping[str, str], default: str) -> Observer:
+    """The observer of the first glob that matches, or the default."""
+    return parse(matched(name, overrides, default))
+
+
+def matched(name: str, overrides: Mapping[str, _T], default: _T) -> _T:
+    """The entry of the first glob that matches, or the default."""
+    return next((entry for glob, entry in overrides.items() if fnmatchcase(name, glob)), default)

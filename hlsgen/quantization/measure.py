@@ -9,8 +9,9 @@ import numpy as np
 
 from hlsgen.ir import Graph, TensorType, batch_size, quantize_images, walk
 from hlsgen.numerics import HIDDEN
-from hlsgen.ops import Choose, IntegerExp, IntegerRoute
+from hlsgen.ops import Activation, Choose, IntegerExp, IntegerRoute
 from hlsgen.ops.norm import IntegerNorm
+from hlsgen.ops.pointwise import Function, function
 from hlsgen.ops.route import GATE_BITS, split
 from hlsgen.progress.steps import step
 from hlsgen.quantization import findings
@@ -130,6 +131,19 @@ def _shown(
     return golden, real, floats
 
 
+def _seen(
+    golden: np.ndarray, real: np.ndarray, floats: np.ndarray, kind: TensorType, table: tuple[Function, float]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What a table reads, of `kind`; beyond its ends it counts where the results differ by half a unit."""
+    function, unit = table
+    low, high = (end * (kind.scale or 1.0) for end in kind.integer_range)
+    inside = np.clip(floats, low, high)
+    beyond = floats != inside
+    differs = np.abs(function(floats[beyond]) - function(inside[beyond])) > unit / 2
+    inside[beyond] = np.where(differs, floats[beyond], inside[beyond])
+    return golden, real, inside
+
+
 def measure(reference: Graph, integer: Graph, seen: Calibration, most: int) -> Report:
     """Run both graphs on the kept calibration images and compare every tensor."""
     return _Measurement(reference, integer, seen).run(most)
@@ -153,6 +167,11 @@ class _Measurement:
             name: _Errors(kind, name in self.routed)
             for name, kind in self.kinds.items()
             if not isinstance(self.ops.get(name), Choose)
+        }
+        self.tables = {
+            node.inputs[0]: (function(node.op.function), self.kinds[node.name].scale or 1.0)
+            for node in reference
+            if isinstance(node.op, Activation)
         }
         self.routing: dict[tuple[str, int], RoutingCount] = {}
         self.outputs: dict[tuple[int, str], tuple[list[np.ndarray], list[np.ndarray]]] = {
@@ -206,6 +225,8 @@ class _Measurement:
             values = golden, real, floats
             if (addends := getattr(self.ops.get(name), "addends", None)) is not None:
                 values = _shown(golden, real, floats, addends, exp_zero(self.seen.numerator_bits))
+            if name in self.tables:
+                values = _seen(golden, real, floats, self.kinds[name], self.tables[name])
             if name in self.router_logits:
                 logits[name] = golden, floats
             if name in self.routed:

@@ -78,7 +78,7 @@ class Percentile:
 class MeanSquareError:
     """The scale whose rounding and saturation together lose least.
 
-    The largest value seen loses `percent` % at most.
+    The largest value seen loses `percent` % at most; behind a function, any result that of the largest.
     """
 
     percent: float = PERCENT
@@ -89,14 +89,22 @@ class MeanSquareError:
         exact = values if function is None else function(values)
         integers = np.arange(-levels - 1, levels + 1)
         best, least = 0.0, np.inf
-        for scale in histogram.largest / _parts(levels, self.percent) if histogram.largest else ():
-            index = np.clip(np.floor(values / scale + 0.5), -levels - 1, levels).astype(np.intp) + levels + 1
+        free = len(_parts(levels, self.percent))
+        parts = _parts(levels, self.percent if function is None else PERCENT)
+        for number, scale in enumerate(histogram.largest / parts if histogram.largest else ()):
+            index = np.floor(values / scale + 0.5)
+            inside = np.clip(index, -levels - 1, levels)
             represented = integers * scale if function is None else function(integers * scale)
-            error = represented[index] - exact
+            error = represented[inside.astype(np.intp) + levels + 1] - exact
             loss = float(counts @ (error * error))
-            if loss < least:
+            if loss < least and (number < free or self.bears(error, exact, index != inside)):
                 best, least = float(scale), loss
         return best
+
+    def bears(self, error: np.ndarray, exact: np.ndarray, cut: np.ndarray) -> bool:
+        """Whether results [N], of which some are `cut` off, lose no more than `percent` % of the largest."""
+        most = np.abs(exact).max(initial=0.0) * self.percent / 100.0
+        return bool(np.abs(error[cut]).max(initial=0.0) <= most)
 
     def row_scales(self, rows: np.ndarray, levels: int) -> np.ndarray:
         largest = np.abs(rows).max(-1)

@@ -82,7 +82,7 @@ class Quantized:
 
 def _moved(graph: Graph, images: np.ndarray, config: QuantizeConfig) -> Graph:
     """The folded graph, an equal one as the config asks for it."""
-    graph = centre(graph, images) if config.centred else graph
+    graph = centre(graph, images, config) if config.centred else graph
     if config.norm_factors == "off":
         return graph
     with one_thread():

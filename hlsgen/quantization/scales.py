@@ -12,11 +12,11 @@ from hlsgen.ir import Graph, Node
 from hlsgen.ops import Linear
 from hlsgen.ops.kinds import Kind, placed
 from hlsgen.quantization.calibrate import Calibration
-from hlsgen.quantization.config import QuantizeConfig
+from hlsgen.quantization.config import QuantizeConfig, chosen
 from hlsgen.quantization.imported import Given
 from hlsgen.quantization.roles import streams
 from hlsgen.quantization.rules.combine import fit_results
-from hlsgen.quantization.rules.rule import INT8, INT16, Model, chosen, rule_of
+from hlsgen.quantization.rules.rule import INT8, INT16, Model, rule_of
 
 NOTHING = Given()
 

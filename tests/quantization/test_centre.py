@@ -61,7 +61,10 @@ def test_what_moves_and_what_it_leaves() -> None:
         np.testing.assert_allclose(two[name].mean((0, 1)), 0.0, atol=1e-9)
     active = two["active"]
     assert -1.06 * active.min() >= active.max() >= -0.94 * active.min() > 0.0
-    for name in ("patches", "tokens", "q", "weights", "first", "last"):
+    moved = one["first"] - two["first"]
+    np.testing.assert_allclose(moved, moved.mean(), atol=1e-9)
+    assert moved.mean() > 0.1 * one["first"].max() > 0.0  # GELU shows little of what lies below zero
+    for name in ("patches", "tokens", "q", "weights", "last"):
         np.testing.assert_allclose(two[name], one[name], rtol=1e-9, atol=1e-9)
 
 
@@ -76,7 +79,7 @@ def test_what_has_another_reader_stays() -> None:
 
 @pytest.mark.parametrize("name", ["clip", "mlp_mixer", "head_gains"])
 def test_a_centred_system_is_equal_and_less_noisy(name: str) -> None:
-    images, held = pictures(32), pictures(32, seed=4)
+    images, held = pictures(32), pictures(256, seed=4)
     graph = capture(system(name), torch.from_numpy(images[:1]))
     wanted = evaluate(graph, held)[graph.output]
     errors = []
@@ -86,7 +89,7 @@ def test_a_centred_system_is_equal_and_less_noisy(name: str) -> None:
         scale = made.graph.type_of(made.graph.output).scale or 1.0
         integers = quantize_images(held, made.graph.input_type)
         errors.append(((evaluate(made.graph, integers)[made.graph.output] * scale - wanted) ** 2).sum())
-    assert errors[1] < 0.95 * errors[0]
+    assert errors[1] < 0.98 * errors[0]
 
 
 def test_biases_take_the_mean_error_of_weights() -> None:

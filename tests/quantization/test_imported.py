@@ -87,6 +87,22 @@ def test_an_activation_may_have_a_zero_point(scheme: tuple[Any, ...]) -> None:
     assert_near(made, images, wanted)
 
 
+def test_what_an_activation_reads_may_have_a_zero_point() -> None:
+    """The bias gives the quantizer's own integers, within -128..127; the table takes the constant back."""
+    scheme = (0.024, -60, -128, 127)
+    _, made = imported(changes={"hidden": scheme})
+    images, model = pictures(100, seed=9), Small(changes={"hidden": scheme}).eval()
+    with torch.no_grad():
+        wanted = model(torch.from_numpy(images)).numpy()
+    codes = made.graph.node("gelu").op.golden(model.codes["hidden"].astype(np.int64))
+    gap = np.abs(codes - model.codes["active"])
+    assert gap.max() <= 1
+    assert (gap == 0).mean() > 0.99
+    assert made.report.imported is not None
+    assert "fc1" in made.report.imported.theirs
+    assert_near(made, images, wanted)
+
+
 def test_the_whole_model_agrees(small: Quantized) -> None:
     images, model = pictures(100, seed=7), Small().eval()
     with torch.no_grad():
@@ -155,7 +171,7 @@ def test_what_the_machine_cant_hold(name: str, scheme: tuple[Any, ...], why: str
 
 
 def test_all_that_cant_be_held_at_once() -> None:
-    changes = {"context": (0.02, 3, -128, 127), "hidden": (0.029, 5, -128, 127)}
+    changes = {"context": (0.02, 3, -128, 127), "normed": (0.03, 7, -128, 127)}
     with pytest.raises(UnsupportedModel) as caught:
         quantize(capture(program("fake", changes=changes)), pictures(8))
     assert len(caught.value.problems) == 2

@@ -27,7 +27,11 @@ def test_ranges_and_noise_are_those_of_the_calibration_images() -> None:
         if not row.name.endswith("scores"):
             assert (row.low, row.high) == (reference.min(), reference.max())
         noise = ((value - reference) ** 2).sum()
-        assert math.isclose(row.sqnr_db, 10 * math.log10((reference**2).sum() / noise), abs_tol=1e-6)
+        plain = 10 * math.log10((reference**2).sum() / noise)
+        if row.name.endswith("fc1"):  # what GELU does not show is no noise: test_shown.py
+            assert row.sqnr_db >= plain
+        else:
+            assert math.isclose(row.sqnr_db, plain, abs_tol=1e-6)
         assert row.elements == reference.size
         kind = quantized.graph.type_of(row.name)
         assert (row.scale, row.bits) == (kind.scale, kind.bits)

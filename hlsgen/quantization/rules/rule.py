@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import ClassVar, Generic, TypeVar
 
 from hlsgen.errors import TypeMismatch
@@ -13,9 +12,9 @@ from hlsgen.ir import Graph, Node, Op
 from hlsgen.ops import Patches
 from hlsgen.ops.kinds import FloatOp, Kind, placed
 from hlsgen.quantization.calibrate import Calibration
-from hlsgen.quantization.config import QuantizeConfig
+from hlsgen.quantization.config import QuantizeConfig, chosen, matched
 from hlsgen.quantization.imported import Given
-from hlsgen.quantization.observers import Function, Observer, OnGrid, parse
+from hlsgen.quantization.observers import Function, OnGrid
 from hlsgen.quantization.rounding import Rounding
 from hlsgen.quantization.statistics import Moments
 
@@ -29,17 +28,6 @@ SMALLEST_SCALE = 2.0**-100
 """Smaller values are zero: products and ratios of scales stay finite."""
 
 _F = TypeVar("_F", bound=FloatOp)
-_T = TypeVar("_T")
-
-
-def chosen(name: str, overrides: Mapping[str, str], default: str) -> Observer:
-    """The observer of the first glob that matches, or the default."""
-    return parse(matched(name, overrides, default))
-
-
-def matched(name: str, overrides: Mapping[str, _T], default: _T) -> _T:
-    """The entry of the first glob that matches, or the default."""
-    return next((entry for glob, entry in overrides.items() if fnmatchcase(name, glob)), default)
 
 
 @dataclass(frozen=True)
