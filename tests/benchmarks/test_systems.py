@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from benchmarks.systems import record
 from benchmarks.systems.__main__ import PAGE, TEXT, page
 from benchmarks.systems.blocks import ROW_WIDTH, SHAPES, pictures, prepared
 from benchmarks.systems.measure import names
@@ -42,6 +46,25 @@ def test_the_page_is_what_the_command_writes() -> None:
     assert [line.split(" | ")[0] for line in shapes] == [f"| {name}" for name in SHAPES]
     assert PAGE.read_text() == page(examples, models, shapes)
     assert TEXT.partition("{")[0] in PAGE.read_text()
+
+
+def test_a_run_in_rtl_counts_while_its_model_is_predicted_the_same(tmp_path: Path) -> None:
+    file, run = tmp_path / "runs.json", record.Run(cycles=1000, predicted=999, tensors=7)
+    assert record.kept("a", 999, file) is None
+    record.keep("b", record.Run(1, 1, 1), file)
+    record.keep("a", run, file)
+    assert record.kept("a", 999, file) == run
+    assert record.kept("a", 998, file) is None
+    assert record.kept("b", 1, file) == record.Run(1, 1, 1)
+    assert str(run) == "RTL, 7 tensors equal, model -0.100%"
+
+
+def test_the_model_is_within_a_hundredth_of_every_run() -> None:
+    known = json.loads(record.FILE.read_text())
+    assert known
+    for name, each in known.items():
+        assert name in {*MODELS, *SHAPES}
+        assert abs(each["predicted"] / each["cycles"] - 1) < 0.01, name
 
 
 @pytest.mark.parametrize("name", ["mqsa-ted-64"])
