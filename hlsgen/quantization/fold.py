@@ -20,10 +20,14 @@ from hlsgen.ops.norm import Norm
 from hlsgen.quantization.legalise import legalise
 from hlsgen.quantization.regroup import regroup
 
+ROUNDING = 1e-12
+"""Rows of a constant are the same where they differ less, of its largest element: products made them."""
+
 
 def fold(graph: Graph) -> Graph:
     """An equal float Graph: legal, with plain layer norms, no dead nodes; raises `UnsupportedModel`."""
-    views, graph = graph.views, _biased(legalise(regroup(graph)))
+    # Before, so that a constant causes no copy; behind, for layers that are there twice by then.
+    views, graph = graph.views, _biased(legalise(_biased(regroup(graph))))
     problems = [problem for node in graph for problem in _norm_problems(graph, node)]
     if problems:
         raise UnsupportedModel(problems, code=Code.INTEGERS)
@@ -31,29 +35,29 @@ def fold(graph: Graph) -> Graph:
 
 
 def _biased(graph: Graph) -> Graph:
-    """The graph; a constant that a layer alone gets, the same in each row, is the layer's bias."""
-    makers = {node.name: node for node in graph}
-    alone = {name for name in makers if len(graph.users(name)) == 1 and name not in graph.outputs}
+    """The graph; constants that are all that a layer gets, each the same in each row, are biases of it."""
 
-    def layer(node: Node) -> Node | None:
-        """The layer whose bias the node's constant can be."""
+    def constant(node: Node) -> bool:
         if not isinstance(node.op, AddConstant):
-            return None
-        maker, rows = makers.get(node.inputs[0]), node.op.value
-        if maker is None or not isinstance(maker.op, Linear) or maker.name not in alone:
-            return None
-        return maker if bool((rows == rows[0]).all()) else None
+            return False
+        rows = node.op.value
+        return bool(np.ptp(rows, axis=0).max() <= ROUNDING * np.abs(rows).max())
 
-    merged = {node.name: maker for node in graph if (maker := layer(node))}
-    if not merged:
+    def gone(node: Node) -> bool:
+        """Whether each reader of a layer is a layer with its own constant."""
+        users = graph.users(node.name)
+        inside = isinstance(node.op, Linear) and node.name not in graph.outputs
+        return inside and bool(users) and all(map(constant, users))
+
+    makers = {node.name: node for node in graph if gone(node)}
+    if not makers:
         return graph
-    gone = {maker.name for maker in merged.values()}
     builder = GraphBuilder(graph.input, graph.input_type)
     for node in graph:
-        if node.name in gone:
+        if node.name in makers:
             continue
         op, inputs = node.op, node.inputs
-        if maker := merged.get(node.name):
+        if inputs and (maker := makers.get(inputs[0])):
             op, inputs = maker.op.plus(op.value[0]), maker.inputs  # type: ignore[attr-defined]
         builder.add(node.name, op, inputs, node.source)
     return builder.finish(*graph.outputs, names=graph.names, views=graph.views)

@@ -9,7 +9,7 @@ from quantization.graphs import Vit, digits_vit, images, random_vit
 from support.token_graphs import Tokens
 
 from hlsgen.ir import Graph, GraphBuilder, evaluate
-from hlsgen.ops import Add, AddConstant, LayerNorm, Mean
+from hlsgen.ops import Add, AddConstant, Cast, LayerNorm, Linear, Mean
 from hlsgen.ops.kinds import Kind
 from hlsgen.quantization.fold import fold
 from hlsgen.quantization.roles import kinds, streams
@@ -98,3 +98,23 @@ def test_a_constant_that_all_rows_have_is_the_bias_of_its_layer_alone() -> None:
         np.testing.assert_allclose(
             evaluate(folded, image)[folded.output], evaluate(graph, image)[graph.output], atol=1e-12
         )
+
+
+def test_a_layer_of_two_constants_is_there_twice_and_nothing_copies_it() -> None:
+    """What a reader takes in 8 bits is made in 8 bits; products that made the rows have rounded them."""
+    random = np.random.default_rng(4)
+    same = np.repeat(random.normal(size=(1, 6)), 5, 0)
+    t = Tokens(5, 6, 2)
+    rows = t.linear(t.x, 6)
+    one = t.add(AddConstant(value=same * (1.0 + 1e-15 * random.normal(size=same.shape))), rows)
+    two = t.add(AddConstant(value=np.zeros((5, 6))), rows)
+    graph = t.graph.finish(t.add(Add(), one, t.linear(two, 6)))
+    folded, image = fold(graph), random.normal(size=(3, 8, 20))
+    assert not any(isinstance(node.op, AddConstant | Cast) for node in folded)
+    assert (
+        sum(isinstance(node.op, Linear) for node in folded)
+        == sum(isinstance(node.op, Linear) for node in graph) + 1
+    )
+    np.testing.assert_allclose(
+        evaluate(folded, image)[folded.output], evaluate(graph, image)[graph.output], atol=1e-12
+    )
