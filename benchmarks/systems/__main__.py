@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.case import Case, run
-from benchmarks.systems import blocks, record
+from benchmarks.systems import blocks, memory, record
 from benchmarks.systems.measure import System, measure, names
 from benchmarks.systems.papers import PAPERS
 from benchmarks.systems.published import MODELS, prepared
@@ -60,6 +60,27 @@ Where there is no such run, cycles are predicted.
 ResMLP's and MLP-Mixer's transposes are products with an identity, which count as none. At 16 bytes a cycle
 what the neighbourhoods lose is the addend stream of positions, and the weights of the 1,000 classes.
 
+## Memory of Swin-T
+
+`python -m benchmarks.systems swin-t --memory` prints what the machine above takes, by the depths of its
+memories, in RAM blocks of 18 kbit or in UltraRAM of 288 kbit, and which Zynq UltraScale+ device has so much
+(blocks by AMD's data sheets DS891 and DS889).
+
+| memory | words and bits | RAM blocks | or UltraRAM |
+|---|---|---|---|
+{memory}
+
+| device | RAM blocks | UltraRAM | fits |
+|---|---|---|---|
+{devices}
+
+The first stage sets the largest ones: 3,136 tokens. The residual memory has the stream in 16 bits, and beside
+it what the norm of the patches reads; DRAIN and LOAD read it at once, so there are two copies. The features
+are the 384 elements between the layers of an MLP, of all tokens. Keys and values are those of all 64 windows.
+Commands for a part of the tokens would need a part of the features, keys and values; the compiler makes none.
+The smallest device that holds all is the ZU15, with the residual memory and some others in UltraRAM. None of
+the boards that hlsgen knows does.
+
 ## A block of each system at its published shape
 
 Each is written again in `benchmarks/systems/blocks.py`, with random weights, patches of 4 x 4 pixels in front
@@ -88,6 +109,7 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.systems", description=__doc__)
     parser.add_argument("only", nargs="*", help="examples, published models, blocks: these alone")
     parser.add_argument("--rtl", action="store_true", help="an image in RTL, too")
+    parser.add_argument("--memory", action="store_true", help="of published models: RAM, and who has it")
     parser.add_argument("--cpp", action="store_true", help="an image of each example in C++, too")
     parser.add_argument(
         "--simulator", choices=SIMULATORS, default=SIMULATORS[0], help="of the examples, default: %(default)s"
@@ -132,19 +154,31 @@ def block(name: str, *, rtl: bool) -> str:
     return f"| {name} | {shape} | {macs / 1e9:.3f} | {cycles:,} | {share:.1%} | {how} |"
 
 
+def ram(name: str) -> tuple[list[str], list[str]]:
+    """The memories of a published model's machine, and the devices."""
+    graph, _, _ = prepared(name)
+    model = MODELS[name]
+    case = Case(model=name, array=ARRAY, row_width=model.row_width, memory=model.memory)
+    found = memory.of(lower(graph, case.shape).program.parameters)
+    return list(memory.rows(found)), list(memory.devices(found))
+
+
 def example(found: System) -> str:
     """An example's row."""
     numbers = f"{found.nodes} | {found.commands} | {found.products} | {found.noise:.1f} | {found.centred:.1f}"
     return f"| `{found.name}` | {found.title} | {numbers} |"
 
 
-def page(examples: list[str], models: list[str], shapes: list[str]) -> str:
+def page(
+    examples: list[str], models: list[str], shapes: list[str], memories: list[str], devices: list[str]
+) -> str:
     """docs/systems.md."""
     papers = [
         f"| {paper.name} | {paper.equations} | {paper.example or '-'} | {', '.join(paper.waits) or '-'} |"
         for paper in PAPERS
     ]
     parts = {"examples": examples, "models": models, "blocks": shapes, "papers": papers}
+    parts |= {"memory": memories, "devices": devices}
     return TEXT.format(**{name: "\n".join(lines) for name, lines in parts.items()})
 
 
@@ -156,8 +190,10 @@ def main() -> int:
     models = [published(name, rtl=options.rtl) for name in chosen if name in MODELS]
     shapes = [block(name, rtl=options.rtl) for name in chosen if name in blocks.SHAPES]
     if options.write:
-        PAGE.write_text(page(examples, models, shapes))
+        PAGE.write_text(page(examples, models, shapes, *ram("swin-t")))
     print("\n".join([*examples, *models, *shapes]))
+    for name in (name for name in chosen if name in MODELS and options.memory):
+        print("\n".join(line for lines in ram(name) for line in lines))
     here = [name for name in chosen if name in names()]
     if options.cpp and here:
         for line in compiled(here, HARNESS / "systems"):

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.systems import record
+from benchmarks.systems import memory, record
 from benchmarks.systems.__main__ import PAGE, TEXT, page
 from benchmarks.systems.blocks import ROW_WIDTH, SHAPES, pictures, prepared
 from benchmarks.systems.measure import names
 from benchmarks.systems.papers import PAPERS
 from benchmarks.systems.published import MODELS
+from hlsgen.boards.families import ZYNQMP
+from hlsgen.fit.memories import RamShape
 from hlsgen.ir import evaluate
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
@@ -44,7 +46,10 @@ def test_the_page_is_what_the_command_writes() -> None:
         line for line in lines if line.startswith(tuple(f"| {name} | {SHAPES[name][0]} |" for name in SHAPES))
     ]
     assert [line.split(" | ")[0] for line in shapes] == [f"| {name}" for name in SHAPES]
-    assert PAGE.read_text() == page(examples, models, shapes)
+    tables = PAGE.read_text().partition("## Memory")[2].partition("\n## ")[0].split("|---|---|---|---|\n")[1:]
+    memories, devices = ([line for line in table.splitlines() if line.startswith("|")] for table in tables)
+    devices_start = memories.index("| device | RAM blocks | UltraRAM | fits |")
+    assert PAGE.read_text() == page(examples, models, shapes, memories[:devices_start], devices)
     assert TEXT.partition("{")[0] in PAGE.read_text()
 
 
@@ -57,6 +62,22 @@ def test_a_run_in_rtl_counts_while_its_model_is_predicted_the_same(tmp_path: Pat
     assert record.kept("a", 998, file) is None
     assert record.kept("b", 1, file) == record.Run(1, 1, 1)
     assert str(run) == "RTL, 7 tensors equal, model -0.100%"
+
+
+def test_memories_go_to_ultraram_where_it_is_worth_it() -> None:
+    large, flat = (
+        RamShape(name="", count=2, depth=depth, width=width, ram=ZYNQMP.ram)
+        for depth, width in ((16384, 144), (64, 64))
+    )
+    assert (large.blocks, memory.ultra(large)) == (256, 16)
+    assert (flat.blocks, memory.ultra(flat)) == (4, 2)
+    found = [large, flat]
+    assert memory.spread(found, memory.Device("", 300, 0)) == (260, 0)
+    assert memory.spread(found, memory.Device("", 300, 15)) == (260, 0)
+    assert memory.spread(found, memory.Device("", 300, 64)) == (4, 16)
+    rows = list(memory.devices(found))
+    assert rows[0] == "| ZU5 (KV260) | 4 of 288 | 16 of 64 | yes |"
+    assert list(memory.rows(found))[-1] == "| together | 0.59 MB | 260 | |"
 
 
 def test_the_model_is_within_a_hundredth_of_every_run() -> None:
