@@ -9,6 +9,7 @@ to the linear layers behind them.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
@@ -27,15 +28,25 @@ ROUNDING = 1e-12
 def fold(graph: Graph) -> Graph:
     """An equal float Graph: legal, with plain layer norms, no dead nodes; raises `UnsupportedModel`."""
     # Before, so that a constant causes no copy; behind, for layers that are there twice by then.
-    views, graph = graph.views, _biased(legalise(_biased(regroup(graph))))
+    views, graph = graph.views, _biased(legalise(_biased(regroup(graph), _once)))
     problems = [problem for node in graph for problem in _norm_problems(graph, node)]
     if problems:
         raise UnsupportedModel(problems, code=Code.INTEGERS)
     return dataclasses.replace(_Folder(graph).fold(graph.nodes), views=views)
 
 
-def _biased(graph: Graph) -> Graph:
-    """The graph; constants that are all that a layer gets, each the same in each row, are biases of it."""
+def _once(graph: Graph, layer: Node) -> bool:
+    """Whether what a layer gives with a constant is read once, or the layer takes no longer than a copy."""
+    outputs, inputs = layer.op.weight.shape  # type: ignore[attr-defined]
+    users = graph.users(layer.name)
+    return inputs <= outputs or len(users) == len(graph.users(users[0].name)) == 1
+
+
+def _biased(graph: Graph, which: Callable[[Graph, Node], bool] = lambda *_: True) -> Graph:
+    """The graph; constants that are all that a layer gets, each the same in each row, are biases of it.
+
+    Of layers for which `which` holds: a layer is repeated for each form of its result, a sum is copied.
+    """
 
     def constant(node: Node) -> bool:
         if not isinstance(node.op, AddConstant):
@@ -47,7 +58,7 @@ def _biased(graph: Graph) -> Graph:
         """Whether each reader of a layer is a layer with its own constant."""
         users = graph.users(node.name)
         inside = isinstance(node.op, Linear) and node.name not in graph.outputs
-        return inside and bool(users) and all(map(constant, users))
+        return inside and bool(users) and all(map(constant, users)) and which(graph, node)
 
     makers = {node.name: node for node in graph if gone(node)}
     if not makers:

@@ -8,8 +8,8 @@ import pytest
 from quantization.graphs import Vit, digits_vit, images, random_vit
 from support.token_graphs import Tokens
 
-from hlsgen.ir import Graph, GraphBuilder, evaluate
-from hlsgen.ops import Add, AddConstant, Cast, LayerNorm, Linear, Mean
+from hlsgen.ir import Graph, GraphBuilder, TensorType, evaluate
+from hlsgen.ops import Add, AddConstant, Cast, Constant, LayerNorm, Linear, Matmul, Mean, Patches
 from hlsgen.ops.kinds import Kind
 from hlsgen.quantization.fold import fold
 from hlsgen.quantization.roles import kinds, streams
@@ -115,6 +115,25 @@ def test_a_layer_of_two_constants_is_there_twice_and_nothing_copies_it() -> None
         sum(isinstance(node.op, Linear) for node in folded)
         == sum(isinstance(node.op, Linear) for node in graph) + 1
     )
+    np.testing.assert_allclose(
+        evaluate(folded, image)[folded.output], evaluate(graph, image)[graph.output], atol=1e-12
+    )
+
+
+@pytest.mark.parametrize(("inputs", "layers"), [(24, 1), (4, 2)])
+def test_a_layer_is_repeated_only_where_a_copy_takes_as_long(inputs: int, layers: int) -> None:
+    """The image of 24 or 4 channels gives 6: a sum reads them, and a product with a matrix."""
+    random = np.random.default_rng(5)
+    builder = GraphBuilder("image", TensorType((inputs, 5, 1)))
+    cut = builder.add("cut", Patches(patch=(1, 1)), ["image"])
+    weight, bias = random.normal(size=(6, inputs)), np.zeros(6)
+    rows = builder.add("rows", Linear(weight=weight, bias=bias), [cut])
+    x = builder.add("x", AddConstant(value=np.ones((5, 6))), [rows])
+    matrix = builder.add("matrix", Constant(value=random.normal(size=(5, 5))), ["image"])
+    mixed = builder.add("mixed", Matmul(heads=1, transposed=False, scale=1.0), [matrix, x])
+    graph = builder.finish(builder.add("sum", Add(), [x, mixed]))
+    folded, image = fold(graph), random.normal(size=(3, inputs, 5, 1))
+    assert sum(node.inputs[0] == "cut" for node in folded) == layers
     np.testing.assert_allclose(
         evaluate(folded, image)[folded.output], evaluate(graph, image)[graph.output], atol=1e-12
     )
