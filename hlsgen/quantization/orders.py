@@ -39,23 +39,23 @@ def block_order(seen: np.ndarray) -> np.ndarray | None:
     if heads.sum() >= FULL * count * TILE * BLOCK:
         return None
     best, least = None, count - count / LEAST_SAVING
-    for order in _candidates(queries):
+    for order in candidates(queries):
         found = blocks(heads, order)
         if found < least:
             best, least = order, found
     return best
 
 
-def blocks(seen: np.ndarray, order: np.ndarray) -> int:
+def blocks(seen: np.ndarray, order: np.ndarray, size: tuple[int, int] = (TILE, BLOCK)) -> int:
     """Blocks of keys that tiles of queries read, both in an order of tokens; of all heads."""
-    heads, tokens = len(seen), len(order)
-    tiles, units = -(-tokens // TILE), -(-tokens // BLOCK)
-    whole = np.zeros((heads, tiles * TILE, units * BLOCK), bool)
+    (tile, block), heads, tokens = size, len(seen), len(order)
+    tiles, units = -(-tokens // tile), -(-tokens // block)
+    whole = np.zeros((heads, tiles * tile, units * block), bool)
     whole[:, :tokens, :tokens] = seen[:, order[:, None], order]
-    return int(np.any(whole.reshape(heads, tiles, TILE, units, BLOCK), axis=(2, 4)).sum())
+    return int(np.any(whole.reshape(heads, tiles, tile, units, block), axis=(2, 4)).sum())
 
 
-def _candidates(tokens: int) -> Iterator[np.ndarray]:
+def candidates(tokens: int) -> Iterator[np.ndarray]:
     """Strips and patches of all grids of so many tokens; no side is beyond four times the other one."""
     for height in range(2, tokens // 2 + 1):
         width = tokens // height

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.systems import memory, record
+from benchmarks.systems import memory, orders, record
 from benchmarks.systems.__main__ import PAGE, TEXT, page
 from benchmarks.systems.blocks import ROW_WIDTH, SHAPES, pictures, prepared
 from benchmarks.systems.measure import names
@@ -24,6 +24,7 @@ from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.machine.run.trace import compare
 from hlsgen.ops import Scores
 from hlsgen.pipeline import capture
+from hlsgen.quantization.orders import BLOCK, TILE
 
 
 def test_every_paper_runs_or_waits() -> None:
@@ -78,6 +79,17 @@ def test_memories_go_to_ultraram_where_it_is_worth_it() -> None:
     rows = list(memory.devices(found))
     assert rows[0] == "| ZU5 (KV260) | 4 of 288 | 16 of 64 | yes |"
     assert list(memory.rows(found))[-1] == "| together | 0.59 MB | 260 | |"
+
+
+def test_what_the_chosen_order_costs_other_arrays() -> None:
+    """On the array that orders are compared for it is the best; neighbours are those of the mask."""
+    mask = orders.seen(8, 3, 1)
+    assert mask.shape == (1, 64, 64)
+    assert (mask.sum(-1) == 9).all()
+    assert set(np.flatnonzero(mask[0, 0])) == {0, 1, 2, 8, 9, 10, 16, 17, 18}
+    costs = dict(zip(orders.SIZES, orders.costs(mask), strict=True))
+    assert min(costs.values()) >= 1.0
+    assert costs[TILE, BLOCK] <= 8 / 7  # below, rows stay as they are
 
 
 def test_the_model_is_within_a_hundredth_of_every_run() -> None:

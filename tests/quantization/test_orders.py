@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from hlsgen.quantization.orders import BLOCK, TILE, block_order, blocks
 
@@ -18,16 +19,17 @@ def _neighbours(height: int, width: int, window: int) -> np.ndarray:
     return (y[:, None, :, None] & x[None, :, None, :]).reshape(height * width, height * width)
 
 
-def test_blocks_are_those_that_tiles_read() -> None:
+@pytest.mark.parametrize(("tile", "block"), [(TILE, BLOCK), (4, 8), (16, 32)])
+def test_blocks_are_those_that_tiles_read(tile: int, block: int) -> None:
     random = np.random.default_rng(2)
     seen, order = random.random((2, 45, 45)) < 0.02, random.permutation(45)
     count = 0
     for head in seen:
-        for tile in range(0, 45, TILE):
-            for first in range(0, 45, BLOCK):
-                queries, keys = order[tile : tile + TILE], order[first : first + BLOCK]
+        for at in range(0, 45, tile):
+            for first in range(0, 45, block):
+                queries, keys = order[at : at + tile], order[first : first + block]
                 count += any(head[query, key] for query in queries for key in keys)
-    assert blocks(seen, order) == count
+    assert blocks(seen, order, (tile, block)) == count
 
 
 def test_sliding_windows_are_read_in_strips() -> None:
