@@ -16,6 +16,8 @@ from hlsgen.quantization.rules.rule import INT8, INT16, RATIO_LIMIT, Rule, Site,
 SMALLEST_UNIT = 1e-280
 """A channel of smaller weights has none: their quotients would leave float64."""
 BIAS_LIMIT = (1 << (numerics.BIAS_BITS - 1)) - 1
+ROUNDS, ROOM, EXACT = 8, 1.001, 1 + 1e-9
+"""Times that a channel's weight scale grows, how much more than its bias asks for, and the least of that."""
 SMALLEST_RATIO = 2.0**-30
 """Smallest scale ratio of a channel: keeps its shift below 46. Smaller weights become zero: all they can add
 lies below half a unit of the result."""
@@ -118,25 +120,34 @@ def linear(
     mean: of each element of the input, [K], if the bias shall take what the integer weights give on average
     beyond the real ones. It does so where weights are rounded by their inputs.
     """
-    made = _linear(op, source, scale, low, high, how)
     mean = mean if how.moments is None else how.moments.mean() * source
-    if mean is None:
-        return made
-    units = made.multiplier * 2.0**-made.shift * scale / source
-    bias = op.bias - (made.weight * units[:, None] - op.weight) @ mean
-    return _linear(Linear(weight=op.weight, bias=bias), source, scale, low, high, how)
-
-
-def _linear(op: Linear, source: float, scale: float, low: int, high: int, how: Rounding) -> IntegerLinear:
-    """The layer as it is."""
     units = weight_scales(op, source, scale, high, how)
-    weight = how.integers(op.weight, units)
-    bias = nearest(np.clip(op.bias / (source * units), -BIAS_LIMIT, BIAS_LIMIT))
-    pairs = np.array([numerics.dyadic(ratio) for ratio in source * units / scale], np.int64)
+    weight, bias, pairs = _rounded(op, source, scale, units, how, mean)
+    for _ in range(ROUNDS):
+        used = np.abs(bias) / BIAS_LIMIT
+        grown = np.minimum(np.where(used > EXACT, used * ROOM, 1.0) * units, LARGEST_RATIO * scale / source)
+        if not (grown > units).any():
+            break
+        units = grown  # coarser weights have another mean error, so both are made again
+        weight, bias, pairs = _rounded(op, source, scale, units, how, mean)
+    bias = nearest(np.clip(bias, -BIAS_LIMIT, BIAS_LIMIT))
     return IntegerLinear(
         weight=weight, bias=bias, multiplier=pairs[:, 0], shift=pairs[:, 1], low=low, high=high, scale=scale,
         weight_bits=how.stored_bits,
     )  # fmt: skip
+
+
+def _rounded(
+    op: Linear, source: float, scale: float, units: np.ndarray, how: Rounding, mean: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Integer weights in these units, biases in the accumulator's, not yet integers, multipliers and shifts."""
+    weight = how.integers(op.weight, units)
+    pairs = np.array([numerics.dyadic(ratio) for ratio in source * units / scale], np.int64)
+    if mean is None:
+        return weight, op.bias / (source * units), pairs
+    exact = pairs[:, 0] * 2.0 ** -pairs[:, 1] * scale / source
+    bias = op.bias - (weight * exact[:, None] - op.weight) @ mean
+    return weight, bias / (source * exact), pairs
 
 
 def weight_scales(op: Linear, source: float, scale: float, high: int, how: Rounding) -> np.ndarray:
