@@ -191,13 +191,28 @@ def normalise(centred: ArrayLike, multiplier: ArrayLike, shift: ArrayLike, low: 
     return saturate(round_shift(operand * np.asarray(multiplier, np.int64), ROW_SHIFT), low, high)
 
 
-def exp_table(scale: float, width: int, bits: int = 8) -> Integers:
+LEAST_NUMERATOR = 1 / 16
+"""Of a unit: a smaller numerator is 0, so that logits need no representation far below a row's maximum."""
+
+
+def exp_table(scale: float, width: int, bits: int = 8, *, diffused: bool = False) -> Integers:
     """EXP[i] = round(one * exp(-i * scale)) for logits of `width` bits and real scale `scale`; [2**width].
 
-    bits: of a numerator, whose largest value is one = 2**bits - 1.
+    bits: of a numerator, whose largest value is one = 2**bits - 1. diffused: numerators below one unit are
+    ones and zeros, such that the entries up to each i add up to what the exact ones do, to nearest. Many keys
+    that are rounded to nearest would all become 0; their logits differ, and so the sum of theirs stays.
     """
-    one = (1 << bits) - 1
-    return np.floor(one * np.exp(-scale * np.arange(1 << width)) + 0.5).astype(np.int64)
+    exact = ((1 << bits) - 1) * np.exp(-scale * np.arange(1 << width))
+    table = np.floor(exact + 0.5)
+    if diffused:
+        small = np.where(exact >= LEAST_NUMERATOR, exact, 0.0)[exact < 1.0]
+        table[exact < 1.0] = np.diff(np.floor(small.cumsum() + 0.5), prepend=0.0)
+    return table.astype(np.int64)
+
+
+def exp_zero(bits: int, *, diffused: bool) -> float:
+    """Every entry of `exp_table` that lies this far below the first one, or farther, is 0."""
+    return math.log(((1 << bits) - 1) / (LEAST_NUMERATOR if diffused else 0.5))
 
 
 def add_scores(x: ArrayLike, addends: ArrayLike, width: int) -> Integers:

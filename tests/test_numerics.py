@@ -243,6 +243,21 @@ def test_normalise_shifts_both_ways_and_clamps_to_18_bits() -> None:
         assert numerics.normalise(centred, 50_000, shift, -128, 127).tolist() == expected
 
 
+@pytest.mark.parametrize("bits", [8, 12])
+@pytest.mark.parametrize("scale", [0.001, 0.05, 0.4, 3.0])
+def test_diffused_numerators_keep_their_sum(scale: float, bits: int) -> None:
+    table = numerics.exp_table(scale, 12, bits, diffused=True)
+    exact = ((1 << bits) - 1) * np.exp(-scale * np.arange(4096))
+    large = exact >= 1.0
+    np.testing.assert_array_equal(table[large], numerics.exp_table(scale, 12, bits)[large])
+    counted = np.where(exact >= numerics.LEAST_NUMERATOR, exact, 0.0)[~large]
+    assert set(table[~large]) <= {0, 1}
+    assert (np.abs(table[~large].cumsum() - counted.cumsum()) <= 0.5 + 1e-9).all()
+    assert not table[np.arange(4096) * scale >= numerics.exp_zero(bits, diffused=True)].any()
+    zero = numerics.exp_zero(bits, diffused=False)
+    assert not numerics.exp_table(scale, 12, bits)[np.arange(4096) * scale > zero].any()
+
+
 @pytest.mark.parametrize("width", range(8, 13))
 def test_exp_table_is_within_half_a_unit(width: int) -> None:
     for scale in (1e-9, 0.003, 0.02, 0.1, 1.0, 50.0):

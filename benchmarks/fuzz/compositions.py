@@ -74,7 +74,7 @@ def integers(graph: Graph, images: np.ndarray, config: QuantizeConfig) -> Graph:
     kind = kinds(reference)
     seen = observe(
         reference, kind, images, config.batch, 1, counted(reference, kind, config),
-        numerator_bits=config.numerator_bits,
+        depth=config.depth,
     )  # fmt: skip
     return rewrite(with_moments(assign(reference, kind, seen, config), seen.sample, config.batch))
 

@@ -25,11 +25,6 @@ MEASURED_ELEMENTS, FEWEST_MEASURED = 1 << 27, 4
 """Most elements, over all tensors and images, that errors are measured on; never a limit of fewer images."""
 
 
-def exp_zero(bits: int) -> float:
-    """exp(-x) rounds to 0 of 2**bits - 1 from this x on: lower logits need no representation."""
-    return math.log(2.0 * ((1 << bits) - 1))
-
-
 _WITH_HISTOGRAM = (Kind.IMAGE, Kind.NARROW, Kind.INDEX, Kind.LOGITS, Kind.ROUTER)
 
 Data = ArrayLike | Iterable[ArrayLike]
@@ -45,8 +40,8 @@ class Calibration:
     images: int
     sample: np.ndarray
     warnings: tuple[str, ...]
-    numerator_bits: int
-    """Those of the softmax: logits count down to what it shows of them."""
+    depth: float
+    """Logits count down to so far below a row's maximum: what the softmax shows of them."""
 
 
 class Sample:
@@ -101,6 +96,14 @@ def first_batch(calibration: Data, shape: tuple[int, ...], size: int) -> tuple[n
     return np.concatenate(found)[:size] if found else None, chain(head, items)
 
 
+def walk_parts(graph: Graph, images: np.ndarray, most: int, what: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Each tensor of all tasks, by name, for as many of the images [N, ...] at once as memory allows."""
+    with step(what, len(images) * graph.tasks) as told:
+        for task in range(graph.tasks):
+            for part in told.parts(images, batch_size(graph, most)):
+                yield from walk(graph, part, task)
+
+
 def _checked(item: object, name: str, shape: tuple[int, ...]) -> np.ndarray:
     wanted = f"[N, {', '.join(map(str, shape))}]"
     fix = "pass images prepared as for the model: the same layout and normalisation"
@@ -133,12 +136,12 @@ def observe(
     measured: int,
     counted: Container[str],
     averaged: Iterable[str] = (),
-    numerator_bits: int = 8,
+    depth: float = math.inf,
 ) -> Calibration:
     """Stream `calibration` through the folded float `graph`, at most `most` images at a time.
 
     Tensors not in `counted` need no more of a histogram than the largest magnitude; those in `averaged` are
-    averaged, too. numerator_bits: of the softmax.
+    averaged, too. depth: of logits below a row's maximum, as far as they count.
     """
     growth = {n: Growth() for n, k in kinds.items() if k not in (Kind.NUMERATOR, Kind.ROUTING)}
     histograms = {n: Histogram(n in counted) for n in growth if kinds[n] in _WITH_HISTOGRAM}
@@ -149,7 +152,7 @@ def observe(
             sample.update(images)
             pixels = images.astype(np.float64)
             moments += images.size, pixels.sum(), (pixels**2).sum()
-            _take(graph, images, kinds, growth, histograms, averages, exp_zero(numerator_bits))
+            _take(graph, images, kinds, growth, histograms, averages, depth)
             told.advance(len(images))
     images_seen = growth[graph.input].images
     if not images_seen:
@@ -163,7 +166,7 @@ def observe(
         *_input_warnings(growth[graph.input], moments),
         *_range_warnings(growth, streams(graph, kinds)),
     )
-    return Calibration(growth, histograms, averages, images_seen, sample.images(), warnings, numerator_bits)
+    return Calibration(growth, histograms, averages, images_seen, sample.images(), warnings, depth)
 
 
 def _take(
@@ -173,15 +176,15 @@ def _take(
     growth: dict[str, Growth],
     histograms: dict[str, Histogram],
     averages: dict[str, Average],
-    zero: float,
+    depth: float,
 ) -> None:
-    """Take all tensors of a batch; zero: `exp_zero`."""
+    """Take all tensors of a batch; depth: of logits that count."""
     seen: set[str] = set()
     for task in range(graph.tasks):
         with np.errstate(all="ignore"):  # reported by name below
             for name, value in walk(graph, images, task):
                 if name in growth:
-                    value = seen_logits(value, zero) if kinds[name] is Kind.LOGITS else value
+                    value = seen_logits(value, depth) if kinds[name] is Kind.LOGITS else value
                     _observe(name, value, growth[name], histograms.get(name), name in seen)
                     seen.add(name)
                 if name in averages:
@@ -202,9 +205,9 @@ def _observe(name: str, value: np.ndarray, growth: Growth, histogram: Histogram 
         histogram.update(value, largest)
 
 
-def seen_logits(value: np.ndarray, zero: float) -> np.ndarray:
+def seen_logits(value: np.ndarray, depth: float) -> np.ndarray:
     """Logits [..., S] as their range counts: none below what exp shows of a row, 0 for hidden keys."""
-    shown = np.maximum(value, value.max(-1, keepdims=True) - zero)
+    shown = np.maximum(value, value.max(-1, keepdims=True) - depth)
     hidden = np.isneginf(value)
     return np.where(hidden, 0.0, shown) if hidden.any() else shown
 

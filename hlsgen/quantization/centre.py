@@ -17,10 +17,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hlsgen.ir import Graph, GraphBuilder, Node, Op, walk
+from hlsgen.ir import Graph, GraphBuilder, Node, Op
 from hlsgen.ops import Activation, Context, ExpertLinear, GroupedLinear, Linear, Scores, Softmax
 from hlsgen.ops.pointwise import LONGEST, function
-from hlsgen.quantization.calibrate import LARGEST
+from hlsgen.quantization.calibrate import LARGEST, walk_parts
 from hlsgen.quantization.config import QuantizeConfig
 from hlsgen.quantization.shown import activation_of, called, middle, sees_errors, taking_back
 from hlsgen.quantization.statistics import Average, Histogram
@@ -94,16 +94,15 @@ def _middles(
         node.name: Histogram() for node in wanted if node.name in before or isinstance(node.op, Activation)
     }
     means = {node.name: Average() for node in wanted if node.name not in histograms}
-    for task in range(graph.tasks):
-        with np.errstate(all="ignore"):
-            for name, value in walk(graph, images, task):
-                largest = float(np.abs(value).max(initial=0.0))
-                if not largest < LARGEST and not np.isneginf(value).any():
-                    return {}  # `observe` says it of the tensor
-                if name in histograms and value.size:
-                    histograms[name].update(value, largest)
-                if name in means and value.size:
-                    means[name].update(value)
+    with np.errstate(all="ignore"):
+        for name, value in walk_parts(graph, images, config.batch, "centre"):
+            largest = float(np.abs(value).max(initial=0.0))
+            if not largest < LARGEST and not np.isneginf(value).any():
+                return {}  # `observe` says it of the tensor
+            if name in histograms and value.size:
+                histograms[name].update(value, largest)
+            if name in means and value.size:
+                means[name].update(value)
     middles = {
         name: np.array(
             middle(graph.node(name), *found.points(), function(before[name].function), config)

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from hlsgen.errors import Problem, UsageError
 from hlsgen.errors.codes import Code
+from hlsgen.numerics import exp_zero
 from hlsgen.ops.activation import MOST_INDEX_BITS
 from hlsgen.ops.softmax import MOST_NUMERATOR_BITS
 from hlsgen.quantization.observers import Observer, parse
@@ -57,6 +58,9 @@ class QuantizeConfig:
     """Bits of an attention logit (8..12)."""
     numerator_bits: int = 8
     """Bits of a softmax numerator (8..12). With more than 8 a context takes twice the steps."""
+    numerator_rounding: str = "diffused"
+    """How softmax numerators below one unit are rounded: `diffused` (to ones and zeros whose sum is right, so
+    that many small weights don't vanish together) or `nearest`."""
     residual_bits: int = 16
     """Bits that the residual stream uses, of the 16 it has (9..16)."""
     residual_headroom: float = 1.25
@@ -65,6 +69,9 @@ class QuantizeConfig:
     """Largest output value represented, over the largest one observed (1..64)."""
     centred: bool = True
     """Whether constants move out of 8-bit tensors into biases, which also take the mean error of weights."""
+    outliers_apart: bool = True
+    """Whether the 32 channels of an activation that reach farthest are a tensor of their own where the error
+    then loses 3 dB: two more narrow layers, and another addition. Tensors of fewer than 512 channels stay."""
     norm_factors: str = "auto"
     """Powers of two by element of norms, which the weights behind take back: `off`; `auto`, where a norm's
     error loses 3 dB by them; `on`, wherever they help. A machine keeps 3 bits for each such element."""
@@ -72,6 +79,11 @@ class QuantizeConfig:
     """Images evaluated at once; fewer when their tensors are large."""
     measured_images: int = 256
     """Calibration images kept, evenly spaced, to measure errors on; fewer when their tensors are large."""
+
+    @property
+    def depth(self) -> float:
+        """Logits so far below a row's maximum, or farther, count as nothing."""
+        return exp_zero(self.numerator_bits, diffused=self.numerator_rounding == "diffused")
 
     def __post_init__(self) -> None:
         problems = [
@@ -86,6 +98,11 @@ class QuantizeConfig:
                 ("norm_factors", self.norm_factors in NORM_FACTORS, f"one of {', '.join(NORM_FACTORS)}"),
                 ("batch", self.batch >= 1, "positive"),
                 ("measured_images", self.measured_images >= 1, "positive"),
+                (
+                    "numerator_rounding",
+                    self.numerator_rounding in ("diffused", "nearest"),
+                    "diffused or nearest",
+                ),
                 ("rounding", self.rounding in ("gptq", "nearest"), "gptq or nearest"),
             )
             if not legal

@@ -14,10 +14,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hlsgen.ir import Graph, GraphBuilder, Node, Op, walk
+from hlsgen.ir import Graph, GraphBuilder, Node, Op
 from hlsgen.numerics import NORM_SHIFT_BITS
 from hlsgen.ops import ExpertLinear, GroupedLinear, Linear
 from hlsgen.ops.norm import Norm
+from hlsgen.quantization.calibrate import walk_parts
 from hlsgen.quantization.rules.rule import INT8
 
 MOST = (1 << NORM_SHIFT_BITS) - 1
@@ -57,17 +58,18 @@ class Rows:
         return float((rows[:: -(-len(rows) // SAMPLE)] @ weight.T).var(0).sum())
 
 
-def with_factors(graph: Graph, images: np.ndarray, choice: str) -> Graph:
-    """The folded `graph`, whose norms have factors; images: [N, ...], a sample of the calibration.
+def with_factors(graph: Graph, images: np.ndarray, choice: str, most: int = 64) -> Graph:
+    """The folded `graph`, whose norms have factors; images: [N, ...], a sample, `most` are taken at once.
 
     choice: `auto` for those that gain by it, `on` for all whose error does not grow.
     """
     seen = {node.name: Rows(node.type.shape[-1]) for node in graph if _may_have(graph, node)}
-    for task in range(graph.tasks if seen else 0):
-        with np.errstate(all="ignore"):
-            for name, value in walk(graph, images, task):
-                if name in seen:
-                    seen[name].update(value)
+    if not seen:
+        return graph
+    with np.errstate(all="ignore"):
+        for name, value in walk_parts(graph, images, most, "choose factors"):
+            if name in seen:
+                seen[name].update(value)
     if not all(np.isfinite(rows.largest).all() for rows in seen.values()):
         return graph  # `observe` says it of the tensor
     found = {name: chosen(rows, read_by(graph, name), choice) for name, rows in seen.items()}
@@ -84,7 +86,8 @@ def chosen(rows: Rows, weights: Sequence[np.ndarray], choice: str) -> np.ndarray
     """Exponents [N] for the rows of a norm that layers with these weights [O, N] read; zeros where none gain.
 
     The largest element has none. An element's error is that of its integer, behind the weights, and what the
-    rounding of its weights makes of it. For given units of the weights each has one best exponent.
+    rounding of its weights makes of it. For given units of the weights each has one best exponent. A layer
+    that copies, as behind the last norm, has one weight in a row, which is never rounded.
     """
     largest = rows.largest
     none = np.zeros(len(largest), np.int64)
@@ -111,21 +114,24 @@ class _Error:
         self._integers = step * (weight * weight).sum(0)
         self._squares, self._magnitude = squares, np.abs(weight)
 
-    def _unit(self, exponents: np.ndarray) -> float:
-        """The squares of the units of all rows of weights."""
-        return float(((self._magnitude * 2.0**-exponents).max(-1) ** 2).sum()) / INT8**2
+    def _units(self, exponents: np.ndarray) -> np.ndarray:
+        """The squares of the units of all rows of weights that an element's weights are rounded in, [N]."""
+        scaled = self._magnitude * 2.0**-exponents
+        # A row's unit is a part of its largest weight; that one and zeros are not rounded.
+        rounded = (scaled > 0.0) & (np.arange(scaled.shape[1]) != scaled.argmax(-1)[:, None])
+        return (scaled.max(-1) ** 2) @ rounded / INT8**2
 
     def of(self, exponents: np.ndarray) -> float:
         """With these factors."""
         factors = 4.0**exponents
-        return float(
-            (self._integers / factors).sum() + (self._squares * factors).sum() * self._unit(exponents)
-        )
+        lost = self._squares * factors * self._units(exponents)
+        return float((self._integers / factors + lost).sum())
 
     def best(self, exponents: np.ndarray) -> np.ndarray:
         """The exponents that are best where the units of weights are those of `exponents`."""
-        lost = np.maximum(self._squares * self._unit(exponents), SMALLEST)
-        return np.round(np.log2(np.maximum(self._integers, SMALLEST) / lost) / 4).astype(np.int64)
+        both = self._integers, self._squares * self._units(exponents)
+        gained, lost = (np.log2(np.maximum(each, SMALLEST)) for each in both)
+        return np.round((gained - lost) / 4).astype(np.int64)
 
 
 def _may_have(graph: Graph, node: Node) -> bool:

@@ -15,7 +15,7 @@ from hlsgen.ops.pointwise import Function, function
 from hlsgen.ops.route import GATE_BITS, split
 from hlsgen.progress.steps import step
 from hlsgen.quantization import findings
-from hlsgen.quantization.calibrate import Calibration, exp_zero
+from hlsgen.quantization.calibrate import Calibration
 from hlsgen.quantization.report import NormReport, Report, TensorReport
 from hlsgen.quantization.routing import RoutingCount, RoutingReport, routed_by, same_choices
 
@@ -224,7 +224,7 @@ class _Measurement:
             real = dequantize(self.ops.get(name), self.kinds[name], golden)
             values = golden, real, floats
             if (addends := getattr(self.ops.get(name), "addends", None)) is not None:
-                values = _shown(golden, real, floats, addends, exp_zero(self.seen.numerator_bits))
+                values = _shown(golden, real, floats, addends, self.seen.depth)
             if name in self.tables:
                 values = _seen(golden, real, floats, self.kinds[name], self.tables[name])
             if name in self.router_logits:

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 
 from hlsgen.display.html import count, facts, table
 from hlsgen.errors import QuantizationWarning, UsageError
-from hlsgen.ir import Graph, batch_size, quantize_images
+from hlsgen.ir import Graph, quantize_images
+from hlsgen.quantization.apart import with_outliers_apart
 from hlsgen.quantization.calibrate import Data, first_batch, observe, sample_size
 from hlsgen.quantization.centre import centre, without
 from hlsgen.quantization.config import QuantizeConfig
@@ -37,7 +38,7 @@ class Quantized:
     graph: Graph
     """The integer Graph."""
     reference: Graph
-    """The float Graph with the same tensor names: see `fold`, and `centre` where the config asks for it."""
+    """The float Graph with the same tensor names: see `fold`, and `_moved` for what the config asks for."""
     report: Report
     """Range, scale, saturation and noise of every tensor."""
 
@@ -82,11 +83,12 @@ class Quantized:
 
 def _moved(graph: Graph, images: np.ndarray, config: QuantizeConfig) -> Graph:
     """The folded graph, an equal one as the config asks for it."""
-    graph = centre(graph, images, config) if config.centred else graph
-    if config.norm_factors == "off":
-        return graph
     with one_thread():
-        return with_factors(graph, images, config.norm_factors)
+        graph = with_outliers_apart(graph, images, config.batch) if config.outliers_apart else graph
+        graph = centre(graph, images, config) if config.centred else graph
+        if config.norm_factors == "off":
+            return graph
+        return with_factors(graph, images, config.norm_factors, config.batch)
 
 
 def quantize(graph: Graph, calibration: Data, config: QuantizeConfig = DEFAULT) -> Quantized:
@@ -100,19 +102,19 @@ def quantize(graph: Graph, calibration: Data, config: QuantizeConfig = DEFAULT) 
         Images [N, C, H, W], or an iterable of such arrays that is read once; prepared as for the model.
     config
         Observers and widths. Tensors with a quantizer of the model's own need none; then nothing is
-        centred, and norms have no factors.
+        centred or split, and norms have no factors.
 
     Raises `UnsupportedModel` for graphs that have no integer form and `CalibrationError` for unusable data.
     What its user should know stands in the report's `warnings`, and is warned of as `QuantizationWarning`.
     """
     if graph.quantizers:  # they are on the tensors as the model has them, with all constants
-        config = replace(config, centred=False, norm_factors="off")
+        config = replace(config, centred=False, norm_factors="off", outliers_apart=False)
     reference = fold(graph)
     kind = kinds(reference)
-    if config.centred or config.norm_factors != "off":
-        size = batch_size(reference, config.batch)
-        images, calibration = first_batch(calibration, graph.input_type.shape, size)
+    if config.centred or config.outliers_apart or config.norm_factors != "off":
+        images, calibration = first_batch(calibration, graph.input_type.shape, config.batch)
         reference = reference if images is None else _moved(reference, images, config)
+        kind = kinds(reference)
     measured = sample_size(reference, config.measured_images)
     own = given(graph, reference, kind)
     reference = without(reference, own.constants) if own.constants else reference
@@ -120,7 +122,7 @@ def quantize(graph: Graph, calibration: Data, config: QuantizeConfig = DEFAULT) 
     with one_thread():
         seen = observe(
             reference, kind, calibration, config.batch, measured, needed, averaged(reference, config),
-            config.numerator_bits,
+            config.depth,
         )  # fmt: skip
         model = with_moments(assign(reference, kind, seen, config, own), seen.sample, config.batch)
         integer = rewrite(model)

@@ -58,7 +58,13 @@ def _m3vit(factory: str) -> Shipped:
     place = "hlsgen.examples.vit"
     images = f"{place}.data:street_calibration", f"{place}.data:street_heldout"
     # Random routers: with other integers tokens go to other experts, and cycles could not be compared.
-    kept = {"activations": "mse", "centred": False, "norm_factors": "off"}
+    kept = {
+        "activations": "mse",
+        "centred": False,
+        "norm_factors": "off",
+        "outliers_apart": False,
+        "numerator_rounding": "nearest",
+    }
     factory = f"{place}.moe:{factory}"
     return Shipped(factory, *images, (3, 128, 256), tasks=2, trained=False, quantizer=kept)
 

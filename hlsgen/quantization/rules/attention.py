@@ -101,7 +101,12 @@ class SoftmaxRule(Rule[Softmax]):
         del op
         width, (before,) = site.config.logit_width, site.node.inputs
         biased = getattr(site.model.graph.node(before).op, "bias", None) is not None
-        table = numerics.exp_table(site.sources[0], width, site.config.numerator_bits)
+        table = numerics.exp_table(
+            site.sources[0],
+            width,
+            site.config.numerator_bits,
+            diffused=site.config.numerator_rounding == "diffused",
+        )
         return IntegerExp(table=table, hidden=-(1 << (width - 1)) if biased else None)
 
 

@@ -140,7 +140,7 @@ def linear(
 def _rounded(
     op: Linear, source: float, scale: float, units: np.ndarray, how: Rounding, mean: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Integer weights in these units, biases in the accumulator's, not yet integers, multipliers and shifts."""
+    """Integer weights in these units, biases in the accumulator's but not rounded, multipliers and shifts."""
     weight = how.integers(op.weight, units)
     pairs = np.array([numerics.dyadic(ratio) for ratio in source * units / scale], np.int64)
     if mean is None:

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Channels of an activation that reach farthest become a tensor of their own; the float Graph stays equal."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hlsgen.ir import Graph, GraphBuilder, TensorType, evaluate
+from hlsgen.ops import Activation, Add, LayerNorm, Linear, Patches
+from hlsgen.quantization import QuantizeConfig, quantize
+from hlsgen.quantization.apart import CHANNELS, FEWEST, outliers, with_outliers_apart
+
+IMAGE = TensorType((2, 8, 8))
+pytestmark = pytest.mark.filterwarnings("ignore::hlsgen.errors.QuantizationWarning")
+
+
+def _layer(outputs: int, inputs: int, seed: int) -> Linear:
+    random = np.random.default_rng(seed)
+    return Linear(
+        weight=random.normal(size=(outputs, inputs)) / inputs**0.5, bias=random.normal(size=outputs)
+    )
+
+
+def _mlp(
+    far: float, hidden: int = FEWEST, *, count: int = 2, second: bool = False, first: bool = True
+) -> Graph:
+    """x + B(gelu(A norm(x))); `count` channels reach `far` times as far, their readers weigh them less."""
+    builder = GraphBuilder("image", IMAGE)
+    cut = builder.add("patches", Patches(patch=(4, 4)), ["image"])
+    x = builder.add("tokens", _layer(8, 32, 1), [cut])
+    norm = builder.add("norm", LayerNorm(gamma=np.ones(8), beta=np.zeros(8), eps=1e-5), [x])
+    before, behind = _layer(hidden, 8, 2), _layer(8, hidden, 3)
+    before.weight[5 : 5 + count] *= far
+    behind.weight[:, 5 : 5 + count] /= far
+    builder.add("fc1", before, [norm])
+    builder.add("gelu", Activation(function="gelu"), ["fc1"])
+    builder.add("fc2", behind, ["gelu"])
+    result = builder.add("sum", Add(), [x, "fc2"] if first else ["fc2", x])
+    return builder.finish(result, "gelu") if second else builder.finish(result)
+
+
+def _images(count: int = 48, seed: int = 9) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(count, 2, 8, 8))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_split_graph_is_equal(first: bool) -> None:
+    images, graph = _images(), _mlp(9.0, first=first)
+    split = with_outliers_apart(graph, images)
+    assert split.outputs == graph.outputs
+    one, two = evaluate(graph, images), evaluate(split, images)
+    np.testing.assert_allclose(two["sum"], one["sum"], rtol=1e-12, atol=1e-12)
+    assert two["gelu"].shape[-1] == FEWEST - CHANNELS
+    assert two["gelu_outliers"].shape[-1] == CHANNELS
+    assert two["gelu_outliers"].max() == one["gelu"].max() > 3 * two["gelu"].max()
+
+
+def test_the_integer_graph_gains() -> None:
+    """By more than 3 dB, all that the tensor's own error is."""
+    graph, held = _mlp(9.0), _images(seed=4)
+    errors = []
+    for apart in (False, True):
+        made = quantize(graph, _images(), QuantizeConfig(outliers_apart=apart, activation_bits=12))
+        wanted = evaluate(made.reference, held)["sum"] - evaluate(made.reference, held)["tokens"]
+        found = evaluate(made.graph, made.quantize_input(held))
+        real = made.dequantize("sum", found["sum"]) - made.dequantize("tokens", found["tokens"])
+        errors.append(float(((real - wanted) ** 2).mean()))
+    assert errors[1] < 0.7 * errors[0]
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        _mlp(1.0),
+        _mlp(9.0, FEWEST - 1),
+        _mlp(9.0, second=True),
+    ],
+    ids=["no outliers", "narrow", "an output"],
+)
+def test_what_stays_as_it_is(graph: Graph) -> None:
+    assert with_outliers_apart(graph, _images()) is graph
+
+
+def test_outliers_weigh_as_their_readers_do() -> None:
+    """Channels that nobody weighs need no integers, whether they reach far or not."""
+    largest = np.full(FEWEST, 1.0)
+    largest[7] = 10.0
+    weight = np.ones((4, FEWEST))
+    found = outliers(largest, weight)
+    assert found is not None
+    assert 7 in found
+    weight[:, np.delete(np.arange(FEWEST), found)] = 0.0
+    assert outliers(largest, weight) is None
+    assert outliers(np.full(FEWEST, np.inf), weight) is None
+
+
+def test_more_outliers_than_channels_apart_stay() -> None:
+    largest = np.where(np.arange(FEWEST) <= CHANNELS, 10.0, 1.0)
+    assert outliers(largest, np.ones((4, FEWEST))) is None
+    largest[0] = 1.0
+    assert outliers(largest, np.ones((4, FEWEST))) is not None
+
+
+def test_names_that_are_taken() -> None:
+    graph = _mlp(9.0)
+    builder = GraphBuilder(graph.input, graph.input_type)
+    for node in graph:
+        name = {"patches": "fc1_outliers"}.get(node.name, node.name)
+        builder.add(name, node.op, [{"patches": "fc1_outliers"}.get(i, i) for i in node.inputs], node.source)
+    renamed = builder.finish(*graph.outputs)
+    split = with_outliers_apart(renamed, _images())
+    assert "fc1_outliers_" in [node.name for node in split]
