@@ -15,7 +15,12 @@ from hlsgen.ops.activation import MOST_INDEX_BITS
 from hlsgen.ops.softmax import MOST_NUMERATOR_BITS
 from hlsgen.quantization.observers import Observer, parse
 
-NORM_FACTORS = ("off", "auto", "on")
+CHOICES = {
+    "norm_factors": ("off", "auto", "on"),
+    "numerator_rounding": ("diffused", "nearest"),
+    "rounding": ("gptq", "nearest"),
+}
+"""Fields that are one of a few words."""
 _T = TypeVar("_T")
 
 
@@ -95,20 +100,23 @@ class QuantizeConfig:
                 ("residual_bits", 9 <= self.residual_bits <= 16, "in 9..16"),
                 ("residual_headroom", 1.0 <= self.residual_headroom <= 64.0, "in 1..64"),
                 ("output_headroom", 1.0 <= self.output_headroom <= 64.0, "in 1..64"),
-                ("norm_factors", self.norm_factors in NORM_FACTORS, f"one of {', '.join(NORM_FACTORS)}"),
                 ("batch", self.batch >= 1, "positive"),
                 ("measured_images", self.measured_images >= 1, "positive"),
-                (
-                    "numerator_rounding",
-                    self.numerator_rounding in ("diffused", "nearest"),
-                    "diffused or nearest",
+                *(
+                    (name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
+                    for name, choices in CHOICES.items()
                 ),
-                ("rounding", self.rounding in ("gptq", "nearest"), "gptq or nearest"),
             )
             if not legal
         ]
+        problems += self._entries()
+        if problems:
+            raise UsageError(problems, code=Code.QUANTIZER)
+
+    def _entries(self) -> list[Problem]:
+        """What is wrong with widths and observers by name."""
         given = self.weight_bits if isinstance(self.weight_bits, Mapping) else {"": self.weight_bits}
-        problems += [
+        problems = [
             Problem(f"weight_bits{f'[{name!r}]' if name else ''} must be in 2..8, not {bits!r}")
             for name, bits in given.items()
             if not (isinstance(bits, int) and 2 <= bits <= 8)
@@ -126,8 +134,7 @@ class QuantizeConfig:
                 parse(text)
             except UsageError as error:
                 problems += [Problem(f"{name}: {problem}") for problem in error.problems]
-        if problems:
-            raise UsageError(problems, code=Code.QUANTIZER)
+        return problems
 
 
 def chosen(name: str, overrides: Mapping[str, str], default: str) -> Observer:

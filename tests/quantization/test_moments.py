@@ -94,7 +94,7 @@ def test_globs_choose_layers_and_the_first_match_wins() -> None:
     [
         ({"weight_bits": 9}, r"weight_bits must be in 2\.\.8, not 9"),
         ({"weight_bits": {"a": 1}}, r"weight_bits\['a'\] must be in 2\.\.8, not 1"),
-        ({"rounding": "up"}, "rounding must be gptq or nearest, not 'up'"),
+        ({"rounding": "up"}, "rounding must be one of gptq, nearest, not 'up'"),
     ],
 )
 def test_what_no_layer_can_have_is_refused(options: dict[str, Any], text: str) -> None:

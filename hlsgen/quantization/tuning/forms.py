@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hlsgen.ir import Graph, Node, TensorType
-from hlsgen.ops import Activation, ExpertLinear, GroupedLinear, Linear, Softmax
+from hlsgen.ops import Activation, ExpertLinear, GroupedLinear, IntegerExp, Linear, Softmax
 from hlsgen.ops.kinds import Kind
 from hlsgen.ops.norm import Norm
 from hlsgen.quantization.centre import best_range, is_moved
@@ -35,15 +35,26 @@ def rounded(values: np.ndarray, scale: np.ndarray | float, low: float, high: flo
     return np.clip(np.floor(values / scale + 0.5), low, high) * scale
 
 
-def today(node: Node, kind: TensorType) -> Show | None:
+def today(node: Node, kind: TensorType, integer: Graph) -> Show | None:
     """What the integers of `kind` show of a node's result; None where they are no rounding of it."""
-    if isinstance(node.op, Softmax):
-        return lambda weights: numerators(weights, kind.integer_range[1])
+    exp = integer.node(node.name).op
+    if isinstance(exp, IntegerExp):
+        scale = integer.type_of(node.inputs[0]).scale or 1.0
+        return lambda weights: by_table(weights, exp.table, scale)
     if kind.scale is None:
         return None
     low, high = kind.integer_range
     scale = kind.scale
     return lambda values: rounded(values, scale, low, high)
+
+
+def by_table(weights: np.ndarray, table: np.ndarray, scale: float) -> np.ndarray:
+    """Softmax rows out of a table by logits of this scale, divided by the sum of the numerators."""
+    largest = weights.max(-1, keepdims=True)
+    with np.errstate(divide="ignore"):
+        below = -np.log(weights / np.where(largest, largest, 1.0)) / scale
+    found = table[np.minimum(np.floor(below + 0.5), len(table) - 1).astype(np.int64)] * (weights > 0.0)
+    return found / np.maximum(found.sum(-1, keepdims=True), 1)
 
 
 def numerators(weights: np.ndarray, one: int) -> np.ndarray:

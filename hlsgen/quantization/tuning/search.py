@@ -38,6 +38,8 @@ OPTIONS = (
     Option("activations", "mse:5", "nothing"),
     Option("activations", "min-max", "nothing"),
     Option("weights", "mse", "nothing"),
+    Option("numerator_rounding", "diffused", "nothing"),
+    Option("outliers_apart", True, "two narrow layers and an addition"),
     Option("norm_factors", "auto", "3 bits for each element of a norm, and a shift"),
     Option("norm_factors", "on", "3 bits for each element of a norm, and a shift"),
     Option("activation_bits", 10, "activation tables of 1,024 entries in each lane"),

@@ -107,7 +107,8 @@ class _Probe:
         nodes = [node for node in self.graph if not node.op.moves()]  # type: ignore[attr-defined]
         with step("tensors alone", len(nodes)) as told:
             for node in nodes:
-                kind, show = self.integer.type_of(node.name), today(node, self.integer.type_of(node.name))
+                kind = self.integer.type_of(node.name)
+                show = today(node, kind, self.integer)
                 if show is not None:
                     yield Alone(node.name, type(node.op).__name__, kind.bits, self._db(Form("", show), node))
                 told.advance(1)

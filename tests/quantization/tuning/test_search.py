@@ -16,7 +16,13 @@ from tests.quantization.graphs import Vit, images, random_vit
 
 SHAPE = Vit()
 GRAPH = random_vit(SHAPE)
-WORST = QuantizeConfig(centred=False, activations="percentile:90", norm_factors="off")
+WORST = QuantizeConfig(
+    centred=False,
+    activations="percentile:90",
+    norm_factors="off",
+    numerator_rounding="nearest",
+    outliers_apart=False,
+)
 
 
 def _search(target: Target, config: QuantizeConfig = WORST, labels: np.ndarray | None = None) -> Found:

@@ -9,11 +9,12 @@ from functools import cache
 import numpy as np
 import pytest
 
+from hlsgen import numerics
 from hlsgen.errors import UsageError
 from hlsgen.ir import evaluate
 from hlsgen.ops import Linear
 from hlsgen.quantization import QuantizeConfig, Quantized, quantize
-from hlsgen.quantization.tuning.forms import fewer_bits, numerators, rounded
+from hlsgen.quantization.tuning.forms import by_table, fewer_bits, numerators, rounded
 from hlsgen.quantization.tuning.sensitivity import GAIN_DB, Sensitivity, sensitivity
 from tests.quantization.graphs import Vit, images, random_vit
 
@@ -93,6 +94,12 @@ def test_forms() -> None:
         rounded(np.array([-9.0, -0.26, 0.25, 9.0]), 0.5, -2, 1), [-1, -0.5, 0.5, 0.5]
     )
     rows = np.array([[0.5, 0.25, 0.25], [1.0, 0.0, 0.0]])
+    table = numerics.exp_table(0.05, 10, diffused=True)
+    logits = 0.05 * np.random.default_rng(3).integers(-300, 300, (4, 40))
+    weights = np.exp(logits - logits.max(-1, keepdims=True))
+    found = numerics.exp_lookup(table, np.round(logits / 0.05).astype(np.int64))
+    np.testing.assert_allclose(by_table(weights, table, 0.05), found / found.sum(-1, keepdims=True))
+    assert not by_table(np.zeros((1, 3)), table, 0.05).any()
     np.testing.assert_allclose(numerators(rows, 255), [[255 / 511, 128 / 511, 128 / 511], [1, 0, 0]])
     layer = Linear(weight=np.array([[7.0, -3.4, 0.4]]), bias=np.zeros(1))
     np.testing.assert_array_equal(np.unique(np.round(fewer_bits(layer, 4).weight)), [-3, 0, 7])
