@@ -76,7 +76,8 @@ class QuantizeConfig:
     """Whether constants move out of 8-bit tensors into biases, which also take the mean error of weights."""
     outliers_apart: bool = True
     """Whether the 32 channels of an activation that reach farthest are a tensor of their own where the error
-    then loses 3 dB: two more narrow layers, and another addition. Tensors of fewer than 512 channels stay."""
+    then loses 4.3 dB: two more narrow layers, and another addition. Tensors of fewer than 512 channels, or of
+    fewer than 32 rows, stay."""
     norm_factors: str = "auto"
     """Powers of two by element of norms, which the weights behind take back: `off`; `auto`, where a norm's
     error loses 3 dB by them; `on`, wherever they help. A machine keeps 3 bits for each such element."""

@@ -9,9 +9,9 @@ import pytest
 from hlsgen.ir import Graph, GraphBuilder, TensorType, evaluate
 from hlsgen.ops import Activation, Add, LayerNorm, Linear, Patches
 from hlsgen.quantization import QuantizeConfig, quantize
-from hlsgen.quantization.apart import CHANNELS, FEWEST, outliers, with_outliers_apart
+from hlsgen.quantization.apart import CHANNELS, FEWEST, FEWEST_ROWS, outliers, with_outliers_apart
 
-IMAGE = TensorType((2, 8, 8))
+IMAGE = TensorType((2, 24, 24))
 pytestmark = pytest.mark.filterwarnings("ignore::hlsgen.errors.QuantizationWarning")
 
 
@@ -23,16 +23,16 @@ def _layer(outputs: int, inputs: int, seed: int) -> Linear:
 
 
 def _mlp(
-    far: float, hidden: int = FEWEST, *, count: int = 2, second: bool = False, first: bool = True
+    far: float, hidden: int = FEWEST, *, tokens: int = 36, second: bool = False, first: bool = True
 ) -> Graph:
-    """x + B(gelu(A norm(x))); `count` channels reach `far` times as far, their readers weigh them less."""
-    builder = GraphBuilder("image", IMAGE)
+    """x + B(gelu(A norm(x))); two channels reach `far` times as far, their readers weigh them less."""
+    builder = GraphBuilder("image", IMAGE if tokens == 36 else TensorType((2, 4 * tokens, 4)))
     cut = builder.add("patches", Patches(patch=(4, 4)), ["image"])
     x = builder.add("tokens", _layer(8, 32, 1), [cut])
     norm = builder.add("norm", LayerNorm(gamma=np.ones(8), beta=np.zeros(8), eps=1e-5), [x])
     before, behind = _layer(hidden, 8, 2), _layer(8, hidden, 3)
-    before.weight[5 : 5 + count] *= far
-    behind.weight[:, 5 : 5 + count] /= far
+    before.weight[5:7] *= far
+    behind.weight[:, 5:7] /= far
     builder.add("fc1", before, [norm])
     builder.add("gelu", Activation(function="gelu"), ["fc1"])
     builder.add("fc2", behind, ["gelu"])
@@ -41,7 +41,7 @@ def _mlp(
 
 
 def _images(count: int = 48, seed: int = 9) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(count, 2, 8, 8))
+    return np.random.default_rng(seed).normal(size=(count, *IMAGE.shape))
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -74,12 +74,14 @@ def test_the_integer_graph_gains() -> None:
     [
         _mlp(1.0),
         _mlp(9.0, FEWEST - 1),
+        _mlp(9.0, tokens=FEWEST_ROWS - 1),
         _mlp(9.0, second=True),
     ],
-    ids=["no outliers", "narrow", "an output"],
+    ids=["no outliers", "narrow", "few rows", "an output"],
 )
 def test_what_stays_as_it_is(graph: Graph) -> None:
-    assert with_outliers_apart(graph, _images()) is graph
+    images = np.random.default_rng(9).normal(size=(48, *graph.input_type.shape))
+    assert with_outliers_apart(graph, images) is graph
 
 
 def test_outliers_weigh_as_their_readers_do() -> None:
