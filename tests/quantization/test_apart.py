@@ -6,7 +6,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hlsgen.ir import Graph, GraphBuilder, TensorType, evaluate
+from hlsgen.ir import Graph, GraphBuilder, TensorType, evaluate, quantize_images
+from hlsgen.lower import lower
+from hlsgen.lower.size import ArrayShape
+from hlsgen.machine.run import trace
+from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.ops import Activation, Add, LayerNorm, Linear, Patches
 from hlsgen.quantization import QuantizeConfig, quantize
 from hlsgen.quantization.apart import CHANNELS, FEWEST, FEWEST_ROWS, outliers, with_outliers_apart
@@ -95,6 +99,19 @@ def test_outliers_weigh_as_their_readers_do() -> None:
     weight[:, np.delete(np.arange(FEWEST), found)] = 0.0
     assert outliers(largest, weight) is None
     assert outliers(np.full(FEWEST, np.inf), weight) is None
+
+
+@pytest.mark.parametrize("row_width", [1, 2])
+def test_the_machine_runs_it(row_width: int) -> None:
+    """Two layers read the norm, and two of them add to the stream."""
+    graph = quantize(_mlp(9.0), _images()).graph
+    assert "gelu_outliers" in [node.name for node in graph]
+    lowered = lower(graph, ArrayShape(rows=4, columns=4, depth=4, ring_bytes=4096, row_width=row_width))
+    program = lowered.program
+    machine = Interpreter(program.parameters, lowered.image.pack())
+    for image in quantize_images(_images(2, seed=4), graph.input_type):
+        run = machine.run(program.input.pack(image, 4))
+        assert trace.compare(program, run.records, evaluate(graph, image)) is None
 
 
 def test_more_outliers_than_channels_apart_stay() -> None:
