@@ -74,12 +74,12 @@ def outliers(largest: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
 
 def _mlp(graph: Graph, active: Node) -> _Mlp | None:
     """What stands around an activation that can be split."""
-    if not isinstance(active.op, Activation):
+    if not isinstance(active.op, Activation) or active.inputs[0] == graph.input:
         return None
     rows, width = active.type.shape[-2:]
     if rows < FEWEST_ROWS or width < FEWEST:
         return None
-    before = graph.node(active.inputs[0]) if active.inputs[0] != graph.input else active
+    before = graph.node(active.inputs[0])
     chain = [before, active]
     for _ in range(2):
         users = graph.users(chain[-1].name)

@@ -87,9 +87,14 @@ class QuantizeConfig:
     """Calibration images kept, evenly spaced, to measure errors on; fewer when their tensors are large."""
 
     @property
+    def diffused(self) -> bool:
+        """Whether small numerators are diffused: see `numerics.exp_table`."""
+        return self.numerator_rounding == "diffused"
+
+    @property
     def depth(self) -> float:
         """Logits so far below a row's maximum, or farther, count as nothing."""
-        return exp_zero(self.numerator_bits, diffused=self.numerator_rounding == "diffused")
+        return exp_zero(self.numerator_bits, diffused=self.diffused)
 
     def __post_init__(self) -> None:
         problems = [

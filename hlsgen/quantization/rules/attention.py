@@ -99,14 +99,10 @@ class SoftmaxRule(Rule[Softmax]):
 
     def integer(self, op: Softmax, site: Site) -> IntegerExp:
         del op
-        width, (before,) = site.config.logit_width, site.node.inputs
+        config, (before,) = site.config, site.node.inputs
+        width, bits = config.logit_width, config.numerator_bits
         biased = getattr(site.model.graph.node(before).op, "bias", None) is not None
-        table = numerics.exp_table(
-            site.sources[0],
-            width,
-            site.config.numerator_bits,
-            diffused=site.config.numerator_rounding == "diffused",
-        )
+        table = numerics.exp_table(site.sources[0], width, bits, diffused=config.diffused)
         return IntegerExp(table=table, hidden=-(1 << (width - 1)) if biased else None)
 
 
