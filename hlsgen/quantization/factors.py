@@ -94,7 +94,7 @@ def chosen(rows: Rows, weights: Sequence[np.ndarray], choice: str) -> np.ndarray
     weights = [weight / power**0.5 for weight in weights if (power := rows.power(weight)) > 0]
     if not weights or not largest.any():
         return none
-    error = _Error((largest.max() / INT8) ** 2, rows.squares, np.concatenate(weights))
+    error = Error((largest.max() / INT8) ** 2, rows.squares, np.concatenate(weights))
     room = np.floor(np.log2(largest.max() / np.where(largest > 0, largest, largest.max())))
     room = np.clip(room, 0, MOST).astype(np.int64)
     tried = [none, room]
@@ -107,7 +107,7 @@ def chosen(rows: Rows, weights: Sequence[np.ndarray], choice: str) -> np.ndarray
     return best if error.of(best) < (GAIN if choice == "auto" else 1.0) * error.of(none) else none
 
 
-class _Error:
+class Error:
     """The mean square error of the results, times 12; step: the integers' unit, squared; weight: [O, N]."""
 
     def __init__(self, step: float, squares: np.ndarray, weight: np.ndarray) -> None:

@@ -14,11 +14,21 @@ from hlsgen.ir import Graph, evaluate
 from hlsgen.ops import GroupedLinear, LayerNorm, Linear, RMSNorm
 from hlsgen.ops.norm import IntegerNorm, Norm
 from hlsgen.quantization import QuantizeConfig, quantize
-from hlsgen.quantization.factors import GAIN, Rows, chosen, with_factors
+from hlsgen.quantization.factors import GAIN, Error, Rows, chosen, with_factors
 from hlsgen.quantization.fold import fold
 
 pytestmark = pytest.mark.filterwarnings("ignore::hlsgen.errors.QuantizationWarning")
 WIDTH = 16
+
+
+def test_only_weights_that_are_rounded_lose_something() -> None:
+    """A row's largest weight is its unit times 127, and zeros stay: a layer that copies loses nothing."""
+    exponents, squares = np.array([0, 1, 3]), np.array([9.0, 1.0, 0.25])
+    copied = Error(0.01, squares, np.diag([2.0, -1.0, 0.5]))
+    assert copied.of(exponents) == pytest.approx(0.01 * (4.0 + 1.0 / 4 + 0.25 / 64))
+    row = Error(0.01, squares, np.array([[2.0, -1.0, 0.0]]))
+    rounded = squares[1] * 4.0 * (2.0 / 127) ** 2
+    assert row.of(exponents) == pytest.approx(0.01 * (4.0 + 1.0 / 4) + rounded)
 
 
 def _graph(kind: Callable[..., Norm] = LayerNorm, outlier: float = 30.0, heads: int = 1) -> Graph:
