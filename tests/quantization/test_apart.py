@@ -5,52 +5,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.outliers import far_images, far_mlp
 
-from hlsgen.ir import Graph, GraphBuilder, TensorType, evaluate, quantize_images
+from hlsgen.ir import Graph, GraphBuilder, evaluate, quantize_images
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.run import trace
 from hlsgen.machine.run.interpreter import Interpreter
-from hlsgen.ops import Activation, Add, LayerNorm, Linear, Patches
 from hlsgen.quantization import QuantizeConfig, quantize
 from hlsgen.quantization.apart import CHANNELS, FEWEST, FEWEST_ROWS, outliers, with_outliers_apart
 
-IMAGE = TensorType((2, 24, 24))
 pytestmark = pytest.mark.filterwarnings("ignore::hlsgen.errors.QuantizationWarning")
-
-
-def _layer(outputs: int, inputs: int, seed: int) -> Linear:
-    random = np.random.default_rng(seed)
-    return Linear(
-        weight=random.normal(size=(outputs, inputs)) / inputs**0.5, bias=random.normal(size=outputs)
-    )
-
-
-def _mlp(
-    far: float, hidden: int = FEWEST, *, tokens: int = 36, second: bool = False, first: bool = True
-) -> Graph:
-    """x + B(gelu(A norm(x))); two channels reach `far` times as far, their readers weigh them less."""
-    builder = GraphBuilder("image", IMAGE if tokens == 36 else TensorType((2, 4 * tokens, 4)))
-    cut = builder.add("patches", Patches(patch=(4, 4)), ["image"])
-    x = builder.add("tokens", _layer(8, 32, 1), [cut])
-    norm = builder.add("norm", LayerNorm(gamma=np.ones(8), beta=np.zeros(8), eps=1e-5), [x])
-    before, behind = _layer(hidden, 8, 2), _layer(8, hidden, 3)
-    before.weight[5:7] *= far
-    behind.weight[:, 5:7] /= far
-    builder.add("fc1", before, [norm])
-    builder.add("gelu", Activation(function="gelu"), ["fc1"])
-    builder.add("fc2", behind, ["gelu"])
-    result = builder.add("sum", Add(), [x, "fc2"] if first else ["fc2", x])
-    return builder.finish(result, "gelu") if second else builder.finish(result)
-
-
-def _images(count: int = 48, seed: int = 9) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(count, *IMAGE.shape))
 
 
 @pytest.mark.parametrize("first", [True, False])
 def test_the_split_graph_is_equal(first: bool) -> None:
-    images, graph = _images(), _mlp(9.0, first=first)
+    images, graph = far_images(), far_mlp(9.0, first=first)
     split = with_outliers_apart(graph, images)
     assert split.outputs == graph.outputs
     one, two = evaluate(graph, images), evaluate(split, images)
@@ -62,10 +32,10 @@ def test_the_split_graph_is_equal(first: bool) -> None:
 
 def test_the_integer_graph_gains() -> None:
     """By more than 3 dB, all that the tensor's own error is."""
-    graph, held = _mlp(9.0), _images(seed=4)
+    graph, held = far_mlp(9.0), far_images(seed=4)
     errors = []
     for apart in (False, True):
-        made = quantize(graph, _images(), QuantizeConfig(outliers_apart=apart, activation_bits=12))
+        made = quantize(graph, far_images(), QuantizeConfig(outliers_apart=apart, activation_bits=12))
         wanted = evaluate(made.reference, held)["sum"] - evaluate(made.reference, held)["tokens"]
         found = evaluate(made.graph, made.quantize_input(held))
         real = made.dequantize("sum", found["sum"]) - made.dequantize("tokens", found["tokens"])
@@ -76,10 +46,10 @@ def test_the_integer_graph_gains() -> None:
 @pytest.mark.parametrize(
     "graph",
     [
-        _mlp(1.0),
-        _mlp(9.0, FEWEST - 1),
-        _mlp(9.0, tokens=FEWEST_ROWS - 1),
-        _mlp(9.0, second=True),
+        far_mlp(1.0),
+        far_mlp(9.0, FEWEST - 1),
+        far_mlp(9.0, tokens=FEWEST_ROWS - 1),
+        far_mlp(9.0, second=True),
     ],
     ids=["no outliers", "narrow", "few rows", "an output"],
 )
@@ -104,12 +74,12 @@ def test_outliers_weigh_as_their_readers_do() -> None:
 @pytest.mark.parametrize("row_width", [1, 2])
 def test_the_machine_runs_it(row_width: int) -> None:
     """Two layers read the norm, and two of them add to the stream."""
-    graph = quantize(_mlp(9.0), _images()).graph
+    graph = quantize(far_mlp(9.0), far_images()).graph
     assert "gelu_outliers" in [node.name for node in graph]
     lowered = lower(graph, ArrayShape(rows=4, columns=4, depth=4, ring_bytes=4096, row_width=row_width))
     program = lowered.program
     machine = Interpreter(program.parameters, lowered.image.pack())
-    for image in quantize_images(_images(2, seed=4), graph.input_type):
+    for image in quantize_images(far_images(2, seed=4), graph.input_type):
         run = machine.run(program.input.pack(image, 4))
         assert trace.compare(program, run.records, evaluate(graph, image)) is None
 
@@ -122,11 +92,11 @@ def test_more_outliers_than_channels_apart_stay() -> None:
 
 
 def test_names_that_are_taken() -> None:
-    graph = _mlp(9.0)
+    graph = far_mlp(9.0)
     builder = GraphBuilder(graph.input, graph.input_type)
     for node in graph:
         name = {"patches": "fc1_outliers"}.get(node.name, node.name)
         builder.add(name, node.op, [{"patches": "fc1_outliers"}.get(i, i) for i in node.inputs], node.source)
     renamed = builder.finish(*graph.outputs)
-    split = with_outliers_apart(renamed, _images())
+    split = with_outliers_apart(renamed, far_images())
     assert "fc1_outliers_" in [node.name for node in split]

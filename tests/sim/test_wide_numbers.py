@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -13,17 +14,20 @@ from quantization.graphs import Vit, images, random_vit
 from hlsgen.emit.hls import hls
 from hlsgen.ir import Graph, evaluate
 from hlsgen.lower import Lowered, lower
-from hlsgen.lower.size import ArrayShape
+from hlsgen.lower.size import ArrayShape, joint
 from hlsgen.machine.run.trace import compare
 from hlsgen.machine.time import cycles
 from hlsgen.machine.time.memory import ExternalMemory
-from hlsgen.ops import IntegerTable
+from hlsgen.ops import IntegerExp, IntegerTable
 from hlsgen.quantization import QuantizeConfig, quantize
 from hlsgen.sim import cosim
 from hlsgen.sim.csim import CSim
 
 MODEL = Vit(image=(1, 6, 6), width=8, hidden=7, blocks=3, classes=3)
 CONFIG = QuantizeConfig(numerator_bits=10, activation_bits=10, activation_overrides={"blocks_1_mlp_fc1": 8})
+MANY_KEYS = Vit(image=(1, 10, 10), width=8, hidden=7, blocks=1, classes=3)
+WIDTHS = range(8, 13)
+STREAMED = ArrayShape(rows=4, columns=4, depth=4, row_width=2, bus_bytes=4, streamed=True, span=2)
 
 
 @cache
@@ -66,3 +70,52 @@ def test_cpp(cpp_folder: Path) -> None:
         tracing=True, sanitize=True, flags=("-DHLSGEN_STALLS=7",),
     )  # fmt: skip
     assert compare(program, cpp.run(image[None]).records[0], evaluate(graph, image)) is None
+
+
+@cache
+def _diffused() -> list[tuple[Graph, np.ndarray]]:
+    """A model whose numerators have each width, with an image that meets entries other than the nearest."""
+    found = []
+    for bits in WIDTHS:
+        made = quantize(random_vit(MANY_KEYS), images(MANY_KEYS, 32), QuantizeConfig(numerator_bits=bits))
+        image = made.quantize_input(images(MANY_KEYS, 1))[0].astype(np.int64)
+        (node,) = (node for node in made.graph if isinstance(node.op, IntegerExp))
+        scale = made.graph.type_of(node.inputs[0]).scale
+        assert scale is not None
+        exact = ((1 << bits) - 1) * np.exp(-scale * np.arange(1 << 10))
+        values = evaluate(made.graph, image)
+        logits = values[node.inputs[0]]
+        nearest = np.floor(exact + 0.5)[logits.max(-1, keepdims=True) - logits]
+        assert values[node.name].max() == (1 << bits) - 1
+        assert (values[node.name] != nearest).any()
+        found.append((made.graph, image))
+    return found
+
+
+def _streamed() -> Iterator[Lowered]:
+    """The models of `_diffused` on one machine that reads keys and values from memory."""
+    machine = joint([lower(graph, STREAMED).program.parameters for graph, _ in _diffused()])
+    assert (machine.numerator_digits, machine.streamed) == (2, True)
+    return (lower(graph, STREAMED, machine) for graph, _ in _diffused())
+
+
+def test_every_width_of_numerators_is_diffused_and_streamed_in_rtl(tmp_path: Path) -> None:
+    for (graph, image), lowered in zip(_diffused(), _streamed(), strict=True):
+        golden, program = evaluate(graph, image), lowered.program
+        harness = cosim.build(program.parameters, tmp_path, trace=True, quick=True)
+        for memory in (cosim.MemoryTiming(latency=4), cosim.MemoryTiming(latency=23, stall=0.4, seed=7)):
+            (run,) = harness.run(lowered.image.pack(), [program.input.pack(image, 4)], memory=memory)
+            cosim.check(program, run, golden)
+            if not memory.stall:
+                predicted = cycles.predict(program, lowered.image, ExternalMemory(latency=4)).cycles
+                assert predicted == pytest.approx(run.counters["cycles"], rel=0.02)
+
+
+def test_every_width_of_numerators_is_diffused_and_streamed_in_cpp(cpp_folder: Path) -> None:
+    for (graph, image), lowered in zip(_diffused(), _streamed(), strict=True):
+        program = lowered.program
+        cpp = CSim(
+            program, lowered.image.pack(), hls(program, lowered.image), cpp_folder,
+            tracing=True, sanitize=True, flags=("-DHLSGEN_STALLS=7",),
+        )  # fmt: skip
+        assert compare(program, cpp.run(image[None]).records[0], evaluate(graph, image)) is None
