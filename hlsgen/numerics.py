@@ -221,18 +221,24 @@ def add_scores(x: ArrayLike, addends: ArrayLike, width: int) -> Integers:
     The code below is that of a hidden key, whose addend is `HIDDEN`.
     """
     addends = np.asarray(addends, np.int64)
+    low, high = logit_range(width, adds=True)
+    logits = saturate(np.asarray(x, np.int64) + addends, low, high)
+    return np.where(addends == HIDDEN, low - 1, logits)
+
+
+def logit_range(width: int, *, adds: bool) -> tuple[int, int]:
+    """The least and the largest logit of a key that is seen; with addends the code below is the hidden."""
     half = 1 << (width - 1)
-    logits = saturate(np.asarray(x, np.int64) + addends, 1 - half, half - 1)
-    return np.where(addends == HIDDEN, -half, logits)
+    return int(adds) - half, half - 1
 
 
 def logits(
     acc: ArrayLike, multiplier: int, shift: int, width: int, addends: ArrayLike | None = None
 ) -> Integers:
     """Sums of products to logits of `width` bits: requantized and saturated; with addends, `add_scores`."""
-    half = 1 << ((width if addends is None else 16) - 1)
-    x = requantize(acc, multiplier, shift, -half, half - 1)
-    return x if addends is None else add_scores(x, addends, width)
+    if addends is None:
+        return requantize(acc, multiplier, shift, *logit_range(width, adds=False))
+    return add_scores(requantize(acc, multiplier, shift, HIDDEN, -HIDDEN - 1), addends, width)
 
 
 def exp_lookup(table: Integers, logits: ArrayLike, hidden: int | None = None) -> Integers:

@@ -17,11 +17,10 @@ from hlsgen.lower.shape import Shape, mixed_shape
 from hlsgen.lower.size import ArrayShape, exp_steps, exp_words, head_units, operand_words
 from hlsgen.lower.step import AttentionStep
 from hlsgen.machine.format.commands import Product
-from hlsgen.machine.format.key_runs import key_unit
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.format.program import OutputLayout
+from hlsgen.numerics import HIDDEN, logit_range
 from hlsgen.ops import IntegerContext, IntegerExp, IntegerMixedScores, IntegerScores
-from hlsgen.ops.score_bias import HIDDEN
 
 
 def score_fields(
@@ -48,6 +47,8 @@ def score_fields(
 def pack_score_addends(step: AttentionStep, part: Part, p: MachineParameters) -> list[bytes]:
     """The addends of a part's scores, head by head, each int16 in the order of an output of that shape.
 
+    None where all of them are 0.
+
     Raises `UnsupportedModel` where exp does not know what code a hidden key has.
     """
     addends, exp = step.addends, step.exp.op
@@ -56,25 +57,24 @@ def pack_score_addends(step: AttentionStep, part: Part, p: MachineParameters) ->
         raise must_be(step.exp, "an exp that knows its scores' hidden keys")
     if addends is None:
         return []
-    first, stop = part.rows(p.rows, addends.shape[1])
-    if part.runs:
-        return _pack_listed(addends[slice(*part.heads), first:stop], part, p)
-    before, rows = (first, part.window_rows) if part.window_rows else (0, stop - first)
-    mine = addends[slice(*part.heads), first : first + rows, before + part.keys[0] : before + part.keys[1]]
-    _, rows, keys = mine.shape
-    layout = OutputLayout(tensor="", rows=rows, columns=keys, sweeps=1)
+    if not part.adds:
+        return []
+    mine = part.addends(addends, p)
+    layout = OutputLayout(tensor="", rows=mine.shape[1], columns=mine.shape[2], sweeps=1)
     again = part.count if part.window_rows and not part.keeps_addends(p) else 1
     return [layout.drained(head, p).tobytes() for head in mine] * again
 
 
-def _pack_listed(addends: np.ndarray, part: Part, p: MachineParameters) -> list[bytes]:
-    """Those of a part by key lists [heads, rows, keys]: of the keys that each tile reads."""
-    unit, (_, rows, keys) = key_unit(p), addends.shape
-    padded = np.pad(addends, ((0, 0), (0, 0), (0, -keys % unit)), constant_values=HIDDEN)
-    read = part.listed_keys(unit)[np.arange(rows) // p.rows]
-    layout = OutputLayout(tensor="", rows=rows, columns=read.shape[1], sweeps=1)
-    heads = padded[:1] if part.kept else padded
-    return [layout.drained(np.take_along_axis(head, read, 1), p).tobytes() for head in heads]
+def score_range(step: AttentionStep, part: Part, p: MachineParameters) -> dict[str, int]:
+    """The command's fields for the range of requantized scores, in machines that add to them.
+
+    Sums leave none of 16 bits. Without addends it is that of logits, which have a code less where others do.
+    """
+    if not p.score_addends:
+        return {}
+    adds = step.addends is not None
+    low, high = (HIDDEN, -HIDDEN - 1) if adds and part.adds else logit_range(p.logit_bits, adds=adds)
+    return {"score_addends": int(adds and part.adds), "low": low, "high": high}
 
 
 def operand_bases(
@@ -121,7 +121,7 @@ def part_fields(
     }  # fmt: skip
     if part.runs:
         lists = {"key_base": list_base, "value_base": 0, "key_runs": len(part.runs[0])}
-        return fields | lists | {"kept_addends": int(part.kept)}
+        return fields | lists | {"kept_addends": int(part.keeps_addends(p))}
     if not part.window_rows:
         return fields
     key_step = ceil_div(rows, p.columns) * key_words

@@ -8,7 +8,7 @@ from typing import Any
 
 from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.ir import Graph, Node
-from hlsgen.lower.attention import mixed_scores, pack_score_addends, part_fields, score_fields
+from hlsgen.lower.attention import mixed_scores, pack_score_addends, part_fields, score_fields, score_range
 from hlsgen.lower.constants import (
     block_constants,
     constant_stream,
@@ -344,14 +344,14 @@ class CommandBuilder:
         query, result = self._layouts[step.query], self._layouts[step.result]
         row, _ = part.rows(p.rows, step.scores.type.shape[1])
         self.views += attention_views(step, len(self._commands), query, result, part, p)
-        addends = pack_score_addends(step, part, p)
-        self.addends += addends
+        self.addends += pack_score_addends(step, part, p)
         source, target = self._regions[step.query].base, self._regions[step.result].base
         words = self._layouts[step.values].head_words
         fields = self._scores(step, query)
         base = self.key_lists.bases.get(part_name(step, part), 0)
         fields |= part_fields(step, part, p, key_words=query.head_words, value_words=words, list_base=base)
         fields |= {"outer_source": part.window_rows * query.stride} if part.window_rows else {}
+        fields |= score_range(step, part, p)
         return Command(
             load=Load.ATTENTION,
             drain=Drain.ATTENTION,
@@ -368,7 +368,6 @@ class CommandBuilder:
             target_stride=result.stride,
             context_multiplier=context.multiplier,
             context_shift=context.shift,
-            score_addends=int(bool(addends)),
             outer_target=part.window_rows * result.stride,
             **fields,
         )

@@ -39,6 +39,14 @@ def attention_parts(
 
     layouts: how queries and values lie.
     """
+    parts, addends = _parts(step, array, layouts), step.addends
+    if addends is None:
+        return parts
+    return tuple(replace(part, adds=bool(part.addends(addends, array).any())) for part in parts)
+
+
+def _parts(step: AttentionStep, array: ArrayShape, layouts: Mapping[str, Layout]) -> tuple[Part, ...]:
+    """The same, but for whether a part adds anything."""
     heads, queries, keys = step.scores.type.shape
     tiles = ceil_div(queries, array.rows)
     if step.addends is None or array.streamed or not step.keys:
@@ -122,7 +130,7 @@ def _cycles(step: AttentionStep, array: ArrayShape, layouts: Mapping[str, Layout
         each = (part.tiles[1] - part.tiles[0]) * cost(*part.keys)
         words = (part.window_rows or stop - first) * ceil_div(part.keys[1] - part.keys[0], array.columns)
         words *= 1 if part.keeps_addends(array) else part.count
-        bus = words * array.columns * 2 // array.bus_bytes
+        bus = words * array.columns * 2 // array.bus_bytes if part.adds else 0
         total += OVERHEAD
         total += kept_cycles(part.count, each, bus) if part.kept else max(part.count * each, bus)
     return total

@@ -12,6 +12,7 @@ from hlsgen.machine.format.commands import Drain, Product, Target
 from hlsgen.machine.format.parameters import MachineParameters
 from hlsgen.machine.modes.jobs import Kind
 from hlsgen.machine.modes.product_weights import TAPS
+from hlsgen.numerics import logit_range
 from hlsgen.rtl.format.command import NARROWED
 from hlsgen.rtl.format.jobs import Stationary
 from hlsgen.rtl.format.widths import groups_of, key_steps, width_bits
@@ -209,11 +210,10 @@ def fill_drain(job: Any, place: Place, *, trace: bool) -> list[Any]:
 
 
 def _score_range(place: Place) -> tuple[Any, Any]:
-    """The range of requantized scores: a logit's, or 16 bits where addends follow."""
-    half, adds = 1 << (place.parameters.logit_bits - 1), place.command.score_addends
+    """The range of requantized scores: a logit's, or the command's own where addends may follow."""
     if not place.parameters.score_addends:
-        return -half, half - 1
-    return Mux(adds, -(1 << 15), -half), Mux(adds, (1 << 15) - 1, half - 1)
+        return logit_range(place.parameters.logit_bits, adds=False)
+    return place.command.low, place.command.high
 
 
 def _walk(place: Place) -> dict[str, Value]:

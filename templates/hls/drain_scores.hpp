@@ -14,12 +14,14 @@ void drain_scores(const Command& command, int block, const Int<P::accumulator_bi
                   const Int<16> (&addend)[P::columns], Int<16> (&result)[P::columns], Int<16>& maximum) {
 #pragma HLS INLINE
     constexpr int lowest = Derived<P>::lowest_logit, highest = Derived<P>::highest_logit;
+    constexpr bool ranges = P::score_addends > 0;
     const bool adds = adds_to_scores<P>(command);
     maximum = lowest;
     for (int c = 0; c < P::columns; ++c) {
 #pragma HLS UNROLL
         result[c] = requantize(sums[c], UInt<16>(command.logit_multiplier), command.logit_shift,
-                               adds ? -32768 : lowest, adds ? 32767 : highest);
+                               ranges ? static_cast<int>(command.low) : lowest,
+                               ranges ? static_cast<int>(command.high) : highest);
         if (adds) {
             result[c] = add_score<P::logit_bits>(result[c], addend[c]);
         }

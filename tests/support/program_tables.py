@@ -23,6 +23,16 @@ def activated(p: MachineParameters) -> dict[str, int]:
     return {"drain": Drain.ACTIVATION, "low": -half, "high": half - 1}
 
 
+def score_range(drawn: Any, adds: int) -> dict[str, int]:
+    """The range of scores before their addends; without them that of logits, perhaps not the lowest one."""
+    if not adds:
+        return dict(
+            zip(("low", "high"), numerics.logit_range(drawn.p.logit_bits, adds=drawn.chance()), strict=True)
+        )
+    low, high = ((-32768, 32767), (-32768, 99), (-90, 32767), (-511, 511))[drawn.number(0, 3)]
+    return {"low": low, "high": high}
+
+
 def exp_entries(p: MachineParameters) -> np.ndarray:
     """The exp table of a machine, the low digits first."""
     table = numerics.exp_table(1 / 40, p.logit_bits, 8 if p.numerator_digits == 1 else 12)

@@ -25,7 +25,7 @@ from hlsgen.machine.format.program import OutputLayout, Program
 from hlsgen.machine.format.runs import WORD_BYTES, pack_runs
 from support.program_key_lists import own_keys
 from support.program_shifts import drawn_shifts, shift_fields
-from support.program_tables import activated, activation_entries, exp_entries, high_digits
+from support.program_tables import activated, activation_entries, exp_entries, high_digits, score_range
 from support.program_windows import into_windows, own_rows
 
 MOST_HEADS, MOST_BLOCKS = 4, 3
@@ -130,6 +130,8 @@ class _Drawn:
         attends = command.product in (Product.ATTENTION, Product.MAPS)
         if not attends:
             self._constants(command.total_blocks)
+        elif p.score_addends:
+            command = dataclasses.replace(command, **score_range(self, command.score_addends))
         if command.product in (Product.WEIGHTS, Product.MAPS):
             blocks = command.heads * command.blocks if attends else command.total_blocks
             command = dataclasses.replace(command, narrow=self.number(0, p.narrow_weights))
@@ -158,16 +160,14 @@ class _Drawn:
     def _addends(self, command: Command, rows: int) -> None:
         """Addends that keep the sum within int8 where the target does."""
         most = 20000 if command.target == Target.RESIDUAL else 60
-        p, wide = self.p, command.total_blocks * self.p.columns
-        layout = OutputLayout(tensor="", rows=rows, columns=wide, sweeps=command.sweeps)
-        value = self.random.integers(-most, most + 1, (rows, wide))
-        self.addends.append(layout.drained(value, p).tobytes())
+        value = self.random.integers(-most, most + 1, (rows, command.total_blocks * self.p.columns))
+        layout = OutputLayout(tensor="", rows=rows, columns=value.shape[1], sweeps=command.sweeps)
+        self.addends.append(layout.drained(value, self.p).tobytes())
 
     def _score_addends(self, command: Command, rows: int) -> None:
         """Addends of every size in the order of the scores; many keys are hidden, in some blocks all."""
-        p = self.p
         heads = sum(command.takes_addends(head) for head in range(command.heads))
-        shape = (heads * command.blocks * p.padded_rows(rows), p.columns)
+        shape = (heads * command.blocks * self.p.padded_rows(rows), self.p.columns)
         value = self.random.integers(-300, 301, shape)
         value = np.where(self.random.random(shape) < 0.1, self.random.choice([32767, -32767], shape), value)
         hidden = self.random.random(shape) < self.random.choice([0.0, 0.3, 0.9, 1.0], (len(value), 1))

@@ -2,8 +2,8 @@
 """Windows of whole groups of rows: an integer Graph -> an equal one for a row width.
 
 LOAD and DRAIN move `row_width` rows at once, so a window must begin at a multiple of it. Windows of another
-size get rows behind their last one, where that is no more than a third. Run lists bring zeros there, every
-query is hidden from them as from other windows, and who reads the contexts passes them over.
+size get rows behind their last one, where that is no more than a third. Run lists bring zeros there, no query
+sees them, as none sees other windows, and who reads the contexts passes them over.
 """
 
 from __future__ import annotations
@@ -137,10 +137,14 @@ def _places(count: int, rows: int, pitch: int) -> np.ndarray:
 
 
 def _apart(addends: np.ndarray, rows: int, pitch: int) -> np.ndarray:
-    """Addends [H, T, T] with rows and columns behind each window, from and for which all is hidden."""
+    """Addends [H, T, T] with rows and columns behind each window; all that stands there is hidden.
+
+    Nobody reads the contexts of these rows, so they see what the row before them sees: a window that hides
+    nothing then needs no addends.
+    """
     heads, count, _ = addends.shape
-    places = np.flatnonzero(_places(count, rows, pitch) >= 0)
-    size = count // rows * pitch
-    result = np.full((heads, size, size), HIDDEN, addends.dtype)
-    result[:, places[:, None], places] = addends
+    places = _places(count, rows, pitch)
+    result = np.full((heads, len(places), len(places)), HIDDEN, addends.dtype)
+    before = np.maximum.accumulate(places)
+    result[..., places >= 0] = addends[:, before]
     return result

@@ -130,10 +130,14 @@ class Command:
         "a result is added to the word that lies as far behind it as it lies behind target_base",
         varies=True,
     )
-    low: int = field(16, -128, "least requantized value, before table or addition", signed=True, varies=True)
-    high: int = field(
-        16, 127, "largest requantized value, before table or addition", signed=True, varies=True
+    low: int = field(
+        16,
+        -128,
+        "least requantized value, before table or addition; of scores only in machines with `score_addends`",
+        signed=True,
+        varies=True,
     )
+    high: int = field(16, 127, "the same for the largest requantized value", signed=True, varies=True)
     norm_width: int = field(13, 0, "elements of a normalised row")
     norm_epsilon: int = field(48, 0, "epsilon of `numerics.layer_norm`", varies=True)
     norm_gain: int = field(15, 0, "gain of `numerics.layer_norm`", varies=True)
