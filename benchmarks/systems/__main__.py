@@ -46,8 +46,8 @@ signal is without what images share, and the noise is whole.
 ## Published models at their own size
 
 timm's classes with random weights, 224 x 224 pixels, on 8x16x8. `gna-deit` are DeiT-Tiny's blocks with
-Generalized Neighborhood Attention, 7 x 7 tokens that share their window: 12 blocks on 14 x 14 tokens, 2 on
-28 x 28. W: row width. Useful: the products that PyTorch counts, without those that a mask hides, over those
+Generalized Neighborhood Attention: 7 x 7 tokens that share their window, of 14 x 14 and of 28 x 28. W: row
+width. Useful: the products that PyTorch counts, without those that a mask hides, over those
 that the array could start. A read takes 64 cycles to its first beat. `python -m benchmarks.systems NAME
 --rtl` runs an image in RTL, compares every tensor, and keeps the cycles in `benchmarks/systems/runs.json`.
 Where there is no such run, cycles are predicted.
@@ -57,8 +57,7 @@ Where there is no such run, cycles are predicted.
 {models}
 
 "As folded" are the products that the integer Graph has: each of CaiT's mixed heads meets the values of all.
-ResMLP's and MLP-Mixer's transposes are products with an identity, which count as none. At 16 bytes a cycle
-what the neighbourhoods lose is the addend stream of positions, and the weights of the 1,000 classes.
+ResMLP's and MLP-Mixer's transposes are products with an identity, which count as none.
 
 ## Memory of Swin-T
 

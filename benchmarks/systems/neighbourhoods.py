@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-EDGE, WIDTH, HEADS, WINDOW, CLASSES = 224, 192, 3, 7, 1000
+EDGE, WIDTH, HEADS, BLOCKS, WINDOW, CLASSES = 224, 192, 3, 12, 7, 1000
 
 
 class Blocked(nn.Module):
@@ -34,12 +34,12 @@ class Blocked(nn.Module):
 class Neighbourhoods(nn.Module):
     """A grid of `grid` x `grid` tokens with positions, blocks, a norm, the mean, classes."""
 
-    def __init__(self, grid: int, blocks: int) -> None:
+    def __init__(self, grid: int) -> None:
         super().__init__()
         patch = EDGE // grid
         self.embed = nn.Conv2d(3, WIDTH, patch, patch)
         self.positions = nn.Parameter(0.02 * torch.randn(1, grid * grid, WIDTH))
-        self.blocks = nn.Sequential(*(Blocked(grid) for _ in range(blocks)))
+        self.blocks = nn.Sequential(*(Blocked(grid) for _ in range(BLOCKS)))
         self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -33,19 +33,19 @@ def _of_timm(entry: str, **arguments: Any) -> Callable[[], Any]:
     return lambda: library().create_model(entry, pretrained=False, num_classes=1000, **arguments)
 
 
-def _neighbourhoods(grid: int, blocks: int) -> Callable[[], Any]:
+def _neighbourhoods(grid: int) -> Callable[[], Any]:
     def build() -> Any:
         from benchmarks.systems.neighbourhoods import Neighbourhoods
 
-        return Neighbourhoods(grid, blocks)
+        return Neighbourhoods(grid)
 
     return build
 
 
 SWIN, GNA_14, GNA_28 = (
     _of_timm("swin_tiny_patch4_window7_224"),
-    _neighbourhoods(14, 12),
-    _neighbourhoods(28, 2),
+    _neighbourhoods(14),
+    _neighbourhoods(28),
 )
 MODELS: Mapping[str, Published] = {
     "dinov2-s14": Published(_of_timm("vit_small_patch14_reg4_dinov2", img_size=EDGE)),
@@ -60,7 +60,7 @@ MODELS: Mapping[str, Published] = {
     "gna-deit-28": Published(GNA_28, row_width=2),
     "gna-deit-28-32": Published(GNA_28, row_width=2, memory=32),
 }
-"""timm's classes, and DeiT-Tiny's blocks with neighbourhoods of 7 x 7: 12 on 14 x 14 tokens, 2 on 28 x 28."""
+"""timm's classes, and DeiT-Tiny's blocks with neighbourhoods of 7 x 7 on 14 x 14 and on 28 x 28 tokens."""
 
 
 def prepared(name: str) -> tuple[Graph, np.ndarray, int]:
