@@ -19,8 +19,8 @@ from hlsgen.lower.step import AttentionStep
 from hlsgen.machine.format.commands import Product
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
 from hlsgen.machine.format.program import OutputLayout
-from hlsgen.numerics import HIDDEN, logit_range
 from hlsgen.ops import IntegerContext, IntegerExp, IntegerMixedScores, IntegerScores
+from hlsgen.ops.score_bias import requantized_range
 
 
 def score_fields(
@@ -55,9 +55,7 @@ def pack_score_addends(step: AttentionStep, part: Part, p: MachineParameters) ->
     hidden = None if addends is None else -(1 << (p.logit_bits - 1))
     if not isinstance(exp, IntegerExp) or exp.hidden != hidden:
         raise must_be(step.exp, "an exp that knows its scores' hidden keys")
-    if addends is None:
-        return []
-    if not part.adds:
+    if addends is None or not part.adds:
         return []
     mine = part.addends(addends, p)
     layout = OutputLayout(tensor="", rows=mine.shape[1], columns=mine.shape[2], sweeps=1)
@@ -66,15 +64,11 @@ def pack_score_addends(step: AttentionStep, part: Part, p: MachineParameters) ->
 
 
 def score_range(step: AttentionStep, part: Part, p: MachineParameters) -> dict[str, int]:
-    """The command's fields for the range of requantized scores, in machines that add to them.
-
-    Sums leave none of 16 bits. Without addends it is that of logits, which have a code less where others do.
-    """
+    """The command's fields for addends, and for the range of scores before them, in machines that have any."""
     if not p.score_addends:
         return {}
-    adds = step.addends is not None
-    low, high = (HIDDEN, -HIDDEN - 1) if adds and part.adds else logit_range(p.logit_bits, adds=adds)
-    return {"score_addends": int(adds and part.adds), "low": low, "high": high}
+    low, high = requantized_range(p.logit_bits, hides=step.addends is not None, adds=part.adds)
+    return {"score_addends": int(part.adds), "low": low, "high": high}
 
 
 def operand_bases(

@@ -10,7 +10,7 @@ import numpy as np
 from hlsgen.lower.size import ArrayShape
 from hlsgen.machine.format.key_runs import Run, key_unit
 from hlsgen.machine.format.parameters import MachineParameters, ceil_div
-from hlsgen.numerics import HIDDEN
+from hlsgen.ops.score_bias import HIDDEN
 
 OVERHEAD = 64
 """Cycles that a cut counts for one command more: the stages run empty and fill again."""

@@ -28,6 +28,14 @@ def check_addends(name: str, addends: np.ndarray | None, shape: tuple[int, ...])
         raise RangeOverflow(f"{name}: addends {low}..{high} leave 16 bits")
 
 
+def requantized_range(width: int, *, hides: bool, adds: bool) -> tuple[int, int]:
+    """The least and the largest score before addends of 16 bits; without them, of logits of `width` bits.
+
+    hides: a code of logits is for hidden keys.
+    """
+    return (HIDDEN, -HIDDEN - 1) if adds else numerics.logit_range(width, adds=hides)
+
+
 def is_seen(addends: np.ndarray) -> np.ndarray:
     """Where addends hide no key."""
     return addends != numerics.HIDDEN
