@@ -64,7 +64,7 @@ def pack_score_addends(step: AttentionStep, part: Part, p: MachineParameters) ->
 
 
 def score_range(step: AttentionStep, part: Part, p: MachineParameters) -> dict[str, int]:
-    """The command's fields for addends, and for the range of scores before them, in machines that have any."""
+    """The command's fields for addends and the range of scores before them; in machines that have any."""
     if not p.score_addends:
         return {}
     low, high = requantized_range(p.logit_bits, hides=step.addends is not None, adds=part.adds)
