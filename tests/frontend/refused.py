@@ -71,7 +71,7 @@ class Tiny(nn.Module):
 
 class Sums(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cumsum(x, -1)  # running
+        return torch.cumprod(x, -1)  # running
 
 
 class TwoSums(Tiny):
@@ -175,7 +175,7 @@ class Counting(Tiny):
 class Overwriting(Tiny):
     def forward(self, image: Tensor) -> Tensor:
         x = self.embed(image)
-        before = x.view(1, TOKENS, WIDTH)
+        before = x.reshape(1, TOKENS, WIDTH)  # or a copy
         x.mul_(2)  # overwriting
         return self.head(self.norm((x + self.proj(self.norm1(before))).mean(1)))
 
@@ -183,7 +183,7 @@ class Overwriting(Tiny):
 class PerToken(Tiny):
     def forward(self, image: Tensor) -> Tensor:
         x = self.embed(image)
-        y = self.mlp(self.norm1(x)) * torch.arange(1.0, 1 + TOKENS)[:, None]
+        y = self.mlp(self.norm1(x)) * torch.arange(1.0, 1 + TOKENS * WIDTH).view(TOKENS, WIDTH)
         return self.pool(x + y)  # per token sum
 
 

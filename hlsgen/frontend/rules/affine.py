@@ -40,11 +40,14 @@ def add(at: CallSite, x: Any, y: Any, alpha: Any = 1) -> Value:
 
 def _sum(at: CallSite, x: Value, y: Value) -> Value:
     if x.shape != y.shape:
-        if x.ids.numel() != y.ids.numel():
-            if isinstance(x.term.op, Scores) != isinstance(y.term.op, Scores):
-                raise Refusal("what the image decides is added to attention scores")
-            raise Refusal(f"added activations must have one shape, not {x.shape} and {y.shape}")
+        different = x.ids.numel() != y.ids.numel()
+        if different and isinstance(x.term.op, Scores) != isinstance(y.term.op, Scores):
+            raise Refusal("what the image decides is added to attention scores")
         shape = tuple(torch.broadcast_shapes(x.shape, y.shape))
+        if shape not in (x.shape, y.shape):
+            raise Refusal(f"added activations must have one shape, not {x.shape} and {y.shape}")
+        if different:
+            return _sum(at, x.expand(shape), y.expand(shape))
         x, y = x.map(lambda ids: ids.reshape(shape)), y.map(lambda ids: ids.reshape(shape))
     if x.term is y.term and torch.equal(x.ids, y.ids):
         total = Value(x.term, x.ids, x.scale + y.scale)

@@ -23,6 +23,7 @@ from hlsgen.frontend.rules.routing import (
 from hlsgen.frontend.rules.rule import CallSite, computed, rule
 from hlsgen.frontend.rules.terms import Refusal, Value
 from hlsgen.frontend.rules.views import view
+from hlsgen.frontend.rules.writes import once, put
 
 
 def chances(at: CallSite, x: Value) -> Value:
@@ -182,7 +183,13 @@ def index_add(at: CallSite, x: Any, dim: int, where: Any, source: Any, *, alpha:
 
 @rule("aten.index_put.default")
 def index_put(at: CallSite, x: Any, indices: list[Any], source: Any, accumulate: bool = False) -> Value:
-    """An expert's results, put where nothing is yet, or added to what is there."""
+    """An expert's results, put where nothing is yet, or added to what is there; rows at constant places."""
+    index = [slice(None) if item is None else item for item in indices]
+    if all(item is None or isinstance(item, torch.Tensor) for item in indices):
+        if accumulate:
+            nothing = torch.zeros(tuple(x.shape))
+            return add(at, x, put(at, nothing, source, once(lambda ids: ids[tuple(index)])))
+        return put(at, x, source, lambda ids: ids[tuple(index)])
     indices = [part for item in indices for part in searched(at, item)]
     tokens = [item for item in indices if isinstance(item, Picked) and item.role == TOKEN]
     axes = tuple(x.shape[: len(indices)])

@@ -20,7 +20,7 @@ _COPY = ("aten.clone.default", "aten.lift_fresh_copy.default")
 _FIX = "write x = x + y instead of x += y, and inplace=False"
 
 
-def _sharing(export: Export) -> set[str]:
+def shares(export: Export) -> set[str]:
     """Names of the calls whose results are, or are parts of, their first argument.
 
     Results of a call that makes several new ones, such as topk, share nothing; neither does a copy.
@@ -48,7 +48,7 @@ def _computed(export: Export) -> set[str]:
 def constant_writes(export: Export) -> set[str]:
     """In-place calls among constants that forward itself makes: folding executes them as they stand."""
     changeable = {call.name for call in export.calls} - _computed(export)
-    outside, sharing = set(export.constants), _sharing(export)
+    outside, sharing = set(export.constants), shares(export)
     for call in export.calls:
         first = call.args[0] if call.args else None
         if isinstance(first, Ref) and first.name in outside and call.name in sharing:
@@ -62,7 +62,7 @@ def renamed(export: Export) -> Export:
 
     Only where nothing is a view of what is written: `total += y` is then `total = total + y`.
     """
-    folded, sharing = constant_writes(export), _sharing(export)
+    folded, sharing = constant_writes(export), shares(export)
     storage: dict[str, str] = {}
     kept = {*export.constants, *(getattr(item, "name", "") for item in export.inputs)}
     viewed: set[str] = set()
@@ -96,7 +96,7 @@ def renamed(export: Export) -> Export:
 
 def overwritten(export: Export) -> dict[str, Refusal]:
     """In-place calls that can't be read as if they made a new value, by name."""
-    folded, sharing = constant_writes(export), _sharing(export)
+    folded, sharing = constant_writes(export), shares(export)
     storage = {name: name for name in (*export.constants, *(getattr(i, "name", "") for i in export.inputs))}
     outside = set(storage)
     last_use: dict[str, int] = {}

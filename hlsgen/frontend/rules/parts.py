@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from hlsgen.frontend.rules.arrange import lies
+from hlsgen.frontend.rules.arrange import lies, whole_rows
 from hlsgen.frontend.rules.terms import Refusal, Value
 
 LARGEST = 1 << 24
@@ -63,8 +63,8 @@ def parts(value: Value) -> Parts | None:
         return None
     order = torch.argsort(first, stable=True)
     count = len(ids) // len(first.unique())
-    if len(ids) % count:
-        return None
+    if len(ids) % count or (count > 1 and whole_rows(value) is not None):
+        return None  # the same columns of some tokens again and again
     rows = value.map(lambda part: part[order].reshape(len(ids) // count, -1))
     used = rows.ids[0] >= 0
     alike = torch.equal(rows.ids >= 0, used.expand_as(rows.ids)) and not (count == 1 and bool(used.all()))

@@ -77,8 +77,10 @@ def like_other(at: CallSite, x: Any, other: Any) -> Any:
 def pad(_: CallSite, x: Value, sizes: list[int], *more: Any, **named: Any) -> Value:
     """Constants around the elements of a token, or around tokens; nothing, where nothing is added or cut."""
     mode, value = _filling(*more, **named)
-    constant = mode == "constant" and min(sizes, default=0) >= 0
-    if any(sizes) and not (constant and (_within_tokens(x, len(sizes) // 2) or _around_tokens(x, sizes))):
+    constant = mode == "constant"
+    if max(sizes, default=0) > 0 and not (
+        constant and (within_tokens(x, len(sizes) // 2) or _around_tokens(x, sizes))
+    ):
         raise Refusal(
             f"the tensor is padded by {list(sizes)}",
             why="the machine has the tokens of the whole image, and no others",
@@ -94,17 +96,22 @@ def _filling(*given: Any, mode: str = "constant", value: Any = None) -> tuple[st
     return mode, given[0] if given else value
 
 
-def _within_tokens(x: Value, axes: int) -> bool:
+def within_tokens(x: Value, axes: int) -> bool:
     """Whether the last axes lead from each element to others of its token."""
     if len(x.term.shape) != 2 or not x.ids.numel():
         return False
-    token = (x.ids // x.term.shape[-1]).flatten(-axes)
+    token = torch.where(x.ids < 0, -1, x.ids // x.term.shape[-1]).flatten(-axes)
     return bool((token == token[..., :1]).all())
 
 
 def _around_tokens(x: Value, sizes: list[int]) -> bool:
-    """Whether tokens are added to those of one term, each with all of its channels."""
-    return not any(sizes[:2]) and len(x.term.shape) == 2 and _within_tokens(x, 1)
+    """Whether tokens are added to those of one term, each with all of its channels, on an axis of theirs."""
+    axes = len(x.shape)
+    padded = {axes - 1 - number // 2 for number, size in enumerate(sizes) if size}
+    others = (
+        x.map(lambda ids, axis=axis: ids.movedim(axis, -1)) for axis in range(axes) if axis not in padded
+    )
+    return any(part.shape[-1] > 1 and within_tokens(part, 1) for part in others)
 
 
 def _around(x: Value, move: Callable[[torch.Tensor, float], torch.Tensor], value: float = 0.0) -> Value:

@@ -57,7 +57,8 @@ class Drawing(Tiny):
 class Writing(Tiny):
     def mlp(self, x: Tensor) -> Tensor:
         y = super().mlp(x)
-        y[:, 1:3] = x[:, :2]
+        same = y.reshape(1, TOKENS, WIDTH)  # or a copy
+        same[:, 1:3] = x[:, :2]
         return y
 
 
@@ -88,10 +89,10 @@ class Behind(Tiny):
 
     def mlp(self, x: Tensor) -> Tensor:
         a, b = self.qkv(x)[..., : 2 * WIDTH].chunk(2, -1)
-        return self.proj(torch.cumsum(a, -1) * b)
+        return self.proj(torch.cumprod(a, -1) * b)
 
     def attend(self, x: Tensor) -> Tensor:
-        q, k, v = self.split(torch.cumsum(x, -1))
+        q, k, v = self.split(torch.cumprod(x, -1))
         mask = torch.arange(TOKENS) < 3
         return self.merge(scaled_dot_product_attention(q, k, v, attn_mask=mask[None].expand(TOKENS, -1)))
 
@@ -99,7 +100,7 @@ class Behind(Tiny):
 def test_what_stands_behind_a_refused_call_is_judged_too() -> None:
     names = [(name, what) for name, what, _ in problems(Behind)]
     assert ("gated MLP", "the product of two activations, element by element, is not supported") in names
-    assert [what for _, what in names].count("aten.cumsum.default is not supported") == 2
+    assert [what for _, what in names].count("aten.cumprod.default is not supported") == 2
     assert len(names) == 3
 
 
@@ -107,11 +108,11 @@ class Followed(Tiny):
     """Everything behind the operator would be right without it."""
 
     def forward(self, image: Tensor) -> Tensor:
-        return super().forward(torch.cumsum(image, -1))
+        return super().forward(torch.cumprod(image, -1))
 
 
 def test_what_only_follows_is_not_listed() -> None:
-    assert [what for _, what, _ in problems_of(Followed)] == ["aten.cumsum.default is not supported"]
+    assert [what for _, what, _ in problems_of(Followed)] == ["aten.cumprod.default is not supported"]
 
 
 def problems_of(make: type[nn.Module]) -> list[tuple[str, str, str]]:
