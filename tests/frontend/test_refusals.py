@@ -20,7 +20,7 @@ LAYOUT = "the elements do not lie in token order here"
 ROWS = "each row must be one token, all rows a contiguous range of tokens with the same channels"
 
 
-SUMS = Problem("aten.cumsum.default is not supported", f"first, second at {at('running')}", NO_RULE)
+SUMS = Problem("aten.cumprod.default is not supported", f"first, second at {at('running')}", NO_RULE)
 CLASSES = Problem(
     "softmax is only supported on attention scores",
     at("classes"),
@@ -186,7 +186,7 @@ def test_message_as_the_user_sees_it() -> None:
     with pytest.raises(UnsupportedModel) as caught:
         capture(models.TwoSums().eval(), IMAGE)
     assert str(caught.value) == (
-        "aten.cumsum.default is not supported\n"
+        "aten.cumprod.default is not supported\n"
         f"  where: first, second at {at('running')}\n"
         "  why: hlsgen has no rule that turns it into a step of the machine\n"
         "  fix: leave it out, or compute it on the host, before or behind the model\n"

@@ -93,14 +93,15 @@ def reordered(terms: Terms, value: Value) -> Value:
     zeros = bool(value.ids.numel()) and int(value.ids.min()) < 0
     if not value.ids.numel() or (zeros and value.offset is not None) or len(value.term.shape) != 2:
         return value
-    if lies(value.ids, value.term.shape[-1]) or whole_rows(value) is None:
+    weighs = weighs_rows(value)
+    if (lies(value.ids, value.term.shape[-1]) and not weighs) or whole_rows(value) is None:
         return value
     value = value if zeros else narrowed(terms, value)
     width, found = value.term.shape[-1], whole_rows(value)
     if found is None:
         return value
     tokens, columns = found
-    if _weighs_rows(value):
+    if weighs:
         put = terms.product(placing(tokens, value.term.shape[0]), value.term)
     else:
         put = ordered(terms, value.term, tokens[:, None].numpy())
@@ -128,7 +129,7 @@ def ordered(terms: Terms, term: Term, places: np.ndarray) -> Term:
     return terms.cached(("ordered", term, places.shape, places.tobytes()), build)
 
 
-def _weighs_rows(value: Value) -> bool:
+def weighs_rows(value: Value) -> bool:
     """Whether rows have factors of their own: those are part of a product's matrix."""
     if not isinstance(value.scale, torch.Tensor):
         return False

@@ -18,7 +18,7 @@ from hlsgen.frontend.rules.rule import CallSite, constant, rule
 from hlsgen.frontend.rules.scores import scorable, scored
 from hlsgen.frontend.rules.terms import Refusal, Term, Value
 from hlsgen.frontend.rules.windowed import cut, picks
-from hlsgen.ops import Linear, Scores, Softmax
+from hlsgen.ops import Context, Linear, Scores, Softmax
 
 _ROUNDED = 2.0**-22
 """Relative error of a product of two numbers that were rounded to float32, at most."""
@@ -122,3 +122,15 @@ def _with_exact_scale(at: CallSite, scores: Term) -> Term:
     if op.scale == exact or abs(op.scale / exact - 1) > _ROUNDED:
         return scores
     return at.terms.make(dataclasses.replace(op, scale=exact), scores.inputs, scores.name, scores.source)
+
+
+@rule("aten.nan_to_num.default")
+def without_nan(_: CallSite, x: Value, nan: float | None = None, *__: Any) -> Value:
+    """Nothing: the machine's weights of a query that sees no key are zeros."""
+    if nan or not isinstance(x.term.op, Softmax | Context):
+        raise Refusal(
+            "only attention weights, or what they make of values, may hold numbers that are none",
+            why="the machine makes zeros of a query that sees no key, and all its other numbers are finite",
+            fix="leave it out, or put zeros in place of the weights",
+        )
+    return x

@@ -145,32 +145,3 @@ def total(at: CallSite, x: Value, dim: Any, keepdim: bool = False, *, dtype: Any
         return summed(at, x, axis % len(x.shape), keepdim=keepdim)
     result = mean(at, x, dim, keepdim, dtype=dtype)
     return result.scaled(x.ids.numel() / result.ids.numel())
-
-
-@rule("aten.adaptive_avg_pool1d.default", "aten.adaptive_avg_pool2d.default")
-@rule("aten.adaptive_avg_pool3d.default")
-def average_pool(at: CallSite, x: Value, size: Any) -> Value:
-    """The mean over all of the last axes."""
-    axes = int(at.call.target[len("aten.adaptive_avg_pool")])
-    wanted = list(size) if isinstance(size, list | tuple) else [size]
-    if x.shape[-axes:] == tuple(wanted):
-        return x
-    if set(wanted) != {1}:
-        raise Refusal(f"adaptive pooling must be to size 1, not {size!r}")
-    return mean(at, x, list(range(-axes, 0)), keepdim=True)
-
-
-@rule("aten.avg_pool1d.default", "aten.avg_pool2d.default")
-def fixed_pool(at: CallSite, x: Value, kernel: Any, *rest: Any) -> Value:
-    """The mean over a window that is the whole grid, or one element."""
-    axes = int(at.call.target[len("aten.avg_pool")])
-    sizes = tuple(kernel) * (axes if len(kernel) == 1 else 1)
-    stride = tuple(rest[0]) * (axes if len(rest[0]) == 1 else 1) if rest and rest[0] else sizes
-    padded = len(rest) > 1 and any(rest[1])
-    divisor = rest[4] if len(rest) > 4 else None
-    if not padded and divisor is None and set(sizes) == set(stride) == {1}:
-        return x
-    if padded or divisor is not None or x.shape[-axes:] != sizes:
-        what = f"average pooling must be over the whole grid, not over {list(sizes)}"
-        raise Refusal(what, why="the machine averages tokens to one")
-    return mean(at, x, list(range(-axes, 0)), keepdim=True)

@@ -29,7 +29,7 @@ from hlsgen.frontend.rules.routing import Gates
 from hlsgen.frontend.rules.rule import CallSite, computed, rule
 from hlsgen.frontend.rules.talking import Mixed, over_heads, unmixed
 from hlsgen.frontend.rules.terms import Refusal, Term, Unknown, Value
-from hlsgen.frontend.rules.tokens import operand, source
+from hlsgen.frontend.rules.tokens import settled, source
 from hlsgen.frontend.rules.views import stacked
 from hlsgen.frontend.rules.windowed import Cut, Picks, collected_values, cut, picks
 from hlsgen.ops import Constant, Context, Matmul, Scores, Softmax
@@ -53,18 +53,7 @@ def rows(at: CallSite, x: Factor, role: str) -> Term:
         if not np.isfinite(numbers).all():
             raise Refusal("a learned factor of a product must be finite", intrinsic=True)
         return at.terms.constant(Constant(value=np.array(numbers, order="C")), name, at.call.source)
-    value = folded(at, value)
-    try:
-        return at.settle(value, name)
-    except Refusal:
-        found = operand(at.terms, value, name)
-    columns = np.arange(found.term.shape[-1]) if found.columns is None else found.columns
-    factors = np.broadcast_to(np.asarray(found.scale, np.float64), columns.shape)
-    term = picked(at.terms, found.term, columns, factors, name)
-    try:
-        return at.terms.shifted(term, found.offset)
-    except Refusal:
-        return term if found.offset is None else at.terms.shifted_by_token(term, found.offset)
+    return settled(at.terms, folded(at, value), name)
 
 
 def _alike(x: Factor, y: Factor) -> tuple[Any, Any]:

@@ -15,6 +15,9 @@ from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Value
 from hlsgen.frontend.rules.windowed import SHUFFLED, Picks, picks
 from hlsgen.ops import Constant, Linear, Matmul, MixedScores, Scores
 
+_ROUNDED = 2.0**-22
+"""Relative error of a product of two numbers that were rounded to float32, at most."""
+
 
 def as_product(terms: Terms, value: Value) -> Value:
     """Elements of scores as elements of the product, or of the linear layer, that no softmax reads."""
@@ -94,13 +97,10 @@ def _factored(terms: Terms, value: Value) -> Term:
     mixed = isinstance(term.op, MixedScores)
     if not isinstance(value.scale, torch.Tensor) and (value.scale > 0 or mixed):
         return terms.scaled(term, value.scale)
-    factors = torch.as_tensor(value.scale, dtype=torch.float64).expand(value.shape).flatten(1)
+    every = torch.as_tensor(value.scale, dtype=torch.float64).expand(value.shape)
+    factors = every.flatten(1)
     if not bool((factors == factors[:, :1]).all()):
-        raise Refusal(
-            "attention scores have a factor that is not the same for all tokens of a head",
-            why="it becomes part of the weights of the query or the key projection",
-            fix="multiply queries or keys by a factor per head, or per channel",
-        )
+        return _factored_by_token(terms, term, every)
     if isinstance(term.op, MixedScores):
         mixture = MixedScores(matrix=term.op.matrix * factors[:, :1].numpy())
         return terms.make(mixture, term.inputs, term.name, term.source)
@@ -109,6 +109,30 @@ def _factored(terms: Terms, value: Value) -> Term:
     by_channel = np.repeat(factors[:, 0].numpy(), each)
     query = picked(terms, query, np.arange(query.shape[-1]), by_channel, query.name)
     return terms.make(_op(term), (query, key), term.name, term.source)
+
+
+def _factored_by_token(terms: Terms, term: Term, factors: torch.Tensor) -> Term:
+    """Scores [H, T, S] with a factor of each query, or of each key, times one of each head."""
+    by_query = bool((factors == factors[:, :, :1]).all())
+    each = factors[:, :, 0] if by_query else factors[:, 0]
+    most = int(each.abs().sum(1).argmax())
+    row = each[most]
+    head = each @ row / (row @ row)
+    alike = (by_query or bool((factors == factors[:, :1]).all())) and torch.allclose(
+        head[:, None] * row, each, rtol=_ROUNDED, atol=0
+    )
+    if not isinstance(term.op, Scores) or not alike:
+        raise Refusal(
+            "attention scores have a factor that is not one of the query's or the key's, and of the head's",
+            why="it becomes part of the queries or of the keys, in which a row has one factor for a head",
+            fix="multiply queries or keys by a factor per head, per channel or per token",
+        )
+    query, key = term.inputs
+    op, width = term.op, query.shape[-1]
+    query = picked(terms, query, np.arange(width), np.repeat(head.numpy(), width // len(head)), query.name)
+    weighed = Constant(value=np.diag(row.numpy()))
+    inputs = (terms.product(weighed, query), key) if by_query else (query, terms.product(weighed, key))
+    return terms.make(op, inputs, term.name, term.source)
 
 
 def _op(term: Term) -> Scores:

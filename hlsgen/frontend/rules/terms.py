@@ -20,7 +20,18 @@ import torch
 from hlsgen.errors import HlsgenError
 from hlsgen.frontend.read.places import identifier
 from hlsgen.ir import Op, Source, TensorType
-from hlsgen.ops import Activation, Add, AddConstant, Constant, Linear, Matmul, Patches, Select, Transpose
+from hlsgen.ops import (
+    Activation,
+    Add,
+    AddConstant,
+    Constant,
+    Gather,
+    Linear,
+    Matmul,
+    Patches,
+    Select,
+    Transpose,
+)
 from hlsgen.ops.kinds import TOKENS, FloatOp, Input, Kind, Part
 
 
@@ -282,10 +293,10 @@ class Terms:
         if isinstance(op, FloatOp) and op.part is Part.MIXTURE:
             new: Op | None = op
             inputs = (self.scaled(inputs[0], factor), *inputs[1:])
-        elif isinstance(op, Transpose):
+        elif isinstance(op, Transpose | Select | Gather):
             new, inputs = op, (self.scaled(inputs[0], factor),)
         elif isinstance(op, Matmul) and factor < 0:
-            new, inputs = op.times(-factor), (inputs[0], self.scaled(inputs[1], -1.0))
+            new, inputs = op.times(-factor), self._negated(*inputs)
         elif is_head_sum(term):
             new, inputs = op, tuple(self.scaled(part, factor) for part in inputs)
         else:
@@ -297,6 +308,12 @@ class Terms:
                 fix="multiply the weights of the next or previous linear layer instead",
             )
         return self._instead(("scaled", term, factor), new, term, inputs)
+
+    def _negated(self, left: Term, right: Term) -> tuple[Term, Term]:
+        """The sides of a product with the other sign; a constant takes it for nothing."""
+        if isinstance(left.op, Constant):
+            return self.constant(Constant(value=-left.op.value), left.name, left.source), right
+        return left, self.scaled(right, -1.0)
 
     def shifted(self, term: Term, offset: torch.Tensor | None) -> Term:
         """The term plus an offset [T, N] that is the same for every token, folded into its bias."""
@@ -366,11 +383,8 @@ def _passed(term: Term, factors: np.ndarray) -> np.ndarray | None:
 
 
 def _nowhere() -> Refusal:
-    return Refusal(
-        "a constant is added where no bias can hold it",
-        why="constants can be added to the patch embedding (positions, tokens) and, the same for "
-        "every token, to the result of a linear layer",
-    )
+    why = "constants can be added to the patch embedding and, the same for every token, to a linear layer"
+    return Refusal("a constant is added where no bias can hold it", why=why)
 
 
 def is_head_sum(term: Term) -> bool:

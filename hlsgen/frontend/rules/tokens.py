@@ -18,11 +18,13 @@ from hlsgen.frontend.rules.arrange import (
     of_input,
     ordered,
     owners,
+    picked,
     reordered,
     split,
     transposed,
     turned,
     weighed,
+    weighs_rows,
 )
 from hlsgen.frontend.rules.scores import as_product
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Unknown, Value
@@ -33,7 +35,9 @@ from hlsgen.ops.kinds import FloatOp
 
 def settle(terms: Terms, value: Value, name: str = "") -> Term:
     """The term that equals `value` seen as [T, N]; `name` is for a new part of a split linear layer."""
-    value = matrix(value)
+    value = silenced(matrix(value))
+    if value.term.is_embedding and weighs_rows(value):
+        value = Value(embedding(terms, terms.value(value.term)), value.ids, value.scale, value.offset)
     if (runs := apart(value)) is not None:
         return gathered(terms, value, runs)
     value = source(terms, value)
@@ -50,6 +54,10 @@ def settle(terms: Terms, value: Value, name: str = "") -> Term:
     scale = by_column(value)
     term = terms.multiplied(term, scale) if isinstance(scale, np.ndarray) else terms.scaled(term, scale)
     return terms.shifted(term, value.offset)
+
+
+MOST_KINDS = 4
+"""Sets of factors of rows, at most: the rows of each are a layer of their own."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ def operand(terms: Terms, value: Value, name: str = "") -> Operand:
     try:
         return Operand(settle(terms, value, name))
     except Refusal:
-        value = source(terms, matrix(value))
+        value = source(terms, silenced(matrix(value)))
         if value.term.is_embedding:
             raise
         value = weighed(terms, reordered(terms, turned(terms, merged(terms, value))))
@@ -128,22 +136,51 @@ def source(terms: Terms, value: Value) -> Value:
     return value
 
 
-def apart(value: Value) -> list[tuple[int, slice]] | None:
-    """The runs of rows [T, N] of one layer each, with the layer's number, -1 for constants.
+def silenced(value: Value) -> Value:
+    """Rows [T, N] whose factors are all zero, as constants."""
+    if not isinstance(value.scale, torch.Tensor):
+        return value
+    rows = (value.scale == 0).all(1)
+    if not bool(rows.any()) or bool(rows.all()):
+        return value
+    scale = torch.where(rows[:, None], value.scale[~rows][:1], value.scale)
+    return Value(value.term, torch.where(rows[:, None], -1, value.ids), scale, value.offset)
 
-    None where there is only one run, or where a row mixes layers.
+
+def apart(value: Value) -> list[tuple[int, slice]] | None:
+    """The runs of rows [T, N] of one layer and one set of factors each, with the layer's number.
+
+    Constants have the number -1. None where there is only one run, or where a row mixes layers.
     """
     if value.term.is_embedding or len(value.ids) < 2:
         return None
-    joined = isinstance(value.term.op, Join)
-    if not joined and value.offset is None:
+    joined, kinds = isinstance(value.term.op, Join), _kinds(value)
+    if not joined and value.offset is None and kinds is None:
         return None  # rows of zeros, which a gather has
     owner = owners(value) if joined else torch.where(value.ids < 0, -1, 0)
-    if not bool((owner == owner[:, :1]).all()) or bool((owner[1:, 0] == owner[0, 0]).all()):
+    if not bool((owner == owner[:, :1]).all()):
         return None
     first = owner[:, 0]
-    starts = [0, *((first[1:] != first[:-1]).nonzero()[:, 0] + 1).tolist(), len(first)]
+    ends = first[1:] != first[:-1]
+    if kinds is not None:
+        ends |= (kinds[1:] != kinds[:-1]) & (first[1:] >= 0)
+    if not bool(ends.any()):
+        return None
+    starts = [0, *(ends.nonzero()[:, 0] + 1).tolist(), len(first)]
     return [(int(first[i]), slice(i, j)) for i, j in itertools.pairwise(starts)]
+
+
+def _kinds(value: Value) -> torch.Tensor | None:
+    """The number [T] of each row's factors, where these are more than a factor of the row."""
+    if not isinstance(value.scale, torch.Tensor) or not bool((value.ids >= 0).any()):
+        return None
+    row = value.scale[int((value.ids >= 0).all(1).long().argmax())]
+    share = value.scale[:, :1] / row[:1]
+    used = (value.ids >= 0) & torch.isfinite(share)
+    if bool(torch.isclose(value.scale, share * row, rtol=1e-12, atol=0)[used].all()):
+        return None
+    kinds, numbers = value.scale.unique(dim=0, return_inverse=True)
+    return numbers if len(kinds) <= MOST_KINDS else None
 
 
 def run_of(value: Value, owner: int, rows: slice) -> Value | torch.Tensor:
@@ -170,13 +207,28 @@ def gathered(terms: Terms, value: Value, runs: list[tuple[int, slice]]) -> Term:
             continue
         place = np.zeros((len(value.ids), len(part.ids)))
         place[rows] = np.eye(len(part.ids))
-        placed.append(terms.product(Constant(value=place), settle(terms, part)))
+        placed.append(terms.product(Constant(value=place), settled(terms, part)))
     if constant.any():
         placed[0] = terms.shifted_by_token(placed[0], torch.from_numpy(constant))
     return functools.reduce(
         lambda a, b: terms.cached(("gathered", a, b), lambda: terms.make(Add(), (a, b), b.name, b.source)),
         placed,
     )
+
+
+def settled(terms: Terms, value: Value, name: str = "") -> Term:
+    """The term that equals `value`, by a layer of its own where none can take its constants."""
+    try:
+        return settle(terms, value, name)
+    except Refusal:
+        found = operand(terms, value, name)
+    columns = np.arange(found.term.shape[-1]) if found.columns is None else found.columns
+    factors = np.broadcast_to(np.asarray(found.scale, np.float64), columns.shape)
+    term = picked(terms, found.term, columns, factors, name)
+    try:
+        return terms.shifted(term, found.offset)
+    except Refusal:
+        return term if found.offset is None else terms.shifted_by_token(term, found.offset)
 
 
 def by_column(value: Value) -> float | np.ndarray:

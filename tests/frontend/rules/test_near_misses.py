@@ -20,18 +20,9 @@ IMAGE = torch.zeros(1, 2, 4, 6)
 ORDER = "the elements do not lie in token order here"
 
 
-class HalfTheGrid(Tiny):
-    def embed(self, image: Tensor) -> Tensor:
-        return self.patch(image).flatten(2).mT
-
-    def pool(self, x: Tensor) -> Tensor:
-        y = self.norm(x).mT.reshape(1, WIDTH, 2, 3)
-        return self.head(functional.adaptive_avg_pool2d(y, (1, 3)).flatten(2).mean(2))
-
-
 class Padded(Tiny):
     def embed(self, image: Tensor) -> Tensor:
-        return functional.pad(super().embed(image), (0, 0, 0, -1))
+        return functional.pad(super().embed(image), (0, 0, 1, -1), mode="replicate")
 
 
 class BatchNormInTraining(Tiny):
@@ -60,12 +51,12 @@ class NormAfterJoin(Tiny):
         return self.head(self.norm(torch.cat((x[..., :6], self.proj(self.norm1(x))[..., 6:]), -1))[:, 0])
 
 
-class PerQuery(Tiny):
-    """A temperature for each query."""
+class PerPair(Tiny):
+    """A temperature for each query and key."""
 
     def attend(self, x: Tensor) -> Tensor:
         q, k, v = self.split(x)
-        logits = q @ k.mT * torch.linspace(0.5, 1, x.shape[1])[:, None]
+        logits = q @ k.mT * torch.linspace(0.5, 1, x.shape[1] ** 2).view(x.shape[1], -1)
         return self.proj((logits.softmax(-1) @ v).transpose(1, 2).flatten(2))
 
 
@@ -313,13 +304,12 @@ class Ungated(Mixed):
 
 
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
-    "half_the_grid": (HalfTheGrid, "adaptive pooling must be to size 1"),
     "padded": (Padded, "the tensor is padded by"),
     "batch_norm": (BatchNormInTraining, "batch norm must be in eval mode"),
     "gated_unit": (GatedUnit, "the product of two activations"),
     "other_token": (OtherToken, "the product of two activations"),
     "norm_after_join": (NormAfterJoin, "results of different layers are joined"),
-    "per_query": (PerQuery, "attention scores have a factor that is not the same for all tokens"),
+    "per_pair": (PerPair, "attention scores have a factor that is not one of the query's or the key's"),
     "reshaped": (Reshaped, ORDER),
     "over_sum": (OverSum, "division by an activation is not supported"),
     "coarse_norm": (CoarseNorm, "normalize must have eps of at most 1e-06"),
