@@ -44,9 +44,9 @@ class Bad(nn.Module):
         self.model = digits()
 
     def forward(self, image: Tensor) -> Tensor:
-        unused = torch.cumprod(image, 0)
+        unused = torch.cumsum(image, 0)
         del unused
-        return torch.softmax(self.model(torch.cumsum(image, -1)), -1)
+        return torch.softmax(self.model(torch.cumprod(image, -1)), -1)
 
 
 def test_unsupported_model_lists_everything() -> None:
@@ -54,14 +54,14 @@ def test_unsupported_model_lists_everything() -> None:
     assert not report.supported
     assert report.graph is None
     assert [problem.what for problem in report.problems] == [
-        "aten.cumsum.default is not supported",
+        "aten.cumprod.default is not supported",
     ]
     uses = {use.op: use for use in report.ops}
-    assert (uses["aten.cumsum.default"].supported, uses["aten.cumsum.default"].status) == (
+    assert (uses["aten.cumprod.default"].supported, uses["aten.cumprod.default"].status) == (
         False,
         {"refused": 1},
     )
-    assert (uses["aten.cumprod.default"].supported, uses["aten.cumprod.default"].status) == (
+    assert (uses["aten.cumsum.default"].supported, uses["aten.cumsum.default"].status) == (
         True,
         {"unused": 1},
     )
@@ -74,7 +74,7 @@ def test_unsupported_model_lists_everything() -> None:
     assert text.endswith(str(report.problems[-1]))
     document = json.loads(json.dumps(report.as_dict()))
     assert document["supported"] is False
-    assert document["problems"][0]["what"] == "aten.cumsum.default is not supported"
+    assert document["problems"][0]["what"] == "aten.cumprod.default is not supported"
     assert document["problems"][0]["code"] == "HG101"
     assert document["ops"][0].keys() == {"op", "count", "supported", "status", "places"}
 

@@ -35,7 +35,7 @@ class Blocked(Tiny):
     """An activation of what is refused."""
 
     def pool(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(torch.nn.functional.leaky_relu(torch.cumsum(self.norm(x), -1))[:, 0])
+        return self.head(torch.nn.functional.leaky_relu(torch.cumprod(self.norm(x), -1))[:, 0])
 
 
 def test_what_was_not_reached_is_not_called_supported() -> None:
@@ -45,7 +45,7 @@ def test_what_was_not_reached_is_not_called_supported() -> None:
     assert not uses["aten.leaky_relu.default"].supported
     row = next(line for line in str(report).splitlines() if line.startswith("aten.leaky_relu"))
     assert row.split()[2:] == ["unknown", "not", "reached", "1"]
-    assert [problem.what for problem in report.problems] == ["aten.cumsum.default is not supported"]
+    assert [problem.what for problem in report.problems] == ["aten.cumprod.default is not supported"]
 
 
 class Causal(Tiny):

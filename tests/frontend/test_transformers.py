@@ -166,12 +166,12 @@ def test_checks_of_a_model_that_is_refused_are_supported() -> None:
     module = copy.deepcopy(model("vit", "eager", "small"))
     module.classifier = nn.Sequential(module.classifier, Sums())  # type: ignore[arg-type]
     report = inspect(module, images("small", 1))
-    assert [use.op for use in report.ops if not use.supported] == ["aten.cumsum.default"]
+    assert [use.op for use in report.ops if not use.supported] == ["aten.cumprod.default"]
 
 
 class Sums(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.cumsum(x, -1)
+        return torch.cumprod(x, -1)
 
 
 SWIN: dict[str, Any] = {"embed_dim": 16, "depths": [2, 2], "num_heads": [2, 4], "num_labels": 5}
