@@ -24,13 +24,13 @@ from hlsgen.frontend.read.onnx_node import OPERATORS, Node
 from hlsgen.frontend.read.onnx_program import BEHIND, Program, Unreadable
 from hlsgen.frontend.read.onnx_quantizers import INTEGER_ONLY, clipped
 from hlsgen.frontend.read.onnx_reference import reference
-from hlsgen.frontend.read.onnx_tensor import bring_in, dtype, tensor
+from hlsgen.frontend.read.onnx_tensor import INTEGERS, bring_in, dtype, tensor
 from hlsgen.frontend.read.places import clean, source
 from hlsgen.frontend.read.scheme import QONNX, Codes
 from hlsgen.ir import Source
 from hlsgen.nn import ONNX as MIXTURE
 
-OLDEST, NEWEST = 14, 26
+OLDEST, NEWEST = 13, 26
 """Versions of ONNX's operators that the tables know."""
 _STANDARD = "", "ai.onnx"
 """Names of ONNX's own set of operators."""
@@ -113,6 +113,8 @@ class _Reader:
         for proto in self._graph.initializer:
             value = tensor(proto)
             self.values[proto.name] = self.program.parameter(value, _path(proto.name))
+            if proto.data_type in INTEGERS:
+                self.program.ranges[id(value)] = INTEGERS[proto.data_type]
             if not _path(proto.name):
                 self._literals.add(id(value))
         self.inputs = tuple(
@@ -239,6 +241,8 @@ def _attribute(proto: Any) -> Any:
 
     kinds = onnx.AttributeProto
     if proto.type == kinds.TENSOR:
+        if proto.t.data_type in INTEGERS:
+            raise Unreadable("integers of 4 bits, or of 16 without a sign, that are no initializer")
         return tensor(proto.t)
     if proto.type == kinds.STRING:
         return proto.s.decode("utf-8", "replace")

@@ -36,6 +36,8 @@ class Program:
         """`size`: the bytes of the file, which bound what its nodes may unfold to."""
         self.calls: list[Call] = []
         self.constants: dict[str, Constant] = {}
+        self.ranges: dict[int, tuple[int, int]] = {}
+        """Integers of a known tensor, by its identity, where its type in torch has others."""
         self._metas: dict[str, torch.Tensor | None] = {}
         self._places: dict[str, int] = {}
         self._names: dict[int, str] = {}

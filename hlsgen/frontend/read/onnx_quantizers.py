@@ -14,6 +14,7 @@ import torch
 from hlsgen.frontend.read.export import Ref
 from hlsgen.frontend.read.onnx_node import Node, operator
 from hlsgen.frontend.read.onnx_program import Unreadable
+from hlsgen.frontend.read.onnx_tensor import INTEGERS
 from hlsgen.frontend.read.scheme import Codes, Scheme, quant_range
 
 INTEGER_ONLY = (
@@ -72,6 +73,8 @@ def _linear(at: Node, kind: int) -> Scheme:
     if zero is None:
         stored = given.dtype if isinstance(given, torch.Tensor) and not given.is_floating_point() else None
         dtype = stored or _TYPES.get(kind, torch.uint8)
+        if kind in INTEGERS:
+            raise Unreadable("integers of 4 bits, or of 16 without a sign, and no zero point")
         zero = torch.zeros(scale.shape, dtype=dtype)
     if not isinstance(zero, torch.Tensor):
         raise Unreadable("a zero point computed from the image")
@@ -79,7 +82,8 @@ def _linear(at: Node, kind: int) -> Scheme:
         raise Unreadable(f"integers of the type {str(zero.dtype).removeprefix('torch.')}")
     blocks = at.attributes.get("block_size", 0) or scale.dim() > 1
     axis = at.attributes.get("axis", 1) if scale.dim() else None
-    return Scheme(scale, zero, *_RANGES[zero.dtype], axis, _BY_GROUP if blocks else "")
+    held = at.program.ranges.get(id(zero)) or _RANGES[zero.dtype]
+    return Scheme(scale, zero, *held, axis, _BY_GROUP if blocks else "")
 
 
 @operator("qonnx::Quant", "qonnx::IntQuant")

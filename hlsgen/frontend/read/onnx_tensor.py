@@ -27,6 +27,10 @@ _DTYPES = {
     16: torch.bfloat16,
 }
 """TensorProto.DataType to torch's; ONNX's numbers are fixed by its specification."""
+INTEGERS = {4: (0, (1 << 16) - 1), 21: (0, 15), 22: (-8, 7)}
+"""Types whose integers torch has no arithmetic for, in more bits there: uint16, uint4 and int4."""
+_HELD = {4: torch.int32, 21: torch.uint8, 22: torch.int8}
+_FOUR_BITS = 21, 22
 _FIELDS = {
     torch.float32: "float_data",
     torch.float64: "double_data",
@@ -37,7 +41,9 @@ _FIELDS = {
 
 
 def dtype(number: int) -> torch.dtype:
-    """torch's type of an ONNX type; `Damaged` for one that no model of ours has."""
+    """torch's type of the elements of an ONNX type; `Damaged` for one that no model of ours has."""
+    if number in INTEGERS:
+        return _HELD[number]
     if number not in _DTYPES:
         raise Damaged(f"tensors must be of a plain type, not of ONNX's type {shown(number)}")
     return _DTYPES[number]
@@ -47,7 +53,7 @@ def bring_in(model: Any, folder: Path) -> None:
     """Put weights of files of data into the model; files are looked for in `folder` only."""
     for proto in model.graph.initializer:
         if proto.data_location == EXTERNAL:
-            needed = math.prod(_sizes(proto)) * dtype(proto.data_type).itemsize
+            needed = _bytes(math.prod(_sizes(proto)), proto.data_type)
             proto.raw_data = _outside(proto, folder, printable(proto.name), needed)
             proto.ClearField("data_location")
             proto.ClearField("external_data")
@@ -61,8 +67,17 @@ def _sizes(proto: Any) -> list[int]:
     return sizes
 
 
+def _bytes(count: int, number: int) -> int:
+    """Bytes that so many elements of an ONNX type take."""
+    if number in _FOUR_BITS:
+        return (count + 1) // 2
+    return count * (2 if number in INTEGERS else dtype(number).itemsize)
+
+
 def tensor(proto: Any) -> torch.Tensor:
     """The tensor that a TensorProto describes."""
+    if proto.data_type in INTEGERS:
+        return _few(proto)
     sizes, kind, name = _sizes(proto), dtype(proto.data_type), printable(proto.name)
     count = math.prod(sizes)
     if proto.data_location == EXTERNAL:
@@ -76,6 +91,28 @@ def tensor(proto: Any) -> torch.Tensor:
     if kind in (torch.float16, torch.bfloat16):
         return torch.from_numpy(numbers.astype(np.uint16)).view(kind).reshape(sizes)
     return torch.from_numpy(numbers).to(kind).reshape(sizes)
+
+
+def _few(proto: Any) -> torch.Tensor:
+    """A tensor of one of the types `INTEGERS`; of two elements of 4 bits the first one lies below."""
+    sizes, name, number = _sizes(proto), printable(proto.name), proto.data_type
+    if proto.data_location == EXTERNAL:
+        raise Damaged(f"{name}: only weights may lie in a file of data")
+    count = math.prod(sizes)
+    data = proto.raw_data if proto.HasField(RAW) else _stored(proto.int32_data, number)
+    if len(data) != _bytes(count, number):
+        raise Damaged(f"{name}: {len(data)} bytes stored, {_bytes(count, number)} needed")
+    values = np.frombuffer(data, "<u2" if number not in _FOUR_BITS else np.uint8).astype(np.int32)
+    if number in _FOUR_BITS:
+        values = np.stack([values & 15, values >> 4], axis=-1).reshape(-1)[:count]
+        values = np.where(values > INTEGERS[number][1], values - 16, values)
+    return torch.from_numpy(values).to(_HELD[number]).reshape(sizes)
+
+
+def _stored(numbers: Any, number: int) -> bytes:
+    """Numbers of the field as raw bytes."""
+    kind = np.uint8 if number in _FOUR_BITS else np.dtype("<u2")
+    return (np.array(numbers, np.int64) & np.iinfo(kind).max).astype(kind).tobytes()
 
 
 def _raw(data: bytes | bytearray, kind: torch.dtype, sizes: list[int], name: str) -> torch.Tensor:

@@ -305,8 +305,8 @@ def unfit(model: Any) -> None:
     [
         (drop(14), "it holds no model"),
         (drop(2), "a node reads flat before it is computed"),
-        (opset(11), "the file's opset must be in 14..26, not 11"),
-        (opset(99), "the file's opset must be in 14..26, not 99"),
+        (opset(11), "the file's opset must be in 13..26, not 11"),
+        (opset(99), "the file's opset must be in 13..26, not 99"),
         (negative, r"embed.weight: a tensor must have 0..67108864 elements, not \[-1, 1, 2, 2\]"),
         (huge, r"embed.weight: a tensor must have 0..67108864 elements"),
         (strange, "tensors must be of a plain type, not of ONNX's type 17"),

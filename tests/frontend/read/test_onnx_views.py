@@ -38,8 +38,10 @@ class Resampled(nn.Module):
         return self.head(self.norm((x + positions).flatten(2).transpose(1, 2)))
 
 
-def written(path: Path, mode: str = "bicubic", corners: bool = False) -> tuple[nn.Module, Any]:
-    """The model and its file, as the older exporter writes it for opset 14."""
+def written(
+    path: Path, mode: str = "bicubic", corners: bool = False, opset: int = 14
+) -> tuple[nn.Module, Any]:
+    """The model and its file, as the older exporter writes it."""
     model = Resampled(mode, corners).eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -48,16 +50,19 @@ def written(path: Path, mode: str = "bicubic", corners: bool = False) -> tuple[n
             (torch.zeros(1, 1, 4, 6),),
             str(path),
             dynamo=False,
-            opset_version=14,
+            opset_version=opset,
             do_constant_folding=False,
         )
     return model, onnx.load(path)
 
 
-@pytest.mark.parametrize(("mode", "corners"), [("bicubic", False), ("bilinear", False), ("bilinear", True)])
-def test_resampled_positions_become_constants(tmp_path: Path, mode: str, corners: bool) -> None:
+@pytest.mark.parametrize(
+    ("mode", "corners", "opset"),
+    [("bicubic", False, 14), ("bilinear", False, 14), ("bilinear", True, 14), ("bilinear", False, 13)],
+)
+def test_resampled_positions_become_constants(tmp_path: Path, mode: str, corners: bool, opset: int) -> None:
     path = tmp_path / "model.onnx"
-    model, file = written(path, mode, corners)
+    model, file = written(path, mode, corners, opset)
     assert "Resize" in {node.op_type for node in file.graph.node}
     graph, images = capture(load_onnx(path)), np.random.default_rng(0).normal(size=(2, 1, 4, 6))
     found = evaluate(graph, images)[graph.output]
