@@ -202,15 +202,19 @@ def _unheld(quantizer: Quantizer, kind: Kind) -> str:
 
 
 def _unfit(quantizer: Quantizer, kind: Kind) -> str:
-    """Why the machine can't hold a quantizer; a shift of all logits changes no softmax."""
+    """Why the machine can't hold a quantizer; a shift of all logits changes no softmax.
+
+    0..255 around a zero point of 128 are the machine's integers, each with 128 more.
+    """
     if kind in _FINE:
+        return ""
+    half = 1 << (7 if kind in _NARROW else 15)
+    low, high = quantizer.low - quantizer.zero, quantizer.high - quantizer.zero
+    if high == half - 1 and low in (-half, 1 - half):
         return ""
     if quantizer.zero:
         return "the machine's integers are symmetric: zero is 0"
-    half = 1 << (7 if kind in _NARROW else 15)
-    if quantizer.high != half - 1 or quantizer.low not in (-half, 1 - half):
-        return f"the machine has integers {-half}..{half - 1} there"
-    return ""
+    return f"the machine has integers {-half}..{half - 1} there"
 
 
 def _reaches_beyond(weight: np.ndarray) -> bool:

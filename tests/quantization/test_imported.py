@@ -170,6 +170,18 @@ def test_what_the_machine_cant_hold(name: str, scheme: tuple[Any, ...], why: str
     assert problem.fix
 
 
+@pytest.mark.parametrize("name", ["image", "normed", "context", "active"])
+def test_integers_without_a_sign_around_their_middle_are_held(name: str) -> None:
+    """0..255 with a zero point of 128, onnxruntime's symmetric QUInt8: the machine's, each with 128 more."""
+    scale = SCALES[name]
+    (_, wanted), (_, found) = imported(), imported(changes={name: (scale, 128, 0, 255)})
+    assert found.quantize_input(pictures(2)).min() < 0
+    for one, two in zip(wanted.graph, found.graph, strict=True):
+        assert one.type == two.type
+        for key, value in vars(one.op).items():
+            np.testing.assert_array_equal(getattr(two.op, key), value)
+
+
 def test_all_that_cant_be_held_at_once() -> None:
     changes = {"context": (0.02, 3, -128, 127), "normed": (0.03, 7, -128, 127)}
     with pytest.raises(UnsupportedModel) as caught:
