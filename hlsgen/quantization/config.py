@@ -55,6 +55,10 @@ class QuantizeConfig:
     rounding: str = "gptq"
     """How weights of fewer than 8 bits are rounded: `gptq` (such that results change least on the calibration
     images) or `nearest`. Weights of 8 bits are rounded to nearest."""
+    feature_bits: int | Mapping[str, int] = 8
+    """Bits of int8 tensors but the image (4..8): with 6, the largest value is 31 steps. A table has globs
+    over their names: "blocks_*" = 6; the first match wins, 8 where there is none. The machine keeps 8 bits of
+    each: fewer save nothing, they show what a model loses. Norms and contexts still saturate at 8 bits."""
     activation_bits: int = 8
     """Bits of what an activation's table is indexed by (8..12): it has 2**bits entries in every lane."""
     activation_overrides: Mapping[str, int] = field(default_factory=dict)
@@ -121,11 +125,11 @@ class QuantizeConfig:
 
     def _entries(self) -> list[Problem]:
         """What is wrong with widths and observers by name."""
-        given = self.weight_bits if isinstance(self.weight_bits, Mapping) else {"": self.weight_bits}
         problems = [
-            Problem(f"weight_bits{f'[{name!r}]' if name else ''} must be in 2..8, not {bits!r}")
-            for name, bits in given.items()
-            if not (isinstance(bits, int) and 2 <= bits <= 8)
+            Problem(f"{field_name}{f'[{name!r}]' if name else ''} must be in {least}..8, not {bits!r}")
+            for field_name, least in (("weight_bits", 2), ("feature_bits", 4))
+            for name, bits in by_name(getattr(self, field_name), "").items()
+            if not (isinstance(bits, int) and least <= bits <= 8)
         ]
         problems += [
             Problem(f"activation_overrides[{glob!r}] must be in 8..12, not {bits!r}")
@@ -141,6 +145,11 @@ class QuantizeConfig:
             except UsageError as error:
                 problems += [Problem(f"{name}: {problem}") for problem in error.problems]
         return problems
+
+
+def by_name(bits: int | Mapping[str, int], everything: str = "*") -> Mapping[str, int]:
+    """Bits by glob; a number's glob is `everything`."""
+    return {everything: bits} if isinstance(bits, int) else bits
 
 
 def chosen(name: str, overrides: Mapping[str, str], default: str) -> Observer:

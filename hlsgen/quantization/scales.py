@@ -72,6 +72,7 @@ def averaged(graph: Graph, config: QuantizeConfig) -> set[str]:
 def _check_overrides(graph: Graph, kinds: Mapping[str, Kind], config: QuantizeConfig) -> None:
     tensors = [graph.input, *(node.name for node in graph if has_own_scale(node, kinds[node.name]))]
     indices = [node.name for node in graph if kinds[node.name] is Kind.INDEX]
+    narrow = [node.name for node in graph if kinds[node.name] is Kind.NARROW]
     linears = [node.name for node in graph if rule_of(node).weighted]
     problems = [
         Problem(
@@ -83,6 +84,7 @@ def _check_overrides(graph: Graph, kinds: Mapping[str, Kind], config: QuantizeCo
             ("activation_overrides", config.activation_overrides, indices, "what an activation reads"),
             ("weight_overrides", config.weight_overrides, linears, "a linear layer"),
             ("weight_bits", _globs(config.weight_bits), linears, "a linear layer"),
+            ("feature_bits", _globs(config.feature_bits), narrow, "an int8 tensor but the image"),
         )
         for pattern in patterns
         if not any(fnmatchcase(name, pattern) for name in names)

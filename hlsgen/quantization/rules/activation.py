@@ -8,6 +8,7 @@ import numpy as np
 from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.errors.codes import Code
 from hlsgen.ops import Activation, IntegerTable
+from hlsgen.ops.kinds import Kind
 from hlsgen.ops.pointwise import function
 from hlsgen.quantization.observers import Function
 from hlsgen.quantization.rounding import nearest
@@ -30,7 +31,8 @@ class ActivationRule(Rule[Activation]):
         values = function(op.function)(inputs)
         if np.isnan(values).any():
             raise UnsupportedModel([_undefined(op, site, inputs, np.isnan(values))], code=Code.INTEGERS)
-        return IntegerTable(table=nearest(np.clip(values / site.scale, -128, 127)), scale=site.scale)
+        least, most = site.range if site.kind is Kind.NARROW else (-128, 127)
+        return IntegerTable(table=nearest(np.clip(values / site.scale, least, most)), scale=site.scale)
 
     def function(self, op: Activation) -> Function:
         return function(op.function)

@@ -43,7 +43,7 @@ class LinearRule(Rule[Linear]):
 
     def integer(self, op: Linear, site: Site) -> IntegerLinear:
         low, high = site.range
-        low = SMALLEST_WEIGHT if _is_weight(site) else low
+        low = max(low, SMALLEST_WEIGHT) if _is_weight(site) else low
         average = site.model.seen.averages.get(site.node.inputs[0])
         mean = None if average is None else average.mean()
         return linear(op, site.sources[0], site.scale, low, high, site.rounding(), mean)
@@ -63,7 +63,7 @@ class GroupedLinearRule(Rule[GroupedLinear]):
 
     def integer(self, op: GroupedLinear, site: Site) -> IntegerGroupedLinear:
         low, high = site.range
-        low = SMALLEST_WEIGHT if _is_weight(site) else low
+        low = max(low, SMALLEST_WEIGHT) if _is_weight(site) else low
         inputs, outputs = op.weight.shape[1], len(op.weight) // op.groups
         parts = [
             linear(

@@ -7,7 +7,7 @@ import math
 
 from hlsgen.ops import IntegerMean, Mean
 from hlsgen.ops.kinds import Kind
-from hlsgen.quantization.rules.rule import INT8, INT16, Rule, Site, rule
+from hlsgen.quantization.rules.rule import INT16, Rule, Site, rule
 
 
 @rule(Mean)
@@ -19,7 +19,7 @@ class MeanRule(Rule[Mean]):
         del op
         name, (source,) = site.node.name, site.sources
         if site.kind is Kind.NARROW:
-            wanted = site.model.observed(name, INT8, site.config.activations)
+            wanted = site.model.observed(name, site.levels, site.config.activations)
         else:
             wanted = site.model.largest(name) * site.config.residual_headroom / INT16
             wanted = max(wanted, site.model.floor(name))
@@ -30,7 +30,7 @@ class MeanRule(Rule[Mean]):
     def integer(self, op: Mean, site: Site) -> IntegerMean:
         del op
         shift = round(math.log2(site.scale * site.tokens / site.sources[0]))
-        low, high = (-128, 127) if site.kind is Kind.NARROW else (-(1 << 15), (1 << 15) - 1)
+        low, high = site.range if site.kind is Kind.NARROW else (-(1 << 15), (1 << 15) - 1)
         return IntegerMean(shift=shift, low=low, high=high)
 
     def input_floor(self, op: Mean, site: Site) -> float:
@@ -46,7 +46,7 @@ class MeanRule(Rule[Mean]):
         del op
         if site.kind is not Kind.NARROW:
             return scale
-        wanted = site.model.observed(site.node.name, INT8, site.config.activations) * site.tokens
+        wanted = site.model.observed(site.node.name, site.levels, site.config.activations) * site.tokens
         if wanted < scale:
             return scale
         return wanted * 2.0 ** -math.floor(math.log2(wanted / scale))

@@ -12,7 +12,7 @@ from hlsgen.ir import Graph, Node, Op
 from hlsgen.ops import Patches
 from hlsgen.ops.kinds import FloatOp, Kind, placed
 from hlsgen.quantization.calibrate import Calibration
-from hlsgen.quantization.config import QuantizeConfig, chosen, matched
+from hlsgen.quantization.config import QuantizeConfig, by_name, chosen, matched
 from hlsgen.quantization.imported import Given
 from hlsgen.quantization.observers import Function, OnGrid
 from hlsgen.quantization.rounding import Rounding
@@ -139,7 +139,7 @@ class Site:
         config, name = self.config, self.node.name
         match self.kind:
             case Kind.NARROW:
-                return 8
+                return matched(name, by_name(config.feature_bits), 8)
             case Kind.INDEX if placed(self.node.op).moves():
                 return 8
             case Kind.INDEX:
@@ -155,6 +155,11 @@ class Site:
         half = 1 << (self.bits - 1)
         return -half, half - 1
 
+    @property
+    def levels(self) -> int:
+        """Steps from 0 to the largest value of an 8-bit tensor or of a table's index."""
+        return self.range[1] if self.kind in (Kind.NARROW, Kind.INDEX) else INT8
+
     def narrow(self) -> float:
         """The scale for int8, or for a table's index, that the observer chooses.
 
@@ -162,8 +167,7 @@ class Site:
         """
         users = self.users
         function = rule_of(users[0]).function(users[0].op) if len(users) == 1 else None
-        levels = self.range[1] if self.kind is Kind.INDEX else INT8
-        return self.model.observed(self.node.name, levels, self.config.activations, function)
+        return self.model.observed(self.node.name, self.levels, self.config.activations, function)
 
 
 class Rule(Generic[_F]):
