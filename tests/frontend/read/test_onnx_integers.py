@@ -34,17 +34,9 @@ IMAGES = RANDOM.normal(size=(16, 1, 4, 4)).clip(-2, 2).astype(np.float32)
 pytestmark = pytest.mark.filterwarnings("ignore::hlsgen.errors.QuantizationWarning")
 
 
-def file(kind: int = TensorProto.INT8, scale: float = 2 / 127, zero: int = 0, rows: int = 0) -> Any:
-    """A model with weights of 4 bits, one step for each channel of the first and a single one of the second.
-
-    kind, scale, zero: of the image's quantizer, or of that on the tokens' rows where `rows`.
-    """
-    pairs: dict[str, tuple[int, float, int]] = {
-        "image": (TensorProto.INT8, 2 / 127, 0),
-        "normed": (TensorProto.INT8, 3 / 127, 0),
-    }
-    pairs["rows" if rows else "image"] = kind, scale, zero
-    constants = [
+def weights() -> list[Any]:
+    """The initializers of `file`, its quantizers' apart."""
+    return [
         helper.make_tensor("embed", TensorProto.INT4, EMBED.shape, EMBED.reshape(-1)),
         helper.make_tensor("zeros", TensorProto.INT4, [WIDTH], np.zeros(WIDTH, int)),
         helper.make_tensor("head", TensorProto.INT4, HEAD.shape, HEAD.reshape(-1)),
@@ -55,6 +47,19 @@ def file(kind: int = TensorProto.INT8, scale: float = 2 / 127, zero: int = 0, ro
         numpy_helper.from_array(np.ones(WIDTH, np.float32), "gamma"),
         numpy_helper.from_array(np.linspace(-1, 1, 9, dtype=np.float32), "bias"),
     ]
+
+
+def file(kind: int = TensorProto.INT8, scale: float = 2 / 127, zero: int = 0, rows: int = 0) -> Any:
+    """A model with weights of 4 bits, one step for each channel of the first and a single one of the second.
+
+    kind, scale, zero: of the image's quantizer, or of that on the tokens' rows where `rows`.
+    """
+    pairs: dict[str, tuple[int, float, int]] = {
+        "image": (TensorProto.INT8, 2 / 127, 0),
+        "normed": (TensorProto.INT8, 3 / 127, 0),
+    }
+    pairs["rows" if rows else "image"] = kind, scale, zero
+    constants = weights()
     nodes: list[Any] = []
 
     def node(operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
