@@ -61,6 +61,8 @@ def main() -> int:
     parser.add_argument("--echo", action="store_true", help="pass the output on to stderr")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
+    if not options.command:
+        parser.error("give a command to run")
     found = measure(options.command, echo=options.echo)
     print(
         f"first output after {found.first:.1f} s, longest silence {found.longest:.1f} s "

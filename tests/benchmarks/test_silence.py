@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from benchmarks.silence import measure
+from benchmarks.silence import main, measure
 
 SCRIPT = """
 import sys, time
@@ -43,3 +43,11 @@ def test_a_limit_is_held(limit: str, code: int) -> None:
     assert done.returncode == code, done.stderr
     assert done.stdout.startswith("first output after ")
     assert "(before: second)" in done.stdout
+
+
+def test_a_command_must_be_given(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["silence"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert "give a command to run" in capsys.readouterr().err
