@@ -97,7 +97,7 @@ def _blocks(mask: np.ndarray) -> tuple[Graph, np.ndarray]:
 
 
 @pytest.mark.filterwarnings("ignore::hlsgen.errors.QuantizationWarning")
-@pytest.mark.parametrize("shape", [(4, 4, 4, 1), (8, 8, 4, 1)])
+@pytest.mark.parametrize("shape", [(4, 4, 4, 1), (8, 8, 4, 1), (4, 4, 8, 2)])
 def test_commands_without_hidden_keys_take_no_addends(shape: tuple[int, ...]) -> None:
     """The code of hidden keys stays out of their logits, as of all logits of the layer."""
     window = np.arange(COUNT * SIZE) // SIZE
