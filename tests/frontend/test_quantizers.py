@@ -134,6 +134,26 @@ def test_a_rounding_of_its_own(file: Path, tmp_path: Path) -> None:
         capture(load_onnx(path))
 
 
+def test_a_zero_point_between_two_integers(file: Path, tmp_path: Path) -> None:
+    """QONNX has real zero points; the tensor's integers would be others."""
+    model = onnx.load(str(qonnx(tmp_path / "q.onnx", file)))
+    readers = {node.input[0]: node for node in model.graph.node if node.op_type == "Quant"}
+    weight = next(node for node in readers.values() if node.input[0] not in producers(model))
+    image = readers[model.graph.input[0].name]
+    for node, text in ((image, "its zero point is no whole number"), (weight, "a zero point of a weight")):
+        (zero,) = [item for item in model.graph.initializer if item.name == node.input[2]]
+        zero.CopyFrom(numpy_helper.from_array(np.array(0.5, np.float32), zero.name))
+        onnx.save(model, str(tmp_path / "half.onnx"))
+        with pytest.raises(UnsupportedModel, match=text):
+            capture(load_onnx(tmp_path / "half.onnx"))
+
+
+def producers(model: Any) -> set[str]:
+    """What nodes compute, and the image."""
+    computed = {name for node in model.graph.node if node.op_type != "Constant" for name in node.output}
+    return {*computed, model.graph.input[0].name}
+
+
 def test_all_problems_of_a_program_at_once() -> None:
     """Scales that are computed have no place; each quantizer has its own module."""
 

@@ -102,6 +102,10 @@ def quant(at: Node) -> Any:
     if mode != "ROUND":
         scheme = dataclasses.replace(scheme, unfit=f"it rounds by {mode}, not to the nearest integer")
     x = at.need(0)
+    if bool((zero != zero.round()).any()):
+        if isinstance(x, torch.Tensor):
+            raise Unreadable("a zero point of a weight that is no whole number")
+        scheme = dataclasses.replace(scheme, unfit="its zero point is no whole number")
     if isinstance(x, torch.Tensor) and mode != "ROUND":
         raise Unreadable(f"rounding_mode {mode} of a weight")
     return quantized(at, x, scheme)
