@@ -51,7 +51,7 @@ def _points(item: Difference) -> str:
 
 
 def _routing_text(item: RoutingReport) -> str:
-    return f"{item.name}, task {item.task}: {_share(_agreeing(item))} agree: {item.agreement}"
+    return f"{item.name}, task {item.task}: {item.agreement}"
 
 
 def _agreeing(item: RoutingReport) -> Share:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hlsgen.display.share import Share
 from hlsgen.ir import Graph
 from hlsgen.ops import Activation, ExpertLinear, IntegerRoute, IntegerTable, Route
 from hlsgen.ops.route import split
@@ -37,11 +38,11 @@ class RoutingReport:
 
     @property
     def agreement(self) -> str:
-        """How the tokens go, in words."""
+        """How the tokens go, in words; the interval holds 95 %."""
         return (
-            f"{self.agreeing} of {self.tokens} tokens go where the float model sends them, and of the "
-            f"{self.tokens - self.agreeing} others {self.near_others} are near-ties; {self.near} near-ties, "
-            f"{self.ties} ties of integers"
+            f"{Share(self.agreeing, self.tokens)} of the tokens go where the float model sends them, and "
+            f"of the {self.tokens - self.agreeing} others {self.near_others} are near-ties; "
+            f"{self.near} near-ties, {self.ties} ties of integers"
         )
 
     @property

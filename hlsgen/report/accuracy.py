@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hlsgen.display.share import Share
+from hlsgen.quantization.routing import RoutingReport
 
 if TYPE_CHECKING:
     from hlsgen.report.facts import Accuracy, Facts
@@ -27,6 +28,14 @@ def accuracy_lines(report: Facts) -> list[str]:
             db += "" if centred is None else f", {centred:.1f} dB without what images share"
             lines.append(f"noise      {head}{item.name}: {db}")
     return lines
+
+
+def routing_lines(report: Facts) -> list[str]:
+    """Lines of the text on experts: whether calibration's tokens go where the float model sends them."""
+    found = [RoutingReport(**entry) for entry in report.design.quantization.get("routing", ())]
+    return [
+        f"experts    {_task(report, item.task)}{item.name}, calibration: {item.agreement}" for item in found
+    ]
 
 
 def accuracy_rows(report: Facts) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from hlsgen.machine.time.cycles import predict
 from hlsgen.machine.time.memory import board_memory
 from hlsgen.machine.time.phases import steps_of
 from hlsgen.quantization.noise import decibels
-from hlsgen.report.accuracy import accuracy_lines
+from hlsgen.report.accuracy import accuracy_lines, routing_lines
 from hlsgen.report.choice import choice_lines
 from hlsgen.report.facts import Accuracy, Facts
 from hlsgen.report.figures import figures
@@ -102,7 +102,7 @@ class Report(Facts):
         lines += choice_lines(self.design.notes.get("choice", {}))
         lines += [_output_line(item) for item in output_costs(self.design)]
         lines += move_lines(program, self.prediction)
-        return "\n".join([*lines, *accuracy_lines(self), *self._embedding()])
+        return "\n".join([*lines, *accuracy_lines(self), *routing_lines(self), *self._embedding()])
 
     def _embedding(self) -> list[str]:
         """Where patches take much longer to load than their products: how long, and why."""

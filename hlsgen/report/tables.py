@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hlsgen.display.share import Share
+
 MUCH_SATURATED = 0.01
 """Share of a tensor's elements beyond its range from which its row is marked."""
 MEASURED = ("predicted", "measured", "of the image", "prediction is off by")
@@ -166,10 +168,16 @@ def _measured(measured: Mapping[str, Any]) -> dict[str, Table]:
     }
 
 
+def _interval(share: Share) -> str:
+    low, high = share.interval
+    return f"{_percent(share.value)}, {100 * low:.1f} to {100 * high:.1f}"
+
+
 def _experts(experts: Mapping[str, Any]) -> dict[str, Table]:
     routing = [
         [r["name"], str(r["task"]), f"{r['tokens']:,}", f"{r['agreeing']:,}",
-         _percent(r["agreeing"] / r["tokens"]),
+         _interval(Share(r["agreeing"], r["tokens"])), *(f"{r.get(key, 0):,}" for key in ("ties", "near")),
+         f"{r.get('near_others', 0):,} of {r['tokens'] - r['agreeing']:,}",
          ", ".join(str(expert) for expert, tokens in enumerate(r["load"]) if not tokens)]
         for r in experts["calibration"]
     ]  # fmt: skip
@@ -178,7 +186,8 @@ def _experts(experts: Mapping[str, Any]) -> dict[str, Table]:
          *(f"{t[key]:,}" for key in ("bytes", "unordered", "experts"))]
         for t in experts["tasks"]
     ]  # fmt: skip
-    head = ("routing", "task", "tokens", "as float", "share", "experts without tokens")
+    head = ("routing", "task", "tokens", "as float", "share", "ties", "near-ties", "of the others")
+    head = (*head, "experts without tokens")
     costs = (
         "cycles",
         "least",

@@ -44,7 +44,8 @@ def test_agreement_ties_and_near_ties(count: RoutingCount) -> None:
     assert (found.task, found.tokens, found.agreeing, found.load) == (1, 3, 2, (3, 3, 0, 0))
     assert (found.ties, found.near, found.near_others) == (1, 2, 1)
     assert found.agreement == (
-        "2 of 3 tokens go where the float model sends them, and of the 1 others 1 are near-ties; "
+        "66.67% (2 of 3; 20.8% to 93.9%) of the tokens go where the float model sends them, "
+        "and of the 1 others 1 are near-ties; "
         "2 near-ties, 1 ties of integers"
     )
 

@@ -14,6 +14,7 @@ from support.graphs import DIGITS, integer_vit
 from support.page import cells, dom
 
 from hlsgen.design import Design
+from hlsgen.display.share import Share
 from hlsgen.ir import evaluate
 from hlsgen.machine.time.cycles import predict
 from hlsgen.ops.route import split
@@ -81,10 +82,21 @@ def test_the_load_is_that_of_the_calibration(design: Design, document: str) -> N
     assert [row[:4] for row in rows] == [
         [item["name"], str(item["task"]), f"{item['tokens']:,}", f"{item['agreeing']:,}"] for item in routing
     ]
+    for row, item in zip(rows, routing, strict=True):
+        others = f"{item['near_others']} of {item['tokens'] - item['agreeing']}"
+        assert row[5:8] == [str(item["ties"]), str(item["near"]), others]
     assert document.count('class="load"') == 4
     for item in routing:
         for expert, count in enumerate(item["load"]):
             assert f"<title>expert {expert}: {count:,} tokens</title>" in document
+
+
+def test_the_text_says_how_tokens_go(design: Design) -> None:
+    lines = [line for line in str(design.report()).splitlines() if line.startswith("experts ")]
+    for line, item in zip(lines, design.quantization["routing"], strict=True):
+        share = Share(item["agreeing"], item["tokens"])
+        assert line.startswith(f"experts    task {item['task']}, {item['name']}, calibration: {share} of the")
+        assert line.endswith(f"{item['near']} near-ties, {item['ties']} ties of integers")
 
 
 def test_bytes_with_and_without_the_order_of_experts(design: Design, document: str) -> None:
