@@ -5,7 +5,8 @@
   GELU uses all 256 integers and not the 128 above zero.
 - What an activation reads: the middle of the range that its function shows, so that ReLU's inputs have no
   integers for what becomes zero. The table takes it back.
-- A context: each channel's mean. The values lose it, for the weights of a row sum to one.
+- A context: each channel's mean. The values lose it, for the weights of a row
+  sum to one, unless it sees no key.
 - Keys under a softmax: each channel's mean. It adds the same to all logits of a row, so nobody takes it back.
 """
 
@@ -73,7 +74,8 @@ def _moves(graph: Graph, node: Node) -> bool:
             values = graph.node(node.inputs[1])
             own = isinstance(values.op, Linear) and graph.users(values.name) == (node,)
             same = values.type.shape[-1] == node.type.shape[-1] and values.name not in graph.outputs
-            return own and same and all(isinstance(user.op, Linear) for user in users)
+            alike = own and same and all(isinstance(user.op, Linear) for user in users)
+            return alike and not _hides_all(graph, node)
         case Linear() | GroupedLinear() | ExpertLinear() if activation_of(graph, node) is not None:
             return True
         case Linear():
@@ -83,6 +85,14 @@ def _moves(graph: Graph, node: Node) -> bool:
             return under and weighs and not others and reader.name not in graph.outputs
         case _:
             return False
+
+
+def _hides_all(graph: Graph, context: Node) -> bool:
+    """Whether a query of the context sees no key: its weights are zeros, and don't sum to one."""
+    weights = graph.node(context.inputs[0])
+    scores = graph.node(weights.inputs[0]).op if weights.inputs else None
+    bias = getattr(scores, "bias", None)
+    return bias is not None and bool(np.isneginf(bias).all(-1).any())
 
 
 def _middles(

@@ -29,7 +29,7 @@ def _layer(outputs: int, inputs: int, seed: int, level: float = 0.0) -> Linear:
     return Linear(weight=weight, bias=level + random.normal(size=outputs))
 
 
-def _attention(shared: bool = False) -> Graph:
+def _attention(shared: bool = False, bias: np.ndarray | None = None) -> Graph:
     """Patches, attention with biases far from zero, an MLP; `shared`: keys are values."""
     builder = GraphBuilder("image", IMAGE)
     cut = builder.add("patches", Patches(patch=(4, 4)), ["image"])
@@ -37,7 +37,7 @@ def _attention(shared: bool = False) -> Graph:
     q = builder.add("q", _layer(8, 32, 2), [cut])
     k = builder.add("k", _layer(8, 32, 3, level=4.0), [cut])
     v = k if shared else builder.add("v", _layer(8, 32, 4, level=4.0), [cut])
-    scores = builder.add("scores", Scores(heads=2, scale=0.5), [q, k])
+    scores = builder.add("scores", Scores(heads=2, scale=0.5, bias=bias), [q, k])
     weights = builder.add("weights", Softmax(), [scores])
     context = builder.add("context", Context(), [weights, v])
     first = builder.add("first", _layer(12, 8, 5), [context])
@@ -74,6 +74,17 @@ def test_what_has_another_reader_stays() -> None:
     one, two = (evaluate(graph, images) for graph in (before, centre(before, images)))
     for name in ("k", "context"):
         np.testing.assert_array_equal(two[name], one[name])
+    np.testing.assert_allclose(two["sum"], one["sum"], rtol=1e-12, atol=1e-12)
+
+
+def test_values_keep_what_a_query_without_keys_does_not_see() -> None:
+    """Its weights sum to zero, not to one: a bias behind it would give it the mean of the values."""
+    images, bias = _images(), np.zeros((2, 4, 4))
+    bias[:, 2] = -np.inf
+    before = _attention(bias=bias)
+    one, two = (evaluate(graph, images) for graph in (before, centre(before, images)))
+    assert not one["context"][:, 2].any()
+    np.testing.assert_allclose(two["context"], one["context"], rtol=1e-12)
     np.testing.assert_allclose(two["sum"], one["sum"], rtol=1e-12, atol=1e-12)
 
 
