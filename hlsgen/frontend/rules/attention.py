@@ -124,13 +124,28 @@ def _with_exact_scale(at: CallSite, scores: Term) -> Term:
     return at.terms.make(dataclasses.replace(op, scale=exact), scores.inputs, scores.name, scores.source)
 
 
-@rule("aten.nan_to_num.default")
-def without_nan(_: CallSite, x: Value, nan: float | None = None, *__: Any) -> Value:
-    """Nothing: the machine's weights of a query that sees no key are zeros."""
-    if nan or not isinstance(x.term.op, Softmax | Context):
+@rule("aten.isnan.default")
+def is_nan(_: CallSite, x: Value) -> torch.Tensor:
+    """Nowhere: the machine's weights of a query that sees no key are zeros."""
+    _check_weights(x)
+    return torch.zeros(x.shape, dtype=torch.bool)
+
+
+def _check_weights(x: Value) -> None:
+    if not isinstance(x.term.op, Softmax | Context):
         raise Refusal(
             "only attention weights, or what they make of values, may hold numbers that are none",
             why="the machine makes zeros of a query that sees no key, and all its other numbers are finite",
             fix="leave it out, or put zeros in place of the weights",
+        )
+
+
+@rule("aten.nan_to_num.default")
+def without_nan(_: CallSite, x: Value, nan: float | None = None, *__: Any) -> Value:
+    """Nothing: the machine's weights of a query that sees no key are zeros."""
+    _check_weights(x)
+    if nan:
+        raise Refusal(
+            f"a query that sees no key must give zeros, not {nan:g}", fix="use nan_to_num without it"
         )
     return x

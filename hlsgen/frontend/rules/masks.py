@@ -50,9 +50,10 @@ def apart(scores: Value) -> tuple[Value, np.ndarray | None]:
     if bool(offset.isnan().any() or offset.isposinf().any()):
         raise Refusal("an attention bias must be finite, or -inf where it hides a key", intrinsic=True)
     constant = scores.ids < 0
-    largest = offset.masked_fill(constant, -torch.inf).amax(-1, keepdim=True)
+    dull = constant.all(-1, keepdim=True) & offset.isfinite()
+    largest = offset.masked_fill(constant & ~dull, -torch.inf).amax(-1, keepdim=True)
     hidden = (offset <= largest - HIDES) | offset.isneginf()
-    if bool((constant & ~hidden).any()):
+    if bool((constant & ~hidden & ~dull).any()):
         raise Refusal(
             "a constant takes the place of attention scores that count",
             why="a score is a product of query and key, plus a constant",
@@ -62,6 +63,8 @@ def apart(scores: Value) -> tuple[Value, np.ndarray | None]:
     flat = ((offset == level) | hidden).all(-1, keepdim=True)
     bias = torch.where(flat & ~level.isneginf(), offset - level, offset).masked_fill(hidden, -torch.inf)
     plain = Value(scores.term, scores.ids, scores.scale)
+    if bool(dull.any()):  # constants alone: queries of zeros
+        plain = plain.scaled((~dull.any(-1, keepdim=True)).double().expand(plain.shape))
     return plain, np.array(bias.numpy(), order="C") if bool(bias.any()) else None
 
 

@@ -12,6 +12,7 @@ import torch
 
 from hlsgen.frontend.rules.affine import add, mul
 from hlsgen.frontend.rules.arrange import lies, matrix, picked, transposed
+from hlsgen.frontend.rules.blank import seen
 from hlsgen.frontend.rules.grouped import (
     WHOLE,
     Factor,
@@ -109,6 +110,9 @@ def windowed_scores(at: CallSite, found: Cut) -> Value:
 
 def context(at: CallSite, weights: Value, values: Factor, lead: tuple[int, ...]) -> Value:
     """Softmax weights [..., H, T, S] times values [H, S, d], as [*lead, T, d]; both perhaps by windows."""
+    weights, seeing = seen(weights)
+    if seeing is not None:
+        return context(at, weights, values, lead).scaled(seeing.double().expand((*lead, -1, values.shape[2])))
     if (found := picks(weights)) is not None:
         return _of_picks(at, weights, found, values, lead)
     if (order := rows_in_another_order(weights)) is not None:

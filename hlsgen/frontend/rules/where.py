@@ -15,6 +15,7 @@ from hlsgen.frontend.rules.routing import Gates, check_groups, product
 from hlsgen.frontend.rules.rule import CallSite, computed, constant, rule
 from hlsgen.frontend.rules.scores import scorable
 from hlsgen.frontend.rules.terms import Refusal, Value
+from hlsgen.ops import Softmax
 
 HIDES_TOKENS = "a mask that hides tokens is not supported"
 ONLY_SCORES = "constants may take the place of attention scores alone"
@@ -29,9 +30,9 @@ def where(at: CallSite, condition: Any, x: Any, y: Any) -> Value:
             other = y if chosen is x else x
             shapes = [tuple(getattr(part, "shape", ())) for part in (condition, other)]
             return chosen.expand(tuple(torch.broadcast_shapes(chosen.shape, *shapes)))
-        if isinstance(x, Value) and not isinstance(y, Value) and scorable(x):
+        if isinstance(x, Value) and not isinstance(y, Value) and _replaceable(x, y):
             return replaced(x, ~condition, torch.as_tensor(y))
-        if isinstance(y, Value) and not isinstance(x, Value) and scorable(y):
+        if isinstance(y, Value) and not isinstance(x, Value) and _replaceable(y, x):
             return replaced(y, condition, torch.as_tensor(x))
     elif isinstance(condition, Value) and isinstance(condition.term.op, Gates):
         return _of_expert(at, condition, computed(x, "an expert's result"), y)
@@ -48,9 +49,15 @@ def masked_fill(at: CallSite, x: Any, mask: Any, number: Any) -> Value:
         return x
     if at.routed:
         check_groups(x)
-    if not scorable(x):
+    if not _replaceable(x, number):
         raise Refusal(HIDES_TOKENS, why=ONLY_SCORES)
     return replaced(x, mask, torch.as_tensor(constant(torch.as_tensor(number), "the number")))
+
+
+def _replaceable(x: Value, number: Any) -> bool:
+    """Whether a number may take the place of elements: of scores, or zero that of weights of hidden keys."""
+    weights = isinstance(x.term.op, Softmax) and not bool(torch.as_tensor(number).any())
+    return weights or scorable(x)
 
 
 def _of_expert(at: CallSite, mask: Value, results: Value, total: Any) -> Value:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -149,6 +150,35 @@ def test_what_changes_no_softmax_is_left_out(name: str) -> None:
     assert _biases(_captured(NOTHING[name])) == [None]
 
 
+ROW = torch.arange(9)[:, None] == 3
+"""A query that sees no key."""
+
+
+def _shown(m: Model, q: Tensor, k: Tensor, number: float = -math.inf) -> Tensor:
+    return m.scores(q, k).masked_fill(~m.seen | ROW, number).softmax(-1)
+
+
+BEHIND: dict[str, Attend] = {
+    "uniform": lambda m, q, k, v: _soft(m.scores(q, k).masked_fill(ROW, -1e9), v),
+    "nan_to_num": lambda m, q, k, v: torch.nan_to_num(_shown(m, q, k)) @ v,
+    "nan_to_num behind": lambda m, q, k, v: torch.nan_to_num(_shown(m, q, k) @ v),
+    "isnan": lambda m, q, k, v: torch.where((p := _shown(m, q, k)).isnan(), 0.0, p) @ v,
+    "filled": lambda m, q, k, v: _shown(m, q, k, -1e9).masked_fill(~m.seen | ROW, 0.0) @ v,
+    "multiplied": lambda m, q, k, v: (_shown(m, q, k, -1e9) * (m.seen & ~ROW)) @ v,
+    "chosen": lambda m, q, k, v: torch.where(m.seen & ~ROW, _shown(m, q, k, -1e30), 0.0) @ v,
+}
+
+
+@pytest.mark.parametrize("name", BEHIND)
+def test_queries_without_keys_give_zeros(name: str) -> None:
+    model = Model(BEHIND[name]).eval()
+    image = np.random.default_rng(1).normal(size=(1, 2, 12, 12)).astype(np.float32)
+    graph = capture(model, image)
+    with torch.no_grad():
+        wanted = model.double()(torch.from_numpy(image).double())[0].numpy()
+    np.testing.assert_allclose(evaluate(graph, image)[graph.output][0], wanted, atol=1e-6)
+
+
 REFUSED: dict[str, tuple[Attend, str]] = {
     "computed": (
         lambda _, q, k, v: scaled_dot_product_attention(q, k, v, attn_mask=q @ k.mT),
@@ -158,9 +188,13 @@ REFUSED: dict[str, tuple[Attend, str]] = {
         lambda m, q, k, v: _soft(m.scores(q, k).masked_fill(~m.seen, 0.5), v),
         "a constant takes the place of attention scores that count",
     ),
-    "uniform": (
-        lambda m, q, k, v: _soft(m.scores(q, k).masked_fill(torch.arange(9)[:, None] == 3, -1e9), v),
-        "a constant takes the place of attention scores that count",
+    "zeroed": (
+        lambda m, q, k, v: (m.scores(q, k).softmax(-1) * m.seen) @ v,
+        "attention weights of keys that count are put to zero",
+    ),
+    "replaced_nan": (
+        lambda m, q, k, v: torch.nan_to_num(m.scores(q, k).softmax(-1), 1.0) @ v,
+        "a query that sees no key must give zeros, not 1",
     ),
     "infinite": (
         lambda m, q, k, v: _soft(m.scores(q, k) + torch.full((9, 9), torch.inf).triu(1), v),
