@@ -8,7 +8,14 @@ import copy
 import numpy as np
 import pytest
 import torch
-from support import retold, retold_biases, retold_masks, retold_picked, retold_registers
+from support import (
+    retold,
+    retold_biases,
+    retold_masks,
+    retold_picked,
+    retold_registers,
+    retold_written,
+)
 from support.retold import IMAGE, drawn
 
 from hlsgen.frontend.capture import capture
@@ -22,7 +29,7 @@ from hlsgen.quantization import quantize
 ARRAY = ArrayShape(rows=8, columns=8, depth=8)
 SYSTEMS = {
     name: model
-    for told in (retold, retold_masks, retold_biases, retold_picked, retold_registers)
+    for told in (retold, retold_masks, retold_biases, retold_picked, retold_registers, retold_written)
     for name, model in told.systems().items()
 }
 ROUNDED = 3e-7

@@ -11,13 +11,16 @@ from typing import Any
 
 import torch
 
+from hlsgen.frontend.rules.added_scores import widened
 from hlsgen.frontend.rules.arrange import matrix, whole_rows
 from hlsgen.frontend.rules.gated import combined
 from hlsgen.frontend.rules.pointwise import together
 from hlsgen.frontend.rules.routing import THREE_WAYS, Gated, Routing, over_total, product
 from hlsgen.frontend.rules.rule import CallSite, computed, constant, floats, rule
+from hlsgen.frontend.rules.scores import Outer
 from hlsgen.frontend.rules.terms import Mixture, Refusal, Term, Value
 from hlsgen.frontend.rules.tokens import Operand, operand
+from hlsgen.ir import TensorType
 from hlsgen.ops import Add, Combine, Scores
 from hlsgen.ops.kinds import FloatOp, Part
 
@@ -39,13 +42,19 @@ def add(at: CallSite, x: Any, y: Any, alpha: Any = 1) -> Value:
 
 
 def _sum(at: CallSite, x: Value, y: Value) -> Value:
+    if isinstance(x.term.op, Scores) != isinstance(y.term.op, Scores):
+        scores, added = (x, y) if isinstance(x.term.op, Scores) else (y, x)
+        try:
+            return widened(at.terms, scores, added)
+        except Refusal:
+            if x.shape != y.shape or isinstance(added.term.op, Outer):
+                raise  # else a sum of two products, of which no softmax need be
     if x.shape != y.shape:
         different = x.ids.numel() != y.ids.numel()
-        if different and isinstance(x.term.op, Scores) != isinstance(y.term.op, Scores):
-            raise Refusal("what the image decides is added to attention scores")
         shape = tuple(torch.broadcast_shapes(x.shape, y.shape))
         if shape not in (x.shape, y.shape):
-            raise Refusal(f"added activations must have one shape, not {x.shape} and {y.shape}")
+            both = Outer((x, y))
+            return at.terms.value(at.terms.new(both, (), "outer", at.call.source, TensorType(shape)))
         if different:
             return _sum(at, x.expand(shape), y.expand(shape))
         x, y = x.map(lambda ids: ids.reshape(shape)), y.map(lambda ids: ids.reshape(shape))

@@ -141,8 +141,7 @@ TABLE = (
         "attention bias",
         bias,
         "something for each pair of tokens is added to the scores",
-        "the machine adds constants to scores, and nothing that the image decides, as positions that meet "
-        "queries",
+        "the machine adds constants to scores, and what a query has for classes of keys that are fixed",
         "add a learned bias, [heads, queries, keys], or positions in the patch embedding",
     ),
     Architecture(

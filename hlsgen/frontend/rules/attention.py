@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from hlsgen.frontend.rules.added_scores import widened
 from hlsgen.frontend.rules.experts import chances
 from hlsgen.frontend.rules.grouped import by_head, moved
 from hlsgen.frontend.rules.masks import causal, with_mask
@@ -16,9 +17,9 @@ from hlsgen.frontend.rules.products import context, scores_of, windowed_scores
 from hlsgen.frontend.rules.routing import THREE_WAYS, Best, Gates, of_hidden, other, whole
 from hlsgen.frontend.rules.rule import CallSite, constant, rule
 from hlsgen.frontend.rules.scores import scorable, scored
-from hlsgen.frontend.rules.terms import Refusal, Term, Value
+from hlsgen.frontend.rules.terms import Refusal, Term, Unknown, Value
 from hlsgen.frontend.rules.windowed import cut, picks
-from hlsgen.ops import Context, Linear, Scores, Softmax
+from hlsgen.ops import Context, Linear, Matmul, Scores, Softmax
 
 _ROUNDED = 2.0**-22
 """Relative error of a product of two numbers that were rounded to float32, at most."""
@@ -50,7 +51,7 @@ def attention(
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
     if (found := cut(query, key)) is not None:
         scores = windowed_scores(at, found).scaled(factor)
-        return _weighted(at, _masked(scores, attn_mask, is_causal), value, found.lead)
+        return _weighted(at, _masked(at, scores, attn_mask, is_causal), value, found.lead)
     q, k, v = (by_head(x, n) for x, n in ((query, "query"), (key, "key"), (value, "value")))
     if enable_gqa and k.shape[0] != q.shape[0] and q.shape[0] % k.shape[0] == 0:
         groups = q.shape[0] // k.shape[0]
@@ -59,15 +60,19 @@ def attention(
     before = query if shared else key
     lead = tuple(torch.broadcast_shapes(tuple(query.shape[:-2]), tuple(before.shape[:-2])))
     lead = (*lead[:-1], q.shape[0]) if lead else ()
-    scores = _masked(scores_of(at, q, k, lead).scaled(factor), attn_mask, is_causal)
+    scores = _masked(at, scores_of(at, q, k, lead).scaled(factor), attn_mask, is_causal)
     return _weighted(at, scores, v, lead)
 
 
-def _masked(scores: Value, mask: Any, is_causal: bool) -> Value:
+def _masked(at: CallSite, scores: Value, mask: Any, is_causal: bool) -> Value:
     """Scores with what hides keys of them."""
     if is_causal:
         scores = with_mask(scores, causal(*scores.shape[-2:]))
-    return scores if mask is None else with_mask(scores, constant(mask, "the attention mask"))
+    if mask is None:
+        return scores
+    if isinstance(mask, Value) and not isinstance(mask.term.op, Scores | Matmul | Unknown):
+        return widened(at.terms, scores, mask)
+    return with_mask(scores, constant(mask, "the attention mask"))
 
 
 def _weighted(at: CallSite, scores: Value, values: Any, lead: tuple[int, ...]) -> Value:

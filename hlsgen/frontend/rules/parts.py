@@ -68,4 +68,6 @@ def parts(value: Value) -> Parts | None:
     rows = value.map(lambda part: part[order].reshape(len(ids) // count, -1))
     used = rows.ids[0] >= 0
     alike = torch.equal(rows.ids >= 0, used.expand_as(rows.ids)) and not (count == 1 and bool(used.all()))
-    return Parts(rows, count, order, used) if alike and lies(rows.ids[:, used], shape[-1]) else None
+    computed = rows.map(lambda part: part[:, used])
+    tokens = alike and (lies(computed.ids, shape[-1]) or whole_rows(computed) is not None)
+    return Parts(rows, count, order, used) if tokens else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,7 +14,19 @@ from hlsgen.frontend.rules.arrange import LAYOUT, lies, picked, transposed
 from hlsgen.frontend.rules.masks import apart, same
 from hlsgen.frontend.rules.terms import Refusal, Term, Terms, Value
 from hlsgen.frontend.rules.windowed import SHUFFLED, Picks, picks
+from hlsgen.ir import Op
 from hlsgen.ops import Constant, Linear, Matmul, MixedScores, Scores
+
+
+@dataclass(frozen=True, eq=False)
+class Outer(Op):
+    """The sum of values that broadcast to each other: a line's and a column's, for each pair of both.
+
+    Lives only inside the front end: scores to which it is added take its parts.
+    """
+
+    parts: tuple[Value, ...]
+
 
 _ROUNDED = 2.0**-22
 """Relative error of a product of two numbers that were rounded to float32, at most."""

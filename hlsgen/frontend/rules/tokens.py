@@ -26,7 +26,7 @@ from hlsgen.frontend.rules.arrange import (
     weighed,
     weighs_rows,
 )
-from hlsgen.frontend.rules.scores import as_product
+from hlsgen.frontend.rules.scores import Outer, as_product
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Unknown, Value
 from hlsgen.ir import Source, TensorType
 from hlsgen.ops import Add, AddConstant, Constant, Linear, Patches, Scores
@@ -119,6 +119,10 @@ def source(terms: Terms, value: Value) -> Value:
             why="pixels enter the machine as patches of one convolution (or one linear layer on patches)",
             fix="use a convolution with stride equal to its kernel",
         )
+    if isinstance(op, Outer):
+        shapes = " and ".join(str(part.shape) for part in op.parts)
+        what = f"added activations must have one shape, not {shapes}"
+        raise Refusal(what, why="sums of pairs are added to scores alone", source=value.term.source)
     if not isinstance(op, FloatOp | Unknown):
         raise Refusal(
             "a router's choice is used outside a mixture of experts",
@@ -183,7 +187,17 @@ def _kinds(value: Value) -> torch.Tensor | None:
     return numbers if len(kinds) <= MOST_KINDS else None
 
 
-def run_of(value: Value, owner: int, rows: slice) -> Value | torch.Tensor:
+def _together(value: Value, runs: list[tuple[int, slice]]) -> list[tuple[int, torch.Tensor]]:
+    """The rows of each layer and each set of factors, of all runs."""
+    kinds, found = _kinds(value), dict[tuple[int, int], list[torch.Tensor]]()
+    every = torch.arange(len(value.ids))
+    for owner, rows in runs:
+        kind = 0 if kinds is None else int(kinds[rows.start])
+        found.setdefault((owner, kind), []).append(every[rows])
+    return [(owner, torch.cat(rows)) for (owner, _), rows in found.items()]
+
+
+def run_of(value: Value, owner: int, rows: slice | torch.Tensor) -> Value | torch.Tensor:
     """One of the runs that `apart` finds: a value of one layer, or a constant [t, N]."""
     part = value.map(lambda ids: ids[rows])
     if owner < 0:
@@ -200,13 +214,13 @@ def gathered(terms: Terms, value: Value, runs: list[tuple[int, slice]]) -> Term:
     """
     placed: list[Term] = []
     constant = np.zeros(value.shape)
-    for owner, rows in runs:
+    for owner, rows in _together(value, runs):
         part = run_of(value, owner, rows)
         if isinstance(part, torch.Tensor):
-            constant[rows] = part.numpy()
+            constant[rows.numpy()] = part.numpy()
             continue
         place = np.zeros((len(value.ids), len(part.ids)))
-        place[rows] = np.eye(len(part.ids))
+        place[rows.numpy()] = np.eye(len(part.ids))
         placed.append(terms.product(Constant(value=place), settled(terms, part)))
     if constant.any():
         placed[0] = terms.shifted_by_token(placed[0], torch.from_numpy(constant))
