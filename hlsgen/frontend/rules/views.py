@@ -131,6 +131,20 @@ def im2col(_: CallSite, x: Value, kernel: Any, dilation: Any, padding: Any, stri
     return _around(x, lambda part, _: torch.nn.functional.unfold(part, kernel, **fixed))
 
 
+@rule("aten.col2im.default")
+def col2im(_: CallSite, x: Value, size: Any, kernel: Any, dilation: Any, padding: Any, stride: Any) -> Value:
+    """Images of windows that do not overlap: what `im2col` has cut."""
+    fixed = {"dilation": dilation, "padding": padding, "stride": stride}
+    count = torch.nn.functional.fold(torch.ones(x.shape, dtype=torch.float64), size, kernel, **fixed)
+    if int(count.max()) > 1:
+        raise Refusal(
+            "windows that overlap are added up",
+            why="a place takes one result; the machine adds whole tensors",
+            fix="fold windows with the stride of their size, or add the results of each place",
+        )
+    return _around(x, lambda part, _: torch.nn.functional.fold(part.double(), size, kernel, **fixed))
+
+
 @rule(*SAME)
 def same(_: CallSite, x: Value, **__: Any) -> Value:
     """Nothing changes."""

@@ -72,6 +72,11 @@ def _scattered(x: Tensor, y: Tensor) -> Tensor:
     return y.slice_scatter(x[:, :2], 1, 2, 4).select_scatter(x[:, 5], 1, 0)
 
 
+def _folded(x: Tensor, y: Tensor) -> Tensor:
+    windows = torch.nn.functional.unfold((x + y).mT.unflatten(2, (2, 3)), (2, 1), stride=(2, 1))
+    return torch.nn.functional.fold(windows.flip(2), (2, 3), (2, 1), stride=(2, 1)).flatten(2).mT
+
+
 WAYS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     function.__name__[1:]: function
     for function in (
@@ -84,6 +89,7 @@ WAYS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
         _by_table,
         _copied,
         _scattered,
+        _folded,
     )
 }
 
@@ -108,7 +114,19 @@ def _twice(x: Tensor, y: Tensor) -> Tensor:
     return y.index_put((torch.tensor([0]), torch.tensor([1, 1])), x[0, :2], accumulate=True)
 
 
-def test_results_that_meet_at_one_place_are_refused() -> None:
-    (problem,) = refusal(seeded(Writing(_twice)))
-    assert problem.what == "results are added twice at one place"
+def _overlapping(x: Tensor, _: Tensor) -> Tensor:
+    windows = torch.nn.functional.unfold(x.mT.unflatten(2, (2, 3)), (2, 2))
+    return torch.nn.functional.fold(windows, (2, 3), (2, 2)).flatten(2).mT
+
+
+@pytest.mark.parametrize(
+    ("way", "what"),
+    [
+        (_twice, "results are added twice at one place"),
+        (_overlapping, "windows that overlap are added up"),
+    ],
+)
+def test_results_that_meet_at_one_place_are_refused(way: Callable[..., Tensor], what: str) -> None:
+    (problem,) = refusal(seeded(Writing(way)))
+    assert problem.what == what
     assert "test_writes.py" in problem.where
