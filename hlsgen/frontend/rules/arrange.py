@@ -90,6 +90,7 @@ def transposed(terms: Terms, term: Term, heads: int) -> Term:
 
 def reordered(terms: Terms, value: Value) -> Value:
     """The value [T, N], of the term's rows in its order; else as it is."""
+    value = weighed(terms, value)
     zeros = bool(value.ids.numel()) and int(value.ids.min()) < 0
     if not value.ids.numel() or (zeros and value.offset is not None) or len(value.term.shape) != 2:
         return value

@@ -36,8 +36,18 @@ from hlsgen.ops.kinds import FloatOp
 def settle(terms: Terms, value: Value, name: str = "") -> Term:
     """The term that equals `value` seen as [T, N]; `name` is for a new part of a split linear layer."""
     value = silenced(matrix(value))
-    if value.term.is_embedding and weighs_rows(value):
-        value = Value(embedding(terms, terms.value(value.term)), value.ids, value.scale, value.offset)
+    try:
+        return _settled(terms, value, name)
+    except Refusal:
+        if not (value.term.is_embedding and weighs_rows(value)):
+            raise
+    # Its weights hold no factors of rows: these are for a product behind it.
+    whole = embedding(terms, terms.value(value.term))
+    return _settled(terms, Value(whole, value.ids, value.scale, value.offset), name)
+
+
+def _settled(terms: Terms, value: Value, name: str) -> Term:
+    """The same of a matrix."""
     if (runs := apart(value)) is not None:
         return gathered(terms, value, runs)
     value = source(terms, value)
