@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import copy
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +23,9 @@ from hlsgen.quantization import quantize
 ROUNDED = 3e-7
 """Of the largest result: a model computes constants in float32, and processors differ in the last place."""
 CALIBRATION = 32
+PAGE = Path(__file__).resolve().parents[2] / "docs/systems.md"
+ROW = re.compile(r"^\| `(\w+)` \|[^|]*\| (\d+) \|", re.MULTILINE)
+"""An example's row on the page: its name, the system, how many tensors its integer Graph has."""
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
@@ -33,6 +38,8 @@ def test_a_system_is_equal_in_floats_and_in_integers(name: str) -> None:
     assert wanted.std(0).min() > 1e-2
     np.testing.assert_allclose(found, wanted, rtol=0, atol=ROUNDED * np.abs(wanted).max())
     quantized = quantize(graph, images)
+    tensors = dict(ROW.findall(PAGE.read_text()))
+    assert len(quantized.graph.nodes) == int(tensors[name]), "python -m benchmarks.systems --write"
     held_out = pictures(16, seed=4)
     real = evaluate(graph, held_out)[graph.output]
     integers = quantize_images(held_out, quantized.graph.input_type)
