@@ -4,49 +4,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from support.attending import TOKENS, Attend, Model, captured
+from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from hlsgen.errors import UnsupportedModel
 from hlsgen.frontend.capture import capture
 from hlsgen.ir import Graph, evaluate
 from hlsgen.ops import MixedScores, Scores
-
-TOKENS, WIDTH, HEADS = 9, 12, 2
-Attend = Callable[["Model", Tensor, Tensor, Tensor], Tensor]
-
-
-class Model(nn.Module):
-    """One block of attention; `way` makes contexts [1, H, T, d] of queries, keys and values."""
-
-    seen: Tensor
-
-    def __init__(self, way: Attend) -> None:
-        super().__init__()
-        torch.manual_seed(3)
-        self.way = way
-        self.embed = nn.Conv2d(2, WIDTH, 4, 4)
-        self.qkv, self.out, self.head = (
-            nn.Linear(WIDTH, 3 * WIDTH),
-            nn.Linear(WIDTH, WIDTH),
-            nn.Linear(WIDTH, 5),
-        )
-        self.bias = nn.Parameter(torch.randn(HEADS, TOKENS, TOKENS))
-        self.mix = nn.Linear(HEADS, HEADS)
-        self.register_buffer("seen", torch.ones(TOKENS, TOKENS).tril() > 0)
-
-    def scores(self, q: Tensor, k: Tensor) -> Tensor:
-        return q @ k.mT * (WIDTH // HEADS) ** -0.5
-
-    def forward(self, image: Tensor) -> Tensor:
-        x = self.embed(image).flatten(2).mT
-        q, k, v = self.qkv(x).reshape(1, TOKENS, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
-        return self.head(x + self.out(self.way(self, q, k, v).transpose(1, 2).flatten(2)))
 
 
 def _soft(scores: Tensor, v: Tensor) -> Tensor:
@@ -99,23 +68,13 @@ NOTHING: dict[str, Attend] = {
 }
 
 
-def _captured(way: Attend) -> Graph:
-    model = Model(way).eval()
-    image = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 2, 12, 12)).astype(np.float32))
-    graph = capture(model, image)
-    with torch.no_grad():
-        wanted = model.double()(image.double()).numpy()
-    np.testing.assert_allclose(evaluate(graph, image.numpy())[graph.output], wanted, rtol=0, atol=1e-5)
-    return graph
-
-
 def _biases(graph: Graph) -> list[np.ndarray | None]:
     return [node.op.bias for node in graph if isinstance(node.op, Scores | MixedScores)]
 
 
 @pytest.mark.parametrize("group", [CAUSAL, BIASED], ids=["causal", "biased"])
 def test_equal_spellings_are_equal(group: dict[str, Attend]) -> None:
-    graphs = {name: _captured(way) for name, way in group.items()}
+    graphs = {name: captured(way) for name, way in group.items()}
     first = next(iter(graphs.values()))
     (bias,) = _biases(first)
     assert bias is not None
@@ -135,19 +94,19 @@ def test_a_minus_infinity_that_a_file_holds_is_no_weight() -> None:
         return _soft(torch.where(m.seen, m.scores(q, k), torch.tensor(float("-inf"))), v)
 
     program = torch.export.export(Model(fill).eval(), (torch.zeros(1, 2, 12, 12),))
-    (found,), (bias,) = _biases(capture(program)), _biases(_captured(CAUSAL["flag"]))
+    (found,), (bias,) = _biases(capture(program)), _biases(captured(CAUSAL["flag"]))
     assert found is not None
     np.testing.assert_array_equal(found, bias)
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_others(name: str) -> None:
-    assert any(bias is not None for bias in _biases(_captured(OTHERS[name])))
+    assert any(bias is not None for bias in _biases(captured(OTHERS[name])))
 
 
 @pytest.mark.parametrize("name", NOTHING)
 def test_what_changes_no_softmax_is_left_out(name: str) -> None:
-    assert _biases(_captured(NOTHING[name])) == [None]
+    assert _biases(captured(NOTHING[name])) == [None]
 
 
 ROW = torch.arange(9)[:, None] == 3
