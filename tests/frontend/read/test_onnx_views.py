@@ -39,10 +39,14 @@ class Resampled(nn.Module):
 
 
 def written(
-    path: Path, mode: str = "bicubic", corners: bool = False, opset: int = 14
+    path: Path,
+    mode: str = "bicubic",
+    corners: bool = False,
+    opset: int = 14,
+    model: nn.Module | None = None,
 ) -> tuple[nn.Module, Any]:
     """The model and its file, as the older exporter writes it."""
-    model = Resampled(mode, corners).eval()
+    model = (Resampled(mode, corners) if model is None else model).eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -88,13 +92,27 @@ def test_another_resampling_is_refused(tmp_path: Path, name: str, value: object)
         capture(load_onnx(path), compare=False)
 
 
-def test_an_image_is_not_resampled(tmp_path: Path) -> None:
-    """No step of the machine does that."""
+class OfImage(Resampled):
+    """The image itself is resampled: each element of a patch is a sum of pixels of all patches."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(functional.interpolate(x, size=(2, 4), mode=self.mode))
+
+
+class OfTokens(Resampled):
+    """The grid of tokens is resampled."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        grid = functional.interpolate(self.embed(x), size=(4, 2), mode=self.mode)
+        return self.head(self.norm(grid.flatten(2).transpose(1, 2)))
+
+
+@pytest.mark.parametrize("kind", [OfImage, OfTokens])
+def test_what_is_resampled_is_multiplied_by_a_matrix(kind: type[Resampled], tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
-    _, file = written(path)
-    (node,) = [node for node in file.graph.node if node.op_type == "Resize"]
-    (conv,) = [node for node in file.graph.node if node.op_type == "Conv"]
-    node.input[0] = conv.output[0]
-    onnx.save(file, path)
-    with pytest.raises(UnsupportedModel, match="upsample_bicubic2d"):
-        capture(load_onnx(path), compare=False)
+    model, _ = written(path, model=kind("bicubic", False))
+    graph, images = capture(load_onnx(path)), np.random.default_rng(0).normal(size=(2, 1, 4, 6))
+    with torch.no_grad():
+        wanted = model(torch.from_numpy(images).float()).numpy()
+    found = evaluate(graph, images)[graph.output].reshape(wanted.shape)
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
