@@ -115,10 +115,10 @@ def test_an_export_of_another_model_is_refused() -> None:
 
 
 class Turned(Tiny):
-    """A sum over the tokens before each one, which is multiplied by a factor of each token."""
+    """A product over the tokens before each one, which is multiplied by a factor of each token."""
 
     def attend(self, x: Tensor) -> Tensor:
-        before = super().attend(x).cumsum(1)
+        before = super().attend(x).cumprod(1)
         return before * x.mean(-1, keepdim=True)  # a line of its own: problems are told apart by lines
 
 
