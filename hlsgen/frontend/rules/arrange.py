@@ -94,7 +94,8 @@ def reordered(terms: Terms, value: Value) -> Value:
     zeros = bool(value.ids.numel()) and int(value.ids.min()) < 0
     if not value.ids.numel() or (zeros and value.offset is not None) or len(value.term.shape) != 2:
         return value
-    weighs = weighs_rows(value)
+    # Rows of one element are the channels of one token: a layer has their factors.
+    weighs = weighs_rows(value) and value.ids.shape[1] > 1
     if (lies(value.ids, value.term.shape[-1]) and not weighs) or whole_rows(value) is None:
         return value
     value = value if zeros else narrowed(terms, value)

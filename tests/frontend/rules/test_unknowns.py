@@ -6,10 +6,13 @@ from __future__ import annotations
 import itertools
 
 import pytest
+import torch
 
-from hlsgen.frontend.rules.terms import Terms
+from hlsgen.frontend.rules.arrange import reordered
+from hlsgen.frontend.rules.terms import Terms, Value
 from hlsgen.frontend.rules.unknowns import plainest
 from hlsgen.ir import Source, TensorType
+from hlsgen.ops import Matmul
 
 
 @pytest.mark.parametrize("counts", [[], [1], [4], [2, 3], [3, 1, 4], [2, 2, 2, 3], [3, 0]])
@@ -35,3 +38,14 @@ def test_a_trial_leaves_nothing_behind() -> None:
     assert terms.made == [image, first]
     assert terms.cached("kept", lambda: trial) is first
     assert terms.cached("trial", lambda: image) is image
+
+
+@pytest.mark.parametrize(("width", "is_product"), [(1, False), (2, True)])
+def test_factors_of_the_channels_of_one_token_are_no_matrix(width: int, is_product: bool) -> None:
+    """Rows of one element are its channels, and wait for a layer."""
+    terms = Terms()
+    value = terms.value(terms.unknown((6, width)), (6, width))
+    scaled = Value(value.term, value.ids, torch.arange(1.0, 7.0).double()[:, None].expand(6, width))
+    found = reordered(terms, scaled)
+    assert isinstance(found.term.op, Matmul) == is_product
+    assert found is scaled or is_product
