@@ -10,18 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from quantization.graphs import Vit, images, random_vit
+from support.executions import check_cpp, check_rtl
 
-from hlsgen.emit.hls import hls
 from hlsgen.ir import Graph, evaluate
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape, joint
-from hlsgen.machine.run.trace import compare
-from hlsgen.machine.time import cycles
-from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.ops import IntegerExp, IntegerTable
 from hlsgen.quantization import QuantizeConfig, quantize
-from hlsgen.sim import cosim
-from hlsgen.sim.csim import CSim
 
 MODEL = Vit(image=(1, 6, 6), width=8, hidden=7, blocks=3, classes=3)
 CONFIG = QuantizeConfig(numerator_bits=10, activation_bits=10, activation_overrides={"blocks_1_mlp_fc1": 8})
@@ -51,25 +46,11 @@ def _lowered(shape: tuple[int, ...]) -> Lowered:
 
 @pytest.mark.parametrize("shape", [(2, 4, 4, 1), pytest.param((4, 4, 2, 2), marks=pytest.mark.slow)], ids=str)
 def test_rtl(shape: tuple[int, ...], tmp_path: Path) -> None:
-    (graph, image), lowered = _model(), _lowered(shape)
-    golden, program = evaluate(graph, image), lowered.program
-    harness = cosim.build(program.parameters, tmp_path, trace=True, quick=True)
-    for memory in (cosim.MemoryTiming(latency=4), cosim.MemoryTiming(latency=23, stall=0.4, seed=7)):
-        (run,) = harness.run(lowered.image.pack(), [program.input.pack(image, shape[1])], memory=memory)
-        cosim.check(program, run, golden)
-        if not memory.stall:
-            predicted = cycles.predict(program, lowered.image, ExternalMemory(latency=4)).cycles
-            assert predicted == pytest.approx(run.counters["cycles"], rel=0.01)
+    check_rtl(*_model(), _lowered(shape), tmp_path)
 
 
 def test_cpp(cpp_folder: Path) -> None:
-    (graph, image), lowered = _model(), _lowered((2, 8, 2, 2))
-    program = lowered.program
-    cpp = CSim(
-        program, lowered.image.pack(), hls(program, lowered.image), cpp_folder,
-        tracing=True, sanitize=True, flags=("-DHLSGEN_STALLS=7",),
-    )  # fmt: skip
-    assert compare(program, cpp.run(image[None]).records[0], evaluate(graph, image)) is None
+    check_cpp(*_model(), _lowered((2, 8, 2, 2)), cpp_folder)
 
 
 @cache
@@ -100,22 +81,10 @@ def _streamed() -> Iterator[Lowered]:
 
 
 def test_every_width_of_numerators_is_diffused_and_streamed_in_rtl(tmp_path: Path) -> None:
-    for (graph, image), lowered in zip(_diffused(), _streamed(), strict=True):
-        golden, program = evaluate(graph, image), lowered.program
-        harness = cosim.build(program.parameters, tmp_path, trace=True, quick=True)
-        for memory in (cosim.MemoryTiming(latency=4), cosim.MemoryTiming(latency=23, stall=0.4, seed=7)):
-            (run,) = harness.run(lowered.image.pack(), [program.input.pack(image, 4)], memory=memory)
-            cosim.check(program, run, golden)
-            if not memory.stall:
-                predicted = cycles.predict(program, lowered.image, ExternalMemory(latency=4)).cycles
-                assert predicted == pytest.approx(run.counters["cycles"], rel=0.02)
+    for model, lowered in zip(_diffused(), _streamed(), strict=True):
+        check_rtl(*model, lowered, tmp_path, within=0.02)
 
 
 def test_every_width_of_numerators_is_diffused_and_streamed_in_cpp(cpp_folder: Path) -> None:
-    for (graph, image), lowered in zip(_diffused(), _streamed(), strict=True):
-        program = lowered.program
-        cpp = CSim(
-            program, lowered.image.pack(), hls(program, lowered.image), cpp_folder,
-            tracing=True, sanitize=True, flags=("-DHLSGEN_STALLS=7",),
-        )  # fmt: skip
-        assert compare(program, cpp.run(image[None]).records[0], evaluate(graph, image)) is None
+    for model, lowered in zip(_diffused(), _streamed(), strict=True):
+        check_cpp(*model, lowered, cpp_folder)
