@@ -40,29 +40,12 @@ class Dask:
     """
 
     def __init__(self, place: str, jobs: int | None = None) -> None:
-        self._open = ExitStack()
-        self._client = self._connect(place, jobs or 1)
+        with ExitStack() as opened:
+            self._client = _connect(opened, place, jobs or 1)
+            self._open = opened.pop_all()  # an error before this closes all: a client that is left calls on
         there = len(self._client.scheduler_info(n_workers=-1)["workers"])
         self.workers = max(1, there, (jobs or 1) if place in QUEUES else 1)  # jobs of a queue come one by one
         self._sent: tuple[Any, Any] = (None, None)
-
-    def _connect(self, place: str, jobs: int) -> Any:
-        """The client; jobs of a queue go with it."""
-        queued = place in QUEUES
-        distributed = _package("dask_jobqueue" if queued else "distributed") and _package("distributed")
-        where: Any = place
-        if queued:
-            where = self._open.enter_context(queue_cluster(place))
-            where.scale(jobs=jobs)
-        try:
-            client = distributed.Client(where, timeout=WAIT_SECONDS, set_as_default=False)
-        except (OSError, ValueError, TimeoutError) as error:
-            what = f"no Dask scheduler answers at {place}"
-            fix = "give the address that `dask scheduler` prints, such as tcp://head:8786"
-            raise UsageError(Problem(what, why=str(error) or type(error).__name__, fix=fix)) from None
-        self._open.enter_context(client)
-        _check_workers(client, FIRST_SECONDS if queued else WAIT_SECONDS)
-        return client
 
     def close(self) -> None:
         """Leave the scheduler; jobs of a queue end. At the end of the process this happens by itself."""
@@ -104,6 +87,25 @@ class Dask:
                 what = f"a piece of work was lost {TRIES} times with the Dask worker that had it"
                 raise ToolFailed(what, fix="look at the workers' logs; too little memory ends them as well")
         return {self._client.submit(function, shared, items[index], pure=False): index for index in lost}
+
+
+def _connect(opened: ExitStack, place: str, jobs: int) -> Any:
+    """The client, and the jobs of a queue; `opened` closes both."""
+    queued = place in QUEUES
+    distributed = _package("dask_jobqueue" if queued else "distributed") and _package("distributed")
+    where: Any = place
+    if queued:
+        where = opened.enter_context(queue_cluster(place))
+        where.scale(jobs=jobs)
+    try:
+        client = distributed.Client(where, timeout=WAIT_SECONDS, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        what = f"no Dask scheduler answers at {place}"
+        fix = "give the address that `dask scheduler` prints, such as tcp://head:8786"
+        raise UsageError(Problem(what, why=str(error) or type(error).__name__, fix=fix)) from None
+    opened.enter_context(client)
+    _check_workers(client, FIRST_SECONDS if queued else WAIT_SECONDS)
+    return client
 
 
 def queue_cluster(name: str, **options: Any) -> Any:

@@ -50,16 +50,30 @@ def address() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    """What Dask leaves is collected here, and not in a test to which a warning is an error."""
+    """What Dask leaves is collected here, and not in a test to which a warning is an error.
+
+    No client is left: one that loses its scheduler goes on calling it, also in other modules' tests.
+    """
+    from distributed import Client
+
     yield
     gc.collect()
+    assert [client.status for client in Client._instances if client.status != "closed"] == []
+
+
+@pytest.fixture
+def dask(address: str) -> Iterator[Dask]:
+    """It is closed after the test."""
+    found = Dask(address)
+    yield found
+    found.close()
 
 
 class _Mortal:
     """Dask, with work that kills one of its workers."""
 
-    def __init__(self, address: str, mark: Path) -> None:
-        self._dask, self._mark = Dask(address), mark
+    def __init__(self, dask: Dask, mark: Path) -> None:
+        self._dask, self._mark = dask, mark
         self.workers = self._dask.workers
         self._shared: Any = None
 
@@ -71,17 +85,19 @@ class _Mortal:
 
 def test_all_workers_share_the_work(address: str) -> None:
     dask = executor(dask=address)
+    assert isinstance(dask, Dask)
     assert dask.workers == 4
     found = dict(dask.run(pow, 3, list(range(40))))
+    dask.close()
     assert found == {item: 3**item for item in range(40)}
 
 
-def test_a_killed_worker_changes_nothing(address: str, tmp_path: Path) -> None:
+def test_a_killed_worker_changes_nothing(dask: Dask, tmp_path: Path) -> None:
     model = subject(8, 10)
     choices = space(model)
     here = explore(model, choices, points=60, executor=Serial())
     mark = tmp_path / "killed"
-    there = explore(model, choices, points=60, executor=_Mortal(address, mark))
+    there = explore(model, choices, points=60, executor=_Mortal(dask, mark))
     assert mark.exists()
     assert there.found == here.found
     assert list(there.found) == list(here.found)
@@ -89,23 +105,33 @@ def test_a_killed_worker_changes_nothing(address: str, tmp_path: Path) -> None:
     assert there.best == here.best
 
 
-def test_an_error_of_a_worker_is_the_same_error_here(address: str) -> None:
+def test_an_error_of_a_worker_is_the_same_error_here(dask: Dask) -> None:
     problem = Problem("image 3 differs", why="it does", fix="look")
     with pytest.raises(Mismatch) as caught:
-        list(Dask(address).run(fail, Mismatch(problem), [1, 2]))
+        list(dask.run(fail, Mismatch(problem), [1, 2]))
     assert caught.value.problems == (problem,)
 
 
-def test_an_item_that_kills_every_worker_ends_the_run(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_item_that_kills_every_worker_ends_the_run(dask: Dask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "TRIES", 1)
     with pytest.raises(ToolFailed, match="lost 1 times with the Dask worker"):
-        list(Dask(address).run(die, None, [0, 1, 2]))
+        list(dask.run(die, None, [0, 1, 2]))
 
 
 def test_workers_of_another_version_are_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clients = []
+
+    def seen(client: Any, seconds: float) -> None:
+        clients.append(client)
+        check(client, seconds)
+
+    check = cluster._check_workers
+    monkeypatch.setattr(cluster, "_check_workers", seen)
     monkeypatch.setattr(cluster, "__version__", "0.0.1")
     with pytest.raises(UsageError, match=r"must have hlsgen 0\.0\.1"):
         Dask(address)
+    (client,) = clients
+    assert client.status == "closed"
 
 
 def test_an_address_without_a_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
