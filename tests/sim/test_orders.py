@@ -6,17 +6,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.executions import MEMORIES, check_cpp
 from support.token_graphs import integers
 
-from hlsgen.emit.hls import hls
 from hlsgen.ir import evaluate
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
-from hlsgen.machine.run.trace import compare
 from hlsgen.machine.time import cycles
 from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.sim import cosim
-from hlsgen.sim.csim import CSim
 
 CASES = [
     ((9, 16, 2), (4, 4, 4, 2)),
@@ -47,12 +45,12 @@ def test_rtl(size: tuple[int, int, int], shape: tuple[int, ...], tmp_path: Path)
     program = lowered.program
     pixels = program.input.pack(image, shape[1])
     harness = cosim.build(program.parameters, tmp_path, trace=True, quick=True)
-    for memory in (cosim.MemoryTiming(latency=4), cosim.MemoryTiming(latency=23, stall=0.4, seed=7)):
+    for memory in MEMORIES:
         (run,) = harness.run(lowered.image.pack(), [pixels], memory=memory)
         cosim.check(program, run, golden)
         if memory.stall or run.records is None:
             continue
-        predicted = cycles.predict(program, lowered.image, ExternalMemory(latency=4))
+        predicted = cycles.predict(program, lowered.image, ExternalMemory(latency=memory.latency))
         ends = {job.command: job.drain_end for job in predicted.jobs}
         measured = {n: int(run.records["cycle"][run.records["command"] == n].max()) for n in ends}
         first, last = min(ends), max(ends)
@@ -65,8 +63,4 @@ def test_rtl(size: tuple[int, int, int], shape: tuple[int, ...], tmp_path: Path)
 )
 def test_cpp(size: tuple[int, int, int], shape: tuple[int, ...], tmp_path: Path) -> None:
     graph, image = integers("merging", *size)
-    lowered = _lowered(size, shape)
-    program, packed = lowered.program, lowered.image.pack()
-    text = hls(program, lowered.image)
-    cpp = CSim(program, packed, text, tmp_path, tracing=True, sanitize=True, flags=("-DHLSGEN_STALLS=7",))
-    assert compare(program, cpp.run(image[None]).records[0], evaluate(graph, image)) is None
+    check_cpp(graph, image, _lowered(size, shape), tmp_path)

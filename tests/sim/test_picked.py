@@ -10,18 +10,16 @@ import numpy as np
 import pytest
 import torch
 from support import retold_picked
+from support.executions import check_cpp, check_runs
 from support.retold import IMAGE, drawn
 
-from hlsgen.emit.hls import hls
 from hlsgen.frontend.capture import capture
-from hlsgen.ir import Graph, evaluate, quantize_images
+from hlsgen.ir import Graph, quantize_images
 from hlsgen.lower import lower
 from hlsgen.lower.size import ArrayShape, joint
 from hlsgen.lower.sizer import Sizer
-from hlsgen.machine.run.trace import compare
 from hlsgen.quantization import quantize
 from hlsgen.sim import cosim
-from hlsgen.sim.csim import CSim
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::hlsgen.errors.QuantizationWarning")]
 ARRAY = ArrayShape(rows=4, columns=4, depth=4, row_width=2, ring_bytes=1024)
@@ -42,19 +40,10 @@ def test_rtl(tmp_path: Path) -> None:
     machine = joint([Sizer(graph).parameters(ARRAY) for graph, _ in models.values()])
     harness = cosim.build(machine, tmp_path, trace=True, quick=True)
     for graph, image in models.values():
-        lowered, golden = lower(graph, ARRAY, machine), evaluate(graph, image)
-        pixels = lowered.program.input.pack(image, ARRAY.columns)
-        for memory in (cosim.MemoryTiming(latency=4), cosim.MemoryTiming(latency=23, stall=0.4, seed=7)):
-            (run,) = harness.run(lowered.image.pack(), [pixels], memory=memory)
-            cosim.check(lowered.program, run, golden)
+        check_runs(harness, graph, image, lower(graph, ARRAY, machine))
 
 
 @pytest.mark.parametrize("name", NAMES[:2])
 def test_cpp(name: str, tmp_path: Path) -> None:
     graph, image = integers(name)
-    lowered = lower(graph, ARRAY)
-    text = hls(lowered.program, lowered.image)
-    cpp = CSim(
-        lowered.program, lowered.image.pack(), text, tmp_path, tracing=True, flags=("-DHLSGEN_STALLS=7",)
-    )
-    assert compare(lowered.program, cpp.run(image[None]).records[0], evaluate(graph, image)) is None
+    check_cpp(graph, image, lower(graph, ARRAY), tmp_path)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.executions import MEMORIES
 from support.program_key_lists import KEY_LISTS
 from support.program_windows import WINDOWS
 from support.programs import draw, machine
@@ -77,7 +78,7 @@ def test_every_tensor_equals_golden_and_the_cycle_model_holds(
     pictures = np.random.default_rng(3).integers(-128, 128, (2, *IMAGE))
     inputs = [program.input.pack(picture, array.columns) for picture in pictures]
     harness = cosim.build(program.parameters, tmp_path, trace=True)
-    for memory in (cosim.MemoryTiming(latency=4), cosim.MemoryTiming(latency=23, stall=0.4, seed=7)):
+    for memory in MEMORIES:
         runs = harness.run(lowered.image.pack(), inputs, memory=memory)
         for picture, run in zip(pictures, runs, strict=True):
             cosim.check(program, run, evaluate(graph, picture))
@@ -186,7 +187,7 @@ def test_scores_that_are_mixed_from_maps(row_width: int, tmp_path: Path) -> None
     assert {Product.MAPS, Product.KEYS} < {command.product for command in program.commands}
     harness = cosim.build(program.parameters, tmp_path, trace=True)
     inputs, golden = [program.input.pack(image, 4)], evaluate(graph, image)
-    for memory in (cosim.MemoryTiming(latency=4), cosim.MemoryTiming(latency=23, stall=0.4, seed=7)):
+    for memory in MEMORIES:
         cosim.check(program, harness.run(lowered.image.pack(), inputs, memory=memory)[0], golden)
 
 

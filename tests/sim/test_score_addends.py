@@ -7,17 +7,14 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from support.executions import check_cpp, check_rtl
 from support.token_graphs import integers
 
-from hlsgen.emit.hls import hls
-from hlsgen.ir import evaluate
 from hlsgen.lower import Lowered, lower
 from hlsgen.lower.size import ArrayShape
-from hlsgen.machine.run.trace import compare
 from hlsgen.machine.time import cycles
 from hlsgen.machine.time.memory import ExternalMemory
 from hlsgen.sim import cosim
-from hlsgen.sim.csim import CSim
 
 CASES = [
     ("masked", (9, 16, 2), (4, 4, 4, 2)),
@@ -50,15 +47,7 @@ def _lowered(kind: str, size: tuple[int, ...], shape: tuple[int, ...]) -> Lowere
 @pytest.mark.parametrize(("kind", "size", "shape"), CASES)
 def test_rtl(kind: str, size: tuple[int, ...], shape: tuple[int, ...], tmp_path: Path) -> None:
     graph, image = integers(kind, *size)
-    lowered = _lowered(kind, size, shape)
-    program = lowered.program
-    pixels = program.input.pack(image, shape[1])
-    harness = cosim.build(program.parameters, tmp_path, trace=True, quick=True)
-    for task in range(graph.tasks):
-        golden = evaluate(graph, image, task)
-        for memory in (cosim.MemoryTiming(latency=4), cosim.MemoryTiming(latency=23, stall=0.4, seed=7)):
-            (run,) = harness.run(lowered.image.pack(), [pixels], memory=memory, task=task)
-            cosim.check(program, run, golden, task)
+    check_rtl(graph, image, _lowered(kind, size, shape), tmp_path, within=None)
 
 
 @pytest.mark.slow
@@ -80,13 +69,7 @@ def test_the_cycle_model_knows_what_addends_wait_for(latency: int, tmp_path: Pat
 )
 def test_cpp(kind: str, size: tuple[int, ...], shape: tuple[int, ...], tmp_path: Path) -> None:
     graph, image = integers(kind, *size)
-    lowered = _lowered(kind, size, shape)
-    program, packed = lowered.program, lowered.image.pack()
-    text = hls(program, lowered.image)
-    cpp = CSim(program, packed, text, tmp_path, tracing=True, sanitize=True, flags=("-DHLSGEN_STALLS=7",))
-    for task in range(graph.tasks):
-        records = cpp.run(image[None], task=task).records[0]
-        assert compare(program, records, evaluate(graph, image, task), task) is None
+    check_cpp(graph, image, _lowered(kind, size, shape), tmp_path)
 
 
 @pytest.mark.slow
@@ -101,10 +84,5 @@ def test_rtl_with_other_options(other: str, tmp_path: Path) -> None:
     else:
         own = lower(graph, array).program.parameters
         lowered = lower(graph, array, dataclasses.replace(own, experts=4, choices=2, queue_tokens=33))
-    program = lowered.program
-    assert program.parameters.score_addends
-    harness = cosim.build(program.parameters, tmp_path, trace=True, quick=True)
-    pixels = program.input.pack(image, 4)
-    for memory in (cosim.MemoryTiming(latency=4), cosim.MemoryTiming(latency=23, stall=0.4, seed=7)):
-        (run,) = harness.run(lowered.image.pack(), [pixels], memory=memory)
-        cosim.check(program, run, evaluate(graph, image))
+    assert lowered.program.parameters.score_addends
+    check_rtl(graph, image, lowered, tmp_path, within=None)
