@@ -24,12 +24,14 @@ VERILOG = """module gowin_top(clk27, uart_rx, led_n);
   reg [35:0] word = 0;
   integer i;
   initial for (i = 0; i < 512; i = i + 1) begin words[i] = 0; rom[i] = i * 40503; end
+  reg [35:0] found = 0;
   reg [35:0] seen = 0;
   always @(posedge clk27) begin
     count <= count + 1;
     if (uart_rx) words[count[8:0]] <= {count, count};
     word <= words[count[17:9]];
-    seen <= rom[count[8:0]] ^ word;
+    found <= rom[count[8:0]];
+    seen <= found ^ word;
   end
   assign led_n = {^seen, count[23:19]};
 endmodule
