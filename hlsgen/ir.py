@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hlsgen.display.graph import ShownGraph
+from hlsgen.display.names import free_name
 from hlsgen.errors import RangeOverflow, TypeMismatch, UsageError
 from hlsgen.progress.steps import step
 from hlsgen.quantizers import Quantizer
@@ -313,10 +314,7 @@ class GraphBuilder:
 
     def add(self, name: str, op: Op, inputs: Sequence[str], source: Source | None = None) -> str:
         """Append `name = op(inputs)`; names that are taken get a numeric suffix. Returns the name."""
-        unique, count = name, 1
-        while unique in self._types:
-            count += 1
-            unique = f"{name}_{count}"
+        unique = free_name(name, self._types)
         source = source or Source()
         result = _infer(op, [self._types[i] for i in inputs], unique, source)
         self._nodes.append(Node(unique, op, tuple(inputs), result, source))

@@ -14,6 +14,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from hlsgen.display.names import free_name
 from hlsgen.emit import dataflow
 from hlsgen.emit.render import render
 from hlsgen.emit.repeats import Section, find_repeats
@@ -338,9 +339,6 @@ def identifier(text: str) -> str:
 
 
 def _unique(name: str, taken: set[str]) -> str:
-    result, count = name, 1
-    while result in taken:
-        count += 1
-        result = f"{name}_{count}"
+    result = free_name(name, taken)
     taken.add(result)
     return result

@@ -13,6 +13,7 @@ import dataclasses
 
 import numpy as np
 
+from hlsgen.display.names import free_name
 from hlsgen.ir import Graph, GraphBuilder, Node
 from hlsgen.ops import Activation, Add, Linear
 from hlsgen.quantization.calibrate import walk_parts
@@ -103,9 +104,7 @@ def _split(graph: Graph, chosen: list[tuple[_Mlp, np.ndarray]]) -> Graph:
     taken, apart = {node.name for node in graph}, dict[str, str]()
 
     def named(name: str) -> str:
-        text = f"{name}_outliers"
-        while text in taken:
-            text += "_"
+        text = free_name(f"{name}_outliers", taken)
         taken.add(text)
         apart[name] = text
         return text

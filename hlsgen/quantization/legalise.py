@@ -22,6 +22,7 @@ from enum import Enum, auto
 
 import numpy as np
 
+from hlsgen.display.names import free_name
 from hlsgen.ir import Graph, GraphBuilder, Node, Op, live
 from hlsgen.ops import (
     Activation,
@@ -112,9 +113,7 @@ def _norms_behind(graph: Graph) -> Graph:
     builder = GraphBuilder(graph.input, graph.input_type)
     for node in graph:
         if swaps(node):
-            source, name = nodes[node.inputs[0]], f"{node.name}_rows"
-            while name in nodes:
-                name += "_"
+            source, name = nodes[node.inputs[0]], free_name(f"{node.name}_rows", nodes)
             rows = builder.add(name, node.op, source.inputs, node.source)
             builder.add(node.name, source.op, [rows], node.source)
         else:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hlsgen.display.names import free_name
 from hlsgen.ir import Graph, GraphBuilder, Node, Op
 from hlsgen.ops import Activation, Context, Gather, GroupedLinear, Linear, Scores, Softmax
 from hlsgen.ops.norm import Norm
@@ -129,8 +130,6 @@ class _Maker:
         return self.made[key]
 
     def _add(self, node: Node, op: Op, inputs: tuple[str, ...] | list[str], name: str = "") -> str:
-        name = f"{name or node.name}_grouped"
-        while name in self.names:
-            name += "_"
+        name = free_name(f"{name or node.name}_grouped", self.names)
         self.names.add(name)
         return self.builder.add(name, op, inputs, node.source)

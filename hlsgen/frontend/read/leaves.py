@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hlsgen.display.names import free_name
 from hlsgen.errors import Problem, UsageError
 from hlsgen.frontend.read.export import Call, Export, Opaque, Ref, Reference
 
@@ -57,11 +58,7 @@ def leaf_names(found: Tree | None) -> tuple[str, ...]:
     """The names of all leaves in order, each by its path with dots; that of a single tensor is ''."""
     names: list[str] = []
     for name in _paths(found):
-        unique, count = name, 1
-        while unique in names:
-            count += 1
-            unique = f"{name}_{count}"
-        names.append(unique)
+        names.append(free_name(name, names))
     return tuple(names)
 
 

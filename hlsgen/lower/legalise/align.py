@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from hlsgen.display.names import free_name
 from hlsgen.ir import Graph, GraphBuilder, Node, Op, live
 from hlsgen.lower.refuse import must_be
 from hlsgen.ops import (
@@ -94,9 +95,7 @@ class _Aligner:
 
     def _unused(self, name: str) -> str:
         """The name, or one like it that no tensor of the graph has."""
-        while name in self.nodes:
-            name += "_"
-        return name
+        return free_name(name, self.nodes)
 
     def _more(self, name: str, more: int) -> str:
         """A tensor with `more` rows in front, which hold anything."""

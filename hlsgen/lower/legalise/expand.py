@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from hlsgen.display.names import free_name
 from hlsgen.ir import Graph, GraphBuilder, Node, Op
 from hlsgen.lower.legalise.align import needs_rows
 from hlsgen.lower.legalise.spread import needs_spread
@@ -199,9 +200,7 @@ class _Expander:
 
     def _unused(self, name: str) -> str:
         """The name, or one like it that no tensor of the graph has."""
-        while name in self.names:
-            name += "_"
-        return name
+        return free_name(name, self.names)
 
     def _transpose(self, node: Node, op: Transpose) -> None:
         """Identity rows times the tensor as keys; with one head its channels are cut into equal parts."""

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from hlsgen.display.names import free_name
 from hlsgen.errors import Problem, UnsupportedModel
 from hlsgen.errors.codes import Code
 from hlsgen.ir import Graph, GraphBuilder, Node, Op, live
@@ -96,9 +97,7 @@ class _Former:
         return node.name if own == self.own[node.name][0] else self._unused(f"{node.name}_again")
 
     def _unused(self, name: str) -> str:
-        while name in self.nodes:
-            name += "_"
-        return name
+        return free_name(name, self.nodes)
 
     # -- what a node makes itself ------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from hlsgen.display.names import free_name
 from hlsgen.ir import Graph, GraphBuilder, Node, Op, live
 from hlsgen.lower.windows import window_rows
 from hlsgen.ops import (
@@ -104,9 +105,7 @@ class _Spreader:
         return Gather(places=real[:, None]), (contexts,)
 
     def _make(self, pitch: Pitch, op: Op, inputs: list[str], node: Node) -> str:
-        name = f"{pitch.tensor}_by{pitch.pitch}"
-        while name in self.nodes or name in self.pitches:
-            name += "_"
+        name = free_name(f"{pitch.tensor}_by{pitch.pitch}", self.nodes.keys() | self.pitches)
         self.pitches[name] = pitch
         return self.builder.add(name, op, inputs, node.source)
 
