@@ -31,6 +31,32 @@ def of(e: Tensor) -> Tensor:
     return e / total(e)
 
 
+def in_place(x: Tensor) -> Tensor:
+    x -= x.amax(-1, keepdim=True)
+    x.exp_()
+    x /= total(x)
+    return x
+
+
+def filled_in_place(x: Tensor) -> Tensor:
+    x.exp_().masked_fill_(SEEN == 0, 0.0)
+    return x.div_(total(x))
+
+
+def doubled_after_the_sum(x: Tensor) -> Tensor:
+    e = x.exp()
+    s = total(e)
+    e *= 2
+    return e / s
+
+
+def kept_before(x: Tensor) -> Tensor:
+    e = x.exp()
+    before = e.clone()
+    e /= total(e)
+    return before
+
+
 def share(weigh: Weigh, part: Weigh = shifted) -> Weigh:
     """What is made of powers that are taken once."""
     return lambda x: weigh(part(x))
@@ -54,6 +80,8 @@ PLAIN: dict[str, Weigh] = {
     "log_softmax": lambda x: torch.log_softmax(x, -1).exp(),
     "cast": lambda x: of(x.float().exp()).type_as(x),
     "keys first": share(lambda e: (e / e.sum(-2, keepdim=True)).mT, lambda x: x.mT.exp()),
+    "divided in place": share(lambda e: e.div_(total(e))),
+    "all in place": in_place,
     "twice": lambda x: of(x.softmax(-1)),
 }
 MASKED: dict[str, Weigh] = {
@@ -61,6 +89,7 @@ MASKED: dict[str, Weigh] = {
     "product first": lambda x: of((SEEN > 0) * shifted(x)),
     "renormalised": lambda x: of(x.softmax(-1) * SEEN),
     "fill": lambda x: of(x.exp().masked_fill(SEEN == 0, 0.0)),
+    "in place": filled_in_place,
     "largest of those seen": lambda x: of(
         torch.exp(x - x.masked_fill(SEEN == 0, -1e9).amax(-1, keepdim=True)) * SEEN
     ),
@@ -72,6 +101,7 @@ OTHERS: dict[str, Weigh] = {
     "another sum": lambda x: x.exp() / total((2 * x).exp()),
     "another axis": lambda x: of(torch.exp(x - x.amax(-2, keepdim=True))),
     "off by one": share(lambda e: e / (1 + total(e)), torch.exp),
+    "doubled after the sum": doubled_after_the_sum,
     "negative": lambda x: of(x.exp() * (SEEN - 0.5)),
 }
 
@@ -108,6 +138,11 @@ def test_weights_of_exponentials_are_a_bias() -> None:
 def test_a_query_that_sees_no_key_gets_zeros() -> None:
     seen = SEEN * (torch.arange(TOKENS)[:, None] != 3)
     captured(_way(share(lambda e: e / (total(e) + 1e-9), lambda x: x.softmax(-1) * seen)))
+
+
+def test_a_copy_from_before_is_no_softmax() -> None:
+    graph = captured(_way(kept_before))
+    assert not any(isinstance(node.op, Softmax) for node in graph)
 
 
 @pytest.mark.parametrize("name", OTHERS)
