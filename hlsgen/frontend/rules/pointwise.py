@@ -20,7 +20,7 @@ from hlsgen.frontend.rules.routing import Best, Gates, of_hidden, other
 from hlsgen.frontend.rules.rule import CallSite, computed, rule
 from hlsgen.frontend.rules.scores import as_product
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Unknown, Value
-from hlsgen.frontend.rules.tokens import source
+from hlsgen.frontend.rules.tokens import settled, source
 from hlsgen.ops import Activation
 from hlsgen.ops.pointwise import NAMED, compose, function
 
@@ -83,16 +83,21 @@ def root(terms: Terms, value: Value) -> Root:
         source(terms, terms.value(term))  # no image, no attention scores
     scale, offset = _number(value.scale), _number(value.offset)
     if bool((value.ids < 0).any()):
-        raise Refusal(
-            "a function is applied to computed and constant tokens at once",
-            why="constant tokens are part of the patch embedding, before the first block",
-        )
-    if scale is None or offset is None or (offset and value.term.is_embedding):
-        value, scale, offset = absorbed(terms, value), 1.0, 0.0
+        value, scale, offset = terms.value(settled(terms, value), value.shape), 1.0, 0.0
+    elif scale is None or offset is None or (offset and value.term.is_embedding):
+        value, scale, offset = _with_constants(terms, value), 1.0, 0.0
     term, text = _behind(terms, value.term)
     if offset == 0.0:
         return Root(term, value.ids, text, scale)
     return Root(term, value.ids, compose(f"add(mul(x, {scale!r}), {offset!r})", text))
+
+
+def _with_constants(terms: Terms, value: Value) -> Value:
+    """The value with its constants in the layer that makes it, or in one of their own."""
+    try:
+        return absorbed(terms, value)
+    except Refusal:
+        return terms.value(settled(terms, value), value.shape)
 
 
 def _behind(terms: Terms, term: Term) -> tuple[Term, str]:

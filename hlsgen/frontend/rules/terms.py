@@ -233,8 +233,10 @@ class Terms:
     def columns(self, term: Term, columns: np.ndarray, name: str) -> Term:
         """Some output columns of a linear layer, in the given order; also behind what works by element."""
         op, key = term.op, ("columns", term, columns.tobytes())
-        if isinstance(op, Activation):
-            return self.cached(key, lambda: self._again(term, self.columns(term.inputs[0], columns, name)))
+        if isinstance(op, Activation | AddConstant):
+            new = AddConstant(value=op.value[:, columns]) if isinstance(op, AddConstant) else op
+            before = self.columns(term.inputs[0], columns, name)
+            return self.cached(key, lambda: self.make(new, (before,), term.name, term.source))
         if not isinstance(op, Linear) or term.is_embedding:
             raise Refusal(
                 "the elements of a token are split or reordered",
@@ -242,12 +244,6 @@ class Terms:
             )
         part = Linear(weight=op.weight[columns], bias=op.bias[columns])
         return self.cached(key, lambda: self.make(part, term.inputs, name or term.name, term.source))
-
-    def _again(self, term: Term, *inputs: Term) -> Term:
-        """The term's op on other inputs."""
-        if term.op is None:
-            raise Refusal("the image is used outside the patch embedding")
-        return self.make(term.op, inputs, term.name, term.source)
 
     def constant(self, op: Constant, name: str, source: Source) -> Term:
         """Rows that are the same for every image; equal ones are one term."""
@@ -321,7 +317,8 @@ class Terms:
             return term
         if isinstance(term.op, Transpose):
             before = offset.reshape(len(offset), term.op.heads, -1).permute(2, 1, 0).flatten(1)
-            return self._again(term, self.shifted(term.inputs[0], before))
+            shifted = self.shifted(term.inputs[0], before)
+            return self.make(term.op, (shifted,), term.name, term.source)
         row = offset[0].numpy()
         if not bool((offset == offset[0]).all()):
             return self.shifted_by_token(term, offset)
