@@ -21,10 +21,10 @@ class Windows:
     edge: int = 0
 
     @classmethod
-    def over(cls, length: int, size: int, step: int = 0, edge: int = 0) -> Windows:
-        """All windows on `length` elements with `edge` more on each side; step 0: they lie side by side."""
+    def over(cls, length: int, size: int, step: int = 0, edges: tuple[int, int] = (0, 0)) -> Windows:
+        """All windows on `length` elements with `edges` more on both sides; step 0: they lie side by side."""
         step = step or size
-        return cls((length + 2 * edge - size) // step + 1, size, step, edge)
+        return cls((length + sum(edges) - size) // step + 1, size, step, edges[0])
 
     @property
     def plain(self) -> bool:

@@ -129,13 +129,16 @@ class _Composer:
         return self.graph.finish(self.rows[-1], *others)
 
     def patches(self) -> Patches:
-        """How the image is cut: patches side by side, or overlapping, with gaps, or beyond the edges."""
+        """How the image is cut: patches side by side, overlapping, with gaps, beyond the edges, or within."""
         draw, (_, height, width) = self.draw, self.image
         if draw.chance(0.7) and (height, width) != (3, 5):
             return Patches(patch=(2, 2))
         patch = draw.integer(1, min(3, height)), draw.integer(1, min(3, width))
-        padding = draw.integer(0, patch[0] - 1), draw.integer(0, patch[1] - 1)
-        return Patches(patch=patch, stride=(draw.integer(1, 3), draw.integer(1, 3)), padding=padding)
+        least = [-1 if size - 2 >= edge else 0 for size, edge in zip((height, width), patch, strict=True)]
+        top, bottom = (draw.integer(least[0], patch[0] - 1) for _ in range(2))
+        left, right = (draw.integer(least[1], patch[1] - 1) for _ in range(2))
+        stride, padding = (draw.integer(1, 3), draw.integer(1, 3)), (top, bottom, left, right)
+        return Patches(patch=patch, stride=stride, padding=padding)
 
     def embedding(self, _: str) -> str:
         """A linear layer of patches, with rows in front."""

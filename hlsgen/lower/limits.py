@@ -112,7 +112,7 @@ def _scores(graph: Graph) -> list[Node]:
 def _model(graph: Graph) -> Iterator[Problem]:
     """Limits of the model itself."""
     channels, high, width = graph.input_type.shape
-    ways = {(op.patch, op.stride, op.padding) for node in graph if isinstance(op := node.op, Patches)}
+    ways = {op.windows(high, width) for node in graph if isinstance(op := node.op, Patches)}
     if len(ways) > 1:
         yield Problem(
             f"a model must cut its image in one way, not in {len(ways)}",

@@ -19,9 +19,9 @@ class Patches(FloatOp):
     """[C, H, W] -> [prefix + rows * columns, C*ph*pw]: raster order, elements ordered (c, y, x).
 
     A patch lies `stride` behind the one before; (0, 0): its own height and width. The image has `padding`
-    zeros on each side; rows and columns that no patch reaches are left out. `prefix` leading rows are zero:
-    they become class or register tokens through `AddConstant`. The op moves values only, so one function
-    serves floats and integers.
+    zeros at its top, bottom, left and right, or is cut by so many pixels where they are negative; rows and
+    columns that no patch reaches are left out. `prefix` leading rows are zero: they become class or register
+    tokens through `AddConstant`. The op moves values only, so one function serves floats and integers.
     """
 
     part: ClassVar[Part] = Part.PATCHES
@@ -33,12 +33,12 @@ class Patches(FloatOp):
     patch: tuple[int, int]
     prefix: int = 0
     stride: tuple[int, int] = (0, 0)
-    padding: tuple[int, int] = (0, 0)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     def windows(self, height: int, width: int) -> tuple[Windows, Windows]:
         """The patches' rows and columns of pixels, in an image of so many."""
-        down = Windows.over(height, self.patch[0], self.stride[0], self.padding[0])
-        return down, Windows.over(width, self.patch[1], self.stride[1], self.padding[1])
+        down = Windows.over(height, self.patch[0], self.stride[0], self.padding[:2])
+        return down, Windows.over(width, self.patch[1], self.stride[1], self.padding[2:])
 
     def infer(self, *types: TensorType) -> TensorType:
         (x,) = types

@@ -31,14 +31,17 @@ def graph(image: tuple[int, int, int], patches: Patches, size: int = 6) -> Graph
 
 CASES = (
     ((3, 28, 28), Patches(patch=(14, 14), prefix=1)),
-    ((3, 15, 13), Patches(patch=(7, 7), stride=(4, 4), padding=(3, 3))),
-    ((1, 9, 7), Patches(patch=(3, 3), stride=(2, 2), padding=(1, 1), prefix=2)),
+    ((3, 15, 13), Patches(patch=(7, 7), stride=(4, 4), padding=(3, 3, 3, 3))),
+    ((1, 9, 7), Patches(patch=(3, 3), stride=(2, 2), padding=(1, 1, 1, 1), prefix=2)),
     ((2, 10, 11), Patches(patch=(4, 3))),  # leaves rows and columns out
-    ((1, 5, 5), Patches(patch=(5, 5), stride=(1, 1), padding=(2, 2))),
+    ((1, 5, 5), Patches(patch=(5, 5), stride=(1, 1), padding=(2, 2, 2, 2))),
     ((1, 6, 6), Patches(patch=(2, 2), stride=(4, 4))),  # gaps
     ((2, 4, 4), Patches(patch=(2, 2))),  # as it is
     ((3, 8, 12), Patches(patch=(4, 4), prefix=1)),  # windows are whole where words are long
-    ((3, 7, 6), Patches(patch=(2, 2), stride=(1, 1), padding=(1, 1))),
+    ((3, 7, 6), Patches(patch=(2, 2), stride=(1, 1), padding=(1, 1, 1, 1))),
+    ((3, 9, 10), Patches(patch=(4, 4), padding=(0, 3, 1, 1))),
+    ((1, 11, 9), Patches(patch=(4, 4), padding=(-1, -2, -1, 0))),  # a part of the image
+    ((2, 10, 7), Patches(patch=(3, 3), stride=(2, 2), padding=(-2, 1, 1, -1))),
 )
 
 

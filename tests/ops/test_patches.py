@@ -31,4 +31,4 @@ def test_patches(image: tuple[int, int, int], patch: tuple[int, int], prefix: in
 def test_an_image_must_hold_a_patch() -> None:
     with pytest.raises(TypeMismatch, match="must be"):
         Patches(patch=(9, 2)).infer(TensorType((1, 8, 8)))
-    assert Patches(patch=(9, 2), padding=(1, 0)).infer(TensorType((1, 8, 8))).shape == (4, 18)
+    assert Patches(patch=(9, 2), padding=(1, 1, 0, 0)).infer(TensorType((1, 8, 8))).shape == (4, 18)

@@ -45,7 +45,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "nn": ("errors", "ops"),
     "machine": ("errors", "numerics", "windows"),
     "examples": ("nn",),
-    "frontend": ("display", "errors", "ir", "nn", "ops", "progress", "quantizers"),
+    "frontend": ("display", "errors", "ir", "nn", "ops", "progress", "quantizers", "windows"),
     "quantization": ("display", "errors", "ir", "numerics", "ops", "progress", "quantizers"),
     "lower": ("display", "errors", "ir", "machine", "ops", "windows"),
     "boards": ("errors", "machine"),

@@ -304,9 +304,9 @@ TABLE = (
     Architecture(
         "padding",
         lambda site: site.op in ("pad", "constant_pad_nd") or "padded" in site.what,
-        "tokens or pixels are added around the image",
-        "the machine has the tokens of the whole image, and no others",
-        "take an image size that needs no padding",
+        "tokens or pixels around the image are made of others",
+        "the machine has the tokens of the whole image, and zeros around it",
+        "pad with a constant, or take an image size that needs no padding",
     ),
     Architecture(
         "tokens joined with constants",

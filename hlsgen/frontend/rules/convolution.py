@@ -12,6 +12,8 @@ from hlsgen.frontend.rules.layers import linear
 from hlsgen.frontend.rules.patches import overlapping
 from hlsgen.frontend.rules.rule import CallSite, computed, floats, rule
 from hlsgen.frontend.rules.terms import Join, Refusal, Value
+from hlsgen.frontend.rules.views import im2col
+from hlsgen.windows import Windows
 
 _PATCHES_ONLY = "a convolution cuts the image into patches; no other has a place on the machine"
 
@@ -49,7 +51,7 @@ def convolution(
     moved = _each(stride, axes), (0,) * axes if isinstance(padding, str) else _each(padding, axes)
     whole = axes == 2 and groups == 1 and not isinstance(padding, str) and set(_each(dilation, axes)) == {1}
     if whole and isinstance(x, Value) and x.term is at.image and _cut(x, kernel, *moved):
-        return overlapping(at, x, weight, bias, *moved)
+        return _of_image(at, x if len(x.shape) == 4 else x.map(lambda ids: ids[None]), weight, bias, *moved)
     wanted = [
         ("stride", kernel, _each(stride, axes)),
         ("padding", (0,) * axes, padding if isinstance(padding, str) else _each(padding, axes)),
@@ -58,6 +60,18 @@ def convolution(
     ]
     _refuse_others(wanted)
     return _patches(at, computed(x, "the convolution's input"), weight, bias)
+
+
+def _of_image(at: CallSite, x: Value, weight: torch.Tensor, bias: Any, stride: Any, padding: Any) -> Value:
+    """A convolution of the image, or of a part of it, or with constants around it."""
+    if x.shape[1:] == at.image.shape and torch.equal(x.ids.flatten(), torch.arange(at.image.size)):
+        return overlapping(at, x, weight, bias, stride, padding)
+    kernel = tuple(map(int, weight.shape[2:]))
+    rows = im2col(at, x, kernel, 1, padding, stride).map(lambda ids: ids[0].T)
+    result = linear(at, rows, weight.flatten(1), bias)
+    sides = zip(x.shape[2:], kernel, stride, padding, strict=True)
+    counts = [Windows.over(size, edge, step, (more, more)).count for size, edge, step, more in sides]
+    return result.map(lambda ids: ids.T.reshape(1, -1, *counts))
 
 
 def _patches(at: CallSite, x: Value, weight: torch.Tensor, bias: Any) -> Value:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from hlsgen.frontend.read.places import identifier
 from hlsgen.frontend.rules.arrange import matrix
+from hlsgen.frontend.rules.cut import match_patches, patch_linear
 from hlsgen.frontend.rules.rule import CallSite, array
 from hlsgen.frontend.rules.terms import Refusal, Value
-from hlsgen.frontend.rules.tokens import by_column, match_patches, patch_linear
+from hlsgen.frontend.rules.tokens import by_column
 from hlsgen.ops import Linear, Patches
 
 
@@ -22,24 +22,25 @@ def image_linear(at: CallSite, x: Value, weight: torch.Tensor, bias: torch.Tenso
     """A linear layer whose rows are patches of the image; weight [N, K] for rows of K elements."""
     rows = matrix(x)
     ids = rows.ids.numpy()
-    first, inverse = np.unique(ids[0], return_index=True, return_inverse=True)[1:]
+    if not ids.size:
+        raise Refusal("a linear layer on the image must read some pixels")
+    inner = ids[(ids >= 0).sum(1).argmax()]  # a patch that has no pixel beyond the image
+    first, inverse = np.unique(inner, return_index=True, return_inverse=True)[1:]
     base = ids[:, first]
-    used = base[0] >= 0
-    alike = np.array_equal(base[:, inverse], ids) and bool((base[:, used] >= 0).all())
-    pixels = base[:, used]
-    order = np.argsort(pixels.min(1, initial=at.image.size)) if alike else np.arange(len(ids))
-    found = match_patches(at.image, pixels[order]) if alike else None
+    used = inner[first] >= 0
+    alike = np.array_equal(base[:, inverse], ids) and not bool((base[:, ~used] >= 0).any())
+    found = match_patches(at.image.shape, base[:, used]) if alike else None
     if found is None:
         raise Refusal(
-            "a linear layer on the image must read patches in raster order",
-            why="only non-overlapping patches of the whole, unchanged image enter the machine",
+            "a linear layer on the image must read patches of it",
+            why="the machine takes patches of one size and one stride of the unchanged image",
         )
-    patch, place = found
+    op, place, order = found
     moved = weight if _plain(rows, inverse) else _collected(rows, weight, inverse, len(first))
-    moved = moved[:, first if _plain(rows, inverse) else np.arange(len(first))][:, used]
+    moved = moved[:, (first if _plain(rows, inverse) else np.arange(len(first)))[used]]
     ordered = array(moved)[:, np.argsort(place)]
     name = at.name("patch_embed", parameter=1)
-    term = patch_linear(at.terms, at.image, patch, ordered, name, at.call.source)
+    term = patch_linear(at.terms, at.image, op, ordered, name, at.call.source)
     rank = np.argsort(order)
     width = len(weight)
     numbers = torch.from_numpy(rank)[:, None] * width + torch.arange(width)
@@ -53,31 +54,22 @@ def overlapping(
     x: Value,
     weight: torch.Tensor,
     bias: torch.Tensor | None,
-    stride: tuple[int, ...],
-    padding: tuple[int, ...],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
 ) -> Value:
-    """A convolution of the image with any stride and padding: [1, D, rows, columns]."""
-    x = x if len(x.shape) == 4 else x.map(lambda part: part[None])
+    """A convolution of the whole image [1, C, H, W] with any stride and padding: [1, D, rows, columns]."""
     channels, height, width = at.image.shape
-    if not torch.equal(x.ids.flatten(), torch.arange(at.image.size)) or x.shape[1:] != at.image.shape:
-        raise Refusal(
-            "a convolution whose patches overlap must read the image as it is",
-            why="the patches are cut when the image is packed for the machine",
-        )
     scale = torch.as_tensor(x.scale, dtype=torch.float64).expand(x.shape).reshape(channels, -1)
     if not bool((scale == scale[:, :1]).all()):
         raise Refusal("the pixels of a channel must have one factor", why="it becomes a part of the weights")
-    op = Patches(patch=tuple(weight.shape[2:]), stride=stride, padding=padding)  # type: ignore[arg-type]
+    patch = (weight.shape[2], weight.shape[3])
+    op = Patches(patch=patch, stride=stride, padding=(padding[0], padding[0], padding[1], padding[1]))
     rows, columns = (window.count for window in op.windows(height, width))
     if min(rows, columns) < 1:
         raise Refusal(f"image {height}x{width} must hold a kernel of {'x'.join(map(str, op.patch))}")
-    cut = at.terms.cached(
-        ("patches", op.patch, op.stride, op.padding),
-        lambda: at.terms.make(op, (at.image,), "patches", at.call.source),
-    )
     moved = array(weight.double() * scale[:, 0, None, None]).reshape(len(weight), -1)
-    layer = Linear(weight=moved, bias=np.zeros(len(moved)))
-    term = at.terms.make(layer, (cut,), identifier(at.name("patch_embed", parameter=1)), at.call.source)
+    name = at.name("patch_embed", parameter=1)
+    term = patch_linear(at.terms, at.image, op, moved, name, at.call.source)
     value = Value(term, torch.arange(rows * columns * len(moved)).reshape(-1, len(moved)))
     if x.offset is not None:  # zeros beyond the image have none
         fixed = torch.nn.functional.conv2d(x.offset, weight.double(), stride=stride, padding=padding)

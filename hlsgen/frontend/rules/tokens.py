@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from hlsgen.frontend.read.places import identifier
 from hlsgen.frontend.rules.arrange import (
     LAYOUT,
     matrix,
@@ -28,7 +27,7 @@ from hlsgen.frontend.rules.arrange import (
 )
 from hlsgen.frontend.rules.scores import Outer, as_product
 from hlsgen.frontend.rules.terms import Join, Refusal, Term, Terms, Unknown, Value
-from hlsgen.ir import Source, TensorType
+from hlsgen.ir import TensorType
 from hlsgen.ops import Add, AddConstant, Constant, Linear, Patches, Scores
 from hlsgen.ops.kinds import FloatOp
 
@@ -362,34 +361,3 @@ def _linear(term: Term) -> Linear:
     if not isinstance(term.op, Linear):
         raise Refusal(LAYOUT)
     return term.op
-
-
-def patch_linear(
-    terms: Terms, image: Term, patch: tuple[int, int], weight: np.ndarray, name: str, source: Source
-) -> Term:
-    """Patches -> linear without bias; weight [D, C*ph*pw]."""
-    cut = terms.cached(
-        ("patches", patch),
-        lambda: terms.make(Patches(patch=patch), (image,), "patches", source),
-    )
-    op = Linear(weight=weight, bias=np.zeros(len(weight), weight.dtype))
-    return terms.make(op, (cut,), identifier(name), source)
-
-
-def match_patches(image: Term, ids: np.ndarray) -> tuple[tuple[int, int], np.ndarray] | None:
-    """The patch size and the element order when ids [N, K] are an image's patches in raster order."""
-    channels, height, width = image.shape
-    count, elements = ids.shape
-    whole = np.arange(channels * height * width).reshape(channels, height, width)
-    for ph in range(1, height + 1):
-        pw = elements // (channels * ph)
-        if height % ph or pw == 0 or width % pw or channels * ph * pw != elements:
-            continue
-        if height // ph * (width // pw) != count:
-            continue
-        expected = Patches(patch=(ph, pw)).reference(whole)
-        # A patch's elements (c, y, x) ascend, so each can be looked up.
-        order = np.searchsorted(expected[0], ids[0]).clip(0, elements - 1)
-        if np.array_equal(expected[:, order], ids):
-            return (ph, pw), order
-    return None

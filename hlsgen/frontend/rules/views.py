@@ -74,12 +74,12 @@ def like_other(at: CallSite, x: Any, other: Any) -> Any:
 
 
 @rule("aten.pad.default", "aten.constant_pad_nd.default")
-def pad(_: CallSite, x: Value, sizes: list[int], *more: Any, **named: Any) -> Value:
-    """Constants around the elements of a token, or around tokens; nothing, where nothing is added or cut."""
+def pad(at: CallSite, x: Value, sizes: list[int], *more: Any, **named: Any) -> Value:
+    """Constants around the image, a token's elements, or tokens; nothing, where nothing is added or cut."""
     mode, value = _filling(*more, **named)
     constant = mode == "constant"
     if max(sizes, default=0) > 0 and not (
-        constant and (within_tokens(x, len(sizes) // 2) or _around_tokens(x, sizes))
+        constant and (x.term is at.image or within_tokens(x, len(sizes) // 2) or _around_tokens(x, sizes))
     ):
         raise Refusal(
             f"the tensor is padded by {list(sizes)}",

@@ -15,6 +15,7 @@ from hlsgen.errors import UnsupportedModel
 from hlsgen.frontend.capture import capture
 from hlsgen.ir import evaluate
 from hlsgen.ops import Gather, Patches
+from hlsgen.windows import Windows
 
 
 class Embedded(nn.Module):
@@ -58,13 +59,29 @@ def test_patches_may_overlap(kernel: Any, stride: Any, padding: Any) -> None:
     assert op.patch == (kernel if isinstance(kernel, tuple) else (kernel, kernel))
 
 
-def test_an_image_in_another_order_is_refused() -> None:
+@pytest.mark.parametrize(("width", "fits"), [(13, True), (14, False)])
+def test_an_image_in_another_order(width: int, *, fits: bool) -> None:
+    """A flipped image has other patches, unless these lie the same from both ends."""
+
     class Flipped(Embedded):
         def forward(self, image: Tensor) -> Tensor:
             return super().forward(image.flip(-1))
 
-    with pytest.raises(UnsupportedModel, match="must read the image as it is"):
-        capture(Flipped(3, 2, 1).eval(), torch.randn(1, 3, 14, 13))
+    class Rolled(Embedded):
+        def forward(self, image: Tensor) -> Tensor:
+            return super().forward(image.roll(1, -1))
+
+    image = torch.randn(1, 3, 14, width)
+    model = Flipped(3, 2, 1).eval()
+    with torch.no_grad():
+        wanted = model(image).numpy()
+    graph = capture(model, image)
+    (cut,) = (node.op for node in graph if isinstance(node.op, Patches))
+    assert (cut.windows(14, width)[1] == Windows.over(width, 3, 2, (1, 1))) == fits
+    found = evaluate(graph, image.numpy())[graph.output][:, 0]
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
+    with pytest.raises(UnsupportedModel, match="a linear layer on the image must read patches of it"):
+        capture(Rolled(3, 2, 1).eval(), image)
 
 
 class Within(nn.Module):
