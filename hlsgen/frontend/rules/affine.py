@@ -29,7 +29,7 @@ def _double(number: Any) -> torch.Tensor:
     return torch.as_tensor(number, dtype=torch.float64)
 
 
-@rule("aten.add.Tensor", "aten.add_.Tensor", "aten.add.Scalar", "aten.add_.Scalar")
+@rule("aten.add.Tensor", "aten.add.Scalar")
 def add(at: CallSite, x: Any, y: Any, alpha: Any = 1) -> Value:
     """Residual addition, a function of one layer's elements, or a constant."""
     if isinstance(x, Value) and isinstance(y, Value):
@@ -152,7 +152,7 @@ def _branch_last(term: Term) -> tuple[bool, bool, int]:
     )
 
 
-@rule("aten.sub.Tensor", "aten.sub.Scalar", "aten.sub_.Tensor", "aten.sub_.Scalar")
+@rule("aten.sub.Tensor", "aten.sub.Scalar")
 def sub(at: CallSite, x: Any, y: Any, alpha: Any = 1) -> Value:
     """A difference: the other one times -1 is added."""
     return add(at, x, y, -alpha)
@@ -164,13 +164,13 @@ def rsub(at: CallSite, x: Any, y: Any, alpha: Any = 1) -> Value:
     return add(at, y, x, -alpha)
 
 
-@rule("aten.neg.default", "aten.neg_.default")
+@rule("aten.neg.default")
 def neg(_: CallSite, x: Value) -> Value:
     """A change of sign."""
     return x.scaled(-1.0)
 
 
-@rule("aten.mul.Tensor", "aten.mul.Scalar", "aten.mul_.Tensor", "aten.mul_.Scalar")
+@rule("aten.mul.Tensor", "aten.mul.Scalar")
 def mul(at: CallSite, x: Any, y: Any) -> Value:
     """A constant factor for each element, or a function of one layer's elements."""
     if isinstance(x, Value) and isinstance(y, Value):
@@ -202,7 +202,7 @@ def times(value: Value, factor: torch.Tensor) -> Value:
     return value.scaled(factor.expand(shape))
 
 
-@rule("aten.div.Tensor", "aten.div.Scalar", "aten.div_.Tensor", "aten.div_.Scalar")
+@rule("aten.div.Tensor", "aten.div.Scalar")
 def div(at: CallSite, x: Any, y: Any) -> Value:
     """A constant divisor, or a function of one layer's elements."""
     if isinstance(y, Value):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import operator as python
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -68,12 +69,27 @@ def is_inplace(target: str) -> bool:
     return len(parts) == 3 and parts[1].endswith("_") and not parts[1].startswith("_")
 
 
+@cache
 def functional(target: str) -> str:
-    """The operator that makes a new tensor of what an in-place one writes; any other one itself."""
-    if not is_inplace(target):
+    """The operator that makes a new tensor of what an in-place one writes; any other one itself.
+
+    It takes arguments of the same types, under whatever name: `aten.pow.Tensor_Scalar` of `aten.pow_.Scalar`.
+    """
+    written = operator(target) if is_inplace(target) else None
+    if written is None:
         return target
-    library, name, overload = target.split(".")
-    return f"{library}.{name.removesuffix('_')}.{overload}"
+    name, overload = target.removeprefix("aten.").split(".")
+    made = getattr(torch.ops.aten, name.removesuffix("_"), None)
+    overloads = made.overloads() if made is not None else []
+    for found in sorted(overloads, key=lambda found: found != overload):
+        if _types(getattr(made, found)) == _types(written):
+            return f"aten.{name.removesuffix('_')}.{found}"
+    return target
+
+
+def _types(op: Any) -> list[str]:
+    """The types of an operator's arguments."""
+    return [str(argument.type) for argument in op._schema.arguments]
 
 
 def operator(target: str) -> Any:

@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any
 
 from hlsgen.frontend.read.export import GETITEM, Export, Ref, uses
-from hlsgen.frontend.rules.constants import functional, is_inplace, operator
+from hlsgen.frontend.rules.constants import functional, is_inplace
 from hlsgen.frontend.rules.rule import rewrite
 from hlsgen.frontend.rules.terms import Refusal
 from hlsgen.frontend.rules.views import SAME, VIEWS
@@ -56,11 +56,6 @@ def constant_writes(export: Export) -> set[str]:
     return {call.name for call in export.calls if is_inplace(call.target)} & changeable - outside
 
 
-def _functional(target: str) -> str:
-    """The operator that makes a new value, if there is one."""
-    return functional(target) if operator(functional(target)) else target
-
-
 @rewrite
 def renamed(export: Export) -> Export:
     """The export with new values under the names of the calls that write them in place, and made by them.
@@ -92,7 +87,7 @@ def renamed(export: Export) -> Export:
         if is_inplace(call.target) and call.target not in VIEWS and root not in viewed and root not in kept:
             storage[call.name] = root
             newest[root] = call.name
-            calls[-1] = dataclasses.replace(calls[-1], target=_functional(call.target))
+            calls[-1] = dataclasses.replace(calls[-1], target=functional(call.target))
         else:
             viewed.add(root)
             kept.add(call.name)

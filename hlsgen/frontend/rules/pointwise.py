@@ -55,7 +55,7 @@ _DIRECT = {
     "mish": "mul(x, tanh(add(max(x, 0.0), log1p(exp(sub(0.0, abs(x)))))))",
     "selu": "where(gt(x, 0.0), mul(1.0507009873554805, x), mul(1.7580993408473766, expm1(min(x, 0.0))))",
 }
-"""Operator of one tensor -> its function; `_` behind the operator's name: in place."""
+"""Operator of one tensor -> its function."""
 _GRID = np.linspace(-12.0, 12.0, 2401)
 _SAME = 1e-7
 """Functions that differ less, on a grid, are one: float32 has no more digits."""
@@ -228,9 +228,8 @@ def _literal(item: Any) -> str | None:
 
 def _register() -> None:
     for operator, text in _DIRECT.items():
-        names = (f"aten.{operator}.default", f"aten.{operator}_.default")
 
-        @rule(*names)
+        @rule(f"aten.{operator}.default")
         def direct(at: CallSite, x: Any, *, text: str = text) -> Value:
             return applied(at, x, text)
 
@@ -257,19 +256,19 @@ def _required(found: Value | None, what: str) -> Value:
 _register()
 
 
-@rule("aten.gelu.default", "aten.gelu_.default")
+@rule("aten.gelu.default")
 def gelu(at: CallSite, x: Any, *, approximate: str = "none") -> Value:
     """Exact or tanh GELU."""
     return applied(at, x, "gelu_tanh" if approximate == "tanh" else "gelu")
 
 
-@rule("aten.pow.Tensor_Scalar", "aten.pow_.Scalar")
+@rule("aten.pow.Tensor_Scalar")
 def power(at: CallSite, x: Any, exponent: float) -> Value:
     """A power with a constant exponent."""
     return applied(at, x, f"pow(x, {float(exponent)!r})")
 
 
-@rule("aten.clamp.default", "aten.clamp_.default", "aten.hardtanh.default", "aten.hardtanh_.default")
+@rule("aten.clamp.default", "aten.hardtanh.default")
 @rule("aten.clip.default", "aten.clamp.Tensor")
 def clamp(at: CallSite, x: Any, min: Any = None, max: Any = None) -> Value:  # noqa: A002 - torch's names
     """Limits, of which one may be missing."""
@@ -287,19 +286,19 @@ def clamp(at: CallSite, x: Any, min: Any = None, max: Any = None) -> Value:  # n
     return applied(at, x, text)
 
 
-@rule("aten.clamp_min.default", "aten.clamp_min_.default")
+@rule("aten.clamp_min.default")
 def clamp_min(at: CallSite, x: Any, limit: float) -> Value:
     """A lower limit."""
     return clamp(at, x, limit, None)
 
 
-@rule("aten.clamp_max.default", "aten.clamp_max_.default")
+@rule("aten.clamp_max.default")
 def clamp_max(at: CallSite, x: Any, limit: float) -> Value:
     """An upper limit."""
     return clamp(at, x, None, limit)
 
 
-@rule("aten.leaky_relu.default", "aten.leaky_relu_.default", "aten.prelu.default")
+@rule("aten.leaky_relu.default", "aten.prelu.default")
 def leaky_relu(at: CallSite, x: Any, slope: Any = 0.01) -> Value:
     """x, times the slope below zero."""
     number = _literal(slope)
@@ -308,7 +307,7 @@ def leaky_relu(at: CallSite, x: Any, slope: Any = 0.01) -> Value:
     return applied(at, x, f"where(gt(x, 0.0), x, mul(x, {number}))")
 
 
-@rule("aten.elu.default", "aten.elu_.default")
+@rule("aten.elu.default")
 def elu(at: CallSite, x: Any, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Value:
     """ELU with its factors."""
     below = f"mul({float(alpha)!r}, expm1(mul({float(input_scale)!r}, min(x, 0.0))))"

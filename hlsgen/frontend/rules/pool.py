@@ -19,7 +19,7 @@ from hlsgen.frontend.rules.tokens import by_column, operand
 from hlsgen.ops import Constant, Linear, Mean, Softmax
 
 
-@rule("aten.dropout.default", "aten.feature_dropout.default", "aten.dropout_.default")
+@rule("aten.dropout.default", "aten.feature_dropout.default")
 def dropout(_: CallSite, x: Any, p: float, train: bool) -> Any:
     """Nothing in eval mode."""
     if train and p:

@@ -22,7 +22,7 @@ slice.Tensor narrow.default unbind.int split.Tensor split.sizes split_with_sizes
 tensor_split.sections flip.default roll.default repeat.default index_select.default
 repeat_interleave.self_int _unsafe_view.default _reshape_alias.default tensor_split.indices
 split.default hsplit.int vsplit.int diagonal.default rot90.default fliplr.default flipud.default
-squeeze_.dim unsqueeze_.default transpose_.int ravel.default tile.default
+squeeze_.dim unsqueeze_.default transpose_.default t_.default ravel.default tile.default
 adjoint.default moveaxis.int moveaxis.intlist atleast_2d.default atleast_3d.default unfold.default
 """
 _COPY = """
