@@ -18,7 +18,7 @@ from hlsgen.frontend.rules.terms import Refusal, Value
 from hlsgen.ops import Softmax
 
 HIDES_TOKENS = "a mask that hides tokens is not supported"
-ONLY_SCORES = "constants may take the place of attention scores alone"
+FINITE = "finite constants may take the place of tokens; minus infinity hides scores alone"
 
 
 @rule("aten.where.self", "aten.where.ScalarOther", "aten.where.ScalarSelf", "aten.where.Scalar")
@@ -30,28 +30,40 @@ def where(at: CallSite, condition: Any, x: Any, y: Any) -> Value:
             other = y if chosen is x else x
             shapes = [tuple(getattr(part, "shape", ())) for part in (condition, other)]
             return chosen.expand(tuple(torch.broadcast_shapes(chosen.shape, *shapes)))
-        if isinstance(x, Value) and not isinstance(y, Value) and _replaceable(x, y):
-            return replaced(x, ~condition, torch.as_tensor(y))
-        if isinstance(y, Value) and not isinstance(x, Value) and _replaceable(y, x):
-            return replaced(y, condition, torch.as_tensor(x))
+        if isinstance(x, Value) and not isinstance(y, Value):
+            return _filled(at, x, ~condition, torch.as_tensor(y))
+        if isinstance(y, Value) and not isinstance(x, Value):
+            return _filled(at, y, condition, torch.as_tensor(x))
     elif isinstance(condition, Value) and isinstance(condition.term.op, Gates):
         return _of_expert(at, condition, computed(x, "an expert's result"), y)
     elif (found := together(at, "where", condition, x, y)) is not None:
         return found
-    raise Refusal(HIDES_TOKENS, why=ONLY_SCORES)
+    raise Refusal(HIDES_TOKENS, why=FINITE)
 
 
 @rule("aten.masked_fill.Scalar", "aten.masked_fill.Tensor")
 def masked_fill(at: CallSite, x: Any, mask: Any, number: Any) -> Value:
-    """Constants in the place of attention scores; elsewhere nothing, where the mask is false."""
+    """Constants in the place of attention scores, or of elements of tokens."""
     x, mask = computed(x, "the masked tensor"), constant(mask, "the mask")
     if not bool(mask.any()):
         return x
     if at.routed:
         check_groups(x)
-    if not _replaceable(x, number):
-        raise Refusal(HIDES_TOKENS, why=ONLY_SCORES)
-    return replaced(x, mask, torch.as_tensor(constant(torch.as_tensor(number), "the number")))
+    return _filled(at, x, mask, torch.as_tensor(constant(torch.as_tensor(number), "the number")))
+
+
+def _filled(at: CallSite, x: Value, mask: torch.Tensor, number: torch.Tensor) -> Value:
+    """The value with constants where a constant mask is true; raises `Refusal`."""
+    if _replaceable(x, number):
+        return replaced(x, mask, number)
+    if at.routed or len(x.term.shape) != 2 or not bool(number.isfinite().all()):
+        raise Refusal(HIDES_TOKENS, why=FINITE)
+    shape = tuple(torch.broadcast_shapes(x.shape, mask.shape, number.shape))
+    x, number = x.expand(shape), number.double().expand(shape)
+    offset = torch.zeros(shape, dtype=torch.float64) if x.offset is None else x.offset
+    offset = torch.where(mask, number, offset)
+    ids = torch.where(mask, -1, x.ids)
+    return Value(x.term, ids, x.scale, offset if bool(offset.any()) else None)
 
 
 def _replaceable(x: Value, number: Any) -> bool:

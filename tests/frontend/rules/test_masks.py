@@ -170,7 +170,7 @@ REFUSED: dict[str, tuple[Attend, str]] = {
     ),
     "tokens": (
         lambda m, q, k, v: _soft(m.scores(q, k), torch.relu(v).masked_fill(m.seen[:, :6], 0.0)),
-        "a mask that hides tokens is not supported",
+        "constants are joined to computed tokens",
     ),
 }
 
