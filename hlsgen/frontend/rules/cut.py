@@ -21,12 +21,11 @@ def patch_linear(
     return terms.make(layer, (patches,), identifier(name), source)
 
 
-def match_patches(image: tuple[int, ...], ids: np.ndarray) -> tuple[Patches, np.ndarray, np.ndarray] | None:
+def match_patches(image: tuple[int, ...], ids: np.ndarray) -> tuple[Patches, np.ndarray] | None:
     """The patches [T, K] that rows of pixels are, -1 beyond the image [C, H, W], or None.
 
-    Also the element of a patch that each column is, and the row of each patch: of the first one in raster
-    order, and so on. Patches may overlap, have gaps and go beyond the image, but one must lie within it, and
-    none without.
+    Also the row of each patch: of the first one in raster order, and so on. The pixels of a row ascend.
+    Patches may overlap, have gaps and go beyond the image, but one must lie within it, and none without.
     """
     inside = ids >= 0
     if not ids.size or not inside.all(1).any() or not inside.any(1).all():
@@ -36,7 +35,7 @@ def match_patches(image: tuple[int, ...], ids: np.ndarray) -> tuple[Patches, np.
     down, across = y[whole] - y[whole].min(), x[whole] - x[whole].min()
     patch = int(down.max()) + 1, int(across.max()) + 1
     elements = (channel[whole] * patch[0] + down) * patch[1] + across
-    if not np.array_equal(np.sort(elements), np.arange(image[0] * patch[0] * patch[1])):
+    if not np.array_equal(elements, np.arange(image[0] * patch[0] * patch[1])):
         return None
     known = np.arange(len(ids)), inside.argmax(1)
     top, left = (y - down)[known], (x - across)[known]
@@ -48,8 +47,7 @@ def match_patches(image: tuple[int, ...], ids: np.ndarray) -> tuple[Patches, np.
     order = np.lexsort((left, top))
     pixels = np.arange(1, np.prod(image) + 1).reshape(image)
     found = op.reference(pixels) - 1  # zeros beyond the image
-    fits = found.shape == ids.shape and np.array_equal(found[:, elements], ids[order])
-    return (op, elements, order) if fits else None
+    return (op, order) if np.array_equal(found, ids[order]) else None
 
 
 def _line(places: np.ndarray, size: int, length: int) -> tuple[int, int, int]:

@@ -35,12 +35,11 @@ def image_linear(at: CallSite, x: Value, weight: torch.Tensor, bias: torch.Tenso
             "a linear layer on the image must read patches of it",
             why="the machine takes patches of one size and one stride of the unchanged image",
         )
-    op, place, order = found
+    op, order = found
     moved = weight if _plain(rows, inverse) else _collected(rows, weight, inverse, len(first))
     moved = moved[:, (first if _plain(rows, inverse) else np.arange(len(first)))[used]]
-    ordered = array(moved)[:, np.argsort(place)]
     name = at.name("patch_embed", parameter=1)
-    term = patch_linear(at.terms, at.image, op, ordered, name, at.call.source)
+    term = patch_linear(at.terms, at.image, op, array(moved), name, at.call.source)
     rank = np.argsort(order)
     width = len(weight)
     numbers = torch.from_numpy(rank)[:, None] * width + torch.arange(width)

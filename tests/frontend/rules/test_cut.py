@@ -3,49 +3,38 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
+from support import ways
 from torch import Tensor, nn
 from torch.nn import functional
 
 from hlsgen.errors import UnsupportedModel
 from hlsgen.frontend.capture import capture
 from hlsgen.frontend.rules.cut import match_patches
-from hlsgen.ir import evaluate, quantize_images
-from hlsgen.lower import lower
-from hlsgen.lower.size import ArrayShape
-from hlsgen.machine.run import trace
-from hlsgen.machine.run.interpreter import Interpreter
 from hlsgen.ops import Patches
-from hlsgen.quantization import quantize
 
 IMAGE = (3, 15, 14)
-ARRAY = ArrayShape(rows=4, columns=4, depth=4)
 pytestmark = pytest.mark.filterwarnings("ignore::hlsgen.errors.QuantizationWarning")
 
 
-class Model(nn.Module):
-    """Tokens [1, T, N] of `way`, a norm, the mean, the classes."""
+class Model(ways.Model):
+    """`way` takes the image."""
 
     def __init__(self, way: Callable[[Model, Tensor], Tensor]) -> None:
-        super().__init__()
-        torch.manual_seed(4)
-        self.way = way
-        self.embed = nn.Conv2d(3, 10, 4, 4)
+        super().__init__(way, 10)
         self.dense = nn.Conv2d(3, 10, 4, 3, padding=1)
         self.mean = nn.Parameter(torch.rand(3, 1, 1))
-        self.norm, self.head = nn.LayerNorm(10), nn.Linear(10, 5)
+
+    def tokens(self, image: Tensor) -> Tensor:
+        return image
 
     def rows(self, x: Tensor) -> Tensor:
         """Patches without a convolution."""
         return functional.linear(x, self.embed.weight.flatten(1), self.embed.bias)
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.head(self.norm(self.way(self, image)).mean(1))
 
 
 def flat(x: Tensor) -> Tensor:
@@ -60,6 +49,12 @@ def by_steps(x: Tensor) -> Tensor:
     """As `transformers` pads: first the width, then the height."""
     x = functional.pad(x, (0, 4 - x.shape[3] % 4))
     return functional.pad(x, (0, 0, 0, 4 - x.shape[2] % 4))
+
+
+def channels_last(model: Model, x: Tensor) -> Tensor:
+    """The elements of a patch in the order (y, x, c)."""
+    rows = x.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 4, 5, 1).flatten(3).flatten(1, 2)
+    return functional.linear(rows, model.embed.weight.permute(0, 2, 3, 1).flatten(1), model.embed.bias)
 
 
 def reshaped(x: Tensor) -> Tensor:
@@ -77,6 +72,7 @@ WAYS: dict[str, Callable[[Model, Tensor], Tensor]] = {
     "unfolded": lambda m, x: m.rows(functional.unfold(padded(x), 4, stride=4).mT),
     "unfolded with padding": lambda m, x: m.rows(functional.unfold(x, 4, stride=3, padding=2).mT),
     "reshaped": lambda m, x: m.rows(reshaped(padded(x))),
+    "channels last": lambda m, x: channels_last(m, padded(x)),
     "joined": lambda m, x: flat(m.embed(torch.cat([x, x.new_zeros(len(x), 3, 1, 14)], 2)[..., :12])),
     "overlapping": lambda m, x: flat(m.dense(padded(x))),
     "a part": lambda m, x: flat(m.embed(x[..., 1:13, 2:10])),
@@ -87,18 +83,8 @@ WAYS: dict[str, Callable[[Model, Tensor], Tensor]] = {
 
 @pytest.mark.parametrize("name", WAYS)
 def test_a_program_of_it_is_equal(name: str) -> None:
-    model = Model(WAYS[name]).eval()
-    images = np.random.default_rng(0).normal(size=(6, *IMAGE)).astype(np.float32)
-    graph = capture(model, torch.from_numpy(images[:1]))
-    with torch.no_grad():
-        wanted = copy.deepcopy(model).double()(torch.from_numpy(images[:2]).double()).numpy()
-    found = evaluate(graph, images[:2])[graph.output][:, 0]
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
-    integer = quantize(graph, images).graph
-    lowered, image = lower(integer, ARRAY), quantize_images(images[:1], integer.input_type)[0]
-    pixels = lowered.program.input.pack(image, ARRAY.columns)
-    run = Interpreter(lowered.program.parameters, lowered.image.pack()).run(pixels)
-    assert trace.compare(lowered.program, run.records, evaluate(integer, image)) is None
+    images = ways.pictures(IMAGE)
+    ways.check_program(ways.check_floats(Model(WAYS[name]), images), images)
 
 
 @pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
@@ -127,12 +113,11 @@ OPS = [
 def test_rows_of_pixels_in_any_order(op: Patches) -> None:
     image, draw = (2, 15, 14), np.random.default_rng(1)
     ids = op.reference(np.arange(1, np.prod(image) + 1).reshape(image)) - 1
-    rows, columns = draw.permutation(len(ids)), draw.permutation(ids.shape[1])
-    found = match_patches(image, ids[rows][:, columns])
+    rows = draw.permutation(len(ids))
+    found = match_patches(image, ids[rows])
     assert found is not None
-    patches, elements, order = found
+    patches, order = found
     assert patches.windows(15, 14) == op.windows(15, 14)
-    np.testing.assert_array_equal(elements, columns)
     np.testing.assert_array_equal(rows[order], np.arange(len(ids)))
 
 
@@ -142,6 +127,7 @@ def test_rows_that_are_no_patches() -> None:
     assert match_patches(image, ids) is not None
     assert match_patches(image, ids[:3]) is None
     assert match_patches(image, ids[:, :-1]) is None
+    assert match_patches(image, ids[:, ::-1]) is None
     assert match_patches(image, ids[[0, 1, 2, 2]]) is None
     assert match_patches(image, np.where(np.arange(18) == 4, -1, ids)) is None
     assert match_patches(image, ids[:0]) is None
