@@ -17,14 +17,11 @@ from support import (
     retold_written,
 )
 from support.retold import IMAGE, drawn
+from support.ways import check_program
 
 from hlsgen.frontend.capture import capture
-from hlsgen.ir import evaluate, quantize_images
-from hlsgen.lower import lower
+from hlsgen.ir import evaluate
 from hlsgen.lower.size import ArrayShape
-from hlsgen.machine.run import trace
-from hlsgen.machine.run.interpreter import Interpreter
-from hlsgen.quantization import quantize
 
 ARRAY = ArrayShape(rows=8, columns=8, depth=8)
 SYSTEMS = {
@@ -47,8 +44,4 @@ def test_another_hand_is_read_too(name: str) -> None:
     found = evaluate(graph, images[:3])[graph.output].reshape(wanted.shape)
     assert wanted.std(0).min() > 1e-2
     np.testing.assert_allclose(found, wanted, rtol=0, atol=ROUNDED * np.abs(wanted).max())
-    integer = quantize(graph, images).graph
-    lowered, image = lower(integer, ARRAY), quantize_images(images[:1], integer.input_type)[0]
-    pixels = lowered.program.input.pack(image, ARRAY.columns)
-    run = Interpreter(lowered.program.parameters, lowered.image.pack()).run(pixels)
-    assert trace.compare(lowered.program, run.records, evaluate(integer, image)) is None
+    check_program(graph, images, ARRAY)

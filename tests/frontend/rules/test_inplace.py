@@ -3,39 +3,31 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
+from support import ways
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 its usual name
 
 from hlsgen.errors import UnsupportedModel
 from hlsgen.frontend.capture import capture
 from hlsgen.frontend.rules.constants import functional
-from hlsgen.ir import evaluate
 
 WIDTH = 16
 
 
-class Model(nn.Module):
-    """Patches [1, T, N], `way`, the mean, the classes."""
+class Model(ways.Model):
+    """Two layers."""
 
     def __init__(self, way: Callable[[Model, Tensor], Tensor]) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.way = way
-        self.patch, self.norm = nn.Conv2d(3, WIDTH, 4, 4), nn.LayerNorm(WIDTH)
-        self.a, self.b, self.head = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, 5)
+        super().__init__(way, WIDTH)
+        self.a, self.b = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
         self.gain = nn.Parameter(torch.rand(WIDTH))
 
     def branch(self, x: Tensor) -> Tensor:
         return self.a(self.norm(x))
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.head(self.way(self, self.patch(image).flatten(2).mT).mean(1))
 
 
 def on_branch(write: Callable[[Model, Tensor], object]) -> Callable[[Model, Tensor], Tensor]:
@@ -106,12 +98,7 @@ WAYS = {
 
 @pytest.mark.parametrize("name", WAYS)
 def test_as_a_new_value(name: str) -> None:
-    model, images = Model(WAYS[name]).eval(), torch.randn(2, 3, 16, 16)
-    graph = capture(model, images[:1])
-    with torch.no_grad():
-        wanted = copy.deepcopy(model).double()(images.double()).numpy()
-    found = evaluate(graph, images.numpy())[graph.output][:, 0]
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
+    ways.check_floats(Model(WAYS[name]), ways.pictures((3, 16, 16)))
 
 
 def test_the_image_stays() -> None:

@@ -3,45 +3,31 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
+from support import ways
 from torch import Tensor, nn
 
 from hlsgen.errors import UnsupportedModel
 from hlsgen.frontend.capture import capture
-from hlsgen.ir import evaluate, quantize_images
-from hlsgen.lower import lower
-from hlsgen.lower.size import ArrayShape
-from hlsgen.machine.run import trace
-from hlsgen.machine.run.interpreter import Interpreter
-from hlsgen.quantization import quantize
 
 IMAGE, TOKENS, WIDTH = (3, 12, 12), 9, 8
-ARRAY = ArrayShape(rows=4, columns=4, depth=4)
 SOME = (torch.arange(TOKENS) % 4 == 1)[:, None]
 pytestmark = pytest.mark.filterwarnings("ignore::hlsgen.errors.QuantizationWarning")
 
 
-class Model(nn.Module):
-    """Patches [1, T, N], `way`, a norm, the mean, the classes."""
+class Model(ways.Model):
+    """A layer, and constant tokens."""
 
     def __init__(self, way: Callable[[Model, Tensor], Tensor]) -> None:
-        super().__init__()
-        torch.manual_seed(5)
-        self.way = way
-        self.embed, self.layer = nn.Conv2d(3, WIDTH, 4, 4), nn.Linear(WIDTH, WIDTH)
-        self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 5)
+        super().__init__(way, WIDTH)
+        self.layer = nn.Linear(WIDTH, WIDTH)
         self.token, self.zero = nn.Parameter(torch.randn(WIDTH)), nn.Parameter(torch.zeros(WIDTH))
 
     def branch(self, x: Tensor) -> Tensor:
         return self.layer(self.norm(x))
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.head(self.norm(self.way(self, self.embed(image).flatten(2).mT)).mean(1))
 
 
 WAYS: dict[str, Callable[[Model, Tensor], Tensor]] = {
@@ -58,17 +44,8 @@ WAYS: dict[str, Callable[[Model, Tensor], Tensor]] = {
 
 @pytest.mark.parametrize("name", WAYS)
 def test_a_program_of_it_is_equal(name: str) -> None:
-    model = Model(WAYS[name]).eval()
-    images = np.random.default_rng(0).normal(size=(6, *IMAGE)).astype(np.float32)
-    graph = capture(model, torch.from_numpy(images[:1]))
-    with torch.no_grad():
-        wanted = copy.deepcopy(model).double()(torch.from_numpy(images[:2]).double()).numpy()
-    np.testing.assert_allclose(evaluate(graph, images[:2])[graph.output][:, 0], wanted, rtol=0, atol=1e-5)
-    integer = quantize(graph, images).graph
-    lowered, image = lower(integer, ARRAY), quantize_images(images[:1], integer.input_type)[0]
-    pixels = lowered.program.input.pack(image, ARRAY.columns)
-    run = Interpreter(lowered.program.parameters, lowered.image.pack()).run(pixels)
-    assert trace.compare(lowered.program, run.records, evaluate(integer, image)) is None
+    images = ways.pictures(IMAGE)
+    ways.check_program(ways.check_floats(Model(WAYS[name]), images), images)
 
 
 REFUSED: dict[str, Callable[[Model, Tensor], Tensor]] = {
